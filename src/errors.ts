@@ -1,0 +1,47 @@
+// Every error a user can meet. Each says what happened, how things stand, and
+// what to do next; the command line prints these three sentences and an exit
+// code. Any other error that escapes is a bug and is shown with its stack.
+
+/** Few and documented (docs/exit-codes.md). */
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  objections: 3,
+  stopped: 4,
+  bug: 70,
+  tryLater: 75,
+} as const
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+export interface Advice {
+  /** How things stand now, after the failure. */
+  readonly state: string
+  /** What the user can do. */
+  readonly next: string
+}
+
+/** An error that was foreseen. */
+export class EbbError extends Error {
+  override readonly name: string = 'EbbError'
+  readonly exitCode: ExitCode
+  readonly advice: Advice
+
+  constructor(message: string, advice: Advice, exitCode: ExitCode = EXIT.failed, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.advice = advice
+    this.exitCode = exitCode
+  }
+}
+
+const NOTHING_CHANGED = 'Nothing has been changed.'
+
+/** Wrong words on the command line or in a call. */
+export class UsageError extends EbbError {
+  override readonly name = 'UsageError'
+
+  constructor(message: string, next: string, cause?: unknown) {
+    super(message, { state: NOTHING_CHANGED, next }, EXIT.usage, cause)
+  }
+}

@@ -1,0 +1,54 @@
+import { ident, type Sql } from './sql.ts'
+
+/** A relation's place: two fields, never one dotted text, for a name may hold a dot. */
+export interface TableName {
+  readonly schema: string
+  readonly name: string
+}
+
+/** PostgreSQL keeps this many bytes of a name and drops the rest without a word (NAMEDATALEN - 1). */
+export const LONGEST_NAME = 63
+
+/** The name as a statement needs it. */
+export function quoted(table: TableName): Sql {
+  return ident(table.schema, table.name)
+}
+
+/** The name as people read it, quoted only where PostgreSQL would need it. */
+export function display(table: TableName): string {
+  return `${displayPart(table.schema)}.${displayPart(table.name)}`
+}
+
+export function sameName(a: TableName, b: TableName): boolean {
+  return a.schema === b.schema && a.name === b.name
+}
+
+/**
+ * The name of a companion, such as `events_2026_12` for `events`. Where 63
+ * bytes are too few the base gives way, never the suffix, so that companions
+ * of one table stay distinct.
+ */
+export function companion(base: string, suffix: string): string {
+  return cutToBytes(base, LONGEST_NAME - Buffer.byteLength(suffix)) + suffix
+}
+
+/** The first of `wanted`, `wanted_2`, `wanted_3`, … that is not taken. */
+export function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  for (let attempt = 1; ; attempt++) {
+    const name = attempt === 1 ? wanted : companion(wanted, `_${attempt}`)
+    if (!taken.has(name)) return name
+  }
+}
+
+function displayPart(part: string): string {
+  return /^[a-z_][a-z0-9_$]*$/.test(part) ? part : ident(part).text
+}
+
+function cutToBytes(text: string, bytes: number): string {
+  let kept = ''
+  for (const character of text) {
+    if (Buffer.byteLength(kept + character) > bytes) return kept
+    kept += character
+  }
+  return kept
+}
