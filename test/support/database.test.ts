@@ -1,0 +1,63 @@
+import { describe, expect } from 'vitest'
+import { quoted } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { awfulName } from './awful-names.ts'
+import { test } from './database.ts'
+
+const elsewhere = new Set<string>()
+
+describe('database', () => {
+  test.for([1, 2])('is empty and another one each time (%i)', async (_, { database }) => {
+    const app = await database.session('app')
+    await app.query(`create table leftover ()`)
+
+    expect(elsewhere).not.toContain(database.name)
+    elsewhere.add(database.name)
+  })
+
+  test('gives its usual role a place for tables but no power', async ({ database }) => {
+    const app = await database.session('app')
+    const table = database.table('events')
+    await app.query(sql`create table ${quoted(table)} (id int)`)
+
+    const { rows } = await app.query<{ name: string; able: boolean }>(
+      `select current_setting('application_name') as name, rolsuper or rolcreaterole as able
+       from pg_roles where rolname = current_user`,
+    )
+    expect(rows).toEqual([{ name: 'app', able: process.env.EBB_TEST_ROLE === 'superuser' }])
+  })
+
+  test('makes roles and takes them away', async ({ database }) => {
+    const reader = await database.role('reader')
+    const session = await database.session('someone', { role: reader })
+
+    expect((await session.query(`select current_user as me`)).rows).toEqual([{ me: reader }])
+    await expect(session.query(`create schema mine`)).rejects.toThrow('permission denied')
+  })
+
+  test('survives a session that is thrown out', async ({ database }) => {
+    const app = await database.session('app')
+    await database.admin(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'app'`)
+
+    await expect(app.query('select')).rejects.toThrow()
+  })
+
+  test('lets the administrator run several statements', async ({ database }) => {
+    await database.admin(`create table a (); create table b ()`)
+
+    expect((await database.admin(`select 1 as one from pg_class where relname in ('a', 'b')`)).rowCount).toBe(2)
+  })
+})
+
+describe('awful names', () => {
+  test.for(['e', 'events', 'a_name_that_is_itself_rather_long_1', 'Ünïcödé'])('fill 63 bytes: %s', (name) => {
+    expect(Buffer.byteLength(awfulName(name).name)).toBe(63)
+  })
+
+  test('are distinct where their beginnings are not', () => {
+    const [one, other] = ['a_name_that_is_itself_rather_long_1', 'a_name_that_is_itself_rather_long_2'].map(awfulName)
+
+    expect(one).not.toEqual(other)
+    expect(one).toEqual(awfulName('a_name_that_is_itself_rather_long_1'))
+  })
+})

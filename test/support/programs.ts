@@ -1,0 +1,50 @@
+import { accessSync, constants, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/** Vitest's `skip` of a test's context, which never returns. */
+export type Skip = (note: string) => never
+
+/** A program's path, or a sentence that says what is missing. */
+export function findProgram(name: string): { readonly path: string } | { readonly missing: string } {
+  const path = placesToLook()
+    .map((folder) => join(folder, name))
+    .find(isExecutable)
+  return path ? { path } : { missing: `needs ${name}, which is not installed` }
+}
+
+/** Skips the test for the reason given; where everything is required (EBB_TEST_REQUIRE_ALL=1), fails it. */
+export function unable(reason: string, skip: Skip): never {
+  if (process.env.EBB_TEST_REQUIRE_ALL === '1') throw new Error(`${reason} (EBB_TEST_REQUIRE_ALL=1)`)
+  skip(reason)
+}
+
+// Debian keeps pgbouncer out of an ordinary user's PATH, and pg_dump and its kin of every
+// installed version in a folder of their own, of which the newest can serve all servers.
+function placesToLook(): string[] {
+  const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
+  return [...debianFolders(), ...path, '/usr/sbin', '/usr/local/sbin']
+}
+
+function debianFolders(): string[] {
+  const root = '/usr/lib/postgresql'
+  const versions = readFolder(root).sort((a, b) => Number(b) - Number(a))
+  return versions.map((version) => join(root, version, 'bin'))
+}
+
+function readFolder(path: string): string[] {
+  try {
+    return readdirSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
