@@ -1,0 +1,149 @@
+import { describe, expect } from 'vitest'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from './database.ts'
+import { callFunction, holdCursor, readThrough } from './reads.ts'
+import { until } from './until.ts'
+import { verifyWrites } from './verify-writes.ts'
+import { startWriters, type Load } from './writers.ts'
+
+describe('writers', () => {
+  test('write by every protocol while readers read, and every write is found', async ({ database }) => {
+    const table = await notes(database)
+    const admin = await database.session('admin')
+    const reader = database.table('latest')
+    await admin.query(
+      sql`create function ${quoted(reader)}() returns bigint language plpgsql
+          as $$ begin return (select count(*) from ${quoted(table)}); end $$`,
+    )
+    const reads = [readThrough(table, 'id'), callFunction(reader), holdCursor(sql`select * from ${quoted(table)}`)]
+
+    const writers = await startWriters(database, { ...insertInto(table), reads })
+    await until(() => writers.writes >= 60)
+    const report = await writers.stop()
+
+    expect(report.errors).toEqual([])
+    expect(report.inDoubt).toEqual([])
+    expect(Object.keys(report.sessions).toSorted()).toEqual([
+      'reader cursor',
+      'reader function',
+      'reader view',
+      'writer extended',
+      'writer prepared',
+      'writer simple',
+    ])
+    expect(report.reads).toBeGreaterThanOrEqual(3)
+    expect(report.sessions['reader cursor']!.longestWaitMs).toBeGreaterThanOrEqual(39)
+    await verifyWrites(admin, table, 'token', report)
+  })
+
+  test('notice how long they were kept waiting', async ({ database }) => {
+    const table = await notes(database)
+    const locker = await database.session('locker')
+    const writers = await startWriters(database, insertInto(table))
+
+    await locker.query('begin')
+    await locker.query(sql`lock table ${quoted(table)}`)
+    await locker.query('select pg_sleep(0.3)')
+    await locker.query('commit')
+    const report = await writers.stop()
+
+    expect(report.longestWaitMs).toBeGreaterThan(290)
+    expect(report.errors).toEqual([])
+  })
+
+  test('note what the server refuses, and go on', async ({ database }) => {
+    const table = await notes(database)
+    const tool = await database.session('tool')
+    const writers = await startWriters(database, insertInto(table))
+
+    await tool.query(sql`alter table ${quoted(table)} rename column token to taken`)
+    await until(() => writers.failures >= 3)
+    await tool.query(sql`alter table ${quoted(table)} rename column taken to token`)
+    const before = writers.writes
+    await until(() => writers.writes > before)
+    const report = await writers.stop()
+
+    expect(report.errors[0]?.message).toContain('column "token"')
+    expect(report.inDoubt).toEqual([])
+    await verifyWrites(tool, table, 'token', report)
+  })
+
+  test('doubt a write whose session was ended, and take the loss for an error', async ({ database }) => {
+    const table = await notes(database)
+    const writers = await startWriters(database, { ...insertInto(table), protocols: ['extended'] })
+    const locker = await database.session('locker', { admin: true })
+
+    await locker.query('begin')
+    await locker.query(sql`lock table ${quoted(table)}`)
+    await until(() => terminateWaiting(database))
+    await locker.query('commit')
+    const report = await writers.stop()
+
+    expect(report.errors.map((error) => error.message)).toEqual(['terminating connection due to administrator command'])
+    expect(report.inDoubt).toHaveLength(1)
+    await verifyWrites(locker, table, 'token', report)
+  })
+
+  test('come back after a crash of the server, with every acknowledged write', async ({ ownServer }) => {
+    const { server, database } = await ownServer()
+    const table = await notes(database)
+    const writers = await startWriters(database, { ...insertInto(table), reconnect: true })
+
+    await until(() => writers.writes >= 30)
+    await server.crash()
+    await server.restart()
+    const before = writers.writes
+    await until(() => writers.writes > before + 30)
+    const report = await writers.stop()
+
+    expect(report.errors).toEqual([])
+    expect(report.reconnects).toBe(3)
+    await verifyWrites(await database.session('judge'), table, 'token', report)
+  })
+
+  test('fail at once when their statement is wrong', async ({ database }) => {
+    await expect(startWriters(database, insertInto({ schema: 'public', name: 'nowhere' }))).rejects.toThrow('nowhere')
+  })
+})
+
+describe('verifyWrites', () => {
+  const [one, two, three] = ['00000000-0000-0000-0000-000000000001', 'b', 'c']
+
+  test('finds what is lost, doubled and foreign', async ({ database }) => {
+    const table = await notes(database)
+    const app = await database.session('app')
+    const verify = (acknowledged: string[], inDoubt: string[], initialRows?: number) =>
+      verifyWrites(app, table, 'token', { acknowledged, inDoubt }, initialRows)
+    await app.query(sql`insert into ${quoted(table)} (token) values (${one}), (${two}), (${two})`)
+
+    await expect(verify([one, three], [])).rejects.toThrow('1 acknowledged but not there: c')
+    await expect(verify([one, two], [])).rejects.toThrow('1 there more than once: b')
+    await expect(verify([one], [two])).rejects.toThrow('1 there more than once: b')
+    await expect(verify([one], [])).rejects.toThrow('3 rows in the table instead of 1')
+    await expect(verify([one], [three], 2)).resolves.toBeUndefined()
+  })
+})
+
+async function notes(database: Database): Promise<TableName> {
+  const table = database.table('notes')
+  const app = await database.session('setup')
+  await app.query(
+    sql`create table ${quoted(table)} (id bigint generated always as identity primary key, token text, body jsonb)`,
+  )
+  return table
+}
+
+function insertInto(table: TableName): Load {
+  const { text } = sql`insert into ${quoted(table)} (token, body) values ($1, $2)`
+  return { insert: (token) => ({ text, values: [token, { says: "it's $1" }] }), pauseMs: 2 }
+}
+
+// By its wait, so that the write is under way for certain.
+async function terminateWaiting(database: Database): Promise<boolean> {
+  const { rowCount } = await database.admin(
+    `select pg_terminate_backend(pid) from pg_locks where not granted and pid in (
+       select pid from pg_stat_activity where application_name = 'writer extended')`,
+  )
+  return rowCount === 1
+}
