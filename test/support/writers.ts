@@ -240,8 +240,12 @@ function asQuery({ text, values }: Statement, protocol: Protocol): pg.QueryConfi
 
 function inText(value: unknown): string {
   if (value === null || value === undefined) return 'null'
-  if (value instanceof Date) return pg.escapeLiteral(value.toISOString())
-  return pg.escapeLiteral(typeof value === 'object' ? JSON.stringify(value) : String(value))
+  return pg.escapeLiteral(typeof value === 'string' ? value : bare(JSON.stringify(value)))
+}
+
+// JSON puts quotes around a Date, and PostgreSQL's types want none.
+function bare(json: string): string {
+  return json.replace(/^"|"$/g, '')
 }
 
 // The server's word that the statement did not happen.
