@@ -1,0 +1,45 @@
+import { cellsBetween, type Cell, type Grid } from './bounds.ts'
+import type { KeyKind, Position } from './key-kind.ts'
+
+/** What a partition holds: from is inside, to is not, null is without a bound. */
+export interface Span {
+  readonly from: Position | null
+  readonly to: Position | null
+}
+
+/** What no span covers of everything from `from` up to `to`, in order. Spans may overlap and come in any order. */
+export function gapsIn(spans: readonly Span[], from: Position, to: Position): Cell[] {
+  const gaps: Cell[] = []
+  let covered = from
+  for (const span of spans.toSorted(byStart)) {
+    const start = span.from ?? covered
+    if (start >= to) break
+    if (start > covered) gaps.push({ from: covered, to: start })
+    covered = greater(covered, span.to ?? to)
+  }
+  if (covered < to) gaps.push({ from: covered, to })
+  return gaps
+}
+
+/**
+ * The cells to create so that everything from `from` up to `to` is covered:
+ * cells of the grid, the first and the last whole, each clipped where a span
+ * covers part of it already. None overlaps a span; a span in the middle of a
+ * cell leaves two pieces.
+ */
+export function missingCells(grid: Grid, kind: KeyKind, spans: readonly Span[], from: Position, to: Position): Cell[] {
+  return cellsBetween(grid, kind, from, to)
+    .flatMap((cell) => gapsIn(spans, cell.from, cell.to))
+    .filter((piece) => piece.from < to && piece.to > from)
+}
+
+function byStart(a: Span, b: Span): number {
+  if (a.from === b.from) return 0
+  if (a.from === null) return -1
+  if (b.from === null) return 1
+  return a.from < b.from ? -1 : 1
+}
+
+function greater(a: Position, b: Position): Position {
+  return a > b ? a : b
+}

@@ -1,0 +1,47 @@
+import { Temporal } from 'temporal-polyfill'
+import { EPOCHS, type EpochKind, type KeyKind, type Position } from './key-kind.ts'
+import { calendarAt, instantOf } from './timezone.ts'
+import { midnightBefore } from './wall-clock.ts'
+
+/**
+ * Where an instant of the server's clock lies: for `timestamp` the wall clock
+ * of the zone at that instant, for `date` the day it is there, for the rest
+ * the instant itself.
+ *
+ * A `date` takes the whole day because its rows do: one of them may have been
+ * written at 23:59, so none is 90 days old before the day is.
+ */
+export function positionOf(kind: KeyKind, instant: bigint, timezone: string): Position {
+  switch (kind) {
+    case 'timestamp':
+      return wallClockAt(instant, timezone)
+    case 'date':
+      return midnightBefore(wallClockAt(instant, timezone))
+    case 'timestamptz':
+    case 'epoch-s':
+    case 'epoch-ms':
+    case 'epoch-us':
+    case 'epoch-ns':
+    case 'uuidv7':
+      return instant
+    case 'id':
+      throw new TypeError('an id does not tell the time')
+  }
+}
+
+/** The unit in which a number is a time between 2001 and 2100, if there is one; the four ranges lie far apart. */
+export function epochUnitOf(value: bigint): EpochKind | null {
+  const kinds: readonly EpochKind[] = ['epoch-s', 'epoch-ms', 'epoch-us', 'epoch-ns']
+  return kinds.find((kind) => isRecent((value * EPOCHS[kind].micros) / EPOCHS[kind].ticks)) ?? null
+}
+
+const RECENT_FROM = instantOf(Temporal.Instant.from('2001-01-01T00:00Z'))
+const RECENT_TO = instantOf(Temporal.Instant.from('2100-01-01T00:00Z'))
+
+function isRecent(instant: bigint): boolean {
+  return instant >= RECENT_FROM && instant < RECENT_TO
+}
+
+function wallClockAt(instant: bigint, timezone: string): Position {
+  return instantOf(calendarAt(instant, timezone).toPlainDateTime().toZonedDateTime('UTC'))
+}

@@ -1,0 +1,46 @@
+import { Temporal } from 'temporal-polyfill'
+import { floorDivide } from './arithmetic.ts'
+import { instantOf } from './timezone.ts'
+
+// Times as PostgreSQL writes them with DateStyle ISO: `2026-12-01 00:00:00.5`.
+
+const DATE_AND_TIME = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)$/
+
+const MICROS_PER_DAY = 86_400_000_000n
+
+/** The years that four digits can write; PostgreSQL goes on to 294276 and back to 4713 BC. */
+const FIRST = instantOf(Temporal.Instant.from('0001-01-01T00:00Z'))
+const END = instantOf(Temporal.Instant.from('9999-12-31T23:59:59.999999Z'))
+
+/** Whether a position, in microseconds, lies in the years 1 to 9999. */
+export function isOnCalendar(position: bigint): boolean {
+  return position >= FIRST && position <= END
+}
+
+export function midnightBefore(position: bigint): bigint {
+  return floorDivide(position, MICROS_PER_DAY) * MICROS_PER_DAY
+}
+
+export function isMidnight(position: bigint): boolean {
+  return midnightBefore(position) === position
+}
+
+/** The wall clock read as if it were UTC, in microseconds since the epoch; null for any other text. */
+export function readWallClock(text: string): bigint | null {
+  const [, date, time] = DATE_AND_TIME.exec(text) ?? []
+  if (date === undefined) return null
+  try {
+    return instantOf(Temporal.Instant.from(`${date}T${time}Z`))
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}
+
+/** The reverse of `readWallClock`: no fraction where there is none, no zeros at its end. */
+export function writeWallClock(position: bigint): string {
+  return Temporal.Instant.fromEpochNanoseconds(position * 1000n)
+    .toString()
+    .replace('T', ' ')
+    .slice(0, -1)
+}
