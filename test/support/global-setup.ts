@@ -17,12 +17,22 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     project.provide('ground', ground)
     return async () => {
       await clearGround(ground)
-      await server.remove()
+      if (await hasKeptDatabases(ground))
+        console.log(`the server stays for the databases that were kept: ${server.url}`)
+      else await server.remove()
     }
   } catch (error) {
     await server.remove()
     throw error
   }
+}
+
+async function hasKeptDatabases({ url }: Ground): Promise<boolean> {
+  if (process.env.EBB_TEST_KEEP !== '1') return false
+  return once(url, async (client) => {
+    const { rowCount } = await client.query(`select from pg_database where starts_with(datname, 'ebb_test_')`)
+    return rowCount !== 0
+  })
 }
 
 async function versionOf(server: TestServer): Promise<string> {

@@ -44,13 +44,13 @@ ${database.name} = host=${target.hostname} port=${target.port || 5432} dbname=${
 listen_addr = 127.0.0.1
 listen_port = ${port}
 unix_socket_dir =
-auth_type = plain
+auth_type = trust
 auth_file = ${home}/users.txt
 pool_mode = ${poolMode}
 `
 }
 
-// PgBouncer asks the application for this password, and answers the server with it.
+// It lets in whom it finds in this list, and answers the server with the password.
 function users(database: Database): string {
   const { username, password } = new URL(database.url)
   return `"${decodeURIComponent(username)}" "${decodeURIComponent(password)}"\n`

@@ -35,7 +35,8 @@ export async function obtainServer(): Promise<TestServer> {
   if (process.env.EBB_TEST_PG === 'docker') return inDocker()
 
   const binaries = await ownBinaries()
-  const server = await startServer({ binaries, settings: { ...SETTINGS, ...preloaded(binaries) } })
+  const keep = process.env.EBB_TEST_KEEP === '1'
+  const server = await startServer({ binaries, keep, settings: { ...SETTINGS, ...preloaded(binaries) } })
   return { url: server.url, origin: `embedded, ${binaries.folder}`, remove: () => server.remove() }
 }
 
