@@ -7,7 +7,8 @@ import { calendarAt, instantOf } from './timezone.ts'
 /**
  * The position an interval earlier, by the calendar of the zone: the same time
  * of day `90 days` before, and of 31 March `1 month` before the last of
- * February. Hours are absolute.
+ * February. Hours are absolute. Of a time that the clock shows twice the first
+ * is meant (PostgreSQL means the second), so that a horizon errs towards keeping.
  *
  * @throws UsageError for hours before a `date`.
  */

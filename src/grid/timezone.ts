@@ -38,7 +38,8 @@ export function instantOf(moment: Temporal.ZonedDateTime | Temporal.Instant): bi
 /**
  * The first instant of a day, which is not midnight where the clock skips it
  * (America/Sao_Paulo, 2018-11-04), and is the next day's where the calendar
- * skips the whole day (Pacific/Apia, 2011-12-30).
+ * skips the whole day (Pacific/Apia, 2011-12-30). Of two midnights it is the
+ * first (America/Havana, each autumn), where PostgreSQL's `date_trunc` takes the second.
  */
 export function startOfDay(date: Temporal.PlainDate, timezone: string): bigint {
   return instantOf(date.toZonedDateTime(timezone))

@@ -24,6 +24,8 @@ describe('minus', () => {
     ['2026-10-25 12:00:00', '1 day', 'Europe/Berlin', '2026-10-24 11:00:00'],
     // 02:30 did not exist on that day: it is read as an hour later.
     ['2026-03-30 00:30:00', '1 day', 'Europe/Berlin', '2026-03-29 01:30:00'],
+    // 02:30 was shown twice on that day: the first is meant, and an hour more is kept.
+    ['2026-10-26 01:30:00', '1 day', 'Europe/Berlin', '2026-10-25 00:30:00'],
     // The last of the month is local: in UTC this is still the 30th.
     ['2026-03-30 22:30:00', '1 month', 'Europe/Berlin', '2026-02-27 23:30:00'],
     ['2026-04-05 12:00:00', '1 day', 'Australia/Lord_Howe', '2026-04-04 11:30:00'],
