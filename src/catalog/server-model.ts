@@ -1,0 +1,38 @@
+import type { ClientBase } from 'pg'
+import { readOne } from '../db/session.ts'
+import { sql } from '../sql/sql.ts'
+
+/** The server, the role and the moment, as far as a plan depends on them. */
+export interface ServerModel {
+  /** `server_version_num`: 170010. */
+  readonly version: number
+  readonly versionText: string
+  readonly inRecovery: boolean
+  readonly readOnly: boolean
+  /** The server's clock, in microseconds since the epoch, as text: the only clock that decides anything. */
+  readonly now: string
+  readonly database: string
+  readonly role: string
+  readonly superuser: boolean
+  readonly mayCreateSchema: boolean
+  readonly journalExists: boolean
+  readonly deadlockTimeoutMs: number
+  readonly maxLocks: number
+}
+
+/** Reads the server as the connected role sees it. */
+export async function readServer(client: ClientBase, journalSchema: string): Promise<ServerModel> {
+  return readOne<ServerModel & { [column: string]: unknown }>(
+    client,
+    sql`
+    select current_setting('server_version_num')::int as version, current_setting('server_version') as "versionText",
+      pg_is_in_recovery() as "inRecovery", current_setting('default_transaction_read_only')::bool as "readOnly",
+      (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as now, current_database()::text as database,
+      current_user::text as role, (select rolsuper from pg_roles where rolname = current_user) as superuser,
+      has_database_privilege(current_database(), 'create') as "mayCreateSchema",
+      to_regnamespace(quote_ident(${journalSchema})) is not null as "journalExists",
+      (select setting::int from pg_settings where name = 'deadlock_timeout') as "deadlockTimeoutMs",
+      (select setting::int from pg_settings where name = 'max_locks_per_transaction')
+        * (select sum(setting::int)::int from pg_settings where name in ('max_connections', 'max_prepared_transactions')) as "maxLocks"`,
+  )
+}

@@ -1,0 +1,229 @@
+import type { TableName } from '../sql/names.ts'
+
+// What a table is and everything that hangs on it, as plain data. Definitions
+// are PostgreSQL's own text, made with an empty search path, so every name in
+// them is qualified and executing them again means the same thing.
+
+/** One table at one moment. */
+export interface TableModel {
+  readonly oid: string
+  readonly name: TableName
+  readonly kind: RelationKind
+  readonly persistence: 'permanent' | 'unlogged' | 'temporary'
+  readonly owner: string
+  readonly tablespace: string | null
+  readonly accessMethod: string | null
+  readonly typed: boolean
+  /** Storage parameters, `toast.` ones included: `fillfactor=80`. */
+  readonly options: readonly string[]
+  readonly replicaIdentity: 'default' | 'nothing' | 'full' | 'index'
+  readonly rowSecurity: 'off' | 'on' | 'forced'
+  readonly comment: string | null
+  /** Rows as the planner believes, or null when the table was never analysed. */
+  readonly estimatedRows: number | null
+  readonly size: TableSize
+  readonly partitionKey: string | null
+  readonly grants: readonly Grant[]
+  /** Roles that `alter default privileges` gives something to when the owner makes a table in this schema. */
+  readonly defaultGrantees: readonly string[]
+  readonly columns: readonly Column[]
+  readonly sequences: readonly OwnedSequence[]
+  readonly constraints: readonly Constraint[]
+  readonly indexes: readonly Index[]
+  readonly triggers: readonly Trigger[]
+  /** Foreign-key triggers that somebody switched off (`disable trigger all`). */
+  readonly disabledForeignKeyTriggers: number
+  readonly policies: readonly Policy[]
+  readonly rules: readonly Rule[]
+  readonly statistics: readonly ExtendedStatistics[]
+  readonly publications: readonly Publication[]
+  readonly inboundForeignKeys: readonly InboundForeignKey[]
+  readonly views: readonly View[]
+  readonly functions: readonly SqlFunction[]
+  /** Whatever else depends on the table or its row type, in PostgreSQL's words. */
+  readonly otherDependents: readonly OtherDependent[]
+  readonly inheritsFrom: readonly string[]
+  readonly inheritedBy: readonly string[]
+  readonly extension: string | null
+  readonly securityLabels: number
+  readonly subscriptions: readonly string[]
+}
+
+export type RelationKind =
+  | 'table'
+  | 'partitioned table'
+  | 'view'
+  | 'materialized view'
+  | 'foreign table'
+  | 'sequence'
+  | 'index'
+  | 'composite type'
+  | 'other'
+
+/** In bytes. */
+export interface TableSize {
+  readonly heap: number
+  readonly indexes: number
+  readonly toast: number
+}
+
+export interface Grant {
+  /** Null for a privilege on the whole table. */
+  readonly column: string | null
+  readonly privilege: string
+  readonly grantee: string | null
+  readonly grantor: string
+  readonly grantable: boolean
+}
+
+export interface Column {
+  readonly name: string
+  /** As PostgreSQL writes it in a definition: in quotes only where it must be. */
+  readonly quoted: string
+  readonly type: string
+  readonly notNull: boolean
+  readonly default: string | null
+  readonly generated: boolean
+  readonly identity: 'always' | 'by default' | null
+  readonly collation: string | null
+  readonly storage: string
+  readonly compression: string
+  readonly statisticsTarget: number | null
+  readonly options: readonly string[]
+  readonly comment: string | null
+}
+
+/** A sequence that belongs to a column: `serial` or identity. */
+export interface OwnedSequence {
+  readonly name: TableName
+  readonly column: string
+  readonly identity: boolean
+  readonly type: string
+  readonly start: string
+  readonly increment: string
+  readonly min: string
+  readonly max: string
+  readonly cache: string
+  readonly cycle: boolean
+  readonly comment: string | null
+  readonly grants: readonly Grant[]
+  readonly defaultGrantees: readonly string[]
+}
+
+export type ConstraintType = 'primary key' | 'unique' | 'check' | 'foreign key' | 'exclusion' | 'not null' | 'trigger'
+
+export interface Constraint {
+  readonly name: string
+  readonly type: ConstraintType
+  readonly definition: string
+  readonly columns: readonly string[]
+  readonly included: readonly string[]
+  readonly deferrable: boolean
+  readonly deferred: boolean
+  readonly validated: boolean
+  readonly noInherit: boolean
+  /** Of a foreign key: the table it points to. */
+  readonly references: TableName | null
+  readonly comment: string | null
+}
+
+export interface Index {
+  readonly oid: string
+  readonly name: string
+  /** `CREATE INDEX … ON …`, complete. */
+  readonly definition: string
+  readonly method: string
+  /** Columns in order; null stands for an expression. */
+  readonly columns: readonly (string | null)[]
+  readonly included: readonly string[]
+  readonly unique: boolean
+  readonly primary: boolean
+  readonly partial: boolean
+  readonly valid: boolean
+  readonly clustered: boolean
+  readonly replicaIdentity: boolean
+  /** The constraint that owns it, if one does. */
+  readonly constraint: string | null
+  readonly tablespace: string | null
+  /** Storage parameters: `fillfactor=70`. */
+  readonly options: readonly string[]
+  /** Statistics targets of expressions, by column number. */
+  readonly statisticsTargets: readonly { readonly column: number; readonly target: number }[]
+  readonly comment: string | null
+  readonly bytes: number
+}
+
+export interface Trigger {
+  readonly name: string
+  readonly definition: string
+  readonly enabled: 'origin' | 'disabled' | 'replica' | 'always'
+  readonly perRow: boolean
+  readonly before: boolean
+  readonly transitionTables: boolean
+  readonly comment: string | null
+}
+
+export interface Policy {
+  readonly name: string
+  readonly permissive: boolean
+  readonly command: string
+  readonly roles: readonly (string | null)[]
+  readonly using: string | null
+  readonly check: string | null
+  readonly comment: string | null
+}
+
+export interface Rule {
+  readonly name: string
+  readonly definition: string
+  readonly enabled: 'origin' | 'disabled' | 'replica' | 'always'
+  readonly comment: string | null
+}
+
+export interface ExtendedStatistics {
+  readonly name: TableName
+  readonly definition: string
+  readonly owner: string
+  readonly target: number | null
+  readonly comment: string | null
+}
+
+export interface Publication {
+  readonly name: string
+  readonly owner: string
+  readonly covers: 'table' | 'schema' | 'all tables'
+  readonly viaRoot: boolean
+  readonly columns: readonly string[] | null
+  readonly filter: string | null
+}
+
+export interface InboundForeignKey {
+  readonly table: TableName
+  readonly tableKind: RelationKind
+  readonly tableOwner: string
+  readonly name: string
+  readonly definition: string
+  readonly validated: boolean
+  readonly comment: string | null
+}
+
+export interface View {
+  readonly name: TableName
+  readonly owner: string
+  readonly options: readonly string[]
+  readonly definition: string
+  /** It mentions whole rows (`select e from events e`), so its column types would change. */
+  readonly usesRowType: boolean
+}
+
+/** A function with an SQL-standard body (`begin atomic`), which is bound to the table by identity and not by name. */
+export interface SqlFunction {
+  readonly signature: string
+  readonly owner: string
+  readonly definition: string
+}
+
+export interface OtherDependent {
+  readonly description: string
+  readonly because: 'mentions the table' | 'uses its row type'
+}

@@ -1,0 +1,206 @@
+import { join, raw, sql, type Sql } from '../sql/sql.ts'
+
+// The catalogue questions, one per part of a table. Each is a scalar subquery
+// that gives JSON in the shape of table-model.ts, for the relation `c` of the
+// outer query, so that the whole model is read by one statement in one moment.
+
+const RELATION_KIND = (
+  kind: string,
+) => `case ${kind} when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
+  when 'm' then 'materialized view' when 'f' then 'foreign table' when 'S' then 'sequence' when 'i' then 'index'
+  when 'I' then 'index' when 'c' then 'composite type' else 'other' end`
+const ENABLED = (state: string) =>
+  `case ${state} when 'O' then 'origin' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end`
+const COLUMN_NAMES = (relation: string, numbers: string) => `coalesce((
+  select json_agg(a.attname order by k.position) from unnest(${numbers}) with ordinality k (number, position)
+  left join pg_attribute a on a.attrelid = ${relation} and a.attnum = k.number and k.number > 0), '[]')`
+const COMMENT = (oid: string, catalog: string) => `obj_description(${oid}, '${catalog}')`
+const GRANTS = (acl: string, column: string) => `
+  select json_build_object('column', ${column}, 'privilege', x.privilege_type, 'grantee', case when x.grantee <> 0 then pg_get_userbyid(x.grantee) end,
+    'grantor', pg_get_userbyid(x.grantor), 'grantable', x.is_grantable) as entry, x.grantee, x.privilege_type, ${column} as col
+  from aclexplode(${acl}) x`
+const LIST = (query: string) => `coalesce((${query}), '[]')`
+const DEFAULT_GRANTEES = (type: string, owner: string, schema: string) =>
+  LIST(`select json_agg(distinct case when x.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
+    from pg_default_acl d, aclexplode(d.defaclacl) x
+    where d.defaclobjtype = '${type}' and d.defaclrole = ${owner} and d.defaclnamespace in (0, ${schema}) and x.grantee <> ${owner}`)
+
+const COLUMNS = LIST(`select json_agg(json_build_object(
+    'name', a.attname, 'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod), 'notNull', a.attnotnull,
+    'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated <> '',
+    'identity', case a.attidentity when 'a' then 'always' when 'd' then 'by default' end,
+    'collation', case when a.attcollation <> t.typcollation then a.attcollation::regcollation::text end,
+    'storage', a.attstorage, 'compression', a.attcompression, 'statisticsTarget', nullif(a.attstattarget, -1),
+    'options', coalesce(a.attoptions, '{}'), 'comment', col_description(c.oid, a.attnum)) order by a.attnum)
+  from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
+
+const TABLE_GRANTS = LIST(`select json_agg(g.entry order by g.col nulls first, g.grantee, g.privilege_type) from (
+    ${GRANTS(`coalesce(c.relacl, acldefault('r', c.relowner))`, 'null::name')}
+    union all
+    select g.* from pg_attribute a cross join lateral (${GRANTS('a.attacl', 'a.attname')}) g
+    where a.attrelid = c.oid and a.attacl is not null and not a.attisdropped) g`)
+
+const SEQUENCES = LIST(`select json_agg(json_build_object(
+    'name', json_build_object('schema', n.nspname, 'name', s.relname), 'column', a.attname, 'identity', d.deptype = 'i',
+    'type', format_type(q.seqtypid, null), 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'min', q.seqmin::text,
+    'max', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle, 'comment', ${COMMENT('s.oid', 'pg_class')},
+    'grants', ${LIST(`select json_agg(g.entry order by g.grantee, g.privilege_type)
+                from (${GRANTS(`coalesce(s.relacl, acldefault('s', s.relowner))`, 'null::name')}) g`)},
+    'defaultGrantees', ${DEFAULT_GRANTEES('S', 'c.relowner', 's.relnamespace')}) order by a.attnum)
+  from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S' join pg_namespace n on n.oid = s.relnamespace
+  join pg_sequence q on q.seqrelid = s.oid join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.deptype in ('a', 'i')`)
+
+const CONSTRAINTS = LIST(`select json_agg(json_build_object(
+    'name', k.conname, 'type', case k.contype when 'p' then 'primary key' when 'u' then 'unique' when 'c' then 'check'
+      when 'f' then 'foreign key' when 'x' then 'exclusion' when 'n' then 'not null' else 'trigger' end,
+    'definition', pg_get_constraintdef(k.oid), 'columns', ${COLUMN_NAMES('c.oid', 'k.conkey')},
+    'included', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[i.indnkeyatts:]`)},
+    'deferrable', k.condeferrable, 'deferred', k.condeferred, 'validated', k.convalidated, 'noInherit', k.connoinherit,
+    'references', case when k.contype = 'f' then (select json_build_object('schema', rn.nspname, 'name', r.relname)
+      from pg_class r join pg_namespace rn on rn.oid = r.relnamespace where r.oid = k.confrelid) end,
+    'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by k.contype, k.conname)
+  from pg_constraint k left join pg_index i on i.indexrelid = k.conindid and k.contype in ('p', 'u', 'x')
+  where k.conrelid = c.oid and k.contype <> 't'`)
+
+const INDEXES = LIST(`select json_agg(json_build_object(
+    'oid', x.oid::text, 'name', x.relname, 'definition', pg_get_indexdef(x.oid), 'method', am.amname,
+    'columns', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[0:i.indnkeyatts - 1]`)},
+    'included', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[i.indnkeyatts:]`)},
+    'unique', i.indisunique, 'primary', i.indisprimary, 'partial', i.indpred is not null, 'valid', i.indisvalid, 'clustered', i.indisclustered,
+    'replicaIdentity', i.indisreplident,
+    'constraint', (select k.conname from pg_constraint k where k.conindid = x.oid and k.conrelid = c.oid and k.contype in ('p', 'u', 'x')),
+    'tablespace', (select spcname from pg_tablespace where oid = x.reltablespace),
+    'statisticsTargets', ${LIST(`select json_agg(json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum)
+        from pg_attribute a where a.attrelid = x.oid and a.attstattarget >= 0`)},
+    'options', coalesce(x.reloptions, '{}'), 'comment', ${COMMENT('x.oid', 'pg_class')}, 'bytes', pg_relation_size(x.oid)) order by x.oid)
+  from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am am on am.oid = x.relam where i.indrelid = c.oid`)
+
+const TRIGGERS = LIST(`select json_agg(json_build_object(
+    'name', t.tgname, 'definition', pg_get_triggerdef(t.oid), 'enabled', ${ENABLED('t.tgenabled')}, 'perRow', t.tgtype & 1 = 1,
+    'before', t.tgtype & 2 = 2, 'transitionTables', t.tgoldtable is not null or t.tgnewtable is not null,
+    'comment', ${COMMENT('t.oid', 'pg_trigger')}) order by t.tgname)
+  from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal`)
+
+const POLICIES = LIST(`select json_agg(json_build_object(
+    'name', p.polname, 'permissive', p.polpermissive,
+    'command', case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+    'roles', (select json_agg(case when r <> 0 then pg_get_userbyid(r) end order by r) from unnest(p.polroles) r),
+    'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid),
+    'comment', ${COMMENT('p.oid', 'pg_policy')}) order by p.polname)
+  from pg_policy p where p.polrelid = c.oid`)
+
+const RULES = LIST(`select json_agg(json_build_object(
+    'name', r.rulename, 'definition', pg_get_ruledef(r.oid), 'enabled', ${ENABLED('r.ev_enabled')},
+    'comment', ${COMMENT('r.oid', 'pg_rewrite')}) order by r.rulename)
+  from pg_rewrite r where r.ev_class = c.oid and r.rulename <> '_RETURN'`)
+
+const STATISTICS = LIST(`select json_agg(json_build_object(
+    'name', json_build_object('schema', n.nspname, 'name', e.stxname), 'definition', pg_get_statisticsobjdef(e.oid),
+    'owner', pg_get_userbyid(e.stxowner), 'target', nullif(e.stxstattarget, -1),
+    'comment', ${COMMENT('e.oid', 'pg_statistic_ext')}) order by n.nspname, e.stxname)
+  from pg_statistic_ext e join pg_namespace n on n.oid = e.stxnamespace where e.stxrelid = c.oid`)
+
+const INBOUND_FOREIGN_KEYS = LIST(`select json_agg(json_build_object(
+    'table', json_build_object('schema', n.nspname, 'name', r.relname), 'tableKind', ${RELATION_KIND('r.relkind')},
+    'tableOwner', pg_get_userbyid(r.relowner), 'name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
+    'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by n.nspname, r.relname, k.conname)
+  from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
+  where k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0`)
+
+/** Objects that depend on the table (its columns) or on its row type, apart from the table's own parts. */
+const DEPENDENTS = `
+  select d.classid, d.objid, d.objsubid, bool_or(d.by_type) as by_type
+  from (select classid, objid, objsubid, false as by_type from pg_depend
+        where refclassid = 'pg_class'::regclass and refobjid = c.oid and deptype in ('n', 'a', 'i')
+        union all
+        select classid, objid, objsubid, true from pg_depend
+        where refclassid = 'pg_type'::regclass and deptype = 'n'
+          and refobjid in (c.reltype, (select typarray from pg_type where oid = c.reltype))) d
+  group by d.classid, d.objid, d.objsubid`
+
+const VIEWS = LIST(`select json_agg(json_build_object(
+    'name', json_build_object('schema', n.nspname, 'name', v.relname), 'owner', pg_get_userbyid(v.relowner),
+    'options', coalesce(v.reloptions, '{}'), 'definition', pg_get_viewdef(v.oid), 'usesRowType', u.by_type) order by v.oid)
+  from (select r.ev_class, bool_or(d.by_type) as by_type from (${DEPENDENTS}) d join pg_rewrite r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+        where r.rulename = '_RETURN' and r.ev_class <> c.oid group by r.ev_class) u
+  join pg_class v on v.oid = u.ev_class and v.relkind = 'v' join pg_namespace n on n.oid = v.relnamespace`)
+
+const FUNCTIONS = LIST(`select json_agg(json_build_object(
+    'signature', p.oid::regprocedure::text, 'owner', pg_get_userbyid(p.proowner), 'definition', pg_get_functiondef(p.oid)) order by p.oid)
+  from (${DEPENDENTS}) d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass and not d.by_type where p.prosqlbody is not null`)
+
+const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
+    'description', pg_describe_object(d.classid, d.objid, d.objsubid),
+    'because', case when d.by_type then 'uses its row type' else 'mentions the table' end) order by 1)
+  from (${DEPENDENTS}) d
+  where not case d.classid
+    when 'pg_type'::regclass then d.objid = c.reltype
+    when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid = c.oid)
+    when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and (x.conrelid = c.oid or x.contype = 'f'))
+    when 'pg_trigger'::regclass then exists (select from pg_trigger x where x.oid = d.objid and (x.tgrelid = c.oid or x.tgisinternal))
+    when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid = c.oid)
+    when 'pg_statistic_ext'::regclass then exists (select from pg_statistic_ext x where x.oid = d.objid and x.stxrelid = c.oid)
+    when 'pg_publication_rel'::regclass then true
+    when 'pg_rewrite'::regclass then exists (select from pg_rewrite x join pg_class v on v.oid = x.ev_class where x.oid = d.objid
+      and (x.ev_class = c.oid or (x.rulename = '_RETURN' and v.relkind = 'v')))
+    when 'pg_proc'::regclass then not d.by_type and exists (select from pg_proc x where x.oid = d.objid and x.prosqlbody is not null)
+    when 'pg_class'::regclass then exists (select from pg_class x where x.oid = d.objid
+      and (x.relkind in ('t', 'S') or exists (select from pg_index i where i.indexrelid = x.oid and i.indrelid = c.oid)
+           or exists (select from pg_inherits i where i.inhrelid = x.oid and i.inhparent = c.oid)))
+    else false end`)
+
+const INHERITS_FROM = LIST(
+  `select json_agg(h.inhparent::regclass::text order by h.inhseqno) from pg_inherits h where h.inhrelid = c.oid`,
+)
+const INHERITED_BY = LIST(
+  `select json_agg(h.inhrelid::regclass::text order by h.inhrelid) from pg_inherits h where h.inhparent = c.oid and c.relkind <> 'p'`,
+)
+
+/** Before 15 a publication knew neither columns, nor filters, nor schemas. */
+function publications(version: number): string {
+  const columns =
+    version < 150000 ? 'null' : `case when r.prattrs is not null then ${COLUMN_NAMES('c.oid', 'r.prattrs::int2[]')} end`
+  const filter = version < 150000 ? 'null' : `pg_get_expr(r.prqual, r.prrelid)`
+  const entry = (
+    covers: string,
+    columnList: string,
+    rowFilter: string,
+  ) => `json_build_object('name', p.pubname, 'owner', pg_get_userbyid(p.pubowner),
+    'covers', '${covers}', 'viaRoot', p.pubviaroot, 'columns', ${columnList}, 'filter', ${rowFilter}) as entry, p.pubname`
+  const ofSchema =
+    version < 150000
+      ? ''
+      : `union all select ${entry('schema', 'null', 'null')} from pg_publication_namespace s join pg_publication p on p.oid = s.pnpubid where s.pnnspid = c.relnamespace`
+  return LIST(`select json_agg(u.entry order by u.pubname) from (
+    select ${entry('table', columns, filter)} from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid
+    union all select ${entry('all tables', 'null', 'null')} from pg_publication p where p.puballtables
+    ${ofSchema}) u`)
+}
+
+/** The parts as a select list: `… as "columns", … as "indexes"`. */
+export function tableParts(version: number): Sql {
+  const parts: Record<string, string> = {
+    kind: RELATION_KIND('c.relkind'),
+    grants: TABLE_GRANTS,
+    defaultGrantees: DEFAULT_GRANTEES('r', 'c.relowner', 'c.relnamespace'),
+    columns: COLUMNS,
+    sequences: SEQUENCES,
+    constraints: CONSTRAINTS,
+    indexes: INDEXES,
+    triggers: TRIGGERS,
+    disabledForeignKeyTriggers: `(select count(*)::int from pg_trigger t where t.tgrelid = c.oid and t.tgisinternal and t.tgenabled <> 'O')`,
+    policies: POLICIES,
+    rules: RULES,
+    statistics: STATISTICS,
+    publications: publications(version),
+    inboundForeignKeys: INBOUND_FOREIGN_KEYS,
+    views: VIEWS,
+    functions: FUNCTIONS,
+    otherDependents: OTHER_DEPENDENTS,
+    inheritsFrom: INHERITS_FROM,
+    inheritedBy: INHERITED_BY,
+  }
+  return join(Object.entries(parts).map(([name, query]) => sql`${raw(query)} as ${raw(`"${name}"`)}`))
+}

@@ -1,0 +1,70 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../db/session.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+
+/** A session, autovacuum or prepared transaction that holds a lock we would have to wait for. */
+export interface Holder {
+  /** Identifies the transaction for as long as it lasts. */
+  readonly transaction: string
+  readonly pid: number | null
+  readonly mode: string
+  readonly table: TableName
+  readonly application: string | null
+  readonly user: string | null
+  readonly backend: string | null
+  readonly state: string | null
+  readonly query: string | null
+  readonly seconds: number | null
+  /** Of a prepared transaction. */
+  readonly gid: string | null
+}
+
+/**
+ * Who holds locks on these tables, as far as this role may see. `pg_locks` can
+ * be read by everyone; query and age of other roles' sessions need
+ * pg_read_all_stats (postgres-facts H).
+ */
+export async function readHolders(
+  session: ClientBase,
+  tables: readonly TableName[],
+  exceptPid: number,
+): Promise<Holder[]> {
+  return readAll<Holder & { [column: string]: unknown }>(
+    session,
+    sql`
+    select l.virtualtransaction as transaction, l.pid, l.mode, json_build_object('schema', n.nspname, 'name', c.relname) as table,
+      a.application_name as application, a.usename::text as user, a.backend_type as backend, a.state,
+      left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120) as query,
+      extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 as seconds, p.gid
+    from pg_locks l
+    join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+    join unnest(${tables.map(({ schema }) => schema)}::text[], ${tables.map(({ name }) => name)}::text[]) t (schema, name)
+      on t.schema = n.nspname and t.name = c.relname
+    left join pg_stat_activity a on a.pid = l.pid
+    left join pg_prepared_xacts p on l.virtualtransaction = '-1/' || p.transaction::text
+    where l.locktype = 'relation' and l.granted and l.pid is distinct from ${exceptPid}
+      and l.database = (select oid from pg_database where datname = current_database())
+    order by seconds desc nulls last`,
+  )
+}
+
+/** `pid 4711 (psql, bob), idle in transaction for 12 s: select …`. */
+export function describeHolder(holder: Holder): string {
+  const age = holder.seconds === null ? '' : ` for ${Math.round(holder.seconds)} s`
+  if (holder.gid !== null)
+    return `prepared transaction ${JSON.stringify(holder.gid)}${age} on ${display(holder.table)} (end it with commit prepared or rollback prepared)`
+  const who = [holder.application, holder.user].filter((part) => part !== null && part !== '').join(', ')
+  const pid = `pid ${holder.pid}${who === '' ? '' : ` (${who})`}`
+  if (isAntiWraparound(holder)) return `${pid}, an autovacuum to prevent wraparound${age}, which must be left to finish`
+  if (holder.backend === 'autovacuum worker') return `${pid}, an autovacuum${age}`
+  const hidden = holder.query === null || holder.query === '<insufficient privilege>'
+  const doing = hidden
+    ? `holding ${holder.mode} (its query is hidden from this role)`
+    : `${holder.state}${age}: ${holder.query}`
+  return `${pid}, ${doing}`
+}
+
+function isAntiWraparound({ backend, query }: Holder): boolean {
+  return backend === 'autovacuum worker' && query !== null && query.includes('to prevent wraparound')
+}

@@ -1,0 +1,176 @@
+import pg from 'pg'
+import { EbbError, EXIT, UsageError } from '../errors.ts'
+import { literal, sql, type Sql } from '../sql/sql.ts'
+import { codeOf, SQLSTATE } from './sqlstate.ts'
+
+// The one way to open a session. What depends on a setting (how bounds are
+// printed, how names are resolved, how long a lock is waited for) is pinned
+// here, so that no role's or database's defaults can change what Ebb does.
+
+/** Where the database is: a connection string, a pool whose settings are used, or libpq's environment (empty). */
+export type Target = string | pg.Pool | pg.ClientConfig
+
+/** A connection that nobody else uses. */
+export type Session = pg.Client
+
+const SETTINGS: readonly (readonly [string, string])[] = [
+  ['search_path', ''],
+  ['timezone', 'UTC'],
+  ['datestyle', 'ISO'],
+  ['intervalstyle', 'postgres'],
+  ['client_min_messages', 'warning'],
+  ['row_security', 'off'], // a policy that would hide rows from us is an error, never a gap
+  ['statement_timeout', '0'],
+  ['lock_timeout', '500ms'],
+  ['idle_in_transaction_session_timeout', '60s'], // if we hang, the server lets our locks go
+  ['default_tablespace', ''],
+  ['default_table_access_method', 'heap'],
+  ['check_function_bodies', 'off'],
+  ['standard_conforming_strings', 'on'],
+]
+
+const CONNECT_TIMEOUT_MS = 15_000
+
+/**
+ * Opens a session. `purpose` ends up in `application_name`, so that
+ * `pg_stat_activity` tells who is at work: `ebb partition`, `ebb watch`, …
+ *
+ * @throws {EbbError} when the server cannot be reached or does not let us in
+ */
+export async function openSession(target: Target, purpose: string): Promise<Session> {
+  const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
+  // A connection that breaks while idle is reported by the next query; without a listener it would end the process.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+  } catch (error) {
+    throw connectionError(error)
+  }
+  await applySettings(client, purpose)
+  return client
+}
+
+/** Opens a session for as long as `work` takes. */
+export async function withSession<T>(
+  target: Target,
+  purpose: string,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await openSession(target, purpose)
+  try {
+    return await work(session)
+  } finally {
+    await session.end()
+  }
+}
+
+async function applySettings(client: pg.Client, purpose: string): Promise<void> {
+  const pairs = [...SETTINGS, ['application_name', `ebb ${purpose}`] as const]
+  const values = pairs.map(([name, value]) => `(${literal(name).text}, ${literal(value).text})`).join(', ')
+  // `transaction_timeout` exists from 17 on.
+  await client.query(
+    `select set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
+     where exists (select from pg_catalog.pg_settings s where pg_catalog.lower(s.name) = pinned.name)`,
+  )
+  // When we are killed, what we were running must not go on for long. Not every platform of the server can do this.
+  await client.query("set client_connection_check_interval = '2s'").catch(() => {})
+}
+
+function configOf(target: Target): pg.ClientConfig {
+  if (typeof target === 'string') return { connectionString: target, connectionTimeoutMillis: CONNECT_TIMEOUT_MS }
+  if (target instanceof pg.Pool) return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...target.options }
+  return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...target }
+}
+
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'ENOENT',
+  'ECONNRESET',
+])
+
+/** Says why there is no session. The cause is not printed: a connection string may hold a password. */
+function connectionError(error: unknown): Error {
+  const code = codeOf(error)
+  const reason = error instanceof Error ? error.message || String(code) : String(error)
+  const state = 'No session was opened, so nothing has been read or changed.'
+  const refused = (next: string, exit: 1 | 2 | 75 = EXIT.failed) =>
+    new EbbError(`cannot connect: ${reason}`, { state, next }, exit, error)
+
+  if (
+    code === SQLSTATE.invalidPassword ||
+    code === SQLSTATE.invalidAuthorization ||
+    /password must be a string/.test(reason)
+  )
+    return refused('Check user and password: --url, DATABASE_URL, PGPASSWORD or the password file.')
+  if (code === SQLSTATE.undefinedDatabase)
+    return refused('Check the database name in --url, DATABASE_URL or PGDATABASE.')
+  if (code === SQLSTATE.tooManyConnections)
+    return refused('Ebb needs three free connections. Try again when some are free.', EXIT.tryLater)
+  if (code === SQLSTATE.cannotConnectNow)
+    return refused('The server is starting or stopping. Try again in a moment.', EXIT.tryLater)
+  if ((code !== undefined && UNREACHABLE.has(code)) || /timeout expired/.test(reason))
+    return refused('Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.')
+  if (code === 'ERR_INVALID_URL' || /Invalid URL/i.test(reason))
+    return new UsageError(
+      'the connection string cannot be read',
+      'Write it as postgres://user:password@host:5432/database.',
+      error,
+    )
+  if (/SSL/.test(reason))
+    return refused('Add ?sslmode=disable (or require, verify-full) to the connection string, as the server needs it.')
+  return refused('Check the connection string (--url or DATABASE_URL).')
+}
+
+export interface TransactionOptions {
+  readonly isolation?: 'read committed' | 'repeatable read'
+  readonly readOnly?: boolean
+}
+
+/** Runs `work` in a transaction: committed when it returns, rolled back when it throws. */
+export async function inTransaction<T>(
+  session: pg.ClientBase,
+  options: TransactionOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  await session.query(begin(options))
+  let result: T
+  try {
+    result = await work()
+  } catch (error) {
+    // When the connection is gone the server has rolled back by itself, and the first error tells why.
+    await session.query('rollback').catch(() => {})
+    throw error
+  }
+  await session.query('commit')
+  return result
+}
+
+function begin({ isolation = 'read committed', readOnly = false }: TransactionOptions): string {
+  return `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`
+}
+
+/** One moment of the catalogue: all that `work` reads, it reads from one snapshot, and it cannot write. */
+export function inSnapshot<T>(session: pg.ClientBase, work: () => Promise<T>): Promise<T> {
+  return inTransaction(session, { isolation: 'repeatable read', readOnly: true }, work)
+}
+
+/** The only row of a query that always has one. */
+export async function readOne<Row extends pg.QueryResultRow>(session: pg.ClientBase, query: Sql): Promise<Row> {
+  const { rows } = await session.query<Row>(query)
+  if (rows[0] === undefined) throw new Error(`no row from: ${query.text}`)
+  return rows[0]
+}
+
+export async function readAll<Row extends pg.QueryResultRow>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
+  return (await session.query<Row>(query)).rows
+}
+
+/** The backend that serves this session, as the server numbers it. */
+export async function backendPid(session: pg.ClientBase): Promise<number> {
+  return (await readOne<{ pid: number }>(session, sql`select pg_backend_pid() as pid`)).pid
+}

@@ -1,0 +1,57 @@
+// SQLSTATEs as words. https://www.postgresql.org/docs/current/errcodes-appendix.html
+
+export const SQLSTATE = {
+  lockNotAvailable: '55P03',
+  deadlockDetected: '40P01',
+  serializationFailure: '40001',
+  queryCanceled: '57014',
+  adminShutdown: '57P01',
+  crashShutdown: '57P02',
+  cannotConnectNow: '57P03',
+  idleInTransactionTimeout: '25P03',
+  readOnlyTransaction: '25006',
+  insufficientPrivilege: '42501',
+  undefinedTable: '42P01',
+  undefinedColumn: '42703',
+  undefinedSchema: '3F000',
+  duplicateTable: '42P07',
+  uniqueViolation: '23505',
+  foreignKeyViolation: '23503',
+  checkViolation: '23514',
+  objectNotInPrerequisiteState: '55000',
+  objectInUse: '55006',
+  tooManyConnections: '53300',
+  invalidPassword: '28P01',
+  invalidAuthorization: '28000',
+  undefinedDatabase: '3D000',
+} as const
+
+/** The SQLSTATE of an error, or the system's code (`ECONNREFUSED`), or nothing. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+/** Somebody held a lock that we were not willing to wait for any longer. Trying again is the cure. */
+export function isLockRefused(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === SQLSTATE.lockNotAvailable || code === SQLSTATE.deadlockDetected
+}
+
+const CONNECTION_LOST: readonly (string | undefined)[] = [
+  SQLSTATE.adminShutdown,
+  SQLSTATE.crashShutdown,
+  SQLSTATE.cannotConnectNow,
+  SQLSTATE.idleInTransactionTimeout,
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+]
+
+/** The session is gone: what it was doing has been rolled back, unless it was committing. */
+export function isConnectionLost(error: unknown): boolean {
+  if (CONNECTION_LOST.includes(codeOf(error))) return true
+  // node-postgres gives these two no code.
+  return error instanceof Error && /Connection terminated|Client has encountered a connection error/.test(error.message)
+}

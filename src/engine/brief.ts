@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describeHolder, readHolders, type Holder } from '../db/holders.ts'
+import { inTransaction, type Session } from '../db/session.ts'
+import { isLockRefused } from '../db/sqlstate.ts'
+import { EbbError, EXIT } from '../errors.ts'
+import type { Lock } from '../plan/step.ts'
+import type { LockTimes, Observer } from '../report/events.ts'
+import { display, quoted, sameName, type TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+
+// A short transaction under locks that block the application. What always holds:
+//
+//   - Nobody queues behind us for longer than a lock time-out: whoever holds a
+//     conflicting lock for long is waited for by looking, not by queueing.
+//   - An autovacuum is asked to leave first, under SHARE UPDATE EXCLUSIVE, which
+//     blocks no reader or writer: it gives way only to somebody who has waited
+//     longer than deadlock_timeout (postgres-facts E7).
+//   - Locks are held while waiting for further ones for less than deadlock_timeout
+//     in total, so that no application becomes the victim of a deadlock (F1).
+//   - Anything that fails rolls back everything, and is tried again with jitter
+//     until the deadline.
+
+/** What to lock, and in which order. */
+export interface BriefLocks {
+  readonly quiet: TableName | null
+  readonly acquire: readonly string[]
+  /** The locks that are taken, there or on the way: somebody's lock that conflicts with one of these is in the way. */
+  readonly locks: readonly Lock[]
+}
+
+export interface Patience {
+  /** For each lock, in milliseconds: how long others may queue behind us. */
+  readonly lockTimeoutMs: number
+  /** For the work under the locks. A statement that takes longer is cancelled and all is undone. */
+  readonly workTimeoutMs: number
+  /** When to give up, in milliseconds from the start. */
+  readonly deadlineMs: number
+}
+
+export const PATIENCE: Patience = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 600_000 }
+
+export interface BriefSessions {
+  /** The session the transaction runs in. */
+  readonly session: Session
+  readonly pid: number
+  /** Another one, to look around with. */
+  readonly control: Session
+  readonly deadlockTimeoutMs: number
+}
+
+/** Runs `work` in one transaction that holds all the locks, and commits. Returns what it cost the others. */
+export async function underBriefLocks(
+  sessions: BriefSessions,
+  locks: BriefLocks,
+  patience: Patience,
+  observer: Observer,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<LockTimes> {
+  const deadline = performance.now() + patience.deadlineMs
+  let longest = 0
+  for (let attempts = 1; ; attempts++) {
+    await holdersGone(sessions, locks, deadline, observer, signal)
+    const attempt = new Attempt()
+    try {
+      await inTransaction(sessions.session, {}, async () => {
+        await takeLocks(sessions, locks, patience, attempt)
+        await sessions.session.query(`set local statement_timeout = ${patience.workTimeoutMs}`)
+        await work()
+      })
+      const heldMs = attempt.blockedMs()
+      return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, heldMs) }
+    } catch (error) {
+      longest = Math.max(longest, attempt.blockedMs())
+      if (!isLockRefused(error)) throw error
+      const holders = await readInTheWay(sessions, locks)
+      if (performance.now() > deadline) throw notGranted(locks, patience, holders, error)
+      observer({ type: 'waiting', reason: reasonToRetry(attempts, holders) })
+    }
+    await sleep(jittered(attempts), undefined, { signal })
+  }
+}
+
+/** Remembers since when an attempt may have kept others waiting. */
+class Attempt {
+  private since: number | undefined
+
+  /** From now on others may wait for us. */
+  begin(): void {
+    this.since ??= performance.now()
+  }
+
+  blockedMs(): number {
+    return this.since === undefined ? 0 : performance.now() - this.since
+  }
+}
+
+async function takeLocks(
+  { session, deadlockTimeoutMs }: BriefSessions,
+  locks: BriefLocks,
+  patience: Patience,
+  attempt: Attempt,
+): Promise<void> {
+  // If this process hangs while it holds locks, the server lets them go.
+  await session.query(
+    `set local idle_in_transaction_session_timeout = '5s'; set local lock_timeout = ${deadlockTimeoutMs + 200}`,
+  )
+  if (locks.quiet !== null) await session.query(sql`lock table ${quoted(locks.quiet)} in share update exclusive mode`)
+  await session.query(`set local lock_timeout = ${patience.lockTimeoutMs}`)
+  attempt.begin()
+  // One round trip for all: each lock held is time that others may be waiting.
+  if (locks.acquire.length > 0) await session.query(locks.acquire.join(';\n'))
+}
+
+/** How long somebody may hold a lock before we wait for them by looking instead of queueing. */
+const OLD_MS = 200
+const LOOK_EVERY_MS = 100
+
+/** Waits until nobody has been holding a lock on the tables for long. Age is measured by looking twice, for `xact_start` of other roles is hidden. */
+async function holdersGone(
+  sessions: BriefSessions,
+  locks: BriefLocks,
+  deadline: number,
+  observer: Observer,
+  signal: AbortSignal,
+): Promise<void> {
+  const firstSeen = new Map<string, number>()
+  for (;;) {
+    const holders = await readInTheWay(sessions, locks)
+    const now = performance.now()
+    for (const { transaction } of holders) if (!firstSeen.has(transaction)) firstSeen.set(transaction, now)
+    const old = holders.filter(
+      ({ transaction, seconds }) =>
+        (seconds ?? 0) * 1000 > OLD_MS || now - (firstSeen.get(transaction) ?? now) > OLD_MS,
+    )
+    // Short transactions come and go all the time; the ladder's time-out deals with them.
+    if (old.length === 0) return
+    if (now > deadline) throw notGranted(locks, PATIENCE, old, undefined)
+    observer({ type: 'waiting', reason: `for ${old.map(describeHolder).join('; ')}` })
+    await sleep(LOOK_EVERY_MS, undefined, { signal })
+  }
+}
+
+async function readInTheWay({ control, pid }: BriefSessions, { locks }: BriefLocks): Promise<Holder[]> {
+  const holders = await readHolders(
+    control,
+    locks.map(({ table }) => table),
+    pid,
+  )
+  return holders.filter(
+    (holder) =>
+      !leavesWhenAsked(holder) &&
+      locks.some(({ table, mode }) => sameName(table, holder.table) && conflict(mode, holder.mode)),
+  )
+}
+
+/** An ordinary autovacuum does; one to prevent wraparound, and everybody else, has to be waited for. */
+function leavesWhenAsked({ mode, backend, query }: Holder): boolean {
+  if (mode !== 'ShareUpdateExclusiveLock') return false
+  // Hidden from this role: it may be an autovacuum, so it is asked.
+  return backend === null || (backend === 'autovacuum worker' && !(query ?? '').includes('to prevent wraparound'))
+}
+
+const STRENGTH = [
+  'AccessShareLock',
+  'RowShareLock',
+  'RowExclusiveLock',
+  'ShareUpdateExclusiveLock',
+  'ShareLock',
+  'ShareRowExclusiveLock',
+  'ExclusiveLock',
+  'AccessExclusiveLock',
+]
+
+/** The weakest lock that conflicts with each of ours; all stronger ones do too. https://www.postgresql.org/docs/current/explicit-locking.html */
+const CONFLICTS_FROM: Readonly<Record<Lock['mode'], string>> = {
+  'ACCESS SHARE': 'AccessExclusiveLock',
+  'ROW SHARE': 'ExclusiveLock',
+  'SHARE UPDATE EXCLUSIVE': 'ShareUpdateExclusiveLock',
+  'SHARE ROW EXCLUSIVE': 'RowExclusiveLock',
+  'ACCESS EXCLUSIVE': 'AccessShareLock',
+}
+
+function conflict(ours: Lock['mode'], theirs: string): boolean {
+  return STRENGTH.indexOf(theirs) >= STRENGTH.indexOf(CONFLICTS_FROM[ours])
+}
+
+function reasonToRetry(attempts: number, holders: readonly Holder[]): string {
+  const who = holders.length === 0 ? 'whoever held it has gone' : holders.slice(0, 3).map(describeHolder).join('; ')
+  return `a lock was not free within its time-out (attempt ${attempts}): ${who}`
+}
+
+/** 200 ms at first, up to 2 s: retries must not become a queue of their own. */
+function jittered(attempts: number): number {
+  return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
+}
+
+function notGranted(locks: BriefLocks, patience: Patience, holders: readonly Holder[], cause: unknown): EbbError {
+  const tables = locks.locks.map(({ table }) => display(table)).join(', ')
+  const who = holders.length === 0 ? 'sessions that come and go' : holders.map(describeHolder).join('; ')
+  return new EbbError(
+    `could not lock ${tables} within ${Math.round(patience.deadlineMs / 1000)} s: held by ${who}`,
+    {
+      state: 'This step has changed nothing; what was done before it is kept.',
+      next: 'When they have ended, run the same command again: it goes on from here. Or undo what was done: ebb abandon.',
+    },
+    EXIT.tryLater,
+    cause,
+  )
+}

@@ -1,0 +1,202 @@
+import { inTransaction, readOne } from '../db/session.ts'
+import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
+import { EbbError, EXIT } from '../errors.ts'
+import { doneSteps, recordStep } from '../journal/journal.ts'
+import { assertLease } from '../journal/lease.ts'
+import type { IndexStep, OnlineStep, Step } from '../plan/step.ts'
+import type { LockTimes } from '../report/events.ts'
+import { display, quoted } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+import { PATIENCE, underBriefLocks, type Patience } from './brief.ts'
+import { rehearse } from './rehearse.ts'
+import { swap } from './swap.ts'
+import { watched } from './watch.ts'
+import type { Workplace } from './workplace.ts'
+
+/** What was done and what it cost. */
+export interface StepResult {
+  readonly key: string
+  readonly milliseconds: number
+  readonly lock: LockTimes | null
+}
+
+export interface ExecuteOptions {
+  readonly patience?: Patience
+  /** What else belongs into the transaction of a step, by its key: what is true from then on. */
+  readonly alongside?: Readonly<Record<string, (place: Workplace) => Promise<void>>>
+}
+
+/**
+ * Carries out the steps that the journal does not have yet, in order, and
+ * stops at the first that fails. A step that is a transaction commits together
+ * with its entry, so whenever this is killed, calling it again goes on rightly.
+ */
+export async function execute(
+  runId: string,
+  steps: readonly Step[],
+  place: Workplace,
+  options: ExecuteOptions = {},
+): Promise<StepResult[]> {
+  const done = await doneSteps(place.session, place.journalSchema, runId)
+  if (done.size > 0) place.observer({ type: 'resumed', runId, done: done.size, of: steps.length })
+  const results: StepResult[] = []
+  for (const [position, step] of steps.entries()) {
+    if (done.has(step.key)) continue
+    place.signal.throwIfAborted()
+    place.observer({ type: 'step started', step, position, of: steps.length })
+    const began = performance.now()
+    const lock = await attempt(runId, step, place, options)
+    const milliseconds = performance.now() - began
+    place.observer({ type: 'step finished', step, milliseconds, lock })
+    results.push({ key: step.key, milliseconds, lock })
+  }
+  return results
+}
+
+async function attempt(
+  runId: string,
+  step: Step,
+  place: Workplace,
+  options: ExecuteOptions,
+): Promise<LockTimes | null> {
+  try {
+    return await watched(place.control, place.pid, place.observer, () => perform(runId, step, place, options))
+  } catch (error) {
+    throw explained(step, error, place)
+  }
+}
+
+// No default branch: a new kind of step does not compile until it is handled here.
+async function perform(
+  runId: string,
+  step: Step,
+  place: Workplace,
+  options: ExecuteOptions,
+): Promise<LockTimes | null> {
+  const began = performance.now()
+  const record = async () => {
+    await options.alongside?.[step.key]?.(place)
+    await recordStep(place.session, place.journalSchema, runId, step.key, performance.now() - began)
+  }
+  switch (step.kind) {
+    case 'rehearse':
+      await rehearse(step, place)
+      await record()
+      return null
+    case 'index':
+      await buildIndex(step, place)
+      await record()
+      return null
+    case 'online':
+      await runOnline(step, place, record)
+      return null
+    case 'brief':
+      return underBriefLocks(
+        sessionsOf(place),
+        step,
+        options.patience ?? PATIENCE,
+        place.observer,
+        place.signal,
+        async () => {
+          await assertLease(place.session, place.journalSchema, place.lease)
+          await place.session.query(step.statements.join(';\n'))
+          await record()
+        },
+      )
+    case 'swap':
+      return swap(step, place, options.patience ?? PATIENCE, record)
+  }
+}
+
+export function sessionsOf({ session, pid, control, server }: Workplace) {
+  return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs }
+}
+
+/**
+ * Long, under locks that block nobody, so it may wait for its own lock as long
+ * as it takes: `watched` tells for whom. The lease is checked last, for a lock on
+ * it all along would keep it from being renewed.
+ */
+async function runOnline(step: OnlineStep, place: Workplace, record: () => Promise<void>): Promise<void> {
+  await inTransaction(place.session, {}, async () => {
+    await place.session.query('set local lock_timeout = 0; set local idle_in_transaction_session_timeout = 0')
+    for (const statement of step.statements) await place.session.query(statement)
+    await assertLease(place.session, place.journalSchema, place.lease)
+    await record()
+  })
+}
+
+/**
+ * Builds an index concurrently. That is no transaction: an interrupted one
+ * leaves an invalid index, which costs every write and serves no read, so it is
+ * dropped and built anew.
+ */
+async function buildIndex(step: IndexStep, place: Workplace): Promise<void> {
+  const { session } = place
+  await assertLease(session, place.journalSchema, place.lease)
+  await session.query('set lock_timeout = 0')
+  try {
+    const state = await indexState(step, place)
+    if (state === 'valid') return
+    if (state === 'invalid') await session.query(sql`drop index concurrently if exists ${quoted(step.index)}`)
+    for (const statement of step.statements) await session.query(statement)
+  } finally {
+    // When the connection is lost there is nothing to reset, and the first error tells why.
+    await session.query("set lock_timeout = '500ms'").catch(() => {})
+  }
+}
+
+async function indexState({ index }: IndexStep, { session }: Workplace): Promise<'none' | 'invalid' | 'valid'> {
+  const { state } = await readOne<{ state: 'none' | 'invalid' | 'valid' }>(
+    session,
+    sql`
+    select coalesce((select case when i.indisvalid then 'valid' else 'invalid' end
+      from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = ${index.schema} and c.relname = ${index.name}), 'none') as state`,
+  )
+  return state
+}
+
+/** Turns what PostgreSQL says into what happened, how things stand, and what to do. */
+function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
+  if (error instanceof EbbError) return error
+  const goOn = 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
+  if (signal.aborted)
+    return new EbbError(
+      `stopped while working on: ${step.title}`,
+      { state: 'That step has been undone; what was done before it is kept.', next: goOn },
+      EXIT.stopped,
+      error,
+    )
+  const reason = error instanceof Error ? error.message : String(error)
+  if (isConnectionLost(error))
+    return new EbbError(
+      `the connection was lost while working on: ${step.title} (${reason})`,
+      { state: 'The step is either undone or done as a whole; the journal knows which.', next: goOn },
+      EXIT.tryLater,
+      error,
+    )
+  const code = codeOf(error)
+  if (code === undefined) return error
+  const slow =
+    code === SQLSTATE.queryCanceled
+      ? ' (it was cancelled because it took too long under lock, or by somebody else)'
+      : ''
+  return new EbbError(
+    `${step.title}: ${reason}${slow}`,
+    { state: `The step has been undone; what was done before it is kept.`, next: nextAfter(step, code) },
+    EXIT.failed,
+    error,
+  )
+}
+
+function nextAfter(step: Step, code: string): string {
+  const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
+  const again = 'run the same command again, or undo what was done: ebb abandon.'
+  if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
+  if (code === SQLSTATE.checkViolation)
+    return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
+  if (code === SQLSTATE.uniqueViolation)
+    return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
+  return `Remove the cause, then ${again}`
+}

@@ -1,0 +1,61 @@
+import type { NoticeMessage } from 'pg-protocol/dist/messages.js'
+import { readOne } from '../db/session.ts'
+import { EbbError } from '../errors.ts'
+import type { RehearseStep } from '../plan/step.ts'
+import { sql } from '../sql/sql.ts'
+import type { Workplace } from './workplace.ts'
+
+/** The function of PostgreSQL that says "partition constraint … is implied by existing constraints": a sign that no language changes. */
+const IMPLIED = 'QueuePartitionConstraintValidation'
+
+/**
+ * Plays the step and rolls it back.
+ *
+ * @throws {EbbError} when the last statement, the attach, would build an index,
+ *   would read the rows, or fails
+ */
+export async function rehearse(step: RehearseStep, { session }: Workplace): Promise<void> {
+  const preparations = step.statements.slice(0, -1)
+  const attach = step.statements.at(-1) ?? ''
+  const routines: (string | undefined)[] = []
+  const listen = (notice: NoticeMessage) => void routines.push(notice.routine)
+  await session.query('begin')
+  session.on('notice', listen)
+  try {
+    for (const statement of preparations) await session.query(statement)
+    const before = await twinIndexes(session)
+    await session.query('set local client_min_messages = debug1')
+    await session.query(attach)
+    await session.query('set local client_min_messages = warning')
+    if ((await twinIndexes(session)) !== before) throw failed('attaching would build an index under lock')
+    if (!routines.includes(IMPLIED)) throw failed('attaching would read the whole table under lock')
+  } catch (error) {
+    if (error instanceof EbbError) throw error
+    throw failed(error instanceof Error ? error.message : String(error), error)
+  } finally {
+    session.off('notice', listen)
+    await session.query('rollback').catch(() => {}) // a lost connection has rolled back by itself
+  }
+}
+
+async function twinIndexes(session: Workplace['session']): Promise<string> {
+  const { oids } = await readOne<{ oids: string }>(
+    session,
+    sql`
+    select coalesce(string_agg(indexrelid::text, ' ' order by indexrelid), '') as oids
+    from pg_index where indrelid = 'pg_temp.ebb_twin'::regclass`,
+  )
+  return oids
+}
+
+function failed(what: string, cause?: unknown): EbbError {
+  return new EbbError(
+    `the rehearsal on an empty twin failed: ${what}`,
+    {
+      state: 'It has been rolled back: the table is untouched.',
+      next: 'Undo the run with ebb abandon, remove the cause, and start again.',
+    },
+    1,
+    cause,
+  )
+}

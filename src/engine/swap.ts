@@ -1,0 +1,54 @@
+import { readTable } from '../catalog/read-table.ts'
+import { EbbError } from '../errors.ts'
+import { assertLease } from '../journal/lease.ts'
+import { compareFacts, describeDifference, factsOf } from '../plan/facts.ts'
+import type { Facts, SwapStep } from '../plan/step.ts'
+import type { LockTimes } from '../report/events.ts'
+import { display } from '../sql/names.ts'
+import { underBriefLocks, type Patience } from './brief.ts'
+import { sessionsOf } from './execute.ts'
+import type { Workplace } from './workplace.ts'
+
+/**
+ * Carries out a swap. Under the lock the table must be what it was when the
+ * plan was made, or somebody's change would be lost; before the commit the table
+ * that now has the name must be what the plan says. Else nothing has happened.
+ */
+export async function swap(
+  step: SwapStep,
+  place: Workplace,
+  patience: Patience,
+  record: () => Promise<void>,
+): Promise<LockTimes> {
+  return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
+    await assertLease(place.session, place.journalSchema, place.lease)
+    const before = compareFacts(step.before, await readFacts(step, place))
+    if (before.length > 0) throw changedMeanwhile(step, before.map(describeDifference))
+    await place.session.query(step.statements.join(';\n'))
+    const after = compareFacts(step.after, await readFacts(step, place))
+    if (after.length > 0) throw notCarried(step, after.map(describeDifference))
+    await record()
+  })
+}
+
+async function readFacts(step: SwapStep, { session, server }: Workplace): Promise<Facts> {
+  const table = await readTable(session, step.table, server.version)
+  return table === undefined ? {} : factsOf(table, step.ours)
+}
+
+function changedMeanwhile({ table }: SwapStep, differences: readonly string[]): EbbError {
+  return new EbbError(
+    `${display(table)} has changed since the plan was made: ${differences.join('; ').replaceAll(' would ', ' did ')}`,
+    {
+      state: 'The swap has not happened; the application has noticed nothing.',
+      next: 'Undo the preparations with ebb abandon, and start again: the new plan takes the change into account.',
+    },
+  )
+}
+
+function notCarried({ table }: SwapStep, differences: readonly string[]): EbbError {
+  return new EbbError(`after the swap ${display(table)} would not have been what it was: ${differences.join('; ')}`, {
+    state: 'The swap has been rolled back; the application has noticed nothing.',
+    next: 'Please report this with the lines above. Undo the preparations with ebb abandon.',
+  })
+}

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto'
+import { setInterval as every } from 'node:timers/promises'
+import type { ServerModel } from '../catalog/server-model.ts'
+import { backendPid, openSession, type Session, type Target } from '../db/session.ts'
+import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
+import { migrateJournal } from '../journal/migrate.ts'
+import type { Observer } from '../report/events.ts'
+import type { TableName } from '../sql/names.ts'
+
+/** Where a run takes place: two sessions, the lease of the table, and whoever listens. */
+export interface Workplace {
+  /** Does the work. */
+  readonly session: Session
+  readonly pid: number
+  /** Looks around, renews the lease, cancels. */
+  readonly control: Session
+  readonly server: ServerModel
+  readonly journalSchema: string
+  readonly lease: Lease
+  readonly observer: Observer
+  readonly signal: AbortSignal
+}
+
+export interface WorkplaceOptions {
+  readonly target: Target
+  readonly server: ServerModel
+  readonly journalSchema: string
+  readonly command: string
+  readonly observer: Observer
+  readonly signal: AbortSignal
+}
+
+const RENEW_EVERY_MS = 10_000
+
+/**
+ * Opens sessions, brings the journal up to date, takes the lease of the table,
+ * does `work`, and leaves everything as it was. An abort cancels the statement
+ * that is running; a transaction in which it runs is rolled back.
+ */
+export async function atWork<T>(
+  options: WorkplaceOptions,
+  table: TableName,
+  work: (place: Workplace) => Promise<T>,
+): Promise<T> {
+  // All sessions of a run share a name, by which another run sees whether this one is alive.
+  const holder = `${options.command} ${randomBytes(3).toString('hex')}`
+  const control = await openSession(options.target, holder)
+  try {
+    await migrateJournal(control, options.journalSchema)
+    const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`)
+    try {
+      return await withWorker(options, holder, control, lease, work)
+    } finally {
+      // When the connection is lost the lease is free anyway: its sessions are gone.
+      await releaseLease(control, options.journalSchema, lease).catch(() => {})
+    }
+  } finally {
+    await control.end()
+  }
+}
+
+async function withWorker<T>(
+  options: WorkplaceOptions,
+  holder: string,
+  control: Session,
+  lease: Lease,
+  work: (place: Workplace) => Promise<T>,
+): Promise<T> {
+  const session = await openSession(options.target, holder)
+  const pid = await backendPid(session)
+  const ended = new AbortController()
+  const renewing = renew(control, options.journalSchema, lease, ended.signal)
+  const cancel = () => void control.query('select pg_cancel_backend($1)', [pid]).catch(() => {})
+  options.signal.addEventListener('abort', cancel)
+  try {
+    const { server, journalSchema, observer, signal } = options
+    return await work({ session, pid, control, server, journalSchema, lease, observer, signal })
+  } finally {
+    options.signal.removeEventListener('abort', cancel)
+    ended.abort()
+    await renewing
+    await session.end()
+  }
+}
+
+async function renew(control: Session, schema: string, lease: Lease, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const _ of every(RENEW_EVERY_MS, undefined, { signal })) await renewLease(control, schema, lease)
+  } catch {
+    // Aborted: the work is done. Failed: the work finds out by its own checks of the lease.
+  }
+}

@@ -1,0 +1,145 @@
+import type { ClientBase } from 'pg'
+import { readAll, readOne } from '../db/session.ts'
+import type { TableName } from '../sql/names.ts'
+import { ident, sql, type Sql } from '../sql/sql.ts'
+
+// The record of runs, in the database they run in. Functions take the session
+// they write in, so that a step and its entry commit together.
+
+/** Where the journal is. */
+export const DEFAULT_SCHEMA = 'ebb'
+
+export type RunStatus = 'running' | 'done' | 'abandoned' | 'rolled back'
+
+export interface Run<Plan = unknown> {
+  readonly id: string
+  readonly command: string
+  readonly table: TableName
+  readonly request: unknown
+  readonly plan: Plan
+  readonly status: RunStatus
+  readonly startedAt: Date
+  readonly endedAt: Date | null
+  readonly startedBy: string
+  readonly outcome: unknown
+  readonly lastError: string | null
+}
+
+export interface NewRun {
+  readonly command: string
+  readonly table: TableName
+  readonly request: unknown
+  readonly plan: unknown
+  readonly version: string
+}
+
+const RUN_COLUMNS = `id::text as id, command, json_build_object('schema', schema_name, 'name', table_name) as table, request, plan,
+  status, started_at as "startedAt", ended_at as "endedAt", started_by as "startedBy", outcome, last_error as "lastError"`
+
+/** Writes down a run before its first step. */
+export async function startRun(session: ClientBase, schema: string, run: NewRun): Promise<string> {
+  const { id } = await readOne<{ id: string }>(
+    session,
+    sql`
+    insert into ${at(schema, 'run')} (command, schema_name, table_name, request, plan, ebb_version)
+    values (${run.command}, ${run.table.schema}, ${run.table.name}, ${JSON.stringify(run.request)}, ${JSON.stringify(run.plan)}, ${run.version})
+    returning id::text as id`,
+  )
+  return id
+}
+
+/** The unfinished run of a table, if there is one. */
+export async function unfinishedRun<Plan>(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+): Promise<Run<Plan> | undefined> {
+  const runs = await findRuns<Plan>(
+    session,
+    schema,
+    sql`status = 'running' and schema_name = ${table.schema} and table_name = ${table.name}`,
+  )
+  return runs[0]
+}
+
+/** The latest run of a table, whatever became of it. */
+export async function latestRun<Plan>(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+  command: string,
+): Promise<Run<Plan> | undefined> {
+  const runs = await findRuns<Plan>(
+    session,
+    schema,
+    sql`command = ${command} and schema_name = ${table.schema} and table_name = ${table.name}`,
+  )
+  return runs[0]
+}
+
+export async function runById<Plan>(session: ClientBase, schema: string, id: string): Promise<Run<Plan> | undefined> {
+  return (await findRuns<Plan>(session, schema, sql`id = ${id}`))[0]
+}
+
+/** Unfinished runs, and the latest of the finished ones. */
+export async function recentRuns(session: ClientBase, schema: string): Promise<Run[]> {
+  return findRuns(session, schema, sql`status = 'running' or started_at > now() - interval '30 days'`)
+}
+
+async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql): Promise<Run<Plan>[]> {
+  const columns = sql([RUN_COLUMNS] as unknown as TemplateStringsArray)
+  return readAll<Run<Plan> & { [column: string]: unknown }>(
+    session,
+    sql`select ${columns} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit 200`,
+  )
+}
+
+/** Ends a run. */
+export async function endRun(
+  session: ClientBase,
+  schema: string,
+  id: string,
+  status: RunStatus,
+  outcome: unknown,
+): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'run')} set status = ${status}, outcome = ${JSON.stringify(outcome)}, ended_at = clock_timestamp(), last_error = null
+    where id = ${id}`)
+}
+
+/** Leaves word why a run stopped; it stays unfinished. */
+export async function noteError(session: ClientBase, schema: string, id: string, message: string): Promise<void> {
+  await session.query(sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id}`)
+}
+
+/** The keys of the steps that are done. */
+export async function doneSteps(session: ClientBase, schema: string, id: string): Promise<Set<string>> {
+  const rows = await readAll<{ key: string }>(session, sql`select key from ${at(schema, 'step')} where run_id = ${id}`)
+  return new Set(rows.map(({ key }) => key))
+}
+
+/** Records a step; in the step's own transaction where it has one. */
+export async function recordStep(
+  session: ClientBase,
+  schema: string,
+  id: string,
+  key: string,
+  milliseconds: number,
+): Promise<void> {
+  await session.query(sql`
+    insert into ${at(schema, 'step')} (run_id, key, milliseconds) values (${id}, ${key}, ${milliseconds}) on conflict do nothing`)
+}
+
+/** A table of the journal. */
+export function at(schema: string, table: string): Sql {
+  return ident(schema, table)
+}
+
+/** Whether there is a journal that can be read. */
+export async function journalExists(session: ClientBase, schema: string): Promise<boolean> {
+  const { there } = await readOne<{ there: boolean }>(
+    session,
+    sql`select to_regclass(${at(schema, 'run').text}) is not null as there`,
+  )
+  return there
+}

@@ -1,0 +1,82 @@
+import type { ClientBase } from 'pg'
+import { EbbError, EXIT } from '../errors.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+import { at } from './journal.ts'
+
+// One run at a time on a table, across processes and machines. A row with a
+// time limit instead of an advisory lock, which a pooler may lose; whoever takes
+// over gets the next token, and transactions of the former holder check theirs.
+
+/** The right to work on one table. */
+export interface Lease {
+  readonly table: TableName
+  readonly token: string
+  /** All sessions of the run have this application_name. */
+  readonly holder: string
+}
+
+/** How long a lease lives without a sign of life. */
+const LEASE_SECONDS = 60
+
+/**
+ * Takes the lease of a table. One whose sessions have all ended is free at
+ * once, one that is silent for a minute as well.
+ *
+ * @throws {EbbError} when another run is at work on the table
+ */
+export async function takeLease(session: ClientBase, schema: string, table: TableName, holder: string): Promise<Lease> {
+  const { rows } = await session.query<{ token: string }>(sql`
+    insert into ${at(schema, 'lease')} as lease (schema_name, table_name, token, holder, backend_pid, expires_at)
+    values (${table.schema}, ${table.name}, 1, ${holder}, pg_backend_pid(), clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}))
+    on conflict (schema_name, table_name) do update
+      set token = lease.token + 1, holder = excluded.holder, backend_pid = excluded.backend_pid, expires_at = excluded.expires_at
+      where lease.expires_at < clock_timestamp()
+        or not exists (select from pg_stat_activity a where a.application_name = lease.holder and a.datname = current_database())
+    returning token::text as token`)
+  const token = rows[0]?.token
+  if (token === undefined) throw await leaseHeld(session, schema, table)
+  return { table, token, holder }
+}
+
+/** Says that the holder is alive. */
+export async function renewLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'lease')} set expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
+    where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token}`)
+}
+
+/**
+ * To be called in every transaction that changes something: holds on to the
+ * lease until the commit, or fails when somebody has taken it over.
+ */
+export async function assertLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
+  const { rowCount } = await session.query(sql`
+    select from ${at(schema, 'lease')} where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token} for share`)
+  if (rowCount === 1) return
+  throw new EbbError(`another run has taken over ${display(table)} while this one was silent`, {
+    state: 'This run has stopped before its next change.',
+    next: 'See what the other one does: ebb status.',
+  })
+}
+
+/** Gives the table free. The row stays, so that tokens only ever grow. */
+export async function releaseLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'lease')} set expires_at = clock_timestamp()
+    where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token}`)
+}
+
+async function leaseHeld(session: ClientBase, schema: string, table: TableName): Promise<EbbError> {
+  const { rows } = await session.query<{ holder: string; backend_pid: number }>(sql`
+    select holder, backend_pid from ${at(schema, 'lease')} where schema_name = ${table.schema} and table_name = ${table.name}`)
+  const who = rows[0] === undefined ? 'another run' : `${rows[0].holder} (backend ${rows[0].backend_pid})`
+  return new EbbError(
+    `${who} is at work on ${display(table)}`,
+    {
+      state: 'This command has changed nothing.',
+      next: 'Wait until it has finished (ebb status), or stop it and run this command again.',
+    },
+    EXIT.tryLater,
+  )
+}

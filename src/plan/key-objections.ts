@@ -1,0 +1,107 @@
+import type { Column, TableModel } from '../catalog/table-model.ts'
+import { isTimeKind, displayPosition, type Position } from '../grid/key.ts'
+import { display } from '../sql/names.ts'
+import type { KeyChoice } from './key-choice.ts'
+import type { PartitionRequest } from './request.ts'
+import type { Objection } from './step.ts'
+
+/** The column asked for, or why it cannot be the key. */
+export function keyColumn(table: TableModel, name: string): Column | Objection {
+  const column = table.columns.find((candidate) => candidate.name === name)
+  const table_ = display(table.name)
+  if (column === undefined)
+    return object(
+      'no-column',
+      `${table_} has no column ${JSON.stringify(name)}`,
+      `Its columns are ${table.columns.map((other) => other.name).join(', ')}.`,
+    )
+  if (column.generated)
+    return object(
+      'key-generated',
+      `column ${name} is generated, and PostgreSQL does not partition by generated columns`,
+      'Choose the column it is made from.',
+    )
+  if (!column.notNull) {
+    const check = `"${name}" is not null`
+    return object(
+      'key-nullable',
+      `column ${name} may be null, and a row without a key has no partition`,
+      `Forbid nulls without blocking anybody: alter table ${table_} add constraint key_not_null check (${check}) not valid; ` +
+        `alter table ${table_} validate constraint key_not_null; alter table ${table_} alter "${name}" set not null; alter table ${table_} drop constraint key_not_null;`,
+    )
+  }
+  return column
+}
+
+/** Unique indexes that do not contain the key cannot be unique across partitions; the primary key is another matter. */
+export function uniquenessObjections(table: TableModel, key: string): Objection[] {
+  return table.indexes
+    .filter((index) => index.unique && !index.primary && !index.columns.includes(key))
+    .map((index) =>
+      object(
+        `unique:${index.name}`,
+        `unique ${index.constraint === null ? 'index' : 'constraint'} ${index.name} (${index.columns.map((column) => column ?? '…').join(', ')}) does not contain ${key}, so PostgreSQL cannot keep it unique across partitions`,
+        `Partition by a column it contains, replace it by one that contains ${key}, or drop it if uniqueness is not needed.`,
+      ),
+    )
+}
+
+/** What the primary key stands for that would break when the key joins it. */
+export function primaryKeyObjections(table: TableModel, key: string, idColumn: string | null): Objection[] {
+  const byId =
+    idColumn === null ? '' : ` Or keep the primary key as it is: --by ${idColumn} --every <ids> --expire-by ${key}.`
+  return [
+    ...table.inboundForeignKeys.map((foreignKey) =>
+      object(
+        `inbound:${display(foreignKey.table)}.${foreignKey.name}`,
+        `foreign key ${foreignKey.name} of ${display(foreignKey.table)} points at the primary key, which would have to contain ${key}`,
+        `Drop it first if it can be done without: alter table ${display(foreignKey.table)} drop constraint "${foreignKey.name}";${byId}`,
+      ),
+    ),
+  ]
+}
+
+/** Application statements that stop working when the primary key gains a column, as pg_stat_statements has seen them. */
+export function upsertObjection(statements: readonly string[], key: string, idColumn: string | null): Objection[] {
+  if (statements.length === 0) return []
+  const byId = idColumn === null ? '' : `, or keep the primary key: --by ${idColumn} --every <ids> --expire-by ${key}`
+  return [
+    {
+      code: 'upsert',
+      what: `the application has run ${statements.length} kinds of statement with ON CONFLICT on this table, which fail unless their conflict target contains ${key}: ${statements[0]}`,
+      wayOut: `Change them to name ${key} too${byId}; or go ahead with --accept upsert.`,
+      acceptable: true,
+    },
+  ]
+}
+
+/** Ebb's own sign in pg_stat_statements: rows without a partition, now or soon. */
+export function rangeObjections(choice: KeyChoice, runwayEnd: Position, request: PartitionRequest): Objection[] {
+  if (choice.max === null || choice.max < runwayEnd || !isTimeKind(choice.kind)) return []
+  const shown = displayPosition(choice.kind, choice.max, request.timezone)
+  const end = displayPosition(choice.kind, runwayEnd, request.timezone)
+  return [
+    object(
+      'key-in-future',
+      `the newest ${choice.column} is ${shown}, beyond the runway, which ends ${end}: such rows would have no partition`,
+      `Correct them (select … where ${choice.column} >= '${end.replace(/ [^ ]+\/.*$/, '')}'), or make the runway longer with --premake.`,
+    ),
+  ]
+}
+
+/** An integer column ends where its type ends. */
+export function widthObjections(choice: KeyChoice, last: Position): Objection[] {
+  const largest = choice.type === 'integer' ? 2_147_483_647n : 9_223_372_036_854_775_807n
+  if (choice.kind !== 'id' || last <= largest) return []
+  return [
+    object(
+      'ids-run-out',
+      `the runway would reach ${last}, beyond what ${choice.type} can hold`,
+      'Choose a smaller --every or --premake, or widen the column first.',
+    ),
+  ]
+}
+
+function object(code: string, what: string, wayOut: string): Objection {
+  return { code, what, wayOut, acceptable: false }
+}

@@ -1,0 +1,55 @@
+import type { ServerModel } from '../catalog/server-model.ts'
+import type { Objection } from './step.ts'
+
+export const OLDEST_VERSION = 140000
+
+/** Releases that can lose data under what Ebb does; see docs/versions.md. */
+const BROKEN_MINORS: readonly (readonly [from: number, fixed: number, text: string])[] = [
+  [140000, 140004, '14.0 to 14.3 can corrupt indexes built concurrently'],
+  [140004, 140014, '14 before 14.14 stops enforcing foreign keys after a partition is detached'],
+  [150000, 150009, '15 before 15.9 stops enforcing foreign keys after a partition is detached'],
+  [160000, 160005, '16 before 16.5 stops enforcing foreign keys after a partition is detached'],
+  [170000, 170001, '17.0 stops enforcing foreign keys after a partition is detached'],
+]
+
+/** Why nothing can be done on this server, or with this role. */
+export function serverObjections(server: ServerModel, journalSchema: string): Objection[] {
+  if (server.version < OLDEST_VERSION) return [unsupported(server)]
+  if (server.inRecovery)
+    return [object('replica', 'this server is a replica', 'Connect to the primary: nothing can be changed here.')]
+  return [
+    ...(server.readOnly
+      ? [
+          object(
+            'read-only',
+            'sessions of this role or database are read only (default_transaction_read_only)',
+            `Connect as a role that may write, or alter role ${server.role} set default_transaction_read_only = off.`,
+          ),
+        ]
+      : []),
+    ...(server.journalExists || server.mayCreateSchema
+      ? []
+      : [
+          object(
+            'journal-schema',
+            `there is no schema ${journalSchema} for the journal, and ${server.role} may not create one`,
+            `As an administrator: create schema ${journalSchema} authorization ${server.role};`,
+          ),
+        ]),
+  ]
+}
+
+/** What is known to be wrong with this release; not in the way, but worth an update first. */
+export function serverNotes(server: ServerModel): string[] {
+  return BROKEN_MINORS.filter(([from, fixed]) => server.version >= from && server.version < fixed).map(
+    ([, , text]) => `PostgreSQL ${text}: update to the latest minor release first`,
+  )
+}
+
+function unsupported(server: ServerModel): Objection {
+  return object('server-version', `this is PostgreSQL ${server.versionText}`, 'Ebb needs PostgreSQL 14 or later.')
+}
+
+function object(code: string, what: string, wayOut: string): Objection {
+  return { code, what, wayOut, acceptable: false }
+}

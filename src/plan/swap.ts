@@ -1,0 +1,358 @@
+import type { Index, OwnedSequence, TableModel } from '../catalog/table-model.ts'
+import { companion, display, freeName, quoted, type TableName } from '../sql/names.ts'
+import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import * as definitions from './definitions.ts'
+import { constraintFact, factsOf } from './facts.ts'
+import { attach, createLeaf, type LeafShape } from './leaf.ts'
+import type { Facts, Fate, Lock, SwapStep } from './step.ts'
+
+// The swap: in one short transaction the table steps aside, becomes the history
+// partition of a new parent, and the parent takes over its name and everything
+// that hung on it. What always holds:
+//
+//   - Nothing is scanned, built or validated: the bound has been proven by a
+//     validated CHECK, each index of the parent has an equal one on the history.
+//   - Whatever can conflict with the application is locked first, in the order
+//     in which applications lock (sequences, views, the table, its neighbours),
+//     each for at most a short time-out; only then does the first change happen.
+//   - The facts of the table are read under the lock and again before the
+//     commit; any unplanned difference rolls everything back.
+//   - Dying anywhere in here rolls everything back. After the commit the
+//     journal, written in the same transaction, says that it has happened.
+
+/** What the swap needs to know, all decided beforehand. */
+export interface SwapRequest {
+  readonly table: TableModel
+  /** The new parent's partitioning: `range (created_at)`. */
+  readonly key: string
+  readonly history: TableName
+  readonly cut: Sql
+  /** The first partition of the runway; the rest is attached after the swap, where time does not matter. */
+  readonly first: { readonly name: TableName; readonly to: Sql }
+  /** The CHECK that proves the bound. */
+  readonly guard: string
+  /** A primary key that has to change because it lacks the key; its index has been built under this name. */
+  readonly primaryKey: NewPrimaryKey | null
+  /** Names in the schema that are taken. */
+  readonly taken: ReadonlySet<string>
+  readonly role: string
+}
+
+export interface NewPrimaryKey {
+  readonly constraint: string
+  readonly index: string
+  readonly definition: string
+}
+
+/** The names that the former table's things take while they belong to the history partition. */
+export interface AsideNames {
+  readonly indexes: Readonly<Record<string, string>>
+  readonly statistics: Readonly<Record<string, string>>
+  readonly sequences: Readonly<Record<string, string>>
+}
+
+/** Chooses a free name for everything whose name the parent takes over. */
+export function asideNames(
+  table: TableModel,
+  primaryKey: NewPrimaryKey | null,
+  taken: ReadonlySet<string>,
+): AsideNames {
+  const used = new Set(taken)
+  const aside = (name: string): string => {
+    const free = freeName(companion(name, '_history'), used)
+    used.add(free)
+    return free
+  }
+  const replaced = primaryKey?.constraint
+  return {
+    indexes: Object.fromEntries(
+      table.indexes.filter(({ name }) => name !== replaced).map(({ name }) => [name, aside(name)]),
+    ),
+    statistics: Object.fromEntries(table.statistics.map(({ name }) => [name.name, aside(name.name)])),
+    sequences: Object.fromEntries(
+      table.sequences.filter(({ identity }) => identity).map(({ name }) => [name.name, aside(name.name)]),
+    ),
+  }
+}
+
+/** Plans the swap of a table into a partitioned one. */
+export function planSwap(request: SwapRequest): SwapStep {
+  const { table, history, guard, primaryKey } = request
+  const aside = asideNames(table, primaryKey, request.taken)
+  const ours = [guard, ...(primaryKey === null ? [] : [primaryKey.index])]
+  return {
+    kind: 'swap',
+    key: 'swap',
+    title: `turn ${display(table.name)} into a partitioned table, with all it holds as partition ${display(history)}`,
+    because: 'its bound is proven, so nothing has to be read or moved',
+    cost: 'milliseconds; the time under lock is measured and reported',
+    table: table.name,
+    quiet: table.name,
+    locks: swapLocks(table),
+    acquire: acquire(table, aside),
+    statements: [
+      ...stepAside(request, aside),
+      ...newParent(request),
+      ...dressParent(request),
+      ...takeOver(request, aside),
+    ],
+    before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }, ours),
+    after: factsAfter(request),
+    ours,
+  }
+}
+
+function swapLocks(table: TableModel): Lock[] {
+  const exclusive = (name: TableName): Lock => ({
+    table: name,
+    mode: 'ACCESS EXCLUSIVE',
+    blocks: 'reads and writes',
+    held: 'milliseconds',
+  })
+  return [...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive)
+}
+
+/** Tables joined to this one by a foreign key in either direction, in one fixed order. */
+export function neighbours(table: TableModel): TableName[] {
+  const referenced = table.constraints.flatMap(({ references }) => (references === null ? [] : [references]))
+  const referencing = table.inboundForeignKeys.map((key) => key.table)
+  const byDisplay = new Map([...referenced, ...referencing].map((name) => [display(name), name]))
+  byDisplay.delete(display(table.name))
+  return [...byDisplay.keys()].sort().map((key) => byDisplay.get(key) as TableName)
+}
+
+/**
+ * A session that reads through a view locks the view and then the table; one
+ * that calls nextval() and inserts locks the sequence and then the table. We
+ * take the same order, or both would end in a deadlock. `lock table` cannot be
+ * used for either (of a view it would lock every table below), so what is there
+ * to be changed anyway, or a change to what already is, takes the lock.
+ */
+export function acquire(table: TableModel, aside: AsideNames): string[] {
+  const lock = (name: TableName) => sql`lock table ${quoted(name)} in access exclusive mode`.text
+  return [
+    ...table.sequences.map(({ name, identity }) =>
+      identity
+        ? sql`alter sequence ${quoted(name)} rename to ${ident(aside.sequences[name.name] ?? '')}`.text
+        : sql`alter sequence ${quoted(name)} owned by none`.text,
+    ),
+    ...table.views.map(({ name, owner }) => sql`alter view ${quoted(name)} owner to ${ident(owner)}`.text),
+    lock(table.name),
+    ...neighbours(table).map(lock),
+  ]
+}
+
+/** The sequences as `acquire` leaves them: the facts before are read after it. */
+function sequencesUnderLock(table: TableModel, aside: AsideNames): OwnedSequence[] {
+  return table.sequences
+    .filter(({ identity }) => identity)
+    .map((sequence) => ({ ...sequence, name: { ...sequence.name, name: aside.sequences[sequence.name.name] ?? '' } }))
+}
+
+function stepAside({ table, history, primaryKey }: SwapRequest, aside: AsideNames): string[] {
+  const place = quoted(history)
+  const schema = table.name.schema
+  return [
+    sql`alter table ${quoted(table.name)} rename to ${ident(history.name)}`.text,
+    ...(primaryKey === null
+      ? []
+      : [
+          sql`alter table ${place} drop constraint ${ident(primaryKey.constraint)}, add constraint ${ident(primaryKey.index)} primary key using index ${ident(primaryKey.index)}`
+            .text,
+        ]),
+    // Renaming the index of a constraint renames the constraint.
+    ...Object.entries(aside.indexes).map(
+      ([name, other]) => sql`alter index ${ident(schema, name)} rename to ${ident(other)}`.text,
+    ),
+    ...table.statistics.map(
+      ({ name }) => sql`alter statistics ${quoted(name)} rename to ${ident(aside.statistics[name.name] ?? '')}`.text,
+    ),
+    // A row trigger of the same name on parent and partition is refused; attaching gives the history the parent's.
+    ...table.triggers.map(({ name }) => sql`drop trigger ${ident(name)} on ${place}`.text),
+  ]
+}
+
+function newParent({ table, history, key, guard, role }: SwapRequest): string[] {
+  const place = quoted(table.name)
+  const including = raw(
+    ['defaults', 'constraints', 'generated', 'storage', 'compression', 'comments']
+      .map((what) => `including ${what}`)
+      .join(' '),
+  )
+  return [
+    sql`create table ${place} (like ${quoted(history)} ${including}) partition by ${raw(key)}`.text,
+    sql`alter table ${place} drop constraint ${ident(guard)}`.text,
+    ...(table.tablespace === null ? [] : [sql`alter table ${place} set tablespace ${ident(table.tablespace)}`.text]),
+    ...definitions.columnSettings(table),
+    ...definitions.grants('table', table.name, table.owner, table.grants, table.defaultGrantees),
+    ...definitions.ownership(table.name, table.owner, role),
+  ]
+}
+
+/** Indexes, keys and partitions: the empty partition first, so that it costs nothing, then the history. */
+function dressParent(request: SwapRequest): string[] {
+  const { table, history, cut, first, guard, role } = request
+  return [
+    ...keysAndIndexes(request),
+    ...foreignKeys(table),
+    ...createLeaf(leafShape(table), first.name, cut, first.to, role),
+    attach(table.name, history, raw('minvalue'), cut),
+    sql`alter table ${quoted(history)} drop constraint ${ident(guard)}`.text,
+  ]
+}
+
+function keysAndIndexes({ table, primaryKey }: SwapRequest): string[] {
+  const schema = table.name.schema
+  return table.indexes.flatMap((index) => {
+    if (index.constraint === null) return definitions.index(schema, index)
+    const { name } = index
+    const constraint = table.constraints.find((candidate) => candidate.name === index.constraint)
+    if (constraint === undefined) throw new Error(`no constraint ${name}`)
+    const definition = name === primaryKey?.constraint ? primaryKey.definition : constraint.definition
+    return [
+      ...definitions.constraint(table.name, { ...constraint, definition }),
+      ...definitions.indexComment(schema, index),
+    ]
+  })
+}
+
+function foreignKeys(table: TableModel): string[] {
+  return table.constraints
+    .filter(({ type }) => type === 'foreign key')
+    .flatMap((key) => definitions.constraint(table.name, key))
+}
+
+/** What new partitions of the converted table are like. */
+export function leafShape(table: TableModel): LeafShape {
+  return {
+    parent: table.name,
+    owner: table.owner,
+    tablespace: table.tablespace,
+    options: table.options,
+    rowSecurity: table.rowSecurity,
+    replicaIdentity: table.replicaIdentity,
+    defaultGrantees: table.defaultGrantees,
+    triggers: [], // set on every partition when the parent's triggers are made
+  }
+}
+
+function takeOver({ table, history, first, role }: SwapRequest, aside: AsideNames): string[] {
+  const partitions = [table.name, history, first.name]
+  return [
+    ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
+    ...table.triggers.flatMap((trigger) =>
+      definitions.triggerState(trigger.perRow ? partitions : [table.name], trigger),
+    ),
+    ...definitions.rowSecurity(table.name, table.rowSecurity),
+    ...definitions.policies(table),
+    ...definitions.rules(table),
+    ...definitions.statistics(table, role),
+    ...definitions.replicaIdentity(table.name, table, replicaIndex(table)),
+    ...definitions.tableComment(table),
+    ...definitions.publications(table.name, history, table.publications),
+    ...sequences(table, history, aside),
+    ...definitions.views(table),
+    ...definitions.functions(table),
+    ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
+  ]
+}
+
+function replicaIndex(table: TableModel): string | null {
+  return table.indexes.find(({ replicaIdentity }) => replicaIdentity)?.name ?? null
+}
+
+function sequences(table: TableModel, history: TableName, aside: AsideNames): string[] {
+  return table.sequences.flatMap((sequence) => {
+    const column = table.columns.find(({ name }) => name === sequence.column)
+    if (column === undefined) throw new Error(`no column ${sequence.column}`)
+    if (!sequence.identity)
+      return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
+    const former = { schema: sequence.name.schema, name: aside.sequences[sequence.name.name] ?? '' }
+    return definitions.moveIdentity(history, table.name, column, sequence, former, table.owner)
+  })
+}
+
+/** The facts that must hold before the commit: those of the table, but for what the plan changes. */
+function factsAfter({ table, primaryKey }: SwapRequest): Facts {
+  const facts = { ...factsOf(table) }
+  if (primaryKey === null) return facts
+  const constraint = table.constraints.find(({ name }) => name === primaryKey.constraint)
+  if (constraint === undefined) throw new Error(`no primary key ${primaryKey.constraint}`)
+  const [name, text] = constraintFact({ ...constraint, definition: primaryKey.definition })
+  return { ...facts, [name]: text }
+}
+
+/** What becomes of everything that hangs on the table, for people. */
+export function fatesOf(table: TableModel, history: TableName, primaryKey: NewPrimaryKey | null): Fate[] {
+  const carried = (thing: string, how = 'the same on the new parent'): Fate => ({ thing, fate: 'carried', how })
+  return [
+    {
+      thing: `${table.columns.length} columns with defaults, comments and statistics targets`,
+      fate: 'carried',
+      how: 'by LIKE',
+    },
+    {
+      thing: `owner ${table.owner} and ${table.grants.length} grants`,
+      fate: 'carried',
+      how: 'the same on the new parent; new partitions can be reached through it only',
+    },
+    ...table.indexes.map((index) => indexFate(index, primaryKey)),
+    ...table.constraints
+      .filter(({ type }) => type === 'check' || type === 'foreign key')
+      .map(({ type, name }) => carried(`${type} ${name}`)),
+    ...table.inboundForeignKeys.map((key): Fate => ({
+      thing: `foreign key ${display(key.table)}.${key.name}`,
+      fate: 'rebuilt',
+      how: 'pointed at the new parent, NOT VALID in the swap and validated afterwards while everybody works',
+    })),
+    ...table.sequences.map(({ name, identity }) =>
+      carried(
+        `sequence ${display(name)}`,
+        identity ? 'a new one with its name, settings and position' : 'the same sequence, owned by the new parent',
+      ),
+    ),
+    ...table.triggers.map(({ name }) => carried(`trigger ${name}`)),
+    ...table.policies.map(({ name }) => carried(`policy ${name}`)),
+    ...table.rules.map(({ name }) => carried(`rule ${name}`)),
+    ...table.statistics.map(({ name }) => carried(`statistics ${display(name)}`)),
+    ...table.publications
+      .filter(({ covers }) => covers === 'table')
+      .map(({ name }) => carried(`publication ${name}`, 'the parent takes the place of the table')),
+    ...table.views.map(({ name }): Fate => ({
+      thing: `view ${display(name)}`,
+      fate: 'rebuilt',
+      how: 'create or replace: same identity, grants and views on top',
+    })),
+    ...table.functions.map(({ signature }): Fate => ({
+      thing: `function ${signature}`,
+      fate: 'rebuilt',
+      how: 'create or replace: its body is bound to the table',
+    })),
+    ...(table.options.length === 0
+      ? []
+      : [
+          {
+            thing: `storage parameters ${table.options.join(', ')}`,
+            fate: 'kept' as const,
+            how: `on ${display(history)} and on every new partition; a partitioned table has none`,
+          },
+        ]),
+    ...table.indexes
+      .filter(({ clustered }) => clustered)
+      .map(({ name }): Fate => ({
+        thing: `cluster mark on ${name}`,
+        fate: 'kept',
+        how: `on ${display(history)} only; a partitioned table cannot have one`,
+      })),
+  ]
+}
+
+function indexFate({ name, constraint }: Index, primaryKey: NewPrimaryKey | null): Fate {
+  if (name === primaryKey?.constraint)
+    return { thing: `primary key ${name}`, fate: 'changed', how: primaryKey.definition }
+  return {
+    thing: constraint === null ? `index ${name}` : `constraint ${name}`,
+    fate: 'carried',
+    how: 'the existing index is adopted, none is built',
+  }
+}

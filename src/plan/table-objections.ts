@@ -1,0 +1,252 @@
+import type { TableModel } from '../catalog/table-model.ts'
+import { display } from '../sql/names.ts'
+import type { Objection } from './step.ts'
+
+// What stands against turning a table into a partitioned one: each a line with
+// the way out, all of them at once, before anything has changed.
+
+/** Why this is no table that could be converted at all; the first reason is enough. */
+export function kindObjection(table: TableModel): Objection | undefined {
+  const name = display(table.name)
+  switch (table.kind) {
+    case 'table':
+      break
+    case 'partitioned table':
+      return object(
+        'partitioned',
+        `${name} is partitioned already (by ${table.partitionKey ?? '?'})`,
+        `Keep it in shape with: ebb rotate ${name}`,
+      )
+    case 'view':
+    case 'materialized view':
+      return object('view', `${name} is a ${table.kind}`, 'Name the table below it.')
+    case 'foreign table':
+      return object('foreign-table', `${name} is a foreign table`, 'Convert it on the server where its rows are.')
+    case 'sequence':
+    case 'index':
+    case 'composite type':
+    case 'other':
+      return object(
+        'not-a-table',
+        `${name} is ${table.kind === 'other' ? 'no table' : `a ${table.kind}`}`,
+        'Name a table.',
+      )
+  }
+  if (/^(pg_|information_schema$)/.test(table.name.schema))
+    return object('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
+  if (table.persistence === 'temporary')
+    return object('temporary', `${name} is a temporary table of another session`, 'Name a permanent table.')
+  return undefined
+}
+
+/** Everything about the table itself that cannot be carried or proven. */
+export function tableObjections(table: TableModel, mayActAsOwner: boolean): Objection[] {
+  return [
+    ...ownerObjections(table, mayActAsOwner),
+    ...shapeObjections(table),
+    ...partObjections(table),
+    ...dependentObjections(table),
+    ...replicationObjections(table),
+  ]
+}
+
+function ownerObjections(table: TableModel, mayActAsOwner: boolean): Objection[] {
+  if (mayActAsOwner) return []
+  return [
+    object(
+      'not-owner',
+      `you do not own ${display(table.name)}: it belongs to ${table.owner}`,
+      `Connect as ${table.owner} or a member of it: grant "${table.owner}" to <your role>;`,
+    ),
+  ]
+}
+
+function shapeObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  return [
+    ...when(table.persistence === 'unlogged', () =>
+      object(
+        'unlogged',
+        `${name} is unlogged: its rows do not survive a crash, nor would those of its partitions`,
+        `Make it permanent first: alter table ${name} set logged; (this rewrites it under lock)`,
+      ),
+    ),
+    ...when(table.inheritsFrom.length > 0, () =>
+      object(
+        'inherits',
+        `${name} inherits from ${table.inheritsFrom.join(', ')}`,
+        `Take it out first: alter table ${name} no inherit ${table.inheritsFrom[0]};`,
+      ),
+    ),
+    ...when(table.inheritedBy.length > 0, () =>
+      object(
+        'inherited',
+        `${name} has inheritance children: ${table.inheritedBy.join(', ')}`,
+        'Move their rows here, or detach them: alter table <child> no inherit …;',
+      ),
+    ),
+    ...when(table.typed, () =>
+      object('typed', `${name} is a typed table (create table … of)`, `Untie it first: alter table ${name} not of;`),
+    ),
+    ...when(table.extension !== null, () =>
+      object('extension', `${name} belongs to the extension ${table.extension}`, 'Leave it to the extension.'),
+    ),
+    ...when(table.securityLabels > 0, () =>
+      object(
+        'security-label',
+        `${name} carries security labels, which are not carried over`,
+        'Remove them, convert, and set them again.',
+      ),
+    ),
+    ...when(table.accessMethod !== 'heap', () =>
+      object(
+        'access-method',
+        `${name} uses the access method ${table.accessMethod}`,
+        'Only heap tables can be converted.',
+      ),
+    ),
+  ]
+}
+
+function partObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  const constraints = table.constraints.filter(({ type }) => type !== 'not null')
+  return [
+    ...table.indexes
+      .filter(({ valid }) => !valid)
+      .map((index) =>
+        object(
+          `invalid-index:${index.name}`,
+          `index ${index.name} is invalid: what built it was interrupted`,
+          `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${display({ schema: table.name.schema, name: index.name })};`,
+        ),
+      ),
+    ...constraints
+      .filter(({ validated }) => !validated)
+      .map((constraint) =>
+        object(
+          `not-valid:${constraint.name}`,
+          `${constraint.type} ${constraint.name} is NOT VALID, and a partition cannot have such a constraint of its parent’s`,
+          `Validate it first, which blocks nobody: alter table ${name} validate constraint "${constraint.name}";`,
+        ),
+      ),
+    ...constraints
+      .filter(({ type, noInherit }) => type === 'check' && noInherit)
+      .map((constraint) =>
+        object(
+          `no-inherit:${constraint.name}`,
+          `check ${constraint.name} is NO INHERIT, which a partitioned table cannot have`,
+          `Replace it by an ordinary check: alter table ${name} drop constraint "${constraint.name}", add constraint … not valid; and validate it.`,
+        ),
+      ),
+    ...constraints
+      .filter(({ type }) => type === 'exclusion')
+      .map((constraint) =>
+        object(
+          `exclusion:${constraint.name}`,
+          `exclusion constraint ${constraint.name} cannot hold across partitions`,
+          `Drop it first if it can be done without: alter table ${name} drop constraint "${constraint.name}";`,
+        ),
+      ),
+    ...constraints
+      .filter(({ type, references }) => type === 'foreign key' && references !== null && display(references) === name)
+      .map((constraint) =>
+        object(
+          `self-reference:${constraint.name}`,
+          `foreign key ${constraint.name} points at ${name} itself; adopting it would check every row under lock`,
+          `Drop it first: alter table ${name} drop constraint "${constraint.name}";`,
+        ),
+      ),
+    ...table.triggers
+      .filter(({ perRow, transitionTables }) => perRow && transitionTables)
+      .map((trigger) =>
+        object(
+          `transition-tables:${trigger.name}`,
+          `row trigger ${trigger.name} uses transition tables, which is refused on partitions`,
+          'Make it a statement trigger (for each statement).',
+        ),
+      ),
+    ...when(table.disabledForeignKeyTriggers > 0, () =>
+      object(
+        'disabled-foreign-keys',
+        `foreign keys of ${name} are switched off (disable trigger all), so rows may violate them`,
+        `Switch them on: alter table ${name} enable trigger all; and check the rows written meanwhile.`,
+      ),
+    ),
+    ...table.columns
+      .filter(
+        ({ identity, name: column }) =>
+          identity !== null && !table.sequences.some((sequence) => sequence.column === column),
+      )
+      .map((column) =>
+        object(
+          `identity:${column.name}`,
+          `the sequence of identity column ${column.name} cannot be found`,
+          'Please report this.',
+        ),
+      ),
+  ]
+}
+
+function dependentObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  return [
+    ...table.otherDependents.map(({ description, because }) =>
+      object(
+        `dependent:${description}`,
+        `${description} ${because === 'mentions the table' ? `mentions ${name}` : `uses the row type of ${name}`} and would stay with the former table`,
+        'Drop it before and create it again afterwards; its definition is in pg_dump --schema-only.',
+      ),
+    ),
+    ...table.views
+      .filter(({ usesRowType }) => usesRowType)
+      .map((view) =>
+        object(
+          `row-type-view:${display(view.name)}`,
+          `view ${display(view.name)} returns whole rows of ${name}, whose type changes`,
+          'Let it list columns, or drop it before and create it again afterwards.',
+        ),
+      ),
+    ...table.inboundForeignKeys
+      .filter(({ tableKind }) => tableKind !== 'table')
+      .map((key) =>
+        object(
+          `inbound-partitioned:${display(key.table)}.${key.name}`,
+          `foreign key ${key.name} of the partitioned table ${display(key.table)} points here, and can only be made anew by checking all its rows under lock`,
+          `Drop it first: alter table ${display(key.table)} drop constraint "${key.name}";`,
+        ),
+      ),
+  ]
+}
+
+function replicationObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  const wayOut = (publication: string) =>
+    `alter publication ${publication} set (publish_via_partition_root = true); subscribers then go on receiving ${name}.`
+  return [
+    ...table.publications
+      .filter(({ viaRoot }) => !viaRoot)
+      .map((publication) =>
+        object(
+          `publication:${publication.name}`,
+          `publication ${publication.name} would send the partitions under their own names, which subscribers do not know`,
+          wayOut(publication.name),
+        ),
+      ),
+    ...when(table.subscriptions.length > 0, () =>
+      object(
+        'subscribed',
+        `${name} receives a logical replication subscription, which would lose track of it`,
+        `End the subscription of this table first (alter subscription … refresh publication on a publication without it).`,
+      ),
+    ),
+  ]
+}
+
+function when(condition: boolean, objection: () => Objection): Objection[] {
+  return condition ? [objection()] : []
+}
+
+function object(code: string, what: string, wayOut: string): Objection {
+  return { code, what, wayOut, acceptable: false }
+}
