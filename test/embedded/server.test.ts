@@ -95,7 +95,7 @@ describe('a process that ends', () => {
   test('takes its server along', async () => {
     const { port, logFile } = await startedElsewhere('')
 
-    await until(() => refuses(port))
+    expect(await refuses(port)).toBe(true)
     expect(existsSync(dirname(logFile))).toBe(false)
   })
 

@@ -5,6 +5,7 @@ import { awfulName } from './awful-names.ts'
 import { test } from './database.ts'
 
 const elsewhere = new Set<string>()
+const rolesBefore: string[] = []
 
 describe('database', () => {
   test.for([1, 2])('is empty and another one each time (%i)', async (_, { database }) => {
@@ -27,12 +28,19 @@ describe('database', () => {
     expect(rows).toEqual([{ name: 'app', able: process.env.EBB_TEST_ROLE === 'superuser' }])
   })
 
-  test('makes roles and takes them away', async ({ database }) => {
+  test('makes roles', async ({ database }) => {
     const reader = await database.role('reader')
+    rolesBefore.push(reader)
     const session = await database.session('someone', { role: reader })
 
     expect((await session.query(`select current_user as me`)).rows).toEqual([{ me: reader }])
     await expect(session.query(`create schema mine`)).rejects.toThrow('permission denied')
+  })
+
+  test('takes roles away at the end', async ({ database }) => {
+    const app = await database.session('app')
+    expect(rolesBefore).toHaveLength(1)
+    expect((await app.query(`select from pg_roles where rolname = any ($1)`, [rolesBefore])).rowCount).toBe(0)
   })
 
   test('survives a session that is thrown out', async ({ database }) => {

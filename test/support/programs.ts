@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
@@ -10,6 +11,13 @@ export function findProgram(name: string): { readonly path: string } | { readonl
     .map((folder) => join(folder, name))
     .find(isExecutable)
   return path ? { path } : { missing: `needs ${name}, which is not installed` }
+}
+
+/** Whether a client program of PostgreSQL may speak to the server (server_version_num), which must not be the newer one. */
+export function isNewEnough(path: string, serverVersion: number): boolean {
+  // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
+  const version = /\(PostgreSQL\) (\d+)/.exec(execFileSync(path, ['--version'], { encoding: 'utf8' }))
+  return Number(version?.[1]) >= Math.floor(serverVersion / 10_000)
 }
 
 /** Skips the test for the reason given; where everything is required (EBB_TEST_REQUIRE_ALL=1), fails it. */
