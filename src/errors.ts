@@ -45,3 +45,20 @@ export class UsageError extends EbbError {
     super(message, { state: NOTHING_CHANGED, next }, EXIT.usage, cause)
   }
 }
+
+/** There are reasons not to start. Each is in the plan, with its way out. */
+export class ObjectionsError<Plan extends { readonly objections: readonly { what: string; wayOut: string }[] }> extends EbbError {
+  override readonly name = 'ObjectionsError'
+  readonly plan: Plan
+
+  constructor(goal: string, plan: Plan) {
+    const { objections } = plan
+    const count = objections.length === 1 ? 'a reason' : `${objections.length} reasons`
+    super(
+      `there is ${count} not to ${goal}: ${objections.map(({ what }) => what).join('; ')}`,
+      { state: NOTHING_CHANGED, next: objections.map(({ wayOut }) => wayOut).join(' ') },
+      EXIT.objections,
+    )
+    this.plan = plan
+  }
+}

@@ -66,7 +66,7 @@ async function noSuchTable(client: ClientBase, { schema, name }: WrittenName): P
 
 /** Everything about a relation, or undefined when it is not there. `version` is `server_version_num`. */
 export async function readTable(client: ClientBase, name: TableName, version: number): Promise<TableModel | undefined> {
-  const { rows } = await client.query<TableModel>(sql`
+  const query = sql`
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name,
       case c.relpersistence when 'p' then 'permanent' when 'u' then 'unlogged' else 'temporary' end as persistence,
       pg_get_userbyid(c.relowner) as owner, (select spcname from pg_tablespace where oid = c.reltablespace) as tablespace,
@@ -85,6 +85,8 @@ export async function readTable(client: ClientBase, name: TableName, version: nu
       array(select s.srsubid::text from pg_subscription_rel s where s.srrelid = c.oid) as subscriptions,
       ${tableParts(version)}
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${name.schema} and c.relname = ${name.name}`)
+    where n.nspname = ${name.schema} and c.relname = ${name.name}`
+  // Named, so that a session plans it once: planning takes longer than execution, and a swap reads it under lock.
+  const { rows } = await client.query<TableModel>({ name: 'ebb table', text: query.text, values: query.values })
   return rows[0]
 }

@@ -146,7 +146,7 @@ const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
     when 'pg_rewrite'::regclass then exists (select from pg_rewrite x join pg_class v on v.oid = x.ev_class where x.oid = d.objid
       and (x.ev_class = c.oid or (x.rulename = '_RETURN' and v.relkind = 'v')))
     when 'pg_proc'::regclass then not d.by_type and exists (select from pg_proc x where x.oid = d.objid and x.prosqlbody is not null)
-    when 'pg_class'::regclass then exists (select from pg_class x where x.oid = d.objid
+    when 'pg_class'::regclass then d.objid = c.oid or exists (select from pg_class x where x.oid = d.objid
       and (x.relkind in ('t', 'S') or exists (select from pg_index i where i.indexrelid = x.oid and i.indrelid = c.oid)
            or exists (select from pg_inherits i where i.inhrelid = x.oid and i.inhparent = c.oid)))
     else false end`)

@@ -20,6 +20,7 @@ export async function swap(
   patience: Patience,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
+  await warmUp(step, place)
   return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
     await assertLease(place.session, place.journalSchema, place.lease)
     const before = compareFacts(step.before, await readFacts(step, place))
@@ -29,6 +30,12 @@ export async function swap(
     if (after.length > 0) throw notCarried(step, after.map(describeDifference))
     await record()
   })
+}
+
+/** Has the session plan its look at the catalogue, and load it into its caches, while nobody waits for it. */
+async function warmUp(step: SwapStep, place: Workplace): Promise<void> {
+  await place.session.query('set plan_cache_mode = force_generic_plan')
+  for (let i = 0; i < 2; i++) await readFacts(step, place)
 }
 
 async function readFacts(step: SwapStep, { session, server }: Workplace): Promise<Facts> {

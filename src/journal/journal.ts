@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
 import type { TableName } from '../sql/names.ts'
-import { ident, sql, type Sql } from '../sql/sql.ts'
+import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 
 // The record of runs, in the database they run in. Functions take the session
 // they write in, so that a step and its entry commit together.
@@ -48,33 +48,9 @@ export async function startRun(session: ClientBase, schema: string, run: NewRun)
   return id
 }
 
-/** The unfinished run of a table, if there is one. */
-export async function unfinishedRun<Plan>(
-  session: ClientBase,
-  schema: string,
-  table: TableName,
-): Promise<Run<Plan> | undefined> {
-  const runs = await findRuns<Plan>(
-    session,
-    schema,
-    sql`status = 'running' and schema_name = ${table.schema} and table_name = ${table.name}`,
-  )
-  return runs[0]
-}
-
-/** The latest run of a table, whatever became of it. */
-export async function latestRun<Plan>(
-  session: ClientBase,
-  schema: string,
-  table: TableName,
-  command: string,
-): Promise<Run<Plan> | undefined> {
-  const runs = await findRuns<Plan>(
-    session,
-    schema,
-    sql`command = ${command} and schema_name = ${table.schema} and table_name = ${table.name}`,
-  )
-  return runs[0]
+/** The latest run of a table; an unfinished one is always the latest, for no other can start. */
+export async function latestRun<Plan>(session: ClientBase, schema: string, table: TableName): Promise<Run<Plan> | undefined> {
+  return (await findRuns<Plan>(session, schema, sql`schema_name = ${table.schema} and table_name = ${table.name}`))[0]
 }
 
 export async function runById<Plan>(session: ClientBase, schema: string, id: string): Promise<Run<Plan> | undefined> {
@@ -87,10 +63,9 @@ export async function recentRuns(session: ClientBase, schema: string): Promise<R
 }
 
 async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql): Promise<Run<Plan>[]> {
-  const columns = sql([RUN_COLUMNS] as unknown as TemplateStringsArray)
-  return readAll<Run<Plan> & { [column: string]: unknown }>(
+    return readAll<Run<Plan> & { [column: string]: unknown }>(
     session,
-    sql`select ${columns} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit 200`,
+    sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit 200`,
   )
 }
 

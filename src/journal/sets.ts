@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../db/session.ts'
-import type { SetPolicy, Width } from '../plan/request.ts'
+import type { SetPolicy } from '../plan/request.ts'
+import { fromStored, toStored } from '../plan/stored.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
@@ -21,7 +22,7 @@ export async function registerSet(
 ): Promise<void> {
   await session.query(sql`
     insert into ${at(schema, 'partition_set')} (schema_name, table_name, policy, run_id)
-    values (${table.schema}, ${table.name}, ${JSON.stringify(policyToJson(policy))}, ${runId})
+    values (${table.schema}, ${table.name}, ${JSON.stringify(toStored(policy))}, ${runId})
     on conflict (schema_name, table_name) do update set policy = excluded.policy, run_id = coalesce(excluded.run_id, partition_set.run_id)`)
 }
 
@@ -35,29 +36,11 @@ export async function forgetSet(session: ClientBase, schema: string, table: Tabl
 /** All sets, or the one of a table. */
 export async function registeredSets(session: ClientBase, schema: string, table?: TableName): Promise<RegisteredSet[]> {
   const condition = table === undefined ? sql`true` : sql`schema_name = ${table.schema} and table_name = ${table.name}`
-  const rows = await readAll<{ table: TableName; policy: StoredPolicy }>(
+  const rows = await readAll<{ table: TableName; policy: SetPolicy }>(
     session,
     sql`
     select json_build_object('schema', schema_name, 'name', table_name) as table, policy
     from ${at(schema, 'partition_set')} where ${condition} order by schema_name, table_name`,
   )
-  return rows.map((row) => ({ table: row.table, policy: policyFromJson(row.policy) }))
-}
-
-// Ids are 64 bits wide and JSON's numbers are not, so a width in ids is kept as text.
-type StoredPolicy = Omit<SetPolicy, 'every'> & {
-  readonly every: { readonly ids: string } | { readonly interval: Extract<Width, { kind: 'interval' }>['interval'] }
-}
-
-function policyToJson(policy: SetPolicy): StoredPolicy {
-  const { every } = policy
-  return { ...policy, every: every.kind === 'ids' ? { ids: String(every.ids) } : { interval: every.interval } }
-}
-
-function policyFromJson(stored: StoredPolicy): SetPolicy {
-  const { every } = stored
-  return {
-    ...stored,
-    every: 'ids' in every ? { kind: 'ids', ids: BigInt(every.ids) } : { kind: 'interval', interval: every.interval },
-  }
+  return rows.map((row) => ({ table: row.table, policy: fromStored(row.policy) }))
 }

@@ -1,4 +1,5 @@
 import type { ServerModel } from '../catalog/server-model.ts'
+import type { Privileges } from '../catalog/situation.ts'
 import type { Index, TableModel } from '../catalog/table-model.ts'
 import { cellsBetween, floor, next, plus, type Cell } from '../grid/grid.ts'
 import { displayInterval } from '../grid/interval.ts'
@@ -18,6 +19,7 @@ import {
 import { boundLiteral, createLeaf } from './leaf.ts'
 import { rehearsal } from './rehearsal.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from './request.ts'
+import { privilegeObjections } from './privilege-objections.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
 import { fatesOf, leafShape, neighbours, planSwap, type NewPrimaryKey } from './swap.ts'
 import { kindObjection, tableObjections } from './table-objections.ts'
@@ -28,7 +30,7 @@ export interface PartitionSituation {
   readonly server: ServerModel
   readonly journalSchema: string
   readonly table: TableModel
-  readonly mayActAsOwner: boolean
+  readonly privileges: Privileges
   /** Of the column asked for; null when there is no such column. */
   readonly evidence: KeyEvidence | null
   /** Statements with ON CONFLICT on this table, where pg_stat_statements could be read; null where not. */
@@ -53,7 +55,7 @@ export function planPartition(situation: PartitionSituation, request: PartitionR
   if (impossible.length > 0 || kind !== undefined)
     return refuse(situation, request, [...impossible, ...(kind === undefined ? [] : [kind])])
 
-  const objections = tableObjections(table, situation.mayActAsOwner)
+  const objections = [...privilegeObjections(table, situation.privileges, server.role), ...tableObjections(table)]
   const column = keyColumn(table, request.by)
   if ('wayOut' in column) return refuse(situation, request, [column, ...objections])
   const expiry = expiryObjections(table, request)

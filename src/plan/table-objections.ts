@@ -40,25 +40,8 @@ export function kindObjection(table: TableModel): Objection | undefined {
 }
 
 /** Everything about the table itself that cannot be carried or proven. */
-export function tableObjections(table: TableModel, mayActAsOwner: boolean): Objection[] {
-  return [
-    ...ownerObjections(table, mayActAsOwner),
-    ...shapeObjections(table),
-    ...partObjections(table),
-    ...dependentObjections(table),
-    ...replicationObjections(table),
-  ]
-}
-
-function ownerObjections(table: TableModel, mayActAsOwner: boolean): Objection[] {
-  if (mayActAsOwner) return []
-  return [
-    object(
-      'not-owner',
-      `you do not own ${display(table.name)}: it belongs to ${table.owner}`,
-      `Connect as ${table.owner} or a member of it: grant "${table.owner}" to <your role>;`,
-    ),
-  ]
+export function tableObjections(table: TableModel): Objection[] {
+  return [...shapeObjections(table), ...partObjections(table), ...dependentObjections(table), ...replicationObjections(table)]
 }
 
 function shapeObjections(table: TableModel): Objection[] {

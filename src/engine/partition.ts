@@ -1,0 +1,152 @@
+import { readKey, sampleIds } from '../catalog/key-model.ts'
+import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readServer, type ServerModel } from '../catalog/server-model.ts'
+import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../catalog/situation.ts'
+import type { TableModel } from '../catalog/table-model.ts'
+import { refuseTransactionPooler } from '../db/pooler.ts'
+import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
+import { EbbError, EXIT, ObjectionsError, UsageError } from '../errors.ts'
+import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
+import { registerSet } from '../journal/sets.ts'
+import type { KeyEvidence } from '../plan/key-choice.ts'
+import { planPartition, type PartitionPlan } from '../plan/partition.ts'
+import type { PartitionRequest } from '../plan/request.ts'
+import { fromStored, toStored } from '../plan/stored.ts'
+import type { LockTimes, Observer } from '../report/events.ts'
+import { display, type TableName } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import { VERSION } from '../version.ts'
+import type { Patience } from './brief.ts'
+import { execute, type ExecuteOptions, type StepResult } from './execute.ts'
+import { atWork } from './workplace.ts'
+
+export interface EngineOptions {
+  readonly journalSchema: string
+  readonly observer: Observer
+  readonly signal: AbortSignal
+  readonly patience?: Patience
+}
+
+export interface PartitionResult {
+  readonly runId: string
+  readonly plan: PartitionPlan
+  /** Of this call; those an earlier call had done are not repeated. */
+  readonly steps: readonly StepResult[]
+  /** What the swap has cost the others; null when an earlier call did it. */
+  readonly swap: LockTimes | null
+  readonly nothingToDo: boolean
+}
+
+/** What would be done. Reads in READ ONLY transactions and changes nothing. */
+export async function planPartitionOf(target: Target, written: WrittenName, request: PartitionRequest, options: EngineOptions): Promise<PartitionPlan> {
+  return withSession(target, 'plan partition', async (session) => {
+    const { server, name } = await arrive(session, target, written, options)
+    return (await readPlan(session, server, name, request, options)).plan
+  })
+}
+
+/**
+ * Converts a table into partitions, or goes on with a conversion that was
+ * interrupted, from the plan that was agreed to then.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start
+ */
+export async function partition(target: Target, written: WrittenName, request: PartitionRequest, options: EngineOptions): Promise<PartitionResult> {
+  const { server, name, found } = await withSession(target, 'plan partition', async (session) => {
+    const arrived = await arrive(session, target, written, options)
+    return { ...arrived, found: await findPlan(session, arrived.server, arrived.name, request, options) }
+  })
+  if (found.state === 'done') return { runId: found.runId, plan: found.plan, steps: [], swap: null, nothingToDo: true }
+  if (found.plan.objections.length > 0) throw new ObjectionsError(found.plan.goal, found.plan)
+
+  return atWork({ target, server, ...options, command: 'partition' }, name, async (place) => {
+    const { session, journalSchema } = place
+    const runId =
+      found.state === 'unfinished'
+        ? found.runId
+        : await startRun(session, journalSchema, { command: 'partition', table: name, request: toStored(request), plan: toStored(found.plan), version: VERSION })
+    return carryOut(runId, found.plan, place, options)
+  })
+}
+
+/** Takes an agreed plan to its end. */
+export async function carryOut(runId: string, plan: PartitionPlan, place: Parameters<typeof execute>[2], options: { readonly patience?: Patience }): Promise<PartitionResult> {
+  const { session, journalSchema } = place
+  const alongside: ExecuteOptions['alongside'] = {
+    // From the moment of the swap the table is a set that rotate keeps.
+    swap: async () => {
+      if (plan.policy !== null) await registerSet(session, journalSchema, plan.table, plan.policy, runId)
+    },
+  }
+  const steps = await execute(runId, plan.steps, place, { alongside, ...(options.patience === undefined ? {} : { patience: options.patience }) })
+  await endRun(session, journalSchema, runId, 'done', { steps })
+  return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
+}
+
+/** The first look at the server and the table; a server that cannot be worked with is refused in the plan. */
+export async function arrive(session: Session, target: Target, written: WrittenName, options: EngineOptions): Promise<{ server: ServerModel; name: TableName }> {
+  await refuseTransactionPooler(session, target)
+  return inSnapshot(session, async () => ({
+    server: await readServer(session, options.journalSchema),
+    name: await resolveTable(session, written),
+  }))
+}
+
+/** A new plan, or the one that was agreed to earlier. */
+type Found =
+  | { readonly state: 'new'; readonly plan: PartitionPlan }
+  | { readonly state: 'unfinished' | 'done'; readonly runId: string; readonly plan: PartitionPlan }
+
+async function findPlan(session: Session, server: ServerModel, name: TableName, request: PartitionRequest, options: EngineOptions): Promise<Found> {
+  const earlier = (await journalExists(session, options.journalSchema)) ? await latestRun<PartitionPlan>(session, options.journalSchema, name) : undefined
+  if (earlier?.status === 'running') {
+    if (!isSame(earlier, request)) throw otherRun(earlier)
+    return { state: 'unfinished', runId: earlier.id, plan: fromStored(earlier.plan) }
+  }
+  const { plan, table } = await readPlan(session, server, name, request, options)
+  if (earlier?.status === 'done' && isSame(earlier, request) && table.kind === 'partitioned table')
+    return { state: 'done', runId: earlier.id, plan: fromStored(earlier.plan) }
+  return { state: 'new', plan }
+}
+
+function isSame(run: Run, request: PartitionRequest): boolean {
+  return run.command === 'partition' && sorted(run.request) === sorted(toStored(request))
+}
+
+// jsonb does not keep the order of keys.
+function sorted(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  )
+}
+
+function otherRun(run: Run): EbbError {
+  return new EbbError(
+    `run ${run.id} (ebb ${run.command} ${display(run.table)}) is unfinished, and was started with other settings`,
+    { state: 'This command has changed nothing.', next: `Finish it with ebb resume ${run.id}, or undo it with ebb abandon ${run.id}, before starting another.` },
+    EXIT.objections,
+  )
+}
+
+async function readPlan(session: Session, server: ServerModel, name: TableName, request: PartitionRequest, { journalSchema }: EngineOptions): Promise<{ plan: PartitionPlan; table: TableModel }> {
+  return inSnapshot(session, async () => {
+    if (!(await knowsTimezone(session, request.timezone)))
+      throw new UsageError(`the server knows no time zone ${JSON.stringify(request.timezone)}`, 'Use a name from pg_timezone_names, such as Europe/Berlin.')
+    const table = await readTable(session, name, server.version)
+    if (table === undefined) throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    const privileges = await readPrivileges(session, table)
+    const taken = await readTakenNames(session, name.schema)
+    const evidence = table.kind === 'table' && privileges.actAsOwner ? await readEvidence(session, server, table, request) : null
+    const upserts = await readUpserts(session, table)
+    return { table, plan: planPartition({ server, journalSchema, table, privileges, evidence, upserts, taken }, request) }
+  })
+}
+
+async function readEvidence(session: Session, server: ServerModel, table: TableModel, request: PartitionRequest): Promise<KeyEvidence | null> {
+  const has = (column: string | null) => table.columns.some(({ name }) => name === column)
+  if (!has(request.by)) return null
+  const key = await readKey(session, table, request.by)
+  const byId = request.expireBy !== null && has(request.expireBy) && /^(bigint|integer|smallint)$/.test(key.type) && key.indexed
+  const samples = byId ? await sampleIds(session, table, request.by, request.expireBy) : []
+  return { key, samples, now: BigInt(server.now) }
+}
