@@ -6,10 +6,13 @@ import type { TableModel } from './table-model.ts'
 
 /** The names that relations in a schema have; a new one must be none of them. */
 export async function readTakenNames(client: ClientBase, schema: string): Promise<Set<string>> {
-  const rows = await readAll<{ name: string }>(client, sql`
+  const rows = await readAll<{ name: string }>(
+    client,
+    sql`
     select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${schema}
     union select e.stxname from pg_statistic_ext e join pg_namespace n on n.oid = e.stxnamespace where n.nspname = ${schema}
-    union select t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace where n.nspname = ${schema}`)
+    union select t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace where n.nspname = ${schema}`,
+  )
   return new Set(rows.map(({ name }) => name))
 }
 
@@ -29,19 +32,31 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
   const owned = [
     ...table.views.map(({ name, owner }) => ({ what: `view ${name.schema}.${name.name}`, owner })),
     ...table.functions.map(({ signature, owner }) => ({ what: `function ${signature}`, owner })),
-    ...table.inboundForeignKeys.map((key) => ({ what: `table ${key.table.schema}.${key.table.name}`, owner: key.tableOwner })),
-    ...table.publications.filter(({ covers }) => covers === 'table').map(({ name, owner }) => ({ what: `publication ${name}`, owner })),
+    ...table.inboundForeignKeys.map((key) => ({
+      what: `table ${key.table.schema}.${key.table.name}`,
+      owner: key.tableOwner,
+    })),
+    ...table.publications
+      .filter(({ covers }) => covers === 'table')
+      .map(({ name, owner }) => ({ what: `publication ${name}`, owner })),
     ...table.statistics.map(({ name, owner }) => ({ what: `statistics ${name.schema}.${name.name}`, owner })),
-    ...table.grants.filter(({ grantor }) => grantor !== table.owner).map(({ grantor, privilege }) => ({ what: `the right of ${grantor}, who granted ${privilege}`, owner: grantor })),
+    ...table.grants
+      .filter(({ grantor }) => grantor !== table.owner)
+      .map(({ grantor, privilege }) => ({ what: `the right of ${grantor}, who granted ${privilege}`, owner: grantor })),
   ]
-  const referenced = table.constraints.flatMap(({ references }) => (references === null ? [] : [ident(references.schema, references.name).text]))
-  return readOne<Privileges & { [column: string]: unknown }>(client, sql`
+  const referenced = table.constraints.flatMap(({ references }) =>
+    references === null ? [] : [ident(references.schema, references.name).text],
+  )
+  return readOne<Privileges & { [column: string]: unknown }>(
+    client,
+    sql`
     select pg_has_role(current_user, ${table.owner}::name, 'usage') as "actAsOwner",
       has_schema_privilege(${table.owner}::name, ${ident(table.name.schema).text === '' ? '' : table.name.schema}, 'create') as "createInSchema",
       has_database_privilege(current_database(), 'temporary') as "createTemporary",
       array(select distinct o.what from unnest(${owned.map(({ what }) => what)}::text[], ${owned.map(({ owner }) => owner)}::name[]) o (what, owner)
             where not pg_has_role(current_user, o.owner, 'usage') order by 1) as "notOurs",
-      array(select r from unnest(${referenced}::text[]) r where not has_table_privilege(${table.owner}::name, r::regclass, 'references')) as "notReferable"`)
+      array(select r from unnest(${referenced}::text[]) r where not has_table_privilege(${table.owner}::name, r::regclass, 'references')) as "notReferable"`,
+  )
 }
 
 /**
@@ -49,19 +64,26 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
  * null where it is not there or tells this role nothing.
  */
 export async function readUpserts(client: ClientBase, table: TableModel): Promise<string[] | null> {
-  const place = await readAll<{ schema: string }>(client, sql`
-    select n.nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pg_stat_statements'`)
+  const place = await readAll<{ schema: string }>(
+    client,
+    sql`
+    select n.nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pg_stat_statements'`,
+  )
   if (place[0] === undefined) return null
   const name = `%${table.name.name.replace(/[\\%_]/g, '\\$&')}%`
   await client.query('savepoint statements')
   try {
-    const rows = await readAll<{ query: string }>(client, sql`
+    const rows = await readAll<{ query: string }>(
+      client,
+      sql`
       select left(regexp_replace(query, '\\s+', ' ', 'g'), 200) as query from ${ident(place[0].schema, 'pg_stat_statements')}
       where dbid = (select oid from pg_database where datname = current_database())
-        and query ilike '%insert into%' and query ilike ${name} and query ilike '%on conflict%(%' limit 20`)
+        and query ilike '%insert into%' and query ilike ${name} and query ilike '%on conflict%(%' limit 20`,
+    )
     return rows.map(({ query }) => query)
   } catch (error) {
-    if (codeOf(error) !== SQLSTATE.objectNotInPrerequisiteState && codeOf(error) !== SQLSTATE.insufficientPrivilege) throw error
+    if (codeOf(error) !== SQLSTATE.objectNotInPrerequisiteState && codeOf(error) !== SQLSTATE.insufficientPrivilege)
+      throw error
     return null
   } finally {
     await client.query('rollback to savepoint statements')
@@ -70,6 +92,9 @@ export async function readUpserts(client: ClientBase, table: TableModel): Promis
 
 /** Whether the server knows the time zone by this name; its calendar is the one that counts. */
 export async function knowsTimezone(client: ClientBase, name: string): Promise<boolean> {
-  const { known } = await readOne<{ known: boolean }>(client, sql`select exists (select from pg_timezone_names where name = ${name}) as known`)
+  const { known } = await readOne<{ known: boolean }>(
+    client,
+    sql`select exists (select from pg_timezone_names where name = ${name}) as known`,
+  )
   return known
 }

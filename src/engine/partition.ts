@@ -38,7 +38,12 @@ export interface PartitionResult {
 }
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
-export async function planPartitionOf(target: Target, written: WrittenName, request: PartitionRequest, options: EngineOptions): Promise<PartitionPlan> {
+export async function planPartitionOf(
+  target: Target,
+  written: WrittenName,
+  request: PartitionRequest,
+  options: EngineOptions,
+): Promise<PartitionPlan> {
   return withSession(target, 'plan partition', async (session) => {
     const { server, name } = await arrive(session, target, written, options)
     return (await readPlan(session, server, name, request, options)).plan
@@ -51,7 +56,12 @@ export async function planPartitionOf(target: Target, written: WrittenName, requ
  *
  * @throws {ObjectionsError} when there are reasons not to start
  */
-export async function partition(target: Target, written: WrittenName, request: PartitionRequest, options: EngineOptions): Promise<PartitionResult> {
+export async function partition(
+  target: Target,
+  written: WrittenName,
+  request: PartitionRequest,
+  options: EngineOptions,
+): Promise<PartitionResult> {
   const { server, name, found } = await withSession(target, 'plan partition', async (session) => {
     const arrived = await arrive(session, target, written, options)
     return { ...arrived, found: await findPlan(session, arrived.server, arrived.name, request, options) }
@@ -64,27 +74,46 @@ export async function partition(target: Target, written: WrittenName, request: P
     const runId =
       found.state === 'unfinished'
         ? found.runId
-        : await startRun(session, journalSchema, { command: 'partition', table: name, request: toStored(request), plan: toStored(found.plan), version: VERSION })
+        : await startRun(session, journalSchema, {
+            command: 'partition',
+            table: name,
+            request: toStored(request),
+            plan: toStored(found.plan),
+            version: VERSION,
+          })
     return carryOut(runId, found.plan, place, options)
   })
 }
 
 /** Takes an agreed plan to its end. */
-export async function carryOut(runId: string, plan: PartitionPlan, place: Parameters<typeof execute>[2], options: { readonly patience?: Patience }): Promise<PartitionResult> {
+export async function carryOut(
+  runId: string,
+  plan: PartitionPlan,
+  place: Parameters<typeof execute>[2],
+  options: { readonly patience?: Patience },
+): Promise<PartitionResult> {
   const { session, journalSchema } = place
   const alongside: ExecuteOptions['alongside'] = {
     // From the moment of the swap the table is a set that rotate keeps.
     swap: async () => {
-      if (plan.policy !== null) await registerSet(session, journalSchema, plan.table, plan.policy, runId)
+      if (plan.conversion !== null) await registerSet(session, journalSchema, plan.table, plan.conversion.policy, runId)
     },
   }
-  const steps = await execute(runId, plan.steps, place, { alongside, ...(options.patience === undefined ? {} : { patience: options.patience }) })
+  const steps = await execute(runId, plan.steps, place, {
+    alongside,
+    ...(options.patience === undefined ? {} : { patience: options.patience }),
+  })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
 }
 
 /** The first look at the server and the table; a server that cannot be worked with is refused in the plan. */
-export async function arrive(session: Session, target: Target, written: WrittenName, options: EngineOptions): Promise<{ server: ServerModel; name: TableName }> {
+export async function arrive(
+  session: Session,
+  target: Target,
+  written: WrittenName,
+  options: EngineOptions,
+): Promise<{ server: ServerModel; name: TableName }> {
   await refuseTransactionPooler(session, target)
   return inSnapshot(session, async () => ({
     server: await readServer(session, options.journalSchema),
@@ -97,8 +126,16 @@ type Found =
   | { readonly state: 'new'; readonly plan: PartitionPlan }
   | { readonly state: 'unfinished' | 'done'; readonly runId: string; readonly plan: PartitionPlan }
 
-async function findPlan(session: Session, server: ServerModel, name: TableName, request: PartitionRequest, options: EngineOptions): Promise<Found> {
-  const earlier = (await journalExists(session, options.journalSchema)) ? await latestRun<PartitionPlan>(session, options.journalSchema, name) : undefined
+async function findPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: PartitionRequest,
+  options: EngineOptions,
+): Promise<Found> {
+  const earlier = (await journalExists(session, options.journalSchema))
+    ? await latestRun<PartitionPlan>(session, options.journalSchema, name)
+    : undefined
   if (earlier?.status === 'running') {
     if (!isSame(earlier, request)) throw otherRun(earlier)
     return { state: 'unfinished', runId: earlier.id, plan: fromStored(earlier.plan) }
@@ -116,37 +153,62 @@ function isSame(run: Run, request: PartitionRequest): boolean {
 // jsonb does not keep the order of keys.
 function sorted(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
   )
 }
 
 function otherRun(run: Run): EbbError {
   return new EbbError(
     `run ${run.id} (ebb ${run.command} ${display(run.table)}) is unfinished, and was started with other settings`,
-    { state: 'This command has changed nothing.', next: `Finish it with ebb resume ${run.id}, or undo it with ebb abandon ${run.id}, before starting another.` },
+    {
+      state: 'This command has changed nothing.',
+      next: `Finish it with ebb resume ${run.id}, or undo it with ebb abandon ${run.id}, before starting another.`,
+    },
     EXIT.objections,
   )
 }
 
-async function readPlan(session: Session, server: ServerModel, name: TableName, request: PartitionRequest, { journalSchema }: EngineOptions): Promise<{ plan: PartitionPlan; table: TableModel }> {
+async function readPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: PartitionRequest,
+  { journalSchema }: EngineOptions,
+): Promise<{ plan: PartitionPlan; table: TableModel }> {
   return inSnapshot(session, async () => {
     if (!(await knowsTimezone(session, request.timezone)))
-      throw new UsageError(`the server knows no time zone ${JSON.stringify(request.timezone)}`, 'Use a name from pg_timezone_names, such as Europe/Berlin.')
+      throw new UsageError(
+        `the server knows no time zone ${JSON.stringify(request.timezone)}`,
+        'Use a name from pg_timezone_names, such as Europe/Berlin.',
+      )
     const table = await readTable(session, name, server.version)
-    if (table === undefined) throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    if (table === undefined)
+      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
     const privileges = await readPrivileges(session, table)
     const taken = await readTakenNames(session, name.schema)
-    const evidence = table.kind === 'table' && privileges.actAsOwner ? await readEvidence(session, server, table, request) : null
+    const evidence =
+      table.kind === 'table' && privileges.actAsOwner ? await readEvidence(session, server, table, request) : null
     const upserts = await readUpserts(session, table)
-    return { table, plan: planPartition({ server, journalSchema, table, privileges, evidence, upserts, taken }, request) }
+    return {
+      table,
+      plan: planPartition({ server, journalSchema, table, privileges, evidence, upserts, taken }, request),
+    }
   })
 }
 
-async function readEvidence(session: Session, server: ServerModel, table: TableModel, request: PartitionRequest): Promise<KeyEvidence | null> {
+async function readEvidence(
+  session: Session,
+  server: ServerModel,
+  table: TableModel,
+  request: PartitionRequest,
+): Promise<KeyEvidence | null> {
   const has = (column: string | null) => table.columns.some(({ name }) => name === column)
   if (!has(request.by)) return null
   const key = await readKey(session, table, request.by)
-  const byId = request.expireBy !== null && has(request.expireBy) && /^(bigint|integer|smallint)$/.test(key.type) && key.indexed
+  const byId =
+    request.expireBy !== null && has(request.expireBy) && /^(bigint|integer|smallint)$/.test(key.type) && key.indexed
   const samples = byId ? await sampleIds(session, table, request.by, request.expireBy) : []
   return { key, samples, now: BigInt(server.now) }
 }

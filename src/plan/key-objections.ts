@@ -1,6 +1,7 @@
 import type { Column, TableModel } from '../catalog/table-model.ts'
-import { isTimeKind, displayPosition, type Position } from '../grid/key.ts'
-import { display } from '../sql/names.ts'
+import { displayPosition, isTimeKind, toText, type Position } from '../grid/key.ts'
+import { display, quoted } from '../sql/names.ts'
+import { ident } from '../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
 import type { PartitionRequest } from './request.ts'
 import type { Objection } from './step.ts'
@@ -8,11 +9,12 @@ import type { Objection } from './step.ts'
 /** The column asked for, or why it cannot be the key. */
 export function keyColumn(table: TableModel, name: string): Column | Objection {
   const column = table.columns.find((candidate) => candidate.name === name)
-  const table_ = display(table.name)
+  const place = quoted(table.name).text
+  const quotedName = ident(name).text
   if (column === undefined)
     return object(
       'no-column',
-      `${table_} has no column ${JSON.stringify(name)}`,
+      `${display(table.name)} has no column ${JSON.stringify(name)}`,
       `Its columns are ${table.columns.map((other) => other.name).join(', ')}.`,
     )
   if (column.generated)
@@ -22,15 +24,47 @@ export function keyColumn(table: TableModel, name: string): Column | Objection {
       'Choose the column it is made from.',
     )
   if (!column.notNull) {
-    const check = `"${name}" is not null`
+    const alter = `alter table ${place}`
     return object(
       'key-nullable',
       `column ${name} may be null, and a row without a key has no partition`,
-      `Forbid nulls without blocking anybody: alter table ${table_} add constraint key_not_null check (${check}) not valid; ` +
-        `alter table ${table_} validate constraint key_not_null; alter table ${table_} alter "${name}" set not null; alter table ${table_} drop constraint key_not_null;`,
+      `Forbid nulls without blocking anybody: ${alter} add constraint key_not_null check (${quotedName} is not null) not valid; ` +
+        `${alter} validate constraint key_not_null; ${alter} alter ${quotedName} set not null; ${alter} drop constraint key_not_null;`,
     )
   }
   return column
+}
+
+/** What is wrong with the column by which rows of a table partitioned by id expire. */
+export function expiryObjections(table: TableModel, request: PartitionRequest): Objection[] {
+  const { expireBy } = request
+  if (expireBy === null) {
+    if (request.every.kind !== 'ids' || request.keep === null) return []
+    return [
+      object(
+        'expire-by',
+        'rows partitioned by id have no age by themselves',
+        'Name the time column by which they expire: --expire-by created_at.',
+      ),
+    ]
+  }
+  const column = table.columns.find(({ name }) => name === expireBy)
+  if (column === undefined)
+    return [
+      object(
+        'no-column',
+        `${display(table.name)} has no column ${JSON.stringify(expireBy)}`,
+        `Its columns are ${table.columns.map(({ name }) => name).join(', ')}.`,
+      ),
+    ]
+  if (/^(timestamp|date)/.test(column.type)) return []
+  return [
+    object(
+      'expire-by-type',
+      `column ${expireBy} is of type ${column.type}, which is no time`,
+      'Name a timestamptz, timestamp or date column with --expire-by.',
+    ),
+  ]
 }
 
 /** Unique indexes that do not contain the key cannot be unique across partitions; the primary key is another matter. */
@@ -62,7 +96,7 @@ export function primaryKeyObjections(table: TableModel, key: string, idColumn: s
 }
 
 /** Application statements that stop working when the primary key gains a column, as pg_stat_statements has seen them. */
-export function upsertObjection(statements: readonly string[], key: string, idColumn: string | null): Objection[] {
+export function upsertObjections(statements: readonly string[], key: string, idColumn: string | null): Objection[] {
   if (statements.length === 0) return []
   const byId = idColumn === null ? '' : `, or keep the primary key: --by ${idColumn} --every <ids> --expire-by ${key}`
   return [
@@ -75,7 +109,7 @@ export function upsertObjection(statements: readonly string[], key: string, idCo
   ]
 }
 
-/** Ebb's own sign in pg_stat_statements: rows without a partition, now or soon. */
+/** Rows that would have no partition. */
 export function rangeObjections(choice: KeyChoice, runwayEnd: Position, request: PartitionRequest): Objection[] {
   if (choice.max === null || choice.max < runwayEnd || !isTimeKind(choice.kind)) return []
   const shown = displayPosition(choice.kind, choice.max, request.timezone)
@@ -84,7 +118,7 @@ export function rangeObjections(choice: KeyChoice, runwayEnd: Position, request:
     object(
       'key-in-future',
       `the newest ${choice.column} is ${shown}, beyond the runway, which ends ${end}: such rows would have no partition`,
-      `Correct them (select … where ${choice.column} >= '${end.replace(/ [^ ]+\/.*$/, '')}'), or make the runway longer with --premake.`,
+      `Correct them (select … where ${ident(choice.column).text} >= '${toText(choice.kind, runwayEnd)}'), or make the runway longer with --premake.`,
     ),
   ]
 }

@@ -9,12 +9,46 @@ export function privilegeObjections(table: TableModel, privileges: Privileges, r
   const owner = ident(table.owner).text
   const us = ident(role).text
   if (!privileges.actAsOwner)
-    return [object('not-owner', `${display(table.name)} belongs to ${table.owner}, and ${role} may not act for it`, `Connect as ${table.owner}, or have an administrator say: grant ${owner} to ${us};`)]
+    return [
+      object(
+        'not-owner',
+        `${display(table.name)} belongs to ${table.owner}, and ${role} may not act for it`,
+        `Connect as ${table.owner}, or have an administrator say: grant ${owner} to ${us};`,
+      ),
+    ]
   return [
-    ...(privileges.createInSchema ? [] : [object('no-create', `${table.owner} may not create tables in schema ${table.name.schema}, where the partitions would be`, `As its owner: grant create on schema ${ident(table.name.schema).text} to ${owner};`)]),
-    ...(privileges.createTemporary ? [] : [object('no-temporary', `${role} may not create temporary tables, which the rehearsal needs`, `As the database’s owner: grant temporary on database … to ${us};`)]),
-    ...privileges.notOurs.map((what) => object(`not-ours:${what}`, `${what} has to be altered and belongs to a role that ${role} may not act for`, `Connect as a role that may, or have its owner granted to ${us} for the time of the conversion.`)),
-    ...privileges.notReferable.map((table) => object(`no-references:${table}`, `a foreign key to ${table} has to be made anew, which needs the privilege REFERENCES on it`, `As its owner: grant references on ${table} to ${owner};`)),
+    ...(privileges.createInSchema
+      ? []
+      : [
+          object(
+            'no-create',
+            `${table.owner} may not create tables in schema ${table.name.schema}, where the partitions would be`,
+            `As its owner: grant create on schema ${ident(table.name.schema).text} to ${owner};`,
+          ),
+        ]),
+    ...(privileges.createTemporary
+      ? []
+      : [
+          object(
+            'no-temporary',
+            `${role} may not create temporary tables, which the rehearsal needs`,
+            `As the database’s owner: grant temporary on database … to ${us};`,
+          ),
+        ]),
+    ...privileges.notOurs.map((what) =>
+      object(
+        `not-ours:${what}`,
+        `${what} has to be altered and belongs to a role that ${role} may not act for`,
+        `Connect as a role that may, or have its owner granted to ${us} for the time of the conversion.`,
+      ),
+    ),
+    ...privileges.notReferable.map((table) =>
+      object(
+        `no-references:${table}`,
+        `a foreign key to ${table} has to be made anew, which needs the privilege REFERENCES on it`,
+        `As its owner: grant references on ${table} to ${owner};`,
+      ),
+    ),
   ]
 }
 

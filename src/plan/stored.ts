@@ -3,14 +3,24 @@
 
 /** A value as the journal keeps it. */
 export function toStored(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? { bigint: inner.toString() } : inner)))
+  return JSON.parse(
+    JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? { bigint: inner.toString() } : inner)),
+  )
 }
 
 /** What `toStored` was given. */
 export function fromStored<T>(stored: T): T {
-  return JSON.parse(JSON.stringify(stored), (_, inner: unknown) => (isMarked(inner) ? BigInt(inner.bigint) : inner)) as T
+  return JSON.parse(JSON.stringify(stored), (_, inner: unknown) =>
+    isMarked(inner) ? BigInt(inner.bigint) : inner,
+  ) as T
 }
 
 function isMarked(value: unknown): value is { bigint: string } {
-  return typeof value === 'object' && value !== null && 'bigint' in value && typeof value.bigint === 'string' && Object.keys(value).length === 1
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'bigint' in value &&
+    typeof value.bigint === 'string' &&
+    Object.keys(value).length === 1
+  )
 }

@@ -4,6 +4,7 @@ import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
 import { attach, createLeaf, type LeafShape } from './leaf.ts'
+import type { NewPrimaryKey } from './primary-key.ts'
 import type { Facts, Fate, Lock, SwapStep } from './step.ts'
 
 // The swap: in one short transaction the table steps aside, becomes the history
@@ -36,12 +37,6 @@ export interface SwapRequest {
   /** Names in the schema that are taken. */
   readonly taken: ReadonlySet<string>
   readonly role: string
-}
-
-export interface NewPrimaryKey {
-  readonly constraint: string
-  readonly index: string
-  readonly definition: string
 }
 
 /** The names that the former table's things take while they belong to the history partition. */

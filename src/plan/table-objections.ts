@@ -41,7 +41,12 @@ export function kindObjection(table: TableModel): Objection | undefined {
 
 /** Everything about the table itself that cannot be carried or proven. */
 export function tableObjections(table: TableModel): Objection[] {
-  return [...shapeObjections(table), ...partObjections(table), ...dependentObjections(table), ...replicationObjections(table)]
+  return [
+    ...shapeObjections(table),
+    ...partObjections(table),
+    ...dependentObjections(table),
+    ...replicationObjections(table),
+  ]
 }
 
 function shapeObjections(table: TableModel): Objection[] {

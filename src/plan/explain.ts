@@ -1,0 +1,124 @@
+import { harmless, wrap } from '../report/words.ts'
+import { display } from '../sql/names.ts'
+import type { Blocked, Fate, Lock, Objection, Plan, Step } from './step.ts'
+
+// A plan as a script: people read the comments, psql runs the rest. No default
+// branches: a new kind of step does not compile until it can be explained.
+
+/** What the last line of an explanation says to type. */
+export interface ToDo {
+  /** The whole command that carries the plan out, `--execute` included. */
+  readonly command: string
+}
+
+/**
+ * The plan as a script that psql can run. What Ebb does beyond it cannot be
+ * written in SQL: waiting for lock holders by looking, trying again, comparing
+ * the catalogue before a commit, and remembering how far it came.
+ */
+export function explain(plan: Plan, todo: ToDo): string {
+  return toText([
+    ...comment(plan.goal),
+    ...section('What this rests on', plan.evidence),
+    ...section('What becomes of everything that hangs on it', plan.fates.map(describeFate)),
+    ...section('Worth knowing', plan.notes),
+    ...explainObjections(plan.objections),
+    ...script(plan.steps),
+    '',
+    ...comment(conclusion(plan, todo)),
+  ])
+}
+
+/** Reasons not to start, each with its way out. */
+export function explainObjections(objections: readonly Objection[]): string[] {
+  if (objections.length === 0) return []
+  return [
+    ...section(`Reasons not to start (${objections.length})`, []),
+    ...objections.flatMap(({ code, what, wayOut }) => [
+      ...comment(`${code}: ${what}`, '  '),
+      ...comment(`way out: ${wayOut}`, '      '),
+    ]),
+  ]
+}
+
+/** The steps, ready for psql, which must stop where one fails. */
+export function script(steps: readonly Step[]): string[] {
+  if (steps.length === 0) return []
+  return [
+    '',
+    '\\set ON_ERROR_STOP on',
+    "set search_path to '';",
+    ...steps.flatMap((step, position) => ['', ...explainStep(step, position, steps.length)]),
+  ]
+}
+
+function explainStep(step: Step, position: number, of: number): string[] {
+  return [
+    ...comment(`Step ${position + 1} of ${of}: ${step.title}`),
+    ...comment(`why:   ${step.because}`, '  '),
+    ...(step.locks.length === 0 ? comment('locks: none', '  ') : step.locks.flatMap(explainLock)),
+    ...comment(`cost:  ${step.cost}`, '  '),
+    ...statementsOf(step).map((statement) => (statement.startsWith('\\') ? statement : `${statement};`)),
+  ]
+}
+
+function explainLock(lock: Lock): string[] {
+  const held = lock.held === 'milliseconds' ? 'for milliseconds' : 'while it runs'
+  return comment(`locks: ${display(lock.table)} in ${lock.mode} ${held}, which blocks ${BLOCKS[lock.blocks]}`, '  ')
+}
+
+const BLOCKS: Readonly<Record<Blocked, string>> = {
+  nothing: 'neither reads nor writes',
+  writes: 'writes',
+  'reads and writes': 'reads and writes',
+}
+
+/** Others queue behind a lock we wait for, so a script must not wait long either. */
+const LOCK_TIMEOUT = "set local lock_timeout = '50ms'"
+
+function statementsOf(step: Step): string[] {
+  switch (step.kind) {
+    case 'rehearse':
+      return ['begin', ...step.statements, 'rollback']
+    case 'index':
+      return [...step.statements]
+    case 'online':
+      return ['begin', ...step.statements, 'commit']
+    case 'brief':
+    case 'swap':
+      return ['begin', LOCK_TIMEOUT, ...step.acquire, ...step.statements, 'commit']
+  }
+}
+
+function describeFate({ thing, fate, how }: Fate): string {
+  return `${fate.padEnd('carried'.length)}  ${thing}: ${how}`
+}
+
+function conclusion({ objections, steps }: Plan, { command }: ToDo): string {
+  if (objections.length > 0) return 'Nothing has been changed. It cannot be done until these reasons are out of the way.'
+  if (steps.length === 0) return 'Nothing has been changed, and there is nothing to do.'
+  return `Nothing has been changed. To do it: ${command}`
+}
+
+/** A heading and its lines; nothing at all where there are no lines to be expected. */
+export function section(title: string, lines: readonly string[]): string[] {
+  const heading = ['--', ...comment(title)]
+  if (lines.length === 0) return title.startsWith('Reasons') ? heading : []
+  return [...heading, ...lines.flatMap((line) => comment(line, '  '))]
+}
+
+const WIDTH = 116
+
+/**
+ * A comment, wherever its text comes from: names may hold line breaks, and
+ * what follows one would be SQL. So every line begins anew with `--`, and
+ * characters that could play tricks on a terminal are spelled out.
+ */
+export function comment(text: string, indent = ''): string[] {
+  const lines = wrap(text, WIDTH - indent.length)
+  return lines.map((line, i) => `-- ${indent}${i === 0 ? '' : '  '}${harmless(line)}`)
+}
+
+export function toText(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,22 @@
+// Figures for people: `921 MB`, `5,000,000`, `3 min`.
+
+const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
+
+/** In powers of a thousand, with three digits at most before the unit changes. */
+export function showBytes(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), BYTE_UNITS.length - 1)
+  const value = bytes / 1000 ** power
+  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)} ${BYTE_UNITS[power]}`
+}
+
+export function showCount(n: number): string {
+  return Math.round(n).toLocaleString('en-US')
+}
+
+/** Rounded up: `a second`, `42 s`, `7 min`, `2.5 h`, `3.1 days`. */
+export function showDuration(seconds: number): string {
+  if (seconds <= 1) return 'a second'
+  if (seconds < 90) return `${Math.ceil(seconds)} s`
+  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`
+  return seconds < 172_800 ? `${(seconds / 3600).toFixed(1)} h` : `${(seconds / 86_400).toFixed(1)} days`
+}
