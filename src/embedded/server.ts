@@ -166,13 +166,11 @@ export class EmbeddedServer {
     await ended
   }
 
-  /** On the way out there is no time for promises. */
+  // On the way out there is no time for promises. The server may still be writing when
+  // its folder goes, hence the retries.
   private readonly dieWithUs = (): void => {
     this.process?.kill('SIGQUIT')
-    const lock = join(this.dataFolder, 'postmaster.pid')
-    const wait = new Int32Array(new SharedArrayBuffer(4))
-    for (let waitedMs = 0; existsSync(lock) && waitedMs < 1000; waitedMs += POLL_MS) Atomics.wait(wait, 0, 0, POLL_MS)
-    rmSync(this.layout.home, { recursive: true, force: true, maxRetries: 3 })
+    rmSync(this.layout.home, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 

@@ -95,7 +95,7 @@ describe('a process that ends', () => {
   test('takes its server along', async () => {
     const { port, logFile } = await startedElsewhere('')
 
-    expect(await refuses(port)).toBe(true)
+    await until(() => refuses(port))
     expect(existsSync(dirname(logFile))).toBe(false)
   })
 

@@ -1,10 +1,10 @@
-import { describe, expect } from 'vitest'
+import { describe, expect, inject } from 'vitest'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { awfulName } from './awful-names.ts'
-import { test } from './database.ts'
+import { Database, test } from './database.ts'
 
-const elsewhere = new Set<string>()
+const seen = new Set<string>()
 const rolesBefore: string[] = []
 
 describe('database', () => {
@@ -12,8 +12,8 @@ describe('database', () => {
     const app = await database.session('app')
     await app.query(`create table leftover ()`)
 
-    expect(elsewhere).not.toContain(database.name)
-    elsewhere.add(database.name)
+    expect(seen).not.toContain(database.name)
+    seen.add(database.name)
   })
 
   test('gives its usual role a place for tables but no power', async ({ database }) => {
@@ -43,11 +43,16 @@ describe('database', () => {
     expect((await app.query(`select from pg_roles where rolname = any ($1)`, [rolesBefore])).rowCount).toBe(0)
   })
 
-  test('survives a session that is thrown out', async ({ database }) => {
+  test('survives a session that is thrown out, which leaves others of its name alone', async ({ database }) => {
     const app = await database.session('app')
-    await database.admin(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'app'`)
+    const elsewhere = await Database.create(inject('ground'))
+    const namesake = await elsewhere.session('app')
+    await database.terminate('app')
 
     await expect(app.query('select')).rejects.toThrow()
+    await expect(namesake.query('select')).resolves.toBeDefined()
+    await elsewhere.close()
+    await elsewhere.drop()
   })
 
   test('lets the administrator run several statements', async ({ database }) => {

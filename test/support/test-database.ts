@@ -73,6 +73,14 @@ export class Database {
     return once(this.adminUrl, (client) => client.query<Row>(statement))
   }
 
+  /** Ends the sessions of that name, in this database alone: other tests have sessions of the same name. */
+  async terminate(applicationName: string): Promise<void> {
+    await this.admin(
+      sql`select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and application_name = ${applicationName}`,
+    )
+  }
+
   /**
    * Creates a role that may log in, for this test only, and returns its whole name.
    * `attributes` are those of `create role`, for instance `bypassrls`.

@@ -3,7 +3,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from './database.ts'
 import { callFunction, holdCursor, readThrough } from './reads.ts'
-import { until } from './until.ts'
+import { isWaiting, until } from './until.ts'
 import { verifyWrites } from './verify-writes.ts'
 import { startWriters, type Load } from './writers.ts'
 
@@ -76,7 +76,8 @@ describe('writers', () => {
 
     await locker.query('begin')
     await locker.query(sql`lock table ${quoted(table)}`)
-    await until(() => terminateWaiting(database))
+    await until(() => isWaiting(locker, 'writer extended'))
+    await database.terminate('writer extended')
     await locker.query('commit')
     const report = await writers.stop()
 
@@ -137,13 +138,4 @@ async function notes(database: Database): Promise<TableName> {
 function insertInto(table: TableName): Load {
   const { text } = sql`insert into ${quoted(table)} (token, body) values ($1, $2)`
   return { insert: (token) => ({ text, values: [token, { says: "it's $1" }] }), pauseMs: 2 }
-}
-
-// By its wait, so that the write is under way for certain.
-async function terminateWaiting(database: Database): Promise<boolean> {
-  const { rowCount } = await database.admin(
-    `select pg_terminate_backend(pid) from pg_locks where not granted and pid in (
-       select pid from pg_stat_activity where application_name = 'writer extended')`,
-  )
-  return rowCount === 1
 }
