@@ -87,6 +87,12 @@ async function perform(
       await buildIndex(step, place)
       await record()
       return null
+    case 'drop index':
+      await withoutLockTimeout(place, async () => {
+        for (const statement of step.statements) await place.session.query(statement)
+      })
+      await record()
+      return null
     case 'online':
       await runOnline(step, place, record)
       return null
@@ -134,15 +140,22 @@ async function runOnline(step: OnlineStep, place: Workplace, record: () => Promi
 async function buildIndex(step: IndexStep, place: Workplace): Promise<void> {
   const { session } = place
   await assertLease(session, place.journalSchema, place.lease)
-  await session.query('set lock_timeout = 0')
-  try {
+  await withoutLockTimeout(place, async () => {
     const state = await indexState(step, place)
     if (state === 'valid') return
     if (state === 'invalid') await session.query(sql`drop index concurrently if exists ${quoted(step.index)}`)
     for (const statement of step.statements) await session.query(statement)
+  })
+}
+
+/** For statements that wait for others without being in their way; `watched` tells for whom. */
+async function withoutLockTimeout(place: Workplace, work: () => Promise<void>): Promise<void> {
+  await place.session.query('set lock_timeout = 0')
+  try {
+    await work()
   } finally {
     // When the connection is lost there is nothing to reset, and the first error tells why.
-    await session.query("set lock_timeout = '500ms'").catch(() => {})
+    await place.session.query('reset lock_timeout').catch(() => {})
   }
 }
 

@@ -159,7 +159,8 @@ function sorted(value: unknown): string {
   )
 }
 
-function otherRun(run: Run): EbbError {
+/** Another run has begun on the table and is not finished. */
+export function otherRun(run: Run): EbbError {
   return new EbbError(
     `run ${run.id} (ebb ${run.command} ${display(run.table)}) is unfinished, and was started with other settings`,
     {

@@ -4,7 +4,8 @@ import { assertLease } from '../journal/lease.ts'
 import { compareFacts, describeDifference, factsOf } from '../plan/facts.ts'
 import type { Facts, SwapStep } from '../plan/step.ts'
 import type { LockTimes } from '../report/events.ts'
-import { display } from '../sql/names.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
@@ -25,6 +26,7 @@ export async function swap(
     await assertLease(place.session, place.journalSchema, place.lease)
     const before = compareFacts(step.before, await readFacts(step, place))
     if (before.length > 0) throw changedMeanwhile(step, before.map(describeDifference))
+    for (const name of step.mustBeEmpty) await assertEmpty(name, place)
     await place.session.query(step.statements.join(';\n'))
     const after = compareFacts(step.after, await readFacts(step, place))
     if (after.length > 0) throw notCarried(step, after.map(describeDifference))
@@ -41,6 +43,15 @@ async function warmUp(step: SwapStep, place: Workplace): Promise<void> {
 async function readFacts(step: SwapStep, { session, server }: Workplace): Promise<Facts> {
   const table = await readTable(session, step.table, server.version)
   return table === undefined ? {} : factsOf(table, step.ours)
+}
+
+async function assertEmpty(name: TableName, { session }: Workplace): Promise<void> {
+  const { rowCount } = await session.query(sql`select from ${quoted(name)} limit 1`)
+  if (rowCount === 0) return
+  throw new EbbError(`rows have been written to ${display(name)} meanwhile, and would be lost`, {
+    state: 'The table is still partitioned; nothing has been lost.',
+    next: 'It cannot go back to a plain table any more. Undo the preparations with ebb abandon.',
+  })
 }
 
 function changedMeanwhile({ table }: SwapStep, differences: readonly string[]): EbbError {

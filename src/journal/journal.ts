@@ -49,8 +49,20 @@ export async function startRun(session: ClientBase, schema: string, run: NewRun)
 }
 
 /** The latest run of a table; an unfinished one is always the latest, for no other can start. */
-export async function latestRun<Plan>(session: ClientBase, schema: string, table: TableName): Promise<Run<Plan> | undefined> {
-  return (await findRuns<Plan>(session, schema, sql`schema_name = ${table.schema} and table_name = ${table.name}`))[0]
+export async function latestRun<Plan>(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+  command?: string,
+): Promise<Run<Plan> | undefined> {
+  const ofCommand = command === undefined ? sql`true` : sql`command = ${command}`
+  return (
+    await findRuns<Plan>(
+      session,
+      schema,
+      sql`schema_name = ${table.schema} and table_name = ${table.name} and ${ofCommand}`,
+    )
+  )[0]
 }
 
 export async function runById<Plan>(session: ClientBase, schema: string, id: string): Promise<Run<Plan> | undefined> {
@@ -63,7 +75,7 @@ export async function recentRuns(session: ClientBase, schema: string): Promise<R
 }
 
 async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql): Promise<Run<Plan>[]> {
-    return readAll<Run<Plan> & { [column: string]: unknown }>(
+  return readAll<Run<Plan> & { [column: string]: unknown }>(
     session,
     sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit 200`,
   )

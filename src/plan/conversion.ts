@@ -8,7 +8,7 @@ import { boundLiteral, createLeaf } from './leaf.ts'
 import { buildUniqueIndex, plainColumns, type NewPrimaryKey } from './primary-key.ts'
 import { rehearsal } from './rehearsal.ts'
 import type { Lock, Step } from './step.ts'
-import { leafShape, planSwap, type SwapRequest } from './swap.ts'
+import { leafShape, planSwap, type AsideNames, type SwapRequest } from './swap.ts'
 import { showBytes, showDuration } from './units.ts'
 
 /** Everything that has been decided about a conversion. */
@@ -24,7 +24,7 @@ export interface Conversion {
   readonly guard: string
   /** Of the runway's partitions, in order. */
   readonly leaves: readonly TableName[]
-  readonly taken: ReadonlySet<string>
+  readonly aside: AsideNames
 }
 
 /**
@@ -56,7 +56,7 @@ function swapRequest({
   history,
   guard,
   leaves,
-  taken,
+  aside,
 }: Conversion): SwapRequest {
   const [cell, name] = [runway[0], leaves[0]]
   if (cell === undefined || name === undefined) throw new Error('a runway has at least one partition')
@@ -68,7 +68,7 @@ function swapRequest({
     first: { name, to: boundLiteral(choice.kind, cell.to, 'to') },
     guard,
     primaryKey,
-    taken,
+    aside,
     role,
   }
 }

@@ -10,6 +10,7 @@ import type {
   Trigger,
 } from '../catalog/table-model.ts'
 import { quoted, type TableName } from '../sql/names.ts'
+import { withoutNotValid } from './facts.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
 
 // The statements that give a table what a table of the same name had before.
@@ -228,10 +229,14 @@ export function functions(table: TableModel): Statement[] {
 
 /** Points a foreign key of another table at the table that has the name now; validated later, online. */
 export function repointForeignKey(key: InboundForeignKey): Statement[] {
+  return [sql`alter table ${quoted(key.table)} drop constraint ${ident(key.name)}`.text, ...addForeignKey(key)]
+}
+
+/** Without looking at the rows there are. */
+export function addForeignKey(key: InboundForeignKey): Statement[] {
   const table = quoted(key.table)
-  const definition = key.definition.endsWith(' NOT VALID') ? key.definition : `${key.definition} NOT VALID`
+  const definition = `${withoutNotValid(key.definition)} NOT VALID`
   return [
-    sql`alter table ${table} drop constraint ${ident(key.name)}`.text,
     sql`alter table ${table} add constraint ${ident(key.name)} ${raw(definition)}`.text,
     ...commentOn(sql`constraint ${ident(key.name)} on ${table}`, key.comment),
   ]

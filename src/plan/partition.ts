@@ -23,7 +23,7 @@ import { privilegeObjections } from './privilege-objections.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from './request.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
 import { assertDistinctKeys, type Objection, type Plan } from './step.ts'
-import { fatesOf } from './swap.ts'
+import { asideNames, fatesOf, type AsideNames } from './swap.ts'
 import { kindObjection, tableObjections } from './table-objections.ts'
 
 /** All that a plan depends on, read in one moment. */
@@ -52,6 +52,8 @@ export interface ConversionSummary {
   readonly history: TableName
   readonly guard: string
   readonly primaryKey: NewPrimaryKey | null
+  /** The names that parts of the former table took when they stepped aside. */
+  readonly aside: AsideNames
   /** The table as it was. */
   readonly former: TableModel
 }
@@ -122,6 +124,7 @@ function convert(
             history: names.history,
             guard: names.guard,
             primaryKey,
+            aside: names.aside,
             former: table,
           },
   }
@@ -153,7 +156,7 @@ interface Names {
   readonly history: TableName
   readonly guard: string
   readonly leaves: readonly TableName[]
-  readonly taken: ReadonlySet<string>
+  readonly aside: AsideNames
 }
 
 function chooseNames(
@@ -179,7 +182,7 @@ function chooseNames(
     history: { schema, name: history },
     guard: freeName(companion(name, '_ebb_bound'), constraints),
     leaves,
-    taken: used,
+    aside: asideNames(table, primaryKey, used),
   }
 }
 

@@ -40,6 +40,11 @@ export interface IndexStep extends Described {
   readonly index: TableName
 }
 
+/** `drop index concurrently if exists`: outside a transaction, and harmless to repeat. */
+export interface DropIndexStep extends Described {
+  readonly kind: 'drop index'
+}
+
 /** One transaction that takes only locks which block nobody, however long it runs. */
 export interface OnlineStep extends Described {
   readonly kind: 'online'
@@ -63,9 +68,11 @@ export interface SwapStep extends Omit<BriefStep, 'kind'> {
   readonly after: Facts
   /** Constraints and indexes of our own making, which are none of the table's facts. */
   readonly ours: readonly string[]
+  /** Tables without which nothing would be lost: looked into under the lock. */
+  readonly mustBeEmpty: readonly TableName[]
 }
 
-export type Step = RehearseStep | IndexStep | OnlineStep | BriefStep | SwapStep
+export type Step = RehearseStep | IndexStep | DropIndexStep | OnlineStep | BriefStep | SwapStep
 
 /** What is true of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>

@@ -34,8 +34,7 @@ export interface SwapRequest {
   readonly guard: string
   /** A primary key that has to change because it lacks the key; its index has been built under this name. */
   readonly primaryKey: NewPrimaryKey | null
-  /** Names in the schema that are taken. */
-  readonly taken: ReadonlySet<string>
+  readonly aside: AsideNames
   readonly role: string
 }
 
@@ -72,8 +71,7 @@ export function asideNames(
 
 /** Plans the swap of a table into a partitioned one. */
 export function planSwap(request: SwapRequest): SwapStep {
-  const { table, history, guard, primaryKey } = request
-  const aside = asideNames(table, primaryKey, request.taken)
+  const { table, history, guard, primaryKey, aside } = request
   const ours = [guard, ...(primaryKey === null ? [] : [primaryKey.index])]
   return {
     kind: 'swap',
@@ -85,15 +83,11 @@ export function planSwap(request: SwapRequest): SwapStep {
     quiet: table.name,
     locks: swapLocks(table),
     acquire: acquire(table, aside),
-    statements: [
-      ...stepAside(request, aside),
-      ...newParent(request),
-      ...dressParent(request),
-      ...takeOver(request, aside),
-    ],
+    statements: [...stepAside(request), ...newParent(request), ...dressParent(request), ...takeOver(request)],
     before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }, ours),
     after: factsAfter(request),
     ours,
+    mustBeEmpty: [],
   }
 }
 
@@ -138,13 +132,13 @@ export function acquire(table: TableModel, aside: AsideNames): string[] {
 }
 
 /** The sequences as `acquire` leaves them: the facts before are read after it. */
-function sequencesUnderLock(table: TableModel, aside: AsideNames): OwnedSequence[] {
+export function sequencesUnderLock(table: TableModel, aside: AsideNames): OwnedSequence[] {
   return table.sequences
     .filter(({ identity }) => identity)
     .map((sequence) => ({ ...sequence, name: { ...sequence.name, name: aside.sequences[sequence.name.name] ?? '' } }))
 }
 
-function stepAside({ table, history, primaryKey }: SwapRequest, aside: AsideNames): string[] {
+function stepAside({ table, history, primaryKey, aside }: SwapRequest): string[] {
   const place = quoted(history)
   const schema = table.name.schema
   return [
@@ -231,7 +225,7 @@ export function leafShape(table: TableModel): LeafShape {
   }
 }
 
-function takeOver({ table, history, first, role }: SwapRequest, aside: AsideNames): string[] {
+function takeOver({ table, history, first, role, aside }: SwapRequest): string[] {
   const partitions = [table.name, history, first.name]
   return [
     ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),

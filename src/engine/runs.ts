@@ -1,0 +1,334 @@
+import { isEmpty, readChildren } from '../catalog/partition-children.ts'
+import { readTable } from '../catalog/read-table.ts'
+import { readServer, type ServerModel } from '../catalog/server-model.ts'
+import { readTakenNames } from '../catalog/situation.ts'
+import { inSnapshot, readAll, withSession, type Session, type Target } from '../db/session.ts'
+import { EbbError, EXIT, ObjectionsError } from '../errors.ts'
+import {
+  at,
+  endRun,
+  journalExists,
+  latestRun,
+  recentRuns,
+  runById,
+  doneSteps,
+  startRun,
+  type Run,
+} from '../journal/journal.ts'
+import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
+import { planAbandon } from '../plan/abandon.ts'
+import type { PartitionPlan } from '../plan/partition.ts'
+import { planRollback, type OtherPartition, type RollbackPlan } from '../plan/rollback.ts'
+import { fromStored, toStored } from '../plan/stored.ts'
+import type { Plan, SwapStep } from '../plan/step.ts'
+import { display, sameName, type TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+import { VERSION } from '../version.ts'
+import { execute, type ExecuteOptions, type StepResult } from './execute.ts'
+import { carryOut, otherRun, type EngineOptions } from './partition.ts'
+import { atWork, type Workplace } from './workplace.ts'
+
+// What is done with runs that exist already: look at them, go on, undo, go back.
+
+/** A run by its number, or the latest of a table, or (null) the only unfinished one. */
+export type RunChoice = { readonly runId: string } | { readonly table: TableName } | null
+
+export interface StatusReport {
+  readonly runs: readonly RunStatusLine[]
+  readonly sets: readonly RegisteredSet[]
+}
+
+export interface RunStatusLine {
+  readonly id: string
+  readonly command: string
+  readonly table: TableName
+  readonly status: string
+  readonly startedAt: Date
+  readonly endedAt: Date | null
+  readonly stepsDone: number
+  readonly steps: number
+  readonly lastError: string | null
+}
+
+/** Unfinished and recent runs, and the sets that rotate keeps. */
+export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
+  return withSession(target, 'status', (session) =>
+    inSnapshot(session, async () => {
+      if (!(await journalExists(session, options.journalSchema))) return { runs: [], sets: [] }
+      const sets = await registeredSets(session, options.journalSchema)
+      const runs: RunStatusLine[] = []
+      for (const run of await recentRuns(session, options.journalSchema))
+        runs.push(await statusLine(session, options.journalSchema, run))
+      return { runs, sets }
+    }),
+  )
+}
+
+async function statusLine(session: Session, schema: string, run: Run): Promise<RunStatusLine> {
+  const { id, command, table, status, startedAt, endedAt, lastError } = run
+  const done = await doneSteps(session, schema, id)
+  return {
+    id,
+    command,
+    table,
+    status,
+    startedAt,
+    endedAt,
+    lastError,
+    stepsDone: done.size,
+    steps: (run.plan as Plan).steps.length,
+  }
+}
+
+export interface RunResult {
+  readonly runId: string
+  readonly plan: Plan
+  readonly steps: readonly StepResult[]
+}
+
+/** Goes on with an unfinished run from the plan that was agreed to. */
+export async function resume(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+  const { server, run } = await findRun(target, choice, options)
+  if (run.status !== 'running')
+    throw new EbbError(
+      `run ${run.id} is ${run.status}`,
+      { state: 'There is nothing to go on with.', next: 'See ebb status.' },
+      EXIT.usage,
+    )
+  return atWork({ target, server, ...options, command: run.command }, run.table, (place) => goOn(run, place, options))
+}
+
+async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
+  if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
+  return carryOut(run.id, fromStored(run.plan) as PartitionPlan, place, options)
+}
+
+/** What abandoning an unfinished run would do. */
+export async function planAbandonOf(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+): Promise<Plan & { readonly runId: string }> {
+  const { run, done } = await findRun(target, choice, options)
+  return { ...abandonment(run, done), runId: run.id }
+}
+
+/** Undoes the preparations of an unfinished run, so that the table is as it was. */
+export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+  const { server, run } = await findRun(target, choice, options)
+  return atWork({ target, server, ...options, command: 'abandon' }, run.table, async (place) => {
+    const done = await doneSteps(place.session, place.journalSchema, run.id)
+    const plan = abandonment(run, done)
+    const steps = await execute(run.id, plan.steps, place, patience(options))
+    await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
+    return { runId: run.id, plan, steps }
+  })
+}
+
+const SWAPS = ['swap', 'swap-back']
+
+function abandonment(run: Run, done: ReadonlySet<string>): Plan {
+  if (run.status !== 'running') throw notUnfinished(run)
+  if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
+  if (run.command === 'rollback') {
+    const { index } = run.plan as StoredRollback
+    return planAbandon(run.id, { table: run.table, guard: null, index })
+  }
+  const { conversion } = run.plan as PartitionPlan
+  if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
+  const { primaryKey } = conversion
+  const index = primaryKey === null ? null : { schema: run.table.schema, name: primaryKey.index }
+  return planAbandon(run.id, { table: run.table, guard: conversion.guard, index })
+}
+
+function notUnfinished(run: Run): EbbError {
+  const next =
+    run.status === 'done' && run.command === 'partition'
+      ? `To go back to a plain table: ebb rollback ${run.id}`
+      : 'See ebb status.'
+  return new EbbError(
+    `run ${run.id} is ${run.status}, so there is nothing to abandon`,
+    { state: 'Nothing has been changed.', next },
+    EXIT.usage,
+  )
+}
+
+function pastTheSwap(run: Run): EbbError {
+  return new EbbError(
+    `run ${run.id} has swapped ${display(run.table)} already; what is left is harmless`,
+    {
+      state: 'Nothing has been changed.',
+      next: `Finish it with ebb resume ${run.id}${run.command === 'partition' ? '; then ebb rollback can go back' : ''}.`,
+    },
+    EXIT.objections,
+  )
+}
+
+interface StoredRollback extends RollbackPlan {
+  /** The run that is rolled back. */
+  readonly of: string
+}
+
+/** What going back to a plain table would do. */
+export async function planRollbackOf(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+): Promise<RollbackPlan & { readonly runId: string }> {
+  const { server, run } = await findRun(target, choice, options, 'partition')
+  return withSession(target, 'plan rollback', async (session) => ({
+    ...(await readRollback(session, server, run, options)),
+    runId: run.id,
+  }))
+}
+
+/**
+ * Makes a converted table a plain one again.
+ *
+ * @throws {ObjectionsError} when rows would be lost
+ */
+export async function rollback(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+  const { server, run } = await findRun(target, choice, options, 'partition')
+  const begun = await withSession(target, 'find run', (session) => latestRun(session, options.journalSchema, run.table))
+  if (begun?.status === 'running') {
+    if (begun.command === 'rollback') return resume(target, { runId: begun.id }, options)
+    throw otherRun(begun)
+  }
+  const plan = await withSession(target, 'plan rollback', (session) => readRollback(session, server, run, options))
+  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
+  return atWork({ target, server, ...options, command: 'rollback' }, run.table, async (place) => {
+    const stored: StoredRollback = { ...plan, of: run.id }
+    const runId = await startRun(place.session, place.journalSchema, {
+      command: 'rollback',
+      table: run.table,
+      request: { of: run.id },
+      plan: toStored(stored),
+      version: VERSION,
+    })
+    return carryBack(runId, stored, place, options)
+  })
+}
+
+async function carryBack(
+  runId: string,
+  plan: StoredRollback,
+  place: Workplace,
+  options: EngineOptions,
+): Promise<RunResult> {
+  const { session, journalSchema } = place
+  const alongside: ExecuteOptions['alongside'] = {
+    'swap-back': async () => {
+      await forgetSet(session, journalSchema, plan.table)
+      await endRun(session, journalSchema, plan.of, 'rolled back', null)
+    },
+  }
+  const steps = await execute(runId, plan.steps, place, { ...patience(options), alongside })
+  await endRun(session, journalSchema, runId, 'done', { steps })
+  return { runId, plan, steps }
+}
+
+async function readRollback(
+  session: Session,
+  server: ServerModel,
+  run: Run,
+  options: EngineOptions,
+): Promise<RollbackPlan> {
+  const plan = fromStored(run.plan) as PartitionPlan
+  const { conversion } = plan
+  if (run.status !== 'done' || conversion === null)
+    throw new EbbError(
+      `run ${run.id} is ${run.status}`,
+      {
+        state: 'Nothing has been changed.',
+        next:
+          run.status === 'running'
+            ? `Finish it with ebb resume ${run.id}, or undo it with ebb abandon ${run.id}.`
+            : 'There is nothing to roll back.',
+      },
+      EXIT.usage,
+    )
+  return inSnapshot(session, async () => {
+    const current = await readTable(session, run.table, server.version)
+    if (current === undefined)
+      throw new EbbError(
+        `${display(run.table)} is not there any more`,
+        { state: 'Nothing has been changed.', next: 'There is nothing to roll back.' },
+        EXIT.usage,
+      )
+    const children = await readChildren(session, run.table)
+    const others: OtherPartition[] = []
+    for (const name of children.filter((child) => !sameName(child, conversion.history)))
+      others.push({ name, empty: await isEmpty(session, name) })
+    return planRollback({
+      runId: run.id,
+      conversion,
+      converted: (plan.steps.find(({ key }) => key === 'swap') as SwapStep).after,
+      current,
+      historyAttached: others.length < children.length,
+      others,
+      removed: await removedSince(session, options.journalSchema, run),
+      taken: await readTakenNames(session, run.table.schema),
+    })
+  })
+}
+
+async function removedSince(session: Session, schema: string, run: Run): Promise<string[]> {
+  const rows = await readAll<{ name: string }>(
+    session,
+    sql`
+    select partition_name as name from ${at(schema, 'rotation')}
+    where schema_name = ${run.table.schema} and table_name = ${run.table.name} and at > ${run.startedAt}
+      and action in ('detached', 'dropped', 'truncated') order by id`,
+  )
+  return [...new Set(rows.map(({ name }) => name))]
+}
+
+async function findRun(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+  command?: string,
+): Promise<{ server: ServerModel; run: Run; done: ReadonlySet<string> }> {
+  return withSession(target, 'find run', async (session) => {
+    const server = await readServer(session, options.journalSchema)
+    const run = (await journalExists(session, options.journalSchema))
+      ? await chosenRun(session, options.journalSchema, choice, command)
+      : undefined
+    if (run === undefined) throw noRun(choice)
+    return { server, run, done: await doneSteps(session, options.journalSchema, run.id) }
+  })
+}
+
+async function chosenRun(
+  session: Session,
+  schema: string,
+  choice: RunChoice,
+  command?: string,
+): Promise<Run | undefined> {
+  if (choice !== null && 'runId' in choice) return runById(session, schema, choice.runId)
+  if (choice !== null) return latestRun(session, schema, choice.table, command)
+  const candidates = (await recentRuns(session, schema)).filter((run) =>
+    command === undefined ? run.status === 'running' : run.command === command && run.status === 'done',
+  )
+  if (candidates.length > 1)
+    throw new EbbError(
+      `there are ${candidates.length} such runs: ${candidates.map((run) => `${run.id} (${run.command} ${display(run.table)})`).join(', ')}`,
+      { state: 'Nothing has been changed.', next: 'Name one by its number.' },
+      EXIT.usage,
+    )
+  return candidates[0]
+}
+
+function noRun(choice: RunChoice): EbbError {
+  const which =
+    choice === null
+      ? 'no unfinished run'
+      : 'runId' in choice
+        ? `no run ${choice.runId}`
+        : `no run on ${display(choice.table)}`
+  return new EbbError(`there is ${which}`, { state: 'Nothing has been changed.', next: 'See ebb status.' }, EXIT.usage)
+}
+
+function patience(options: EngineOptions): ExecuteOptions {
+  return options.patience === undefined ? {} : { patience: options.patience }
+}
