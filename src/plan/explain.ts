@@ -1,4 +1,4 @@
-import { harmless, wrap } from '../report/words.ts'
+import { comment } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
 import type { Blocked, Fate, Lock, Objection, Plan, Step } from './step.ts'
 
@@ -25,7 +25,8 @@ export function explain(plan: Plan, todo: ToDo): string {
     ...explainObjections(plan.objections),
     ...script(plan.steps),
     '',
-    ...comment(conclusion(plan, todo)),
+    // In one line, however long: it is there to be copied.
+    ...comment(conclusion(plan, todo), '', Infinity),
   ])
 }
 
@@ -33,7 +34,7 @@ export function explain(plan: Plan, todo: ToDo): string {
 export function explainObjections(objections: readonly Objection[]): string[] {
   if (objections.length === 0) return []
   return [
-    ...section(`Reasons not to start (${objections.length})`, []),
+    ...heading(`Reasons not to start (${objections.length})`),
     ...objections.flatMap(({ code, what, wayOut }) => [
       ...comment(`${code}: ${what}`, '  '),
       ...comment(`way out: ${wayOut}`, '      '),
@@ -81,6 +82,7 @@ function statementsOf(step: Step): string[] {
     case 'rehearse':
       return ['begin', ...step.statements, 'rollback']
     case 'index':
+    case 'drop index':
       return [...step.statements]
     case 'online':
       return ['begin', ...step.statements, 'commit']
@@ -95,28 +97,19 @@ function describeFate({ thing, fate, how }: Fate): string {
 }
 
 function conclusion({ objections, steps }: Plan, { command }: ToDo): string {
-  if (objections.length > 0) return 'Nothing has been changed. It cannot be done until these reasons are out of the way.'
+  if (objections.length > 0)
+    return 'Nothing has been changed. It cannot be done until these reasons are out of the way.'
   if (steps.length === 0) return 'Nothing has been changed, and there is nothing to do.'
   return `Nothing has been changed. To do it: ${command}`
 }
 
-/** A heading and its lines; nothing at all where there are no lines to be expected. */
+/** A heading and its lines; nothing at all where there are none. */
 export function section(title: string, lines: readonly string[]): string[] {
-  const heading = ['--', ...comment(title)]
-  if (lines.length === 0) return title.startsWith('Reasons') ? heading : []
-  return [...heading, ...lines.flatMap((line) => comment(line, '  '))]
+  return lines.length === 0 ? [] : [...heading(title), ...lines.flatMap((line) => comment(line, '  '))]
 }
 
-const WIDTH = 116
-
-/**
- * A comment, wherever its text comes from: names may hold line breaks, and
- * what follows one would be SQL. So every line begins anew with `--`, and
- * characters that could play tricks on a terminal are spelled out.
- */
-export function comment(text: string, indent = ''): string[] {
-  const lines = wrap(text, WIDTH - indent.length)
-  return lines.map((line, i) => `-- ${indent}${i === 0 ? '' : '  '}${harmless(line)}`)
+function heading(title: string): string[] {
+  return ['--', ...comment(title)]
 }
 
 export function toText(lines: readonly string[]): string {

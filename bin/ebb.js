@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+// The process: arguments, signals, exit code. Everything else is in dist/, where a test can call it.
+
+/* global AbortController */
+
+import { existsSync } from 'node:fs'
+
+const built = new URL('../dist/cli/run.js', import.meta.url)
+if (!existsSync(built)) {
+  process.stderr.write('error: ebb has not been built\n  now: Nothing has been done.\n next: npm run build\n')
+  process.exit(70)
+}
+
+const { run } = await import(built.href)
+const { processContext } = await import('../dist/cli/context.js')
+
+const FORCED = 130
+const stop = new AbortController()
+
+function onSignal() {
+  if (stop.signal.aborted) process.exit(FORCED)
+  process.stderr.write('\nstopping after the current statement… (once more to stop at once)\n')
+  stop.abort()
+}
+process.on('SIGINT', onSignal)
+process.on('SIGTERM', onSignal)
+
+// Whoever reads our output may go away (`ebb inspect … | head`); a run that has begun goes on to its end.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
+process.exitCode = await run(process.argv.slice(2), processContext(process, stop.signal))

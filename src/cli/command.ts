@@ -1,0 +1,72 @@
+import { Command } from 'commander'
+import type { Target } from '../db/session.ts'
+import type { ExitCode } from '../errors.ts'
+import { DEFAULT_SCHEMA } from '../journal/journal.ts'
+import type { Observer } from '../report/events.ts'
+import { redact } from '../report/redact.ts'
+import { targetOf } from './connection.ts'
+import type { Context } from './context.ts'
+import type { Faults } from './faults.ts'
+import { reporterFor, type Reporter } from './reporter.ts'
+import { parseName } from './words.ts'
+
+/** One command line under way. */
+export interface Invocation {
+  readonly context: Context
+  /** As typed, without the name of the program. */
+  readonly args: readonly string[]
+  /** How it ended, where that is neither plain success nor an error. */
+  readonly end: (code: ExitCode) => void
+}
+
+/** The words that every command with a database understands. */
+export interface CommonWords {
+  readonly url?: string
+  readonly journalSchema: string
+  readonly json?: true
+}
+
+/** What they mean. */
+export interface Surroundings {
+  readonly target: Target
+  readonly journalSchema: string
+  readonly signal: AbortSignal
+}
+
+/** Gives a command the common words. */
+export function withDatabase(command: Command): Command {
+  return command
+    .option('--url <url>', 'the database; else DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE')
+    .option('--journal-schema <name>', 'the schema of Ebb’s own records', DEFAULT_SCHEMA)
+    .option('--json', 'print JSON, one object a line, on standard output')
+}
+
+/** Reads the common words; false values are noted in `faults`. */
+export function readSurroundings(words: CommonWords, { env, signal }: Context, faults: Faults): () => Surroundings {
+  const target = faults.read('connection', () => targetOf(words.url, env))
+  const journalSchema = faults.read('--journal-schema', () => parseName(words.journalSchema))
+  return () => ({ target: target(), journalSchema: journalSchema(), signal })
+}
+
+/** Runs `work` with a reporter, which is ended whatever happens. */
+export async function reporting<T>(
+  context: Context,
+  { json }: CommonWords,
+  work: (reporter: Reporter, observer: Observer) => Promise<T>,
+): Promise<T> {
+  const reporter = reporterFor(context, json === true)
+  try {
+    return await work(reporter, reporter.observer)
+  } finally {
+    reporter.end()
+  }
+}
+
+/** The command line that carries out what was shown, ready to be typed into a shell; a password in it is not repeated. */
+export function executing(args: readonly string[]): string {
+  return ['ebb', ...args, '--execute'].map((word) => shellWord(redact(word))).join(' ')
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+}

@@ -1,0 +1,38 @@
+import type pg from 'pg'
+import type { Target } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
+import type { Context } from './context.ts'
+
+/**
+ * Where to connect: `--url`, else DATABASE_URL, else libpq's variables. The
+ * first of these that is there decides alone; nothing is mixed, except that
+ * what a URL leaves open (a password) may still come from libpq's variables,
+ * as it does for psql.
+ *
+ * @throws {UsageError} when a URL or port cannot be read; no password is repeated
+ */
+export function targetOf(url: string | undefined, env: Context['env']): Target {
+  if (url !== undefined) return readable(url, '--url')
+  if (env.DATABASE_URL) return readable(env.DATABASE_URL, 'DATABASE_URL')
+  return fromLibpq(env)
+}
+
+// Read here as well as by the driver, because the driver takes what is no URL for the name of a database.
+function readable(url: string, source: string): string {
+  const isUrl = URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)
+  if (isUrl) return url
+  throw new UsageError(`${source} is no connection string`, 'Write it as postgres://user:password@host:5432/database.')
+}
+
+function fromLibpq(env: Context['env']): pg.ClientConfig {
+  const { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGDATABASE: database } = env
+  if (port && !/^\d{1,5}$/.test(port))
+    throw new UsageError(`PGPORT is ${JSON.stringify(port)}, which is no port`, 'Set it to a number such as 5432.')
+  return {
+    ...(host ? { host } : {}),
+    ...(port ? { port: Number(port) } : {}),
+    ...(user ? { user } : {}),
+    ...(password ? { password } : {}),
+    ...(database ? { database } : {}),
+  }
+}

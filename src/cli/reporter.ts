@@ -1,0 +1,46 @@
+import type { Event, Observer } from '../report/events.ts'
+import { toJson } from '../report/json.ts'
+import { progressPrinter } from '../report/progress.ts'
+import type { Context } from './context.ts'
+
+/** Who is told: a person, or a program that reads JSON. */
+export interface Reporter {
+  readonly observer: Observer
+  /** A result: for a program under its name, for a person as text. */
+  show(name: string, value: unknown, text: () => string): void
+  /** Nothing more will happen. */
+  end(): void
+}
+
+export function reporterFor({ out, err }: Context, json: boolean): Reporter {
+  return json ? toProgram(out) : toPerson(out, err)
+}
+
+function toPerson(out: Context['out'], err: Context['err']): Reporter {
+  const { observer, end } = progressPrinter(err)
+  return {
+    observer,
+    show: (_name, _value, text) => {
+      end()
+      out.write(text())
+    },
+    end,
+  }
+}
+
+/** Every line on stdout is one object with its `type`; the last one is the result, or the error. */
+function toProgram(out: Context['out']): Reporter {
+  const line = (value: unknown) => out.write(`${toJson(value)}\n`)
+  return {
+    observer: (event) => line(eventForPrograms(event)),
+    show: (name, value) => line({ type: name, [name]: value }),
+    end: () => {},
+  }
+}
+
+// A swap's step holds everything that is known of the table, twice.
+function eventForPrograms(event: Event): unknown {
+  if (!('step' in event)) return event
+  const { key, kind, title, locks } = event.step
+  return { ...event, step: { key, kind, title, locks } }
+}

@@ -1,0 +1,83 @@
+import { Command, CommanderError } from 'commander'
+import { EbbError, EXIT, UsageError, type ExitCode } from '../errors.ts'
+import { toJson } from '../report/json.ts'
+import { errorText, tellError } from '../report/error-text.ts'
+import { VERSION } from '../version.ts'
+import type { Invocation } from './command.ts'
+import { partitionCommand } from './commands/partition.ts'
+import type { Context } from './context.ts'
+
+/** Runs one command line and returns its exit code. The only place where errors are printed. */
+export async function run(args: readonly string[], context: Context): Promise<ExitCode> {
+  let code: ExitCode = EXIT.done
+  try {
+    await program({ context, args, end: (other) => (code = other) }).parseAsync(args, { from: 'user' })
+    return code
+  } catch (error) {
+    return report(error, args, context)
+  }
+}
+
+/** All commands. */
+export function program(invocation: Invocation): Command {
+  const main = new Command('ebb')
+    .description('Keeps PostgreSQL tables from growing for ever, while the application goes on writing.')
+    .version(VERSION, '--version')
+    .helpCommand(false)
+  for (const command of [partitionCommand(invocation)]) main.addCommand(command)
+  for (const command of [main, ...main.commands]) speakThrough(command, invocation.context)
+  return main
+}
+
+function speakThrough(command: Command, { out, err }: Context): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => out.write(text),
+    writeErr: (text) => err.write(text),
+    outputError: () => {}, // it is thrown as well, and printed where it is caught
+    getOutHelpWidth: () => out.columns,
+    getErrHelpWidth: () => err.columns,
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  })
+}
+
+function report(error: unknown, args: readonly string[], context: Context): ExitCode {
+  if (error instanceof CommanderError && isHelp(error)) return error.exitCode === 0 ? EXIT.done : EXIT.usage
+  const told = tellError(translated(error, args, context))
+  context.err.write(errorText(told))
+  if (args.includes('--json')) context.out.write(`${toJson({ type: 'error', error: told })}\n`)
+  return told.exitCode
+}
+
+function isHelp({ code }: CommanderError): boolean {
+  return ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(code)
+}
+
+function translated(error: unknown, args: readonly string[], { signal }: Context): unknown {
+  if (error instanceof CommanderError) return usageError(error, args)
+  if (signal.aborted && isAbort(error)) return stopped(error)
+  return error
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError'
+}
+
+// commander: `error: unknown option '--evry'\n(Did you mean --every?)`
+function usageError({ message }: CommanderError, args: readonly string[]): UsageError {
+  const sentence = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')
+  const command = args[0] !== undefined && /^[a-z]+$/.test(args[0]) ? ` ${args[0]}` : ''
+  return new UsageError(sentence, `See ebb${/^unknown command/.test(sentence) ? '' : command} --help.`)
+}
+
+function stopped(cause: unknown): EbbError {
+  return new EbbError(
+    'stopped on request, between two steps',
+    {
+      state: 'What was done before is kept, and nothing is half done.',
+      next: 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.',
+    },
+    EXIT.stopped,
+    cause,
+  )
+}

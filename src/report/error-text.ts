@@ -1,0 +1,74 @@
+import { EbbError, EXIT, type ExitCode } from '../errors.ts'
+import { isConnectionLost, isLockRefused } from '../db/sqlstate.ts'
+import { harmless } from '../sql/comment.ts'
+import { redact } from './redact.ts'
+import { describeSqlError, isSqlError } from './sql-error.ts'
+
+/** An error as people and programs are told of it. No password is in it. */
+export interface ToldError {
+  readonly message: string
+  readonly details: readonly string[]
+  readonly state: string
+  readonly next: string
+  readonly exitCode: ExitCode
+}
+
+/** What happened, how things stand and what to do next, of any error. */
+export function tellError(error: unknown): ToldError {
+  const { message, details, state, next, exitCode } = told(error)
+  return { message: redact(message), details: details.map(redact), state: redact(state), next: redact(next), exitCode }
+}
+
+/** The same in lines. */
+export function errorText({ message, details, state, next }: ToldError): string {
+  const lines = [`error: ${message}`, ...details.map((line) => `       ${line}`), `  now: ${state}`, ` next: ${next}`]
+  return `${harmless(lines.join('\n'))}\n`
+}
+
+function told(error: unknown): ToldError {
+  if (error instanceof EbbError) return foreseen(error)
+  if (isSqlError(error)) return fromPostgres(error)
+  if (isConnectionLost(error)) return connectionLost(error)
+  return unforeseen(error)
+}
+
+function foreseen({ message, advice, exitCode, cause }: EbbError): ToldError {
+  // Its message is in ours already; what else PostgreSQL said about it is not.
+  const [first = '', ...more] = isSqlError(cause) ? describeSqlError(cause) : []
+  const details = first === '' ? [] : [first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
+  return { message, details, ...advice, exitCode }
+}
+
+function fromPostgres(error: Parameters<typeof describeSqlError>[0]): ToldError {
+  const again = isLockRefused(error) || isConnectionLost(error)
+  return {
+    message: `PostgreSQL refused a statement: ${error.message}`,
+    details: describeSqlError(error).map((line) => line.replace(/^(SQLSTATE \w+): .*$/s, '$1')),
+    state: 'The statement has been rolled back, with the transaction it was in; what was committed before is kept.',
+    next: again
+      ? 'Try again in a moment: running the same command again goes on from where it was.'
+      : 'Remove the cause and run the same command again. If the message does not tell the cause, please report it.',
+    exitCode: again ? EXIT.tryLater : EXIT.failed,
+  }
+}
+
+function connectionLost(error: unknown): ToldError {
+  return {
+    message: `the connection was lost: ${error instanceof Error ? error.message : String(error)}`,
+    details: [],
+    state: 'What was committed is kept; an open transaction has been rolled back by the server.',
+    next: 'Run the same command again: it goes on from where it was.',
+    exitCode: EXIT.tryLater,
+  }
+}
+
+function unforeseen(error: unknown): ToldError {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return {
+    message: 'this is a bug, please report it',
+    details: stack.split('\n'),
+    state: 'Not known. What a run has done so far is in the journal: ebb status.',
+    next: 'Report it with the lines above, and look at ebb status before going on.',
+    exitCode: EXIT.bug,
+  }
+}

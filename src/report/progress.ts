@@ -1,0 +1,133 @@
+import { showCount } from '../plan/units.ts'
+import { harmless } from '../sql/comment.ts'
+import type { Event, LockTimes, Observer, Progress } from './events.ts'
+import { showElapsed } from './elapsed.ts'
+import type { Output } from './output.ts'
+
+/**
+ * Tells a person what happens, as it happens. On a terminal the last line shows
+ * progress and the present reason to wait, written over as they change; where
+ * lines are kept (a log), each change makes one.
+ */
+export function progressPrinter(output: Output): ProgressPrinter {
+  const printer = output.isTTY ? new Terminal(output) : new Log(output)
+  return { observer: (event) => tell(event, printer), end: () => printer.end() }
+}
+
+export interface ProgressPrinter {
+  readonly observer: Observer
+  /** Leaves the terminal with a fresh line. */
+  readonly end: () => void
+}
+
+/** Finished lines, and what is true for the moment. */
+interface Printer {
+  line(text: string): void
+  waiting(reason: string): void
+  progress(progress: Progress): void
+  readonly end: () => void
+}
+
+function tell(event: Event, printer: Printer): void {
+  switch (event.type) {
+    case 'resumed':
+      return printer.line(`going on with run ${event.runId}: ${event.done} of ${event.of} steps are done`)
+    case 'step started':
+      return printer.line(`step ${event.position + 1} of ${event.of}: ${event.step.title}`)
+    case 'step finished':
+      return printer.line(`  done in ${showElapsed(event.milliseconds)}${describeLock(event.lock)}`)
+    case 'waiting':
+      return printer.waiting(event.reason)
+    case 'progress':
+      return printer.progress(event.progress)
+    case 'note':
+      return printer.line(`  note: ${event.text}`)
+  }
+}
+
+/** `; locked 12 ms, longest anyone can have waited for us 14 ms`. */
+export function describeLock(lock: LockTimes | null): string {
+  if (lock === null) return ''
+  const attempts = lock.attempts === 1 ? '' : ` at attempt ${lock.attempts}`
+  return `; locked ${showElapsed(lock.heldMs)}${attempts}, longest anyone can have waited for us ${showElapsed(lock.longestWaitCausedMs)}`
+}
+
+/** `building index: scanning table: 45 % (450 of 1,000 blocks, 120/s, 5 s left)`. */
+export function describeProgress({ what, done, total, unit, perSecond, remainingSeconds }: Progress): string {
+  const left = remainingSeconds === null ? '' : `, ${showElapsed(remainingSeconds * 1000)} left`
+  return `${what}: ${percent(done, total)} % (${showCount(done)} of ${showCount(total)} ${unit}, ${showCount(perSecond)}/s${left})`
+}
+
+function percent(done: number, total: number): number {
+  return total === 0 ? 0 : Math.floor((100 * done) / total)
+}
+
+/** Keeps one line below the finished ones up to date. */
+class Terminal implements Printer {
+  private readonly output: Output
+  private shown = false
+
+  constructor(output: Output) {
+    this.output = output
+  }
+
+  line(text: string): void {
+    this.end()
+    this.output.write(`${harmless(text)}\n`)
+  }
+
+  waiting(reason: string): void {
+    this.show(`  waiting: ${reason}`)
+  }
+
+  progress(progress: Progress): void {
+    this.show(`  ${describeProgress(progress)}`)
+  }
+
+  // A line that the terminal breaks could not be taken back.
+  private show(text: string): void {
+    const fits = [...harmless(text).replaceAll('\n', ' ')].slice(0, this.output.columns - 1).join('')
+    this.output.write(`\r\x1b[2K${fits}`)
+    this.shown = true
+  }
+
+  end(): void {
+    if (this.shown) this.output.write('\r\x1b[2K')
+    this.shown = false
+  }
+}
+
+/** In a log a tenth of the way is worth a line, and a reason that only grows older is not. */
+const LOG_EVERY_PERCENT = 10
+
+class Log implements Printer {
+  private readonly output: Output
+  private lastReason = ''
+  private lastProgress = ''
+
+  constructor(output: Output) {
+    this.output = output
+  }
+
+  line(text: string): void {
+    this.output.write(`${harmless(text)}\n`)
+    this.lastReason = ''
+    this.lastProgress = ''
+  }
+
+  waiting(reason: string): void {
+    const sameButForFigures = reason.replace(/\b\d+(?= s\b)|(?<=attempt )\d+/g, '#')
+    if (sameButForFigures === this.lastReason) return
+    this.lastReason = sameButForFigures
+    this.output.write(`  waiting: ${harmless(reason)}\n`)
+  }
+
+  progress(progress: Progress): void {
+    const tenth = `${progress.what} ${Math.floor(percent(progress.done, progress.total) / LOG_EVERY_PERCENT)}`
+    if (tenth === this.lastProgress) return
+    this.lastProgress = tenth
+    this.output.write(`  ${harmless(describeProgress(progress))}\n`)
+  }
+
+  end(): void {}
+}

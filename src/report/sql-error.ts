@@ -1,0 +1,45 @@
+import type { DatabaseError } from 'pg'
+
+/** A line or so on either side of the place is enough to find it again. */
+const SHOWN_AROUND = 2
+
+/**
+ * What PostgreSQL has said, complete: code, detail, hint, context, and where it
+ * points into a statement that is known, that statement with a caret below the place.
+ */
+export function describeSqlError(error: DatabaseError): string[] {
+  return [
+    `SQLSTATE ${error.code ?? 'unknown'}: ${error.message}`,
+    ...labelled('detail', error.detail),
+    ...labelled('hint', error.hint),
+    ...labelled('where', error.where),
+    ...caret(error),
+  ]
+}
+
+/** Whether PostgreSQL itself has said it. The class alone will not do: a program may bring its own copy of pg. */
+export function isSqlError(error: unknown): error is DatabaseError {
+  return error instanceof Error && 'code' in error && 'severity' in error && typeof error.code === 'string'
+}
+
+function labelled(label: string, text: string | undefined): string[] {
+  return text === undefined ? [] : [`${label}: ${text}`]
+}
+
+// The protocol tells the position, and the statement only where PostgreSQL made it itself (inside a function);
+// for our own it is the session that knows the statement.
+function caret(error: DatabaseError & { readonly statement?: unknown }): string[] {
+  if (error.internalQuery !== undefined) return pointInto(error.internalQuery, Number(error.internalPosition))
+  return typeof error.statement === 'string' ? pointInto(error.statement, Number(error.position)) : []
+}
+
+/** The lines around a position, which counts characters (not UTF-16 units) from 1, with a caret under it. */
+export function pointInto(statement: string, position: number): string[] {
+  if (!(position >= 1)) return []
+  const before = [...statement].slice(0, position - 1).join('')
+  const lines = statement.split('\n')
+  const at = before.split('\n').length - 1
+  const column = [...(before.split('\n').at(-1) ?? '')].map((character) => (character === '\t' ? '\t' : ' ')).join('')
+  const first = Math.max(0, at - SHOWN_AROUND)
+  return [...lines.slice(first, at + 1), `${column}^`, ...lines.slice(at + 1, at + 1 + SHOWN_AROUND)]
+}
