@@ -11,7 +11,7 @@ import { registerSet } from '../journal/sets.ts'
 import type { KeyEvidence } from '../plan/key-choice.ts'
 import { planPartition, type PartitionPlan } from '../plan/partition.ts'
 import type { PartitionRequest } from '../plan/request.ts'
-import { fromStored, toStored } from '../plan/stored.ts'
+import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
@@ -147,16 +147,7 @@ async function findPlan(
 }
 
 function isSame(run: Run, request: PartitionRequest): boolean {
-  return run.command === 'partition' && sorted(run.request) === sorted(toStored(request))
-}
-
-// jsonb does not keep the order of keys.
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  )
+  return run.command === 'partition' && canonicalJson(run.request) === canonicalJson(toStored(request))
 }
 
 /** Another run has begun on the table and is not finished. */

@@ -1,5 +1,6 @@
 import type { Constraint, Grant, Index, OwnedSequence, TableModel } from '../catalog/table-model.ts'
 import { display } from '../sql/names.ts'
+import { canonicalJson } from './stored.ts'
 import type { Facts } from './step.ts'
 
 // A table as a list of comparable lines. Read before and after a swap from the
@@ -95,6 +96,7 @@ export function withoutNotValid(definition: string): string {
   return definition.replace(/ NOT VALID$/, '')
 }
 
+// Keys in order: what comes back from the journal's jsonb has them in another one.
 function show(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  return typeof value === 'string' ? value : canonicalJson(value)
 }

@@ -24,3 +24,12 @@ function isMarked(value: unknown): value is { bigint: string } {
     Object.keys(value).length === 1
   )
 }
+
+/** JSON that is equal for equal values, whatever order their keys are in. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
+}

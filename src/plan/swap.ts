@@ -83,7 +83,14 @@ export function planSwap(request: SwapRequest): SwapStep {
     quiet: table.name,
     locks: swapLocks(table),
     acquire: acquire(table, aside),
-    statements: [...stepAside(request), ...newParent(request), ...dressParent(request), ...takeOver(request)],
+    statements: [
+      ...stepAside(request),
+      ...newParent(request),
+      // Before attaching: 17 and later refuse a partition with an identity of its own.
+      ...sequences(table, history, aside),
+      ...dressParent(request),
+      ...takeOver(request),
+    ],
     before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }, ours),
     after: factsAfter(request),
     ours,
@@ -225,7 +232,7 @@ export function leafShape(table: TableModel): LeafShape {
   }
 }
 
-function takeOver({ table, history, first, role, aside }: SwapRequest): string[] {
+function takeOver({ table, history, first, role }: SwapRequest): string[] {
   const partitions = [table.name, history, first.name]
   return [
     ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
@@ -239,7 +246,6 @@ function takeOver({ table, history, first, role, aside }: SwapRequest): string[]
     ...definitions.replicaIdentity(table.name, table, replicaIndex(table)),
     ...definitions.tableComment(table),
     ...definitions.publications(table.name, history, table.publications),
-    ...sequences(table, history, aside),
     ...definitions.views(table),
     ...definitions.functions(table),
     ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
