@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process'
+import { expect } from 'vitest'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { ebb, objects } from './support.ts'
+
+async function events(database: Database): Promise<TableName> {
+  const table = database.table('events')
+  const client = await database.session('setup')
+  await client.query(
+    sql`create table ${quoted(table)} (id bigint generated always as identity primary key, at timestamptz not null, kind text)`
+      .text,
+  )
+  await client.query(
+    sql`insert into ${quoted(table)} (at, kind) select now() - (2001 - n) * interval '1 hour', 'k' from generate_series(1, 2000) n`,
+  )
+  await client.query(sql`create index on ${quoted(table)} (at)`.text)
+  await client.query(sql`analyze ${quoted(table)}`.text)
+  return table
+}
+
+const MONTHLY = ['--by', 'at', '--every', 'month', '--keep', '3 months']
+
+test('without --execute the plan is shown and nothing is changed', async ({ database }) => {
+  const table = await events(database)
+  const before = await relations(database)
+  const { code, out, err } = await ebb(['partition', display(table), ...MONTHLY, '--url', database.url])
+  expect(err).toBe('')
+  expect(code).toBe(0)
+  expect(out).toMatch(/^-- partition .*by at, one partition every 1 month\n/)
+  expect(out.trimEnd().split('\n').at(-1)).toMatch(
+    /^-- Nothing has been changed\. To do it: ebb partition .* --execute$/,
+  )
+  expect(await relations(database)).toEqual(before)
+})
+
+test('what is shown runs in psql, and does what it says', async ({ database, needs }) => {
+  const psql = needs('psql')
+  const table = await events(database)
+  const { out } = await ebb(['partition', display(table), ...MONTHLY, '--url', database.url])
+  execFileSync(psql, ['--no-psqlrc', '--quiet', database.url], { input: out, stdio: ['pipe', 'ignore', 'pipe'] })
+  const kind = await database.admin<{ relkind: string; rows: string }>(
+    sql`select relkind, (select count(*) from ${quoted(table)})::text as rows from pg_class where oid = ${quoted(table).text}::regclass`,
+  )
+  expect(kind.rows[0]).toEqual({ relkind: 'p', rows: '2000' })
+})
+
+test('--execute converts, reports, and has nothing to do the second time', async ({ database }) => {
+  const table = await events(database)
+  const args = ['partition', display(table), ...MONTHLY, '--url', database.url, '--execute']
+  const first = await ebb(args)
+  expect(first.code).toBe(0)
+  expect(first.err).toMatch(/^step 1 of \d+: rehearse/)
+  expect(first.err).toMatch(/locked \d+ ms, longest anyone can have waited for us \d+ ms/)
+  expect(first.out).toContain('swap, time under lock')
+  expect(first.out).toMatch(/MINVALUE +\d{4}-\d\d-01 +2,000/)
+  const second = await ebb(args)
+  expect(second.code).toBe(0)
+  expect(second.out).toContain('there was nothing to do')
+})
+
+test('a plan with objections is shown, and exits 3', async ({ database }) => {
+  const table = await events(database)
+  const args = ['partition', display(table), '--by', 'kind', '--every', 'month', '--url', database.url]
+  for (const words of [args, [...args, '--execute']]) {
+    const { code, out, err } = await ebb(words)
+    expect(code).toBe(3)
+    expect(out).toContain('-- Reasons not to start')
+    expect(out).toContain('way out: ')
+    expect(err).toBe('')
+  }
+})
+
+test('--json prints one object a line: the plan; or the events, and the result last', async ({ database }) => {
+  const table = await events(database)
+  const args = ['partition', display(table), '--by', 'id', '--every', '1_000_000', '--expire-by', 'at']
+  const words = [...args, '--url', database.url, '--json']
+  const shown = objects((await ebb(words)).out)
+  expect(shown).toHaveLength(1)
+  expect(shown[0]).toMatchObject({ type: 'plan', plan: { policy: { every: { kind: 'ids', ids: '1000000' } } } })
+
+  const done = await ebb([...words, '--execute'])
+  const events_ = objects(done.out)
+  expect(done.err).toBe('')
+  expect(events_[0]).toMatchObject({ type: 'step started', position: 0 })
+  expect(events_.at(-1)).toMatchObject({ type: 'result', result: { nothingToDo: false } })
+})
+
+async function relations(database: Database): Promise<string[]> {
+  const { rows } = await database.admin<{ name: string }>(
+    "select oid::regclass || ' ' || relkind::text as name from pg_class where relnamespace >= 16384 or relnamespace = 'public'::regnamespace order by 1",
+  )
+  return rows.map(({ name }) => name)
+}
