@@ -77,3 +77,18 @@ create table closed_partition (
   newest timestamptz,
   looked_at timestamptz not null default clock_timestamp()
 );
+
+-- Partitions on their way out: written before a partition is detached, removed when it is gone. What an interrupted
+-- rotation has detached and not yet dropped is found here, by its oid and its name together.
+create table retirement (
+  partition_oid oid primary key,
+  schema_name text not null,
+  table_name text not null,
+  partition_schema text not null,
+  partition_name text not null,
+  method text not null check (method in ('drop', 'detach')),
+  bounds text not null,
+  bytes bigint,
+  estimated_rows bigint,
+  since timestamptz not null default clock_timestamp()
+);

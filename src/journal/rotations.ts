@@ -1,0 +1,135 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../db/session.ts'
+import { fromText, toText, type Position } from '../grid/key.ts'
+import type { TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+import { at } from './journal.ts'
+
+// What rotate has done, is about to do, and has found out about the partitions of a set.
+
+export type RotationAction = 'created' | 'detached' | 'dropped' | 'truncated' | 'finalized' | 'reattached'
+
+/** One line of what was made or removed. */
+export interface RotationEntry {
+  readonly table: TableName
+  readonly partition: TableName
+  readonly action: RotationAction
+  readonly from: string | null
+  readonly to: string | null
+  readonly bytes: number | null
+  readonly estimatedRows: number | null
+}
+
+/** Writes a line; in the transaction that does it, where there is one. */
+export async function recordRotation(session: ClientBase, schema: string, entry: RotationEntry): Promise<void> {
+  const { table, partition, action, from, to, bytes, estimatedRows } = entry
+  const rows = estimatedRows === null ? null : Math.round(estimatedRows)
+  await session.query(sql`
+    insert into ${at(schema, 'rotation')} (schema_name, table_name, partition_name, action, from_bound, to_bound, bytes, estimated_rows)
+    values (${table.schema}, ${table.name}, ${partition.name}, ${action}, ${from}, ${to}, ${bytes}, ${rows})`)
+}
+
+/** A partition on its way out. */
+export interface RetirementEntry {
+  readonly oid: string
+  readonly table: TableName
+  readonly partition: TableName
+  readonly method: 'drop' | 'detach'
+  /** As PostgreSQL printed them while it was attached: a detached table has none. */
+  readonly bounds: string
+  readonly bytes: number
+  readonly estimatedRows: number | null
+}
+
+/** Writes down that a partition is about to be detached, so that whoever comes after us knows what it was detached for. */
+export async function beginRetirement(session: ClientBase, schema: string, entry: RetirementEntry): Promise<void> {
+  const { oid, table, partition, method, bounds, bytes, estimatedRows } = entry
+  const rows = estimatedRows === null ? null : Math.round(estimatedRows)
+  await session.query(sql`
+    insert into ${at(schema, 'retirement')}
+      (partition_oid, schema_name, table_name, partition_schema, partition_name, method, bounds, bytes, estimated_rows)
+    values (${oid}, ${table.schema}, ${table.name}, ${partition.schema}, ${partition.name}, ${method}, ${bounds}, ${bytes}, ${rows})
+    on conflict (partition_oid) do update set method = excluded.method, partition_schema = excluded.partition_schema,
+      partition_name = excluded.partition_name, schema_name = excluded.schema_name, table_name = excluded.table_name,
+      bounds = excluded.bounds, bytes = excluded.bytes, estimated_rows = excluded.estimated_rows, since = clock_timestamp()`)
+}
+
+/** The partition is gone, or stays after all. */
+export async function endRetirement(session: ClientBase, schema: string, oid: string): Promise<void> {
+  await session.query(sql`delete from ${at(schema, 'retirement')} where partition_oid = ${oid}`)
+}
+
+/** How a partition stands that a rotation has begun to retire. */
+export interface BegunRetirement extends RetirementEntry {
+  readonly state: 'attached' | 'half detached' | 'detached' | 'gone'
+}
+
+/** What earlier rotations of a table have begun and not ended. `gone` also where the oid has another name by now. */
+export async function begunRetirements(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+): Promise<BegunRetirement[]> {
+  return readAll<BegunRetirement & { [column: string]: unknown }>(
+    session,
+    sql`
+    select r.partition_oid::text as oid, json_build_object('schema', r.schema_name, 'name', r.table_name) as table,
+      json_build_object('schema', r.partition_schema, 'name', r.partition_name) as partition,
+      r.method, r.bounds, r.bytes::float8 as bytes, r.estimated_rows::float8 as "estimatedRows",
+      case when c.oid is null then 'gone' when not c.relispartition then 'detached'
+        when exists (select from pg_inherits h where h.inhrelid = c.oid and h.inhdetachpending) then 'half detached' else 'attached' end as state
+    from ${at(schema, 'retirement')} r
+    left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
+      on c.oid = r.partition_oid and c.relname = r.partition_name and n.nspname = r.partition_schema
+    where r.schema_name = ${table.schema} and r.table_name = ${table.name} order by r.since, r.partition_oid`,
+  )
+}
+
+/** The newest time in a partition; `never` where a row has none, or `infinity`, and so does not expire. */
+export type Newest = Position | 'empty' | 'never'
+
+/** Remembers until when the rows of a partition reach that receives no more. */
+export async function rememberNewest(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+  partition: { readonly oid: string; readonly name: TableName },
+  newest: Newest,
+): Promise<void> {
+  await session.query(sql`
+    insert into ${at(schema, 'closed_partition')} (partition_oid, schema_name, table_name, partition_name, newest)
+    values (${partition.oid}, ${table.schema}, ${table.name}, ${partition.name.name}, ${asTimestamp(newest)})
+    on conflict (partition_oid) do update set schema_name = excluded.schema_name, table_name = excluded.table_name,
+      partition_name = excluded.partition_name, newest = excluded.newest, looked_at = clock_timestamp()`)
+}
+
+export async function forgetNewest(session: ClientBase, schema: string, oid: string): Promise<void> {
+  await session.query(sql`delete from ${at(schema, 'closed_partition')} where partition_oid = ${oid}`)
+}
+
+/** What is remembered of a table's partitions, by oid. */
+export async function rememberedNewest(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+): Promise<Map<string, Newest>> {
+  const rows = await readAll<{ oid: string; newest: string | null }>(
+    session,
+    sql`
+    select p.partition_oid::text as oid, p.newest::text as newest from ${at(schema, 'closed_partition')} p
+    join pg_class c on c.oid = p.partition_oid and c.relname = p.partition_name
+    where p.schema_name = ${table.schema} and p.table_name = ${table.name}`,
+  )
+  return new Map(rows.map(({ oid, newest }) => [oid, fromTimestamp(newest)]))
+}
+
+// A wall clock's times are kept as if they were UTC, as positions are.
+function asTimestamp(newest: Newest): string | null {
+  if (newest === 'empty') return null
+  return newest === 'never' ? 'infinity' : toText('timestamptz', newest)
+}
+
+function fromTimestamp(text: string | null): Newest {
+  if (text === null) return 'empty'
+  return text === 'infinity' ? 'never' : fromText('timestamptz', text)
+}
