@@ -1,0 +1,120 @@
+import type pg from 'pg'
+import { partitionMap } from '../report/partition-map.ts'
+import { readPartitionMap, type MapEntry } from '../catalog/inspect-partitions.ts'
+import { readOne } from '../db/session.ts'
+import { showElapsed } from '../report/elapsed.ts'
+import { columns } from '../report/columns.ts'
+import { showBytes, showCount } from '../plan/units.ts'
+import { sql } from '../sql/sql.ts'
+import type { TrafficReport } from './traffic.ts'
+
+/** What can be counted in the shop at one moment. */
+export interface Stock {
+  readonly events: Count
+  readonly pageViews: Count
+  /** Page views that are younger than the horizon which `takeStock` was given. */
+  readonly pageViewsToKeep: number
+}
+
+export interface Count {
+  readonly rows: number
+  /** With indexes and partitions. */
+  readonly bytes: number
+}
+
+/** What the demo comes to. */
+export interface DemoReport {
+  readonly before: Stock
+  readonly after: Stock
+  /** How long the swap held its locks. */
+  readonly lockMs: number
+  readonly traffic: TrafficReport
+  /** Confirmed by the server, or there before and to be kept, and not found in the end: 0. */
+  readonly missing: number
+}
+
+/** How many rows the set of page views may lose, and must not. */
+export const KEPT = '90 days'
+
+/** The server's idea of the horizon, as text. */
+export async function readHorizon(client: pg.Client): Promise<string> {
+  const { horizon } = await readOne<{ horizon: string }>(
+    client,
+    sql`select (now() - ${KEPT}::interval)::text as horizon`,
+  )
+  return horizon
+}
+
+/** Counts exactly, which for a demo is quick enough. */
+export async function takeStock(client: pg.Client, horizon: string): Promise<Stock> {
+  return readOne<Stock & pg.QueryResultRow>(
+    client,
+    sql`
+    select json_build_object('rows', (select count(*) from public.events), 'bytes', ${sizeOf('public.events')}) as events,
+      json_build_object('rows', (select count(*) from public.page_views), 'bytes', ${sizeOf('public.page_views')}) as "pageViews",
+      (select count(*)::int from public.page_views where viewed_at >= ${horizon}::timestamptz) as "pageViewsToKeep"`,
+  )
+}
+
+// The tree of a plain table is empty.
+function sizeOf(table: string) {
+  return sql`(select coalesce(sum(pg_total_relation_size(relid)), pg_total_relation_size(${table}::regclass))
+    from pg_partition_tree(${table}::regclass))`
+}
+
+/** How long the swap has held its locks, from the journal of the run. */
+export async function readLockMs(client: pg.Client): Promise<number> {
+  const { held } = await readOne<{ held: number }>(
+    client,
+    sql`
+    select (step -> 'lock' ->> 'heldMs')::float8 as held
+    from ebb.run, jsonb_array_elements(outcome -> 'steps') step
+    where command = 'partition' and step ->> 'key' = 'swap'`,
+  )
+  return held
+}
+
+/** Rows that should be there and are not. Traffic must have ended. */
+export function countMissing(before: Stock, after: Stock, { written }: TrafficReport): number {
+  const events = before.events.rows + written.events - after.events.rows
+  const pageViews = before.pageViewsToKeep + written.pageViews - after.pageViewsToKeep
+  return Math.abs(events) + Math.abs(pageViews)
+}
+
+export async function readMaps(client: pg.Client): Promise<Readonly<Record<string, readonly MapEntry[]>>> {
+  return {
+    events: await readPartitionMap(client, { schema: 'public', name: 'events' }),
+    page_views: await readPartitionMap(client, { schema: 'public', name: 'page_views' }),
+  }
+}
+
+/** The figures for people. */
+export function describeFigures({ before, after, lockMs, traffic, missing }: DemoReport): string[] {
+  const removed = before.pageViews.rows + traffic.written.pageViews - after.pageViews.rows
+  return columns([
+    ['events', `${change(before.events, after.events)}; ${showCount(traffic.written.events)} written meanwhile`],
+    ['page_views', `${change(before.pageViews, after.pageViews)}; ${showCount(removed)} expired and gone`],
+    ['rows lost', `${showCount(missing)} of those that were to stay`],
+    ['time under lock', `${showElapsed(lockMs)} to swap the table`],
+    [
+      'longest wait',
+      `${showElapsed(traffic.longestWaitMs)} of any application session, 99 % under ${showElapsed(traffic.p99Ms)}`,
+    ],
+    [
+      'application errors',
+      `${traffic.errors.length} in ${showCount(traffic.statements)} statements of ${traffic.sessions} sessions`,
+    ],
+  ])
+}
+
+export function describeMaps(maps: Readonly<Record<string, readonly MapEntry[]>>): string[] {
+  return Object.entries(maps).flatMap(([table, entries]) => [
+    '',
+    table,
+    ...partitionMap(entries).map((line) => `  ${line}`),
+  ])
+}
+
+function change(before: Count, after: Count): string {
+  return `${showCount(before.rows)} → ${showCount(after.rows)} rows, ${showBytes(before.bytes)} → ${showBytes(after.bytes)}`
+}

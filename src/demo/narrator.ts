@@ -1,0 +1,54 @@
+import type { Output } from '../report/output.ts'
+import { showElapsed } from '../report/elapsed.ts'
+import { harmless, wrap } from '../sql/comment.ts'
+
+/** Lines longer than this are hard to read, however wide the terminal. */
+const WIDEST = 96
+
+/** Tells the story: headings, sentences, and what is typed. */
+export class Narrator {
+  readonly out: Output
+
+  constructor(out: Output) {
+    this.out = out
+  }
+
+  heading(text: string): void {
+    this.line(`\n${this.bold(text)}\n`)
+  }
+
+  say(text: string): void {
+    for (const line of wrap(text, Math.min(this.out.columns, WIDEST))) this.line(line)
+  }
+
+  /** A command as the user would type it. */
+  typed(words: readonly string[]): void {
+    this.line(`\n${this.bold(`$ ebb ${words.map(shellWord).join(' ')}`)}`)
+  }
+
+  /** Says what is being done, does it, and says how long it took. */
+  async during<T>(what: string, work: () => Promise<T>): Promise<T> {
+    this.out.write(`${what} … `)
+    const began = performance.now()
+    const result = await work()
+    this.line(showElapsed(performance.now() - began))
+    return result
+  }
+
+  line(text: string): void {
+    this.out.write(`${text}\n`)
+  }
+
+  /** What others have written, which may hold anything. */
+  quote(text: string): void {
+    this.out.write(harmless(text))
+  }
+
+  private bold(text: string): string {
+    return this.out.isTTY ? `\x1b[1m${text}\x1b[22m` : text
+  }
+}
+
+function shellWord(word: string): string {
+  return /^[\w.,:/=-]+$/.test(word) ? word : `'${word}'`
+}

@@ -1,0 +1,84 @@
+import { run } from '../cli/run.ts'
+import type { Context } from '../cli/context.ts'
+import { EbbError, EXIT } from '../errors.ts'
+import type { Output } from '../report/output.ts'
+import { KEPT } from './figures.ts'
+import type { Narrator } from './narrator.ts'
+import type { Shop } from './setup.ts'
+
+/** Where the story takes place. */
+export interface Stage {
+  readonly narrator: Narrator
+  readonly shop: Shop
+  readonly signal: AbortSignal
+}
+
+const CONVERT = ['partition', 'events', '--by', 'created_at', '--every', 'month', '--keep', KEPT]
+const ROTATE = ['rotate', 'events', 'page_views', '--keep', KEPT, '--no-archive']
+
+/** What a user would do, command by command, each run as the command line runs it. */
+export async function tellStory(stage: Stage): Promise<void> {
+  const { narrator } = stage
+
+  narrator.heading('1. Look')
+  narrator.say('What is this table, what hangs on it, and what could go wrong?')
+  await type(stage, ['inspect', 'events'])
+
+  narrator.heading('2. Plan')
+  narrator.say(
+    'Without --execute a command changes nothing and prints its plan, a script with what each step locks. Here are its steps.',
+  )
+  await type(stage, CONVERT, stepsOnly)
+
+  narrator.heading('3. Partition')
+  narrator.say(
+    'No row is moved: the table becomes the first partition of a new one that takes its name, its grants, its view, its trigger and its foreign key. The application goes on.',
+  )
+  await type(stage, [...CONVERT, '--execute'])
+
+  narrator.heading('4. Rotate')
+  narrator.say(
+    `From now on this is all there is to do, say once a day: make partitions ahead, and drop those whose rows are all older than ${KEPT}. ` +
+      'page_views, which has had monthly partitions all along, goes by the same command. First the plan, then the deed.',
+  )
+  await type(stage, ROTATE)
+  await type(stage, [...ROTATE, '--execute'])
+}
+
+/** Types a command, and shows what `abridge` leaves of what it prints. */
+async function type(stage: Stage, args: readonly string[], abridge: (text: string) => string = whole): Promise<void> {
+  const { narrator, shop, signal } = stage
+  narrator.typed(args)
+  const said: string[] = []
+  const out: Output = { ...plain(narrator.out), write: (text) => said.push(text) }
+  const context: Context = { out, err: narrator.out, env: { DATABASE_URL: shop.url }, signal }
+  const code = await run(args, context)
+  narrator.line(abridge(said.join('')).trimEnd())
+  if (code !== EXIT.done) throw ended(args, code, signal)
+}
+
+function plain({ columns }: Output): Omit<Output, 'write'> {
+  return { columns, isTTY: false }
+}
+
+function whole(text: string): string {
+  return text
+}
+
+/** Of a plan: its goal, the titles of its steps, and what to type next. */
+function stepsOnly(script: string): string {
+  const lines = script.trimEnd().split('\n')
+  const titles = lines.filter((line) => /^-- Step \d+ of \d+: /.test(line))
+  const shown = [lines[0] ?? '', ...titles, lines.at(-1) ?? ''].map((line) => line.replace(/^-- /, ''))
+  return [...shown.slice(0, -1), `(${lines.length} lines in full)`, ...shown.slice(-1)].join('\n')
+}
+
+function ended(args: readonly string[], code: number, signal: AbortSignal): EbbError {
+  const state = 'The demo and its server are gone.'
+  return signal.aborted
+    ? new EbbError('the demo was stopped', { state, next: 'Start it again: ebb demo.' }, EXIT.stopped)
+    : new EbbError(`ebb ${args[0]} ended with exit code ${code}`, {
+        state,
+        next: 'Please report it with the lines above.',
+      })
+}
