@@ -90,8 +90,10 @@ async function readRange(
   column: string,
   indexed: boolean,
 ): Promise<Range | undefined> {
+  // Qualified: a bare name in `order by` would mean the output column, which is text, and '9' comes after '10' there.
+  const key = sql`t.${ident(column)}`
   const end = (direction: string): Sql =>
-    sql`(select ${ident(column)}::text from ${quoted(table.name)} where ${ident(column)} is not null order by ${ident(column)} ${raw(direction)} limit 1)`
+    sql`(select ${key}::text from ${quoted(table.name)} t where ${key} is not null order by ${key} ${raw(direction)} limit 1)`
   await client.query('savepoint range')
   await client.query(`set local statement_timeout = ${indexed ? RANGE_SCAN_MS * 4 : RANGE_SCAN_MS}`)
   try {
