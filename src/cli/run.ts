@@ -4,8 +4,15 @@ import { toJson } from '../report/json.ts'
 import { errorText, tellError } from '../report/error-text.ts'
 import { VERSION } from '../version.ts'
 import type { Invocation } from './command.ts'
+import { abandonCommand } from './commands/abandon.ts'
 import { partitionCommand } from './commands/partition.ts'
+import { resumeCommand } from './commands/resume.ts'
+import { rollbackCommand } from './commands/rollback.ts'
+import { statusCommand } from './commands/status.ts'
 import type { Context } from './context.ts'
+
+/** In the order in which a user meets them. */
+const COMMANDS = [partitionCommand, statusCommand, resumeCommand, abandonCommand, rollbackCommand]
 
 /** Runs one command line and returns its exit code. The only place where errors are printed. */
 export async function run(args: readonly string[], context: Context): Promise<ExitCode> {
@@ -24,7 +31,7 @@ export function program(invocation: Invocation): Command {
     .description('Keeps PostgreSQL tables from growing for ever, while the application goes on writing.')
     .version(VERSION, '--version')
     .helpCommand(false)
-  for (const command of [partitionCommand(invocation)]) main.addCommand(command)
+  for (const command of COMMANDS) main.addCommand(command(invocation))
   for (const command of [main, ...main.commands]) speakThrough(command, invocation.context)
   return main
 }

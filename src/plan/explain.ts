@@ -1,4 +1,4 @@
-import { comment } from '../sql/comment.ts'
+import { comment, toText } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
 import type { Blocked, Fate, Lock, Objection, Plan, Step } from './step.ts'
 
@@ -47,6 +47,9 @@ export function script(steps: readonly Step[]): string[] {
   if (steps.length === 0) return []
   return [
     '',
+    ...comment(
+      'psql stops at the first thing that fails. With --execute Ebb also waits for whoever holds a lock, tries again, compares the catalogue before it commits, goes on after an interruption, and remembers what rotate has to keep.',
+    ),
     '\\set ON_ERROR_STOP on',
     "set search_path to '';",
     ...steps.flatMap((step, position) => ['', ...explainStep(step, position, steps.length)]),
@@ -110,8 +113,4 @@ export function section(title: string, lines: readonly string[]): string[] {
 
 function heading(title: string): string[] {
   return ['--', ...comment(title)]
-}
-
-export function toText(lines: readonly string[]): string {
-  return `${lines.join('\n')}\n`
 }

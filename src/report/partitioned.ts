@@ -1,35 +1,36 @@
 import type { MapEntry } from '../catalog/inspect-partitions.ts'
-import type { PartitionResult } from '../engine/partition.ts'
+import type { StepResult } from '../engine/execute.ts'
 import { showBytes, showCount } from '../plan/units.ts'
-import { display } from '../sql/names.ts'
-import { showElapsed } from './elapsed.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { describeCosts } from './costs.ts'
 import { partitionMap } from './partition-map.ts'
 
+/** A conversion that has come to its end. */
+export interface Partitioned {
+  readonly runId: string
+  readonly table: TableName
+  readonly steps: readonly StepResult[]
+  readonly nothingToDo: boolean
+  readonly map: readonly MapEntry[]
+}
+
 /** What a conversion has come to: what it cost the others, and what is there now. */
-export function describePartitioned(
-  { runId, plan, steps, swap, nothingToDo }: PartitionResult,
-  map: readonly MapEntry[],
-): string {
-  const table = display(plan.table)
+export function describePartitioned({ runId, table, steps, nothingToDo, map }: Partitioned): string[] {
+  const name = display(table)
   const total = map.reduce((sum, { bytes }) => sum + bytes, 0)
-  const work = steps.reduce((sum, { milliseconds }) => sum + milliseconds, 0)
-  const longest = Math.max(0, ...steps.map(({ lock }) => lock?.longestWaitCausedMs ?? 0))
-  return `${[
+  return [
     nothingToDo
-      ? `${table} has been partitioned by run ${runId} already: there was nothing to do.`
-      : `${table} is partitioned (run ${runId}).`,
+      ? `${name} has been partitioned by run ${runId} already: there was nothing to do.`
+      : `${name} is partitioned (run ${runId}).`,
+    ...indented(describeCosts(steps)),
     '',
-    ...(steps.length === 0 ? [] : [`  time taken                 ${showElapsed(work)}`]),
-    ...(swap === null
-      ? []
-      : [
-          `  swap, time under lock      ${showElapsed(swap.heldMs)}${swap.attempts > 1 ? ` (attempt ${swap.attempts})` : ''}`,
-        ]),
-    ...(steps.length === 0 ? [] : [`  longest wait caused        ${showElapsed(longest)}`]),
-    `  size                       ${showBytes(total)} in ${showCount(map.length)} partitions`,
+    `${showBytes(total)} in ${showCount(map.length)} partitions:`,
+    ...indented(partitionMap(map)),
     '',
-    ...partitionMap(map).map((line) => `  ${line}`),
-    '',
-    `From now on: ebb rotate ${table}`,
-  ].join('\n')}\n`
+    `From now on: ebb rotate ${name}`,
+  ]
+}
+
+export function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => (line === '' ? '' : `  ${line}`))
 }

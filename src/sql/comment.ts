@@ -38,3 +38,7 @@ export function harmless(text: string): string {
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`
   })
 }
+
+export function toText(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`
+}

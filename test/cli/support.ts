@@ -1,5 +1,8 @@
 import type { Context } from '../../src/cli/context.ts'
 import { run } from '../../src/cli/run.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import type { Database } from '../support/database.ts'
 
 /** What a command line has printed and returned. */
 export interface Ran {
@@ -33,4 +36,20 @@ export function objects(out: string): Record<string, unknown>[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
+/** A table of 2000 events, one an hour until now. */
+export async function eventsTable(database: Database): Promise<TableName> {
+  const table = database.table('events')
+  const client = await database.session('setup')
+  await client.query(
+    sql`create table ${quoted(table)} (id bigint generated always as identity primary key, at timestamptz not null, kind text)`
+      .text,
+  )
+  await client.query(
+    sql`insert into ${quoted(table)} (at, kind) select now() - (2001 - n) * interval '1 hour', 'k' from generate_series(1, 2000) n`,
+  )
+  await client.query(sql`create index on ${quoted(table)} (at)`.text)
+  await client.query(sql`analyze ${quoted(table)}`.text)
+  return table
 }

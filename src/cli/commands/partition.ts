@@ -1,20 +1,21 @@
 import { Command } from 'commander'
-import { PATIENCE, type Patience } from '../../engine/brief.ts'
 import { partitionMapOf } from '../../engine/inspect.ts'
 import { partition, planPartitionOf, type EngineOptions } from '../../engine/partition.ts'
-import { EXIT, ObjectionsError } from '../../errors.ts'
+import { ObjectionsError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
-import { explain } from '../../plan/explain.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
 import type { PartitionRequest } from '../../plan/request.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
+import { toText } from '../../sql/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
-import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
-import { collect, parseDeadline, parseName, parseTimezone, parseWhole, parseWidth } from '../words.ts'
+import { showPlan } from '../show-plan.ts'
+import { collect, parseName, parseTimezone, parseWhole, parseWidth } from '../words.ts'
 
-interface Words extends CommonWords {
+interface Words extends CommonWords, PatienceWords {
   readonly by?: string
   readonly every?: string
   readonly keep?: string
@@ -22,8 +23,6 @@ interface Words extends CommonWords {
   readonly timezone: string
   readonly expireBy?: string
   readonly accept?: readonly string[]
-  readonly lockTimeout: string
-  readonly deadline: string
   readonly execute?: true
 }
 
@@ -43,10 +42,8 @@ export function partitionCommand(invocation: Invocation): Command {
     .option('--timezone <name>', 'whose midnight separates partitions', 'UTC')
     .option('--expire-by <column>', 'the time by which rows of a table partitioned by id expire')
     .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
-    .option('--lock-timeout <ms>', 'how long others may queue behind us for a lock', String(PATIENCE.lockTimeoutMs))
-    .option('--deadline <time>', 'how long to try for a lock: seconds, or 10 minutes', '10 minutes')
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(command).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
@@ -55,25 +52,23 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     const { target, ...rest } = options
     const engine: EngineOptions = { ...rest, observer }
     if (words.execute !== true) {
-      return showPlan(invocation, reporter, await planPartitionOf(target, table, request, engine))
+      return show(invocation, reporter, await planPartitionOf(target, table, request, engine))
     }
     try {
       const result = await partition(target, table, request, engine)
+      const { runId, steps, nothingToDo } = result
       const map = await partitionMapOf(target, result.plan.table)
-      reporter.show('result', { ...result, plan: undefined, map }, () => describePartitioned(result, map))
+      const shown = { runId, table: result.plan.table, steps, nothingToDo, map }
+      reporter.show('result', shown, () => toText(describePartitioned(shown)))
     } catch (error) {
       if (!(error instanceof ObjectionsError)) throw error
-      showPlan(invocation, reporter, error.plan as PartitionPlan)
+      show(invocation, reporter, error.plan as PartitionPlan)
     }
   })
 }
 
-function showPlan({ args, end }: Invocation, reporter: Reporter, plan: PartitionPlan): void {
-  const command = executing(args)
-  // What a program wants to know of the table itself, it asks `inspect`.
-  const value = { ...plan, conversion: undefined, policy: plan.conversion?.policy ?? null, command }
-  reporter.show('plan', value, () => explain(plan, { command }))
-  if (plan.objections.length > 0) end(EXIT.objections)
+function show(invocation: Invocation, reporter: Reporter, plan: PartitionPlan): void {
+  showPlan(invocation, reporter, plan, { policy: plan.conversion?.policy ?? null })
 }
 
 function readWords(
@@ -93,11 +88,9 @@ function readWords(
   const premake = faults.readOptional('--premake', words.premake, (premake) => parseWhole(premake, 1, 1000))
   const timezone = faults.read('--timezone', () => parseTimezone(words.timezone))
   const expireBy = faults.readOptional('--expire-by', words.expireBy, parseName)
-  const lockTimeoutMs = faults.read('--lock-timeout', () => parseWhole(words.lockTimeout, 1, 60_000))
-  const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
+  const patience = readPatience(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
-  const patience: Patience = { ...PATIENCE, lockTimeoutMs: lockTimeoutMs(), deadlineMs: deadlineMs() }
   return {
     table: table(),
     request: {
@@ -109,6 +102,6 @@ function readWords(
       expireBy: expireBy(),
       accept: words.accept ?? [],
     },
-    options: { ...surroundings(), patience },
+    options: { ...surroundings(), patience: patience() },
   }
 }

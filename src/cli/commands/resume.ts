@@ -1,0 +1,40 @@
+import { Command } from 'commander'
+import { partitionMapOf } from '../../engine/inspect.ts'
+import { planResumeOf } from '../../engine/remaining.ts'
+import { resume } from '../../engine/runs.ts'
+import { describePartitioned } from '../../report/partitioned.ts'
+import { describeUndone } from '../../report/undone.ts'
+import { toText } from '../../sql/comment.ts'
+import { reporting, type Invocation } from '../command.ts'
+import { readRunWords, withRun, type RunWords } from '../run-words.ts'
+import { showPlan } from '../show-plan.ts'
+
+/** `ebb resume`: goes on with a run that was stopped, from the plan that was agreed to then. */
+export function resumeCommand(invocation: Invocation): Command {
+  const command = new Command('resume')
+    .summary('go on with an unfinished run')
+    .description('Goes on with an unfinished run, from the plan that was agreed to when it began.')
+  return withRun(command).action(async (run: string | undefined, words: RunWords) => {
+    await reporting(invocation.context, words, async (reporter, observer) => {
+      const { target, choice, ...options } = await readRunWords(invocation, run, words)
+      const remainder = await planResumeOf(target, choice, options)
+      if (words.execute !== true) {
+        const { run, plan, done } = remainder
+        return showPlan(invocation, reporter, plan, { runId: run.id, done })
+      }
+      const { runId, plan, steps } = await resume(target, { runId: remainder.run.id }, { ...options, observer })
+      if (remainder.run.command !== 'partition')
+        return reporter.show('result', { runId, steps }, () =>
+          toText(describeUndone('rollback', { runId, plan, steps })),
+        )
+      const result = {
+        runId,
+        table: plan.table,
+        steps,
+        nothingToDo: false,
+        map: await partitionMapOf(target, plan.table),
+      }
+      reporter.show('result', result, () => toText(describePartitioned(result)))
+    })
+  })
+}

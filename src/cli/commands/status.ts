@@ -1,0 +1,23 @@
+import { Command } from 'commander'
+import { status } from '../../engine/runs.ts'
+import { describeStatus } from '../../report/status.ts'
+import { toText } from '../../sql/comment.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+
+/** `ebb status`: what has been done, what is under way, what rotate keeps. */
+export function statusCommand({ context }: Invocation): Command {
+  const command = new Command('status')
+    .summary('runs, unfinished and recent, and the sets that rotate keeps')
+    .description('Lists runs, the unfinished ones first, and the partitioned tables that rotate keeps.')
+  return withDatabase(command).action(async (words: CommonWords) => {
+    const faults = new Faults()
+    const surroundings = readSurroundings(words, context, faults)
+    faults.throwIfAny()
+    const { target, ...options } = surroundings()
+    await reporting(context, words, async (reporter, observer) => {
+      const report = await status(target, { ...options, observer })
+      reporter.show('status', report, () => toText(describeStatus(report)))
+    })
+  })
+}

@@ -1,0 +1,24 @@
+import { EXIT } from '../errors.ts'
+import { explain } from '../plan/explain.ts'
+import type { Plan } from '../plan/step.ts'
+import { executing, type Invocation } from './command.ts'
+import type { Reporter } from './reporter.ts'
+
+/** Shows a plan; objections in it make the exit code. `more` is for programs only. */
+export function showPlan({ args, end }: Invocation, reporter: Reporter, plan: Plan, more: object = {}): void {
+  const command = executing(args)
+  reporter.show('plan', { ...planForPrograms(plan), ...more, command }, () => explain(plan, { command }))
+  if (plan.objections.length > 0) end(EXIT.objections)
+}
+
+/**
+ * A plan as programs get it: what people are shown, and no more. What the
+ * journal keeps besides (the whole former table, the facts that a swap
+ * compares) is nobody's interface.
+ */
+function planForPrograms({ goal, table, evidence, fates, objections, notes, steps }: Plan) {
+  const shown = steps.map(({ key, kind, title, because, locks, cost, statements }) => {
+    return { key, kind, title, because, locks, cost, statements }
+  })
+  return { goal, table, evidence, fates, objections, notes, steps: shown }
+}

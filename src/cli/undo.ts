@@ -1,0 +1,39 @@
+import type { Target } from '../db/session.ts'
+import type { EngineOptions } from '../engine/partition.ts'
+import type { RunChoice, RunResult } from '../engine/runs.ts'
+import { ObjectionsError } from '../errors.ts'
+import type { Plan } from '../plan/step.ts'
+import { describeUndone } from '../report/undone.ts'
+import { toText } from '../sql/comment.ts'
+import { reporting, type Invocation } from './command.ts'
+import { readRunWords, type RunWords } from './run-words.ts'
+import { showPlan } from './show-plan.ts'
+
+/** A way of going back on a run. */
+export interface Undoing {
+  readonly name: 'abandon' | 'rollback'
+  plan(this: void, target: Target, choice: RunChoice, options: EngineOptions): Promise<Plan>
+  act(this: void, target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult>
+}
+
+/** Shows what undoing a run means, or does it. */
+export async function undo(
+  invocation: Invocation,
+  run: string | undefined,
+  words: RunWords,
+  { name, plan, act }: Undoing,
+): Promise<void> {
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const { target, choice, ...rest } = await readRunWords(invocation, run, words)
+    const options: EngineOptions = { ...rest, observer }
+    if (words.execute !== true) return showPlan(invocation, reporter, await plan(target, choice, options))
+    try {
+      const result = await act(target, choice, options)
+      const { runId, steps } = result
+      reporter.show('result', { runId, steps }, () => toText(describeUndone(name, result)))
+    } catch (error) {
+      if (!(error instanceof ObjectionsError)) throw error
+      showPlan(invocation, reporter, error.plan as Plan)
+    }
+  })
+}

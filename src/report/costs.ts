@@ -1,0 +1,17 @@
+import type { StepResult } from '../engine/execute.ts'
+import { columns } from './columns.ts'
+import { showElapsed } from './elapsed.ts'
+
+/** What steps have cost: their time, and what of it others may have felt. */
+export function describeCosts(steps: readonly StepResult[]): string[] {
+  if (steps.length === 0) return []
+  const taken = steps.reduce((sum, { milliseconds }) => sum + milliseconds, 0)
+  const swap = steps.find(({ key }) => key === 'swap' || key === 'swap-back')?.lock ?? null
+  const longest = Math.max(0, ...steps.map(({ lock }) => lock?.longestWaitCausedMs ?? 0))
+  const attempts = swap !== null && swap.attempts > 1 ? `, at attempt ${swap.attempts}` : ''
+  return columns([
+    ['time taken', showElapsed(taken)],
+    ...(swap === null ? [] : [['locked for the swap', `${showElapsed(swap.heldMs)}${attempts}`]]),
+    ['longest anyone can have waited for us', showElapsed(longest)],
+  ])
+}

@@ -1,0 +1,54 @@
+import type { RunStatusLine, StatusReport } from '../engine/runs.ts'
+import { displayInterval } from '../grid/interval.ts'
+import type { RegisteredSet } from '../journal/sets.ts'
+import type { SetPolicy, Width } from '../plan/request.ts'
+import { display } from '../sql/names.ts'
+import { columns } from './columns.ts'
+import { indented } from './partitioned.ts'
+
+/** Runs and sets, a line each. */
+export function describeStatus({ runs, sets }: StatusReport): string[] {
+  if (runs.length === 0 && sets.length === 0) return ['Ebb has not worked in this database yet.']
+  return [
+    ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
+    ...(sets.length === 0 ? [] : ['', 'Sets that rotate keeps', ...indented(columns(sets.map(describeSet)))]),
+  ]
+}
+
+function describeRuns(runs: readonly RunStatusLine[]): string[] {
+  const lines = columns(runs.map((run) => [run.id, `${run.command} ${display(run.table)}`, ...describeState(run)]))
+  return runs.flatMap((run, i) => [lines[i] ?? '', ...whatToDo(run)])
+}
+
+function describeState({ status, startedAt, endedAt, stepsDone, steps }: RunStatusLine): string[] {
+  return status === 'running'
+    ? [`unfinished, ${stepsDone} of ${steps} steps done`, `since ${minute(startedAt)}`]
+    : [status, minute(endedAt ?? startedAt)]
+}
+
+function whatToDo({ id, status, lastError }: RunStatusLine): string[] {
+  if (status !== 'running') return []
+  return [
+    ...(lastError === null ? [] : [`    stopped by: ${lastError}`]),
+    `    go on: ebb resume ${id} --execute    undo: ebb abandon ${id} --execute`,
+  ]
+}
+
+function describeSet({ table, policy }: RegisteredSet): string[] {
+  return [display(table), describePolicy(policy)]
+}
+
+/** `by created_at, 1 month wide (UTC), 3 ahead, 90 days kept`. */
+export function describePolicy({ column, every, expireBy, keep, premake, timezone }: SetPolicy): string {
+  const kept = keep === null ? 'nothing is removed' : `${displayInterval(keep)} kept`
+  const expiry = expireBy === null ? '' : ` by ${expireBy}`
+  return `by ${column}, ${showWidth(every)} wide (${timezone}), ${premake} ahead, ${kept}${expiry}`
+}
+
+export function showWidth(every: Width): string {
+  return every.kind === 'ids' ? `${every.ids} ids` : displayInterval(every.interval)
+}
+
+function minute(at: Date): string {
+  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}
