@@ -60,10 +60,10 @@ test.for([
   { moment: 'while a command is at work', sign: '--execute', scale: SMALL },
 ])('stopped $moment, it leaves nothing behind', async ({ sign, scale }) => {
   const { context, stop, heard } = audience()
-  const demo = expect(runDemo(context, { keep: false, scale })).rejects.toMatchObject({ exitCode: EXIT.stopped })
+  const ended = runDemo(context, { keep: false, scale }).catch((error: unknown) => error)
   await until(() => heard().includes(sign))
   stop()
-  await demo
+  expect(await ended).toMatchObject({ exitCode: EXIT.stopped })
   expect(await readdir(folder)).toEqual([])
 })
 
