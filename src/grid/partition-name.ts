@@ -1,5 +1,5 @@
 import type { Temporal } from 'temporal-polyfill'
-import { companion, freeName } from '../sql/names.ts'
+import { freeCompanion } from '../sql/names.ts'
 import type { Grid } from './bounds.ts'
 import type { Unit } from './interval.ts'
 import { calendarZone, isTimeKind, type KeyKind, type Position } from './key-kind.ts'
@@ -25,7 +25,7 @@ export function partitionName(
   from: Position,
   taken: ReadonlySet<string>,
 ): string {
-  return freeName(companion(base, `_${suffix(grid, kind, from)}`), taken)
+  return freeCompanion(base, `_${suffix(grid, kind, from)}`, taken)
 }
 
 function suffix(grid: Grid, kind: KeyKind, from: Position): string {

@@ -5,7 +5,7 @@ import { plus, type Cell } from '../grid/grid.ts'
 import { displayInterval } from '../grid/interval.ts'
 import { displayPosition, type Position } from '../grid/key.ts'
 import { partitionName } from '../grid/partition-name.ts'
-import { companion, display, freeName, type TableName } from '../sql/names.ts'
+import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
 import { cutFor, runwayFrom } from './cut.ts'
 import { chooseKey, isObjection, type KeyChoice, type KeyEvidence } from './key-choice.ts'
@@ -172,7 +172,7 @@ function chooseNames(
     return free
   }
   if (primaryKey !== null) use(primaryKey.index)
-  const history = use(freeName(companion(name, '_history'), used))
+  const history = use(freeCompanion(name, '_history', used))
   const leaves = runway.map(({ from }) => ({
     schema,
     name: use(partitionName(name, choice.grid, choice.kind, from, used)),
@@ -180,7 +180,7 @@ function chooseNames(
   const constraints = new Set(table.constraints.map((constraint) => constraint.name))
   return {
     history: { schema, name: history },
-    guard: freeName(companion(name, '_ebb_bound'), constraints),
+    guard: freeCompanion(name, '_ebb_bound', constraints),
     leaves,
     aside: asideNames(table, primaryKey, used),
   }

@@ -1,5 +1,5 @@
 import type { Index, TableModel } from '../catalog/table-model.ts'
-import { companion, freeName, quoted, type TableName } from '../sql/names.ts'
+import { freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
 import type { IndexStep } from './step.ts'
 import { showBytes, showCount, showDuration } from './units.ts'
@@ -23,7 +23,7 @@ export function newPrimaryKey(table: TableModel, key: string, taken: ReadonlySet
   const included = index.included.filter((column) => column !== key)
   return {
     constraint: constraint.name,
-    index: freeName(companion(constraint.name, '_history'), taken),
+    index: freeCompanion(constraint.name, '_history', taken),
     definition: [
       `PRIMARY KEY (${[...constraint.columns, key].map(written).join(', ')})`,
       ...(included.length === 0 ? [] : [`INCLUDE (${included.map(written).join(', ')})`]),

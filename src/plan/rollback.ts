@@ -1,5 +1,5 @@
 import type { TableModel } from '../catalog/table-model.ts'
-import { companion, display, freeName, quoted, type TableName } from '../sql/names.ts'
+import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, literal, sql } from '../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
@@ -42,8 +42,7 @@ export interface RollbackPlan extends Plan {
 export function planRollback(situation: RollbackSituation): RollbackPlan {
   const { runId, conversion, current, taken } = situation
   const objections = rollbackObjections(situation)
-  const index =
-    conversion.primaryKey === null ? null : freeName(companion(conversion.primaryKey.constraint, '_plain'), taken)
+  const index = conversion.primaryKey === null ? null : freeCompanion(conversion.primaryKey.constraint, '_plain', taken)
   return {
     goal: `roll back run ${runId}: make ${display(current.name)} a plain table again`,
     table: current.name,
@@ -162,7 +161,7 @@ function swapBackStatements(
 ): string[] {
   const { former, history } = conversion
   const place = quoted(former.name)
-  const gone = { schema: former.name.schema, name: freeName(companion(former.name.name, '_partitioned'), taken) }
+  const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_partitioned', taken) }
   const partitions = [former.name]
   return [
     sql`alter table ${place} detach partition ${quoted(history)}`.text,

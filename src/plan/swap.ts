@@ -1,5 +1,5 @@
 import type { Index, OwnedSequence, TableModel } from '../catalog/table-model.ts'
-import { companion, display, freeName, quoted, type TableName } from '../sql/names.ts'
+import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
@@ -53,7 +53,7 @@ export function asideNames(
 ): AsideNames {
   const used = new Set(taken)
   const aside = (name: string): string => {
-    const free = freeName(companion(name, '_history'), used)
+    const free = freeCompanion(name, '_history', used)
     used.add(free)
     return free
   }

@@ -32,10 +32,13 @@ export function companion(base: string, suffix: string): string {
   return cutToBytes(base, LONGEST_NAME - Buffer.byteLength(suffix)) + suffix
 }
 
-/** The first of `wanted`, `wanted_2`, `wanted_3`, … that is not taken. */
-export function freeName(wanted: string, taken: ReadonlySet<string>): string {
+/**
+ * A companion's name that is not taken: `events_history`, else
+ * `events_history_2`, `events_history_3`, …
+ */
+export function freeCompanion(base: string, suffix: string, taken: ReadonlySet<string>): string {
   for (let attempt = 1; ; attempt++) {
-    const name = attempt === 1 ? wanted : companion(wanted, `_${attempt}`)
+    const name = companion(base, attempt === 1 ? suffix : `${suffix}_${attempt}`)
     if (!taken.has(name)) return name
   }
 }
