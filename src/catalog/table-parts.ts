@@ -132,7 +132,8 @@ const FUNCTIONS = LIST(`select json_agg(json_build_object(
   from (${DEPENDENTS}) d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass and not d.by_type where p.prosqlbody is not null`)
 
 const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
-    'description', pg_describe_object(d.classid, d.objid, d.objsubid),
+    'description', coalesce((select pg_describe_object('pg_class'::regclass, x.ev_class, 0) from pg_rewrite x
+      where d.classid = 'pg_rewrite'::regclass and x.oid = d.objid and x.rulename = '_RETURN'), pg_describe_object(d.classid, d.objid, d.objsubid)),
     'because', case when d.by_type then 'uses its row type' else 'mentions the table' end) order by 1)
   from (${DEPENDENTS}) d
   where not case d.classid
