@@ -60,7 +60,7 @@ export async function underBriefLocks(
   const deadline = performance.now() + patience.deadlineMs
   let longest = 0
   for (let attempts = 1; ; attempts++) {
-    await holdersGone(sessions, locks, deadline, observer, signal)
+    await holdersGone(sessions, locks, patience, deadline, observer, signal)
     const attempt = new Attempt()
     try {
       await inTransaction(sessions.session, {}, async () => {
@@ -106,10 +106,18 @@ async function takeLocks(
     `set local idle_in_transaction_session_timeout = '5s'; set local lock_timeout = ${deadlockTimeoutMs + 200}`,
   )
   if (locks.quiet !== null) await session.query(sql`lock table ${quoted(locks.quiet)} in share update exclusive mode`)
-  await session.query(`set local lock_timeout = ${patience.lockTimeoutMs}`)
+  await session.query(`set local lock_timeout = ${timeoutForEach(locks, patience, deadlockTimeoutMs)}`)
   attempt.begin()
   // One round trip for all: each lock held is time that others may be waiting.
   if (locks.acquire.length > 0) await session.query(locks.acquire.join(';\n'))
+}
+
+/** How many locks may each use up their time-out: others wait for the sum. */
+const FULL_TIMEOUTS = 4
+
+function timeoutForEach({ acquire }: BriefLocks, { lockTimeoutMs }: Patience, deadlockTimeoutMs: number): number {
+  const inTotal = Math.min(FULL_TIMEOUTS * lockTimeoutMs, deadlockTimeoutMs / 2)
+  return Math.max(1, Math.floor(Math.min(lockTimeoutMs, inTotal / Math.max(1, acquire.length))))
 }
 
 /** How long somebody may hold a lock before we wait for them by looking instead of queueing. */
@@ -120,13 +128,14 @@ const LOOK_EVERY_MS = 100
 async function holdersGone(
   sessions: BriefSessions,
   locks: BriefLocks,
+  patience: Patience,
   deadline: number,
   observer: Observer,
   signal: AbortSignal,
 ): Promise<void> {
   const firstSeen = new Map<string, number>()
   for (;;) {
-    const holders = await readInTheWay(sessions, locks)
+    const holders = (await readInTheWay(sessions, locks)).filter((holder) => !leavesWhenAsked(holder))
     const now = performance.now()
     for (const { transaction } of holders) if (!firstSeen.has(transaction)) firstSeen.set(transaction, now)
     const old = holders.filter(
@@ -135,7 +144,7 @@ async function holdersGone(
     )
     // Short transactions come and go all the time; the ladder's time-out deals with them.
     if (old.length === 0) return
-    if (now > deadline) throw notGranted(locks, PATIENCE, old, undefined)
+    if (now > deadline) throw notGranted(locks, patience, old, undefined)
     observer({ type: 'waiting', reason: `for ${old.map(describeHolder).join('; ')}` })
     await sleep(LOOK_EVERY_MS, undefined, { signal })
   }
@@ -147,10 +156,8 @@ async function readInTheWay({ control, pid }: BriefSessions, { locks }: BriefLoc
     locks.map(({ table }) => table),
     pid,
   )
-  return holders.filter(
-    (holder) =>
-      !leavesWhenAsked(holder) &&
-      locks.some(({ table, mode }) => sameName(table, holder.table) && conflict(mode, holder.mode)),
+  return holders.filter((holder) =>
+    locks.some(({ table, mode }) => sameName(table, holder.table) && conflict(mode, holder.mode)),
   )
 }
 

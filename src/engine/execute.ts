@@ -1,5 +1,5 @@
 import { inTransaction, readOne } from '../db/session.ts'
-import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
+import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
 import { doneSteps, recordStep } from '../journal/journal.ts'
 import { assertLease } from '../journal/lease.ts'
@@ -42,7 +42,7 @@ export async function execute(
   const results: StepResult[] = []
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
-    place.signal.throwIfAborted()
+    if (place.signal.aborted) throw stoppedBefore(step)
     place.observer({ type: 'step started', step, position, of: steps.length })
     const began = performance.now()
     const lock = await attempt(runId, step, place, options)
@@ -78,23 +78,30 @@ async function perform(
     await options.alongside?.[step.key]?.(place)
     await recordStep(place.session, place.journalSchema, runId, step.key, performance.now() - began)
   }
+  // Of a step that is no transaction by itself.
+  const recordAlone = () =>
+    inTransaction(place.session, {}, async () => {
+      await assertLease(place.session, place.journalSchema, place.lease)
+      await record()
+    })
   switch (step.kind) {
     case 'rehearse':
       await rehearse(step, place)
-      await record()
+      await recordAlone()
       return null
     case 'index':
       await buildIndex(step, place)
-      await record()
+      await recordAlone()
       return null
     case 'drop index':
+      await assertLease(place.session, place.journalSchema, place.lease)
       await withoutLockTimeout(place, async () => {
         for (const statement of step.statements) await place.session.query(statement)
       })
-      await record()
+      await recordAlone()
       return null
     case 'online':
-      await runOnline(step, place, record)
+      await runOnline(step, place, options.patience ?? PATIENCE, record)
       return null
     case 'brief':
       return underBriefLocks(
@@ -119,13 +126,20 @@ export function sessionsOf({ session, pid, control, server }: Workplace) {
 }
 
 /**
- * Long, under locks that block nobody, so it may wait for its own lock as long
- * as it takes: `watched` tells for whom. The lease is checked last, for a lock on
+ * Long, under locks that block nobody, so it may wait for its own lock until
+ * the deadline: `watched` tells for whom. The lease is checked last, for a lock on
  * it all along would keep it from being renewed.
  */
-async function runOnline(step: OnlineStep, place: Workplace, record: () => Promise<void>): Promise<void> {
+async function runOnline(
+  step: OnlineStep,
+  place: Workplace,
+  { deadlineMs }: Patience,
+  record: () => Promise<void>,
+): Promise<void> {
   await inTransaction(place.session, {}, async () => {
-    await place.session.query('set local lock_timeout = 0; set local idle_in_transaction_session_timeout = 0')
+    await place.session.query(
+      `set local lock_timeout = ${Math.ceil(deadlineMs)}; set local idle_in_transaction_session_timeout = 0`,
+    )
     for (const statement of step.statements) await place.session.query(statement)
     await assertLease(place.session, place.journalSchema, place.lease)
     await record()
@@ -170,14 +184,23 @@ async function indexState({ index }: IndexStep, { session }: Workplace): Promise
   return state
 }
 
+function stoppedBefore({ title }: Step): EbbError {
+  return new EbbError(
+    `stopped before: ${title}`,
+    { state: 'What was done before it is kept.', next: GO_ON },
+    EXIT.stopped,
+  )
+}
+
+const GO_ON = 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
+
 /** Turns what PostgreSQL says into what happened, how things stand, and what to do. */
 function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
   if (error instanceof EbbError) return error
-  const goOn = 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
   if (signal.aborted)
     return new EbbError(
       `stopped while working on: ${step.title}`,
-      { state: 'That step has been undone; what was done before it is kept.', next: goOn },
+      { state: 'That step has been undone; what was done before it is kept.', next: GO_ON },
       EXIT.stopped,
       error,
     )
@@ -185,7 +208,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
   if (isConnectionLost(error))
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,
-      { state: 'The step is either undone or done as a whole; the journal knows which.', next: goOn },
+      { state: 'The step is either undone or done as a whole; the journal knows which.', next: GO_ON },
       EXIT.tryLater,
       error,
     )
@@ -197,8 +220,8 @@ function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
       : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
-    { state: `The step has been undone; what was done before it is kept.`, next: nextAfter(step, code) },
-    EXIT.failed,
+    { state: 'The step has been undone; what was done before it is kept.', next: nextAfter(step, code) },
+    isLockRefused(error) ? EXIT.tryLater : EXIT.failed,
     error,
   )
 }
@@ -206,6 +229,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
 function nextAfter(step: Step, code: string): string {
   const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
   const again = 'run the same command again, or undo what was done: ebb abandon.'
+  if (code === SQLSTATE.lockNotAvailable) return `When ${table} is free, ${again}`
   if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`

@@ -1,3 +1,4 @@
+import { readChildren } from '../catalog/partition-children.ts'
 import { readTable } from '../catalog/read-table.ts'
 import { EbbError } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
@@ -26,6 +27,7 @@ export async function swap(
     await assertLease(place.session, place.journalSchema, place.lease)
     const before = compareFacts(step.before, await readFacts(step, place))
     if (before.length > 0) throw changedMeanwhile(step, before.map(describeDifference))
+    await assertPartitions(step, place)
     for (const name of step.mustBeEmpty) await assertEmpty(name, place)
     await place.session.query(step.statements.join(';\n'))
     const after = compareFacts(step.after, await readFacts(step, place))
@@ -38,11 +40,24 @@ export async function swap(
 async function warmUp(step: SwapStep, place: Workplace): Promise<void> {
   await place.session.query('set plan_cache_mode = force_generic_plan')
   for (let i = 0; i < 2; i++) await readFacts(step, place)
+  await readChildren(place.session, step.table)
 }
 
 async function readFacts(step: SwapStep, { session, server }: Workplace): Promise<Facts> {
   const table = await readTable(session, step.table, server.version)
   return table === undefined ? {} : factsOf(table, step.ours)
+}
+
+async function assertPartitions(step: SwapStep, { session }: Workplace): Promise<void> {
+  const planned = new Set(step.partitions.map(display))
+  const present = (await readChildren(session, step.table)).map(display)
+  const others = present.filter((name) => !planned.has(name))
+  const missing = [...planned].filter((name) => !present.includes(name))
+  if (others.length === 0 && missing.length === 0) return
+  throw changedMeanwhile(step, [
+    ...others.map((name) => `partition ${name} would be new`),
+    ...missing.map((name) => `partition ${name} would be gone`),
+  ])
 }
 
 async function assertEmpty(name: TableName, { session }: Workplace): Promise<void> {

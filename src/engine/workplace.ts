@@ -85,8 +85,10 @@ async function withWorker<T>(
 
 async function renew(control: Session, schema: string, lease: Lease, signal: AbortSignal): Promise<void> {
   try {
-    for await (const _ of every(RENEW_EVERY_MS, undefined, { signal })) await renewLease(control, schema, lease)
+    // A renewal that fails is made up for by the next; when none succeeds the work finds out by its own checks.
+    for await (const _ of every(RENEW_EVERY_MS, undefined, { signal }))
+      await renewLease(control, schema, lease).catch(() => {})
   } catch {
-    // Aborted: the work is done. Failed: the work finds out by its own checks of the lease.
+    // Aborted: the work is done.
   }
 }

@@ -150,6 +150,7 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
     before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }),
     after: factsOf(former),
     ours: [],
+    partitions: [conversion.history, ...others.map(({ name }) => name)],
     mustBeEmpty: others.map(({ name }) => name),
   }
 }

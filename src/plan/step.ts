@@ -68,6 +68,8 @@ export interface SwapStep extends Omit<BriefStep, 'kind'> {
   readonly after: Facts
   /** Constraints and indexes of our own making, which are none of the table's facts. */
   readonly ours: readonly string[]
+  /** The table's partitions, no more and no less: one that came meanwhile would be dropped with its rows. */
+  readonly partitions: readonly TableName[]
   /** Tables without which nothing would be lost: looked into under the lock. */
   readonly mustBeEmpty: readonly TableName[]
 }

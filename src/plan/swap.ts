@@ -94,6 +94,7 @@ export function planSwap(request: SwapRequest): SwapStep {
     before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }, ours),
     after: factsAfter(request),
     ours,
+    partitions: [],
     mustBeEmpty: [],
   }
 }
