@@ -132,6 +132,8 @@ export interface Index {
   readonly name: string
   /** `CREATE INDEX … ON …`, complete. */
   readonly definition: string
+  /** What follows the table in the definition: `USING btree (kind)`. */
+  readonly tail: string
   readonly method: string
   /** Columns in order; null stands for an expression. */
   readonly columns: readonly (string | null)[]

@@ -19,6 +19,9 @@ const GRANTS = (acl: string, column: string) => `
   select json_build_object('column', ${column}, 'privilege', x.privilege_type, 'grantee', case when x.grantee <> 0 then pg_get_userbyid(x.grantee) end,
     'grantor', pg_get_userbyid(x.grantor), 'grantable', x.is_grantable) as entry, x.grantee, x.privilege_type, ${column} as col
   from aclexplode(${acl}) x`
+// The definition after `CREATE INDEX name ON table `. The prefix is built, not searched for, so a name may hold anything.
+const INDEX_TAIL = `substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I ', case when i.indisunique then 'UNIQUE ' else '' end,
+  x.relname, case when x.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)))`
 const LIST = (query: string) => `coalesce((${query}), '[]')`
 const DEFAULT_GRANTEES = (type: string, owner: string, schema: string) =>
   LIST(`select json_agg(distinct case when x.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
@@ -65,7 +68,7 @@ const CONSTRAINTS = LIST(`select json_agg(json_build_object(
   where k.conrelid = c.oid and k.contype <> 't'`)
 
 const INDEXES = LIST(`select json_agg(json_build_object(
-    'oid', x.oid::text, 'name', x.relname, 'definition', pg_get_indexdef(x.oid), 'method', am.amname,
+    'oid', x.oid::text, 'name', x.relname, 'definition', pg_get_indexdef(x.oid), 'tail', ${INDEX_TAIL}, 'method', am.amname,
     'columns', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[0:i.indnkeyatts - 1]`)},
     'included', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[i.indnkeyatts:]`)},
     'unique', i.indisunique, 'primary', i.indisprimary, 'partial', i.indpred is not null, 'valid', i.indisvalid, 'clustered', i.indisclustered,

@@ -9,6 +9,9 @@ import type { TableName } from '../sql/names.ts'
 
 /** Where a run takes place: two sessions, the lease of the table, and whoever listens. */
 export interface Workplace {
+  /** For further sessions of the same run, and the name they all have. */
+  readonly target: Target
+  readonly holder: string
   /** Does the work. */
   readonly session: Session
   readonly pid: number
@@ -74,7 +77,7 @@ async function withWorker<T>(
   options.signal.addEventListener('abort', cancel)
   try {
     const { server, journalSchema, observer, signal } = options
-    return await work({ session, pid, control, server, journalSchema, lease, observer, signal })
+    return await work({ target: options.target, holder, session, pid, control, server, journalSchema, lease, observer, signal })
   } finally {
     options.signal.removeEventListener('abort', cancel)
     ended.abort()

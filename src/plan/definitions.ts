@@ -41,10 +41,15 @@ export function grants(
   const complete = owned.length >= (what === 'table' ? COMPLETE_TABLE_PRIVILEGES : COMPLETE_SEQUENCE_PRIVILEGES)
   const others = given.filter((grant) => !(complete && owned.includes(grant)))
   return [
-    ...byDefault.map((grantee) => sql`revoke all on ${object} from ${raw(grantee)}`.text),
+    ...revokeDefaults(what, name, byDefault),
     ...(complete ? [] : [sql`revoke all on ${object} from ${ident(owner)}`.text]),
     ...others.flatMap((grant) => grantStatement(object, owner, grant)),
   ]
+}
+
+/** Takes away what `alter default privileges` has just given. */
+export function revokeDefaults(what: 'table' | 'sequence', name: TableName, byDefault: readonly string[]): Statement[] {
+  return byDefault.map((grantee) => sql`revoke all on ${raw(what)} ${quoted(name)} from ${raw(grantee)}`.text)
 }
 
 // INSERT, SELECT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER (and MAINTAIN from 17 on); USAGE, SELECT, UPDATE.

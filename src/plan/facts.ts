@@ -8,7 +8,7 @@ import type { Facts } from './step.ts'
 // Left out is what cannot be equal: storage parameters and the cluster mark stay
 // with the partitions, and whether an inbound foreign key is validated is settled later.
 
-/** The facts of a table; `ours` names constraints and indexes that Ebb has put there itself. */
+/** The facts of a table; `ours` names constraints, indexes and triggers that Ebb has put there itself. */
 export function factsOf(table: TableModel, ours: readonly string[] = []): Facts {
   const own = new Set(ours)
   return Object.fromEntries([
@@ -21,7 +21,7 @@ export function factsOf(table: TableModel, ours: readonly string[] = []): Facts 
     ...table.sequences.flatMap(sequenceFacts),
     ...table.constraints.filter(({ name }) => !own.has(name)).map((constraint) => constraintFact(constraint)),
     ...table.indexes.filter(({ name }) => !own.has(name)).map((index) => indexFact(index)),
-    ...table.triggers.map((trigger) => [`trigger ${trigger.name}`, show(trigger)]),
+    ...table.triggers.filter(({ name }) => !own.has(name)).map((trigger) => [`trigger ${trigger.name}`, show(trigger)]),
     ...table.policies.map((policy) => [`policy ${policy.name}`, show(policy)]),
     ...table.rules.map((rule) => [`rule ${rule.name}`, show(rule)]),
     ...table.statistics.map((statistics) => [`statistics ${display(statistics.name)}`, show(statistics)]),

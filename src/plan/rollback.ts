@@ -152,6 +152,7 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
     ours: [],
     partitions: [conversion.history, ...others.map(({ name }) => name)],
     mustBeEmpty: others.map(({ name }) => name),
+    work: null,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { TableName } from '../sql/names.ts'
+import type { CopyWork, Transport } from './copy-work.ts'
 
 // The language between deciding and doing: what will be done, as data that can
 // be printed, stored in the journal, compared, and only then carried out.
@@ -50,6 +51,35 @@ export interface OnlineStep extends Described {
   readonly kind: 'online'
 }
 
+/** Copies what is kept in chunks, each its own transaction. */
+export interface CopyStep extends Described {
+  readonly kind: 'copy'
+  readonly work: CopyWork
+  readonly transport: Transport | 'auto'
+  readonly jobs: number
+}
+
+/** Sets what the log names to its present state, until little of the log is left. */
+export interface ReconcileStep extends Described {
+  readonly kind: 'reconcile'
+  readonly work: CopyWork
+  /** The first pass takes the whole log at once, before there are unique indexes to offend. */
+  readonly pass: 'whole log at once' | 'until the log is short'
+}
+
+/** Compares both sides, but for the rows that the log names, in one snapshot. */
+export interface VerifyStep extends Described {
+  readonly kind: 'verify'
+  readonly work: CopyWork
+  /** A row as one value: whole, or column by column where a type has no hash. */
+  readonly rowExpression: string
+}
+
+/** A statement that cannot run in a transaction, takes no lock that blocks, and may be repeated. */
+export interface AloneStep extends Described {
+  readonly kind: 'alone'
+}
+
 /** One short transaction under locks that block others: tried with short time-outs until all are had at once. */
 export interface BriefStep extends Described {
   readonly kind: 'brief'
@@ -72,9 +102,11 @@ export interface SwapStep extends Omit<BriefStep, 'kind'> {
   readonly partitions: readonly TableName[]
   /** Tables without which nothing would be lost: looked into under the lock. */
   readonly mustBeEmpty: readonly TableName[]
+  /** A copy whose log is drained under the lock; null where nothing was copied. */
+  readonly work: CopyWork | null
 }
 
-export type Step = RehearseStep | IndexStep | DropIndexStep | OnlineStep | BriefStep | SwapStep
+export type Step = RehearseStep | IndexStep | DropIndexStep | CopyStep | ReconcileStep | VerifyStep | AloneStep | OnlineStep | BriefStep | SwapStep
 
 /** What is true of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>

@@ -50,10 +50,11 @@ export function asideNames(
   table: TableModel,
   primaryKey: NewPrimaryKey | null,
   taken: ReadonlySet<string>,
+  suffix = '_history',
 ): AsideNames {
   const used = new Set(taken)
   const aside = (name: string): string => {
-    const free = freeCompanion(name, '_history', used)
+    const free = freeCompanion(name, suffix, used)
     used.add(free)
     return free
   }
@@ -96,6 +97,7 @@ export function planSwap(request: SwapRequest): SwapStep {
     ours,
     partitions: [],
     mustBeEmpty: [],
+    work: null,
   }
 }
 

@@ -1,0 +1,20 @@
+-- Chunks of a table that have been copied: written in the transaction that fills the shadow, so a kill costs one chunk.
+create table chunk (
+  run_id bigint not null references run (id) on delete cascade,
+  first_block bigint not null,
+  end_block bigint not null,
+  rows bigint not null,
+  milliseconds double precision not null,
+  transport text not null,
+  primary key (run_id, first_block)
+);
+
+-- What a copy must not lose sight of: the source's file and its capture, as they were when the copy began.
+create table copy_source (
+  run_id bigint primary key references run (id) on delete cascade,
+  table_oid oid not null,
+  filenode oid not null,
+  blocks bigint not null,
+  trigger_oid oid not null,
+  trigger_xmin text not null
+);

@@ -1,0 +1,203 @@
+import { openSession, readAll, readOne, type Session, type Target } from '../../db/session.ts'
+import { EbbError } from '../../errors.ts'
+import { at } from '../../journal/journal.ts'
+import { assertLease } from '../../journal/lease.ts'
+import type { Transport } from '../../plan/copy-work.ts'
+import type { CopyStep } from '../../plan/step.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+import type { Workplace } from '../workplace.ts'
+import { readFilenode, recordChunk, type BlockRange, type SourceState } from './chunk.ts'
+import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
+
+// Copies what is kept, chunk by chunk. What always holds:
+//
+//   - The number of blocks is read after the capture has begun, so a row in a
+//     block that is not copied was written since, and is in the log.
+//   - A row that has not changed since the capture began sits at one address and
+//     is copied by exactly one chunk; one that has changed is in the log.
+//   - A chunk and its entry in the journal commit together: a kill costs one chunk.
+//   - No snapshot is held for longer than a chunk takes.
+
+/** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
+const CHUNK_MS = 400
+const FIRST_BLOCKS = 256
+const MOST_BLOCKS = 32_768
+
+/** Copies all chunks that the journal does not have. Returns rows and the transport that was chosen. */
+export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
+  const state = await sourceState(step, runId, place)
+  const queue = new BlockQueue(await missingRanges(runId, state, place))
+  const began = performance.now()
+  const progress = { rows: 0, blocks: state.blocks - queue.blocks, of: state.blocks }
+  const workers = Array.from({ length: step.jobs }, () => worker(step, runId, place, state, queue, (rows, blocks) => {
+    progress.rows += rows
+    progress.blocks += blocks
+    report(progress, (performance.now() - began) / 1000, place)
+  }))
+  // All have come to rest before the first failure is told, so that none goes on behind our back.
+  const results = await Promise.allSettled(workers)
+  const failed = results.find((result) => result.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+}
+
+async function worker(step: CopyStep, runId: string, place: Workplace, state: SourceState, queue: BlockQueue, done: (rows: number, blocks: number) => void): Promise<void> {
+  const sessions = await openSessions(place.target, place.holder)
+  try {
+    const { source, target } = sessions
+    const carriers = { copy: copyCarrier(source, target, step.work, state), server: serverCarrier(target, step.work, state) }
+    const choice = new Choice(step.transport, carriers, (text) => place.observer({ type: 'note', text }))
+    let blocks = FIRST_BLOCKS
+    for (let range = queue.next(blocks); range !== undefined; range = queue.next(blocks)) {
+      place.signal.throwIfAborted()
+      const milliseconds = await carryOne(range, runId, place, choice, done)
+      blocks = nextSize(range.end - range.first, milliseconds)
+    }
+  } catch (error) {
+    queue.close()
+    throw error
+  } finally {
+    await Promise.all([sessions.source.end(), sessions.target.end()])
+  }
+}
+
+async function carryOne(range: BlockRange, runId: string, place: Workplace, choice: Choice, done: (rows: number, blocks: number) => void): Promise<number> {
+  const carrier = choice.carrier()
+  const began = performance.now()
+  const rows = await carrier.carry(range, async (target, count) => {
+    await assertLease(target, place.journalSchema, place.lease)
+    await recordChunk(target, place.journalSchema, runId, range, count, performance.now() - began, carrier.transport)
+  })
+  const milliseconds = performance.now() - began
+  choice.measured(carrier.transport, range.end - range.first, milliseconds)
+  done(rows, range.end - range.first)
+  return milliseconds
+}
+
+async function openSessions(target: Target, holder: string): Promise<{ source: Session; target: Session }> {
+  const source = await openSession(target, holder)
+  try {
+    return { source, target: await openSession(target, holder) }
+  } catch (error) {
+    await source.end()
+    throw error
+  }
+}
+
+function nextSize(blocks: number, milliseconds: number): number {
+  const wished = Math.round((blocks * CHUNK_MS) / Math.max(milliseconds, 1))
+  return Math.min(MOST_BLOCKS, Math.max(1, Math.min(wished, blocks * 4)))
+}
+
+/** Chooses a transport; `auto` tries each on a few chunks and goes on with the faster one. */
+class Choice {
+  private chosen: Transport | null
+  private readonly times = { copy: [] as number[], server: [] as number[] }
+  private readonly carriers: Readonly<Record<Transport, Carrier>>
+  private readonly note: (text: string) => void
+
+  constructor(wanted: Transport | 'auto', carriers: Readonly<Record<Transport, Carrier>>, note: (text: string) => void) {
+    this.chosen = wanted === 'auto' ? null : wanted
+    this.carriers = carriers
+    this.note = note
+  }
+
+  carrier(): Carrier {
+    if (this.chosen !== null) return this.carriers[this.chosen]
+    return this.times.copy.length <= this.times.server.length ? this.carriers.copy : this.carriers.server
+  }
+
+  measured(transport: Transport, blocks: number, milliseconds: number): void {
+    if (this.chosen !== null) return
+    this.times[transport].push(milliseconds / blocks)
+    if (this.times.server.length < TRIALS) return
+    // The first of each has warmed caches and plans up.
+    const [copy, server] = [median(this.times.copy.slice(1)), median(this.times.server.slice(1))]
+    this.chosen = copy < server ? 'copy' : 'server'
+    const ratio = Math.max(copy, server) / Math.min(copy, server)
+    this.note(`transport ${this.chosen}: ${ratio.toFixed(2)} times as fast here as the other one`)
+  }
+}
+
+const TRIALS = 4
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Infinity
+}
+
+/** The blocks still to be copied, given out from the front. */
+class BlockQueue {
+  private readonly ranges: BlockRange[]
+
+  constructor(ranges: readonly BlockRange[]) {
+    this.ranges = [...ranges]
+  }
+
+  get blocks(): number {
+    return this.ranges.reduce((sum, { first, end }) => sum + end - first, 0)
+  }
+
+  next(blocks: number): BlockRange | undefined {
+    const range = this.ranges.shift()
+    if (range === undefined) return undefined
+    const end = Math.min(range.first + blocks, range.end)
+    if (end < range.end) this.ranges.unshift({ first: end, end: range.end })
+    return { first: range.first, end }
+  }
+
+  /** Gives out nothing more. */
+  close(): void {
+    this.ranges.length = 0
+  }
+}
+
+/** What the source was when the copy began; written down the first time. */
+async function sourceState(step: CopyStep, runId: string, { session, journalSchema }: Workplace): Promise<SourceState> {
+  const { work } = step
+  const known = await readAll<{ filenode: string; blocks: string }>(session, sql`
+    select filenode::text as filenode, blocks::text as blocks from ${at(journalSchema, 'copy_source')} where run_id = ${runId}`)
+  if (known[0] !== undefined) return { filenode: known[0].filenode, blocks: Number(known[0].blocks) }
+  const filenode = await readFilenode(session, work)
+  const { blocks } = await readOne<{ blocks: string }>(session, sql`
+    insert into ${at(journalSchema, 'copy_source')} (run_id, table_oid, filenode, blocks, trigger_oid, trigger_xmin)
+    select ${runId}, c.oid, ${filenode}::oid, pg_relation_size(c.oid) / current_setting('block_size')::int, t.oid, t.xmin::text
+    from pg_class c join pg_trigger t on t.tgrelid = c.oid and t.tgname = ${work.capture.trigger} where c.oid = ${quoted(work.source).text}::regclass
+    returning blocks::text as blocks`)
+  return { filenode, blocks: Number(blocks) }
+}
+
+async function missingRanges(runId: string, { blocks }: SourceState, { session, journalSchema }: Workplace): Promise<BlockRange[]> {
+  const done = await readAll<{ first: string; end: string }>(session, sql`
+    select first_block::text as first, end_block::text as "end" from ${at(journalSchema, 'chunk')} where run_id = ${runId} order by first_block`)
+  const ranges: BlockRange[] = []
+  let from = 0
+  for (const chunk of done) {
+    if (Number(chunk.first) > from) ranges.push({ first: from, end: Number(chunk.first) })
+    from = Number(chunk.end)
+  }
+  if (from < blocks) ranges.push({ first: from, end: blocks })
+  return ranges
+}
+
+function report(progress: { rows: number; blocks: number; of: number }, seconds: number, { observer }: Workplace): void {
+  const perSecond = progress.blocks / Math.max(seconds, 0.001)
+  const remainingSeconds = seconds < 1 ? null : (progress.of - progress.blocks) / perSecond
+  observer({ type: 'progress', progress: { what: `copying, ${progress.rows.toLocaleString('en-US')} rows kept`, done: progress.blocks, total: progress.of, unit: 'blocks', perSecond, remainingSeconds } })
+}
+
+/**
+ * The capture as it was when the copy began: somebody may have switched the
+ * trigger off and on again, and changes would be missing without a word. Even
+ * that leaves a new version of its catalogue row (postgres-facts B7).
+ */
+export async function assertCaptured(work: CopyStep['work'], runId: string, session: Session, { journalSchema }: Workplace): Promise<void> {
+  const { unbroken } = await readOne<{ unbroken: boolean }>(session, sql`
+    select exists (select from ${at(journalSchema, 'copy_source')} s join pg_trigger t on t.oid = s.trigger_oid and t.xmin::text = s.trigger_xmin
+      where s.run_id = ${runId} and t.tgenabled = 'A' and s.table_oid = ${quoted(work.source).text}::regclass
+        and pg_relation_filenode(s.table_oid) = s.filenode) and not exists (select from ${quoted(work.capture.log)} where ebb_truncated) as unbroken`)
+  if (unbroken) return
+  throw new EbbError(`changes of ${display(work.source)} have not all been caught: somebody has truncated or rewritten it, or switched its triggers off`, {
+    state: 'The copy cannot be trusted any more; the table itself is untouched.',
+    next: 'Undo the run with ebb abandon, and start again.',
+  })
+}

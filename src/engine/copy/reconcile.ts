@@ -1,0 +1,98 @@
+import type { ClientBase } from 'pg'
+import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { keyList, sameKey } from '../../plan/copy-key.ts'
+import type { CopyWork } from '../../plan/copy-work.ts'
+import type { ReconcileStep } from '../../plan/step.ts'
+import { quoted } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import type { Workplace } from '../workplace.ts'
+import { kept } from './chunk.ts'
+import { useSearchPath } from './transports.ts'
+
+// Reconciling by state: for each key in the log, the target's row goes, and
+// what the source holds now comes. So it does not matter in which order changes
+// were logged, how often, or whether a batch is repeated.
+//
+//   - A batch deletes exactly the log rows that it has read, never "all up to
+//     number n": a transaction that commits late has lower numbers.
+//   - It reads log and source in one snapshot: what is logged after it stays in
+//     the log, and is reconciled by a later batch.
+
+/** Keys in a batch: a transaction of some ten milliseconds. */
+const BATCH = 5_000
+/** What is left for the swap to do under lock. */
+const SHORT = 500
+
+/** Reconciles until the log is short, or in one go. */
+export async function reconcile(step: ReconcileStep, place: Workplace): Promise<void> {
+  if (step.pass === 'whole log at once') {
+    await batch(place.session, step.work, null)
+    return
+  }
+  await drain(step.work, place, SHORT)
+}
+
+/** Reconciles batch by batch until at most `enough` entries are left, and tells how it goes. */
+export async function drain(work: CopyWork, place: Workplace, enough: number): Promise<void> {
+  const began = performance.now()
+  const atFirst = await logLength(place.session, work)
+  let done = 0
+  for (let left = atFirst; left > enough; left = await logLength(place.session, work)) {
+    place.signal.throwIfAborted()
+    done += await oneBatch(place.session, work)
+    forecast(place, atFirst, left, done, (performance.now() - began) / 1000)
+  }
+}
+
+async function oneBatch(session: Session, work: CopyWork): Promise<number> {
+  try {
+    return await batch(session, work, BATCH)
+  } catch (error) {
+    // Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them.
+    // The source as a whole is unique in every snapshot.
+    if (codeOf(error) !== SQLSTATE.uniqueViolation) throw error
+    return batch(session, work, null)
+  }
+}
+
+async function batch(session: Session, work: CopyWork, limit: number | null): Promise<number> {
+  return inTransaction(session, { isolation: 'repeatable read' }, () => reconcileLog(session, work, limit))
+}
+
+/** Reconciles up to `limit` entries (null: all) in the transaction that is open. Returns how many. */
+export async function reconcileLog(session: ClientBase, work: CopyWork, limit: number | null): Promise<number> {
+  const { capture, source, target } = work
+  const key = capture.key
+  const some = limit === null ? raw('') : raw(` limit ${limit}`)
+  await useSearchPath(session as Session, work)
+  const { rowCount } = await session.query(
+    sql`create temporary table ebb_batch on commit drop as
+        with taken as (delete from ${quoted(capture.log)} where ebb_seq = any (array(select ebb_seq from ${quoted(capture.log)} where ebb_truncated is null order by ebb_seq${some})) returning ${keyList(key)})
+        select ${keyList(key)} from taken`.text,
+  )
+  if (rowCount !== null && rowCount > 0) {
+    await session.query('analyze pg_temp.ebb_batch')
+    await session.query(sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`.text)
+    await session.query(
+      sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
+          where ${kept(work)} and exists (select from pg_temp.ebb_batch b where ${sameKey(key, 's', 'b')})`.text,
+    )
+  }
+  await session.query('drop table pg_temp.ebb_batch')
+  return rowCount ?? 0
+}
+
+/** Entries in the log. */
+export async function logLength(session: ClientBase, { capture }: CopyWork): Promise<number> {
+  return (await readOne<{ n: number }>(session, sql`select count(*)::int as n from ${quoted(capture.log)} where ebb_truncated is null`)).n
+}
+
+function forecast({ observer }: Workplace, atFirst: number, left: number, done: number, seconds: number): void {
+  const drained = done / Math.max(seconds, 0.001)
+  const arriving = Math.max(0, left - (atFirst - done)) / Math.max(seconds, 0.001)
+  const closing = drained - arriving
+  const remainingSeconds = closing > 0 ? left / closing : null
+  observer({ type: 'progress', progress: { what: `catching up, ${Math.round(arriving)} changes a second arrive`, done, total: done + left, unit: 'changes', perSecond: drained, remainingSeconds } })
+  if (closing <= 0 && seconds > 5) observer({ type: 'waiting', reason: 'changes arrive faster than they are caught up with; at this pace the swap never becomes possible' })
+}

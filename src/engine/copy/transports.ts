@@ -1,0 +1,57 @@
+import { pipeline } from 'node:stream/promises'
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { inTransaction, type Session } from '../../db/session.ts'
+import type { CopyWork, Transport } from '../../plan/copy-work.ts'
+import { quoted } from '../../sql/names.ts'
+import { literal, raw, sql } from '../../sql/sql.ts'
+import { chunkRows, holdSource, type BlockRange, type SourceState } from './chunk.ts'
+
+/** Carries one chunk. `settle` is called in the transaction that fills the target, which then commits. */
+export interface Carrier {
+  readonly transport: Transport
+  carry(range: BlockRange, settle: (target: Session, rows: number) => Promise<void>): Promise<number>
+}
+
+/** `insert … select`: the rows never leave the server. */
+export function serverCarrier(session: Session, work: CopyWork, state: SourceState): Carrier {
+  return {
+    transport: 'server',
+    carry: (range, settle) =>
+      inTransaction(session, {}, async () => {
+        await holdSource(session, work, state)
+        await useSearchPath(session, work)
+        const { rowCount } = await session.query(sql`insert into ${quoted(work.target)} (${raw(work.columns)}) ${chunkRows(work, range)}`.text)
+        await settle(session, rowCount ?? 0)
+        return rowCount ?? 0
+      }),
+  }
+}
+
+/**
+ * Binary COPY from one session into another, with back-pressure and nothing
+ * parsed. After a failure on the target's side the source session hangs in its
+ * COPY for good (seen with pg-copy-streams 7), so both are to be thrown away then.
+ */
+export function copyCarrier(source: Session, target: Session, work: CopyWork, state: SourceState): Carrier {
+  return {
+    transport: 'copy',
+    carry: (range, settle) =>
+      inTransaction(target, {}, async () => {
+        const incoming = target.query(copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text))
+        await inTransaction(source, {}, async () => {
+          await holdSource(source, work, state)
+          await useSearchPath(source, work)
+          const outgoing = source.query(copyTo(sql`copy (${chunkRows(work, range)}) to stdout (format binary)`.text))
+          await pipeline(outgoing, incoming)
+        })
+        const rows = incoming.rowCount
+        await settle(target, rows)
+        return rows
+      }),
+  }
+}
+
+/** The condition was written under the user's search path. */
+export async function useSearchPath(session: Session, { searchPath }: CopyWork): Promise<void> {
+  await session.query(`set local search_path to ${searchPath === '' ? literal('').text : searchPath}`)
+}

@@ -1,0 +1,38 @@
+import { inTransaction, readOne } from '../../db/session.ts'
+import { EbbError } from '../../errors.ts'
+import { sameKey } from '../../plan/copy-key.ts'
+import type { VerifyStep } from '../../plan/step.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import type { Workplace } from '../workplace.ts'
+import { kept } from './chunk.ts'
+import { useSearchPath } from './transports.ts'
+
+interface Digest {
+  readonly rows: string
+  readonly hash: string
+}
+
+/**
+ * Counts and hashes both sides in one snapshot, leaving out the keys in the
+ * log, whose turn is still to come: exact while everybody writes. Sums of
+ * hashes, so the order of rows does not matter.
+ *
+ * @throws {EbbError} when the sides differ
+ */
+export async function verify({ work, rowExpression }: VerifyStep, { session }: Workplace): Promise<void> {
+  const settled = sql`not exists (select from ${quoted(work.capture.log)} l where ${sameKey(work.capture.key, 'l', 's')})`
+  const hash = raw(`sum(hash_record_extended(${rowExpression}, 0))::text`)
+  const [source, target] = await inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
+    await useSearchPath(session, work)
+    return [
+      await readOne<Digest & { [column: string]: unknown }>(session, sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.source)} s where ${kept(work)} and ${settled}`),
+      await readOne<Digest & { [column: string]: unknown }>(session, sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.target)} s where ${settled}`),
+    ] as const
+  })
+  if (source.rows === target.rows && source.hash === target.hash) return
+  throw new EbbError(`the copy of ${display(work.source)} is not what it should be: ${source.rows} rows to keep, ${target.rows} rows copied${source.rows === target.rows ? ', with other contents' : ''}`, {
+    state: 'There has been no swap; the table itself is untouched.',
+    next: 'Please report this. Undo the run with ebb abandon.',
+  })
+}
