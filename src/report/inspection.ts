@@ -6,7 +6,7 @@ import type { Risk } from '../plan/risks.ts'
 import { showBytes, showCount } from '../plan/units.ts'
 import { wrap } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
-import { columns } from './columns.ts'
+import { columns } from '../sql/columns.ts'
 import { indented } from './partitioned.ts'
 import { partitionMap } from './partition-map.ts'
 
