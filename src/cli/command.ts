@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { Target } from '../db/session.ts'
 import type { ExitCode } from '../errors.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
+import { shellWord } from '../plan/shell-word.ts'
 import type { Observer } from '../report/events.ts'
 import { redact } from '../report/redact.ts'
 import { targetOf } from './connection.ts'
@@ -65,8 +66,4 @@ export async function reporting<T>(
 /** The command line that carries out what was shown, ready to be typed into a shell; a password in it is not repeated. */
 export function executing(args: readonly string[]): string {
   return ['ebb', ...args, '--execute'].map((word) => shellWord(redact(word))).join(' ')
-}
-
-function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

@@ -1,28 +1,37 @@
+import type { Client } from 'pg'
 import { EbbError } from '../errors.ts'
-import { backendPid, openSession, type Session, type Target } from './session.ts'
 
 /**
  * Refuses a pooler that hands out a server session per transaction. There,
  * settings such as `lock_timeout` would end up in other people's sessions, and
- * locks and progress could not be followed.
+ * locks and progress could not be followed. So this comes before the first
+ * setting: one session with our empty search_path, handed on to the
+ * application, and it finds its tables no more.
  *
- * Seen by what it does: while another session keeps a transaction open, ours is
- * served by a different backend than before. The server's own number of the
+ * Seen by what it does: while another connection keeps a transaction open, ours
+ * is served by a different backend than before. The server's own number of the
  * backend differing from what the protocol said at the start is the cheap first sign.
  *
- * @throws {EbbError} when the target is such a pooler
+ * @throws {EbbError} when `client` reaches the server through such a pooler
  */
-export async function refuseTransactionPooler(session: Session, target: Target): Promise<void> {
-  const before = await backendPid(session)
-  if (before === (session as unknown as { processID: number | null }).processID) return
-  const other = await openSession(target, 'look for a pooler')
+export async function refuseTransactionPooler(client: Client, connectAnother: () => Promise<Client>): Promise<void> {
+  const before = await backendPid(client)
+  if (before === (client as unknown as { processID: number | null }).processID) return
+  const other = await connectAnother()
   try {
     await other.query('begin')
-    await backendPid(other)
-    if ((await backendPid(session)) !== before) throw transactionPooler()
+    const others = await backendPid(other)
+    if (others === before || (await backendPid(client)) !== before) throw transactionPooler()
   } finally {
     await other.end()
   }
+}
+
+/** The backend that serves this session, as the server numbers it. */
+export async function backendPid(client: Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid')
+  if (rows[0] === undefined) throw new Error('a session without a backend')
+  return rows[0].pid
 }
 
 function transactionPooler(): EbbError {

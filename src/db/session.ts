@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { EbbError, EXIT, UsageError } from '../errors.ts'
-import { literal, sql, type Sql } from '../sql/sql.ts'
-import { codeOf, SQLSTATE } from './sqlstate.ts'
+import { literal, type Sql } from '../sql/sql.ts'
+import { refuseTransactionPooler } from './pooler.ts'
+import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
 
 // The one way to open a session. What depends on a setting (how bounds are
 // printed, how names are resolved, how long a lock is waited for) is pinned
@@ -38,16 +39,27 @@ const CONNECT_TIMEOUT_MS = 15_000
  * @throws {EbbError} when the server cannot be reached or does not let us in
  */
 export async function openSession(target: Target, purpose: string): Promise<Session> {
+  const client = await connect(target, purpose)
+  try {
+    await refuseTransactionPooler(client, () => connect(target, 'look for a pooler'))
+    await applySettings(client, purpose)
+    return client
+  } catch (error) {
+    await client.end()
+    throw isConnectionLost(error) ? connectionLost(error) : error
+  }
+}
+
+async function connect(target: Target, purpose: string): Promise<Session> {
   const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
   // A connection that breaks while idle is reported by the next query; without a listener it would end the process.
   client.on('error', () => {})
   try {
     await client.connect()
+    return client
   } catch (error) {
     throw connectionError(error)
   }
-  await applySettings(client, purpose)
-  return client
 }
 
 /** Opens a session for as long as `work` takes. */
@@ -59,9 +71,26 @@ export async function withSession<T>(
   const session = await openSession(target, purpose)
   try {
     return await work(session)
+  } catch (error) {
+    throw isConnectionLost(error) ? connectionLost(error) : error
   } finally {
     await session.end()
   }
+}
+
+/** The server or the network has gone away in the midst of it. */
+export function connectionLost(error: unknown): unknown {
+  if (error instanceof EbbError) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return new EbbError(
+    `the connection was lost (${reason})`,
+    {
+      state: 'What was under way is either undone or done as a whole; the journal knows which.',
+      next: 'When the server can be reached, run the same command again: it goes on from there.',
+    },
+    EXIT.tryLater,
+    error,
+  )
 }
 
 async function applySettings(client: pg.Client, purpose: string): Promise<void> {
@@ -168,9 +197,4 @@ export async function readOne<Row extends pg.QueryResultRow>(session: pg.ClientB
 
 export async function readAll<Row extends pg.QueryResultRow>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
   return (await session.query<Row>(query)).rows
-}
-
-/** The backend that serves this session, as the server numbers it. */
-export async function backendPid(session: pg.ClientBase): Promise<number> {
-  return (await readOne<{ pid: number }>(session, sql`select pg_backend_pid() as pid`)).pid
 }

@@ -1,7 +1,7 @@
 import { inTransaction, readOne } from '../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
-import { doneSteps, recordStep } from '../journal/journal.ts'
+import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import { assertLease } from '../journal/lease.ts'
 import type { IndexStep, OnlineStep, Step } from '../plan/step.ts'
 import type { LockTimes } from '../report/events.ts'
@@ -26,12 +26,29 @@ export interface ExecuteOptions {
   readonly alongside?: Readonly<Record<string, (place: Workplace) => Promise<void>>>
 }
 
+/** Carries out what is left of a run; when it stops, the journal says why. */
+export async function executeRun(
+  runId: string,
+  steps: readonly Step[],
+  place: Workplace,
+  options: ExecuteOptions = {},
+): Promise<StepResult[]> {
+  try {
+    return await execute(runId, steps, place, options)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    // By the session that looks around: the one at work may be what was lost. If both were, the reason is told all the same.
+    await noteError(place.control, place.journalSchema, runId, reason).catch(() => {})
+    throw error
+  }
+}
+
 /**
  * Carries out the steps that the journal does not have yet, in order, and
  * stops at the first that fails. A step that is a transaction commits together
  * with its entry, so whenever this is killed, calling it again goes on rightly.
  */
-export async function execute(
+async function execute(
   runId: string,
   steps: readonly Step[],
   place: Workplace,

@@ -3,7 +3,6 @@ import { readTable, resolveTable } from '../catalog/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
-import { refuseTransactionPooler } from '../db/pooler.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
 import { EbbError, EXIT, ObjectionsError, UsageError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
@@ -17,8 +16,8 @@ import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../version.ts'
 import type { Patience } from './brief.ts'
-import { execute, type ExecuteOptions, type StepResult } from './execute.ts'
-import { atWork } from './workplace.ts'
+import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
+import { atWork, type Workplace } from './workplace.ts'
 
 export interface EngineOptions {
   readonly journalSchema: string
@@ -45,7 +44,7 @@ export async function planPartitionOf(
   options: EngineOptions,
 ): Promise<PartitionPlan> {
   return withSession(target, 'plan partition', async (session) => {
-    const { server, name } = await arrive(session, target, written, options)
+    const { server, name } = await arrive(session, written, options)
     return (await readPlan(session, server, name, request, options)).plan
   })
 }
@@ -63,7 +62,7 @@ export async function partition(
   options: EngineOptions,
 ): Promise<PartitionResult> {
   const { server, name, found } = await withSession(target, 'plan partition', async (session) => {
-    const arrived = await arrive(session, target, written, options)
+    const arrived = await arrive(session, written, options)
     return { ...arrived, found: await findPlan(session, arrived.server, arrived.name, request, options) }
   })
   if (found.state === 'done') return { runId: found.runId, plan: found.plan, steps: [], swap: null, nothingToDo: true }
@@ -71,6 +70,7 @@ export async function partition(
 
   return atWork({ target, server, ...options, command: 'partition' }, name, async (place) => {
     const { session, journalSchema } = place
+    await assertLatest(place, name, found.earlier)
     const runId =
       found.state === 'unfinished'
         ? found.runId
@@ -89,7 +89,7 @@ export async function partition(
 export async function carryOut(
   runId: string,
   plan: PartitionPlan,
-  place: Parameters<typeof execute>[2],
+  place: Workplace,
   options: { readonly patience?: Patience },
 ): Promise<PartitionResult> {
   const { session, journalSchema } = place
@@ -99,7 +99,7 @@ export async function carryOut(
       if (plan.conversion !== null) await registerSet(session, journalSchema, plan.table, plan.conversion.policy, runId)
     },
   }
-  const steps = await execute(runId, plan.steps, place, {
+  const steps = await executeRun(runId, plan.steps, place, {
     alongside,
     ...(options.patience === undefined ? {} : { patience: options.patience }),
   })
@@ -110,21 +110,39 @@ export async function carryOut(
 /** The first look at the server and the table; a server that cannot be worked with is refused in the plan. */
 export async function arrive(
   session: Session,
-  target: Target,
   written: WrittenName,
   options: EngineOptions,
 ): Promise<{ server: ServerModel; name: TableName }> {
-  await refuseTransactionPooler(session, target)
   return inSnapshot(session, async () => ({
     server: await readServer(session, options.journalSchema),
     name: await resolveTable(session, written),
   }))
 }
 
-/** A new plan, or the one that was agreed to earlier. */
-type Found =
+/** A new plan, or the one that was agreed to earlier; beside the latest run that was there when it was looked for. */
+type Found = { readonly earlier: Run | undefined } & (
   | { readonly state: 'new'; readonly plan: PartitionPlan }
   | { readonly state: 'unfinished' | 'done'; readonly runId: string; readonly plan: PartitionPlan }
+)
+
+/**
+ * Plans are made before the lease is had. Whoever had it before may have come
+ * to an end in between, and then the plan is about a table of the past.
+ *
+ * @throws {EbbError} when the latest run of the table is not the one that was seen, or not as it was
+ */
+export async function assertLatest(place: Workplace, table: TableName, seen: Run | undefined): Promise<void> {
+  const latest = await latestRun(place.session, place.journalSchema, table)
+  if (latest?.id === seen?.id && latest?.status === seen?.status) return
+  throw new EbbError(
+    `another run has worked on ${display(table)} in the meantime`,
+    {
+      state: 'This command has changed nothing.',
+      next: 'Look at ebb status, and run this command again if it is still wanted.',
+    },
+    EXIT.tryLater,
+  )
+}
 
 async function findPlan(
   session: Session,
@@ -138,12 +156,12 @@ async function findPlan(
     : undefined
   if (earlier?.status === 'running') {
     if (!isSame(earlier, request)) throw otherRun(earlier)
-    return { state: 'unfinished', runId: earlier.id, plan: fromStored(earlier.plan) }
+    return { state: 'unfinished', earlier, runId: earlier.id, plan: fromStored(earlier.plan) }
   }
   const { plan, table } = await readPlan(session, server, name, request, options)
   if (earlier?.status === 'done' && isSame(earlier, request) && table.kind === 'partitioned table')
-    return { state: 'done', runId: earlier.id, plan: fromStored(earlier.plan) }
-  return { state: 'new', plan }
+    return { state: 'done', earlier, runId: earlier.id, plan: fromStored(earlier.plan) }
+  return { state: 'new', earlier, plan }
 }
 
 function isSame(run: Run, request: PartitionRequest): boolean {

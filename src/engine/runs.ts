@@ -24,8 +24,8 @@ import type { Plan, SwapStep } from '../plan/step.ts'
 import { display, sameName, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
-import { execute, type ExecuteOptions, type StepResult } from './execute.ts'
-import { carryOut, otherRun, type EngineOptions } from './partition.ts'
+import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
+import { assertLatest, carryOut, otherRun, type EngineOptions } from './partition.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 // What is done with runs that exist already: look at them, go on, undo, go back.
@@ -95,7 +95,10 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
       { state: 'There is nothing to go on with.', next: 'See ebb status.' },
       EXIT.usage,
     )
-  return atWork({ target, server, ...options, command: run.command }, run.table, (place) => goOn(run, place, options))
+  return atWork({ target, server, ...options, command: run.command }, run.table, async (place) => {
+    await assertLatest(place, run.table, run)
+    return goOn(run, place, options)
+  })
 }
 
 async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
@@ -110,16 +113,18 @@ export async function planAbandonOf(
   options: EngineOptions,
 ): Promise<Plan & { readonly runId: string }> {
   const { run, done } = await findRun(target, choice, options)
-  return { ...abandonment(run, done), runId: run.id }
+  const present = await withSession(target, 'plan abandon', (session) => presentName(session, run))
+  return { ...abandonment(run, done, present), runId: run.id }
 }
 
 /** Undoes the preparations of an unfinished run, so that the table is as it was. */
 export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run } = await findRun(target, choice, options)
   return atWork({ target, server, ...options, command: 'abandon' }, run.table, async (place) => {
+    await assertLatest(place, run.table, run)
     const done = await doneSteps(place.session, place.journalSchema, run.id)
-    const plan = abandonment(run, done)
-    const steps = await execute(run.id, plan.steps, place, patience(options))
+    const plan = abandonment(run, done, await presentName(place.session, run))
+    const steps = await executeRun(run.id, plan.steps, place, patience(options))
     await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
     return { runId: run.id, plan, steps }
   })
@@ -127,7 +132,20 @@ export async function abandon(target: Target, choice: RunChoice, options: Engine
 
 const SWAPS = ['swap', 'swap-back']
 
-function abandonment(run: Run, done: ReadonlySet<string>): Plan {
+/** What the run's table is called now, or null when it is gone: somebody may have renamed or dropped it. */
+async function presentName(session: Session, run: Run): Promise<TableName | null> {
+  const { conversion } = run.plan as PartitionPlan
+  if (run.command !== 'partition' || conversion === null) return run.table
+  const [name] = await readAll<{ schema: string; name: string }>(
+    session,
+    sql`
+    select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = ${conversion.former.oid}::oid and c.relkind = 'r'`,
+  )
+  return name ?? null
+}
+
+function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
   if (run.status !== 'running') throw notUnfinished(run)
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
   if (run.command === 'rollback') {
@@ -137,8 +155,9 @@ function abandonment(run: Run, done: ReadonlySet<string>): Plan {
   const { conversion } = run.plan as PartitionPlan
   if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
   const { primaryKey } = conversion
-  const index = primaryKey === null ? null : { schema: run.table.schema, name: primaryKey.index }
-  return planAbandon(run.id, { table: run.table, guard: conversion.guard, index })
+  const table = present ?? run.table
+  const index = primaryKey === null ? null : { schema: table.schema, name: primaryKey.index }
+  return planAbandon(run.id, { table, guard: present === null ? null : conversion.guard, index })
 }
 
 function notUnfinished(run: Run): EbbError {
@@ -197,6 +216,7 @@ export async function rollback(target: Target, choice: RunChoice, options: Engin
   const plan = await withSession(target, 'plan rollback', (session) => readRollback(session, server, run, options))
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: 'rollback' }, run.table, async (place) => {
+    await assertLatest(place, run.table, begun)
     const stored: StoredRollback = { ...plan, of: run.id }
     const runId = await startRun(place.session, place.journalSchema, {
       command: 'rollback',
@@ -222,7 +242,7 @@ async function carryBack(
       await endRun(session, journalSchema, plan.of, 'rolled back', null)
     },
   }
-  const steps = await execute(runId, plan.steps, place, { ...patience(options), alongside })
+  const steps = await executeRun(runId, plan.steps, place, { ...patience(options), alongside })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps }
 }

@@ -1,4 +1,4 @@
-import { setInterval as every } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, type Session } from '../db/session.ts'
 import type { Observer, Progress } from '../report/events.ts'
 import { sql } from '../sql/sql.ts'
@@ -28,7 +28,8 @@ export async function watched<T>(
 async function watch(control: Session, pid: number, observer: Observer, signal: AbortSignal): Promise<void> {
   const began = performance.now()
   try {
-    for await (const _ of every(LOOK_EVERY_MS, undefined, { signal })) {
+    for (;;) {
+      await sleep(LOOK_EVERY_MS, undefined, { signal })
       const reason = await readWait(control, pid)
       if (reason !== undefined) observer({ type: 'waiting', reason })
       const progress = await readIndexProgress(control, pid, (performance.now() - began) / 1000)
@@ -48,9 +49,12 @@ async function readWait(control: Session, pid: number): Promise<string | undefin
   const rows = await readAll<{ who: string }>(
     control,
     sql`
-    select format('pid %s (%s)%s', b.pid, coalesce(nullif(a.application_name, ''), 'no application name'),
-      case when a.state is not null then format(', %s for %s s', a.state, extract(epoch from clock_timestamp() - a.xact_start)::int) else '' end) as who
-    from unnest(pg_blocking_pids(${pid})) b (pid) left join pg_stat_activity a on a.pid = b.pid limit 3`,
+    select case when b.pid = 0 then (select 'a prepared transaction' || coalesce(': ' || string_agg(quote_literal(gid), ', ' order by prepared), '')
+          from pg_prepared_xacts where database = current_database())
+        else format('pid %s (%s)%s', b.pid, coalesce(nullif(a.application_name, ''), 'no application name'),
+          case when a.state is not null then format(', %s for %s s', a.state, extract(epoch from clock_timestamp() - a.xact_start)::int) else '' end)
+      end as who
+    from (select distinct unnest(pg_blocking_pids(${pid})) as pid) b left join pg_stat_activity a on a.pid = b.pid limit 3`,
   )
   return rows.length === 0 ? undefined : `for ${rows.map(({ who }) => who).join('; ')}`
 }

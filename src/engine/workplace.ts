@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { setInterval as every } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerModel } from '../catalog/server-model.ts'
-import { backendPid, openSession, type Session, type Target } from '../db/session.ts'
+import { backendPid } from '../db/pooler.ts'
+import { connectionLost, openSession, type Session, type Target } from '../db/session.ts'
+import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
+import { EbbError, EXIT } from '../errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
 import { migrateJournal } from '../journal/migrate.ts'
 import type { Observer } from '../report/events.ts'
@@ -57,9 +60,24 @@ export async function atWork<T>(
       // When the connection is lost the lease is free anyway: its sessions are gone.
       await releaseLease(control, options.journalSchema, lease).catch(() => {})
     }
+  } catch (error) {
+    throw explained(error, options.signal)
   } finally {
     await control.end()
   }
+}
+
+// What comes from a step has been explained already; this is what happens between steps.
+function explained(error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof EbbError) return error
+  if (signal.aborted && codeOf(error) === SQLSTATE.queryCanceled)
+    return new EbbError(
+      'stopped',
+      { state: 'What was done before is kept.', next: 'Run the same command again: it goes on from there.' },
+      EXIT.stopped,
+      error,
+    )
+  return isConnectionLost(error) ? connectionLost(error) : error
 }
 
 async function withWorker<T>(
@@ -87,11 +105,13 @@ async function withWorker<T>(
 }
 
 async function renew(control: Session, schema: string, lease: Lease, signal: AbortSignal): Promise<void> {
-  try {
+  while (await pause(RENEW_EVERY_MS, signal)) {
     // A renewal that fails is made up for by the next; when none succeeds the work finds out by its own checks.
-    for await (const _ of every(RENEW_EVERY_MS, undefined, { signal }))
-      await renewLease(control, schema, lease).catch(() => {})
-  } catch {
-    // Aborted: the work is done.
+    await renewLease(control, schema, lease).catch(() => {})
   }
+}
+
+/** False when the signal came first. */
+async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  return sleep(ms, true, { signal }).catch(() => false)
 }

@@ -13,13 +13,20 @@ const MIGRATIONS = new URL('../../migrations/', import.meta.url)
  */
 export async function migrateJournal(session: ClientBase, schema: string): Promise<void> {
   await inTransaction(session, {}, async () => {
+    // Whoever comes second waits for the first.
+    await session.query("set local lock_timeout = '10s'")
     await session.query(sql`select pg_advisory_xact_lock(hashtextextended(${`ebb journal ${schema}`}, 0))`)
     const { rowCount } = await session.query(sql`select from pg_namespace where nspname = ${schema}`)
     if (rowCount === 0) await session.query(sql`create schema ${ident(schema)}`)
     await session.query(`set local search_path to ${ident(schema).text}`)
-    await session.query(
-      'create table if not exists migration (name text primary key, applied_at timestamptz not null default now())',
+    // Asked for first: `if not exists` alone wants the right to create, even where there is nothing to be created.
+    const { rowCount: tables } = await session.query(
+      sql`select from pg_tables where schemaname = ${schema} and tablename = 'migration'`,
     )
+    if (tables === 0)
+      await session.query(
+        'create table migration (name text primary key, applied_at timestamptz not null default now())',
+      )
     await (await migrator(session)).up()
   })
 }

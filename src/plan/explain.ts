@@ -1,5 +1,6 @@
 import { comment, toText } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
+import type { RotationStep } from './rotate-step.ts'
 import type { Blocked, Fate, Lock, Objection, Plan, Step } from './step.ts'
 
 // A plan as a script: people read the comments, psql runs the rest. No default
@@ -43,7 +44,7 @@ export function explainObjections(objections: readonly Objection[]): string[] {
 }
 
 /** The steps, ready for psql, which must stop where one fails. */
-export function script(steps: readonly Step[]): string[] {
+export function script(steps: readonly (Step | RotationStep)[]): string[] {
   if (steps.length === 0) return []
   return [
     '',
@@ -56,13 +57,13 @@ export function script(steps: readonly Step[]): string[] {
   ]
 }
 
-function explainStep(step: Step, position: number, of: number): string[] {
+function explainStep(step: Step | RotationStep, position: number, of: number): string[] {
   return [
     ...comment(`Step ${position + 1} of ${of}: ${step.title}`),
     ...comment(`why:   ${step.because}`, '  '),
     ...(step.locks.length === 0 ? comment('locks: none', '  ') : step.locks.flatMap(explainLock)),
     ...comment(`cost:  ${step.cost}`, '  '),
-    ...statementsOf(step).map((statement) => (statement.startsWith('\\') ? statement : `${statement};`)),
+    ...statementsOf(step).map((statement) => `${statement};`),
   ]
 }
 
@@ -80,12 +81,13 @@ const BLOCKS: Readonly<Record<Blocked, string>> = {
 /** Others queue behind a lock we wait for, so a script must not wait long either. */
 const LOCK_TIMEOUT = "set local lock_timeout = '50ms'"
 
-function statementsOf(step: Step): string[] {
+function statementsOf(step: Step | RotationStep): string[] {
   switch (step.kind) {
     case 'rehearse':
       return ['begin', ...step.statements, 'rollback']
     case 'index':
     case 'drop index':
+    case 'detach':
       return [...step.statements]
     case 'online':
       return ['begin', ...step.statements, 'commit']

@@ -1,5 +1,5 @@
 import type { StepResult } from '../engine/execute.ts'
-import { columns } from './columns.ts'
+import { columns } from '../sql/columns.ts'
 import { showElapsed } from './elapsed.ts'
 
 /** What steps have cost: their time, and what of it others may have felt. */

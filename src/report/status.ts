@@ -3,7 +3,7 @@ import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
 import { display } from '../sql/names.ts'
-import { columns } from './columns.ts'
+import { columns } from '../sql/columns.ts'
 import { indented } from './partitioned.ts'
 
 /** Runs and sets, a line each. */

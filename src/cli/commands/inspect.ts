@@ -1,0 +1,28 @@
+import { Command } from 'commander'
+import { inspect } from '../../engine/inspect.ts'
+import { describeInspection } from '../../report/inspection.ts'
+import { harmless, toText } from '../../sql/comment.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+
+/** `ebb inspect`: what a table is and what could go wrong with it. */
+export function inspectCommand({ context }: Invocation): Command {
+  const command = new Command('inspect')
+    .summary('what a table is, how big, what hangs on it, what could go wrong')
+    .description(
+      'Looks at a table without changing anything: what it is, its size, which columns could be the key, everything that hangs on it, what could go wrong, and what to do next.',
+    )
+    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+  return withDatabase(command).action(async (text: string, words: CommonWords) => {
+    const faults = new Faults()
+    const table = faults.read('<table>', () => parseTableName(text))
+    const surroundings = readSurroundings(words, context, faults)
+    faults.throwIfAny()
+    const { target, ...options } = surroundings()
+    await reporting(context, words, async (reporter, observer) => {
+      const inspection = await inspect(target, table(), { ...options, observer })
+      reporter.show('inspection', inspection, () => toText(describeInspection(inspection).map(harmless)))
+    })
+  })
+}

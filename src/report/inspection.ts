@@ -1,0 +1,200 @@
+import type { KeyModel } from '../catalog/key-model.ts'
+import type { Index, TableModel } from '../catalog/table-model.ts'
+import type { Inspection } from '../engine/inspect.ts'
+import type { KeyAdvice } from '../plan/key-advice.ts'
+import type { Risk } from '../plan/risks.ts'
+import { showBytes, showCount } from '../plan/units.ts'
+import { wrap } from '../sql/comment.ts'
+import { display } from '../sql/names.ts'
+import { columns } from '../sql/columns.ts'
+import { indented } from './partitioned.ts'
+import { partitionMap } from './partition-map.ts'
+
+/** Everything that was found out about a table, in sections; those with nothing in them are left out. */
+export function describeInspection(inspection: Inspection): string[] {
+  const { table, keys, partitions, advice, risks } = inspection
+  return [
+    ...whatItIs(inspection),
+    ...section('Size', describeSize(inspection)),
+    ...section(`Partitions (${partitions.length})`, partitionMap(partitions), partitions.length > 0),
+    ...section('Columns that could be the key', describeKeys(keys), keys.length > 0),
+    ...section('Indexes', describeIndexes(table.indexes), table.indexes.length > 0),
+    ...section('What hangs on it', describeDependents(inspection)),
+    ...section('What could go wrong', risks.flatMap(describeRisk)),
+    ...section('How it could be partitioned, the best way first', advice.flatMap(describeAdvice)),
+    ...section('What to do next', whatNext(inspection)),
+  ]
+}
+
+function section(title: string, lines: readonly string[], isThere = lines.length > 0): string[] {
+  return isThere ? ['', title, ...indented(lines)] : []
+}
+
+const WIDTH = 112
+
+/** A point of a list, with its further lines below its first words. */
+function point(text: string, bullet = '- '): string[] {
+  return wrap(text, WIDTH).map((line, i) => (i === 0 ? bullet : ' '.repeat(bullet.length)) + line)
+}
+
+function whatItIs({ server, table }: Inspection): string[] {
+  const kind = [...(table.persistence === 'permanent' ? [] : [table.persistence]), table.kind].join(' ')
+  const by = table.partitionKey === null ? '' : ` by ${table.partitionKey}`
+  return [
+    `${display(table.name)}: a ${kind}${by} of ${table.columns.length} columns, owned by ${table.owner}`,
+    ...(table.comment === null ? [] : wrap(`“${table.comment}”`, WIDTH)),
+    `PostgreSQL ${server.versionText}, database ${server.database}, connected as ${server.role}`,
+  ]
+}
+
+function describeSize({ table, activity, partitions }: Inspection): string[] {
+  if (table.kind !== 'table' && table.kind !== 'partitioned table') return []
+  const { heap, indexes, toast } = table.size
+  const total = partitions.reduce((sum, { bytes }) => sum + bytes, heap + indexes + toast)
+  const parts =
+    table.kind === 'table' ? ` (rows ${showBytes(heap)}, indexes ${showBytes(indexes)}, TOAST ${showBytes(toast)})` : ''
+  const rows = table.estimatedRows === null ? 'never analysed' : `about ${showCount(table.estimatedRows)}`
+  const { inserted, updated, deleted, deadRows, analyzedAt, vacuumedAt } = activity
+  return columns([
+    ['size', `${showBytes(total)}${parts}`],
+    ['rows', `${rows}; ${showCount(deadRows)} dead`],
+    [
+      'written',
+      `${showCount(inserted)} inserted, ${showCount(updated)} updated, ${showCount(deleted)} deleted since statistics began`,
+    ],
+    ['analysed', analyzedAt ?? 'never, as far as is known'],
+    ['vacuumed', vacuumedAt ?? 'never, as far as is known'],
+  ])
+}
+
+function describeKeys(keys: readonly KeyModel[]): string[] {
+  const rows = keys.map((key) => [
+    key.column,
+    key.type,
+    key.min === null ? 'no values' : `${key.min} … ${key.max ?? '?'}${key.range === 'sampled' ? ' (sampled)' : ''}`,
+    key.correlation === null ? '?' : key.correlation.toFixed(2),
+    key.indexed ? 'yes' : 'no',
+  ])
+  return columns([['column', 'type', 'range', 'correlation', 'leads an index'], ...rows])
+}
+
+function describeIndexes(indexes: readonly Index[]): string[] {
+  return columns(
+    indexes.map((index) => [
+      index.name,
+      index.bytes === 0 ? '' : showBytes(index.bytes),
+      `${properties(index)}${access(index)}`,
+    ]),
+  )
+}
+
+function properties({ primary, unique, valid, partial, replicaIdentity }: Index): string {
+  const words = [
+    ...(primary ? ['primary key'] : unique ? ['unique'] : []),
+    ...(valid ? [] : ['INVALID']),
+    ...(partial ? ['partial'] : []),
+    ...(replicaIdentity ? ['replica identity'] : []),
+  ]
+  return words.length === 0 ? '' : `${words.join(', ')}, `
+}
+
+function access({ definition }: Index): string {
+  return /\bUSING (.*)$/s.exec(definition)?.[1] ?? definition
+}
+
+function describeDependents({ table, references }: Inspection): string[] {
+  return columns([
+    ...table.constraints
+      .filter(({ type }) => type !== 'primary key' && type !== 'unique' && type !== 'not null')
+      .map(({ type, name, definition, validated }) => [
+        type,
+        name,
+        validated ? definition : `${definition} (not validated)`,
+      ]),
+    ...references.map((reference) => [
+      'referenced by',
+      `${display(reference.table)}.${reference.name}`,
+      `(${reference.columns.join(', ')})${reference.indexed ? '' : ', which no index begins with'}`,
+    ]),
+    ...table.sequences.map(({ name, column, identity }) => [
+      identity ? 'identity' : 'sequence',
+      display(name),
+      `of ${column}`,
+    ]),
+    ...table.triggers.map(({ name, enabled, definition }) => [
+      'trigger',
+      name,
+      enabled === 'origin' ? actionOf(definition) : enabled,
+    ]),
+    ...table.policies.map(({ name, command, roles }) => [
+      'policy',
+      name,
+      `${command} for ${roles.map((role) => role ?? 'public').join(', ')}`,
+    ]),
+    ...(table.rowSecurity === 'off' ? [] : [['row security', table.rowSecurity, '']]),
+    ...table.rules.map(({ name }) => ['rule', name, '']),
+    ...table.views.map(({ name, owner }) => ['view', display(name), `of ${owner}`]),
+    ...table.functions.map(({ signature, owner }) => ['function', signature, `of ${owner}`]),
+    ...table.statistics.map(({ name }) => ['statistics', display(name), '']),
+    ...table.publications.map(({ name, covers }) => [
+      'publication',
+      name,
+      `of ${covers === 'table' ? 'this table' : covers}`,
+    ]),
+    ...table.subscriptions.map((subscription) => ['subscription', subscription, '']),
+    ...describeGrants(table),
+    ...table.otherDependents.map(({ description, because }) => ['also', description, because]),
+  ])
+}
+
+function describeGrants({ grants }: TableModel): string[][] {
+  const byGrantee = new Map<string, string[]>()
+  for (const { grantee, privilege, column } of grants) {
+    const what = column === null ? privilege : `${privilege} (${column})`
+    byGrantee.set(grantee ?? 'public', [...(byGrantee.get(grantee ?? 'public') ?? []), what])
+  }
+  return [...byGrantee].map(([grantee, privileges]) => ['granted to', grantee, privileges.join(', ')])
+}
+
+// `CREATE TRIGGER name AFTER INSERT ON schema.name FOR EACH ROW EXECUTE FUNCTION …`
+function actionOf(definition: string): string {
+  return /\b(BEFORE|AFTER|INSTEAD OF) .*$/s.exec(definition)?.[0] ?? definition
+}
+
+function describeRisk({ what, wayOut }: Risk): string[] {
+  return [...point(what), ...(wayOut === '' ? [] : point(wayOut, '    '))]
+}
+
+function describeAdvice(advice: KeyAdvice, position: number): string[] {
+  const { verdict, by, expireBy, every, reasons, obstacles, command } = advice
+  const how = expireBy === null ? `by ${by}, every ${every}` : `by ${by}, ${every} a partition, expiring by ${expireBy}`
+  const inTheWay = obstacles.flatMap(({ what }) => point(`in the way: ${what}`, '   - '))
+  // Of the ways that are barred, only the best is worth its arguments; the plan tells the ways out.
+  const isWorthMore = position === 0 || verdict !== 'obstructed'
+  return [
+    ...(position === 0 ? [] : ['']),
+    `${position + 1}. ${how} (${VERDICT[verdict]})`,
+    ...(isWorthMore ? reasons.flatMap((reason) => point(reason, '   - ')) : []),
+    ...inTheWay,
+    `   ${command}`,
+  ]
+}
+
+const VERDICT: Readonly<Record<KeyAdvice['verdict'], string>> = {
+  recommended: 'recommended',
+  possible: 'possible',
+  obstructed: 'something is in the way',
+}
+
+function whatNext(inspection: Inspection): string[] {
+  const { table, advice } = inspection
+  const name = display(table.name)
+  if (table.kind === 'partitioned table') return [`see what is due:   ebb rotate ${name}`]
+  if (table.kind !== 'table') return []
+  const [best] = advice
+  if (best === undefined && !inspection.rowsReadable) return ['Look again as a role that may read its rows.']
+  if (best === undefined) return ['No column is a time or a growing id, so it cannot be divided by age.']
+  if (best.verdict === 'obstructed')
+    return ['Remove what is in the way of one of the ways above; the plan shows all of it:', best.command]
+  return ['see the plan, which changes nothing:', `  ${best.command} --keep '90 days'`]
+}

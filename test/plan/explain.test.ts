@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest'
+import { explain } from '../../src/plan/explain.ts'
+import type { Plan, Step } from '../../src/plan/step.ts'
+
+const events = { schema: 'public', name: 'events' }
+const TODO = { command: 'ebb partition events --by at --every month --execute' }
+
+const plan: Plan = {
+  goal: 'partition public.events by at',
+  table: events,
+  evidence: ['at runs from 2026-01-01 to 2026-11-21'],
+  fates: [
+    { thing: 'index events_at_idx', fate: 'carried', how: 'adopted' },
+    { thing: 'view recent', fate: 'rebuilt', how: 'create or replace' },
+  ],
+  objections: [],
+  notes: ['ctid is unique only within one partition'],
+  steps: [],
+}
+
+const described = { because: 'it must be', cost: 'milliseconds', locks: [] }
+
+const index: Step = {
+  ...described,
+  kind: 'index',
+  key: 'index',
+  title: 'build an index',
+  index: { schema: 'public', name: 'i' },
+  locks: [{ table: events, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
+  statements: ['create index concurrently "i" on "public"."events" ("at")'],
+}
+
+const brief: Step = {
+  ...described,
+  kind: 'brief',
+  key: 'guard',
+  title: 'guard the bound',
+  locks: [{ table: events, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
+  quiet: events,
+  acquire: ['lock table "public"."events" in access exclusive mode'],
+  statements: ['alter table "public"."events" add check (true) not valid'],
+}
+
+const rehearse: Step = {
+  ...described,
+  kind: 'rehearse',
+  key: 'rehearse',
+  title: 'rehearse',
+  twin: { schema: 'pg_temp', name: 'twin' },
+  statements: ['create temporary table twin ()'],
+}
+
+test('a plan is a script: people read the comments, psql runs the rest', () => {
+  expect(explain({ ...plan, steps: [rehearse, index, brief] }, TODO)).toMatchInlineSnapshot(`
+    "-- partition public.events by at
+    --
+    -- What this rests on
+    --   at runs from 2026-01-01 to 2026-11-21
+    --
+    -- What becomes of everything that hangs on it
+    --   carried  index events_at_idx: adopted
+    --   rebuilt  view recent: create or replace
+    --
+    -- Worth knowing
+    --   ctid is unique only within one partition
+
+    -- psql stops at the first thing that fails. With --execute Ebb also waits for whoever holds a lock, tries again,
+    --   compares the catalogue before it commits, goes on after an interruption, and remembers what rotate has to keep.
+    \\set ON_ERROR_STOP on
+    set search_path to '';
+
+    -- Step 1 of 3: rehearse
+    --   why:   it must be
+    --   locks: none
+    --   cost:  milliseconds
+    begin;
+    create temporary table twin ();
+    rollback;
+
+    -- Step 2 of 3: build an index
+    --   why:   it must be
+    --   locks: public.events in SHARE UPDATE EXCLUSIVE while it runs, which blocks neither reads nor writes
+    --   cost:  milliseconds
+    create index concurrently "i" on "public"."events" ("at");
+
+    -- Step 3 of 3: guard the bound
+    --   why:   it must be
+    --   locks: public.events in ACCESS EXCLUSIVE for milliseconds, which blocks reads and writes
+    --   cost:  milliseconds
+    begin;
+    set local lock_timeout = '50ms';
+    lock table "public"."events" in access exclusive mode;
+    alter table "public"."events" add check (true) not valid;
+    commit;
+
+    -- Nothing has been changed. To do it: ebb partition events --by at --every month --execute
+    "
+  `)
+})
+
+test('with objections there is nothing to run, and each has its way out', () => {
+  const objections = [
+    { code: 'key-nullable', what: 'column at may be null', wayOut: 'alter table …', acceptable: false },
+    { code: 'upsert', what: 'ON CONFLICT is used', wayOut: '--accept upsert', acceptable: true },
+  ]
+  expect(explain({ ...plan, objections }, TODO)).toMatchInlineSnapshot(`
+    "-- partition public.events by at
+    --
+    -- What this rests on
+    --   at runs from 2026-01-01 to 2026-11-21
+    --
+    -- What becomes of everything that hangs on it
+    --   carried  index events_at_idx: adopted
+    --   rebuilt  view recent: create or replace
+    --
+    -- Worth knowing
+    --   ctid is unique only within one partition
+    --
+    -- Reasons not to start (2)
+    --   key-nullable: column at may be null
+    --       way out: alter table …
+    --   upsert: ON CONFLICT is used
+    --       way out: --accept upsert
+
+    -- Nothing has been changed. It cannot be done until these reasons are out of the way.
+    "
+  `)
+})
+
+test('a plan without steps says so', () => {
+  expect(explain(plan, TODO).trimEnd().split('\n').at(-1)).toBe(
+    '-- Nothing has been changed, and there is nothing to do.',
+  )
+})
+
+describe('a name cannot leave its comment', () => {
+  const breaks = { LF: '\n', CR: '\r', 'CR LF': '\r\n' }
+  test.each(Object.entries(breaks))('by %s', (_, lineBreak) => {
+    const evil = `e${lineBreak}drop table users; --`
+    const table = { schema: 'public', name: evil }
+    const text = explain(
+      {
+        ...plan,
+        goal: evil,
+        evidence: [evil],
+        notes: [evil],
+        fates: [{ thing: evil, fate: 'kept', how: evil }],
+        steps: [{ ...brief, title: evil, because: evil, cost: evil, locks: [{ ...brief.locks[0]!, table }] }],
+      },
+      { command: evil },
+    )
+    const lines = text.split(/\r\n|\r|\n/)
+    expect(lines.filter((line) => /drop table/.test(line) && !line.startsWith('-- '))).toEqual([])
+    expect(text).not.toContain('\r')
+  })
+
+  test('nor play tricks on the terminal', () => {
+    expect(explain({ ...plan, goal: 'partition \u001b[2Kx' }, TODO)).toMatch(/^-- partition \\x1b\[2Kx\n/)
+  })
+})
+
+test('the command is in one line, however long', () => {
+  const command = `ebb partition events ${'--accept some-code '.repeat(20)}--execute`
+  expect(explain({ ...plan, steps: [index] }, { command })).toContain(`To do it: ${command}\n`)
+})

@@ -1,0 +1,186 @@
+import { describe, expect } from 'vitest'
+import { readTable } from '../../src/catalog/read-table.ts'
+import type { TableModel } from '../../src/catalog/table-model.ts'
+import { withSession } from '../../src/db/session.ts'
+import { partition, planPartitionOf } from '../../src/engine/partition.ts'
+import { abandon, resume } from '../../src/engine/runs.ts'
+import { EbbError, EXIT } from '../../src/errors.ts'
+import { compareFacts, factsOf } from '../../src/plan/facts.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { createEvents, type EventsTable } from '../support/events-table.ts'
+import { startTool, type Errand } from '../support/process.ts'
+import { randomFrom } from '../support/random.ts'
+import { callFunction, holdCursor, readThrough } from '../support/reads.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
+import { verifyWrites } from '../support/verify-writes.ts'
+import { startWriters, type Writers } from '../support/writers.ts'
+
+// Wherever the tool, its sessions or the server die: the same command goes on and finishes,
+// or `abandon` leaves the table as it was, and the application never notices.
+
+const ROWS = 20_000
+
+describe('the tool killed', () => {
+  test('after each step in turn, finishes when called again', async ({ database }) => {
+    const { events, writers } = await inUse(database)
+    const errand = errandOn(database, events)
+
+    for (const key of await stepKeys(database, events)) {
+      expect(await startTool({ ...errand, dieAt: `step finished: ${key}` }).end()).toBe('SIGKILL')
+    }
+    await persevere(() => partition(database.url, written(events), monthly(), quietly()))
+
+    await expectConverted(database, events, writers)
+  })
+
+  test('when a step has just begun, each in turn, finishes by resume', async ({ database }) => {
+    const { events, writers } = await inUse(database)
+    const errand = errandOn(database, events)
+
+    for (const key of await stepKeys(database, events)) {
+      expect(await startTool({ ...errand, dieAt: `step started: ${key}` }).end()).toBe('SIGKILL')
+      // The next one dies one step later, so this one has to be done.
+      await persevere(() => stepOn(database, events, key))
+    }
+    await persevere(() => resume(database.url, { table: events }, quietly()))
+
+    await expectConverted(database, events, writers)
+  })
+
+  test('after each step before the swap, leaves the table as it was when abandoned', async ({ database }) => {
+    const { events, writers } = await inUse(database)
+    const before = await read(database, events)
+    const keys = await stepKeys(database, events)
+
+    for (const key of keys.slice(0, keys.indexOf('swap'))) {
+      const errand = { ...errandOn(database, events), dieAt: `step finished: ${key}` }
+      expect(await startTool(errand).end()).toBe('SIGKILL')
+      await persevere(() => abandon(database.url, { table: events }, quietly()))
+      await expectUntouched(database, events, before)
+    }
+
+    await expectNothingNoticed(database, events, writers)
+  })
+
+  test('at random moments, goes on or goes back', { timeout: 120_000 }, async ({ database }) => {
+    const { events, writers } = await inUse(database)
+    const before = await read(database, events)
+    const random = randomFrom('kill at random moments')
+
+    for (let i = 0; i < 10; i++) {
+      const dieAtStatement = { number: 20 + Math.floor(random() * 60), afterMs: Math.floor(random() * 30) }
+      await startTool({ ...errandOn(database, events), dieAtStatement }).end()
+      if (random() < 0.5 && !(await isPastTheSwap(database, events))) {
+        await persevere(() => abandon(database.url, { table: events }, quietly())).catch(unlessNothingToAbandon)
+        await expectUntouched(database, events, before)
+      }
+    }
+    await persevere(() => partition(database.url, written(events), monthly(), quietly()))
+
+    await expectConverted(database, events, writers)
+  })
+})
+
+interface InUse extends EventsTable {
+  readonly writers: Writers
+}
+
+async function inUse(database: Database, reconnect = false): Promise<InUse> {
+  const parts = await createEvents(database, { rows: ROWS, publication: true })
+  const { events, view, countFunction } = parts
+  const writers = await startWriters(database, {
+    insert: (token) => ({
+      text: `insert into ${quoted(events).text} (user_id, kind, token) values ($1, 'click', $2)`,
+      values: [1 + Math.floor(Math.random() * 100), token],
+    }),
+    reads: [
+      readThrough(view, 'id'),
+      callFunction(countFunction),
+      holdCursor(sql`select id from ${quoted(view)} order by id desc limit 50`),
+    ],
+    pauseMs: 10,
+    reconnect,
+  })
+  return { ...parts, writers }
+}
+
+function errandOn({ url }: Database, table: TableName): Errand {
+  return { command: 'partition', url, table, request: monthly() }
+}
+
+async function stepKeys(database: Database, events: TableName): Promise<string[]> {
+  const { steps } = await planPartitionOf(database.url, written(events), monthly(), quietly())
+  return steps.map(({ key }) => key)
+}
+
+/** Does this one step and stops. */
+async function stepOn(database: Database, events: TableName, key: string): Promise<void> {
+  const stop = new AbortController()
+  const options = quietly({
+    signal: stop.signal,
+    observer: (event) => {
+      if (event.type === 'step finished' && event.step.key === key) stop.abort()
+    },
+  })
+  await resume(database.url, { table: events }, options).catch((error: unknown) => {
+    if (!(error instanceof EbbError && error.exitCode === EXIT.stopped)) throw error
+  })
+}
+
+/** What a user does who is told to try again later, such as while the server still winds up what was killed. */
+async function persevere<T>(command: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + 10_000
+  for (;;) {
+    try {
+      return await command()
+    } catch (error) {
+      const later = error instanceof EbbError && error.exitCode === EXIT.tryLater
+      if (!later || performance.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+}
+
+function unlessNothingToAbandon(error: unknown): void {
+  if (!(error instanceof EbbError && /there is no run|nothing to abandon/.test(error.message))) throw error
+}
+
+async function isPastTheSwap(database: Database, events: TableName): Promise<boolean> {
+  return (await read(database, events)).kind === 'partitioned table'
+}
+
+async function read(database: Database, table: TableName): Promise<TableModel> {
+  const model = await withSession(database.url, 'look', (session) => readTable(session, table, database.version))
+  if (model === undefined) throw new Error('the table is gone')
+  return model
+}
+
+async function expectConverted(database: Database, events: TableName, writers: Writers): Promise<void> {
+  expect((await read(database, events)).kind).toBe('partitioned table')
+  expect(await leftovers(database)).toEqual([])
+  await expectNothingNoticed(database, events, writers)
+}
+
+async function expectNothingNoticed(database: Database, events: TableName, writers: Writers): Promise<void> {
+  const report = await writers.stop()
+  expect(report.errors).toEqual([])
+  expect(report.writes).toBeGreaterThan(20)
+  await verifyWrites(await database.session('check'), events, 'token', report, ROWS)
+}
+
+async function expectUntouched(database: Database, events: TableName, before: TableModel): Promise<void> {
+  expect(compareFacts(factsOf(before), factsOf(await read(database, events)))).toEqual([])
+  expect(await leftovers(database)).toEqual([])
+}
+
+/** Indexes that no query uses, checks of ours, and runs that are not finished. */
+async function leftovers(database: Database): Promise<string[]> {
+  const { rows } = await database.admin<{ what: string }>(`
+    select indexrelid::regclass::text as what from pg_index where not indisvalid
+    union all select conname from pg_constraint where conname like '%ebb%'
+    union all select relname from pg_class where relname like '%ebb%' and relnamespace <> 'ebb'::regnamespace
+    union all select format('run %s', id) from ebb.run where status = 'running'`)
+  return rows.map(({ what }) => what)
+}

@@ -1,0 +1,77 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import type { Patience } from '../../src/engine/brief.ts'
+import type { PartitionRequest } from '../../src/plan/request.ts'
+import { toStored } from '../../src/plan/stored.ts'
+import type { TableName } from '../../src/sql/names.ts'
+import { until } from './until.ts'
+
+/** What a tool in a process of its own is to do. */
+export interface Errand {
+  readonly command: 'partition' | 'resume' | 'abandon' | 'rollback'
+  readonly url: string
+  readonly table: TableName
+  /** Of `partition`. */
+  readonly request?: PartitionRequest
+  readonly options?: { readonly patience?: Patience }
+  /** `step started: swap` or `step finished: swap`: dies by SIGKILL at that moment. */
+  readonly dieAt?: string
+  /** Dies by SIGKILL so many milliseconds after it has sent its statement of that number, over all its sessions. */
+  readonly dieAtStatement?: { readonly number: number; readonly afterMs: number }
+}
+
+/** One line of what the tool says. */
+export interface Said {
+  readonly type: string
+  readonly key?: string | null
+  readonly reason?: string | null
+  readonly message?: string
+  readonly exitCode?: number | null
+}
+
+const MAIN = fileURLToPath(new URL('tool-process.ts', import.meta.url))
+const TYPESCRIPT = new URL('typescript.js', import.meta.url).href
+
+/** Starts the tool; it is killed when the test ends. */
+export function startTool(errand: Errand): Tool {
+  const child = spawn(process.execPath, ['--import', TYPESCRIPT, MAIN, JSON.stringify(toStored(errand))], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return new Tool(child)
+}
+
+/** The tool at work, somewhere else. */
+export class Tool {
+  readonly said: Said[] = []
+  private readonly child: ChildProcess
+  private readonly ending: Promise<unknown[]>
+
+  constructor(child: ChildProcess) {
+    this.child = child
+    this.ending = once(child, 'close')
+    if (child.stdout === null) throw new Error('no pipe to the tool')
+    createInterface({ input: child.stdout }).on('line', (line) => this.said.push(JSON.parse(line) as Said))
+  }
+
+  /** Comes back when the tool has said something of the kind. */
+  async says(type: string, key?: string): Promise<void> {
+    await until(() => this.said.some((said) => said.type === type && (key === undefined || said.key === key)), {
+      timeoutMs: 20_000,
+      what: `the tool to say ${type} ${key ?? ''}`,
+    })
+  }
+
+  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    this.child.kill(signal)
+  }
+
+  /** How it ended: an exit code, or the signal it died from. */
+  async end(): Promise<number | string> {
+    const [code, signal] = (await this.ending) as [number | null, string | null]
+    return code ?? signal ?? 'neither a code nor a signal'
+  }
+}

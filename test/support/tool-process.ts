@@ -1,0 +1,68 @@
+import pg from 'pg'
+import { partition, type EngineOptions } from '../../src/engine/partition.ts'
+import { abandon, resume, rollback } from '../../src/engine/runs.ts'
+import { EbbError } from '../../src/errors.ts'
+import { fromStored } from '../../src/plan/stored.ts'
+import type { Event } from '../../src/report/events.ts'
+import type { Errand, Said } from './process.ts'
+
+// The tool in a process of its own, so that it can be killed: does one errand, says in lines
+// of JSON what happens, and dies by its own hand where the errand says so (see process.ts).
+
+const errand = fromStored(JSON.parse(process.argv[2] ?? '')) as Errand
+
+try {
+  dieAtStatement(errand)
+  await run(errand, { journalSchema: 'ebb', observer, signal: new AbortController().signal, ...errand.options })
+  say({ type: 'done' })
+} catch (error) {
+  say({
+    type: 'failed',
+    message: error instanceof Error ? error.message : String(error),
+    exitCode: error instanceof EbbError ? error.exitCode : null,
+  })
+  process.exitCode = error instanceof EbbError ? error.exitCode : 70
+}
+
+async function run({ command, url, table, request }: Errand, options: EngineOptions): Promise<void> {
+  switch (command) {
+    case 'partition':
+      if (request === undefined) throw new Error('partition what?')
+      await partition(url, table, request, options)
+      break
+    case 'resume':
+      await resume(url, { table }, options)
+      break
+    case 'abandon':
+      await abandon(url, { table }, options)
+      break
+    case 'rollback':
+      await rollback(url, { table }, options)
+  }
+}
+
+function observer(event: Event): void {
+  const key = 'step' in event ? event.step.key : null
+  say({ type: event.type, key, reason: event.type === 'waiting' ? event.reason : null })
+  if (errand.dieAt === `${event.type}: ${key}`) die()
+}
+
+/** From inside, a moment can be named exactly; from outside it would have passed. */
+function dieAtStatement({ dieAtStatement }: Errand): void {
+  if (dieAtStatement === undefined) return
+  const query = pg.Client.prototype.query as (...given: unknown[]) => unknown
+  let statements = 0
+  pg.Client.prototype.query = function (this: pg.Client, ...given: unknown[]) {
+    const answer = query.apply(this, given)
+    if (++statements === dieAtStatement.number) setTimeout(die, dieAtStatement.afterMs)
+    return answer
+  } as typeof pg.Client.prototype.query
+}
+
+function die(): void {
+  process.kill(process.pid, 'SIGKILL')
+}
+
+function say(said: Said): void {
+  process.stdout.write(`${JSON.stringify(said)}\n`)
+}
