@@ -8,6 +8,9 @@ import type { LockTimes } from '../report/events.ts'
 import { display, quoted } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { PATIENCE, underBriefLocks, type Patience } from './brief.ts'
+import { assertCaptured, copyChunks } from './copy/copy.ts'
+import { reconcile } from './copy/reconcile.ts'
+import { verify } from './copy/verify.ts'
 import { rehearse } from './rehearse.ts'
 import { swap } from './swap.ts'
 import { watched } from './watch.ts'
@@ -117,6 +120,23 @@ async function perform(
       })
       await recordAlone()
       return null
+    case 'copy':
+      await copyChunks(step, runId, place)
+      await recordAlone()
+      return null
+    case 'reconcile':
+      await reconcile(step, place)
+      await recordAlone()
+      return null
+    case 'verify':
+      await assertCaptured(step.work, runId, place.session, place)
+      await verify(step, place)
+      await recordAlone()
+      return null
+    case 'alone':
+      for (const statement of step.statements) await place.session.query(statement)
+      await recordAlone()
+      return null
     case 'online':
       await runOnline(step, place, options.patience ?? PATIENCE, record)
       return null
@@ -134,7 +154,7 @@ async function perform(
         },
       )
     case 'swap':
-      return swap(step, place, options.patience ?? PATIENCE, record)
+      return swap(runId, step, place, options.patience ?? PATIENCE, record)
   }
 }
 

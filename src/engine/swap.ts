@@ -5,9 +5,13 @@ import { assertLease } from '../journal/lease.ts'
 import { compareFacts, describeDifference, factsOf } from '../plan/facts.ts'
 import type { Facts, SwapStep } from '../plan/step.ts'
 import type { LockTimes } from '../report/events.ts'
+import type { CopyWork } from '../plan/copy-work.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
+import { assertCaptured } from './copy/copy.ts'
+import { oldSnapshotsGone } from './copy/old-snapshots.ts'
+import { drain, logLength, reconcileLog, SHORT_LOG } from './copy/reconcile.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -17,23 +21,63 @@ import type { Workplace } from './workplace.ts'
  * that now has the name must be what the plan says. Else nothing has happened.
  */
 export async function swap(
+  runId: string,
   step: SwapStep,
   place: Workplace,
   patience: Patience,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
   await warmUp(step, place)
+  for (;;) {
+    try {
+      return await attemptSwap(runId, step, place, patience, record)
+    } catch (error) {
+      if (!(error instanceof LogHasGrown)) throw error
+      place.observer({
+        type: 'waiting',
+        reason: 'for the log to be short again: too much has changed for a moment under lock',
+      })
+    }
+  }
+}
+
+/** More has changed than can be caught up with while everybody waits. */
+class LogHasGrown extends Error {}
+
+/** Changes that are caught up with under the lock, at most: some milliseconds. */
+const MOST_UNDER_LOCK = 2_000
+
+async function attemptSwap(
+  runId: string,
+  step: SwapStep,
+  place: Workplace,
+  patience: Patience,
+  record: () => Promise<void>,
+): Promise<LockTimes> {
+  if (step.work !== null) {
+    await drain(step.work, place, SHORT_LOG)
+    await oldSnapshotsGone(place, patience.deadlineMs)
+  }
   return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
     await assertLease(place.session, place.journalSchema, place.lease)
     const before = compareFacts(step.before, await readFacts(step, place))
     if (before.length > 0) throw changedMeanwhile(step, before.map(describeDifference))
     await assertPartitions(step, place)
     for (const name of step.mustBeEmpty) await assertEmpty(name, place)
+    if (step.work !== null) await catchUpUnderLock(runId, step.work, place)
     await place.session.query(step.statements.join(';\n'))
     const after = compareFacts(step.after, await readFacts(step, place))
     if (after.length > 0) throw notCarried(step, after.map(describeDifference))
     await record()
   })
+}
+
+/** With the source locked nobody writes any more: what is in the log now is all there will be. */
+async function catchUpUnderLock(runId: string, work: CopyWork, place: Workplace): Promise<void> {
+  if ((await logLength(place.session, work)) > MOST_UNDER_LOCK) throw new LogHasGrown()
+  await assertCaptured(work, runId, place.session, place)
+  await reconcileLog(place.session, work, null)
+  await place.session.query("set local search_path to ''")
 }
 
 /** Has the session plan its look at the catalogue, and load it into its caches, while nobody waits for it. */

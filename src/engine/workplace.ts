@@ -95,7 +95,18 @@ async function withWorker<T>(
   options.signal.addEventListener('abort', cancel)
   try {
     const { server, journalSchema, observer, signal } = options
-    return await work({ target: options.target, holder, session, pid, control, server, journalSchema, lease, observer, signal })
+    return await work({
+      target: options.target,
+      holder,
+      session,
+      pid,
+      control,
+      server,
+      journalSchema,
+      lease,
+      observer,
+      signal,
+    })
   } finally {
     options.signal.removeEventListener('abort', cancel)
     ended.abort()

@@ -38,15 +38,19 @@ export function prepareCapture({ key, log, function: place }: Capture): string[]
   const columns = join(key.columns.map(({ name, type }) => sql`${ident(name)} ${raw(type)}`))
   return [
     // A primary key: a publication of all tables would otherwise refuse our deletes.
-    sql`create table ${quoted(log)} (ebb_seq bigint generated always as identity primary key, ebb_truncated boolean, ${columns})`.text,
-    sql`create function ${quoted(place)}() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as ${literal(body(log, key))}`.text,
+    sql`create table ${quoted(log)} (ebb_seq bigint generated always as identity primary key, ebb_truncated boolean, ${columns})`
+      .text,
+    sql`create function ${quoted(place)}() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as ${literal(body(log, key))}`
+      .text,
     sql`revoke all on function ${quoted(place)}() from public`.text,
   ]
 }
 
 function body(log: TableName, key: CopyKey): string {
   const insert = (row: string) => sql`insert into ${quoted(log)} (${keyList(key)}) values (${keyList(key, row)})`.text
-  const moved = key.columns.map(({ name }) => sql`new.${ident(name)} is distinct from old.${ident(name)}`.text).join(' or ')
+  const moved = key.columns
+    .map(({ name }) => sql`new.${ident(name)} is distinct from old.${ident(name)}`.text)
+    .join(' or ')
   return `
 begin
   if tg_op = 'TRUNCATE' then
@@ -67,8 +71,10 @@ end`
 export function startCapture({ table, function: place, trigger, truncateTrigger }: Capture): string[] {
   const target = quoted(table)
   return [
-    sql`create trigger ${ident(trigger)} after insert or update or delete on ${target} for each row execute function ${quoted(place)}()`.text,
-    sql`create trigger ${ident(truncateTrigger)} after truncate on ${target} for each statement execute function ${quoted(place)}()`.text,
+    sql`create trigger ${ident(trigger)} after insert or update or delete on ${target} for each row execute function ${quoted(place)}()`
+      .text,
+    sql`create trigger ${ident(truncateTrigger)} after truncate on ${target} for each statement execute function ${quoted(place)}()`
+      .text,
     sql`alter table ${target} enable always trigger ${ident(trigger)}`.text,
     sql`alter table ${target} enable always trigger ${ident(truncateTrigger)}`.text,
   ]

@@ -12,15 +12,21 @@ export interface CopyKey {
 /** The primary key, else the narrowest unique index over columns that are never null; else nothing recognises a row. */
 export function copyKeyOf(table: TableModel): CopyKey | null {
   const usable = table.indexes.filter((index) => isKey(table, index))
-  const index = usable.find(({ primary }) => primary) ?? [...usable].sort((a, b) => a.columns.length - b.columns.length)[0]
+  const index =
+    usable.find(({ primary }) => primary) ?? [...usable].sort((a, b) => a.columns.length - b.columns.length)[0]
   if (index === undefined) return null
-  const columns = index.columns.map((name) => ({ name: name ?? '', type: table.columns.find((column) => column.name === name)?.type ?? '' }))
+  const columns = index.columns.map((name) => ({
+    name: name ?? '',
+    type: table.columns.find((column) => column.name === name)?.type ?? '',
+  }))
   return { columns, index: index.name }
 }
 
 function isKey(table: TableModel, index: Index): boolean {
   const deferrable = table.constraints.find(({ name }) => name === index.constraint)?.deferrable ?? false
-  const certain = index.columns.every((column) => column !== null && table.columns.find(({ name }) => name === column)?.notNull === true)
+  const certain = index.columns.every(
+    (column) => column !== null && table.columns.find(({ name }) => name === column)?.notNull === true,
+  )
   return index.unique && index.valid && !index.partial && !deferrable && certain
 }
 
@@ -28,7 +34,8 @@ export function noKeyObjection(table: TableModel): Objection {
   return {
     code: 'no-key',
     what: `${display(table.name)} has neither a primary key nor a unique index over columns that cannot be null, so a changed row could not be found again in the copy`,
-    wayOut: 'Add one first, without blocking anybody: create unique index concurrently …, and alter … set not null by way of a validated check.',
+    wayOut:
+      'Add one first, without blocking anybody: create unique index concurrently …, and alter … set not null by way of a validated check.',
     acceptable: false,
   }
 }

@@ -247,12 +247,24 @@ export function addForeignKey(key: InboundForeignKey): Statement[] {
   ]
 }
 
+/** Hands the sequences of the columns to the table that has the name now; `aside` is what identities' own are called meanwhile. */
+export function sequences(table: TableModel, from: TableName, aside: Readonly<Record<string, string>>): Statement[] {
+  return table.sequences.flatMap((sequence) => {
+    const column = table.columns.find(({ name }) => name === sequence.column)
+    if (column === undefined) throw new Error(`no column ${sequence.column}`)
+    if (!sequence.identity)
+      return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
+    const former = { schema: sequence.name.schema, name: aside[sequence.name.name] ?? '' }
+    return moveIdentity(from, table.name, column, sequence, former, table.owner)
+  })
+}
+
 /**
  * Hands an identity column from one table to another. PostgreSQL has no way to
  * move the sequence itself, so it makes room for a new one that takes over
  * name, settings and position; the former column keeps its values and loses its identity.
  */
-export function moveIdentity(
+function moveIdentity(
   from: TableName,
   to: TableName,
   column: Column,

@@ -88,6 +88,10 @@ function statementsOf(step: Step | RotationStep): string[] {
     case 'index':
     case 'drop index':
     case 'detach':
+    case 'alone':
+    case 'copy':
+    case 'reconcile':
+    case 'verify':
       return [...step.statements]
     case 'online':
       return ['begin', ...step.statements, 'commit']

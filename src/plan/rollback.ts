@@ -170,7 +170,7 @@ function swapBackStatements(
     sql`alter table ${place} rename to ${ident(gone.name)}`.text,
     sql`alter table ${quoted(history)} rename to ${ident(former.name.name)}`.text,
     ...definitions.publications(former.name, gone, former.publications),
-    ...sequencesBack(former, gone, now),
+    ...definitions.sequences(former, gone, now.sequences),
     ...definitions.views(former),
     ...definitions.functions(former),
     ...dropInbound(current),
@@ -181,17 +181,6 @@ function swapBackStatements(
     ...former.triggers.flatMap((trigger) => definitions.triggerState(partitions, trigger)),
     ...addInbound(former),
   ]
-}
-
-function sequencesBack(former: TableModel, gone: TableName, now: AsideNames): string[] {
-  return former.sequences.flatMap((sequence) => {
-    const column = former.columns.find(({ name }) => name === sequence.column)
-    if (column === undefined) throw new Error(`no column ${sequence.column}`)
-    if (!sequence.identity)
-      return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(former.name)}.${ident(column.name)}`.text]
-    const aside = { schema: sequence.name.schema, name: now.sequences[sequence.name.name] ?? '' }
-    return definitions.moveIdentity(gone, former.name, column, sequence, aside, former.owner)
-  })
 }
 
 // A foreign key holds on to the table it points at, so it lets go before that table is dropped.

@@ -27,11 +27,14 @@ export function shadowNames(table: TableModel, taken: ReadonlySet<string>): Shad
 /** Columns only; autovacuum stays away until the rows are there and it would find something to do. */
 export function createShadow(table: TableModel, { shadow }: ShadowNames): string[] {
   const place = quoted(shadow)
-  const including = ['defaults', 'generated', 'storage', 'compression', 'comments'].map((what) => `including ${what}`).join(' ')
+  const including = ['defaults', 'generated', 'storage', 'compression', 'comments']
+    .map((what) => `including ${what}`)
+    .join(' ')
   const tablespace = table.tablespace === null ? raw('') : sql` tablespace ${ident(table.tablespace)}`
   const own = table.options.filter((option) => !option.startsWith('autovacuum_enabled='))
   return [
-    sql`create table ${place} (like ${quoted(table.name)} ${raw(including)}) with (${raw([...own, 'autovacuum_enabled=false'].join(', '))})${tablespace}`.text,
+    sql`create table ${place} (like ${quoted(table.name)} ${raw(including)}) with (${raw([...own, 'autovacuum_enabled=false'].join(', '))})${tablespace}`
+      .text,
     ...definitions.columnSettings({ ...table, name: shadow }),
     ...definitions.revokeDefaults('table', shadow, table.defaultGrantees),
   ]
@@ -51,11 +54,20 @@ export function shadowIndex(table: TableModel, names: ShadowNames, index: Index)
     constraint === undefined
       ? definitions.index(table.name.schema, { ...index, name, definition: definitionFor(index, name, names.shadow) })
       : [
-          ...definitions.constraint(names.shadow, { ...constraint, name, definition: definitions.withStorage(constraint.definition, index.options) }),
-          ...(index.tablespace === null ? [] : [sql`alter index ${ident(table.name.schema, name)} set tablespace ${ident(index.tablespace)}`.text]),
+          ...definitions.constraint(names.shadow, {
+            ...constraint,
+            name,
+            definition: definitions.withStorage(constraint.definition, index.options),
+          }),
+          ...(index.tablespace === null
+            ? []
+            : [sql`alter index ${ident(table.name.schema, name)} set tablespace ${ident(index.tablespace)}`.text]),
           ...definitions.indexComment(table.name.schema, { ...index, name }),
         ]
-  return [...built, ...(index.clustered ? [sql`alter table ${quoted(names.shadow)} cluster on ${ident(name)}`.text] : [])]
+  return [
+    ...built,
+    ...(index.clustered ? [sql`alter table ${quoted(names.shadow)} cluster on ${ident(name)}`.text] : []),
+  ]
 }
 
 /**
@@ -75,6 +87,8 @@ export function shadowCheck(shadow: TableName, constraint: Constraint): string[]
 
 /** Foreign keys are made without looking at the rows, and validated in a step of their own. */
 export function shadowForeignKey(shadow: TableName, constraint: Constraint): string[] {
-  const definition = constraint.definition.endsWith(' NOT VALID') ? constraint.definition : `${constraint.definition} NOT VALID`
+  const definition = constraint.definition.endsWith(' NOT VALID')
+    ? constraint.definition
+    : `${constraint.definition} NOT VALID`
   return definitions.constraint(shadow, { ...constraint, definition })
 }

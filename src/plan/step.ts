@@ -106,7 +106,17 @@ export interface SwapStep extends Omit<BriefStep, 'kind'> {
   readonly work: CopyWork | null
 }
 
-export type Step = RehearseStep | IndexStep | DropIndexStep | CopyStep | ReconcileStep | VerifyStep | AloneStep | OnlineStep | BriefStep | SwapStep
+export type Step =
+  | RehearseStep
+  | IndexStep
+  | DropIndexStep
+  | CopyStep
+  | ReconcileStep
+  | VerifyStep
+  | AloneStep
+  | OnlineStep
+  | BriefStep
+  | SwapStep
 
 /** What is true of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>

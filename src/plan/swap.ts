@@ -88,7 +88,7 @@ export function planSwap(request: SwapRequest): SwapStep {
       ...stepAside(request),
       ...newParent(request),
       // Before attaching: 17 and later refuse a partition with an identity of its own.
-      ...sequences(table, history, aside),
+      ...definitions.sequences(table, history, aside.sequences),
       ...dressParent(request),
       ...takeOver(request),
     ],
@@ -257,17 +257,6 @@ function takeOver({ table, history, first, role }: SwapRequest): string[] {
 
 function replicaIndex(table: TableModel): string | null {
   return table.indexes.find(({ replicaIdentity }) => replicaIdentity)?.name ?? null
-}
-
-function sequences(table: TableModel, history: TableName, aside: AsideNames): string[] {
-  return table.sequences.flatMap((sequence) => {
-    const column = table.columns.find(({ name }) => name === sequence.column)
-    if (column === undefined) throw new Error(`no column ${sequence.column}`)
-    if (!sequence.identity)
-      return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
-    const former = { schema: sequence.name.schema, name: aside.sequences[sequence.name.name] ?? '' }
-    return definitions.moveIdentity(history, table.name, column, sequence, former, table.owner)
-  })
 }
 
 /** The facts that must hold before the commit: those of the table, but for what the plan changes. */

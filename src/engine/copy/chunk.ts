@@ -45,20 +45,34 @@ export function kept({ keep }: CopyWork): Sql {
 export async function holdSource(session: ClientBase, work: CopyWork, { filenode }: SourceState): Promise<void> {
   await session.query(sql`lock table ${quoted(work.source)} in access share mode`.text)
   if ((await readFilenode(session, work)) === filenode) return
-  throw new EbbError(`${display(work.source)} has been rewritten by somebody else (VACUUM FULL, CLUSTER, TRUNCATE or ALTER TABLE)`, {
-    state: 'The rows copied so far cannot be trusted any more; the table itself is untouched.',
-    next: 'Undo the run with ebb abandon, and start again.',
-  })
+  throw new EbbError(
+    `${display(work.source)} has been rewritten by somebody else (VACUUM FULL, CLUSTER, TRUNCATE or ALTER TABLE)`,
+    {
+      state: 'The rows copied so far cannot be trusted any more; the table itself is untouched.',
+      next: 'Undo the run with ebb abandon, and start again.',
+    },
+  )
 }
 
 export async function readFilenode(session: ClientBase, work: CopyWork): Promise<string> {
-  const { filenode } = await readOne<{ filenode: string }>(session, sql`
-    select pg_relation_filenode(${quoted(work.source).text}::regclass)::text as filenode`)
+  const { filenode } = await readOne<{ filenode: string }>(
+    session,
+    sql`
+    select pg_relation_filenode(${quoted(work.source).text}::regclass)::text as filenode`,
+  )
   return filenode
 }
 
 /** Remembers a chunk in the transaction that fills the shadow with it. */
-export async function recordChunk(session: ClientBase, schema: string, runId: string, { first, end }: BlockRange, rows: number, milliseconds: number, transport: Transport): Promise<void> {
+export async function recordChunk(
+  session: ClientBase,
+  schema: string,
+  runId: string,
+  { first, end }: BlockRange,
+  rows: number,
+  milliseconds: number,
+  transport: Transport,
+): Promise<void> {
   await session.query(sql`
     insert into ${at(schema, 'chunk')} (run_id, first_block, end_block, rows, milliseconds, transport)
     values (${runId}, ${first}, ${end}, ${rows}, ${milliseconds}, ${transport})`)

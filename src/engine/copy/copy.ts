@@ -30,22 +30,34 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
   const queue = new BlockQueue(await missingRanges(runId, state, place))
   const began = performance.now()
   const progress = { rows: 0, blocks: state.blocks - queue.blocks, of: state.blocks }
-  const workers = Array.from({ length: step.jobs }, () => worker(step, runId, place, state, queue, (rows, blocks) => {
-    progress.rows += rows
-    progress.blocks += blocks
-    report(progress, (performance.now() - began) / 1000, place)
-  }))
+  const workers = Array.from({ length: step.jobs }, () =>
+    worker(step, runId, place, state, queue, (rows, blocks) => {
+      progress.rows += rows
+      progress.blocks += blocks
+      report(progress, (performance.now() - began) / 1000, place)
+    }),
+  )
   // All have come to rest before the first failure is told, so that none goes on behind our back.
   const results = await Promise.allSettled(workers)
   const failed = results.find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
 }
 
-async function worker(step: CopyStep, runId: string, place: Workplace, state: SourceState, queue: BlockQueue, done: (rows: number, blocks: number) => void): Promise<void> {
+async function worker(
+  step: CopyStep,
+  runId: string,
+  place: Workplace,
+  state: SourceState,
+  queue: BlockQueue,
+  done: (rows: number, blocks: number) => void,
+): Promise<void> {
   const sessions = await openSessions(place.target, place.holder)
   try {
     const { source, target } = sessions
-    const carriers = { copy: copyCarrier(source, target, step.work, state), server: serverCarrier(target, step.work, state) }
+    const carriers = {
+      copy: copyCarrier(source, target, step.work, state),
+      server: serverCarrier(target, step.work, state),
+    }
     const choice = new Choice(step.transport, carriers, (text) => place.observer({ type: 'note', text }))
     let blocks = FIRST_BLOCKS
     for (let range = queue.next(blocks); range !== undefined; range = queue.next(blocks)) {
@@ -61,7 +73,13 @@ async function worker(step: CopyStep, runId: string, place: Workplace, state: So
   }
 }
 
-async function carryOne(range: BlockRange, runId: string, place: Workplace, choice: Choice, done: (rows: number, blocks: number) => void): Promise<number> {
+async function carryOne(
+  range: BlockRange,
+  runId: string,
+  place: Workplace,
+  choice: Choice,
+  done: (rows: number, blocks: number) => void,
+): Promise<number> {
   const carrier = choice.carrier()
   const began = performance.now()
   const rows = await carrier.carry(range, async (target, count) => {
@@ -96,7 +114,11 @@ class Choice {
   private readonly carriers: Readonly<Record<Transport, Carrier>>
   private readonly note: (text: string) => void
 
-  constructor(wanted: Transport | 'auto', carriers: Readonly<Record<Transport, Carrier>>, note: (text: string) => void) {
+  constructor(
+    wanted: Transport | 'auto',
+    carriers: Readonly<Record<Transport, Carrier>>,
+    note: (text: string) => void,
+  ) {
     this.chosen = wanted === 'auto' ? null : wanted
     this.carriers = carriers
     this.note = note
@@ -154,21 +176,34 @@ class BlockQueue {
 /** What the source was when the copy began; written down the first time. */
 async function sourceState(step: CopyStep, runId: string, { session, journalSchema }: Workplace): Promise<SourceState> {
   const { work } = step
-  const known = await readAll<{ filenode: string; blocks: string }>(session, sql`
-    select filenode::text as filenode, blocks::text as blocks from ${at(journalSchema, 'copy_source')} where run_id = ${runId}`)
+  const known = await readAll<{ filenode: string; blocks: string }>(
+    session,
+    sql`
+    select filenode::text as filenode, blocks::text as blocks from ${at(journalSchema, 'copy_source')} where run_id = ${runId}`,
+  )
   if (known[0] !== undefined) return { filenode: known[0].filenode, blocks: Number(known[0].blocks) }
   const filenode = await readFilenode(session, work)
-  const { blocks } = await readOne<{ blocks: string }>(session, sql`
+  const { blocks } = await readOne<{ blocks: string }>(
+    session,
+    sql`
     insert into ${at(journalSchema, 'copy_source')} (run_id, table_oid, filenode, blocks, trigger_oid, trigger_xmin)
     select ${runId}, c.oid, ${filenode}::oid, pg_relation_size(c.oid) / current_setting('block_size')::int, t.oid, t.xmin::text
     from pg_class c join pg_trigger t on t.tgrelid = c.oid and t.tgname = ${work.capture.trigger} where c.oid = ${quoted(work.source).text}::regclass
-    returning blocks::text as blocks`)
+    returning blocks::text as blocks`,
+  )
   return { filenode, blocks: Number(blocks) }
 }
 
-async function missingRanges(runId: string, { blocks }: SourceState, { session, journalSchema }: Workplace): Promise<BlockRange[]> {
-  const done = await readAll<{ first: string; end: string }>(session, sql`
-    select first_block::text as first, end_block::text as "end" from ${at(journalSchema, 'chunk')} where run_id = ${runId} order by first_block`)
+async function missingRanges(
+  runId: string,
+  { blocks }: SourceState,
+  { session, journalSchema }: Workplace,
+): Promise<BlockRange[]> {
+  const done = await readAll<{ first: string; end: string }>(
+    session,
+    sql`
+    select first_block::text as first, end_block::text as "end" from ${at(journalSchema, 'chunk')} where run_id = ${runId} order by first_block`,
+  )
   const ranges: BlockRange[] = []
   let from = 0
   for (const chunk of done) {
@@ -179,10 +214,24 @@ async function missingRanges(runId: string, { blocks }: SourceState, { session, 
   return ranges
 }
 
-function report(progress: { rows: number; blocks: number; of: number }, seconds: number, { observer }: Workplace): void {
+function report(
+  progress: { rows: number; blocks: number; of: number },
+  seconds: number,
+  { observer }: Workplace,
+): void {
   const perSecond = progress.blocks / Math.max(seconds, 0.001)
   const remainingSeconds = seconds < 1 ? null : (progress.of - progress.blocks) / perSecond
-  observer({ type: 'progress', progress: { what: `copying, ${progress.rows.toLocaleString('en-US')} rows kept`, done: progress.blocks, total: progress.of, unit: 'blocks', perSecond, remainingSeconds } })
+  observer({
+    type: 'progress',
+    progress: {
+      what: `copying, ${progress.rows.toLocaleString('en-US')} rows kept`,
+      done: progress.blocks,
+      total: progress.of,
+      unit: 'blocks',
+      perSecond,
+      remainingSeconds,
+    },
+  })
 }
 
 /**
@@ -190,14 +239,25 @@ function report(progress: { rows: number; blocks: number; of: number }, seconds:
  * trigger off and on again, and changes would be missing without a word. Even
  * that leaves a new version of its catalogue row (postgres-facts B7).
  */
-export async function assertCaptured(work: CopyStep['work'], runId: string, session: Session, { journalSchema }: Workplace): Promise<void> {
-  const { unbroken } = await readOne<{ unbroken: boolean }>(session, sql`
+export async function assertCaptured(
+  work: CopyStep['work'],
+  runId: string,
+  session: Session,
+  { journalSchema }: Workplace,
+): Promise<void> {
+  const { unbroken } = await readOne<{ unbroken: boolean }>(
+    session,
+    sql`
     select exists (select from ${at(journalSchema, 'copy_source')} s join pg_trigger t on t.oid = s.trigger_oid and t.xmin::text = s.trigger_xmin
       where s.run_id = ${runId} and t.tgenabled = 'A' and s.table_oid = ${quoted(work.source).text}::regclass
-        and pg_relation_filenode(s.table_oid) = s.filenode) and not exists (select from ${quoted(work.capture.log)} where ebb_truncated) as unbroken`)
+        and pg_relation_filenode(s.table_oid) = s.filenode) and not exists (select from ${quoted(work.capture.log)} where ebb_truncated) as unbroken`,
+  )
   if (unbroken) return
-  throw new EbbError(`changes of ${display(work.source)} have not all been caught: somebody has truncated or rewritten it, or switched its triggers off`, {
-    state: 'The copy cannot be trusted any more; the table itself is untouched.',
-    next: 'Undo the run with ebb abandon, and start again.',
-  })
+  throw new EbbError(
+    `changes of ${display(work.source)} have not all been caught: somebody has truncated or rewritten it, or switched its triggers off`,
+    {
+      state: 'The copy cannot be trusted any more; the table itself is untouched.',
+      next: 'Undo the run with ebb abandon, and start again.',
+    },
+  )
 }

@@ -13,19 +13,32 @@ const LOOK_EVERY_MS = 250
  *
  * @throws {EbbError} when some are still there after `deadlineMs`
  */
-export async function oldSnapshotsGone({ session, control, pid, observer, signal }: Workplace, deadlineMs: number): Promise<void> {
+export async function oldSnapshotsGone(
+  { session, control, pid, observer, signal }: Workplace,
+  deadlineMs: number,
+): Promise<void> {
   const { xid } = await readOne<{ xid: string }>(session, sql`select pg_current_xact_id()::text as xid`)
   const deadline = performance.now() + deadlineMs
   for (;;) {
-    const old = await readAll<{ who: string }>(control, sql`
+    const old = await readAll<{ who: string }>(
+      control,
+      sql`
       select format('pid %s (%s)%s', pid, coalesce(nullif(application_name, ''), 'no application name'),
           case when state is not null then format(', %s for %s s', state, extract(epoch from clock_timestamp() - xact_start)::int) else '' end) as who
       from pg_stat_activity where datname = current_database() and pid <> ${pid} and pid <> pg_backend_pid()
-        and (application_name = 'pg_dump' or (backend_xmin is not null and age(backend_xmin) > age((${xid}::bigint & 4294967295)::text::xid)))`)
+        and (application_name = 'pg_dump' or (backend_xmin is not null and age(backend_xmin) > age((${xid}::bigint & 4294967295)::text::xid)))`,
+    )
     if (old.length === 0) return
     const reason = `for transactions that began before the last rows were copied, and would read too little: ${old.map(({ who }) => who).join('; ')}`
     if (performance.now() > deadline)
-      throw new EbbError(`transactions are still open that began before the last rows were copied: ${old.map(({ who }) => who).join('; ')}`, { state: 'The copy is complete and still being kept up to date; the swap has not happened.', next: 'When they have ended, run the same command again.' }, EXIT.tryLater)
+      throw new EbbError(
+        `transactions are still open that began before the last rows were copied: ${old.map(({ who }) => who).join('; ')}`,
+        {
+          state: 'The copy is complete and still being kept up to date; the swap has not happened.',
+          next: 'When they have ended, run the same command again.',
+        },
+        EXIT.tryLater,
+      )
     observer({ type: 'waiting', reason })
     await sleep(LOOK_EVERY_MS, undefined, { signal })
   }

@@ -22,7 +22,7 @@ import { useSearchPath } from './transports.ts'
 /** Keys in a batch: a transaction of some ten milliseconds. */
 const BATCH = 5_000
 /** What is left for the swap to do under lock. */
-const SHORT = 500
+export const SHORT_LOG = 500
 
 /** Reconciles until the log is short, or in one go. */
 export async function reconcile(step: ReconcileStep, place: Workplace): Promise<void> {
@@ -30,7 +30,7 @@ export async function reconcile(step: ReconcileStep, place: Workplace): Promise<
     await batch(place.session, step.work, null)
     return
   }
-  await drain(step.work, place, SHORT)
+  await drain(step.work, place, SHORT_LOG)
 }
 
 /** Reconciles batch by batch until at most `enough` entries are left, and tells how it goes. */
@@ -73,7 +73,9 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
   )
   if (rowCount !== null && rowCount > 0) {
     await session.query('analyze pg_temp.ebb_batch')
-    await session.query(sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`.text)
+    await session.query(
+      sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`.text,
+    )
     await session.query(
       sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
           where ${kept(work)} and exists (select from pg_temp.ebb_batch b where ${sameKey(key, 's', 'b')})`.text,
@@ -85,7 +87,12 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
 
 /** Entries in the log. */
 export async function logLength(session: ClientBase, { capture }: CopyWork): Promise<number> {
-  return (await readOne<{ n: number }>(session, sql`select count(*)::int as n from ${quoted(capture.log)} where ebb_truncated is null`)).n
+  return (
+    await readOne<{ n: number }>(
+      session,
+      sql`select count(*)::int as n from ${quoted(capture.log)} where ebb_truncated is null`,
+    )
+  ).n
 }
 
 function forecast({ observer }: Workplace, atFirst: number, left: number, done: number, seconds: number): void {
@@ -93,6 +100,20 @@ function forecast({ observer }: Workplace, atFirst: number, left: number, done: 
   const arriving = Math.max(0, left - (atFirst - done)) / Math.max(seconds, 0.001)
   const closing = drained - arriving
   const remainingSeconds = closing > 0 ? left / closing : null
-  observer({ type: 'progress', progress: { what: `catching up, ${Math.round(arriving)} changes a second arrive`, done, total: done + left, unit: 'changes', perSecond: drained, remainingSeconds } })
-  if (closing <= 0 && seconds > 5) observer({ type: 'waiting', reason: 'changes arrive faster than they are caught up with; at this pace the swap never becomes possible' })
+  observer({
+    type: 'progress',
+    progress: {
+      what: `catching up, ${Math.round(arriving)} changes a second arrive`,
+      done,
+      total: done + left,
+      unit: 'changes',
+      perSecond: drained,
+      remainingSeconds,
+    },
+  })
+  if (closing <= 0 && seconds > 5)
+    observer({
+      type: 'waiting',
+      reason: 'changes arrive faster than they are caught up with; at this pace the swap never becomes possible',
+    })
 }

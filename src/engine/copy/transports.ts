@@ -20,7 +20,9 @@ export function serverCarrier(session: Session, work: CopyWork, state: SourceSta
       inTransaction(session, {}, async () => {
         await holdSource(session, work, state)
         await useSearchPath(session, work)
-        const { rowCount } = await session.query(sql`insert into ${quoted(work.target)} (${raw(work.columns)}) ${chunkRows(work, range)}`.text)
+        const { rowCount } = await session.query(
+          sql`insert into ${quoted(work.target)} (${raw(work.columns)}) ${chunkRows(work, range)}`.text,
+        )
         await settle(session, rowCount ?? 0)
         return rowCount ?? 0
       }),
@@ -37,7 +39,9 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
     transport: 'copy',
     carry: (range, settle) =>
       inTransaction(target, {}, async () => {
-        const incoming = target.query(copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text))
+        const incoming = target.query(
+          copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text),
+        )
         await inTransaction(source, {}, async () => {
           await holdSource(source, work, state)
           await useSearchPath(source, work)

@@ -26,13 +26,22 @@ export async function verify({ work, rowExpression }: VerifyStep, { session }: W
   const [source, target] = await inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
     await useSearchPath(session, work)
     return [
-      await readOne<Digest & { [column: string]: unknown }>(session, sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.source)} s where ${kept(work)} and ${settled}`),
-      await readOne<Digest & { [column: string]: unknown }>(session, sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.target)} s where ${settled}`),
+      await readOne<Digest & { [column: string]: unknown }>(
+        session,
+        sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.source)} s where ${kept(work)} and ${settled}`,
+      ),
+      await readOne<Digest & { [column: string]: unknown }>(
+        session,
+        sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.target)} s where ${settled}`,
+      ),
     ] as const
   })
   if (source.rows === target.rows && source.hash === target.hash) return
-  throw new EbbError(`the copy of ${display(work.source)} is not what it should be: ${source.rows} rows to keep, ${target.rows} rows copied${source.rows === target.rows ? ', with other contents' : ''}`, {
-    state: 'There has been no swap; the table itself is untouched.',
-    next: 'Please report this. Undo the run with ebb abandon.',
-  })
+  throw new EbbError(
+    `the copy of ${display(work.source)} is not what it should be: ${source.rows} rows to keep, ${target.rows} rows copied${source.rows === target.rows ? ', with other contents' : ''}`,
+    {
+      state: 'There has been no swap; the table itself is untouched.',
+      next: 'Please report this. Undo the run with ebb abandon.',
+    },
+  )
 }

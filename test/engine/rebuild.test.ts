@@ -1,0 +1,67 @@
+import { describe, expect } from 'vitest'
+import { readTable } from '../../src/catalog/read-table.ts'
+import type { TableModel } from '../../src/catalog/table-model.ts'
+import { withSession } from '../../src/db/session.ts'
+import { rebuild } from '../../src/engine/rebuild.ts'
+import { compareFacts, factsOf } from '../../src/plan/facts.ts'
+import type { RebuildRequest } from '../../src/plan/rebuild.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { createEvents } from '../support/events-table.ts'
+import { quietly, written } from '../support/tool.ts'
+
+const ROWS = 5_000
+
+describe('rebuild', () => {
+  test.for(['copy', 'server', 'auto'] as const)(
+    'keeps all rows and everything that hung on the table (transport %s)',
+    async (transport, { database }) => {
+      const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
+      const before = await read(database, events)
+      const content = await contents(database, events)
+
+      await rebuild(database.url, written(events), request({ transport }), quietly())
+
+      const after = await read(database, events)
+      const ours = after.triggers.filter(({ name }) => name.startsWith('ebb_')).map(({ name }) => name)
+      expect(after.oid).not.toBe(before.oid)
+      expect(compareFacts(factsOf(before), factsOf(after, ours))).toEqual([])
+      expect(await contents(database, events)).toEqual(content)
+    },
+  )
+
+  test('keeps only the rows asked for, by the moment of the start', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const owner = await database.session('owner')
+    const { rows } = await owner.query<{ n: string }>(
+      sql`select count(*) as n from ${quoted(events)} where created_at > now() - interval '90 days'`,
+    )
+
+    await rebuild(
+      database.url,
+      written(events),
+      request({ keep: `created_at > now() - interval '90 days'`, noArchive: true }),
+      quietly(),
+    )
+
+    expect((await owner.query(sql`select count(*) as n from ${quoted(events)}`)).rows).toEqual(rows)
+  })
+})
+
+function request(overrides: Partial<RebuildRequest> = {}): RebuildRequest {
+  return { keep: null, transport: 'server', jobs: 1, noArchive: false, ...overrides }
+}
+
+async function read(database: Database, table: TableName): Promise<TableModel> {
+  const model = await withSession(database.url, 'look', (session) => readTable(session, table, database.version))
+  if (model === undefined) throw new Error('the table is gone')
+  return model
+}
+
+async function contents(database: Database, table: TableName): Promise<unknown> {
+  const { rows } = await database.admin(
+    sql`select count(*), sum(hash_record_extended(t, 0))::text as hash from ${quoted(table)} t`,
+  )
+  return rows[0]
+}
