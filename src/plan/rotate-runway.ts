@@ -8,7 +8,7 @@ import { roundWidth } from '../grid/width.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { createLeaf, type LeafShape } from './leaf.ts'
-import { leafLocks } from './partition.ts'
+import { leafLocks } from './conversion.ts'
 import type { SetPolicy } from './request.ts'
 import type { BriefStep, Lock } from './step.ts'
 
@@ -57,7 +57,11 @@ function spansOf({ partitions }: PartitionedTable): Span[] {
 }
 
 /** The grid of the partitions to come. Ids that were asked for by an interval get the width that it means at the present rate. */
-export function gridFor(set: PartitionedTable, { every, kind, timezone }: SetPolicy, { idRate, now }: Pick<RunwayEvidence, 'idRate' | 'now'>): Grid {
+export function gridFor(
+  set: PartitionedTable,
+  { every, kind, timezone }: SetPolicy,
+  { idRate, now }: Pick<RunwayEvidence, 'idRate' | 'now'>,
+): Grid {
   if (kind !== 'id') {
     if (every.kind === 'ids') throw new Error('times are not counted in ids')
     return { kind: 'time', every: every.interval, timezone }
@@ -85,7 +89,10 @@ function timeCells(grid: Grid, { kind, timezone, premake }: SetPolicy, spans: re
 
 /** Holes ahead of the head are filled; then one partition after the other, from the last bound on, whatever width came before. */
 function idCells(width: bigint, premake: number, spans: readonly Span[], head: Position | null): Cell[] {
-  const last = spans.reduce<Position | null>((max, { to }) => (to !== null && (max === null || to > max) ? to : max), null)
+  const last = spans.reduce<Position | null>(
+    (max, { to }) => (to !== null && (max === null || to > max) ? to : max),
+    null,
+  )
   if (spans.some(({ to }) => to === null)) return []
   const here = head ?? spans[0]?.from ?? 0n
   // An id that jumped far ahead would need a partition for every stretch between.
@@ -101,7 +108,13 @@ function idCells(width: bigint, premake: number, spans: readonly Span[], head: P
   return cells
 }
 
-function creation(set: PartitionedTable, policy: SetPolicy, { from, to }: Cell, partition: TableName, role: string): Creation {
+function creation(
+  set: PartitionedTable,
+  policy: SetPolicy,
+  { from, to }: Cell,
+  partition: TableName,
+  role: string,
+): Creation {
   const shown = {
     from: displayPosition(policy.kind, from, policy.timezone),
     to: displayPosition(policy.kind, to, policy.timezone),
@@ -113,7 +126,10 @@ function creation(set: PartitionedTable, policy: SetPolicy, { from, to }: Cell, 
     title: `add partition ${display(partition)}`,
     because: `for rows from ${shown.from} until ${shown.to}`,
     locks: [...leafLocks(set.name, set.references), ...defaultLocks(set)],
-    cost: defaultLocks(set).length === 0 ? 'milliseconds: it is empty' : 'milliseconds, and the default partition is read for rows that belong here',
+    cost:
+      defaultLocks(set).length === 0
+        ? 'milliseconds: it is empty'
+        : 'milliseconds, and the default partition is read for rows that belong here',
     quiet: null,
     acquire: [],
     statements: createLeaf(leafShapeOf(set), partition, asLiteral(text.from), asLiteral(text.to), role),
@@ -139,7 +155,12 @@ function asLiteral(text: string): Sql {
 function defaultLocks({ partitions }: PartitionedTable): Lock[] {
   return partitions
     .filter(({ isDefault }) => isDefault)
-    .map(({ name }): Lock => ({ table: name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }))
+    .map(({ name }): Lock => ({
+      table: name,
+      mode: 'ACCESS EXCLUSIVE',
+      blocks: 'reads and writes',
+      held: 'milliseconds',
+    }))
 }
 
 /** What a new partition takes from its parent and from the newest of its siblings, for a parent has no storage of its own. */
