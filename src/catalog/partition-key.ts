@@ -36,7 +36,7 @@ function epochKind(bounds: readonly Bounds[]): EpochKind | null {
   const unit = epochUnitOf(last)
   if (unit === null) return null
   const spans = ranges.flatMap((range) => spanOf(unit, range)?.span ?? [])
-  return inferGrid(unit, spans) === null ? null : (unit as EpochKind)
+  return inferGrid(unit, spans) === null ? null : unit
 }
 
 /** Bounds as places on the key's line. */

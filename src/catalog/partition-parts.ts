@@ -24,12 +24,17 @@ const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, 
     select classid, objid from pg_depend where refclassid = 'pg_class'::regclass and refobjid = p.oid and deptype = 'n'
     union all
     select classid, objid from pg_depend where refclassid = 'pg_type'::regclass and deptype = 'n'
-      and refobjid in (p.reltype, (select typarray from pg_type where oid = p.reltype))) d
+      and refobjid in (p.reltype, (select typarray from pg_type where oid = p.reltype))
+    union all
+    select u.classid, u.objid from pg_depend o join pg_class q on q.oid = o.objid and q.relkind = 'S'
+      join pg_depend u on u.refclassid = 'pg_class'::regclass and u.refobjid = q.oid and u.deptype = 'n'
+    where o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass and o.refobjid = p.oid and o.deptype in ('a', 'i')) d
   where case d.classid
     when 'pg_rewrite'::regclass then exists (select from pg_rewrite x where x.oid = d.objid and x.ev_class <> p.oid)
     when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and x.contype = 'f' and x.conrelid <> p.oid and x.conparentid = 0)
     when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid <> p.oid)
     when 'pg_proc'::regclass then true
+    when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid <> p.oid)
     when 'pg_class'::regclass then exists (select from pg_class x where x.oid = d.objid and x.oid <> p.oid and x.relkind in ('r', 'p', 'f', 'c'))
     else false end`)
 

@@ -123,7 +123,6 @@ type Row = Omit<PartitionedTable, 'key' | 'partitions' | 'sequencePosition'> & {
 type RawPartition = Omit<Partition, 'range' | 'isDefault'>
 
 function understood(row: Row, given: KeyKind | null): PartitionedTable {
-  const { keyColumns, sequencePosition, ...table } = row
   const bounds = row.partitions.map(({ boundsText }) => parseBounds(boundsText))
   const key = keyOf(
     row,
@@ -131,10 +130,10 @@ function understood(row: Row, given: KeyKind | null): PartitionedTable {
     given,
   )
   return {
-    ...table,
+    ...row,
     key,
     partitions: row.partitions.map((partition, i) => placed(partition, bounds[i] ?? null, key)).sort(byStart),
-    sequencePosition: sequencePosition === null ? null : BigInt(sequencePosition),
+    sequencePosition: row.sequencePosition === null ? null : BigInt(row.sequencePosition),
   }
 }
 

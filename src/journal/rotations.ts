@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../db/session.ts'
-import { fromText, toText, type Position } from '../grid/key.ts'
+import { fromText, toText } from '../grid/key.ts'
+import type { BegunRetirement, Newest, RetirementEntry } from '../plan/rotate-begun.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
@@ -29,18 +30,6 @@ export async function recordRotation(session: ClientBase, schema: string, entry:
     values (${table.schema}, ${table.name}, ${partition.name}, ${action}, ${from}, ${to}, ${bytes}, ${rows})`)
 }
 
-/** A partition on its way out. */
-export interface RetirementEntry {
-  readonly oid: string
-  readonly table: TableName
-  readonly partition: TableName
-  readonly method: 'drop' | 'detach'
-  /** As PostgreSQL printed them while it was attached: a detached table has none. */
-  readonly bounds: string
-  readonly bytes: number
-  readonly estimatedRows: number | null
-}
-
 /** Writes down that a partition is about to be detached, so that whoever comes after us knows what it was detached for. */
 export async function beginRetirement(session: ClientBase, schema: string, entry: RetirementEntry): Promise<void> {
   const { oid, table, partition, method, bounds, bytes, estimatedRows } = entry
@@ -59,11 +48,6 @@ export async function endRetirement(session: ClientBase, schema: string, oid: st
   await session.query(sql`delete from ${at(schema, 'retirement')} where partition_oid = ${oid}`)
 }
 
-/** How a partition stands that a rotation has begun to retire. */
-export interface BegunRetirement extends RetirementEntry {
-  readonly state: 'attached' | 'half detached' | 'detached' | 'gone'
-}
-
 /** What earlier rotations of a table have begun and not ended. `gone` also where the oid has another name by now. */
 export async function begunRetirements(
   session: ClientBase,
@@ -77,16 +61,18 @@ export async function begunRetirements(
       json_build_object('schema', r.partition_schema, 'name', r.partition_name) as partition,
       r.method, r.bounds, r.bytes::float8 as bytes, r.estimated_rows::float8 as "estimatedRows",
       case when c.oid is null then 'gone' when not c.relispartition then 'detached'
-        when exists (select from pg_inherits h where h.inhrelid = c.oid and h.inhdetachpending) then 'half detached' else 'attached' end as state
+        when exists (select from pg_inherits h where h.inhrelid = c.oid and h.inhdetachpending) then 'half detached' else 'attached' end as state,
+      coalesce((select json_agg(json_build_object('name', k.conname, 'references', json_build_object('schema', fn.nspname, 'name', f.relname))
+          order by fn.nspname, f.relname, k.conname)
+        from pg_constraint k join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
+        where k.conrelid = c.oid and k.contype = 'f'
+          and not exists (select from pg_constraint u where u.oid = k.conparentid and u.conrelid = k.conrelid)), '[]') as "foreignKeys"
     from ${at(schema, 'retirement')} r
     left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
       on c.oid = r.partition_oid and c.relname = r.partition_name and n.nspname = r.partition_schema
     where r.schema_name = ${table.schema} and r.table_name = ${table.name} order by r.since, r.partition_oid`,
   )
 }
-
-/** The newest time in a partition; `never` where a row has none, or `infinity`, and so does not expire. */
-export type Newest = Position | 'empty' | 'never'
 
 /** Remembers until when the rows of a partition reach that receives no more. */
 export async function rememberNewest(

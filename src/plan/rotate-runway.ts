@@ -8,7 +8,7 @@ import { roundWidth } from '../grid/width.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { createLeaf, type LeafShape } from './leaf.ts'
-import { leafLocks } from './partition.ts'
+import { leafLocks } from './conversion.ts'
 import type { SetPolicy } from './request.ts'
 import type { BriefStep, Lock } from './step.ts'
 

@@ -1,5 +1,5 @@
 const PASSWORD_IN_URL = /([a-z][a-z0-9+.-]*:\/\/[^\s:@/?#]*):[^\s]*@/gi
-const PASSWORD_PARAMETER = /\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&'")]+)/gi
+const PASSWORD_PARAMETER = /\b((?:pg|ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&'")]+)/gi
 
 /**
  * Takes passwords out of a text: those in URLs, and those written `password=…`.

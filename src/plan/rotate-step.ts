@@ -1,0 +1,18 @@
+import type { TableName } from '../sql/names.ts'
+import type { BriefStep } from './step.ts'
+
+/**
+ * `detach partition … concurrently`: outside a transaction. It waits for
+ * everybody who has touched the parent and blocks nobody meanwhile;
+ * interrupted there, it leaves the partition half detached (postgres-facts E1, E2).
+ */
+export interface DetachStep extends Pick<BriefStep, 'key' | 'title' | 'because' | 'locks' | 'cost' | 'statements'> {
+  readonly kind: 'detach'
+  readonly table: TableName
+  readonly partition: TableName
+  /** What finishes it when it was interrupted. */
+  readonly finalize: BriefStep
+}
+
+/** What a rotation consists of. */
+export type RotationStep = BriefStep | DetachStep

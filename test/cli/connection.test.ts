@@ -1,0 +1,38 @@
+import { describe, expect, test as plainTest } from 'vitest'
+import { targetOf } from '../../src/cli/connection.ts'
+import { test } from '../support/database.ts'
+import { ebb, objects } from './support.ts'
+
+// Of a tool that renames tables one must know in which database.
+
+test('--url comes before DATABASE_URL, DATABASE_URL before libpq’s variables', async ({ database }) => {
+  await database.admin('create table public.here (id int primary key, at timestamptz not null)')
+  const { hostname, port, username, pathname } = new URL(database.url)
+  const there = { PGHOST: hostname, PGPORT: port, PGUSER: username, PGDATABASE: pathname.slice(1) }
+  const nowhere = 'postgres://nobody@127.0.0.1:1/nowhere'
+  const elsewhere = { PGHOST: '127.0.0.1', PGPORT: '1', PGDATABASE: 'nowhere' }
+
+  const inspected = async (words: string[], env: Record<string, string>) => {
+    const { out } = await ebb(['inspect', 'public.here', '--json', ...words], { env })
+    const [line] = objects(out)
+    return (line?.inspection as { server: { database: string } } | undefined)?.server.database
+  }
+  expect(await inspected(['--url', database.url], { DATABASE_URL: nowhere, ...elsewhere })).toBe(database.name)
+  expect(await inspected([], { DATABASE_URL: database.url, ...elsewhere })).toBe(database.name)
+  expect(await inspected([], there)).toBe(database.name)
+  expect(await inspected(['--url', nowhere], { DATABASE_URL: database.url, ...there })).toBeUndefined()
+  expect(await inspected([], { DATABASE_URL: nowhere, ...there })).toBeUndefined()
+})
+
+describe('where to connect', () => {
+  const env = { PGHOST: 'h', PGPORT: '5433', PGUSER: 'u', PGPASSWORD: 'p', PGDATABASE: 'd' }
+  plainTest('libpq’s variables are read, and those that are empty are not', () => {
+    expect(targetOf(undefined, env)).toEqual({ host: 'h', port: 5433, user: 'u', password: 'p', database: 'd' })
+    expect(targetOf(undefined, { PGHOST: '', PGUSER: 'u' })).toEqual({ user: 'u' })
+  })
+
+  plainTest('an empty DATABASE_URL is none; an empty --url is a mistake', () => {
+    expect(targetOf(undefined, { DATABASE_URL: '', PGHOST: 'h' })).toEqual({ host: 'h' })
+    expect(() => targetOf('', env)).toThrow('--url is no connection string')
+  })
+})
