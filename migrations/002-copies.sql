@@ -9,9 +9,11 @@ create table chunk (
   primary key (run_id, first_block)
 );
 
--- What a copy must not lose sight of: the source's file and its capture, as they were when the copy began.
-create table copy_source (
-  run_id bigint primary key references run (id) on delete cascade,
+-- A capture as it was when it began: the triggers that feed a log, and the file of the table they are on. Written in the
+-- transaction that creates them. Any later difference means that changes may have been missed.
+create table capture (
+  log_name text primary key,
+  run_id bigint not null references run (id) on delete cascade,
   table_oid oid not null,
   filenode oid not null,
   blocks bigint not null,

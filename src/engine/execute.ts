@@ -8,7 +8,8 @@ import type { LockTimes } from '../report/events.ts'
 import { display, quoted } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { PATIENCE, underBriefLocks, type Patience } from './brief.ts'
-import { assertCaptured, copyChunks } from './copy/copy.ts'
+import { assertCaptured } from './copy/captured.ts'
+import { copyChunks } from './copy/copy.ts'
 import { reconcile } from './copy/reconcile.ts'
 import { verify } from './copy/verify.ts'
 import { rehearse } from './rehearse.ts'
@@ -129,7 +130,7 @@ async function perform(
       await recordAlone()
       return null
     case 'verify':
-      await assertCaptured(step.work, runId, place.session, place)
+      await assertCaptured(place.session, place.journalSchema, step.work)
       await verify(step, place)
       await recordAlone()
       return null
@@ -154,7 +155,7 @@ async function perform(
         },
       )
     case 'swap':
-      return swap(runId, step, place, options.patience ?? PATIENCE, record)
+      return swap(step, place, options.patience ?? PATIENCE, record)
   }
 }
 

@@ -5,7 +5,7 @@ import { readPrivileges, readTakenNames } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, readAll, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError, UsageError } from '../errors.ts'
-import { endRun, journalExists, latestRun, startRun } from '../journal/journal.ts'
+import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { momentLiteral, planRebuild, type RebuildPlan, type RebuildRequest } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import type { LockTimes } from '../report/events.ts'
@@ -14,8 +14,9 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { raw, sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
-import { execute, type StepResult } from './execute.ts'
-import { arrive, otherRun, type EngineOptions } from './partition.ts'
+import { recordCapture } from './copy/captured.ts'
+import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
+import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 export interface RebuildResult {
@@ -33,7 +34,7 @@ export async function planRebuildOf(
   options: EngineOptions,
 ): Promise<RebuildPlan> {
   return withSession(target, 'plan rebuild', async (session) => {
-    const { server, name } = await arrive(session, target, written, options)
+    const { server, name } = await arrive(session, written, options)
     return readPlan(session, server, name, request, options)
   })
 }
@@ -50,12 +51,13 @@ export async function rebuild(
   request: RebuildRequest,
   options: EngineOptions,
 ): Promise<RebuildResult> {
-  const { server, name, runId, plan } = await withSession(target, 'plan rebuild', async (session) => {
-    const arrived = await arrive(session, target, written, options)
+  const { server, name, runId, plan, earlier } = await withSession(target, 'plan rebuild', async (session) => {
+    const arrived = await arrive(session, written, options)
     return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, request, options)) }
   })
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: 'rebuild' }, name, async (place) => {
+    await assertLatest(place, name, earlier)
     const id =
       runId ??
       (await startRun(place.session, place.journalSchema, {
@@ -76,12 +78,17 @@ export async function carryOutRebuild(
   place: Workplace,
   options: EngineOptions,
 ): Promise<RebuildResult> {
-  const steps = await execute(
-    runId,
-    plan.steps,
-    place,
-    options.patience === undefined ? {} : { patience: options.patience },
-  )
+  const { session, journalSchema } = place
+  const { rebuild } = plan
+  if (rebuild === null) throw new Error(`run ${runId} has no rebuild`)
+  const alongside: ExecuteOptions['alongside'] = {
+    capture: () => recordCapture(session, journalSchema, runId, rebuild.forward),
+    swap: () => recordCapture(session, journalSchema, runId, rebuild.back),
+  }
+  const steps = await executeRun(runId, plan.steps, place, {
+    alongside,
+    ...(options.patience === undefined ? {} : { patience: options.patience }),
+  })
   await endRun(place.session, place.journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null }
 }
@@ -92,15 +99,14 @@ async function findPlan(
   name: TableName,
   request: RebuildRequest,
   options: EngineOptions,
-): Promise<{ runId: string | null; plan: RebuildPlan }> {
-  const earlier = (await journalExists(session, options.journalSchema))
-    ? await latestRun<RebuildPlan>(session, options.journalSchema, name)
-    : undefined
+): Promise<{ runId: string | null; plan: RebuildPlan; earlier: Run | undefined }> {
+  const journal = await journalExists(session, options.journalSchema)
+  const earlier = journal ? await latestRun<RebuildPlan>(session, options.journalSchema, name) : undefined
   if (earlier?.status !== 'running')
-    return { runId: null, plan: await readPlan(session, server, name, request, options) }
+    return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
   if (earlier.command !== 'rebuild' || canonicalJson(earlier.request) !== canonicalJson(toStored(request)))
     throw otherRun(earlier)
-  return { runId: earlier.id, plan: fromStored(earlier.plan) }
+  return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
 }
 
 async function readPlan(

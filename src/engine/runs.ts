@@ -2,7 +2,8 @@ import { isEmpty, readChildren } from '../catalog/partition-children.ts'
 import { readTable } from '../catalog/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { readTakenNames } from '../catalog/situation.ts'
-import { inSnapshot, readAll, withSession, type Session, type Target } from '../db/session.ts'
+import type { TableModel } from '../catalog/table-model.ts'
+import { inSnapshot, readAll, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { EbbError, EXIT, ObjectionsError } from '../errors.ts'
 import {
   at,
@@ -17,15 +18,18 @@ import {
 } from '../journal/journal.ts'
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
+import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
+import { planAbandonRebuild, planRebuildRollback, planRetire } from '../plan/rebuild-undo.ts'
 import type { PartitionPlan } from '../plan/partition.ts'
 import { planRollback, type OtherPartition, type RollbackPlan } from '../plan/rollback.ts'
 import { fromStored, toStored } from '../plan/stored.ts'
 import type { Plan, SwapStep } from '../plan/step.ts'
-import { display, sameName, type TableName } from '../sql/names.ts'
+import { display, quoted, sameName, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { assertLatest, carryOut, otherRun, type EngineOptions } from './partition.ts'
+import { carryOutRebuild } from './rebuild.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 // What is done with runs that exist already: look at them, go on, undo, go back.
@@ -103,6 +107,7 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
 
 async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
   if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
+  if (run.command === 'rebuild') return carryOutRebuild(run.id, fromStored(run.plan) as RebuildPlan, place, options)
   return carryOut(run.id, fromStored(run.plan) as PartitionPlan, place, options)
 }
 
@@ -134,15 +139,22 @@ const SWAPS = ['swap', 'swap-back']
 
 /** What the run's table is called now, or null when it is gone: somebody may have renamed or dropped it. */
 async function presentName(session: Session, run: Run): Promise<TableName | null> {
-  const { conversion } = run.plan as PartitionPlan
-  if (run.command !== 'partition' || conversion === null) return run.table
+  const former = formerOf(run)
+  if (former === null) return run.table
   const [name] = await readAll<{ schema: string; name: string }>(
     session,
     sql`
     select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.oid = ${conversion.former.oid}::oid and c.relkind = 'r'`,
+    where c.oid = ${former.oid}::oid and c.relkind = 'r'`,
   )
   return name ?? null
+}
+
+/** The table as it was when the run began, of runs that put something beside it. */
+function formerOf(run: Run): TableModel | null {
+  if (run.command === 'partition') return (run.plan as PartitionPlan).conversion?.former ?? null
+  if (run.command === 'rebuild') return (run.plan as RebuildPlan).rebuild?.former ?? null
+  return null
 }
 
 function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
@@ -151,6 +163,11 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
   if (run.command === 'rollback') {
     const { index } = run.plan as StoredRollback
     return planAbandon(run.id, { table: run.table, guard: null, index })
+  }
+  if (run.command === 'rebuild') {
+    const { rebuild } = run.plan as RebuildPlan
+    if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
+    return planAbandonRebuild(run.id, rebuild, present)
   }
   const { conversion } = run.plan as PartitionPlan
   if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
@@ -162,9 +179,7 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
 
 function notUnfinished(run: Run): EbbError {
   const next =
-    run.status === 'done' && run.command === 'partition'
-      ? `To go back to a plain table: ebb rollback ${run.id}`
-      : 'See ebb status.'
+    run.status === 'done' && REVERSIBLE.includes(run.command) ? `To go back: ebb rollback ${run.id}` : 'See ebb status.'
   return new EbbError(
     `run ${run.id} is ${run.status}, so there is nothing to abandon`,
     { state: 'Nothing has been changed.', next },
@@ -177,11 +192,14 @@ function pastTheSwap(run: Run): EbbError {
     `run ${run.id} has swapped ${display(run.table)} already; what is left is harmless`,
     {
       state: 'Nothing has been changed.',
-      next: `Finish it with ebb resume ${run.id}${run.command === 'partition' ? '; then ebb rollback can go back' : ''}.`,
+      next: `Finish it with ebb resume ${run.id}${REVERSIBLE.includes(run.command) ? '; then ebb rollback can go back' : ''}.`,
     },
     EXIT.objections,
   )
 }
+
+/** Commands whose outcome can be taken back. */
+const REVERSIBLE = ['partition', 'rebuild']
 
 interface StoredRollback extends RollbackPlan {
   /** The run that is rolled back. */
@@ -194,7 +212,7 @@ export async function planRollbackOf(
   choice: RunChoice,
   options: EngineOptions,
 ): Promise<RollbackPlan & { readonly runId: string }> {
-  const { server, run } = await findRun(target, choice, options, 'partition')
+  const { server, run } = await findRun(target, choice, options, REVERSIBLE)
   return withSession(target, 'plan rollback', async (session) => ({
     ...(await readRollback(session, server, run, options)),
     runId: run.id,
@@ -207,7 +225,7 @@ export async function planRollbackOf(
  * @throws {ObjectionsError} when rows would be lost
  */
 export async function rollback(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
-  const { server, run } = await findRun(target, choice, options, 'partition')
+  const { server, run } = await findRun(target, choice, options, REVERSIBLE)
   const begun = await withSession(target, 'find run', (session) => latestRun(session, options.journalSchema, run.table))
   if (begun?.status === 'running') {
     if (begun.command === 'rollback') return resume(target, { runId: begun.id }, options)
@@ -253,9 +271,7 @@ async function readRollback(
   run: Run,
   options: EngineOptions,
 ): Promise<RollbackPlan> {
-  const plan = fromStored(run.plan) as PartitionPlan
-  const { conversion } = plan
-  if (run.status !== 'done' || conversion === null)
+  if (run.status !== 'done')
     throw new EbbError(
       `run ${run.id} is ${run.status}`,
       {
@@ -275,6 +291,10 @@ async function readRollback(
         { state: 'Nothing has been changed.', next: 'There is nothing to roll back.' },
         EXIT.usage,
       )
+    if (run.command === 'rebuild') return readRebuildRollback(session, run, current)
+    const plan = fromStored(run.plan) as PartitionPlan
+    const { conversion } = plan
+    if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
     const children = await readChildren(session, run.table)
     const others: OtherPartition[] = []
     for (const name of children.filter((child) => !sameName(child, conversion.history)))
@@ -292,6 +312,58 @@ async function readRollback(
   })
 }
 
+async function readRebuildRollback(session: Session, run: Run, current: TableModel): Promise<RollbackPlan> {
+  const { rebuild, steps } = fromStored(run.plan) as RebuildPlan
+  if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
+  return planRebuildRollback({
+    runId: run.id,
+    rebuild,
+    rebuilt: (steps.find(({ key }) => key === 'swap') as SwapStep).after,
+    current,
+    retiredExists: await isThere(session, rebuild),
+    taken: await readTakenNames(session, run.table.schema),
+  })
+}
+
+async function isThere(session: Session, { retired, former }: RebuildSummary): Promise<boolean> {
+  const { there } = await readOne<{ there: boolean }>(
+    session,
+    sql`select to_regclass(${quoted(retired).text})::oid is not distinct from ${former.oid}::oid as there`,
+  )
+  return there
+}
+
+/** What letting the former table of a rebuild go would do. */
+export async function planRetireOf(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+): Promise<Plan & { readonly runId: string }> {
+  const { run } = await findRun(target, choice, options, ['rebuild'])
+  return withSession(target, 'plan retire', async (session) => ({ ...(await retirement(session, run)), runId: run.id }))
+}
+
+/** Lets the former table of a rebuild go, for good. */
+export async function retire(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+  const { server, run } = await findRun(target, choice, options, ['rebuild'])
+  return atWork({ target, server, ...options, command: 'retire' }, run.table, async (place) => {
+    const plan = await retirement(place.session, run)
+    const steps = await executeRun(run.id, plan.steps, place, patience(options))
+    return { runId: run.id, plan, steps }
+  })
+}
+
+async function retirement(session: Session, run: Run): Promise<Plan> {
+  const { rebuild } = fromStored(run.plan) as RebuildPlan
+  if (run.status !== 'done' || rebuild === null || !(await isThere(session, rebuild)))
+    throw new EbbError(
+      `run ${run.id} has no former table to let go of`,
+      { state: 'Nothing has been changed.', next: 'See ebb status.' },
+      EXIT.usage,
+    )
+  return planRetire(run.id, rebuild)
+}
+
 async function removedSince(session: Session, schema: string, run: Run): Promise<string[]> {
   const rows = await readAll<{ name: string }>(
     session,
@@ -307,12 +379,12 @@ async function findRun(
   target: Target,
   choice: RunChoice,
   options: EngineOptions,
-  command?: string,
+  commands?: readonly string[],
 ): Promise<{ server: ServerModel; run: Run; done: ReadonlySet<string> }> {
   return withSession(target, 'find run', async (session) => {
     const server = await readServer(session, options.journalSchema)
     const run = (await journalExists(session, options.journalSchema))
-      ? await chosenRun(session, options.journalSchema, choice, command)
+      ? await chosenRun(session, options.journalSchema, choice, commands)
       : undefined
     if (run === undefined) throw noRun(choice)
     return { server, run, done: await doneSteps(session, options.journalSchema, run.id) }
@@ -323,12 +395,12 @@ async function chosenRun(
   session: Session,
   schema: string,
   choice: RunChoice,
-  command?: string,
+  commands?: readonly string[],
 ): Promise<Run | undefined> {
   if (choice !== null && 'runId' in choice) return runById(session, schema, choice.runId)
-  if (choice !== null) return latestRun(session, schema, choice.table, command)
+  if (choice !== null) return latestRun(session, schema, choice.table, commands)
   const candidates = (await recentRuns(session, schema)).filter((run) =>
-    command === undefined ? run.status === 'running' : run.command === command && run.status === 'done',
+    commands === undefined ? run.status === 'running' : commands.includes(run.command) && run.status === 'done',
   )
   if (candidates.length > 1)
     throw new EbbError(

@@ -9,7 +9,7 @@ import type { CopyWork } from '../plan/copy-work.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
-import { assertCaptured } from './copy/copy.ts'
+import { assertCaptured } from './copy/captured.ts'
 import { oldSnapshotsGone } from './copy/old-snapshots.ts'
 import { drain, logLength, reconcileLog, SHORT_LOG } from './copy/reconcile.ts'
 import { sessionsOf } from './execute.ts'
@@ -21,7 +21,6 @@ import type { Workplace } from './workplace.ts'
  * that now has the name must be what the plan says. Else nothing has happened.
  */
 export async function swap(
-  runId: string,
   step: SwapStep,
   place: Workplace,
   patience: Patience,
@@ -30,7 +29,7 @@ export async function swap(
   await warmUp(step, place)
   for (;;) {
     try {
-      return await attemptSwap(runId, step, place, patience, record)
+      return await attemptSwap(step, place, patience, record)
     } catch (error) {
       if (!(error instanceof LogHasGrown)) throw error
       place.observer({
@@ -48,7 +47,6 @@ class LogHasGrown extends Error {}
 const MOST_UNDER_LOCK = 2_000
 
 async function attemptSwap(
-  runId: string,
   step: SwapStep,
   place: Workplace,
   patience: Patience,
@@ -64,7 +62,7 @@ async function attemptSwap(
     if (before.length > 0) throw changedMeanwhile(step, before.map(describeDifference))
     await assertPartitions(step, place)
     for (const name of step.mustBeEmpty) await assertEmpty(name, place)
-    if (step.work !== null) await catchUpUnderLock(runId, step.work, place)
+    if (step.work !== null) await catchUpUnderLock(step.work, place)
     await place.session.query(step.statements.join(';\n'))
     const after = compareFacts(step.after, await readFacts(step, place))
     if (after.length > 0) throw notCarried(step, after.map(describeDifference))
@@ -73,9 +71,9 @@ async function attemptSwap(
 }
 
 /** With the source locked nobody writes any more: what is in the log now is all there will be. */
-async function catchUpUnderLock(runId: string, work: CopyWork, place: Workplace): Promise<void> {
+async function catchUpUnderLock(work: CopyWork, place: Workplace): Promise<void> {
   if ((await logLength(place.session, work)) > MOST_UNDER_LOCK) throw new LogHasGrown()
-  await assertCaptured(work, runId, place.session, place)
+  await assertCaptured(place.session, place.journalSchema, work)
   await reconcileLog(place.session, work, null)
   await place.session.query("set local search_path to ''")
 }

@@ -53,9 +53,9 @@ export async function latestRun<Plan>(
   session: ClientBase,
   schema: string,
   table: TableName,
-  command?: string,
+  commands?: readonly string[],
 ): Promise<Run<Plan> | undefined> {
-  const ofCommand = command === undefined ? sql`true` : sql`command = ${command}`
+  const ofCommand = commands === undefined ? sql`true` : sql`command = any (${commands}::text[])`
   return (
     await findRuns<Plan>(
       session,

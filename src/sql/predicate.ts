@@ -82,13 +82,15 @@ class Walk {
     if (call.over !== undefined) throw notAllowed(this.written, 'a window function')
     const name = call.funcname.map((part) => part.String?.sval ?? '')
     const last = name.at(-1) ?? ''
-    if (FIXED.has(last) && (name.length === 1 || name[0] === 'pg_catalog')) this.moments.push({ at: call.location ?? 0 })
+    if (FIXED.has(last) && (name.length === 1 || name[0] === 'pg_catalog'))
+      this.moments.push({ at: call.location ?? 0 })
     else this.functions.push(name)
   }
 
   private sessionValue({ op, location }: { op: string; location?: number }): void {
     const clock = SESSION_CLOCKS[op]
-    if (clock !== undefined) throw notAllowed(this.written, `${clock}, which depends on the session’s time zone (use now())`)
+    if (clock !== undefined)
+      throw notAllowed(this.written, `${clock}, which depends on the session’s time zone (use now())`)
     if (op === 'SVFOP_CURRENT_TIMESTAMP') this.moments.push({ at: location ?? 0 })
   }
 }
@@ -142,5 +144,9 @@ function syntaxError(written: string, error: unknown): UsageError {
   const reason = error instanceof Error ? error.message : String(error)
   const at = position === undefined ? null : Math.max(0, position - OPENING - 1)
   const caret = at === null ? '' : `\n  ${written}\n  ${' '.repeat(at)}^`
-  return new UsageError(`the condition cannot be read: ${reason}${caret}`, 'Correct it; it is read as PostgreSQL reads what stands after WHERE.', error)
+  return new UsageError(
+    `the condition cannot be read: ${reason}${caret}`,
+    'Correct it; it is read as PostgreSQL reads what stands after WHERE.',
+    error,
+  )
 }

@@ -3,6 +3,7 @@ import { readTable } from '../../src/catalog/read-table.ts'
 import type { TableModel } from '../../src/catalog/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
 import { rebuild } from '../../src/engine/rebuild.ts'
+import { retire, rollback } from '../../src/engine/runs.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -64,4 +65,49 @@ async function contents(database: Database, table: TableName): Promise<unknown> 
     sql`select count(*), sum(hash_record_extended(t, 0))::text as hash from ${quoted(table)} t`,
   )
   return rows[0]
+}
+
+describe('after a rebuild', () => {
+  test('the former table comes back with every write made since', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
+    const before = await read(database, events)
+    const app = await database.session('app')
+    const { runId } = await rebuild(
+      database.url,
+      written(events),
+      request({ keep: 'id > 1000', noArchive: true }),
+      quietly(),
+    )
+    await app.query(sql`insert into ${quoted(events)} (user_id, kind) values (1, 'since')`)
+    await app.query(sql`update ${quoted(events)} set kind = 'changed' where id = 2000`)
+    await app.query(sql`delete from ${quoted(events)} where id in (3001, 3002)`)
+
+    await rollback(database.url, { runId }, quietly())
+
+    const after = await read(database, events)
+    expect(after.oid).toBe(before.oid)
+    expect(compareFacts(factsOf(before), factsOf(after))).toEqual([])
+    const { rows } = await app.query(sql`
+      select count(*)::int as n, count(*) filter (where kind = 'changed')::int as changed, count(*) filter (where kind = 'since')::int as since from ${quoted(events)}`)
+    expect(rows).toEqual([{ n: ROWS + 1 - 2, changed: 1, since: 1 }])
+    expect(await leftovers(database)).toEqual([])
+  })
+
+  test('the former table goes when it is let go', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const { runId } = await rebuild(database.url, written(events), request(), quietly())
+
+    await retire(database.url, { runId }, quietly())
+
+    expect(await leftovers(database)).toEqual([])
+    await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(/has been let go/)
+  })
+})
+
+/** Tables and triggers of ours that are no part of the journal. */
+async function leftovers(database: Database): Promise<string[]> {
+  const { rows } = await database.admin<{ name: string }>(`
+    select relname as name from pg_class where relname ~ '_retired|_ebb|^ebb_.*(log|capture)' and relkind in ('r', 'i')
+    union all select tgname from pg_trigger where tgname like 'ebb%' union all select proname from pg_proc where proname like 'ebb%'`)
+  return rows.map(({ name }) => name)
 }

@@ -6,17 +6,12 @@ import { sameKey } from '../../plan/copy-key.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import type { SourceState } from './captured.ts'
 
 /** A range of blocks of the source; `first` is inside, `end` is not. */
 export interface BlockRange {
   readonly first: number
   readonly end: number
-}
-
-/** What the source was when the copy began. */
-export interface SourceState {
-  readonly filenode: string
-  readonly blocks: number
 }
 
 /**
@@ -54,7 +49,7 @@ export async function holdSource(session: ClientBase, work: CopyWork, { filenode
   )
 }
 
-export async function readFilenode(session: ClientBase, work: CopyWork): Promise<string> {
+async function readFilenode(session: ClientBase, work: CopyWork): Promise<string> {
   const { filenode } = await readOne<{ filenode: string }>(
     session,
     sql`

@@ -1,19 +1,18 @@
-import { openSession, readAll, readOne, type Session, type Target } from '../../db/session.ts'
-import { EbbError } from '../../errors.ts'
+import { openSession, readAll, type Session, type Target } from '../../db/session.ts'
 import { at } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { Transport } from '../../plan/copy-work.ts'
 import type { CopyStep } from '../../plan/step.ts'
-import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
-import { readFilenode, recordChunk, type BlockRange, type SourceState } from './chunk.ts'
+import { readSource, type SourceState } from './captured.ts'
+import { recordChunk, type BlockRange } from './chunk.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
 
 // Copies what is kept, chunk by chunk. What always holds:
 //
-//   - The number of blocks is read after the capture has begun, so a row in a
-//     block that is not copied was written since, and is in the log.
+//   - The number of blocks was read while the capture began and nobody wrote, so
+//     a row in a block beyond was written since, and is in the log.
 //   - A row that has not changed since the capture began sits at one address and
 //     is copied by exactly one chunk; one that has changed is in the log.
 //   - A chunk and its entry in the journal commit together: a kill costs one chunk.
@@ -26,7 +25,7 @@ const MOST_BLOCKS = 32_768
 
 /** Copies all chunks that the journal does not have. Returns rows and the transport that was chosen. */
 export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
-  const state = await sourceState(step, runId, place)
+  const state = await readSource(place.session, place.journalSchema, step.work)
   const queue = new BlockQueue(await missingRanges(runId, state, place))
   const began = performance.now()
   const progress = { rows: 0, blocks: state.blocks - queue.blocks, of: state.blocks }
@@ -173,27 +172,6 @@ class BlockQueue {
   }
 }
 
-/** What the source was when the copy began; written down the first time. */
-async function sourceState(step: CopyStep, runId: string, { session, journalSchema }: Workplace): Promise<SourceState> {
-  const { work } = step
-  const known = await readAll<{ filenode: string; blocks: string }>(
-    session,
-    sql`
-    select filenode::text as filenode, blocks::text as blocks from ${at(journalSchema, 'copy_source')} where run_id = ${runId}`,
-  )
-  if (known[0] !== undefined) return { filenode: known[0].filenode, blocks: Number(known[0].blocks) }
-  const filenode = await readFilenode(session, work)
-  const { blocks } = await readOne<{ blocks: string }>(
-    session,
-    sql`
-    insert into ${at(journalSchema, 'copy_source')} (run_id, table_oid, filenode, blocks, trigger_oid, trigger_xmin)
-    select ${runId}, c.oid, ${filenode}::oid, pg_relation_size(c.oid) / current_setting('block_size')::int, t.oid, t.xmin::text
-    from pg_class c join pg_trigger t on t.tgrelid = c.oid and t.tgname = ${work.capture.trigger} where c.oid = ${quoted(work.source).text}::regclass
-    returning blocks::text as blocks`,
-  )
-  return { filenode, blocks: Number(blocks) }
-}
-
 async function missingRanges(
   runId: string,
   { blocks }: SourceState,
@@ -232,32 +210,4 @@ function report(
       remainingSeconds,
     },
   })
-}
-
-/**
- * The capture as it was when the copy began: somebody may have switched the
- * trigger off and on again, and changes would be missing without a word. Even
- * that leaves a new version of its catalogue row (postgres-facts B7).
- */
-export async function assertCaptured(
-  work: CopyStep['work'],
-  runId: string,
-  session: Session,
-  { journalSchema }: Workplace,
-): Promise<void> {
-  const { unbroken } = await readOne<{ unbroken: boolean }>(
-    session,
-    sql`
-    select exists (select from ${at(journalSchema, 'copy_source')} s join pg_trigger t on t.oid = s.trigger_oid and t.xmin::text = s.trigger_xmin
-      where s.run_id = ${runId} and t.tgenabled = 'A' and s.table_oid = ${quoted(work.source).text}::regclass
-        and pg_relation_filenode(s.table_oid) = s.filenode) and not exists (select from ${quoted(work.capture.log)} where ebb_truncated) as unbroken`,
-  )
-  if (unbroken) return
-  throw new EbbError(
-    `changes of ${display(work.source)} have not all been caught: somebody has truncated or rewritten it, or switched its triggers off`,
-    {
-      state: 'The copy cannot be trusted any more; the table itself is untouched.',
-      next: 'Undo the run with ebb abandon, and start again.',
-    },
-  )
 }

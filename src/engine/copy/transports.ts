@@ -4,7 +4,8 @@ import { inTransaction, type Session } from '../../db/session.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
 import { literal, raw, sql } from '../../sql/sql.ts'
-import { chunkRows, holdSource, type BlockRange, type SourceState } from './chunk.ts'
+import type { SourceState } from './captured.ts'
+import { chunkRows, holdSource, type BlockRange } from './chunk.ts'
 
 /** Carries one chunk. `settle` is called in the transaction that fills the target, which then commits. */
 export interface Carrier {

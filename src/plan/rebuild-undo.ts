@@ -1,0 +1,265 @@
+import type { TableModel } from '../catalog/table-model.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
+import { ident, sql } from '../sql/sql.ts'
+import { endCapture } from './capture.ts'
+import { validateInbound } from './conversion.ts'
+import * as definitions from './definitions.ts'
+import { compareFacts, factsOf } from './facts.ts'
+import type { RebuildSummary } from './rebuild.ts'
+import { shadowForeignKey } from './shadow.ts'
+import { acquire, asideNames, neighbours, sequencesUnderLock } from './swap.ts'
+import type { BriefStep, Facts, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from './step.ts'
+
+// The ways out of a rebuild: to abandon it before the swap, to roll it back
+// after, to let the former table go for good.
+
+/** Takes back what an unfinished rebuild has put beside the table. `present` is what the table is called now; null when it is gone. */
+export function planAbandonRebuild(runId: string, rebuild: RebuildSummary, present: TableName | null): Plan {
+  const { forward, back, shadow } = rebuild
+  const steps: Step[] = [
+    ...(present === null ? [] : [release('abandon:capture', { ...forward.capture, table: present })]),
+    online('abandon:shadow', `drop ${display(shadow)} and the logs`, 'they are of no use any more', [
+      sql`drop table if exists ${quoted(shadow)}`.text,
+      ...dropHelpers(forward.capture),
+      ...dropHelpers(back.capture),
+    ]),
+  ]
+  return plan(
+    `abandon run ${runId} on ${display(rebuild.former.name)}`,
+    rebuild.former.name,
+    ['the table itself has not been touched: only what was put beside it is taken away'],
+    [],
+    steps,
+  )
+}
+
+/** Lets go of the former table of a finished rebuild; from then on there is no way back. */
+export function planRetire(runId: string, { former, retired, back }: RebuildSummary): Plan {
+  return plan(
+    `retire the former ${display(former.name)} of run ${runId}`,
+    former.name,
+    [
+      `${display(retired)} holds the rows as they were, those that were left out included; after this there is no way back`,
+    ],
+    [],
+    [
+      release('retire:capture', back.capture),
+      online('retire:drop', `drop ${display(retired)}`, 'its space is given back', [
+        ...dropHelpers(back.capture),
+        sql`drop table if exists ${quoted(retired)}`.text,
+      ]),
+    ],
+  )
+}
+
+export interface RebuildRollbackSituation {
+  readonly runId: string
+  readonly rebuild: RebuildSummary
+  /** The facts that the rebuild ended with. */
+  readonly rebuilt: Facts
+  readonly current: TableModel
+  readonly retiredExists: boolean
+  readonly taken: ReadonlySet<string>
+}
+
+/** Plans the return of the former table, with every write made since. Pure. */
+export function planRebuildRollback(situation: RebuildRollbackSituation): Plan & { readonly index: null } {
+  const { runId, rebuild, rebuilt, current, retiredExists } = situation
+  const changed = compareFacts(rebuilt, factsOf(current, captureTriggers(rebuild)))
+  const objections: Objection[] = [
+    ...(retiredExists
+      ? []
+      : [
+          object(
+            'retired',
+            `the former table ${display(rebuild.retired)} has been let go`,
+            'There is nothing to go back to.',
+          ),
+        ]),
+    ...(changed.length === 0
+      ? []
+      : [
+          object(
+            'changed',
+            `${display(current.name)} has been altered since the rebuild: ${changed.map(({ fact }) => fact).join(', ')}`,
+            'Undo these changes first; they would be lost.',
+          ),
+        ]),
+  ]
+  const evidence = [
+    `changes since the swap have been caught; they are brought into ${display(rebuild.retired)} before it takes its place again`,
+  ]
+  const steps = objections.length > 0 ? [] : rollbackSteps(situation)
+  return {
+    ...plan(
+      `roll back run ${runId}: bring the former ${display(current.name)} back`,
+      current.name,
+      evidence,
+      objections,
+      steps,
+    ),
+    index: null,
+  }
+}
+
+function rollbackSteps({ rebuild, current, taken }: RebuildRollbackSituation): Step[] {
+  const { former, back, retired } = rebuild
+  const foreignKeys = former.constraints.filter(({ type }) => type === 'foreign key')
+  const gone = { schema: former.name.schema, name: rebuild.shadow.name }
+  return [
+    {
+      kind: 'reconcile',
+      key: 'reconcile',
+      title: `bring ${display(retired)} up to date`,
+      because: 'it gets every write made since the swap',
+      locks: [],
+      cost: '',
+      statements: [],
+      work: back,
+      pass: 'until the log is short',
+    },
+    ...foreignKeys.flatMap((key) => [
+      brief(
+        `foreign-key:${key.name}`,
+        `add foreign key ${key.name} again`,
+        'it was taken off so that rows nobody sees keep nothing else from being deleted',
+        [{ table: key.references as TableName, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
+        [],
+        shadowForeignKey(retired, key),
+      ),
+      ...(key.validated
+        ? [
+            online(`validate:${key.name}`, `validate foreign key ${key.name}`, 'this reads every row once', [
+              sql`alter table ${quoted(retired)} validate constraint ${ident(key.name)}`.text,
+            ]),
+          ]
+        : []),
+    ]),
+    {
+      kind: 'alone',
+      key: 'vacuum',
+      title: `vacuum and analyze ${display(retired)}`,
+      because: 'so that its plans are ready',
+      locks: [],
+      cost: '',
+      statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
+    },
+    swapBack(rebuild, current, gone, taken),
+    online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', [
+      sql`drop table if exists ${quoted(gone)}`.text,
+      ...dropHelpers(back.capture),
+    ]),
+    ...former.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(former.name, key)),
+  ]
+}
+
+function swapBack(rebuild: RebuildSummary, current: TableModel, gone: TableName, taken: ReadonlySet<string>): SwapStep {
+  const { former, retired, aside, back } = rebuild
+  const now = asideNames(current, null, taken, '_ebb')
+  const exclusive = (table: TableName): Lock => ({
+    table,
+    mode: 'ACCESS EXCLUSIVE',
+    blocks: 'reads and writes',
+    held: 'milliseconds',
+  })
+  const schema = former.name.schema
+  const { trigger, truncateTrigger } = back.capture
+  return {
+    kind: 'swap',
+    key: 'swap-back',
+    title: `let ${display(retired)} be ${display(former.name)} again`,
+    because: 'it holds every row there was, and every write made since',
+    locks: [...current.views.map(({ name }) => name), current.name, ...neighbours(current)].map(exclusive),
+    cost: 'milliseconds; the time under lock is measured and reported',
+    quiet: current.name,
+    table: current.name,
+    acquire: acquire(current, now),
+    statements: [
+      ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${quoted(current.name)}`.text),
+      sql`alter table ${quoted(current.name)} rename to ${ident(gone.name)}`.text,
+      ...Object.entries(now.indexes).map(
+        ([name, other]) => sql`alter index ${ident(schema, name)} rename to ${ident(other)}`.text,
+      ),
+      ...current.statistics.map(
+        ({ name }) => sql`alter statistics ${quoted(name)} rename to ${ident(now.statistics[name.name] ?? '')}`.text,
+      ),
+      sql`alter table ${quoted(retired)} rename to ${ident(former.name.name)}`.text,
+      ...Object.entries(aside.indexes).map(
+        ([name, other]) => sql`alter index ${ident(schema, other)} rename to ${ident(name)}`.text,
+      ),
+      ...former.statistics.map(
+        ({ name }) =>
+          sql`alter statistics ${ident(schema, aside.statistics[name.name] ?? '')} rename to ${ident(name.name)}`.text,
+      ),
+      ...former.triggers.flatMap((one) => definitions.trigger(former.name, one)),
+      ...former.triggers.flatMap((one) => definitions.triggerState([former.name], one)),
+      ...definitions.publications(former.name, gone, former.publications),
+      ...definitions.sequences(former, gone, now.sequences),
+      ...definitions.views(former),
+      ...definitions.functions(former),
+      ...former.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
+      ...current.constraints
+        .filter(({ type }) => type === 'foreign key')
+        .map(({ name }) => sql`alter table ${quoted(gone)} drop constraint ${ident(name)}`.text),
+    ],
+    before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }, captureTriggers(rebuild)),
+    after: factsOf(former),
+    ours: captureTriggers(rebuild),
+    partitions: [],
+    mustBeEmpty: [],
+    work: back,
+  }
+}
+
+function captureTriggers({ forward, back }: RebuildSummary): string[] {
+  return [forward, back].flatMap(({ capture }) => [capture.trigger, capture.truncateTrigger])
+}
+
+/** Takes the capture off a table that is in use. */
+function release(key: string, capture: RebuildSummary['back']['capture']): BriefStep {
+  const { table } = capture
+  const lock: Lock = { table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }
+  return brief(
+    key,
+    `stop catching changes of ${display(table)}`,
+    'nothing needs them any more',
+    [lock],
+    [sql`lock table ${quoted(table)} in access exclusive mode`.text],
+    endCapture(capture),
+    table,
+  )
+}
+
+function dropHelpers({ function: place, log }: RebuildSummary['back']['capture']): string[] {
+  return [sql`drop function if exists ${quoted(place)}()`.text, sql`drop table if exists ${quoted(log)}`.text]
+}
+
+function brief(
+  key: string,
+  title: string,
+  because: string,
+  locks: readonly Lock[],
+  acquireLocks: readonly string[],
+  statements: readonly string[],
+  quiet: TableName | null = null,
+): BriefStep {
+  return { kind: 'brief', key, title, because, locks, cost: 'milliseconds', quiet, acquire: acquireLocks, statements }
+}
+
+function online(key: string, title: string, because: string, statements: readonly string[]): OnlineStep {
+  return { kind: 'online', key, title, because, locks: [], cost: '', statements }
+}
+
+function plan(
+  goal: string,
+  table: TableName,
+  evidence: readonly string[],
+  objections: readonly Objection[],
+  steps: readonly Step[],
+): Plan {
+  return { goal, table, evidence, fates: [], objections, notes: [], steps }
+}
+
+function object(code: string, what: string, wayOut: string): Objection {
+  return { code, what, wayOut, acceptable: false }
+}
