@@ -6,9 +6,10 @@ import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
 import type { RebuildSummary } from './rebuild.ts'
-import { shadowForeignKey } from './shadow.ts'
+import { captureTriggers } from './copy-steps.ts'
+import { foreignKeysOf, foreignKeySteps, online } from './shadow.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock } from './swap.ts'
-import type { BriefStep, Facts, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from './step.ts'
+import type { BriefStep, Facts, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
 
 // The ways out of a rebuild: to abandon it before the swap, to roll it back
 // after, to let the former table go for good.
@@ -18,7 +19,7 @@ export function planAbandonRebuild(runId: string, rebuild: RebuildSummary, prese
   const { forward, back, shadow } = rebuild
   const steps: Step[] = [
     ...(present === null ? [] : [release('abandon:capture', { ...forward.capture, table: present })]),
-    online('abandon:shadow', `drop ${display(shadow)} and the logs`, 'they are of no use any more', [
+    online('abandon:shadow', `drop ${display(shadow)} and the logs`, 'they are of no use any more', 'milliseconds', [
       sql`drop table if exists ${quoted(shadow)}`.text,
       ...dropHelpers(forward.capture),
       ...dropHelpers(back.capture),
@@ -44,7 +45,7 @@ export function planRetire(runId: string, { former, retired, back }: RebuildSumm
     [],
     [
       release('retire:capture', back.capture),
-      online('retire:drop', `drop ${display(retired)}`, 'its space is given back', [
+      online('retire:drop', `drop ${display(retired)}`, 'its space is given back', 'milliseconds', [
         ...dropHelpers(back.capture),
         sql`drop table if exists ${quoted(retired)}`.text,
       ]),
@@ -104,7 +105,6 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
 
 function rollbackSteps({ rebuild, current, taken }: RebuildRollbackSituation): Step[] {
   const { former, back, retired } = rebuild
-  const foreignKeys = former.constraints.filter(({ type }) => type === 'foreign key')
   const gone = { schema: former.name.schema, name: rebuild.shadow.name }
   return [
     {
@@ -118,23 +118,8 @@ function rollbackSteps({ rebuild, current, taken }: RebuildRollbackSituation): S
       work: back,
       pass: 'until the log is short',
     },
-    ...foreignKeys.flatMap((key) => [
-      brief(
-        `foreign-key:${key.name}`,
-        `add foreign key ${key.name} again`,
-        'it was taken off so that rows nobody sees keep nothing else from being deleted',
-        [{ table: key.references as TableName, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
-        [],
-        shadowForeignKey(retired, key),
-      ),
-      ...(key.validated
-        ? [
-            online(`validate:${key.name}`, `validate foreign key ${key.name}`, 'this reads every row once', [
-              sql`alter table ${quoted(retired)} validate constraint ${ident(key.name)}`.text,
-            ]),
-          ]
-        : []),
-    ]),
+    // They were taken off so that rows nobody sees keep nothing else from being deleted.
+    ...foreignKeysOf(former).flatMap((key) => foreignKeySteps([retired], key)),
     {
       kind: 'alone',
       key: 'vacuum',
@@ -145,7 +130,7 @@ function rollbackSteps({ rebuild, current, taken }: RebuildRollbackSituation): S
       statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
     },
     swapBack(rebuild, current, gone, taken),
-    online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', [
+    online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
       ...dropHelpers(back.capture),
     ]),
@@ -211,10 +196,6 @@ function swapBack(rebuild: RebuildSummary, current: TableModel, gone: TableName,
   }
 }
 
-function captureTriggers({ forward, back }: RebuildSummary): string[] {
-  return [forward, back].flatMap(({ capture }) => [capture.trigger, capture.truncateTrigger])
-}
-
 /** Takes the capture off a table that is in use. */
 function release(key: string, capture: RebuildSummary['back']['capture']): BriefStep {
   const { table } = capture
@@ -244,10 +225,6 @@ function brief(
   quiet: TableName | null = null,
 ): BriefStep {
   return { kind: 'brief', key, title, because, locks, cost: 'milliseconds', quiet, acquire: acquireLocks, statements }
-}
-
-function online(key: string, title: string, because: string, statements: readonly string[]): OnlineStep {
-  return { kind: 'online', key, title, because, locks: [], cost: '', statements }
 }
 
 function plan(

@@ -1,13 +1,28 @@
 import type { Constraint, Index, TableModel } from '../catalog/table-model.ts'
-import { freeCompanion, quoted, type TableName } from '../sql/names.ts'
+import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
+import { factsOf } from './facts.ts'
+import type { BriefStep, Facts, OnlineStep, Step } from './step.ts'
+import { showBytes } from './units.ts'
 
 // The shadow: a new table with the columns of the source and, while it fills,
 // nothing else. What slows a load or would refuse rows that the source has
 // (indexes, checks, foreign keys) is added when the rows are there.
 
-/** The names of the shadow's parts until the swap gives them those of the source. */
+/** A new table in the making, plain or partitioned. */
+export interface Shadow {
+  readonly name: TableName
+  readonly create: readonly string[]
+  /** Indexes, keys and constraints, to be made when the rows are there. */
+  readonly finish: readonly Step[]
+  /** Under the lock, once the former table has stepped aside. */
+  readonly takePlace: readonly string[]
+  /** What must be true of the table afterwards. */
+  readonly after: Facts
+}
+
+/** The names of the shadow and its indexes until the swap gives them those of the source. */
 export interface ShadowNames {
   readonly shadow: TableName
   readonly indexes: Readonly<Record<string, string>>
@@ -24,71 +39,182 @@ export function shadowNames(table: TableModel, taken: ReadonlySet<string>): Shad
   return { shadow, indexes: Object.fromEntries(table.indexes.map(({ name }) => [name, use(name)])) }
 }
 
+/** A shadow that is one plain table. `share` is the part of the rows that is kept, for estimates. */
+export function plainShadow(table: TableModel, names: ShadowNames, role: string, share: number): Shadow {
+  const { shadow } = names
+  const checks = table.constraints.filter(({ type }) => type === 'check')
+  return {
+    name: shadow,
+    create: [...createPlain(table, shadow), ...definitions.ownership(shadow, table.owner, role)],
+    finish: [
+      ...table.indexes.map((index) => indexStep(table, names, index, null, share)),
+      ...checks.map((check) => checkStep(shadow, check)),
+      ...foreignKeysOf(table).flatMap((key) => foreignKeySteps([shadow], key)),
+    ],
+    takePlace: [...renameInto(table, names), resetAutovacuum(table), ...clusterMark(table)],
+    after: factsOf(table),
+  }
+}
+
 /** Columns only; autovacuum stays away until the rows are there and it would find something to do. */
-export function createShadow(table: TableModel, { shadow }: ShadowNames): string[] {
+function createPlain(table: TableModel, shadow: TableName): string[] {
   const place = quoted(shadow)
-  const including = ['defaults', 'generated', 'storage', 'compression', 'comments']
-    .map((what) => `including ${what}`)
-    .join(' ')
   const tablespace = table.tablespace === null ? raw('') : sql` tablespace ${ident(table.tablespace)}`
   const own = table.options.filter((option) => !option.startsWith('autovacuum_enabled='))
+  const options = raw([...own, 'autovacuum_enabled=false'].join(', '))
   return [
-    sql`create table ${place} (like ${quoted(table.name)} ${raw(including)}) with (${raw([...own, 'autovacuum_enabled=false'].join(', '))})${tablespace}`
-      .text,
+    sql`create table ${place} (${columnsLike(table)}) with (${options})${tablespace}`.text,
     ...definitions.columnSettings({ ...table, name: shadow }),
     ...definitions.revokeDefaults('table', shadow, table.defaultGrantees),
   ]
 }
 
-/** The columns that are written; generated ones make themselves. */
-export function writtenColumns(table: TableModel, alias?: string): Sql {
-  const columns = table.columns.filter(({ generated }) => !generated)
-  return join(columns.map(({ name }) => (alias === undefined ? ident(name) : sql`${raw(alias)}.${ident(name)}`)))
+/** The columns with defaults, generation, storage, compression and comments; no constraints but NOT NULL. */
+export function columnsLike(table: TableModel): Sql {
+  const what = ['defaults', 'generated', 'storage', 'compression', 'comments']
+  return sql`like ${quoted(table.name)} ${raw(what.map((one) => `including ${one}`).join(' '))}`
 }
 
-/** An index of the shadow: the source's, under another name. */
-export function shadowIndex(table: TableModel, names: ShadowNames, index: Index): string[] {
-  const name = names.indexes[index.name] ?? ''
-  const constraint = table.constraints.find((candidate) => candidate.name === index.constraint)
-  const built =
-    constraint === undefined
-      ? definitions.index(table.name.schema, { ...index, name, definition: definitionFor(index, name, names.shadow) })
-      : [
-          ...definitions.constraint(names.shadow, {
-            ...constraint,
-            name,
-            definition: definitions.withStorage(constraint.definition, index.options),
-          }),
-          ...(index.tablespace === null
-            ? []
-            : [sql`alter index ${ident(table.name.schema, name)} set tablespace ${ident(index.tablespace)}`.text]),
-          ...definitions.indexComment(table.name.schema, { ...index, name }),
-        ]
+function resetAutovacuum(table: TableModel): string {
+  const wanted = table.options.find((option) => option.startsWith('autovacuum_enabled='))
+  const place = quoted(table.name)
+  return wanted === undefined
+    ? sql`alter table ${place} reset (autovacuum_enabled)`.text
+    : sql`alter table ${place} set (${raw(wanted)})`.text
+}
+
+function clusterMark(table: TableModel): string[] {
+  return table.indexes
+    .filter(({ clustered }) => clustered)
+    .map(({ name }) => sql`alter table ${quoted(table.name)} cluster on ${ident(name)}`.text)
+}
+
+/** The names change hands. */
+export function renameInto(table: TableModel, { shadow, indexes }: ShadowNames): string[] {
+  const { schema, name } = table.name
   return [
-    ...built,
-    ...(index.clustered ? [sql`alter table ${quoted(names.shadow)} cluster on ${ident(name)}`.text] : []),
+    sql`alter table ${quoted(shadow)} rename to ${ident(name)}`.text,
+    // Renaming the index of a constraint renames the constraint.
+    ...Object.entries(indexes).map(
+      ([index, built]) => sql`alter index ${ident(schema, built)} rename to ${ident(index)}`.text,
+    ),
   ]
 }
 
-/**
- * What follows the name of the table in pg_get_indexdef's text belongs to no
- * table: columns, expressions, predicate. It is cut off where the catalogue says
- * that the prefix ends, never searched for.
- */
-function definitionFor(index: Index, name: string, table: TableName): string {
+/** The columns that are written; generated ones make themselves. */
+export function writtenColumns(table: TableModel): Sql {
+  return join(table.columns.filter(({ generated }) => !generated).map(({ name }) => ident(name)))
+}
+
+/** Builds an index of the shadow: the source's, under another name; `definition` where a key has to change. */
+export function indexStep(
+  table: TableModel,
+  names: ShadowNames,
+  index: Index,
+  definition: string | null,
+  share: number,
+): OnlineStep {
+  return online(
+    `index:${index.name}`,
+    `build index ${index.name}`,
+    'after the load, which is several times faster than during it',
+    `about ${showBytes(index.bytes * share)}`,
+    shadowIndex(table, names, index, definition),
+  )
+}
+
+function shadowIndex(
+  table: TableModel,
+  { shadow, indexes }: ShadowNames,
+  index: Index,
+  definition: string | null,
+): string[] {
+  const { schema } = table.name
+  const name = indexes[index.name] ?? ''
+  const constraint = table.constraints.find((candidate) => candidate.name === index.constraint)
+  if (constraint === undefined)
+    return definitions.index(schema, { ...index, name, definition: indexDefinition(index, name, shadow) })
+  const text = definitions.withStorage(definition ?? constraint.definition, index.options)
+  return [
+    ...definitions.constraint(shadow, { ...constraint, name, definition: text }),
+    ...(index.tablespace === null
+      ? []
+      : [sql`alter index ${ident(schema, name)} set tablespace ${ident(index.tablespace)}`.text]),
+    ...definitions.indexComment(schema, { ...index, name }),
+  ]
+}
+
+function indexDefinition(index: Index, name: string, table: TableName): string {
   const unique = index.unique ? 'unique ' : ''
   return sql`create ${raw(unique)}index ${ident(name)} on ${quoted(table)} ${raw(index.tail)}`.text
 }
 
-/** Checks in the state they are in: one that was never validated must not refuse the rows that violate it. */
-export function shadowCheck(shadow: TableName, constraint: Constraint): string[] {
-  return definitions.constraint(shadow, constraint)
+/** A check in the state it is in: one that was never validated must not refuse the rows that violate it. */
+export function checkStep(shadow: TableName, check: Constraint): OnlineStep {
+  return online(
+    `check:${check.name}`,
+    `add check ${check.name}`,
+    'in the state it is in',
+    'reads the new table once',
+    definitions.constraint(shadow, check),
+  )
 }
 
-/** Foreign keys are made without looking at the rows, and validated in a step of their own. */
-export function shadowForeignKey(shadow: TableName, constraint: Constraint): string[] {
-  const definition = constraint.definition.endsWith(' NOT VALID')
-    ? constraint.definition
-    : `${constraint.definition} NOT VALID`
-  return definitions.constraint(shadow, { ...constraint, definition })
+export function foreignKeysOf(table: TableModel): Constraint[] {
+  return table.constraints.filter(({ type }) => type === 'foreign key')
+}
+
+/** A foreign key of tables that nobody sees yet: made without looking at the rows, then validated while everybody works. */
+export function foreignKeySteps(tables: readonly TableName[], key: Constraint): Step[] {
+  const definition = key.definition.endsWith(' NOT VALID') ? key.definition : `${key.definition} NOT VALID`
+  const add = briefly(
+    `foreign-key:${key.name}`,
+    `add foreign key ${key.name}`,
+    'without looking at the rows yet',
+    key.references as TableName,
+    tables.flatMap((table) => definitions.constraint(table, { ...key, definition })),
+  )
+  if (!key.validated) return [add]
+  return [
+    add,
+    online(
+      `validate:${key.name}`,
+      `validate foreign key ${key.name}`,
+      'this reads every row once, while everybody works',
+      'reads the new table once',
+      tables.map((table) => sql`alter table ${quoted(table)} validate constraint ${ident(key.name)}`.text),
+    ),
+  ]
+}
+
+/** A step that locks a referenced table against writes, for milliseconds. */
+export function briefly(
+  key: string,
+  title: string,
+  because: string,
+  referenced: TableName,
+  statements: readonly string[],
+): BriefStep {
+  return {
+    kind: 'brief',
+    key,
+    title: `${title}, which points at ${display(referenced)}`,
+    because,
+    locks: [{ table: referenced, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
+    cost: 'milliseconds',
+    quiet: null,
+    acquire: [],
+    statements,
+  }
+}
+
+/** A step on tables that nobody sees yet. */
+export function online(
+  key: string,
+  title: string,
+  because: string,
+  cost: string,
+  statements: readonly string[],
+): OnlineStep {
+  return { kind: 'online', key, title, because, locks: [], cost, statements }
 }

@@ -1,0 +1,231 @@
+import type { TableModel } from '../catalog/table-model.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
+import { ident, sql } from '../sql/sql.ts'
+import { endCapture, prepareCapture, startCapture, type Capture } from './capture.ts'
+import { validateInbound } from './conversion.ts'
+import { sameKey } from './copy-key.ts'
+import type { Transport } from './copy-work.ts'
+import * as definitions from './definitions.ts'
+import { factsOf } from './facts.ts'
+import type { RebuildSummary } from './rebuild.ts'
+import { foreignKeysOf, online, type Shadow } from './shadow.ts'
+import type { BriefStep, Lock, Step, SwapStep } from './step.ts'
+import { acquire, neighbours, sequencesUnderLock } from './swap.ts'
+import { showBytes, showCount, showDuration } from './units.ts'
+
+/** How a copy is to be carried out, and what is known of its size. */
+export interface CopyPlan {
+  readonly rebuild: RebuildSummary
+  readonly shadow: Shadow
+  readonly role: string
+  readonly keptRows: number
+  readonly transport: Transport | 'auto'
+  readonly jobs: number
+}
+
+/**
+ * The steps of every copy: capture, copy, reconcile, finish, verify, swap. What
+ * makes it right is argued in docs/how-a-copy-is-right.md; in short: a row that
+ * does not change is copied once, one that does is in the log and is set to its
+ * present state, and under the lock the log is drained to nothing.
+ */
+export function copySteps(plan: CopyPlan): Step[] {
+  const { rebuild, shadow } = plan
+  const { former: table, forward, back, retired } = rebuild
+  const place = display(table.name)
+  return [
+    online(
+      'shadow',
+      `create ${display(shadow.name)}, with the columns of ${place}`,
+      'the rows worth keeping go there',
+      'milliseconds',
+      [...shadow.create, ...prepareCapture(forward.capture)],
+    ),
+    beginCapture(forward.capture),
+    copyStep(plan),
+    {
+      ...described(
+        'reconcile-first',
+        'set what has changed meanwhile to its present state',
+        'in one join, before there are unique indexes',
+      ),
+      kind: 'reconcile',
+      work: forward,
+      pass: 'whole log at once',
+    },
+    ...shadow.finish,
+    {
+      ...described('reconcile', 'catch up until the log is short', 'what is left is caught up with under the lock'),
+      kind: 'reconcile',
+      work: forward,
+      pass: 'until the log is short',
+    },
+    {
+      ...described(
+        'vacuum',
+        `vacuum and analyze ${display(shadow.name)}`,
+        'its plans and its visibility map are ready when it takes over',
+      ),
+      kind: 'alone',
+      statements: [sql`vacuum (analyze) ${quoted(shadow.name)}`.text],
+    },
+    {
+      ...described(
+        'verify',
+        'compare both tables, row by row',
+        'counts and hashes in one snapshot, exact while everybody writes',
+      ),
+      kind: 'verify',
+      work: forward,
+      rowExpression: rowExpression(table),
+    },
+    online(
+      'way-back',
+      'prepare to catch changes for the way back',
+      'from the swap on, so that a roll-back loses nothing',
+      'milliseconds',
+      prepareCapture(back.capture),
+    ),
+    swapStep(plan),
+    ...table.inboundForeignKeys
+      .filter(({ validated }) => validated)
+      .map((inbound) => validateInbound(table.name, inbound)),
+    online(
+      'release',
+      'drop the log of the copy',
+      'nothing is caught there any more',
+      'milliseconds',
+      endCapture({ ...forward.capture, table: retired }),
+    ),
+    online('analyze', `analyze ${place}`, 'for its extended statistics', 'reads a sample', [
+      sql`analyze ${quoted(table.name)}`.text,
+    ]),
+  ]
+}
+
+function described(key: string, title: string, because: string) {
+  return { key, title, because, locks: [] as Lock[], cost: 'does not block anybody', statements: [] as string[] }
+}
+
+function beginCapture(capture: Capture): BriefStep {
+  const { table } = capture
+  return {
+    kind: 'brief',
+    key: 'capture',
+    title: `catch the changes of ${display(table)} from now on`,
+    because: 'the key of each changed row goes into a log; about 3 µs a row',
+    locks: [{ table, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
+    cost: 'milliseconds',
+    quiet: table,
+    acquire: [sql`lock table ${quoted(table)} in share row exclusive mode`.text],
+    statements: startCapture(capture),
+  }
+}
+
+/** Cautious: a small machine copies rows heavy with jsonb at this pace. */
+const COPIED_BYTES_PER_SECOND = 100_000_000
+
+function copyStep({ rebuild: { former: table, forward: work }, keptRows, transport, jobs }: CopyPlan): Step {
+  const key = sameKey(work.capture.key, 'l', 's').text
+  const bytes = table.size.heap + table.size.toast
+  return {
+    kind: 'copy',
+    key: 'copy',
+    title: `copy about ${showCount(keptRows)} rows`,
+    because:
+      'in chunks of blocks, each under a short snapshot and recorded with its rows, so that a kill costs one chunk',
+    locks: [{ table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'all along' }],
+    cost: `reads ${showBytes(bytes)}, about ${showDuration(bytes / COPIED_BYTES_PER_SECOND)}`,
+    statements: [
+      `-- for each range of blocks\ninsert into ${quoted(work.target).text} (${work.columns}) select ${work.columns} from ${quoted(work.source).text} s where ctid >= … and ctid < … and ${work.keep === null ? 'true' : `(${work.keep})`} and not exists (select from ${quoted(work.capture.log).text} l where ${key})`,
+    ],
+    work,
+    transport,
+    jobs,
+  }
+}
+
+function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
+  const { former: table, retired, aside, forward, back } = rebuild
+  const exclusive = (name: TableName): Lock => ({
+    table: name,
+    mode: 'ACCESS EXCLUSIVE',
+    blocks: 'reads and writes',
+    held: 'milliseconds',
+  })
+  return {
+    kind: 'swap',
+    key: 'swap',
+    title: `let ${display(shadow.name)} become ${display(table.name)}, and ${display(table.name)} ${display(retired)}`,
+    because: 'it holds every row worth keeping, in its present state',
+    locks: [...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
+    cost: 'milliseconds; the time under lock is measured and reported',
+    quiet: table.name,
+    table: table.name,
+    acquire: acquire(table, aside),
+    statements: [
+      ...stepAside(rebuild),
+      ...shadow.takePlace,
+      ...definitions.grants('table', table.name, table.owner, table.grants, table.defaultGrantees),
+      ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
+      ...table.triggers.flatMap((trigger) => definitions.triggerState([table.name], trigger)),
+      ...definitions.rowSecurity(table.name, table.rowSecurity),
+      ...definitions.policies(table),
+      ...definitions.rules(table),
+      ...definitions.statistics(table, role),
+      ...definitions.replicaIdentity(
+        table.name,
+        table,
+        table.indexes.find(({ replicaIdentity }) => replicaIdentity)?.name ?? null,
+      ),
+      ...definitions.tableComment(table),
+      ...definitions.publications(table.name, retired, table.publications),
+      ...definitions.sequences(table, retired, aside.sequences),
+      ...definitions.views(table),
+      ...definitions.functions(table),
+      ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
+      ...startCapture(back.capture),
+    ],
+    before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }),
+    after: shadow.after,
+    ours: captureTriggers(rebuild),
+    partitions: [],
+    mustBeEmpty: [],
+    work: forward,
+  }
+}
+
+/** The triggers of a copy's captures, which are no part of the table's facts. */
+export function captureTriggers({ forward, back }: RebuildSummary): string[] {
+  return [forward, back].flatMap(({ capture }) => [capture.trigger, capture.truncateTrigger])
+}
+
+// The retired table must not stand in anybody's way: its triggers would fire when it is brought up to date for a
+// roll-back, and its foreign keys would keep rows elsewhere from being deleted for the sake of rows nobody sees.
+function stepAside({ former: table, retired, aside, forward }: RebuildSummary): string[] {
+  const place = quoted(retired)
+  const { trigger, truncateTrigger } = forward.capture
+  const { schema } = table.name
+  return [
+    sql`alter table ${quoted(table.name)} rename to ${ident(retired.name)}`.text,
+    ...Object.entries(aside.indexes).map(
+      ([name, other]) => sql`alter index ${ident(schema, name)} rename to ${ident(other)}`.text,
+    ),
+    ...table.statistics.map(
+      ({ name }) => sql`alter statistics ${quoted(name)} rename to ${ident(aside.statistics[name.name] ?? '')}`.text,
+    ),
+    ...[trigger, truncateTrigger, ...table.triggers.map(({ name }) => name)].map(
+      (name) => sql`drop trigger ${ident(name)} on ${place}`.text,
+    ),
+    ...foreignKeysOf(table).map(({ name }) => sql`alter table ${place} drop constraint ${ident(name)}`.text),
+  ]
+}
+
+/** Types that PostgreSQL cannot hash go as text. */
+const UNHASHED =
+  /^(json|xml|point|line|lseg|box|path|polygon|circle|tsquery|txid_snapshot|pg_snapshot|money|bit|bit varying|tsvector)\b/
+
+function rowExpression(table: TableModel): string {
+  if (!table.columns.some(({ type }) => UNHASHED.test(type))) return 's'
+  return `row(${table.columns.map(({ name, type }) => `s.${ident(name).text}${UNHASHED.test(type) ? '::text' : ''}`).join(', ')})`
+}
