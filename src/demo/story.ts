@@ -41,7 +41,7 @@ export async function tellStory(stage: Stage): Promise<void> {
     `From now on this is all there is to do, say once a day: make partitions ahead, and drop those whose rows are all older than ${KEPT}. ` +
       'page_views, which has had monthly partitions all along, goes by the same command. First the plan, then the deed.',
   )
-  await type(stage, ROTATE)
+  await type(stage, ROTATE, withoutScript)
   await type(stage, [...ROTATE, '--execute'])
 }
 
@@ -71,6 +71,17 @@ function stepsOnly(script: string): string {
   const titles = lines.filter((line) => /^-- Step \d+ of \d+: /.test(line))
   const shown = [lines[0] ?? '', ...titles, lines.at(-1) ?? ''].map((line) => line.replace(/^-- /, ''))
   return [...shown.slice(0, -1), `(${lines.length} lines in full)`, ...shown.slice(-1)].join('\n')
+}
+
+/** Of a plan: what is said about it before its script, and what to type next. */
+function withoutScript(plan: string): string {
+  let inScript = false
+  const shown = plan.split('\n').filter((line) => {
+    if (line.startsWith('-- psql stops')) inScript = true
+    if (line.startsWith('-- Nothing has been changed')) inScript = false
+    return !inScript
+  })
+  return shown.map((line) => line.replace(/^-- ?/, '')).join('\n')
 }
 
 function ended(args: readonly string[], code: number, signal: AbortSignal): EbbError {
