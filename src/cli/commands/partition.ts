@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { partitionMapOf } from '../../engine/inspect.ts'
 import { partition, planPartitionOf, type EngineOptions } from '../../engine/partition.ts'
 import { ObjectionsError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
@@ -10,6 +9,7 @@ import { toText } from '../../sql/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { mapAfterwards } from '../map-afterwards.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
@@ -57,7 +57,7 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     try {
       const result = await partition(target, table, request, engine)
       const { runId, steps, nothingToDo } = result
-      const map = await partitionMapOf(target, result.plan.table)
+      const map = await mapAfterwards(target, result.plan.table)
       const shown = { runId, table: result.plan.table, steps, nothingToDo, map }
       reporter.show('result', shown, () => toText(describePartitioned(shown)))
     } catch (error) {
