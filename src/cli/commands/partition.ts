@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { partition, planPartitionOf, type EngineOptions } from '../../engine/partition.ts'
 import { ObjectionsError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
+import { parseWidth } from '../../plan/parse-width.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
 import type { PartitionRequest } from '../../plan/request.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
@@ -13,7 +14,7 @@ import { mapAfterwards } from '../map-afterwards.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
-import { collect, parseName, parseTimezone, parseWhole, parseWidth } from '../words.ts'
+import { collect, parseName, parseTimezone, parseWhole } from '../words.ts'
 
 interface Words extends CommonWords, PatienceWords {
   readonly by?: string
