@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { SetPolicy } from '../../src/plan/request.ts'
-import { planRotation } from '../../src/plan/rotate.ts'
+import { planRotation, type RotationSituation } from '../../src/plan/rotate.ts'
 import {
   BY_ID,
   gist,
@@ -262,11 +262,11 @@ describe('by id, expire by time', () => {
   const thousands = (...bounds: number[]) =>
     bounds.slice(1).map((to, i) => partition(String(bounds[i]), String(to), {}, 'id'))
   const list = thousands(0, 1000, 2000, 3000, 4000)
-  const ages = (...texts: (string | 'empty' | 'never')[]) =>
+  const ages = (...texts: string[]) =>
     new Map(
       texts.map((text, i) => [list[i]!.oid, text === 'empty' || text === 'never' ? text : instant(text)] as const),
     )
-  const plan = (head: bigint, newestIn = new Map<string, bigint | 'empty' | 'never'>(), changes = {}) =>
+  const plan = (head: bigint, newestIn: RotationSituation['newestIn'] = new Map(), changes = {}) =>
     gist(
       planRotation(
         situation(idSet(list), '2026-06-15', {
