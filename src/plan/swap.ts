@@ -105,7 +105,20 @@ function swapLocks(table: TableModel): Lock[] {
     blocks: 'reads and writes',
     held: 'milliseconds',
   })
-  return [...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive)
+  return [
+    ...[...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
+    ...sequenceLocks(table),
+  ]
+}
+
+/** What handing over the sequences locks: an identity's takes another name, another's owner changes. */
+export function sequenceLocks(table: TableModel): Lock[] {
+  return table.sequences.map(({ name, identity }) => ({
+    table: name,
+    mode: identity ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE',
+    blocks: identity ? 'reads and writes' : 'writes',
+    held: 'milliseconds',
+  }))
 }
 
 /** Tables joined to this one by a foreign key in either direction. */
