@@ -52,7 +52,7 @@ export function readSurroundings(words: CommonWords, { env, signal }: Context, f
 /** Runs `work` with a reporter, which is ended whatever happens. */
 export async function reporting<T>(
   context: Context,
-  { json }: CommonWords,
+  { json }: Pick<CommonWords, 'json'>,
   work: (reporter: Reporter, observer: Observer) => Promise<T>,
 ): Promise<T> {
   const reporter = reporterFor(context, json === true)

@@ -5,15 +5,26 @@ import { errorText, tellError } from '../report/error-text.ts'
 import { VERSION } from '../version.ts'
 import type { Invocation } from './command.ts'
 import { abandonCommand } from './commands/abandon.ts'
+import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { partitionCommand } from './commands/partition.ts'
 import { resumeCommand } from './commands/resume.ts'
 import { rollbackCommand } from './commands/rollback.ts'
+import { rotateCommand } from './commands/rotate.ts'
 import { statusCommand } from './commands/status.ts'
 import type { Context } from './context.ts'
 
 /** In the order in which a user meets them. */
-const COMMANDS = [inspectCommand, partitionCommand, statusCommand, resumeCommand, abandonCommand, rollbackCommand]
+const COMMANDS = [
+  inspectCommand,
+  partitionCommand,
+  rotateCommand,
+  statusCommand,
+  resumeCommand,
+  abandonCommand,
+  rollbackCommand,
+  demoCommand,
+]
 
 /** Runs one command line and returns its exit code. The only place where errors are printed. */
 export async function run(args: readonly string[], context: Context): Promise<ExitCode> {

@@ -1,5 +1,6 @@
 import { EXIT } from '../errors.ts'
 import { explain } from '../plan/explain.ts'
+import type { RotationPlan } from '../plan/rotate.ts'
 import type { Plan } from '../plan/step.ts'
 import { executing, type Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'
@@ -16,7 +17,7 @@ export function showPlan({ args, end }: Invocation, reporter: Reporter, plan: Pl
  * journal keeps besides (the whole former table, the facts that a swap
  * compares) is nobody's interface.
  */
-function planForPrograms({ goal, table, evidence, fates, objections, notes, steps }: Plan) {
+export function planForPrograms({ goal, table, evidence, fates, objections, notes, steps }: Plan | RotationPlan) {
   const shown = steps.map(({ key, kind, title, because, locks, cost, statements }) => {
     return { key, kind, title, because, locks, cost, statements }
   })

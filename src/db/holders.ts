@@ -25,6 +25,7 @@ export interface Holder {
  * be read by everyone; query and age of other roles' sessions need
  * pg_read_all_stats (postgres-facts H).
  */
+// A prepared transaction keeps the virtual number of the session that prepared it; its own it holds locked.
 export async function readHolders(
   session: ClientBase,
   tables: readonly TableName[],
@@ -42,7 +43,9 @@ export async function readHolders(
     join unnest(${tables.map(({ schema }) => schema)}::text[], ${tables.map(({ name }) => name)}::text[]) t (schema, name)
       on t.schema = n.nspname and t.name = c.relname
     left join pg_stat_activity a on a.pid = l.pid
-    left join pg_prepared_xacts p on l.virtualtransaction = '-1/' || p.transaction::text
+    left join pg_locks own on l.pid is null and own.pid is null and own.locktype = 'transactionid' and own.granted
+      and own.virtualtransaction = l.virtualtransaction
+    left join pg_prepared_xacts p on p.transaction = own.transactionid
     where l.locktype = 'relation' and l.granted and l.pid is distinct from ${exceptPid}
       and l.database = (select oid from pg_database where datname = current_database())
     order by seconds desc nulls last`,

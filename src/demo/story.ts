@@ -41,8 +41,8 @@ export async function tellStory(stage: Stage): Promise<void> {
     `From now on this is all there is to do, say once a day: make partitions ahead, and drop those whose rows are all older than ${KEPT}. ` +
       'page_views, which has had monthly partitions all along, goes by the same command. First the plan, then the deed.',
   )
-  await type(stage, ROTATE)
-  await type(stage, [...ROTATE, '--execute'])
+  await type(stage, ROTATE, withoutScript)
+  await type(stage, [...ROTATE, '--execute'], withoutMaps)
 }
 
 /** Types a command, and shows what `abridge` leaves of what it prints. */
@@ -71,6 +71,22 @@ function stepsOnly(script: string): string {
   const titles = lines.filter((line) => /^-- Step \d+ of \d+: /.test(line))
   const shown = [lines[0] ?? '', ...titles, lines.at(-1) ?? ''].map((line) => line.replace(/^-- /, ''))
   return [...shown.slice(0, -1), `(${lines.length} lines in full)`, ...shown.slice(-1)].join('\n')
+}
+
+/** Of a plan: what is said about it before its script, and what to type next. */
+function withoutScript(plan: string): string {
+  let inScript = false
+  const shown = plan.split('\n').filter((line) => {
+    if (line.startsWith('-- psql stops')) inScript = true
+    if (line.startsWith('-- Nothing has been changed')) inScript = false
+    return !inScript
+  })
+  return shown.map((line) => line.replace(/^-- ?/, '')).join('\n')
+}
+
+/** The end of the demo shows the partitions; once is enough. */
+function withoutMaps(report: string): string {
+  return report.replace(/\n *[\d.]+ \w+ in \d+ partitions:\n(?: +\S.*\n)*/g, '')
 }
 
 function ended(args: readonly string[], code: number, signal: AbortSignal): EbbError {

@@ -103,7 +103,7 @@ async function takeLocks(
 ): Promise<void> {
   // If this process hangs while it holds locks, the server lets them go.
   await session.query(
-    `set local idle_in_transaction_session_timeout = '5s'; set local lock_timeout = ${deadlockTimeoutMs + 200}`,
+    `set local idle_in_transaction_session_timeout = '2s'; set local lock_timeout = ${deadlockTimeoutMs + 200}`,
   )
   if (locks.quiet !== null) await session.query(sql`lock table ${quoted(locks.quiet)} in share update exclusive mode`)
   await session.query(`set local lock_timeout = ${timeoutForEach(locks, patience, deadlockTimeoutMs)}`)

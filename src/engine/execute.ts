@@ -4,7 +4,7 @@ import { EbbError, EXIT } from '../errors.ts'
 import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import { assertLease } from '../journal/lease.ts'
 import type { IndexStep, OnlineStep, Step } from '../plan/step.ts'
-import type { LockTimes } from '../report/events.ts'
+import type { LockTimes, Observer } from '../report/events.ts'
 import { display, quoted } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { PATIENCE, underBriefLocks, type Patience } from './brief.ts'
@@ -80,10 +80,15 @@ async function attempt(
   place: Workplace,
   options: ExecuteOptions,
 ): Promise<LockTimes | null> {
+  let waitedFor: string | null = null
+  const listen: Observer = (event) => {
+    if (event.type === 'waiting') waitedFor = event.reason
+    place.observer(event)
+  }
   try {
-    return await watched(place.control, place.pid, place.observer, () => perform(runId, step, place, options))
+    return await watched(place.control, place.pid, listen, () => perform(runId, step, place, options))
   } catch (error) {
-    throw explained(step, error, place)
+    throw explained(step, error, place, waitedFor)
   }
 }
 
@@ -111,12 +116,12 @@ async function perform(
       await recordAlone()
       return null
     case 'index':
-      await buildIndex(step, place)
+      await buildIndex(step, place, options.patience ?? PATIENCE)
       await recordAlone()
       return null
     case 'drop index':
       await assertLease(place.session, place.journalSchema, place.lease)
-      await withoutLockTimeout(place, async () => {
+      await waitingOthersOut(place, options.patience ?? PATIENCE, async () => {
         for (const statement of step.statements) await place.session.query(statement)
       })
       await recordAlone()
@@ -189,10 +194,10 @@ async function runOnline(
  * leaves an invalid index, which costs every write and serves no read, so it is
  * dropped and built anew.
  */
-async function buildIndex(step: IndexStep, place: Workplace): Promise<void> {
+async function buildIndex(step: IndexStep, place: Workplace, patience: Patience): Promise<void> {
   const { session } = place
   await assertLease(session, place.journalSchema, place.lease)
-  await withoutLockTimeout(place, async () => {
+  await waitingOthersOut(place, patience, async () => {
     const state = await indexState(step, place)
     if (state === 'valid') return
     if (state === 'invalid') await session.query(sql`drop index concurrently if exists ${quoted(step.index)}`)
@@ -201,8 +206,8 @@ async function buildIndex(step: IndexStep, place: Workplace): Promise<void> {
 }
 
 /** For statements that wait for others without being in their way; `watched` tells for whom. */
-async function withoutLockTimeout(place: Workplace, work: () => Promise<void>): Promise<void> {
-  await place.session.query('set lock_timeout = 0')
+async function waitingOthersOut(place: Workplace, { deadlineMs }: Patience, work: () => Promise<void>): Promise<void> {
+  await place.session.query(`set lock_timeout = ${Math.ceil(deadlineMs)}`)
   try {
     await work()
   } finally {
@@ -233,7 +238,7 @@ function stoppedBefore({ title }: Step): EbbError {
 const GO_ON = 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
 
 /** Turns what PostgreSQL says into what happened, how things stand, and what to do. */
-function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
+function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor: string | null): unknown {
   if (error instanceof EbbError) return error
   if (signal.aborted)
     return new EbbError(
@@ -252,6 +257,13 @@ function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
     )
   const code = codeOf(error)
   if (code === undefined) return error
+  if (isLockRefused(error))
+    return new EbbError(
+      `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
+      { state: 'That step is not done; what was done before it is kept.', next: GO_ON },
+      EXIT.tryLater,
+      error,
+    )
   const slow =
     code === SQLSTATE.queryCanceled
       ? ' (it was cancelled because it took too long under lock, or by somebody else)'
@@ -259,7 +271,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
     { state: 'The step has been undone; what was done before it is kept.', next: nextAfter(step, code) },
-    isLockRefused(error) ? EXIT.tryLater : EXIT.failed,
+    EXIT.failed,
     error,
   )
 }
@@ -267,7 +279,6 @@ function explained(step: Step, error: unknown, { signal }: Workplace): unknown {
 function nextAfter(step: Step, code: string): string {
   const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
   const again = 'run the same command again, or undo what was done: ebb abandon.'
-  if (code === SQLSTATE.lockNotAvailable) return `When ${table} is free, ${again}`
   if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`

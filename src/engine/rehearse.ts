@@ -1,5 +1,6 @@
 import type { NoticeMessage } from 'pg-protocol/dist/messages.js'
 import { readOne } from '../db/session.ts'
+import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError } from '../errors.ts'
 import type { RehearseStep } from '../plan/step.ts'
 import { sql } from '../sql/sql.ts'
@@ -30,12 +31,17 @@ export async function rehearse(step: RehearseStep, { session }: Workplace): Prom
     if ((await twinIndexes(session)) !== before) throw failed('attaching would build an index under lock')
     if (!routines.includes(IMPLIED)) throw failed('attaching would read the whole table under lock')
   } catch (error) {
-    if (error instanceof EbbError) throw error
+    if (error instanceof EbbError || saysNothing(error)) throw error
     throw failed(error instanceof Error ? error.message : String(error), error)
   } finally {
     session.off('notice', listen)
     await session.query('rollback').catch(() => {}) // a lost connection has rolled back by itself
   }
+}
+
+/** Of the attach: the session was lost, or the statement stopped, or the table was locked for the moment. */
+function saysNothing(error: unknown): boolean {
+  return isConnectionLost(error) || isLockRefused(error) || codeOf(error) === SQLSTATE.queryCanceled
 }
 
 async function twinIndexes(session: Workplace['session']): Promise<string> {

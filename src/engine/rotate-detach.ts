@@ -1,4 +1,4 @@
-import { setInterval as every, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../db/holders.ts'
 import { readAll, type Session } from '../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
@@ -119,7 +119,8 @@ async function givingWay(place: Workplace, deadlineMs: number, work: () => Promi
 
 async function guard({ control, pid, observer }: Workplace, deadline: number, signal: AbortSignal): Promise<void> {
   try {
-    for await (const _ of every(WATCH_EVERY_MS, undefined, { signal })) {
+    for (;;) {
+      await sleep(WATCH_EVERY_MS, undefined, { signal })
       const waiting = await readWaiting(control, pid)
       const late = performance.now() > deadline
       if (waiting.length === 0 && !late) continue

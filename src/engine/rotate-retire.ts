@@ -65,9 +65,18 @@ export async function retire(context: RetireContext, retirement: Retirement): Pr
     bytes: partition.bytes,
     estimatedRows: partition.estimatedRows,
   })
-  const lock = await detach(context, retirement, first)
+  const lock = await detach(context, retirement, first).catch(async (error: unknown) => {
+    await forgetIntention(context, partition).catch(() => {}) // the first error tells more
+    throw error
+  })
   if (drop?.kind !== 'brief') return { outcome: 'detached', lock }
   return worse(lock, await dropUnlessYoung(context, partition, drop))
+}
+
+/** Nothing is on its way out that is still attached. */
+async function forgetIntention({ place, set }: RetireContext, partition: Partition): Promise<void> {
+  const { state } = await readState(place.session, set.name, partition)
+  if (state === 'attached') await endRetirement(place.session, place.journalSchema, partition.oid)
 }
 
 async function detach(

@@ -50,6 +50,7 @@ export interface Failure {
 }
 
 type Draft = { -readonly [Field in 'finalized' | 'created' | 'retired' | 'failed']: SetReport[Field][number][] } & {
+  plan: RotationPlan | null
   longestLockMs: number
   longestWaitCausedMs: number
 }
@@ -63,9 +64,8 @@ const BESIDE_DEFAULT_MS = 200
 /**
  * Rotates one set: finishes what was interrupted, makes the runway, then
  * retires what has expired, oldest first. A partition that cannot be made or
- * retired does not keep the others from it.
- *
- * @throws what leaves no sense in going on: a lost connection, a lost lease, a stop that was asked for
+ * retired does not keep the others from it; a lost connection or lease, and a
+ * stop that was asked for, end it. Throws nothing: all is in the report.
  */
 export async function rotateSet(
   place: Workplace,
@@ -74,21 +74,46 @@ export async function rotateSet(
   patience: Patience = PATIENCE,
 ): Promise<SetReport> {
   const began = performance.now()
-  const done: Draft = { finalized: [], created: [], retired: [], failed: [], longestLockMs: 0, longestWaitCausedMs: 0 }
-  const first = await look(place, table, request)
-  let plan = first.plan
-  if (plan.policy !== null) {
-    await settleBegun(place, first.situation.begun)
-    if (!plan.registered) await registerSet(place.session, place.journalSchema, table, plan.policy, null)
-    await finalizeAll(place, first, patience, done)
-    await createAll(place, first, patience, done)
-    // Between the two the situation has changed; and what only rows can tell is found out now, when the runway is safe.
-    if (plan.policy.kind === 'id') await findAges(place, table, request, done)
-    const second = await look(place, table, request)
-    plan = { ...second.plan, registered: plan.registered }
-    await retireAll({ place, set: second.situation.set, plan, patience }, done)
+  const done: Draft = {
+    plan: null,
+    finalized: [],
+    created: [],
+    retired: [],
+    failed: [],
+    longestLockMs: 0,
+    longestWaitCausedMs: 0,
   }
-  return { table, plan, ...done, skipped: plan.skipped, milliseconds: performance.now() - began }
+  try {
+    await carryOut(place, table, request, patience, done)
+  } catch (error) {
+    done.failed.push({
+      what: `rotate ${display(table)}`,
+      error: place.signal.aborted ? stopped(table, error) : asError(error),
+    })
+  }
+  return { table, ...done, skipped: done.plan?.skipped ?? [], milliseconds: performance.now() - began }
+}
+
+async function carryOut(
+  place: Workplace,
+  table: TableName,
+  request: RotateRequest,
+  patience: Patience,
+  done: Draft,
+): Promise<void> {
+  const first = await look(place, table, request)
+  const { policy, registered } = first.plan
+  done.plan = first.plan
+  if (policy === null) return
+  await settleBegun(place, first.situation.begun)
+  if (!registered) await registerSet(place.session, place.journalSchema, table, policy, null)
+  await finalizeAll(place, first, patience, done)
+  await createAll(place, first, patience, done)
+  // What only rows can tell is found out now, when the runway is safe; and the situation has changed.
+  if (policy.kind === 'id') await findAges(place, table, request, done)
+  const { situation, plan } = await look(place, table, request)
+  done.plan = { ...plan, registered }
+  await retireAll({ place, set: situation.set, plan, patience }, done)
 }
 
 interface Looked {
@@ -239,7 +264,7 @@ async function trying(place: Workplace, done: Draft, what: string, work: () => P
   } catch (error) {
     if (place.signal.aborted || isConnectionLost(error)) throw error
     await assertLease(place.session, place.journalSchema, place.lease)
-    done.failed.push({ what, error: error instanceof Error ? error : new Error(String(error)) })
+    done.failed.push({ what, error: asError(error) })
     return !(error instanceof EbbError && error.exitCode === EXIT.tryLater)
   }
 }
@@ -248,4 +273,20 @@ function note(done: Draft, lock: LockTimes | null): void {
   if (lock === null) return
   done.longestLockMs = Math.max(done.longestLockMs, lock.heldMs)
   done.longestWaitCausedMs = Math.max(done.longestWaitCausedMs, lock.longestWaitCausedMs)
+}
+
+export function stopped(table: TableName, cause: unknown): EbbError {
+  return new EbbError(
+    `stopped while rotating ${display(table)}`,
+    {
+      state: 'What was done before is kept; what was under way has been undone, or is finished by the next rotation.',
+      next: 'Run the same command again: it goes on from here.',
+    },
+    EXIT.stopped,
+    cause,
+  )
+}
+
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }

@@ -1,6 +1,5 @@
 import { resolveTable } from '../catalog/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
-import { refuseTransactionPooler } from '../db/pooler.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
 import { EbbError, EXIT, ObjectionsError, type ExitCode } from '../errors.ts'
 import { journalExists } from '../journal/journal.ts'
@@ -12,7 +11,7 @@ import { serverObjections } from '../plan/server-objections.ts'
 import { display, sameName, type TableName } from '../sql/names.ts'
 import type { EngineOptions } from './partition.ts'
 import { readSituation } from './rotate-read.ts'
-import { rotateSet, type Failure, type SetReport } from './rotate-set.ts'
+import { asError, rotateSet, stopped, type Failure, type SetReport } from './rotate-set.ts'
 import { atWork } from './workplace.ts'
 
 export type { RotateRequest } from '../plan/rotate-request.ts'
@@ -32,7 +31,7 @@ export async function planRotations(
   options: EngineOptions,
 ): Promise<RotationPlan[]> {
   return withSession(target, 'plan rotate', async (session) => {
-    const { server, tables, unresolved } = await arrive(session, target, request, options)
+    const { server, tables, unresolved } = await arrive(session, request, options)
     if (unresolved[0] !== undefined) throw unresolved[0].error
     const plans: RotationPlan[] = []
     for (const table of tables) plans.push(await planOne(session, server, table, request, options))
@@ -47,7 +46,7 @@ export async function planRotations(
  * @throws {EbbError} only where nothing could be tried at all: no connection, a replica, no such table
  */
 export async function rotate(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
-  const arrived = await withSession(target, 'plan rotate', (session) => arrive(session, target, request, options))
+  const arrived = await withSession(target, 'plan rotate', (session) => arrive(session, request, options))
   const { server, tables, unresolved } = arrived
   const impossible = serverObjections(server, options.journalSchema)
   if (impossible.length > 0) throw new ObjectionsError('rotate', { objections: impossible })
@@ -79,13 +78,7 @@ interface Arrival {
   readonly unresolved: readonly Failure[]
 }
 
-async function arrive(
-  session: Session,
-  target: Target,
-  request: RotateRequest,
-  { journalSchema }: EngineOptions,
-): Promise<Arrival> {
-  await refuseTransactionPooler(session, target)
+async function arrive(session: Session, request: RotateRequest, { journalSchema }: EngineOptions): Promise<Arrival> {
   return inSnapshot(session, async () => {
     const server = await readServer(session, journalSchema)
     if (request.tables !== 'all') return { server, ...(await resolveAll(session, request.tables)) }
@@ -173,20 +166,4 @@ function emptyReport(table: TableName): SetReport {
 
 function failedSet(table: TableName, failure: Failure): SetReport {
   return { ...emptyReport(table), failed: [failure] }
-}
-
-function stopped(table: TableName, cause: unknown): EbbError {
-  return new EbbError(
-    `stopped while rotating ${display(table)}`,
-    {
-      state: 'What was done before is kept; what was under way has been undone, or is finished by the next rotation.',
-      next: 'Run the same command again: it goes on from here.',
-    },
-    EXIT.stopped,
-    cause,
-  )
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
 }

@@ -6,7 +6,7 @@ import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
 import type { ConversionSummary } from './partition.ts'
 import { buildUniqueIndex, plainColumns } from './primary-key.ts'
-import { acquire, asideNames, neighbours, sequencesUnderLock, type AsideNames } from './swap.ts'
+import { acquire, asideNames, neighbours, sequenceLocks, sequencesUnderLock, type AsideNames } from './swap.ts'
 import type { Facts, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
 
 // The way back: the history partition becomes the table again, under its old
@@ -141,7 +141,10 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
     key: 'swap-back',
     title: `make ${display(conversion.history)} the table ${display(current.name)} again, and drop the empty partitions`,
     because: 'it holds every row',
-    locks: [...current.views.map(({ name }) => name), current.name, ...neighbours(current)].map(exclusive),
+    locks: [
+      ...[...current.views.map(({ name }) => name), current.name, ...neighbours(current)].map(exclusive),
+      ...sequenceLocks(current),
+    ],
     cost: 'milliseconds; the time under lock is measured and reported',
     quiet: current.name,
     acquire: acquire(current, now),
@@ -166,6 +169,7 @@ function swapBackStatements(
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_partitioned', taken) }
   const partitions = [former.name]
   return [
+    ...dropInbound(current),
     sql`alter table ${place} detach partition ${quoted(history)}`.text,
     sql`alter table ${place} rename to ${ident(gone.name)}`.text,
     sql`alter table ${quoted(history)} rename to ${ident(former.name.name)}`.text,
@@ -173,7 +177,6 @@ function swapBackStatements(
     ...definitions.sequences(former, gone, now.sequences),
     ...definitions.views(former),
     ...definitions.functions(former),
-    ...dropInbound(current),
     sql`drop table ${quoted(gone)}`.text,
     ...renameBack(conversion),
     ...primaryKeyBack(conversion, index),
@@ -183,7 +186,7 @@ function swapBackStatements(
   ]
 }
 
-// A foreign key holds on to the table it points at, so it lets go before that table is dropped.
+// Detaching would look for rows that point at the partition, and refuse.
 function dropInbound(current: TableModel): string[] {
   return current.inboundForeignKeys.map(
     (key) => sql`alter table ${quoted(key.table)} drop constraint ${ident(key.name)}`.text,

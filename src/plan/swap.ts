@@ -1,5 +1,5 @@
 import type { Index, OwnedSequence, TableModel } from '../catalog/table-model.ts'
-import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
+import { display, freeCompanion, quoted, sameName, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
@@ -14,8 +14,7 @@ import type { Facts, Fate, Lock, SwapStep } from './step.ts'
 //   - Nothing is scanned, built or validated: the bound has been proven by a
 //     validated CHECK, each index of the parent has an equal one on the history.
 //   - Whatever can conflict with the application is locked first, in the order
-//     in which applications lock (sequences, views, the table, its neighbours),
-//     each for at most a short time-out; only then does the first change happen.
+//     in which applications lock (see acquire), each for at most a short time-out; only then does the first change happen.
 //   - The facts of the table are read under the lock and again before the
 //     commit; any unplanned difference rolls everything back.
 //   - Dying anywhere in here rolls everything back. After the commit the
@@ -108,36 +107,65 @@ function swapLocks(table: TableModel): Lock[] {
     blocks: 'reads and writes',
     held: 'milliseconds',
   })
-  return [...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive)
+  return [
+    ...[...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
+    ...sequenceLocks(table),
+  ]
 }
 
-/** Tables joined to this one by a foreign key in either direction, in one fixed order. */
+/** What handing over the sequences locks: an identity's takes another name, another's owner changes. */
+export function sequenceLocks(table: TableModel): Lock[] {
+  return table.sequences.map(({ name, identity }) => ({
+    table: name,
+    mode: identity ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE',
+    blocks: identity ? 'reads and writes' : 'writes',
+    held: 'milliseconds',
+  }))
+}
+
+/** Tables joined to this one by a foreign key in either direction. */
 export function neighbours(table: TableModel): TableName[] {
-  const referenced = table.constraints.flatMap(({ references }) => (references === null ? [] : [references]))
-  const referencing = table.inboundForeignKeys.map((key) => key.table)
-  const byDisplay = new Map([...referenced, ...referencing].map((name) => [display(name), name]))
-  byDisplay.delete(display(table.name))
+  return [...referencing(table), ...referenced(table)]
+}
+
+function referencing(table: TableModel): TableName[] {
+  return distinct(table.inboundForeignKeys.map((key) => key.table)).filter((name) => !sameName(name, table.name))
+}
+
+/** Those that do not point back as well. */
+function referenced(table: TableModel): TableName[] {
+  const before = new Set([table.name, ...referencing(table)].map(display))
+  const names = table.constraints.flatMap(({ references }) => (references === null ? [] : [references]))
+  return distinct(names).filter((name) => !before.has(display(name)))
+}
+
+function distinct(names: readonly TableName[]): TableName[] {
+  const byDisplay = new Map(names.map((name) => [display(name), name]))
   return [...byDisplay.keys()].sort().map((key) => byDisplay.get(key) as TableName)
 }
 
 /**
- * A session that reads through a view locks the view and then the table; one
- * that calls nextval() and inserts locks the sequence and then the table. We
- * take the same order, or both would end in a deadlock. `lock table` cannot be
- * used for either (of a view it would lock every table below), so what is there
- * to be changed anyway, or a change to what already is, takes the lock.
+ * In the order in which an application's statements lock, for whoever came in
+ * between would hold what we want and want what we hold: who reads through a
+ * view locks the view and then the table; who writes to a referencing table locks
+ * that and then, to check its key, the table; who inserts locks the table, then the
+ * sequence, for the default, and then, to check, what the table references.
+ *
+ * `lock table` takes no sequence, and of a view it locks every table below, so
+ * what has to be changed anyway, or a change to what already is, takes these locks.
  */
 export function acquire(table: TableModel, aside: AsideNames): string[] {
   const lock = (name: TableName) => sql`lock table ${quoted(name)} in access exclusive mode`.text
   return [
+    ...table.views.map(({ name, owner }) => sql`alter view ${quoted(name)} owner to ${ident(owner)}`.text),
+    ...referencing(table).map(lock),
+    lock(table.name),
     ...table.sequences.map(({ name, identity }) =>
       identity
         ? sql`alter sequence ${quoted(name)} rename to ${ident(aside.sequences[name.name] ?? '')}`.text
         : sql`alter sequence ${quoted(name)} owned by none`.text,
     ),
-    ...table.views.map(({ name, owner }) => sql`alter view ${quoted(name)} owner to ${ident(owner)}`.text),
-    lock(table.name),
-    ...neighbours(table).map(lock),
+    ...referenced(table).map(lock),
   ]
 }
 

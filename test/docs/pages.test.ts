@@ -26,6 +26,7 @@ describe('what the pages show is what happens', () => {
       for (const part of partsOf(readPage(path))) await tryOut(part, `${path}:${part.line}`, shell, database)
     } finally {
       await shell.close()
+      await forgetPrepared(database)
     }
   })
 })
@@ -58,6 +59,14 @@ describe('a page that is wrong', () => {
     expect(unmarkedBlocks('# Title\n\n```sh\nebb inspect events\n```')).toEqual([3])
   })
 })
+
+/** A page that failed half way may have left one, and then the database could not be dropped. */
+async function forgetPrepared(database: Database): Promise<void> {
+  const { rows } = await database.admin<{ gid: string }>(
+    'select gid from pg_prepared_xacts where database = current_database()',
+  )
+  for (const { gid } of rows) await database.admin(`rollback prepared '${gid}'`)
+}
 
 async function tryOut(part: Part, place: string, shell: Shell, database: Database): Promise<void> {
   switch (part.what) {

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { readTable } from '../../src/catalog/read-table.ts'
 import type { TableModel } from '../../src/catalog/table-model.ts'
@@ -14,6 +15,7 @@ import { startTool, type Errand } from '../support/process.ts'
 import { randomFrom } from '../support/random.ts'
 import { callFunction, holdCursor, readThrough } from '../support/reads.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
 import { startWriters, type Writers } from '../support/writers.ts'
 
@@ -44,7 +46,7 @@ describe('the tool killed', () => {
       // The next one dies one step later, so this one has to be done.
       await persevere(() => stepOn(database, events, key))
     }
-    await persevere(() => resume(database.url, { table: events }, quietly()))
+    await persevere(() => partition(database.url, written(events), monthly(), quietly()))
 
     await expectConverted(database, events, writers)
   })
@@ -82,6 +84,65 @@ describe('the tool killed', () => {
     await expectConverted(database, events, writers)
   })
 })
+
+describe('a session of the tool terminated', () => {
+  test.for([
+    ['at work', 'desc'],
+    ['that looks around', 'asc'],
+  ] as const)('the one %s, while each step in turn is under way', async ([_, order], { database }) => {
+    const { events, writers } = await inUse(database)
+    const administrator = await database.session('administrator', { admin: true })
+
+    const interrupted = await strikeAtEachStep(database, events, async () => {
+      await administrator.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name like 'ebb partition %' order by backend_start ${order} limit 1`,
+      )
+    })
+    await persevere(() => partition(database.url, written(events), monthly(), quietly()))
+
+    expect(interrupted).toBeGreaterThan(0)
+    await expectConverted(database, events, writers)
+  })
+})
+
+describe('the server crashed', () => {
+  test('while each step in turn is under way, goes on after the restart', async ({ ownServer }) => {
+    const { server, database } = await ownServer()
+    const { events, writers } = await inUse(database, true)
+
+    const interrupted = await strikeAtEachStep(database, events, async () => {
+      await server.crash()
+      await server.restart()
+    })
+    await persevere(() => partition(database.url, written(events), monthly(), quietly()))
+    const before = writers.writes
+    await until(() => writers.writes > before + 20)
+
+    expect(interrupted).toBeGreaterThan(3)
+    await expectConverted(database, events, writers)
+  })
+})
+
+/** Calls `strike` a moment after each step has begun, the first time it does; returns how often that ended the run. */
+async function strikeAtEachStep(database: Database, events: TableName, strike: () => Promise<void>): Promise<number> {
+  const random = randomFrom('strike while a step is under way')
+  let interrupted = 0
+  for (const key of await stepKeys(database, events)) {
+    let struck: Promise<void> | undefined
+    const options = quietly({
+      observer: (event) => {
+        if (event.type === 'step started' && event.step.key === key) struck = setTimeout(random() * 20).then(strike)
+      },
+    })
+    const outcome = await partition(database.url, written(events), monthly(), options).catch((error: unknown) => error)
+    await struck
+    if (!(outcome instanceof Error)) continue
+    interrupted++
+    expect(outcome).toSatisfy(isToBeRepeated)
+  }
+  return interrupted
+}
 
 interface InUse extends EventsTable {
   readonly writers: Writers
@@ -136,11 +197,14 @@ async function persevere<T>(command: () => Promise<T>): Promise<T> {
     try {
       return await command()
     } catch (error) {
-      const later = error instanceof EbbError && error.exitCode === EXIT.tryLater
-      if (!later || performance.now() > deadline) throw error
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      if (!isToBeRepeated(error) || performance.now() > deadline) throw error
+      await setTimeout(100)
     }
   }
+}
+
+function isToBeRepeated(error: unknown): boolean {
+  return error instanceof EbbError && error.exitCode === EXIT.tryLater
 }
 
 function unlessNothingToAbandon(error: unknown): void {

@@ -50,6 +50,7 @@ function observer(event: Event): void {
 /** From inside, a moment can be named exactly; from outside it would have passed. */
 function dieAtStatement({ dieAtStatement }: Errand): void {
   if (dieAtStatement === undefined) return
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the client at hand
   const query = pg.Client.prototype.query as (...given: unknown[]) => unknown
   let statements = 0
   pg.Client.prototype.query = function (this: pg.Client, ...given: unknown[]) {

@@ -1,3 +1,9 @@
+import { setTimeout } from 'node:timers/promises'
+import { readTable } from '../../src/catalog/read-table.ts'
+import type { TableModel } from '../../src/catalog/table-model.ts'
+import { withSession } from '../../src/db/session.ts'
+import { EbbError, EXIT } from '../../src/errors.ts'
+import type { Database } from './database.ts'
 import type { EngineOptions } from '../../src/engine/partition.ts'
 import type { PartitionRequest } from '../../src/plan/request.ts'
 import type { Event } from '../../src/report/events.ts'
@@ -33,4 +39,29 @@ export function monthly(overrides: Partial<PartitionRequest> = {}): PartitionReq
 /** The name as a user would have written it. */
 export function written({ schema, name }: TableName): WrittenName {
   return { schema, name }
+}
+
+/** A table as it is now. */
+export async function modelOf(database: Database, table: TableName): Promise<TableModel> {
+  const model = await withSession(database.url, 'look', (session) => readTable(session, table, database.version))
+  if (model === undefined) throw new Error('the table is gone')
+  return model
+}
+
+/** Whether the tool says: try again later. */
+export function isToBeRepeated(error: unknown): boolean {
+  return error instanceof EbbError && error.exitCode === EXIT.tryLater
+}
+
+/** What a user does who is told to try again later, for instance while the server still winds up what was killed. */
+export async function persevere<T>(command: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + 10_000
+  for (;;) {
+    try {
+      return await command()
+    } catch (error) {
+      if (!isToBeRepeated(error) || performance.now() > deadline) throw error
+      await setTimeout(100)
+    }
+  }
 }

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { partitionMapOf } from '../../engine/inspect.ts'
 import { partition, planPartitionOf, type EngineOptions } from '../../engine/partition.ts'
 import { ObjectionsError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
+import { parseWidth } from '../../plan/parse-width.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
 import type { PartitionRequest } from '../../plan/request.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
@@ -10,10 +10,11 @@ import { toText } from '../../sql/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { mapAfterwards } from '../map-afterwards.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
-import { collect, parseName, parseTimezone, parseWhole, parseWidth } from '../words.ts'
+import { collect, parseName, parseTimezone, parseWhole } from '../words.ts'
 
 interface Words extends CommonWords, PatienceWords {
   readonly by?: string
@@ -57,7 +58,7 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     try {
       const result = await partition(target, table, request, engine)
       const { runId, steps, nothingToDo } = result
-      const map = await partitionMapOf(target, result.plan.table)
+      const map = await mapAfterwards(target, result.plan.table)
       const shown = { runId, table: result.plan.table, steps, nothingToDo, map }
       reporter.show('result', shown, () => toText(describePartitioned(shown)))
     } catch (error) {

@@ -1,11 +1,11 @@
 import { Command } from 'commander'
-import { partitionMapOf } from '../../engine/inspect.ts'
 import { planResumeOf } from '../../engine/remaining.ts'
 import { resume } from '../../engine/runs.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
 import { describeUndone } from '../../report/undone.ts'
 import { toText } from '../../sql/comment.ts'
 import { reporting, type Invocation } from '../command.ts'
+import { mapAfterwards } from '../map-afterwards.ts'
 import { readRunWords, withRun, type RunWords } from '../run-words.ts'
 import { showPlan } from '../show-plan.ts'
 
@@ -32,7 +32,7 @@ export function resumeCommand(invocation: Invocation): Command {
         table: plan.table,
         steps,
         nothingToDo: false,
-        map: await partitionMapOf(target, plan.table),
+        map: await mapAfterwards(target, plan.table),
       }
       reporter.show('result', result, () => toText(describePartitioned(result)))
     })

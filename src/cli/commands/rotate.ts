@@ -1,0 +1,134 @@
+import { Command } from 'commander'
+import type { Target } from '../../db/session.ts'
+import type { EngineOptions } from '../../engine/partition.ts'
+import { exitCodeOf, planRotations, rotate, type RotateRequest, type RotationReport } from '../../engine/rotate.ts'
+import { EXIT, UsageError } from '../../errors.ts'
+import { parseInterval } from '../../grid/interval.ts'
+import { explainRotation } from '../../plan/explain-rotation.ts'
+import { describeRotation, NO_SETS, rotationForPrograms, type RotatedSet } from '../../report/rotation.ts'
+import { toText } from '../../sql/comment.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+import { mapAfterwards } from '../map-afterwards.ts'
+import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import type { Reporter } from '../reporter.ts'
+import { planForPrograms } from '../show-plan.ts'
+import { collect } from '../words.ts'
+
+interface Words extends CommonWords, PatienceWords {
+  readonly all?: true
+  readonly keep?: string
+  readonly retire: string
+  /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
+  readonly archive?: string | false
+  readonly accept?: readonly string[]
+  readonly execute?: true
+}
+
+/** `ebb rotate`: partitions ahead, and what has expired goes. */
+export function rotateCommand(invocation: Invocation): Command {
+  const command = new Command('rotate')
+    .summary('make partitions ahead, retire those that have expired')
+    .description(
+      'Makes the partitions that will be needed, and retires those whose rows have all expired. Of several tables each stands for itself: what fails with one does not stop the others.',
+    )
+    .usage('<table>… | --all [options]')
+    .argument('[tables...]', 'partitioned tables, as SQL names them')
+    .option('--all', 'all sets that are registered, which those of ebb partition are')
+    .option('--keep <interval>', 'how long rows are kept, instead of what is registered')
+    .option('--retire <how>', 'what becomes of an expired partition: drop, detach or truncate', 'drop')
+    .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
+    .option('--no-archive', 'the rows may go without being stored elsewhere')
+    .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
+    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+  return withDatabase(withPatience(command)).action((tables: string[], words: Words) => act(invocation, tables, words))
+}
+
+async function act(invocation: Invocation, texts: readonly string[], words: Words): Promise<void> {
+  const { target, request, options } = readWords(invocation, texts, words)
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const engine: EngineOptions = { ...options, observer }
+    return words.execute === true
+      ? execute(invocation, reporter, target, request, engine)
+      : show(invocation, reporter, target, request, engine)
+  })
+}
+
+async function show(
+  { args, end }: Invocation,
+  reporter: Reporter,
+  target: Target,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<void> {
+  const plans = await planRotations(target, request, options)
+  const command = executing(args)
+  const value = plans.map((plan) => ({ ...planForPrograms(plan), policy: plan.policy, command }))
+  reporter.show('plans', value, () =>
+    plans.length === 0 ? toText(NO_SETS) : plans.map((plan) => explainRotation(plan, { command })).join('\n'),
+  )
+  if (plans.some(({ objections }) => objections.length > 0)) end(EXIT.objections)
+}
+
+async function execute(
+  { end }: Invocation,
+  reporter: Reporter,
+  target: Target,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<void> {
+  const report = await rotate(target, request, options)
+  const sets = await withMaps(target, report)
+  reporter.show('result', rotationForPrograms(sets, report), () => toText(describeRotation(sets, report.stopped)))
+  end(exitCodeOf(report))
+}
+
+async function withMaps(target: Target, { sets }: RotationReport): Promise<RotatedSet[]> {
+  const rotated: RotatedSet[] = []
+  for (const report of sets) rotated.push({ report, map: await mapAfterwards(target, report.table) })
+  return rotated
+}
+
+function readWords(invocation: Invocation, texts: readonly string[], words: Words) {
+  const faults = new Faults()
+  const tables = faults.read('<table>…', () => whichTables(texts, words))
+  const keep = faults.readOptional('--keep', words.keep, parseInterval)
+  const retire = faults.read('--retire', () => parseRetire(words.retire))
+  faults.read('--archive', () => refuseArchive(invocation.args))
+  const patience = readPatience(words, faults)
+  const surroundings = readSurroundings(words, invocation.context, faults)
+  faults.throwIfAny()
+  const { target, ...rest } = surroundings()
+  const request: RotateRequest = {
+    tables: tables(),
+    keep: keep(),
+    retire: retire(),
+    noArchive: words.archive === false,
+    accept: words.accept ?? [],
+  }
+  return { target, request, options: { ...rest, patience: patience() } }
+}
+
+function whichTables(texts: readonly string[], { all }: Words): RotateRequest['tables'] {
+  if (all === true && texts.length > 0)
+    throw new UsageError('tables are named and --all is said', 'Name tables, or say --all.')
+  if (all === true) return 'all'
+  if (texts.length === 0) throw new UsageError('none is named', 'Name tables, or say --all.')
+  return texts.map(parseTableName)
+}
+
+function parseRetire(text: string): RotateRequest['retire'] {
+  if (text === 'drop' || text === 'detach' || text === 'truncate') return text
+  throw new UsageError(`'${text}' is no way to retire a partition`, 'Say drop, detach or truncate.')
+}
+
+// Looked for among the words as typed: of `--archive … --no-archive` Commander keeps the last, and rows
+// that were to be stored must not go unstored because of the order of two words.
+function refuseArchive(args: readonly string[]): void {
+  if (args.some((word) => /^--archive(=|$)/.test(word)))
+    throw new UsageError(
+      'archives cannot be written yet by this version',
+      'Say --no-archive if the rows may go without being stored elsewhere, or --retire detach to keep them as tables.',
+    )
+}

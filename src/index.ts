@@ -1,0 +1,276 @@
+import type pg from 'pg'
+import type { Target } from './db/session.ts'
+import { PATIENCE } from './engine/brief.ts'
+import * as inspecting from './engine/inspect.ts'
+import * as partitioning from './engine/partition.ts'
+import { planResumeOf, type Remainder } from './engine/remaining.ts'
+import * as rotating from './engine/rotate.ts'
+import * as runs from './engine/runs.ts'
+import { UsageError } from './errors.ts'
+import { validateTimezone } from './grid/grid.ts'
+import { parseInterval } from './grid/interval.ts'
+import { DEFAULT_SCHEMA } from './journal/journal.ts'
+import { parseWidth } from './plan/parse-width.ts'
+import type { PartitionPlan } from './plan/partition.ts'
+import type { PartitionRequest } from './plan/request.ts'
+import type { RollbackPlan } from './plan/rollback.ts'
+import type { RotationPlan } from './plan/rotate.ts'
+import type { Retire } from './plan/rotate-request.ts'
+import type { Plan } from './plan/step.ts'
+import type { Observer } from './report/events.ts'
+import type { TableName } from './sql/names.ts'
+import { parseTableName, type WrittenName } from './sql/parse-name.ts'
+
+// What programs use: `import { partition, rotate } from 'pg-ebb'`. The same as
+// the command line, in words of JavaScript: intervals are text, as there.
+// Nothing is changed without `execute: true`; a plan is returned instead.
+
+/** The database: a pool (its settings are used, not its connections), a connection string, or settings. */
+export type Database = string | pg.Pool | pg.ClientConfig
+
+/** `events`, `public.events`, `"My.Schema"."Events"`: read as SQL reads it; or the two names as they are. */
+export type Table = string | TableName
+
+/** What every call takes. */
+export interface Options {
+  /** The schema of Ebb's own records; `ebb` by default. */
+  readonly journalSchema?: string
+  /** Stops between two steps, or cancels the one that is running; what was done is kept. */
+  readonly signal?: AbortSignal
+  /** Is told what happens. */
+  readonly observer?: Observer
+}
+
+/** What a call takes that asks for locks. */
+export interface LockOptions extends Options {
+  /** How long others may queue behind us for a lock; 50 by default. */
+  readonly lockTimeoutMs?: number
+  /** How long to go on trying for a lock; ten minutes by default. */
+  readonly deadlineMs?: number
+}
+
+// ---- inspect -------------------------------------------------------------------
+
+/** Looks at a table: what it is, what hangs on it, how it could be partitioned, what could go wrong. */
+export async function inspect(database: Database, table: Table, options: Options = {}): Promise<inspecting.Inspection> {
+  return inspecting.inspect(targetOf(database), writtenName(table), complete(options))
+}
+
+// ---- partition -----------------------------------------------------------------
+
+export interface PartitionOptions extends LockOptions {
+  readonly table: Table
+  /** The column that partitions. */
+  readonly by: string
+  /** `month`, `7 days`; or so many ids: `10_000_000` as text, or a bigint. */
+  readonly every: string | bigint
+  readonly keep?: string
+  readonly premake?: number
+  /** UTC by default. */
+  readonly timezone?: string
+  readonly expireBy?: string
+  readonly accept?: readonly string[]
+}
+
+/**
+ * Turns a table into partitions while it is in use; called again after an
+ * interruption it goes on, and called again after its end it has nothing to do.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function partition(
+  database: Database,
+  options: PartitionOptions & { readonly execute: true },
+): Promise<partitioning.PartitionResult>
+export async function partition(
+  database: Database,
+  options: PartitionOptions & { readonly execute?: false },
+): Promise<PartitionPlan>
+export async function partition(
+  database: Database,
+  options: PartitionOptions & { readonly execute?: boolean },
+): Promise<PartitionPlan | partitioning.PartitionResult> {
+  const arrangement = [
+    targetOf(database),
+    writtenName(options.table),
+    partitionRequest(options),
+    complete(options),
+  ] as const
+  return options.execute === true
+    ? partitioning.partition(...arrangement)
+    : partitioning.planPartitionOf(...arrangement)
+}
+
+function partitionRequest(options: PartitionOptions): PartitionRequest {
+  const { by, every, keep, premake, timezone = 'UTC', expireBy, accept = [] } = options
+  validateTimezone(timezone)
+  if (premake !== undefined && !(Number.isInteger(premake) && premake >= 1))
+    throw new UsageError(`premake is ${premake}, which is no whole number from 1 on`, 'Give a number such as 3.')
+  return {
+    by,
+    every: parseWidth(String(every)),
+    keep: keep === undefined ? null : parseInterval(keep),
+    premake: premake ?? null,
+    timezone,
+    expireBy: expireBy ?? null,
+    accept,
+  }
+}
+
+// ---- rotate --------------------------------------------------------------------
+
+export interface RotateOptions extends LockOptions {
+  /** Partitioned tables; `all` for those that are registered. */
+  readonly tables: readonly Table[] | 'all'
+  /** Instead of what is registered. */
+  readonly keep?: string
+  /** `drop` by default. */
+  readonly retire?: Retire
+  /** Without it nothing is removed: there are no archives yet. */
+  readonly noArchive?: boolean
+  readonly accept?: readonly string[]
+}
+
+/** Makes partitions ahead and retires those that have expired; what goes wrong with one set is in its report. */
+export async function rotate(
+  database: Database,
+  options: RotateOptions & { readonly execute: true },
+): Promise<rotating.RotationReport>
+export async function rotate(
+  database: Database,
+  options: RotateOptions & { readonly execute?: false },
+): Promise<RotationPlan[]>
+export async function rotate(
+  database: Database,
+  options: RotateOptions & { readonly execute?: boolean },
+): Promise<RotationPlan[] | rotating.RotationReport> {
+  const { tables, keep, retire = 'drop', noArchive = false, accept = [] } = options
+  const request: rotating.RotateRequest = {
+    tables: tables === 'all' ? tables : tables.map(writtenName),
+    keep: keep === undefined ? null : parseInterval(keep),
+    retire,
+    noArchive,
+    accept,
+  }
+  const arrangement = [targetOf(database), request, complete(options)] as const
+  return options.execute === true ? rotating.rotate(...arrangement) : rotating.planRotations(...arrangement)
+}
+
+// ---- runs ----------------------------------------------------------------------
+
+/** Unfinished and recent runs, and the sets that rotate keeps. */
+export async function status(database: Database, options: Options = {}): Promise<runs.StatusReport> {
+  return runs.status(targetOf(database), complete(options))
+}
+
+export interface RunOptions extends LockOptions {
+  /** A run's number, or a table; without it the only run there is. */
+  readonly run?: number | bigint | Table
+}
+
+/** Goes on with an unfinished run; without `execute`, what is left of it. */
+export async function resume(
+  database: Database,
+  options: RunOptions & { readonly execute: true },
+): Promise<runs.RunResult>
+export async function resume(
+  database: Database,
+  options?: RunOptions & { readonly execute?: false },
+): Promise<Remainder>
+export async function resume(
+  database: Database,
+  options: RunOptions & { readonly execute?: boolean } = {},
+): Promise<Remainder | runs.RunResult> {
+  const arrangement = await runArrangement(database, options)
+  return options.execute === true ? runs.resume(...arrangement) : planResumeOf(...arrangement)
+}
+
+/** Takes back what an unfinished run has prepared. */
+export async function abandon(
+  database: Database,
+  options: RunOptions & { readonly execute: true },
+): Promise<runs.RunResult>
+export async function abandon(database: Database, options?: RunOptions & { readonly execute?: false }): Promise<Plan>
+export async function abandon(
+  database: Database,
+  options: RunOptions & { readonly execute?: boolean } = {},
+): Promise<Plan | runs.RunResult> {
+  const arrangement = await runArrangement(database, options)
+  return options.execute === true ? runs.abandon(...arrangement) : runs.planAbandonOf(...arrangement)
+}
+
+/**
+ * Makes a converted table a plain one again.
+ *
+ * @throws {ObjectionsError} with `execute`, when rows would be lost; without, that is in the plan
+ */
+export async function rollback(
+  database: Database,
+  options: RunOptions & { readonly execute: true },
+): Promise<runs.RunResult>
+export async function rollback(
+  database: Database,
+  options?: RunOptions & { readonly execute?: false },
+): Promise<RollbackPlan>
+export async function rollback(
+  database: Database,
+  options: RunOptions & { readonly execute?: boolean } = {},
+): Promise<RollbackPlan | runs.RunResult> {
+  const arrangement = await runArrangement(database, options)
+  return options.execute === true ? runs.rollback(...arrangement) : runs.planRollbackOf(...arrangement)
+}
+
+async function runArrangement(database: Database, options: RunOptions) {
+  const target = targetOf(database)
+  return [target, await choiceOf(target, options.run), complete(options)] as const
+}
+
+async function choiceOf(target: Target, run: RunOptions['run']): Promise<runs.RunChoice> {
+  if (run === undefined) return null
+  if (typeof run === 'number' || typeof run === 'bigint') return { runId: String(run) }
+  return { table: await inspecting.resolveName(target, writtenName(run)) }
+}
+
+// ---- words ---------------------------------------------------------------------
+
+function writtenName(table: Table): WrittenName {
+  return typeof table === 'string' ? parseTableName(table) : table
+}
+
+function complete(options: LockOptions): partitioning.EngineOptions {
+  const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
+  return {
+    journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
+    observer: options.observer ?? (() => {}),
+    signal: options.signal ?? new AbortController().signal,
+    patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
+  }
+}
+
+// By its shape: a program may have a pg of its own, whose classes are not ours. A pool hides its
+// password from being copied with the rest of its settings.
+function targetOf(database: Database): Target {
+  if (typeof database === 'string' || !('options' in database && 'totalCount' in database)) return database
+  const { options } = database
+  return options.password === undefined ? { ...options } : { ...options, password: options.password }
+}
+
+// ---- the rest of the face --------------------------------------------------------
+
+export { EbbError, EXIT, ObjectionsError, UsageError, type Advice, type ExitCode } from './errors.ts'
+export { exitCodeOf, type RetiredPartition, type RotationReport, type SetReport } from './engine/rotate.ts'
+export { explainRotation } from './plan/explain-rotation.ts'
+export { explain } from './plan/explain.ts'
+export type { Inspection } from './engine/inspect.ts'
+export type { PartitionResult } from './engine/partition.ts'
+export type { Remainder } from './engine/remaining.ts'
+export type { RunResult, RunStatusLine, StatusReport } from './engine/runs.ts'
+export type { KeyAdvice } from './plan/key-advice.ts'
+export type { PartitionPlan } from './plan/partition.ts'
+export type { Risk } from './plan/risks.ts'
+export type { RollbackPlan } from './plan/rollback.ts'
+export type { Retire } from './plan/rotate-request.ts'
+export type { RotationPlan } from './plan/rotate.ts'
+export type { Fate, Lock, Objection, Plan, Step } from './plan/step.ts'
+export type { Event, LockTimes, Observer, Progress } from './report/events.ts'
+export type { TableName } from './sql/names.ts'

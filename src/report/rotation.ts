@@ -1,0 +1,97 @@
+import type { MapEntry } from '../catalog/inspect-partitions.ts'
+import type { Failure, RetiredPartition, RotationReport, SetReport } from '../engine/rotate.ts'
+import { explainObjections } from '../plan/explain.ts'
+import { showBytes, showCount } from '../plan/units.ts'
+import { columns } from '../sql/columns.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { showElapsed } from './elapsed.ts'
+import { tellError, type ToldError } from './error-text.ts'
+import { partitionMap } from './partition-map.ts'
+import { indented } from './partitioned.ts'
+
+/** What has been done with one set, and its partitions afterwards. */
+export interface RotatedSet {
+  readonly report: SetReport
+  readonly map: readonly MapEntry[]
+}
+
+/** What a rotation has done, set by set. */
+export function describeRotation(sets: readonly RotatedSet[], stopped: boolean): string[] {
+  if (sets.length === 0 && !stopped) return NO_SETS
+  return [
+    ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set)]),
+    ...(stopped ? ['', 'Stopped on request: what was done is kept, and the next rotation does the rest.'] : []),
+  ]
+}
+
+/** There was nothing to rotate. */
+export const NO_SETS = ['No set is registered here. Name a partitioned table, and it will be: ebb rotate <table>']
+
+function describeSet({ report, map }: RotatedSet): string[] {
+  const { table, finalized, created, retired, skipped, failed, plan } = report
+  const isIdle = [finalized, created, retired, failed].every(({ length }) => length === 0)
+  return [
+    `${display(table)}: ${isIdle ? 'nothing was due' : describeTimes(report)}`,
+    ...indented([
+      ...finalized.map((partition) => `finished the interrupted detach of ${display(partition)}`),
+      ...columns(
+        created.map(({ partition, from, to }) => ['created', display(partition), `from ${from}`, `until ${to}`]),
+      ),
+      ...columns(retired.map(describeRetired), [4, 5]),
+      ...removed(retired),
+      ...skipped.map(({ partition, reason }) => `stays: ${display(partition)}, ${reason}`),
+      ...failed.flatMap(describeFailure),
+      ...explainObjections(plan?.objections ?? []).map((line) => line.replace(/^--( |$)/, '')),
+      ...(plan?.historyGoesOn
+        ? [`${display(plan.historyGoesOn.partition)} can go as a whole on ${plan.historyGoesOn.shown}`]
+        : []),
+    ]),
+    ...(map.length === 0 ? [] : ['', ...indented([describeSize(map), ...partitionMap(map)])]),
+  ]
+}
+
+function describeTimes({ milliseconds, longestLockMs, longestWaitCausedMs }: SetReport): string {
+  return `${showElapsed(milliseconds)}; longest lock ${showElapsed(longestLockMs)}, longest anyone can have waited for us ${showElapsed(longestWaitCausedMs)}`
+}
+
+function describeRetired({ partition, outcome, from, to, rows, bytes }: RetiredPartition): string[] {
+  const count = rows === null ? 'rows unknown' : `${showCount(rows)} rows`
+  return [outcome, display(partition), `from ${from}`, `until ${to}`, count, showBytes(bytes)]
+}
+
+function removed(retired: readonly RetiredPartition[]): string[] {
+  const gone = retired.filter(({ outcome }) => outcome === 'dropped' || outcome === 'truncated')
+  if (gone.length === 0) return []
+  const rows = gone.reduce((sum, { rows }) => sum + (rows ?? 0), 0)
+  const bytes = gone.reduce((sum, { bytes }) => sum + bytes, 0)
+  return [`removed about ${showCount(rows)} rows, ${showBytes(bytes)}; 0 rows inside the keep window`]
+}
+
+function describeFailure({ what, error }: Failure): string[] {
+  const { message, details, next } = tellError(error)
+  return [`failed: ${what}: ${message}`, ...indented([...details, next])]
+}
+
+function describeSize(map: readonly MapEntry[]): string {
+  return `${showBytes(map.reduce((sum, { bytes }) => sum + bytes, 0))} in ${showCount(map.length)} partitions:`
+}
+
+/** The same for programs. */
+export interface ToldSet extends Omit<SetReport, 'plan' | 'failed'> {
+  readonly table: TableName
+  readonly objections: unknown
+  readonly failed: readonly ({ readonly what: string } & ToldError)[]
+  readonly map: readonly MapEntry[]
+}
+
+export function rotationForPrograms(sets: readonly RotatedSet[], { stopped }: RotationReport) {
+  const told = sets.map(({ report: { plan, failed, ...report }, map }): ToldSet => {
+    return {
+      ...report,
+      objections: plan?.objections ?? [],
+      failed: failed.map(({ what, error }) => ({ what, ...tellError(error) })),
+      map,
+    }
+  })
+  return { sets: told, stopped }
+}

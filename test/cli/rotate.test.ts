@@ -1,0 +1,124 @@
+import { expect } from 'vitest'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { ebb, objects } from './support.ts'
+
+/** Monthly partitions from five months ago up to this one, with a row in each. */
+async function monthlySet(database: Database, name = 'events'): Promise<TableName> {
+  const table = database.table(name)
+  const client = await database.session(`set-up of ${name}`)
+  await client.query("set timezone to 'UTC'")
+  await client.query(sql`create table ${quoted(table)} (at timestamptz not null) partition by range (at)`.text)
+  const { rows } = await client.query<{ from: string; to: string; name: string }>(
+    `select m::text as from, (m + interval '1 month')::text as to, to_char(m, 'YYYY_MM') as name
+     from generate_series(date_trunc('month', now()) - interval '5 months', date_trunc('month', now()), interval '1 month') m`,
+  )
+  for (const month of rows) {
+    const leaf = quoted({ schema: table.schema, name: `${name}_${month.name}` }).text
+    await client.query(
+      `create table ${leaf} partition of ${quoted(table).text} for values from ('${month.from}') to ('${month.to}')`,
+    )
+    await client.query(sql`insert into ${quoted(table)} values (${month.from})`)
+  }
+  await client.query(sql`analyze ${quoted(table)}`.text)
+  return table
+}
+
+async function partitions(database: Database, table: TableName): Promise<number> {
+  const { rows } = await database.admin<{ n: number }>(
+    sql`select count(*)::int as n from pg_inherits where inhparent = ${quoted(table).text}::regclass`,
+  )
+  return rows[0]?.n ?? 0
+}
+
+test('the plan shows what comes and what goes, and changes nothing', async ({ database }) => {
+  const table = await monthlySet(database)
+  const words = ['rotate', display(table), '--keep', '2 months', '--no-archive', '--url', database.url]
+  const { code, out } = await ebb(words)
+  expect(code).toBe(0)
+  expect(out).toMatch(/-- To create \(3\)/)
+  expect(out).toMatch(/-- To retire \(3\), the oldest first\n-- {3}drop .*1 rows/)
+  expect(out).toContain('0 rows inside the keep window')
+  expect(out).toContain('concurrently;\n')
+  expect(out.trimEnd().split('\n').at(-1)).toMatch(/^-- Nothing has been changed\. To do it: ebb rotate .* --execute$/)
+  expect(await partitions(database, table)).toBe(6)
+})
+
+test('--execute does it, and reports', async ({ database }) => {
+  const table = await monthlySet(database)
+  const words = ['rotate', display(table), '--keep', '2 months', '--no-archive', '--url', database.url, '--execute']
+  const { code, out, err } = await ebb(words)
+  expect(err).toMatch(/^step 1 of 3: add partition/)
+  expect(code).toBe(0)
+  expect(out.match(/^ {2}created /gm)).toHaveLength(3)
+  expect(out.match(/^ {2}dropped /gm)).toHaveLength(3)
+  expect(out).toMatch(/longest lock \d+ ms/)
+  expect(out).toMatch(/removed about 3 rows, .*; 0 rows inside the keep window/)
+  expect(out).toMatch(/ in 6 partitions:/)
+  expect(await partitions(database, table)).toBe(6)
+
+  const again = await ebb(['rotate', '--all', '--no-archive', '--url', database.url, '--execute'])
+  expect(again.out).toContain(`${display(table)}: nothing was due`)
+  expect(again.code).toBe(0)
+})
+
+test('without --no-archive nothing is dropped, the runway is made, and it exits 3', async ({ database }) => {
+  const table = await monthlySet(database)
+  const words = ['rotate', display(table), '--keep', '2 months', '--url', database.url]
+  const shown = await ebb(words)
+  expect(shown.code).toBe(3)
+  expect(shown.out).toMatch(/-- Withheld \(3\)/)
+  expect(shown.out).toContain('--no-archive')
+  expect(shown.out).toContain('To do what nothing speaks against: ')
+
+  const done = await ebb([...words, '--execute', '--json'])
+  expect(done.code).toBe(3)
+  expect(objects(done.out).at(-1)).toMatchObject({
+    type: 'result',
+    result: { sets: [{ created: [{}, {}, {}], retired: [], objections: [{ code: 'archive' }] }], stopped: false },
+  })
+  expect(await partitions(database, table)).toBe(9)
+})
+
+test('--archive is answered with what can be done instead, and --no-archive beside it does not overrule it', async () => {
+  for (const more of [[], ['--no-archive']])
+    for (const archive of [['--archive', 's3://b'], ['--archive=s3://b']])
+      for (const words of [
+        [...archive, ...more],
+        [...more, ...archive],
+      ]) {
+        const { code, err } = await ebb(['rotate', 'events', ...words, '--execute'])
+        expect(code).toBe(2)
+        expect(err).toContain('archives cannot be written yet by this version')
+        expect(err).toContain('Say --no-archive')
+      }
+})
+
+test.for([
+  [[], 'none is named'],
+  [['events', '--all'], 'tables are named and --all is said'],
+  [['events', '--retire', 'archive'], "'archive' is no way to retire a partition"],
+  [['events', '--keep', '90d'], "--keep: '90d' is not an interval"],
+] as const)('rotate %j', async ([words, says]) => {
+  const { code, err } = await ebb(['rotate', ...words])
+  expect(code).toBe(2)
+  expect(err).toContain(says)
+})
+
+test('one bad set does not stop the others, and the exit code tells', async ({ database }) => {
+  const table = await monthlySet(database)
+  const words = ['rotate', 'public.not_there', display(table), '--url', database.url, '--execute']
+  const { code, out } = await ebb(words)
+  expect(code).toBe(1)
+  expect(out).toContain('failed: public.not_there: there is no table')
+  expect(out.match(/^ {2}created /gm)).toHaveLength(3)
+})
+
+test('--all where nothing is registered', async ({ database }) => {
+  for (const more of [[], ['--execute']]) {
+    const { code, out } = await ebb(['rotate', '--all', '--url', database.url, ...more])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^No set is registered here/)
+  }
+})

@@ -1,0 +1,451 @@
+import { setTimeout } from 'node:timers/promises'
+import type pg from 'pg'
+import { describe, expect } from 'vitest'
+import { PATIENCE } from '../../src/engine/brief.ts'
+import { partition } from '../../src/engine/partition.ts'
+import { rollback } from '../../src/engine/runs.ts'
+import { EXIT } from '../../src/errors.ts'
+import { compareFacts, factsOf } from '../../src/plan/facts.ts'
+import type { Event } from '../../src/report/events.ts'
+import { quoted } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { createEvents, type EventsTable } from '../support/events-table.ts'
+import { startTool } from '../support/process.ts'
+import { callFunction, readThrough } from '../support/reads.ts'
+import { modelOf, monthly, persevere, quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
+import { verifyWrites } from '../support/verify-writes.ts'
+import { startWriters, type Writers } from '../support/writers.ts'
+
+// Who holds a lock is waited for by looking, not by queueing: everybody else goes on.
+
+const ROWS = 500
+/** Promised: nobody waits longer because of us. */
+const LONGEST_WAIT_MS = 250
+
+/** Keeps the primary key, so that the first thing to be done is under lock. */
+const byId = monthly({ by: 'id', every: { kind: 'ids', ids: 10_000n }, expireBy: 'created_at' })
+
+interface Holder {
+  readonly who: string
+  /** As the administrator, whose doings are hidden from the tool. */
+  readonly hidden?: true
+  readonly hold: (client: pg.Client, parts: EventsTable) => Promise<unknown>
+  /** How the tool calls it. */
+  readonly named: RegExp
+}
+
+const HOLDERS: readonly Holder[] = [
+  {
+    who: 'a reader idle in transaction',
+    hold: (client, { events }) => client.query(sql`select from ${quoted(events)} limit 1`),
+    named: /pid \d+ \(holder, ebb_owner\), idle in transaction for \d+ s: select/,
+  },
+  {
+    who: 'a reader through a view on a view',
+    hold: (client, { viewOnView }) => client.query(sql`select from ${quoted(viewOnView)} limit 1`),
+    named: /pid \d+ \(holder, ebb_owner\), idle in transaction/,
+  },
+  {
+    who: 'a writer’s open transaction',
+    hold: (client, { events }) =>
+      client.query(sql`insert into ${quoted(events)} (user_id, kind, token) values (1, 'open', 'open')`),
+    named: /pid \d+ \(holder, ebb_owner\), idle in transaction for \d+ s: insert/,
+  },
+  {
+    who: 'an administrator’s transaction, of which little can be seen',
+    hidden: true,
+    hold: (client, { events }) => client.query(sql`select from ${quoted(events)} limit 1`),
+    named: /pid \d+ \(holder, postgres\), holding AccessShareLock \(its query is hidden from this role\)/,
+  },
+  {
+    who: 'somebody who holds what an autovacuum would hold',
+    hold: (client, { events }) => client.query(sql`lock table ${quoted(events)} in share update exclusive mode`),
+    named: /pid \d+ \(holder, ebb_owner\), idle in transaction/,
+  },
+  {
+    who: 'an administrator who holds what an autovacuum would hold',
+    hidden: true,
+    hold: (client, { events }) => client.query(sql`lock table ${quoted(events)} in share update exclusive mode`),
+    named: /pid \d+ \(holder, postgres\), holding ShareUpdateExclusiveLock/,
+  },
+]
+
+describe('a lock that is held', () => {
+  test.for(HOLDERS)(
+    'by $who is named, waited for until the deadline, and in nobody’s way',
+    async (holder, { database }) => {
+      const parts = await createEvents(database, { rows: ROWS })
+      const { events } = parts
+      const before = await modelOf(database, events)
+      const client = await database.session('holder', holder.hidden ? { admin: true } : {})
+      await client.query('begin')
+      await holder.hold(client, parts)
+      const writers = await application(database, parts)
+      const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_500 } })
+
+      const failure = await partition(database.url, written(events), byId, options).catch((error: unknown) => error)
+
+      expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(holder.named) as string })
+      expect(reasons(options.events).join('\n')).toMatch(holder.named)
+      expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
+      await client.query('rollback')
+      await partition(database.url, written(events), byId, quietly())
+      await expectUndisturbed(database, parts, writers)
+    },
+  )
+
+  test('by a prepared transaction is named by its identifier', async ({ database }) => {
+    const parts = await createEvents(database, { rows: ROWS })
+    const client = await database.session('holder')
+    await client.query('begin')
+    await client.query(
+      sql`insert into ${quoted(parts.events)} (user_id, kind, token) values (1, 'prepared', 'prepared')`,
+    )
+    await client.query(`prepare transaction 'left ''over'`)
+    const writers = await application(database, parts)
+    const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_000 } })
+
+    const failure = await partition(database.url, written(parts.events), byId, options).catch((error: unknown) => error)
+    await client.query(`rollback prepared 'left ''over'`)
+
+    const named = /prepared transaction "left 'over"/
+    expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(named) as string })
+    await partition(database.url, written(parts.events), byId, quietly())
+    await expectUndisturbed(database, parts, writers)
+  })
+
+  test('on a sequence alone, by somebody who has drawn a number, is named', async ({ database }) => {
+    const parts = await createEvents(database, { rows: ROWS })
+    const client = await database.session('holder')
+    const sequence = (await modelOf(database, parts.events)).sequences[0]?.name
+    if (sequence === undefined) throw new Error('no sequence')
+    await client.query('begin')
+    await client.query('select nextval($1)', [quoted(sequence).text])
+    const writers = await application(database, parts)
+    const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_000 } })
+
+    const failure = await partition(database.url, written(parts.events), byId, options).catch((error: unknown) => error)
+
+    const named = /pid \d+ \(holder, ebb_owner\), idle in transaction for \d+ s: select nextval/
+    expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(named) as string })
+    await client.query('rollback')
+    await partition(database.url, written(parts.events), byId, quietly())
+    await expectUndisturbed(database, parts, writers)
+  })
+
+  test('while an index is built concurrently is named too, and the next run builds it anew', async ({ database }) => {
+    const parts = await createEvents(database, { rows: ROWS })
+    const client = await database.session('holder')
+    await client.query('begin')
+    await client.query(sql`insert into ${quoted(parts.events)} (user_id, kind, token) values (1, 'open', 'open')`)
+    const writers = await application(database, parts)
+    const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_500 } })
+
+    const failure = await partition(database.url, written(parts.events), monthly(), options).catch(
+      (error: unknown) => error,
+    )
+
+    const named = /for pid \d+ \(holder\), idle in transaction/
+    expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(named) as string })
+    await client.query('rollback')
+    await partition(database.url, written(parts.events), monthly(), quietly())
+    await expectUndisturbed(database, parts, writers)
+  })
+
+  test('and let go in time does not keep the conversion from its end', async ({ database }) => {
+    const parts = await createEvents(database, { rows: ROWS })
+    const client = await database.session('holder')
+    await client.query('begin')
+    await client.query(sql`select from ${quoted(parts.events)} limit 1`)
+    const writers = await application(database, parts)
+
+    const converted = partition(database.url, written(parts.events), byId, quietly())
+    await setTimeout(1_000)
+    await client.query('commit')
+
+    expect((await converted).nothingToDo).toBe(false)
+    await expectUndisturbed(database, parts, writers)
+  })
+
+  test('again and again, for a moment each time, by many, is had in the end', async ({ database }) => {
+    const parts = await createEvents(database, { rows: ROWS })
+    const stop = new AbortController()
+    const busy = Array.from({ length: 4 }, (_, i) => comeAndGo(database, parts, i, stop.signal))
+    const writers = await application(database, parts)
+
+    const { swap } = await partition(database.url, written(parts.events), byId, quietly())
+
+    stop.abort()
+    const errors = (await Promise.all(busy)).flat()
+    expect(errors).toEqual([])
+    expect(swap?.longestWaitCausedMs).toBeLessThan(LONGEST_WAIT_MS)
+    await expectUndisturbed(database, parts, writers, { rows: null })
+  })
+})
+
+describe('an autovacuum', () => {
+  const eager = { autovacuum_naptime: '1s', autovacuum_max_workers: '6', autovacuum_freeze_max_age: '100000' }
+
+  test('of the ordinary kind gives way', async ({ ownServer }) => {
+    const { database } = await ownServer(eager)
+    const parts = await createEvents(database, { rows: 50_000 })
+    await slowDownVacuum(database, parts)
+    await database.admin(sql`update ${quoted(parts.events)} set kind = 'changed' where id % 10 = 0`)
+    await until(() => isVacuumed(database, parts), { timeoutMs: 20_000, what: 'an autovacuum of the table' })
+    const writers = await application(database, parts)
+
+    await partition(database.url, written(parts.events), byId, quietly())
+
+    await expectUndisturbed(database, parts, writers, { rows: 50_000 })
+  })
+
+  test('to prevent wraparound is left to finish', { timeout: 90_000 }, async ({ ownServer }) => {
+    const { database } = await ownServer(eager)
+    const parts = await createEvents(database, { rows: 50_000 })
+    await slowDownVacuum(database, parts)
+    await burnTransactions(database, 110_000)
+    await until(() => isVacuumed(database, parts), { timeoutMs: 30_000, what: 'an autovacuum of the table' })
+    const writers = await application(database, parts)
+    const attempt = (url: string) =>
+      partition(url, written(parts.events), byId, quietly({ patience: { ...PATIENCE, deadlineMs: 3_000 } })).catch(
+        (error: unknown) => error,
+      )
+
+    const asOwner = await attempt(database.url)
+    const asAdministrator = await attempt(database.adminUrl)
+
+    expect(asOwner).toMatchObject({
+      exitCode: EXIT.tryLater,
+      message: expect.stringMatching(/pid \d+.*holding ShareUpdateExclusiveLock/) as string,
+    })
+    expect(asAdministrator).toMatchObject({
+      exitCode: EXIT.tryLater,
+      message: expect.stringMatching(/an autovacuum to prevent wraparound.*must be left to finish/) as string,
+    })
+    expect(await isVacuumed(database, parts)).toBe(true)
+    await hurryVacuum(database, parts)
+    await partition(database.url, written(parts.events), byId, quietly())
+    await expectUndisturbed(database, parts, writers, { rows: 50_000 })
+  })
+})
+
+describe('a tool that is stopped while it holds the locks of the swap', () => {
+  test('loses them before long, and its run can be finished', async ({ database }) => {
+    const parts = await createEvents(database, { rows: ROWS })
+    const administrator = await database.session('administrator', { admin: true })
+    await slowDownSwap(database, parts)
+    const writers = await application(database, parts)
+
+    const tool = startTool({ command: 'partition', url: database.url, table: parts.events, request: byId })
+    await until(() => isLockedByTool(administrator, parts), { timeoutMs: 20_000, what: 'the lock of the swap' })
+    const stopped = performance.now()
+    tool.signal('SIGSTOP')
+    await until(async () => !(await isLockedByTool(administrator, parts)), { what: 'the lock to be let go' })
+    const heldMs = performance.now() - stopped
+    tool.signal('SIGCONT')
+
+    expect(heldMs).toBeGreaterThan(1_000) // or it had not been stopped in time
+    expect(heldMs).toBeLessThan(4_000)
+    expect(await tool.end()).toBe(EXIT.tryLater)
+    await database.admin('drop event trigger slow')
+    await persevere(() => partition(database.url, written(parts.events), byId, quietly()))
+    const report = await writers.stop()
+    expect(report.errors).toEqual([])
+    await verifyWrites(administrator, parts.events, 'token', report, ROWS)
+  })
+})
+
+describe('whatever order the application locks in', () => {
+  test(
+    'converting and going back again and again ends no transaction of its',
+    { timeout: 90_000 },
+    async ({ database }) => {
+      const parts = await createEvents(database, { rows: ROWS })
+      const notes = database.table('notes')
+      const owner = await database.session('owner')
+      await owner.query(
+        sql`create table ${quoted(notes)} (event_id bigint references ${quoted(parts.events)} (id), note text)`,
+      )
+      const stop = new AbortController()
+      const sequence = quoted((await modelOf(database, parts.events)).sequences[0]!.name).text
+      const story = (name: string, statements: readonly string[]) => tell(database, name, statements, stop.signal)
+      const [events, users, view] = [quoted(parts.events).text, quoted(parts.users).text, quoted(parts.view).text]
+      const stories = [
+        story('parent first', [
+          `update ${users} set name = name || '.' where id = 5`,
+          `insert into ${events} (user_id, kind) values (5, 'x')`,
+        ]),
+        story('child first', [
+          `insert into ${events} (user_id, kind) values (6, 'x')`,
+          `update ${users} set name = name || '.' where id = 6`,
+        ]),
+        story('number first', [
+          `select nextval('${sequence.replaceAll("'", "''")}')`,
+          `insert into ${events} (user_id, kind) values (7, 'x')`,
+        ]),
+        story('view first', [`select * from ${view} limit 1`, `insert into ${events} (user_id, kind) values (8, 'x')`]),
+        story('table first', [`select id from ${events} limit 1`, `select * from ${view} limit 1`]),
+        story('notes', [`insert into ${quoted(notes).text} select max(id), 'n' from ${events}`]),
+      ]
+
+      const begun = performance.now()
+      for (let i = 0; i < 3; i++) {
+        const { runId } = await partition(database.url, written(parts.events), byId, quietly())
+        await rollback(database.url, { runId }, quietly())
+      }
+      console.log(`three conversions and three returns in ${Math.round(performance.now() - begun)} ms`)
+
+      stop.abort()
+      const told = await Promise.all(stories)
+      expect(told.flatMap(({ errors }) => errors)).toEqual([])
+      for (const { name, times } of told) expect([name, times > 20]).toEqual([name, true])
+      const longest = Math.max(...told.map(({ longestMs }) => longestMs))
+      expect(longest).toBeLessThan(LONGEST_WAIT_MS * 2) // of two statements and a pause
+    },
+  )
+})
+
+async function application(database: Database, { events, view, countFunction }: EventsTable): Promise<Writers> {
+  return startWriters(database, {
+    insert: (token) => ({
+      text: `insert into ${quoted(events).text} (user_id, kind, token) values ($1, 'click', $2)`,
+      values: [1 + Math.floor(Math.random() * 100), token],
+    }),
+    reads: [readThrough(view, 'id'), callFunction(countFunction)],
+    pauseMs: 10,
+  })
+}
+
+async function expectUndisturbed(
+  database: Database,
+  { events }: EventsTable,
+  writers: Writers,
+  { rows }: { rows: number | null } = { rows: ROWS },
+): Promise<void> {
+  const report = await writers.stop()
+  expect(report.errors).toEqual([])
+  expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
+  if (rows !== null) await verifyWrites(await database.session('check'), events, 'token', report, rows)
+}
+
+function reasons(events: readonly Event[]): string[] {
+  return events.flatMap((event) => (event.type === 'waiting' ? [event.reason] : []))
+}
+
+/** Short transactions without end, one after the other. */
+async function comeAndGo(
+  database: Database,
+  { events }: EventsTable,
+  i: number,
+  signal: AbortSignal,
+): Promise<unknown[]> {
+  const client = await database.session(`busy ${i}`)
+  const errors: unknown[] = []
+  while (!signal.aborted) {
+    try {
+      await client.query('begin')
+      await client.query(sql`select from ${quoted(events)} limit 1`)
+      await client.query(sql`insert into ${quoted(events)} (user_id, kind) values (1, 'busy')`)
+      await setTimeout(10)
+      await client.query('commit')
+    } catch (error) {
+      errors.push(error)
+      await client.query('rollback')
+    }
+  }
+  return errors
+}
+
+interface Told {
+  readonly name: string
+  readonly times: number
+  readonly longestMs: number
+  readonly errors: readonly string[]
+}
+
+/** The statements in one transaction with a moment between them, again and again. */
+async function tell(
+  database: Database,
+  name: string,
+  statements: readonly string[],
+  signal: AbortSignal,
+): Promise<Told> {
+  const client = await database.session(name)
+  const errors: string[] = []
+  let [times, longestMs] = [0, 0]
+  for (; !signal.aborted; times++) {
+    const begun = performance.now()
+    try {
+      await client.query('begin')
+      for (const statement of statements) {
+        await client.query(statement)
+        await setTimeout(2)
+      }
+      await client.query('commit')
+    } catch (error) {
+      errors.push(`${name}: ${String(error)}`)
+      await client.query('rollback')
+    }
+    longestMs = Math.max(longestMs, performance.now() - begun)
+    await setTimeout(5)
+  }
+  return { name, times, longestMs, errors }
+}
+
+async function isVacuumed(database: Database, { events }: EventsTable): Promise<boolean> {
+  const { rowCount } = await database.admin(
+    sql`select from pg_stat_progress_vacuum where relid = ${quoted(events).text}::regclass`,
+  )
+  return rowCount === 1
+}
+
+/** So slow that a test can watch. */
+async function slowDownVacuum(database: Database, { events }: EventsTable): Promise<void> {
+  await database.admin(
+    sql`alter table ${quoted(events)} set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 100)`,
+  )
+}
+
+/** The vacuum under way has read its settings already, so another takes its place. */
+async function hurryVacuum(database: Database, { events }: EventsTable): Promise<void> {
+  const hurry = database.admin(
+    sql`alter table ${quoted(events)} reset (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)`,
+  )
+  await setTimeout(100)
+  await database.admin(`select pg_terminate_backend(pid) from pg_stat_progress_vacuum`)
+  await hurry
+}
+
+async function burnTransactions(database: Database, count: number): Promise<void> {
+  await database.admin(sql`
+    create procedure burn(n int) language plpgsql as $$
+    begin for i in 1..n loop perform pg_current_xact_id(); commit; end loop; end $$`)
+  const administrator = await database.session('burner', { admin: true })
+  await administrator.query('set synchronous_commit = off')
+  await administrator.query(`call burn(${count})`)
+}
+
+/** Makes creating tables slow for whoever holds the table. */
+async function slowDownSwap(database: Database, { events }: EventsTable): Promise<void> {
+  await database.admin(`
+    create function slow() returns event_trigger language plpgsql security definer as $$
+    begin
+      if exists (select from pg_locks where pid = pg_backend_pid() and mode = 'AccessExclusiveLock' and granted
+          and relation = (select c.oid from pg_class c where c.relname like '%history' and relkind = 'r')) then
+        perform pg_sleep(0.3);
+      end if;
+    end $$;
+    create event trigger slow on ddl_command_end when tag in ('CREATE TABLE') execute function slow();
+    comment on function slow() is ${"'" + events.name.replaceAll("'", "''") + "'"}`)
+}
+
+async function isLockedByTool(administrator: pg.Client, { events }: EventsTable): Promise<boolean> {
+  const { rowCount } = await administrator.query(sql`
+    select from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where l.granted and l.mode = 'AccessExclusiveLock' and a.application_name like 'ebb partition %' and a.state <> 'idle'
+      and a.query like '%pg_sleep%' = false and l.relation = (select oid from pg_class where relname = ${events.name} and relkind = 'r')`)
+  return rowCount !== 0
+}

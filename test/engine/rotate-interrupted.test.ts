@@ -1,0 +1,191 @@
+import { describe, expect } from 'vitest'
+import { exitCodeOf, rotate } from '../../src/engine/rotate.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { isWaiting, until } from '../support/until.ts'
+import {
+  countOf,
+  isThere,
+  journalOf,
+  leafOf,
+  monthlyEvents,
+  monthsOf,
+  options,
+  planOf,
+  request,
+  rotateOne,
+} from './rotate-support.ts'
+
+/** What another tool leaves that gives up while a reader keeps it waiting. */
+async function halfDetach(database: Database, table: TableName, leaf: TableName): Promise<void> {
+  const reader = await database.session('reader')
+  const tool = await database.session('other tool')
+  await reader.query('begin')
+  await reader.query(sql`select from ${quoted(table)} limit 1`)
+  const detaching = tool
+    .query(sql`alter table ${quoted(table)} detach partition ${quoted(leaf)} concurrently`)
+    .catch((error: unknown) => error)
+  await until(() => isWaiting(reader, 'other tool'))
+  await database.admin(`select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'other tool'`)
+  await detaching
+  await reader.query('rollback')
+  const { rowCount } = await database.admin('select from pg_inherits where inhdetachpending')
+  expect(rowCount).toBe(1)
+}
+
+describe('an interrupted detach', () => {
+  test('of an old partition is finished first, by whomever it was left', async ({ database }) => {
+    const table = await monthlyEvents(database, -4, 1)
+    const old = leafOf(database, table, -4)
+    await halfDetach(database, table, old)
+    expect((await planOf(database, table, { keep: '2 months' })).finalize).toHaveLength(1)
+
+    const report = await rotateOne(database, table, { keep: '2 months' })
+    expect(report.failed).toEqual([])
+    expect(report.finalized).toEqual([old])
+    expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
+    expect((await journalOf(database, table))[0]).toBe('finalized')
+    // It was not us who wanted it gone, so it stays as a table.
+    expect(await countOf(database, old)).toBe(1)
+    expect(await isThere(database, leafOf(database, table, -3))).toBe(false)
+  })
+
+  test('of the present one is finished, and rows have a place again', async ({ database }) => {
+    const table = await monthlyEvents(database, -4, 1)
+    await halfDetach(database, table, leafOf(database, table, 0))
+    await expect(database.admin(sql`insert into ${quoted(table)} (at) values (now())`)).rejects.toThrow('no partition')
+    await rotateOne(database, table)
+    await database.admin(sql`insert into ${quoted(table)} (at) values (now())`)
+    expect(await monthsOf(database, table)).toEqual([-4, -3, -2, -1, 0, 1, 2, 3])
+  })
+
+  test('that cannot be finished yet keeps the runway from nothing', async ({ database }) => {
+    const table = await monthlyEvents(database, -4, 1)
+    await halfDetach(database, table, leafOf(database, table, -4))
+    const reader = await database.session('old reader')
+    await reader.query('begin isolation level repeatable read')
+    await reader.query('select count(*) from pg_class')
+    const reasons: string[] = []
+    const report = await rotate(
+      database.url,
+      request({ tables: [table], keep: '2 months' }),
+      options({
+        patience: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 },
+        observer: (event) => void (event.type === 'waiting' && reasons.push(event.reason)),
+      }),
+    )
+    expect(exitCodeOf(report)).toBe(75)
+    expect(reasons[0]).toContain('old reader')
+    expect(await monthsOf(database, table)).toEqual([-3, -2, -1, 0, 1, 2, 3])
+    await reader.query('commit')
+    expect((await rotateOne(database, table, { keep: '2 months' })).failed).toEqual([])
+    expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
+  })
+})
+
+describe('a rotation that ends between detach and drop', () => {
+  /** A reader of the referenced table lets the partition be detached, and keeps it from being dropped. */
+  async function detachedNotDropped(database: Database): Promise<TableName> {
+    const kinds = database.table('kinds')
+    const session = await database.session('setup')
+    await session.query(sql`create table ${quoted(kinds)} (kind int primary key)`)
+    const columns = sql`id bigint generated always as identity, at timestamptz not null, kind int references ${quoted(kinds)}, primary key (id, at)`
+    const table = await monthlyEvents(database, -3, 1, 'events', columns)
+    const reader = await database.session('reader')
+    await reader.query('begin')
+    await reader.query(sql`select from ${quoted(kinds)}`)
+    const stop = new AbortController()
+    const rotating = rotateOne(database, table, { keep: '2 months' }, { signal: stop.signal })
+    await until(async () => (await journalOf(database, table).catch((): string[] => [])).includes('detached'))
+    stop.abort()
+    const report = await rotating
+    expect(report.failed).toHaveLength(1)
+    expect(report.created).toHaveLength(3)
+    await reader.query('rollback')
+    expect(await isThere(database, leafOf(database, table, -3))).toBe(true)
+    return table
+  }
+
+  test('is completed by the next one', async ({ database }) => {
+    const table = await detachedNotDropped(database)
+    const report = await rotateOne(database, table, { keep: '2 months' })
+    expect(report.failed).toEqual([])
+    expect(report.retired.map(({ outcome }) => outcome)).toEqual(['dropped'])
+    expect(await isThere(database, leafOf(database, table, -3))).toBe(false)
+    expect((await database.admin('select from ebb.retirement')).rows).toEqual([])
+  })
+
+  test('and never drops a table that only has the name', async ({ database }) => {
+    const table = await detachedNotDropped(database)
+    const left = leafOf(database, table, -3)
+    await database.admin(sql`alter table ${quoted(left)} rename to kept`)
+    const session = await database.session('somebody')
+    await session.query(sql`create table ${quoted(left)} (precious text)`)
+    const report = await rotateOne(database, table, { keep: '2 months' })
+    expect(report.retired).toEqual([])
+    expect(await isThere(database, left)).toBe(true)
+    expect(await isThere(database, { schema: left.schema, name: 'kept' })).toBe(true)
+  })
+})
+
+describe('somebody at work on the set', () => {
+  test('is waited for by looking, and nobody queues behind us', async ({ database }) => {
+    const table = await monthlyEvents(database, -3, 1)
+    const reader = await database.session('long reader')
+    await reader.query('begin')
+    await reader.query(sql`select from ${quoted(table)}`)
+    const reasons: string[] = []
+    const rotating = rotateOne(
+      database,
+      table,
+      { keep: '2 months' },
+      { observer: (event) => void (event.type === 'waiting' && reasons.push(event.reason)) },
+    )
+    await until(() => reasons.length > 2)
+    const { rowCount } = await database.admin('select from pg_inherits where inhdetachpending')
+    expect(rowCount).toBe(0)
+    expect(reasons.at(-1)).toContain('long reader')
+    await reader.query('commit')
+    expect((await rotating).retired).toHaveLength(1)
+  })
+
+  test('who reads the partition itself makes us give way to those behind, and it is finished later', async ({
+    database,
+  }) => {
+    const table = await monthlyEvents(database, -3, 1)
+    const leaf = leafOf(database, table, -3)
+    const first = await database.session('first reader')
+    const second = await database.session('second reader')
+    await first.query('begin')
+    await first.query(sql`select from ${quoted(leaf)}`)
+    const notes: string[] = []
+    const rotating = rotateOne(
+      database,
+      table,
+      { keep: '2 months' },
+      { observer: (event) => void (event.type === 'note' && notes.push(event.text)) },
+    )
+    await until(async () => (await database.admin('select from pg_inherits where inhdetachpending')).rowCount === 1)
+    const began = performance.now()
+    await second.query(sql`select from ${quoted(leaf)}`)
+    expect(performance.now() - began).toBeLessThan(250)
+    expect(notes.join()).toContain('waits for us')
+    await first.query('commit')
+    expect((await rotating).retired.map(({ outcome }) => outcome)).toEqual(['dropped'])
+    expect(await isThere(database, leaf)).toBe(false)
+  })
+})
+
+test('a partition whose row type is used elsewhere stays attached', async ({ database }) => {
+  const table = await monthlyEvents(database, -4, 1)
+  const session = await database.session('setup')
+  const user = database.table('user of the type')
+  await session.query(sql`create table ${quoted(user)} (one ${raw(quoted(leafOf(database, table, -4)).text)})`)
+  const report = await rotateOne(database, table, { keep: '2 months' })
+  expect(report.skipped.map(({ reason }) => reason)).toContainEqual(
+    expect.stringContaining('other objects stand on it'),
+  )
+  expect(report.created).toHaveLength(3)
+  expect(await monthsOf(database, table)).toEqual([-4, -2, -1, 0, 1, 2, 3])
+})

@@ -1,0 +1,107 @@
+import { expect } from 'vitest'
+import { planRotations, rotate } from '../../src/engine/rotate.ts'
+import { quoted } from '../../src/sql/names.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
+import { blockedBy } from '../support/blocked.ts'
+import { test } from '../support/database.ts'
+import { holdCursor, readThrough } from '../support/reads.ts'
+import { until } from '../support/until.ts'
+import { verifyWrites } from '../support/verify-writes.ts'
+import { startWriters } from '../support/writers.ts'
+import { leafOf, monthlyEvents, monthsOf, options, planOf, request, rotateOne } from './rotate-support.ts'
+
+const LONGEST_WAIT_MS = 250
+
+test('an application that reads and writes all the while notices nothing', async ({ database }) => {
+  const kinds = database.table('kinds')
+  const session = await database.session('setup')
+  await session.query(sql`create table ${quoted(kinds)} (kind int primary key)`)
+  await session.query(sql`insert into ${quoted(kinds)} values (1)`)
+  const columns = sql`id bigint generated always as identity, at timestamptz not null, token text, kind int default 1 references ${quoted(kinds)}, primary key (id, at)`
+  const table = await monthlyEvents(database, -14, 1, 'events', columns)
+  const { text } = sql`insert into ${quoted(table)} (token, at) values ($1, now())`
+  const writers = await startWriters(database, {
+    insert: (token) => ({ text, values: [token] }),
+    reads: [readThrough(table, 'at'), holdCursor(sql`select * from ${quoted(table)}`)],
+  })
+  await until(() => writers.writes > 50)
+
+  const rotated = await rotateOne(database, table, { keep: '2 months' })
+  const during = writers.writes
+  await until(() => writers.writes > during + 50)
+  const report = await writers.stop()
+
+  expect(rotated.failed).toEqual([])
+  expect(rotated.retired).toHaveLength(12)
+  expect(report.errors).toEqual([])
+  expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
+  await verifyWrites(session, table, 'token', report, 4)
+})
+
+test('a thousand partitions rotate in seconds', { timeout: 120_000 }, async ({ database }) => {
+  const table = database.table('events')
+  const session = await database.session('setup')
+  await session.query(
+    sql`create table ${quoted(table)} (id bigint generated always as identity, at timestamptz not null, primary key (id, at)) partition by range (at)`,
+  )
+  const leaf = quoted(leafOf(database, table, 'n')).text.replaceAll("'", "''")
+  await session.query(`
+    do $$ declare day timestamptz := date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'; begin
+      for n in 0..999 loop
+        execute format('create table %s (like ${quoted(table).text} including all excluding identity)', replace('${leaf}', 'leaf n', 'leaf ' || n));
+        execute format('alter table ${quoted(table).text} attach partition %s for values from (%L) to (%L)',
+          replace('${leaf}', 'leaf n', 'leaf ' || n), day - make_interval(days => n), day - make_interval(days => n - 1));
+        if n % 250 = 249 then commit; end if;
+      end loop; end $$`)
+  await session.query(
+    sql`insert into ${quoted(table)} (at) select now() - make_interval(days => n) from generate_series(0, 999) n`,
+  )
+
+  const planMs = await timed(() =>
+    planRotations(database.url, request({ tables: [table], keep: '700 days' }), options()),
+  )
+  const rotateMs = await timed(async () => {
+    const report = await rotate(database.url, request({ tables: [table], keep: '700 days' }), options())
+    expect(report.sets[0]!.failed).toEqual([])
+    expect(report.sets[0]!.created).toHaveLength(14)
+    expect(report.sets[0]!.retired).toHaveLength(299)
+  })
+  const idleMs = await timed(() => rotate(database.url, request({ tables: [table] }), options()))
+  console.log(
+    `1000 partitions: planned in ${planMs} ms, 14 made and 299 dropped in ${rotateMs} ms, nothing to do in ${idleMs} ms`,
+  )
+  expect(planMs).toBeLessThan(5_000)
+  expect(rotateMs).toBeLessThan(20_000)
+})
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return Math.round(performance.now() - began)
+}
+
+test('what the steps say that they block is what they block', async ({ database }) => {
+  const kinds = database.table('kinds')
+  const session = await database.session('setup')
+  await session.query(sql`create table ${quoted(kinds)} (kind int primary key)`)
+  const columns = sql`id bigint generated always as identity, at timestamptz not null, kind int references ${quoted(kinds)}, primary key (id, at)`
+  const table = await monthlyEvents(database, -3, 1, 'events', columns)
+  const plan = await planOf(database, table, { keep: '2 months' })
+  const create = plan.create[0]!.step
+  const [detach, drop] = plan.retire[0]!.steps
+  const claims = (step: typeof detach, name: typeof table) =>
+    step!.locks.find((lock) => lock.table.name === name.name)?.blocks ?? 'nothing'
+
+  expect(claims(create, table)).toBe('nothing')
+  expect(await blockedBy(database, table, create.statements)).toBe('nothing')
+  expect(claims(create, kinds)).toBe('writes')
+  expect(await blockedBy(database, kinds, create.statements)).toBe('writes')
+
+  expect(claims(detach, table)).toBe('nothing')
+  await session.query(raw(detach!.statements[0]!))
+  expect(claims(drop, table)).toBe('nothing')
+  expect(await blockedBy(database, table, drop!.statements)).toBe('nothing')
+  expect(claims(drop, kinds)).toBe('reads and writes')
+  expect(await blockedBy(database, kinds, drop!.statements)).toBe('reads and writes')
+  expect(await monthsOf(database, table)).toEqual([-2, -1, 0])
+})

@@ -1,0 +1,104 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { expect } from 'vitest'
+import {
+  abandon,
+  inspect,
+  ObjectionsError,
+  partition,
+  resume,
+  rollback,
+  rotate,
+  status,
+  UsageError,
+} from '../src/index.ts'
+import { display } from '../src/sql/names.ts'
+import { eventsTable } from './cli/support.ts'
+import { test } from './support/database.ts'
+
+test('the whole story from a program, with a pool', async ({ database }) => {
+  const table = await eventsTable(database)
+  const pool = database.pool()
+  const request = { table: display(table), by: 'at', every: 'month', keep: '3 months' } as const
+
+  expect((await inspect(pool, table)).advice[0]).toMatchObject({ by: 'at', verdict: 'recommended' })
+  const plan = await partition(pool, request)
+  expect(plan.steps.length).toBeGreaterThan(3)
+  expect((await inspect(pool, table)).table.kind).toBe('table')
+
+  const seen: string[] = []
+  const done = await partition(pool, { ...request, execute: true, observer: ({ type }) => seen.push(type) })
+  expect(done.nothingToDo).toBe(false)
+  expect(seen).toContain('step finished')
+  expect((await partition(pool, { ...request, execute: true })).nothingToDo).toBe(true)
+
+  expect((await rotate(pool, { tables: [table] }))[0]).toMatchObject({ table, objections: [] })
+  expect((await rotate(pool, { tables: 'all', execute: true })).sets).toMatchObject([{ table, failed: [] }])
+  expect((await status(pool)).sets).toMatchObject([{ table }])
+
+  expect((await rollback(pool, { run: table })).objections).toEqual([])
+  await rollback(pool, { run: Number(done.runId), execute: true })
+  expect((await inspect(pool, table)).table.kind).toBe('table')
+  expect(pool.totalCount, 'connections taken from the pool').toBe(0)
+})
+
+test('an aborted call leaves a run that another call goes on with, or abandons', async ({ database }) => {
+  const table = await eventsTable(database)
+  const request = { table, by: 'at', every: 'month', execute: true } as const
+  for (const finish of [abandon, resume]) {
+    const stop = new AbortController()
+    const stopping = partition(database.url, {
+      ...request,
+      signal: stop.signal,
+      observer: (event) => {
+        if (event.type === 'step finished') stop.abort()
+      },
+    })
+    await expect(stopping).rejects.toThrow()
+    await finish(database.url)
+    await finish(database.url, { execute: true })
+  }
+  expect((await inspect(database.url, table)).partitions.length).toBeGreaterThan(1)
+})
+
+test('objections are in the plan, and thrown when it is to be carried out', async ({ database }) => {
+  const table = await eventsTable(database)
+  const request = { table, by: 'kind', every: '1 month' }
+  expect((await partition(database.url, request)).objections).toHaveLength(1)
+  await expect(partition(database.url, { ...request, execute: true })).rejects.toBeInstanceOf(ObjectionsError)
+})
+
+test.for([{ every: '90d' }, { keep: 'soon' }, { timezone: '+02' }, { premake: 0 }, { table: 'a b' }])(
+  'wrong words are refused before anybody is asked: %j',
+  async (wrong) => {
+    const request = { table: 't', by: 'at', every: 'month', ...wrong }
+    await expect(partition('postgres://127.0.0.1:1/nowhere', request)).rejects.toBeInstanceOf(UsageError)
+  },
+)
+
+test('a pool’s password is used, which it hides from being copied; another copy of pg will do', async ({
+  ownServer,
+}) => {
+  const { server, database } = await ownServer()
+  const role = await database.role('careful')
+  const hba = join(server.dataFolder, 'pg_hba.conf')
+  await writeFile(hba, `host all "${role}" 127.0.0.1/32 scram-sha-256\n${await readFile(hba, 'utf8')}`)
+  await database.admin('select pg_reload_conf()')
+
+  const { hostname, port, pathname } = new URL(database.url)
+  const config = { host: hostname, port: Number(port), database: pathname.slice(1), user: role, password: role }
+  const pool = new pg.Pool(config)
+  expect(await status(pool)).toEqual({ runs: [], sets: [] })
+  const foreign = { options: pool.options, totalCount: 0 } as unknown as pg.Pool
+  expect(await status(foreign)).toEqual({ runs: [], sets: [] })
+  expect(await status(config)).toEqual({ runs: [], sets: [] })
+  await pool.end()
+})
+
+test('ids may be wider than a JavaScript number', async ({ database }) => {
+  const table = await eventsTable(database)
+  const every = 9_007_199_254_740_993n
+  const plan = await partition(database.url, { table, by: 'id', every, expireBy: 'at', premake: 1 })
+  expect(plan.conversion?.policy.every ?? plan.objections).toEqual({ kind: 'ids', ids: every })
+})

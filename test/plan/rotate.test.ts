@@ -1,0 +1,398 @@
+import { describe, expect, test } from 'vitest'
+import type { SetPolicy } from '../../src/plan/request.ts'
+import { planRotation, type RotationSituation } from '../../src/plan/rotate.ts'
+import {
+  BY_ID,
+  gist,
+  idSet,
+  instant,
+  MONTHLY,
+  partition,
+  partitions,
+  request,
+  setOf,
+  situation,
+} from './rotate-support.ts'
+
+const YEAR = partitions(
+  '2026-01-01', '2026-02-01', '2026-03-01', '2026-04-01', '2026-05-01', '2026-06-01', '2026-07-01', '2026-08-01',
+) // prettier-ignore
+
+describe('a set by month, 90 days kept', () => {
+  test('gets the runway it lacks, and loses what has expired, the oldest first', () => {
+    expect(gist(planRotation(situation(setOf(YEAR), '2026-06-15'), request()))).toEqual({
+      create: ['2026-08-01 … 2026-09-01', '2026-09-01 … 2026-10-01'],
+      retire: ['p_2026-01-01', 'p_2026-02-01'],
+      objections: [],
+    })
+  })
+
+  test.each([
+    ['the horizon on the bound', '2026-06-30', ['p_2026-01-01', 'p_2026-02-01', 'p_2026-03-01']],
+    ['a microsecond before', '2026-06-29 23:59:59.999999', ['p_2026-01-01', 'p_2026-02-01']],
+    ['a microsecond after', '2026-06-30 00:00:00.000001', ['p_2026-01-01', 'p_2026-02-01', 'p_2026-03-01']],
+  ])('only whole partitions go: %s', (_, now, gone) => {
+    expect(gist(planRotation(situation(setOf(YEAR), now), request())).retire).toEqual(gone)
+  })
+
+  test('a bound between two positions counts as the later one', () => {
+    const [first] = partitions('2026-01-01', '2026-02-01')
+    const inexact = { ...first!, range: { ...first!.range!, toIsExact: false } }
+    const at = (now: string) => gist(planRotation(situation(setOf([inexact, ...YEAR.slice(1)]), now), request())).retire
+    expect(at('2026-05-02')).toEqual([])
+    expect(at('2026-05-02 00:00:00.000001')).toEqual(['p_2026-01-01'])
+  })
+
+  test('a wide history that overlaps the horizon stays, and it is said until when', () => {
+    const set = setOf(partitions(null, '2026-05-01', '2026-06-01', '2026-07-01'))
+    const plan = planRotation(situation(set, '2026-06-15'), request())
+    expect(gist(plan).retire).toEqual([])
+    expect(plan.historyGoesOn?.shown).toBe('2026-07-30 00:00 UTC')
+    expect(plan.skipped).toEqual([
+      {
+        partition: { schema: 'public', name: 'p_min' },
+        reason: 'only a part of its range lies before the horizon: it ends at 2026-05-01 00:00 UTC',
+      },
+    ])
+    expect(gist(planRotation(situation(set, '2026-07-29 23:59:59'), request())).retire).toEqual([])
+    expect(gist(planRotation(situation(set, '2026-07-30'), request())).retire).toEqual(['p_min'])
+  })
+
+  test('keeping is asked for in words: without it nothing goes', () => {
+    const registered = { ...MONTHLY, keep: null }
+    expect(gist(planRotation(situation(setOf(YEAR), '2026-06-15', { registered }), request())).retire).toEqual([])
+    const plan = planRotation(situation(setOf(YEAR), '2026-06-15', { registered }), request({ keep: '4 months' }))
+    expect(gist(plan).retire).toEqual(['p_2026-01-01'])
+  })
+
+  test('the future is left alone, though the premake was lowered', () => {
+    const registered = { ...MONTHLY, premake: 0 }
+    expect(gist(planRotation(situation(setOf(YEAR), '2026-04-15', { registered }), request()))).toEqual({
+      create: [],
+      retire: [],
+      objections: [],
+    })
+  })
+
+  test('gaps ahead are filled around what others have made, gaps behind are not', () => {
+    const odd = partition('2026-07-10', '2026-07-20')
+    const list = [...partitions('2026-01-01', '2026-02-01'), ...partitions('2026-06-01', '2026-07-01'), odd]
+    const plan = planRotation(situation(setOf(list), '2026-06-15'), request())
+    expect(gist(plan).create).toEqual([
+      '2026-07-01 … 2026-07-10',
+      '2026-07-20 … 2026-08-01',
+      '2026-08-01 … 2026-09-01',
+      '2026-09-01 … 2026-10-01',
+    ])
+  })
+
+  test('a neighbour’s bound is repeated to the letter', () => {
+    const strange = { ...partition('2026-05-01', '2026-07-01') }
+    const set = setOf([{ ...strange, range: { ...strange.range!, toText: '2026-07-01 02:00:00+02' } }])
+    const [first] = planRotation(situation(set, '2026-06-15'), request()).create
+    expect(first?.text).toEqual({ from: '2026-07-01 02:00:00+02', to: '2026-08-01 00:00:00+00' })
+  })
+})
+
+describe('what stays although it is old', () => {
+  test.each([
+    ['a foreign table', { kind: 'foreign' }],
+    ['one that is itself partitioned', { kind: 'partitioned' }],
+    ['one with a view on it', { dependents: ['view v'] }],
+    ['one of somebody else’s', { actAsOwner: false }],
+  ] as const)('%s', (_, changes) => {
+    const [first, ...others] = YEAR
+    const plan = planRotation(situation(setOf([{ ...first!, ...changes }, ...others]), '2026-06-15'), request())
+    expect(gist(plan).retire).toEqual(['p_2026-02-01'])
+    expect(plan.skipped[0]?.partition.name).toBe('p_2026-01-01')
+  })
+
+  test('the default partition, and one whose bounds are not understood', () => {
+    const fallback = { ...partition(null, null), isDefault: true, range: null, boundsText: 'DEFAULT' }
+    const odd = { ...partition(null, null), range: null, boundsText: '?' }
+    const plan = planRotation(situation(setOf([...YEAR, fallback, odd]), '2026-06-15'), request())
+    expect(gist(plan).retire).toEqual(['p_2026-01-01', 'p_2026-02-01'])
+    expect(plan.skipped.map(({ reason }) => reason)).toEqual(
+      expect.arrayContaining([expect.stringContaining('default partition'), expect.stringContaining('not understood')]),
+    )
+  })
+
+  test('with a default partition a detach is no longer possible concurrently', () => {
+    const fallback = { ...partition(null, null), isDefault: true, range: null, boundsText: 'DEFAULT' }
+    const kinds = (list: typeof YEAR) =>
+      planRotation(situation(setOf(list), '2026-06-15'), request({ retire: 'detach' })).retire[0]?.steps.map(
+        ({ kind, statements }) => `${kind}: ${statements.join('; ')}`,
+      )
+    expect(kinds(YEAR)).toEqual([
+      'detach: alter table "public"."events" detach partition "public"."p_2026-01-01" concurrently',
+    ])
+    expect(kinds([...YEAR, fallback])).toEqual([
+      'brief: alter table "public"."events" detach partition "public"."p_2026-01-01"',
+    ])
+  })
+})
+
+describe('objections to removing leave the runway alone', () => {
+  const runway = ['2026-08-01 … 2026-09-01', '2026-09-01 … 2026-10-01']
+
+  test('without an archive it wants --no-archive', () => {
+    const plan = planRotation(situation(setOf(YEAR), '2026-06-15'), request({ noArchive: false }))
+    expect(gist(plan)).toEqual({ create: runway, retire: [], objections: ['archive'] })
+    expect(plan.withheld).toHaveLength(2)
+    expect(plan.steps).toHaveLength(2)
+  })
+
+  test('detaching removes nothing and wants no archive', () => {
+    const plan = planRotation(situation(setOf(YEAR), '2026-06-15'), request({ noArchive: false, retire: 'detach' }))
+    expect(gist(plan)).toEqual({ create: runway, retire: ['p_2026-01-01', 'p_2026-02-01'], objections: [] })
+  })
+
+  test('what foreign keys point at cannot be truncated', () => {
+    const set = setOf(YEAR, { inboundForeignKeys: [{ name: 'fk', table: { schema: 'public', name: 'child' } }] })
+    const plan = planRotation(situation(set, '2026-06-15'), request({ retire: 'truncate' }))
+    expect(gist(plan)).toEqual({ create: runway, retire: [], objections: ['truncate-referenced'] })
+  })
+
+  test('what has no rows need not be truncated', () => {
+    const [first, ...others] = YEAR
+    const plan = planRotation(
+      situation(setOf([{ ...first!, empty: true }, ...others]), '2026-06-15'),
+      request({ retire: 'truncate' }),
+    )
+    expect(gist(plan).retire).toEqual(['p_2026-02-01'])
+  })
+})
+
+describe('the server’s clock is doubted', () => {
+  const at = (now: string, newest: string | null, changes: Parameters<typeof request>[0] = {}) =>
+    planRotation(
+      situation(setOf(YEAR), now, { newest: newest === null ? null : { key: instant(newest), time: null } }),
+      request(changes),
+    )
+
+  test('when it is years ahead of the newest row', () => {
+    const plan = at('2036-06-15', '2026-06-14')
+    expect(gist(plan).objections).toEqual(['clock'])
+    expect(gist(plan).retire).toEqual([])
+    expect(plan.withheld).toHaveLength(7)
+  })
+
+  test('when nothing has come for longer than is kept', () => {
+    expect(gist(at('2026-05-03', '2026-02-01 23:59:59')).objections).toEqual(['clock'])
+    expect(gist(at('2026-05-03', '2026-02-02')).objections).toEqual([])
+  })
+
+  test('when the very partition of the newest row would go', () => {
+    expect(gist(at('2026-05-12', '2026-04-30', { keep: '10 days' })).objections).toEqual(['clock'])
+    expect(gist(at('2026-05-12', '2026-05-01', { keep: '10 days' })).objections).toEqual([])
+  })
+
+  test('and not when that is accepted, nor when there are no rows at all', () => {
+    expect(gist(at('2036-06-15', '2026-06-14', { accept: ['clock'] })).retire).toHaveLength(7)
+    expect(gist(at('2036-06-15', null)).retire).toHaveLength(7)
+  })
+
+  test('when the newest row could not be found, but only after looking long', () => {
+    const plan = (thorough: boolean) =>
+      gist(planRotation(situation(setOf(YEAR), '2026-06-15', { newest: 'unknown', thorough }), request())).objections
+    expect(plan(false)).toEqual([])
+    expect(plan(true)).toEqual(['clock'])
+  })
+
+  test('and no other clock is asked', () => {
+    const plan = at('2026-06-15', '2026-06-14')
+    expect(plan.horizon?.shown).toBe('2026-03-17 00:00 UTC')
+  })
+})
+
+describe('the calendar is that of the set’s time zone', () => {
+  const daily: SetPolicy = {
+    ...MONTHLY,
+    timezone: 'Europe/Berlin',
+    every: { kind: 'interval', interval: { count: 1, unit: 'day' } },
+    keep: { count: 1, unit: 'day' },
+    premake: 1,
+  }
+  // The clock went forward on 2026-03-29 at 01:00 UTC: that day had 23 hours.
+  const days = partitions(
+    '2026-03-27 23:00:00+00',
+    '2026-03-28 23:00:00+00',
+    '2026-03-29 22:00:00+00',
+    '2026-03-30 22:00:00+00',
+  )
+
+  test('on the day after the short one, yesterday began 23 hours before today', () => {
+    const plan = (now: string) => gist(planRotation(situation(setOf(days), now, { registered: daily }), request()))
+    expect(plan('2026-03-29 22:59:59').retire).toEqual(['p_2026-03-27 23:00:00+00'])
+    expect(plan('2026-03-28 22:59:59').retire).toEqual([])
+    expect(plan('2026-03-30 21:59:59').retire).toEqual(['p_2026-03-27 23:00:00+00'])
+    expect(plan('2026-03-30 22:00:00').retire).toEqual(['p_2026-03-27 23:00:00+00', 'p_2026-03-28 23:00:00+00'])
+  })
+
+  test('new days begin at the local midnight', () => {
+    const [first] = planRotation(situation(setOf(days), '2026-03-30 12:00:00', { registered: daily }), request()).create
+    expect(first?.text).toEqual({ from: '2026-03-30 22:00:00+00', to: '2026-03-31 22:00:00+00' })
+    expect(first?.partition.name).toBe('events_2026_03_31')
+  })
+})
+
+describe('a half-detached partition', () => {
+  const [first, ...others] = YEAR
+  const pending = { ...first!, detachPending: true }
+
+  test('is finished first, and retired no second time', () => {
+    const plan = planRotation(situation(setOf([pending, ...others]), '2026-06-15'), request())
+    expect(plan.finalize.map(({ partition }) => partition.name.name)).toEqual(['p_2026-01-01'])
+    expect(plan.steps[0]?.statements).toEqual([
+      'alter table "public"."events" detach partition "public"."p_2026-01-01" finalize',
+    ])
+    expect(gist(plan).retire).toEqual(['p_2026-02-01'])
+  })
+
+  test('covers nothing', () => {
+    const plan = planRotation(
+      situation(setOf([...YEAR.slice(0, 6), { ...YEAR[6]!, detachPending: true }]), '2026-06-15'),
+      request(),
+    )
+    expect(gist(plan).create[0]).toBe('2026-07-01 … 2026-08-01')
+  })
+})
+
+describe('by id, expire by time', () => {
+  const thousands = (...bounds: number[]) =>
+    bounds.slice(1).map((to, i) => partition(String(bounds[i]), String(to), {}, 'id'))
+  const list = thousands(0, 1000, 2000, 3000, 4000)
+  const ages = (...texts: string[]) =>
+    new Map(
+      texts.map((text, i) => [list[i]!.oid, text === 'empty' || text === 'never' ? text : instant(text)] as const),
+    )
+  const plan = (head: bigint, newestIn: RotationSituation['newestIn'] = new Map(), changes = {}) =>
+    gist(
+      planRotation(
+        situation(idSet(list), '2026-06-15', {
+          registered: BY_ID,
+          newest: { key: head, time: instant('2026-06-14') },
+          newestIn,
+          ...changes,
+        }),
+        request(),
+      ),
+    )
+
+  test('a closed partition goes when its newest row has expired', () => {
+    expect(plan(3500n, ages('2026-01-01', '2026-03-16 23:59:59', '2026-03-17')).retire).toEqual(['p_0', 'p_1000'])
+  })
+
+  test('one that still receives rows, one ahead, and one of unknown age stay', () => {
+    expect(plan(999n, ages('2026-01-01', '2026-01-01', '2026-01-01')).retire).toEqual([])
+    expect(plan(1999n, ages('2026-01-01', '2026-01-01')).retire).toEqual(['p_0'])
+    expect(plan(3500n).retire).toEqual([])
+  })
+
+  test('a row without a time never expires; an empty partition goes with a later one', () => {
+    expect(plan(3500n, ages('never', '2026-01-01', '2026-06-01')).retire).toEqual(['p_1000'])
+    expect(plan(3500n, ages('empty', '2026-01-01', 'empty')).retire).toEqual(['p_0', 'p_1000'])
+  })
+
+  test('the runway goes on after the greatest id, or what the sequence has given out', () => {
+    expect(plan(1500n).create).toEqual(['4000 … 5000'])
+    expect(plan(1500n, new Map(), { set: idSet(list, { sequencePosition: 3500n }) }).create).toEqual([
+      '4000 … 5000',
+      '5000 … 6000',
+      '6000 … 7000',
+    ])
+  })
+
+  test('an interval means as many ids as come in it now', () => {
+    const registered: SetPolicy = {
+      ...BY_ID,
+      every: { kind: 'interval', interval: { count: 1, unit: 'day' } },
+      premake: 2,
+    }
+    // 5,100 ids a day are about 5,000.
+    expect(plan(3999n, new Map(), { registered, idRate: 5100 / 86_400_000_000 }).create).toEqual([
+      '4000 … 9000',
+      '9000 … 14000',
+    ])
+    expect(plan(3999n, new Map(), { registered, idRate: null }).create).toEqual(['4000 … 5000', '5000 … 6000'])
+  })
+
+  test('without a column by which rows expire, keeping means nothing', () => {
+    const answer = plan(3500n, new Map(), { registered: { ...BY_ID, expireBy: null } })
+    expect(answer.objections).toEqual(['expire-by'])
+    expect(answer.create).toHaveLength(3)
+  })
+})
+
+describe('a set that nobody has registered', () => {
+  const planned = (list: typeof YEAR, changes = {}) =>
+    planRotation(situation(setOf(list, changes), '2026-06-15', { registered: null }), request())
+
+  test('is understood from its partitions, and keeps everything', () => {
+    const plan = planned(YEAR)
+    expect(plan.policy).toEqual({ ...MONTHLY, keep: null })
+    expect(gist(plan)).toEqual({
+      create: ['2026-08-01 … 2026-09-01', '2026-09-01 … 2026-10-01'],
+      retire: [],
+      objections: [],
+    })
+    expect(plan.registered).toBe(false)
+  })
+
+  test('is understood in spite of a gap, from what follows it', () => {
+    expect(planned([...YEAR.slice(0, 2), ...YEAR.slice(4)]).policy?.every).toEqual(MONTHLY.every)
+  })
+
+  test('is refused where its partitions follow no calendar', () => {
+    expect(gist(planned(partitions('2026-01-01', '2026-01-17', '2026-03-04'))).objections).toEqual(['no-grid'])
+  })
+
+  test.each([
+    ['not-by-range', { key: null, strategy: 'hash' }],
+    ['not-owner', { actAsOwner: false }],
+    ['no-create', { createInSchema: false }],
+  ] as const)('is refused: %s', (code, changes) => {
+    const plan = planned(YEAR, changes)
+    expect(gist(plan)).toEqual({ create: [], retire: [], objections: [code] })
+    expect(plan.steps).toEqual([])
+  })
+})
+
+test('a conversion under way is left alone', () => {
+  const unfinished = { id: '7', command: 'partition' }
+  const plan = planRotation(situation(setOf(YEAR), '2026-06-15', { unfinished }), request())
+  expect(gist(plan)).toEqual({ create: [], retire: [], objections: ['unfinished-run'] })
+})
+
+describe('what an interrupted rotation has detached', () => {
+  const begun = {
+    oid: '99',
+    table: { schema: 'public', name: 'events' },
+    partition: { schema: 'public', name: 'p_old' },
+    method: 'drop',
+    bounds: "FOR VALUES FROM ('2025-12-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
+    bytes: 8192,
+    estimatedRows: 10,
+    state: 'detached',
+    foreignKeys: [],
+  } as const
+  const planned = (changes: Parameters<typeof request>[0], entry: object = {}) =>
+    planRotation(situation(setOf(YEAR), '2026-06-15', { begun: [{ ...begun, ...entry }] }), request(changes))
+
+  test('is dropped, when dropping is asked for', () => {
+    expect(planned({}).leftovers.map(({ step }) => step.statements)).toEqual([['drop table "public"."p_old"']])
+    expect(planned({ noArchive: false }).leftovers).toEqual([])
+    expect(planned({ retire: 'detach' }).leftovers).toEqual([])
+  })
+
+  test('stays when it lies inside the keep window by now', () => {
+    const plan = planned({ keep: '1 year' })
+    expect(plan.leftovers).toEqual([])
+    expect(plan.skipped.find(({ partition }) => partition.name === 'p_old')?.reason).toContain('inside the keep window')
+  })
+
+  test('is no concern once it is gone or attached', () => {
+    expect(planned({}, { state: 'gone' }).leftovers).toEqual([])
+    expect(planned({}, { state: 'attached' }).leftovers).toEqual([])
+  })
+})
