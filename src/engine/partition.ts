@@ -16,6 +16,7 @@ import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../version.ts'
 import type { Patience } from './brief.ts'
+import type { CopySizes } from './copy/sizes.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
@@ -24,6 +25,7 @@ export interface EngineOptions {
   readonly observer: Observer
   readonly signal: AbortSignal
   readonly patience?: Patience
+  readonly copySizes?: CopySizes
 }
 
 export interface PartitionResult {

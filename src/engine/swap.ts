@@ -11,7 +11,7 @@ import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
 import { assertCaptured } from './copy/captured.ts'
 import { oldSnapshotsGone } from './copy/old-snapshots.ts'
-import { drain, logLength, reconcileLog, SHORT_LOG } from './copy/reconcile.ts'
+import { drain, logLength, reconcileLog } from './copy/reconcile.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -53,7 +53,7 @@ async function attemptSwap(
   record: () => Promise<void>,
 ): Promise<LockTimes> {
   if (step.work !== null) {
-    await drain(step.work, place, SHORT_LOG)
+    await drain(step.work, place)
     await oldSnapshotsGone(place, patience.deadlineMs)
   }
   return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {

@@ -9,6 +9,7 @@ import { releaseLease, renewLease, takeLease, type Lease } from '../journal/leas
 import { migrateJournal } from '../journal/migrate.ts'
 import type { Observer } from '../report/events.ts'
 import type { TableName } from '../sql/names.ts'
+import { SIZES, type CopySizes } from './copy/sizes.ts'
 
 /** Where a run takes place: two sessions, the lease of the table, and whoever listens. */
 export interface Workplace {
@@ -23,6 +24,7 @@ export interface Workplace {
   readonly server: ServerModel
   readonly journalSchema: string
   readonly lease: Lease
+  readonly copySizes: CopySizes
   readonly observer: Observer
   readonly signal: AbortSignal
 }
@@ -32,6 +34,7 @@ export interface WorkplaceOptions {
   readonly server: ServerModel
   readonly journalSchema: string
   readonly command: string
+  readonly copySizes?: CopySizes
   readonly observer: Observer
   readonly signal: AbortSignal
 }
@@ -104,6 +107,7 @@ async function withWorker<T>(
       server,
       journalSchema,
       lease,
+      copySizes: options.copySizes ?? SIZES,
       observer,
       signal,
     })

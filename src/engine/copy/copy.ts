@@ -21,7 +21,6 @@ import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
 /** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
 const CHUNK_MS = 400
 const FIRST_BLOCKS = 256
-const MOST_BLOCKS = 32_768
 
 /** Copies all chunks that the journal does not have. Returns rows and the transport that was chosen. */
 export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
@@ -58,11 +57,12 @@ async function worker(
       server: serverCarrier(target, step.work, state),
     }
     const choice = new Choice(step.transport, carriers, (text) => place.observer({ type: 'note', text }))
-    let blocks = FIRST_BLOCKS
+    const { chunkBlocks } = place.copySizes
+    let blocks = Math.min(FIRST_BLOCKS, chunkBlocks)
     for (let range = queue.next(blocks); range !== undefined; range = queue.next(blocks)) {
       place.signal.throwIfAborted()
       const milliseconds = await carryOne(range, runId, place, choice, done)
-      blocks = nextSize(range.end - range.first, milliseconds)
+      blocks = Math.min(chunkBlocks, nextSize(range.end - range.first, milliseconds))
     }
   } catch (error) {
     queue.close()
@@ -103,7 +103,7 @@ async function openSessions(target: Target, holder: string): Promise<{ source: S
 
 function nextSize(blocks: number, milliseconds: number): number {
   const wished = Math.round((blocks * CHUNK_MS) / Math.max(milliseconds, 1))
-  return Math.min(MOST_BLOCKS, Math.max(1, Math.min(wished, blocks * 4)))
+  return Math.max(1, Math.min(wished, blocks * 4))
 }
 
 /** Chooses a transport; `auto` tries each on a few chunks and goes on with the faster one. */

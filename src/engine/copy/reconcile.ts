@@ -19,35 +19,30 @@ import { useSearchPath } from './transports.ts'
 //   - It reads log and source in one snapshot: what is logged after it stays in
 //     the log, and is reconciled by a later batch.
 
-/** Keys in a batch: a transaction of some ten milliseconds. */
-const BATCH = 5_000
-/** What is left for the swap to do under lock. */
-export const SHORT_LOG = 500
-
 /** Reconciles until the log is short, or in one go. */
 export async function reconcile(step: ReconcileStep, place: Workplace): Promise<void> {
   if (step.pass === 'whole log at once') {
     await batch(place.session, step.work, null)
     return
   }
-  await drain(step.work, place, SHORT_LOG)
+  await drain(step.work, place)
 }
 
-/** Reconciles batch by batch until at most `enough` entries are left, and tells how it goes. */
-export async function drain(work: CopyWork, place: Workplace, enough: number): Promise<void> {
+/** Reconciles batch by batch until little is left for the swap to do under lock, and tells how it goes. */
+export async function drain(work: CopyWork, place: Workplace): Promise<void> {
   const began = performance.now()
   const atFirst = await logLength(place.session, work)
   let done = 0
-  for (let left = atFirst; left > enough; left = await logLength(place.session, work)) {
+  for (let left = atFirst; left > place.copySizes.shortLog; left = await logLength(place.session, work)) {
     place.signal.throwIfAborted()
-    done += await oneBatch(place.session, work)
+    done += await oneBatch(place.session, work, place.copySizes.batchEntries)
     forecast(place, atFirst, left, done, (performance.now() - began) / 1000)
   }
 }
 
-async function oneBatch(session: Session, work: CopyWork): Promise<number> {
+async function oneBatch(session: Session, work: CopyWork, limit: number): Promise<number> {
   try {
-    return await batch(session, work, BATCH)
+    return await batch(session, work, limit)
   } catch (error) {
     // Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them.
     // The source as a whole is unique in every snapshot.
