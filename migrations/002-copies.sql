@@ -9,13 +9,14 @@ create table chunk (
   primary key (run_id, first_block)
 );
 
--- A capture as it was when it began: the triggers that feed a log, and the file of the table they are on. Written in the
--- transaction that creates them. Any later difference means that changes may have been missed.
+-- A capture as it was when it began: the triggers that feed a log, and the files of the tables they are on. Written in
+-- the transaction that creates them. Any later difference means that changes may have been missed.
 create table capture (
   log_name text primary key,
   run_id bigint not null references run (id) on delete cascade,
   table_oid oid not null,
-  filenode oid not null,
+  -- `oid:filenode` of the table, or of each of its partitions.
+  files text[] not null,
   blocks bigint not null,
   trigger_oid oid not null,
   trigger_xmin text not null

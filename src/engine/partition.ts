@@ -8,7 +8,7 @@ import { EbbError, EXIT, ObjectionsError, UsageError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
 import type { KeyEvidence } from '../plan/key-choice.ts'
-import { planPartition, type PartitionPlan } from '../plan/partition.ts'
+import { planPartition, type PartitionPlan, type PartitionSituation } from '../plan/partition.ts'
 import type { PartitionRequest } from '../plan/request.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
@@ -187,27 +187,34 @@ async function readPlan(
   server: ServerModel,
   name: TableName,
   request: PartitionRequest,
-  { journalSchema }: EngineOptions,
+  options: EngineOptions,
 ): Promise<{ plan: PartitionPlan; table: TableModel }> {
-  return inSnapshot(session, async () => {
-    if (!(await knowsTimezone(session, request.timezone)))
-      throw new UsageError(
-        `the server knows no time zone ${JSON.stringify(request.timezone)}`,
-        'Use a name from pg_timezone_names, such as Europe/Berlin.',
-      )
-    const table = await readTable(session, name, server.version)
-    if (table === undefined)
-      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
-    const privileges = await readPrivileges(session, table)
-    const taken = await readTakenNames(session, name.schema)
-    const evidence =
-      table.kind === 'table' && privileges.actAsOwner ? await readEvidence(session, server, table, request) : null
-    const upserts = await readUpserts(session, table)
-    return {
-      table,
-      plan: planPartition({ server, journalSchema, table, privileges, evidence, upserts, taken }, request),
-    }
-  })
+  const situation = await inSnapshot(session, () => readSituation(session, server, name, request, options))
+  return { table: situation.table, plan: planPartition(situation, request) }
+}
+
+/** Everything that a conversion depends on, in the snapshot that is open. */
+export async function readSituation(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: PartitionRequest,
+  { journalSchema }: EngineOptions,
+): Promise<PartitionSituation> {
+  if (!(await knowsTimezone(session, request.timezone)))
+    throw new UsageError(
+      `the server knows no time zone ${JSON.stringify(request.timezone)}`,
+      'Use a name from pg_timezone_names, such as Europe/Berlin.',
+    )
+  const table = await readTable(session, name, server.version)
+  if (table === undefined)
+    throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+  const privileges = await readPrivileges(session, table)
+  const taken = await readTakenNames(session, name.schema)
+  const evidence =
+    table.kind === 'table' && privileges.actAsOwner ? await readEvidence(session, server, table, request) : null
+  const upserts = await readUpserts(session, table)
+  return { server, journalSchema, table, privileges, evidence, upserts, taken }
 }
 
 async function readEvidence(

@@ -29,7 +29,7 @@ import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { assertLatest, carryOut, otherRun, type EngineOptions } from './partition.ts'
-import { carryOutRebuild } from './rebuild.ts'
+import { carryOutCopy, COPY_COMMANDS } from './copy-run.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 // What is done with runs that exist already: look at them, go on, undo, go back.
@@ -107,7 +107,8 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
 
 async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
   if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
-  if (run.command === 'rebuild') return carryOutRebuild(run.id, fromStored(run.plan) as RebuildPlan, place, options)
+  if (COPY_COMMANDS.includes(run.command))
+    return carryOutCopy(run.id, fromStored(run.plan) as RebuildPlan, place, options)
   return carryOut(run.id, fromStored(run.plan) as PartitionPlan, place, options)
 }
 
@@ -153,7 +154,7 @@ async function presentName(session: Session, run: Run): Promise<TableName | null
 /** The table as it was when the run began, of runs that put something beside it. */
 function formerOf(run: Run): TableModel | null {
   if (run.command === 'partition') return (run.plan as PartitionPlan).conversion?.former ?? null
-  if (run.command === 'rebuild') return (run.plan as RebuildPlan).rebuild?.former ?? null
+  if (COPY_COMMANDS.includes(run.command)) return (run.plan as RebuildPlan).rebuild?.former ?? null
   return null
 }
 
@@ -164,7 +165,7 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
     const { index } = run.plan as StoredRollback
     return planAbandon(run.id, { table: run.table, guard: null, index })
   }
-  if (run.command === 'rebuild') {
+  if (COPY_COMMANDS.includes(run.command)) {
     const { rebuild } = run.plan as RebuildPlan
     if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
     return planAbandonRebuild(run.id, rebuild, present)
@@ -199,7 +200,7 @@ function pastTheSwap(run: Run): EbbError {
 }
 
 /** Commands whose outcome can be taken back. */
-const REVERSIBLE = ['partition', 'rebuild']
+const REVERSIBLE = ['partition', ...COPY_COMMANDS]
 
 interface StoredRollback extends RollbackPlan {
   /** The run that is rolled back. */
@@ -291,7 +292,7 @@ async function readRollback(
         { state: 'Nothing has been changed.', next: 'There is nothing to roll back.' },
         EXIT.usage,
       )
-    if (run.command === 'rebuild') return readRebuildRollback(session, run, current)
+    if (COPY_COMMANDS.includes(run.command)) return readRebuildRollback(session, run, current, options)
     const plan = fromStored(run.plan) as PartitionPlan
     const { conversion } = plan
     if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
@@ -312,7 +313,12 @@ async function readRollback(
   })
 }
 
-async function readRebuildRollback(session: Session, run: Run, current: TableModel): Promise<RollbackPlan> {
+async function readRebuildRollback(
+  session: Session,
+  run: Run,
+  current: TableModel,
+  options: EngineOptions,
+): Promise<RollbackPlan> {
   const { rebuild, steps } = fromStored(run.plan) as RebuildPlan
   if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
   return planRebuildRollback({
@@ -321,6 +327,8 @@ async function readRebuildRollback(session: Session, run: Run, current: TableMod
     rebuilt: (steps.find(({ key }) => key === 'swap') as SwapStep).after,
     current,
     retiredExists: await isThere(session, rebuild),
+    partitions: await readChildren(session, run.table),
+    removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
   })
 }
@@ -339,13 +347,13 @@ export async function planRetireOf(
   choice: RunChoice,
   options: EngineOptions,
 ): Promise<Plan & { readonly runId: string }> {
-  const { run } = await findRun(target, choice, options, ['rebuild'])
+  const { run } = await findRun(target, choice, options, COPY_COMMANDS)
   return withSession(target, 'plan retire', async (session) => ({ ...(await retirement(session, run)), runId: run.id }))
 }
 
 /** Lets the former table of a rebuild go, for good. */
 export async function retire(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
-  const { server, run } = await findRun(target, choice, options, ['rebuild'])
+  const { server, run } = await findRun(target, choice, options, COPY_COMMANDS)
   return atWork({ target, server, ...options, command: 'retire' }, run.table, async (place) => {
     const plan = await retirement(place.session, run)
     const steps = await executeRun(run.id, plan.steps, place, patience(options))

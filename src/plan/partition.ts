@@ -60,11 +60,21 @@ export interface ConversionSummary {
 
 /** Plans the conversion of a table into partitions without moving a row. Pure: same situation, same plan. */
 export function planPartition(situation: PartitionSituation, request: PartitionRequest): PartitionPlan {
+  const { choice, objections } = readRequest(situation, request)
+  return choice === null
+    ? refuse(situation.table, request, objections)
+    : convert(situation, request, choice, objections)
+}
+
+/** The key as the request means it, and what stands against any conversion; without a key there is always an objection. */
+export function readRequest(
+  situation: PartitionSituation,
+  request: PartitionRequest,
+): { readonly choice: KeyChoice | null; readonly objections: readonly Objection[] } {
   const { table, server, privileges } = situation
   const kind = kindObjection(table)
   const fundamental = [...serverObjections(server, situation.journalSchema), ...(kind === undefined ? [] : [kind])]
-  if (fundamental.length > 0) return refuse(table, request, fundamental)
-
+  if (fundamental.length > 0) return { choice: null, objections: fundamental }
   const column = keyColumn(table, request.by)
   const objections = [
     ...('wayOut' in column ? [column] : []),
@@ -72,10 +82,9 @@ export function planPartition(situation: PartitionSituation, request: PartitionR
     ...privilegeObjections(table, privileges, server.role),
     ...tableObjections(table),
   ]
-  if (situation.evidence === null || 'wayOut' in column) return refuse(table, request, objections)
+  if (situation.evidence === null || 'wayOut' in column) return { choice: null, objections }
   const choice = chooseKey(request, situation.evidence)
-  if (isObjection(choice)) return refuse(table, request, [choice, ...objections])
-  return convert(situation, request, choice, objections)
+  return isObjection(choice) ? { choice: null, objections: [choice, ...objections] } : { choice, objections }
 }
 
 function refuse(table: TableModel, request: PartitionRequest, objections: readonly Objection[]): PartitionPlan {
@@ -130,7 +139,8 @@ function convert(
   }
 }
 
-function keyObjections(
+/** What the key stands against, apart from what the table does. */
+export function keyObjections(
   { table, upserts }: PartitionSituation,
   request: PartitionRequest,
   choice: KeyChoice,
@@ -147,7 +157,7 @@ function keyObjections(
   ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
 }
 
-function policyFor(request: PartitionRequest, choice: KeyChoice, premake: number): SetPolicy {
+export function policyFor(request: PartitionRequest, choice: KeyChoice, premake: number): SetPolicy {
   const { timezone, every, expireBy, keep } = request
   return { column: choice.column, kind: choice.kind, timezone, every, expireBy, keep, premake }
 }
@@ -194,7 +204,7 @@ function growingId(table: TableModel): string | null {
   return type === 'bigint' || type === 'integer' ? column : null
 }
 
-function describeWidth({ grid }: KeyChoice): string {
+export function describeWidth({ grid }: KeyChoice): string {
   return grid.kind === 'id' ? `${grid.width} ids a partition` : `one partition every ${displayInterval(grid.every)}`
 }
 
@@ -213,7 +223,7 @@ function describeCut(
   ]
 }
 
-function notesOn(
+export function notesOn(
   { upserts }: PartitionSituation,
   request: PartitionRequest,
   choice: KeyChoice,

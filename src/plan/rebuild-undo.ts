@@ -60,12 +60,16 @@ export interface RebuildRollbackSituation {
   readonly rebuilt: Facts
   readonly current: TableModel
   readonly retiredExists: boolean
+  /** Of a new table that is partitioned. */
+  readonly partitions: readonly TableName[]
+  /** Partitions that rotate has removed since. */
+  readonly removed: readonly string[]
   readonly taken: ReadonlySet<string>
 }
 
 /** Plans the return of the former table, with every write made since. Pure. */
 export function planRebuildRollback(situation: RebuildRollbackSituation): Plan & { readonly index: null } {
-  const { runId, rebuild, rebuilt, current, retiredExists } = situation
+  const { runId, rebuild, rebuilt, current, retiredExists, removed } = situation
   const changed = compareFacts(rebuilt, factsOf(current, captureTriggers(rebuild)))
   const objections: Objection[] = [
     ...(retiredExists
@@ -75,6 +79,15 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
             'retired',
             `the former table ${display(rebuild.retired)} has been let go`,
             'There is nothing to go back to.',
+          ),
+        ]),
+    ...(removed.length === 0
+      ? []
+      : [
+          object(
+            'removed',
+            `partitions have been removed since: ${removed.join(', ')}`,
+            'Their rows would be back without a word, for the former table still has them. Stay with the new table.',
           ),
         ]),
     ...(changed.length === 0
@@ -103,7 +116,7 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
   }
 }
 
-function rollbackSteps({ rebuild, current, taken }: RebuildRollbackSituation): Step[] {
+function rollbackSteps({ rebuild, current, partitions, taken }: RebuildRollbackSituation): Step[] {
   const { former, back, retired } = rebuild
   const gone = { schema: former.name.schema, name: rebuild.shadow.name }
   return [
@@ -129,7 +142,7 @@ function rollbackSteps({ rebuild, current, taken }: RebuildRollbackSituation): S
       cost: '',
       statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
     },
-    swapBack(rebuild, current, gone, taken),
+    swapBack(rebuild, current, partitions, gone, taken),
     online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
       ...dropHelpers(back.capture),
@@ -138,7 +151,13 @@ function rollbackSteps({ rebuild, current, taken }: RebuildRollbackSituation): S
   ]
 }
 
-function swapBack(rebuild: RebuildSummary, current: TableModel, gone: TableName, taken: ReadonlySet<string>): SwapStep {
+function swapBack(
+  rebuild: RebuildSummary,
+  current: TableModel,
+  partitions: readonly TableName[],
+  gone: TableName,
+  taken: ReadonlySet<string>,
+): SwapStep {
   const { former, retired, aside, back } = rebuild
   const now = asideNames(current, null, taken, '_ebb')
   const exclusive = (table: TableName): Lock => ({
@@ -190,7 +209,7 @@ function swapBack(rebuild: RebuildSummary, current: TableModel, gone: TableName,
     before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }, captureTriggers(rebuild)),
     after: factsOf(former),
     ours: captureTriggers(rebuild),
-    partitions: [],
+    partitions,
     mustBeEmpty: [],
     work: back,
   }

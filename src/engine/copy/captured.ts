@@ -10,21 +10,33 @@ import { sql } from '../../sql/sql.ts'
 
 /** What the source was when its capture began. */
 export interface SourceState {
+  /** The file its rows are in: another one means that every row has another address. */
   readonly filenode: string
   readonly blocks: number
 }
 
-/** Writes down a capture; in the transaction that begins it, while nobody writes. */
+/** The files of a relation: its own, or those of its partitions. */
+const FILES = sql`array(select l.relid::oid || ':' || pg_relation_filenode(l.relid)
+  from (select c.oid as relid where c.relkind = 'r' union all select t.relid from pg_partition_tree(c.oid) t where t.isleaf and c.relkind = 'p') l)`
+
+/**
+ * Writes down a capture; in the transaction that begins it, while nobody writes.
+ * `files`: whether a rewritten table is a gap. It is where rows are copied by
+ * address, and where partitions can be truncated past the parent's trigger.
+ */
 export async function recordCapture(
   session: ClientBase,
   schema: string,
   runId: string,
   { source, capture }: CopyWork,
+  files: 'all' | 'of partitions',
 ): Promise<void> {
+  const watched = files === 'all' ? FILES : sql`case when c.relkind = 'p' then ${FILES} else '{}' end`
   const { rowCount } = await session.query(sql`
-    insert into ${at(schema, 'capture')} (log_name, run_id, table_oid, filenode, blocks, trigger_oid, trigger_xmin)
-    select ${capture.log.name}, ${runId}, c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::int, t.oid, t.xmin::text
-    from pg_class c join pg_trigger t on t.tgrelid = c.oid and t.tgname = ${capture.trigger} where c.oid = ${quoted(source).text}::regclass`)
+    insert into ${at(schema, 'capture')} (log_name, run_id, table_oid, files, blocks, trigger_oid, trigger_xmin)
+    select ${capture.log.name}, ${runId}, c.oid, ${watched}, pg_relation_size(c.oid) / current_setting('block_size')::int, t.oid, t.xmin::text
+    from pg_class c join pg_trigger t on t.tgrelid = c.oid and t.tgname = ${capture.trigger}
+    where c.oid = ${quoted(source).text}::regclass`)
   if (rowCount !== 1) throw new Error(`no capture on ${display(source)}`)
 }
 
@@ -32,7 +44,8 @@ export async function readSource(session: ClientBase, schema: string, { capture 
   const { filenode, blocks } = await readOne<{ filenode: string; blocks: string }>(
     session,
     sql`
-    select filenode::text as filenode, blocks::text as blocks from ${at(schema, 'capture')} where log_name = ${capture.log.name}`,
+    select split_part(files[1], ':', 2) as filenode, blocks::text as blocks
+    from ${at(schema, 'capture')} where log_name = ${capture.log.name}`,
   )
   return { filenode, blocks: Number(blocks) }
 }
@@ -52,8 +65,11 @@ export async function assertCaptured(
   const { unbroken } = await readOne<{ unbroken: boolean }>(
     session,
     sql`
-    select exists (select from ${at(schema, 'capture')} s join pg_trigger t on t.oid = s.trigger_oid and t.xmin::text = s.trigger_xmin
-        where s.log_name = ${capture.log.name} and t.tgenabled = 'A' and s.table_oid = ${quoted(source).text}::regclass and pg_relation_filenode(s.table_oid) = s.filenode)
+    select exists (
+        select from ${at(schema, 'capture')} s join pg_trigger t on t.oid = s.trigger_oid and t.xmin::text = s.trigger_xmin
+        join pg_class c on c.oid = s.table_oid
+        where s.log_name = ${capture.log.name} and t.tgenabled = 'A' and c.oid = ${quoted(source).text}::regclass
+          and s.files <@ ${FILES})
       and not exists (select from ${quoted(capture.log)} where ebb_truncated) as unbroken`,
   )
   if (unbroken) return

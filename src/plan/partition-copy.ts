@@ -1,0 +1,163 @@
+import type { Cell } from '../grid/grid.ts'
+import { cellsBetween, floor, minus } from '../grid/grid.ts'
+import { displayPosition, positionOf, toText, type Position, type TimeKind } from '../grid/key.ts'
+import { partitionName } from '../grid/partition-name.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { copyKeyOf, noKeyObjection } from './copy-key.ts'
+import { copySteps } from './copy-steps.ts'
+import type { Transport } from './copy-work.ts'
+import { cutFor, runwayFrom } from './cut.ts'
+import type { KeyChoice } from './key-choice.ts'
+import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
+import { describeLayout, keepCondition, partitionedShadow, type Layout } from './partitioned-shadow.ts'
+import { newPrimaryKey } from './primary-key.ts'
+import { summaryOf, type RebuildPlan } from './rebuild.ts'
+import { defaultPremake, type PartitionRequest } from './request.ts'
+import { serverNotes } from './server-objections.ts'
+import { shadowNames } from './shadow.ts'
+import { assertDistinctKeys, type Objection } from './step.ts'
+import { showBytes, showCount } from './units.ts'
+
+/** A conversion that copies the rows worth keeping into partitions, in one go. */
+export interface CopyRequest extends PartitionRequest {
+  readonly transport: Transport | 'auto'
+  readonly jobs: number
+  /** Rows that are left out go for good: there is no archive. */
+  readonly noArchive: boolean
+}
+
+export interface CopySituation extends PartitionSituation {
+  readonly searchPath: string
+  readonly tag: string
+}
+
+/** More partitions than this cost every query that does not name the key, and locks; see docs/limits.md. */
+const MOST_PARTITIONS = 2_000
+
+/** Plans a partitioned table built beside this one, with the rows of the keep window, and swapped in. Pure. */
+export function planPartitionByCopy(situation: CopySituation, request: CopyRequest): RebuildPlan {
+  const { table, server } = situation
+  const { choice, objections } = readRequest(situation, request)
+  const goal = `partition ${display(table.name)} by ${request.by}, copying the rows worth keeping`
+  const key = copyKeyOf(table)
+  if (choice === null)
+    return { goal, table: table.name, evidence: [], fates: [], objections, notes: [], steps: [], rebuild: null }
+
+  const now = situation.evidence?.now ?? 0n
+  const premake = request.premake ?? defaultPremake(request.every)
+  const keep = keepFrom(choice, request, table, now)
+  const layout = layoutOf(situation, choice, keep, premake, now)
+  const all = [
+    ...objections,
+    ...keyObjections(situation, request, choice, layout.primaryKey, layout.cells.at(-1)?.to ?? 0n),
+    ...(key === null ? [noKeyObjection(table)] : []),
+    ...copyObjections(request, layout),
+  ]
+  const base = {
+    goal: `${goal}, ${describeWidth(choice)}`,
+    table: table.name,
+    fates: [],
+    objections: all,
+    notes: [...serverNotes(server), ...notesOn(situation, request, choice, layout.primaryKey)],
+  }
+  if (all.length > 0 || key === null) return { ...base, evidence: choice.evidence, steps: [], rebuild: null }
+
+  const names = shadowNames(table, situation.taken)
+  const rebuild = {
+    ...summaryOf(situation, key, names.shadow, keep?.condition ?? null),
+    policy: policyFor(request, choice, premake),
+  }
+  const shadow = partitionedShadow(table, names, layout, server.role, 1)
+  const steps = copySteps({
+    rebuild,
+    shadow,
+    role: server.role,
+    keptRows: table.estimatedRows ?? 0,
+    transport: request.transport,
+    jobs: request.jobs,
+  })
+  assertDistinctKeys(steps)
+  return { ...base, evidence: evidenceOf(situation, choice, layout, keep), steps, rebuild }
+}
+
+interface Keep {
+  readonly condition: string
+  /** Where the first kept row lies on the key's line; null where the key is an id. */
+  readonly from: Position | null
+  readonly shown: string
+}
+
+function keepFrom(choice: KeyChoice, request: CopyRequest, table: CopySituation['table'], now: bigint): Keep | null {
+  if (request.keep === null) return null
+  const column = choice.kind === 'id' ? request.expireBy : choice.column
+  if (column === null) return null
+  const type = table.columns.find(({ name }) => name === column)?.type ?? ''
+  const kind = choice.kind === 'id' ? timeKind(type) : choice.kind
+  const horizon = minus(positionOf(kind, now, request.timezone), request.keep, kind, request.timezone)
+  return {
+    condition: keepCondition(column, type, toText(kind, horizon)),
+    from: choice.kind === 'id' ? null : horizon,
+    shown: displayPosition(kind, horizon, request.timezone),
+  }
+}
+
+function timeKind(type: string): TimeKind {
+  if (type === 'date') return 'date'
+  return type.endsWith('with time zone') ? 'timestamptz' : 'timestamp'
+}
+
+function layoutOf(
+  { table, taken }: CopySituation,
+  choice: KeyChoice,
+  keep: Keep | null,
+  premake: number,
+  now: bigint,
+): Layout {
+  const end = runwayFrom(choice, cutFor(choice, now, premake), premake).at(-1)?.to ?? choice.head
+  const start = keep?.from ?? choice.min ?? choice.head
+  const cells: Cell[] = cellsBetween(choice.grid, choice.kind, floor(choice.grid, choice.kind, start), end)
+  const used = new Set(taken)
+  const leaves = cells.map(({ from }): TableName => {
+    const name = partitionName(table.name.name, choice.grid, choice.kind, from, used)
+    used.add(name)
+    return { schema: table.name.schema, name }
+  })
+  return { choice, cells, leaves, primaryKey: newPrimaryKey(table, choice.column, taken) }
+}
+
+function copyObjections(request: CopyRequest, { cells }: Layout): Objection[] {
+  return [
+    ...(cells.length > MOST_PARTITIONS
+      ? [
+          object(
+            'too-many-partitions',
+            `${showCount(cells.length)} partitions would be needed`,
+            'Choose a wider --every, or keep less with --keep.',
+          ),
+        ]
+      : []),
+    ...(request.keep !== null && !request.noArchive
+      ? [
+          object(
+            'archive',
+            'the rows that are left out would be gone, and archives cannot be written by this version',
+            'If they are not needed any more, say --no-archive. Until `ebb retire` they are still in the former table.',
+          ),
+        ]
+      : []),
+  ]
+}
+
+function evidenceOf({ table }: CopySituation, choice: KeyChoice, layout: Layout, keep: Keep | null): string[] {
+  const { heap, toast, indexes } = table.size
+  return [
+    ...choice.evidence,
+    describeLayout(layout),
+    ...(keep === null ? [] : [`rows from ${keep.shown} on are kept: ${keep.condition}`]),
+    `the new table needs up to ${showBytes(heap + toast + indexes)} of disk; ${display(table.name)} keeps its own until \`ebb retire\``,
+  ]
+}
+
+function object(code: string, what: string, wayOut: string): Objection {
+  return { code, what, wayOut, acceptable: false }
+}

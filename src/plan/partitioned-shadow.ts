@@ -1,0 +1,122 @@
+import type { TableModel } from '../catalog/table-model.ts'
+import type { Cell } from '../grid/grid.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
+import { ident, raw, sql } from '../sql/sql.ts'
+import * as definitions from './definitions.ts'
+import { constraintFact, factsOf } from './facts.ts'
+import type { KeyChoice } from './key-choice.ts'
+import { boundLiteral, createLeaf } from './leaf.ts'
+import type { NewPrimaryKey } from './primary-key.ts'
+import {
+  briefly,
+  checkStep,
+  columnsLike,
+  foreignKeysOf,
+  foreignKeySteps,
+  indexStep,
+  renameInto,
+  type Shadow,
+  type ShadowNames,
+} from './shadow.ts'
+import type { Step } from './step.ts'
+import { leafShape } from './swap.ts'
+
+/** How the rows are laid out in the new table. */
+export interface Layout {
+  readonly choice: KeyChoice
+  readonly cells: readonly Cell[]
+  /** The partitions, one for each cell. */
+  readonly leaves: readonly TableName[]
+  readonly primaryKey: NewPrimaryKey | null
+}
+
+/** A shadow that is partitioned: rows find their partition while they are copied. */
+export function partitionedShadow(
+  table: TableModel,
+  names: ShadowNames,
+  layout: Layout,
+  role: string,
+  share: number,
+): Shadow {
+  const { shadow } = names
+  const { primaryKey, leaves } = layout
+  const checks = table.constraints.filter(({ type }) => type === 'check')
+  return {
+    name: shadow,
+    create: createPartitioned(table, shadow, layout, role),
+    finish: [
+      ...table.indexes.map((index) =>
+        indexStep(
+          table,
+          names,
+          index,
+          index.constraint !== null && index.constraint === primaryKey?.constraint ? primaryKey.definition : null,
+          share,
+        ),
+      ),
+      ...checks.map((check) => checkStep(shadow, check)),
+      ...foreignKeysOf(table).flatMap((key) => [...foreignKeySteps(leaves, key), adoptForeignKey(shadow, key)]),
+    ],
+    takePlace: renameInto(table, names),
+    after: factsAfter(table, primaryKey),
+  }
+}
+
+function createPartitioned(
+  table: TableModel,
+  shadow: TableName,
+  { choice, cells, leaves }: Layout,
+  role: string,
+): string[] {
+  const shape = { ...leafShape(table), parent: shadow }
+  return [
+    sql`create table ${quoted(shadow)} (${columnsLike(table)}) partition by range (${ident(choice.column)})`.text,
+    ...(table.tablespace === null
+      ? []
+      : [sql`alter table ${quoted(shadow)} set tablespace ${ident(table.tablespace)}`.text]),
+    ...definitions.columnSettings({ ...table, name: shadow }),
+    ...definitions.revokeDefaults('table', shadow, table.defaultGrantees),
+    ...definitions.ownership(shadow, table.owner, role),
+    // The first partition is open towards the past: a late row must find a place, as it did before.
+    ...cells.flatMap((cell, i) => {
+      const from = boundLiteral(choice.kind, i === 0 ? null : cell.from, 'from')
+      return createLeaf(shape, leaves[i] as TableName, from, boundLiteral(choice.kind, cell.to, 'to'), role)
+    }),
+  ]
+}
+
+// A foreign key of a partitioned table cannot be NOT VALID before 18, and adding one checks every row under a lock on
+// the referenced table. Where each partition has a validated one already, they are adopted and nothing is checked.
+function adoptForeignKey(shadow: TableName, key: ReturnType<typeof foreignKeysOf>[number]): Step {
+  const step = briefly(
+    `adopt-foreign-key:${key.name}`,
+    `let the parent adopt foreign key ${key.name}`,
+    'its partitions have it, validated, so nothing is checked',
+    key.references as TableName,
+    definitions.constraint(shadow, key),
+  )
+  const referenced = key.references as TableName
+  return {
+    ...step,
+    locks: [{ table: referenced, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
+    acquire: [sql`lock table ${quoted(referenced)} in access exclusive mode`.text],
+  }
+}
+
+function factsAfter(table: TableModel, primaryKey: NewPrimaryKey | null) {
+  const facts = factsOf(table)
+  const constraint = table.constraints.find(({ name }) => name === primaryKey?.constraint)
+  if (primaryKey === null || constraint === undefined) return facts
+  const [name, text] = constraintFact({ ...constraint, definition: primaryKey.definition })
+  return { ...facts, [name]: text }
+}
+
+/** The condition that keeps the rows of the keep window: written with the column's own type. */
+export function keepCondition(column: string, type: string, from: string): string {
+  return sql`${ident(column)} >= ${raw(`'${from.replaceAll("'", "''")}'`)}::${raw(type)}`.text
+}
+
+/** The cells, for people. */
+export function describeLayout({ cells, leaves }: Layout): string {
+  return `${cells.length} partitions, from ${display(leaves[0] as TableName)} to ${display(leaves.at(-1) as TableName)}`
+}

@@ -1,0 +1,87 @@
+import { describe, expect } from 'vitest'
+import { readTable } from '../../src/catalog/read-table.ts'
+import type { TableModel } from '../../src/catalog/table-model.ts'
+import { withSession } from '../../src/db/session.ts'
+import { partitionByCopy } from '../../src/engine/partition-copy.ts'
+import { rollback } from '../../src/engine/runs.ts'
+import { compareFacts, factsOf } from '../../src/plan/facts.ts'
+import type { CopyRequest } from '../../src/plan/partition-copy.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { createEvents } from '../support/events-table.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
+
+const ROWS = 5_000
+
+describe('partition by copying', () => {
+  test('puts the rows of the keep window into partitions of their own', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
+    const before = await read(database, events)
+    const owner = await database.session('owner')
+    const { rows: kept } = await owner.query(
+      sql`select count(*)::int as n from ${quoted(events)} where created_at >= now() - interval '90 days'`,
+    )
+
+    const { plan } = await partitionByCopy(database.url, written(events), request({ noArchive: true }), quietly())
+
+    const after = await read(database, events)
+    const ours = after.triggers.filter(({ name }) => name.startsWith('ebb_')).map(({ name }) => name)
+    expect(after.kind).toBe('partitioned table')
+    expect(compareFacts(factsOf(before), factsOf(after, ours)).map(({ fact }) => fact)).toEqual([
+      'constraint Events.pkey',
+    ])
+    expect((await owner.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual(kept)
+    const { rows: used } = await owner.query(sql`select count(distinct tableoid)::int as n from ${quoted(events)}`)
+    expect(used[0]).toEqual({ n: 4 })
+    expect(plan.rebuild?.policy?.keep).toEqual({ count: 90, unit: 'day' })
+    // A late row finds a place, a new one too.
+    await owner.query(
+      sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'late', '2020-01-01'), (1, 'new', now() + interval '40 days')`,
+    )
+  })
+
+  test('by id, with upserts and foreign keys as they were', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const before = await read(database, events)
+
+    await partitionByCopy(
+      database.url,
+      written(events),
+      request({ by: 'id', every: { kind: 'ids', ids: 1_000n }, expireBy: 'created_at', keep: null }),
+      quietly(),
+    )
+
+    const after = await read(database, events)
+    const ours = after.triggers.filter(({ name }) => name.startsWith('ebb_')).map(({ name }) => name)
+    expect(compareFacts(factsOf(before), factsOf(after, ours))).toEqual([])
+    const app = await database.session('app')
+    await app.query(
+      sql`insert into ${quoted(events)} (id, user_id, kind) values (1, 1, 'click') on conflict (id) do nothing`,
+    )
+    expect((await app.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual([{ n: ROWS }])
+  })
+
+  test('can be rolled back with every write made since', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true })
+    const before = await read(database, events)
+    const app = await database.session('app')
+    const { runId } = await partitionByCopy(database.url, written(events), request({ noArchive: true }), quietly())
+    await app.query(sql`insert into ${quoted(events)} (user_id, kind) values (1, 'since')`)
+
+    await rollback(database.url, { runId }, quietly())
+
+    expect(compareFacts(factsOf(before), factsOf(await read(database, events)))).toEqual([])
+    expect((await app.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual([{ n: ROWS + 1 }])
+  })
+})
+
+function request(overrides: Partial<CopyRequest> = {}): CopyRequest {
+  return { ...monthly(), transport: 'server', jobs: 1, noArchive: false, ...overrides }
+}
+
+async function read(database: Database, table: TableName): Promise<TableModel> {
+  const model = await withSession(database.url, 'look', (session) => readTable(session, table, database.version))
+  if (model === undefined) throw new Error('the table is gone')
+  return model
+}
