@@ -1,5 +1,6 @@
 import { comment, toText } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
+import { explainCopying, explainLastCatchUp, isBeyondSql, STOP_PSQL } from './explain-copy.ts'
 import type { RotationStep } from './rotate-step.ts'
 import type { Blocked, Fate, Lock, Objection, Plan, Step } from './step.ts'
 
@@ -48,12 +49,26 @@ export function script(steps: readonly (Step | RotationStep)[]): string[] {
   if (steps.length === 0) return []
   return [
     '',
-    ...comment(
-      'psql stops at the first thing that fails. With --execute Ebb also waits for whoever holds a lock, tries again, compares the catalogue before it commits, goes on after an interruption, and remembers what rotate has to keep.',
-    ),
-    '\\set ON_ERROR_STOP on',
+    ...preface(steps),
     "set search_path to '';",
     ...steps.flatMap((step, position) => ['', ...explainStep(step, position, steps.length)]),
+  ]
+}
+
+function preface(steps: readonly (Step | RotationStep)[]): string[] {
+  if (!steps.some(isBeyondSql))
+    return [
+      ...comment(
+        'psql stops at the first thing that fails. With --execute Ebb also waits for whoever holds a lock, tries again, compares the catalogue before it commits, goes on after an interruption, and remembers what rotate has to keep.',
+      ),
+      '\\set ON_ERROR_STOP on',
+    ]
+  return [
+    ...comment(
+      'To be read: some steps are no plain SQL, so psql stops here. With --execute Ebb does them, waits for whoever holds a lock, tries again, compares the catalogue before it commits, and goes on after an interruption.',
+    ),
+    '\\set ON_ERROR_STOP on',
+    STOP_PSQL,
   ]
 }
 
@@ -62,8 +77,8 @@ function explainStep(step: Step | RotationStep, position: number, of: number): s
     ...comment(`Step ${position + 1} of ${of}: ${step.title}`),
     ...comment(`why:   ${step.because}`, '  '),
     ...(step.locks.length === 0 ? comment('locks: none', '  ') : step.locks.flatMap(explainLock)),
-    ...comment(`cost:  ${step.cost}`, '  '),
-    ...statementsOf(step).map((statement) => `${statement};`),
+    ...(step.cost === '' ? [] : comment(`cost:  ${step.cost}`, '  ')),
+    ...explainStatements(step),
   ]
 }
 
@@ -81,24 +96,34 @@ const BLOCKS: Readonly<Record<Blocked, string>> = {
 /** Others queue behind a lock we wait for, so a script must not wait long either. */
 const LOCK_TIMEOUT = "set local lock_timeout = '50ms'"
 
-function statementsOf(step: Step | RotationStep): string[] {
+function explainStatements(step: Step | RotationStep): string[] {
   switch (step.kind) {
     case 'rehearse':
-      return ['begin', ...step.statements, 'rollback']
+      return complete(['begin', ...step.statements, 'rollback'])
     case 'index':
     case 'drop index':
     case 'detach':
     case 'alone':
+      return complete(step.statements)
     case 'copy':
     case 'reconcile':
     case 'verify':
-      return [...step.statements]
+      return explainCopying(step)
     case 'online':
-      return ['begin', ...step.statements, 'commit']
+      return complete(['begin', ...step.statements, 'commit'])
     case 'brief':
+      return complete(['begin', LOCK_TIMEOUT, ...step.acquire, ...step.statements, 'commit'])
     case 'swap':
-      return ['begin', LOCK_TIMEOUT, ...step.acquire, ...step.statements, 'commit']
+      return [
+        ...complete(['begin', LOCK_TIMEOUT, ...step.acquire]),
+        ...(step.work === null ? [] : explainLastCatchUp(step.work)),
+        ...complete([...step.statements, 'commit']),
+      ]
   }
+}
+
+function complete(statements: readonly string[]): string[] {
+  return statements.map((statement) => `${statement};`)
 }
 
 function describeFate({ thing, fate, how }: Fate): string {

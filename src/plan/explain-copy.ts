@@ -1,0 +1,111 @@
+import { comment } from '../sql/comment.ts'
+import { quoted } from '../sql/names.ts'
+import { keyList, sameKey } from './copy-key.ts'
+import type { CopyWork } from './copy-work.ts'
+import type { RotationStep } from './rotate-step.ts'
+import type { CopyStep, ReconcileStep, Step, VerifyStep } from './step.ts'
+
+// The steps of a copy are loops around SQL, with decisions in between: no script
+// can do them. Their pattern is shown in comments, and psql is kept from running
+// what stands around them, for that would swap in a table without its rows.
+
+/** Whether Ebb itself is needed for it. */
+export function isBeyondSql(step: Step | RotationStep): boolean {
+  switch (step.kind) {
+    case 'copy':
+    case 'reconcile':
+    case 'verify':
+      return true
+    case 'swap':
+      return step.work !== null
+    default:
+      return false
+  }
+}
+
+/** Lets psql go no further. */
+export const STOP_PSQL =
+  "do $$ begin raise exception 'This plan is for reading. Ebb itself copies, catches up and compares, which no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;"
+
+/** What a step of a copy repeats, as comments. */
+export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): string[] {
+  switch (step.kind) {
+    case 'copy':
+      return pattern('no plain SQL: Ebb does this for one range of blocks after the other', chunk(step))
+    case 'reconcile':
+      return pattern(
+        step.pass === 'whole log at once'
+          ? 'no plain SQL: Ebb does this once'
+          : 'no plain SQL: Ebb does this batch by batch, until few entries are left in the log',
+        ['begin isolation level repeatable read;', ...catchUp(step.work, BATCH[step.pass]), 'commit;'],
+      )
+    case 'verify':
+      return pattern('no plain SQL: Ebb compares what these two return', compare(step))
+  }
+}
+
+/** What a swap does between taking its locks and exchanging the names. */
+export function explainLastCatchUp(work: CopyWork): string[] {
+  return pattern(
+    'no plain SQL: before, Ebb waits until no transaction is left that began before the last rows were copied. Here it makes sure that the capture has no gap, and catches up with the rest of the log',
+    catchUp(work, BATCH['whole log at once']),
+  )
+}
+
+function pattern(what: string, statements: readonly string[]): string[] {
+  return [...comment(`${what}:`, '  '), ...statements.flatMap((statement) => comment(statement, '    '))]
+}
+
+function chunk({ work, transport }: CopyStep): string[] {
+  const { columns, source } = work
+  const range = "s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'"
+  const rows = `select ${columns} from ${quoted(source).text} s where ${range} and ${kept(work)} and ${notInLog(work)}`
+  const streamed = [
+    `copy (${rows}) to stdout (format binary);`,
+    `copy ${place(work)} from stdin (format binary); -- in another session, from the first`,
+  ]
+  const inside = [`insert into ${place(work)} ${rows};`]
+  switch (transport) {
+    case 'copy':
+      return streamed
+    case 'server':
+      return inside
+    case 'auto':
+      return [...inside, 'or, if that is faster here:', ...streamed]
+  }
+}
+
+const BATCH = { 'whole log at once': '', 'until the log is short': ' order by ebb_seq limit …' } as const
+
+function catchUp(work: CopyWork, some: string): string[] {
+  const { capture, source, target, columns } = work
+  const { key } = capture
+  const log = quoted(capture.log).text
+  return [
+    `create temporary table batch as with taken as (delete from ${log} where ebb_seq in (select ebb_seq from ${log}${some}) returning ${keyList(key).text}) select * from taken;`,
+    `delete from ${quoted(target).text} t using batch b where ${sameKey(key, 't', 'b').text};`,
+    `insert into ${place(work)} select ${columns} from ${quoted(source).text} s where ${kept(work)} and exists (select from batch b where ${sameKey(key, 's', 'b').text});`,
+  ]
+}
+
+function compare({ work, rowExpression }: VerifyStep): string[] {
+  const digest = `select count(*), sum(hash_record_extended(${rowExpression}, 0))`
+  return [
+    'begin isolation level repeatable read, read only;',
+    `${digest} from ${quoted(work.source).text} s where ${kept(work)} and ${notInLog(work)};`,
+    `${digest} from ${quoted(work.target).text} s where ${notInLog(work)};`,
+    'commit;',
+  ]
+}
+
+function place({ target, columns }: CopyWork): string {
+  return `${quoted(target).text} (${columns})`
+}
+
+function kept({ keep }: CopyWork): string {
+  return keep === null ? 'true' : `(${keep})`
+}
+
+function notInLog({ capture: { key, log } }: CopyWork): string {
+  return `not exists (select from ${quoted(log).text} l where ${sameKey(key, 'l', 's').text})`
+}
