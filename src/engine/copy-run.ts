@@ -20,7 +20,7 @@ import { atWork, type Workplace } from './workplace.ts'
 // agreed to; then carry it out to its end.
 
 /** Commands whose runs copy a table; the names stand in the journal. */
-export const COPY_COMMANDS = ['rebuild', 'partition-copy']
+export const COPY_COMMANDS = ['rebuild', 'partition-copy', 'split']
 
 export interface CopyCommand {
   readonly name: string

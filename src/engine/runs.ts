@@ -19,9 +19,10 @@ import {
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
 import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
-import { planAbandonRebuild, planRebuildRollback, planRetire } from '../plan/rebuild-undo.ts'
+import { planAbandonRebuild, planRebuildRollback, planRetire, planSplitRollback } from '../plan/rebuild-undo.ts'
 import type { PartitionPlan } from '../plan/partition.ts'
 import { planRollback, type OtherPartition, type RollbackPlan } from '../plan/rollback.ts'
+import type { SplitPlan } from '../plan/split.ts'
 import { fromStored, toStored } from '../plan/stored.ts'
 import type { Plan, SwapStep } from '../plan/step.ts'
 import { display, quoted, sameName, type TableName } from '../sql/names.ts'
@@ -140,21 +141,21 @@ const SWAPS = ['swap', 'swap-back']
 
 /** What the run's table is called now, or null when it is gone: somebody may have renamed or dropped it. */
 async function presentName(session: Session, run: Run): Promise<TableName | null> {
-  const former = formerOf(run)
-  if (former === null) return run.table
+  const source = sourceOf(run)
+  if (source === null) return run.table
   const [name] = await readAll<{ schema: string; name: string }>(
     session,
     sql`
     select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.oid = ${former.oid}::oid and c.relkind = 'r'`,
+    where c.oid = ${source}::oid and c.relkind = 'r'`,
   )
   return name ?? null
 }
 
-/** The table as it was when the run began, of runs that put something beside it. */
-function formerOf(run: Run): TableModel | null {
-  if (run.command === 'partition') return (run.plan as PartitionPlan).conversion?.former ?? null
-  if (COPY_COMMANDS.includes(run.command)) return (run.plan as RebuildPlan).rebuild?.former ?? null
+/** Of the table beside which a run puts something; null where it puts nothing. */
+function sourceOf(run: Run): string | null {
+  if (run.command === 'partition') return (run.plan as PartitionPlan).conversion?.former.oid ?? null
+  if (COPY_COMMANDS.includes(run.command)) return (run.plan as RebuildPlan).rebuild?.sourceOid ?? null
   return null
 }
 
@@ -321,7 +322,7 @@ async function readRebuildRollback(
 ): Promise<RollbackPlan> {
   const { rebuild, steps } = fromStored(run.plan) as RebuildPlan
   if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
-  return planRebuildRollback({
+  const situation = {
     runId: run.id,
     rebuild,
     rebuilt: (steps.find(({ key }) => key === 'swap') as SwapStep).after,
@@ -330,13 +331,15 @@ async function readRebuildRollback(
     partitions: await readChildren(session, run.table),
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
-  })
+  }
+  const { split } = fromStored(run.plan) as SplitPlan
+  return split == null ? planRebuildRollback(situation) : planSplitRollback(situation, split)
 }
 
-async function isThere(session: Session, { retired, former }: RebuildSummary): Promise<boolean> {
+async function isThere(session: Session, { retired, sourceOid }: RebuildSummary): Promise<boolean> {
   const { there } = await readOne<{ there: boolean }>(
     session,
-    sql`select to_regclass(${quoted(retired).text})::oid is not distinct from ${former.oid}::oid as there`,
+    sql`select to_regclass(${quoted(retired).text})::oid is not distinct from ${sourceOid}::oid as there`,
   )
   return there
 }

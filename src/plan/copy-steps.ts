@@ -168,7 +168,9 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
       ...shadow.takePlace,
       ...definitions.grants('table', table.name, table.owner, table.grants, table.defaultGrantees),
       ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
-      ...table.triggers.flatMap((trigger) => definitions.triggerState([table.name], trigger)),
+      ...table.triggers.flatMap((trigger) =>
+        definitions.triggerState(trigger.perRow ? [table.name, ...shadow.leaves] : [table.name], trigger),
+      ),
       ...definitions.rowSecurity(table.name, table.rowSecurity),
       ...definitions.policies(table),
       ...definitions.rules(table),

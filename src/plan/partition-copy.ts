@@ -15,6 +15,7 @@ import { summaryOf, type RebuildPlan } from './rebuild.ts'
 import { defaultPremake, type PartitionRequest } from './request.ts'
 import { serverNotes } from './server-objections.ts'
 import { shadowNames } from './shadow.ts'
+import { leafShape } from './swap.ts'
 import { assertDistinctKeys, type Objection } from './step.ts'
 import { showBytes, showCount } from './units.ts'
 
@@ -122,7 +123,14 @@ function layoutOf(
     used.add(name)
     return { schema: table.name.schema, name }
   })
-  return { choice, cells, leaves, primaryKey: newPrimaryKey(table, choice.column, taken) }
+  return {
+    choice,
+    cells,
+    start: null,
+    leaves,
+    primaryKey: newPrimaryKey(table, choice.column, taken),
+    shape: leafShape(table),
+  }
 }
 
 function copyObjections(request: CopyRequest, { cells }: Layout): Objection[] {

@@ -1,11 +1,11 @@
 import type { TableModel } from '../catalog/table-model.ts'
 import type { Cell } from '../grid/grid.ts'
+import type { KeyKind, Position } from '../grid/key.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
-import type { KeyChoice } from './key-choice.ts'
-import { boundLiteral, createLeaf } from './leaf.ts'
+import { boundLiteral, createLeaf, type LeafShape } from './leaf.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 import {
   briefly,
@@ -19,15 +19,17 @@ import {
   type ShadowNames,
 } from './shadow.ts'
 import type { Step } from './step.ts'
-import { leafShape } from './swap.ts'
 
 /** How the rows are laid out in the new table. */
 export interface Layout {
-  readonly choice: KeyChoice
+  readonly choice: { readonly column: string; readonly kind: KeyKind }
   readonly cells: readonly Cell[]
+  /** Where the first partition begins: usually open towards the past, for a late row must find a place as it did before. */
+  readonly start: Position | null
   /** The partitions, one for each cell. */
   readonly leaves: readonly TableName[]
   readonly primaryKey: NewPrimaryKey | null
+  readonly shape: LeafShape
 }
 
 /** A shadow that is partitioned: rows find their partition while they are copied. */
@@ -43,6 +45,7 @@ export function partitionedShadow(
   const checks = table.constraints.filter(({ type }) => type === 'check')
   return {
     name: shadow,
+    leaves,
     create: createPartitioned(table, shadow, layout, role),
     finish: [
       ...table.indexes.map((index) =>
@@ -62,13 +65,12 @@ export function partitionedShadow(
   }
 }
 
-function createPartitioned(
+export function createPartitioned(
   table: TableModel,
   shadow: TableName,
-  { choice, cells, leaves }: Layout,
+  { choice, cells, start, leaves, shape }: Layout,
   role: string,
 ): string[] {
-  const shape = { ...leafShape(table), parent: shadow }
   return [
     sql`create table ${quoted(shadow)} (${columnsLike(table)}) partition by range (${ident(choice.column)})`.text,
     ...(table.tablespace === null
@@ -77,10 +79,15 @@ function createPartitioned(
     ...definitions.columnSettings({ ...table, name: shadow }),
     ...definitions.revokeDefaults('table', shadow, table.defaultGrantees),
     ...definitions.ownership(shadow, table.owner, role),
-    // The first partition is open towards the past: a late row must find a place, as it did before.
     ...cells.flatMap((cell, i) => {
-      const from = boundLiteral(choice.kind, i === 0 ? null : cell.from, 'from')
-      return createLeaf(shape, leaves[i] as TableName, from, boundLiteral(choice.kind, cell.to, 'to'), role)
+      const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
+      return createLeaf(
+        { ...shape, parent: shadow },
+        leaves[i] as TableName,
+        from,
+        boundLiteral(choice.kind, cell.to, 'to'),
+        role,
+      )
     }),
   ]
 }

@@ -8,6 +8,7 @@ import { compareFacts, factsOf } from './facts.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { captureTriggers } from './copy-steps.ts'
 import { foreignKeysOf, foreignKeySteps, online } from './shadow.ts'
+import { exchangeBack, type SplitSummary } from './split.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock } from './swap.ts'
 import type { BriefStep, Facts, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
 
@@ -69,9 +70,33 @@ export interface RebuildRollbackSituation {
 
 /** Plans the return of the former table, with every write made since. Pure. */
 export function planRebuildRollback(situation: RebuildRollbackSituation): Plan & { readonly index: null } {
-  const { runId, rebuild, rebuilt, current, retiredExists, removed } = situation
+  const { runId, rebuild, current } = situation
+  const objections = rollbackObjections(situation)
+  const evidence = [
+    `changes since the swap have been caught; they are brought into ${display(rebuild.retired)} before it takes its place again`,
+  ]
+  const steps = objections.length > 0 ? [] : rollbackSteps(situation)
+  return {
+    ...plan(
+      `roll back run ${runId}: bring the former ${display(current.name)} back`,
+      current.name,
+      evidence,
+      objections,
+      steps,
+    ),
+    index: null,
+  }
+}
+
+function rollbackObjections({
+  rebuild,
+  rebuilt,
+  current,
+  retiredExists,
+  removed,
+}: RebuildRollbackSituation): Objection[] {
   const changed = compareFacts(rebuilt, factsOf(current, captureTriggers(rebuild)))
-  const objections: Objection[] = [
+  return [
     ...(retiredExists
       ? []
       : [
@@ -100,37 +125,13 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
           ),
         ]),
   ]
-  const evidence = [
-    `changes since the swap have been caught; they are brought into ${display(rebuild.retired)} before it takes its place again`,
-  ]
-  const steps = objections.length > 0 ? [] : rollbackSteps(situation)
-  return {
-    ...plan(
-      `roll back run ${runId}: bring the former ${display(current.name)} back`,
-      current.name,
-      evidence,
-      objections,
-      steps,
-    ),
-    index: null,
-  }
 }
 
 function rollbackSteps({ rebuild, current, partitions, taken }: RebuildRollbackSituation): Step[] {
   const { former, back, retired } = rebuild
   const gone = { schema: former.name.schema, name: rebuild.shadow.name }
   return [
-    {
-      kind: 'reconcile',
-      key: 'reconcile',
-      title: `bring ${display(retired)} up to date`,
-      because: 'it gets every write made since the swap',
-      locks: [],
-      cost: '',
-      statements: [],
-      work: back,
-      pass: 'until the log is short',
-    },
+    catchUp(back, retired),
     // They were taken off so that rows nobody sees keep nothing else from being deleted.
     ...foreignKeysOf(former).flatMap((key) => foreignKeySteps([retired], key)),
     {
@@ -149,6 +150,47 @@ function rollbackSteps({ rebuild, current, partitions, taken }: RebuildRollbackS
     ]),
     ...former.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(former.name, key)),
   ]
+}
+
+/** Plans the return of a partition that was split. Pure. */
+export function planSplitRollback(
+  situation: RebuildRollbackSituation,
+  split: SplitSummary,
+): Plan & { readonly index: null } {
+  const { runId, rebuild, current, partitions } = situation
+  const { back, retired } = rebuild
+  const objections = rollbackObjections(situation)
+  const { prove, swap, dropLeaves } = exchangeBack(current, rebuild, split, partitions)
+  const steps: Step[] = [
+    catchUp(back, retired),
+    ...foreignKeysOf(current).flatMap((key) => foreignKeySteps([retired], key)),
+    prove,
+    swap,
+    online(
+      'drop-new',
+      'drop the partitions it was split into',
+      'the former one has taken its place again',
+      'milliseconds',
+      [...dropLeaves, ...dropHelpers(back.capture)],
+    ),
+  ]
+  const goal = `roll back run ${runId}: bring ${display(retired)} back`
+  const evidence = [`changes since the split have been caught; they are brought into ${display(retired)} first`]
+  return { ...plan(goal, current.name, evidence, objections, objections.length > 0 ? [] : steps), index: null }
+}
+
+function catchUp(work: RebuildSummary['back'], target: TableName): Step {
+  return {
+    kind: 'reconcile',
+    key: 'reconcile',
+    title: `bring ${display(target)} up to date`,
+    because: 'it gets every write made since the swap',
+    locks: [],
+    cost: 'does not block anybody',
+    statements: [],
+    work,
+    pass: 'until the log is short',
+  }
 }
 
 function swapBack(

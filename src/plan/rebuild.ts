@@ -50,6 +50,8 @@ export interface RebuildPlan extends Plan {
 
 /** What later runs need to know: to undo preparations, to go back, to let the former table go. */
 export interface RebuildSummary {
+  /** Of the table that is copied from, which its name may leave meanwhile. */
+  readonly sourceOid: string
   readonly former: TableModel
   readonly shadow: TableName
   readonly retired: TableName
@@ -151,6 +153,7 @@ export function summaryOf(
   const columns = writtenColumns(table).text
   const capture = (side: string) => captureOf(table.name, key, journalSchema, `ebb_${tag}_${side}`)
   return {
+    sourceOid: table.oid,
     former: table,
     shadow,
     retired,

@@ -13,6 +13,8 @@ import { showBytes } from './units.ts'
 /** A new table in the making, plain or partitioned. */
 export interface Shadow {
   readonly name: TableName
+  /** None where it is a plain table. */
+  readonly leaves: readonly TableName[]
   readonly create: readonly string[]
   /** Indexes, keys and constraints, to be made when the rows are there. */
   readonly finish: readonly Step[]
@@ -45,6 +47,7 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
   const checks = table.constraints.filter(({ type }) => type === 'check')
   return {
     name: shadow,
+    leaves: [],
     create: [...createPlain(table, shadow), ...definitions.ownership(shadow, table.owner, role)],
     finish: [
       ...table.indexes.map((index) => indexStep(table, names, index, null, share)),

@@ -1,0 +1,141 @@
+import { readKey } from '../catalog/key-model.ts'
+import { readPartitionedTable, type Partition, type PartitionedTable } from '../catalog/partitioned-table.ts'
+import { readTable } from '../catalog/read-table.ts'
+import type { ServerModel } from '../catalog/server-model.ts'
+import { readTakenNames } from '../catalog/situation.ts'
+import type { TableModel } from '../catalog/table-model.ts'
+import { inSnapshot, type Session, type Target } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
+import type { Grid } from '../grid/grid.ts'
+import { fromText, type Position } from '../grid/key.ts'
+import { journalExists } from '../journal/journal.ts'
+import { registeredSets } from '../journal/sets.ts'
+import type { SetPolicy, Width } from '../plan/request.ts'
+import { inferPolicy } from '../plan/rotate-policy.ts'
+import { planSplit, widePartition, type SplitPlan, type SplitRequest } from '../plan/split.ts'
+import { display, type TableName } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
+import type { EngineOptions } from './partition.ts'
+
+/** What to split, and into what. */
+export interface SplitOrder extends SplitRequest {
+  /** Null for the first partition that is wider than the grid. */
+  readonly partition: WrittenName | null
+  /** Null for the set's own width. */
+  readonly every: Width | null
+}
+
+/** What would be done. Reads in READ ONLY transactions and changes nothing. */
+export function planSplitOf(
+  target: Target,
+  written: WrittenName,
+  order: SplitOrder,
+  options: EngineOptions,
+): Promise<SplitPlan> {
+  return planCopy(target, written, command(order, options), options) as Promise<SplitPlan>
+}
+
+/**
+ * Exchanges a wide partition for proper ones, expired rows left behind, or goes
+ * on with a split that was interrupted.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start
+ */
+export function split(
+  target: Target,
+  written: WrittenName,
+  order: SplitOrder,
+  options: EngineOptions,
+): Promise<CopyResult> {
+  return runCopy(target, written, command(order, options), options)
+}
+
+function command(order: SplitOrder, options: EngineOptions): CopyCommand {
+  return {
+    name: 'split',
+    request: order,
+    readPlan: (session, server, name) => inSnapshot(session, () => readPlan(session, server, name, order, options)),
+  }
+}
+
+async function readPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  order: SplitOrder,
+  { journalSchema }: EngineOptions,
+): Promise<SplitPlan> {
+  const registered = (await journalExists(session, journalSchema))
+    ? ((await registeredSets(session, journalSchema, name))[0]?.policy ?? null)
+    : null
+  const set = await readPartitionedTable(session, name, registered?.kind ?? null)
+  const parent = await readTable(session, name, server.version)
+  if (set === undefined || parent === undefined || set.key === null) throw notASet(name)
+  const policy = policyOf(set, registered, order)
+  const grid = gridOf(policy)
+  const partition = choosePartition(set, grid, policy, order)
+  const wide = (await readTable(session, partition.name, server.version)) as TableModel
+  return planSplit(
+    {
+      server,
+      journalSchema,
+      set,
+      parent,
+      policy,
+      grid,
+      partition,
+      wide,
+      min: await readLeast(session, wide, policy),
+      searchPath: await readSearchPath(session),
+      taken: await readTakenNames(session, name.schema),
+      tag: newTag(),
+    },
+    order,
+  )
+}
+
+function policyOf(set: PartitionedTable, registered: SetPolicy | null, { every }: SplitOrder): SetPolicy {
+  if (registered !== null) return every === null ? registered : { ...registered, every }
+  const inferred = inferPolicy(set, 'UTC')
+  if ('policy' in inferred) return every === null ? inferred.policy : { ...inferred.policy, every }
+  if (every === null || set.key === null)
+    throw new UsageError(inferred.what, 'Say how wide a partition is to be: --every month.')
+  const { column, kind } = set.key
+  return { column, kind, timezone: 'UTC', every, expireBy: null, keep: null, premake: 0 }
+}
+
+function gridOf({ every, timezone }: SetPolicy): Grid {
+  return every.kind === 'ids' ? { kind: 'id', width: every.ids } : { kind: 'time', every: every.interval, timezone }
+}
+
+function choosePartition(set: PartitionedTable, grid: Grid, { kind }: SetPolicy, { partition }: SplitOrder): Partition {
+  if (partition === null) {
+    const wide = widePartition(set, grid, kind)
+    if (wide !== undefined) return wide
+    throw new UsageError(
+      `no partition of ${display(set.name)} is wider than the others`,
+      'Name the one to split, or give a narrower --every.',
+    )
+  }
+  const named = set.partitions.find(
+    ({ name }) => name.name === partition.name && (partition.schema === null || name.schema === partition.schema),
+  )
+  if (named !== undefined) return named
+  throw new UsageError(
+    `${display(set.name)} has no partition ${partition.name}`,
+    `Its partitions are ${set.partitions.map(({ name }) => display(name)).join(', ')}.`,
+  )
+}
+
+async function readLeast(session: Session, wide: TableModel, { column, kind }: SetPolicy): Promise<Position | null> {
+  const { min } = await readKey(session, wide, column)
+  return min === null ? null : fromText(kind, min)
+}
+
+function notASet(name: TableName): UsageError {
+  return new UsageError(
+    `${display(name)} is not partitioned by range over one column that can be a key`,
+    'Convert it first: ebb partition.',
+  )
+}

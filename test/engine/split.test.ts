@@ -1,0 +1,124 @@
+import { describe, expect } from 'vitest'
+import { readTable } from '../../src/catalog/read-table.ts'
+import type { TableModel } from '../../src/catalog/table-model.ts'
+import { withSession } from '../../src/db/session.ts'
+import { partition } from '../../src/engine/partition.ts'
+import { abandon, retire, rollback } from '../../src/engine/runs.ts'
+import { split, type SplitOrder } from '../../src/engine/split.ts'
+import { compareFacts, factsOf } from '../../src/plan/facts.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { createEvents } from '../support/events-table.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
+
+const ROWS = 5_000
+
+describe('split', () => {
+  test('exchanges the history for monthly partitions, expired rows left behind', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
+    await partition(database.url, written(events), monthly(), quietly())
+    const before = await read(database, events)
+    const owner = await database.session('owner')
+    const kept = await owner.query(
+      sql`select count(*)::int as n from ${quoted(events)} where created_at >= now() - interval '90 days'`,
+    )
+
+    const { runId } = await split(
+      database.url,
+      written(events),
+      order({ keep: { count: 90, unit: 'day' }, noArchive: true }),
+      quietly(),
+    )
+
+    expect(
+      compareFacts(factsOf(before), factsOf(await read(database, events), await captures(database, events))),
+    ).toEqual([])
+    expect((await owner.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual(kept.rows)
+    const { rows: used } = await owner.query(sql`select count(distinct tableoid)::int as n from ${quoted(events)}`)
+    expect(used).toEqual([{ n: 4 }])
+    await owner.query(
+      sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'late', '2020-01-01'), (1, 'marked', now())`,
+    )
+    await retire(database.url, { runId }, quietly())
+    expect(await leftovers(database)).toEqual([])
+  })
+
+  test('keeps everything when nothing is said of what to keep', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    await partition(database.url, written(events), monthly(), quietly())
+
+    const { plan } = await split(database.url, written(events), order(), quietly())
+
+    const owner = await database.session('owner')
+    expect((await owner.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual([{ n: ROWS }])
+    expect(plan.goal).toMatch(/into 1[45] partitions$/)
+  })
+
+  test('can be rolled back with every write made since', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    await partition(database.url, written(events), monthly(), quietly())
+    const before = await read(database, events)
+    const { runId } = await split(
+      database.url,
+      written(events),
+      order({ keep: { count: 90, unit: 'day' }, noArchive: true }),
+      quietly(),
+    )
+    const app = await database.session('app')
+    await app.query(sql`insert into ${quoted(events)} (user_id, kind) values (1, 'since')`)
+    await app.query(sql`delete from ${quoted(events)} where id = ${ROWS}`)
+
+    await rollback(database.url, { runId }, quietly())
+
+    expect(compareFacts(factsOf(before), factsOf(await read(database, events)))).toEqual([])
+    const { rows } = await app.query(
+      sql`select count(*)::int as n, count(*) filter (where kind = 'since')::int as since from ${quoted(events)}`,
+    )
+    expect(rows).toEqual([{ n: ROWS, since: 1 }])
+    expect(await leftovers(database)).toEqual([])
+  })
+
+  test('leaves no trace when it is abandoned', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const { plan } = await partition(database.url, written(events), monthly(), quietly())
+    const before = await read(database, events)
+    const stop = new AbortController()
+    const stopping = quietly({
+      signal: stop.signal,
+      observer: (event) => {
+        if (event.type === 'step started' && event.step.key === 'verify') stop.abort()
+      },
+    })
+    await expect(split(database.url, written(events), order(), stopping)).rejects.toThrow()
+
+    await abandon(database.url, { table: events }, quietly())
+
+    expect(plan.conversion?.history).toBeDefined()
+    expect(compareFacts(factsOf(before), factsOf(await read(database, events)))).toEqual([])
+    expect(await leftovers(database)).toEqual([])
+  })
+})
+
+function order(overrides: Partial<SplitOrder> = {}): SplitOrder {
+  return { partition: null, every: null, keep: null, transport: 'server', jobs: 1, noArchive: false, ...overrides }
+}
+
+async function read(database: Database, table: TableName): Promise<TableModel> {
+  const model = await withSession(database.url, 'look', (session) => readTable(session, table, database.version))
+  if (model === undefined) throw new Error('the table is gone')
+  return model
+}
+
+async function captures(database: Database, table: TableName): Promise<string[]> {
+  return (await read(database, table)).triggers.filter(({ name }) => name.startsWith('ebb_')).map(({ name }) => name)
+}
+
+/** Tables and triggers of ours that are no part of the journal. */
+async function leftovers(database: Database): Promise<string[]> {
+  const { rows } = await database.admin<{ name: string }>(`
+    select relname as name from pg_class where relname ~ '_retired|_ebb|^ebb_.*(log|capture)' and relkind in ('r', 'i', 'p')
+    union all select tgname from pg_trigger where tgname like 'ebb%' union all select proname from pg_proc where proname like 'ebb%'
+    union all select conname from pg_constraint where conname like 'ebb%'`)
+  return rows.map(({ name }) => name)
+}
