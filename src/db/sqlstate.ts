@@ -18,6 +18,7 @@ export const SQLSTATE = {
   uniqueViolation: '23505',
   foreignKeyViolation: '23503',
   checkViolation: '23514',
+  exclusionViolation: '23P01',
   objectNotInPrerequisiteState: '55000',
   objectInUse: '55006',
   tooManyConnections: '53300',

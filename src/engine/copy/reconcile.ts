@@ -40,13 +40,15 @@ export async function drain(work: CopyWork, place: Workplace): Promise<void> {
   }
 }
 
+const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
+
 async function oneBatch(session: Session, work: CopyWork, limit: number): Promise<number> {
   try {
     return await batch(session, work, limit)
   } catch (error) {
     // Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them.
     // The source as a whole is unique in every snapshot.
-    if (codeOf(error) !== SQLSTATE.uniqueViolation) throw error
+    if (!CLASHES.includes(codeOf(error))) throw error
     return batch(session, work, null)
   }
 }

@@ -1,0 +1,96 @@
+import { setTimeout } from 'node:timers/promises'
+import { describe, expect } from 'vitest'
+import { rebuild } from '../../src/engine/rebuild.ts'
+import { rollback } from '../../src/engine/runs.ts'
+import { EbbError, EXIT } from '../../src/errors.ts'
+import type { RebuildRequest } from '../../src/plan/rebuild.ts'
+import { test, type Database } from '../support/database.ts'
+import { KEYS, UNIQUES, type Uniqueness } from '../support/history-shapes.ts'
+import { History } from '../support/history.ts'
+import { randomFrom } from '../support/random.ts'
+import { quietly, written } from '../support/tool.ts'
+
+// A table is rebuilt while it is written to in every way there is. Afterwards every acknowledged write is there
+// exactly once, and nothing else; after the roll-back again. EBB_TEST_ROUNDS for more, EBB_TEST_SEED for the same again.
+
+const ROUNDS = Number(process.env.EBB_TEST_ROUNDS ?? 20)
+const UNIQUENESS = Object.keys(UNIQUES) as Uniqueness[]
+
+describe('a rebuild keeps every write exactly once', () => {
+  for (let round = 0; round < ROUNDS; round++) {
+    const key = KEYS[round % KEYS.length]!
+    const uniqueness = UNIQUENESS[Math.floor(round / KEYS.length) % UNIQUENESS.length]!
+
+    test(`round ${round + 1}: key ${key.title}, uniqueness ${uniqueness}`, async ({ database }) => {
+      const random = randomFrom(`round ${round + 1}`)
+      const request = anyRequest(random)
+      const history = await History.create(database, {
+        shape: { key, uniqueness },
+        random,
+        mayVanish: request.keep !== null,
+      })
+      try {
+        await history.start()
+        await setTimeout(50)
+
+        const runId = await rebuiltAtLast(database, history, request, random)
+        await setTimeout(random() * 100)
+        await history.stop()
+        expect(await history.differences(request.keep !== null)).toEqual([])
+
+        await history.start()
+        await setTimeout(random() * 100)
+        await rollback(database.url, { runId }, quietly({ ...hasty, copySizes: anySizes(random) }))
+        await setTimeout(random() * 50)
+        await history.stop()
+        expect(await history.differences(false)).toEqual([])
+      } finally {
+        await history.end()
+      }
+      expect(history.transactions).toBeGreaterThan(20)
+    })
+  }
+})
+
+/** The writers may wait longer for us than an application should: a round is to be short. */
+const hasty = { patience: { lockTimeoutMs: 400, workTimeoutMs: 5_000, deadlineMs: 30_000 } }
+
+function anyRequest(random: () => number): RebuildRequest {
+  return {
+    keep: random() < 0.5 ? 'kept' : null,
+    transport: (['copy', 'server', 'auto'] as const)[Math.floor(random() * 3)]!,
+    jobs: 1 + Math.floor(random() * 3),
+    noArchive: true,
+  }
+}
+
+function anySizes(random: () => number) {
+  return {
+    chunkBlocks: 1 + Math.floor(random() * 3),
+    batchEntries: 10 + Math.floor(random() * 60),
+    shortLog: Math.floor(random() * 60),
+  }
+}
+
+/** Rebuilds; now and then it is stopped somewhere, and goes on. */
+async function rebuiltAtLast(
+  database: Database,
+  history: History,
+  request: RebuildRequest,
+  random: () => number,
+): Promise<string> {
+  const sizes = anySizes(random)
+  for (;;) {
+    const stop = new AbortController()
+    const stopIn = random() < 0.4 ? random() * 400 : null
+    const timer = stopIn === null ? undefined : globalThis.setTimeout(() => stop.abort(), stopIn)
+    try {
+      const options = quietly({ ...hasty, copySizes: sizes, signal: stop.signal })
+      return (await rebuild(database.url, written(history.table), request, options)).runId
+    } catch (error) {
+      if (!(error instanceof EbbError && error.exitCode === EXIT.stopped)) throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}

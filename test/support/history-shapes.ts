@@ -1,0 +1,91 @@
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { raw, type Sql } from '../../src/sql/sql.ts'
+
+// Tables whose rows each have a number `n`, from which the key is made, however it looks.
+
+/** How the key of a table looks. */
+export interface KeyShape {
+  readonly title: string
+  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  /** The key of row `n`, as SQL; for a number, or a column that holds one. */
+  readonly of: (n: number | string) => readonly string[]
+  /** Otherwise a unique index over columns that cannot be null. */
+  readonly primary: boolean
+}
+
+export const KEYS: readonly KeyShape[] = [
+  { title: 'bigint', columns: [{ name: 'id', type: 'bigint' }], of: (n) => [`${n}`], primary: true },
+  {
+    title: 'composite',
+    columns: [
+      { name: 'Tenant', type: 'smallint' },
+      { name: 'id', type: 'bigint' },
+    ],
+    of: (n) => [`(${n} % 5)::smallint`, `${n}`],
+    primary: true,
+  },
+  { title: 'text', columns: [{ name: 'k', type: 'text' }], of: (n) => [`'Schlüssel "' || ${n}`], primary: true },
+  { title: 'uuid', columns: [{ name: 'id', type: 'uuid' }], of: (n) => [`md5((${n})::text)::uuid`], primary: true },
+  {
+    title: 'natural',
+    columns: [
+      { name: 'region', type: 'varchar(20)' },
+      { name: 'code', type: 'numeric(12, 2)' },
+    ],
+    of: (n) => [`chr((65 + ${n} % 26)::int)`, `${n}`],
+    primary: false,
+  },
+]
+
+/** What else must not occur twice: the column `slot`. */
+export const UNIQUES = {
+  none: [],
+  unique: ['unique (slot)'],
+  deferred: ['unique (slot) deferrable initially deferred'],
+  exclusion: ['exclude using gist (int8range(slot, slot + 1) with &&)'],
+} as const
+
+export type Uniqueness = keyof typeof UNIQUES
+
+export interface HistoryShape {
+  readonly key: KeyShape
+  readonly uniqueness: Uniqueness
+}
+
+/** Columns were dropped before the key, within and after; one is generated; HOT updates find room. */
+export function createTable(table: TableName, { key, uniqueness }: HistoryShape): Sql[] {
+  const place = quoted(table).text
+  const names = keyColumns(key)
+  const columns = [
+    'gone_first int',
+    ...key.columns.map(({ name, type }) => `"${name}" ${type} not null`),
+    'gone_between text',
+    'n bigint not null',
+    'val int not null',
+    'slot bigint not null',
+    'kept boolean not null',
+    'big text',
+    "padding text not null default repeat('-', 250)",
+    'twice bigint generated always as (val::bigint * 2) stored',
+    'gone_last int default 7',
+    ...(key.primary ? [`primary key (${names})`] : []),
+    ...UNIQUES[uniqueness],
+  ]
+  return [
+    `create table ${place} (${columns.join(', ')}) with (fillfactor = 80)`,
+    ...(key.primary ? [] : [`create unique index on ${place} (${names})`]),
+    `create index on ${place} (kept, n)`,
+    `alter table ${place} alter column big set storage external, drop column gone_first, drop column gone_between, drop column gone_last`,
+  ].map((text) => raw(text))
+}
+
+/** The names of the key's columns, as a list. */
+export function keyColumns({ columns }: KeyShape): string {
+  return columns.map(({ name }) => `"${name}"`).join(', ')
+}
+
+/** The condition that finds row `n`. */
+export function keyIs(key: KeyShape, n: number | string): string {
+  const values = key.of(n)
+  return key.columns.map(({ name }, i) => `"${name}" = ${values[i] ?? 'null'}`).join(' and ')
+}
