@@ -7,7 +7,7 @@ import { readSurroundings, withDatabase, type CommonWords, type Invocation, type
 import { Faults } from './faults.ts'
 import { withPatience, readPatience, type PatienceWords } from './patience.ts'
 
-// The words of the commands that deal with a run: resume, abandon, rollback.
+// The words of the commands that deal with a run: resume, abandon, rollback, retire.
 
 export interface RunWords extends CommonWords, PatienceWords {
   readonly execute?: true
@@ -20,12 +20,13 @@ export interface ChosenRun extends Surroundings {
 }
 
 /** Gives a command the words that choose a run. */
-export function withRun(command: Command): Command {
+export function withRun(
+  command: Command,
+  which = 'its number, or its table; without it the only one there is',
+): Command {
   return withDatabase(
     withPatience(
-      command
-        .argument('[run]', 'its number, or its table; without it the only one there is')
-        .option('--execute', 'do it; without this it is shown and nothing is changed'),
+      command.argument('[run]', which).option('--execute', 'do it; without this it is shown and nothing is changed'),
     ),
   )
 }
@@ -46,6 +47,6 @@ export async function readRunWords(
   return { ...surroundings(), choice, patience: patience() }
 }
 
-function parseRun(text: string): { readonly runId: string } | WrittenName {
+export function parseRun(text: string): { readonly runId: string } | WrittenName {
   return /^\d{1,18}$/.test(text) ? { runId: text } : parseTableName(text)
 }

@@ -8,7 +8,9 @@ import { abandonCommand } from './commands/abandon.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { partitionCommand } from './commands/partition.ts'
+import { rebuildCommand } from './commands/rebuild.ts'
 import { resumeCommand } from './commands/resume.ts'
+import { retireCommand } from './commands/retire.ts'
 import { rollbackCommand } from './commands/rollback.ts'
 import { rotateCommand } from './commands/rotate.ts'
 import { statusCommand } from './commands/status.ts'
@@ -18,11 +20,13 @@ import type { Context } from './context.ts'
 const COMMANDS = [
   inspectCommand,
   partitionCommand,
+  rebuildCommand,
   rotateCommand,
   statusCommand,
   resumeCommand,
   abandonCommand,
   rollbackCommand,
+  retireCommand,
   demoCommand,
 ]
 

@@ -11,16 +11,8 @@ import type { CopyStep, ReconcileStep, Step, VerifyStep } from './step.ts'
 
 /** Whether Ebb itself is needed for it. */
 export function isBeyondSql(step: Step | RotationStep): boolean {
-  switch (step.kind) {
-    case 'copy':
-    case 'reconcile':
-    case 'verify':
-      return true
-    case 'swap':
-      return step.work !== null
-    default:
-      return false
-  }
+  if (step.kind === 'swap') return step.work !== null
+  return step.kind === 'copy' || step.kind === 'reconcile' || step.kind === 'verify'
 }
 
 /** Lets psql go no further. */

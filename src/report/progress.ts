@@ -1,4 +1,4 @@
-import { showCount } from '../plan/units.ts'
+import { showBytes, showCount } from '../plan/units.ts'
 import { harmless } from '../sql/comment.ts'
 import type { Event, LockTimes, Observer, Progress } from './events.ts'
 import { showElapsed } from './elapsed.ts'
@@ -52,10 +52,25 @@ export function describeLock(lock: LockTimes | null): string {
   return `; locked ${showElapsed(lock.heldMs)}${attempts}, longest anyone can have waited for us ${showElapsed(lock.longestWaitCausedMs)}`
 }
 
-/** `building index: scanning table: 45 % (450 of 1,000 blocks, 120/s, 5 s left)`. */
-export function describeProgress({ what, done, total, unit, perSecond, remainingSeconds }: Progress): string {
+/** `building index: scanning table: 45 % (450 of 1,000 blocks, 12 MB/s, 5 s left)`. */
+export function describeProgress(progress: Progress): string {
+  const { what, done, total, unit, perSecond, remainingSeconds } = progress
+  if (unit === 'changes') return describeCatchingUp(progress)
+  const pace = unit === 'blocks' ? `${showBytes(perSecond * BLOCK_BYTES)}/s` : `${showCount(perSecond)}/s`
   const left = remainingSeconds === null ? '' : `, ${showElapsed(remainingSeconds * 1000)} left`
-  return `${what}: ${percent(done, total)} % (${showCount(done)} of ${showCount(total)} ${unit}, ${showCount(perSecond)}/s${left})`
+  return `${what}: ${percent(done, total)} % (${showCount(done)} of ${showCount(total)} ${unit}, ${pace}${left})`
+}
+
+/** Of all servers that nobody has built otherwise. */
+const BLOCK_BYTES = 8192
+
+/** Changes come while others are caught up with, so a share of them all would say nothing: intake stands against drain. */
+function describeCatchingUp({ what, done, total, perSecond, remainingSeconds }: Progress): string {
+  const outlook =
+    remainingSeconds === null
+      ? 'at this pace the swap is never possible'
+      : `swap possible in about ${showElapsed(remainingSeconds * 1000)}`
+  return `${what}, ${showCount(perSecond)} a second are caught up with; ${showCount(total - done)} left, ${outlook}`
 }
 
 function percent(done: number, total: number): number {
@@ -123,7 +138,7 @@ class Log implements Printer {
   }
 
   progress(progress: Progress): void {
-    const tenth = `${progress.what} ${Math.floor(percent(progress.done, progress.total) / LOG_EVERY_PERCENT)}`
+    const tenth = `${progress.what.replace(/\d[\d,.]*/g, '#')} ${Math.floor(percent(progress.done, progress.total) / LOG_EVERY_PERCENT)}`
     if (tenth === this.lastProgress) return
     this.lastProgress = tenth
     this.output.write(`  ${harmless(describeProgress(progress))}\n`)

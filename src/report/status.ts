@@ -1,16 +1,19 @@
+import type { FormerTable } from '../engine/former.ts'
 import type { RunStatusLine, StatusReport } from '../engine/runs.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
+import { showBytes } from '../plan/units.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../sql/columns.ts'
 import { indented } from './partitioned.ts'
 
-/** Runs and sets, a line each. */
-export function describeStatus({ runs, sets }: StatusReport): string[] {
+/** Runs, former tables and sets, a line each. */
+export function describeStatus({ runs, sets }: StatusReport, former: readonly FormerTable[]): string[] {
   if (runs.length === 0 && sets.length === 0) return ['Ebb has not worked in this database yet.']
   return [
     ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
+    ...(former.length === 0 ? [] : ['', 'Former tables that are still there', ...indented(describeFormer(former))]),
     ...(sets.length === 0 ? [] : ['', 'Sets that rotate keeps', ...indented(columns(sets.map(describeSet)))]),
   ]
 }
@@ -32,6 +35,18 @@ function whatToDo({ id, status, lastError }: RunStatusLine): string[] {
     ...(lastError === null ? [] : [`    stopped by: ${lastError}`]),
     `    go on: ebb resume ${id} --execute    undo: ebb abandon ${id} --execute`,
   ]
+}
+
+function describeFormer(former: readonly FormerTable[]): string[] {
+  const rows = former.map(({ runId, former: { name, bytes }, since }) => [
+    display(name),
+    showBytes(bytes),
+    `since ${minute(since)}`,
+    `let it go: ebb retire ${runId}`,
+    `go back: ebb rollback ${runId}`,
+  ])
+  const all = former.length === 1 ? [] : ['let all of them go: ebb retire --all']
+  return [...columns(rows, [1]), ...all]
 }
 
 function describeSet({ table, policy }: RegisteredSet): string[] {

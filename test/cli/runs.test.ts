@@ -86,7 +86,7 @@ test('status of a database that Ebb has not seen', async ({ database }) => {
     out: 'Ebb has not worked in this database yet.\n',
   })
   const json = await ebb(['status', '--url', database.url, '--json'])
-  expect(objects(json.out)).toEqual([{ type: 'status', status: { runs: [], sets: [] } }])
+  expect(objects(json.out)).toEqual([{ type: 'status', status: { runs: [], sets: [], former: [] } }])
 })
 
 test('a run that is not there', async ({ database }) => {

@@ -1,14 +1,21 @@
 import { Command } from 'commander'
+import type { Target } from '../../db/session.ts'
 import { partition, planPartitionOf, type EngineOptions } from '../../engine/partition.ts'
-import { ObjectionsError } from '../../errors.ts'
+import { partitionByCopy, planPartitionCopyOf } from '../../engine/partition-copy.ts'
+import { ObjectionsError, UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
 import { parseWidth } from '../../plan/parse-width.ts'
+import type { CopyRequest } from '../../plan/partition-copy.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
+import type { RebuildPlan } from '../../plan/rebuild.ts'
 import type { PartitionRequest } from '../../plan/request.ts'
+import { describeCopied } from '../../report/copied.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
 import { toText } from '../../sql/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
+import { lookAfterCopy } from '../after-copy.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
@@ -16,7 +23,8 @@ import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
 import { collect, parseName, parseTimezone, parseWhole } from '../words.ts'
 
-interface Words extends CommonWords, PatienceWords {
+interface Words extends CommonWords, PatienceWords, CopyWords {
+  readonly method: string
   readonly by?: string
   readonly every?: string
   readonly keep?: string
@@ -27,82 +35,122 @@ interface Words extends CommonWords, PatienceWords {
   readonly execute?: true
 }
 
-/** `ebb partition`: a table becomes partitions without moving a row. */
+/** `ebb partition`: a table becomes partitions, without moving a row or by copying those worth keeping. */
 export function partitionCommand(invocation: Invocation): Command {
   const command = new Command('partition')
     .summary('turn a table into partitions while it is in use')
     .description(
-      'Turns a table into partitions while it is in use, without moving a row: what it holds becomes the first partition, new rows go to partitions ahead.',
+      'Turns a table into partitions while it is in use. With --method attach no row is moved: what the table holds becomes the first partition, new rows go to partitions ahead. With --method copy the rows worth keeping are copied into partitions of their own; the former table is kept for ebb rollback until ebb retire lets it go.',
     )
     .usage('<table> --by <column> --every <interval or ids> [options]')
     .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
     .option('--by <column>', 'the key: a time, an epoch integer, a UUIDv7 or a growing id (required)')
     .option('--every <width>', 'of a partition: month, 7 days, … or so many ids, 10_000_000 (required)')
-    .option('--keep <interval>', 'how long rows are kept; for rotate, which removes nothing without it')
+    .option(
+      '--method <how>',
+      'attach: the table becomes a partition as it is; copy: rows are copied into partitions',
+      'attach',
+    )
+    .option('--keep <interval>', 'how long rows are kept: for rotate, and for copy, which leaves older ones out')
     .option('--premake <n>', 'partitions ahead of now; by default what suits the width')
     .option('--timezone <name>', 'whose midnight separates partitions', 'UTC')
     .option('--expire-by <column>', 'the time by which rows of a table partitioned by id expire')
     .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
-    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+  withCopying(command).option('--execute', 'do it; without this the plan is shown and nothing is changed')
   return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
-  const { table, request, options } = readWords(invocation, text, words)
+  const { table, request, copying, options } = readWords(invocation, text, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = options
     const engine: EngineOptions = { ...rest, observer }
-    if (words.execute !== true) {
-      return show(invocation, reporter, await planPartitionOf(target, table, request, engine))
-    }
+    const way = copying === null ? attach(target, table, request, engine) : copy(target, table, copying, engine)
+    if (words.execute !== true) return show(invocation, reporter, await way.plan())
     try {
-      const result = await partition(target, table, request, engine)
-      const { runId, steps, nothingToDo } = result
-      const map = await mapAfterwards(target, result.plan.table)
-      const shown = { runId, table: result.plan.table, steps, nothingToDo, map }
-      reporter.show('result', shown, () => toText(describePartitioned(shown)))
+      const { result, lines } = await way.act()
+      reporter.show('result', result, () => toText(lines))
     } catch (error) {
       if (!(error instanceof ObjectionsError)) throw error
-      show(invocation, reporter, error.plan as PartitionPlan)
+      show(invocation, reporter, error.plan as PartitionPlan | RebuildPlan)
     }
   })
 }
 
-function show(invocation: Invocation, reporter: Reporter, plan: PartitionPlan): void {
-  showPlan(invocation, reporter, plan, { policy: plan.conversion?.policy ?? null })
+/** One of the two methods: what it would do, and doing it. */
+interface Way {
+  plan(this: void): Promise<PartitionPlan | RebuildPlan>
+  act(this: void): Promise<{ readonly result: object; readonly lines: readonly string[] }>
 }
 
-function readWords(
-  { context }: Invocation,
-  text: string,
-  words: Words,
-): {
-  table: WrittenName
-  request: PartitionRequest
-  options: Omit<EngineOptions, 'observer'> & { target: ReturnType<ReturnType<typeof readSurroundings>>['target'] }
-} {
+function attach(target: Target, table: WrittenName, request: PartitionRequest, options: EngineOptions): Way {
+  return {
+    plan: () => planPartitionOf(target, table, request, options),
+    act: async () => {
+      const { runId, plan, steps, nothingToDo } = await partition(target, table, request, options)
+      const map = await mapAfterwards(target, plan.table)
+      const result = { runId, table: plan.table, steps, nothingToDo, map }
+      return { result, lines: describePartitioned(result) }
+    },
+  }
+}
+
+function copy(target: Target, table: WrittenName, request: CopyRequest, options: EngineOptions): Way {
+  return {
+    plan: () => planPartitionCopyOf(target, table, request, options),
+    act: async () => {
+      const done = await partitionByCopy(target, table, request, options)
+      const result = await lookAfterCopy(target, 'partition-copy', done)
+      return { result, lines: describeCopied(result) }
+    },
+  }
+}
+
+function show(invocation: Invocation, reporter: Reporter, plan: PartitionPlan | RebuildPlan): void {
+  const policy = 'conversion' in plan ? plan.conversion?.policy : plan.rebuild?.policy
+  showPlan(invocation, reporter, plan, { policy: policy ?? null })
+}
+
+function readWords({ context, args }: Invocation, text: string, words: Words) {
   const faults = new Faults()
   const table = faults.read('<table>', () => parseTableName(text))
   const by = faults.readRequired('--by', words.by, '--by created_at: the column whose value decides', parseName)
   const every = faults.readRequired('--every', words.every, '--every month: how wide a partition is', parseWidth)
+  const method = faults.read('--method', () => parseMethod(words))
   const keep = faults.readOptional('--keep', words.keep, parseInterval)
   const premake = faults.readOptional('--premake', words.premake, (premake) => parseWhole(premake, 1, 1000))
   const timezone = faults.read('--timezone', () => parseTimezone(words.timezone))
   const expireBy = faults.readOptional('--expire-by', words.expireBy, parseName)
+  const copying = readCopying(words, args, faults)
   const patience = readPatience(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
+  const request: PartitionRequest = {
+    by: by(),
+    every: every(),
+    keep: keep(),
+    premake: premake(),
+    timezone: timezone(),
+    expireBy: expireBy(),
+    accept: words.accept ?? [],
+  }
   return {
     table: table(),
-    request: {
-      by: by(),
-      every: every(),
-      keep: keep(),
-      premake: premake(),
-      timezone: timezone(),
-      expireBy: expireBy(),
-      accept: words.accept ?? [],
-    },
+    request,
+    copying: method() === 'copy' ? { ...request, ...copying() } : null,
     options: { ...surroundings(), patience: patience() },
   }
+}
+
+// By attaching nothing is left out and nothing travels: whoever says how has something else in mind.
+function parseMethod({ method, transport, jobs, archive }: Words): 'attach' | 'copy' {
+  if (method === 'copy') return method
+  if (method !== 'attach') throw new UsageError(`'${method}' is no method`, 'Say attach or copy.')
+  const [foreign] = [
+    ...(transport === undefined ? [] : ['--transport']),
+    ...(jobs === undefined ? [] : ['--jobs']),
+    ...(archive === false ? ['--no-archive'] : []),
+  ]
+  if (foreign === undefined) return method
+  throw new UsageError(`${foreign} is for --method copy only`, 'Leave it away, or say --method copy.')
 }

@@ -1,9 +1,13 @@
 import { Command } from 'commander'
+import { COPY_COMMANDS } from '../../engine/copy-run.ts'
 import { planResumeOf } from '../../engine/remaining.ts'
 import { resume } from '../../engine/runs.ts'
+import type { RebuildPlan } from '../../plan/rebuild.ts'
+import { describeCopied } from '../../report/copied.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
 import { describeUndone } from '../../report/undone.ts'
 import { toText } from '../../sql/comment.ts'
+import { lookAfterCopy } from '../after-copy.ts'
 import { reporting, type Invocation } from '../command.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
 import { readRunWords, withRun, type RunWords } from '../run-words.ts'
@@ -23,7 +27,12 @@ export function resumeCommand(invocation: Invocation): Command {
         return showPlan(invocation, reporter, plan, { runId: run.id, done })
       }
       const { runId, plan, steps } = await resume(target, { runId: remainder.run.id }, { ...options, observer })
-      if (remainder.run.command !== 'partition')
+      const { command } = remainder.run
+      if (COPY_COMMANDS.includes(command)) {
+        const copied = await lookAfterCopy(target, command, { runId, plan: plan as RebuildPlan, steps })
+        return reporter.show('result', copied, () => toText(describeCopied(copied)))
+      }
+      if (command !== 'partition')
         return reporter.show('result', { runId, steps }, () =>
           toText(describeUndone('rollback', { runId, plan, steps })),
         )

@@ -4,12 +4,12 @@ import type { Invocation } from '../command.ts'
 import { withRun, type RunWords } from '../run-words.ts'
 import { undo } from '../undo.ts'
 
-/** `ebb rollback`: a converted table becomes a plain one again. */
+/** `ebb rollback`: the way back after a finished run. */
 export function rollbackCommand(invocation: Invocation): Command {
   const command = new Command('rollback')
-    .summary('make a converted table a plain one again')
+    .summary('go back after a finished run')
     .description(
-      'Makes a converted table a plain one again, as long as all its rows are in the partition that it was made from.',
+      'Goes back after a finished run. A partitioned table becomes a plain one again, as long as all its rows are in the partition that it was made from; after a copy (rebuild, split, partition --method copy) the former table comes back with every write made since, until ebb retire lets it go.',
     )
   return withRun(command).action((run: string | undefined, words: RunWords) =>
     undo(invocation, run, words, { name: 'rollback', plan: planRollbackOf, act: rollback }),

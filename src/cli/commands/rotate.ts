@@ -8,6 +8,7 @@ import { explainRotation } from '../../plan/explain-rotation.ts'
 import { describeRotation, NO_SETS, rotationForPrograms, type RotatedSet } from '../../report/rotation.ts'
 import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
+import { refuseArchive } from '../archive.ts'
 import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
@@ -95,7 +96,7 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
   const tables = faults.read('<table>…', () => whichTables(texts, words))
   const keep = faults.readOptional('--keep', words.keep, parseInterval)
   const retire = faults.read('--retire', () => parseRetire(words.retire))
-  faults.read('--archive', () => refuseArchive(invocation.args))
+  faults.read('--archive', () => refuseArchive(invocation.args, ', or --retire detach to keep them as tables'))
   const patience = readPatience(words, faults)
   const surroundings = readSurroundings(words, invocation.context, faults)
   faults.throwIfAny()
@@ -121,14 +122,4 @@ function whichTables(texts: readonly string[], { all }: Words): RotateRequest['t
 function parseRetire(text: string): RotateRequest['retire'] {
   if (text === 'drop' || text === 'detach' || text === 'truncate') return text
   throw new UsageError(`'${text}' is no way to retire a partition`, 'Say drop, detach or truncate.')
-}
-
-// Looked for among the words as typed: of `--archive … --no-archive` Commander keeps the last, and rows
-// that were to be stored must not go unstored because of the order of two words.
-function refuseArchive(args: readonly string[]): void {
-  if (args.some((word) => /^--archive(=|$)/.test(word)))
-    throw new UsageError(
-      'archives cannot be written yet by this version',
-      'Say --no-archive if the rows may go without being stored elsewhere, or --retire detach to keep them as tables.',
-    )
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { retirable } from '../../engine/former.ts'
 import { status } from '../../engine/runs.ts'
 import { describeStatus } from '../../report/status.ts'
 import { toText } from '../../sql/comment.ts'
@@ -8,8 +9,10 @@ import { Faults } from '../faults.ts'
 /** `ebb status`: what has been done, what is under way, what rotate keeps. */
 export function statusCommand({ context }: Invocation): Command {
   const command = new Command('status')
-    .summary('runs, unfinished and recent, and the sets that rotate keeps')
-    .description('Lists runs, the unfinished ones first, and the partitioned tables that rotate keeps.')
+    .summary('runs, unfinished and recent, former tables, and the sets that rotate keeps')
+    .description(
+      'Lists runs, the unfinished ones first, former tables that copies have put aside, and the partitioned tables that rotate keeps.',
+    )
   return withDatabase(command).action(async (words: CommonWords) => {
     const faults = new Faults()
     const surroundings = readSurroundings(words, context, faults)
@@ -17,7 +20,8 @@ export function statusCommand({ context }: Invocation): Command {
     const { target, ...options } = surroundings()
     await reporting(context, words, async (reporter, observer) => {
       const report = await status(target, { ...options, observer })
-      reporter.show('status', report, () => toText(describeStatus(report)))
+      const former = await retirable(target, options)
+      reporter.show('status', { ...report, former }, () => toText(describeStatus(report, former)))
     })
   })
 }

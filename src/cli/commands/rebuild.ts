@@ -1,0 +1,80 @@
+import { Command } from 'commander'
+import type { EngineOptions } from '../../engine/partition.ts'
+import { planRebuildOf, rebuild } from '../../engine/rebuild.ts'
+import { ObjectionsError, UsageError } from '../../errors.ts'
+import type { RebuildPlan, RebuildRequest } from '../../plan/rebuild.ts'
+import { describeCopied } from '../../report/copied.ts'
+import { toText } from '../../sql/comment.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { lookAfterCopy } from '../after-copy.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
+import { Faults } from '../faults.ts'
+import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import { showPlan } from '../show-plan.ts'
+
+interface Words extends CommonWords, PatienceWords, CopyWords {
+  readonly keep?: string
+  readonly keepAll?: true
+  readonly execute?: true
+}
+
+/** `ebb rebuild`: a new table around the rows worth keeping. */
+export function rebuildCommand(invocation: Invocation): Command {
+  const command = new Command('rebuild')
+    .summary('build a table anew around the rows worth keeping, while it is in use')
+    .description(
+      'Copies the rows worth keeping into a new table while everybody works, catches every change meanwhile, compares both, and exchanges them in milliseconds. The former table is kept for ebb rollback until ebb retire lets it go.',
+    )
+    .usage('<table> --keep <condition> | --keep-all [options]')
+    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .option(
+      '--keep <condition>',
+      'the rows worth keeping, as after WHERE: "created_at > now() - interval \'90 days\'"; now() is fixed once, at the start',
+    )
+    .option('--keep-all', 'keep every row: gives back the space of those that are gone already')
+  return withDatabase(
+    withPatience(
+      withCopying(command).option('--execute', 'do it; without this the plan is shown and nothing is changed'),
+    ),
+  ).action((table: string, words: Words) => act(invocation, table, words))
+}
+
+async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
+  const { table, request, options } = readWords(invocation, text, words)
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const { target, ...rest } = options
+    const engine: EngineOptions = { ...rest, observer }
+    if (words.execute !== true)
+      return showPlan(invocation, reporter, await planRebuildOf(target, table, request, engine))
+    try {
+      const copied = await lookAfterCopy(target, 'rebuild', await rebuild(target, table, request, engine))
+      reporter.show('result', copied, () => toText(describeCopied(copied)))
+    } catch (error) {
+      if (!(error instanceof ObjectionsError)) throw error
+      showPlan(invocation, reporter, error.plan as RebuildPlan)
+    }
+  })
+}
+
+function readWords({ context, args }: Invocation, text: string, words: Words) {
+  const faults = new Faults()
+  const table = faults.read('<table>', () => parseTableName(text))
+  const keep = faults.read('--keep', () => whatToKeep(words))
+  const copying = readCopying(words, args, faults)
+  const patience = readPatience(words, faults)
+  const surroundings = readSurroundings(words, context, faults)
+  faults.throwIfAny()
+  const request: RebuildRequest = { keep: keep(), ...copying() }
+  return { table: table(), request, options: { ...surroundings(), patience: patience() } }
+}
+
+const EITHER = 'Say --keep "created_at > now() - interval \'90 days\'" or --keep-all.'
+
+// Keeping everything is said in so many words, and so is what is kept: neither is what a forgotten word means.
+function whatToKeep({ keep, keepAll }: Words): string | null {
+  if (keep !== undefined && keepAll === true) throw new UsageError('--keep-all is said, too', EITHER)
+  if (keep === undefined && keepAll !== true) throw new UsageError('it is missing', EITHER)
+  if (keep?.trim() === '') throw new UsageError('the condition is empty', EITHER)
+  return keep ?? null
+}

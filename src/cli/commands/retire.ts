@@ -1,0 +1,82 @@
+import { Command } from 'commander'
+import { retirable } from '../../engine/former.ts'
+import type { EngineOptions } from '../../engine/partition.ts'
+import { planRetireOf, retire, type RunChoice, type RunResult } from '../../engine/runs.ts'
+import { EXIT, UsageError } from '../../errors.ts'
+import { explain } from '../../plan/explain.ts'
+import type { Plan } from '../../plan/step.ts'
+import { describeUndone } from '../../report/undone.ts'
+import { toText } from '../../sql/comment.ts'
+import { executing, reporting, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+import type { PatienceWords } from '../patience.ts'
+import type { Reporter } from '../reporter.ts'
+import { parseRun, readRunWords, withRun } from '../run-words.ts'
+import { planForPrograms } from '../show-plan.ts'
+
+interface Words extends CommonWords, PatienceWords {
+  readonly all?: true
+  readonly execute?: true
+}
+
+/** `ebb retire`: the former table of a copy goes. */
+export function retireCommand(invocation: Invocation): Command {
+  const command = new Command('retire')
+    .summary('let a former table go, for good')
+    .description(
+      'Lets the former table of a finished rebuild, split or partition --method copy go, and gives its space back. From then on there is no way back.',
+    )
+    .usage('<run> | --all [options]')
+    .option('--all', 'every former table that is still there; ebb status lists them')
+  return withRun(command, 'its number, or its table').action((run: string | undefined, words: Words) =>
+    act(invocation, run, words),
+  )
+}
+
+async function act(invocation: Invocation, run: string | undefined, words: Words): Promise<void> {
+  assertOneOf(run, words)
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const { target, choice, ...rest } = await readRunWords(invocation, run, words)
+    const options: EngineOptions = { ...rest, observer }
+    const choices: RunChoice[] = words.all === true ? await retirable(target, options) : [choice]
+    if (words.execute !== true) {
+      const plans: (Plan & { readonly runId: string })[] = []
+      for (const one of choices) plans.push(await planRetireOf(target, one, options))
+      return show(invocation, reporter, plans)
+    }
+    const results: RunResult[] = []
+    for (const one of choices) results.push(await retire(target, one, options))
+    const shown = results.map(({ runId, plan, steps }) => ({ runId, table: plan.table, steps }))
+    reporter.show('result', shown, () =>
+      results.length === 0 ? NONE : toText(results.flatMap((result) => describeUndone('retire', result))),
+    )
+  })
+}
+
+const NONE = 'There is no former table to let go.\n'
+
+function show(
+  { args, end }: Invocation,
+  reporter: Reporter,
+  plans: readonly (Plan & { readonly runId: string })[],
+): void {
+  const command = executing(args)
+  const value = plans.map((plan) => ({ runId: plan.runId, ...planForPrograms(plan), command }))
+  reporter.show('plans', value, () =>
+    plans.length === 0 ? NONE : plans.map((plan) => explain(plan, { command })).join('\n'),
+  )
+  if (plans.some(({ objections }) => objections.length > 0)) end(EXIT.objections)
+}
+
+// What cannot be taken back is not chosen by leaving a word away.
+function assertOneOf(run: string | undefined, { all }: Words): void {
+  const faults = new Faults()
+  faults.read('<run>', () => {
+    if (run === undefined && all !== true)
+      throw new UsageError('none is named', 'Name a run, or say --all. See ebb status.')
+    if (run !== undefined && all === true)
+      throw new UsageError('a run is named and --all is said', 'Name a run, or say --all.')
+    return run === undefined ? null : parseRun(run)
+  })
+  faults.throwIfAny()
+}

@@ -1,0 +1,56 @@
+import type { MapEntry } from '../catalog/inspect-partitions.ts'
+import type { RelationSize } from '../catalog/relation-size.ts'
+import type { StepResult } from '../engine/execute.ts'
+import { showBytes, showCount } from '../plan/units.ts'
+import { columns } from '../sql/columns.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { describeCosts } from './costs.ts'
+import { indented } from './partitioned.ts'
+import { partitionMap } from './partition-map.ts'
+
+/** A copy that has come to its end, and taken the place of what it was made from. */
+export interface Copied {
+  readonly runId: string
+  readonly command: string
+  readonly table: TableName
+  readonly steps: readonly StepResult[]
+  /** Null where they cannot be looked at. */
+  readonly now: RelationSize | null
+  readonly former: RelationSize | null
+  readonly map: readonly MapEntry[]
+}
+
+/** What a copy has come to: what it cost the others, what is there now, and what has been put aside. */
+export function describeCopied(copied: Copied): string[] {
+  const { runId, command, table, steps, now, former, map } = copied
+  const name = display(table)
+  return [
+    `${name} is ${DONE[command] ?? command} (run ${runId}).`,
+    ...indented(describeCosts(steps)),
+    '',
+    ...columns(
+      [
+        ...(now === null ? [] : [[name, ...sizeOf(now)]]),
+        ...(former === null ? [] : [[display(former.name), ...sizeOf(former), 'as it was, until it is let go']]),
+      ],
+      [1, 2],
+    ),
+    ...(map.length === 0 ? [] : ['', ...indented(partitionMap(map))]),
+    '',
+    ...columns([
+      [`To go back:`, `ebb rollback ${runId}`],
+      [`To let the former one go:`, `ebb retire ${runId}`],
+      ...(map.length === 0 ? [] : [[`From now on:`, `ebb rotate ${name}`]]),
+    ]),
+  ]
+}
+
+const DONE: Readonly<Record<string, string>> = {
+  rebuild: 'rebuilt',
+  'partition-copy': 'partitioned',
+  split: 'split',
+}
+
+function sizeOf({ estimatedRows, bytes }: RelationSize): string[] {
+  return [estimatedRows === null ? 'rows unknown' : `about ${showCount(estimatedRows)} rows`, showBytes(bytes)]
+}

@@ -1,0 +1,197 @@
+import { execFileSync } from 'node:child_process'
+import { expect } from 'vitest'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { ebb, eventsTable, objects } from './support.ts'
+
+const KEEP = ['--keep', "at > now() - interval '30 days'", '--no-archive']
+/** Of events that are whole hours and a moment old. */
+const KEPT = 719
+
+function rebuild(table: TableName, database: Database, ...words: string[]): string[] {
+  return ['rebuild', display(table), ...words, '--url', database.url]
+}
+
+async function count(database: Database, table: TableName): Promise<number> {
+  const { rows } = await database.admin<{ n: number }>(sql`select count(*)::int as n from ${quoted(table)}`)
+  return rows[0]?.n ?? -1
+}
+
+/** All relations, functions and triggers, as one text. */
+async function everything(database: Database): Promise<string> {
+  const { rows } = await database.admin<{ all: string }>(`
+    select string_agg(what, ' ' order by what) as all from (
+      select oid::regclass::text as what from pg_class where relnamespace = 'public'::regnamespace or relnamespace >= 16384
+      union all select oid::regprocedure::text from pg_proc where oid >= 16384
+      union all select tgname::text from pg_trigger where oid >= 16384) w`)
+  return rows[0]?.all ?? ''
+}
+
+test('without --execute the plan is shown, and psql is kept from running half of it', async ({ database, needs }) => {
+  const psql = needs('psql')
+  const table = await eventsTable(database)
+  const before = await everything(database)
+  const { code, out, err } = await ebb(rebuild(table, database, ...KEEP))
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toMatch(/^-- rebuild .* around the rows where at > now\(\) - interval '30 days'\n/)
+  for (const pattern of ['s.ctid >= ', 'ebb_seq in (select', 'hash_record_extended', 'for one range of blocks after'])
+    expect(out.replace(/\n-- +/g, ' ')).toContain(pattern)
+  expect(out.trimEnd().split('\n').at(-1)).toMatch(
+    /^-- Nothing has been changed\. To do it: ebb rebuild .* --no-archive .*--execute$/,
+  )
+
+  expect(() =>
+    execFileSync(psql, ['--no-psqlrc', '--quiet', database.url], { input: out, stdio: ['pipe', 'ignore', 'pipe'] }),
+  ).toThrow('This plan is for reading')
+  expect(await everything(database)).toBe(before)
+})
+
+test('--execute rebuilds and says what is there; retire shows, then lets the former table go', async ({ database }) => {
+  const table = await eventsTable(database)
+  const done = await ebb([...rebuild(table, database, ...KEEP), '--execute'])
+  expect(done.code, done.err).toBe(0)
+  expect(done.err).toMatch(/copying, [\d,]+ rows kept: 100 % \(\d+ of \d+ blocks, [\d.]+ [kM]?B\/s/)
+  expect(done.out).toContain(`${display(table)} is rebuilt (run 1).`)
+  expect(done.out).toContain('locked for the swap')
+  expect(done.out).toMatch(new RegExp(`about ${KEPT} rows`))
+  expect(done.out).toMatch(/_retired\S* +about 2,000 rows .* as it was, until it is let go/)
+  expect(await count(database, table)).toBe(KEPT)
+
+  const status = await ebb(['status', '--url', database.url])
+  expect(status.out).toMatch(/1 {2}rebuild .* done/)
+  expect(status.out).toMatch(/Former tables .*\n .*_retired\S* +[\d.]+ kB .*ebb retire 1 .*ebb rollback 1/)
+  expect(objects((await ebb(['status', '--url', database.url, '--json'])).out)).toMatchObject([
+    { status: { former: [{ runId: '1', table, former: { estimatedRows: 2000 } }] } },
+  ])
+
+  const shown = await ebb(['retire', '1', '--url', database.url])
+  expect(shown.code).toBe(0)
+  expect(shown.out.replace(/\n-- +/g, ' ')).toContain('there is no way back')
+  expect(await everything(database)).toContain('_retired')
+  const gone = await ebb(['retire', '1', '--url', database.url, '--execute'])
+  expect(gone.code, gone.err).toBe(0)
+  expect(gone.out).toContain(`The former ${display(table)} of run 1 is gone`)
+  expect(await everything(database)).not.toContain('_retired')
+  expect((await ebb(['status', '--url', database.url])).out).not.toContain('Former tables')
+
+  expect(await ebb(['retire', '1', '--url', database.url])).toMatchObject({ code: 2 })
+  expect(await ebb(['rollback', '1', '--url', database.url])).toMatchObject({ code: 3 })
+})
+
+test('retire --all lets every former table go, and finds none the second time', async ({ database }) => {
+  const table = await eventsTable(database)
+  for (const id of [1, 2])
+    expect(await ebb([...rebuild(table, database, '--keep-all'), '--execute']), `run ${id}`).toMatchObject({ code: 0 })
+  const all = ['retire', '--all', '--url', database.url]
+  const shown = objects((await ebb([...all, '--json'])).out)
+  expect(shown).toMatchObject([{ type: 'plans', plans: [{ runId: '1' }, { runId: '2' }] }])
+  const gone = objects((await ebb([...all, '--execute', '--json'])).out)
+  expect(gone.at(-1)).toMatchObject({ type: 'result', result: [{ runId: '1' }, { runId: '2' }] })
+  expect(await everything(database)).not.toContain('_retired')
+  expect(await ebb([...all, '--execute'])).toMatchObject({ code: 0, out: 'There is no former table to let go.\n' })
+  expect(await count(database, table)).toBe(2000)
+})
+
+test('rollback brings the former table back with what was written since', async ({ database }) => {
+  const table = await eventsTable(database)
+  await ebb([...rebuild(table, database, ...KEEP), '--execute'])
+  await database.admin(sql`insert into ${quoted(table)} (at, kind) values (now(), 'since')`)
+  const shown = await ebb(['rollback', '1', '--url', database.url])
+  expect(shown.code).toBe(0)
+  expect(shown.out).toContain('This plan is for reading')
+  const back = await ebb(['rollback', display(table), '--url', database.url, '--execute'])
+  expect(back.code, back.err).toBe(0)
+  expect(back.out).toContain('is back, with every write made since (run 2)')
+  expect(await count(database, table)).toBe(2001)
+})
+
+test('a stopped rebuild is gone on with by resume, or taken back by abandon', async ({ database }) => {
+  const table = await eventsTable(database)
+  const before = await everything(database)
+  const stop = async () => {
+    const stopping = new AbortController()
+    const err = {
+      write: (text: string) => void (text.startsWith('step 4 of') && stopping.abort()),
+      isTTY: false,
+      columns: 100,
+    }
+    const words = [...rebuild(table, database, ...KEEP), '--execute']
+    expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
+  }
+  await stop()
+  expect(await everything(database)).not.toBe(before)
+  const shown = await ebb(['abandon', '--url', database.url])
+  expect(shown.out).toContain('only what was put beside it is taken away')
+  expect(await ebb(['abandon', '--url', database.url, '--execute'])).toMatchObject({ code: 0 })
+  expect(await leftovers(database)).toEqual([])
+
+  await stop()
+  const resumed = await ebb(['resume', '--url', database.url, '--execute'])
+  expect(resumed.code, resumed.err).toBe(0)
+  expect(resumed.out).toContain(`${display(table)} is rebuilt (run 2).`)
+  expect(await count(database, table)).toBe(KEPT)
+})
+
+/** What a run has put beside the table, or on it. */
+async function leftovers(database: Database): Promise<string[]> {
+  const { rows } = await database.admin<{ name: string }>(`
+    select relname as name from pg_class where relname ~ '_retired|_ebb|^ebb_.*(log|capture)' and relkind in ('r', 'p', 'i')
+    union all select tgname from pg_trigger where tgname like 'ebb%' union all select proname from pg_proc where proname like 'ebb%'`)
+  return rows.map(({ name }) => name)
+}
+
+test('partition --method copy makes partitions of the rows in the window', async ({ database }) => {
+  const table = await eventsTable(database)
+  const words = ['partition', display(table), '--by', 'at', '--every', 'week', '--keep', '30 days', '--method', 'copy']
+  const refused = await ebb([...words, '--url', database.url])
+  expect(refused.code).toBe(3)
+  expect(refused.out).toContain('say --no-archive')
+  const done = await ebb([...words, '--no-archive', '--transport', 'copy', '--url', database.url, '--execute'])
+  expect(done.code, done.err + done.out).toBe(0)
+  expect(done.out).toContain(`${display(table)} is partitioned (run 1).`)
+  expect(done.out).toMatch(/partition +from +to +rows/)
+  expect(done.out).toContain('ebb rotate')
+  expect(await count(database, table)).toBe(KEPT)
+})
+
+test.for([
+  { words: ['rebuild', 'events'], wrong: /--keep: it is missing/ },
+  { words: ['rebuild', 'events', '--keep', 'true', '--keep-all'], wrong: /--keep-all is said, too/ },
+  { words: ['rebuild', 'events', '--keep', ' '], wrong: /the condition is empty/ },
+  { words: ['rebuild', 'events', '--keep-all', '--transport', 'pigeon'], wrong: /--transport: 'pigeon' is no way/ },
+  { words: ['rebuild', 'events', '--keep-all', '--jobs', '0'], wrong: /--jobs: '0' is no whole number/ },
+  { words: ['rebuild', 'events', '--keep-all', '--archive', 's3://x', '--no-archive'], wrong: /--archive: archives/ },
+  { words: ['partition', 't', '--by', 'at', '--every', 'month', '--method', 'magic'], wrong: /'magic' is no method/ },
+  { words: ['partition', 't', '--by', 'at', '--every', 'month', '--jobs', '2'], wrong: /--jobs is for --method copy/ },
+  {
+    words: ['partition', 't', '--by', 'at', '--every', 'month', '--no-archive'],
+    wrong: /--no-archive is for --method/,
+  },
+  { words: ['retire'], wrong: /<run>: none is named/ },
+  { words: ['retire', '1', '--all'], wrong: /a run is named and --all is said/ },
+])('wrong words: $words', async ({ words, wrong }) => {
+  const { code, err } = await ebb([...words, '--url', 'postgres://127.0.0.1:1/nowhere'])
+  expect(code).toBe(2)
+  expect(err).toMatch(wrong)
+})
+
+test.for([
+  ['at > (select now())', /the condition contains a subquery/],
+  ['at >', /the condition cannot be read/],
+  ['nonsense > 1', /does not fit .*nonsense/],
+  ['true; drop table events', /cannot be read|more than one/],
+] as const)('a condition that cannot be used: %s', async ([keep, wrong], { database }) => {
+  const table = await eventsTable(database)
+  const { code, err } = await ebb(rebuild(table, database, '--keep', keep, '--no-archive'))
+  expect(code).toBe(2)
+  expect(err).toMatch(wrong)
+})
+
+test('a condition that changes its mind, or rows that would go unstored, are objections', async ({ database }) => {
+  const table = await eventsTable(database)
+  const { code, out } = await ebb([...rebuild(table, database, '--keep', 'random() < 0.5'), '--execute'])
+  expect(code).toBe(3)
+  expect(out).toContain('volatile:random')
+  expect(out).toContain('archive: the rows that are left out would be gone')
+})
