@@ -28,7 +28,7 @@ export interface LongTransaction {
   readonly onTable: boolean
 }
 
-/** Of a partitioned table: the sum over its partitions, and the oldest analyze of the table itself. */
+/** Of a partitioned table: the sums over its partitions, and when it was analysed itself, which only happens by hand. */
 export async function readActivity(client: ClientBase, table: TableName): Promise<Activity> {
   return readOne<Activity & { [column: string]: unknown }>(
     client,
@@ -43,14 +43,19 @@ export async function readActivity(client: ClientBase, table: TableName): Promis
   )
 }
 
-/** How long a transaction may last before it is worth a word, in seconds. */
+/** How long a transaction may last before it is worth a word. */
 const LONG_SECONDS = 60
 
 /**
- * Transactions that have been open for more than a minute. Those of other
- * roles have no visible age without pg_read_all_stats, and are left out.
+ * Transactions that have been open for long, and prepared ones of any age:
+ * nobody may be about to end those. Sessions of other roles have no visible
+ * age without pg_read_all_stats, and are left out.
  */
-export async function readLongTransactions(client: ClientBase, table: TableName): Promise<LongTransaction[]> {
+export async function readLongTransactions(
+  client: ClientBase,
+  table: TableName,
+  longSeconds = LONG_SECONDS,
+): Promise<LongTransaction[]> {
   return readAll<LongTransaction & { [column: string]: unknown }>(
     client,
     sql`
@@ -59,10 +64,13 @@ export async function readLongTransactions(client: ClientBase, table: TableName)
       exists (select from pg_locks l where l.pid = a.pid and l.granted and l.relation = ${quoted(table).text}::regclass) as "onTable"
     from pg_stat_activity a
     where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_type = 'client backend'
-      and a.xact_start < clock_timestamp() - make_interval(secs => ${LONG_SECONDS})
+      and a.xact_start < clock_timestamp() - make_interval(secs => ${longSeconds})
     union all
     select null, p.gid || ', ' || p.owner, 'prepared', extract(epoch from clock_timestamp() - p.prepared)::float8,
-      exists (select from pg_locks l where l.virtualtransaction = '-1/' || p.transaction::text
+      -- In pg_locks a prepared transaction keeps the virtual number of the session that prepared it, without a pid;
+      -- what ties the two views together is the lock that every transaction holds on its own number.
+      exists (select from pg_locks x join pg_locks l on l.virtualtransaction = x.virtualtransaction and l.pid is null
+              where x.locktype = 'transactionid' and x.transactionid = p.transaction and x.pid is null
               and l.relation = ${quoted(table).text}::regclass)
     from pg_prepared_xacts p where p.database = current_database()
     order by 4 desc limit 20`,

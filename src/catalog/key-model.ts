@@ -130,6 +130,6 @@ export async function sampleIds(client: ClientBase, table: TableModel, id: strin
     from ends, generate_series(0, ${SAMPLES}) n,
       lateral (select ${key} as id, ${ident(time)} as at from ${rows}
                where ${key} >= trunc(low + (high - low) * n / ${SAMPLES})::bigint order by ${key} limit 1) s
-    where s.at is not null order by s.id`)
+    where isfinite(s.at) order by s.id`)
   return samples
 }

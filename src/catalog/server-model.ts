@@ -16,6 +16,8 @@ export interface ServerModel {
   readonly superuser: boolean
   readonly mayCreateSchema: boolean
   readonly journalExists: boolean
+  /** Whether this role may read and write what is in the journal's schema, and make there what is not. */
+  readonly journalUsable: boolean
   readonly deadlockTimeoutMs: number
   readonly maxLocks: number
 }
@@ -30,7 +32,12 @@ export async function readServer(client: ClientBase, journalSchema: string): Pro
       (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as now, current_database()::text as database,
       current_user::text as role, (select rolsuper from pg_roles where rolname = current_user) as superuser,
       has_database_privilege(current_database(), 'create') as "mayCreateSchema",
-      to_regnamespace(quote_ident(${journalSchema})) is not null as "journalExists",
+      exists (select from pg_namespace where nspname = ${journalSchema}) as "journalExists",
+      coalesce((select has_schema_privilege(n.oid, 'usage') and coalesce(
+          (select bool_and(has_table_privilege(c.oid, p)) from pg_class c, unnest(array['select', 'insert', 'update', 'delete']) p
+           where c.relnamespace = n.oid and c.relkind = 'r'),
+          has_schema_privilege(n.oid, 'create'))
+        from pg_namespace n where n.nspname = ${journalSchema}), true) as "journalUsable",
       (select setting::int from pg_settings where name = 'deadlock_timeout') as "deadlockTimeoutMs",
       (select setting::int from pg_settings where name = 'max_locks_per_transaction')
         * (select sum(setting::int)::int from pg_settings where name in ('max_connections', 'max_prepared_transactions')) as "maxLocks"`,

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { ident, sql } from '../sql/sql.ts'
+import { ident, sql, type Sql } from '../sql/sql.ts'
 import type { TableModel } from './table-model.ts'
 
 /** The names that relations in a schema have; a new one must be none of them. */
@@ -21,9 +21,12 @@ export interface Privileges {
   readonly actAsOwner: boolean
   readonly createInSchema: boolean
   readonly createTemporary: boolean
+  /** Row-level security hides rows from this role: reading them all is an error then, and never a gap. */
+  readonly rowsHidden: boolean
+  readonly database: string
   /** Of the tables, views and publications that the conversion has to alter, those it may not. */
   readonly notOurs: readonly string[]
-  /** Referenced tables on which a foreign key may not be made. */
+  /** Referenced tables on which a foreign key may not be made, or which may not be locked while it is. */
   readonly notReferable: readonly string[]
 }
 
@@ -50,13 +53,20 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
   return readOne<Privileges & { [column: string]: unknown }>(
     client,
     sql`
-    select pg_has_role(current_user, ${table.owner}::name, 'usage') as "actAsOwner",
-      has_schema_privilege(${table.owner}::name, ${ident(table.name.schema).text === '' ? '' : table.name.schema}, 'create') as "createInSchema",
+    select pg_has_role(current_user, ${table.owner}::name, 'usage') and ${maySetRole(sql`${table.owner}::name`)} as "actAsOwner",
+      has_schema_privilege(${table.owner}::name, ${table.name.schema}, 'create') as "createInSchema",
       has_database_privilege(current_database(), 'temporary') as "createTemporary",
+      row_security_active(${table.oid}::oid) as "rowsHidden", current_database()::text as database,
       array(select distinct o.what from unnest(${owned.map(({ what }) => what)}::text[], ${owned.map(({ owner }) => owner)}::name[]) o (what, owner)
-            where not pg_has_role(current_user, o.owner, 'usage') order by 1) as "notOurs",
-      array(select r from unnest(${referenced}::text[]) r where not has_table_privilege(${table.owner}::name, r::regclass, 'references')) as "notReferable"`,
+            where not (pg_has_role(current_user, o.owner, 'usage') and ${maySetRole(sql`o.owner`)}) order by 1) as "notOurs",
+      array(select distinct r from unnest(${referenced}::text[]) r
+            where not (has_table_privilege(r::regclass, 'references') and has_table_privilege(r::regclass, 'update, delete, truncate')) order by 1) as "notReferable"`,
   )
+}
+
+// Giving something to its owner and granting in another's name need SET ROLE, which from 16 on can be withheld from a member.
+function maySetRole(role: Sql): Sql {
+  return sql`case when current_setting('server_version_num')::int < 160000 then pg_has_role(current_user, ${role}, 'member') else pg_has_role(current_user, ${role}, 'set') end`
 }
 
 /**

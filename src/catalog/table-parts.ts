@@ -28,13 +28,17 @@ const DEFAULT_GRANTEES = (type: string, owner: string, schema: string) =>
     from pg_default_acl d, aclexplode(d.defaclacl) x
     where d.defaclobjtype = '${type}' and d.defaclrole = ${owner} and d.defaclnamespace in (0, ${schema}) and x.grantee <> ${owner}`)
 
+// What people set (`n_distinct`). From the minor releases of November 2026 on PostgreSQL keeps a version of its own there,
+// `pg_attver`, which is another one on every new table (seen on 15.20).
+const COLUMN_OPTIONS = `to_json(array(select o from unnest(a.attoptions) o where o not like 'pg\\_%'))`
+
 const COLUMNS = LIST(`select json_agg(json_build_object(
     'name', a.attname, 'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod), 'notNull', a.attnotnull,
     'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated <> '',
     'identity', case a.attidentity when 'a' then 'always' when 'd' then 'by default' end,
     'collation', case when a.attcollation <> t.typcollation then a.attcollation::regcollation::text end,
     'storage', a.attstorage, 'compression', a.attcompression, 'statisticsTarget', nullif(a.attstattarget, -1),
-    'options', coalesce(a.attoptions, '{}'), 'comment', col_description(c.oid, a.attnum)) order by a.attnum)
+    'options', ${COLUMN_OPTIONS}, 'comment', col_description(c.oid, a.attnum)) order by a.attnum)
   from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
 

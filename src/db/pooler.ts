@@ -19,7 +19,10 @@ export async function refuseTransactionPooler(client: Client, connectAnother: ()
   if (before === (client as unknown as { processID: number | null }).processID) return
   const other = await connectAnother()
   try {
-    await other.query('begin')
+    // A pooler in statement mode does not even let a transaction begin.
+    await other.query('begin').catch(() => {
+      throw transactionPooler()
+    })
     const others = await backendPid(other)
     if (others === before || (await backendPid(client)) !== before) throw transactionPooler()
   } finally {
@@ -35,8 +38,11 @@ export async function backendPid(client: Client): Promise<number> {
 }
 
 function transactionPooler(): EbbError {
-  return new EbbError('the connection goes through a pooler in transaction mode (PgBouncer pool_mode = transaction)', {
-    state: 'Nothing has been changed.',
-    next: 'Connect to PostgreSQL directly, or to a pool in session mode: --url or DATABASE_URL with the server’s own host and port.',
-  })
+  return new EbbError(
+    'the connection goes through a pooler in transaction mode (PgBouncer pool_mode = transaction, or statement)',
+    {
+      state: 'Nothing has been changed.',
+      next: 'Connect to PostgreSQL directly, or to a pool in session mode: --url or DATABASE_URL with the server’s own host and port.',
+    },
+  )
 }

@@ -63,8 +63,8 @@ async function execute(
   const results: StepResult[] = []
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
-    if (place.signal.aborted) throw stoppedBefore(step)
     place.observer({ type: 'step started', step, position, of: steps.length })
+    if (place.signal.aborted) throw stoppedBefore(step)
     const began = performance.now()
     const lock = await attempt(runId, step, place, options)
     const milliseconds = performance.now() - began

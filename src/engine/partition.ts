@@ -8,9 +8,12 @@ import { EbbError, EXIT, ObjectionsError, UsageError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
 import type { KeyEvidence } from '../plan/key-choice.ts'
+import { isTimeType } from '../plan/key-objections.ts'
 import { planPartition, type PartitionPlan, type PartitionSituation } from '../plan/partition.ts'
 import type { PartitionRequest } from '../plan/request.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
+import { OLDEST_VERSION } from '../plan/server-objections.ts'
+import { kindObjection } from '../plan/table-objections.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
@@ -115,10 +118,21 @@ export async function arrive(
   written: WrittenName,
   options: EngineOptions,
 ): Promise<{ server: ServerModel; name: TableName }> {
-  return inSnapshot(session, async () => ({
-    server: await readServer(session, options.journalSchema),
-    name: await resolveTable(session, written),
-  }))
+  return inSnapshot(session, async () => {
+    const server = await readServer(session, options.journalSchema)
+    assertSupported(server)
+    return { server, name: await resolveTable(session, written) }
+  })
+}
+
+/** What follows asks for columns of the catalogue that older servers do not have. */
+function assertSupported(server: ServerModel): void {
+  if (server.version >= OLDEST_VERSION) return
+  throw new EbbError(
+    `this is PostgreSQL ${server.versionText}, and Ebb needs ${OLDEST_VERSION / 10_000} or later`,
+    { state: 'Nothing has been changed.', next: 'Update the server first, or partition with other means.' },
+    EXIT.objections,
+  )
 }
 
 /** A new plan, or the one that was agreed to earlier; beside the latest run that was there when it was looked for. */
@@ -211,8 +225,8 @@ export async function readSituation(
     throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
   const privileges = await readPrivileges(session, table)
   const taken = await readTakenNames(session, name.schema)
-  const evidence =
-    table.kind === 'table' && privileges.actAsOwner ? await readEvidence(session, server, table, request) : null
+  const readable = kindObjection(table) === undefined && privileges.actAsOwner && !privileges.rowsHidden
+  const evidence = readable ? await readEvidence(session, server, table, request) : null
   const upserts = await readUpserts(session, table)
   return { server, journalSchema, table, privileges, evidence, upserts, taken }
 }
@@ -226,8 +240,8 @@ async function readEvidence(
   const has = (column: string | null) => table.columns.some(({ name }) => name === column)
   if (!has(request.by)) return null
   const key = await readKey(session, table, request.by)
-  const byId =
-    request.expireBy !== null && has(request.expireBy) && /^(bigint|integer|smallint)$/.test(key.type) && key.indexed
+  const time = table.columns.find(({ name }) => name === request.expireBy)
+  const byId = request.expireBy !== null && isTimeType(time?.type) && /^(bigint|integer)$/.test(key.type) && key.indexed
   const samples = byId ? await sampleIds(session, table, request.by, request.expireBy) : []
   return { key, samples, now: BigInt(server.now) }
 }

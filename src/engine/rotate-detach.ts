@@ -13,8 +13,8 @@ import type { Workplace } from './workplace.ts'
 
 // `detach … concurrently` runs in two transactions. What always holds:
 //
-//   - Whoever has been at work on the parent for long is waited for by looking,
-//     before it begins: once it has begun, the partition is half detached until they end.
+//   - Whoever is at work on the parent is waited for by looking, before it begins:
+//     once it has begun, the partition is half detached until they end.
 //   - It runs without a lock time-out, for one that strikes leaves the partition
 //     half detached (postgres-facts E2). Instead another session looks whether
 //     anybody waits for us, and cancels it when they have waited for 100 ms.
@@ -57,7 +57,7 @@ export async function detachConcurrently(
   patience: Patience,
 ): Promise<PartitionState> {
   const { session, journalSchema, lease } = place
-  await oldHoldersGone(step.table, place, patience)
+  await holdersGone(step.table, place, patience)
   await assertLease(session, journalSchema, lease)
   let failure: unknown
   await session.query('set lock_timeout = 0')
@@ -79,22 +79,19 @@ export async function detachConcurrently(
   return state
 }
 
-/** How long somebody may be at work on the parent before we wait for them first. */
-const OLD_MS = 200
+const LOOK_FIRST_MS = 10
 const LOOK_EVERY_MS = 100
 
-/** Those who are old when we begin; the ones that come after are waited for by the detach itself. */
-async function oldHoldersGone(table: TableName, place: Workplace, { deadlineMs }: Patience): Promise<void> {
+/** Those who are at work when we begin; whoever comes after them is waited for by the detach itself. */
+async function holdersGone(table: TableName, place: Workplace, { deadlineMs }: Patience): Promise<void> {
   const deadline = performance.now() + deadlineMs
   const read = () => readHolders(place.control, [table], place.pid)
-  // Of other roles the age is hidden, so they are taken for old.
-  let waitedFor = (await read()).filter(({ seconds }) => seconds === null || seconds * 1000 > OLD_MS)
-  if (waitedFor.length === 0) return
-  for (;;) {
-    await sleep(LOOK_EVERY_MS, undefined, { signal: place.signal })
+  let pauseMs = LOOK_FIRST_MS
+  for (let waitedFor = await read(); waitedFor.length > 0; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS)) {
+    await sleep(pauseMs, undefined, { signal: place.signal })
     const transactions = new Set(waitedFor.map(({ transaction }) => transaction))
     waitedFor = (await read()).filter(({ transaction }) => transactions.has(transaction))
-    if (waitedFor.length === 0) return
+    if (waitedFor.length === 0 || pauseMs < LOOK_EVERY_MS) continue
     const who = waitedFor.slice(0, 3).map(describeHolder).join('; ')
     if (performance.now() > deadline) throw busy(table, who, deadlineMs)
     place.observer({ type: 'waiting', reason: `for ${who}` })

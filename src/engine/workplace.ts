@@ -94,7 +94,7 @@ async function withWorker<T>(
   const pid = await backendPid(session)
   const ended = new AbortController()
   const renewing = renew(control, options.journalSchema, lease, ended.signal)
-  const cancel = () => void control.query('select pg_cancel_backend($1)', [pid]).catch(() => {})
+  const cancel = () => void cancelUntil(ended.signal, control, pid)
   options.signal.addEventListener('abort', cancel)
   try {
     const { server, journalSchema, observer, signal } = options
@@ -117,6 +117,14 @@ async function withWorker<T>(
     await renewing
     await session.end()
   }
+}
+
+const CANCEL_EVERY_MS = 200
+
+/** Again and again: what comes between two statements cancels nothing, and the next may be a long one. */
+async function cancelUntil(ended: AbortSignal, control: Session, pid: number): Promise<void> {
+  do await control.query('select pg_cancel_backend($1)', [pid]).catch(() => {})
+  while (await pause(CANCEL_EVERY_MS, ended))
 }
 
 async function renew(control: Session, schema: string, lease: Lease, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
+import { EbbError, EXIT } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 
@@ -122,11 +123,30 @@ export function at(schema: string, table: string): Sql {
   return ident(schema, table)
 }
 
-/** Whether there is a journal that can be read. */
+/**
+ * Whether there is a journal.
+ *
+ * @throws {EbbError} when there is one that this role may not read
+ */
 export async function journalExists(session: ClientBase, schema: string): Promise<boolean> {
-  const { there } = await readOne<{ there: boolean }>(
+  const [run] = await readAll<{ readable: boolean; role: string }>(
     session,
-    sql`select to_regclass(${at(schema, 'run').text}) is not null as there`,
+    sql`
+    select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable, current_user::text as role
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${schema} and c.relname = 'run'`,
   )
-  return there
+  if (run?.readable === false) throw unreadable(schema, run.role)
+  return run !== undefined
+}
+
+function unreadable(schema: string, role: string): EbbError {
+  const [place, us] = [ident(schema).text, ident(role).text]
+  return new EbbError(
+    `the journal in schema ${schema} belongs to somebody else, and ${role} may not read it`,
+    {
+      state: 'Nothing has been changed.',
+      next: `As its owner: grant usage on schema ${place} to ${us}; grant select, insert, update, delete on all tables in schema ${place} to ${us}; or keep a journal of your own with --journal-schema <name>.`,
+    },
+    EXIT.objections,
+  )
 }

@@ -1,6 +1,5 @@
 import type { IdSample, KeyModel } from '../catalog/key-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
-import { EbbError } from '../errors.ts'
 import type { Interval } from '../grid/interval.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { KeyKind, Position } from '../grid/key.ts'
@@ -132,13 +131,7 @@ function choose({ now }: AdviceSituation, candidate: KeyCandidate, interval: Int
     timezone: 'UTC',
     accept: [],
   }
-  try {
-    return chooseKey(request, { key, samples, now })
-  } catch (error) {
-    // A value that lies on no calendar, such as the year 20260.
-    if (!(error instanceof EbbError)) throw error
-    return { code: 'key-value', what: error.message, wayOut: error.advice.next, acceptable: false }
-  }
+  return chooseKey(request, { key, samples, now })
 }
 
 function obstaclesTo({ table, upserts }: AdviceSituation, { key: { column } }: KeyCandidate): Objection[] {

@@ -1,4 +1,5 @@
 import { isKeyType, plainType, type IdSample, type KeyModel } from '../catalog/key-model.ts'
+import { EbbError } from '../errors.ts'
 import type { Grid } from '../grid/grid.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import { epochUnitOf, fromText, positionOf, type KeyKind, type Position } from '../grid/key.ts'
@@ -36,7 +37,14 @@ export interface KeyEvidence {
 export function chooseKey(request: PartitionRequest, { key, samples, now }: KeyEvidence): KeyChoice | Objection {
   if (!isKeyType(key.type)) return unsuitable(key)
   if (request.every.kind === 'ids' || request.expireBy !== null) return idKey(request, { key, samples, now })
-  return timeKey(request, request.every.interval, { key, samples, now })
+  try {
+    return timeKey(request, request.every.interval, { key, samples, now })
+  } catch (error) {
+    // A value before the year 1 or after 9999.
+    if (error instanceof EbbError)
+      return object('key-off-calendar', `column ${key.column}: ${error.message}`, error.advice.next)
+    throw error
+  }
 }
 
 export function isObjection(choice: KeyChoice | Objection): choice is Objection {

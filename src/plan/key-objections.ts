@@ -35,6 +35,11 @@ export function keyColumn(table: TableModel, name: string): Column | Objection {
   return column
 }
 
+/** A type whose values are moments or days, with or without a precision. */
+export function isTimeType(type: string | undefined): boolean {
+  return type !== undefined && /^(timestamp\b|date$)/.test(type)
+}
+
 /** What is wrong with the column by which rows of a table partitioned by id expire. */
 export function expiryObjections(table: TableModel, request: PartitionRequest): Objection[] {
   const { expireBy } = request
@@ -57,7 +62,7 @@ export function expiryObjections(table: TableModel, request: PartitionRequest): 
         `Its columns are ${table.columns.map(({ name }) => name).join(', ')}.`,
       ),
     ]
-  if (/^(timestamp|date)/.test(column.type)) return []
+  if (isTimeType(column.type)) return []
   return [
     object(
       'expire-by-type',
@@ -89,7 +94,7 @@ export function primaryKeyObjections(table: TableModel, key: string, idColumn: s
       object(
         `inbound:${display(foreignKey.table)}.${foreignKey.name}`,
         `foreign key ${foreignKey.name} of ${display(foreignKey.table)} points at the primary key, which would have to contain ${key}`,
-        `Drop it first if it can be done without: alter table ${display(foreignKey.table)} drop constraint "${foreignKey.name}";${byId}`,
+        `Drop it first if it can be done without: alter table ${quoted(foreignKey.table).text} drop constraint ${ident(foreignKey.name).text};${byId}`,
       ),
     ),
   ]
@@ -109,28 +114,30 @@ export function upsertObjections(statements: readonly string[], key: string, idC
   ]
 }
 
-/** Rows that would have no partition. */
-export function rangeObjections(choice: KeyChoice, runwayEnd: Position, request: PartitionRequest): Objection[] {
-  if (choice.max === null || choice.max < runwayEnd || !isTimeKind(choice.kind)) return []
+/** Rows beyond the cut: so far ahead that the history could not hold them. */
+export function rangeObjections(choice: KeyChoice, cut: Position, request: PartitionRequest): Objection[] {
+  if (choice.max === null || choice.max < cut || !isTimeKind(choice.kind)) return []
   const shown = displayPosition(choice.kind, choice.max, request.timezone)
-  const end = displayPosition(choice.kind, runwayEnd, request.timezone)
+  const end = displayPosition(choice.kind, cut, request.timezone)
   return [
     object(
       'key-in-future',
-      `the newest ${choice.column} is ${shown}, beyond the runway, which ends ${end}: such rows would have no partition`,
-      `Correct them (select … where ${ident(choice.column).text} >= '${toText(choice.kind, runwayEnd)}'), or make the runway longer with --premake.`,
+      `the newest ${choice.column} is ${shown}, further ahead than the runway is to be: what is there now has to lie before ${end}`,
+      `Correct them (select … where ${ident(choice.column).text} >= '${toText(choice.kind, cut)}'), or make the runway longer with --premake.`,
     ),
   ]
 }
 
 /** An integer column ends where its type ends. */
 export function widthObjections(choice: KeyChoice, last: Position): Objection[] {
+  if (choice.type !== 'integer' && choice.type !== 'bigint') return []
   const largest = choice.type === 'integer' ? 2_147_483_647n : 9_223_372_036_854_775_807n
-  if (choice.kind !== 'id' || last <= largest) return []
+  const reached = BigInt(toText(choice.kind, last))
+  if (reached <= largest) return []
   return [
     object(
       'ids-run-out',
-      `the runway would reach ${last}, beyond what ${choice.type} can hold`,
+      `the runway would reach ${reached}, beyond what ${choice.type} can hold`,
       'Choose a smaller --every or --premake, or widen the column first.',
     ),
   ]

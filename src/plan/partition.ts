@@ -113,7 +113,7 @@ function convert(
   const runway = runwayFrom(choice, cut, premake)
   const primaryKey = newPrimaryKey(table, choice.column, taken)
   const names = chooseNames(situation, choice, runway, primaryKey)
-  const all = [...objections, ...keyObjections(situation, request, choice, primaryKey, runway.at(-1)?.to ?? cut)]
+  const all = [...objections, ...keyObjections(situation, request, choice, primaryKey, cut, runway.at(-1)?.to ?? cut)]
   const conversion = { table, role: server.role, choice, cut, runway, primaryKey, ...names }
   const steps = all.length > 0 ? [] : conversionSteps(conversion)
   assertDistinctKeys(steps)
@@ -145,6 +145,7 @@ export function keyObjections(
   request: PartitionRequest,
   choice: KeyChoice,
   primaryKey: NewPrimaryKey | null,
+  cut: Position,
   end: Position,
 ): Objection[] {
   const idColumn = growingId(table)
@@ -152,7 +153,7 @@ export function keyObjections(
     ...uniquenessObjections(table, choice.column),
     ...(primaryKey === null ? [] : primaryKeyObjections(table, choice.column, idColumn)),
     ...(primaryKey === null ? [] : upsertObjections(upserts ?? [], choice.column, idColumn)),
-    ...rangeObjections(choice, end, request),
+    ...rangeObjections(choice, cut, request),
     ...widthObjections(choice, end),
   ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
 }

@@ -1,6 +1,6 @@
 import type { Privileges } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
-import { display } from '../sql/names.ts'
+import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
 import type { Objection } from './step.ts'
 
@@ -32,9 +32,18 @@ export function privilegeObjections(table: TableModel, privileges: Privileges, r
           object(
             'no-temporary',
             `${role} may not create temporary tables, which the rehearsal needs`,
-            `As the database’s owner: grant temporary on database … to ${us};`,
+            `As the database’s owner: grant temporary on database ${ident(privileges.database).text} to ${us};`,
           ),
         ]),
+    ...(privileges.rowsHidden
+      ? [
+          object(
+            'row-security',
+            `row-level security hides rows of ${display(table.name)} from ${role}, so what it holds cannot be told`,
+            `Connect as a role with BYPASSRLS, or, if it is forced on the owner, lift that for the time of the conversion: alter table ${quoted(table.name).text} no force row level security;`,
+          ),
+        ]
+      : []),
     ...privileges.notOurs.map((what) =>
       object(
         `not-ours:${what}`,
@@ -45,8 +54,8 @@ export function privilegeObjections(table: TableModel, privileges: Privileges, r
     ...privileges.notReferable.map((table) =>
       object(
         `no-references:${table}`,
-        `a foreign key to ${table} has to be made anew, which needs the privilege REFERENCES on it`,
-        `As its owner: grant references on ${table} to ${owner};`,
+        `a foreign key to ${table} has to be made anew, which needs the privilege REFERENCES on it, and UPDATE to lock it meanwhile`,
+        `As its owner: grant references, update on ${table} to ${us};`,
       ),
     ),
   ]

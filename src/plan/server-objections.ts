@@ -1,4 +1,5 @@
 import type { ServerModel } from '../catalog/server-model.ts'
+import { ident } from '../sql/sql.ts'
 import type { Objection } from './step.ts'
 
 export const OLDEST_VERSION = 140000
@@ -23,20 +24,34 @@ export function serverObjections(server: ServerModel, journalSchema: string): Ob
           object(
             'read-only',
             'sessions of this role or database are read only (default_transaction_read_only)',
-            `Connect as a role that may write, or alter role ${server.role} set default_transaction_read_only = off.`,
+            `Connect as a role that may write, or: alter role ${ident(server.role).text} set default_transaction_read_only = off;`,
           ),
         ]
       : []),
-    ...(server.journalExists || server.mayCreateSchema
-      ? []
-      : [
-          object(
-            'journal-schema',
-            `there is no schema ${journalSchema} for the journal, and ${server.role} may not create one`,
-            `As an administrator: create schema ${journalSchema} authorization ${server.role};`,
-          ),
-        ]),
+    ...journalObjections(server, journalSchema),
   ]
+}
+
+function journalObjections(server: ServerModel, journalSchema: string): Objection[] {
+  const [schema, role] = [ident(journalSchema).text, ident(server.role).text]
+  if (!server.journalExists && !server.mayCreateSchema)
+    return [
+      object(
+        'journal-schema',
+        `there is no schema ${journalSchema} for the journal, and ${server.role} may not create one`,
+        `As an administrator: create schema ${schema} authorization ${role};`,
+      ),
+    ]
+  if (server.journalExists && !server.journalUsable)
+    return [
+      object(
+        'journal-rights',
+        `the journal in schema ${journalSchema} belongs to somebody else, and ${server.role} may not use it`,
+        `As its owner: grant usage on schema ${schema} to ${role}; grant select, insert, update, delete on all tables in schema ${schema} to ${role}; ` +
+          'or keep a journal of your own with --journal-schema <name>.',
+      ),
+    ]
+  return []
 }
 
 /** What is known to be wrong with this release; not in the way, but worth an update first. */

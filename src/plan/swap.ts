@@ -184,7 +184,7 @@ function stepAside({ table, history, primaryKey, aside }: SwapRequest): string[]
     ...(primaryKey === null
       ? []
       : [
-          sql`alter table ${place} drop constraint ${ident(primaryKey.constraint)}, add constraint ${ident(primaryKey.index)} primary key using index ${ident(primaryKey.index)}`
+          sql`alter table ${place} drop constraint ${ident(primaryKey.constraint)}, add constraint ${ident(primaryKey.index)} primary key using index ${ident(primaryKey.index)}${deferral(table, primaryKey)}`
             .text,
         ]),
     // Renaming the index of a constraint renames the constraint.
@@ -197,6 +197,12 @@ function stepAside({ table, history, primaryKey, aside }: SwapRequest): string[]
     // A row trigger of the same name on parent and partition is refused; attaching gives the history the parent's.
     ...table.triggers.map(({ name }) => sql`drop trigger ${ident(name)} on ${place}`.text),
   ]
+}
+
+// Or the rows of the history would be checked at once, where the application counts on the end of the transaction.
+function deferral(table: TableModel, { constraint }: NewPrimaryKey): Sql {
+  const { deferrable, deferred } = table.constraints.find(({ name }) => name === constraint) ?? {}
+  return raw(`${deferrable ? ' deferrable' : ''}${deferred ? ' initially deferred' : ''}`)
 }
 
 function newParent({ table, history, key, guard, role }: SwapRequest): string[] {

@@ -1,5 +1,6 @@
 import type { TableModel } from '../catalog/table-model.ts'
-import { display } from '../sql/names.ts'
+import { display, quoted } from '../sql/names.ts'
+import { ident } from '../sql/sql.ts'
 import type { Objection } from './step.ts'
 
 // What stands against turning a table into a partitioned one: each a line with
@@ -32,10 +33,10 @@ export function kindObjection(table: TableModel): Objection | undefined {
         'Name a table.',
       )
   }
-  if (/^(pg_|information_schema$)/.test(table.name.schema))
-    return object('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
   if (table.persistence === 'temporary')
     return object('temporary', `${name} is a temporary table of another session`, 'Name a permanent table.')
+  if (/^(pg_|information_schema$)/.test(table.name.schema))
+    return object('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
   return undefined
 }
 
@@ -56,14 +57,14 @@ function shapeObjections(table: TableModel): Objection[] {
       object(
         'unlogged',
         `${name} is unlogged: its rows do not survive a crash, nor would those of its partitions`,
-        `Make it permanent first: alter table ${name} set logged; (this rewrites it under lock)`,
+        `Make it permanent first: alter table ${sqlName(table)} set logged; (this rewrites it under lock)`,
       ),
     ),
     ...when(table.inheritsFrom.length > 0, () =>
       object(
         'inherits',
         `${name} inherits from ${table.inheritsFrom.join(', ')}`,
-        `Take it out first: alter table ${name} no inherit ${table.inheritsFrom[0]};`,
+        `Take it out first: alter table ${sqlName(table)} no inherit ${table.inheritsFrom[0]};`,
       ),
     ),
     ...when(table.inheritedBy.length > 0, () =>
@@ -74,7 +75,11 @@ function shapeObjections(table: TableModel): Objection[] {
       ),
     ),
     ...when(table.typed, () =>
-      object('typed', `${name} is a typed table (create table … of)`, `Untie it first: alter table ${name} not of;`),
+      object(
+        'typed',
+        `${name} is a typed table (create table … of)`,
+        `Untie it first: alter table ${sqlName(table)} not of;`,
+      ),
     ),
     ...when(table.extension !== null, () =>
       object('extension', `${name} belongs to the extension ${table.extension}`, 'Leave it to the extension.'),
@@ -106,7 +111,7 @@ function partObjections(table: TableModel): Objection[] {
         object(
           `invalid-index:${index.name}`,
           `index ${index.name} is invalid: what built it was interrupted`,
-          `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${display({ schema: table.name.schema, name: index.name })};`,
+          `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${ident(table.name.schema, index.name).text};`,
         ),
       ),
     ...constraints
@@ -115,7 +120,7 @@ function partObjections(table: TableModel): Objection[] {
         object(
           `not-valid:${constraint.name}`,
           `${constraint.type} ${constraint.name} is NOT VALID, and a partition cannot have such a constraint of its parent’s`,
-          `Validate it first, which blocks nobody: alter table ${name} validate constraint "${constraint.name}";`,
+          `Validate it first, which blocks nobody: alter table ${sqlName(table)} validate constraint ${ident(constraint.name).text};`,
         ),
       ),
     ...constraints
@@ -124,7 +129,7 @@ function partObjections(table: TableModel): Objection[] {
         object(
           `no-inherit:${constraint.name}`,
           `check ${constraint.name} is NO INHERIT, which a partitioned table cannot have`,
-          `Replace it by an ordinary check: alter table ${name} drop constraint "${constraint.name}", add constraint … not valid; and validate it.`,
+          `Replace it by an ordinary check: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text}, add constraint … not valid; and validate it.`,
         ),
       ),
     ...constraints
@@ -133,7 +138,7 @@ function partObjections(table: TableModel): Objection[] {
         object(
           `exclusion:${constraint.name}`,
           `exclusion constraint ${constraint.name} cannot hold across partitions`,
-          `Drop it first if it can be done without: alter table ${name} drop constraint "${constraint.name}";`,
+          `Drop it first if it can be done without: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
         ),
       ),
     ...constraints
@@ -142,7 +147,7 @@ function partObjections(table: TableModel): Objection[] {
         object(
           `self-reference:${constraint.name}`,
           `foreign key ${constraint.name} points at ${name} itself; adopting it would check every row under lock`,
-          `Drop it first: alter table ${name} drop constraint "${constraint.name}";`,
+          `Drop it first: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
         ),
       ),
     ...table.triggers
@@ -158,7 +163,7 @@ function partObjections(table: TableModel): Objection[] {
       object(
         'disabled-foreign-keys',
         `foreign keys of ${name} are switched off (disable trigger all), so rows may violate them`,
-        `Switch them on: alter table ${name} enable trigger all; and check the rows written meanwhile.`,
+        `Switch them on: alter table ${sqlName(table)} enable trigger all; and check the rows written meanwhile.`,
       ),
     ),
     ...table.columns
@@ -201,7 +206,7 @@ function dependentObjections(table: TableModel): Objection[] {
         object(
           `inbound-partitioned:${display(key.table)}.${key.name}`,
           `foreign key ${key.name} of the partitioned table ${display(key.table)} points here, and can only be made anew by checking all its rows under lock`,
-          `Drop it first: alter table ${display(key.table)} drop constraint "${key.name}";`,
+          `Drop it first: alter table ${quoted(key.table).text} drop constraint ${ident(key.name).text};`,
         ),
       ),
   ]
@@ -210,7 +215,7 @@ function dependentObjections(table: TableModel): Objection[] {
 function replicationObjections(table: TableModel): Objection[] {
   const name = display(table.name)
   const wayOut = (publication: string) =>
-    `alter publication ${publication} set (publish_via_partition_root = true); subscribers then go on receiving ${name}.`
+    `Publish under the name of the root: alter publication ${ident(publication).text} set (publish_via_partition_root = true); subscribers then go on receiving ${name}.`
   return [
     ...table.publications
       .filter(({ viaRoot }) => !viaRoot)
@@ -229,6 +234,10 @@ function replicationObjections(table: TableModel): Objection[] {
       ),
     ),
   ]
+}
+
+function sqlName({ name }: TableModel): string {
+  return quoted(name).text
 }
 
 function when(condition: boolean, objection: () => Objection): Objection[] {

@@ -1,9 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
+import { readServer } from '../../src/catalog/server-model.ts'
+import { withSession } from '../../src/db/session.ts'
+import { PATIENCE } from '../../src/engine/brief.ts'
+import { readSituation } from '../../src/engine/rotate-read.ts'
+import { retire } from '../../src/engine/rotate-retire.ts'
+import { atWork } from '../../src/engine/workplace.ts'
+import { planRotation } from '../../src/plan/rotate.ts'
 import { exitCodeOf, rotate } from '../../src/engine/rotate.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { isWaiting, until } from '../support/until.ts'
+import { verifyWrites } from '../support/verify-writes.ts'
+import { startWriters } from '../support/writers.ts'
 import {
   countOf,
   isThere,
@@ -123,6 +133,7 @@ describe('a rotation that ends between detach and drop', () => {
     const session = await database.session('somebody')
     await session.query(sql`create table ${quoted(left)} (precious text)`)
     const report = await rotateOne(database, table, { keep: '2 months' })
+    expect(report.failed).toEqual([])
     expect(report.retired).toEqual([])
     expect(await isThere(database, left)).toBe(true)
     expect(await isThere(database, { schema: left.schema, name: 'kept' })).toBe(true)
@@ -188,4 +199,63 @@ test('a partition whose row type is used elsewhere stays attached', async ({ dat
   )
   expect(report.created).toHaveLength(3)
   expect(await monthsOf(database, table)).toEqual([-4, -2, -1, 0, 1, 2, 3])
+})
+
+test('killed again and again, it is completed by the next that is not', { timeout: 120_000 }, async ({ database }) => {
+  const table = await monthlyEvents(database, -12, 1)
+  await rotateOne(database, table) // so that the policy and the runway are there
+  const leaves = Array.from({ length: 10 }, (_, i) => leafOf(database, table, i - 12))
+  const { text } = sql`insert into ${quoted(table)} (token, at) values ($1, now())`
+  const writers = await startWriters(database, { insert: (token) => ({ text, values: [token] }) })
+  for (const afterMs of [5, 10, 20, 30, 40, 50, 60, 80]) {
+    const rotating = rotateOne(database, table, { keep: '2 months' }).catch((error: unknown) => error)
+    await until(
+      async () =>
+        (
+          await database.admin(
+            `select from pg_locks l join pg_stat_activity a using (pid) where application_name like 'ebb rotate%'`,
+          )
+        ).rowCount,
+      { timeoutMs: 1000 },
+    ).catch(() => {})
+    await sleep(afterMs)
+    await database.admin(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'ebb rotate%' and datname = current_database()`,
+    )
+    await rotating
+  }
+  const report = await rotateOne(database, table, { keep: '2 months' })
+  expect(report.failed).toEqual([])
+  expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
+  for (const leaf of leaves) expect(await isThere(database, leaf)).toBe(false)
+  expect((await database.admin('select from ebb.retirement')).rows).toEqual([])
+  const written = await writers.stop()
+  expect(written.errors).toEqual([])
+  await verifyWrites(await database.session('judge'), table, 'token', written, 4)
+})
+
+test('two at once: the second is told who is at work', async ({ database }) => {
+  const table = await monthlyEvents(database, -4, 1)
+  const reports = await Promise.all([1, 2].map(() => rotateOne(database, table, { keep: '2 months' })))
+  const messages = reports.flatMap(({ failed }) => failed.map(({ error }) => error.message))
+  expect(messages).toEqual([expect.stringContaining('is at work on')])
+  expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
+})
+
+test('a partition that has got other bounds since the plan was made is left as it is', async ({ database }) => {
+  const table = await monthlyEvents(database, -3, 1)
+  const server = await withSession(database.url, 'test', (session) => readServer(session, 'ebb'))
+  await atWork({ target: database.url, server, ...options(), command: 'rotate' }, table, async (place) => {
+    const situation = await readSituation(place.session, server, table, 'ebb', 'thorough')
+    const plan = planRotation(situation!, request({ keep: '2 months' }))
+    const old = quoted(plan.retire[0]!.partition.name)
+    const somebody = await database.session('somebody')
+    await somebody.query(sql`alter table ${quoted(table)} detach partition ${old}`)
+    await somebody.query(
+      sql`alter table ${quoted(table)} attach partition ${old} for values from (minvalue) to (${raw(plan.retire[0]!.partition.range!.toText === null ? '' : `'${plan.retire[0]!.partition.range!.toText}'`)})`,
+    )
+    const context = { place, set: situation!.set, plan, patience: PATIENCE }
+    await expect(retire(context, plan.retire[0]!)).rejects.toThrow('its bounds are FOR VALUES FROM (MINVALUE)')
+  })
+  expect(await isThere(database, leafOf(database, table, -3))).toBe(true)
 })

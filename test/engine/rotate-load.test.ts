@@ -19,6 +19,8 @@ test('an application that reads and writes all the while notices nothing', async
   await session.query(sql`insert into ${quoted(kinds)} values (1)`)
   const columns = sql`id bigint generated always as identity, at timestamptz not null, token text, kind int default 1 references ${quoted(kinds)}, primary key (id, at)`
   const table = await monthlyEvents(database, -14, 1, 'events', columns)
+  // Loads what a rotation needs: it happens in this process, and would be taken for a wait of the application's.
+  await rotateOne(database, await monthlyEvents(database, -1, 1, 'another'), { keep: '1 month' })
   const { text } = sql`insert into ${quoted(table)} (token, at) values ($1, now())`
   const writers = await startWriters(database, {
     insert: (token) => ({ text, values: [token] }),

@@ -135,7 +135,9 @@ test('a column that may be null, or holds infinity, is obstructed and comes last
 
 test('a value that lies on no calendar is said, and nothing is thrown', () => {
   const far = { ...byTime, key: key('at', 'timestamp with time zone', { max: '20260-01-01 00:00:00+00' }) }
-  expect(advise({ candidates: [far] })).toMatchObject([{ verdict: 'obstructed', obstacles: [{ code: 'key-value' }] }])
+  expect(advise({ candidates: [far] })).toMatchObject([
+    { verdict: 'obstructed', obstacles: [{ code: 'key-off-calendar' }] },
+  ])
 })
 
 describe('left out are', () => {

@@ -114,6 +114,7 @@ export function situation(
       superuser: false,
       mayCreateSchema: true,
       journalExists: true,
+      journalUsable: true,
       deadlockTimeoutMs: 1000,
       maxLocks: 10_000,
     },

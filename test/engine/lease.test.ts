@@ -1,0 +1,122 @@
+import { describe, expect } from 'vitest'
+import { partition } from '../../src/engine/partition.ts'
+import { EbbError, EXIT } from '../../src/errors.ts'
+import { compareFacts, factsOf } from '../../src/plan/facts.ts'
+import { quoted } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test } from '../support/database.ts'
+import { createEvents } from '../support/events-table.ts'
+import { startTool } from '../support/process.ts'
+import { modelOf, monthly, persevere, quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
+
+// One run at a time on a table, whoever starts it and wherever.
+
+const byId = monthly({ by: 'id', every: { kind: 'ids', ids: 10_000n }, expireBy: 'created_at' })
+
+describe('two tools on one table', () => {
+  test('one works, the other says who does', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 500 })
+    const holder = await database.session('holder')
+    await holder.query('begin')
+    await holder.query(sql`select from ${quoted(events)} limit 1`)
+
+    const first = startTool({ command: 'partition', url: database.url, table: events, request: byId })
+    await first.says('waiting')
+    const second = await partition(database.url, written(events), byId, quietly()).catch((error: unknown) => error)
+    await holder.query('commit')
+
+    expect(second).toBeInstanceOf(EbbError)
+    expect((second as EbbError).message).toMatch(/^ebb partition [0-9a-f]{6} \(backend \d+\) is at work on /)
+    expect((second as EbbError).exitCode).toBe(EXIT.tryLater)
+    expect(await first.end()).toBe(EXIT.done)
+    expect((await partition(database.url, written(events), byId, quietly())).nothingToDo).toBe(true)
+  })
+
+  test('both at the same moment, one converts and the other finds it done', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 500 })
+
+    const outcomes = await Promise.all(
+      [1, 2, 3].map(() => persevere(() => partition(database.url, written(events), byId, quietly()))),
+    )
+
+    expect(outcomes.filter(({ nothingToDo }) => !nothingToDo)).toHaveLength(1)
+    expect((await modelOf(database, events)).kind).toBe('partitioned table')
+  })
+
+  test('the other takes over as soon as the first is dead', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 500 })
+    const holder = await database.session('holder')
+    await holder.query('begin')
+    await holder.query(sql`select from ${quoted(events)} limit 1`)
+    const first = startTool({ command: 'partition', url: database.url, table: events, request: byId })
+    await first.says('waiting')
+
+    first.signal('SIGKILL')
+    await first.end()
+    await holder.query('commit')
+
+    expect((await persevere(() => partition(database.url, written(events), byId, quietly()))).nothingToDo).toBe(false)
+  })
+
+  test('who was silent for too long can change nothing any more', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 500 })
+    const before = await modelOf(database, events)
+    const holder = await database.session('holder')
+    await holder.query('begin')
+    await holder.query(sql`select from ${quoted(events)} limit 1`)
+    const first = startTool({ command: 'partition', url: database.url, table: events, request: byId })
+    await first.says('waiting')
+    first.signal('SIGSTOP')
+
+    // A minute passes.
+    await database.admin(`update ebb.lease set expires_at = clock_timestamp() - interval '1 second'`)
+    const taken = await partition(
+      database.url,
+      written(events),
+      byId,
+      quietly({ patience: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 } }),
+    ).catch((error: unknown) => error)
+    first.signal('SIGCONT')
+    await holder.query('commit')
+
+    expect(taken).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(/could not lock/) as string })
+    expect(await first.end()).toBe(EXIT.failed)
+    expect(first.said.at(-1)?.message).toMatch(/another run has taken over/)
+    expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
+    expect((await partition(database.url, written(events), byId, quietly())).nothingToDo).toBe(false)
+  })
+
+  test('a plan made before somebody else’s run is not carried out after it', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 500 })
+    await partition(database.url, written(events), monthly(), quietly())
+    const other = database.table('other')
+    const owner = await database.session('owner')
+    await owner.query(sql`create table ${quoted(other)} (created_at timestamptz not null)`)
+    // Plans are made in sessions that say so; this holds up what comes after, the lease.
+    const gate = await database.session('gate', { admin: true })
+    await gate.query('begin')
+    await gate.query('lock table ebb.lease')
+
+    const late = partition(database.url, written(other), monthly(), quietly()).catch((error: unknown) => error)
+    await until(
+      async () =>
+        (
+          await database.admin(`select from pg_locks l join pg_class c on c.oid = l.relation
+      where c.relname = 'lease' and not l.granted`)
+        ).rowCount === 1,
+    )
+    await gate.query(
+      `insert into ebb.run (command, schema_name, table_name, request, plan, ebb_version, status)
+       values ('partition', $1, $2, '{}', '{}', '0', 'done')`,
+      [other.schema, other.name],
+    )
+    await gate.query('commit')
+
+    expect(await late).toMatchObject({
+      exitCode: EXIT.tryLater,
+      message: expect.stringMatching(/another run has worked on .* in the meantime/) as string,
+    })
+    expect((await modelOf(database, other)).constraints.filter(({ type }) => type === 'check')).toEqual([])
+  })
+})

@@ -1,0 +1,116 @@
+import { describe, expect, test } from 'vitest'
+import type { Event } from '../../src/report/events.ts'
+import { progressPrinter } from '../../src/report/progress.ts'
+import type { Step } from '../../src/plan/step.ts'
+
+const step: Step = {
+  kind: 'online',
+  key: 'validate',
+  title: 'prove it',
+  because: '',
+  locks: [],
+  cost: '',
+  statements: [],
+}
+
+function printed(events: readonly Event[], isTTY = false, columns = 100): string {
+  let text = ''
+  const { observer, end } = progressPrinter({ write: (more) => void (text += more), isTTY, columns })
+  events.forEach(observer)
+  end()
+  return text
+}
+
+const waiting = (reason: string): Event => ({ type: 'waiting', reason })
+
+function progress(done: number, what = 'scanning'): Event {
+  const figures = { total: 1000, unit: 'blocks', perSecond: 120.4, remainingSeconds: 5 }
+  return { type: 'progress', progress: { what, done, ...figures } }
+}
+
+test('steps, locks and notes', () => {
+  const lock = { attempts: 3, heldMs: 12.4, longestWaitCausedMs: 61 }
+  const text = printed([
+    { type: 'resumed', runId: '7', done: 2, of: 9 },
+    { type: 'step started', step, position: 2, of: 9 },
+    { type: 'note', text: 'progress can no longer be seen' },
+    { type: 'step finished', step, milliseconds: 2345, lock },
+    { type: 'step finished', step, milliseconds: 12, lock: null },
+  ])
+  expect(text).toBe(
+    `going on with run 7: 2 of 9 steps are done
+step 3 of 9: prove it
+  note: progress can no longer be seen
+  done in 2.3 s; locked 12 ms at attempt 3, longest anyone can have waited for us 61 ms
+  done in 12 ms
+`,
+  )
+})
+
+describe('in a log', () => {
+  test('a reason to wait is said once, although it grows older', () => {
+    const reasons = [
+      'for pid 4711 (psql), idle in transaction for 1 s',
+      'for pid 4711 (psql), idle in transaction for 2 s',
+    ]
+    expect(printed(reasons.map(waiting))).toBe(`  waiting: ${reasons[0]}\n`)
+  })
+
+  test('attempts are counted in silence', () => {
+    expect(printed([waiting('no lock (attempt 1): x'), waiting('no lock (attempt 2): x')])).toBe(
+      '  waiting: no lock (attempt 1): x\n',
+    )
+  })
+
+  test('another reason is another line, and so is another process', () => {
+    expect(printed([waiting('for pid 1'), waiting('for pid 2'), waiting('for pid 1')])).toBe(
+      '  waiting: for pid 1\n  waiting: for pid 2\n  waiting: for pid 1\n',
+    )
+  })
+
+  test('the same reason in the next step is said again', () => {
+    const started: Event = { type: 'step started', step, position: 0, of: 1 }
+    expect(printed([waiting('for x'), started, waiting('for x')]).match(/waiting/g)).toHaveLength(2)
+  })
+
+  test('progress makes a line for each tenth, and for each phase', () => {
+    const text = printed([
+      progress(10),
+      progress(50),
+      progress(110),
+      progress(190),
+      progress(200),
+      progress(210, 'sorting'),
+    ])
+    expect(text).toBe(
+      `  scanning: 1 % (10 of 1,000 blocks, 120/s, 5.0 s left)
+  scanning: 11 % (110 of 1,000 blocks, 120/s, 5.0 s left)
+  scanning: 20 % (200 of 1,000 blocks, 120/s, 5.0 s left)
+  sorting: 21 % (210 of 1,000 blocks, 120/s, 5.0 s left)
+`,
+    )
+  })
+})
+
+describe('on a terminal', () => {
+  const CLEAR = '\r\u001b[2K'
+
+  test('one line is written over, and cleared for what stays', () => {
+    const text = printed([progress(10), waiting('for x'), { type: 'note', text: 'n' }], true)
+    expect(text).toBe(
+      `${CLEAR}  scanning: 1 % (10 of 1,000 blocks, 120/s, 5.0 s left)${CLEAR}  waiting: for x${CLEAR}  note: n\n`,
+    )
+  })
+
+  test('a line that would be broken is cut, and nothing is left at the end', () => {
+    const text = printed([waiting(`for ${'ü'.repeat(100)}`)], true, 20)
+    expect(text).toBe(`${CLEAR}  waiting: for ${'ü'.repeat(4)}${CLEAR}`)
+  })
+})
+
+test.each([true, false])('names cannot play tricks (terminal: %s)', (isTTY) => {
+  const evil = 'a\u001b[31m\rb'
+  const text = printed([{ type: 'note', text: evil }, waiting(evil)], isTTY)
+  expect(text).not.toContain('\u001b[31m')
+  expect(text).toContain('a\\x1b[31m\\x0db')
+})

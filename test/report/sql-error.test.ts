@@ -1,0 +1,95 @@
+import type { DatabaseError } from 'pg'
+import { describe, expect, test as plainTest } from 'vitest'
+import { EbbError } from '../../src/errors.ts'
+import { errorText, tellError } from '../../src/report/error-text.ts'
+import { describeSqlError, pointInto } from '../../src/report/sql-error.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+
+async function failure(database: Database, statement: string): Promise<DatabaseError & { statement?: string }> {
+  const client = await database.session('fails')
+  return client.query(statement).then(
+    () => Promise.reject(new Error('it succeeded')),
+    (error: unknown) => error as DatabaseError,
+  )
+}
+
+test('code, detail and place are told, where they are known', async ({ database }) => {
+  await database.admin('create table public.t (id int primary key); grant all on public.t to public')
+  const unique = await failure(database, 'insert into public.t values (1), (1)')
+  expect(describeSqlError(unique)).toEqual([
+    'SQLSTATE 23505: duplicate key value violates unique constraint "t_pkey"',
+    'detail: Key (id)=(1) already exists.',
+  ])
+
+  const statement = 'select id,\n       naem\nfrom public.t\nwhere true'
+  const unknown = Object.assign(await failure(database, statement), { statement })
+  expect(describeSqlError(unknown)).toEqual([
+    'SQLSTATE 42703: column "naem" does not exist',
+    'select id,',
+    '       naem',
+    '       ^',
+    'from public.t',
+    'where true',
+  ])
+})
+
+test('inside a function it is the statement in there that is shown', async ({ database }) => {
+  const error = await failure(database, `do $$ begin perform 1 from nowhere; end $$`)
+  const lines = describeSqlError(error)
+  expect(lines.join('\n')).toMatch(/where: PL\/pgSQL function/)
+  expect(lines.at(-2)).toContain('from nowhere')
+  expect(lines.at(-1)?.indexOf('^')).toBe(lines.at(-2)?.indexOf('nowhere'))
+})
+
+test('an error from PostgreSQL that nobody foresaw is told with what it says', async ({ database }) => {
+  const text = errorText(tellError(await failure(database, sql`select 1 / 0`.text)))
+  expect(text).toBe(
+    `error: PostgreSQL refused a statement: division by zero
+       SQLSTATE 22012
+  now: The statement has been rolled back, with the transaction it was in; what was committed before is kept.
+ next: Remove the cause and run the same command again. If the message does not tell the cause, please report it.
+`,
+  )
+})
+
+test('a lock that was not free is no failure for ever', async ({ database }) => {
+  await database.admin('create table public.t (id int); grant all on public.t to public')
+  const holder = await database.session('holder')
+  await holder.query('begin; lock table public.t in row exclusive mode')
+  const error = await failure(database, "set lock_timeout = '10ms'; lock table public.t in share mode")
+  expect(tellError(error)).toMatchObject({ exitCode: 75, details: ['SQLSTATE 55P03'] })
+})
+
+describe('the caret', () => {
+  plainTest.each([
+    ['the first character', 'selec 1', 1, ['selec 1', '^']],
+    ['after a character outside of the BMP', "select '😀' || x", 15, ["select '😀' || x", '              ^']],
+    ['a tab keeps its width', '\tx y', 4, ['\tx y', '\t  ^']],
+    ['no place', 'select', Number.NaN, []],
+  ])('%s', (_, statement, position, lines) => {
+    expect(pointInto(statement, position)).toEqual(lines)
+  })
+
+  plainTest('of a long statement only what is near', () => {
+    const statement = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'].join('\n')
+    expect(pointInto(statement, statement.indexOf('four') + 1)).toEqual(['two', 'three', 'four', '^', 'five', 'six'])
+  })
+})
+
+describe('other errors', () => {
+  plainTest('a foreseen one tells its three sentences, and what PostgreSQL said beyond the message', () => {
+    const cause = Object.assign(new Error('no'), { code: '23514', severity: 'ERROR', detail: 'row 7' })
+    const error = new EbbError('prove it: no', { state: 'Undone.', next: 'Again.' }, 1, cause)
+    expect(errorText(tellError(error))).toBe(
+      'error: prove it: no\n       SQLSTATE 23514\n       detail: row 7\n  now: Undone.\n next: Again.\n',
+    )
+  })
+
+  plainTest('any other is a bug, with its stack and without passwords', () => {
+    const told = tellError(new TypeError('cannot read postgres://u:secret@h/d'))
+    expect(told).toMatchObject({ message: 'this is a bug, please report it', exitCode: 70 })
+    expect(told.details[0]).toBe('TypeError: cannot read postgres://u:***@h/d')
+    expect(told.details.some((line) => line.includes('sql-error.test'))).toBe(true)
+  })
+})
