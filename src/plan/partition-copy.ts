@@ -48,9 +48,10 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const premake = request.premake ?? defaultPremake(request.every)
   const keep = keepFrom(choice, request, table, now)
   const layout = layoutOf(situation, choice, keep, premake, now)
+  const end = layout.cells.at(-1)?.to ?? choice.head
   const all = [
     ...objections,
-    ...keyObjections(situation, request, choice, layout.primaryKey, layout.cells.at(-1)?.to ?? 0n),
+    ...keyObjections(situation, request, choice, layout.primaryKey, end, end),
     ...(key === null ? [noKeyObjection(table)] : []),
     ...copyObjections(request, layout),
   ]
@@ -64,11 +65,11 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   if (all.length > 0 || key === null) return { ...base, evidence: choice.evidence, steps: [], rebuild: null }
 
   const names = shadowNames(table, situation.taken)
+  const shadow = partitionedShadow(table, names, layout, server.role, 1)
   const rebuild = {
-    ...summaryOf(situation, key, names.shadow, keep?.condition ?? null),
+    ...summaryOf(situation, key, shadow, keep?.condition ?? null),
     policy: policyFor(request, choice, premake),
   }
-  const shadow = partitionedShadow(table, names, layout, server.role, 1)
   const steps = copySteps({
     rebuild,
     shadow,
