@@ -320,12 +320,11 @@ async function readRebuildRollback(
   current: TableModel,
   options: EngineOptions,
 ): Promise<RollbackPlan> {
-  const { rebuild, steps } = fromStored(run.plan) as RebuildPlan
+  const { rebuild } = fromStored(run.plan) as RebuildPlan
   if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
   const situation = {
     runId: run.id,
     rebuild,
-    rebuilt: (steps.find(({ key }) => key === 'swap') as SwapStep).after,
     current,
     retiredExists: await isThere(session, rebuild),
     partitions: await readChildren(session, run.table),

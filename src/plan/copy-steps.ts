@@ -87,6 +87,7 @@ export function copySteps(plan: CopyPlan): Step[] {
       prepareCapture(back.capture),
     ),
     swapStep(plan),
+    ...shadow.settle,
     ...table.inboundForeignKeys
       .filter(({ validated }) => validated)
       .map((inbound) => validateInbound(table.name, inbound)),

@@ -8,13 +8,14 @@ import { constraintFact, factsOf } from './facts.ts'
 import { boundLiteral, createLeaf, type LeafShape } from './leaf.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 import {
+  addForeignKeys,
   briefly,
   checkStep,
   columnsLike,
   foreignKeysOf,
-  foreignKeySteps,
   indexStep,
   renameInto,
+  validateForeignKeys,
   type Shadow,
   type ShadowNames,
 } from './shadow.ts'
@@ -58,10 +59,14 @@ export function partitionedShadow(
         ),
       ),
       ...checks.map((check) => checkStep(shadow, check)),
-      ...foreignKeysOf(table).flatMap((key) => [...foreignKeySteps(leaves, key), adoptForeignKey(shadow, key)]),
     ],
-    takePlace: renameInto(table, names),
-    after: factsAfter(table, primaryKey),
+    takePlace: [...renameInto(table, names), ...addForeignKeys(leaves, table)],
+    after: factsAfter(withoutForeignKeys(table), primaryKey),
+    settle: [
+      ...validateForeignKeys(leaves, table),
+      ...foreignKeysOf(table).map((key) => adoptForeignKey(table.name, key)),
+    ],
+    outcome: factsAfter(table, primaryKey),
   }
 }
 
@@ -94,13 +99,13 @@ export function createPartitioned(
 
 // A foreign key of a partitioned table cannot be NOT VALID before 18, and adding one checks every row under a lock on
 // the referenced table. Where each partition has a validated one already, they are adopted and nothing is checked.
-function adoptForeignKey(shadow: TableName, key: ReturnType<typeof foreignKeysOf>[number]): Step {
+function adoptForeignKey(parent: TableName, key: ReturnType<typeof foreignKeysOf>[number]): Step {
   const step = briefly(
     `adopt-foreign-key:${key.name}`,
     `let the parent adopt foreign key ${key.name}`,
     'its partitions have it, validated, so nothing is checked',
     key.references as TableName,
-    definitions.constraint(shadow, key),
+    definitions.constraint(parent, key),
   )
   const referenced = key.references as TableName
   return {
@@ -108,6 +113,10 @@ function adoptForeignKey(shadow: TableName, key: ReturnType<typeof foreignKeysOf
     locks: [{ table: referenced, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
     acquire: [sql`lock table ${quoted(referenced)} in access exclusive mode`.text],
   }
+}
+
+function withoutForeignKeys(table: TableModel): TableModel {
+  return { ...table, constraints: table.constraints.filter(({ type }) => type !== 'foreign key') }
 }
 
 function factsAfter(table: TableModel, primaryKey: NewPrimaryKey | null) {

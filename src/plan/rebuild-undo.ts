@@ -1,5 +1,5 @@
 import type { TableModel } from '../catalog/table-model.ts'
-import { display, quoted, type TableName } from '../sql/names.ts'
+import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { endCapture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
@@ -7,10 +7,17 @@ import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { captureTriggers } from './copy-steps.ts'
-import { foreignKeysOf, foreignKeySteps, online } from './shadow.ts'
+import {
+  addForeignKeys,
+  foreignKeysOf,
+  foreignKeySteps,
+  online,
+  validateForeignKeys,
+  withForeignKeysUnproven,
+} from './shadow.ts'
 import { exchangeBack, type SplitSummary } from './split.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock } from './swap.ts'
-import type { BriefStep, Facts, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
+import type { BriefStep, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
 
 // The ways out of a rebuild: to abandon it before the swap, to roll it back
 // after, to let the former table go for good.
@@ -57,8 +64,6 @@ export function planRetire(runId: string, { former, retired, back }: RebuildSumm
 export interface RebuildRollbackSituation {
   readonly runId: string
   readonly rebuild: RebuildSummary
-  /** The facts that the rebuild ended with. */
-  readonly rebuilt: Facts
   readonly current: TableModel
   readonly retiredExists: boolean
   /** Of a new table that is partitioned. */
@@ -88,14 +93,8 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
   }
 }
 
-function rollbackObjections({
-  rebuild,
-  rebuilt,
-  current,
-  retiredExists,
-  removed,
-}: RebuildRollbackSituation): Objection[] {
-  const changed = compareFacts(rebuilt, factsOf(current, captureTriggers(rebuild)))
+function rollbackObjections({ rebuild, current, retiredExists, removed }: RebuildRollbackSituation): Objection[] {
+  const changed = compareFacts(rebuild.outcome, factsOf(current, captureTriggers(rebuild)))
   return [
     ...(retiredExists
       ? []
@@ -129,11 +128,9 @@ function rollbackObjections({
 
 function rollbackSteps({ rebuild, current, partitions, taken }: RebuildRollbackSituation): Step[] {
   const { former, back, retired } = rebuild
-  const gone = { schema: former.name.schema, name: rebuild.shadow.name }
+  const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_ebb', taken) }
   return [
     catchUp(back, retired),
-    // They were taken off so that rows nobody sees keep nothing else from being deleted.
-    ...foreignKeysOf(former).flatMap((key) => foreignKeySteps([retired], key)),
     {
       kind: 'alone',
       key: 'vacuum',
@@ -144,6 +141,7 @@ function rollbackSteps({ rebuild, current, partitions, taken }: RebuildRollbackS
       statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
     },
     swapBack(rebuild, current, partitions, gone, taken),
+    ...validateForeignKeys([former.name], former),
     online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
       ...dropHelpers(back.capture),
@@ -237,6 +235,7 @@ function swapBack(
         ({ name }) =>
           sql`alter statistics ${ident(schema, aside.statistics[name.name] ?? '')} rename to ${ident(name.name)}`.text,
       ),
+      ...addForeignKeys([former.name], former),
       ...former.triggers.flatMap((one) => definitions.trigger(former.name, one)),
       ...former.triggers.flatMap((one) => definitions.triggerState([former.name], one)),
       ...definitions.publications(former.name, gone, former.publications),
@@ -249,7 +248,7 @@ function swapBack(
         .map(({ name }) => sql`alter table ${quoted(gone)} drop constraint ${ident(name)}`.text),
     ],
     before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }, captureTriggers(rebuild)),
-    after: factsOf(former),
+    after: factsOf(withForeignKeysUnproven(former)),
     ours: captureTriggers(rebuild),
     partitions,
     mustBeEmpty: [],

@@ -11,8 +11,8 @@ import type { CopyWork, Transport } from './copy-work.ts'
 import { privilegeObjections } from './privilege-objections.ts'
 import type { SetPolicy } from './request.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
-import { plainShadow, shadowNames, writtenColumns } from './shadow.ts'
-import { assertDistinctKeys, type Objection, type Plan } from './step.ts'
+import { plainShadow, shadowNames, writtenColumns, type Shadow } from './shadow.ts'
+import { assertDistinctKeys, type Facts, type Objection, type Plan } from './step.ts'
 import { asideNames, type AsideNames } from './swap.ts'
 import { kindObjection, tableObjections } from './table-objections.ts'
 import { showBytes, showCount } from './units.ts'
@@ -62,6 +62,8 @@ export interface RebuildSummary {
   readonly back: CopyWork
   /** Where the new table is partitioned: how rotate keeps it. */
   readonly policy: SetPolicy | null
+  /** What is true of the new table when all is done. */
+  readonly outcome: Facts
 }
 
 /** Plans a new table with the rows worth keeping, built beside the old one and swapped in. Pure. */
@@ -80,8 +82,8 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
   const base = { goal: goalOf(table, request), table: table.name, fates: [], notes: serverNotes(server) }
   if (objections.length > 0 || key === null) return { ...base, objections, evidence: [], steps: [], rebuild: null }
   const names = shadowNames(table, situation.taken)
-  const rebuild = summaryOf(situation, key, names.shadow, predicateText(situation))
   const shadow = plainShadow(table, names, server.role, shareOf(situation))
+  const rebuild = summaryOf(situation, key, shadow, predicateText(situation))
   const { transport, jobs } = request
   const steps = copySteps({ rebuild, shadow, role: server.role, keptRows: situation.keptRows, transport, jobs })
   assertDistinctKeys(steps)
@@ -146,7 +148,7 @@ export function summaryOf(
     tag,
   }: Pick<RebuildSituation, 'table' | 'journalSchema' | 'searchPath' | 'taken' | 'tag'>,
   key: CopyKey,
-  shadow: TableName,
+  { name: shadow, outcome }: Shadow,
   keep: string | null,
 ): RebuildSummary {
   const retired = { schema: table.name.schema, name: freeCompanion(table.name.name, '_retired', taken) }
@@ -161,6 +163,7 @@ export function summaryOf(
     forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
     back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
     policy: null,
+    outcome,
   }
 }
 

@@ -20,8 +20,12 @@ export interface Shadow {
   readonly finish: readonly Step[]
   /** Under the lock, once the former table has stepped aside. */
   readonly takePlace: readonly string[]
-  /** What must be true of the table afterwards. */
+  /** What must be true of the table before the swap commits. */
   readonly after: Facts
+  /** After the swap, while everybody works. */
+  readonly settle: readonly Step[]
+  /** What is true of the table when all is done. */
+  readonly outcome: Facts
 }
 
 /** The names of the shadow and its indexes until the swap gives them those of the source. */
@@ -52,10 +56,16 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
     finish: [
       ...table.indexes.map((index) => indexStep(table, names, index, null, share)),
       ...checks.map((check) => checkStep(shadow, check)),
-      ...foreignKeysOf(table).flatMap((key) => foreignKeySteps([shadow], key)),
     ],
-    takePlace: [...renameInto(table, names), resetAutovacuum(table), ...clusterMark(table)],
-    after: factsOf(table),
+    takePlace: [
+      ...renameInto(table, names),
+      resetAutovacuum(table),
+      ...clusterMark(table),
+      ...addForeignKeys([table.name], table),
+    ],
+    after: factsOf(withForeignKeysUnproven(table)),
+    settle: validateForeignKeys([table.name], table),
+    outcome: factsOf(table),
   }
 }
 
@@ -167,15 +177,51 @@ export function foreignKeysOf(table: TableModel): Constraint[] {
   return table.constraints.filter(({ type }) => type === 'foreign key')
 }
 
+/**
+ * Adds the foreign keys without looking at the rows. Only under the lock of a swap: until then the copy lags behind,
+ * and its rows would keep what they point at from being deleted, though the application has deleted them already.
+ */
+export function addForeignKeys(tables: readonly TableName[], table: TableModel): string[] {
+  return foreignKeysOf(table).flatMap((key) =>
+    tables.flatMap((place) => definitions.constraint(place, { ...key, definition: unproven(key.definition) })),
+  )
+}
+
+/** Proves those that were proven before. */
+export function validateForeignKeys(tables: readonly TableName[], table: TableModel): OnlineStep[] {
+  return foreignKeysOf(table)
+    .filter(({ validated }) => validated)
+    .map(({ name }) =>
+      online(
+        `validate:${name}`,
+        `validate foreign key ${name}`,
+        'the swap has made it anew without checking the rows there are',
+        'reads the new table once',
+        tables.map((place) => sql`alter table ${quoted(place)} validate constraint ${ident(name)}`.text),
+      ),
+    )
+}
+
+/** The table as it is between the swap and the validation. */
+export function withForeignKeysUnproven(table: TableModel): TableModel {
+  const constraints = table.constraints.map((one) =>
+    one.type === 'foreign key' ? { ...one, validated: false, definition: unproven(one.definition) } : one,
+  )
+  return { ...table, constraints }
+}
+
+function unproven(definition: string): string {
+  return definition.endsWith(' NOT VALID') ? definition : `${definition} NOT VALID`
+}
+
 /** A foreign key of tables that nobody sees yet: made without looking at the rows, then validated while everybody works. */
 export function foreignKeySteps(tables: readonly TableName[], key: Constraint): Step[] {
-  const definition = key.definition.endsWith(' NOT VALID') ? key.definition : `${key.definition} NOT VALID`
   const add = briefly(
     `foreign-key:${key.name}`,
     `add foreign key ${key.name}`,
     'without looking at the rows yet',
     key.references as TableName,
-    tables.flatMap((table) => definitions.constraint(table, { ...key, definition })),
+    tables.flatMap((table) => definitions.constraint(table, { ...key, definition: unproven(key.definition) })),
   )
   if (!key.validated) return [add]
   return [

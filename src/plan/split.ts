@@ -222,6 +222,7 @@ function summaryOf(
       capture: capture('back', parent.name),
     },
     policy: null,
+    outcome: factsOf(parent),
   }
 }
 
@@ -292,6 +293,8 @@ function splitShadow(situation: SplitSituation, names: ShadowNames, layout: Layo
     ],
     takePlace: [],
     after: factsOf(parent),
+    settle: [],
+    outcome: factsOf(parent),
   }
 }
 

@@ -1,0 +1,68 @@
+import type { EngineOptions } from '../../src/engine/partition.ts'
+import { rebuild } from '../../src/engine/rebuild.ts'
+import { rollback } from '../../src/engine/runs.ts'
+import type { RebuildRequest } from '../../src/plan/rebuild.ts'
+import type { Event } from '../../src/report/events.ts'
+import type { TableName } from '../../src/sql/names.ts'
+import type { Database } from './database.ts'
+import { quietly, written } from './tool.ts'
+import { until } from './until.ts'
+
+/** A request for all rows, by `insert … select`, with one job. */
+export function rebuildRequest(overrides: Partial<RebuildRequest> = {}): RebuildRequest {
+  return { keep: null, transport: 'server', jobs: 1, noArchive: true, ...overrides }
+}
+
+/** Every chunk is one block, every batch one entry, and no entry may be left for the swap if it can be helped. */
+export const TINY = { chunkBlocks: 1, batchEntries: 1, shortLog: 0 }
+
+/** A run under way, in tiny turns, so that a test can act in its midst. */
+class UnderWay<Result> {
+  readonly events: Event[] = []
+  private readonly work: Promise<Result>
+
+  protected constructor(work: (options: EngineOptions) => Promise<Result>, overrides: Partial<EngineOptions>) {
+    const observer = (event: Event) => void this.events.push(event)
+    this.work = work(quietly({ copySizes: TINY, ...overrides, observer }))
+    this.work.catch(() => {}) // told by `end`
+  }
+
+  /** Comes back when the step has begun, or fails when the run has. */
+  async began(key: string): Promise<void> {
+    await this.seen(`step ${key} to begin`, (event) => event.type === 'step started' && event.step.key === key)
+  }
+
+  /** Comes back when it says that it waits for something like this. */
+  async waits(reason: RegExp): Promise<void> {
+    await this.seen(`it to wait ${reason}`, (event) => event.type === 'waiting' && reason.test(event.reason))
+  }
+
+  /** Its end; throws what it has thrown. */
+  end(): Promise<Result> {
+    return this.work
+  }
+
+  private async seen(what: string, is: (event: Event) => boolean): Promise<void> {
+    const tooLate = this.work.then(() => {
+      throw new Error(`the run has ended; waited in vain for ${what}`)
+    })
+    await Promise.race([tooLate, until(() => this.events.some(is), { what })])
+  }
+}
+
+export class Rebuilding extends UnderWay<{ readonly runId: string }> {
+  constructor(
+    database: Database,
+    table: TableName,
+    request: Partial<RebuildRequest> = {},
+    overrides: Partial<EngineOptions> = {},
+  ) {
+    super((options) => rebuild(database.url, written(table), rebuildRequest(request), options), overrides)
+  }
+}
+
+export class RollingBack extends UnderWay<unknown> {
+  constructor(database: Database, runId: string, overrides: Partial<EngineOptions> = {}) {
+    super((options) => rollback(database.url, { runId }, options), overrides)
+  }
+}
