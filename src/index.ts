@@ -4,18 +4,26 @@ import { PATIENCE } from './engine/brief.ts'
 import * as inspecting from './engine/inspect.ts'
 import * as partitioning from './engine/partition.ts'
 import { planResumeOf, type Remainder } from './engine/remaining.ts'
+import * as former from './engine/former.ts'
+import type { CopyResult } from './engine/copy-run.ts'
+import { partitionByCopy, planPartitionCopyOf } from './engine/partition-copy.ts'
+import * as rebuilding from './engine/rebuild.ts'
 import * as rotating from './engine/rotate.ts'
 import * as runs from './engine/runs.ts'
+import * as splitting from './engine/split.ts'
 import { UsageError } from './errors.ts'
 import { validateTimezone } from './grid/grid.ts'
 import { parseInterval } from './grid/interval.ts'
 import { DEFAULT_SCHEMA } from './journal/journal.ts'
 import { parseWidth } from './plan/parse-width.ts'
+import type { Transport } from './plan/copy-work.ts'
 import type { PartitionPlan } from './plan/partition.ts'
+import type { RebuildPlan } from './plan/rebuild.ts'
 import type { PartitionRequest } from './plan/request.ts'
 import type { RollbackPlan } from './plan/rollback.ts'
 import type { RotationPlan } from './plan/rotate.ts'
 import type { Retire } from './plan/rotate-request.ts'
+import type { SplitPlan } from './plan/split.ts'
 import type { Plan } from './plan/step.ts'
 import type { Observer } from './report/events.ts'
 import type { TableName } from './sql/names.ts'
@@ -64,12 +72,29 @@ export interface PartitionOptions extends LockOptions {
   readonly by: string
   /** `month`, `7 days`; or so many ids: `10_000_000` as text, or a bigint. */
   readonly every: string | bigint
+  /** `attach` by default: no row is moved. */
+  readonly method?: 'attach'
   readonly keep?: string
   readonly premake?: number
   /** UTC by default. */
   readonly timezone?: string
   readonly expireBy?: string
   readonly accept?: readonly string[]
+}
+
+/** How rows are copied, and what becomes of those that are not. */
+export interface CopyOptions {
+  /** `auto` by default: both are tried on the first chunks. */
+  readonly transport?: Transport | 'auto'
+  /** Chunks at the same time; 1 by default. */
+  readonly jobs?: number
+  /** Rows may only be left out with this: there are no archives yet. */
+  readonly noArchive?: boolean
+}
+
+export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, CopyOptions {
+  /** Rows of the keep window are copied into partitions; the former table is kept until `retire`. */
+  readonly method: 'copy'
 }
 
 /**
@@ -88,24 +113,45 @@ export async function partition(
 ): Promise<PartitionPlan>
 export async function partition(
   database: Database,
-  options: PartitionOptions & { readonly execute?: boolean },
-): Promise<PartitionPlan | partitioning.PartitionResult> {
-  const arrangement = [
-    targetOf(database),
-    writtenName(options.table),
-    partitionRequest(options),
-    complete(options),
-  ] as const
+  options: PartitionCopyOptions & { readonly execute: true },
+): Promise<CopyResult>
+export async function partition(
+  database: Database,
+  options: PartitionCopyOptions & { readonly execute?: false },
+): Promise<RebuildPlan>
+export async function partition(
+  database: Database,
+  options: (PartitionOptions | PartitionCopyOptions) & { readonly execute?: boolean },
+): Promise<PartitionPlan | RebuildPlan | partitioning.PartitionResult | CopyResult> {
+  const target = targetOf(database)
+  const table = writtenName(options.table)
+  const request = partitionRequest(options)
+  const engine = complete(options)
+  if (options.method === 'copy') {
+    const copying = { ...request, ...copyRequest(options) }
+    return options.execute === true
+      ? partitionByCopy(target, table, copying, engine)
+      : planPartitionCopyOf(target, table, copying, engine)
+  }
   return options.execute === true
-    ? partitioning.partition(...arrangement)
-    : partitioning.planPartitionOf(...arrangement)
+    ? partitioning.partition(target, table, request, engine)
+    : partitioning.planPartitionOf(target, table, request, engine)
 }
 
-function partitionRequest(options: PartitionOptions): PartitionRequest {
+function copyRequest({ transport = 'auto', jobs = 1, noArchive = false }: CopyOptions) {
+  assertWhole('jobs', jobs)
+  return { transport, jobs, noArchive }
+}
+
+function assertWhole(name: string, value: number): void {
+  if (!(Number.isInteger(value) && value >= 1))
+    throw new UsageError(`${name} is ${value}, which is no whole number from 1 on`, 'Give a number such as 3.')
+}
+
+function partitionRequest(options: PartitionOptions | PartitionCopyOptions): PartitionRequest {
   const { by, every, keep, premake, timezone = 'UTC', expireBy, accept = [] } = options
   validateTimezone(timezone)
-  if (premake !== undefined && !(Number.isInteger(premake) && premake >= 1))
-    throw new UsageError(`premake is ${premake}, which is no whole number from 1 on`, 'Give a number such as 3.')
+  if (premake !== undefined) assertWhole('premake', premake)
   return {
     by,
     every: parseWidth(String(every)),
@@ -115,6 +161,78 @@ function partitionRequest(options: PartitionOptions): PartitionRequest {
     expireBy: expireBy ?? null,
     accept,
   }
+}
+
+// ---- rebuild, split ------------------------------------------------------------
+
+export interface RebuildOptions extends LockOptions, CopyOptions {
+  readonly table: Table
+  /**
+   * The rows worth keeping, as after WHERE; `now()` is fixed once, at the start.
+   * Null keeps all, and has to be said.
+   */
+  readonly keep: string | null
+}
+
+/**
+ * Builds a table anew around the rows worth keeping while it is in use; called
+ * again after an interruption it goes on. The former table is kept until `retire`.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function rebuild(
+  database: Database,
+  options: RebuildOptions & { readonly execute: true },
+): Promise<CopyResult>
+export async function rebuild(
+  database: Database,
+  options: RebuildOptions & { readonly execute?: false },
+): Promise<RebuildPlan>
+export async function rebuild(
+  database: Database,
+  options: RebuildOptions & { readonly execute?: boolean },
+): Promise<RebuildPlan | CopyResult> {
+  const { keep } = options
+  if (keep?.trim() === '') throw new UsageError('keep is empty', 'Give a condition, or null to keep all rows.')
+  const request = { keep, ...copyRequest(options) }
+  const arrangement = [targetOf(database), writtenName(options.table), request, complete(options)] as const
+  return options.execute === true ? rebuilding.rebuild(...arrangement) : rebuilding.planRebuildOf(...arrangement)
+}
+
+export interface SplitOptions extends LockOptions, CopyOptions {
+  readonly table: Table
+  /** The one to divide; by default the first that is wider than the others. */
+  readonly partition?: Table
+  /** By default the width of the set. */
+  readonly every?: string | bigint
+  /** Rows that are older are left behind; without it all are kept. */
+  readonly keep?: string
+}
+
+/**
+ * Exchanges a wide partition, such as the history of a converted table, for
+ * proper ones. The former partition is kept as a table until `retire`.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function split(database: Database, options: SplitOptions & { readonly execute: true }): Promise<CopyResult>
+export async function split(
+  database: Database,
+  options: SplitOptions & { readonly execute?: false },
+): Promise<SplitPlan>
+export async function split(
+  database: Database,
+  options: SplitOptions & { readonly execute?: boolean },
+): Promise<SplitPlan | CopyResult> {
+  const { partition, every, keep } = options
+  const order: splitting.SplitOrder = {
+    partition: partition === undefined ? null : writtenName(partition),
+    every: every === undefined ? null : parseWidth(String(every)),
+    keep: keep === undefined ? null : parseInterval(keep),
+    ...copyRequest(options),
+  }
+  const arrangement = [targetOf(database), writtenName(options.table), order, complete(options)] as const
+  return options.execute === true ? splitting.split(...arrangement) : splitting.planSplitOf(...arrangement)
 }
 
 // ---- rotate --------------------------------------------------------------------
@@ -200,7 +318,8 @@ export async function abandon(
 }
 
 /**
- * Makes a converted table a plain one again.
+ * Goes back after a finished run: a converted table becomes a plain one again;
+ * after a copy the former table comes back with every write made since.
  *
  * @throws {ObjectionsError} with `execute`, when rows would be lost; without, that is in the plan
  */
@@ -218,6 +337,32 @@ export async function rollback(
 ): Promise<RollbackPlan | runs.RunResult> {
   const arrangement = await runArrangement(database, options)
   return options.execute === true ? runs.rollback(...arrangement) : runs.planRollbackOf(...arrangement)
+}
+
+/**
+ * Lets the former table of a finished copy go, for good: a run has to be named.
+ * `retirable` tells which there are.
+ */
+export async function retire(
+  database: Database,
+  options: RetireOptions & { readonly execute: true },
+): Promise<runs.RunResult>
+export async function retire(database: Database, options: RetireOptions & { readonly execute?: false }): Promise<Plan>
+export async function retire(
+  database: Database,
+  options: RetireOptions & { readonly execute?: boolean },
+): Promise<Plan | runs.RunResult> {
+  const arrangement = await runArrangement(database, options)
+  return options.execute === true ? runs.retire(...arrangement) : runs.planRetireOf(...arrangement)
+}
+
+export interface RetireOptions extends RunOptions {
+  readonly run: number | bigint | Table
+}
+
+/** The former tables that copies have put aside and that are still there, the oldest first. */
+export async function retirable(database: Database, options: Options = {}): Promise<former.FormerTable[]> {
+  return former.retirable(targetOf(database), complete(options))
 }
 
 async function runArrangement(database: Database, options: RunOptions) {
@@ -262,15 +407,20 @@ export { exitCodeOf, type RetiredPartition, type RotationReport, type SetReport 
 export { explainRotation } from './plan/explain-rotation.ts'
 export { explain } from './plan/explain.ts'
 export type { Inspection } from './engine/inspect.ts'
+export type { CopyResult } from './engine/copy-run.ts'
+export type { FormerTable } from './engine/former.ts'
 export type { PartitionResult } from './engine/partition.ts'
 export type { Remainder } from './engine/remaining.ts'
 export type { RunResult, RunStatusLine, StatusReport } from './engine/runs.ts'
 export type { KeyAdvice } from './plan/key-advice.ts'
+export type { Transport } from './plan/copy-work.ts'
 export type { PartitionPlan } from './plan/partition.ts'
+export type { RebuildPlan, RebuildSummary } from './plan/rebuild.ts'
 export type { Risk } from './plan/risks.ts'
 export type { RollbackPlan } from './plan/rollback.ts'
 export type { Retire } from './plan/rotate-request.ts'
 export type { RotationPlan } from './plan/rotate.ts'
+export type { SplitPlan, SplitSummary } from './plan/split.ts'
 export type { Fate, Lock, Objection, Plan, Step } from './plan/step.ts'
 export type { Event, LockTimes, Observer, Progress } from './report/events.ts'
 export type { TableName } from './sql/names.ts'

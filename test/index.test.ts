@@ -7,9 +7,13 @@ import {
   inspect,
   ObjectionsError,
   partition,
+  rebuild,
   resume,
+  retirable,
+  retire,
   rollback,
   rotate,
+  split,
   status,
   UsageError,
 } from '../src/index.ts'
@@ -102,3 +106,42 @@ test('ids may be wider than a JavaScript number', async ({ database }) => {
   const plan = await partition(database.url, { table, by: 'id', every, expireBy: 'at', premake: 1 })
   expect(plan.conversion?.policy.every ?? plan.objections).toEqual({ kind: 'ids', ids: every })
 })
+
+test('rebuilt, split, rolled back and let go from a program', async ({ database }) => {
+  const table = await eventsTable(database)
+  const keep = "at > now() - interval '40 days'"
+  const refused = await rebuild(database.url, { table, keep })
+  expect(refused.objections).toMatchObject([{ code: 'archive' }])
+  expect((await rebuild(database.url, { table, keep, noArchive: true })).rebuild).not.toBeNull()
+  const rebuilt = await rebuild(database.url, { table, keep, noArchive: true, transport: 'server', execute: true })
+  expect(await retirable(database.url)).toMatchObject([
+    { runId: rebuilt.runId, table, former: { estimatedRows: 2000 } },
+  ])
+  await rollback(database.url, { run: Number(rebuilt.runId), execute: true })
+  expect(await retirable(database.url)).toEqual([])
+
+  await partition(database.url, { table, by: 'at', every: 'month', execute: true })
+  const pieces = { table, keep: '30 days', noArchive: true }
+  expect((await split(database.url, pieces)).split?.leaves.length).toBeGreaterThan(1)
+  const { runId } = await split(database.url, { ...pieces, execute: true })
+  expect((await retire(database.url, { run: BigInt(runId) })).steps).toHaveLength(2)
+  await retire(database.url, { run: BigInt(runId), execute: true })
+  expect(await retirable(database.url)).toEqual([])
+})
+
+test('partitions by copying from a program', async ({ database }) => {
+  const table = await eventsTable(database)
+  const request = { table, by: 'at', every: 'month', method: 'copy', keep: '30 days', noArchive: true } as const
+  expect((await partition(database.url, request)).rebuild?.policy).toMatchObject({ column: 'at' })
+  const { plan, swap } = await partition(database.url, { ...request, execute: true })
+  expect(plan.rebuild?.retired.name).toMatch(/_retired$/)
+  expect(swap?.heldMs).toBeGreaterThan(0)
+})
+
+test.for([{ keep: ' ' }, { jobs: 0 }, { jobs: 1.5 }, { table: 'a b' }])(
+  'wrong words about a copy are refused before anybody is asked: %j',
+  async (wrong) => {
+    const request = { table: 't', keep: null, ...wrong }
+    await expect(rebuild('postgres://127.0.0.1:1/nowhere', request)).rejects.toBeInstanceOf(UsageError)
+  },
+)

@@ -13,6 +13,7 @@ import { resumeCommand } from './commands/resume.ts'
 import { retireCommand } from './commands/retire.ts'
 import { rollbackCommand } from './commands/rollback.ts'
 import { rotateCommand } from './commands/rotate.ts'
+import { splitCommand } from './commands/split.ts'
 import { statusCommand } from './commands/status.ts'
 import type { Context } from './context.ts'
 
@@ -20,6 +21,7 @@ import type { Context } from './context.ts'
 const COMMANDS = [
   inspectCommand,
   partitionCommand,
+  splitCommand,
   rebuildCommand,
   rotateCommand,
   statusCommand,

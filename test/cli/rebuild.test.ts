@@ -155,6 +155,26 @@ test('partition --method copy makes partitions of the rows in the window', async
   expect(await count(database, table)).toBe(KEPT)
 })
 
+test('split divides what partition has made the history', async ({ database }) => {
+  const table = await eventsTable(database)
+  const monthly = ['partition', display(table), '--by', 'at', '--every', 'month', '--url', database.url, '--execute']
+  expect(await ebb(monthly)).toMatchObject({ code: 0 })
+  const words = ['split', display(table), '--keep', '30 days', '--no-archive', '--url', database.url]
+  const shown = await ebb(words)
+  expect(shown.code, shown.out).toBe(0)
+  expect(shown.out).toContain('This plan is for reading')
+  const done = await ebb([...words, '--execute'])
+  expect(done.code, done.err).toBe(0)
+  expect(done.out).toContain(`${display(table)} is split (run 2).`)
+  expect(done.out).toMatch(/ebb rollback 2\n.*ebb retire 2\n/)
+  expect(await count(database, table)).toBe(KEPT)
+  expect((await ebb(['status', '--url', database.url])).out).toContain('ebb retire 2')
+
+  const back = await ebb(['rollback', '2', '--url', database.url, '--execute'])
+  expect(back.code, back.err).toBe(0)
+  expect(await count(database, table)).toBe(2000)
+})
+
 test.for([
   { words: ['rebuild', 'events'], wrong: /--keep: it is missing/ },
   { words: ['rebuild', 'events', '--keep', 'true', '--keep-all'], wrong: /--keep-all is said, too/ },
@@ -168,6 +188,7 @@ test.for([
     words: ['partition', 't', '--by', 'at', '--every', 'month', '--no-archive'],
     wrong: /--no-archive is for --method/,
   },
+  { words: ['split', 'events', '--every', '7d', '--keep', 'soon'], wrong: /--every: .*\n.*--keep: / },
   { words: ['retire'], wrong: /<run>: none is named/ },
   { words: ['retire', '1', '--all'], wrong: /a run is named and --all is said/ },
 ])('wrong words: $words', async ({ words, wrong }) => {

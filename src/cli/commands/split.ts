@@ -1,0 +1,70 @@
+import { Command } from 'commander'
+import type { EngineOptions } from '../../engine/partition.ts'
+import { planSplitOf, split, type SplitOrder } from '../../engine/split.ts'
+import { ObjectionsError } from '../../errors.ts'
+import { parseInterval } from '../../grid/interval.ts'
+import { parseWidth } from '../../plan/parse-width.ts'
+import type { SplitPlan } from '../../plan/split.ts'
+import { describeCopied } from '../../report/copied.ts'
+import { toText } from '../../sql/comment.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { lookAfterCopy } from '../after-copy.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
+import { Faults } from '../faults.ts'
+import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import { showPlan } from '../show-plan.ts'
+
+interface Words extends CommonWords, PatienceWords, CopyWords {
+  readonly every?: string
+  readonly keep?: string
+  readonly execute?: true
+}
+
+/** `ebb split`: a history, or another partition that is too wide, becomes proper ones. */
+export function splitCommand(invocation: Invocation): Command {
+  const command = new Command('split')
+    .summary('divide the history, or another wide partition, leaving expired rows behind')
+    .description(
+      'Copies the rows of a wide partition, such as the history that ebb partition has made, into partitions of the usual width, and exchanges them for it in milliseconds. The former partition is kept as a table for ebb rollback until ebb retire lets it go.',
+    )
+    .argument('<table>', 'the partitioned table, as SQL names it')
+    .argument('[partition]', 'the one to divide; without it the first that is wider than the others')
+    .option('--every <width>', 'of the new partitions: month, 7 days, … or so many ids; by default that of the set')
+    .option('--keep <interval>', 'rows that are older are left behind; without it all are kept')
+  return withDatabase(
+    withPatience(
+      withCopying(command).option('--execute', 'do it; without this the plan is shown and nothing is changed'),
+    ),
+  ).action((table: string, partition: string | undefined, words: Words) => act(invocation, table, partition, words))
+}
+
+async function act(invocation: Invocation, text: string, partition: string | undefined, words: Words): Promise<void> {
+  const { table, order, options } = readWords(invocation, text, partition, words)
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const { target, ...rest } = options
+    const engine: EngineOptions = { ...rest, observer }
+    if (words.execute !== true) return showPlan(invocation, reporter, await planSplitOf(target, table, order, engine))
+    try {
+      const copied = await lookAfterCopy(target, 'split', await split(target, table, order, engine))
+      reporter.show('result', copied, () => toText(describeCopied(copied)))
+    } catch (error) {
+      if (!(error instanceof ObjectionsError)) throw error
+      showPlan(invocation, reporter, error.plan as SplitPlan)
+    }
+  })
+}
+
+function readWords({ context, args }: Invocation, text: string, wide: string | undefined, words: Words) {
+  const faults = new Faults()
+  const table = faults.read('<table>', () => parseTableName(text))
+  const partition = faults.readOptional('[partition]', wide, parseTableName)
+  const every = faults.readOptional('--every', words.every, parseWidth)
+  const keep = faults.readOptional('--keep', words.keep, parseInterval)
+  const copying = readCopying(words, args, faults)
+  const patience = readPatience(words, faults)
+  const surroundings = readSurroundings(words, context, faults)
+  faults.throwIfAny()
+  const order: SplitOrder = { partition: partition(), every: every(), keep: keep(), ...copying() }
+  return { table: table(), order, options: { ...surroundings(), patience: patience() } }
+}
