@@ -7,7 +7,7 @@ import { UsageError } from '../errors.ts'
 import { momentLiteral, planRebuild, type RebuildPlan, type RebuildRequest } from '../plan/rebuild.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { parsePredicate, type Predicate } from '../sql/predicate.ts'
+import { parsePredicate, pointAt, type Predicate } from '../sql/predicate.ts'
 import { raw, sql } from '../sql/sql.ts'
 import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
 import type { EngineOptions } from './partition.ts'
@@ -93,19 +93,26 @@ async function estimateKept(
   searchPath: string,
 ): Promise<number> {
   if (predicate === null || table.kind !== 'table') return table.estimatedRows ?? 0
+  const before = sql`explain (format json) select from ${quoted(table.name)} s where (`
   await session.query('savepoint estimate')
   try {
     await session.query(`set local search_path to ${searchPath === '' ? "''" : searchPath}`)
-    const explain = sql`explain (format json) select from ${quoted(table.name)} s where (${raw(predicate.text)}\n)`
+    const explain = sql`${before}${raw(predicate.text)}\n)`
     const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
     return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
   } catch (error) {
     throw new UsageError(
-      `the condition does not fit ${display(table.name)}: ${error instanceof Error ? error.message : String(error)}`,
+      `the condition does not fit ${display(table.name)}: ${reasonAndPlace(error, predicate, [...before.text].length)}`,
       'Use columns and types of the table.',
       error,
     )
   } finally {
     await session.query('rollback to savepoint estimate')
   }
+}
+
+function reasonAndPlace(error: unknown, { text }: Predicate, before: number): string {
+  const reason = error instanceof Error ? error.message : String(error)
+  const { position } = error as { position?: string }
+  return position === undefined ? reason : reason + pointAt(text, Number(position) - 1 - before)
 }

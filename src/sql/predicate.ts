@@ -10,8 +10,13 @@ export interface Predicate {
   readonly functions: readonly (readonly string[])[]
 }
 
-/** What stands before the condition while it is parsed. */
-const PREFIX = 'select from t where '
+/**
+ * What stands before the condition while it is parsed, with a parenthesis after
+ * it. As the only field of a row it cannot reach beyond: `true) or (true` would
+ * do so in plain parentheses, and change what other conditions beside it mean.
+ */
+const BEFORE = 'select from t where row('
+const WAY_OUT = 'Write one expression that is true or false for each row by itself, over the columns of the table.'
 
 /**
  * Reads a condition: one boolean expression over the table's columns, without
@@ -25,29 +30,38 @@ export async function parsePredicate(written: string, moment: string): Promise<P
   const { parse } = await import('libpg-query')
   let tree: unknown
   try {
-    tree = await parse(`${PREFIX}(${written}\n)`)
+    tree = await parse(`${BEFORE}${written}\n)`)
   } catch (error) {
     throw syntaxError(written, error)
   }
-  const where = onlyCondition(tree, written)
+  const condition = onlyCondition(tree, written)
   const found = new Walk(written)
-  found.visit(where)
+  found.visit(condition)
   return { written, text: fixMoment(written, found.moments, moment), functions: found.functions }
 }
 
-interface Moment {
-  /** In bytes of the UTF-8 text. */
-  readonly at: number
+/** A text with a caret under its character number `at`, counted from 0 and in whole characters. */
+export function pointAt(text: string, at: number): string {
+  const before = [...text].slice(0, Math.max(0, at)).join('')
+  const line = before.split('\n').length - 1
+  const column = [...(before.split('\n').at(-1) ?? '')].length
+  const lines = text.split('\n').slice(0, line + 1)
+  return [...lines, ' '.repeat(column) + '^'].map((one) => `\n  ${one}`).join('')
 }
 
-const OPENING = Buffer.byteLength(`${PREFIX}(`)
-const NOW = /^(?:now|transaction_timestamp|current_timestamp)(?:\s*\(\s*\))?/i
+const NOW = /^(?:(?:now|transaction_timestamp)\s*\(\s*\)|current_timestamp)/i
 const FIXED = new Set(['now', 'transaction_timestamp'])
-const SESSION_CLOCKS: Readonly<Record<string, string>> = {
+const USE_NOW = 'use now(), which is fixed once at the start'
+/** They move on from chunk to chunk, or depend on the time zone of the session. */
+const CLOCKS: Readonly<Record<string, string>> = {
   SVFOP_CURRENT_DATE: 'current_date',
   SVFOP_CURRENT_TIME: 'current_time',
+  SVFOP_CURRENT_TIME_N: 'current_time',
+  SVFOP_CURRENT_TIMESTAMP_N: 'current_timestamp with a precision',
   SVFOP_LOCALTIME: 'localtime',
+  SVFOP_LOCALTIME_N: 'localtime',
   SVFOP_LOCALTIMESTAMP: 'localtimestamp',
+  SVFOP_LOCALTIMESTAMP_N: 'localtimestamp',
 }
 const REFUSED: Readonly<Record<string, string>> = {
   SubLink: 'a subquery',
@@ -55,10 +69,43 @@ const REFUSED: Readonly<Record<string, string>> = {
   SetToDefault: 'DEFAULT',
   GroupingFunc: 'GROUPING',
 }
+/** They say where and when a row was written, which a copy changes. */
+const SYSTEM_COLUMNS = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid'])
+/** Words that the date and time types read as a moment: another one each time. Others, like `infinity`, are fixed. */
+const MOVING_WORD = /^\s*(?:now|today|tomorrow|yesterday)(?:\s+(?:[\d:.]+|allballs))?\s*$/i
+const TEXTS = new Set(['text', 'varchar', 'bpchar', 'name'])
+
+interface Located {
+  /** In bytes of the UTF-8 text that was parsed. */
+  readonly location?: number
+}
+
+interface Named extends Located {
+  readonly fields?: readonly StringNode[]
+}
+
+interface FuncCall extends Located {
+  readonly funcname: readonly StringNode[]
+  readonly args?: readonly unknown[]
+  readonly over?: unknown
+}
+
+interface TypeCast {
+  readonly arg?: { readonly A_Const?: unknown }
+  readonly typeName?: { readonly names?: readonly StringNode[] }
+}
+
+interface Constant extends Located {
+  readonly sval?: { readonly sval?: string }
+}
+
+interface StringNode {
+  readonly String?: { readonly sval?: string }
+}
 
 /** Collects what matters of an expression, and refuses what a condition on single rows cannot hold. */
 class Walk {
-  readonly moments: Moment[] = []
+  readonly moments: number[] = []
   readonly functions: string[][] = []
   private readonly written: string
 
@@ -71,48 +118,65 @@ class Walk {
     if (typeof node !== 'object' || node === null || Array.isArray(node)) return
     for (const [kind, value] of Object.entries(node)) {
       const refused = REFUSED[kind]
-      if (refused !== undefined) throw notAllowed(this.written, refused)
+      if (refused !== undefined) throw notAllowed(this.written, refused, value as Located)
       if (kind === 'FuncCall') this.call(value as FuncCall)
-      if (kind === 'SQLValueFunction') this.sessionValue(value as { op: string; location?: number })
+      if (kind === 'SQLValueFunction') this.sessionValue(value as Located & { op: string })
+      if (kind === 'ColumnRef') this.column(value as Named)
+      if (kind === 'A_Const') this.constant(value as Constant)
+      if (kind === 'TypeCast' && isText(value as TypeCast)) continue
       this.visit(value)
     }
   }
 
   private call(call: FuncCall): void {
-    if (call.over !== undefined) throw notAllowed(this.written, 'a window function')
+    if (call.over !== undefined) throw notAllowed(this.written, 'a window function', call)
     const name = call.funcname.map((part) => part.String?.sval ?? '')
     const last = name.at(-1) ?? ''
-    if (FIXED.has(last) && (name.length === 1 || name[0] === 'pg_catalog'))
-      this.moments.push({ at: call.location ?? 0 })
+    const builtIn = name.length === 1 || name[0] === 'pg_catalog'
+    if (builtIn && FIXED.has(last)) this.moments.push(call.location ?? 0)
+    else if (builtIn && last === 'statement_timestamp')
+      throw notAllowed(this.written, 'statement_timestamp(), which moves on', call, USE_NOW)
+    else if (builtIn && last === 'age' && call.args?.length === 1)
+      throw notAllowed(this.written, 'age() of one argument, which counts from the current date', call, USE_NOW)
     else this.functions.push(name)
   }
 
-  private sessionValue({ op, location }: { op: string; location?: number }): void {
-    const clock = SESSION_CLOCKS[op]
-    if (clock !== undefined)
-      throw notAllowed(this.written, `${clock}, which depends on the session’s time zone (use now())`)
-    if (op === 'SVFOP_CURRENT_TIMESTAMP') this.moments.push({ at: location ?? 0 })
+  private sessionValue(value: Located & { op: string }): void {
+    const clock = CLOCKS[value.op]
+    if (clock !== undefined) throw notAllowed(this.written, clock, value, USE_NOW)
+    if (value.op === 'SVFOP_CURRENT_TIMESTAMP') this.moments.push(value.location ?? 0)
+  }
+
+  private column(column: Named): void {
+    const name = column.fields?.at(-1)?.String?.sval ?? ''
+    if (SYSTEM_COLUMNS.has(name)) throw notAllowed(this.written, `the system column ${name}`, column)
+  }
+
+  private constant(constant: Constant): void {
+    const text = constant.sval?.sval
+    if (text === undefined || !MOVING_WORD.test(text)) return
+    const hint = `${USE_NOW}; or, where the words themselves are meant, write '${text}'::text`
+    throw notAllowed(this.written, `'${text}', which as a time is another one each day`, constant, hint)
   }
 }
 
-interface FuncCall {
-  readonly funcname: readonly { readonly String?: { readonly sval?: string } }[]
-  readonly location?: number
-  readonly over?: unknown
+/** A constant that is said to be a text. */
+function isText({ arg, typeName }: TypeCast): boolean {
+  return arg?.A_Const !== undefined && TEXTS.has(typeName?.names?.at(-1)?.String?.sval ?? '')
 }
 
 // The text outside of these places is left exactly as it was written.
-function fixMoment(written: string, moments: readonly Moment[], moment: string): string {
+function fixMoment(written: string, moments: readonly number[], moment: string): string {
   const bytes = Buffer.from(written)
   let text = ''
   let from = 0
-  for (const { at } of [...moments].sort((a, b) => a.at - b.at)) {
-    const start = at - OPENING
-    const match = /^(?:pg_catalog\s*\.\s*)?/i.exec(bytes.subarray(start).toString())?.[0] ?? ''
-    const call = NOW.exec(bytes.subarray(start + match.length).toString())
-    if (call === null) throw notAllowed(written, 'now() written in an unusual way')
+  for (const location of [...moments].sort((a, b) => a - b)) {
+    const start = location - Buffer.byteLength(BEFORE)
+    const qualifier = /^(?:pg_catalog\s*\.\s*)?/i.exec(bytes.subarray(start).toString())?.[0] ?? ''
+    const call = NOW.exec(bytes.subarray(start + qualifier.length).toString())
+    if (call === null) throw notAllowed(written, 'now() written in an unusual way', { location })
     text += bytes.subarray(from, start).toString() + `'${moment}'::pg_catalog.timestamptz`
-    from = start + match.length + Buffer.byteLength(call[0])
+    from = start + qualifier.length + Buffer.byteLength(call[0])
   }
   return text + bytes.subarray(from).toString()
 }
@@ -127,25 +191,27 @@ function onlyCondition(tree: unknown, written: string): unknown {
   const select = stmts[0]?.stmt?.SelectStmt
   const allowed = new Set(['fromClause', 'whereClause', 'limitOption', 'op'])
   const extra = Object.keys(select ?? {}).filter((key) => !allowed.has(key))
-  if (stmts.length !== 1 || select === undefined || extra.length > 0 || select['op'] !== 'SETOP_NONE')
-    throw notAllowed(written, 'more than one condition')
-  return select['whereClause']
+  const { RowExpr: row } = (select?.['whereClause'] ?? {}) as { RowExpr?: { args?: readonly unknown[] } }
+  if (stmts.length !== 1 || extra.length > 0 || row === undefined || (row.args?.length ?? 0) > 1)
+    throw notAllowed(written, 'more than one condition', {})
+  if (row.args === undefined) throw new UsageError('the condition is empty', WAY_OUT)
+  return row.args[0]
 }
 
-function notAllowed(written: string, what: string): UsageError {
-  return new UsageError(
-    `the condition contains ${what}: ${written}`,
-    'Write one expression that is true or false for each row by itself, over the columns of the table.',
-  )
+function notAllowed(written: string, what: string, { location }: Located, hint?: string): UsageError {
+  const start = location === undefined ? null : location - Buffer.byteLength(BEFORE)
+  const at = start === null ? 0 : [...Buffer.from(written).subarray(0, start).toString()].length
+  const next = hint === undefined ? WAY_OUT : `${hint.charAt(0).toUpperCase()}${hint.slice(1)}.`
+  return new UsageError(`the condition contains ${what}:${pointAt(written, at)}`, next)
 }
 
 function syntaxError(written: string, error: unknown): UsageError {
+  // Counted in characters, from 0.
   const position = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition
   const reason = error instanceof Error ? error.message : String(error)
-  const at = position === undefined ? null : Math.max(0, position - OPENING - 1)
-  const caret = at === null ? '' : `\n  ${written}\n  ${' '.repeat(at)}^`
+  const at = Math.min((position ?? 0) - BEFORE.length, [...written].length)
   return new UsageError(
-    `the condition cannot be read: ${reason}${caret}`,
+    `the condition cannot be read: ${reason}${position === undefined ? '' : pointAt(written, at)}`,
     'Correct it; it is read as PostgreSQL reads what stands after WHERE.',
     error,
   )
