@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Target } from './db/session.ts'
+import * as advising from './engine/advise.ts'
 import { PATIENCE } from './engine/brief.ts'
 import * as inspecting from './engine/inspect.ts'
 import * as partitioning from './engine/partition.ts'
@@ -15,6 +16,7 @@ import { UsageError } from './errors.ts'
 import { validateTimezone } from './grid/grid.ts'
 import { parseInterval } from './grid/interval.ts'
 import { DEFAULT_SCHEMA } from './journal/journal.ts'
+import type { WaysAdvice } from './plan/advise.ts'
 import { parseWidth } from './plan/parse-width.ts'
 import type { Transport } from './plan/copy-work.ts'
 import type { PartitionPlan } from './plan/partition.ts'
@@ -62,6 +64,25 @@ export interface LockOptions extends Options {
 /** Looks at a table: what it is, what hangs on it, how it could be partitioned, what could go wrong. */
 export async function inspect(database: Database, table: Table, options: Options = {}): Promise<inspecting.Inspection> {
   return inspecting.inspect(targetOf(database), writtenName(table), complete(options))
+}
+
+// ---- advise --------------------------------------------------------------------
+
+export interface AdviseOptions extends Options {
+  readonly table: Table
+  /** The rows worth keeping, as after WHERE. */
+  readonly keep?: string
+  /** Rows that are older are to go; not beside `keep`. */
+  readonly olderThan?: string
+}
+
+/** Compares partitioning, rebuilding and deleting: what each would cost, what it means for others, which to take. */
+export async function advise(database: Database, options: AdviseOptions): Promise<WaysAdvice> {
+  const { keep, olderThan } = options
+  if (keep !== undefined && olderThan !== undefined)
+    throw new UsageError('keep and olderThan are both given', 'Give one of them, or neither.')
+  const request = { keep: keep ?? null, olderThan: olderThan === undefined ? null : parseInterval(olderThan) }
+  return advising.advise(targetOf(database), writtenName(options.table), request, complete(options))
 }
 
 // ---- partition -----------------------------------------------------------------
@@ -412,6 +433,7 @@ export type { FormerTable } from './engine/former.ts'
 export type { PartitionResult } from './engine/partition.ts'
 export type { Remainder } from './engine/remaining.ts'
 export type { RunResult, RunStatusLine, StatusReport } from './engine/runs.ts'
+export type { Way, WaysAdvice } from './plan/advise.ts'
 export type { KeyAdvice } from './plan/key-advice.ts'
 export type { Transport } from './plan/copy-work.ts'
 export type { PartitionPlan } from './plan/partition.ts'

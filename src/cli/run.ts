@@ -5,6 +5,7 @@ import { errorText, tellError } from '../report/error-text.ts'
 import { VERSION } from '../version.ts'
 import type { Invocation } from './command.ts'
 import { abandonCommand } from './commands/abandon.ts'
+import { adviseCommand } from './commands/advise.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { partitionCommand } from './commands/partition.ts'
@@ -20,6 +21,7 @@ import type { Context } from './context.ts'
 /** In the order in which a user meets them. */
 const COMMANDS = [
   inspectCommand,
+  adviseCommand,
   partitionCommand,
   splitCommand,
   rebuildCommand,

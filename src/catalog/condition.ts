@@ -1,0 +1,46 @@
+import type { Session } from '../db/session.ts'
+import { readAll } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
+import type { Predicate } from '../sql/predicate.ts'
+import { raw, sql } from '../sql/sql.ts'
+
+/** Functions of a condition that give another answer each time they are asked. */
+export async function readVolatile(session: Session, predicate: Predicate | null): Promise<string[]> {
+  const names = (predicate?.functions ?? []).map((name) => name.at(-1) ?? '')
+  const rows = await readAll<{ name: string }>(
+    session,
+    sql`select distinct proname::text as name from pg_proc where proname = any (${names}::text[]) and provolatile = 'v'`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+/**
+ * Rows that a condition (null: none) selects, as the planner believes; nothing
+ * is read. The server reads the condition for it, under the given search path.
+ *
+ * @throws {UsageError} when it does not fit the table
+ */
+export async function readRowEstimate(
+  session: Session,
+  table: TableName,
+  predicate: Predicate | null,
+  searchPath: string,
+): Promise<number> {
+  await session.query('savepoint estimate')
+  try {
+    await session.query(`set local search_path to ${searchPath === '' ? "''" : searchPath}`)
+    const condition = predicate === null ? raw('true') : raw(`(${predicate.text}\n)`)
+    const explain = sql`explain (format json) select from ${quoted(table)} s where ${condition}`
+    const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
+    return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+  } catch (error) {
+    throw new UsageError(
+      `the condition does not fit ${display(table)}: ${error instanceof Error ? error.message : String(error)}`,
+      'Use columns and types of the table.',
+      error,
+    )
+  } finally {
+    await session.query('rollback to savepoint estimate')
+  }
+}

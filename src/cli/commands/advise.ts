@@ -1,0 +1,45 @@
+import { Command } from 'commander'
+import { advise, type AdviceRequest } from '../../engine/advise.ts'
+import { UsageError } from '../../errors.ts'
+import { parseInterval } from '../../grid/interval.ts'
+import { describeAdvice } from '../../report/advice.ts'
+import { harmless, toText } from '../../sql/comment.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+
+interface Words extends CommonWords {
+  readonly keep?: string
+  readonly olderThan?: string
+}
+
+/** `ebb advise`: the cheapest safe way to be rid of rows. */
+export function adviseCommand({ context }: Invocation): Command {
+  const command = new Command('advise')
+    .summary('partition, rebuild or purge: what each would cost, and which to take')
+    .description(
+      'Compares the ways to be rid of a table’s old rows: rows, bytes, WAL, time and disk needed, locks, and what each means for the application and for those who follow its changes. Nothing is changed.',
+    )
+    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .option('--keep <condition>', 'the rows worth keeping, as after WHERE')
+    .option('--older-than <interval>', 'rows that are older are to go: 90 days, 3 months')
+  return withDatabase(command).action(async (text: string, words: Words) => {
+    const faults = new Faults()
+    const table = faults.read('<table>', () => parseTableName(text))
+    const request = faults.read('--keep, --older-than', () => parseRequest(words))
+    const surroundings = readSurroundings(words, context, faults)
+    faults.throwIfAny()
+    const { target, ...options } = surroundings()
+    await reporting(context, words, async (reporter, observer) => {
+      const advice = await advise(target, table(), request(), { ...options, observer })
+      reporter.show('advice', advice, () => toText(describeAdvice(advice).map(harmless)))
+    })
+  })
+}
+
+function parseRequest({ keep, olderThan }: Words): AdviceRequest {
+  if (keep !== undefined && olderThan !== undefined)
+    throw new UsageError('both are said', 'Say one of them, or neither.')
+  if (keep?.trim() === '') throw new UsageError('the condition is empty', 'Leave it away, or say which rows to keep.')
+  return { keep: keep ?? null, olderThan: olderThan === undefined ? null : parseInterval(olderThan) }
+}

@@ -1,0 +1,79 @@
+import type { Way, WaysAdvice } from '../plan/advise.ts'
+import { showBytes, showCount, showDuration } from '../plan/units.ts'
+import { wrap } from '../sql/comment.ts'
+import { columns } from '../sql/columns.ts'
+import { display } from '../sql/names.ts'
+import { indented } from './partitioned.ts'
+
+const WIDTH = 112
+
+/** The ways side by side, each with what it costs and what it means; the advice comes last, where it is looked for. */
+export function describeAdvice(advice: WaysAdvice): string[] {
+  const { table, rows, keptRows, bytes, kept, ways, why, chosen } = advice
+  const name = display(table)
+  const command = ways.find(({ name }) => name === chosen)?.command
+  const share = rows === 0 ? 0 : Math.round((100 * keptRows) / rows)
+  return [
+    ...(ways.length === 0 ? [] : [`${name}: about ${showCount(rows)} rows, ${showBytes(bytes)}`]),
+    ...(kept === null ? [] : wrap(`kept: about ${showCount(keptRows)} rows (${share} %), ${kept}`, WIDTH)),
+    ...(ways.length === 0 ? [] : ['', ...compare(ways), ...ways.flatMap(describeWay), '', FIGURES]),
+    ...(ways.length === 0 ? [] : ['']),
+    chosen === null ? 'Advice: none of them' : `Advice: ${chosen}`,
+    ...wrap(why, WIDTH).map((line) => `  ${line}`),
+    ...(command === undefined ? [] : ['', 'See the plan, which changes nothing:', `  ${command}`]),
+  ]
+}
+
+const FIGURES =
+  'Rows are the planner’s estimates; times and WAL are rough, from measurements on a machine with two processors.'
+
+function compare(ways: readonly Way[]): string[] {
+  const header = ['', 'rows written or deleted', 'read', 'WAL', 'time', 'disk needed', 'given back', '']
+  return columns([header, ...ways.map(row)], [1, 2, 3, 4, 5, 6])
+}
+
+function row({ name, verdict, costs }: Way): string[] {
+  const { touchedRows, readBytes, walBytes, seconds, diskBytes, freedBytes } = costs
+  return [
+    name,
+    showCount(touchedRows),
+    showBytes(readBytes),
+    showBytes(walBytes),
+    showDuration(seconds),
+    showBytes(diskBytes),
+    showBytes(freedBytes),
+    VERDICT[verdict],
+  ]
+}
+
+const VERDICT: Readonly<Record<Way['verdict'], string>> = {
+  chosen: '<- advised',
+  possible: '',
+  obstructed: 'something is in the way',
+  'does not fit': 'cannot express the condition',
+  'not yet': 'not in this version',
+}
+
+function describeWay({ name, what, verdict, locks, application, consumers, obstacles }: Way): string[] {
+  // What does not answer the question needs no arguments.
+  if (verdict === 'does not fit') return []
+  return [
+    '',
+    ...wrap(`${name}: ${what}`, WIDTH),
+    ...indented([
+      ...points('locks', locks),
+      ...points('application', application),
+      ...points('change-data capture', consumers),
+      ...points(
+        'in the way',
+        obstacles.map(({ what, wayOut }) => `${what}. ${wayOut}`),
+      ),
+    ]),
+  ]
+}
+
+function points(title: string, texts: readonly string[]): string[] {
+  return texts.length === 0
+    ? []
+    : [title, ...texts.flatMap((text) => wrap(text, WIDTH - 6).map((line, i) => (i === 0 ? '  - ' : '    ') + line))]
+}

@@ -1,0 +1,63 @@
+import { expect } from 'vitest'
+import { display, quoted } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test } from '../support/database.ts'
+import { ebb, eventsTable, objects } from './support.ts'
+
+test('by age: the ways beside each other, and a command that works as it is printed', async ({ database }) => {
+  const table = await eventsTable(database)
+  const { code, out, err } = await ebb(['advise', display(table), '--older-than', '30 days', '--url', database.url])
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toMatch(/about 2,000 rows/)
+  expect(out).toMatch(/kept: about 7\d\d rows \(3[67] %\), "at" >= '\d{4}-.*'::pg_catalog\.timestamptz/)
+  expect(out).toMatch(/partition by copying .*<- advised\n/)
+  expect(out).toMatch(/purge .*not in this version\n/)
+  const [, words = ''] = /which changes nothing:\n {2}ebb (.*)\n/.exec(out) ?? []
+  const typed = words.match(/'[^']*'|\S+/g)?.map((word) => word.replace(/^'|'$/g, '')) ?? []
+  expect(await ebb([...typed, '--url', database.url])).toMatchObject({ code: 0 })
+})
+
+test('by a condition, in JSON; the estimate is the planner’s, and nothing is changed', async ({ database }) => {
+  const table = await eventsTable(database)
+  const { out } = await ebb(['advise', display(table), '--keep', 'id <= 200', '--url', database.url, '--json'])
+  const [{ advice }] = objects(out) as [{ advice: { keptRows: number; ways: { name: string; verdict: string }[] } }]
+  expect(advice).toMatchObject({ table, rows: 2000, kept: 'id <= 200', chosen: 'rebuild' })
+  expect(Math.abs(advice.keptRows - 200)).toBeLessThan(20)
+  expect(advice.ways.map(({ name, verdict }) => `${name}: ${verdict}`)).toEqual([
+    'partition: does not fit',
+    'rebuild: chosen',
+    'purge: not yet',
+  ])
+  const { rows } = await database.admin("select 1 from pg_namespace where nspname = 'ebb'")
+  expect(rows).toEqual([])
+})
+
+test('a time that may be missing is not taken for old; a table of words has no age', async ({ database }) => {
+  const table = await eventsTable(database)
+  const client = await database.session('setup')
+  await client.query(sql`alter table ${quoted(table)} alter at drop not null`.text)
+  const { out } = await ebb(['advise', display(table), '--older-than', 'quarter', '--url', database.url])
+  expect(out.replaceAll('\n', ' ')).toMatch(/interval '3 months' or "at" is null/)
+
+  await client.query('create table words (word text primary key)')
+  const refused = await ebb(['advise', 'words', '--older-than', '1 year', '--url', database.url])
+  expect(refused.code).toBe(2)
+  expect(refused.err).toContain('no column of public.words is known to tell how old a row is')
+})
+
+test.for([
+  ['--keep, --older-than: both are said', ['--keep', 'true', '--older-than', 'month']],
+  ["'soon' is not an interval", ['--older-than', 'soon']],
+  ['the condition is empty', ['--keep', ' ']],
+] as const)('wrong words: %s', async ([wrong, words]) => {
+  const { code, err } = await ebb(['advise', 'events', ...words, '--url', 'postgres://127.0.0.1:1/nowhere'])
+  expect(code).toBe(2)
+  expect(err).toContain(wrong)
+})
+
+test('a condition that does not fit the table', async ({ database }) => {
+  const table = await eventsTable(database)
+  const { code, err } = await ebb(['advise', display(table), '--keep', 'nonsense = 1', '--url', database.url])
+  expect(code).toBe(2)
+  expect(err).toMatch(/does not fit .*nonsense/)
+})

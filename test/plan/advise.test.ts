@@ -1,0 +1,247 @@
+import { describe, expect, test } from 'vitest'
+import type { Reference } from '../../src/catalog/inspect-references.ts'
+import type { TableModel } from '../../src/catalog/table-model.ts'
+import { adviseWays, type WaysSituation, type Wish } from '../../src/plan/advise.ts'
+import type { KeyAdvice } from '../../src/plan/key-advice.ts'
+import type { Predicate } from '../../src/sql/predicate.ts'
+
+const ROWS = 5_000_000
+
+/** What advice looks at; the rest of the model is nothing to it. */
+const table = {
+  oid: '1',
+  name: { schema: 'public', name: 'events' },
+  kind: 'table',
+  persistence: 'permanent',
+  owner: 'app',
+  accessMethod: 'heap',
+  tablespace: null,
+  options: [],
+  size: { heap: 1_000e6, toast: 0, indexes: 250e6 },
+  estimatedRows: ROWS,
+  columns: ['id', 'at'].map((name) => ({
+    name,
+    type: 'bigint',
+    notNull: true,
+    options: [],
+    generated: false,
+    identity: null,
+  })),
+  constraints: [
+    {
+      name: 'events_pkey',
+      type: 'primary key',
+      columns: ['id'],
+      included: [],
+      deferrable: false,
+      validated: true,
+      references: null,
+      definition: 'PRIMARY KEY (id)',
+    },
+  ],
+  indexes: [
+    {
+      name: 'events_pkey',
+      primary: true,
+      unique: true,
+      valid: true,
+      partial: false,
+      constraint: 'events_pkey',
+      options: [],
+      statisticsTargets: [],
+      included: [],
+      tablespace: null,
+      comment: null,
+      replicaIdentity: false,
+      clustered: false,
+      columns: ['id'],
+      bytes: 110e6,
+    },
+  ],
+} as unknown as TableModel
+
+const nothingHangsOnIt = {
+  ...table,
+  grants: [],
+  sequences: [],
+  triggers: [],
+  policies: [],
+  rules: [],
+  statistics: [],
+  publications: [],
+  inboundForeignKeys: [],
+  views: [],
+  functions: [],
+  otherDependents: [],
+  inheritsFrom: [],
+  inheritedBy: [],
+  subscriptions: [],
+  defaultGrantees: [],
+  securityLabels: 0,
+  extension: null,
+  rowSecurity: 'off',
+  replicaIdentity: 'default',
+  disabledForeignKeyTriggers: 0,
+} as unknown as TableModel
+
+const key: KeyAdvice = {
+  by: 'at',
+  kind: 'timestamptz',
+  expireBy: null,
+  every: '1 month',
+  verdict: 'recommended',
+  reasons: [],
+  obstacles: [],
+  command: "ebb partition public.events --by at --every '1 month'",
+}
+
+const inTheWay = { code: 'inbound', what: 'a foreign key points here', wayOut: 'Drop it.', acceptable: false }
+const older: Wish = {
+  kind: 'older',
+  than: { count: 90, unit: 'day' },
+  column: 'at',
+  written: `"at" >= now() - interval '90 days'`,
+}
+const condition: Wish = { kind: 'condition', written: 'not archived' }
+
+interface Given {
+  readonly wish?: Wish
+  /** Of the rows. */
+  readonly kept?: number
+  readonly keys?: readonly KeyAdvice[]
+  readonly references?: readonly Reference[]
+  readonly table?: Partial<TableModel>
+}
+
+function situation({
+  wish = older,
+  kept = 1,
+  keys = [key],
+  references = [],
+  table: changed = {},
+}: Given): WaysSituation {
+  const predicate: Predicate | null =
+    wish.kind === 'nothing' ? null : { written: wish.written, text: wish.written, functions: [] }
+  return {
+    wish,
+    rows: ROWS,
+    keys,
+    references,
+    rebuild: {
+      server: {
+        version: 170010,
+        versionText: '17.10',
+        inRecovery: false,
+        readOnly: false,
+        now: '1795219200000000',
+        database: 'shop',
+        role: 'app',
+        superuser: false,
+        mayCreateSchema: true,
+        journalExists: true,
+        journalUsable: true,
+        deadlockTimeoutMs: 1000,
+        maxLocks: 6400,
+      },
+      journalSchema: 'ebb',
+      table: { ...nothingHangsOnIt, ...changed },
+      privileges: {
+        database: 'shop',
+        rowsHidden: false,
+        actAsOwner: true,
+        createInSchema: true,
+        createTemporary: true,
+        notOurs: [],
+        notReferable: [],
+      },
+      predicate,
+      volatile: [],
+      keptRows: ROWS * kept,
+      searchPath: '',
+      taken: new Set(),
+      tag: '00000000',
+    },
+  }
+}
+
+describe('which way', () => {
+  test.for<[string, Given, string | null, RegExp]>([
+    ['few have expired: nothing is moved', { kept: 0.8 }, 'partition', /only 20 % .* nothing is moved/],
+    ['none has expired', { kept: 1 }, 'partition', /none of the rows/],
+    ['many have expired: one pass', { kept: 0.2 }, 'partition by copying', /80 % .* gives 1\.0 GB back/],
+    ['exactly where it turns', { kept: 0.7 }, 'partition by copying', /30 %/],
+    ['it cannot be partitioned', { kept: 0.2, keys: [{ ...key, obstacles: [inTheWay] }] }, 'rebuild', /done again/],
+    ['it has no key', { kept: 0.2, keys: [] }, 'rebuild', /done again/],
+    ['a condition, most go', { wish: condition, kept: 0.1 }, 'rebuild', /90 % .* is cheaper than deleting/],
+    ['a condition, few go', { wish: condition, kept: 0.99 }, 'rebuild', /Deleting them .* no purge yet/],
+    ['nothing is asked', { wish: { kind: 'nothing' } }, 'partition', /nothing is to be removed now/],
+    ['nothing is asked, nothing can be', { wish: { kind: 'nothing' }, keys: [] }, null, /say --keep/],
+    ['a view', { table: { kind: 'view' } }, null, /is a view\. Name the table/],
+    ['no way is open', { keys: [], kept: 0.5, table: { persistence: 'unlogged' } }, null, /each way has something/],
+  ])('%s', ([, given, chosen, why]) => {
+    const advice = adviseWays(situation(given))
+    expect(advice.why).toMatch(why)
+    expect(advice.chosen).toBe(chosen)
+    expect(advice.ways.filter(({ verdict }) => verdict === 'chosen').map(({ name }) => name)).toEqual(
+      chosen === null ? [] : [chosen],
+    )
+  })
+})
+
+describe('what it would cost', () => {
+  function costs(given: Given) {
+    const { ways } = adviseWays(situation(given))
+    return Object.fromEntries(ways.map(({ name, costs }) => [name, costs]))
+  }
+
+  test('keeping a tenth writes a tenth, and gives nine tenths back', () => {
+    const { rebuild } = costs({ kept: 0.1 })
+    expect(rebuild).toMatchObject({ touchedRows: 500_000, diskBytes: 125e6 })
+    expect(rebuild?.freedBytes).toBeCloseTo(1_125e6)
+    expect(rebuild?.walBytes).toBeCloseTo(0.1 * (1.1 * 1_000e6 + 250e6))
+  })
+
+  test('attaching writes nothing but the wider index; by id not even that', () => {
+    expect(costs({}).partition).toMatchObject({ touchedRows: 0, readBytes: 2_000e6, diskBytes: 154e6 })
+    const byId = costs({ keys: [{ ...key, by: 'id', expireBy: 'at' }] })
+    expect(byId.partition).toMatchObject({ touchedRows: 0, readBytes: 1_000e6, walBytes: 0, diskBytes: 0 })
+  })
+
+  test('a foreign key without an index costs each deleted row a look at the whole of the other table', () => {
+    const reference: Reference = {
+      name: 'notes_event_fkey',
+      table: { schema: 'public', name: 'notes' },
+      columns: ['event_id'],
+      indexed: false,
+      estimatedRows: 1_000_000,
+    }
+    const [without, withIndex] = [false, true].map(
+      (indexed) => costs({ kept: 0.9, references: [{ ...reference, indexed }] }).purge?.seconds ?? 0,
+    )
+    expect(without).toBeGreaterThan(500_000 * 0.05)
+    expect(withIndex).toBeLessThan(60)
+  })
+})
+
+test('consumers are told what emits no event, and what emits one for each row', () => {
+  const said = (given: Given) =>
+    Object.fromEntries(adviseWays(situation(given)).ways.map(({ name, consumers }) => [name, consumers.join('\n')]))
+  const few = said({ kept: 0.9 })
+  expect(few['rebuild']).toContain('500,000 rows that are left out emit no delete events')
+  expect(few['partition']).toContain('detached, truncated or dropped later emit no delete events')
+  expect(few['purge']).toContain('one delete event for each of about 500,000 rows')
+  const publications = [
+    { name: 'feed', owner: 'app', covers: 'table', viaRoot: true, columns: null, filter: null },
+  ] as const
+  expect(said({ table: { publications } })['rebuild']).toContain('feed lists the new table from the swap on')
+})
+
+test('commands can be typed as they are', () => {
+  const commands = adviseWays(situation({ kept: 0.2 })).ways.map(({ command }) => command)
+  expect(commands).toEqual([
+    "ebb partition public.events --by at --every '1 month' --keep '90 days'",
+    "ebb partition public.events --by at --every '1 month' --method copy --keep '90 days' --no-archive",
+    `ebb rebuild public.events --keep '"at" >= now() - interval '\\''90 days'\\''' --no-archive`,
+    `ebb purge public.events --where 'not ("at" >= now() - interval '\\''90 days'\\'')'`,
+  ])
+})
