@@ -21,3 +21,10 @@ create table capture (
   trigger_oid oid not null,
   trigger_xmin text not null
 );
+
+-- Truncations of captured tables: written by their triggers, for a truncation has no rows to log. Nothing refers to
+-- this, nothing is unique: what an application's transaction writes here cannot fail.
+create table truncation (
+  log_name text not null,
+  at timestamptz not null default clock_timestamp()
+);

@@ -169,7 +169,7 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
   if (COPY_COMMANDS.includes(run.command)) {
     const { rebuild } = run.plan as RebuildPlan
     if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
-    return planAbandonRebuild(run.id, rebuild, present)
+    return planAbandonRebuild(run.id, rebuild, present, done)
   }
   const { conversion } = run.plan as PartitionPlan
   if (conversion === null) throw new Error(`run ${run.id} has no conversion`)

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { isLockRefused } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
@@ -26,17 +27,29 @@ const LEASE_SECONDS = 60
  * @throws {EbbError} when another run is at work on the table
  */
 export async function takeLease(session: ClientBase, schema: string, table: TableName, holder: string): Promise<Lease> {
-  const { rows } = await session.query<{ token: string }>(sql`
+  const { rows } = await insertLease(session, schema, table, holder)
+  const token = rows[0]?.token
+  if (token === undefined) throw await leaseHeld(session, schema, table)
+  return { table, token, holder }
+}
+
+/** No row when somebody else has it; nor when its row is locked, for then its holder is at work right now. */
+async function insertLease(session: ClientBase, schema: string, table: TableName, holder: string) {
+  return session
+    .query<{ token: string }>(
+      sql`
     insert into ${at(schema, 'lease')} as lease (schema_name, table_name, token, holder, backend_pid, expires_at)
     values (${table.schema}, ${table.name}, 1, ${holder}, pg_backend_pid(), clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}))
     on conflict (schema_name, table_name) do update
       set token = lease.token + 1, holder = excluded.holder, backend_pid = excluded.backend_pid, expires_at = excluded.expires_at
       where lease.expires_at < clock_timestamp()
         or not exists (select from pg_stat_activity a where a.application_name = lease.holder and a.datname = current_database())
-    returning token::text as token`)
-  const token = rows[0]?.token
-  if (token === undefined) throw await leaseHeld(session, schema, table)
-  return { table, token, holder }
+    returning token::text as token`,
+    )
+    .catch((error: unknown) => {
+      if (!isLockRefused(error)) throw error
+      return { rows: [] }
+    })
 }
 
 /** Says that the holder is alive. */

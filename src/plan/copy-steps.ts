@@ -224,11 +224,11 @@ function stepAside({ former: table, retired, aside, forward }: RebuildSummary): 
   ]
 }
 
-/** Types that PostgreSQL cannot hash go as text. */
-const UNHASHED =
-  /^(json|xml|point|line|lseg|box|path|polygon|circle|tsquery|txid_snapshot|pg_snapshot|money|bit|bit varying|tsvector)\b/
+/** Types that PostgreSQL is known to hash, and arrays of them. Others go as text: of a domain or a composite one cannot tell. */
+const HASHED =
+  /^(?:smallint|integer|bigint|numeric|real|double precision|boolean|text|character varying|character|name|bytea|uuid|date|time|timestamp|interval|inet|cidr|macaddr|macaddr8|jsonb|oid)\b(?:\(| with|\[|$)/
 
 function rowExpression(table: TableModel): string {
-  if (!table.columns.some(({ type }) => UNHASHED.test(type))) return 's'
-  return `row(${table.columns.map(({ name, type }) => `s.${ident(name).text}${UNHASHED.test(type) ? '::text' : ''}`).join(', ')})`
+  if (table.columns.every(({ type }) => HASHED.test(type))) return 's'
+  return `row(${table.columns.map(({ name, type }) => `s.${ident(name).text}${HASHED.test(type) ? '' : '::text'}`).join(', ')})`
 }

@@ -22,13 +22,21 @@ import type { BriefStep, Lock, Objection, Plan, Step, SwapStep } from './step.ts
 // The ways out of a rebuild: to abandon it before the swap, to roll it back
 // after, to let the former table go for good.
 
-/** Takes back what an unfinished rebuild has put beside the table. `present` is what the table is called now; null when it is gone. */
-export function planAbandonRebuild(runId: string, rebuild: RebuildSummary, present: TableName | null): Plan {
+/**
+ * Takes back what an unfinished rebuild has put beside the table. `present` is what the table is called now; null when
+ * it is gone. `done` tells whether the shadow is ours: before its step, somebody else may have taken the name.
+ */
+export function planAbandonRebuild(
+  runId: string,
+  rebuild: RebuildSummary,
+  present: TableName | null,
+  done: ReadonlySet<string>,
+): Plan {
   const { forward, back, shadow } = rebuild
   const steps: Step[] = [
     ...(present === null ? [] : [release('abandon:capture', { ...forward.capture, table: present })]),
     online('abandon:shadow', `drop ${display(shadow)} and the logs`, 'they are of no use any more', 'milliseconds', [
-      sql`drop table if exists ${quoted(shadow)}`.text,
+      ...(done.has('shadow') ? [sql`drop table if exists ${quoted(shadow)}`.text] : []),
       ...dropHelpers(forward.capture),
       ...dropHelpers(back.capture),
     ]),

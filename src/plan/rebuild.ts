@@ -4,7 +4,7 @@ import type { TableModel } from '../catalog/table-model.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { literal } from '../sql/sql.ts'
-import { captureOf } from './capture.ts'
+import { captureObjections, captureOf } from './capture.ts'
 import { copyKeyOf, noKeyObjection, type CopyKey } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
@@ -106,6 +106,7 @@ function rebuildObjections(
   return [
     ...tableObjections(table).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
     ...(key === null ? [noKeyObjection(table)] : []),
+    ...captureObjections(table),
     ...table.publications
       .filter(({ covers }) => covers !== 'table')
       .map(({ name, covers }) =>

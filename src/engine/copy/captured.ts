@@ -70,7 +70,7 @@ export async function assertCaptured(
         join pg_class c on c.oid = s.table_oid
         where s.log_name = ${capture.log.name} and t.tgenabled = 'A' and c.oid = ${quoted(source).text}::regclass
           and s.files <@ ${FILES})
-      and not exists (select from ${quoted(capture.log)} where ebb_truncated) as unbroken`,
+      and not exists (select from ${at(schema, 'truncation')} where log_name = ${capture.log.name}) as unbroken`,
   )
   if (unbroken) return
   throw new EbbError(

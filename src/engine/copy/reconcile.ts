@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { assertLease, renewLease } from '../../journal/lease.ts'
 import { keyList, sameKey } from '../../plan/copy-key.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import type { ReconcileStep } from '../../plan/step.ts'
@@ -22,7 +23,7 @@ import { useSearchPath } from './transports.ts'
 /** Reconciles until the log is short, or in one go. */
 export async function reconcile(step: ReconcileStep, place: Workplace): Promise<void> {
   if (step.pass === 'whole log at once') {
-    await batch(place.session, step.work, null)
+    await batch(place, step.work, null)
     return
   }
   await drain(step.work, place)
@@ -35,26 +36,48 @@ export async function drain(work: CopyWork, place: Workplace): Promise<void> {
   let done = 0
   for (let left = atFirst; left > place.copySizes.shortLog; left = await logLength(place.session, work)) {
     place.signal.throwIfAborted()
-    done += await oneBatch(place.session, work, place.copySizes.batchEntries)
+    done += await oneBatch(place, work)
     forecast(place, atFirst, left, done, (performance.now() - began) / 1000)
   }
 }
 
 const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
 
-async function oneBatch(session: Session, work: CopyWork, limit: number): Promise<number> {
+async function oneBatch(place: Workplace, work: CopyWork): Promise<number> {
   try {
-    return await batch(session, work, limit)
+    return await batch(place, work, place.copySizes.batchEntries)
   } catch (error) {
     // Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them.
     // The source as a whole is unique in every snapshot.
     if (!CLASHES.includes(codeOf(error))) throw error
-    return batch(session, work, null)
+    return batch(place, work, null)
   }
 }
 
-async function batch(session: Session, work: CopyWork, limit: number | null): Promise<number> {
-  return inTransaction(session, { isolation: 'repeatable read' }, () => reconcileLog(session, work, limit))
+async function batch(place: Workplace, work: CopyWork, limit: number | null): Promise<number> {
+  for (;;) {
+    try {
+      return await batchUnderLease(place, work, limit)
+    } catch (error) {
+      // The lease was being renewed when the snapshot was taken.
+      if (codeOf(error) !== SQLSTATE.serializationFailure) throw error
+    }
+  }
+}
+
+/**
+ * Two runs at once would set rows to the states of two moments. The lease comes
+ * first, for in a snapshot a row that changes later cannot be locked; and it is
+ * renewed at the end, for until then it could not be.
+ */
+function batchUnderLease(place: Workplace, work: CopyWork, limit: number | null): Promise<number> {
+  const { session, journalSchema, lease } = place
+  return inTransaction(session, { isolation: 'repeatable read' }, async () => {
+    await assertLease(session, journalSchema, lease)
+    const entries = await reconcileLog(session, work, limit)
+    await renewLease(session, journalSchema, lease)
+    return entries
+  })
 }
 
 /** Reconciles up to `limit` entries (null: all) in the transaction that is open. Returns how many. */
@@ -65,7 +88,7 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
   await useSearchPath(session as Session, work)
   const { rowCount } = await session.query(
     sql`create temporary table ebb_batch on commit drop as
-        with taken as (delete from ${quoted(capture.log)} where ebb_seq = any (array(select ebb_seq from ${quoted(capture.log)} where ebb_truncated is null order by ebb_seq${some})) returning ${keyList(key)})
+        with taken as (delete from ${quoted(capture.log)} where ebb_seq = any (array(select ebb_seq from ${quoted(capture.log)} order by ebb_seq${some})) returning ${keyList(key)})
         select ${keyList(key)} from taken`.text,
   )
   if (rowCount !== null && rowCount > 0) {
@@ -84,12 +107,7 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
 
 /** Entries in the log. */
 export async function logLength(session: ClientBase, { capture }: CopyWork): Promise<number> {
-  return (
-    await readOne<{ n: number }>(
-      session,
-      sql`select count(*)::int as n from ${quoted(capture.log)} where ebb_truncated is null`,
-    )
-  ).n
+  return (await readOne<{ n: number }>(session, sql`select count(*)::int as n from ${quoted(capture.log)}`)).n
 }
 
 function forecast({ observer }: Workplace, atFirst: number, left: number, done: number, seconds: number): void {
