@@ -106,27 +106,44 @@ test('rollback brings the former table back with what was written since', async 
   expect(await count(database, table)).toBe(2001)
 })
 
+/** Stops, as by Ctrl-C, a rebuild that begins with a step. */
+async function stoppedAt(step: number, table: TableName, database: Database): Promise<void> {
+  const stopping = new AbortController()
+  const err = {
+    write: (text: string) => void (text.startsWith(`step ${step} of`) && stopping.abort()),
+    isTTY: false,
+    columns: 100,
+  }
+  const words = [...rebuild(table, database, ...KEEP), '--execute']
+  expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
+}
+
+test('what is not the former table of a finished run is not let go', async ({ database }) => {
+  const table = await eventsTable(database)
+  const none = { code: 0, out: 'There is no former table to let go.\n' }
+  const all = ['retire', '--all', '--url', database.url, '--execute']
+  await stoppedAt(12, table, database) // after the swap, before the end
+  expect(await everything(database)).toContain('_retired')
+  expect(await ebb(all)).toMatchObject(none)
+  await ebb(['resume', '--url', database.url, '--execute'])
+
+  const owner = await database.session('owner')
+  await owner.query('alter table events_retired rename to precious; create table events_retired ()')
+  expect(await ebb(all)).toMatchObject(none)
+  expect(await everything(database)).toContain('precious')
+})
+
 test('a stopped rebuild is gone on with by resume, or taken back by abandon', async ({ database }) => {
   const table = await eventsTable(database)
   const before = await everything(database)
-  const stop = async () => {
-    const stopping = new AbortController()
-    const err = {
-      write: (text: string) => void (text.startsWith('step 4 of') && stopping.abort()),
-      isTTY: false,
-      columns: 100,
-    }
-    const words = [...rebuild(table, database, ...KEEP), '--execute']
-    expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
-  }
-  await stop()
+  await stoppedAt(4, table, database)
   expect(await everything(database)).not.toBe(before)
   const shown = await ebb(['abandon', '--url', database.url])
   expect(shown.out).toContain('only what was put beside it is taken away')
   expect(await ebb(['abandon', '--url', database.url, '--execute'])).toMatchObject({ code: 0 })
   expect(await leftovers(database)).toEqual([])
 
-  await stop()
+  await stoppedAt(4, table, database)
   const resumed = await ebb(['resume', '--url', database.url, '--execute'])
   expect(resumed.code, resumed.err).toBe(0)
   expect(resumed.out).toContain(`${display(table)} is rebuilt (run 2).`)
