@@ -94,8 +94,9 @@ function place({ target, columns }: CopyWork): string {
   return `${quoted(target).text} (${columns})`
 }
 
+// The condition may end in a comment.
 function kept({ keep }: CopyWork): string {
-  return keep === null ? 'true' : `(${keep})`
+  return keep === null ? 'true' : `(${keep}\n)`
 }
 
 function notInLog({ capture: { key, log } }: CopyWork): string {

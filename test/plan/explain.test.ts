@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { explain } from '../../src/plan/explain.ts'
+import { captureOf } from '../../src/plan/capture.ts'
+import type { CopyWork } from '../../src/plan/copy-work.ts'
 import type { Plan, Step } from '../../src/plan/step.ts'
 
 const events = { schema: 'public', name: 'events' }
@@ -162,4 +164,89 @@ describe('a name cannot leave its comment', () => {
 test('the command is in one line, however long', () => {
   const command = `ebb partition events ${'--accept some-code '.repeat(20)}--execute`
   expect(explain({ ...plan, steps: [index] }, { command })).toContain(`To do it: ${command}\n`)
+})
+
+const work: CopyWork = {
+  source: events,
+  target: { schema: 'public', name: 'events_ebb' },
+  columns: '"id", "at"',
+  keep: "at > '2026-08-23' -- ours",
+  searchPath: '',
+  capture: captureOf(
+    events,
+    { columns: [{ name: 'id', type: 'bigint' }], index: 'events_pkey' },
+    'ebb',
+    'ebb_0_forward',
+  ),
+}
+
+const copying: Step[] = [
+  { ...described, kind: 'copy', key: 'copy', title: 'copy', statements: [], work, transport: 'copy', jobs: 1 },
+  {
+    ...described,
+    kind: 'reconcile',
+    key: 'r',
+    title: 'catch up',
+    statements: [],
+    work,
+    pass: 'until the log is short',
+  },
+  { ...described, kind: 'verify', key: 'v', title: 'compare', statements: [], work, rowExpression: 's' },
+]
+
+test('what copies, catches up and compares is shown as a pattern, and psql is stopped before anything', () => {
+  expect(explain({ ...plan, evidence: [], fates: [], notes: [], steps: copying }, TODO)).toMatchInlineSnapshot(`
+    "-- partition public.events by at
+
+    -- To be read: some steps are no plain SQL, so psql stops here. With --execute Ebb does them, waits for whoever holds a
+    --   lock, tries again, compares the catalogue before it commits, and goes on after an interruption.
+    \\set ON_ERROR_STOP on
+    do $$ begin raise exception 'This plan is for reading. Ebb itself copies, catches up and compares, which no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;
+    set search_path to '';
+
+    -- Step 1 of 3: copy
+    --   why:   it must be
+    --   locks: none
+    --   cost:  milliseconds
+    --   no plain SQL: Ebb does this for one range of blocks after the other:
+    --     copy (select "id", "at" from "public"."events" s where s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'
+    --       and (at > '2026-08-23' -- ours
+    --       ) and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id")) to stdout (format binary);
+    --     copy "public"."events_ebb" ("id", "at") from stdin (format binary); -- in another session, from the first
+
+    -- Step 2 of 3: catch up
+    --   why:   it must be
+    --   locks: none
+    --   cost:  milliseconds
+    --   no plain SQL: Ebb does this batch by batch, until few entries are left in the log:
+    --     begin isolation level repeatable read;
+    --     create temporary table batch as with taken as (delete from "ebb"."ebb_0_forward_log" where ebb_seq in (select
+    --       ebb_seq from "ebb"."ebb_0_forward_log" order by ebb_seq limit …) returning "id") select * from taken;
+    --     delete from "public"."events_ebb" t using batch b where t."id" = b."id";
+    --     insert into "public"."events_ebb" ("id", "at") select "id", "at" from "public"."events" s where (at >
+    --       '2026-08-23' -- ours
+    --       ) and exists (select from batch b where s."id" = b."id");
+    --     commit;
+
+    -- Step 3 of 3: compare
+    --   why:   it must be
+    --   locks: none
+    --   cost:  milliseconds
+    --   no plain SQL: Ebb compares what these two return:
+    --     begin isolation level repeatable read, read only;
+    --     select count(*), sum(hash_record_extended(s, 0)) from "public"."events" s where (at > '2026-08-23' -- ours
+    --       ) and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id");
+    --     select count(*), sum(hash_record_extended(s, 0)) from "public"."events_ebb" s where not exists (select from
+    --       "ebb"."ebb_0_forward_log" l where l."id" = s."id");
+    --     commit;
+
+    -- Nothing has been changed. To do it: ebb partition events --by at --every month --execute
+    "
+  `)
+})
+
+test.for(copying)('a condition cannot leave the comment of its step: $kind', (step) => {
+  const keep = "kind = 'a\ndrop table users; --'"
+  const text = explain({ ...plan, steps: [{ ...step, work: { ...work, keep } } as Step] }, TODO)
+  expect(text.split('\n').filter((line) => /^\s*drop table/.test(line))).toEqual([])
 })

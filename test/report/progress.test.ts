@@ -73,6 +73,21 @@ describe('in a log', () => {
     expect(printed([waiting('for x'), started, waiting('for x')]).match(/waiting/g)).toHaveLength(2)
   })
 
+  test('figures in what is being done make no new lines; intake stands against drain', () => {
+    const figures = { done: 300, total: 1000, unit: 'changes', perSecond: 250 }
+    const catchingUp = (arriving: number, remainingSeconds: number | null): Event => {
+      const what = `catching up, ${arriving} changes a second arrive`
+      return { type: 'progress', progress: { what, ...figures, remainingSeconds } }
+    }
+    expect(printed([progress(10, 'copying, 1,200 rows kept'), progress(20, 'copying, 2,500 rows kept')])).toBe(
+      '  copying, 1,200 rows kept: 1 % (10 of 1,000 blocks, 986 kB/s, 5.0 s left)\n',
+    )
+    expect(printed([catchingUp(50, 240), catchingUp(60, 230)])).toBe(
+      '  catching up, 50 changes a second arrive, 250 a second are caught up with; 700 left, swap possible in about 4 min\n',
+    )
+    expect(printed([catchingUp(300, null)])).toContain('700 left, at this pace the swap is never possible')
+  })
+
   test('progress makes a line for each tenth, and for each phase', () => {
     const text = printed([
       progress(10),
@@ -83,10 +98,10 @@ describe('in a log', () => {
       progress(210, 'sorting'),
     ])
     expect(text).toBe(
-      `  scanning: 1 % (10 of 1,000 blocks, 120/s, 5.0 s left)
-  scanning: 11 % (110 of 1,000 blocks, 120/s, 5.0 s left)
-  scanning: 20 % (200 of 1,000 blocks, 120/s, 5.0 s left)
-  sorting: 21 % (210 of 1,000 blocks, 120/s, 5.0 s left)
+      `  scanning: 1 % (10 of 1,000 blocks, 986 kB/s, 5.0 s left)
+  scanning: 11 % (110 of 1,000 blocks, 986 kB/s, 5.0 s left)
+  scanning: 20 % (200 of 1,000 blocks, 986 kB/s, 5.0 s left)
+  sorting: 21 % (210 of 1,000 blocks, 986 kB/s, 5.0 s left)
 `,
     )
   })
@@ -98,7 +113,7 @@ describe('on a terminal', () => {
   test('one line is written over, and cleared for what stays', () => {
     const text = printed([progress(10), waiting('for x'), { type: 'note', text: 'n' }], true)
     expect(text).toBe(
-      `${CLEAR}  scanning: 1 % (10 of 1,000 blocks, 120/s, 5.0 s left)${CLEAR}  waiting: for x${CLEAR}  note: n\n`,
+      `${CLEAR}  scanning: 1 % (10 of 1,000 blocks, 986 kB/s, 5.0 s left)${CLEAR}  waiting: for x${CLEAR}  note: n\n`,
     )
   })
 
