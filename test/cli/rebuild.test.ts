@@ -81,8 +81,11 @@ test('--execute rebuilds and says what is there; retire shows, then lets the for
 
 test('retire --all lets every former table go, and finds none the second time', async ({ database }) => {
   const table = await eventsTable(database)
-  for (const id of [1, 2])
-    expect(await ebb([...rebuild(table, database, '--keep-all'), '--execute']), `run ${id}`).toMatchObject({ code: 0 })
+  const other: TableName = { schema: table.schema, name: 'other' }
+  const owner = await database.session('owner')
+  await owner.query(sql`create table ${quoted(other)} (id int primary key)`.text)
+  for (const one of [table, other])
+    expect(await ebb([...rebuild(one, database, '--keep-all'), '--execute'])).toMatchObject({ code: 0 })
   const all = ['retire', '--all', '--url', database.url]
   const shown = objects((await ebb([...all, '--json'])).out)
   expect(shown).toMatchObject([{ type: 'plans', plans: [{ runId: '1' }, { runId: '2' }] }])
