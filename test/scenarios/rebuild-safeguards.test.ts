@@ -227,20 +227,13 @@ async function heldAt(database: Database, table: TableName, id: number, request 
 /** A rebuild that has copied everything, caught up once, and waits for the shadow to be free to build indexes. */
 async function stoppedBeforeIndexes(database: Database, table: TableName) {
   const { hold, rebuilding } = await heldAt(database, table, 300)
-  const shadow = { schema: table.schema, name: await shadowName(database) }
+  const shadow = { schema: table.schema, name: await rebuilding.shadow(database) }
   const blocker = await database.session('blocker')
   await blocker.query('begin')
   await blocker.query(sql`lock table ${quoted(shadow)} in row exclusive mode`.text)
   await hold.release()
   await rebuilding.began('index:ledger_pkey')
   return { rebuilding, shadow, blocker }
-}
-
-async function shadowName(database: Database): Promise<string> {
-  const { rows } = await database.admin<{ name: string }>(
-    `select plan #>> '{rebuild,shadow,name}' as name from ebb.run order by id desc limit 1`,
-  )
-  return rows[0]?.name ?? ''
 }
 
 /** Writes a row anew, too large for its block; returns the block that it is in then. */

@@ -59,6 +59,14 @@ export class Rebuilding extends UnderWay<{ readonly runId: string }> {
   ) {
     super((options) => rebuild(database.url, written(table), rebuildRequest(request), options), overrides)
   }
+
+  /** What the new table is called until the swap. */
+  async shadow(database: Database): Promise<string> {
+    const { rows } = await database.admin<{ name: string }>(
+      `select plan #>> '{rebuild,shadow,name}' as name from ebb.run order by id desc limit 1`,
+    )
+    return rows[0]?.name ?? ''
+  }
 }
 
 export class RollingBack extends UnderWay<unknown> {

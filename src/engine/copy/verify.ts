@@ -1,9 +1,10 @@
-import { inTransaction, readOne } from '../../db/session.ts'
+import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { sameKey } from '../../plan/copy-key.ts'
+import type { CopyWork } from '../../plan/copy-work.ts'
 import type { VerifyStep } from '../../plan/step.ts'
-import { display, quoted } from '../../sql/names.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { kept } from './chunk.ts'
 import { useSearchPath } from './transports.ts'
@@ -37,6 +38,7 @@ export async function verify({ work, rowExpression }: VerifyStep, { session }: W
     ] as const
   })
   if (source.rows === target.rows && source.hash === target.hash) return
+  await assertSameColumns(work, session)
   throw new EbbError(
     `the copy of ${display(work.source)} is not what it should be: ${source.rows} rows to keep, ${target.rows} rows copied${source.rows === target.rows ? ', with other contents' : ''}`,
     {
@@ -44,4 +46,22 @@ export async function verify({ work, rowExpression }: VerifyStep, { session }: W
       next: 'Please report this. Undo the run with ebb abandon.',
     },
   )
+}
+
+/** Somebody who adds a column makes all rows different, and that is no fault of the copy. */
+async function assertSameColumns({ source, target }: CopyWork, session: Session): Promise<void> {
+  const { same } = await readOne<{ same: boolean }>(
+    session,
+    sql`select ${columnsOf(source)} = ${columnsOf(target)} as same`,
+  )
+  if (same) return
+  throw new EbbError(`the columns of ${display(source)} have changed since the plan was made`, {
+    state: 'There has been no swap; the table itself is untouched.',
+    next: 'Undo the run with ebb abandon, and start again: the new plan takes the change into account.',
+  })
+}
+
+function columnsOf(table: TableName): Sql {
+  return sql`array(select format('%s %s', attname, format_type(atttypid, atttypmod)) from pg_attribute
+    where attrelid = ${quoted(table).text}::regclass and attnum > 0 and not attisdropped order by attnum)`
 }
