@@ -47,7 +47,9 @@ export class UsageError extends EbbError {
 }
 
 /** There are reasons not to start. Each is in the plan, with its way out. */
-export class ObjectionsError<Plan extends { readonly objections: readonly { what: string; wayOut: string }[] }> extends EbbError {
+export class ObjectionsError<
+  Plan extends { readonly objections: readonly { what: string; wayOut: string }[] },
+> extends EbbError {
   override readonly name = 'ObjectionsError'
   readonly plan: Plan
 
