@@ -85,6 +85,7 @@ describe('a lock that is held', () => {
       const client = await database.session('holder', holder.hidden ? { admin: true } : {})
       await client.query('begin')
       await holder.hold(client, parts)
+      await setTimeout(250) // by then it is no short transaction
       const writers = await application(database, parts)
       const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_500 } })
 
@@ -92,6 +93,8 @@ describe('a lock that is held', () => {
 
       expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(holder.named) as string })
       expect(reasons(options.events).join('\n')).toMatch(holder.named)
+      const queued = reasons(options.events).filter((reason) => /not free within its time-out/.test(reason))
+      if (!holder.hidden) expect(queued).toEqual([])
       expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
       await client.query('rollback')
       await partition(database.url, written(events), byId, quietly())

@@ -4,6 +4,7 @@ import pg from 'pg'
 import { describe, expect } from 'vitest'
 import type { ServerModel } from '../../src/catalog/server-model.ts'
 import { partition, planPartitionOf } from '../../src/engine/partition.ts'
+import { status } from '../../src/engine/runs.ts'
 import { EbbError, EXIT } from '../../src/errors.ts'
 import type { PartitionRequest } from '../../src/plan/request.ts'
 import { serverNotes, serverObjections } from '../../src/plan/server-objections.ts'
@@ -696,6 +697,8 @@ describe('PgBouncer', () => {
       expect(failure).toBeInstanceOf(EbbError)
       expect((failure as EbbError).message).toMatch(/pooler in transaction mode/)
       expect((failure as EbbError).advice.next).toMatch(/directly/)
+      // Nor do those get through who only want to look.
+      await expect(status(url, quietly())).rejects.toThrow(/pooler in transaction mode/)
       const { rows } = await once(url, (client) => client.query('show search_path'))
       expect(rows).toEqual([{ search_path: '"$user", public' }])
     },

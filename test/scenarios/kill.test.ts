@@ -64,6 +64,34 @@ describe('the tool killed', () => {
     await expectNothingNoticed(database, events, writers)
   })
 
+  test.for([
+    ['goes on', 'partition'],
+    ['goes back', 'abandon'],
+  ] as const)('while an index is built, %s', async ([_, command], { database }) => {
+    const { events, writers } = await inUse(database)
+    const before = await modelOf(database, events)
+    const holder = await database.session('holder')
+    await holder.query('begin')
+    await holder.query(sql`insert into ${quoted(events)} (user_id, kind) values (1, 'never to be')`)
+
+    const tool = startTool(errandOn(database, events))
+    await tool.says('step started', 'primary-key-index')
+    await tool.says('waiting')
+    tool.signal('SIGKILL')
+    expect(await tool.end()).toBe('SIGKILL')
+    expect(await leftovers(database)).toHaveLength(2) // the index that was begun, and the run
+    await holder.query('rollback')
+
+    if (command === 'partition') {
+      await persevere(() => partition(database.url, written(events), monthly(), quietly()))
+      await expectConverted(database, events, writers)
+    } else {
+      await persevere(() => abandon(database.url, { table: events }, quietly()))
+      await expectUntouched(database, events, before)
+      await expectNothingNoticed(database, events, writers)
+    }
+  })
+
   test('at random moments, goes on or goes back', { timeout: 120_000 }, async ({ database }) => {
     const { events, writers } = await inUse(database)
     const before = await modelOf(database, events)
