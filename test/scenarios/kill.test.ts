@@ -79,6 +79,8 @@ describe('the tool killed', () => {
     await tool.says('waiting')
     tool.signal('SIGKILL')
     expect(await tool.end()).toBe('SIGKILL')
+    // The server notices by itself that nobody wants the index any more.
+    await until(async () => !(await isAtWork(database)), { what: 'the server to give up the index' })
     expect(await leftovers(database)).toHaveLength(2) // the index that was begun, and the run
     await holder.query('rollback')
 
@@ -240,6 +242,13 @@ async function expectNothingNoticed(database: Database, events: TableName, write
 async function expectUntouched(database: Database, events: TableName, before: TableModel): Promise<void> {
   expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
   expect(await leftovers(database)).toEqual([])
+}
+
+async function isAtWork(database: Database): Promise<boolean> {
+  const { rowCount } = await database.admin(
+    `select from pg_stat_activity where datname = current_database() and application_name like 'ebb partition %'`,
+  )
+  return rowCount !== 0
 }
 
 /** Indexes that no query uses, checks of ours, and runs that are not finished. */
