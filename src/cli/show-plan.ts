@@ -1,6 +1,6 @@
 import { EXIT } from '../errors.ts'
 import { explain } from '../plan/explain.ts'
-import type { RotationPlan } from '../plan/rotate.ts'
+import type { RotationPlan } from '../plan/rotate-plan.ts'
 import type { Plan } from '../plan/step.ts'
 import { executing, type Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'

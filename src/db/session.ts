@@ -10,8 +10,8 @@ export { backendPid } from './pooler.ts'
 // printed, how names are resolved, how long a lock is waited for) is pinned
 // here, so that no role's or database's defaults can change what Ebb does.
 
-/** Where the database is: a connection string, a pool whose settings are used, or libpq's environment (empty). */
-export type Target = string | pg.Pool | pg.ClientConfig
+/** Where the database is: a connection string, or settings; what is missing comes from libpq's environment. */
+export type Target = string | pg.ClientConfig
 
 /** A connection that nobody else uses. */
 export type Session = pg.Client
@@ -109,7 +109,6 @@ async function applySettings(client: pg.Client, purpose: string): Promise<void> 
 
 function configOf(target: Target): pg.ClientConfig {
   if (typeof target === 'string') return { connectionString: target, connectionTimeoutMillis: CONNECT_TIMEOUT_MS }
-  if (target instanceof pg.Pool) return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...target.options }
   return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...target }
 }
 

@@ -68,8 +68,8 @@ export async function underBriefLocks(
         await sessions.session.query(`set local statement_timeout = ${patience.workTimeoutMs}`)
         await work()
       })
-      const heldMs = attempt.blockedMs()
-      return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, heldMs) }
+      const heldMs = attempt.heldMs()
+      return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, attempt.blockedMs()) }
     } catch (error) {
       longest = Math.max(longest, attempt.blockedMs())
       if (!isLockRefused(error)) throw error
@@ -83,15 +83,26 @@ export async function underBriefLocks(
 
 /** Remembers since when an attempt may have kept others waiting. */
 class Attempt {
-  private since: number | undefined
+  private asked: number | undefined
+  private had: number | undefined
 
   /** From now on others may wait for us. */
-  begin(): void {
-    this.since ??= performance.now()
+  asking(): void {
+    this.asked ??= performance.now()
   }
 
+  /** From now on all locks are ours. */
+  holding(): void {
+    this.had ??= performance.now()
+  }
+
+  /** Others may have waited for so long by now. */
   blockedMs(): number {
-    return this.since === undefined ? 0 : performance.now() - this.since
+    return this.asked === undefined ? 0 : performance.now() - this.asked
+  }
+
+  heldMs(): number {
+    return this.had === undefined ? 0 : performance.now() - this.had
   }
 }
 
@@ -107,9 +118,10 @@ async function takeLocks(
   )
   if (locks.quiet !== null) await session.query(sql`lock table ${quoted(locks.quiet)} in share update exclusive mode`)
   await session.query(`set local lock_timeout = ${timeoutForEach(locks, patience, deadlockTimeoutMs)}`)
-  attempt.begin()
+  attempt.asking()
   // One round trip for all: each lock held is time that others may be waiting.
   if (locks.acquire.length > 0) await session.query(locks.acquire.join(';\n'))
+  attempt.holding()
 }
 
 /** How many locks may each use up their time-out: others wait for the sum. */

@@ -13,7 +13,7 @@ import {
   type RotationAction,
 } from '../journal/rotations.ts'
 import type { Newest } from '../plan/rotate-begun.ts'
-import type { Finalization, Leftover, Retirement, RotationPlan } from '../plan/rotate.ts'
+import type { Finalization, Leftover, Retirement, RotationPlan } from '../plan/rotate-plan.ts'
 import type { BriefStep } from '../plan/step.ts'
 import type { LockTimes } from '../report/events.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'

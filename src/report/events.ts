@@ -30,8 +30,8 @@ export interface Progress {
 /** What taking locks has cost everybody else. */
 export interface LockTimes {
   readonly attempts: number
-  /** From asking for the first lock that blocks to letting all go, in the attempt that succeeded. */
+  /** From having all locks to letting them go, in the attempt that succeeded. */
   readonly heldMs: number
-  /** The same of the longest attempt, successful or not: nobody can have waited longer because of us. */
+  /** From asking for the first lock that blocks to letting all go, in the longest attempt: nobody can have waited longer because of us. */
   readonly longestWaitCausedMs: number
 }

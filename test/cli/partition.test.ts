@@ -20,6 +20,20 @@ test('without --execute the plan is shown and nothing is changed', async ({ data
   expect(await relations(database)).toEqual(before)
 })
 
+test('what is to be typed repeats the words, in quotes where a shell wants them, and no password', async ({
+  database,
+}) => {
+  const table = display(await eventsTable(database))
+  const url = new URL(database.url)
+  url.password = 'p%40ss-W0rd'
+  for (const more of [[], ['--json']]) {
+    const { out, err } = await ebb(['partition', table, ...MONTHLY, '--url', url.href, ...more])
+    expect(out).toContain(`:***@${url.host}`)
+    expect(out).toContain("--every month --keep '3 months'")
+    expect(out + err).not.toContain('W0rd')
+  }
+})
+
 test('what is shown runs in psql, and does what it says', async ({ database, needs }) => {
   const psql = needs('psql')
   const table = await eventsTable(database)
@@ -78,3 +92,19 @@ async function relations(database: Database): Promise<string[]> {
   )
   return rows.map(({ name }) => name)
 }
+
+test('on a terminal the status line is gone before an error is told; --deadline ends the patience', async ({
+  database,
+}) => {
+  const table = await eventsTable(database)
+  const holder = await database.session('holder')
+  await holder.query('begin')
+  await holder.query(sql`lock table ${quoted(table)} in access share mode`.text)
+  let printed = ''
+  const err = { write: (text: string) => void (printed += text), isTTY: true, columns: 100 }
+  const words = ['partition', display(table), ...MONTHLY, '--url', database.url, '--execute', '--deadline', '1']
+  const { code } = await ebb(words, { err })
+  expect(code).toBe(75)
+  expect(printed).toMatch(/waiting: for .*holder/)
+  expect(printed).toContain('\r\u001b[2Kerror: could not lock ')
+})

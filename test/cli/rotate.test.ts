@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { expect } from 'vitest'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -43,6 +44,14 @@ test('the plan shows what comes and what goes, and changes nothing', async ({ da
   expect(out).toContain('concurrently;\n')
   expect(out.trimEnd().split('\n').at(-1)).toMatch(/^-- Nothing has been changed\. To do it: ebb rotate .* --execute$/)
   expect(await partitions(database, table)).toBe(6)
+})
+
+test('what is shown runs in psql, and does what it says', async ({ database, needs }) => {
+  const psql = needs('psql')
+  const table = await monthlySet(database)
+  const { out } = await ebb(['rotate', display(table), '--keep', '3 months', '--no-archive', '--url', database.url])
+  execFileSync(psql, ['--no-psqlrc', '--quiet', database.url], { input: out, stdio: ['pipe', 'ignore', 'pipe'] })
+  expect(await partitions(database, table)).toBe(6 + 3 - 2)
 })
 
 test('--execute does it, and reports', async ({ database }) => {

@@ -99,6 +99,17 @@ describe('where somebody relies on the id, the id comes first, and time is obstr
     expect(second?.obstacles.map(({ code }) => code)).toEqual(['inbound:public.notes.notes_event_fkey'])
   })
 
+  test('even where both are obstructed, by a unique index that contains neither', () => {
+    const token = { name: 'events_token', unique: true, primary: false, constraint: null, columns: ['token'] }
+    const obstructed = { ...table, indexes: [token] } as unknown as TableModel
+    expect(advise({ table: obstructed }).map(({ by, verdict }) => [by, verdict])).toEqual([
+      ['at', 'obstructed'],
+      ['id', 'obstructed'],
+    ])
+    const relied = { ...obstructed, inboundForeignKeys: [inbound] }
+    expect(advise({ table: relied }).map(({ by }) => by)).toEqual(['id', 'at'])
+  })
+
   test('an upsert that has been seen', () => {
     const [first, second] = advise({ upserts: ['insert into events … on conflict (id) do nothing'] })
     expect(first).toMatchObject({ by: 'id', verdict: 'recommended' })

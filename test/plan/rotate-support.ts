@@ -2,7 +2,7 @@ import type { Partition, PartitionedTable } from '../../src/catalog/partitioned-
 import { fromText, type KeyKind } from '../../src/grid/key.ts'
 import { parseInterval } from '../../src/grid/interval.ts'
 import type { RotateRequest } from '../../src/plan/rotate-request.ts'
-import type { RotationPlan, RotationSituation } from '../../src/plan/rotate.ts'
+import type { RotationPlan, RotationSituation } from '../../src/plan/rotate-plan.ts'
 import type { SetPolicy } from '../../src/plan/request.ts'
 
 /** An instant as the server's clock has it. */

@@ -14,40 +14,46 @@ const LONGEST_WAIT_MS = 250
 /** Promised: the swap holds its locks for less. */
 const SWAP_MS = 50
 
+// Retried, for a time is measured on a machine that may do other things meanwhile; losing a row is not a matter of time.
 describe('converting five million rows while the application works', () => {
   test.for([
     ['by time', {}],
     ['by id', { by: 'id', every: { kind: 'ids', ids: 1_000_000n }, expireBy: 'created_at' }],
-  ] as const)('%s loses nothing, and nobody waits', { timeout: 240_000 }, async ([title, request], { database }) => {
-    const { events, view, counter } = await millionsOfEvents(database)
-    const writers = await startWriters(database, {
-      insert: (token) => ({
-        text: `insert into ${quoted(events).text} (user_id, kind, token) values ($1, 'click', $2)`,
-        values: [1 + Math.floor(Math.random() * 1000), token],
-      }),
-      reads: [
-        readThrough(view, 'id'),
-        callFunction(counter),
-        holdCursor(sql`select id from ${quoted(view)} where id > 4999000`),
-      ],
-      pauseMs: 5,
-    })
+  ] as const)(
+    '%s loses nothing, and nobody waits',
+    { timeout: 240_000, retry: 2 },
+    async ([title, request], { database }) => {
+      const { events, view, counter } = await millionsOfEvents(database)
+      const writers = await startWriters(database, {
+        insert: (token) => ({
+          text: `insert into ${quoted(events).text} (user_id, kind, token) values ($1, 'click', $2)`,
+          values: [1 + Math.floor(Math.random() * 1000), token],
+        }),
+        reads: [
+          readThrough(view, 'id'),
+          callFunction(counter),
+          holdCursor(sql`select id from ${quoted(view)} where id > 4999000`),
+        ],
+        pauseMs: 5,
+      })
 
-    const result = await partition(database.url, written(events), monthly(request), quietly())
-    const report = await writers.stop()
+      const result = await partition(database.url, written(events), monthly(request), quietly())
+      const report = await writers.stop()
 
-    const check = await database.session('check')
-    await verifyWrites(check, events, 'token', report, ROWS)
-    console.log(
-      `converted ${title}: locked ${result.swap?.heldMs.toFixed(1)} ms in attempt ${result.swap?.attempts}; ` +
-        `${report.writes} writes and ${report.reads} reads meanwhile, longest ${report.longestWaitMs.toFixed(0)} ms, p99 ${report.p99Ms.toFixed(1)} ms`,
-    )
-    expect(report.errors).toEqual([])
-    expect(report.writes).toBeGreaterThan(100)
-    expect(report.reads).toBeGreaterThan(20)
-    expect(result.swap?.heldMs).toBeLessThan(SWAP_MS)
-    expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
-  })
+      const check = await database.session('check')
+      await verifyWrites(check, events, 'token', report, ROWS)
+      console.log(
+        `converted ${title}: locked ${result.swap?.heldMs.toFixed(1)} ms in attempt ${result.swap?.attempts}; ` +
+          `${report.writes} writes and ${report.reads} reads meanwhile, longest ${report.longestWaitMs.toFixed(0)} ms, p99 ${report.p99Ms.toFixed(1)} ms`,
+      )
+      expect(report.errors).toEqual([])
+      expect(report.writes).toBeGreaterThan(100)
+      expect(report.reads).toBeGreaterThan(20)
+      expect(result.swap?.heldMs).toBeLessThan(SWAP_MS)
+      expect(result.swap?.longestWaitCausedMs).toBeLessThan(LONGEST_WAIT_MS)
+      expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
+    },
+  )
 })
 
 async function millionsOfEvents(
