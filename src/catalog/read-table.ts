@@ -71,6 +71,7 @@ export async function readTable(client: ClientBase, name: TableName, version: nu
       case c.relpersistence when 'p' then 'permanent' when 'u' then 'unlogged' else 'temporary' end as persistence,
       pg_get_userbyid(c.relowner) as owner, (select spcname from pg_tablespace where oid = c.reltablespace) as tablespace,
       (select amname from pg_am where oid = c.relam) as "accessMethod", c.reloftype <> 0 as typed,
+      case when c.relispartition then (select h.inhparent::regclass::text from pg_inherits h where h.inhrelid = c.oid) end as "partitionOf",
       to_json(array(select unnest(c.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = c.reltoastrelid)) as options,
       case c.relreplident when 'd' then 'default' when 'n' then 'nothing' when 'f' then 'full' else 'index' end as "replicaIdentity",
       case when not c.relrowsecurity then 'off' when c.relforcerowsecurity then 'forced' else 'on' end as "rowSecurity",

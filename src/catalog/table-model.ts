@@ -14,6 +14,8 @@ export interface TableModel {
   readonly tablespace: string | null
   readonly accessMethod: string | null
   readonly typed: boolean
+  /** The partitioned table it is a partition of. */
+  readonly partitionOf: string | null
   /** Storage parameters, `toast.` ones included: `fillfactor=80`. */
   readonly options: readonly string[]
   readonly replicaIdentity: 'default' | 'nothing' | 'full' | 'index'

@@ -35,6 +35,12 @@ export function kindObjection(table: TableModel): Objection | undefined {
   }
   if (table.persistence === 'temporary')
     return object('temporary', `${name} is a temporary table of another session`, 'Name a permanent table.')
+  if (table.partitionOf !== null)
+    return object(
+      'partition-of',
+      `${name} is a partition of ${table.partitionOf}`,
+      `Name the partitioned table; to make one wide partition into several: ebb split ${table.partitionOf}.`,
+    )
   if (/^(pg_|information_schema$)/.test(table.name.schema))
     return object('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
   return undefined

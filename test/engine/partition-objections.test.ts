@@ -91,6 +91,13 @@ const CASES: readonly Case[] = [
     cure: 'owner',
   },
   {
+    what: 'a partition',
+    given: ({ log, other }) =>
+      `create table ${other} (like ${log}) partition by range (at); alter table ${other} attach partition ${log} for values from (minvalue) to (maxvalue)`,
+    code: 'partition-of',
+    wayOut: /ebb split/,
+  },
+  {
     what: 'a child by inheritance',
     given: ({ log, other }) => `create table ${other} (at timestamptz not null); alter table ${log} inherit ${other}`,
     code: 'inherits',
