@@ -77,6 +77,39 @@ describe('a session of the copy that is lost', () => {
   })
 })
 
+describe('a session of the copy that is lost while the other one waits for the table', () => {
+  test('is no more than a lost session', async ({ database }) => {
+    const { table } = await filled(database)
+    const other = await database.session('somebody else')
+    const hold = await Hold.at(database, 'id = 300')
+    const request = { keep: hold.keep, transport: 'copy' as const }
+    const rebuilding = new Rebuilding(database, table, request)
+    await Promise.race([hold.reached(), rebuilding.end()])
+    await other.query('begin')
+    const locked = other.query(sql`lock table ${quoted(table)} in access exclusive mode`.text)
+    await waiting(database)
+    await hold.release()
+    await locked
+
+    // Neither the one that waits nor the two that lead the run: the one that has begun to fill the new table.
+    await until(
+      async () => {
+        const { rowCount } = await database.admin(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'ebb %'
+             and backend_start = (select max(backend_start) from pg_stat_activity where datname = current_database() and application_name like 'ebb %')
+             and exists (select from pg_locks where not granted)`,
+        )
+        return rowCount !== 0
+      },
+      { what: 'the copy to wait for the table' },
+    )
+    await other.query('rollback')
+
+    await expect(rebuilding.end()).rejects.toSatisfy(isToBeRepeated)
+    await persevere(() => rebuild(database.url, written(table), rebuildRequest(request), quietly()))
+  })
+})
+
 describe('a row that the new table refuses', () => {
   test.for(['copy', 'server'] as const)(
     'ends a large chunk, and does not leave it hanging (%s)',

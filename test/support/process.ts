@@ -4,6 +4,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import type { Patience } from '../../src/engine/brief.ts'
+import type { CopySizes } from '../../src/engine/copy/sizes.ts'
+import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import type { PartitionRequest } from '../../src/plan/request.ts'
 import { toStored } from '../../src/plan/stored.ts'
 import type { TableName } from '../../src/sql/names.ts'
@@ -11,12 +13,13 @@ import { until } from './until.ts'
 
 /** What a tool in a process of its own is to do. */
 export interface Errand {
-  readonly command: 'partition' | 'resume' | 'abandon' | 'rollback'
+  readonly command: 'partition' | 'rebuild' | 'resume' | 'abandon' | 'rollback'
   readonly url: string
   readonly table: TableName
-  /** Of `partition`. */
+  /** Of `partition` and of `rebuild`. */
   readonly request?: PartitionRequest
-  readonly options?: { readonly patience?: Patience }
+  readonly rebuild?: RebuildRequest
+  readonly options?: { readonly patience?: Patience; readonly copySizes?: CopySizes }
   /** `step started: swap` or `step finished: swap`: dies by SIGKILL at that moment. */
   readonly dieAt?: string
   /** Dies by SIGKILL so many milliseconds after it has sent its statement of that number, over all its sessions. */

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { partition, type EngineOptions } from '../../src/engine/partition.ts'
+import { rebuild } from '../../src/engine/rebuild.ts'
 import { abandon, resume, rollback } from '../../src/engine/runs.ts'
 import { EbbError } from '../../src/errors.ts'
 import { fromStored } from '../../src/plan/stored.ts'
@@ -24,11 +25,15 @@ try {
   process.exitCode = error instanceof EbbError ? error.exitCode : 70
 }
 
-async function run({ command, url, table, request }: Errand, options: EngineOptions): Promise<void> {
+async function run({ command, url, table, request, rebuild: rebuilt }: Errand, options: EngineOptions): Promise<void> {
   switch (command) {
     case 'partition':
       if (request === undefined) throw new Error('partition what?')
       await partition(url, table, request, options)
+      break
+    case 'rebuild':
+      if (rebuilt === undefined) throw new Error('rebuild what?')
+      await rebuild(url, table, rebuilt, options)
       break
     case 'resume':
       await resume(url, { table }, options)

@@ -32,24 +32,28 @@ export function serverCarrier(session: Session, work: CopyWork, state: SourceSta
 
 /**
  * Binary COPY from one session into another, with back-pressure and nothing
- * parsed. After a failure on the target's side the source session hangs in its
- * COPY for good (seen with pg-copy-streams 7), so both are to be thrown away then.
+ * parsed. After a failure on the target's side the source session may hang in its
+ * COPY for good (seen with pg-copy-streams 7), so it is thrown away then.
  */
 export function copyCarrier(source: Session, target: Session, work: CopyWork, state: SourceState): Carrier {
   return {
     transport: 'copy',
     carry: (range, settle) =>
       inTransaction(target, {}, async () => {
-        const incoming = target.query(
-          copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text),
-        )
-        await inTransaction(source, {}, async () => {
+        const rows = await inTransaction(source, {}, async () => {
           await holdSource(source, work, state)
           await useSearchPath(source, work)
+          // Both begin together: a stream that nobody listens to yet would end the process if its session were lost.
           const outgoing = source.query(copyTo(sql`copy (${chunkRows(work, range)}) to stdout (format binary)`.text))
-          await pipeline(outgoing, incoming)
+          const incoming = target.query(
+            copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text),
+          )
+          await pipeline(outgoing, incoming).catch(async (error: unknown) => {
+            await source.end()
+            throw error
+          })
+          return incoming.rowCount
         })
-        const rows = incoming.rowCount
         await settle(target, rows)
         return rows
       }),
