@@ -74,7 +74,7 @@ async function playOn(
     const after = await takeStock(client, horizon)
     const missing = countMissing(before, after, traffic)
     const report = { before, after, lockMs: await readLockMs(client), traffic, missing }
-    narrator.heading('5. What it came to')
+    narrator.heading('7. What it came to')
     const lines = [...describeFigures(report), ...describeMaps(await readMaps(client))]
     for (const line of lines) narrator.line(line)
     assertWell(report)

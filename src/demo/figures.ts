@@ -12,6 +12,8 @@ import type { TrafficReport } from './traffic.ts'
 export interface Stock {
   readonly events: Count
   readonly pageViews: Count
+  /** Events that are younger than the horizon by an hour, which the demo does not last. */
+  readonly eventsToKeep: number
   /** Page views that are younger than the horizon which `takeStock` was given. */
   readonly pageViewsToKeep: number
 }
@@ -26,14 +28,14 @@ export interface Count {
 export interface DemoReport {
   readonly before: Stock
   readonly after: Stock
-  /** How long the swap held its locks. */
-  readonly lockMs: number
+  /** How long the swaps held their locks. */
+  readonly lockMs: { readonly partition: number; readonly split: number }
   readonly traffic: TrafficReport
   /** Confirmed by the server, or there before and to be kept, and not found in the end: 0. */
   readonly missing: number
 }
 
-/** How many rows the set of page views may lose, and must not. */
+/** How long rows are kept: younger ones must not be lost. */
 export const KEPT = '90 days'
 
 /** The server's idea of the horizon, as text. */
@@ -52,6 +54,7 @@ export async function takeStock(client: pg.Client, horizon: string): Promise<Sto
     sql`
     select json_build_object('rows', (select count(*) from public.events), 'bytes', ${sizeOf('public.events')}) as events,
       json_build_object('rows', (select count(*) from public.page_views), 'bytes', ${sizeOf('public.page_views')}) as "pageViews",
+      (select count(*)::int from public.events where created_at >= ${horizon}::timestamptz + interval '1 hour') as "eventsToKeep",
       (select count(*)::int from public.page_views where viewed_at >= ${horizon}::timestamptz) as "pageViewsToKeep"`,
   )
 }
@@ -62,21 +65,20 @@ function sizeOf(table: string) {
     from pg_partition_tree(${table}::regclass))`
 }
 
-/** How long the swap has held its locks, from the journal of the run. */
-export async function readLockMs(client: pg.Client): Promise<number> {
-  const { held } = await readOne<{ held: number }>(
+/** How long the swaps have held their locks, from the journal of the runs. */
+export async function readLockMs(client: pg.Client): Promise<DemoReport['lockMs']> {
+  return readOne<DemoReport['lockMs'] & pg.QueryResultRow>(
     client,
     sql`
-    select (step -> 'lock' ->> 'heldMs')::float8 as held
-    from ebb.run, jsonb_array_elements(outcome -> 'steps') step
-    where command = 'partition' and step ->> 'key' = 'swap'`,
+    select max(held) filter (where command = 'partition') as partition, max(held) filter (where command = 'split') as split
+    from (select command, (step -> 'lock' ->> 'heldMs')::float8 as held
+      from ebb.run, jsonb_array_elements(outcome -> 'steps') step where step ->> 'key' = 'swap') swaps`,
   )
-  return held
 }
 
 /** Rows that should be there and are not. Traffic must have ended. */
 export function countMissing(before: Stock, after: Stock, { written }: TrafficReport): number {
-  const events = before.events.rows + written.events - after.events.rows
+  const events = before.eventsToKeep + written.events - after.eventsToKeep
   const pageViews = before.pageViewsToKeep + written.pageViews - after.pageViewsToKeep
   return Math.abs(events) + Math.abs(pageViews)
 }
@@ -90,12 +92,19 @@ export async function readMaps(client: pg.Client): Promise<Readonly<Record<strin
 
 /** The figures for people. */
 export function describeFigures({ before, after, lockMs, traffic, missing }: DemoReport): string[] {
-  const removed = before.pageViews.rows + traffic.written.pageViews - after.pageViews.rows
+  const { written } = traffic
+  const gone = (from: Count, more: number, to: Count) => showCount(from.rows + more - to.rows)
   return columns([
-    ['events', `${change(before.events, after.events)}; ${showCount(traffic.written.events)} written meanwhile`],
-    ['page_views', `${change(before.pageViews, after.pageViews)}; ${showCount(removed)} expired and gone`],
+    [
+      'events',
+      `${change(before.events, after.events)}; ${showCount(written.events)} written meanwhile, ${gone(before.events, written.events, after.events)} expired and gone`,
+    ],
+    [
+      'page_views',
+      `${change(before.pageViews, after.pageViews)}; ${gone(before.pageViews, written.pageViews, after.pageViews)} expired and gone`,
+    ],
     ['rows lost', `${showCount(missing)} of those that were to stay`],
-    ['time under lock', `${showElapsed(lockMs)} to swap the table`],
+    ['time under lock', `${showElapsed(lockMs.partition)} to partition, ${showElapsed(lockMs.split)} to split`],
     [
       'longest wait',
       `${showElapsed(traffic.longestWaitMs)} of any application session, 99 % under ${showElapsed(traffic.p99Ms)}`,

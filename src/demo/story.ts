@@ -14,6 +14,7 @@ export interface Stage {
 }
 
 const CONVERT = ['partition', 'events', '--by', 'created_at', '--every', 'month', '--keep', KEPT]
+const SPLIT = ['split', 'events', '--keep', KEPT, '--no-archive']
 const ROTATE = ['rotate', 'events', 'page_views', '--keep', KEPT, '--no-archive']
 
 /** What a user would do, command by command, each run as the command line runs it. */
@@ -43,6 +44,19 @@ export async function tellStory(stage: Stage): Promise<void> {
   )
   await type(stage, ROTATE, withoutScript)
   await type(stage, [...ROTATE, '--execute'], withoutMaps)
+
+  narrator.heading('5. Split')
+  narrator.say(
+    `What events held before is still in one partition, which could go as a whole on the day named above. To have the space back now, the rows of ${KEPT} are copied into partitions of their own while the application goes on; every change meanwhile is caught, both sides are compared, and then they change places.`,
+  )
+  await type(stage, [...SPLIT, '--execute'], withoutMaps)
+
+  narrator.heading('6. Let go')
+  narrator.say(
+    'The former partition has been kept, and kept up to date, so that ebb rollback would lose nothing. When all is well, it goes.',
+  )
+  await type(stage, ['status'])
+  await type(stage, ['retire', '--all', '--execute'])
 }
 
 /** Types a command, and shows what `abridge` leaves of what it prints. */
@@ -86,7 +100,9 @@ function withoutScript(plan: string): string {
 
 /** The end of the demo shows the partitions; once is enough. */
 function withoutMaps(report: string): string {
-  return report.replace(/\n *[\d.]+ \w+ in \d+ partitions:\n(?: +\S.*\n)*/g, '')
+  return report
+    .replace(/\n *[\d.]+ \w+ in \d+ partitions:\n(?: +\S.*\n)*/g, '')
+    .replace(/\n +partition +from +to .*\n(?: +\S.*\n)*/g, '')
 }
 
 function ended(args: readonly string[], code: number, signal: AbortSignal): EbbError {

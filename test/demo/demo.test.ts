@@ -41,18 +41,22 @@ test('tells the whole story, without an error or a lost row, and leaves nothing 
 
   expect(traffic.errors).toEqual([])
   expect(missing).toBe(0)
-  expect(lockMs).toBeGreaterThan(0)
+  expect(lockMs.partition).toBeGreaterThan(0)
+  expect(lockMs.split).toBeGreaterThan(0)
   expect(before.events.rows).toBe(SMALL.events)
   expect(traffic.written.events).toBeGreaterThan(0)
-  expect(after.events.rows).toBe(SMALL.events + traffic.written.events)
+  expect(after.eventsToKeep).toBe(before.eventsToKeep + traffic.written.events)
+  // 90 days of fourteen months, and nothing older.
+  expect(after.events.rows - traffic.written.events).toBeLessThan(SMALL.events / 3)
+  expect(after.events.bytes).toBeLessThan(before.events.bytes / 2)
   // 90 days touch at most five of the fourteen months.
   expect(after.pageViews.rows - traffic.written.pageViews).toBeLessThan(SMALL.pageViews / 2)
   expect(after.pageViewsToKeep).toBe(before.pageViewsToKeep + traffic.written.pageViews)
 
-  for (const typed of ['inspect events', 'partition events --by created_at', 'rotate events page_views'])
-    expect(heard()).toContain(`$ ebb ${typed}`)
+  const commands = ['inspect events', 'partition events --by created_at', 'rotate events page_views', 'split events']
+  for (const typed of [...commands, 'retire --all']) expect(heard()).toContain(`$ ebb ${typed}`)
   expect(heard()).toMatch(/application errors +0 in/)
-  expect(heard()).toMatch(/events_history +MINVALUE/)
+  expect(heard()).toMatch(/events_2\d{3}_\d\d +MINVALUE/)
   expect(await readdir(folder)).toEqual([])
 })
 
