@@ -1,8 +1,6 @@
 #!/usr/bin/env node
 // The process: arguments, signals, exit code. Everything else is in dist/, where a test can call it.
 
-/* global AbortController */
-
 import { existsSync } from 'node:fs'
 
 const built = new URL('../dist/cli/run.js', import.meta.url)

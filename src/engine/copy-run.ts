@@ -59,6 +59,8 @@ export async function runCopy(
     const arrived = await arrive(session, written, options)
     return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, command, options)) }
   })
+  if (isDone(earlier, command, plan))
+    return { runId: earlier.id, plan: fromStored(earlier.plan) as RebuildPlan, steps: [], swap: null }
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
     await assertLatest(place, name, earlier)
@@ -72,6 +74,16 @@ export async function runCopy(
     const id = runId ?? (await startRun(place.session, place.journalSchema, stored))
     return carryOutCopy(id, plan, place, options)
   })
+}
+
+/** The same command again, when the only thing in its way is that it has been carried out. */
+function isDone(earlier: Run | undefined, command: CopyCommand, plan: RebuildPlan): earlier is Run {
+  return (
+    earlier?.status === 'done' &&
+    earlier.command === command.name &&
+    canonicalJson(earlier.request) === canonicalJson(toStored(command.request)) &&
+    plan.objections.some(({ code }) => code === 'partitioned')
+  )
 }
 
 /** Takes an agreed plan to its end. */

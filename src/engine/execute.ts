@@ -59,7 +59,8 @@ async function execute(
   options: ExecuteOptions = {},
 ): Promise<StepResult[]> {
   const done = await doneSteps(place.session, place.journalSchema, runId)
-  if (done.size > 0) place.observer({ type: 'resumed', runId, done: done.size, of: steps.length })
+  const begun = steps.filter(({ key }) => done.has(key)).length
+  if (begun > 0) place.observer({ type: 'resumed', runId, done: begun, of: steps.length })
   const results: StepResult[] = []
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue

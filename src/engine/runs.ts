@@ -357,6 +357,9 @@ export async function planRetireOf(
 export async function retire(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run } = await findRun(target, choice, options, COPY_COMMANDS)
   return atWork({ target, server, ...options, command: 'retire' }, run.table, async (place) => {
+    // A roll-back that is under way needs the former table.
+    const latest = await latestRun(place.session, place.journalSchema, run.table)
+    if (latest?.status === 'running') throw otherRun(latest)
     const plan = await retirement(place.session, run)
     const steps = await executeRun(run.id, plan.steps, place, patience(options))
     return { runId: run.id, plan, steps }

@@ -34,7 +34,10 @@ export function planAbandonRebuild(
 ): Plan {
   const { forward, back, shadow } = rebuild
   const steps: Step[] = [
-    ...(present === null ? [] : [release('abandon:capture', { ...forward.capture, table: present })]),
+    // Before the capture has begun there is nothing on the table that a lock would have to be waited for.
+    ...(present === null || !done.has('capture')
+      ? []
+      : [release('abandon:capture', { ...forward.capture, table: present })]),
     online('abandon:shadow', `drop ${display(shadow)} and the logs`, 'they are of no use any more', 'milliseconds', [
       ...(done.has('shadow') ? [sql`drop table if exists ${quoted(shadow)}`.text] : []),
       ...dropHelpers(forward.capture),

@@ -62,6 +62,15 @@ describe('partition by copying', () => {
     expect((await app.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual([{ n: ROWS }])
   })
 
+  test('has nothing to do the second time', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 100 })
+    const first = await partitionByCopy(database.url, written(events), request({ keep: null }), quietly())
+
+    const second = await partitionByCopy(database.url, written(events), request({ keep: null }), quietly())
+
+    expect(second).toMatchObject({ runId: first.runId, steps: [] })
+  })
+
   test('can be rolled back with every write made since', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true })
     const before = await read(database, events)
