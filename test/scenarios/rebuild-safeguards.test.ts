@@ -16,10 +16,12 @@ const ROWS = 600
 
 describe('while a chunk is being read', () => {
   test('a row that moves into a block that comes later is not copied again', async ({ database }) => {
-    const { table, app } = await filled(database, 'id > 500')
+    const { table, app } = await filled(database, 'id between 500 and 599')
     const { hold, rebuilding } = await heldAt(database, table, 300)
 
-    expect(await move(app, table, 1)).toBeGreaterThan(await blockOf(app, table, 300))
+    const block = await move(app, table, 1)
+    expect(block).toBeGreaterThan(await blockOf(app, table, 300))
+    expect(block).toBeLessThan(await blockOf(app, table, ROWS))
 
     await hold.release()
     await rebuilding.end()
@@ -119,6 +121,25 @@ describe('catching up', () => {
       { id: 7, slot: 8 },
       { id: 8, slot: 7 },
     ])
+  })
+})
+
+describe('a batch', () => {
+  test('is the last one when somebody else has taken over', async ({ database }) => {
+    const { table, app } = await filled(database)
+    const { rebuilding, blocker, shadow } = await stoppedBeforeIndexes(database, table)
+    // Somebody takes over in the moment of the first batch, as nobody from outside could time it.
+    await blocker.query(`
+      create function taken_over() returns trigger language plpgsql as
+      $$ begin update ebb.lease set token = token + 1; return null; end $$`)
+    await blocker.query(
+      sql`create trigger taken_over after delete on ${quoted(shadow)} execute function taken_over()`.text,
+    )
+    await app.query(sql`update ${quoted(table)} set moved = true where id <= 5`)
+    await blocker.query('commit')
+
+    await expect(rebuilding.end()).rejects.toThrow(/another run has taken over/)
+    expect(await logged(database)).toBe(4)
   })
 })
 
@@ -247,6 +268,12 @@ async function blockOf(app: pg.Client, table: TableName, id: number): Promise<nu
     sql`select (ctid::text::point)[0]::int as block from ${quoted(table)} where id = ${id}`,
   )
   return rows[0]?.block ?? -1
+}
+
+async function logged(database: Database): Promise<number> {
+  const { rows } = await database.admin<{ log: string }>('select log_name as log from ebb.capture')
+  const { rows: counted } = await database.admin<{ n: number }>(`select count(*)::int as n from ebb."${rows[0]?.log}"`)
+  return counted[0]?.n ?? -1
 }
 
 async function copiedRows(database: Database): Promise<number> {

@@ -1,4 +1,5 @@
 import { openSession, readAll, type Session, type Target } from '../../db/session.ts'
+import { EbbError, EXIT } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { Transport } from '../../plan/copy-work.ts'
@@ -92,12 +93,29 @@ async function carryOne(
 }
 
 async function openSessions(target: Target, holder: string): Promise<{ source: Session; target: Session }> {
-  const source = await openSession(target, holder)
+  const source = await openOne(target, holder)
   try {
-    return { source, target: await openSession(target, holder) }
+    return { source, target: await openOne(target, holder) }
   } catch (error) {
     await source.end()
     throw error
+  }
+}
+
+/** The server was there a moment ago, so it is not the address that is wrong. */
+async function openOne(target: Target, holder: string): Promise<Session> {
+  try {
+    return await openSession(target, holder)
+  } catch (error) {
+    throw new EbbError(
+      `no further session for the copy: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        state: 'The chunks that were copied are kept.',
+        next: 'When the server has room for another session, run the same command again: it goes on from here.',
+      },
+      EXIT.tryLater,
+      error,
+    )
   }
 }
 
