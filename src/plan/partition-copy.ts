@@ -6,6 +6,7 @@ import { display, type TableName } from '../sql/names.ts'
 import { copyKeyOf, noKeyObjection } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { Transport } from './copy-work.ts'
+import { fatesOf } from './fates.ts'
 import { cutFor, runwayFrom } from './cut.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
@@ -58,7 +59,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const base = {
     goal: `${goal}, ${describeWidth(choice)}`,
     table: table.name,
-    fates: [],
+    fates: fatesOf(table, { history: null, primaryKey: layout.primaryKey }),
     objections: all,
     notes: [...serverNotes(server), ...notesOn(situation, request, choice, layout.primaryKey)],
   }

@@ -7,6 +7,7 @@ import { displayPosition, type Position } from '../grid/key.ts'
 import { partitionName } from '../grid/partition-name.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
+import { fatesOf } from './fates.ts'
 import { cutFor, runwayFrom } from './cut.ts'
 import { chooseKey, isObjection, type KeyChoice, type KeyEvidence } from './key-choice.ts'
 import {
@@ -23,7 +24,7 @@ import { privilegeObjections } from './privilege-objections.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from './request.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
 import { assertDistinctKeys, type Objection, type Plan } from './step.ts'
-import { asideNames, fatesOf, type AsideNames } from './swap.ts'
+import { asideNames, type AsideNames } from './swap.ts'
 import { kindObjection, tableObjections } from './table-objections.ts'
 
 /** All that a plan depends on, read in one moment. */
@@ -121,7 +122,7 @@ function convert(
     goal: `partition ${display(table.name)} by ${choice.column}, ${describeWidth(choice)}`,
     table: table.name,
     evidence: [...choice.evidence, ...describeCut(choice, cut, names.history, request)],
-    fates: fatesOf(table, names.history, primaryKey),
+    fates: fatesOf(table, { history: names.history, primaryKey }),
     objections: all,
     notes: [...serverNotes(server), ...notesOn(situation, request, choice, primaryKey)],
     steps,

@@ -8,6 +8,7 @@ import { captureObjections, captureOf } from './capture.ts'
 import { copyKeyOf, noKeyObjection, type CopyKey } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
+import { fatesOf } from './fates.ts'
 import { privilegeObjections } from './privilege-objections.ts'
 import type { SetPolicy } from './request.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
@@ -79,7 +80,12 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
           ...privilegeObjections(table, situation.privileges, server.role),
           ...rebuildObjections(situation, request, key),
         ]
-  const base = { goal: goalOf(table, request), table: table.name, fates: [], notes: serverNotes(server) }
+  const base = {
+    goal: goalOf(table, request),
+    table: table.name,
+    fates: key === null ? [] : fatesOf(table, { history: null, primaryKey: null }),
+    notes: serverNotes(server),
+  }
   if (objections.length > 0 || key === null) return { ...base, objections, evidence: [], steps: [], rebuild: null }
   const names = shadowNames(table, situation.taken)
   const shadow = plainShadow(table, names, server.role, shareOf(situation))

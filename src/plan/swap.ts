@@ -1,11 +1,11 @@
-import type { Index, OwnedSequence, TableModel } from '../catalog/table-model.ts'
+import type { OwnedSequence, TableModel } from '../catalog/table-model.ts'
 import { display, freeCompanion, quoted, sameName, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
 import { attach, createLeaf, type LeafShape } from './leaf.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
-import type { Facts, Fate, Lock, SwapStep } from './step.ts'
+import type { Facts, Lock, SwapStep } from './step.ts'
 
 // The swap: in one short transaction the table steps aside, becomes the history
 // partition of a new parent, and the parent takes over its name and everything
@@ -301,79 +301,4 @@ function factsAfter({ table, primaryKey }: SwapRequest): Facts {
   if (constraint === undefined) throw new Error(`no primary key ${primaryKey.constraint}`)
   const [name, text] = constraintFact({ ...constraint, definition: primaryKey.definition })
   return { ...facts, [name]: text }
-}
-
-/** What becomes of everything that hangs on the table, for people. */
-export function fatesOf(table: TableModel, history: TableName, primaryKey: NewPrimaryKey | null): Fate[] {
-  const carried = (thing: string, how = 'the same on the new parent'): Fate => ({ thing, fate: 'carried', how })
-  return [
-    {
-      thing: `${table.columns.length} columns with defaults, comments and statistics targets`,
-      fate: 'carried',
-      how: 'by LIKE',
-    },
-    {
-      thing: `owner ${table.owner} and ${table.grants.length} grants`,
-      fate: 'carried',
-      how: 'the same on the new parent; new partitions can be reached through it only',
-    },
-    ...table.indexes.map((index) => indexFate(index, primaryKey)),
-    ...table.constraints
-      .filter(({ type }) => type === 'check' || type === 'foreign key')
-      .map(({ type, name }) => carried(`${type} ${name}`)),
-    ...table.inboundForeignKeys.map((key): Fate => ({
-      thing: `foreign key ${display(key.table)}.${key.name}`,
-      fate: 'rebuilt',
-      how: 'pointed at the new parent, NOT VALID in the swap and validated afterwards while everybody works',
-    })),
-    ...table.sequences.map(({ name, identity }) =>
-      carried(
-        `sequence ${display(name)}`,
-        identity ? 'a new one with its name, settings and position' : 'the same sequence, owned by the new parent',
-      ),
-    ),
-    ...table.triggers.map(({ name }) => carried(`trigger ${name}`)),
-    ...table.policies.map(({ name }) => carried(`policy ${name}`)),
-    ...table.rules.map(({ name }) => carried(`rule ${name}`)),
-    ...table.statistics.map(({ name }) => carried(`statistics ${display(name)}`)),
-    ...table.publications
-      .filter(({ covers }) => covers === 'table')
-      .map(({ name }) => carried(`publication ${name}`, 'the parent takes the place of the table')),
-    ...table.views.map(({ name }): Fate => ({
-      thing: `view ${display(name)}`,
-      fate: 'rebuilt',
-      how: 'create or replace: same identity, grants and views on top',
-    })),
-    ...table.functions.map(({ signature }): Fate => ({
-      thing: `function ${signature}`,
-      fate: 'rebuilt',
-      how: 'create or replace: its body is bound to the table',
-    })),
-    ...(table.options.length === 0
-      ? []
-      : [
-          {
-            thing: `storage parameters ${table.options.join(', ')}`,
-            fate: 'kept' as const,
-            how: `on ${display(history)} and on every new partition; a partitioned table has none`,
-          },
-        ]),
-    ...table.indexes
-      .filter(({ clustered }) => clustered)
-      .map(({ name }): Fate => ({
-        thing: `cluster mark on ${name}`,
-        fate: 'kept',
-        how: `on ${display(history)} only; a partitioned table cannot have one`,
-      })),
-  ]
-}
-
-function indexFate({ name, constraint }: Index, primaryKey: NewPrimaryKey | null): Fate {
-  if (name === primaryKey?.constraint)
-    return { thing: `primary key ${name}`, fate: 'changed', how: primaryKey.definition }
-  return {
-    thing: constraint === null ? `index ${name}` : `constraint ${name}`,
-    fate: 'carried',
-    how: 'the existing index is adopted, none is built',
-  }
 }
