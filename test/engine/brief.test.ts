@@ -430,11 +430,15 @@ async function slowDownVacuum(database: Database, { events }: EventsTable): Prom
 
 /** The vacuum under way has read its settings already, so another takes its place. */
 async function hurryVacuum(database: Database, { events }: EventsTable): Promise<void> {
-  const hurry = database.admin(
-    sql`alter table ${quoted(events)} reset (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)`,
-  )
-  await setTimeout(100)
-  await database.admin(`select pg_terminate_backend(pid) from pg_stat_progress_vacuum`)
+  let hurried = false
+  const hurry = database
+    .admin(sql`alter table ${quoted(events)} reset (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)`)
+    .finally(() => (hurried = true))
+  // Again and again, for one that begins before this statement has its place in the queue is as slow as its predecessor.
+  while (!hurried) {
+    await setTimeout(200)
+    if (!hurried) await database.admin(`select pg_terminate_backend(pid) from pg_stat_progress_vacuum`)
+  }
   await hurry
 }
 
