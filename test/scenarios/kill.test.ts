@@ -253,10 +253,17 @@ async function isAtWork(database: Database): Promise<boolean> {
 
 /** Indexes that no query uses, checks of ours, and runs that are not finished. */
 async function leftovers(database: Database): Promise<string[]> {
+  // The tool may have been killed before there was a journal.
+  const { rows: journal } = await database.admin<{ there: boolean }>(
+    `select to_regclass('ebb.run') is not null as there`,
+  )
+  const unfinished = journal[0]?.there
+    ? `union all select format('run %s', id) from ebb.run where status = 'running'`
+    : ''
   const { rows } = await database.admin<{ what: string }>(`
     select indexrelid::regclass::text as what from pg_index where not indisvalid
-    union all select conname from pg_constraint where conname like '%ebb%' and connamespace <> 'ebb'::regnamespace
-    union all select relname from pg_class where relname like '%ebb%' and relnamespace <> 'ebb'::regnamespace
-    union all select format('run %s', id) from ebb.run where status = 'running'`)
+    union all select conname from pg_constraint where conname like '%ebb%' and connamespace is distinct from to_regnamespace('ebb')
+    union all select relname from pg_class where relname like '%ebb%' and relnamespace is distinct from to_regnamespace('ebb')
+    ${unfinished}`)
   return rows.map(({ what }) => what)
 }

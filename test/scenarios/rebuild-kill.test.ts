@@ -226,6 +226,7 @@ async function isPastTheSwap(database: Database, before: TableModel): Promise<bo
 }
 
 async function isUnfinished(database: Database): Promise<boolean> {
+  if (!(await hasJournal(database))) return false
   const { rowCount } = await database.admin(`select from ebb.run where status = 'running'`)
   return rowCount !== 0
 }
@@ -252,10 +253,19 @@ async function expectUntouched(database: Database, events: TableName, before: Ta
 }
 
 async function leftovers(database: Database): Promise<string[]> {
+  const unfinished = (await hasJournal(database))
+    ? `union all select format('run %s', id) from ebb.run where status = 'running'`
+    : ''
   const { rows } = await database.admin<{ name: string }>(`
     select relname as name from pg_class where relname ~ '_retired|_ebb|^ebb_.*(log|capture)' and relkind in ('r', 'i')
     union all select tgname from pg_trigger where tgname like 'ebb%'
     union all select proname from pg_proc where proname like 'ebb%'
-    union all select format('run %s', id) from ebb.run where status = 'running'`)
+    ${unfinished}`)
   return rows.map(({ name }) => name)
+}
+
+/** The tool may have been killed before there was one. */
+async function hasJournal(database: Database): Promise<boolean> {
+  const { rows } = await database.admin<{ there: boolean }>(`select to_regclass('ebb.run') is not null as there`)
+  return rows[0]?.there === true
 }
