@@ -11,7 +11,7 @@ import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
 import { assertCaptured } from './copy/captured.ts'
 import { oldSnapshotsGone } from './copy/old-snapshots.ts'
-import { drain, logLength, reconcileLog } from './copy/reconcile.ts'
+import { drain, explainedClash, logLength, reconcileLog } from './copy/reconcile.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -74,7 +74,9 @@ async function attemptSwap(
 async function catchUpUnderLock(work: CopyWork, place: Workplace): Promise<void> {
   if ((await logLength(place.session, work)) > MOST_UNDER_LOCK) throw new LogHasGrown()
   await assertCaptured(place.session, place.journalSchema, work)
-  await reconcileLog(place.session, work, null)
+  await reconcileLog(place.session, work, null).catch((error: unknown) => {
+    throw explainedClash(work, error)
+  })
   await place.session.query("set local search_path to ''")
 }
 

@@ -4,7 +4,7 @@ import { abandon, retire, rollback } from '../../src/engine/runs.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
-import { rebuildRequest, Rebuilding } from '../support/rebuilding.ts'
+import { rebuildRequest, Rebuilding, TINY } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
 
 // Keys, columns and neighbours out of the ordinary.
@@ -108,6 +108,32 @@ describe('a rebuild', () => {
     )
     expect(rows).toEqual([{ n: 52, max: 52 }])
   })
+})
+
+describe('the way back', () => {
+  test.for([0, 500])(
+    'says so when a row that was left out stands in the way (log of up to %s left to the swap)',
+    async (shortLog, { database }) => {
+      const table = database.table('accounts')
+      const app = await database.session('app')
+      await app.query(sql`create table ${quoted(table)} (id int primary key, mail text unique)`)
+      await app.query(sql`insert into ${quoted(table)} values (1, 'one'), (2, 'two')`)
+      const plan = await planRebuildOf(database.url, written(table), rebuildRequest({ keep: 'id > 1' }), quietly())
+      const retired = plan.rebuild?.retired ?? table
+      const { runId } = await new Rebuilding(database, table, { keep: 'id > 1' }).end()
+      await app.query(sql`insert into ${quoted(table)} values (3, 'one')`)
+      const options = quietly({ copySizes: { ...TINY, shortLog } })
+
+      await expect(rollback(database.url, { runId }, options)).rejects.toThrow(
+        /clashes with one that only .* has.*mail.*one/,
+      )
+      await app.query(sql`insert into ${quoted(table)} values (4, 'four')`)
+      await app.query(sql`delete from ${quoted(retired)} where mail = 'one'`)
+      await rollback(database.url, { runId }, options)
+      const { rows } = await app.query<{ id: number }>(sql`select id from ${quoted(table)} order by id`)
+      expect(rows.map(({ id }) => id)).toEqual([2, 3, 4])
+    },
+  )
 })
 
 describe('an abandoned run', () => {

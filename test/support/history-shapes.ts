@@ -62,7 +62,8 @@ export function createTable(table: TableName, { key, uniqueness }: HistoryShape)
     'gone_between text',
     'n bigint not null',
     'val int not null',
-    'slot bigint not null',
+    // It may be null as far as anybody knows, so it is never the key that rows are recognised by.
+    'slot bigint',
     'kept boolean not null',
     'big text',
     "padding text not null default repeat('-', 250)",

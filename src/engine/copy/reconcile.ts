@@ -1,11 +1,12 @@
 import type { ClientBase } from 'pg'
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease, renewLease } from '../../journal/lease.ts'
 import { keyList, sameKey } from '../../plan/copy-key.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import type { ReconcileStep } from '../../plan/step.ts'
-import { quoted } from '../../sql/names.ts'
+import { display, quoted } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { kept } from './chunk.ts'
@@ -50,8 +51,28 @@ async function oneBatch(place: Workplace, work: CopyWork): Promise<number> {
     // Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them.
     // The source as a whole is unique in every snapshot.
     if (!CLASHES.includes(codeOf(error))) throw error
-    return batch(place, work, null)
+    return batch(place, work, null).catch((again: unknown) => {
+      throw explainedClash(work, again)
+    })
   }
+}
+
+/**
+ * Even the whole log clashes: the target holds rows that the source does not. So it is on the way back from a rebuild
+ * that left rows out, when what must be unique in them has been used again since.
+ */
+export function explainedClash({ source, target }: CopyWork, error: unknown): unknown {
+  if (!CLASHES.includes(codeOf(error))) return error
+  const { message, detail = '' } = error as { message: string; detail?: string }
+  return new EbbError(
+    `a row of ${display(source)} clashes with one that only ${display(target)} has: ${message}. ${detail}`,
+    {
+      state: 'This step has been undone; both tables are as they were, and nothing has been lost.',
+      next: `If it is a row that was left out and is not needed, delete it from ${display(target)} and run the same command again. Or stay with what there is: ebb abandon.`,
+    },
+    EXIT.failed,
+    error,
+  )
 }
 
 async function batch(place: Workplace, work: CopyWork, limit: number | null): Promise<number> {
