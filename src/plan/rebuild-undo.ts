@@ -210,7 +210,7 @@ function swapBack(
   taken: ReadonlySet<string>,
 ): SwapStep {
   const { former, retired, aside, back } = rebuild
-  const now = asideNames(current, null, taken, '_ebb')
+  const now = asideNames(current, null, new Set([...taken, gone.name]), '_ebb')
   const exclusive = (table: TableName): Lock => ({
     table,
     mode: 'ACCESS EXCLUSIVE',

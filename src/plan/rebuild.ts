@@ -166,7 +166,7 @@ export function summaryOf(
     former: table,
     shadow,
     retired,
-    aside: asideNames(table, null, taken, '_retired'),
+    aside: asideNames(table, null, new Set([...taken, retired.name]), '_retired'),
     forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
     back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
     policy: null,

@@ -230,7 +230,7 @@ async function filled(database: Database, gone = 'false'): Promise<Filled> {
   const app = await database.session('app')
   const place = quoted(table).text
   await app.query(`
-    create table ${place} (id int primary key, slot int unique, moved boolean not null default false,
+    create table ${place} (id int constraint ledger_pkey primary key, slot int unique, moved boolean not null default false,
       padding text default repeat('-', 700)) with (autovacuum_enabled = off)`)
   await app.query(`insert into ${place} (id, slot) select n, n from generate_series(1, ${ROWS}) n`)
   await app.query(`delete from ${place} where ${gone}`)

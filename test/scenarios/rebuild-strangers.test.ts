@@ -209,7 +209,9 @@ async function filled(database: Database): Promise<Filled> {
   const table = database.table('ledger')
   const app = await database.session('app')
   const place = quoted(table).text
-  await app.query(`create table ${place} (id int primary key, note text default repeat('-', 700), other int)`)
+  await app.query(
+    `create table ${place} (id int constraint ledger_pkey primary key, note text default repeat('-', 700), other int)`,
+  )
   await app.query(`insert into ${place} (id) select n from generate_series(1, ${ROWS}) n`)
   await app.query(`vacuum analyze ${place}`)
   return { table, app }
@@ -217,6 +219,7 @@ async function filled(database: Database): Promise<Filled> {
 
 async function deed(what: string, table: TableName, session: pg.Client): Promise<void> {
   const place = quoted(table).text
+  const elsewhere = quoted({ ...table, name: 'elsewhere' }).text
   const deeds: Record<string, string[]> = {
     'vacuum full': [`vacuum full ${place}`],
     cluster: [`cluster ${place} using ledger_pkey`],
@@ -234,7 +237,7 @@ async function deed(what: string, table: TableName, session: pg.Client): Promise
       `begin; alter table ${place} disable trigger all; delete from ${place} where id = 1; alter table ${place} enable trigger all; commit`,
     ],
     'exchange for another table': [
-      `begin; alter table ${place} rename to elsewhere; create table ${place} (like elsewhere including all); insert into ${place} select * from elsewhere; commit`,
+      `begin; alter table ${place} rename to elsewhere; create table ${place} (like ${elsewhere} including all); insert into ${place} select * from ${elsewhere}; commit`,
     ],
   }
   for (const statement of deeds[what] ?? []) await session.query(statement)
