@@ -68,7 +68,7 @@ export class Sampler {
   /** The latest reading and its age in milliseconds. @throws when there will be no further one */
   latest(): { reading: Reading; ageMs: number } {
     if (this.failure !== null) throw this.failure
-    if (this.reading === null) throw new Error('a sampler without a reading')
+    if (this.reading === null || this.closing.signal.aborted) throw new Error('no readings before open or after close')
     return { reading: this.reading, ageMs: performance.now() - this.takenAt }
   }
 
