@@ -49,7 +49,7 @@ function blocked({ blocked }: Reading, { maxBlocked }: Limits): Reason | null {
 }
 
 function replica({ replica }: Reading, { maxReplicaLagBytes: most }: Limits): Reason | null {
-  if (replica === null || !exceeds(replica.bytes, most)) return null
+  if (replica === null || !exceeds(replica.bytes, fullLag(most))) return null
   const seconds = replica.seconds === null ? '' : `, ${replica.seconds.toFixed(1)} s`
   return { signal: 'replica lag', text: `replica ${replica.name} is ${over(replica.bytes, most)} behind${seconds}` }
 }
@@ -88,11 +88,17 @@ function unhealthy(signal: Signal, health: Health | null): Reason | null {
 /** From which share of the limit on a run slows down. The lag of a replica is known late, so there early. */
 const EASE_LAG_FROM = 0.5
 const EASE_RATE_FROM = 0.8
+const FULL_LAG = 0.875
+
+/** The lag from which on a run stands still, in bytes: what is under way has to fit under the limit, too. */
+export function fullLag(maxReplicaLagBytes: number | null): number | null {
+  return maxReplicaLagBytes === null ? null : maxReplicaLagBytes * FULL_LAG
+}
 
 function easing({ replica, walBytesPerSecond: rate }: Reading, limits: Limits): Verdict {
   const { maxReplicaLagBytes: lagMost, maxWalBytesPerSecond: rateMost } = limits
-  const byLag = strain(replica?.bytes ?? null, lagMost, EASE_LAG_FROM)
-  const byRate = strain(rate, rateMost, EASE_RATE_FROM)
+  const byLag = strain(replica?.bytes ?? null, lagMost, EASE_LAG_FROM, FULL_LAG)
+  const byRate = strain(rate, rateMost, EASE_RATE_FROM, 1)
   const ease = Math.max(byLag, byRate)
   if (ease === 0) return { kind: 'go', ease, because: null }
   const because: Reason =
@@ -105,10 +111,10 @@ function easing({ replica, walBytesPerSecond: rate }: Reading, limits: Limits): 
 /** More than this share is never left to others: that would be waiting, which has reasons of its own. */
 const MOST_EASE = 0.95
 
-/** How far a figure has come on the last part of the way to its limit, from 0 to 1. */
-function strain(figure: number | null, most: number | null, from: number): number {
+/** How far a figure has come on the last part of the way to where it is waited for, from 0 to 1. */
+function strain(figure: number | null, most: number | null, from: number, to: number): number {
   if (figure === null || most === null || most === 0) return 0
-  return Math.min(Math.max((figure / most - from) / (1 - from), 0), MOST_EASE)
+  return Math.min(Math.max((figure / most - from) / (to - from), 0), MOST_EASE)
 }
 
 function exceeds(figure: number | null, most: number | null): boolean {

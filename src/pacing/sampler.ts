@@ -3,10 +3,11 @@ import { openSession, type Session, type Target } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
 import { beatPace, leavePace } from '../journal/pace.ts'
 import { jittered } from './jitter.ts'
+import { fullLag } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
-import { goodFor } from './next-reading.ts'
+import { replicaGoodFor, USUAL_MS } from './next-reading.ts'
 import type { Reading } from './reading.ts'
-import { takeReading, type Subject } from './take-reading.ts'
+import { takeGlance, takeReading, walRate, type Subject } from './take-reading.ts'
 
 export interface SamplerOptions extends Subject {
   readonly target: Target
@@ -32,7 +33,11 @@ export class Sampler {
   /** Other runs at work by the same journal. */
   others = 0
   private reading: Reading | null = null
+  /** The latest that was complete. */
+  private complete: Reading | null = null
+  private completeAt = -Infinity
   private takenAt = 0
+  private highestRate: number | null = null
   private waitingMs: number | null = null
   private beatenAt = -Infinity
   private failure: Error | null = null
@@ -65,11 +70,30 @@ export class Sampler {
     return sampler
   }
 
-  /** The latest reading and its age in milliseconds. @throws when there will be no further one */
-  latest(): { reading: Reading; ageMs: number } {
+  /**
+   * The latest reading and its age in milliseconds. When since then a replica
+   * could have come near its limit, it is looked at anew before that is answered.
+   *
+   * @throws when there will be no further reading
+   */
+  async latest(): Promise<{ reading: Reading; ageMs: number }> {
+    const reading = this.sound()
+    const most = fullLag(this.options.settings().maxReplicaLagBytes)
+    const { replica } = reading
+    if (replica !== null && most !== null && replica.bytes <= most && replica.bytes + this.writtenSince() > most)
+      await this.glance().catch((error: unknown) => this.failed(error))
+    return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
+  }
+
+  /** At most, in bytes. */
+  private writtenSince(): number {
+    return ((this.highestRate ?? 0) * (performance.now() - this.takenAt)) / 1000
+  }
+
+  private sound(): Reading {
     if (this.failure !== null) throw this.failure
     if (this.reading === null || this.closing.signal.aborted) throw new Error('no readings before open or after close')
-    return { reading: this.reading, ageMs: performance.now() - this.takenAt }
+    return this.reading
   }
 
   /** Says that the run has begun, or ceased, to wait for a better reading. */
@@ -90,7 +114,8 @@ export class Sampler {
   private async run(): Promise<void> {
     while (!this.closing.signal.aborted) {
       await this.rest()
-      await this.look().catch((error: unknown) => this.failed(error))
+      const due = this.waitingMs !== null || performance.now() - this.completeAt >= USUAL_MS
+      await (due ? this.look() : this.glance()).catch((error: unknown) => this.failed(error))
       if (this.failure !== null) return
     }
   }
@@ -104,18 +129,35 @@ export class Sampler {
 
   private restMs(): number {
     if (this.waitingMs === null)
-      return this.reading === null ? WAITING_MS : goodFor(this.reading, this.options.settings())
+      return this.reading === null
+        ? WAITING_MS
+        : replicaGoodFor(this.reading, this.options.settings(), this.highestRate)
     const now = this.waitingMs
     this.waitingMs = Math.min(now * PATIENCE_GROWTH, WAITING_MOST_MS)
     return now
   }
 
   private async look(): Promise<void> {
-    const { settings, heard } = this.options
-    this.reading = await takeReading(this.session, this.options, settings(), this.reading, this.closing.signal)
-    this.takenAt = performance.now()
-    heard(this.reading)
+    const { settings } = this.options
+    const began = performance.now()
+    const reading = await takeReading(this.session, this.options, settings(), this.complete, this.closing.signal)
+    this.complete = reading
+    this.completeAt = performance.now()
+    this.took(reading, began)
     await this.beat()
+  }
+
+  private async glance(): Promise<void> {
+    const began = performance.now()
+    if (this.complete !== null) this.took(await takeGlance(this.session, this.complete), began)
+  }
+
+  private took(reading: Reading, began: number): void {
+    const rate = this.reading === null ? null : walRate(this.reading, reading)
+    if (rate !== null) this.highestRate = Math.max(rate, this.highestRate ?? 0)
+    this.reading = reading
+    this.takenAt = began
+    this.options.heard(reading)
   }
 
   // A role that may not write into the journal's new table shares with nobody.

@@ -58,7 +58,7 @@ export async function takeReading(
     replica: replicas?.replica ?? null,
     slot,
     walPosition,
-    walBytesPerSecond: before === null ? null : rate(before, at, walPosition),
+    walBytesPerSecond: before === null ? null : walRate(before, { at, walPosition }),
     archiveBacklogBytes: backlog === 'unknown' ? null : backlog,
     active,
     vacuum,
@@ -70,10 +70,18 @@ export async function takeReading(
 
 const UNSEEN = 'without pg_read_all_stats (or pg_monitor) this role cannot see'
 
+/** A quick look at replicas and the clock alone; the rest is as it was. */
+export async function takeGlance(session: Session, before: Reading): Promise<Reading> {
+  const { at, walPosition } = await readClock(session)
+  const { replica } = await readReplicas(session)
+  return { ...before, at, walPosition, replica }
+}
+
 const MICROS = 1e6
 
-function rate(before: Reading, at: bigint, walPosition: number): number | null {
-  const seconds = Number(at - before.at) / MICROS
-  if (seconds <= 0 || before.walPosition === null) return before.walBytesPerSecond
-  return (walPosition - before.walPosition) / seconds
+/** WAL from one reading to another, in bytes a second; null where too little time lies between them. */
+export function walRate(before: Reading, after: Pick<Reading, 'at' | 'walPosition'>): number | null {
+  const seconds = Number(after.at - before.at) / MICROS
+  if (seconds <= 0 || before.walPosition === null || after.walPosition === null) return null
+  return (after.walPosition - before.walPosition) / seconds
 }

@@ -75,7 +75,7 @@ export class Pace {
       settings: () => pace.settings,
       heard: (reading) => pace.tally.reading(reading),
     })
-    pace.noteMissing()
+    await pace.noteMissing()
     return pace
   }
 
@@ -135,7 +135,7 @@ export class Pace {
         const [first] = verdict.reasons
         waited = first.signal
         this.tell(
-          verdict.reasons.map(({ signal }) => signal).join(),
+          `wait ${verdict.reasons.map(({ signal }) => signal).join()}`,
           verdict.reasons.map(({ text }) => text).join('; '),
         )
         this.sampler.waiting(true)
@@ -150,7 +150,7 @@ export class Pace {
   private async verdict(): Promise<Verdict | Waiting> {
     const pauseFile = await pauseFileThere(this.settings)
     if (pauseFile !== null) return waiting('pause file', `the pause file ${pauseFile} is there`)
-    const { reading, ageMs } = this.sampler.latest()
+    const { reading, ageMs } = await this.sampler.latest()
     if (ageMs > STALE_MS)
       return waiting('no reading', `the server has not answered for ${showElapsed(ageMs)} how it is`)
     return judge(reading, this.settings)
@@ -194,8 +194,8 @@ export class Pace {
   }
 
   /** A limit that cannot be watched is said to be none. */
-  private noteMissing(): void {
-    const { missing } = this.sampler.latest().reading
+  private async noteMissing(): Promise<void> {
+    const { missing } = (await this.sampler.latest()).reading
     for (const signal of LIMITED) {
       const why = missing[signal.signal]
       if (why === undefined || !signal.isLimited(this.settings) || this.noted.has(why)) continue

@@ -228,8 +228,8 @@ describe('several runs by one journal', () => {
       return one.reasons().length > 0 && other.reasons().length > 0
     })
     const duties = await Promise.all([dutyOf(one, 2_000), dutyOf(other, 2_000)])
-    expect(duties[0]! + duties[1]!).toBeGreaterThan(0.8)
-    expect(duties[0]! + duties[1]!).toBeLessThan(1.2)
+    expect(duties[0] + duties[1]).toBeGreaterThan(0.8)
+    expect(duties[0] + duties[1]).toBeLessThan(1.2)
     expect(one.reasons()).toEqual(['the pace is shared with another run'])
 
     await other.pace.close()

@@ -73,8 +73,8 @@ export async function readArchiveBacklog(session: ClientBase): Promise<number | 
     session,
     sql`
     select current_setting('archive_mode') <> 'off' as on,
-      greatest(0, floor(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') / size) * size
-        - (last_log * 4294967296 + last_segment * size + size))::float8 as bytes
+      case when last_log is not null then greatest(0, floor(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') / size) * size
+        - (last_log * 4294967296 + last_segment * size + size)) end::float8 as bytes
     from (
       select pg_size_bytes(current_setting('wal_segment_size')) as size,
         ('x' || substr(name, 9, 8))::bit(32)::bigint as last_log, ('x' || substr(name, 17, 8))::bit(32)::bigint as last_segment
