@@ -282,12 +282,17 @@ async function underLoad(pgbench, work) {
       .filter((name) => name.startsWith('pgbench_log'))
       .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
       .map((line) => line.split(' ').map(Number))
-      .filter((fields) => fields[4] * 1000 >= began && fields[4] * 1000 <= ended)
+      .filter((fields) => at(fields) >= began && at(fields) <= ended)
       .map((fields) => fields[2] / 1000)
       .sort((a, b) => a - b)
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** When a transaction of pgbench's log ended, in ms since the epoch. */
+function at(fields) {
+  return fields[4] * 1000 + fields[5] / 1000
 }
 
 function quantile(sorted, part) {
