@@ -98,10 +98,15 @@ export function copySteps(plan: CopyPlan): Step[] {
       'milliseconds',
       endCapture({ ...forward.capture, table: retired }),
     ),
-    online('analyze', `analyze ${place}`, 'for its extended statistics', 'reads a sample', [
-      sql`analyze ${quoted(table.name)}`.text,
-    ]),
+    ...(table.statistics.length === 0 ? [] : [analyzeStatistics(table.name)]),
   ]
+}
+
+// They came into being at the swap, after the shadow was analyzed.
+function analyzeStatistics(table: TableName): Step {
+  return online('analyze', `analyze ${display(table)}`, 'for its extended statistics', 'reads a sample', [
+    sql`analyze ${quoted(table)}`.text,
+  ])
 }
 
 function described(key: string, title: string, because: string) {
@@ -134,7 +139,7 @@ function copyStep({ rebuild: { former: table, forward: work }, keptRows, transpo
     key: 'copy',
     title: `copy about ${showCount(keptRows)} rows`,
     because:
-      'in chunks of blocks, each under a short snapshot and recorded with its rows, so that a kill costs one chunk',
+      'in chunks, each under a short snapshot and recorded with its rows, so that a kill costs one chunk; chunks of blocks, or of an index where the kept rows are reached faster by it',
     locks: [{ table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'all along' }],
     cost: `reads ${showBytes(bytes)}, about ${showDuration(bytes / COPIED_BYTES_PER_SECOND)}`,
     statements: [
