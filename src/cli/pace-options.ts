@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander'
-import { DEFAULT_PACE, type PaceSettings } from '../pacing/limits.ts'
+import { DEFAULT_PACE, type PaceSettings, type Pacing } from '../pacing/limits.ts'
 import { parsePaceWord } from '../pacing/parse-settings.ts'
 import type { Faults, Settled } from './faults.ts'
 import { collect } from './words.ts'
@@ -21,12 +21,6 @@ export interface PaceWords {
   readonly pauseMs?: string
   readonly targetMs?: string
   readonly paceFile?: string
-}
-
-/** What they mean. */
-export interface Pacing {
-  readonly settings: PaceSettings
-  readonly paceFile: string | null
 }
 
 const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
@@ -64,7 +58,7 @@ export function withPace(command: Command, without: readonly string[] = []): Com
 }
 
 /** Reads the words on pace; false values are noted in `faults`. */
-export function readPace(words: PaceWords, faults: Faults): Settled<Pacing> {
+export function readPace(words: PaceWords, faults: Faults, defaults: PaceSettings = DEFAULT_PACE): Settled<Pacing> {
   const read = OPTIONS.map(([flags]) => new Option(flags))
     .filter((option) => option.name() !== 'pace-file')
     .map((option) => {
@@ -73,7 +67,7 @@ export function readPace(words: PaceWords, faults: Faults): Settled<Pacing> {
       return faults.readOptional(`--${option.name()}`, text, (given) => parsePaceWord(option.name(), given))
     })
   return () => ({
-    settings: Object.assign({}, DEFAULT_PACE, ...read.map((settled) => settled() ?? {})) as PaceSettings,
+    settings: Object.assign({}, defaults, ...read.map((settled) => settled() ?? {})) as PaceSettings,
     paceFile: words.paceFile ?? null,
   })
 }

@@ -56,3 +56,23 @@ export const DEFAULT_PACE: PaceSettings = {
   pauseMs: 0,
   targetMs: 50,
 }
+
+/** How a run is to pace itself. */
+export interface Pacing {
+  readonly settings: PaceSettings
+  /** A file that retunes the run while it is under way. */
+  readonly paceFile: string | null
+}
+
+export const DEFAULT_PACING: Pacing = { settings: DEFAULT_PACE, paceFile: null }
+
+/**
+ * For work that writes next to no WAL, such as dropping partitions: it must not
+ * wait for an archiver or a slot, for it may be what gives a full disk room again.
+ */
+export const LIGHT_PACE: PaceSettings = {
+  ...DEFAULT_PACE,
+  maxReplicaLagBytes: null,
+  maxSlotWalBytes: null,
+  maxArchiveBacklogBytes: null,
+}

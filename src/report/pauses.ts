@@ -18,7 +18,8 @@ export function describePace(pace: PaceSummary): string[] {
   return lines
 }
 
-function describePauses({ pausedMs, pausedMsBy }: PaceSummary): string {
+/** `paused for 12 s: replica lag 11 s, other runs 1.0 s`. */
+export function describePauses({ pausedMs, pausedMsBy }: PaceSummary): string {
   const parts = Object.entries(pausedMsBy).sort(([, a], [, b]) => b - a)
   if (parts.length === 0) return 'no pauses'
   return `paused for ${showElapsed(pausedMs)}: ${parts.map(([reason, ms]) => `${reason} ${showElapsed(ms)}`).join(', ')}`
