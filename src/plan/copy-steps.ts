@@ -3,7 +3,6 @@ import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { endCapture, prepareCapture, startCapture, type Capture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
-import { sameKey } from './copy-key.ts'
 import type { Transport } from './copy-work.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
@@ -132,7 +131,6 @@ function beginCapture(capture: Capture): BriefStep {
 const COPIED_BYTES_PER_SECOND = 100_000_000
 
 function copyStep({ rebuild: { former: table, forward: work }, keptRows, transport, jobs }: CopyPlan): Step {
-  const key = sameKey(work.capture.key, 'l', 's').text
   const bytes = table.size.heap + table.size.toast
   return {
     kind: 'copy',
@@ -143,7 +141,7 @@ function copyStep({ rebuild: { former: table, forward: work }, keptRows, transpo
     locks: [{ table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'all along' }],
     cost: `reads ${showBytes(bytes)}, about ${showDuration(bytes / COPIED_BYTES_PER_SECOND)}`,
     statements: [
-      `-- for each range of blocks\ninsert into ${quoted(work.target).text} (${work.columns}) select ${work.columns} from ${quoted(work.source).text} s where ctid >= … and ctid < … and ${work.keep === null ? 'true' : `(${work.keep})`} and not exists (select from ${quoted(work.capture.log).text} l where ${key})`,
+      `-- for each range of blocks\ninsert into ${quoted(work.target).text} (${work.columns}) select ${work.columns} from ${quoted(work.source).text} s where ctid >= … and ctid < … and ${work.keep === null ? 'true' : `(${work.keep})`}`,
     ],
     work,
     transport,
