@@ -108,7 +108,7 @@ function rebuildObjections(
   request: RebuildRequest,
   key: CopyKey | null,
 ): Objection[] {
-  const copied = ['exclusion:', 'not-valid:', 'no-inherit:', 'transition-tables:', 'publication:']
+  const copied = ['exclusion:', 'not-valid:', 'no-inherit:', 'transition-tables:', 'publication:', 'self-reference:']
   return [
     ...tableObjections(table).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
     ...(key === null ? [noKeyObjection(table)] : []),

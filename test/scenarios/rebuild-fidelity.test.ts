@@ -1,0 +1,98 @@
+import fc from 'fast-check'
+import { describe, expect } from 'vitest'
+import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
+import { retire, rollback } from '../../src/engine/runs.ts'
+import { ident } from '../../src/sql/sql.ts'
+import { Database, test as plainTest } from '../support/database.ts'
+import { differences, dumpGround, dumpOf, type Dump, type DumpGround } from '../support/fidelity/dumps.ts'
+import { rightsUsed } from '../support/fidelity/rights.ts'
+import { createRoles, everything, placeOf, schemas, statementsFor, type Schema } from '../support/fidelity/schema.ts'
+import { seedFor } from '../support/random.ts'
+import { rebuildRequest } from '../support/rebuilding.ts'
+import { once, OWNER } from '../support/template.ts'
+import { quietly } from '../support/tool.ts'
+
+// A database before and after, as pg_dump writes it: after a rebuild nothing is missing, and what is new is the former
+// table and what catches changes for the way back; once that is let go, or the rebuild is rolled back, not a byte differs.
+// What roles may do is compared by doing it. EBB_TEST_ROUNDS for more, EBB_TEST_SEED for the same again.
+
+const ROUNDS = Number(process.env.EBB_TEST_ROUNDS ?? 8)
+
+const test = plainTest.extend<{ dumpable: DumpGround }>({
+  dumpable: async ({ skip }, use) => {
+    const ground = await dumpGround(skip)
+    await use(ground)
+    await ground.remove()
+  },
+})
+
+describe('a rebuild leaves the database as it was', () => {
+  test.for([true, false])('with everything that a table can have (superuser: %s)', async (superuser, { dumpable }) => {
+    await check(dumpable, everything(dumpable.ground.version, superuser))
+  })
+
+  test('with anything', { timeout: 60_000 + ROUNDS * 10_000 }, async ({ dumpable }) => {
+    await fc.assert(
+      fc.asyncProperty(schemas(dumpable.ground.version), (schema) => check(dumpable, schema)),
+      { seed: seedFor('random schemas'), numRuns: ROUNDS, interruptAfterTimeLimit: 40_000 + ROUNDS * 10_000 },
+    )
+  })
+})
+
+/** Rebuilds, rolls back, rebuilds, retires; looks at everything in between. */
+async function check({ ground, program }: DumpGround, schema: Schema): Promise<void> {
+  const database = await Database.create(ground)
+  try {
+    const roles = await createRoles(database)
+    await once(database.adminUrl, async (client) => {
+      for (const statement of statementsFor(schema, roles))
+        await client.query(statement).catch((error: Error) => {
+          throw new Error(`${statement}: ${error.message}`)
+        })
+    })
+    const place = placeOf(schema, roles)
+    const tool = schema.superuser ? database.adminUrl : database.urlFor(OWNER)
+    const table = { schema: 'public', name: schema.table }
+    const actors = [place.owner, place.reader, place.writer, ident(OWNER).text]
+    const look = async () => ({
+      dump: await dumpOf(program, database.adminUrl),
+      rights: await rightsUsed(database, place, actors),
+      rows: await rowsOf(database, place.table),
+    })
+    const before = await look()
+
+    const plan = await planRebuildOf(tool, table, rebuildRequest(), quietly())
+    expect(plan.objections).toEqual([])
+    const first = await rebuild(tool, table, rebuildRequest(), quietly())
+    const during = await look()
+    const { missing, added } = differences(before.dump, during.dump)
+    expect(missing).toEqual([])
+    expect(added.filter((entry) => !isOfTheWayBack(entry, plan.rebuild?.retired.name ?? ''))).toEqual([])
+    expect({ ...during, dump: [] }).toEqual({ ...before, dump: [] })
+
+    await rollback(tool, { runId: first.runId }, quietly())
+    assertSame(before, await look())
+
+    const second = await rebuild(tool, table, rebuildRequest(), quietly())
+    await retire(tool, { runId: second.runId }, quietly())
+    assertSame(before, await look())
+  } finally {
+    await database.close()
+    await database.drop()
+  }
+}
+
+function assertSame(before: { dump: Dump }, after: { dump: Dump }): void {
+  expect(differences(before.dump, after.dump)).toEqual({ missing: [], added: [] })
+  expect(after).toEqual(before)
+}
+
+/** The former table with its parts, and the triggers that keep it up to date. */
+function isOfTheWayBack(entry: string, retired: string): boolean {
+  return entry.includes(retired.replaceAll('"', '""')) || /ebb_[0-9a-f]{8}_back/.test(entry)
+}
+
+async function rowsOf(database: Database, table: string): Promise<unknown> {
+  const { rows } = await database.admin<{ row: string }>(`select t::text as row from ${table} t order by n`)
+  return rows.map(({ row }) => row)
+}
