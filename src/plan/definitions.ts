@@ -46,7 +46,11 @@ export function constraint(
  * A key's definition with the storage parameters of its index, which the grammar wants
  * before DEFERRABLE. pg_get_constraintdef leaves them out, but for exclusion constraints.
  */
-export function withStorage(definition: string, { type }: Pick<Constraint, 'type'>, options: readonly string[]): string {
+export function withStorage(
+  definition: string,
+  { type }: Pick<Constraint, 'type'>,
+  options: readonly string[],
+): string {
   if (options.length === 0 || type === 'exclusion') return definition
   const attributes = / DEFERRABLE( INITIALLY DEFERRED)?$/.exec(definition)?.[0] ?? ''
   const keys = definition.slice(0, definition.length - attributes.length)

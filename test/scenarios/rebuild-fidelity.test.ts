@@ -2,11 +2,20 @@ import fc from 'fast-check'
 import { describe, expect } from 'vitest'
 import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
 import { retire, rollback } from '../../src/engine/runs.ts'
+import { ObjectionsError } from '../../src/errors.ts'
 import { ident } from '../../src/sql/sql.ts'
 import { Database, test as plainTest } from '../support/database.ts'
 import { differences, dumpGround, dumpOf, type Dump, type DumpGround } from '../support/fidelity/dumps.ts'
 import { rightsUsed } from '../support/fidelity/rights.ts'
-import { createRoles, everything, placeOf, schemas, statementsFor, type Schema } from '../support/fidelity/schema.ts'
+import {
+  createRoles,
+  everything,
+  placeOf,
+  refusals,
+  schemas,
+  statementsFor,
+  type Schema,
+} from '../support/fidelity/schema.ts'
 import { seedFor } from '../support/random.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { once, OWNER } from '../support/template.ts'
@@ -28,19 +37,23 @@ const test = plainTest.extend<{ dumpable: DumpGround }>({
 
 describe('a rebuild leaves the database as it was', () => {
   test.for([true, false])('with everything that a table can have (superuser: %s)', async (superuser, { dumpable }) => {
-    await check(dumpable, everything(dumpable.ground.version, superuser))
+    expect(await check(dumpable, everything(dumpable.ground.version, superuser))).toBe('carried')
   })
 
   test('with anything', { timeout: 60_000 + ROUNDS * 10_000 }, async ({ dumpable }) => {
-    await fc.assert(
-      fc.asyncProperty(schemas(dumpable.ground.version), (schema) => check(dumpable, schema)),
-      { seed: seedFor('random schemas'), numRuns: ROUNDS, interruptAfterTimeLimit: 40_000 + ROUNDS * 10_000 },
-    )
+    const ends = { carried: 0, refused: 0 }
+    const property = fc.asyncProperty(schemas(dumpable.ground.version), async (schema) => {
+      ends[await check(dumpable, schema)]++
+    })
+    const limit = 40_000 + ROUNDS * 10_000
+    await fc.assert(property, { seed: seedFor('random schemas'), numRuns: ROUNDS, interruptAfterTimeLimit: limit })
+    console.log(`random schemas: ${ends.carried} carried, ${ends.refused} refused`)
+    expect(ends.carried).toBeGreaterThan(ROUNDS / 3)
   })
 })
 
 /** Rebuilds, rolls back, rebuilds, retires; looks at everything in between. */
-async function check({ ground, program }: DumpGround, schema: Schema): Promise<void> {
+async function check({ ground, program }: DumpGround, schema: Schema): Promise<'carried' | 'refused'> {
   const database = await Database.create(ground)
   try {
     const roles = await createRoles(database)
@@ -62,12 +75,18 @@ async function check({ ground, program }: DumpGround, schema: Schema): Promise<v
     const before = await look()
 
     const plan = await planRebuildOf(tool, table, rebuildRequest(), quietly())
-    expect(plan.objections).toEqual([])
+    const refused = refusals(schema)
+    expect([...new Set(plan.objections.map(({ code }) => code))].sort()).toEqual(refused)
+    if (refused.length > 0) {
+      await expect(rebuild(tool, table, rebuildRequest(), quietly())).rejects.toThrow(ObjectionsError)
+      assertSame(before, await look())
+      return 'refused'
+    }
     const first = await rebuild(tool, table, rebuildRequest(), quietly())
     const during = await look()
     const { missing, added } = differences(before.dump, during.dump)
     expect(missing).toEqual([])
-    expect(added.filter((entry) => !isOfTheWayBack(entry, plan.rebuild?.retired.name ?? ''))).toEqual([])
+    expect(added.filter((entry) => !isOfTheWayBack(entry))).toEqual([])
     expect({ ...during, dump: [] }).toEqual({ ...before, dump: [] })
 
     await rollback(tool, { runId: first.runId }, quietly())
@@ -76,6 +95,7 @@ async function check({ ground, program }: DumpGround, schema: Schema): Promise<v
     const second = await rebuild(tool, table, rebuildRequest(), quietly())
     await retire(tool, { runId: second.runId }, quietly())
     assertSame(before, await look())
+    return 'carried'
   } finally {
     await database.close()
     await database.drop()
@@ -88,8 +108,8 @@ function assertSame(before: { dump: Dump }, after: { dump: Dump }): void {
 }
 
 /** The former table with its parts, and the triggers that keep it up to date. */
-function isOfTheWayBack(entry: string, retired: string): boolean {
-  return entry.includes(retired.replaceAll('"', '""')) || /ebb_[0-9a-f]{8}_back/.test(entry)
+function isOfTheWayBack(entry: string): boolean {
+  return /^Name: .*(?:_retired|ebb_[0-9a-f]{8}_back)/.test(entry)
 }
 
 async function rowsOf(database: Database, table: string): Promise<unknown> {

@@ -98,7 +98,18 @@ const column: fc.Arbitrary<Omit<Column, 'name'>> = fc.record({
   dropped: fc.integer({ min: 0, max: 5 }).map((n) => n === 5),
 })
 
-const NAMES = ['x', 'Capital', 'two words', 'quo"te', 'select', 'dot.ted', 'ünïcode', 'semi;colon', 'percent%s', "apo'strophe"]
+const NAMES = [
+  'x',
+  'Capital',
+  'two words',
+  'quo"te',
+  'select',
+  'dot.ted',
+  'ünïcode',
+  'semi;colon',
+  'percent%s',
+  "apo'strophe",
+]
 
 export const columns: fc.Arbitrary<Column[]> = fc
   .array(column, { maxLength: 12 })

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { ident, literal } from '../../../src/sql/sql.ts'
+import { ident } from '../../../src/sql/sql.ts'
 import type { Database } from '../database.ts'
 import { OWNER } from '../template.ts'
 import { altered, columns, declared, EVERY_COLUMN, TYPES, type Column } from './columns.ts'
@@ -26,6 +26,8 @@ export interface Schema {
   readonly foreign: boolean
   /** The tool is a superuser. */
   readonly superuser: boolean
+  /** What a tool of ordinary rights refuses may be among the features. */
+  readonly refusable: boolean
 }
 
 export function schemas(version: number): fc.Arbitrary<Schema> {
@@ -36,27 +38,43 @@ export function schemas(version: number): fc.Arbitrary<Schema> {
     features: fc.subarray(possible(version).map(({ title }) => title)),
     foreign: fc.boolean(),
     superuser: fc.boolean(),
+    refusable: fc.integer({ min: 0, max: 5 }).map((n) => n === 5),
   })
 }
 
 /** Everything at once, as far as it goes together. */
 export function everything(version: number, superuser: boolean): Schema {
   const features = possible(version).map(({ title }) => title)
-  return { table: 'Ta "b.le', key: 'identity', columns: EVERY_COLUMN, features, foreign: !superuser, superuser }
+  return {
+    table: 'Ta "b.le',
+    key: 'identity',
+    columns: EVERY_COLUMN,
+    features,
+    foreign: !superuser,
+    superuser,
+    refusable: false,
+  }
 }
 
 function possible(version: number): Feature[] {
   return FEATURES.filter(({ from }) => from === undefined || version >= from)
 }
 
-/** Those of the features that go together, and that the tool's role can meet. */
-export function chosen({ features, superuser }: Schema): Feature[] {
+/** Those of the features that go together, and that are meant to be met. */
+export function chosen({ features, superuser, refusable }: Schema): Feature[] {
   const groups = new Set<string>()
-  return FEATURES.filter(({ title, group, superuser: needed }) => {
-    if (!features.includes(title) || (needed && !superuser) || (group !== undefined && groups.has(group))) return false
+  return FEATURES.filter(({ title, group, refused }) => {
+    const met = refused === undefined || superuser || refusable
+    if (!features.includes(title) || !met || (group !== undefined && groups.has(group))) return false
     if (group !== undefined) groups.add(group)
     return true
   })
+}
+
+/** The codes of the objections that there must be. */
+export function refusals(schema: Schema): string[] {
+  if (schema.superuser) return []
+  return [...new Set(chosen(schema).flatMap(({ refused }) => refused ?? []))].sort()
 }
 
 export interface Roles {
@@ -136,9 +154,4 @@ function fill(table: string, { key, columns: own }: Schema): string {
     ...own.map(({ kind }) => kind.value),
   ]
   return `insert into ${table} (${names.join(', ')}) select ${values.join(', ')} from generate_series(1, ${ROWS}) n`
-}
-
-/** For a message: what has to be known to see the same again. */
-export function describeSchema(schema: Schema): string {
-  return literal(JSON.stringify(schema)).text
 }
