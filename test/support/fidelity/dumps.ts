@@ -38,7 +38,7 @@ export type Dump = readonly string[]
 export async function dumpOf(program: string, url: string): Promise<Dump> {
   const words = ['--schema-only', '--exclude-schema=ebb', `--dbname=${url}`]
   const { stdout } = await promisify(execFile)(program, words, { maxBuffer: 64 * 1024 * 1024 })
-  const text = stdout.replaceAll(/^\\(un)?restrict .*\n/gm, '') // a random word, another one in each dump
+  const text = stdout.replaceAll(/^\\(un)?restrict .*\n|^--\n-- PostgreSQL database dump complete\n--\n/gm, '') // the first has a random word
   return text.split(/^--\n-- (?=Name: )/m).map((entry) => entry.trim())
 }
 

@@ -74,7 +74,9 @@ export function chosen({ features, superuser, refusable }: Schema): Feature[] {
 /** The codes of the objections that there must be. */
 export function refusals(schema: Schema): string[] {
   if (schema.superuser) return []
-  return [...new Set(chosen(schema).flatMap(({ refused }) => refused ?? []))].sort()
+  const codes = new Set(chosen(schema).flatMap(({ refused }) => refused ?? []))
+  if (schema.foreign) codes.delete('default-privileges') // those of the owner do not take from the tool
+  return [...codes].sort()
 }
 
 export interface Roles {
