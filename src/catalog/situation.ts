@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { sameName } from '../sql/names.ts'
 import { ident, sql, type Sql } from '../sql/sql.ts'
 import type { TableModel } from './table-model.ts'
 
@@ -52,7 +53,7 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
       .map(({ grantor, privilege }) => ({ what: `the right of ${grantor}, who granted ${privilege}`, owner: grantor })),
   ]
   const referenced = table.constraints.flatMap(({ references }) =>
-    references === null ? [] : [ident(references.schema, references.name).text],
+    references === null || sameName(references, table.name) ? [] : [ident(references.schema, references.name).text],
   )
   return readOne<Privileges & { [column: string]: unknown }>(
     client,

@@ -10,20 +10,27 @@ import { prepareGround, type Ground } from '../template.ts'
 
 // The definition of a database as pg_dump writes it, in parts that can be compared.
 
-/** A server whose databases can be dumped by a program. */
+/** A server, and a program that can dump its databases; null where there is none that is new enough. */
 export interface DumpGround {
   readonly ground: Ground
-  readonly program: string
+  readonly program: string | null
   remove(): Promise<void>
 }
 
-/** The server of all tests, or, where it is newer than the pg_dump there is, one that came with that pg_dump. */
-export async function dumpGround(skip: Skip): Promise<DumpGround> {
+/** The server of all tests. */
+export function commonGround(): DumpGround {
+  const ground = inject('ground')
+  const found = findProgram('pg_dump')
+  const program = 'path' in found && isNewEnough(found.path, ground.version) ? found.path : null
+  return { ground, program, remove: async () => {} }
+}
+
+/** Where the server of all tests is newer than the pg_dump there is: one that came with that pg_dump. */
+export async function groundOfDump(skip: Skip): Promise<DumpGround> {
+  if (commonGround().program !== null) skip('the other test does it')
   const found = findProgram('pg_dump')
   if ('missing' in found) return unable(found.missing, skip)
   const program = found.path
-  const ground = inject('ground')
-  if (isNewEnough(program, ground.version)) return { ground, program, remove: async () => {} }
   const binaries = await findBinaries({ folder: dirname(program) }).catch(() =>
     unable('the pg_dump here is older than the server, and has no server of its own', skip),
   )
