@@ -6,6 +6,7 @@ import { validateInbound } from './conversion.ts'
 import type { Transport } from './copy-work.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
+import { grants } from './privileges.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from './shadow.ts'
 import type { BriefStep, Lock, Step, SwapStep } from './step.ts'
@@ -170,7 +171,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
     statements: [
       ...stepAside(rebuild),
       ...shadow.takePlace,
-      ...definitions.grants('table', table.name, table.owner, table.grants, table.defaultGrantees),
+      ...grants('table', table.name, { owner: table.owner, role }, table.grants, table.defaultGrantees),
       ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
       ...table.triggers.flatMap((trigger) =>
         definitions.triggerState(trigger.perRow ? [table.name, ...shadow.leaves] : [table.name], trigger),
@@ -186,7 +187,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
       ),
       ...definitions.tableComment(table),
       ...definitions.publications(table.name, retired, table.publications),
-      ...definitions.sequences(table, retired, aside.sequences),
+      ...definitions.sequences(table, retired, aside.sequences, role),
       ...definitions.views(table),
       ...definitions.functions(table),
       ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
