@@ -171,6 +171,8 @@ function situation({
         createTemporary: true,
         notOurs: [],
         notReferable: [],
+        lacking: [],
+        defaultsTake: false,
       },
       predicate,
       volatile: [],

@@ -2,7 +2,6 @@ import type { ClientBase } from 'pg'
 import { readOne } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
-import { sameKey } from '../../plan/copy-key.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
@@ -29,13 +28,13 @@ export interface KeyRange {
 }
 
 /**
- * The rows of a chunk that are to be copied: kept, and not in the log. One in
- * the log is set to its present state later, so copying it would only risk
- * having it twice: an update may have moved it into a range that comes later.
+ * The rows of a chunk that are to be copied: all that are kept, whether they have
+ * changed since or not. Leaving out those in the log costs a fifth of the time
+ * of `insert … select`, and the first pass over the log deletes every copy of
+ * them anyway, while nothing has to be unique yet.
  */
 export function chunkRows(work: CopyWork, range: Range): Sql {
-  return sql`select ${raw(work.columns)} from ${quoted(work.source)} s where ${within(range)} and ${kept(work)} and not exists (
-    select from ${quoted(work.capture.log)} l where ${sameKey(work.capture.key, 'l', 's')})`
+  return sql`select ${raw(work.columns)} from ${quoted(work.source)} s where ${within(range)} and ${kept(work)}`
 }
 
 function within({ first, end, keys }: Range): Sql {

@@ -14,7 +14,8 @@ import { openWalk, type Walk } from './walk.ts'
 //   - The number of blocks was read while the capture began and nobody wrote, so
 //     a row in a block beyond was written since, and is in the log.
 //   - A row that has not changed since the capture began sits at one address and
-//     is copied by exactly one chunk; one that has changed is in the log.
+//     is copied by exactly one chunk. One that has changed may be copied once,
+//     twice or never; it is in the log, and set right after the last chunk.
 //   - A chunk and its entry in the journal commit together: a kill costs one chunk.
 //   - No snapshot is held for longer than a chunk takes.
 
