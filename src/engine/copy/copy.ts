@@ -32,13 +32,15 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     worker(step, runId, place, state, walk, (rows, { size }) => {
       progress.rows += rows
       progress.done += walk.unit === 'rows' ? rows : size
-      report(walk, progress, (performance.now() - began) / 1000, place)
+      report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
     }),
   )
   // All have come to rest before the first failure is told, so that none goes on behind our back.
   const results = await Promise.allSettled(workers)
   const failed = results.find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
+  // How many rows an index would lead to was an estimate.
+  report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }
 
 async function worker(
@@ -167,17 +169,23 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Infinity
 }
 
-function report(walk: Walk, progress: { rows: number; done: number }, seconds: number, { observer }: Workplace): void {
+function report(
+  progress: { rows: number; done: number },
+  { begun, unit }: Walk,
+  expected: number,
+  seconds: number,
+  { observer }: Workplace,
+): void {
   const perSecond = progress.done / Math.max(seconds, 0.001)
-  const done = walk.begun + progress.done
-  const total = Math.max(walk.total, done)
+  const done = begun + progress.done
+  const total = Math.max(expected, done)
   observer({
     type: 'progress',
     progress: {
       what: `copying, ${progress.rows.toLocaleString('en-US')} rows kept`,
       done,
       total,
-      unit: walk.unit,
+      unit,
       perSecond,
       remainingSeconds: seconds < 1 ? null : (total - done) / perSecond,
     },
