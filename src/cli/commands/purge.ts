@@ -9,10 +9,11 @@ import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { parseDeadline, parseName } from '../words.ts'
 
-interface Words extends CommonWords {
+interface Words extends CommonWords, PaceWords {
   readonly where?: string
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
@@ -48,7 +49,7 @@ export function purgeCommand(invocation: Invocation): Command {
       '1 minute',
     )
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(command).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
@@ -76,6 +77,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const orderBy = faults.readOptional('--order-by', words.orderBy, parseName)
   faults.read('--archive', () => refuseArchive(args))
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: PurgeRequest = {
@@ -85,7 +87,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     vacuum: words.vacuum,
     noArchive: words.archive === false,
   }
-  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() } }
+  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
   return { table: table(), request, options }
 }
 
