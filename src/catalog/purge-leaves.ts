@@ -1,8 +1,9 @@
 import { readAll, readOne, type Session } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { quoted, type TableName } from '../sql/names.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
-import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 
 // The tables in which rows that match a condition can be: the table itself or,
 // of a partitioned one, those partitions that the planner does not rule out.
@@ -28,6 +29,7 @@ export interface LeafModel {
   readonly deleteTriggers: readonly string[]
   /** A publication sends deletes on, and nothing tells subscribers which row is meant: PostgreSQL refuses them. */
   readonly deletesRefused: boolean
+  readonly columns: readonly string[]
   readonly indexes: readonly LeafIndex[]
 }
 
@@ -114,7 +116,7 @@ async function explained(session: Session, query: Sql, searchPath: string): Prom
   try {
     await session.query(
       `set local search_path to ${searchPath === '' ? "''" : searchPath};
-       set local max_parallel_workers_per_gather = 0; set local constraint_exclusion = on`,
+       set local max_parallel_workers_per_gather = 0`,
     )
     const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
       sql`explain (verbose, format json) ${query}`.text,
@@ -144,6 +146,7 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
       array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D') as "deleteRules",
       array(select t.tgname::text from pg_trigger t
             where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 8 <> 0 order by 1) as "deleteTriggers",
+      array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as columns,
       ${deletesRefused} as "deletesRefused", ${indexes} as indexes
     from unnest(${names.map(({ schema }) => schema)}::text[], ${names.map(({ name }) => name)}::text[]) with ordinality w (schema, name, place)
     join pg_namespace n on n.nspname = w.schema join pg_class c on c.relnamespace = n.oid and c.relname = w.name
@@ -180,36 +183,44 @@ const indexes = raw(`coalesce((
 /** Finds out, for the indexes that may be chosen, whether every row that matches is in their order. */
 async function withCoverage(
   session: Session,
-  { name, indexes }: LeafFacts,
+  facts: LeafFacts,
   predicate: Predicate,
   searchPath: string,
   planned: readonly (string | null)[],
   orderBy: string | null,
 ): Promise<LeafIndex[]> {
   const found: LeafIndex[] = []
-  for (const index of indexes) {
+  for (const index of facts.indexes) {
     const nullable = index.columns.filter(({ notNull }) => !notNull)
     const asked = planned.includes(index.name) || index.columns[0]?.name === orderBy
     const coversMatches =
-      nullable.length === 0 || (asked && (await isImpossible(session, name, predicate, nullable, searchPath)))
+      nullable.length === 0 || (asked && (await isImpossible(session, facts, predicate, nullable, searchPath)))
     found.push({ ...index, coversMatches })
   }
   return found
 }
 
-/** Whether the planner can prove that no row matches which has a NULL there: `seen_at < now()` is never true of one. */
+/**
+ * Whether the planner can prove that no row matches which has a NULL in one of
+ * these columns, as none does of which `seen_at < now()` is asked: with NULL in
+ * the column's place, nothing but false is left of the condition.
+ */
 async function isImpossible(
   session: Session,
-  leaf: TableName,
+  { name, columns }: LeafFacts,
   predicate: Predicate,
-  columns: readonly LeafIndexColumn[],
+  nullable: readonly LeafIndexColumn[],
   searchPath: string,
 ): Promise<boolean> {
-  const nulls = columns.map(({ name }) => sql`t.${ident(name)} is null`)
-  const some = nulls.reduce((all, one) => sql`${all} or ${one}`)
-  const query = sql`select from only ${quoted(leaf)} t where (${raw(predicate.text)}\n) and (${some})`
-  const plan = await explained(session, query, searchPath)
-  return plan['One-Time Filter'] === 'false'
+  for (const column of nullable) {
+    const shown = columns.map((other) =>
+      other === column.name ? sql`null::${raw(column.type)} as ${ident(other)}` : sql`t.${ident(other)}`,
+    )
+    const query = sql`select from (select ${join(shown)} from only ${quoted(name)} t) t where (${raw(predicate.text)}\n)`
+    const plan = await explained(session, query, searchPath)
+    if (plan['One-Time Filter'] !== 'false') return false
+  }
+  return true
 }
 
 /** Whether a condition selects any rows, and whether it selects them all; null where that could not be found out in time. */
@@ -229,21 +240,21 @@ export async function readReach(
   searchPath: string,
 ): Promise<Reach> {
   const matches = raw(`(${predicate.text}\n)`)
-  const selectsSome = await exists(session, sql`select from ${quoted(table)} t where ${matches}`, searchPath)
+  const selectsSome = await exists(session, table, sql`select from ${quoted(table)} t where ${matches}`, searchPath)
   // Rows that are to stay are the youngest more often than not, and those are at the end.
   for (const { name, blocks } of leaves.toReversed().slice(0, LAST_LEAVES)) {
     const end = raw(`t.ctid >= '(${Math.max(0, blocks - LAST_BLOCKS)},0)'`)
     const spared = sql`select from only ${quoted(name)} t where ${end} and ${matches} is not true`
-    if (await exists(session, spared, searchPath)) return { selectsSome, sparesSome: true }
+    if (await exists(session, table, spared, searchPath)) return { selectsSome, sparesSome: true }
   }
   const spared = sql`select from ${quoted(table)} t where ${matches} is not true`
-  return { selectsSome, sparesSome: await exists(session, spared, searchPath) }
+  return { selectsSome, sparesSome: await exists(session, table, spared, searchPath) }
 }
 
 const LAST_LEAVES = 3
 const LAST_BLOCKS = 100
 
-async function exists(session: Session, query: Sql, searchPath: string): Promise<boolean | null> {
+async function exists(session: Session, table: TableName, query: Sql, searchPath: string): Promise<boolean | null> {
   await session.query('savepoint look')
   try {
     await session.query(
@@ -251,9 +262,23 @@ async function exists(session: Session, query: Sql, searchPath: string): Promise
     )
     return (await readOne<{ there: boolean }>(session, sql`select exists (${query}) as there`)).there
   } catch (error) {
-    if (codeOf(error) !== SQLSTATE.queryCanceled) throw error
-    return null
+    if (codeOf(error) === SQLSTATE.queryCanceled) return null
+    throw failsOnRows(error) ? failing(table, error) : error
   } finally {
     await session.query('rollback to savepoint look')
   }
+}
+
+/** Data exceptions, and what functions raise: rows are not as the condition assumes. */
+function failsOnRows(error: unknown): boolean {
+  return /^(?:22|P0)/.test(codeOf(error) ?? '')
+}
+
+function failing(table: TableName, error: unknown): UsageError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new UsageError(
+    `the condition fails on some row of ${display(table)}: ${reason}`,
+    'Write it so that it can be asked of every row.',
+    error,
+  )
 }

@@ -1,5 +1,5 @@
 import type { PurgeResult } from '../engine/purge.ts'
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showCount, showRows } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
 import { display } from '../sql/names.ts'
 import { showElapsed } from './elapsed.ts'
@@ -19,7 +19,7 @@ export function describePurged({
   const name = display(plan.table)
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
   return [
-    `${name} is purged of ${showCount(figures.rows)} rows (run ${runId}).`,
+    `${name} is purged of ${showRows(figures.rows)} (run ${runId}).`,
     ...indented(
       columns([
         ...(figures.tables.length <= 1
@@ -43,13 +43,13 @@ function leftOver(locked: number, remaining: PurgeResult['remaining']): string[]
   const others = Math.max(0, matching - held - locked)
   return [
     '',
-    `${showCount(matching)} rows are left that match:`,
+    `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0 ? [] : [`${showCount(locked)} were locked by others each time; the same command tries again`]),
-      ...(held === 0 ? [] : [`${showCount(held)} have to stay, for others refer to them or they are protected`]),
+      ...(locked === 0 ? [] : [`${showRows(locked)} locked by others each time; the same command tries again`]),
+      ...(held === 0 ? [] : [`${showRows(held)} that have to stay, for others refer to them or they are protected`]),
       ...(others === 0
         ? []
-        : [`${showCount(others)} came to match, or were moved, while it ran; the same command takes them`]),
+        : [`${showRows(others)} that came to match, or were moved, while it ran; the same command takes them`]),
     ]),
   ]
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { forgetRange, leaveRange, leftRanges, type LeftRange } from '../../journal/purges.ts'
+import { showRows } from '../../plan/units.ts'
 import { sameName } from '../../sql/names.ts'
 import type { Workplace } from '../workplace.ts'
 import { isToBeRetried, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
@@ -27,7 +28,7 @@ export async function comeBack(purging: Purging): Promise<void> {
 async function rest(round: number, mostMs: number, ranges: readonly LeftRange[], place: Workplace): Promise<void> {
   const rows = ranges.reduce((sum, range) => sum + range.rows, 0)
   const ms = Math.min(mostMs, 5_000, 100 * 2 ** (round - 1)) * (0.5 + Math.random() / 2)
-  if (round > 1) place.observer({ type: 'waiting', reason: `for ${rows} rows that others hold locked` })
+  if (round > 1) place.observer({ type: 'waiting', reason: `for ${showRows(rows)} that others hold locked` })
   await sleep(ms, undefined, { signal: place.signal })
 }
 
