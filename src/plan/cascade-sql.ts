@@ -1,0 +1,156 @@
+import type { GraphReference, GraphTable } from '../catalog/reference-graph.ts'
+import { quoted } from '../sql/names.ts'
+import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
+import type { Branch, Cascade, Reason } from './cascade.ts'
+import type { WalkedReference } from './reference-graph.ts'
+
+// What a batch has to say about other tables. What always holds:
+//
+//   - A row of another table goes only together with the row it refers to: the
+//     statements that delete children join the rows that their parents' statement
+//     has returned, not those it was to delete. A child that was moved to another
+//     parent while we waited for it stays, and so does what hangs on it.
+//   - All parts of a statement see one snapshot, and constraints are checked at its
+//     end. A row that comes to refer to one of ours after the snapshot is not seen;
+//     then the constraint refuses the batch, which is tried again, or PostgreSQL's own
+//     cascade takes the row, which cascade-tally.ts finds out.
+//   - A row that is reached twice is deleted once and counted once: PostgreSQL
+//     passes over what the same statement has deleted already.
+
+/** One `name as (…)` of a WITH. */
+export interface Part {
+  readonly name: string
+  readonly query: Sql
+}
+
+/** A part that deletes rows of one table. A table may have several, one for each way to it. */
+export interface ChildDeletion extends Part {
+  readonly table: GraphTable
+}
+
+/** The columns of the root that the rest joins by: the rows chosen, and those deleted, have to be returned with them. */
+export function rootColumns(cascade: Cascade): readonly string[] {
+  const { oid } = cascade.root
+  const columns = cascade.walked.flatMap(({ reference, fate }) => [
+    ...(reference.to === oid && (fate === 'followed' || fate === 'self')
+      ? reference.pairs.map((pair) => pair.referred)
+      : []),
+    ...(fate === 'self' ? reference.pairs.map((pair) => pair.referring) : []),
+  ])
+  return [...new Set(columns)]
+}
+
+/** True for a row that has to stay for one of the reasons. `row` is the name by which the statement knows rows of the root. */
+export function isSetAside(reasons: readonly Reason[], row: string): Sql {
+  const branches = reasons.flatMap((reason) => reason.branches)
+  if (branches.length === 0) return raw('false')
+  return join(
+    branches.map((branch) => leadsOn(branch, row, 1)),
+    ' or ',
+  )
+}
+
+function leadsOn({ reference, from, onwards }: Branch, parent: string, depth: number): Sql {
+  const child = `r${depth}`
+  const further = onwards.map((branch) => leadsOn(branch, child, depth + 1))
+  const condition = further.length === 0 ? raw('') : sql` and (${join(further, ' or ')})`
+  return sql`exists (select from ${rowsOf(from)} ${raw(child)} where ${refers(reference, child, parent)}${condition})`
+}
+
+/**
+ * The statements that delete what goes with rows of the root, parents first.
+ *
+ * @param gone the part of the WITH that deletes rows of the root and returns `rootColumns`
+ */
+export function childDeletions(cascade: Cascade, gone: string): readonly ChildDeletion[] {
+  const followed = followedInOrder(cascade)
+  const named = followed.map((one, position) => ({ ...one, name: `${gone}_${position + 1}` }))
+  const sources = (table: GraphTable): string[] =>
+    table.oid === cascade.root.oid ? [gone] : named.filter(({ from }) => from.oid === table.oid).map(({ name }) => name)
+
+  return named.map(({ name, reference, from, to }) => {
+    const parents = sources(to).map((source) => sql`select ${list(neededOf(reference))} from ${raw(source)}`)
+    const returned = followed.filter((one) => one.to.oid === from.oid).flatMap((one) => neededOf(one.reference))
+    return {
+      name,
+      table: from,
+      query: sql`
+    delete from ${rowsOf(from)} c using (${join(parents, ' union all ')}) p
+    where ${refers(reference, 'c', 'p')}
+    returning ${returned.length === 0 ? raw('true') : list([...new Set(returned)], 'c')}`,
+    }
+  })
+}
+
+/** How many rows of each table went, as the statement itself counts them: a jsonb object by oid. */
+export function childCounts(deletions: readonly ChildDeletion[]): Sql {
+  const oids = [...new Set(deletions.map(({ table }) => table.oid))]
+  const entries = oids.map((oid) => {
+    const counts = deletions
+      .filter(({ table }) => table.oid === oid)
+      .map(({ name }) => raw(`(select count(*) from ${name})`))
+    return sql`${literal(oid)}, ${join(counts, ' + ')}`
+  })
+  return sql`jsonb_build_object(${join(entries)})`
+}
+
+function followedInOrder({ emptied, walked }: Cascade): WalkedReference[] {
+  return emptied.flatMap((parent) => walked.filter(({ to, fate }) => fate === 'followed' && to.oid === parent.oid))
+}
+
+/**
+ * Leaves out of the rows chosen those that rows which stay refer to, directly or
+ * through chosen ones; null where the root does not refer to itself. Needs `with recursive`.
+ *
+ * @param chosen the part of the WITH that chooses and locks; gives `tableoid`, `ctid` and `rootColumns`
+ * @param going what the part without those rows is to be called
+ */
+export function withoutReferenced(cascade: Cascade, chosen: string, going: string): readonly Part[] | null {
+  const selves = cascade.walked.filter(({ fate }) => fate === 'self').map(({ reference }) => reference)
+  if (selves.length === 0) return null
+  const stays = `${going}_not`
+  const fromOutside = selves.map(
+    (reference) => sql`exists (select from ${rowsOf(cascade.root)} c where ${refers(reference, 'c', 'v')}
+      and not exists (select from ${raw(chosen)} w where w.tableoid = c.tableoid and w.ctid = c.ctid))`,
+  )
+  const fromStaying = selves.map((reference) => refers(reference, 's', 'v'))
+  return [
+    {
+      name: stays,
+      query: sql`
+    select v.* from ${raw(chosen)} v where ${join(fromOutside, ' or ')}
+    union
+    select v.* from ${raw(stays)} s join ${raw(chosen)} v on ${join(fromStaying, ' or ')}`,
+    },
+    {
+      name: going,
+      query: sql`
+    select v.* from ${raw(chosen)} v
+    where not exists (select from ${raw(stays)} s where s.tableoid = v.tableoid and s.ctid = v.ctid)`,
+    },
+  ]
+}
+
+/** The rows that the constraint itself looks at: a plain table's own, a partitioned one's all. */
+function rowsOf({ name, partitioned }: GraphTable): Sql {
+  return partitioned ? quoted(name) : sql`only ${quoted(name)}`
+}
+
+/** `child` refers to `parent`, compared as the constraint compares. A null refers to nothing. */
+function refers({ pairs }: GraphReference, child: string, parent: string): Sql {
+  return join(
+    pairs.map(({ referring, referred, operator, collation }) => {
+      const by = collation === null ? raw('') : raw(` collate ${collation}`)
+      return sql`${ident(parent, referred)}${by} ${raw(operator)} ${ident(child, referring)}`
+    }),
+    ' and ',
+  )
+}
+
+function neededOf({ pairs }: GraphReference): string[] {
+  return pairs.map(({ referred }) => referred)
+}
+
+function list(columns: readonly string[], of?: string): Sql {
+  return join(columns.map((column) => (of === undefined ? ident(column) : ident(of, column))))
+}
