@@ -54,7 +54,7 @@ function leadsOn({ reference, from, onwards }: Branch, parent: string, depth: nu
   const child = `r${depth}`
   const further = onwards.map((branch) => leadsOn(branch, child, depth + 1))
   const condition = further.length === 0 ? raw('') : sql` and (${join(further, ' or ')})`
-  return sql`exists (select from ${rowsOf(from)} ${raw(child)} where ${refers(reference, child, parent)}${condition})`
+  return sql`exists (select from ${referringRows(reference, from, child, parent)}${condition})`
 }
 
 /**
@@ -129,6 +129,16 @@ export function withoutReferenced(cascade: Cascade, chosen: string, going: strin
     where not exists (select from ${raw(stays)} s where s.tableoid = v.tableoid and s.ctid = v.ctid)`,
     },
   ]
+}
+
+/** A row of the table pointed to, the first, second, … that comes, with the columns that are referred to. */
+export function oneRowOf(reference: GraphReference, to: GraphTable, position: number): Sql {
+  return sql`select ${list(neededOf(reference))} from ${rowsOf(to)} limit 1 offset ${raw(String(position))}`
+}
+
+/** `child c where …`: the rows that refer to the row `parent`. */
+export function referringRows(reference: GraphReference, from: GraphTable, child: string, parent: string): Sql {
+  return sql`${rowsOf(from)} ${raw(child)} where ${refers(reference, child, parent)}`
 }
 
 /** The rows that the constraint itself looks at: a plain table's own, a partitioned one's all. */
