@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
+import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
-import type { TableName } from '../../src/sql/names.ts'
+import { awfulName } from '../support/awful-names.ts'
 import { Breach, Cascading } from '../support/cascading.ts'
 import { test, type Database } from '../support/database.ts'
 import { isWaiting, until } from '../support/until.ts'
@@ -155,6 +156,51 @@ describe('rows of other tables', () => {
     const leaf = await Cascading.over(database, named('a_2'), { cascade: true })
     expect(await leaf.batch('true')).toMatchObject({ gone: 7, counted: { b: 7, c: 7 } })
     expect(await count(app, 'c')).toBe(2)
+  })
+})
+
+describe('what refers to what is told as the constraint tells it', () => {
+  test('by its own equality', async ({ database, skip }) => {
+    const available = await database.admin(`select from pg_available_extensions where name = 'citext'`)
+    if (available.rowCount === 0) skip('citext is not there')
+    await database.admin(
+      'create schema types; grant usage on schema types to public; create extension citext schema types',
+    )
+    const app = await prepared(
+      database,
+      `create table a (id types.citext primary key); create table b (a_id types.citext references a);
+       insert into a values ('One'), ('two'); insert into b values ('oNe')`,
+    )
+    const held = await Cascading.over(database, named('a'))
+    expect(await held.batch('true')).toMatchObject({ gone: 1 })
+    const along = await Cascading.over(database, named('a'), { cascade: true })
+    expect(await along.batch('true')).toMatchObject({ gone: 1, counted: { b: 1 } })
+    expect(await count(app, 'b')).toBe(0)
+  })
+
+  test('across collations and types', async ({ database }) => {
+    await prepared(
+      database,
+      `create table a (name text collate "C" primary key, id int unique);
+       create table b (name text references a, a_id bigint references a (id));
+       create table c (name varchar(10) references a);
+       insert into a values ('x', 1), ('y', 2); insert into b values ('x', 1), ('y', 2); insert into c values ('y')`,
+    )
+    const along = await Cascading.over(database, named('a'), { cascade: true, protect: [named('c')] })
+    expect(await along.batch('true')).toMatchObject({ gone: 1, counted: { b: 1 } })
+  })
+
+  test('whatever the names', async ({ database }) => {
+    const [parent, child] = [awfulName('orders'), awfulName('lines')]
+    const owner = await database.session('owner')
+    await owner.query(
+      sql`create table ${quoted(parent)} (" ""id" int primary key, "ctid.x" int references ${quoted(parent)})`.text,
+    )
+    await owner.query(sql`create table ${quoted(child)} ("r1" int, "p" int references ${quoted(parent)})`.text)
+    await owner.query(sql`insert into ${quoted(parent)} values (1, null), (2, 1), (3, null)`)
+    await owner.query(sql`insert into ${quoted(child)} values (1, 1), (2, 2), (3, 3)`)
+    const along = await Cascading.over(database, parent, { cascade: true })
+    expect(await along.batch('" ""id" < 3')).toMatchObject({ gone: 2, counted: { [child.name]: 2 } })
   })
 })
 
