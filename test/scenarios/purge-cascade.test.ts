@@ -182,7 +182,7 @@ describe('what refers to what is told as the constraint tells it', () => {
     await prepared(
       database,
       `create table a (name text collate "C" primary key, id int unique);
-       create table b (name text references a, a_id bigint references a (id));
+       create table b (name text collate "POSIX" references a, a_id bigint references a (id));
        create table c (name varchar(10) references a);
        insert into a values ('x', 1), ('y', 2); insert into b values ('x', 1), ('y', 2); insert into c values ('y')`,
     )
