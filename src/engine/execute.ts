@@ -12,6 +12,8 @@ import { assertCaptured } from './copy/captured.ts'
 import { copyChunks } from './copy/copy.ts'
 import { reconcile } from './copy/reconcile.ts'
 import { verify } from './copy/verify.ts'
+import { check, purgeRows, vacuum } from './purge/run-steps.ts'
+import { steadyTurns, type Turns } from './purge/turns.ts'
 import { rehearse } from './rehearse.ts'
 import { swap } from './swap.ts'
 import { watched } from './watch.ts'
@@ -26,6 +28,8 @@ export interface StepResult {
 
 export interface ExecuteOptions {
   readonly patience?: Patience
+  /** Who paces the batches of a purge. */
+  readonly turns?: Turns
   /** What else belongs into the transaction of a step, by its key: what is true from then on. */
   readonly alongside?: Readonly<Record<string, (place: Workplace) => Promise<void>>>
 }
@@ -138,6 +142,18 @@ async function perform(
     case 'verify':
       await assertCaptured(place.session, place.journalSchema, step.work)
       await verify(step, place)
+      await recordAlone()
+      return null
+    case 'purge':
+      await purgeRows(step, runId, place, options.turns ?? steadyTurns(), (options.patience ?? PATIENCE).deadlineMs)
+      await recordAlone()
+      return null
+    case 'vacuum':
+      await vacuum(step, runId, place)
+      await recordAlone()
+      return null
+    case 'check':
+      await check(step, runId, place)
       await recordAlone()
       return null
     case 'alone':

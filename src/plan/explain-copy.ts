@@ -12,12 +12,14 @@ import type { CopyStep, ReconcileStep, Step, VerifyStep } from './step.ts'
 /** Whether Ebb itself is needed for it. */
 export function isBeyondSql(step: Step | RotationStep): boolean {
   if (step.kind === 'swap') return step.work !== null
-  return step.kind === 'copy' || step.kind === 'reconcile' || step.kind === 'verify'
+  return BEYOND.includes(step.kind)
 }
+
+const BEYOND: readonly string[] = ['copy', 'reconcile', 'verify', 'purge', 'check']
 
 /** Lets psql go no further. */
 export const STOP_PSQL =
-  "do $$ begin raise exception 'This plan is for reading. Ebb itself copies, catches up and compares, which no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;"
+  "do $$ begin raise exception 'This plan is for reading. What Ebb itself does in it, no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;"
 
 /** What a step of a copy repeats, as comments. */
 export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): string[] {

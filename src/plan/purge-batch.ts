@@ -1,0 +1,179 @@
+import { quoted } from '../sql/names.ts'
+import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
+import type { Entourage, KeyWalk, PurgeLeaf, PurgeWork } from './purge-work.ts'
+
+// The statement of a batch. What always holds:
+//
+//   - One statement under one snapshot; nothing but counts and a position comes back.
+//   - The condition is asked again by the delete itself: a row that somebody has
+//     changed to be kept since the snapshot stays (postgres-facts F3).
+//   - An address means one row only within one table, so it is one partition at a time.
+//   - Rows behind the position are never read again, dead ones least of all (F4).
+//   - `(…) is true` keeps an index on a column of the condition from being used,
+//     where rows are to be reached by their address: it would lead over every dead row.
+
+/** A part of a leaf. Positions are outside at the beginning and inside at the end. */
+export interface BatchRange {
+  readonly after: Sql | null
+  readonly upto: Sql | null
+}
+
+/** How a batch meets rows that others have locked: it gives up at once, or goes around them. */
+export type Manner = 'quick' | 'careful'
+
+/** One row: `found` that match, of them `held` back and `gone`, `counts` of companions, and the `position` of the last one found. */
+export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
+  const { held, companions } = work.entourage
+  const place = sql`only ${quoted(leaf.name)} t`
+  const beside = join(
+    companions.map(({ statement }, i) => sql`, ${companionName(i)} as (${raw(statement)})`),
+    '',
+  )
+  return sql`
+with candidate as materialized (
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(work.entourage)} from ${place}
+  where ${inRange(leaf, range)} and ${condition(work, leaf)}
+  order by ${orderOf(leaf)} limit ${limit}
+), ${manner === 'quick' ? chosen(work) : locked(work, place)}${beside}, gone as (
+  delete from ${place} where t.ctid = any (array(select ebb_at from victim)) and ${asked(work)} returning 1
+)
+select (select count(*) from candidate)::int as found, ${held === null ? raw('0') : raw('(select count(*) from candidate where ebb_held)::int')} as held,
+  (select count(*) from gone)::int as gone, ${companionCounts(work.entourage)} as counts,
+  (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
+}
+
+function chosen(work: PurgeWork): Sql {
+  return sql`victim as (
+  select ebb_at from candidate${free(work)}
+)`
+}
+
+// A row that was moved since the snapshot is locked where it is now. It is no victim: the delete would not see it, and
+// companions of a row that stays must stay.
+function locked(work: PurgeWork, place: Sql): Sql {
+  const shown = join(
+    work.entourage.columns.map((column) => sql`, t.${ident(column)}`),
+    '',
+  )
+  return sql`reached as materialized (
+  select t.ctid as ebb_at${shown} from ${place} where t.ctid = any (array(select ebb_at from candidate${free(work)})) for update skip locked
+), victim as materialized (
+  select * from reached where ebb_at in (select ebb_at from candidate)
+)`
+}
+
+function free({ entourage: { held } }: PurgeWork): Sql {
+  return raw(held === null ? '' : ' where not ebb_held')
+}
+
+/** Without looking first: for ranges of blocks whose rows are known to be few enough. It gives up where a row is locked. */
+export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  return sql`
+with gone as (
+  delete from only ${quoted(leaf.name)} t where ${inRange(leaf, range)} and ${asked(work)} returning 1
+)
+select count(*)::int as found, 0 as held, count(*)::int as gone, '[]'::jsonb as counts, null as position from gone`
+}
+
+/** How many rows of a part of a leaf match; `held` of them have to stay. */
+export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  const { held } = work.entourage
+  const counted = held === null ? raw('0::bigint') : raw(`count(*) filter (where ${held})`)
+  return sql`select count(*)::text as found, (${counted})::text as held from only ${quoted(leaf.name)} t where ${inRange(leaf, range)} and ${condition(work, leaf)}`
+}
+
+/** The condition as a row is asked for it that has been reached in another way. */
+function asked({ where }: PurgeWork): Sql {
+  return raw(`(${where}\n) is true`)
+}
+
+/** Along an index the condition may lead to where the walk ends. */
+function condition(work: PurgeWork, { walk }: PurgeLeaf): Sql {
+  return walk.kind === 'blocks' ? asked(work) : raw(`(${work.where}\n)`)
+}
+
+function inRange({ walk }: PurgeLeaf, { after, upto }: BatchRange): Sql {
+  const bounds = [
+    ...(after === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid > ${after}` : beyond(walk, after)]),
+    ...(upto === null
+      ? []
+      : [walk.kind === 'blocks' ? sql`t.ctid <= ${upto}` : sql`${key(walk)} <= ${values(walk, upto)}`]),
+  ]
+  return bounds.length === 0 ? raw('true') : join(bounds, ' and ')
+}
+
+function beyond(walk: KeyWalk, after: Sql): Sql {
+  if (walk.unique) return sql`${key(walk)} > ${values(walk, after)}`
+  const address = sql`(${after}->>${raw(String(walk.columns.length))})::tid`
+  const both = sql`row(${keyList(walk)}, t.ctid) > row(${valueList(walk, after)}, ${address})`
+  return sql`${key(walk)} >= ${values(walk, after)} and ${both}`
+}
+
+function key(walk: KeyWalk): Sql {
+  return sql`row(${keyList(walk)})`
+}
+
+function keyList({ columns }: KeyWalk): Sql {
+  return join(columns.map(({ name }) => sql`t.${ident(name)}`))
+}
+
+function values(walk: KeyWalk, at: Sql): Sql {
+  return sql`row(${valueList(walk, at)})`
+}
+
+function valueList({ columns }: KeyWalk, at: Sql): Sql {
+  return join(columns.map(({ type }, i) => sql`(${at}->>${raw(String(i))})::${raw(type)}`))
+}
+
+function keyColumns({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks') return raw('')
+  return join(
+    walk.columns.map(({ name }, i) => sql`, t.${ident(name)} as ${keyName(i)}`),
+    '',
+  )
+}
+
+function orderOf({ walk }: PurgeLeaf): Sql {
+  return walk.kind === 'blocks' ? raw('t.ctid') : walk.unique ? keyList(walk) : sql`${keyList(walk)}, t.ctid`
+}
+
+function lastFirst({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks') return raw('ebb_at desc')
+  const names = walk.columns.map((_, i) => sql`${keyName(i)} desc`)
+  return join([...names, raw('ebb_at desc')])
+}
+
+/** As text: a row's address, or a JSON array of the key's values and the address. */
+function position({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks') return raw('ebb_at::text')
+  const texts = walk.columns.map((_, i) => sql`${keyName(i)}::text`)
+  return sql`json_build_array(${join([...texts, raw('ebb_at::text')])})::text`
+}
+
+function keyName(i: number): Sql {
+  return raw(`ebb_k${i}`)
+}
+
+function heldColumn({ held }: Entourage): Sql {
+  return held === null ? raw('') : raw(`, coalesce((${held}), false) as ebb_held`)
+}
+
+function companionName(i: number): Sql {
+  return raw(`companion_${i}`)
+}
+
+/** In the order of the companions: their tables' names could be anything. */
+function companionCounts({ companions }: Entourage): Sql {
+  if (companions.length === 0) return raw(`'[]'::jsonb`)
+  return sql`jsonb_build_array(${join(companions.map((_, i) => sql`(select count(*) from ${companionName(i)})`))})`
+}
+
+/** Where the first row of a part of a leaf is that matches; no row where there is none. */
+export function positionStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  return sql`
+with candidate as (
+  select t.ctid as ebb_at${keyColumns(leaf)} from only ${quoted(leaf.name)} t
+  where ${inRange(leaf, range)} and ${condition(work, leaf)} order by ${orderOf(leaf)} limit 1
+)
+select ${position(leaf)} as position from candidate`
+}
