@@ -29,6 +29,7 @@ export interface GraphTable {
   /** As the planner believes; null where it was never analysed. */
   readonly estimatedRows: number | null
   readonly mayDelete: boolean
+  readonly mayVacuum: boolean
   /** Row-level security hides rows from this role: deleting there is an error then. */
   readonly rowsHidden: boolean
   /** It is in a publication of deletes, and has nothing by which subscribers could tell the rows. */
@@ -117,7 +118,7 @@ const TABLE = `json_build_object(
     then (select case when bool_and(l.reltuples >= 0) then sum(l.reltuples) end from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid where t.isleaf)
     else nullif(c.reltuples, -1) end,
   'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
-  'rowsHidden', row_security_active(c.oid),
+  'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),
   'deletesUnpublishable', c.relkind = 'r' and exists (select from pg_publication p join pg_publication_tables u using (pubname)
       where p.pubdelete and u.schemaname = s.nspname and u.tablename = c.relname)
     and case c.relreplident when 'd' then not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)

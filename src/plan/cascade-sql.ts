@@ -1,6 +1,6 @@
 import type { GraphReference, GraphTable } from '../catalog/reference-graph.ts'
 import { quoted } from '../sql/names.ts'
-import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
+import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import type { Branch, Cascade, Reason } from './cascade.ts'
 import type { WalkedReference } from './reference-graph.ts'
 
@@ -40,14 +40,18 @@ export function rootColumns(cascade: Cascade): readonly string[] {
   return [...new Set(columns)]
 }
 
-/** True for a row that has to stay for one of the reasons. `row` is the name by which the statement knows rows of the root. */
-export function isSetAside(reasons: readonly Reason[], row: string): Sql {
-  const branches = reasons.flatMap((reason) => reason.branches)
-  if (branches.length === 0) return raw('false')
+/** True for a row that has to stay for this reason. `row` is the name by which the statement knows rows of the root. */
+export function isSetAside({ branches }: Reason, row: string): Sql {
   return join(
     branches.map((branch) => leadsOn(branch, row, 1)),
     ' or ',
   )
+}
+
+/** True for a row that another one of the root refers to. */
+export function isReferredByOwn({ root }: Cascade, self: GraphReference, row: string): Sql {
+  const other = sql`(c.tableoid, c.ctid) <> (${raw(row)}.tableoid, ${raw(row)}.ctid)`
+  return sql`exists (select from ${referringRows(self, root, 'c', row)} and ${other})`
 }
 
 function leadsOn({ reference, from, onwards }: Branch, parent: string, depth: number): Sql {
@@ -82,18 +86,6 @@ export function childDeletions(cascade: Cascade, gone: string): readonly ChildDe
   })
 }
 
-/** How many rows of each table went, as the statement itself counts them: a jsonb object by oid. */
-export function childCounts(deletions: readonly ChildDeletion[]): Sql {
-  const oids = [...new Set(deletions.map(({ table }) => table.oid))]
-  const entries = oids.map((oid) => {
-    const counts = deletions
-      .filter(({ table }) => table.oid === oid)
-      .map(({ name }) => raw(`(select count(*) from ${name})`))
-    return sql`${literal(oid)}, ${join(counts, ' + ')}`
-  })
-  return sql`jsonb_build_object(${join(entries)})`
-}
-
 function followedInOrder({ emptied, walked }: Cascade): WalkedReference[] {
   return emptied.flatMap((parent) => walked.filter(({ to, fate }) => fate === 'followed' && to.oid === parent.oid))
 }
@@ -102,7 +94,7 @@ function followedInOrder({ emptied, walked }: Cascade): WalkedReference[] {
  * Leaves out of the rows chosen those that rows which stay refer to, directly or
  * through chosen ones; null where the root does not refer to itself. Needs `with recursive`.
  *
- * @param chosen the part of the WITH that chooses and locks; gives `tableoid`, `ctid` and `rootColumns`
+ * @param chosen the part of the WITH that chooses and locks; gives `rootColumns`, and where the row is as `ebb_table`, `ebb_at`
  * @param going what the part without those rows is to be called
  */
 export function withoutReferenced(cascade: Cascade, chosen: string, going: string): readonly Part[] | null {
@@ -111,7 +103,7 @@ export function withoutReferenced(cascade: Cascade, chosen: string, going: strin
   const stays = `${going}_not`
   const fromOutside = selves.map(
     (reference) => sql`exists (select from ${rowsOf(cascade.root)} c where ${refers(reference, 'c', 'v')}
-      and not exists (select from ${raw(chosen)} w where w.tableoid = c.tableoid and w.ctid = c.ctid))`,
+      and not exists (select from ${raw(chosen)} w where w.ebb_table = c.tableoid and w.ebb_at = c.ctid))`,
   )
   const fromStaying = selves.map((reference) => refers(reference, 's', 'v'))
   return [
@@ -126,7 +118,7 @@ export function withoutReferenced(cascade: Cascade, chosen: string, going: strin
       name: going,
       query: sql`
     select v.* from ${raw(chosen)} v
-    where not exists (select from ${raw(stays)} s where s.tableoid = v.tableoid and s.ctid = v.ctid)`,
+    where not exists (select from ${raw(stays)} s where s.ebb_table = v.ebb_table and s.ebb_at = v.ebb_at)`,
     },
   ]
 }

@@ -10,6 +10,7 @@ export function graphTable(name: string, overrides: Partial<GraphTable> = {}): G
     partitioned: false,
     estimatedRows: 1000,
     mayDelete: true,
+    mayVacuum: true,
     rowsHidden: false,
     deletesUnpublishable: false,
     ...overrides,

@@ -3,7 +3,7 @@ import type { ReferenceGraph } from '../../src/catalog/reference-graph.ts'
 import { costObjections, estimateGoing } from '../../src/plan/cascade-cost.ts'
 import { cascadeObjections } from '../../src/plan/cascade-objections.ts'
 import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/cascade.ts'
-import { describeReferences } from '../../src/report/reference-graph.ts'
+import { describeReferences } from '../../src/plan/cascade-words.ts'
 import { graphOf, graphTable, graphWith, named, reference } from './cascade-support.ts'
 
 const ALONG: CascadeRequest = { cascade: true, protect: [] }

@@ -3,7 +3,8 @@ import { describe, expect } from 'vitest'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { awfulName } from '../support/awful-names.ts'
-import { Breach, Cascading } from '../support/cascading.ts'
+import { OverreachError } from '../../src/engine/purge/changes.ts'
+import { Cascading } from '../support/cascading.ts'
 import { test, type Database } from '../support/database.ts'
 import { isWaiting, until } from '../support/until.ts'
 
@@ -43,13 +44,7 @@ describe('rows of other tables', () => {
     expect(await cascading.batch('gone')).toEqual({
       gone: 9,
       counted: { sessions: 18, audit: 36 },
-      judgement: {
-        changes: [
-          { table: named('audit'), deleted: 36, updated: 0 },
-          { table: named('sessions'), deleted: 18, updated: 0 },
-        ],
-        breach: null,
-      },
+      around: { 'public.audit': { deleted: 36, updated: 0 }, 'public.sessions': { deleted: 18, updated: 0 } },
     })
     expect(await count(app, 'payments')).toBe(2)
     expect(await count(app, 'users')).toBe(11)
@@ -63,7 +58,7 @@ describe('rows of other tables', () => {
       `${ACCOUNTS}; delete from audit where user_id = 7 or session_id in (13, 14); delete from sessions where user_id = 7`,
     )
     const cascading = await Cascading.over(database, named('users'))
-    expect(await cascading.batch('gone')).toMatchObject({ gone: 1, judgement: { changes: [] } })
+    expect(await cascading.batch('gone')).toMatchObject({ gone: 1, around: {} })
     expect(await count(app, 'users')).toBe(19)
   })
 
@@ -98,12 +93,7 @@ describe('rows of other tables', () => {
     const cascading = await Cascading.over(database, named('a'))
     expect(await cascading.batch('id <= 4')).toMatchObject({
       gone: 4,
-      judgement: {
-        changes: [
-          { table: named('b'), deleted: 0, updated: 4 },
-          { table: named('c'), deleted: 0, updated: 4 },
-        ],
-      },
+      around: { 'public.b': { deleted: 0, updated: 4 }, 'public.c': { deleted: 0, updated: 4 } },
     })
     expect((await app.query('select a_id, count(*)::int from c group by 1 order by 1')).rows).toEqual([
       { a_id: 5, count: 1 },
@@ -214,7 +204,7 @@ describe('rows that refer to their own table', () => {
     async (action, { database }) => {
       const app = await prepared(database, TREE(action))
       const cascading = await Cascading.over(database, named('nodes'), { cascade: true })
-      expect(await cascading.batch('old')).toMatchObject({ gone: 5, judgement: { breach: null } })
+      expect(await cascading.batch('old')).toMatchObject({ gone: 5 })
       expect((await app.query('select id from nodes order by id')).rows).toEqual([{ id: 1 }, { id: 4 }, { id: 5 }])
     },
   )
@@ -239,9 +229,7 @@ describe('a cycle', () => {
     )
     const cascading = await Cascading.over(database, named('users'), { cascade: true })
     expect(await cascading.batch('id <= 2')).toMatchObject({ gone: 2, counted: { addresses: 2 } })
-    await expect(cascading.batch('id = 3')).rejects.toThrow(
-      /1 more rows of public.users would have gone than were chosen/,
-    )
+    await expect(cascading.batch('id = 3')).rejects.toThrow(/1 more rows of public.users would go than were chosen/)
     expect(await count(app, 'users')).toBe(2)
   })
 
@@ -271,7 +259,7 @@ describe('meanwhile', () => {
     const other = await database.session('other')
     await other.query('insert into payments values (9, 3)')
     await app.query('commit')
-    await expect(batch).rejects.toThrow(Breach)
+    await expect(batch).rejects.toThrow(OverreachError)
     expect(await count(app, 'payments')).toBe(1)
     expect(await count(app, 'users')).toBe(3)
     // The next time it is seen.
