@@ -152,10 +152,10 @@ function orderOf({ walk }: PurgeLeaf): Sql {
   return walk.kind === 'blocks' ? raw('t.ctid') : walk.unique ? keyList(walk) : sql`${keyList(walk)}, t.ctid`
 }
 
+// Qualified: a bare name would mean the column that is returned, which is text.
 function lastFirst({ walk }: PurgeLeaf): Sql {
-  if (walk.kind === 'blocks') return raw('ebb_at desc')
-  const names = walk.columns.map((_, i) => sql`${keyName(i)} desc`)
-  return join([...names, raw('ebb_at desc')])
+  const names = walk.kind === 'blocks' ? [] : walk.columns.map((_, i) => keyName(i))
+  return join([...names, raw('ebb_at')].map((name) => sql`candidate.${name} desc`))
 }
 
 /** As text: a row's address, or a JSON array of the key's values and the address. */

@@ -19,7 +19,7 @@ export interface PurgeLeaf {
   readonly walk: Walk
   /** Its size when the purge was planned. Rows in later blocks were written since. */
   readonly blocks: number
-  /** Rows in a block at most, by the statistics; null where there are none. */
+  /** Rows in a block at most, by the statistics; null where that cannot be told, or a row may cost or do anything: triggers fire. */
   readonly rowsPerBlock: number | null
   /** Rows that match, as the planner believes. */
   readonly estimatedRows: number

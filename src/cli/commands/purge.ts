@@ -1,15 +1,14 @@
 import { Command } from 'commander'
 import { PATIENCE } from '../../engine/brief.ts'
 import { planPurgeOf, purge, type PurgeOptions } from '../../engine/purge.ts'
-import { EXIT, ObjectionsError, UsageError } from '../../errors.ts'
+import { ObjectionsError, UsageError } from '../../errors.ts'
 import type { PurgePlan, PurgeRequest } from '../../plan/purge.ts'
-import { describePurged } from '../../report/purged.ts'
-import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 import { showPlan } from '../show-plan.ts'
+import { showPurged } from '../show-purged.ts'
 import { collect, parseDeadline, parseName } from '../words.ts'
 
 interface Words extends CommonWords {
@@ -68,10 +67,7 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     const engine: PurgeOptions = { ...rest, observer }
     if (words.execute !== true) return showPlan(invocation, reporter, await planPurgeOf(target, table, request, engine))
     try {
-      const result = await purge(target, table, request, engine)
-      const { plan: _, ...shown } = result
-      reporter.show('result', { table: result.plan.table, ...shown }, () => toText(describePurged(result)))
-      if ((result.figures?.locked ?? 0) > 0) invocation.end(EXIT.tryLater)
+      showPurged(invocation, reporter, await purge(target, table, request, engine))
     } catch (error) {
       if (!(error instanceof ObjectionsError)) throw error
       showPlan(invocation, reporter, error.plan as PurgePlan)
