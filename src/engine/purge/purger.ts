@@ -78,7 +78,9 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
         if (refused === null) await tableFree(purging, order.leaf, error)
         return { order, outcome: null, next: await passOver(purging, order, refused) }
       }
-      await sleep(attempts === 0 ? 0 : pause(attempts), undefined, { signal: place.signal })
+      // A row that is refused is not to be waited for: what made it so is seen at once.
+      const ms = attempts === 0 || refusalOf(error) !== null ? 0 : pause(attempts)
+      await sleep(ms, undefined, { signal: place.signal })
       order = lesser(order)
     }
   }
