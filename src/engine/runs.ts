@@ -16,6 +16,7 @@ import {
   startRun,
   type Run,
 } from '../journal/journal.ts'
+import { readFigures } from '../journal/purges.ts'
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
 import { planAbandonPurge, type PurgePlan } from '../plan/purge.ts'
@@ -55,6 +56,8 @@ export interface RunStatusLine {
   readonly stepsDone: number
   readonly steps: number
   readonly lastError: string | null
+  /** Rows that a purge has deleted so far; null for other commands. */
+  readonly purged: number | null
 }
 
 /** Unfinished and recent runs, and the sets that rotate keeps. */
@@ -84,6 +87,7 @@ async function statusLine(session: Session, schema: string, run: Run): Promise<R
     lastError,
     stepsDone: done.size,
     steps: (run.plan as Plan).steps.length,
+    purged: command === 'purge' ? (await readFigures(session, schema, id)).rows : null,
   }
 }
 
