@@ -311,6 +311,12 @@ export interface PurgeOptions extends Options {
   readonly allRows?: boolean
   /** Vacuums and analyses what was touched, afterwards; true by default. */
   readonly vacuum?: boolean
+  /** Rows of other tables that refer to them go, too. */
+  readonly cascade?: boolean
+  /** Tables no row of which is to be touched: what would take some with it stays, and is reported. */
+  readonly protect?: readonly Table[]
+  /** Codes of objections that are accepted. */
+  readonly accept?: readonly string[]
   /** How long to come back for rows that others hold locked; a minute by default. */
   readonly deadlineMs?: number
 }
@@ -335,7 +341,9 @@ export async function purge(
 ): Promise<PurgePlan | purging.PurgeResult> {
   const { where, noArchive = false, orderBy = null, allRows = false, vacuum = true } = options
   if (where.trim() === '') throw new UsageError('where is empty', 'Give a condition: which rows are to go.')
-  const request = { where, noArchive, orderBy, allRows, vacuum }
+  const { cascade = false, protect = [], accept = [] } = options
+  const around = { cascade, protect: protect.map(writtenName), accept }
+  const request = { where, noArchive, orderBy, allRows, vacuum, ...around }
   const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
   const arrangement = [targetOf(database), writtenName(options.table), request, engine] as const
   return options.execute === true ? purging.purge(...arrangement) : purging.planPurgeOf(...arrangement)

@@ -59,7 +59,6 @@ export function purgeObjections(
 ): Objection[] {
   return [
     ...everything(table, leaves, reach, request),
-    ...referenceObjections(table),
     ...leaves.flatMap((leaf) => leafObjections(leaf, request, role)),
   ]
 }
@@ -89,19 +88,6 @@ function everything(
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   if (matching < rows * NEARLY_ALL) return []
   return [object('all-rows', `every row of ${name} may match the condition: within 5 s no other was found`, wayOut)]
-}
-
-/** What deleting a row here would do to rows elsewhere. */
-function referenceObjections({ inboundForeignKeys }: TableModel): Objection[] {
-  return inboundForeignKeys
-    .filter(({ definition }) => /ON DELETE (?:CASCADE|SET NULL|SET DEFAULT)/.test(definition))
-    .map(({ name, table, definition }) =>
-      object(
-        `reference:${display(table)}.${name}`,
-        `rows of ${display(table)} would go or change with the rows they refer to (${definition})`,
-        `Purge ${display(table)} first, and exclude here what it still refers to; or change the foreign key for the time of the purge.`,
-      ),
-    )
 }
 
 function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string): Objection[] {

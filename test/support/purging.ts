@@ -4,13 +4,23 @@ import type { PurgeRequest } from '../../src/plan/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import type { Database } from './database.ts'
+import { quietly, written } from './tool.ts'
 
 export { batchesOf } from './batches.ts'
-import { quietly, written } from './tool.ts'
 
 /** A request for rows to go, without a vacuum: what it does is no business of most tests. */
 export function purgeRequest(where: string, overrides: Partial<PurgeRequest> = {}): PurgeRequest {
-  return { where, orderBy: null, allRows: false, vacuum: false, noArchive: true, ...overrides }
+  return {
+    where,
+    orderBy: null,
+    allRows: false,
+    vacuum: false,
+    noArchive: true,
+    cascade: false,
+    protect: [],
+    accept: [],
+    ...overrides,
+  }
 }
 
 export function purgeRows(
@@ -49,6 +59,6 @@ export async function expectPurged(
   expect(await contentOf(database, table)).toEqual(kept)
   expect(kept.rows).toBeLessThan(before.rows)
   expect(result.figures?.rows).toBe(before.rows - kept.rows)
-  expect(result.remaining).toEqual({ matching: 0, held: 0 })
+  expect(result.remaining).toMatchObject({ matching: 0, held: 0, reasons: [] })
   return result
 }

@@ -7,11 +7,12 @@ import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
-import { parseDeadline, parseName } from '../words.ts'
+import { collect, parseDeadline, parseName } from '../words.ts'
 
-interface Words extends CommonWords {
+interface Words extends CommonWords, PaceWords {
   readonly where?: string
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
@@ -20,6 +21,9 @@ interface Words extends CommonWords {
   /** False with `--no-vacuum`. */
   readonly vacuum: boolean
   readonly deadline: string
+  readonly cascade?: true
+  readonly protect?: readonly string[]
+  readonly accept?: readonly string[]
   readonly execute?: true
 }
 
@@ -38,6 +42,13 @@ export function purgeCommand(invocation: Invocation): Command {
     )
     .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
     .option('--no-archive', 'the rows may go without being stored elsewhere')
+    .option('--cascade', 'rows of other tables that refer to them go too, in the same transaction, and are counted')
+    .option(
+      '--protect <table>',
+      'touch no row of this table: what leads to one is set aside and reported; may be repeated',
+      collect,
+    )
+    .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
     .option('--order-by <column>', 'go along an index that begins with this column')
     .option('--all-rows', 'it is meant if the condition is true of every row')
     .option('--no-vacuum', 'leave vacuum and analyze afterwards to others')
@@ -47,7 +58,7 @@ export function purgeCommand(invocation: Invocation): Command {
       '1 minute',
     )
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(command).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
@@ -72,6 +83,8 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const orderBy = faults.readOptional('--order-by', words.orderBy, parseName)
   faults.read('--archive', () => refuseArchive(args))
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
+  const protect = faults.read('--protect', () => (words.protect ?? []).map(parseTableName))
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: PurgeRequest = {
@@ -80,8 +93,11 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     allRows: words.allRows === true,
     vacuum: words.vacuum,
     noArchive: words.archive === false,
+    cascade: words.cascade === true,
+    protect: protect(),
+    accept: words.accept ?? [],
   }
-  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() } }
+  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
   return { table: table(), request, options }
 }
 
