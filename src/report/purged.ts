@@ -48,12 +48,12 @@ function leftOver({ locked, refused }: PurgeFigures, remaining: PurgeResult['rem
     '',
     `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0 ? [] : [`${showRows(locked)} locked by others each time; the same command tries again`]),
-      ...reasons.map(({ what, rows }) => `${showRows(rows)} that stay, for they ${what}`),
-      ...refused.map(({ why, rows }) => `${showRows(rows)} that could not go: ${why}`),
+      ...(locked === 0 ? [] : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
+      ...reasons.map(({ what, rows }) => `set aside, for they ${what}: ${showRows(rows)}`),
+      ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
       ...(others === 0
         ? []
-        : [`${showRows(others)} that came to match, or were moved, while it ran; the same command takes them`]),
+        : [`came to match, or were moved, while it ran: ${showRows(others)}; the same command takes them`]),
     ]),
   ]
 }
