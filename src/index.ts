@@ -8,6 +8,7 @@ import { planResumeOf, type Remainder } from './engine/remaining.ts'
 import * as former from './engine/former.ts'
 import type { CopyResult } from './engine/copy-run.ts'
 import { partitionByCopy, planPartitionCopyOf } from './engine/partition-copy.ts'
+import * as purging from './engine/purge.ts'
 import * as rebuilding from './engine/rebuild.ts'
 import * as rotating from './engine/rotate.ts'
 import * as runs from './engine/runs.ts'
@@ -20,6 +21,7 @@ import type { WaysAdvice } from './plan/advise.ts'
 import { parseWidth } from './plan/parse-width.ts'
 import type { Transport } from './plan/copy-work.ts'
 import type { PartitionPlan } from './plan/partition.ts'
+import type { PurgePlan } from './plan/purge.ts'
 import type { RebuildPlan } from './plan/rebuild.ts'
 import type { PartitionRequest } from './plan/request.ts'
 import type { RollbackPlan } from './plan/rollback.ts'
@@ -295,6 +297,58 @@ export async function rotate(
   return options.execute === true ? rotating.rotate(...arrangement) : rotating.planRotations(...arrangement)
 }
 
+// ---- purge ---------------------------------------------------------------------
+
+export interface PurgeOptions extends Options {
+  readonly table: Table
+  /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. */
+  readonly where: string
+  /** Without it nothing is deleted: there are no archives yet. */
+  readonly noArchive?: boolean
+  /** Rows of other tables that refer to them go, too. Without it, rows that are referred to stay. */
+  readonly cascade?: boolean
+  /** Tables no row of which is to be touched: what leads to one stays, and is reported. */
+  readonly protect?: readonly Table[]
+  /** Codes of objections to go ahead in spite of. */
+  readonly accept?: readonly string[]
+  /** Goes along an index that begins with this column. */
+  readonly orderBy?: string
+  /** It is meant if the condition is true of every row. */
+  readonly allRows?: boolean
+  /** Vacuums and analyses what was touched, afterwards; true by default. */
+  readonly vacuum?: boolean
+  /** How long to come back for rows that others hold locked; a minute by default. */
+  readonly deadlineMs?: number
+}
+
+/**
+ * Deletes rows in batches, each one short transaction; called again after an
+ * interruption it goes on where it was.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function purge(
+  database: Database,
+  options: PurgeOptions & { readonly execute: true },
+): Promise<purging.PurgeResult>
+export async function purge(
+  database: Database,
+  options: PurgeOptions & { readonly execute?: false },
+): Promise<PurgePlan>
+export async function purge(
+  database: Database,
+  options: PurgeOptions & { readonly execute?: boolean },
+): Promise<PurgePlan | purging.PurgeResult> {
+  const { where, noArchive = false, orderBy = null, allRows = false, vacuum = true } = options
+  const { cascade = false, protect = [], accept = [] } = options
+  if (where.trim() === '') throw new UsageError('where is empty', 'Give a condition: which rows are to go.')
+  const around = { cascade, protect: protect.map(writtenName), accept }
+  const request = { where, noArchive, orderBy, allRows, vacuum, ...around }
+  const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
+  const arrangement = [targetOf(database), writtenName(options.table), request, engine] as const
+  return options.execute === true ? purging.purge(...arrangement) : purging.planPurgeOf(...arrangement)
+}
+
 // ---- runs ----------------------------------------------------------------------
 
 /** Unfinished and recent runs, and the sets that rotate keeps. */
@@ -431,12 +485,15 @@ export type { Inspection } from './engine/inspect.ts'
 export type { CopyResult } from './engine/copy-run.ts'
 export type { FormerTable } from './engine/former.ts'
 export type { PartitionResult } from './engine/partition.ts'
+export type { PurgeResult } from './engine/purge.ts'
 export type { Remainder } from './engine/remaining.ts'
 export type { RunResult, RunStatusLine, StatusReport } from './engine/runs.ts'
 export type { Way, WaysAdvice } from './plan/advise.ts'
 export type { KeyAdvice } from './plan/key-advice.ts'
 export type { Transport } from './plan/copy-work.ts'
 export type { PartitionPlan } from './plan/partition.ts'
+export type { PurgePlan } from './plan/purge.ts'
+export type { PurgeWork } from './plan/purge-work.ts'
 export type { RebuildPlan, RebuildSummary } from './plan/rebuild.ts'
 export type { Risk } from './plan/risks.ts'
 export type { RollbackPlan } from './plan/rollback.ts'

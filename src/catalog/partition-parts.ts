@@ -1,3 +1,5 @@
+import { defaultGranteesQuery } from './default-grantees.ts'
+
 // The catalogue questions about a partitioned table, as a select list for the
 // relation `c` (its row in pg_partitioned_table is `t`); see table-parts.ts.
 
@@ -53,12 +55,6 @@ const PARTITIONS = LIST(`select json_agg(json_build_object(
     'foreignKeys', ${FOREIGN_KEYS('p.oid')}, 'dependents', ${DEPENDENTS}))
   from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where h.inhparent = c.oid`)
 
-const DEFAULT_GRANTEES =
-  LIST(`select json_agg(distinct case when x.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
-  from pg_default_acl d, aclexplode(d.defaclacl) x
-  where d.defaclobjtype = 'r' and d.defaclrole in (c.relowner, current_user::regrole) and d.defaclnamespace in (0, c.relnamespace)
-    and x.grantee not in (c.relowner, current_user::regrole)`)
-
 const UNUSUAL_TRIGGERS = LIST(`select json_agg(json_build_object('name', g.tgname,
     'enabled', case g.tgenabled when 'D' then 'disabled' when 'R' then 'replica' else 'always' end) order by g.tgname)
   from pg_trigger g where g.tgrelid = c.oid and not g.tgisinternal and g.tgtype & 1 = 1 and g.tgenabled <> 'O'`)
@@ -87,7 +83,7 @@ export const partitionParts = Object.entries({
   keyColumns: KEY_COLUMNS,
   columns: COLUMNS,
   partitions: PARTITIONS,
-  defaultGrantees: DEFAULT_GRANTEES,
+  defaultGrantees: defaultGranteesQuery('r', 'c.relowner', 'c.relnamespace'),
   unusualTriggers: UNUSUAL_TRIGGERS,
   references: REFERENCES,
   inboundForeignKeys: INBOUND_FOREIGN_KEYS,

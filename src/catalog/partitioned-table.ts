@@ -20,8 +20,8 @@ export interface PartitionedTable {
   readonly partitions: readonly Partition[]
   readonly tablespace: string | null
   readonly rowSecurity: 'off' | 'on' | 'forced'
-  /** Roles to whom default privileges give something when the role connected, or the owner, makes a table here. */
-  readonly defaultGrantees: readonly string[]
+  /** Roles that default privileges have something to say of (null is PUBLIC) when the owner, or the role connected, makes a table here. */
+  readonly defaultGrantees: readonly (string | null)[]
   /** Row triggers that are switched off, or fire in replicas too. */
   readonly unusualTriggers: readonly {
     readonly name: string

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { sameName } from '../sql/names.ts'
 import { ident, sql, type Sql } from '../sql/sql.ts'
 import type { TableModel } from './table-model.ts'
 
@@ -28,6 +29,10 @@ export interface Privileges {
   readonly notOurs: readonly string[]
   /** Referenced tables on which a foreign key may not be made, or which may not be locked while it is. */
   readonly notReferable: readonly string[]
+  /** What a copy does with a table, and we may not: an owner can take rights from itself. */
+  readonly lacking: readonly string[]
+  /** Default privileges of ours take something from ourselves: what we make we might not be able to use. */
+  readonly defaultsTake: boolean
 }
 
 /** Asks for what a conversion needs, so that a missing privilege is known before anything has changed. */
@@ -48,7 +53,7 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
       .map(({ grantor, privilege }) => ({ what: `the right of ${grantor}, who granted ${privilege}`, owner: grantor })),
   ]
   const referenced = table.constraints.flatMap(({ references }) =>
-    references === null ? [] : [ident(references.schema, references.name).text],
+    references === null || sameName(references, table.name) ? [] : [ident(references.schema, references.name).text],
   )
   return readOne<Privileges & { [column: string]: unknown }>(
     client,
@@ -60,7 +65,12 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
       array(select distinct o.what from unnest(${owned.map(({ what }) => what)}::text[], ${owned.map(({ owner }) => owner)}::name[]) o (what, owner)
             where not (pg_has_role(current_user, o.owner, 'usage') and ${maySetRole(sql`o.owner`)}) order by 1) as "notOurs",
       array(select distinct r from unnest(${referenced}::text[]) r
-            where not (has_table_privilege(r::regclass, 'references') and has_table_privilege(r::regclass, 'update, delete, truncate')) order by 1) as "notReferable"`,
+            where not (has_table_privilege(r::regclass, 'references') and has_table_privilege(r::regclass, 'update, delete, truncate')) order by 1) as "notReferable",
+      array(select p from unnest(array['SELECT', 'INSERT', 'DELETE', 'TRIGGER', 'REFERENCES']) with ordinality u (p, position)
+            where not has_table_privilege(${table.oid}::oid, p) order by position) as lacking,
+      not (select rolsuper from pg_roles where rolname = current_user) and exists (
+        select from pg_default_acl d where d.defaclrole = quote_ident(current_user)::regrole and d.defaclobjtype in ('r', 'S') and d.defaclnamespace = 0
+          and (select count(*) from aclexplode(d.defaclacl) x where x.grantee = d.defaclrole) < case d.defaclobjtype when 'r' then 7 else 3 end) as "defaultsTake"`,
   )
 }
 

@@ -26,8 +26,8 @@ export interface TableModel {
   readonly size: TableSize
   readonly partitionKey: string | null
   readonly grants: readonly Grant[]
-  /** Roles that `alter default privileges` gives something to when the owner makes a table in this schema. */
-  readonly defaultGrantees: readonly string[]
+  /** Roles that default privileges have something to say of (null is PUBLIC) when the owner, or the role connected, makes a table here. */
+  readonly defaultGrantees: readonly (string | null)[]
   readonly columns: readonly Column[]
   readonly sequences: readonly OwnedSequence[]
   readonly constraints: readonly Constraint[]
@@ -39,6 +39,7 @@ export interface TableModel {
   readonly rules: readonly Rule[]
   readonly statistics: readonly ExtendedStatistics[]
   readonly publications: readonly Publication[]
+  /** Of other tables; one onto the table itself is among the constraints only. */
   readonly inboundForeignKeys: readonly InboundForeignKey[]
   readonly views: readonly View[]
   readonly functions: readonly SqlFunction[]
@@ -109,7 +110,7 @@ export interface OwnedSequence {
   readonly cycle: boolean
   readonly comment: string | null
   readonly grants: readonly Grant[]
-  readonly defaultGrantees: readonly string[]
+  readonly defaultGrantees: readonly (string | null)[]
 }
 
 export type ConstraintType = 'primary key' | 'unique' | 'check' | 'foreign key' | 'exclusion' | 'not null' | 'trigger'

@@ -1,3 +1,4 @@
+import { defaultGranteesQuery } from './default-grantees.ts'
 import { join, raw, sql, type Sql } from '../sql/sql.ts'
 
 // The catalogue questions, one per part of a table. Each is a scalar subquery
@@ -15,19 +16,15 @@ const COLUMN_NAMES = (relation: string, numbers: string) => `coalesce((
   select json_agg(a.attname order by k.position) from unnest(${numbers}) with ordinality k (number, position)
   left join pg_attribute a on a.attrelid = ${relation} and a.attnum = k.number and k.number > 0), '[]')`
 const COMMENT = (oid: string, catalog: string) => `obj_description(${oid}, '${catalog}')`
+// In the order of the list, in which a privilege follows the one it was passed on from.
 const GRANTS = (acl: string, column: string) => `
   select json_build_object('column', ${column}, 'privilege', x.privilege_type, 'grantee', case when x.grantee <> 0 then pg_get_userbyid(x.grantee) end,
-    'grantor', pg_get_userbyid(x.grantor), 'grantable', x.is_grantable) as entry, x.grantee, x.privilege_type, ${column} as col
-  from aclexplode(${acl}) x`
+    'grantor', pg_get_userbyid(x.grantor), 'grantable', x.is_grantable) as entry, x.position
+  from aclexplode(${acl}) with ordinality x (grantor, grantee, privilege_type, is_grantable, position)`
 // The definition after `CREATE INDEX name ON table `. The prefix is built, not searched for, so a name may hold anything.
 const INDEX_TAIL = `substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I ', case when i.indisunique then 'UNIQUE ' else '' end,
   x.relname, case when x.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)))`
 const LIST = (query: string) => `coalesce((${query}), '[]')`
-const DEFAULT_GRANTEES = (type: string, owner: string, schema: string) =>
-  LIST(`select json_agg(distinct case when x.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
-    from pg_default_acl d, aclexplode(d.defaclacl) x
-    where d.defaclobjtype = '${type}' and d.defaclrole = ${owner} and d.defaclnamespace in (0, ${schema}) and x.grantee <> ${owner}`)
-
 // What people set (`n_distinct`). From the minor releases of November 2026 on PostgreSQL keeps a version of its own there,
 // `pg_attver`, which is another one on every new table (seen on 15.20).
 const COLUMN_OPTIONS = `to_json(array(select o from unnest(a.attoptions) o where o not like 'pg\\_%'))`
@@ -42,19 +39,19 @@ const COLUMNS = LIST(`select json_agg(json_build_object(
   from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
 
-const TABLE_GRANTS = LIST(`select json_agg(g.entry order by g.col nulls first, g.grantee, g.privilege_type) from (
-    ${GRANTS(`coalesce(c.relacl, acldefault('r', c.relowner))`, 'null::name')}
+const TABLE_GRANTS = LIST(`select json_agg(g.entry order by g.number, g.position) from (
+    select g.*, 0 as number from (${GRANTS(`coalesce(c.relacl, acldefault('r', c.relowner))`, 'null::name')}) g
     union all
-    select g.* from pg_attribute a cross join lateral (${GRANTS('a.attacl', 'a.attname')}) g
+    select g.*, a.attnum from pg_attribute a cross join lateral (${GRANTS('a.attacl', 'a.attname')}) g
     where a.attrelid = c.oid and a.attacl is not null and not a.attisdropped) g`)
 
 const SEQUENCES = LIST(`select json_agg(json_build_object(
     'name', json_build_object('schema', n.nspname, 'name', s.relname), 'column', a.attname, 'identity', d.deptype = 'i',
     'type', format_type(q.seqtypid, null), 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'min', q.seqmin::text,
     'max', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle, 'comment', ${COMMENT('s.oid', 'pg_class')},
-    'grants', ${LIST(`select json_agg(g.entry order by g.grantee, g.privilege_type)
+    'grants', ${LIST(`select json_agg(g.entry order by g.position)
                 from (${GRANTS(`coalesce(s.relacl, acldefault('s', s.relowner))`, 'null::name')}) g`)},
-    'defaultGrantees', ${DEFAULT_GRANTEES('S', 'c.relowner', 's.relnamespace')}) order by a.attnum)
+    'defaultGrantees', ${defaultGranteesQuery('S', 'c.relowner', 's.relnamespace')}) order by a.attnum)
   from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S' join pg_namespace n on n.oid = s.relnamespace
   join pg_sequence q on q.seqrelid = s.oid join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
   where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.deptype in ('a', 'i')`)
@@ -93,7 +90,7 @@ const TRIGGERS = LIST(`select json_agg(json_build_object(
 const POLICIES = LIST(`select json_agg(json_build_object(
     'name', p.polname, 'permissive', p.polpermissive,
     'command', case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
-    'roles', (select json_agg(case when r <> 0 then pg_get_userbyid(r) end order by r) from unnest(p.polroles) r),
+    'roles', (select json_agg(case when r <> 0 then pg_get_userbyid(r) end order by position) from unnest(p.polroles) with ordinality u (r, position)),
     'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid),
     'comment', ${COMMENT('p.oid', 'pg_policy')}) order by p.polname)
   from pg_policy p where p.polrelid = c.oid`)
@@ -114,7 +111,7 @@ const INBOUND_FOREIGN_KEYS = LIST(`select json_agg(json_build_object(
     'tableOwner', pg_get_userbyid(r.relowner), 'name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
     'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by n.nspname, r.relname, k.conname)
   from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
-  where k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0`)
+  where k.confrelid = c.oid and k.conrelid <> c.oid and k.contype = 'f' and k.conparentid = 0`)
 
 /** Objects that depend on the table (its columns) or on its row type, apart from the table's own parts. */
 const DEPENDENTS = `
@@ -192,7 +189,7 @@ export function tableParts(version: number): Sql {
   const parts: Record<string, string> = {
     kind: RELATION_KIND('c.relkind'),
     grants: TABLE_GRANTS,
-    defaultGrantees: DEFAULT_GRANTEES('r', 'c.relowner', 'c.relnamespace'),
+    defaultGrantees: defaultGranteesQuery('r', 'c.relowner', 'c.relnamespace'),
     columns: COLUMNS,
     sequences: SEQUENCES,
     constraints: CONSTRAINTS,

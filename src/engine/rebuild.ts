@@ -57,15 +57,17 @@ async function readPlan(
     if (table === undefined)
       throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
     const searchPath = await readSearchPath(session)
+    const privileges = await readPrivileges(session, table)
+    const readable = table.kind === 'table' && !privileges.lacking.includes('SELECT') && !privileges.rowsHidden
     return planRebuild(
       {
         server,
         journalSchema,
         table,
-        privileges: await readPrivileges(session, table),
+        privileges,
         predicate,
         volatile: await readVolatile(session, predicate),
-        keptRows: table.kind === 'table' ? await readRowEstimate(session, table.name, predicate, searchPath) : 0,
+        keptRows: readable ? await readRowEstimate(session, table.name, predicate, searchPath) : 0,
         searchPath,
         taken: await readTakenNames(session, name.schema),
         tag: newTag(),

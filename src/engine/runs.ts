@@ -301,7 +301,7 @@ async function readRollback(
         { state: 'Nothing has been changed.', next: 'There is nothing to roll back.' },
         EXIT.usage,
       )
-    if (COPY_COMMANDS.includes(run.command)) return readRebuildRollback(session, run, current, options)
+    if (COPY_COMMANDS.includes(run.command)) return readRebuildRollback(session, run, current, server, options)
     const plan = fromStored(run.plan) as PartitionPlan
     const { conversion } = plan
     if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
@@ -318,6 +318,7 @@ async function readRollback(
       others,
       removed: await removedSince(session, options.journalSchema, run),
       taken: await readTakenNames(session, run.table.schema),
+      role: server.role,
     })
   })
 }
@@ -326,6 +327,7 @@ async function readRebuildRollback(
   session: Session,
   run: Run,
   current: TableModel,
+  server: ServerModel,
   options: EngineOptions,
 ): Promise<RollbackPlan> {
   const { rebuild } = fromStored(run.plan) as RebuildPlan
@@ -338,6 +340,7 @@ async function readRebuildRollback(
     partitions: await readChildren(session, run.table),
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
+    role: server.role,
   }
   const { split } = fromStored(run.plan) as SplitPlan
   return split == null ? planRebuildRollback(situation) : planSplitRollback(situation, split)

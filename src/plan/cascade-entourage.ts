@@ -27,7 +27,7 @@ function referredByOwn(cascade: Cascade): StayReason[] {
   return cascade.walked
     .filter(({ fate }) => fate === 'self')
     .map(({ reference, from }) => ({
-      what: `are referred to by ${display(from.name)}.${reference.name}, by rows that stay`,
+      what: `referred to by ${display(from.name)}.${reference.name}, by rows that stay`,
       condition: isReferredByOwn(cascade, reference, 't').text,
       atTheEnd: true,
     }))

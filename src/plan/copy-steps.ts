@@ -3,10 +3,10 @@ import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { endCapture, prepareCapture, startCapture, type Capture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
-import { sameKey } from './copy-key.ts'
 import type { Transport } from './copy-work.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
+import { grants } from './privileges.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from './shadow.ts'
 import type { BriefStep, Lock, Step, SwapStep } from './step.ts'
@@ -98,10 +98,15 @@ export function copySteps(plan: CopyPlan): Step[] {
       'milliseconds',
       endCapture({ ...forward.capture, table: retired }),
     ),
-    online('analyze', `analyze ${place}`, 'for its extended statistics', 'reads a sample', [
-      sql`analyze ${quoted(table.name)}`.text,
-    ]),
+    ...(table.statistics.length === 0 ? [] : [analyzeStatistics(table.name)]),
   ]
+}
+
+// They came into being at the swap, after the shadow was analyzed.
+function analyzeStatistics(table: TableName): Step {
+  return online('analyze', `analyze ${display(table)}`, 'for its extended statistics', 'reads a sample', [
+    sql`analyze ${quoted(table)}`.text,
+  ])
 }
 
 function described(key: string, title: string, because: string) {
@@ -127,18 +132,17 @@ function beginCapture(capture: Capture): BriefStep {
 const COPIED_BYTES_PER_SECOND = 100_000_000
 
 function copyStep({ rebuild: { former: table, forward: work }, keptRows, transport, jobs }: CopyPlan): Step {
-  const key = sameKey(work.capture.key, 'l', 's').text
   const bytes = table.size.heap + table.size.toast
   return {
     kind: 'copy',
     key: 'copy',
     title: `copy about ${showCount(keptRows)} rows`,
     because:
-      'in chunks of blocks, each under a short snapshot and recorded with its rows, so that a kill costs one chunk',
+      'in chunks, each under a short snapshot and recorded with its rows, so that a kill costs one chunk; chunks of blocks, or of an index where the kept rows are reached faster by it',
     locks: [{ table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'all along' }],
     cost: `reads ${showBytes(bytes)}, about ${showDuration(bytes / COPIED_BYTES_PER_SECOND)}`,
     statements: [
-      `-- for each range of blocks\ninsert into ${quoted(work.target).text} (${work.columns}) select ${work.columns} from ${quoted(work.source).text} s where ctid >= … and ctid < … and ${work.keep === null ? 'true' : `(${work.keep})`} and not exists (select from ${quoted(work.capture.log).text} l where ${key})`,
+      `-- for each range of blocks\ninsert into ${quoted(work.target).text} (${work.columns}) select ${work.columns} from ${quoted(work.source).text} s where ctid >= … and ctid < … and ${work.keep === null ? 'true' : `(${work.keep})`}`,
     ],
     work,
     transport,
@@ -167,7 +171,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
     statements: [
       ...stepAside(rebuild),
       ...shadow.takePlace,
-      ...definitions.grants('table', table.name, table.owner, table.grants, table.defaultGrantees),
+      ...grants('table', table.name, { owner: table.owner, role }, table.grants, table.defaultGrantees),
       ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
       ...table.triggers.flatMap((trigger) =>
         definitions.triggerState(trigger.perRow ? [table.name, ...shadow.leaves] : [table.name], trigger),
@@ -183,7 +187,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
       ),
       ...definitions.tableComment(table),
       ...definitions.publications(table.name, retired, table.publications),
-      ...definitions.sequences(table, retired, aside.sequences),
+      ...definitions.sequences(table, retired, aside.sequences, role),
       ...definitions.views(table),
       ...definitions.functions(table),
       ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),

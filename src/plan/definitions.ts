@@ -1,7 +1,6 @@
 import type {
   Column,
   Constraint,
-  Grant,
   Index,
   InboundForeignKey,
   OwnedSequence,
@@ -11,6 +10,7 @@ import type {
 } from '../catalog/table-model.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { withoutNotValid } from './facts.ts'
+import { grants, type Hands } from './privileges.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
 
 // The statements that give a table what a table of the same name had before.
@@ -19,56 +19,6 @@ import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
 // No definition is ever rewritten by search and replace.
 
 type Statement = string
-
-/** `table` becomes the property of its owner; nothing when we are the owner ourselves. */
-export function ownership(table: TableName, owner: string, role: string): Statement[] {
-  return owner === role ? [] : [sql`alter table ${quoted(table)} owner to ${ident(owner)}`.text]
-}
-
-/**
- * Exactly these privileges: those that `alter default privileges` would add are
- * taken away first, and the owner's own are left alone while they are complete.
- */
-export function grants(
-  what: 'table' | 'sequence',
-  name: TableName,
-  owner: string,
-  given: readonly Grant[],
-  byDefault: readonly string[],
-): Statement[] {
-  const object = sql`${raw(what)} ${quoted(name)}`
-  const owned = given.filter((grant) => grant.grantee === owner && grant.column === null)
-  const complete = owned.length >= (what === 'table' ? COMPLETE_TABLE_PRIVILEGES : COMPLETE_SEQUENCE_PRIVILEGES)
-  const others = given.filter((grant) => !(complete && owned.includes(grant)))
-  return [
-    ...revokeDefaults(what, name, byDefault),
-    ...(complete ? [] : [sql`revoke all on ${object} from ${ident(owner)}`.text]),
-    ...others.flatMap((grant) => grantStatement(object, owner, grant)),
-  ]
-}
-
-/** Takes away what `alter default privileges` has just given. */
-export function revokeDefaults(what: 'table' | 'sequence', name: TableName, byDefault: readonly string[]): Statement[] {
-  return byDefault.map((grantee) => sql`revoke all on ${raw(what)} ${quoted(name)} from ${raw(grantee)}`.text)
-}
-
-// INSERT, SELECT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER (and MAINTAIN from 17 on); USAGE, SELECT, UPDATE.
-const COMPLETE_TABLE_PRIVILEGES = 7
-const COMPLETE_SEQUENCE_PRIVILEGES = 3
-
-// A privilege keeps the role that granted it: revoking that role's right later must still cascade to it.
-function grantStatement(
-  object: Sql,
-  owner: string,
-  { column, privilege, grantee, grantor, grantable }: Grant,
-): Statement[] {
-  const columns = column === null ? raw('') : sql` (${ident(column)})`
-  const to = grantee === null ? raw('public') : ident(grantee)
-  const statement =
-    sql`grant ${raw(privilege.toLowerCase())}${columns} on ${object} to ${to}${raw(grantable ? ' with grant option' : '')}`
-      .text
-  return grantor === owner ? [statement] : [sql`set local role ${ident(grantor)}`.text, statement, 'reset role']
-}
 
 /** What `like … including` leaves behind of a column: statistics target, `n_distinct`, … */
 export function columnSettings(table: TableModel): Statement[] {
@@ -93,24 +43,29 @@ export function constraint(
 }
 
 /**
- * A key's definition with the storage parameters of its index, which
- * pg_get_constraintdef leaves out and the grammar wants before DEFERRABLE.
+ * A key's definition with the storage parameters of its index, which the grammar wants
+ * before DEFERRABLE. pg_get_constraintdef leaves them out, but for exclusion constraints.
  */
-export function withStorage(definition: string, options: readonly string[]): string {
-  if (options.length === 0) return definition
+export function withStorage(
+  definition: string,
+  { type }: Pick<Constraint, 'type'>,
+  options: readonly string[],
+): string {
+  if (options.length === 0 || type === 'exclusion') return definition
   const attributes = / DEFERRABLE( INITIALLY DEFERRED)?$/.exec(definition)?.[0] ?? ''
   const keys = definition.slice(0, definition.length - attributes.length)
   return `${keys} WITH (${options.join(', ')})${attributes}`
 }
 
 /** An index that no constraint owns. */
-export function index(
-  schema: string,
-  { name, definition, comment, statisticsTargets, tablespace }: Index,
-): Statement[] {
+export function index(schema: string, model: Index): Statement[] {
+  return [model.definition, ...indexSettings(schema, model)]
+}
+
+/** What is said of an index, be it a constraint's or not, once it is there; a constraint has a comment of its own. */
+export function indexSettings(schema: string, { name, comment, statisticsTargets, tablespace }: Index): Statement[] {
   const place = quoted({ schema, name })
   return [
-    definition,
     ...statisticsTargets.map(
       ({ column, target }) =>
         sql`alter index ${place} alter column ${raw(String(column))} set statistics ${raw(String(target))}`.text,
@@ -120,7 +75,7 @@ export function index(
   ]
 }
 
-/** The comment on the index behind a constraint; the constraint has one of its own. */
+/** The comment on the index behind a constraint. */
 export function indexComment(schema: string, { name, comment }: Index): Statement[] {
   return commentOn(sql`index ${quoted({ schema, name })}`, comment)
 }
@@ -248,14 +203,19 @@ export function addForeignKey(key: InboundForeignKey): Statement[] {
 }
 
 /** Hands the sequences of the columns to the table that has the name now; `aside` is what identities' own are called meanwhile. */
-export function sequences(table: TableModel, from: TableName, aside: Readonly<Record<string, string>>): Statement[] {
+export function sequences(
+  table: TableModel,
+  from: TableName,
+  aside: Readonly<Record<string, string>>,
+  role: string,
+): Statement[] {
   return table.sequences.flatMap((sequence) => {
     const column = table.columns.find(({ name }) => name === sequence.column)
     if (column === undefined) throw new Error(`no column ${sequence.column}`)
     if (!sequence.identity)
       return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
     const former = { schema: sequence.name.schema, name: aside[sequence.name.name] ?? '' }
-    return moveIdentity(from, table.name, column, sequence, former, table.owner)
+    return moveIdentity(from, table.name, column, sequence, former, { owner: table.owner, role })
   })
 }
 
@@ -270,7 +230,7 @@ function moveIdentity(
   column: Column,
   sequence: OwnedSequence,
   aside: TableName,
-  owner: string,
+  hands: Hands,
 ): Statement[] {
   const { name } = sequence
   const kind = raw(column.identity ?? 'always')
@@ -284,7 +244,7 @@ function moveIdentity(
     sql`select pg_catalog.setval(${literal(quoted(name).text)}::pg_catalog.regclass, last_value, is_called) from ${quoted(aside)}`
       .text,
     sql`alter table ${quoted(from)} alter column ${ident(column.name)} drop identity`.text,
-    ...grants('sequence', name, owner, sequence.grants, sequence.defaultGrantees),
+    ...grants('sequence', name, hands, sequence.grants, sequence.defaultGrantees),
     ...commentOn(sql`sequence ${quoted(name)}`, sequence.comment),
   ]
 }

@@ -3,6 +3,7 @@ import { toText, type KeyKind, type Position } from '../grid/key.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
+import { ownersAlone, ownership } from './privileges.ts'
 
 /** What a new partition needs to know of its siblings. */
 export interface LeafShape {
@@ -13,7 +14,7 @@ export interface LeafShape {
   readonly options: readonly string[]
   readonly rowSecurity: TableModel['rowSecurity']
   readonly replicaIdentity: TableModel['replicaIdentity']
-  readonly defaultGrantees: readonly string[]
+  readonly defaultGrantees: readonly (string | null)[]
   /** Triggers that are not in their ordinary state. */
   readonly triggers: readonly {
     readonly name: string
@@ -36,10 +37,10 @@ export function createLeaf(shape: LeafShape, leaf: TableName, from: Sql, to: Sql
     // Identity belongs to the parent alone: 17 and later refuse a partition that brings its own.
     sql`create table ${place} (like ${quoted(shape.parent)} including all excluding identity)${tablespace}`.text,
     ...(shape.options.length === 0 ? [] : [sql`alter table ${place} set (${raw(shape.options.join(', '))})`.text]),
-    ...shape.defaultGrantees.map((grantee) => sql`revoke all on table ${place} from ${raw(grantee)}`.text),
+    ...ownersAlone(leaf, role, shape.defaultGrantees),
     ...definitions.rowSecurity(leaf, shape.rowSecurity === 'off' ? 'off' : 'on'),
     ...definitions.replicaIdentity(leaf, shape, null),
-    ...definitions.ownership(leaf, shape.owner, role),
+    ...ownership(leaf, shape.owner, role),
     attach(shape.parent, leaf, from, to),
     ...shape.triggers.flatMap((trigger) => definitions.triggerState([leaf], trigger)),
   ]

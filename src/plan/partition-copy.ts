@@ -11,6 +11,7 @@ import { cutFor, runwayFrom } from './cut.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
 import { describeLayout, keepCondition, partitionedShadow, type Layout } from './partitioned-shadow.ts'
+import { copyRightsObjections } from './privilege-objections.ts'
 import { newPrimaryKey } from './primary-key.ts'
 import { summaryOf, type RebuildPlan } from './rebuild.ts'
 import { defaultPremake, type PartitionRequest } from './request.ts'
@@ -54,6 +55,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
     ...objections,
     ...keyObjections(situation, request, choice, layout.primaryKey, end, end),
     ...(key === null ? [noKeyObjection(table)] : []),
+    ...copyRightsObjections(table, situation.privileges, server.role),
     ...copyObjections(request, layout),
   ]
   const base = {

@@ -20,6 +20,7 @@ import {
   widthObjections,
 } from './key-objections.ts'
 import { newPrimaryKey, type NewPrimaryKey } from './primary-key.ts'
+import { captureObjections } from './capture.ts'
 import { privilegeObjections } from './privilege-objections.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from './request.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
@@ -82,6 +83,7 @@ export function readRequest(
     ...expiryObjections(table, request),
     ...privilegeObjections(table, privileges, server.role),
     ...tableObjections(table),
+    ...captureObjections(table),
   ]
   if (situation.evidence === null || 'wayOut' in column) return { choice: null, objections }
   const choice = chooseKey(request, situation.evidence)

@@ -6,6 +6,7 @@ import { ident, raw, sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
 import { boundLiteral, createLeaf, type LeafShape } from './leaf.ts'
+import { ownersAlone, ownership } from './privileges.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 import {
   addForeignKeys,
@@ -82,8 +83,8 @@ export function createPartitioned(
       ? []
       : [sql`alter table ${quoted(shadow)} set tablespace ${ident(table.tablespace)}`.text]),
     ...definitions.columnSettings({ ...table, name: shadow }),
-    ...definitions.revokeDefaults('table', shadow, table.defaultGrantees),
-    ...definitions.ownership(shadow, table.owner, role),
+    ...ownersAlone(shadow, role, table.defaultGrantees),
+    ...ownership(shadow, table.owner, role),
     ...cells.flatMap((cell, i) => {
       const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
       return createLeaf(

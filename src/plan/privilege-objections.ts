@@ -61,6 +61,35 @@ export function privilegeObjections(table: TableModel, privileges: Privileges, r
   ]
 }
 
+/** What a copy needs beyond the conversion of a table as it stands: it reads the rows, and writes them for the way back. */
+export function copyRightsObjections(
+  table: TableModel,
+  { lacking, defaultsTake }: Privileges,
+  role: string,
+): Objection[] {
+  const us = ident(role).text
+  return [
+    ...(lacking.length === 0
+      ? []
+      : [
+          object(
+            'owner-rights',
+            `${role} lacks ${lacking.join(', ')} on ${display(table.name)}, which copying it and the way back need`,
+            `For the time of the run: grant ${lacking.join(', ').toLowerCase()} on ${quoted(table.name).text} to ${us};`,
+          ),
+        ]),
+    ...(defaultsTake
+      ? [
+          object(
+            'default-privileges',
+            `default privileges of ${role} take rights from ${role} itself on what it makes, so it could not use it`,
+            `For the time of the run: alter default privileges for role ${us} grant all on tables to ${us}; and the same on sequences.`,
+          ),
+        ]
+      : []),
+  ]
+}
+
 function object(code: string, what: string, wayOut: string): Objection {
   return { code, what, wayOut, acceptable: false }
 }

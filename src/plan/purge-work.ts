@@ -59,7 +59,7 @@ export interface Entourage {
 }
 
 export interface StayReason {
-  /** Completes `rows that …`. */
+  /** Follows `2 rows`. */
   readonly what: string
   /** True of a row `t` that stays for it. */
   readonly condition: string

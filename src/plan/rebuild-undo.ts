@@ -82,6 +82,8 @@ export interface RebuildRollbackSituation {
   /** Partitions that rotate has removed since. */
   readonly removed: readonly string[]
   readonly taken: ReadonlySet<string>
+  /** As whom we are connected. */
+  readonly role: string
 }
 
 /** Plans the return of the former table, with every write made since. Pure. */
@@ -137,7 +139,7 @@ function rollbackObjections({ rebuild, current, retiredExists, removed }: Rebuil
   ]
 }
 
-function rollbackSteps({ rebuild, current, partitions, taken }: RebuildRollbackSituation): Step[] {
+function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRollbackSituation): Step[] {
   const { former, back, retired } = rebuild
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_ebb', taken) }
   return [
@@ -151,7 +153,7 @@ function rollbackSteps({ rebuild, current, partitions, taken }: RebuildRollbackS
       cost: '',
       statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
     },
-    swapBack(rebuild, current, partitions, gone, taken),
+    swapBack(rebuild, current, partitions, gone, taken, role),
     ...validateForeignKeys([former.name], former),
     online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
@@ -208,6 +210,7 @@ function swapBack(
   partitions: readonly TableName[],
   gone: TableName,
   taken: ReadonlySet<string>,
+  role: string,
 ): SwapStep {
   const { former, retired, aside, back } = rebuild
   const now = asideNames(current, null, new Set([...taken, gone.name]), '_ebb')
@@ -250,7 +253,7 @@ function swapBack(
       ...former.triggers.flatMap((one) => definitions.trigger(former.name, one)),
       ...former.triggers.flatMap((one) => definitions.triggerState([former.name], one)),
       ...definitions.publications(former.name, gone, former.publications),
-      ...definitions.sequences(former, gone, now.sequences),
+      ...definitions.sequences(former, gone, now.sequences, role),
       ...definitions.views(former),
       ...definitions.functions(former),
       ...former.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),

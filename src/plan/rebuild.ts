@@ -9,7 +9,7 @@ import { copyKeyOf, noKeyObjection, type CopyKey } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
-import { privilegeObjections } from './privilege-objections.ts'
+import { copyRightsObjections, privilegeObjections } from './privilege-objections.ts'
 import type { SetPolicy } from './request.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
 import { plainShadow, shadowNames, writtenColumns, type Shadow } from './shadow.ts'
@@ -78,6 +78,7 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
       ? fundamental
       : [
           ...privilegeObjections(table, situation.privileges, server.role),
+          ...copyRightsObjections(table, situation.privileges, server.role),
           ...rebuildObjections(situation, request, key),
         ]
   const base = {
@@ -108,7 +109,7 @@ function rebuildObjections(
   request: RebuildRequest,
   key: CopyKey | null,
 ): Objection[] {
-  const copied = ['exclusion:', 'not-valid:', 'no-inherit:', 'transition-tables:', 'publication:']
+  const copied = ['exclusion:', 'not-valid:', 'no-inherit:', 'transition-tables:', 'publication:', 'self-reference:']
   return [
     ...tableObjections(table).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
     ...(key === null ? [noKeyObjection(table)] : []),

@@ -31,6 +31,8 @@ export interface RollbackSituation {
   /** Partitions that rotate has removed since. */
   readonly removed: readonly string[]
   readonly taken: ReadonlySet<string>
+  /** As whom we are connected. */
+  readonly role: string
 }
 
 export interface RollbackPlan extends Plan {
@@ -160,7 +162,7 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
 }
 
 function swapBackStatements(
-  { conversion, current, taken }: RollbackSituation,
+  { conversion, current, taken, role }: RollbackSituation,
   now: AsideNames,
   index: string | null,
 ): string[] {
@@ -174,7 +176,7 @@ function swapBackStatements(
     sql`alter table ${place} rename to ${ident(gone.name)}`.text,
     sql`alter table ${quoted(history)} rename to ${ident(former.name.name)}`.text,
     ...definitions.publications(former.name, gone, former.publications),
-    ...definitions.sequences(former, gone, now.sequences),
+    ...definitions.sequences(former, gone, now.sequences, role),
     ...definitions.views(former),
     ...definitions.functions(former),
     sql`drop table ${quoted(gone)}`.text,

@@ -3,6 +3,7 @@ import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
+import { ownersAlone, ownership } from './privileges.ts'
 import type { BriefStep, Facts, OnlineStep, Step } from './step.ts'
 import { showBytes } from './units.ts'
 
@@ -52,14 +53,14 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
   return {
     name: shadow,
     leaves: [],
-    create: [...createPlain(table, shadow), ...definitions.ownership(shadow, table.owner, role)],
+    create: [...createPlain(table, shadow, role), ...ownership(shadow, table.owner, role)],
     finish: [
       ...table.indexes.map((index) => indexStep(table, names, index, null, share)),
       ...checks.map((check) => checkStep(shadow, check)),
     ],
     takePlace: [
       ...renameInto(table, names),
-      resetAutovacuum(table),
+      ...resetAutovacuum(table),
       ...clusterMark(table),
       ...addForeignKeys([table.name], table),
     ],
@@ -70,7 +71,7 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
 }
 
 /** Columns only; autovacuum stays away until the rows are there and it would find something to do. */
-function createPlain(table: TableModel, shadow: TableName): string[] {
+function createPlain(table: TableModel, shadow: TableName, role: string): string[] {
   const place = quoted(shadow)
   const tablespace = table.tablespace === null ? raw('') : sql` tablespace ${ident(table.tablespace)}`
   const own = table.options.filter((option) => !option.startsWith('autovacuum_enabled='))
@@ -78,7 +79,7 @@ function createPlain(table: TableModel, shadow: TableName): string[] {
   return [
     sql`create table ${place} (${columnsLike(table)}) with (${options})${tablespace}`.text,
     ...definitions.columnSettings({ ...table, name: shadow }),
-    ...definitions.revokeDefaults('table', shadow, table.defaultGrantees),
+    ...ownersAlone(shadow, role, table.defaultGrantees),
   ]
 }
 
@@ -88,12 +89,18 @@ export function columnsLike(table: TableModel): Sql {
   return sql`like ${quoted(table.name)} ${raw(what.map((one) => `including ${one}`).join(' '))}`
 }
 
-function resetAutovacuum(table: TableModel): string {
-  const wanted = table.options.find((option) => option.startsWith('autovacuum_enabled='))
+/** As it was; with what came after it, so that the parameters are in the same order again. */
+function resetAutovacuum(table: TableModel): string[] {
   const place = quoted(table.name)
-  return wanted === undefined
-    ? sql`alter table ${place} reset (autovacuum_enabled)`.text
-    : sql`alter table ${place} set (${raw(wanted)})`.text
+  const own = table.options.filter((option) => !option.startsWith('toast.'))
+  const position = own.findIndex((option) => option.startsWith('autovacuum_enabled='))
+  if (position === -1) return [sql`alter table ${place} reset (autovacuum_enabled)`.text]
+  const wanted = own.slice(position)
+  const names = wanted.map((option) => option.split('=')[0])
+  return [
+    sql`alter table ${place} reset (${raw(names.join(', '))})`.text,
+    sql`alter table ${place} set (${raw(wanted.join(', '))})`.text,
+  ]
 }
 
 function clusterMark(table: TableModel): string[] {
@@ -147,13 +154,10 @@ function shadowIndex(
   const constraint = table.constraints.find((candidate) => candidate.name === index.constraint)
   if (constraint === undefined)
     return definitions.index(schema, { ...index, name, definition: indexDefinition(index, name, shadow) })
-  const text = definitions.withStorage(definition ?? constraint.definition, index.options)
+  const text = definitions.withStorage(definition ?? constraint.definition, constraint, index.options)
   return [
     ...definitions.constraint(shadow, { ...constraint, name, definition: text }),
-    ...(index.tablespace === null
-      ? []
-      : [sql`alter index ${ident(schema, name)} set tablespace ${ident(index.tablespace)}`.text]),
-    ...definitions.indexComment(schema, { ...index, name }),
+    ...definitions.indexSettings(schema, { ...index, name }),
   ]
 }
 

@@ -5,6 +5,7 @@ import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
 import { attach, createLeaf, type LeafShape } from './leaf.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
+import { grants, ownership } from './privileges.ts'
 import type { Facts, Lock, SwapStep } from './step.ts'
 
 // The swap: in one short transaction the table steps aside, becomes the history
@@ -87,7 +88,7 @@ export function planSwap(request: SwapRequest): SwapStep {
       ...stepAside(request),
       ...newParent(request),
       // Before attaching: 17 and later refuse a partition with an identity of its own.
-      ...definitions.sequences(table, history, aside.sequences),
+      ...definitions.sequences(table, history, aside.sequences, request.role),
       ...dressParent(request),
       ...takeOver(request),
     ],
@@ -217,8 +218,8 @@ function newParent({ table, history, key, guard, role }: SwapRequest): string[] 
     sql`alter table ${place} drop constraint ${ident(guard)}`.text,
     ...(table.tablespace === null ? [] : [sql`alter table ${place} set tablespace ${ident(table.tablespace)}`.text]),
     ...definitions.columnSettings(table),
-    ...definitions.grants('table', table.name, table.owner, table.grants, table.defaultGrantees),
-    ...definitions.ownership(table.name, table.owner, role),
+    ...ownership(table.name, table.owner, role),
+    ...grants('table', table.name, { owner: table.owner, role }, table.grants, table.defaultGrantees),
   ]
 }
 

@@ -1,6 +1,6 @@
 import type { PurgeResult } from '../engine/purge.ts'
 import type { PurgeFigures } from '../journal/purges.ts'
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showCount, showRows } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
 import { display } from '../sql/names.ts'
 import { showElapsed } from './elapsed.ts'
@@ -11,7 +11,7 @@ export function describePurged({ runId, plan, figures, remaining, milliseconds, 
   const name = display(plan.table)
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
   return [
-    `${name} is purged of ${showCount(figures.rows)} rows (run ${runId}).`,
+    `${name} is purged of ${showRows(figures.rows)} (run ${runId}).`,
     ...indented(
       columns([
         ...(figures.tables.length <= 1
@@ -36,14 +36,14 @@ function leftOver({ locked, refused }: PurgeFigures, remaining: PurgeResult['rem
   const others = Math.max(0, matching - held - locked - kept)
   return [
     '',
-    `${showCount(matching)} rows are left that match:`,
+    `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0 ? [] : [`${showCount(locked)} were locked by others each time; the same command tries again`]),
-      ...reasons.map(({ what, rows }) => `${showCount(rows)} stay, for they ${what}`),
-      ...refused.map(({ why, rows }) => `${showCount(rows)} could not go: ${why}`),
+      ...(locked === 0 ? [] : [`${showRows(locked)} locked by others each time; the same command tries again`]),
+      ...reasons.map(({ what, rows }) => `${showRows(rows)} ${what}`),
+      ...refused.map(({ why, rows }) => `${showRows(rows)} refused: ${why}`),
       ...(others === 0
         ? []
-        : [`${showCount(others)} came to match, or were moved, while it ran; the same command takes them`]),
+        : [`${showRows(others)} that came to match, or were moved, while it ran; the same command takes them`]),
     ]),
   ]
 }

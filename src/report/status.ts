@@ -3,7 +3,7 @@ import type { RunStatusLine, StatusReport } from '../engine/runs.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showRows } from '../plan/units.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../sql/columns.ts'
 import { indented } from './partitioned.ts'
@@ -24,7 +24,7 @@ function describeRuns(runs: readonly RunStatusLine[]): string[] {
 }
 
 function describeState({ status, startedAt, endedAt, stepsDone, steps, purged }: RunStatusLine): string[] {
-  const rows = purged === null ? '' : `, ${showCount(purged)} rows gone`
+  const rows = purged === null ? '' : `, ${showRows(purged)} gone`
   return status === 'running'
     ? [`unfinished, ${stepsDone} of ${steps} steps done${rows}`, `since ${minute(startedAt)}`]
     : [`${status}${rows}`, minute(endedAt ?? startedAt)]

@@ -119,7 +119,7 @@ test('an application never waits for a row longer than a batch takes, nor a purg
   await app.query(sql`select from ${quoted(table)} where id = 1000 for update`)
   const began = performance.now()
   const purging = start(database, table, { patience: PATIENT, turns: batchesOf(10) })
-  await purging.waits(/for 1 rows/)
+  await purging.waits(/for 1 row /)
   // A hundred batches and some rounds for the one row that is held.
   expect(performance.now() - began).toBeLessThan(5_000)
   await app.query('rollback')
@@ -158,7 +158,7 @@ test('a second purge of the table is told who is at work; it changes nothing', a
   await app.query('begin')
   await app.query(sql`select from ${quoted(table)} where id = 10 for update`)
   const first = start(database, table, { patience: PATIENT, turns: batchesOf(100) })
-  await first.waits(/for 1 rows/)
+  await first.waits(/for 1 row /)
   const second = await purgeRows(database, table, OLD).catch((error: unknown) => error)
   expect(second).toBeInstanceOf(EbbError)
   expect(second).toMatchObject({

@@ -1,13 +1,15 @@
 import { randomInt } from 'node:crypto'
 
-/**
- * Numbers from 0 to 1 that can be had again: EBB_TEST_SEED repeats a run, and each run
- * prints what to set it to.
- */
-export function randomFrom(purpose: string): () => number {
+/** What a random test begins from: EBB_TEST_SEED repeats a run, and each run prints what to set it to. */
+export function seedFor(purpose: string): number {
   const seed = Number(process.env.EBB_TEST_SEED ?? randomInt(2 ** 31))
   console.log(`${purpose}: EBB_TEST_SEED=${seed}`)
-  let state = seed >>> 0
+  return seed
+}
+
+/** Numbers from 0 to 1 that can be had again. */
+export function randomFrom(purpose: string): () => number {
+  let state = seedFor(purpose) >>> 0
   // mulberry32, by Tommy Ettinger, who gave it to the public domain.
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

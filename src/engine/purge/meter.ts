@@ -1,3 +1,4 @@
+import { showRows } from '../../plan/units.ts'
 import type { PurgeWork } from '../../plan/purge-work.ts'
 import type { Observer } from '../../report/events.ts'
 
@@ -19,7 +20,7 @@ export function progressOf({ leaves }: PurgeWork, observer: Observer): Progressi
     observer({
       type: 'progress',
       progress: {
-        what: `deleting, ${rows.toLocaleString('en-US')} rows gone`,
+        what: `deleting, ${showRows(rows)} gone`,
         done: Math.min(done, total),
         total,
         unit: byBlocks ? 'blocks' : 'rows',

@@ -1,0 +1,17 @@
+import { Pace } from '../pacing/throttle.ts'
+import type { TableName } from '../sql/names.ts'
+import type { Workplace } from './workplace.ts'
+
+/** The pace of a run that changes these tables, for as long as `work` takes. */
+export async function withPace<T>(
+  { target, holder, journalSchema, pacing, observer, signal }: Workplace,
+  tables: readonly TableName[],
+  work: (pace: Pace) => Promise<T>,
+): Promise<T> {
+  const pace = await Pace.open({ target, holder, journalSchema, tables, ...pacing, observer, signal })
+  try {
+    return await work(pace)
+  } finally {
+    await pace.close()
+  }
+}
