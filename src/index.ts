@@ -321,18 +321,18 @@ export interface PurgeOptions extends Options {
   readonly where: string
   /** Without it nothing is deleted: there are no archives yet. */
   readonly noArchive?: boolean
+  /** Rows of other tables that refer to them go, too. Without it, rows that are referred to stay. */
+  readonly cascade?: boolean
+  /** Tables no row of which is to be touched: what leads to one stays, and is reported. */
+  readonly protect?: readonly Table[]
+  /** Codes of objections to go ahead in spite of. */
+  readonly accept?: readonly string[]
   /** Goes along an index that begins with this column. */
   readonly orderBy?: string
   /** It is meant if the condition is true of every row. */
   readonly allRows?: boolean
   /** Vacuums and analyses what was touched, afterwards; true by default. */
   readonly vacuum?: boolean
-  /** Rows of other tables that refer to them go, too. */
-  readonly cascade?: boolean
-  /** Tables no row of which is to be touched: what would take some with it stays, and is reported. */
-  readonly protect?: readonly Table[]
-  /** Codes of objections that are accepted. */
-  readonly accept?: readonly string[]
   /** How long to come back for rows that others hold locked; a minute by default. */
   readonly deadlineMs?: number
 }
