@@ -61,6 +61,7 @@ function anyRequest(random: () => number): RebuildRequest {
     transport: (['copy', 'server', 'auto'] as const)[Math.floor(random() * 3)]!,
     jobs: 1 + Math.floor(random() * 3),
     noArchive: true,
+    retireAfter: null,
   }
 }
 

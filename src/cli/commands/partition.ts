@@ -143,13 +143,14 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
 }
 
 // By attaching nothing is left out and nothing travels: whoever says how has something else in mind.
-function parseMethod({ method, transport, jobs, archive }: Words): 'attach' | 'copy' {
+function parseMethod({ method, transport, jobs, archive, retireAfter }: Words): 'attach' | 'copy' {
   if (method === 'copy') return method
   if (method !== 'attach') throw new UsageError(`'${method}' is no method`, 'Say attach or copy.')
   const [foreign] = [
     ...(transport === undefined ? [] : ['--transport']),
     ...(jobs === undefined ? [] : ['--jobs']),
     ...(archive === false ? ['--no-archive'] : []),
+    ...(retireAfter === undefined ? [] : ['--retire-after']),
   ]
   if (foreign === undefined) return method
   throw new UsageError(`${foreign} is for --method copy only`, 'Leave it away, or say --method copy.')
