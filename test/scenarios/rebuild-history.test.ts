@@ -2,10 +2,10 @@ import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { rollback } from '../../src/engine/runs.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import { test, type Database } from '../support/database.ts'
 import { KEYS, UNIQUES, type Uniqueness } from '../support/history-shapes.ts'
+import { anyCopying, anySizes, hasty, untilItIsDone } from '../support/history-runs.ts'
 import { History } from '../support/history.ts'
 import { randomFrom } from '../support/random.ts'
 import { quietly, written } from '../support/tool.ts'
@@ -52,25 +52,8 @@ describe('a rebuild keeps every write exactly once', () => {
   }
 })
 
-/** The writers may wait longer for us than an application should: a round is to be short. */
-const hasty = { patience: { lockTimeoutMs: 400, workTimeoutMs: 5_000, deadlineMs: 30_000 } }
-
 function anyRequest(random: () => number): RebuildRequest {
-  return {
-    keep: random() < 0.5 ? 'kept' : null,
-    transport: (['copy', 'server', 'auto'] as const)[Math.floor(random() * 3)]!,
-    jobs: 1 + Math.floor(random() * 3),
-    noArchive: true,
-    retireAfter: null,
-  }
-}
-
-function anySizes(random: () => number) {
-  return {
-    chunkBlocks: 1 + Math.floor(random() * 3),
-    batchEntries: 10 + Math.floor(random() * 60),
-    shortLog: Math.floor(random() * 60),
-  }
+  return { keep: random() < 0.5 ? 'kept' : null, ...anyCopying(random) }
 }
 
 /** Rebuilds; now and then it is stopped somewhere, and goes on. */
@@ -80,18 +63,8 @@ async function rebuiltAtLast(
   request: RebuildRequest,
   random: () => number,
 ): Promise<string> {
-  const sizes = anySizes(random)
-  for (;;) {
-    const stop = new AbortController()
-    const stopIn = random() < 0.4 ? random() * 400 : null
-    const timer = stopIn === null ? undefined : globalThis.setTimeout(() => stop.abort(), stopIn)
-    try {
-      const options = quietly({ ...hasty, copySizes: sizes, signal: stop.signal })
-      return (await rebuild(database.url, written(history.table), request, options)).runId
-    } catch (error) {
-      if (!(error instanceof EbbError && error.exitCode === EXIT.stopped)) throw error
-    } finally {
-      clearTimeout(timer)
-    }
-  }
+  const { runId } = await untilItIsDone(random, (options) =>
+    rebuild(database.url, written(history.table), request, options),
+  )
+  return runId
 }
