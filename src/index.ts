@@ -128,6 +128,8 @@ export interface CopyOptions {
   readonly jobs?: number
   /** Rows may only be left out with this: there are no archives yet. */
   readonly noArchive?: boolean
+  /** The former table goes by itself, by the first `rotate` that long after the end: `7 days`. */
+  readonly retireAfter?: string
 }
 
 export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
@@ -176,9 +178,9 @@ export async function partition(
     : partitioning.planPartitionOf(target, table, request, engine)
 }
 
-function copyRequest({ transport = 'auto', jobs = 1, noArchive = false }: CopyOptions) {
+function copyRequest({ transport = 'auto', jobs = 1, noArchive = false, retireAfter }: CopyOptions) {
   assertWhole('jobs', jobs)
-  return { transport, jobs, noArchive }
+  return { transport, jobs, noArchive, retireAfter: retireAfter === undefined ? null : parseInterval(retireAfter) }
 }
 
 function assertWhole(name: string, value: number): void {
@@ -509,6 +511,7 @@ export { explain } from './plan/explain.ts'
 export type { Inspection } from './engine/inspect.ts'
 export type { CopyResult } from './engine/copy-run.ts'
 export type { FormerTable } from './engine/former.ts'
+export type { LettingGo } from './engine/retire-due.ts'
 export type { PartitionResult } from './engine/partition.ts'
 export type { PurgeResult } from './engine/purge.ts'
 export type { Remainder } from './engine/remaining.ts'
