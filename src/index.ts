@@ -17,6 +17,8 @@ import { UsageError } from './errors.ts'
 import { validateTimezone } from './grid/grid.ts'
 import { parseInterval } from './grid/interval.ts'
 import { DEFAULT_SCHEMA } from './journal/journal.ts'
+import { DEFAULT_PACE, LIGHT_PACE, type PaceSettings, type Pacing } from './pacing/limits.ts'
+import { parseWindow } from './pacing/window.ts'
 import type { WaysAdvice } from './plan/advise.ts'
 import { parseWidth } from './plan/parse-width.ts'
 import type { Transport } from './plan/copy-work.ts'
@@ -59,6 +61,19 @@ export interface LockOptions extends Options {
   readonly lockTimeoutMs?: number
   /** How long to go on trying for a lock; ten minutes by default. */
   readonly deadlineMs?: number
+}
+
+/** How a run gives way; what is left out is as on the command line. */
+export interface PaceOptions extends Partial<Omit<PaceSettings, 'windows'>> {
+  /** Times of the day, such as `22:00-04:00 Europe/Berlin`. */
+  readonly windows?: readonly string[]
+  /** A file that retunes the run while it is under way. */
+  readonly paceFile?: string
+}
+
+/** What a call takes that works in pieces: batches, chunks, partitions. */
+export interface PacedOptions extends LockOptions {
+  readonly pace?: PaceOptions
 }
 
 // ---- inspect -------------------------------------------------------------------
@@ -115,7 +130,7 @@ export interface CopyOptions {
   readonly noArchive?: boolean
 }
 
-export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, CopyOptions {
+export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
   /** Rows of the keep window are copied into partitions; the former table is kept until `retire`. */
   readonly method: 'copy'
 }
@@ -188,7 +203,7 @@ function partitionRequest(options: PartitionOptions | PartitionCopyOptions): Par
 
 // ---- rebuild, split ------------------------------------------------------------
 
-export interface RebuildOptions extends LockOptions, CopyOptions {
+export interface RebuildOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /**
    * The rows worth keeping, as after WHERE; `now()` is fixed once, at the start.
@@ -222,7 +237,7 @@ export async function rebuild(
   return options.execute === true ? rebuilding.rebuild(...arrangement) : rebuilding.planRebuildOf(...arrangement)
 }
 
-export interface SplitOptions extends LockOptions, CopyOptions {
+export interface SplitOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /** The one to divide; by default the first that is wider than the others. */
   readonly partition?: Table
@@ -260,7 +275,7 @@ export async function split(
 
 // ---- rotate --------------------------------------------------------------------
 
-export interface RotateOptions extends LockOptions {
+export interface RotateOptions extends PacedOptions {
   /** Partitioned tables; `all` for those that are registered. */
   readonly tables: readonly Table[] | 'all'
   /** Instead of what is registered. */
@@ -293,30 +308,31 @@ export async function rotate(
     noArchive,
     accept,
   }
-  const arrangement = [targetOf(database), request, complete(options)] as const
+  const arrangement = [targetOf(database), request, complete(options, LIGHT_PACE)] as const
   return options.execute === true ? rotating.rotate(...arrangement) : rotating.planRotations(...arrangement)
 }
 
 // ---- purge ---------------------------------------------------------------------
 
 export interface PurgeOptions extends Options {
+  readonly pace?: PaceOptions
   readonly table: Table
   /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. */
   readonly where: string
   /** Without it nothing is deleted: there are no archives yet. */
   readonly noArchive?: boolean
+  /** Rows of other tables that refer to them go, too. Without it, rows that are referred to stay. */
+  readonly cascade?: boolean
+  /** Tables no row of which is to be touched: what leads to one stays, and is reported. */
+  readonly protect?: readonly Table[]
+  /** Codes of objections to go ahead in spite of. */
+  readonly accept?: readonly string[]
   /** Goes along an index that begins with this column. */
   readonly orderBy?: string
   /** It is meant if the condition is true of every row. */
   readonly allRows?: boolean
   /** Vacuums and analyses what was touched, afterwards; true by default. */
   readonly vacuum?: boolean
-  /** Rows of other tables that refer to them go, too. */
-  readonly cascade?: boolean
-  /** Tables no row of which is to be touched: what would take some with it stays, and is reported. */
-  readonly protect?: readonly Table[]
-  /** Codes of objections that are accepted. */
-  readonly accept?: readonly string[]
   /** How long to come back for rows that others hold locked; a minute by default. */
   readonly deadlineMs?: number
 }
@@ -356,7 +372,7 @@ export async function status(database: Database, options: Options = {}): Promise
   return runs.status(targetOf(database), complete(options))
 }
 
-export interface RunOptions extends LockOptions {
+export interface RunOptions extends PacedOptions {
   /** A run's number, or a table; without it the only run there is. */
   readonly run?: number | bigint | Table
 }
@@ -457,13 +473,22 @@ function writtenName(table: Table): WrittenName {
   return typeof table === 'string' ? parseTableName(table) : table
 }
 
-function complete(options: LockOptions): partitioning.EngineOptions {
+function complete(options: PacedOptions, pace = DEFAULT_PACE): partitioning.EngineOptions {
   const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
     observer: options.observer ?? (() => {}),
     signal: options.signal ?? new AbortController().signal,
     patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
+    pacing: pacingOf(options.pace ?? {}, pace),
+  }
+}
+
+function pacingOf({ windows, paceFile, ...given }: PaceOptions, usual: PaceSettings): Pacing {
+  const settings = { ...usual, ...given }
+  return {
+    settings: windows === undefined ? settings : { ...settings, windows: windows.map(parseWindow) },
+    paceFile: paceFile ?? null,
   }
 }
 
@@ -488,6 +513,8 @@ export type { PartitionResult } from './engine/partition.ts'
 export type { PurgeResult } from './engine/purge.ts'
 export type { Remainder } from './engine/remaining.ts'
 export type { RunResult, RunStatusLine, StatusReport } from './engine/runs.ts'
+export type { PaceSettings } from './pacing/limits.ts'
+export type { PaceSummary } from './pacing/summary.ts'
 export type { Way, WaysAdvice } from './plan/advise.ts'
 export type { KeyAdvice } from './plan/key-advice.ts'
 export type { Transport } from './plan/copy-work.ts'

@@ -51,7 +51,7 @@ function leftOver({ locked, refused }: PurgeFigures, remaining: PurgeResult['rem
       ...(locked === 0
         ? []
         : [`locked by others each time, or kept by a trigger: ${showRows(locked)}; the same command tries again`]),
-      ...reasons.map(({ what, rows }) => `set aside, for they ${what}: ${showRows(rows)}`),
+      ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
       ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
       ...(others === 0
         ? []

@@ -195,8 +195,6 @@ test('a row that others refer to is set aside, and told', async ({ database }) =
   await owner.query('create index on notes (event); insert into notes values (100)')
   const done = await ebb([...purge(table, database, ...WHERE), '--execute'])
   expect(done.code, done.err).toBe(0)
-  expect(done.out).toMatch(
-    /Left that match: 1 row\n +set aside, for they are referred to by public\.notes\.notes_event_fkey: 1 row/,
-  )
+  expect(done.out).toMatch(/Left that match: 1 row\n +set aside, referred to by public\.notes\.notes_event_fkey: 1 row/)
   expect(await contentOf(database, table, 'id <> 100')).toMatchObject({ rows: 1 })
 })
