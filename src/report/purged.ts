@@ -5,9 +5,18 @@ import { columns } from '../sql/columns.ts'
 import { display } from '../sql/names.ts'
 import { showElapsed } from './elapsed.ts'
 import { indented } from './partitioned.ts'
+import { paceFigures } from './pauses.ts'
 
 /** What a purge has come to: what went, what it cost, what is left and why. */
-export function describePurged({ runId, plan, figures, remaining, milliseconds, walBytes }: PurgeResult): string[] {
+export function describePurged({
+  runId,
+  plan,
+  steps,
+  figures,
+  remaining,
+  milliseconds,
+  walBytes,
+}: PurgeResult): string[] {
   const name = display(plan.table)
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
   return [
@@ -21,6 +30,7 @@ export function describePurged({ runId, plan, figures, remaining, milliseconds, 
         ['batches', showCount(figures.batches)],
         ['time taken', showElapsed(milliseconds)],
         ['slowest batch', showElapsed(figures.slowestMs)],
+        ...steps.flatMap(({ pace }) => (pace === null ? [] : paceFigures(pace))),
         ['WAL that the server wrote meanwhile', showBytes(walBytes)],
       ]),
     ),
@@ -38,12 +48,12 @@ function leftOver({ locked, refused }: PurgeFigures, remaining: PurgeResult['rem
     '',
     `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0 ? [] : [`${showRows(locked)} locked by others each time; the same command tries again`]),
-      ...reasons.map(({ what, rows }) => `${showRows(rows)} ${what}`),
-      ...refused.map(({ why, rows }) => `${showRows(rows)} refused: ${why}`),
+      ...(locked === 0 ? [] : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
+      ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
+      ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
       ...(others === 0
         ? []
-        : [`${showRows(others)} that came to match, or were moved, while it ran; the same command takes them`]),
+        : [`came to match, or were moved, while it ran: ${showRows(others)}; the same command takes them`]),
     ]),
   ]
 }

@@ -7,11 +7,12 @@ import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { collect, parseDeadline, parseName } from '../words.ts'
 
-interface Words extends CommonWords {
+interface Words extends CommonWords, PaceWords {
   readonly where?: string
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
@@ -57,7 +58,7 @@ export function purgeCommand(invocation: Invocation): Command {
       '1 minute',
     )
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(command).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
@@ -83,6 +84,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   faults.read('--archive', () => refuseArchive(args))
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
   const protect = faults.read('--protect', () => (words.protect ?? []).map(parseTableName))
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: PurgeRequest = {
@@ -95,7 +97,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     protect: protect(),
     accept: words.accept ?? [],
   }
-  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() } }
+  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
   return { table: table(), request, options }
 }
 
