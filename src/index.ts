@@ -17,6 +17,8 @@ import { UsageError } from './errors.ts'
 import { validateTimezone } from './grid/grid.ts'
 import { parseInterval } from './grid/interval.ts'
 import { DEFAULT_SCHEMA } from './journal/journal.ts'
+import { DEFAULT_PACE, LIGHT_PACE, type PaceSettings, type Pacing } from './pacing/limits.ts'
+import { parseWindow } from './pacing/window.ts'
 import type { WaysAdvice } from './plan/advise.ts'
 import { parseWidth } from './plan/parse-width.ts'
 import type { Transport } from './plan/copy-work.ts'
@@ -59,6 +61,19 @@ export interface LockOptions extends Options {
   readonly lockTimeoutMs?: number
   /** How long to go on trying for a lock; ten minutes by default. */
   readonly deadlineMs?: number
+}
+
+/** How a run gives way; what is left out is as on the command line. */
+export interface PaceOptions extends Partial<Omit<PaceSettings, 'windows'>> {
+  /** Times of the day, such as `22:00-04:00 Europe/Berlin`. */
+  readonly windows?: readonly string[]
+  /** A file that retunes the run while it is under way. */
+  readonly paceFile?: string
+}
+
+/** What a call takes that works in pieces: batches, chunks, partitions. */
+export interface PacedOptions extends LockOptions {
+  readonly pace?: PaceOptions
 }
 
 // ---- inspect -------------------------------------------------------------------
@@ -113,9 +128,11 @@ export interface CopyOptions {
   readonly jobs?: number
   /** Rows may only be left out with this: there are no archives yet. */
   readonly noArchive?: boolean
+  /** The former table goes by itself, by the first `rotate` that long after the end: `7 days`. */
+  readonly retireAfter?: string
 }
 
-export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, CopyOptions {
+export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
   /** Rows of the keep window are copied into partitions; the former table is kept until `retire`. */
   readonly method: 'copy'
 }
@@ -161,9 +178,9 @@ export async function partition(
     : partitioning.planPartitionOf(target, table, request, engine)
 }
 
-function copyRequest({ transport = 'auto', jobs = 1, noArchive = false }: CopyOptions) {
+function copyRequest({ transport = 'auto', jobs = 1, noArchive = false, retireAfter }: CopyOptions) {
   assertWhole('jobs', jobs)
-  return { transport, jobs, noArchive }
+  return { transport, jobs, noArchive, retireAfter: retireAfter === undefined ? null : parseInterval(retireAfter) }
 }
 
 function assertWhole(name: string, value: number): void {
@@ -188,7 +205,7 @@ function partitionRequest(options: PartitionOptions | PartitionCopyOptions): Par
 
 // ---- rebuild, split ------------------------------------------------------------
 
-export interface RebuildOptions extends LockOptions, CopyOptions {
+export interface RebuildOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /**
    * The rows worth keeping, as after WHERE; `now()` is fixed once, at the start.
@@ -222,7 +239,7 @@ export async function rebuild(
   return options.execute === true ? rebuilding.rebuild(...arrangement) : rebuilding.planRebuildOf(...arrangement)
 }
 
-export interface SplitOptions extends LockOptions, CopyOptions {
+export interface SplitOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /** The one to divide; by default the first that is wider than the others. */
   readonly partition?: Table
@@ -260,7 +277,7 @@ export async function split(
 
 // ---- rotate --------------------------------------------------------------------
 
-export interface RotateOptions extends LockOptions {
+export interface RotateOptions extends PacedOptions {
   /** Partitioned tables; `all` for those that are registered. */
   readonly tables: readonly Table[] | 'all'
   /** Instead of what is registered. */
@@ -293,13 +310,14 @@ export async function rotate(
     noArchive,
     accept,
   }
-  const arrangement = [targetOf(database), request, complete(options)] as const
+  const arrangement = [targetOf(database), request, complete(options, LIGHT_PACE)] as const
   return options.execute === true ? rotating.rotate(...arrangement) : rotating.planRotations(...arrangement)
 }
 
 // ---- purge ---------------------------------------------------------------------
 
 export interface PurgeOptions extends Options {
+  readonly pace?: PaceOptions
   readonly table: Table
   /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. */
   readonly where: string
@@ -340,8 +358,8 @@ export async function purge(
   options: PurgeOptions & { readonly execute?: boolean },
 ): Promise<PurgePlan | purging.PurgeResult> {
   const { where, noArchive = false, orderBy = null, allRows = false, vacuum = true } = options
-  const { cascade = false, protect = [], accept = [] } = options
   if (where.trim() === '') throw new UsageError('where is empty', 'Give a condition: which rows are to go.')
+  const { cascade = false, protect = [], accept = [] } = options
   const around = { cascade, protect: protect.map(writtenName), accept }
   const request = { where, noArchive, orderBy, allRows, vacuum, ...around }
   const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
@@ -356,7 +374,7 @@ export async function status(database: Database, options: Options = {}): Promise
   return runs.status(targetOf(database), complete(options))
 }
 
-export interface RunOptions extends LockOptions {
+export interface RunOptions extends PacedOptions {
   /** A run's number, or a table; without it the only run there is. */
   readonly run?: number | bigint | Table
 }
@@ -457,13 +475,22 @@ function writtenName(table: Table): WrittenName {
   return typeof table === 'string' ? parseTableName(table) : table
 }
 
-function complete(options: LockOptions): partitioning.EngineOptions {
+function complete(options: PacedOptions, pace = DEFAULT_PACE): partitioning.EngineOptions {
   const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
     observer: options.observer ?? (() => {}),
     signal: options.signal ?? new AbortController().signal,
     patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
+    pacing: pacingOf(options.pace ?? {}, pace),
+  }
+}
+
+function pacingOf({ windows, paceFile, ...given }: PaceOptions, usual: PaceSettings): Pacing {
+  const settings = { ...usual, ...given }
+  return {
+    settings: windows === undefined ? settings : { ...settings, windows: windows.map(parseWindow) },
+    paceFile: paceFile ?? null,
   }
 }
 
@@ -484,10 +511,13 @@ export { explain } from './plan/explain.ts'
 export type { Inspection } from './engine/inspect.ts'
 export type { CopyResult } from './engine/copy-run.ts'
 export type { FormerTable } from './engine/former.ts'
+export type { LettingGo } from './engine/retire-due.ts'
 export type { PartitionResult } from './engine/partition.ts'
 export type { PurgeResult } from './engine/purge.ts'
 export type { Remainder } from './engine/remaining.ts'
 export type { RunResult, RunStatusLine, StatusReport } from './engine/runs.ts'
+export type { PaceSettings } from './pacing/limits.ts'
+export type { PaceSummary } from './pacing/summary.ts'
 export type { Way, WaysAdvice } from './plan/advise.ts'
 export type { KeyAdvice } from './plan/key-advice.ts'
 export type { Transport } from './plan/copy-work.ts'

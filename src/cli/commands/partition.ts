@@ -148,13 +148,14 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
 }
 
 // By attaching nothing is left out and nothing travels: whoever says how has something else in mind.
-function parseMethod({ method, transport, jobs, archive, ...words }: Words): 'attach' | 'copy' {
+function parseMethod({ method, transport, jobs, archive, retireAfter, ...words }: Words): 'attach' | 'copy' {
   if (method === 'copy') return method
   if (method !== 'attach') throw new UsageError(`'${method}' is no method`, 'Say attach or copy.')
   const [foreign] = [
     ...(transport === undefined ? [] : ['--transport']),
     ...(jobs === undefined ? [] : ['--jobs']),
     ...(archive === false ? ['--no-archive'] : []),
+    ...(retireAfter === undefined ? [] : ['--retire-after']),
     ...saidOfPace(words),
   ]
   if (foreign === undefined) return method
