@@ -113,6 +113,8 @@ export interface CopyOptions {
   readonly noArchive?: boolean
   /** The former table goes by itself, by the first `rotate` that long after the end: `7 days`. */
   readonly retireAfter?: string
+  /** Free disk on the server, in bytes: a copy that would not fit is not started. */
+  readonly diskFree?: number
 }
 
 export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, CopyOptions {
@@ -405,13 +407,14 @@ function writtenName(table: Table): WrittenName {
   return typeof table === 'string' ? parseTableName(table) : table
 }
 
-function complete(options: LockOptions): partitioning.EngineOptions {
+function complete(options: LockOptions & Pick<CopyOptions, 'diskFree'>): partitioning.EngineOptions {
   const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
     observer: options.observer ?? (() => {}),
     signal: options.signal ?? new AbortController().signal,
     patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
+    ...(options.diskFree === undefined ? {} : { diskFree: options.diskFree }),
   }
 }
 

@@ -15,7 +15,7 @@ import { toText } from '../../sql/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../after-copy.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
-import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
+import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
@@ -122,6 +122,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const timezone = faults.read('--timezone', () => parseTimezone(words.timezone))
   const expireBy = faults.readOptional('--expire-by', words.expireBy, parseName)
   const copying = readCopying(words, args, faults)
+  const diskFree = readDiskFree(words, faults)
   const patience = readPatience(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
@@ -138,12 +139,12 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     table: table(),
     request,
     copying: method() === 'copy' ? { ...request, ...copying() } : null,
-    options: { ...surroundings(), patience: patience() },
+    options: { ...surroundings(), ...diskFree(), patience: patience() },
   }
 }
 
 // By attaching nothing is left out and nothing travels: whoever says how has something else in mind.
-function parseMethod({ method, transport, jobs, archive, retireAfter }: Words): 'attach' | 'copy' {
+function parseMethod({ method, transport, jobs, archive, retireAfter, diskFree }: Words): 'attach' | 'copy' {
   if (method === 'copy') return method
   if (method !== 'attach') throw new UsageError(`'${method}' is no method`, 'Say attach or copy.')
   const [foreign] = [
@@ -151,6 +152,7 @@ function parseMethod({ method, transport, jobs, archive, retireAfter }: Words): 
     ...(jobs === undefined ? [] : ['--jobs']),
     ...(archive === false ? ['--no-archive'] : []),
     ...(retireAfter === undefined ? [] : ['--retire-after']),
+    ...(diskFree === undefined ? [] : ['--disk-free']),
   ]
   if (foreign === undefined) return method
   throw new UsageError(`${foreign} is for --method copy only`, 'Leave it away, or say --method copy.')
