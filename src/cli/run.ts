@@ -9,6 +9,7 @@ import { adviseCommand } from './commands/advise.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { partitionCommand } from './commands/partition.ts'
+import { purgeCommand } from './commands/purge.ts'
 import { rebuildCommand } from './commands/rebuild.ts'
 import { resumeCommand } from './commands/resume.ts'
 import { retireCommand } from './commands/retire.ts'
@@ -26,6 +27,7 @@ const COMMANDS = [
   splitCommand,
   rebuildCommand,
   rotateCommand,
+  purgeCommand,
   statusCommand,
   resumeCommand,
   abandonCommand,

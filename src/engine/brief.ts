@@ -195,6 +195,7 @@ const STRENGTH = [
 const CONFLICTS_FROM: Readonly<Record<Lock['mode'], string>> = {
   'ACCESS SHARE': 'AccessExclusiveLock',
   'ROW SHARE': 'ExclusiveLock',
+  'ROW EXCLUSIVE': 'ShareLock',
   'SHARE UPDATE EXCLUSIVE': 'ShareUpdateExclusiveLock',
   'SHARE ROW EXCLUSIVE': 'RowExclusiveLock',
   'ACCESS EXCLUSIVE': 'AccessShareLock',

@@ -14,6 +14,7 @@ import type { PartitionRequest } from '../plan/request.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { OLDEST_VERSION } from '../plan/server-objections.ts'
 import { kindObjection } from '../plan/table-objections.ts'
+import type { Pacing } from '../pacing/limits.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
@@ -31,6 +32,8 @@ export interface EngineOptions {
   readonly signal: AbortSignal
   readonly patience?: Patience
   readonly copySizes?: CopySizes
+  /** Of batches, chunks, and partitions that go. */
+  readonly pacing?: Pacing
 }
 
 export interface PartitionResult {

@@ -11,7 +11,10 @@ import { planRotation } from '../plan/rotate.ts'
 import type { RotationPlan, RotationSituation, Skipped } from '../plan/rotate-plan.ts'
 import type { LockTimes } from '../report/events.ts'
 import { display, type TableName } from '../sql/names.ts'
+import type { PaceSummary } from '../pacing/summary.ts'
+import type { Pace } from '../pacing/throttle.ts'
 import { PATIENCE, type Patience } from './brief.ts'
+import { withPace } from './pace.ts'
 import { closedUnknown, readAge, readSituation } from './rotate-read.ts'
 import { brief, dropLeftover, finish, retire, write, type RetireContext, type Retired } from './rotate-retire.ts'
 import { watched } from './watch.ts'
@@ -33,6 +36,8 @@ export interface SetReport {
   /** Of the lock held longest, and the longest wait that any caused. */
   readonly longestLockMs: number
   readonly longestWaitCausedMs: number
+  /** Null where nothing was to be retired. */
+  readonly pace: PaceSummary | null
 }
 
 export interface RetiredPartition {
@@ -54,6 +59,7 @@ type Draft = { -readonly [Field in 'finalized' | 'created' | 'retired' | 'failed
   plan: RotationPlan | null
   longestLockMs: number
   longestWaitCausedMs: number
+  pace: PaceSummary | null
 }
 
 /** How long an interrupted detach may keep the runway waiting. */
@@ -83,6 +89,7 @@ export async function rotateSet(
     failed: [],
     longestLockMs: 0,
     longestWaitCausedMs: 0,
+    pace: null,
   }
   try {
     await carryOut(place, table, request, patience, done)
@@ -221,9 +228,21 @@ async function findAges(place: Workplace, table: TableName, request: RotateReque
 async function retireAll(context: RetireContext, done: Draft): Promise<void> {
   const { place, plan } = context
   // PostgreSQL detaches nothing else from a table before; that it is not finished has been reported.
-  if (plan.finalize.length > 0) return
-  for (const leftover of plan.leftovers) {
-    await trying(place, done, leftover.step.title, async () => {
+  if (plan.finalize.length > 0 || plan.leftovers.length + plan.retire.length === 0) return
+  await withPace(place, [plan.table], async (pace) => {
+    try {
+      await dropLeftovers(context, pace, done)
+      await retireExpired(context, pace, done)
+    } finally {
+      done.pace = pace.summary()
+    }
+  })
+}
+
+async function dropLeftovers(context: RetireContext, pace: Pace, done: Draft): Promise<void> {
+  for (const leftover of context.plan.leftovers) {
+    await pace.turn(null)
+    await trying(context.place, done, leftover.step.title, async () => {
       const { begun } = leftover
       const retired = await dropLeftover(context, leftover)
       note(done, retired.lock)
@@ -237,8 +256,13 @@ async function retireAll(context: RetireContext, done: Draft): Promise<void> {
       })
     })
   }
+}
+
+async function retireExpired(context: RetireContext, pace: Pace, done: Draft): Promise<void> {
+  const { place, plan } = context
   for (const [position, retirement] of plan.retire.entries()) {
     const { partition, method, shown, rows, bytes } = retirement
+    await pace.turn(null)
     const going = await trying(place, done, `${method} ${display(partition.name)}`, async () => {
       place.observer({
         type: 'note',

@@ -4,6 +4,7 @@ import { inSnapshot, withSession, type Session, type Target } from '../db/sessio
 import { EbbError, EXIT, ObjectionsError, type ExitCode } from '../errors.ts'
 import { journalExists } from '../journal/journal.ts'
 import { registeredSets } from '../journal/sets.ts'
+import { LIGHT_PACE } from '../pacing/limits.ts'
 import { notPartitioned } from '../plan/rotate-objections.ts'
 import type { RotateRequest } from '../plan/rotate-request.ts'
 import { planRotation, refuse } from '../plan/rotate.ts'
@@ -20,6 +21,8 @@ import { atWork } from './workplace.ts'
 
 export type { RotateRequest } from '../plan/rotate-request.ts'
 export type { Failure, RetiredPartition, SetReport } from './rotate-set.ts'
+
+const LIGHT_PACING = { settings: LIGHT_PACE, paceFile: null }
 
 /** What a rotation has done, set by set. */
 export interface RotationReport {
@@ -60,12 +63,13 @@ export async function rotate(target: Target, request: RotateRequest, options: En
 
   const sets: SetReport[] = unresolved.map(({ what, error }) => failedSet({ schema: '', name: what }, { what, error }))
   for (const table of tables) {
-    if (options.signal.aborted) break
+    if (options.signal.aborted || sets.some(isStopped)) break
     sets.push(await rotateOne(target, server, table, request, options))
   }
   const whose = request.tables === 'all' ? 'all' : tables
-  const former = await retireDue(target, await dueFormerTables(target, whose, options), options)
-  return { sets, former, stopped: options.signal.aborted }
+  const due = sets.some(isStopped) ? [] : await dueFormerTables(target, whose, options)
+  const former = await retireDue(target, due, options)
+  return { sets, former, stopped: options.signal.aborted || sets.some(isStopped) }
 }
 
 /** What rotate would let go of besides: the former tables of copies whose time has come (`--retire-after`). */
@@ -93,6 +97,11 @@ export function exitCodeOf({ sets, former, stopped }: RotationReport): ExitCode 
       ? EXIT.tryLater
       : EXIT.failed
   return sets.some(({ plan }) => plan !== null && plan.objections.length > 0) ? EXIT.objections : EXIT.done
+}
+
+/** It is so when a user has interrupted it, and when a stop file was there. */
+function isStopped({ failed }: SetReport): boolean {
+  return failed.some(({ error }) => error instanceof EbbError && error.exitCode === EXIT.stopped)
 }
 
 interface Arrival {
@@ -157,7 +166,7 @@ async function rotateOne(
     // Without a policy there is nothing that could be done, not even a lease to be taken.
     if (plan.policy === null || isRefused(plan))
       return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
-    return await atWork({ target, server, ...options, command: 'rotate' }, table, (place) =>
+    return await atWork({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (place) =>
       rotateSet(place, table, request, options.patience),
     )
   } catch (error) {
@@ -185,6 +194,7 @@ function emptyReport(table: TableName): SetReport {
     milliseconds: 0,
     longestLockMs: 0,
     longestWaitCausedMs: 0,
+    pace: null,
   }
 }
 

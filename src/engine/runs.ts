@@ -16,8 +16,10 @@ import {
   startRun,
   type Run,
 } from '../journal/journal.ts'
+import { readFigures } from '../journal/purges.ts'
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
+import { planAbandonPurge, type PurgePlan } from '../plan/purge.ts'
 import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
 import { planAbandonRebuild, planRebuildRollback, planRetire, planSplitRollback } from '../plan/rebuild-undo.ts'
 import type { PartitionPlan } from '../plan/partition.ts'
@@ -31,6 +33,7 @@ import { VERSION } from '../version.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { assertLatest, carryOut, otherRun, type EngineOptions } from './partition.ts'
 import { carryOutCopy, COPY_COMMANDS } from './copy-run.ts'
+import { carryOutPurge } from './purge.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 // What is done with runs that exist already: look at them, go on, undo, go back.
@@ -53,6 +56,8 @@ export interface RunStatusLine {
   readonly stepsDone: number
   readonly steps: number
   readonly lastError: string | null
+  /** Rows that a purge has deleted so far; null for other commands. */
+  readonly purged: number | null
 }
 
 /** Unfinished and recent runs, and the sets that rotate keeps. */
@@ -82,6 +87,7 @@ async function statusLine(session: Session, schema: string, run: Run): Promise<R
     lastError,
     stepsDone: done.size,
     steps: (run.plan as Plan).steps.length,
+    purged: command === 'purge' ? (await readFigures(session, schema, id)).rows : null,
   }
 }
 
@@ -108,6 +114,7 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
 
 async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
   if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
+  if (run.command === 'purge') return carryOutPurge(run.id, fromStored(run.plan) as PurgePlan, place, options)
   if (COPY_COMMANDS.includes(run.command))
     return carryOutCopy(run.id, fromStored(run.plan) as RebuildPlan, place, options)
   return carryOut(run.id, fromStored(run.plan) as PartitionPlan, place, options)
@@ -162,6 +169,7 @@ function sourceOf(run: Run): string | null {
 function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
   if (run.status !== 'running') throw notUnfinished(run)
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
+  if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
   if (run.command === 'rollback') {
     const { index } = run.plan as StoredRollback
     return planAbandon(run.id, { table: run.table, guard: null, index })

@@ -7,6 +7,7 @@ import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
 import { migrateJournal } from '../journal/migrate.ts'
+import { DEFAULT_PACING, type Pacing } from '../pacing/limits.ts'
 import type { Observer } from '../report/events.ts'
 import type { TableName } from '../sql/names.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
@@ -25,6 +26,7 @@ export interface Workplace {
   readonly journalSchema: string
   readonly lease: Lease
   readonly copySizes: CopySizes
+  readonly pacing: Pacing
   readonly observer: Observer
   readonly signal: AbortSignal
 }
@@ -35,6 +37,7 @@ export interface WorkplaceOptions {
   readonly journalSchema: string
   readonly command: string
   readonly copySizes?: CopySizes
+  readonly pacing?: Pacing
   readonly observer: Observer
   readonly signal: AbortSignal
 }
@@ -108,6 +111,7 @@ async function withWorker<T>(
       journalSchema,
       lease,
       copySizes: options.copySizes ?? SIZES,
+      pacing: options.pacing ?? DEFAULT_PACING,
       observer,
       signal,
     })

@@ -95,6 +95,12 @@ export async function endRun(
     where id = ${id}`)
 }
 
+/** Adds to what a run has come to, while it is still under way. */
+export async function noteOutcome(session: ClientBase, schema: string, id: string, part: object): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'run')} set outcome = coalesce(outcome, '{}') || ${JSON.stringify(part)}::jsonb where id = ${id}`)
+}
+
 /** Leaves word why a run stopped; it stays unfinished. */
 export async function noteError(session: ClientBase, schema: string, id: string, message: string): Promise<void> {
   await session.query(sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id}`)

@@ -12,18 +12,23 @@ import type { CopyStep, ReconcileStep, Step, VerifyStep } from './step.ts'
 /** Whether Ebb itself is needed for it. */
 export function isBeyondSql(step: Step | RotationStep): boolean {
   if (step.kind === 'swap') return step.work !== null
-  return step.kind === 'copy' || step.kind === 'reconcile' || step.kind === 'verify'
+  return BEYOND.includes(step.kind)
 }
+
+const BEYOND: readonly string[] = ['copy', 'reconcile', 'verify', 'purge', 'check']
 
 /** Lets psql go no further. */
 export const STOP_PSQL =
-  "do $$ begin raise exception 'This plan is for reading. Ebb itself copies, catches up and compares, which no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;"
+  "do $$ begin raise exception 'This plan is for reading. What Ebb itself does in it, no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;"
 
 /** What a step of a copy repeats, as comments. */
 export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): string[] {
   switch (step.kind) {
     case 'copy':
-      return pattern('no plain SQL: Ebb does this for one range of blocks after the other', chunk(step))
+      return pattern(
+        'no plain SQL: Ebb does this for one range of blocks after the other, or of values of an index that reaches the kept rows',
+        chunk(step),
+      )
     case 'reconcile':
       return pattern(
         step.pass === 'whole log at once'
@@ -51,7 +56,7 @@ function pattern(what: string, statements: readonly string[]): string[] {
 function chunk({ work, transport }: CopyStep): string[] {
   const { columns, source } = work
   const range = "s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'"
-  const rows = `select ${columns} from ${quoted(source).text} s where ${range} and ${kept(work)} and ${notInLog(work)}`
+  const rows = `select ${columns} from ${quoted(source).text} s where ${range} and ${kept(work)}`
   const streamed = [
     `copy (${rows}) to stdout (format binary);`,
     `copy ${place(work)} from stdin (format binary); -- in another session, from the first`,

@@ -1,6 +1,7 @@
 import { comment, toText } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
 import { explainCopying, explainLastCatchUp, isBeyondSql, STOP_PSQL } from './explain-copy.ts'
+import { explainPurging } from './explain-purge.ts'
 import type { RotationStep } from './rotate-step.ts'
 import type { Blocked, Fate, Lock, Objection, Plan, Step } from './step.ts'
 
@@ -103,12 +104,16 @@ function explainStatements(step: Step | RotationStep): string[] {
     case 'index':
     case 'drop index':
     case 'detach':
+    case 'vacuum':
     case 'alone':
       return complete(step.statements)
     case 'copy':
     case 'reconcile':
     case 'verify':
       return explainCopying(step)
+    case 'purge':
+    case 'check':
+      return explainPurging(step)
     case 'online':
       return complete(['begin', ...step.statements, 'commit'])
     case 'brief':

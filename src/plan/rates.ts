@@ -34,3 +34,12 @@ export const CAPTURE_MICROSECONDS = 3
 
 /** A key of two columns is wider than that of one: 16 bytes and a header against 8. */
 export const WIDER_KEY = 1.4
+
+/** A block that is read in a purge, whether rows of it match or not: 16 MB in 10 to 30 ms. */
+export const BLOCK_READ_SECONDS = 10e-6
+
+/** A row deleted in a walk over blocks: 11,000 in 7 ms, or in 19 ms around locked ones; further indexes cost nothing yet. */
+export const DELETED_BY_BLOCK_SECONDS = 1e-6
+
+/** A row deleted in a walk along an index: 5,000 in 12 ms. */
+export const DELETED_BY_KEY_SECONDS = 2.4e-6

@@ -1,5 +1,6 @@
 import type { TableName } from '../sql/names.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
+import type { PurgeWork } from './purge-work.ts'
 
 // The language between deciding and doing: what will be done, as data that can
 // be printed, stored in the journal, compared, and only then carried out.
@@ -10,7 +11,13 @@ export type Blocked = 'nothing' | 'writes' | 'reads and writes'
 /** One lock that a step takes. */
 export interface Lock {
   readonly table: TableName
-  readonly mode: 'ACCESS SHARE' | 'ROW SHARE' | 'SHARE UPDATE EXCLUSIVE' | 'SHARE ROW EXCLUSIVE' | 'ACCESS EXCLUSIVE'
+  readonly mode:
+    | 'ACCESS SHARE'
+    | 'ROW SHARE'
+    | 'ROW EXCLUSIVE'
+    | 'SHARE UPDATE EXCLUSIVE'
+    | 'SHARE ROW EXCLUSIVE'
+    | 'ACCESS EXCLUSIVE'
   readonly blocks: Blocked
   /** `milliseconds`: asked for with a short time-out, retried. `all along`: held while the step runs, so it blocks nothing. */
   readonly held: 'milliseconds' | 'all along'
@@ -75,6 +82,26 @@ export interface VerifyStep extends Described {
   readonly rowExpression: string
 }
 
+/** Deletes rows in batches, each its own transaction; comes back for those that were locked. */
+export interface PurgeStep extends Described {
+  readonly kind: 'purge'
+  readonly work: PurgeWork
+}
+
+/** Vacuums or analyses a table, unless somebody else is at it. */
+export interface VacuumStep extends Described {
+  readonly kind: 'vacuum'
+  readonly table: TableName
+  /** Whether rows of other tables count as well: a partitioned table has none itself. */
+  readonly whole: boolean
+}
+
+/** Counts the rows that match, a piece at a time. */
+export interface CheckStep extends Described {
+  readonly kind: 'check'
+  readonly work: PurgeWork
+}
+
 /** A statement that cannot run in a transaction, takes no lock that blocks, and may be repeated. */
 export interface AloneStep extends Described {
   readonly kind: 'alone'
@@ -113,6 +140,9 @@ export type Step =
   | CopyStep
   | ReconcileStep
   | VerifyStep
+  | PurgeStep
+  | VacuumStep
+  | CheckStep
   | AloneStep
   | OnlineStep
   | BriefStep

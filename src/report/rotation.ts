@@ -9,6 +9,7 @@ import { showElapsed } from './elapsed.ts'
 import { tellError, type ToldError } from './error-text.ts'
 import { partitionMap } from './partition-map.ts'
 import { indented } from './partitioned.ts'
+import { describePauses } from './pauses.ts'
 
 /** What has been done with one set, and its partitions afterwards. */
 export interface RotatedSet {
@@ -57,6 +58,7 @@ function describeSet({ report, map }: RotatedSet): string[] {
       ),
       ...columns(retired.map(describeRetired), [4, 5]),
       ...removed(retired),
+      ...waited(report),
       ...skipped.map(({ partition, reason }) => `stays: ${display(partition)}, ${reason}`),
       ...failed.flatMap(describeFailure),
       ...explainObjections(plan?.objections ?? []).map((line) => line.replace(/^--( |$)/, '')),
@@ -83,6 +85,10 @@ function removed(retired: readonly RetiredPartition[]): string[] {
   const rows = gone.reduce((sum, { rows }) => sum + (rows ?? 0), 0)
   const bytes = gone.reduce((sum, { bytes }) => sum + bytes, 0)
   return [`removed about ${showCount(rows)} rows, ${showBytes(bytes)}; 0 rows inside the keep window`]
+}
+
+function waited({ pace }: SetReport): string[] {
+  return pace === null || pace.pausedMs === 0 ? [] : [describePauses(pace)]
 }
 
 function describeFailure({ what, error }: Failure): string[] {

@@ -7,7 +7,9 @@ import { indented } from './partitioned.ts'
 export function describeUndone(name: 'abandon' | 'rollback' | 'retire', { runId, plan, steps }: RunResult): string[] {
   const table = display(plan.table)
   const what = {
-    abandon: `Run ${runId} is abandoned: ${table} is as it was before.`,
+    abandon: plan.steps.some(({ key }) => key === 'abandon:purge')
+      ? `Run ${runId} is abandoned: what it has deleted from ${table} stays deleted, and the other rows stay.`
+      : `Run ${runId} is abandoned: ${table} is as it was before.`,
     rollback: isOfCopy(plan)
       ? `What ${table} was before is back, with every write made since (run ${runId}).`
       : `${table} is a plain table again (run ${runId}).`,

@@ -9,12 +9,14 @@ export interface KeyShape {
   readonly columns: readonly { readonly name: string; readonly type: string }[]
   /** The key of row `n`, as SQL; for a number, or a column that holds one. */
   readonly of: (n: number | string) => readonly string[]
+  /** What no value of the first column is below, as SQL. */
+  readonly least: string
   /** Otherwise a unique index over columns that cannot be null. */
   readonly primary: boolean
 }
 
 export const KEYS: readonly KeyShape[] = [
-  { title: 'bigint', columns: [{ name: 'id', type: 'bigint' }], of: (n) => [`${n}`], primary: true },
+  { title: 'bigint', columns: [{ name: 'id', type: 'bigint' }], of: (n) => [`${n}`], least: '-1', primary: true },
   {
     title: 'composite',
     columns: [
@@ -22,10 +24,23 @@ export const KEYS: readonly KeyShape[] = [
       { name: 'id', type: 'bigint' },
     ],
     of: (n) => [`(${n} % 5)::smallint`, `${n}`],
+    least: '-10',
     primary: true,
   },
-  { title: 'text', columns: [{ name: 'k', type: 'text' }], of: (n) => [`'Schlüssel "' || ${n}`], primary: true },
-  { title: 'uuid', columns: [{ name: 'id', type: 'uuid' }], of: (n) => [`md5((${n})::text)::uuid`], primary: true },
+  {
+    title: 'text',
+    columns: [{ name: 'k', type: 'text' }],
+    of: (n) => [`'Schlüssel "' || ${n}`],
+    least: "''",
+    primary: true,
+  },
+  {
+    title: 'uuid',
+    columns: [{ name: 'id', type: 'uuid' }],
+    of: (n) => [`md5((${n})::text)::uuid`],
+    least: "'00000000-0000-0000-0000-000000000000'",
+    primary: true,
+  },
   {
     title: 'natural',
     columns: [
@@ -33,6 +48,7 @@ export const KEYS: readonly KeyShape[] = [
       { name: 'code', type: 'numeric(12, 2)' },
     ],
     of: (n) => [`chr((65 + ${n} % 26)::int)`, `${n}`],
+    least: "''",
     primary: false,
   },
 ]

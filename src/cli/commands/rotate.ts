@@ -20,12 +20,14 @@ import { refuseArchive } from '../archive.ts'
 import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
+import { LIGHT_PACE } from '../../pacing/limits.ts'
+import { OF_PARTITIONS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { planForPrograms } from '../show-plan.ts'
 import { collect } from '../words.ts'
 
-interface Words extends CommonWords, PatienceWords {
+interface Words extends CommonWords, PatienceWords, PaceWords {
   readonly all?: true
   readonly keep?: string
   readonly retire: string
@@ -51,7 +53,9 @@ export function rotateCommand(invocation: Invocation): Command {
     .option('--no-archive', 'the rows may go without being stored elsewhere')
     .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(withPatience(command)).action((tables: string[], words: Words) => act(invocation, tables, words))
+  return withDatabase(withPace(withPatience(command), OF_PARTITIONS)).action((tables: string[], words: Words) =>
+    act(invocation, tables, words),
+  )
 }
 
 async function act(invocation: Invocation, texts: readonly string[], words: Words): Promise<void> {
@@ -115,6 +119,7 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
   const retire = faults.read('--retire', () => parseRetire(words.retire))
   faults.read('--archive', () => refuseArchive(invocation.args, ', or --retire detach to keep them as tables'))
   const patience = readPatience(words, faults)
+  const pacing = readPace(words, faults, LIGHT_PACE)
   const surroundings = readSurroundings(words, invocation.context, faults)
   faults.throwIfAny()
   const { target, ...rest } = surroundings()
@@ -125,7 +130,7 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
     noArchive: words.archive === false,
     accept: words.accept ?? [],
   }
-  return { target, request, options: { ...rest, patience: patience() } }
+  return { target, request, options: { ...rest, patience: patience(), pacing: pacing() } }
 }
 
 function whichTables(texts: readonly string[], { all }: Words): RotateRequest['tables'] {

@@ -1,45 +1,50 @@
-import { openSession, readAll, type Session, type Target } from '../../db/session.ts'
+import { openSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, EXIT } from '../../errors.ts'
-import { at } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
+import type { Batch } from '../../pacing/batch-size.ts'
+import type { Pace } from '../../pacing/throttle.ts'
 import type { Transport } from '../../plan/copy-work.ts'
 import type { CopyStep } from '../../plan/step.ts'
-import { sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
+import { withPace } from '../pace.ts'
 import { readSource, type SourceState } from './captured.ts'
-import { recordChunk, type BlockRange } from './chunk.ts'
+import { recordChunk, type Range } from './chunk.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
+import { openWalk, type Walk } from './walk.ts'
 
 // Copies what is kept, chunk by chunk. What always holds:
 //
 //   - The number of blocks was read while the capture began and nobody wrote, so
 //     a row in a block beyond was written since, and is in the log.
 //   - A row that has not changed since the capture began sits at one address and
-//     is copied by exactly one chunk; one that has changed is in the log.
+//     is copied by exactly one chunk. One that has changed may be copied once,
+//     twice or never; it is in the log, and set right after the last chunk.
 //   - A chunk and its entry in the journal commit together: a kill costs one chunk.
 //   - No snapshot is held for longer than a chunk takes.
 
 /** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
 const CHUNK_MS = 400
-const FIRST_BLOCKS = 256
 
 /** Copies all chunks that the journal does not have. Returns rows and the transport that was chosen. */
 export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
   const state = await readSource(place.session, place.journalSchema, step.work)
-  const queue = new BlockQueue(await missingRanges(runId, state, place))
+  const walk = await openWalk(step.work, runId, state, place)
   const began = performance.now()
-  const progress = { rows: 0, blocks: state.blocks - queue.blocks, of: state.blocks }
-  const workers = Array.from({ length: step.jobs }, () =>
-    worker(step, runId, place, state, queue, (rows, blocks) => {
-      progress.rows += rows
-      progress.blocks += blocks
-      report(progress, (performance.now() - began) / 1000, place)
-    }),
-  )
-  // All have come to rest before the first failure is told, so that none goes on behind our back.
-  const results = await Promise.allSettled(workers)
-  const failed = results.find((result) => result.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
+  const progress = { rows: 0, done: 0 }
+  const done = (rows: number, { size }: Range) => {
+    progress.rows += rows
+    progress.done += walk.unit === 'rows' ? rows : size
+    report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
+  }
+  await withPace(place, [step.work.source], async (pace) => {
+    const workers = Array.from({ length: step.jobs }, () => worker(step, runId, place, state, walk, pace, done))
+    // All have come to rest before the first failure is told, so that none goes on behind our back.
+    const results = await Promise.allSettled(workers)
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+  })
+  // How many rows an index would lead to was an estimate.
+  report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }
 
 async function worker(
@@ -47,8 +52,9 @@ async function worker(
   runId: string,
   place: Workplace,
   state: SourceState,
-  queue: BlockQueue,
-  done: (rows: number, blocks: number) => void,
+  walk: Walk,
+  pace: Pace,
+  done: (rows: number, range: Range) => void,
 ): Promise<void> {
   const sessions = await openSessions(place.target, place.holder)
   try {
@@ -58,15 +64,17 @@ async function worker(
       server: serverCarrier(target, step.work, state),
     }
     const choice = new Choice(step.transport, carriers, (text) => place.observer({ type: 'note', text }))
-    const { chunkBlocks } = place.copySizes
-    let blocks = Math.min(FIRST_BLOCKS, chunkBlocks)
-    for (let range = queue.next(blocks); range !== undefined; range = queue.next(blocks)) {
-      place.signal.throwIfAborted()
+    let size = walk.firstSize
+    let last: Batch | null = null
+    for (let range = await walk.next(size, source); range !== undefined; range = await walk.next(size, source)) {
+      await pace.turn(last, last?.rows)
       const milliseconds = await carryOne(range, runId, place, choice, done)
-      blocks = Math.min(chunkBlocks, nextSize(range.end - range.first, milliseconds))
+      last = { rows: range.size, milliseconds }
+      // While transports are compared, all chunks are alike.
+      if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
     }
   } catch (error) {
-    queue.close()
+    walk.close()
     throw error
   } finally {
     await Promise.all([sessions.source.end(), sessions.target.end()])
@@ -74,11 +82,11 @@ async function worker(
 }
 
 async function carryOne(
-  range: BlockRange,
+  range: Range,
   runId: string,
   place: Workplace,
   choice: Choice,
-  done: (rows: number, blocks: number) => void,
+  done: (rows: number, range: Range) => void,
 ): Promise<number> {
   const carrier = choice.carrier()
   const began = performance.now()
@@ -87,8 +95,8 @@ async function carryOne(
     await recordChunk(target, place.journalSchema, runId, range, count, performance.now() - began, carrier.transport)
   })
   const milliseconds = performance.now() - began
-  choice.measured(carrier.transport, range.end - range.first, milliseconds)
-  done(rows, range.end - range.first)
+  choice.measured(carrier.transport, range.size, milliseconds)
+  done(rows, range)
   return milliseconds
 }
 
@@ -119,9 +127,9 @@ async function openOne(target: Target, holder: string): Promise<Session> {
   }
 }
 
-function nextSize(blocks: number, milliseconds: number): number {
-  const wished = Math.round((blocks * CHUNK_MS) / Math.max(milliseconds, 1))
-  return Math.max(1, Math.min(wished, blocks * 4))
+function nextSize(size: number, milliseconds: number): number {
+  const wished = Math.round((size * CHUNK_MS) / Math.max(milliseconds, 1))
+  return Math.max(1, Math.min(wished, size * 4))
 }
 
 /** Chooses a transport; `auto` tries each on a few chunks and goes on with the faster one. */
@@ -141,14 +149,18 @@ class Choice {
     this.note = note
   }
 
+  get made(): boolean {
+    return this.chosen !== null
+  }
+
   carrier(): Carrier {
     if (this.chosen !== null) return this.carriers[this.chosen]
     return this.times.copy.length <= this.times.server.length ? this.carriers.copy : this.carriers.server
   }
 
-  measured(transport: Transport, blocks: number, milliseconds: number): void {
+  measured(transport: Transport, size: number, milliseconds: number): void {
     if (this.chosen !== null) return
-    this.times[transport].push(milliseconds / blocks)
+    this.times[transport].push(milliseconds / size)
     if (this.times.server.length < TRIALS) return
     // The first of each has warmed caches and plans up.
     const [copy, server] = [median(this.times.copy.slice(1)), median(this.times.server.slice(1))]
@@ -164,68 +176,25 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Infinity
 }
 
-/** The blocks still to be copied, given out from the front. */
-class BlockQueue {
-  private readonly ranges: BlockRange[]
-
-  constructor(ranges: readonly BlockRange[]) {
-    this.ranges = [...ranges]
-  }
-
-  get blocks(): number {
-    return this.ranges.reduce((sum, { first, end }) => sum + end - first, 0)
-  }
-
-  next(blocks: number): BlockRange | undefined {
-    const range = this.ranges.shift()
-    if (range === undefined) return undefined
-    const end = Math.min(range.first + blocks, range.end)
-    if (end < range.end) this.ranges.unshift({ first: end, end: range.end })
-    return { first: range.first, end }
-  }
-
-  /** Gives out nothing more. */
-  close(): void {
-    this.ranges.length = 0
-  }
-}
-
-async function missingRanges(
-  runId: string,
-  { blocks }: SourceState,
-  { session, journalSchema }: Workplace,
-): Promise<BlockRange[]> {
-  const done = await readAll<{ first: string; end: string }>(
-    session,
-    sql`
-    select first_block::text as first, end_block::text as "end" from ${at(journalSchema, 'chunk')} where run_id = ${runId} order by first_block`,
-  )
-  const ranges: BlockRange[] = []
-  let from = 0
-  for (const chunk of done) {
-    if (Number(chunk.first) > from) ranges.push({ first: from, end: Number(chunk.first) })
-    from = Number(chunk.end)
-  }
-  if (from < blocks) ranges.push({ first: from, end: blocks })
-  return ranges
-}
-
 function report(
-  progress: { rows: number; blocks: number; of: number },
+  progress: { rows: number; done: number },
+  { begun, unit }: Walk,
+  expected: number,
   seconds: number,
   { observer }: Workplace,
 ): void {
-  const perSecond = progress.blocks / Math.max(seconds, 0.001)
-  const remainingSeconds = seconds < 1 ? null : (progress.of - progress.blocks) / perSecond
+  const perSecond = progress.done / Math.max(seconds, 0.001)
+  const done = begun + progress.done
+  const total = Math.max(expected, done)
   observer({
     type: 'progress',
     progress: {
       what: `copying, ${progress.rows.toLocaleString('en-US')} rows kept`,
-      done: progress.blocks,
-      total: progress.of,
-      unit: 'blocks',
+      done,
+      total,
+      unit,
       perSecond,
-      remainingSeconds,
+      remainingSeconds: seconds < 1 ? null : (total - done) / perSecond,
     },
   })
 }

@@ -5,12 +5,12 @@ import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
 import { literal, raw, sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
-import { chunkRows, holdSource, type BlockRange } from './chunk.ts'
+import { chunkRows, holdSource, type Range } from './chunk.ts'
 
 /** Carries one chunk. `settle` is called in the transaction that fills the target, which then commits. */
 export interface Carrier {
   readonly transport: Transport
-  carry(range: BlockRange, settle: (target: Session, rows: number) => Promise<void>): Promise<number>
+  carry(range: Range, settle: (target: Session, rows: number) => Promise<void>): Promise<number>
 }
 
 /** `insert … select`: the rows never leave the server. */

@@ -1,0 +1,284 @@
+import { readAll, readOne, type Session } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
+import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
+import type { Predicate } from '../sql/predicate.ts'
+import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
+
+// The tables in which rows that match a condition can be: the table itself or,
+// of a partitioned one, those partitions that the planner does not rule out.
+
+export interface LeafModel {
+  readonly oid: string
+  readonly name: TableName
+  readonly kind: 'table' | 'foreign table' | 'other'
+  readonly blocks: number
+  /** As the planner believes; null when never analysed. */
+  readonly rows: number | null
+  /** Of those, the ones that match. */
+  readonly matching: number
+  /** The index by which the planner would reach them, if by one. */
+  readonly plannedIndex: string | null
+  /** What of select, update and delete the role may not do; deleting locks rows first, which is a kind of update. */
+  readonly missingPrivileges: readonly string[]
+  readonly mayVacuum: boolean
+  readonly rowsHidden: boolean
+  /** Rules that rewrite a delete. */
+  readonly deleteRules: readonly string[]
+  /** Triggers that fire for a deleted row. */
+  readonly deleteTriggers: readonly string[]
+  /** A publication sends deletes on, and nothing tells subscribers which row is meant: PostgreSQL refuses them. */
+  readonly deletesRefused: boolean
+  readonly columns: readonly string[]
+  readonly indexes: readonly LeafIndex[]
+}
+
+/** An index that can be walked along: a btree over whole columns, all in one direction, in the order that their operators have. */
+export interface LeafIndex {
+  readonly name: string
+  readonly columns: readonly LeafIndexColumn[]
+  readonly unique: boolean
+  /** Rows that share a key, as the statistics have it. */
+  readonly rowsPerKey: number
+  /** No row that matches has a NULL in its columns: in the order of keys it would be nowhere. */
+  readonly coversMatches: boolean
+}
+
+export interface LeafIndexColumn {
+  readonly name: string
+  /** Qualified and quoted, without a length. */
+  readonly type: string
+  readonly notNull: boolean
+}
+
+/** Reads them, in the snapshot that is open. */
+export async function readLeaves(
+  session: Session,
+  table: TableName,
+  predicate: Predicate,
+  searchPath: string,
+  orderBy: string | null,
+): Promise<LeafModel[]> {
+  const planned = await readPlanned(session, table, predicate, searchPath)
+  const facts = await readLeafFacts(
+    session,
+    planned.map(({ name }) => name),
+  )
+  const leaves: LeafModel[] = []
+  for (const [i, fact] of facts.entries()) {
+    const { matching, index } = planned[i] ?? { matching: 0, index: null }
+    const indexes = await withCoverage(session, fact, predicate, searchPath, [index], orderBy)
+    leaves.push({ ...fact, indexes, matching, plannedIndex: index })
+  }
+  return leaves
+}
+
+interface PlannedLeaf {
+  readonly name: TableName
+  readonly matching: number
+  readonly index: string | null
+}
+
+interface PlanNode {
+  readonly 'Node Type': string
+  readonly Schema?: string
+  readonly 'Relation Name'?: string
+  readonly 'Index Name'?: string
+  readonly 'Plan Rows': number
+  readonly 'One-Time Filter'?: string
+  readonly Plans?: readonly PlanNode[]
+}
+
+async function readPlanned(
+  session: Session,
+  table: TableName,
+  predicate: Predicate,
+  searchPath: string,
+): Promise<PlannedLeaf[]> {
+  const plan = await explained(
+    session,
+    sql`select from ${quoted(table)} t where (${raw(predicate.text)}\n)`,
+    searchPath,
+  )
+  return leavesOf(plan)
+}
+
+function leavesOf(node: PlanNode): PlannedLeaf[] {
+  const { Schema: schema, 'Relation Name': name, Plans: plans = [] } = node
+  if (schema === undefined || name === undefined) return plans.flatMap(leavesOf)
+  const index = node['Index Name'] ?? (plans.length === 1 ? plans[0]?.['Index Name'] : undefined)
+  return [{ name: { schema, name }, matching: node['Plan Rows'], index: index ?? null }]
+}
+
+/** Under the search path that the condition was written under; what is set for it is taken back. */
+async function explained(session: Session, query: Sql, searchPath: string): Promise<PlanNode> {
+  await session.query('savepoint explained')
+  try {
+    await session.query(
+      `set local search_path to ${searchPath === '' ? "''" : searchPath};
+       set local max_parallel_workers_per_gather = 0`,
+    )
+    const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
+      sql`explain (verbose, format json) ${query}`.text,
+    )
+    const plan = rows[0]?.['QUERY PLAN'][0]?.Plan
+    if (plan === undefined) throw new Error('explain has returned nothing')
+    return plan
+  } finally {
+    await session.query('rollback to savepoint explained')
+  }
+}
+
+/** What is true of a table whatever the condition. */
+export type LeafFacts = Omit<LeafModel, 'matching' | 'plannedIndex'>
+
+/** In the order of the names. */
+export async function readLeafFacts(session: Session, names: readonly TableName[]): Promise<LeafFacts[]> {
+  return readAll<LeafFacts & { [column: string]: unknown }>(
+    session,
+    sql`
+    select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name,
+      case c.relkind when 'r' then 'table' when 'f' then 'foreign table' else 'other' end as kind,
+      (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks, nullif(c.reltuples, -1)::float8 as rows,
+      array(select p from unnest(array['select', 'update', 'delete']) p
+            where not has_table_privilege(c.oid, p)) as "missingPrivileges",
+      pg_has_role(c.relowner, 'usage') as "mayVacuum", row_security_active(c.oid) as "rowsHidden",
+      array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D') as "deleteRules",
+      array(select t.tgname::text from pg_trigger t
+            where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 8 <> 0 order by 1) as "deleteTriggers",
+      array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as columns,
+      ${deletesRefused} as "deletesRefused", ${indexes} as indexes
+    from unnest(${names.map(({ schema }) => schema)}::text[], ${names.map(({ name }) => name)}::text[]) with ordinality w (schema, name, place)
+    join pg_namespace n on n.nspname = w.schema join pg_class c on c.relnamespace = n.oid and c.relname = w.name
+    order by w.place`,
+  )
+}
+
+// A table is published by itself, by an ancestor, with its schema (from 15 on) or with all others.
+const deletesRefused = raw(`(
+  (c.relreplident = 'n' or c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary))
+  and exists (select from pg_publication p where p.pubdelete and (p.puballtables
+    or exists (select from pg_publication_rel r where r.prpubid = p.oid
+               and (r.prrelid = c.oid or r.prrelid in (select relid from pg_partition_ancestors(c.oid))))
+    or exists (select from pg_publication_tables v where v.pubname = p.pubname and v.schemaname = n.nspname and v.tablename = c.relname))))`)
+
+const indexes = raw(`coalesce((
+  select json_agg(json_build_object('name', x.relname, 'unique', i.indisunique and not coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
+      'columns', k.columns, 'coversMatches', false,
+      'rowsPerKey', case when i.indisunique then 1 else greatest(c.reltuples, 1) / greatest(k.distinct_values, 1) end) order by x.relname)
+  from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam
+  cross join lateral (
+    select json_agg(json_build_object('name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'notNull', a.attnotnull) order by o.place) as columns,
+      count(a.attnum) = count(*) as plain, min(o.option) = max(o.option) and min(o.option) in (0, 3) as one_way,
+      bool_and(oc.opcdefault and o.coll in (0, a.attcollation)) as usual,
+      max(case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 1) else coalesce(s.n_distinct, 0) end) as distinct_values
+    from unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[], i.indoption::int2[]) with ordinality o (num, class, coll, option, place)
+    join pg_opclass oc on oc.oid = o.class
+    left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = o.num and a.attnum > 0
+    left join pg_type t on t.oid = a.atttypid left join pg_namespace tn on tn.oid = t.typnamespace
+    left join pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname and not s.inherited
+    where o.place <= i.indnkeyatts) k
+  where i.indrelid = c.oid and i.indisvalid and i.indpred is null and m.amname = 'btree' and k.plain and k.one_way and k.usual), '[]'::json)`)
+
+/** Finds out, for the indexes that may be chosen, whether every row that matches is in their order. */
+async function withCoverage(
+  session: Session,
+  facts: LeafFacts,
+  predicate: Predicate,
+  searchPath: string,
+  planned: readonly (string | null)[],
+  orderBy: string | null,
+): Promise<LeafIndex[]> {
+  const found: LeafIndex[] = []
+  for (const index of facts.indexes) {
+    const nullable = index.columns.filter(({ notNull }) => !notNull)
+    const asked = planned.includes(index.name) || index.columns[0]?.name === orderBy
+    const coversMatches =
+      nullable.length === 0 || (asked && (await isImpossible(session, facts, predicate, nullable, searchPath)))
+    found.push({ ...index, coversMatches })
+  }
+  return found
+}
+
+/**
+ * Whether the planner can prove that no row matches which has a NULL in one of
+ * these columns, as none does of which `seen_at < now()` is asked: with NULL in
+ * the column's place, nothing but false is left of the condition.
+ */
+async function isImpossible(
+  session: Session,
+  { name, columns }: LeafFacts,
+  predicate: Predicate,
+  nullable: readonly LeafIndexColumn[],
+  searchPath: string,
+): Promise<boolean> {
+  for (const column of nullable) {
+    const shown = columns.map((other) =>
+      other === column.name ? sql`null::${raw(column.type)} as ${ident(other)}` : sql`t.${ident(other)}`,
+    )
+    const query = sql`select from (select ${join(shown)} from only ${quoted(name)} t) t where (${raw(predicate.text)}\n)`
+    const plan = await explained(session, query, searchPath)
+    if (plan['One-Time Filter'] !== 'false') return false
+  }
+  return true
+}
+
+/** Whether a condition selects any rows, and whether it selects them all; null where that could not be found out in time. */
+export interface Reach {
+  readonly selectsSome: boolean | null
+  readonly sparesSome: boolean | null
+}
+
+const LOOK_MS = 5_000
+
+/** Looks for a row of each kind: one that matches, and one that does not. */
+export async function readReach(
+  session: Session,
+  table: TableName,
+  leaves: readonly LeafModel[],
+  predicate: Predicate,
+  searchPath: string,
+): Promise<Reach> {
+  const matches = raw(`(${predicate.text}\n)`)
+  const selectsSome = await exists(session, table, sql`select from ${quoted(table)} t where ${matches}`, searchPath)
+  // Rows that are to stay are the youngest more often than not, and those are at the end.
+  for (const { name, blocks } of leaves.toReversed().slice(0, LAST_LEAVES)) {
+    const end = raw(`t.ctid >= '(${Math.max(0, blocks - LAST_BLOCKS)},0)'`)
+    const spared = sql`select from only ${quoted(name)} t where ${end} and ${matches} is not true`
+    if (await exists(session, table, spared, searchPath)) return { selectsSome, sparesSome: true }
+  }
+  const spared = sql`select from ${quoted(table)} t where ${matches} is not true`
+  return { selectsSome, sparesSome: await exists(session, table, spared, searchPath) }
+}
+
+const LAST_LEAVES = 3
+const LAST_BLOCKS = 100
+
+async function exists(session: Session, table: TableName, query: Sql, searchPath: string): Promise<boolean | null> {
+  await session.query('savepoint look')
+  try {
+    await session.query(
+      `set local search_path to ${searchPath === '' ? "''" : searchPath}; set local statement_timeout = ${LOOK_MS}`,
+    )
+    return (await readOne<{ there: boolean }>(session, sql`select exists (${query}) as there`)).there
+  } catch (error) {
+    if (codeOf(error) === SQLSTATE.queryCanceled) return null
+    throw failsOnRows(error) ? failing(table, error) : error
+  } finally {
+    await session.query('rollback to savepoint look')
+  }
+}
+
+/** Data exceptions, and what functions raise: rows are not as the condition assumes. */
+function failsOnRows(error: unknown): boolean {
+  return /^(?:22|P0)/.test(codeOf(error) ?? '')
+}
+
+function failing(table: TableName, error: unknown): UsageError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new UsageError(
+    `the condition fails on some row of ${display(table)}: ${reason}`,
+    'Write it so that it can be asked of every row.',
+    error,
+  )
+}

@@ -1,0 +1,109 @@
+import { Command } from 'commander'
+import { PATIENCE } from '../../engine/brief.ts'
+import { planPurgeOf, purge, type PurgeOptions } from '../../engine/purge.ts'
+import { ObjectionsError, UsageError } from '../../errors.ts'
+import type { PurgePlan, PurgeRequest } from '../../plan/purge.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { refuseArchive } from '../archive.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+import { readPace, withPace, type PaceWords } from '../pace-options.ts'
+import { showPlan } from '../show-plan.ts'
+import { showPurged } from '../show-purged.ts'
+import { collect, parseDeadline, parseName } from '../words.ts'
+
+interface Words extends CommonWords, PaceWords {
+  readonly where?: string
+  /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
+  readonly archive?: string | false
+  readonly orderBy?: string
+  readonly allRows?: true
+  /** False with `--no-vacuum`. */
+  readonly vacuum: boolean
+  readonly deadline: string
+  readonly cascade?: true
+  readonly protect?: readonly string[]
+  readonly accept?: readonly string[]
+  readonly execute?: true
+}
+
+/** `ebb purge`: deletes rows so gently that nobody notices. */
+export function purgeCommand(invocation: Invocation): Command {
+  const command = new Command('purge')
+    .summary('delete rows in small batches, for what partitions cannot express')
+    .description(
+      'Deletes the rows that match in batches, each one short transaction. Rows that somebody holds locked are passed over and come back for; whenever it is stopped, the same command goes on where it was.',
+    )
+    .usage('<table> --where <condition> --no-archive [options]')
+    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .option(
+      '--where <condition>',
+      'the rows to delete, as after WHERE: "created_at < now() - interval \'90 days\' and price < 100"; now() is fixed once, at the start',
+    )
+    .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
+    .option('--no-archive', 'the rows may go without being stored elsewhere')
+    .option('--cascade', 'rows of other tables that refer to them go too, in the same transaction, and are counted')
+    .option(
+      '--protect <table>',
+      'touch no row of this table: what leads to one is set aside and reported; may be repeated',
+      collect,
+    )
+    .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
+    .option('--order-by <column>', 'go along an index that begins with this column')
+    .option('--all-rows', 'it is meant if the condition is true of every row')
+    .option('--no-vacuum', 'leave vacuum and analyze afterwards to others')
+    .option(
+      '--deadline <time>',
+      'how long to come back for rows that others hold locked, and to wait for a locked table: seconds, or 10 minutes',
+      '1 minute',
+    )
+    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+  return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
+}
+
+async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
+  const { table, request, options } = readWords(invocation, text, words)
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const { target, ...rest } = options
+    const engine: PurgeOptions = { ...rest, observer }
+    if (words.execute !== true) return showPlan(invocation, reporter, await planPurgeOf(target, table, request, engine))
+    try {
+      showPurged(invocation, reporter, await purge(target, table, request, engine))
+    } catch (error) {
+      if (!(error instanceof ObjectionsError)) throw error
+      showPlan(invocation, reporter, error.plan as PurgePlan)
+    }
+  })
+}
+
+function readWords({ context, args }: Invocation, text: string, words: Words) {
+  const faults = new Faults()
+  const table = faults.read('<table>', () => parseTableName(text))
+  const where = faults.readRequired('--where', words.where, WANTED, parseWhere)
+  const orderBy = faults.readOptional('--order-by', words.orderBy, parseName)
+  faults.read('--archive', () => refuseArchive(args))
+  const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
+  const protect = faults.read('--protect', () => (words.protect ?? []).map(parseTableName))
+  const pacing = readPace(words, faults)
+  const surroundings = readSurroundings(words, context, faults)
+  faults.throwIfAny()
+  const request: PurgeRequest = {
+    where: where(),
+    orderBy: orderBy(),
+    allRows: words.allRows === true,
+    vacuum: words.vacuum,
+    noArchive: words.archive === false,
+    cascade: words.cascade === true,
+    protect: protect(),
+    accept: words.accept ?? [],
+  }
+  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
+  return { table: table(), request, options }
+}
+
+const WANTED = '--where "created_at < now() - interval \'90 days\'": which rows are to go'
+
+function parseWhere(text: string): string {
+  if (text.trim() === '') throw new UsageError('the condition is empty', `Say ${WANTED}.`)
+  return text
+}

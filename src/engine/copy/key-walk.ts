@@ -1,0 +1,118 @@
+import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
+import type { CopyWork } from '../../plan/copy-work.ts'
+import { quoted } from '../../sql/names.ts'
+import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { kept, type KeyRange, type Range } from './chunk.ts'
+import { useSearchPath } from './transports.ts'
+import type { DoneChunk, Walk } from './walk.ts'
+
+/** A column that is never null, with a btree index in the order of its type. */
+export interface WalkColumn {
+  readonly name: string
+  readonly type: string
+}
+
+/** A block holds some fifty rows. */
+const ROWS_PER_BLOCK = 50
+const FIRST_ROWS = 25_600
+
+interface Gap {
+  readonly first: number
+  /** Where the gap ends in the order of ranges; infinite for the last. */
+  readonly end: number
+  readonly from: string | null
+  readonly to: string | null
+}
+
+/**
+ * Ranges of a column's values, found while walking: each goes up to the value
+ * after so many kept rows. The first has no beginning and the last no end, so
+ * whatever value a row has, it is in exactly one range.
+ */
+export class KeyWalk implements Walk {
+  readonly unit = 'rows'
+  readonly total: number
+  readonly begun: number
+  readonly firstSize: number
+  readonly maxSize: number
+  private readonly work: CopyWork
+  private readonly column: WalkColumn
+  private readonly gaps: Gap[]
+  /** One range is cut off at a time, for each begins where the one before it ends. */
+  private turn: Promise<unknown> = Promise.resolve()
+  private closed = false
+
+  constructor(work: CopyWork, column: WalkColumn, rows: number, done: readonly DoneChunk[], maxBlocks: number) {
+    this.work = work
+    this.column = column
+    this.gaps = gapsBetween(done)
+    this.begun = done.reduce((sum, chunk) => sum + chunk.rows, 0)
+    this.total = Math.max(rows, this.begun)
+    this.maxSize = maxBlocks * ROWS_PER_BLOCK
+    this.firstSize = Math.min(FIRST_ROWS, this.maxSize)
+  }
+
+  next(size: number, session: Session): Promise<Range | undefined> {
+    const range = this.turn.then(() => this.cutOff(size, session))
+    this.turn = range.catch(() => {})
+    return range
+  }
+
+  close(): void {
+    this.closed = true
+  }
+
+  private async cutOff(size: number, session: Session): Promise<Range | undefined> {
+    const gap = this.closed ? undefined : this.gaps.shift()
+    if (gap === undefined) return undefined
+    // A gap between ranges was one range, or a few: it is done as one.
+    const to = gap.end === Infinity ? await this.valueAfter(gap.from, size, session) : gap.to
+    const end = gap.end === Infinity ? gap.first + 1 : gap.end
+    if (gap.end === Infinity && to !== null) this.gaps.push({ first: end, end: Infinity, from: to, to: null })
+    const keys: KeyRange = { column: this.column.name, type: this.column.type, from: gap.from, to }
+    return { first: gap.first, end, keys, size }
+  }
+
+  /** The value after the next `rows` kept rows; null where there are not so many. It need not be exact: any value divides. */
+  private valueAfter(from: string | null, rows: number, session: Session): Promise<string | null> {
+    const column = sql`s.${ident(this.column.name)}`
+    const place = sql`${quoted(this.work.source)} s where ${kept(this.work)}`
+    const beyond = from === null ? raw('true') : sql`${column} >= ${this.literal(from)}`
+    return inTransaction(session, { readOnly: true }, async () => {
+      await useSearchPath(session, this.work)
+      const [next] = await readAll<{ value: string }>(
+        session,
+        sql`select ${column}::text as value from ${place} and ${column} >
+          (select ${column} from ${place} and ${beyond} order by ${column} offset ${raw(String(rows - 1))} limit 1)
+          order by ${column} limit 1`,
+      )
+      return next?.value ?? null
+    })
+  }
+
+  private literal(text: string): Sql {
+    return sql`${literal(text)}::${raw(this.column.type)}`
+  }
+}
+
+function gapsBetween(done: readonly DoneChunk[]): Gap[] {
+  const gaps: Gap[] = []
+  let after: { position: number; value: string | null } = { position: 0, value: null }
+  for (const { first, end, from, to } of done) {
+    if (first > after.position) gaps.push({ first: after.position, end: first, from: after.value, to: from })
+    after = { position: end, value: to }
+  }
+  const finished = done.length > 0 && after.value === null
+  if (!finished) gaps.push({ first: after.position, end: Infinity, from: after.value, to: null })
+  return gaps
+}
+
+/** The column of a walk that was begun, which the swap would have refused had it changed. */
+export async function columnOf(session: Session, { source }: CopyWork, name: string): Promise<WalkColumn> {
+  return readOne<{ name: string; type: string }>(
+    session,
+    sql`
+    select attname::text as name, format_type(atttypid, null) as type from pg_attribute
+    where attrelid = ${quoted(source).text}::regclass and attname = ${name}`,
+  )
+}

@@ -1,0 +1,62 @@
+import { readAll, readOne, type Session } from '../../db/session.ts'
+import type { CopyWork } from '../../plan/copy-work.ts'
+import { quoted } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { kept } from './chunk.ts'
+import type { WalkColumn } from './key-walk.ts'
+
+/** How PostgreSQL would get at the kept rows. */
+export interface Reach {
+  /** The leading column of the index it would use; null where it would read the table, or the index cannot divide it. */
+  readonly column: WalkColumn | null
+  /** Kept rows, as the planner estimates. */
+  readonly rows: number
+}
+
+interface PlanNode {
+  readonly 'Node Type': string
+  readonly 'Plan Rows': number
+  readonly 'Index Name'?: string
+  readonly Plans?: readonly PlanNode[]
+}
+
+/** Asks the planner; nothing is read. In the transaction that is open, whose search path the condition needs. */
+export async function readReach(session: Session, work: CopyWork): Promise<Reach> {
+  // A chunk is read by one process, so that is what an index has to be better than.
+  await session.query('set local max_parallel_workers_per_gather = 0')
+  const row = await readOne<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
+    session,
+    sql`explain (format json) select ${raw(work.columns)} from ${quoted(work.source)} s where ${kept(work)}`,
+  )
+  const plan = row['QUERY PLAN'][0]?.Plan
+  const index = plan === undefined ? undefined : indexOf(plan)
+  return {
+    column: index === undefined ? null : await leadingColumn(session, work, index),
+    rows: plan?.['Plan Rows'] ?? 0,
+  }
+}
+
+function indexOf(plan: PlanNode): string | undefined {
+  const node = plan['Node Type'] === 'Bitmap Heap Scan' ? plan.Plans?.[0] : plan
+  return node?.['Index Name']
+}
+
+/**
+ * Only a column that is never null and is ordered as its type is, by a type whose
+ * values survive as text: then ranges of its values hold every row exactly once.
+ */
+async function leadingColumn(session: Session, work: CopyWork, index: string): Promise<WalkColumn | null> {
+  const [column] = await readAll<{ name: string; type: string }>(
+    session,
+    sql`
+    select a.attname::text as name, format_type(a.atttypid, null) as type
+    from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am m on m.oid = c.relam
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    join pg_opclass o on o.oid = i.indclass[0]
+    where i.indrelid = ${quoted(work.source).text}::regclass and c.relname = ${index} and m.amname = 'btree'
+      and a.attnotnull and o.opcdefault and i.indcollation[0] = a.attcollation
+      and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'uuid'::regtype, 'text'::regtype,
+        'varchar'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)`,
+  )
+  return column ?? null
+}

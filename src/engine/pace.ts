@@ -1,0 +1,18 @@
+import { Pace } from '../pacing/throttle.ts'
+import type { TableName } from '../sql/names.ts'
+import type { Workplace } from './workplace.ts'
+
+/** The pace of a run that changes these tables, for as long as `work` takes; the observer hears how it has been. */
+export async function withPace<T>(
+  { target, holder, journalSchema, pacing, observer, signal }: Workplace,
+  tables: readonly TableName[],
+  work: (pace: Pace) => Promise<T>,
+): Promise<T> {
+  const pace = await Pace.open({ target, holder, journalSchema, tables, ...pacing, observer, signal })
+  try {
+    return await work(pace)
+  } finally {
+    observer({ type: 'paced', pace: pace.summary() })
+    await pace.close()
+  }
+}

@@ -1,0 +1,185 @@
+import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
+import { readLeafFacts, readLeaves, readReach } from '../catalog/purge-leaves.ts'
+import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readReferenceGraph } from '../catalog/reference-graph.ts'
+import type { ServerModel } from '../catalog/server-model.ts'
+import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
+import { ObjectionsError, UsageError } from '../errors.ts'
+import { at, endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
+import { readFigures, type PurgeFigures } from '../journal/purges.ts'
+import { planCascade } from '../plan/cascade.ts'
+import { objectionsToLooking } from '../plan/purge-objections.ts'
+import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
+import { momentLiteral } from '../plan/rebuild.ts'
+import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
+import { display, type TableName } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import { parsePredicate } from '../sql/predicate.ts'
+import { sql } from '../sql/sql.ts'
+import { VERSION } from '../version.ts'
+import { readSearchPath } from './copy-run.ts'
+import { executeRun, type StepResult } from './execute.ts'
+import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
+import type { Remaining } from './purge/check.ts'
+import type { Turns } from './purge/turns.ts'
+import { measureLookUps } from './reference-cost.ts'
+import { atWork, type Workplace } from './workplace.ts'
+
+export interface PurgeOptions extends EngineOptions {
+  /** Who paces the batches; without one they only follow the time that a batch should take. */
+  readonly turns?: Turns
+}
+
+/** How long to come back for rows that others hold, unless told otherwise: what is not to be had cheaply can wait for the next time. */
+export const DEADLINE_MS = 60_000
+
+/** What a purge has come to. */
+export interface PurgeResult {
+  /** Null where there was nothing to do. */
+  readonly runId: string | null
+  readonly plan: PurgePlan
+  /** Of this call; those an earlier call had done are not repeated. */
+  readonly steps: readonly StepResult[]
+  /** Of all calls that it took. */
+  readonly figures: PurgeFigures | null
+  /** What matched at the end. */
+  readonly remaining: Remaining | null
+  /** From the first call to the end, pauses between calls included. */
+  readonly milliseconds: number
+  /** Written by the whole server meanwhile, in this call. */
+  readonly walBytes: number
+}
+
+/** What would be deleted, and how. Reads in READ ONLY transactions and changes nothing. */
+export async function planPurgeOf(
+  target: Target,
+  written: WrittenName,
+  request: PurgeRequest,
+  options: EngineOptions,
+): Promise<PurgePlan> {
+  return withSession(target, 'plan purge', async (session) => {
+    const { server, name } = await arrive(session, written, options)
+    return readPlan(session, server, name, request, options)
+  })
+}
+
+/**
+ * Deletes the rows that match, in batches, or goes on with a purge that was interrupted.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start
+ */
+export async function purge(
+  target: Target,
+  written: WrittenName,
+  request: PurgeRequest,
+  options: PurgeOptions,
+): Promise<PurgeResult> {
+  const { server, name, runId, plan, earlier } = await withSession(target, 'plan purge', async (session) => {
+    const arrived = await arrive(session, written, options)
+    return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, request, options)) }
+  })
+  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
+  if (plan.purge === null)
+    return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
+  return atWork({ target, server, ...options, command: 'purge' }, name, async (place) => {
+    await assertLatest(place, name, earlier)
+    const id =
+      runId ??
+      (await startRun(place.session, place.journalSchema, {
+        command: 'purge',
+        table: name,
+        request: toStored(request),
+        plan: toStored(plan),
+        version: VERSION,
+      }))
+    return carryOutPurge(id, plan, place, options)
+  })
+}
+
+/** Takes an agreed plan to its end. */
+export async function carryOutPurge(
+  runId: string,
+  plan: PurgePlan,
+  place: Workplace,
+  options: PurgeOptions,
+): Promise<PurgeResult & { readonly runId: string }> {
+  const { session, journalSchema } = place
+  const { patience, turns } = options
+  const walBefore = await walPosition(session)
+  const steps = await executeRun(runId, plan.steps, place, {
+    ...(patience === undefined ? {} : { patience }),
+    ...(turns === undefined ? {} : { turns }),
+  })
+  const figures = await readFigures(session, journalSchema, runId)
+  const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
+  const walBytes = (await walPosition(session)) - walBefore
+  await endRun(session, journalSchema, runId, 'done', { figures, remaining, walBytes })
+  return { runId, plan, steps, figures, remaining, milliseconds, walBytes }
+}
+
+async function walPosition(session: Session): Promise<number> {
+  const { bytes } = await readOne<{ bytes: number }>(
+    session,
+    sql`select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 as bytes`,
+  )
+  return bytes
+}
+
+async function readCourse(
+  session: Session,
+  schema: string,
+  runId: string,
+): Promise<{ remaining: Remaining | null; milliseconds: number }> {
+  return readOne(
+    session,
+    sql`select outcome as remaining, (extract(epoch from clock_timestamp() - started_at) * 1000)::float8 as milliseconds
+        from ${at(schema, 'run')} where id = ${runId}`,
+  )
+}
+
+async function findPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: PurgeRequest,
+  options: EngineOptions,
+): Promise<{ runId: string | null; plan: PurgePlan; earlier: Run | undefined }> {
+  const journal = await journalExists(session, options.journalSchema)
+  const earlier = journal ? await latestRun<PurgePlan>(session, options.journalSchema, name) : undefined
+  if (earlier?.status !== 'running')
+    return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
+  const same = canonicalJson(earlier.request) === canonicalJson(toStored(request))
+  if (earlier.command !== 'purge' || !same) throw otherRun(earlier)
+  return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
+}
+
+async function readPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: PurgeRequest,
+  { journalSchema }: EngineOptions,
+): Promise<PurgePlan> {
+  const predicate = await parsePredicate(request.where, momentLiteral(server.now))
+  return inSnapshot(session, async () => {
+    const protect: TableName[] = []
+    for (const table of request.protect) protect.push(await resolveTable(session, table))
+    const table = await readTable(session, name, server.version)
+    const [itself] = await readLeafFacts(session, [name])
+    if (table === undefined || itself === undefined)
+      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    const volatile = await readVolatile(session, predicate)
+    const early = objectionsToLooking({ server, journalSchema, table, itself, volatile }, request)
+    if (early.length > 0) return refusePurge({ server, table }, request, early)
+    const searchPath = await readSearchPath(session)
+    // Says with a caret where the condition does not fit the table.
+    await readRowEstimate(session, name, predicate, searchPath)
+    const leaves = await readLeaves(session, name, predicate, searchPath, request.orderBy)
+    const reach = await readReach(session, name, leaves, predicate, searchPath)
+    const graph = await readReferenceGraph(session, name)
+    const around = { cascade: request.cascade, protect }
+    const cascade = planCascade(graph, around)
+    const lookUps = await measureLookUps(session, cascade.walked)
+    return planPurge({ server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }, request)
+  })
+}

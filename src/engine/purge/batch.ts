@@ -1,0 +1,127 @@
+import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { assertLease } from '../../journal/lease.ts'
+import { batchStatement, rangeStatement, type BatchRange, type Manner } from '../../plan/purge-batch.ts'
+import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
+import { display } from '../../sql/names.ts'
+import { sql, type Sql } from '../../sql/sql.ts'
+import type { Workplace } from '../workplace.ts'
+import { changesBetween, countChanges, OverreachError, type Around, type Changes } from './changes.ts'
+
+/** A part of a leaf and how to go about it; positions are text. */
+export interface BatchOrder {
+  readonly leaf: PurgeLeaf
+  readonly after: string | null
+  readonly upto: string | null
+  /** Rows at most. */
+  readonly limit: number
+  /** `range`: without looking first, however many rows there are. */
+  readonly manner: Manner | 'range'
+}
+
+export interface BatchOutcome {
+  /** Rows that match; `held` of them have to stay, `gone` are deleted. */
+  readonly found: number
+  readonly held: number
+  readonly gone: number
+  /** Rows that cannot go before others of the table which refer to them. */
+  readonly behind: number
+  /** What it did to other tables. */
+  readonly around: Around
+  /** Of the last row found; null where that is not known, or there was none. */
+  readonly position: string | null
+}
+
+/** Waiting for a row, or for a table, is not worth more: the rows locked so far keep others waiting. */
+const QUICK_LOCK_MS = 10
+const CAREFUL_LOCK_MS = 50
+/** Of `deadlock_timeout`, for as long as a batch holds locks and may wait for others: no application becomes the victim (postgres-facts F1). */
+const SHARE_OF_DEADLOCK_TIMEOUT = 0.8
+/** For one row, which cannot be made fewer. */
+const SINGLE_ROW_MS = 60_000
+
+/** One transaction. What `settle` writes commits with what is deleted; an error undoes both. */
+export async function runBatch(
+  work: PurgeWork,
+  order: BatchOrder,
+  { session, journalSchema, lease, server }: Workplace,
+  settle: (outcome: BatchOutcome) => Promise<void>,
+): Promise<BatchOutcome> {
+  const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
+  const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
+  return inTransaction(session, {}, async () => {
+    await session.query(
+      `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))}`,
+    )
+    const { watched } = work.entourage
+    const before = watched === null ? null : await countChanges(session, watched)
+    const deleted = await deleteRows(session, work, order)
+    const around =
+      watched === null || before === null
+        ? {}
+        : changesBetween(watched, before, await countChanges(session, watched), deleted.gone)
+    const outcome = { ...deleted, around: withCompanions(work, deleted.counts, around) }
+    if (outcome.found > 0) await assertLease(session, journalSchema, lease)
+    await settle(outcome)
+    return outcome
+  })
+}
+
+/** What the statement itself reports, `counts` being those of the companions in their order. */
+type Reported = Omit<BatchOutcome, 'around'> & { readonly disturbed: boolean; readonly counts: readonly number[] }
+
+async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder): Promise<Reported> {
+  const { leaf, limit, manner } = order
+  const statement =
+    manner === 'range'
+      ? rangeStatement(work, leaf, rangeOf(order))
+      : batchStatement(work, leaf, rangeOf(order), sql`${limit}`, manner)
+  const reported = await readOne<Reported & { [column: string]: unknown }>(session, statement)
+  if (reported.disturbed) throw new OverreachError('rows that hang on them were moved meanwhile')
+  return reported
+}
+
+/** Where PostgreSQL does not count changes (track_counts), companions at least count themselves. */
+function withCompanions({ entourage }: PurgeWork, counts: readonly number[], around: Around): Around {
+  const counted: Record<string, Changes> = { ...around }
+  const own = new Map<string, number>()
+  for (const [i, { table }] of entourage.companions.entries())
+    if (table !== null) own.set(display(table), (own.get(display(table)) ?? 0) + (counts[i] ?? 0))
+  for (const [table, deleted] of own)
+    if (deleted > 0 && counted[table] === undefined) counted[table] = { deleted, updated: 0 }
+  return counted
+}
+
+/** A range with its positions as SQL. */
+export function rangeOf({ leaf, after, upto }: Pick<BatchOrder, 'leaf' | 'after' | 'upto'>): BatchRange {
+  const at = (position: string | null): Sql | null => {
+    if (position === null) return null
+    return leaf.walk.kind === 'blocks' ? sql`${position}::tid` : sql`${position}::jsonb`
+  }
+  return { after: at(after), upto: at(upto) }
+}
+
+const RETRIED: readonly (string | undefined)[] = [
+  SQLSTATE.lockNotAvailable,
+  SQLSTATE.deadlockDetected,
+  SQLSTATE.serializationFailure,
+  SQLSTATE.queryCanceled,
+]
+
+/** Somebody was in the way, or it took too long, or a row among them cannot go: fewer rows, a little later, may do. */
+export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
+  return !signal.aborted && (RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
+}
+
+/**
+ * Why a row cannot go, where that is what the error says; without values of
+ * rows. That it appeared a moment ago and is seen next time is one reason.
+ */
+export function refusalOf(error: unknown): string | null {
+  if (error instanceof OverreachError) return error.message
+  if (codeOf(error) === SQLSTATE.triggeredDataChange) return 'a trigger deletes or changes what goes with them'
+  if (codeOf(error) !== SQLSTATE.foreignKeyViolation) return null
+  const { constraint, table, schema } = error as { constraint?: string; table?: string; schema?: string }
+  if (constraint === undefined || table === undefined || schema === undefined) return 'a foreign key holds them'
+  return `${display({ schema, name: table })}.${constraint} holds them`
+}

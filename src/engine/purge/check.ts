@@ -1,0 +1,84 @@
+import { readOne, type Session } from '../../db/session.ts'
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { countStatement } from '../../plan/purge-batch.ts'
+import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
+import { sql, type Sql } from '../../sql/sql.ts'
+import type { Workplace } from '../workplace.ts'
+import { rangeOf } from './batch.ts'
+import { isGone } from './purger.ts'
+
+/** Rows that match now, as short snapshots saw them one after the other. */
+export interface Remaining {
+  readonly matching: number
+  /** Of those, the ones that have to stay. */
+  readonly held: number
+  /** … and why, the first reason that holds; `what` follows `2 rows`. */
+  readonly reasons: readonly { readonly what: string; readonly rows: number }[]
+}
+
+/** 64 MB: a snapshot of a fraction of a second. */
+const CHUNK_BLOCKS = 8_192
+/** An index that leads to few rows takes no time; where it does not, blocks are counted after all. */
+const BY_INDEX_MS = 5_000
+
+/** All that match, then those that stay, reason by reason. */
+type Counts = readonly number[]
+
+/** Counts, to the present end of each leaf: what came to match since the walk is there as well. */
+export async function countRemaining(work: PurgeWork, place: Workplace): Promise<Remaining> {
+  let counts: Counts = []
+  for (const leaf of work.leaves) {
+    place.signal.throwIfAborted()
+    const counted = await countLeaf(work, leaf, place).catch((error: unknown) => {
+      if (!isGone(error)) throw error
+      return []
+    })
+    counts = sum(counts, counted)
+  }
+  const [matching = 0, ...staying] = counts
+  const reasons = work.entourage.reasons.map(({ what }, i) => ({ what, rows: staying[i] ?? 0 }))
+  return {
+    matching,
+    held: staying.reduce((total, rows) => total + rows, 0),
+    reasons: reasons.filter(({ rows }) => rows > 0),
+  }
+}
+
+async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace): Promise<Counts> {
+  if (leaf.walk.kind === 'blocks') return countBlocks(work, leaf, place)
+  const { session } = place
+  await session.query(`set statement_timeout = ${BY_INDEX_MS}`)
+  try {
+    return await readCounts(session, countStatement(work, leaf, { after: null, upto: null }))
+  } catch (error) {
+    if (codeOf(error) !== SQLSTATE.queryCanceled || place.signal.aborted) throw error
+  } finally {
+    await session.query('set statement_timeout = 0').catch(() => {})
+  }
+  return countBlocks(work, { ...leaf, walk: { kind: 'blocks' } }, place)
+}
+
+async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }: Workplace): Promise<Counts> {
+  const { blocks } = await readOne<{ blocks: number }>(
+    session,
+    sql`
+    select (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${leaf.name.schema} and c.relname = ${leaf.name.name}
+    union all select 0 limit 1`,
+  )
+  let counts: Counts = []
+  for (let first = 0; first < blocks; first += CHUNK_BLOCKS) {
+    signal.throwIfAborted()
+    const range = rangeOf({ leaf, after: `(${first},0)`, upto: `(${first + CHUNK_BLOCKS},0)` })
+    counts = sum(counts, await readCounts(session, countStatement(work, leaf, range)))
+  }
+  return counts
+}
+
+async function readCounts(session: Session, statement: Sql): Promise<Counts> {
+  return (await readOne<{ counts: string[] }>(session, statement)).counts.map(Number)
+}
+
+function sum(a: Counts, b: Counts): Counts {
+  return a.length === 0 ? b : a.map((count, i) => count + (b[i] ?? 0))
+}

@@ -1,0 +1,32 @@
+import { showRows } from '../../plan/units.ts'
+import type { PurgeWork } from '../../plan/purge-work.ts'
+import type { Observer } from '../../report/events.ts'
+
+/** Tells how far a walk has come: in which leaf, at which of its blocks, and how many rows are gone in all. */
+export type Progressing = (leaf: number, block: number, rows: number) => void
+
+/** By blocks where all leaves are walked so, else by rows. */
+export function progressOf({ leaves }: PurgeWork, observer: Observer): Progressing {
+  const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks')
+  const total = leaves.reduce((sum, leaf) => sum + (byBlocks ? leaf.blocks : leaf.estimatedRows), 0)
+  const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))
+  const begun = performance.now()
+  let first: number | undefined
+  return (leaf, block, rows) => {
+    const done = byBlocks ? (before[leaf] ?? 0) + block : rows
+    first ??= done
+    const seconds = (performance.now() - begun) / 1000
+    const perSecond = (done - first) / Math.max(seconds, 0.001)
+    observer({
+      type: 'progress',
+      progress: {
+        what: `deleting, ${showRows(rows)} gone`,
+        done: Math.min(done, total),
+        total,
+        unit: byBlocks ? 'blocks' : 'rows',
+        perSecond,
+        remainingSeconds: seconds < 1 || perSecond === 0 ? null : Math.max(0, total - done) / perSecond,
+      },
+    })
+  }
+}

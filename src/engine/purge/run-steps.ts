@@ -1,0 +1,82 @@
+import { inTransaction, type Session } from '../../db/session.ts'
+import { noteOutcome } from '../../journal/journal.ts'
+import { assertLease } from '../../journal/lease.ts'
+import { purgedTables, readFigures } from '../../journal/purges.ts'
+import { showRows } from '../../plan/units.ts'
+import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/step.ts'
+import { display } from '../../sql/names.ts'
+import { EbbError, EXIT } from '../../errors.ts'
+import type { Workplace } from '../workplace.ts'
+import { countRemaining } from './check.ts'
+import { comeBack } from './come-back.ts'
+import { progressOf } from './meter.ts'
+import type { Purging } from './purger.ts'
+import { withPurgeSettings } from './settings.ts'
+import type { Turns } from './turns.ts'
+import { walk } from './walk.ts'
+
+/** Deletes what the run has not deleted yet. */
+export async function purgeRows(
+  { work }: PurgeStep,
+  runId: string,
+  place: Workplace,
+  turns: Turns,
+  deadlineMs: number,
+): Promise<void> {
+  const { lastNumber, rows } = await readFigures(place.session, place.journalSchema, runId)
+  const tally = { number: lastNumber, rows, last: null, careful: 0 }
+  const purging: Purging = { runId, work, place, turns, deadlineMs, tally, progress: progressOf(work, place.observer) }
+  try {
+    await withPurgeSettings(place, work, async () => {
+      await walk(purging)
+      await comeBack(purging)
+    })
+  } catch (error) {
+    throw place.signal.aborted && !(error instanceof EbbError) ? stopped(purging, error) : error
+  }
+}
+
+function stopped({ work, tally, runId }: Purging, cause: unknown): EbbError {
+  return new EbbError(
+    `stopped while purging ${display(work.table)}`,
+    {
+      state: `Gone so far: ${showRows(tally.rows)}, batch by batch; none is half done.`,
+      next: `Run the same command again, or ebb resume ${runId}: it goes on from here. Or leave it at that: ebb abandon ${runId}.`,
+    },
+    EXIT.stopped,
+    cause,
+  )
+}
+
+/** As an autovacuum would: at full speed it would be felt. */
+const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 2000"
+
+/** Vacuums a table from which rows have gone. One that cannot be locked is left to others: their vacuum does the same. */
+export async function vacuum({ table, whole, statements }: VacuumStep, runId: string, place: Workplace): Promise<void> {
+  const { session, journalSchema, observer } = place
+  const touched = await purgedTables(session, journalSchema, runId)
+  if (!touched.has(display(table)) && !(whole && touched.size > 0)) return
+  const tell = ({ message }: { message?: string | undefined }) => observer({ type: 'note', text: message ?? 'skipped' })
+  session.on('notice', tell)
+  try {
+    await session.query(GENTLE)
+    for (const statement of statements) await session.query(statement)
+  } finally {
+    session.off('notice', tell)
+    await resetCost(session)
+  }
+}
+
+async function resetCost(session: Session): Promise<void> {
+  await session.query('reset vacuum_cost_delay; reset vacuum_cost_limit').catch(() => {})
+}
+
+/** Counts what matches now, for the report. */
+export async function check({ work }: CheckStep, runId: string, place: Workplace): Promise<void> {
+  const { session, journalSchema, lease } = place
+  const remaining = await withPurgeSettings(place, work, () => countRemaining(work, place))
+  await inTransaction(session, {}, async () => {
+    await assertLease(session, journalSchema, lease)
+    await noteOutcome(session, journalSchema, runId, remaining)
+  })
+}

@@ -1,0 +1,33 @@
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import type { PurgeWork } from '../../plan/purge-work.ts'
+import type { Workplace } from '../workplace.ts'
+
+/**
+ * In a deadlock the one whose time runs out first gives up, and that should be
+ * us. Needs a right that ordinary roles lack (postgres-facts F2); without it
+ * short lock time-outs do nearly as well.
+ */
+const DEADLOCK_MS = 20
+
+/** The session as a purge wants it, for as long as `work` takes: it is nobody else's. */
+export async function withPurgeSettings<T>(
+  { session }: Workplace,
+  { searchPath }: PurgeWork,
+  work: () => Promise<T>,
+): Promise<T> {
+  // The condition was written under the user's search path, and triggers may count on it.
+  await session.query(`set search_path to ${searchPath === '' ? "''" : searchPath}`)
+  const victim = await session.query(`set deadlock_timeout = ${DEADLOCK_MS}`).then(
+    () => true,
+    (error: unknown) => {
+      if (codeOf(error) !== SQLSTATE.insufficientPrivilege) throw error
+      return false
+    },
+  )
+  try {
+    return await work()
+  } finally {
+    // When the connection is lost there is nothing to set back, and the first error tells why.
+    await session.query(`set search_path to ''${victim ? '; reset deadlock_timeout' : ''}`).catch(() => {})
+  }
+}

@@ -1,0 +1,93 @@
+import { lastWalked } from '../../journal/purges.ts'
+import type { PurgeLeaf } from '../../plan/purge-work.ts'
+import { display, sameName } from '../../sql/names.ts'
+import type { BatchOrder } from './batch.ts'
+import { count, isGone, mannerOf, walkBatch, type Done, type Purging } from './purger.ts'
+
+/** Goes through all leaves once, from where the journal says that it was. */
+export async function walk(purging: Purging): Promise<void> {
+  const { runId, work, place } = purging
+  const last = await lastWalked(place.session, place.journalSchema, runId)
+  const begin = last === undefined ? 0 : work.leaves.findIndex(({ name }) => sameName(name, last.leaf))
+  for (const [i, leaf] of work.leaves.entries()) {
+    if (i < begin) continue
+    try {
+      await walkLeaf(purging, leaf, i === begin ? (last?.upto ?? null) : null, i)
+    } catch (error) {
+      if (!isGone(error)) throw error
+      place.observer({
+        type: 'note',
+        text: `${display(leaf.name)} has been dropped by somebody else, with all its rows`,
+      })
+    }
+  }
+}
+
+async function walkLeaf(purging: Purging, leaf: PurgeLeaf, from: string | null, index: number): Promise<void> {
+  return leaf.walk.kind === 'blocks'
+    ? walkBlocks(purging, leaf, from ?? FIRST, index)
+    : walkKeys(purging, leaf, from, index)
+}
+
+/** No row has the offset 0, so as a beginning it is before a block's first row, and as an end behind the last of the block before. */
+const FIRST = '(0,0)'
+
+async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index: number): Promise<void> {
+  let after = from
+  let density = leaf.blocks === 0 ? 0 : leaf.estimatedRows / leaf.blocks
+  while (blockOf(after) < leaf.blocks) {
+    const { rows } = await takeTurn(purging)
+    const first = blockOf(after)
+    const end = Math.min(leaf.blocks, first + blocksFor(rows, density))
+    const order: BatchOrder = { leaf, after, upto: `(${end},0)`, limit: rows, manner: mannerOf(purging) }
+    const began = performance.now()
+    const done = await walkBatch(purging, {
+      ...order,
+      manner: isFewEnough(order, end - first) ? 'range' : order.manner,
+    })
+    after = done.next ?? `(${end},0)`
+    const blocks = Math.max(1, blockOf(after) - first)
+    density = Math.max(done.outcome.found / blocks, density / 2)
+    settle(purging, done, blocks, performance.now() - began)
+    purging.progress(index, blockOf(after), purging.tally.rows)
+  }
+}
+
+/** Reading a block costs about as much as deleting a row. */
+function blocksFor(rows: number, density: number): number {
+  return Math.max(1, Math.round(rows / (density + 1)))
+}
+
+/** The estimate of what a block holds at most may be wrong, and then the batch is a few times too long: once. */
+const TOLERANCE = 3
+
+/** Whether a range can be deleted without looking first how many rows match. */
+function isFewEnough({ leaf, limit, manner }: BatchOrder, blocks: number): boolean {
+  return manner === 'quick' && leaf.rowsPerBlock !== null && blocks * leaf.rowsPerBlock <= TOLERANCE * limit
+}
+
+async function walkKeys(purging: Purging, leaf: PurgeLeaf, from: string | null, index: number): Promise<void> {
+  let after = from
+  for (;;) {
+    const { rows } = await takeTurn(purging)
+    const began = performance.now()
+    const done = await walkBatch(purging, { leaf, after, upto: null, limit: rows, manner: mannerOf(purging) })
+    settle(purging, done, 0, performance.now() - began)
+    purging.progress(index, 0, purging.tally.rows)
+    if (done.next === null) return
+    after = done.next
+  }
+}
+
+async function takeTurn({ turns, tally, place }: Purging): Promise<{ rows: number }> {
+  place.signal.throwIfAborted()
+  return turns.turn(tally.last)
+}
+
+function settle({ tally }: Purging, { outcome }: Done, blocks: number, milliseconds: number): void {
+  count(tally, outcome, outcome.found + blocks, milliseconds)
+}
+
+function blockOf(position: string): number {
+  return Number(/^\((\d+),/.exec(position)?.[1] ?? 0)
+}

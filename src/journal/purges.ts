@@ -1,0 +1,150 @@
+import type { ClientBase } from 'pg'
+import { readAll, readOne } from '../db/session.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+import { at } from './journal.ts'
+
+// What purges have deleted, batch by batch, and the ranges they have to come back to.
+
+/** One transaction of a purge. Positions are text: an address, or a JSON array of key values and the address. */
+export interface BatchEntry {
+  readonly number: number
+  readonly pass: 'walk' | 'return'
+  readonly leaf: TableName
+  readonly after: string | null
+  readonly upto: string | null
+  readonly rows: number
+  readonly locked: number
+  readonly held: number
+  /** Rows of other tables that went, by table. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Rows of other tables that were changed: set to null, say. */
+  readonly changed: Readonly<Record<string, number>>
+  readonly milliseconds: number
+}
+
+/** Why rows could not go: somebody holds them; rows of the same table refer to them; a foreign key or a guard refuses. */
+export type LeftReason = 'locked' | 'behind' | 'refused'
+
+/** A range with rows that could not go when it was their turn. */
+export interface LeftRange {
+  readonly id: string
+  readonly leaf: TableName
+  readonly after: string | null
+  readonly upto: string
+  readonly rows: number
+  readonly reason: LeftReason
+  /** In words, where they were refused. */
+  readonly why: string | null
+}
+
+/** Writes a batch down, in its own transaction. */
+export async function recordBatch(
+  session: ClientBase,
+  schema: string,
+  runId: string,
+  batch: BatchEntry,
+): Promise<void> {
+  const { number, pass, leaf, after, upto, rows, locked, held, counts, changed, milliseconds } = batch
+  await session.query(sql`
+    insert into ${at(schema, 'purge_batch')} (run_id, number, pass, schema_name, table_name, after, upto, rows, locked, held, counts, changed, milliseconds)
+    values (${runId}, ${number}, ${pass}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${locked}, ${held}, ${JSON.stringify(counts)}, ${JSON.stringify(changed)}, ${milliseconds})`)
+}
+
+/** Remembers a range to come back to. */
+export async function leaveRange(
+  session: ClientBase,
+  schema: string,
+  runId: string,
+  { leaf, after, upto, rows, reason, why }: Omit<LeftRange, 'id'>,
+): Promise<void> {
+  await session.query(sql`
+    insert into ${at(schema, 'purge_left')} (run_id, schema_name, table_name, after, upto, rows, reason, why)
+    values (${runId}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${reason}, ${why})`)
+}
+
+export async function forgetRange(session: ClientBase, schema: string, { id }: LeftRange): Promise<void> {
+  await session.query(sql`delete from ${at(schema, 'purge_left')} where id = ${id}`)
+}
+
+/** In the order in which they were left. */
+export async function leftRanges(session: ClientBase, schema: string, runId: string): Promise<LeftRange[]> {
+  return readAll<LeftRange & { [column: string]: unknown }>(
+    session,
+    sql`
+    select id::text as id, json_build_object('schema', schema_name, 'name', table_name) as leaf, after, upto, rows::float8 as rows, reason, why
+    from ${at(schema, 'purge_left')} where run_id = ${runId} order by id`,
+  )
+}
+
+/** The last batch of the walk, from which it goes on; undefined where it has not begun. */
+export async function lastWalked(
+  session: ClientBase,
+  schema: string,
+  runId: string,
+): Promise<{ readonly leaf: TableName; readonly upto: string | null } | undefined> {
+  const [last] = await readAll<{ leaf: TableName; upto: string | null }>(
+    session,
+    sql`
+    select json_build_object('schema', schema_name, 'name', table_name) as leaf, upto
+    from ${at(schema, 'purge_batch')} where run_id = ${runId} and pass = 'walk' order by number desc limit 1`,
+  )
+  return last
+}
+
+/** The names, as shown, of the tables in which rows have gone or been changed. */
+export async function purgedTables(session: ClientBase, schema: string, runId: string): Promise<ReadonlySet<string>> {
+  const own = await readAll<TableName & { [column: string]: unknown }>(
+    session,
+    sql`select distinct schema_name as schema, table_name as name from ${at(schema, 'purge_batch')} where run_id = ${runId} and rows > 0`,
+  )
+  const others = await readAll<{ shown: string }>(
+    session,
+    sql`select distinct k as shown from ${at(schema, 'purge_batch')}, jsonb_object_keys(counts || changed) k where run_id = ${runId}`,
+  )
+  return new Set([...own.map(display), ...others.map(({ shown }) => shown)])
+}
+
+/** Figures of a purge from its batches, those of earlier calls included. */
+export interface PurgeFigures {
+  readonly batches: number
+  /** The number of the last batch; 0 where there is none. */
+  readonly lastNumber: number
+  /** Rows of the table itself. */
+  readonly rows: number
+  /** By table, partitions and companions each by themselves, in the order of their names. */
+  readonly tables: readonly { readonly table: string; readonly rows: number }[]
+  readonly slowestMs: number
+  readonly batchMs: number
+  readonly held: number
+  /** Locked when it was their turn, at first or again. */
+  readonly passedOver: number
+  /** Still locked when the purge last came back for them. */
+  readonly locked: number
+  /** Rows of other tables that were changed. */
+  readonly changed: readonly { readonly table: string; readonly rows: number }[]
+  /** Rows that a foreign key or a guard refused to let go, by the reason. */
+  readonly refused: readonly { readonly why: string; readonly rows: number }[]
+}
+
+export async function readFigures(session: ClientBase, schema: string, runId: string): Promise<PurgeFigures> {
+  return readOne<PurgeFigures & { [column: string]: unknown }>(
+    session,
+    sql`
+    with batch as (select * from ${at(schema, 'purge_batch')} where run_id = ${runId}),
+    gone as (
+      select quote_ident(schema_name) || '.' || quote_ident(table_name) as "table", rows from batch
+      union all select c.key, c.value::bigint from batch, jsonb_each_text(counts) c
+    )
+    select count(*)::float8 as batches, coalesce(max(number), 0)::float8 as "lastNumber", coalesce(sum(rows), 0)::float8 as rows,
+      coalesce((select json_agg(t order by t."table") from (select "table", sum(rows)::float8 as rows from gone group by 1) t), '[]') as tables,
+      coalesce(max(milliseconds), 0) as "slowestMs", coalesce(sum(milliseconds), 0) as "batchMs",
+      coalesce(sum(held), 0)::float8 as held, coalesce(sum(locked), 0)::float8 as "passedOver",
+      (select coalesce(sum(rows), 0)::float8 from ${at(schema, 'purge_left')} where run_id = ${runId} and reason = 'locked') as locked,
+      coalesce((select json_agg(t order by t."table") from (
+        select c.key as "table", sum(c.value::bigint)::float8 as rows from batch, jsonb_each_text(changed) c group by 1) t), '[]') as changed,
+      coalesce((select json_agg(t order by t.why) from (
+        select why, sum(rows)::float8 as rows from ${at(schema, 'purge_left')} where run_id = ${runId} and reason = 'refused' group by 1) t), '[]') as refused
+    from batch`,
+  )
+}

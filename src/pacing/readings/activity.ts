@@ -1,0 +1,18 @@
+import type { ClientBase } from 'pg'
+import { readOne } from '../../db/session.ts'
+import { sql } from '../../sql/sql.ts'
+
+/**
+ * Sessions on the whole server that are running something, our own left out.
+ * Null where this role may not see what others do: a count of some would look like a count of all.
+ */
+export async function readActive(session: ClientBase, application: string): Promise<number | null> {
+  const { active, hidden } = await readOne<{ active: number; hidden: boolean }>(
+    session,
+    sql`
+    select count(*) filter (where state in ('active', 'fastpath function call') and backend_type = 'client backend')::int as active,
+      coalesce(bool_or(usesysid is not null and backend_type is null), false) as hidden
+    from pg_stat_activity where application_name is distinct from ${application}`,
+  )
+  return hidden ? null : active
+}

@@ -1,0 +1,71 @@
+import type { ClientBase, QueryArrayConfig } from 'pg'
+import { inTransaction } from '../../db/session.ts'
+import { isConnectionLost } from '../../db/sqlstate.ts'
+import type { Health } from '../reading.ts'
+
+/** How long a check of the user's may take before it counts as failed. */
+export const CHECK_TIMEOUT_MS = 3_000
+
+/**
+ * Asks the user's query: the first column of the first row must be true. It
+ * can change nothing, is one statement, and finds tables as the role would by itself.
+ */
+export async function checkQuery(session: ClientBase, query: string): Promise<Health> {
+  try {
+    const rows = await inTransaction(session, { readOnly: true }, async () => {
+      await session.query(`select set_config('statement_timeout', '${CHECK_TIMEOUT_MS}', true),
+        set_config('row_security', 'on', true),
+        set_config('search_path', (select reset_val from pg_catalog.pg_settings where name = 'search_path'), true)`)
+      return (await session.query<unknown[]>(single(query))).rows
+    })
+    return rows[0]?.[0] === true ? { ok: true } : { ok: false, why: `the health query answers ${shown(rows)}` }
+  } catch (error) {
+    if (isConnectionLost(error)) throw error
+    return { ok: false, why: `the health query fails: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
+// By the extended protocol the server refuses a second statement, which could end the read-only transaction.
+function single(text: string): QueryArrayConfig {
+  const config: QueryArrayConfig & { queryMode: 'extended' } = { text, rowMode: 'array', queryMode: 'extended' }
+  return config
+}
+
+const SHOWN_CHARACTERS = 60
+
+function shown(rows: readonly unknown[][]): string {
+  if (rows[0] === undefined) return 'no row'
+  return String(JSON.stringify(rows[0][0])).slice(0, SHOWN_CHARACTERS)
+}
+
+/** Asks the user's URL: anything but 2xx, and no answer in time, is a reason to wait. Only its host is ever told. */
+export async function checkUrl(text: string, signal: AbortSignal): Promise<Health> {
+  const { url, headers } = withoutCredentials(text)
+  try {
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(CHECK_TIMEOUT_MS)])
+    const response = await fetch(url, { headers, signal: timeout })
+    await response.body?.cancel()
+    return response.ok ? { ok: true } : { ok: false, why: `the health check at ${url.host} answers ${response.status}` }
+  } catch (error) {
+    signal.throwIfAborted()
+    return { ok: false, why: `the health check at ${url.host} cannot be reached (${reasonOf(error)})` }
+  }
+}
+
+// `fetch` refuses a URL that holds credentials; they travel as they would have.
+function withoutCredentials(text: string): { url: URL; headers: Record<string, string> } {
+  const url = new URL(text)
+  const { username, password } = url
+  url.username = url.password = ''
+  if (username === '' && password === '') return { url, headers: {} }
+  const pair = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
+  return { url, headers: { authorization: `Basic ${pair}` } }
+}
+
+// The message of a failed fetch may repeat the URL; its code does not.
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  if (error.name === 'TimeoutError') return `no answer within ${CHECK_TIMEOUT_MS / 1000} s`
+  const { cause } = error
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : error.name
+}

@@ -1,0 +1,181 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openSession, type Session, type Target } from '../db/session.ts'
+import { isConnectionLost } from '../db/sqlstate.ts'
+import { beatPace, leavePace } from '../journal/pace.ts'
+import { jittered } from './jitter.ts'
+import { fullLag } from './judge.ts'
+import type { PaceSettings } from './limits.ts'
+import { replicaGoodFor, USUAL_MS } from './next-reading.ts'
+import type { Reading } from './reading.ts'
+import { takeGlance, takeReading, walRate, type Subject } from './take-reading.ts'
+
+export interface SamplerOptions extends Subject {
+  readonly target: Target
+  /** What the sessions of the run are opened as; `ebb <holder>` is their application_name. */
+  readonly holder: string
+  readonly journalSchema: string
+  readonly settings: () => PaceSettings
+  readonly heard: (reading: Reading) => void
+}
+
+/** While a run waits it looks more often, and less so the longer it waits. */
+const WAITING_MS = 250
+const WAITING_MOST_MS = 5_000
+const PATIENCE_GROWTH = 1.2
+
+const BEAT_EVERY_MS = 2_000
+
+/**
+ * Takes readings in a session of its own, while batches run: a session that
+ * waits for us can be seen only while we hold what it waits for.
+ */
+export class Sampler {
+  /** Other runs at work by the same journal. */
+  others = 0
+  private reading: Reading | null = null
+  /** The latest that was complete. */
+  private complete: Reading | null = null
+  private completeAt = -Infinity
+  private takenAt = 0
+  private highestRate: number | null = null
+  private waitingMs: number | null = null
+  private beatenAt = -Infinity
+  private failure: Error | null = null
+  private nap = new AbortController()
+  private readonly closing = new AbortController()
+  private loop: Promise<void> = Promise.resolve()
+  private readonly session: Session
+  private readonly options: SamplerOptions
+
+  private constructor(session: Session, options: SamplerOptions) {
+    this.session = session
+    this.options = options
+  }
+
+  /** Comes back with the first reading taken. */
+  static async open(options: SamplerOptions): Promise<Sampler> {
+    const session = await openSession(options.target, options.holder)
+    const sampler = new Sampler(session, options)
+    try {
+      // Readings must not wait for what they are about, nor signs of life for a replica.
+      await session.query(
+        `select set_config('statement_timeout', '5s', false), set_config('synchronous_commit', 'off', false)`,
+      )
+      await sampler.look()
+    } catch (error) {
+      await session.end()
+      throw error
+    }
+    sampler.loop = sampler.run()
+    return sampler
+  }
+
+  /**
+   * The latest reading and its age in milliseconds. When since then a replica
+   * could have come near its limit, it is looked at anew before that is answered.
+   *
+   * @throws when there will be no further reading
+   */
+  async latest(): Promise<{ reading: Reading; ageMs: number }> {
+    const reading = this.sound()
+    const most = fullLag(this.options.settings().maxReplicaLagBytes)
+    const { replica } = reading
+    if (replica !== null && most !== null && replica.bytes <= most && replica.bytes + this.writtenSince() > most)
+      await this.glance().catch((error: unknown) => this.failed(error))
+    return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
+  }
+
+  /** At most, in bytes. */
+  private writtenSince(): number {
+    return ((this.highestRate ?? 0) * (performance.now() - this.takenAt)) / 1000
+  }
+
+  private sound(): Reading {
+    if (this.failure !== null) throw this.failure
+    if (this.reading === null || this.closing.signal.aborted) throw new Error('no readings before open or after close')
+    return this.reading
+  }
+
+  /** Says that the run has begun, or ceased, to wait for a better reading. */
+  waiting(waits: boolean): void {
+    if (waits === (this.waitingMs !== null)) return
+    this.waitingMs = waits ? WAITING_MS : null
+    this.beatenAt = -Infinity
+    this.nap.abort()
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort()
+    await this.loop
+    await leavePace(this.session, this.options.journalSchema, this.options.application).catch(() => {})
+    await this.session.end()
+  }
+
+  private async run(): Promise<void> {
+    while (!this.closing.signal.aborted) {
+      await this.rest()
+      const due = this.waitingMs !== null || performance.now() - this.completeAt >= USUAL_MS
+      await (due ? this.look() : this.glance()).catch((error: unknown) => this.failed(error))
+      if (this.failure !== null) return
+    }
+  }
+
+  private async rest(): Promise<void> {
+    this.nap = new AbortController()
+    await sleep(jittered(this.restMs()), undefined, {
+      signal: AbortSignal.any([this.nap.signal, this.closing.signal]),
+    }).catch(() => {})
+  }
+
+  private restMs(): number {
+    if (this.waitingMs === null)
+      return this.reading === null
+        ? WAITING_MS
+        : replicaGoodFor(this.reading, this.options.settings(), this.highestRate)
+    const now = this.waitingMs
+    this.waitingMs = Math.min(now * PATIENCE_GROWTH, WAITING_MOST_MS)
+    return now
+  }
+
+  private async look(): Promise<void> {
+    const { settings } = this.options
+    const began = performance.now()
+    const reading = await takeReading(this.session, this.options, settings(), this.complete, this.closing.signal)
+    this.complete = reading
+    this.completeAt = performance.now()
+    this.took(reading, began)
+    await this.beat()
+  }
+
+  private async glance(): Promise<void> {
+    const began = performance.now()
+    if (this.complete !== null) this.took(await takeGlance(this.session, this.complete), began)
+  }
+
+  private took(reading: Reading, began: number): void {
+    const rate = this.reading === null ? null : walRate(this.reading, reading)
+    if (rate !== null) this.highestRate = Math.max(rate, this.highestRate ?? 0)
+    this.reading = reading
+    this.takenAt = began
+    this.options.heard(reading)
+  }
+
+  // A role that may not write into the journal's new table shares with nobody.
+  private async beat(): Promise<void> {
+    if (performance.now() - this.beatenAt < BEAT_EVERY_MS) return
+    this.beatenAt = performance.now()
+    const { journalSchema, application } = this.options
+    this.others = await beatPace(this.session, journalSchema, application, this.waitingMs !== null).catch(
+      (error: unknown) => {
+        if (isConnectionLost(error)) throw error
+        return 0
+      },
+    )
+  }
+
+  /** A reading that took too long is missed, not mourned; its age shows. Without a connection there will be none. */
+  private failed(error: unknown): void {
+    if (this.closing.signal.aborted || !isConnectionLost(error)) return
+    this.failure = error instanceof Error ? error : new Error(String(error))
+  }
+}

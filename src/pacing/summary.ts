@@ -1,0 +1,86 @@
+import type { Reading, Signal } from './reading.ts'
+
+/** Why a run stood still: a signal, or its own doing. */
+export type PauseReason = Signal | 'pause file' | 'fixed pause' | 'slow batches' | 'other runs' | 'no reading'
+
+/** How the pace has been, for the report at the end. */
+export interface PaceSummary {
+  /** Batches, chunks or partitions that were allowed to begin. */
+  readonly turns: number
+  readonly pausedMs: number
+  readonly pausedMsBy: Readonly<Partial<Record<PauseReason, number>>>
+  /** Null where nothing could be seen. */
+  readonly maxReplicaLagBytes: number | null
+  readonly maxReplicaLagSeconds: number | null
+  readonly maxSlotWalBytes: number | null
+  readonly maxActive: number | null
+  /** By the whole server, whoever wrote it. */
+  readonly walBytes: number | null
+  /** Of others for our locks, as far as readings have met them. */
+  readonly waitsSeen: number
+  readonly longestWaitSeenMs: number
+  readonly missing: Reading['missing']
+}
+
+/** Keeps count. */
+export class Tally {
+  private turns = 0
+  private readonly paused = new Map<PauseReason, number>()
+  private first: Reading | null = null
+  private last: Reading | null = null
+  private lagBytes: number | null = null
+  private lagSeconds: number | null = null
+  private slotBytes: number | null = null
+  private active: number | null = null
+  private waitsSeen = 0
+  private longestWaitSeenMs = 0
+
+  turn(): void {
+    this.turns++
+  }
+
+  pause(reason: PauseReason, milliseconds: number): void {
+    this.paused.set(reason, (this.paused.get(reason) ?? 0) + milliseconds)
+  }
+
+  reading(reading: Reading): void {
+    const known = new Set(this.last?.blocked?.map(nameOf))
+    for (const wait of reading.blocked ?? []) {
+      if (!known.has(nameOf(wait))) this.waitsSeen++
+      this.longestWaitSeenMs = Math.max(this.longestWaitSeenMs, wait.milliseconds)
+    }
+    this.lagBytes = larger(this.lagBytes, reading.replica?.bytes)
+    this.lagSeconds = larger(this.lagSeconds, reading.replica?.seconds)
+    this.slotBytes = larger(this.slotBytes, reading.slot?.bytes)
+    this.active = larger(this.active, reading.active)
+    this.first ??= reading
+    this.last = reading
+  }
+
+  summary(): PaceSummary {
+    const from = this.first?.walPosition ?? null
+    const to = this.last?.walPosition ?? null
+    return {
+      turns: this.turns,
+      pausedMs: [...this.paused.values()].reduce((sum, ms) => sum + ms, 0),
+      pausedMsBy: Object.fromEntries(this.paused),
+      maxReplicaLagBytes: this.lagBytes,
+      maxReplicaLagSeconds: this.lagSeconds,
+      maxSlotWalBytes: this.slotBytes,
+      maxActive: this.active,
+      walBytes: from === null || to === null ? null : to - from,
+      waitsSeen: this.waitsSeen,
+      longestWaitSeenMs: this.longestWaitSeenMs,
+      missing: this.last?.missing ?? {},
+    }
+  }
+}
+
+function nameOf({ pid, since }: { pid: number; since: string }): string {
+  return `${pid} ${since}`
+}
+
+function larger(a: number | null, b: number | null | undefined): number | null {
+  if (a === null || b === null || b === undefined) return a ?? b ?? null
+  return Math.max(a, b)
+}

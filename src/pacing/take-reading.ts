@@ -1,0 +1,87 @@
+import type { Session } from '../db/session.ts'
+import { isConnectionLost } from '../db/sqlstate.ts'
+import type { TableName } from '../sql/names.ts'
+import type { PaceSettings } from './limits.ts'
+import type { Reading, Signal } from './reading.ts'
+import { readActive } from './readings/activity.ts'
+import { checkQuery, checkUrl } from './readings/health.ts'
+import { readBlocked, readVacuum } from './readings/locks.ts'
+import { readArchiveBacklog, readClock, readReplicas, readSlot } from './readings/wal.ts'
+
+/** What a reading is taken of. */
+export interface Subject {
+  /** All sessions of the run have this application_name. */
+  readonly application: string
+  /** The tables that the run changes. */
+  readonly tables: readonly TableName[]
+}
+
+/**
+ * Takes a reading: a few queries of a millisecond each, and the user's checks.
+ * What this role may not see is null, with the reason beside it; only a lost
+ * connection is an error.
+ */
+export async function takeReading(
+  session: Session,
+  subject: Subject,
+  settings: Pick<PaceSettings, 'healthSql' | 'healthUrl'>,
+  before: Reading | null,
+  signal: AbortSignal,
+): Promise<Reading> {
+  const missing: Partial<Record<Signal, string>> = {}
+  const attempt = async <T>(of: Signal, read: () => Promise<T>): Promise<T | null> =>
+    read().catch((error: unknown) => {
+      if (isConnectionLost(error)) throw error
+      missing[of] = error instanceof Error ? error.message : String(error)
+      return null
+    })
+
+  const { at, walPosition } = await readClock(session)
+  const blocked = await attempt('blocked sessions', () => readBlocked(session, subject.application))
+  const replicas = await attempt('replica lag', () => readReplicas(session))
+  if (replicas !== null && replicas.unknown > 0) missing['replica lag'] = `${UNSEEN} what its replicas have replayed`
+  else if (replicas !== null && replicas.masked > 0)
+    missing['replica lag'] = `${UNSEEN} what its replicas have replayed; what they have received is looked at instead`
+  const slot = await attempt('slot WAL', () => readSlot(session))
+  const backlog = await attempt('archive backlog', () => readArchiveBacklog(session))
+  if (backlog === 'unknown') missing['archive backlog'] = 'no WAL has been archived yet'
+  const active = await attempt('active sessions', () => readActive(session, subject.application))
+  if (active === null) missing['active sessions'] ??= `${UNSEEN} what other roles are doing`
+  const vacuum = await attempt('vacuum', () => readVacuum(session, subject.application, subject.tables))
+  if (vacuum === null) missing.vacuum ??= `${UNSEEN} who holds a lock such as a vacuum has`
+  const healthSql = settings.healthSql === null ? null : await checkQuery(session, settings.healthSql)
+  const healthUrl = settings.healthUrl === null ? null : await checkUrl(settings.healthUrl, signal)
+
+  return {
+    at,
+    blocked,
+    replica: replicas?.replica ?? null,
+    slot,
+    walPosition,
+    walBytesPerSecond: before === null ? null : walRate(before, { at, walPosition }),
+    archiveBacklogBytes: backlog === 'unknown' ? null : backlog,
+    active,
+    vacuum,
+    healthSql,
+    healthUrl,
+    missing,
+  }
+}
+
+const UNSEEN = 'without pg_read_all_stats (or pg_monitor) this role cannot see'
+
+/** A quick look at replicas and the clock alone; the rest is as it was. */
+export async function takeGlance(session: Session, before: Reading): Promise<Reading> {
+  const { at, walPosition } = await readClock(session)
+  const { replica } = await readReplicas(session)
+  return { ...before, at, walPosition, replica }
+}
+
+const MICROS = 1e6
+
+/** WAL from one reading to another, in bytes a second; null where too little time lies between them. */
+export function walRate(before: Reading, after: Pick<Reading, 'at' | 'walPosition'>): number | null {
+  const seconds = Number(after.at - before.at) / MICROS
+  if (seconds <= 0 || before.walPosition === null || after.walPosition === null) return null
+  return (after.walPosition - before.walPosition) / seconds
+}

@@ -1,0 +1,190 @@
+import { quoted } from '../sql/names.ts'
+import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
+import { heldCondition, type Entourage, type KeyWalk, type PurgeLeaf, type PurgeWork } from './purge-work.ts'
+
+// The statement of a batch. What always holds:
+//
+//   - One statement under one snapshot; nothing but counts and a position comes back.
+//   - The condition is asked again by the delete itself: a row that somebody has
+//     changed to be kept since the snapshot stays (postgres-facts F3).
+//   - An address means one row only within one table, so it is one partition at a time.
+//   - Rows behind the position are never read again, dead ones least of all (F4).
+//   - `(…) is true` keeps an index on a column of the condition from being used,
+//     where rows are to be reached by their address: it would lead over every dead row.
+
+/** A part of a leaf. Positions are outside at the beginning and inside at the end. */
+export interface BatchRange {
+  readonly after: Sql | null
+  readonly upto: Sql | null
+}
+
+/** How a batch meets rows that others have locked: it gives up at once, or goes around them. */
+export type Manner = 'quick' | 'careful'
+
+/** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others, `counts` of companions, and the `position` of the last one found. */
+export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
+  const { entourage } = work
+  const { narrowing, companions, disturbed } = entourage
+  const place = sql`only ${quoted(leaf.name)} t`
+  const going = raw(narrowing.at(-1)?.name ?? 'victim')
+  const held = heldCondition(entourage)
+  return sql`
+with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}candidate as materialized (
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${place}
+  where ${inRange(leaf, range)} and ${condition(work, leaf)}
+  order by ${orderOf(leaf)} limit ${limit}
+), ${manner === 'quick' ? chosen(held) : locked(entourage, held, place)}${parts(narrowing)}, gone as (
+  delete from ${place} where t.ctid = any (array(select ebb_at from ${going})) and ${asked(work)}
+  returning 1${shown(entourage)}
+)${parts(companions)}
+select (select count(*) from candidate)::int as found, ${held === null ? raw('0') : raw('(select count(*) from candidate where ebb_held)::int')} as held,
+  (select count(*) from gone)::int as gone, ${narrowing.length === 0 ? raw('0') : sql`((select count(*) from victim) - (select count(*) from ${going}))::int`} as behind,
+  ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
+  (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
+}
+
+function parts(named: Entourage['narrowing']): Sql {
+  return raw(named.map(({ name, statement }) => `, ${name} as (${statement}\n)`).join(''))
+}
+
+/** `, t."a", t."b"`: the columns that the rest of the statement joins by. */
+function shown({ columns }: Entourage): Sql {
+  return join(
+    columns.map((column) => sql`, t.${ident(column)}`),
+    '',
+  )
+}
+
+function chosen(held: string | null): Sql {
+  return sql`victim as (
+  select ebb_at from candidate${free(held)}
+)`
+}
+
+// A row that was moved since the snapshot is locked where it is now. It is no victim: the delete would not see it, and
+// companions of a row that stays must stay.
+function locked(entourage: Entourage, held: string | null, place: Sql): Sql {
+  return sql`reached as materialized (
+  select t.tableoid as ebb_table, t.ctid as ebb_at${shown(entourage)} from ${place}
+  where t.ctid = any (array(select ebb_at from candidate${free(held)})) for update skip locked
+), victim as materialized (
+  select * from reached where ebb_at in (select ebb_at from candidate)
+)`
+}
+
+function free(held: string | null): Sql {
+  return raw(held === null ? '' : ' where not ebb_held')
+}
+
+/** Without looking first: for ranges of blocks whose rows are known to be few enough. It gives up where a row is locked. */
+export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  return sql`
+with gone as (
+  delete from only ${quoted(leaf.name)} t where ${inRange(leaf, range)} and ${asked(work)} returning 1
+)
+select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, false as disturbed, '[]'::jsonb as counts, null as position from gone`
+}
+
+/** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */
+export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  const { reasons } = work.entourage
+  const why = reasons.map(({ condition }, i) => ` when (${condition}) then ${i}`).join('')
+  const counts = reasons.map((_, i) => `, count(*) filter (where why = ${i})`).join('')
+  return sql`
+select array[count(*)${raw(counts)}]::text[] as counts from (
+  select ${raw(why === '' ? 'null' : `case${why} end`)} as why from only ${quoted(leaf.name)} t
+  where ${inRange(leaf, range)} and ${condition(work, leaf)}
+) matching`
+}
+
+/** The condition as a row is asked for it that has been reached in another way. */
+function asked({ where }: PurgeWork): Sql {
+  return raw(`(${where}\n) is true`)
+}
+
+/** Along an index the condition may lead to where the walk ends. */
+function condition(work: PurgeWork, { walk }: PurgeLeaf): Sql {
+  return walk.kind === 'blocks' ? asked(work) : raw(`(${work.where}\n)`)
+}
+
+function inRange({ walk }: PurgeLeaf, { after, upto }: BatchRange): Sql {
+  const bounds = [
+    ...(after === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid > ${after}` : beyond(walk, after)]),
+    ...(upto === null
+      ? []
+      : [walk.kind === 'blocks' ? sql`t.ctid <= ${upto}` : sql`${key(walk)} <= ${values(walk, upto)}`]),
+  ]
+  return bounds.length === 0 ? raw('true') : join(bounds, ' and ')
+}
+
+function beyond(walk: KeyWalk, after: Sql): Sql {
+  if (walk.unique) return sql`${key(walk)} > ${values(walk, after)}`
+  const address = sql`(${after}->>${raw(String(walk.columns.length))})::tid`
+  const both = sql`row(${keyList(walk)}, t.ctid) > row(${valueList(walk, after)}, ${address})`
+  return sql`${key(walk)} >= ${values(walk, after)} and ${both}`
+}
+
+function key(walk: KeyWalk): Sql {
+  return sql`row(${keyList(walk)})`
+}
+
+function keyList({ columns }: KeyWalk): Sql {
+  return join(columns.map(({ name }) => sql`t.${ident(name)}`))
+}
+
+function values(walk: KeyWalk, at: Sql): Sql {
+  return sql`row(${valueList(walk, at)})`
+}
+
+function valueList({ columns }: KeyWalk, at: Sql): Sql {
+  return join(columns.map(({ type }, i) => sql`(${at}->>${raw(String(i))})::${raw(type)}`))
+}
+
+function keyColumns({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks') return raw('')
+  return join(
+    walk.columns.map(({ name }, i) => sql`, t.${ident(name)} as ${keyName(i)}`),
+    '',
+  )
+}
+
+function orderOf({ walk }: PurgeLeaf): Sql {
+  return walk.kind === 'blocks' ? raw('t.ctid') : walk.unique ? keyList(walk) : sql`${keyList(walk)}, t.ctid`
+}
+
+// Qualified: a bare name would mean the column that is returned, which is text.
+function lastFirst({ walk }: PurgeLeaf): Sql {
+  const names = walk.kind === 'blocks' ? [] : walk.columns.map((_, i) => keyName(i))
+  return join([...names, raw('ebb_at')].map((name) => sql`candidate.${name} desc`))
+}
+
+/** As text: a row's address, or a JSON array of the key's values and the address. */
+function position({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks') return raw('ebb_at::text')
+  const texts = walk.columns.map((_, i) => sql`${keyName(i)}::text`)
+  return sql`json_build_array(${join([...texts, raw('ebb_at::text')])})::text`
+}
+
+function keyName(i: number): Sql {
+  return raw(`ebb_k${i}`)
+}
+
+function heldColumn(held: string | null): Sql {
+  return held === null ? raw('') : raw(`, coalesce((${held}), false) as ebb_held`)
+}
+
+/** In the order of the companions: their tables' names could be anything. */
+function companionCounts({ companions }: Entourage): Sql {
+  if (companions.length === 0) return raw(`'[]'::jsonb`)
+  return sql`jsonb_build_array(${join(companions.map(({ name }) => raw(`(select count(*) from ${name})`)))})`
+}
+
+/** Where the first row of a part of a leaf is that matches; no row where there is none. */
+export function positionStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  return sql`
+with candidate as (
+  select t.ctid as ebb_at${keyColumns(leaf)} from only ${quoted(leaf.name)} t
+  where ${inRange(leaf, range)} and ${condition(work, leaf)} order by ${orderOf(leaf)} limit 1
+)
+select ${position(leaf)} as position from candidate`
+}

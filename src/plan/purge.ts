@@ -1,0 +1,253 @@
+import type { LeafModel, Reach } from '../catalog/purge-leaves.ts'
+import type { ReferenceGraph } from '../catalog/reference-graph.ts'
+import type { ServerModel } from '../catalog/server-model.ts'
+import type { TableModel } from '../catalog/table-model.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import type { Predicate } from '../sql/predicate.ts'
+import type { Cascade, CascadeRequest } from './cascade.ts'
+import { costObjections, type LookUpCost } from './cascade-cost.ts'
+import { entourageOf } from './cascade-entourage.ts'
+import { cascadeObjections } from './cascade-objections.ts'
+import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
+import { purgeObjections } from './purge-objections.ts'
+import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
+import type { PurgeWork } from './purge-work.ts'
+import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS, WAL_PER_DELETED_ROW } from './rates.ts'
+import { serverNotes } from './server-objections.ts'
+import {
+  assertDistinctKeys,
+  type CheckStep,
+  type Objection,
+  type Plan,
+  type PurgeStep,
+  type Step,
+  type VacuumStep,
+} from './step.ts'
+import { showBytes, showCount, showDuration } from './units.ts'
+
+/** What the user asked for. */
+export interface PurgeRequest {
+  /** The rows to delete, as after WHERE. */
+  readonly where: string
+  /** Goes along an index that begins with this column. */
+  readonly orderBy: string | null
+  /** It is meant if the condition is true of every row. */
+  readonly allRows: boolean
+  /** Afterwards, the tables touched are vacuumed and analysed. */
+  readonly vacuum: boolean
+  /** The rows go for good: there is no archive. */
+  readonly noArchive: boolean
+  /** Rows of other tables that refer to them go, too. */
+  readonly cascade: boolean
+  /** Tables no row of which is to be touched. */
+  readonly protect: readonly WrittenName[]
+  /** Codes of objections that the user has accepted. */
+  readonly accept: readonly string[]
+}
+
+export interface PurgeSituation {
+  readonly server: ServerModel
+  readonly table: TableModel
+  readonly predicate: Predicate
+  readonly leaves: readonly LeafModel[]
+  readonly reach: Reach
+  readonly searchPath: string
+  readonly graph: ReferenceGraph
+  /** What the request means for the tables of the graph. */
+  readonly around: CascadeRequest
+  readonly cascade: Cascade
+  /** What looking for rows that refer to one costs, where no index serves. */
+  readonly lookUps: readonly LookUpCost[]
+}
+
+export interface PurgePlan extends Plan {
+  /** Null where there are objections, or nothing to delete. */
+  readonly purge: PurgeWork | null
+}
+
+/** Plans deleting the rows that match, batch by batch. Pure. */
+export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
+  const { table, leaves, reach } = situation
+  const objections = [
+    ...purgeObjections(table, leaves, reach, request, situation.server.role),
+    ...objectionsAround(situation),
+  ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
+  if (objections.length > 0) return refusePurge(situation, request, objections)
+  const base = { goal: goalOf(table, request), table: table.name, fates: [], objections }
+  if (reach.selectsSome === false || leaves.length === 0)
+    return { ...base, evidence: ['no row matches'], notes: [], steps: [], purge: null }
+  const chosen = leaves.map((leaf) => chooseWalk(leaf, request.orderBy))
+  const purge: PurgeWork = {
+    table: table.name,
+    where: situation.predicate.text,
+    searchPath: situation.searchPath,
+    leaves: chosen.map(({ leaf }) => leaf),
+    entourage: entourageOf(situation.cascade),
+  }
+  const steps: Step[] = [
+    purgeStep(purge, situation.cascade),
+    ...vacuumSteps(situation, request),
+    ...(request.vacuum ? cascadeVacuums(situation.cascade) : []),
+    checkStep(purge),
+  ]
+  assertDistinctKeys(steps)
+  return { ...base, evidence: evidenceOf(situation, chosen), notes: notesOn(situation, request), steps, purge }
+}
+
+function objectionsAround({ graph, around, cascade, lookUps, leaves, server }: PurgeSituation): Objection[] {
+  const rows = leaves.reduce((sum, { matching }) => sum + matching, 0)
+  return [...cascadeObjections(graph, cascade, around, server.role), ...costObjections(cascade, lookUps, rows)]
+}
+
+/** A plan that says only what is in the way. */
+export function refusePurge(
+  { server, table }: Pick<PurgeSituation, 'server' | 'table'>,
+  request: PurgeRequest,
+  objections: readonly Objection[],
+): PurgePlan {
+  const plan = { goal: goalOf(table, request), table: table.name, objections, notes: serverNotes(server) }
+  return { ...plan, fates: [], evidence: [], steps: [], purge: null }
+}
+
+/** What giving up an unfinished purge does: batches are whole, and their rows do not come back. */
+export function planAbandonPurge(runId: string, table: TableName): Plan {
+  return {
+    goal: `abandon run ${runId} on ${display(table)}`,
+    table,
+    evidence: ['rows that are gone stay gone; the others stay, and nothing else has been changed'],
+    fates: [],
+    objections: [],
+    notes: [],
+    steps: [
+      {
+        kind: 'alone',
+        key: 'abandon:purge',
+        title: 'end the run',
+        because: 'it is not to be gone on with',
+        locks: [],
+        cost: '',
+        statements: [],
+      },
+    ],
+  }
+}
+
+function goalOf({ name }: TableModel, { where }: PurgeRequest): string {
+  return `purge ${display(name)} of the rows where ${where}`
+}
+
+function purgeStep(work: PurgeWork, cascade: Cascade): PurgeStep {
+  return {
+    kind: 'purge',
+    key: 'purge',
+    title: `delete rows of ${display(work.table)} in batches`,
+    because: 'each batch is a transaction of its own, so short that nobody notices',
+    locks: [
+      { table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
+      ...cascadeLocks(cascade),
+    ],
+    cost: `about ${showCount(rowsOf(work))} rows, ${showDuration(secondsOf(work))} without pauses`,
+    statements: [],
+    work,
+  }
+}
+
+function rowsOf({ leaves }: PurgeWork): number {
+  return leaves.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0)
+}
+
+function secondsOf({ leaves }: PurgeWork): number {
+  return leaves.reduce(
+    (sum, { walk, blocks, estimatedRows }) =>
+      sum +
+      (walk.kind === 'blocks'
+        ? blocks * BLOCK_READ_SECONDS + estimatedRows * DELETED_BY_BLOCK_SECONDS
+        : estimatedRows * DELETED_BY_KEY_SECONDS),
+    0,
+  )
+}
+
+function vacuumSteps({ leaves, table }: PurgeSituation, { vacuum }: PurgeRequest): VacuumStep[] {
+  if (!vacuum) return []
+  const own = leaves.filter(({ mayVacuum }) => mayVacuum)
+  const steps = own.map(({ name, oid }): VacuumStep => ({
+    kind: 'vacuum',
+    key: `vacuum ${oid}`,
+    title: `vacuum and analyze ${display(name)}`,
+    because: 'the space of the deleted rows can be used again, and the planner learns how many are left',
+    locks: [{ table: name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
+    cost: 'reads what has changed, at the pace of an autovacuum; skipped where no row has gone, or another vacuum is at work',
+    table: name,
+    whole: false,
+    // Giving blocks at the end back would need ACCESS EXCLUSIVE, which replicas feel.
+    statements: [`vacuum (analyze, truncate false, skip_locked) ${quoted(name).text}`],
+  }))
+  if (table.kind !== 'partitioned table' || own.length < leaves.length) return steps
+  return [
+    ...steps,
+    {
+      kind: 'vacuum',
+      key: 'analyze',
+      title: `analyze ${display(table.name)}`,
+      because: 'an autovacuum never does that for a partitioned table as a whole',
+      locks: [{ table: table.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
+      cost: 'reads a sample',
+      table: table.name,
+      whole: true,
+      statements: [`analyze (skip_locked) ${quoted(table.name).text}`],
+    },
+  ]
+}
+
+function checkStep(work: PurgeWork): CheckStep {
+  return {
+    kind: 'check',
+    key: 'check',
+    title: `count the rows of ${display(work.table)} that match now`,
+    because: 'only that shows that nothing was left, or how much',
+    locks: [{ table: work.table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
+    cost: 'reads them once more, a piece at a time',
+    statements: [],
+    work,
+  }
+}
+
+function evidenceOf({ predicate, leaves, cascade }: PurgeSituation, chosen: readonly ChosenWalk[]): string[] {
+  const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
+  const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
+  const shown = chosen.slice(0, MOST_SHOWN)
+  return [
+    `deleted: ${predicate.text}`,
+    `about ${showCount(matching)} of ${showCount(rows)} rows match, by the planner’s estimate; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
+    ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
+    ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
+    ...describeReferences(cascade),
+  ]
+}
+
+const MOST_SHOWN = 10
+
+function describeWalk(walk: ChosenWalk['leaf']['walk']): string {
+  return walk.kind === 'blocks' ? 'block after block' : `along ${walk.index}`
+}
+
+function notesOn({ server, table, leaves, cascade }: PurgeSituation, { vacuum }: PurgeRequest): string[] {
+  const triggers = [...new Set(leaves.flatMap(({ deleteTriggers }) => deleteTriggers))]
+  const foreign = leaves.filter(({ mayVacuum }) => !mayVacuum)
+  return [
+    ...serverNotes(server),
+    ...(triggers.length === 0 ? [] : [`triggers fire as for any delete, and take their time: ${triggers.join(', ')}`]),
+    ...(table.publications.length === 0
+      ? []
+      : [
+          `each row that goes is a delete event for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
+        ]),
+    ...(vacuum && foreign.length > 0
+      ? [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: that is its owner’s right`]
+      : []),
+    ...cascadeNotes(cascade),
+    'rows that somebody holds locked are passed over, and come back for; rows that come to match while it runs may stay for the next time',
+    'no space is given back to the operating system: it is used again by rows to come (ebb rebuild gives it back)',
+  ]
+}

@@ -1,0 +1,123 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { afterBatch, startingPace, type BatchPace } from '../../src/pacing/batch-size.ts'
+import { pausesAfter } from '../../src/pacing/pauses.ts'
+
+const BOUNDS = { targetMs: 50, leastRows: 1, mostRows: 100_000 }
+
+/** Batch after batch, each taking `milliseconds(rows, position)`. */
+function run(pace: BatchPace, batches: number, milliseconds: (rows: number, position: number) => number): BatchPace[] {
+  const states: BatchPace[] = []
+  for (let position = 0; position < batches; position++) {
+    pace = afterBatch(pace, pace.rows, { rows: pace.rows, milliseconds: milliseconds(pace.rows, position) }, BOUNDS)
+    states.push(pace)
+  }
+  return states
+}
+
+/** The state in which a steady run has settled. */
+const settled = () => run(startingPace(BOUNDS), 40, (rows) => rows / 20).at(-1)!
+
+describe('the size of batches', () => {
+  test('grows gently to what takes the target time', () => {
+    const sizes = run(startingPace(BOUNDS), 12, (rows) => rows / 20).map(({ rows }) => rows)
+    expect(sizes.slice(0, 6)).toEqual([150, 225, 338, 507, 761, 1000])
+    expect(sizes.at(-1)).toBe(1000)
+  })
+
+  test('shrinks at once', () => {
+    expect(afterBatch(settled(), 1000, { rows: 1000, milliseconds: 500 }, BOUNDS).rows).toBe(100)
+  })
+
+  test('does not grow by batches that found little', () => {
+    expect(afterBatch(settled(), 1000, { rows: 3, milliseconds: 1 }, BOUNDS).rows).toBe(1000)
+  })
+
+  test('stays within its bounds, whatever batches take', () => {
+    const batch = fc.record({ rows: fc.nat(10_000), milliseconds: fc.double({ min: 0, max: 1e6, noNaN: true }) })
+    const bounds = { targetMs: 50, leastRows: 10, mostRows: 5_000 }
+    fc.assert(
+      fc.property(fc.array(batch, { maxLength: 60 }), (batches) => {
+        let pace = startingPace(bounds)
+        for (const done of batches) {
+          const next = afterBatch(pace, pace.rows, done, bounds)
+          expect(Number.isInteger(next.rows)).toBe(true)
+          expect(next.rows).toBeGreaterThanOrEqual(bounds.leastRows)
+          expect(next.rows).toBeLessThanOrEqual(Math.min(bounds.mostRows, Math.ceil(pace.rows * 1.5)))
+          expect(next.slowness).toBeGreaterThanOrEqual(1)
+          expect(next.slowness).toBeLessThanOrEqual(16)
+          pace = next
+        }
+      }),
+    )
+  })
+
+  test('whatever a row costs, it settles within a fifth of the target time', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0.001, max: 2, noNaN: true }),
+        fc.double({ min: 0, max: 10, noNaN: true }),
+        (perRow, fixed) => {
+          const costs = (rows: number) => fixed + rows * perRow
+          const last = run(startingPace(BOUNDS), 60, costs).at(-1)!
+          expect(Math.abs(costs(last.rows) - BOUNDS.targetMs)).toBeLessThan(BOUNDS.targetMs / 5 + perRow)
+          expect(last.slowness).toBe(1)
+        },
+      ),
+    )
+  })
+})
+
+describe('a jump of batch time', () => {
+  test('halves the pace with the batch that jumped, and more while it lasts', () => {
+    const jumped = run(settled(), 2, () => 400)
+    expect(jumped.map(({ slowness }) => slowness)).toEqual([2, 4])
+  })
+
+  test('is over after a few good batches', () => {
+    const [jumped] = run(settled(), 1, () => 400)
+    expect(run(jumped!, 4, (rows) => rows / 20).map(({ slowness }) => slowness)).toEqual([2, 2, 1, 1])
+  })
+
+  test('is none when batches have only become larger, or smaller', () => {
+    expect(run(startingPace(BOUNDS), 40, (rows) => rows / 500).every(({ slowness }) => slowness === 1)).toBe(true)
+    const shrinking = run(settled(), 20, (rows) => 4 + rows / (5 + rows / 100))
+    expect(shrinking.every(({ slowness }) => slowness === 1)).toBe(true)
+  })
+
+  test('is none below the target time', () => {
+    const quick = run(startingPace({ ...BOUNDS, mostRows: 100 }), 10, () => 1).at(-1)!
+    expect(afterBatch(quick, 100, { rows: 100, milliseconds: 40 }, BOUNDS).slowness).toBe(1)
+  })
+
+  test('that stays is how it is now', () => {
+    const changed = run(settled(), 40, (rows) => rows * 2)
+    expect(changed.at(-1)!.slowness).toBe(1)
+  })
+})
+
+describe('pauses after a batch', () => {
+  const batch = { rows: 10, milliseconds: 100 }
+  const alone = { pauseMs: 0, slowness: 1, others: 0, ease: 0, because: null }
+
+  test('there are none without a claim', () => {
+    expect(pausesAfter(batch, alone)).toEqual([])
+  })
+
+  test('each claim has its share, and its reason', () => {
+    const because = { signal: 'replica lag', text: 'berlin lags' } as const
+    const pauses = pausesAfter(batch, { pauseMs: 30, slowness: 4, others: 2, ease: 0.75, because })
+    expect(pauses.map(({ reason, milliseconds }) => [reason, milliseconds])).toEqual([
+      ['fixed pause', 30],
+      ['slow batches', 300],
+      ['other runs', 200],
+      ['replica lag', 300],
+    ])
+    expect(pauses.map(({ text }) => text).join('; ')).toContain('slower, because berlin lags')
+  })
+
+  test('one slow batch is not followed by a pause of minutes', () => {
+    const [pause] = pausesAfter({ rows: 10, milliseconds: 60_000 }, { ...alone, slowness: 16 })
+    expect(pause!.milliseconds).toBe(10_000)
+  })
+})
