@@ -130,6 +130,8 @@ export interface CopyOptions {
   readonly noArchive?: boolean
   /** The former table goes by itself, by the first `rotate` that long after the end: `7 days`. */
   readonly retireAfter?: string
+  /** Free disk on the server, in bytes: a copy that would not fit is not started. */
+  readonly diskFree?: number
 }
 
 export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
@@ -475,7 +477,10 @@ function writtenName(table: Table): WrittenName {
   return typeof table === 'string' ? parseTableName(table) : table
 }
 
-function complete(options: PacedOptions, pace = DEFAULT_PACE): partitioning.EngineOptions {
+function complete(
+  options: PacedOptions & Pick<CopyOptions, 'diskFree'>,
+  pace = DEFAULT_PACE,
+): partitioning.EngineOptions {
   const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
@@ -483,6 +488,7 @@ function complete(options: PacedOptions, pace = DEFAULT_PACE): partitioning.Engi
     signal: options.signal ?? new AbortController().signal,
     patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
     pacing: pacingOf(options.pace ?? {}, pace),
+    ...(options.diskFree === undefined ? {} : { diskFree: options.diskFree }),
   }
 }
 

@@ -67,6 +67,8 @@ export interface RebuildSummary {
   readonly back: CopyWork
   /** Where the new table is partitioned: how rotate keeps it. */
   readonly policy: SetPolicy | null
+  /** Disk that it needs beside the table, by estimate. The log and WAL come on top. */
+  readonly diskBytes: number
   /** After the end of the run; null: the former table stays until somebody lets it go. */
   readonly retireAfter: Interval | null
   /** What is true of the new table when all is done. */
@@ -98,6 +100,7 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
   const shadow = plainShadow(table, names, server.role, shareOf(situation))
   const rebuild = {
     ...summaryOf(situation, key, shadow, predicateText(situation)),
+    diskBytes: newSize(situation),
     retireAfter: request.retireAfter,
   }
   const { transport, jobs } = request
@@ -180,6 +183,7 @@ export function summaryOf(
     forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
     back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
     policy: null,
+    diskBytes: table.size.heap + table.size.toast + table.size.indexes,
     retireAfter: null,
     outcome,
   }
@@ -190,6 +194,12 @@ function shareOf({ table, keptRows }: RebuildSituation): number {
   return table.estimatedRows === null || table.estimatedRows === 0 ? 1 : Math.min(1, keptRows / table.estimatedRows)
 }
 
+/** Of the new table with its indexes. */
+function newSize(situation: RebuildSituation): number {
+  const { heap, toast, indexes } = situation.table.size
+  return (heap + toast + indexes) * shareOf(situation)
+}
+
 function evidenceOf(
   situation: RebuildSituation,
   request: RebuildRequest,
@@ -198,13 +208,11 @@ function evidenceOf(
 ): string[] {
   const { table, keptRows, predicate } = situation
   const rows = table.estimatedRows
-  const share = shareOf(situation)
-  const size = (table.size.heap + table.size.toast + table.size.indexes) * share
   return [
     ...(predicate === null ? [] : [`kept: ${predicate.text}`]),
     `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
-    `the new table needs about ${showBytes(size)} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
+    `the new table needs about ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
     describeKept(retired, request.retireAfter),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
   ]

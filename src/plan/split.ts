@@ -231,6 +231,7 @@ function summaryOf(
       capture: capture('back', parent.name),
     },
     policy: null,
+    diskBytes: partition.bytes,
     retireAfter,
     outcome: factsOf(parent),
   }
