@@ -11,18 +11,20 @@ create table purge_batch (
   after text,
   upto text,
   rows bigint not null,
-  -- Rows that were to go and could not, because somebody held them locked or was changing them.
+  -- Rows that were to go and could not, because somebody held them locked or was changing them, or because they were refused.
   locked bigint not null,
   -- Rows that were to go, and stay because others refer to them or protect them.
   held bigint not null,
-  -- Rows of other tables that went with them, by table.
+  -- Rows of other tables that went with them, and those that PostgreSQL or a trigger changed, by table.
   counts jsonb not null default '{}',
+  changed jsonb not null default '{}',
   milliseconds double precision not null,
   at timestamptz not null default clock_timestamp(),
   primary key (run_id, number)
 );
 
--- Ranges in which rows were locked, until a purge has come back for them.
+-- Ranges with rows that could not go, until a purge has come back for them: they were locked; or rows of the same table
+-- that were to go later, or stay, refer to them (behind); or a foreign key or a guard refused to let them go, and why.
 create table purge_left (
   id bigint generated always as identity primary key,
   run_id bigint not null references run (id) on delete cascade,
@@ -30,7 +32,9 @@ create table purge_left (
   table_name text not null,
   after text,
   upto text not null,
-  rows bigint not null
+  rows bigint not null,
+  reason text not null check (reason in ('locked', 'behind', 'refused')),
+  why text
 );
 
 create index purge_left_by_run on purge_left (run_id, id);

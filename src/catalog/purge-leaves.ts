@@ -2,7 +2,7 @@ import { readAll, readOne, type Session } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
-import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 
 // The tables in which rows that match a condition can be: the table itself or,
 // of a partitioned one, those partitions that the planner does not rule out.
@@ -28,6 +28,7 @@ export interface LeafModel {
   readonly deleteTriggers: readonly string[]
   /** A publication sends deletes on, and nothing tells subscribers which row is meant: PostgreSQL refuses them. */
   readonly deletesRefused: boolean
+  readonly columns: readonly string[]
   readonly indexes: readonly LeafIndex[]
 }
 
@@ -114,7 +115,7 @@ async function explained(session: Session, query: Sql, searchPath: string): Prom
   try {
     await session.query(
       `set local search_path to ${searchPath === '' ? "''" : searchPath};
-       set local max_parallel_workers_per_gather = 0; set local constraint_exclusion = on`,
+       set local max_parallel_workers_per_gather = 0`,
     )
     const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
       sql`explain (verbose, format json) ${query}`.text,
@@ -144,6 +145,7 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
       array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D') as "deleteRules",
       array(select t.tgname::text from pg_trigger t
             where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 8 <> 0 order by 1) as "deleteTriggers",
+      array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as columns,
       ${deletesRefused} as "deletesRefused", ${indexes} as indexes
     from unnest(${names.map(({ schema }) => schema)}::text[], ${names.map(({ name }) => name)}::text[]) with ordinality w (schema, name, place)
     join pg_namespace n on n.nspname = w.schema join pg_class c on c.relnamespace = n.oid and c.relname = w.name
@@ -180,36 +182,44 @@ const indexes = raw(`coalesce((
 /** Finds out, for the indexes that may be chosen, whether every row that matches is in their order. */
 async function withCoverage(
   session: Session,
-  { name, indexes }: LeafFacts,
+  facts: LeafFacts,
   predicate: Predicate,
   searchPath: string,
   planned: readonly (string | null)[],
   orderBy: string | null,
 ): Promise<LeafIndex[]> {
   const found: LeafIndex[] = []
-  for (const index of indexes) {
+  for (const index of facts.indexes) {
     const nullable = index.columns.filter(({ notNull }) => !notNull)
     const asked = planned.includes(index.name) || index.columns[0]?.name === orderBy
     const coversMatches =
-      nullable.length === 0 || (asked && (await isImpossible(session, name, predicate, nullable, searchPath)))
+      nullable.length === 0 || (asked && (await isImpossible(session, facts, predicate, nullable, searchPath)))
     found.push({ ...index, coversMatches })
   }
   return found
 }
 
-/** Whether the planner can prove that no row matches which has a NULL there: `seen_at < now()` is never true of one. */
+/**
+ * Whether the planner can prove that no row matches which has a NULL in one of
+ * these columns, as none does of which `seen_at < now()` is asked: with NULL in
+ * the column's place, nothing but false is left of the condition.
+ */
 async function isImpossible(
   session: Session,
-  leaf: TableName,
+  { name, columns }: LeafFacts,
   predicate: Predicate,
-  columns: readonly LeafIndexColumn[],
+  nullable: readonly LeafIndexColumn[],
   searchPath: string,
 ): Promise<boolean> {
-  const nulls = columns.map(({ name }) => sql`t.${ident(name)} is null`)
-  const some = nulls.reduce((all, one) => sql`${all} or ${one}`)
-  const query = sql`select from only ${quoted(leaf)} t where (${raw(predicate.text)}\n) and (${some})`
-  const plan = await explained(session, query, searchPath)
-  return plan['One-Time Filter'] === 'false'
+  for (const column of nullable) {
+    const shown = columns.map((other) =>
+      other === column.name ? sql`null::${raw(column.type)} as ${ident(other)}` : sql`t.${ident(other)}`,
+    )
+    const query = sql`select from (select ${join(shown)} from only ${quoted(name)} t) t where (${raw(predicate.text)}\n)`
+    const plan = await explained(session, query, searchPath)
+    if (plan['One-Time Filter'] !== 'false') return false
+  }
+  return true
 }
 
 /** Whether a condition selects any rows, and whether it selects them all; null where that could not be found out in time. */

@@ -1,11 +1,13 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
 import { readLeafFacts, readLeaves, readReach } from '../catalog/purge-leaves.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError, UsageError } from '../errors.ts'
 import { at, endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { readFigures, type PurgeFigures } from '../journal/purges.ts'
+import { planCascade } from '../plan/cascade.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
@@ -20,6 +22,7 @@ import { executeRun, type StepResult } from './execute.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import type { Remaining } from './purge/check.ts'
 import type { Turns } from './purge/turns.ts'
+import { measureLookUps } from './reference-cost.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 export interface PurgeOptions extends EngineOptions {
@@ -156,6 +159,8 @@ async function readPlan(
 ): Promise<PurgePlan> {
   const predicate = await parsePredicate(request.where, momentLiteral(server.now))
   return inSnapshot(session, async () => {
+    const protect: TableName[] = []
+    for (const table of request.protect) protect.push(await resolveTable(session, table))
     const table = await readTable(session, name, server.version)
     const [itself] = await readLeafFacts(session, [name])
     if (table === undefined || itself === undefined)
@@ -168,6 +173,10 @@ async function readPlan(
     await readRowEstimate(session, name, predicate, searchPath)
     const leaves = await readLeaves(session, name, predicate, searchPath, request.orderBy)
     const reach = await readReach(session, name, leaves, predicate, searchPath)
-    return planPurge({ server, table, predicate, leaves, reach, searchPath }, request)
+    const graph = await readReferenceGraph(session, name)
+    const around = { cascade: request.cascade, protect }
+    const cascade = planCascade(graph, around)
+    const lookUps = await measureLookUps(session, cascade.walked)
+    return planPurge({ server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }, request)
   })
 }

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
-import type { TableName } from '../sql/names.ts'
+import { display, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
@@ -16,18 +16,26 @@ export interface BatchEntry {
   readonly rows: number
   readonly locked: number
   readonly held: number
-  /** Rows of other tables, by table. */
+  /** Rows of other tables that went, by table. */
   readonly counts: Readonly<Record<string, number>>
+  /** Rows of other tables that were changed: set to null, say. */
+  readonly changed: Readonly<Record<string, number>>
   readonly milliseconds: number
 }
 
-/** A range in which rows were locked. */
+/** Why rows could not go: somebody holds them; rows of the same table refer to them; a foreign key or a guard refuses. */
+export type LeftReason = 'locked' | 'behind' | 'refused'
+
+/** A range with rows that could not go when it was their turn. */
 export interface LeftRange {
   readonly id: string
   readonly leaf: TableName
   readonly after: string | null
   readonly upto: string
   readonly rows: number
+  readonly reason: LeftReason
+  /** In words, where they were refused. */
+  readonly why: string | null
 }
 
 /** Writes a batch down, in its own transaction. */
@@ -37,10 +45,10 @@ export async function recordBatch(
   runId: string,
   batch: BatchEntry,
 ): Promise<void> {
-  const { number, pass, leaf, after, upto, rows, locked, held, counts, milliseconds } = batch
+  const { number, pass, leaf, after, upto, rows, locked, held, counts, changed, milliseconds } = batch
   await session.query(sql`
-    insert into ${at(schema, 'purge_batch')} (run_id, number, pass, schema_name, table_name, after, upto, rows, locked, held, counts, milliseconds)
-    values (${runId}, ${number}, ${pass}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${locked}, ${held}, ${JSON.stringify(counts)}, ${milliseconds})`)
+    insert into ${at(schema, 'purge_batch')} (run_id, number, pass, schema_name, table_name, after, upto, rows, locked, held, counts, changed, milliseconds)
+    values (${runId}, ${number}, ${pass}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${locked}, ${held}, ${JSON.stringify(counts)}, ${JSON.stringify(changed)}, ${milliseconds})`)
 }
 
 /** Remembers a range to come back to. */
@@ -48,11 +56,11 @@ export async function leaveRange(
   session: ClientBase,
   schema: string,
   runId: string,
-  { leaf, after, upto, rows }: Omit<LeftRange, 'id'>,
+  { leaf, after, upto, rows, reason, why }: Omit<LeftRange, 'id'>,
 ): Promise<void> {
   await session.query(sql`
-    insert into ${at(schema, 'purge_left')} (run_id, schema_name, table_name, after, upto, rows)
-    values (${runId}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows})`)
+    insert into ${at(schema, 'purge_left')} (run_id, schema_name, table_name, after, upto, rows, reason, why)
+    values (${runId}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${reason}, ${why})`)
 }
 
 export async function forgetRange(session: ClientBase, schema: string, { id }: LeftRange): Promise<void> {
@@ -64,7 +72,7 @@ export async function leftRanges(session: ClientBase, schema: string, runId: str
   return readAll<LeftRange & { [column: string]: unknown }>(
     session,
     sql`
-    select id::text as id, json_build_object('schema', schema_name, 'name', table_name) as leaf, after, upto, rows::float8 as rows
+    select id::text as id, json_build_object('schema', schema_name, 'name', table_name) as leaf, after, upto, rows::float8 as rows, reason, why
     from ${at(schema, 'purge_left')} where run_id = ${runId} order by id`,
   )
 }
@@ -84,12 +92,17 @@ export async function lastWalked(
   return last
 }
 
-/** Tables of which rows have gone; companions have their own entries in `counts`. */
-export async function purgedTables(session: ClientBase, schema: string, runId: string): Promise<TableName[]> {
-  return readAll<TableName & { [column: string]: unknown }>(
+/** The names, as shown, of the tables in which rows have gone or been changed. */
+export async function purgedTables(session: ClientBase, schema: string, runId: string): Promise<ReadonlySet<string>> {
+  const own = await readAll<TableName & { [column: string]: unknown }>(
     session,
     sql`select distinct schema_name as schema, table_name as name from ${at(schema, 'purge_batch')} where run_id = ${runId} and rows > 0`,
   )
+  const others = await readAll<{ shown: string }>(
+    session,
+    sql`select distinct k as shown from ${at(schema, 'purge_batch')}, jsonb_object_keys(counts || changed) k where run_id = ${runId}`,
+  )
+  return new Set([...own.map(display), ...others.map(({ shown }) => shown)])
 }
 
 /** Figures of a purge from its batches, those of earlier calls included. */
@@ -108,6 +121,10 @@ export interface PurgeFigures {
   readonly passedOver: number
   /** Still locked when the purge last came back for them. */
   readonly locked: number
+  /** Rows of other tables that were changed. */
+  readonly changed: readonly { readonly table: string; readonly rows: number }[]
+  /** Rows that a foreign key or a guard refused to let go, by the reason. */
+  readonly refused: readonly { readonly why: string; readonly rows: number }[]
 }
 
 export async function readFigures(session: ClientBase, schema: string, runId: string): Promise<PurgeFigures> {
@@ -123,7 +140,11 @@ export async function readFigures(session: ClientBase, schema: string, runId: st
       coalesce((select json_agg(t order by t."table") from (select "table", sum(rows)::float8 as rows from gone group by 1) t), '[]') as tables,
       coalesce(max(milliseconds), 0) as "slowestMs", coalesce(sum(milliseconds), 0) as "batchMs",
       coalesce(sum(held), 0)::float8 as held, coalesce(sum(locked), 0)::float8 as "passedOver",
-      (select coalesce(sum(rows), 0)::float8 from ${at(schema, 'purge_left')} where run_id = ${runId}) as locked
+      (select coalesce(sum(rows), 0)::float8 from ${at(schema, 'purge_left')} where run_id = ${runId} and reason = 'locked') as locked,
+      coalesce((select json_agg(t order by t."table") from (
+        select c.key as "table", sum(c.value::bigint)::float8 as rows from batch, jsonb_each_text(changed) c group by 1) t), '[]') as changed,
+      coalesce((select json_agg(t order by t.why) from (
+        select why, sum(rows)::float8 as rows from ${at(schema, 'purge_left')} where run_id = ${runId} and reason = 'refused' group by 1) t), '[]') as refused
     from batch`,
   )
 }

@@ -1,6 +1,6 @@
 import { quoted } from '../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
-import type { Entourage, KeyWalk, PurgeLeaf, PurgeWork } from './purge-work.ts'
+import { heldCondition, type Entourage, type KeyWalk, type PurgeLeaf, type PurgeWork } from './purge-work.ts'
 
 // The statement of a batch. What always holds:
 //
@@ -21,48 +21,58 @@ export interface BatchRange {
 /** How a batch meets rows that others have locked: it gives up at once, or goes around them. */
 export type Manner = 'quick' | 'careful'
 
-/** One row: `found` that match, of them `held` back and `gone`, `counts` of companions, and the `position` of the last one found. */
+/** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others, `counts` of companions, and the `position` of the last one found. */
 export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
-  const { held, companions } = work.entourage
+  const { entourage } = work
+  const { narrowing, companions } = entourage
   const place = sql`only ${quoted(leaf.name)} t`
-  const beside = join(
-    companions.map(({ statement }, i) => sql`, ${companionName(i)} as (${raw(statement)})`),
-    '',
-  )
+  const going = raw(narrowing.at(-1)?.name ?? 'victim')
+  const held = heldCondition(entourage)
   return sql`
-with candidate as materialized (
-  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(work.entourage)} from ${place}
+with ${raw(narrowing.length === 0 ? '' : 'recursive ')}candidate as materialized (
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${place}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
-), ${manner === 'quick' ? chosen(work) : locked(work, place)}${beside}, gone as (
-  delete from ${place} where t.ctid = any (array(select ebb_at from victim)) and ${asked(work)} returning 1
-)
+), ${manner === 'quick' ? chosen(held) : locked(entourage, held, place)}${parts(narrowing)}, gone as (
+  delete from ${place} where t.ctid = any (array(select ebb_at from ${going})) and ${asked(work)}
+  returning 1${shown(entourage)}
+)${parts(companions)}
 select (select count(*) from candidate)::int as found, ${held === null ? raw('0') : raw('(select count(*) from candidate where ebb_held)::int')} as held,
-  (select count(*) from gone)::int as gone, ${companionCounts(work.entourage)} as counts,
+  (select count(*) from gone)::int as gone, ${narrowing.length === 0 ? raw('0') : sql`((select count(*) from victim) - (select count(*) from ${going}))::int`} as behind,
+  ${companionCounts(entourage)} as counts,
   (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
 }
 
-function chosen(work: PurgeWork): Sql {
+function parts(named: Entourage['narrowing']): Sql {
+  return raw(named.map(({ name, statement }) => `, ${name} as (${statement}\n)`).join(''))
+}
+
+/** `, t."a", t."b"`: the columns that the rest of the statement joins by. */
+function shown({ columns }: Entourage): Sql {
+  return join(
+    columns.map((column) => sql`, t.${ident(column)}`),
+    '',
+  )
+}
+
+function chosen(held: string | null): Sql {
   return sql`victim as (
-  select ebb_at from candidate${free(work)}
+  select ebb_at from candidate${free(held)}
 )`
 }
 
 // A row that was moved since the snapshot is locked where it is now. It is no victim: the delete would not see it, and
 // companions of a row that stays must stay.
-function locked(work: PurgeWork, place: Sql): Sql {
-  const shown = join(
-    work.entourage.columns.map((column) => sql`, t.${ident(column)}`),
-    '',
-  )
+function locked(entourage: Entourage, held: string | null, place: Sql): Sql {
   return sql`reached as materialized (
-  select t.ctid as ebb_at${shown} from ${place} where t.ctid = any (array(select ebb_at from candidate${free(work)})) for update skip locked
+  select t.tableoid as ebb_table, t.ctid as ebb_at${shown(entourage)} from ${place}
+  where t.ctid = any (array(select ebb_at from candidate${free(held)})) for update skip locked
 ), victim as materialized (
   select * from reached where ebb_at in (select ebb_at from candidate)
 )`
 }
 
-function free({ entourage: { held } }: PurgeWork): Sql {
+function free(held: string | null): Sql {
   return raw(held === null ? '' : ' where not ebb_held')
 }
 
@@ -72,14 +82,19 @@ export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
 with gone as (
   delete from only ${quoted(leaf.name)} t where ${inRange(leaf, range)} and ${asked(work)} returning 1
 )
-select count(*)::int as found, 0 as held, count(*)::int as gone, '[]'::jsonb as counts, null as position from gone`
+select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, '[]'::jsonb as counts, null as position from gone`
 }
 
-/** How many rows of a part of a leaf match; `held` of them have to stay. */
+/** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */
 export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
-  const { held } = work.entourage
-  const counted = held === null ? raw('0::bigint') : raw(`count(*) filter (where ${held})`)
-  return sql`select count(*)::text as found, (${counted})::text as held from only ${quoted(leaf.name)} t where ${inRange(leaf, range)} and ${condition(work, leaf)}`
+  const { reasons } = work.entourage
+  const why = reasons.map(({ condition }, i) => ` when (${condition}) then ${i}`).join('')
+  const counts = reasons.map((_, i) => `, count(*) filter (where why = ${i})`).join('')
+  return sql`
+select array[count(*)${raw(counts)}]::text[] as counts from (
+  select ${raw(why === '' ? 'null' : `case${why} end`)} as why from only ${quoted(leaf.name)} t
+  where ${inRange(leaf, range)} and ${condition(work, leaf)}
+) matching`
 }
 
 /** The condition as a row is asked for it that has been reached in another way. */
@@ -137,10 +152,10 @@ function orderOf({ walk }: PurgeLeaf): Sql {
   return walk.kind === 'blocks' ? raw('t.ctid') : walk.unique ? keyList(walk) : sql`${keyList(walk)}, t.ctid`
 }
 
+// Qualified: a bare name would mean the column that is returned, which is text.
 function lastFirst({ walk }: PurgeLeaf): Sql {
-  if (walk.kind === 'blocks') return raw('ebb_at desc')
-  const names = walk.columns.map((_, i) => sql`${keyName(i)} desc`)
-  return join([...names, raw('ebb_at desc')])
+  const names = walk.kind === 'blocks' ? [] : walk.columns.map((_, i) => keyName(i))
+  return join([...names, raw('ebb_at')].map((name) => sql`candidate.${name} desc`))
 }
 
 /** As text: a row's address, or a JSON array of the key's values and the address. */
@@ -154,18 +169,14 @@ function keyName(i: number): Sql {
   return raw(`ebb_k${i}`)
 }
 
-function heldColumn({ held }: Entourage): Sql {
+function heldColumn(held: string | null): Sql {
   return held === null ? raw('') : raw(`, coalesce((${held}), false) as ebb_held`)
-}
-
-function companionName(i: number): Sql {
-  return raw(`companion_${i}`)
 }
 
 /** In the order of the companions: their tables' names could be anything. */
 function companionCounts({ companions }: Entourage): Sql {
   if (companions.length === 0) return raw(`'[]'::jsonb`)
-  return sql`jsonb_build_array(${join(companions.map((_, i) => sql`(select count(*) from ${companionName(i)})`))})`
+  return sql`jsonb_build_array(${join(companions.map(({ name }) => raw(`(select count(*) from ${name})`)))})`
 }
 
 /** Where the first row of a part of a leaf is that matches; no row where there is none. */

@@ -9,20 +9,12 @@ import { serverObjections } from './server-objections.ts'
 import type { Objection } from './step.ts'
 
 /** What is no table with rows of its own; undefined where there is nothing wrong with it. */
-function purgeKindObjection(table: TableModel): Objection | undefined {
-  const name = display(table.name)
-  switch (table.kind) {
-    case 'table':
-    case 'partitioned table':
-      return undefined
-    case 'view':
-    case 'materialized view':
-      return object('view', `${name} is a ${table.kind}`, 'Name the table below it.')
-    case 'foreign table':
-      return object('foreign-table', `${name} is a foreign table`, 'Purge it in the database it is in.')
-    default:
-      return object('no-table', `${name} is no table (${table.kind})`, 'Name a table.')
-  }
+function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
+  if (kind === 'table' || kind === 'partitioned table') return undefined
+  const what = `${display(name)} is a ${kind}`
+  if (kind === 'view' || kind === 'materialized view') return object('view', what, 'Name the table below it.')
+  if (kind === 'foreign table') return object('foreign-table', what, 'Purge it in the database that it is in.')
+  return object('no-table', `${display(name)} is no table (${kind})`, 'Name a table.')
 }
 
 /** What is in the way of looking for the rows at all. */
@@ -30,7 +22,7 @@ export function objectionsToLooking(
   { server, journalSchema, table, itself, volatile }: BeforeLooking,
   { noArchive }: PurgeRequest,
 ): Objection[] {
-  const kind = purgeKindObjection(table)
+  const kind = kindOfWrong(table)
   const fundamental = [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]
   if (fundamental.length > 0) return fundamental
   return [
@@ -67,7 +59,6 @@ export function purgeObjections(
 ): Objection[] {
   return [
     ...everything(table, leaves, reach, request),
-    ...referenceObjections(table),
     ...leaves.flatMap((leaf) => leafObjections(leaf, request, role)),
   ]
 }
@@ -97,19 +88,6 @@ function everything(
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   if (matching < rows * NEARLY_ALL) return []
   return [object('all-rows', `every row of ${name} may match the condition: within 5 s no other was found`, wayOut)]
-}
-
-/** What deleting a row here would do to rows elsewhere. */
-function referenceObjections({ inboundForeignKeys }: TableModel): Objection[] {
-  return inboundForeignKeys
-    .filter(({ definition }) => /ON DELETE (?:CASCADE|SET NULL|SET DEFAULT)/.test(definition))
-    .map(({ name, table, definition }) =>
-      object(
-        `reference:${display(table)}.${name}`,
-        `rows of ${display(table)} would go or change with the rows they refer to (${definition})`,
-        `Purge ${display(table)} first, and exclude here what it still refers to; or change the foreign key for the time of the purge.`,
-      ),
-    )
 }
 
 function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string): Objection[] {

@@ -19,9 +19,12 @@ export interface ChosenWalk {
 /** `orderBy` makes it an index that begins with this column; objections say where there is none. */
 export function chooseWalk(leaf: LeafModel, orderBy: string | null): ChosenWalk {
   const { walk, why } = orderBy === null ? cheaper(leaf) : inOrder(leaf, orderBy)
-  const { name, blocks, rows, matching } = leaf
-  const rowsPerBlock = rows === null || blocks === 0 ? null : Math.ceil((rows / blocks) * FULLER)
-  return { leaf: { name, walk, blocks, rowsPerBlock, estimatedRows: matching }, why }
+  const { name, blocks, matching } = leaf
+  return { leaf: { name, walk, blocks, rowsPerBlock: rowsPerBlock(leaf), estimatedRows: matching }, why }
+}
+
+function rowsPerBlock({ rows, blocks, deleteTriggers }: LeafModel): number | null {
+  return rows === null || blocks === 0 || deleteTriggers.length > 0 ? null : Math.ceil((rows / blocks) * FULLER)
 }
 
 /** The index to walk along for `--order-by`. */

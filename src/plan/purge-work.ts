@@ -19,7 +19,7 @@ export interface PurgeLeaf {
   readonly walk: Walk
   /** Its size when the purge was planned. Rows in later blocks were written since. */
   readonly blocks: number
-  /** Rows in a block at most, by the statistics; null where there are none. */
+  /** Rows in a block at most, by the statistics; null where that cannot be told, or a row may cost or do anything: triggers fire. */
   readonly rowsPerBlock: number | null
   /** Rows that match, as the planner believes. */
   readonly estimatedRows: number
@@ -44,18 +44,54 @@ export interface KeyWalkColumn {
 
 /** What goes with the rows of a batch, and what keeps rows from going. */
 export interface Entourage {
-  /** Columns that `victim`, the rows of a batch, has to show the companions. */
+  /** Columns that `victim`, the rows of a batch, and `gone`, those deleted, have to show the rest. */
   readonly columns: readonly string[]
-  /** True of a row `t` that matches and has to stay; null where no row has. */
-  readonly held: string | null
-  /** Deleted in the same statement. */
+  /** Why rows that match have to stay. */
+  readonly reasons: readonly StayReason[]
+  /** Parts of the statement that leave rows out of `victim`, by name; the last of them is what goes. */
+  readonly narrowing: readonly NamedPart[]
+  /** Deleted in the same statement, each with the rows of `gone` or of one before it. */
   readonly companions: readonly Companion[]
+  /** Tables in which PostgreSQL counts what a batch changes; null where nothing refers to the table. */
+  readonly watched: Watched | null
 }
 
-export interface Companion {
-  readonly table: TableName
-  /** `delete from … where … in (select … from victim) returning 1`. */
+export interface StayReason {
+  /** Completes `rows that …`. */
+  readonly what: string
+  /** True of a row `t` that stays for it. */
+  readonly condition: string
+  /** It may be true of a row only until others have gone, so a batch does not ask it; the end report does. */
+  readonly atTheEnd: boolean
+}
+
+export interface NamedPart {
+  readonly name: string
   readonly statement: string
 }
 
-export const ALONE: Entourage = { columns: [], held: null, companions: [] }
+export interface Companion extends NamedPart {
+  readonly table: TableName
+}
+
+/** Whose changes are counted. */
+export interface Watched {
+  readonly root: WatchedTable
+  /** The tables around it. */
+  readonly others: readonly WatchedTable[]
+}
+
+export interface WatchedTable {
+  readonly oid: string
+  readonly name: TableName
+  /** No row of it may be touched. */
+  readonly protected: boolean
+}
+
+export const ALONE: Entourage = { columns: [], reasons: [], narrowing: [], companions: [], watched: null }
+
+/** True of a row `t` that matches and has to stay as far as a batch can tell; null where no row has. */
+export function heldCondition({ reasons }: Entourage): string | null {
+  const conditions = reasons.filter(({ atTheEnd }) => !atTheEnd).map(({ condition }) => condition)
+  return conditions.length === 0 ? null : conditions.map((condition) => `(${condition})`).join(' or ')
+}

@@ -1,11 +1,18 @@
 import type { LeafModel, Reach } from '../catalog/purge-leaves.ts'
+import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import type { Cascade, CascadeRequest } from './cascade.ts'
+import { costObjections, type LookUpCost } from './cascade-cost.ts'
+import { entourageOf } from './cascade-entourage.ts'
+import { cascadeObjections } from './cascade-objections.ts'
+import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
 import { purgeObjections } from './purge-objections.ts'
 import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
-import { ALONE, type PurgeWork } from './purge-work.ts'
+import type { PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS, WAL_PER_DELETED_ROW } from './rates.ts'
 import { serverNotes } from './server-objections.ts'
 import {
@@ -31,6 +38,12 @@ export interface PurgeRequest {
   readonly vacuum: boolean
   /** The rows go for good: there is no archive. */
   readonly noArchive: boolean
+  /** Rows of other tables that refer to them go, too. */
+  readonly cascade: boolean
+  /** Tables no row of which is to be touched. */
+  readonly protect: readonly WrittenName[]
+  /** Codes of objections that the user has accepted. */
+  readonly accept: readonly string[]
 }
 
 export interface PurgeSituation {
@@ -40,6 +53,12 @@ export interface PurgeSituation {
   readonly leaves: readonly LeafModel[]
   readonly reach: Reach
   readonly searchPath: string
+  readonly graph: ReferenceGraph
+  /** What the request means for the tables of the graph. */
+  readonly around: CascadeRequest
+  readonly cascade: Cascade
+  /** What looking for rows that refer to one costs, where no index serves. */
+  readonly lookUps: readonly LookUpCost[]
 }
 
 export interface PurgePlan extends Plan {
@@ -50,7 +69,10 @@ export interface PurgePlan extends Plan {
 /** Plans deleting the rows that match, batch by batch. Pure. */
 export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
   const { table, leaves, reach } = situation
-  const objections = purgeObjections(table, leaves, reach, request, situation.server.role)
+  const objections = [
+    ...purgeObjections(table, leaves, reach, request, situation.server.role),
+    ...objectionsAround(situation),
+  ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
   if (objections.length > 0) return refusePurge(situation, request, objections)
   const base = { goal: goalOf(table, request), table: table.name, fates: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)
@@ -61,11 +83,21 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     where: situation.predicate.text,
     searchPath: situation.searchPath,
     leaves: chosen.map(({ leaf }) => leaf),
-    entourage: ALONE,
+    entourage: entourageOf(situation.cascade),
   }
-  const steps: Step[] = [purgeStep(purge), ...vacuumSteps(situation, request), checkStep(purge)]
+  const steps: Step[] = [
+    purgeStep(purge, situation.cascade),
+    ...vacuumSteps(situation, request),
+    ...(request.vacuum ? cascadeVacuums(situation.cascade) : []),
+    checkStep(purge),
+  ]
   assertDistinctKeys(steps)
   return { ...base, evidence: evidenceOf(situation, chosen), notes: notesOn(situation, request), steps, purge }
+}
+
+function objectionsAround({ graph, around, cascade, lookUps, leaves, server }: PurgeSituation): Objection[] {
+  const rows = leaves.reduce((sum, { matching }) => sum + matching, 0)
+  return [...cascadeObjections(graph, cascade, around, server.role), ...costObjections(cascade, lookUps, rows)]
 }
 
 /** A plan that says only what is in the way. */
@@ -105,13 +137,16 @@ function goalOf({ name }: TableModel, { where }: PurgeRequest): string {
   return `purge ${display(name)} of the rows where ${where}`
 }
 
-function purgeStep(work: PurgeWork): PurgeStep {
+function purgeStep(work: PurgeWork, cascade: Cascade): PurgeStep {
   return {
     kind: 'purge',
     key: 'purge',
     title: `delete rows of ${display(work.table)} in batches`,
     because: 'each batch is a transaction of its own, so short that nobody notices',
-    locks: [{ table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' }],
+    locks: [
+      { table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
+      ...cascadeLocks(cascade),
+    ],
     cost: `about ${showCount(rowsOf(work))} rows, ${showDuration(secondsOf(work))} without pauses`,
     statements: [],
     work,
@@ -178,7 +213,7 @@ function checkStep(work: PurgeWork): CheckStep {
   }
 }
 
-function evidenceOf({ predicate, leaves }: PurgeSituation, chosen: readonly ChosenWalk[]): string[] {
+function evidenceOf({ predicate, leaves, cascade }: PurgeSituation, chosen: readonly ChosenWalk[]): string[] {
   const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   const shown = chosen.slice(0, MOST_SHOWN)
@@ -187,6 +222,7 @@ function evidenceOf({ predicate, leaves }: PurgeSituation, chosen: readonly Chos
     `about ${showCount(matching)} of ${showCount(rows)} rows match, by the planner’s estimate; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
+    ...describeReferences(cascade),
   ]
 }
 
@@ -196,7 +232,7 @@ function describeWalk(walk: ChosenWalk['leaf']['walk']): string {
   return walk.kind === 'blocks' ? 'block after block' : `along ${walk.index}`
 }
 
-function notesOn({ server, table, leaves }: PurgeSituation, { vacuum }: PurgeRequest): string[] {
+function notesOn({ server, table, leaves, cascade }: PurgeSituation, { vacuum }: PurgeRequest): string[] {
   const triggers = [...new Set(leaves.flatMap(({ deleteTriggers }) => deleteTriggers))]
   const foreign = leaves.filter(({ mayVacuum }) => !mayVacuum)
   return [
@@ -210,6 +246,7 @@ function notesOn({ server, table, leaves }: PurgeSituation, { vacuum }: PurgeReq
     ...(vacuum && foreign.length > 0
       ? [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: that is its owner’s right`]
       : []),
+    ...cascadeNotes(cascade),
     'rows that somebody holds locked are passed over, and come back for; rows that come to match while it runs may stay for the next time',
     'no space is given back to the operating system: it is used again by rows to come (ebb rebuild gives it back)',
   ]

@@ -1,4 +1,5 @@
 import type { PurgeResult } from '../engine/purge.ts'
+import type { PurgeFigures } from '../journal/purges.ts'
 import { showBytes, showCount } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
 import { display } from '../sql/names.ts'
@@ -16,27 +17,30 @@ export function describePurged({ runId, plan, figures, remaining, milliseconds, 
         ...(figures.tables.length <= 1
           ? []
           : figures.tables.map(({ table, rows }) => [`rows of ${table}`, showCount(rows)])),
+        ...figures.changed.map(({ table, rows }) => [`rows of ${table} changed`, showCount(rows)]),
         ['batches', showCount(figures.batches)],
         ['time taken', showElapsed(milliseconds)],
         ['slowest batch', showElapsed(figures.slowestMs)],
         ['WAL that the server wrote meanwhile', showBytes(walBytes)],
       ]),
     ),
-    ...leftOver(figures.locked, remaining),
+    ...leftOver(figures, remaining),
   ]
 }
 
-function leftOver(locked: number, remaining: PurgeResult['remaining']): string[] {
+function leftOver({ locked, refused }: PurgeFigures, remaining: PurgeResult['remaining']): string[] {
   if (remaining === null) return []
-  const { matching, held } = remaining
+  const { matching, held, reasons } = remaining
   if (matching === 0) return ['', 'No row is left that matches.']
-  const others = Math.max(0, matching - held - locked)
+  const kept = refused.reduce((sum, { rows }) => sum + rows, 0)
+  const others = Math.max(0, matching - held - locked - kept)
   return [
     '',
     `${showCount(matching)} rows are left that match:`,
     ...indented([
       ...(locked === 0 ? [] : [`${showCount(locked)} were locked by others each time; the same command tries again`]),
-      ...(held === 0 ? [] : [`${showCount(held)} have to stay, for others refer to them or they are protected`]),
+      ...reasons.map(({ what, rows }) => `${showCount(rows)} stay, for they ${what}`),
+      ...refused.map(({ why, rows }) => `${showCount(rows)} could not go: ${why}`),
       ...(others === 0
         ? []
         : [`${showCount(others)} came to match, or were moved, while it ran; the same command takes them`]),

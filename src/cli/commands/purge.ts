@@ -1,16 +1,15 @@
 import { Command } from 'commander'
 import { PATIENCE } from '../../engine/brief.ts'
 import { planPurgeOf, purge, type PurgeOptions } from '../../engine/purge.ts'
-import { EXIT, ObjectionsError, UsageError } from '../../errors.ts'
+import { ObjectionsError, UsageError } from '../../errors.ts'
 import type { PurgePlan, PurgeRequest } from '../../plan/purge.ts'
-import { describePurged } from '../../report/purged.ts'
-import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 import { showPlan } from '../show-plan.ts'
-import { parseDeadline, parseName } from '../words.ts'
+import { showPurged } from '../show-purged.ts'
+import { collect, parseDeadline, parseName } from '../words.ts'
 
 interface Words extends CommonWords {
   readonly where?: string
@@ -21,6 +20,9 @@ interface Words extends CommonWords {
   /** False with `--no-vacuum`. */
   readonly vacuum: boolean
   readonly deadline: string
+  readonly cascade?: true
+  readonly protect?: readonly string[]
+  readonly accept?: readonly string[]
   readonly execute?: true
 }
 
@@ -39,6 +41,13 @@ export function purgeCommand(invocation: Invocation): Command {
     )
     .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
     .option('--no-archive', 'the rows may go without being stored elsewhere')
+    .option('--cascade', 'rows of other tables that refer to them go too, in the same transaction, and are counted')
+    .option(
+      '--protect <table>',
+      'touch no row of this table: what leads to one is set aside and reported; may be repeated',
+      collect,
+    )
+    .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
     .option('--order-by <column>', 'go along an index that begins with this column')
     .option('--all-rows', 'it is meant if the condition is true of every row')
     .option('--no-vacuum', 'leave vacuum and analyze afterwards to others')
@@ -58,10 +67,7 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     const engine: PurgeOptions = { ...rest, observer }
     if (words.execute !== true) return showPlan(invocation, reporter, await planPurgeOf(target, table, request, engine))
     try {
-      const result = await purge(target, table, request, engine)
-      const { plan: _, ...shown } = result
-      reporter.show('result', { table: result.plan.table, ...shown }, () => toText(describePurged(result)))
-      if ((result.figures?.locked ?? 0) > 0) invocation.end(EXIT.tryLater)
+      showPurged(invocation, reporter, await purge(target, table, request, engine))
     } catch (error) {
       if (!(error instanceof ObjectionsError)) throw error
       showPlan(invocation, reporter, error.plan as PurgePlan)
@@ -76,6 +82,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const orderBy = faults.readOptional('--order-by', words.orderBy, parseName)
   faults.read('--archive', () => refuseArchive(args))
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
+  const protect = faults.read('--protect', () => (words.protect ?? []).map(parseTableName))
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: PurgeRequest = {
@@ -84,6 +91,9 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     allRows: words.allRows === true,
     vacuum: words.vacuum,
     noArchive: words.archive === false,
+    cascade: words.cascade === true,
+    protect: protect(),
+    accept: words.accept ?? [],
   }
   const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() } }
   return { table: table(), request, options }

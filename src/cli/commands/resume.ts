@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { COPY_COMMANDS } from '../../engine/copy-run.ts'
+import type { PurgeResult } from '../../engine/purge.ts'
 import { planResumeOf } from '../../engine/remaining.ts'
 import { resume } from '../../engine/runs.ts'
 import type { RebuildPlan } from '../../plan/rebuild.ts'
@@ -12,6 +13,7 @@ import { reporting, type Invocation } from '../command.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
 import { readRunWords, withRun, type RunWords } from '../run-words.ts'
 import { showPlan } from '../show-plan.ts'
+import { showPurged } from '../show-purged.ts'
 
 /** `ebb resume`: goes on with a run that was stopped, from the plan that was agreed to then. */
 export function resumeCommand(invocation: Invocation): Command {
@@ -26,24 +28,26 @@ export function resumeCommand(invocation: Invocation): Command {
         const { run, plan, done } = remainder
         return showPlan(invocation, reporter, plan, { runId: run.id, done })
       }
-      const { runId, plan, steps } = await resume(target, { runId: remainder.run.id }, { ...options, observer })
+      const result = await resume(target, { runId: remainder.run.id }, { ...options, observer })
+      const { runId, plan, steps } = result
       const { command } = remainder.run
       if (COPY_COMMANDS.includes(command)) {
         const copied = await lookAfterCopy(target, command, { runId, plan: plan as RebuildPlan, steps })
         return reporter.show('result', copied, () => toText(describeCopied(copied)))
       }
+      if (command === 'purge') return showPurged(invocation, reporter, result as PurgeResult)
       if (command !== 'partition')
         return reporter.show('result', { runId, steps }, () =>
           toText(describeUndone('rollback', { runId, plan, steps })),
         )
-      const result = {
+      const partitioned = {
         runId,
         table: plan.table,
         steps,
         nothingToDo: false,
         map: await mapAfterwards(target, plan.table),
       }
-      reporter.show('result', result, () => toText(describePartitioned(result)))
+      reporter.show('result', partitioned, () => toText(describePartitioned(partitioned)))
     })
   })
 }

@@ -1,12 +1,12 @@
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { batchStatement, rangeStatement, type BatchRange, type Manner } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { display } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
+import { changesBetween, countChanges, OverreachError, type Around, type Changes } from './changes.ts'
 
 /** A part of a leaf and how to go about it; positions are text. */
 export interface BatchOrder {
@@ -24,8 +24,10 @@ export interface BatchOutcome {
   readonly found: number
   readonly held: number
   readonly gone: number
-  /** Rows of companions, in their order. */
-  readonly counts: readonly number[]
+  /** Rows that cannot go before others of the table which refer to them. */
+  readonly behind: number
+  /** What it did to other tables. */
+  readonly around: Around
   /** Of the last row found; null where that is not known, or there was none. */
   readonly position: string | null
 }
@@ -51,22 +53,42 @@ export async function runBatch(
     await session.query(
       `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))}`,
     )
-    const outcome = await deleteRows(session, work, order)
+    const { watched } = work.entourage
+    const before = watched === null ? null : await countChanges(session, watched)
+    const deleted = await deleteRows(session, work, order)
+    const around =
+      watched === null || before === null
+        ? {}
+        : changesBetween(watched, before, await countChanges(session, watched), deleted.gone)
+    const outcome = { ...deleted, around: withCompanions(work, deleted.counts, around) }
     if (outcome.found > 0) await assertLease(session, journalSchema, lease)
     await settle(outcome)
     return outcome
   })
 }
 
-async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder): Promise<BatchOutcome> {
+/** What the statement itself reports, `counts` being those of the companions in their order. */
+type Reported = Omit<BatchOutcome, 'around'> & { readonly counts: readonly number[] }
+
+async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder): Promise<Reported> {
   const { leaf, limit, manner } = order
   const statement =
     manner === 'range'
       ? rangeStatement(work, leaf, rangeOf(order))
       : batchStatement(work, leaf, rangeOf(order), sql`${limit}`, manner)
-  return readOne<BatchOutcome & { [column: string]: unknown }>(session, statement).catch((error: unknown) => {
-    throw codeOf(error) === SQLSTATE.foreignKeyViolation ? stillReferred(work, error) : error
-  })
+  return readOne<Reported & { [column: string]: unknown }>(session, statement)
+}
+
+/** Where PostgreSQL does not count changes (track_counts), companions at least count themselves. */
+function withCompanions({ entourage }: PurgeWork, counts: readonly number[], around: Around): Around {
+  const counted: Record<string, Changes> = { ...around }
+  const own = new Map<string, number>()
+  entourage.companions.forEach(({ table }, i) =>
+    own.set(display(table), (own.get(display(table)) ?? 0) + (counts[i] ?? 0)),
+  )
+  for (const [table, deleted] of own)
+    if (deleted > 0 && counted[table] === undefined) counted[table] = { deleted, updated: 0 }
+  return counted
 }
 
 /** A range with its positions as SQL. */
@@ -78,19 +100,6 @@ export function rangeOf({ leaf, after, upto }: Pick<BatchOrder, 'leaf' | 'after'
   return { after: at(after), upto: at(upto) }
 }
 
-function stillReferred({ table }: PurgeWork, error: unknown): EbbError {
-  const { detail, message } = error as { detail?: string; message: string }
-  return new EbbError(
-    `a row of ${display(table)} that was to go is still referred to: ${detail ?? message}`,
-    {
-      state: 'That batch has been undone; the batches before it are done, and recorded.',
-      next: 'Exclude such rows by the condition, or delete what refers to them first. Then ebb abandon this run, and start again.',
-    },
-    undefined,
-    error,
-  )
-}
-
 const RETRIED: readonly (string | undefined)[] = [
   SQLSTATE.lockNotAvailable,
   SQLSTATE.deadlockDetected,
@@ -98,7 +107,19 @@ const RETRIED: readonly (string | undefined)[] = [
   SQLSTATE.queryCanceled,
 ]
 
-/** Somebody was in the way, or it took too long: fewer rows, a little later, may do. */
+/** Somebody was in the way, or it took too long, or a row among them cannot go: fewer rows, a little later, may do. */
 export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
-  return !signal.aborted && RETRIED.includes(codeOf(error))
+  return !signal.aborted && (RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
+}
+
+/**
+ * Why a row cannot go, where that is what the error says; without values of
+ * rows. That it appeared a moment ago and is seen next time is one reason.
+ */
+export function refusalOf(error: unknown): string | null {
+  if (error instanceof OverreachError) return error.message
+  if (codeOf(error) !== SQLSTATE.foreignKeyViolation) return null
+  const { constraint, table, schema } = error as { constraint?: string; table?: string; schema?: string }
+  if (constraint === undefined || table === undefined || schema === undefined) return 'a foreign key holds them'
+  return `${display({ schema, name: table })}.${constraint} holds them`
 }

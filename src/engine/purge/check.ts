@@ -1,8 +1,8 @@
-import { readOne } from '../../db/session.ts'
+import { readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { countStatement } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
-import { sql } from '../../sql/sql.ts'
+import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { rangeOf } from './batch.ts'
 import { isGone } from './purger.ts'
@@ -12,6 +12,8 @@ export interface Remaining {
   readonly matching: number
   /** Of those, the ones that have to stay. */
   readonly held: number
+  /** … and why, the first reason that holds; `what` completes `rows that …`. */
+  readonly reasons: readonly { readonly what: string; readonly rows: number }[]
 }
 
 /** 64 MB: a snapshot of a fraction of a second. */
@@ -19,27 +21,35 @@ const CHUNK_BLOCKS = 8_192
 /** An index that leads to few rows takes no time; where it does not, blocks are counted after all. */
 const BY_INDEX_MS = 5_000
 
+/** All that match, then those that stay, reason by reason. */
+type Counts = readonly number[]
+
 /** Counts, to the present end of each leaf: what came to match since the walk is there as well. */
 export async function countRemaining(work: PurgeWork, place: Workplace): Promise<Remaining> {
-  let [matching, held] = [0, 0]
+  let counts: Counts = []
   for (const leaf of work.leaves) {
     place.signal.throwIfAborted()
     const counted = await countLeaf(work, leaf, place).catch((error: unknown) => {
       if (!isGone(error)) throw error
-      return { matching: 0, held: 0 }
+      return []
     })
-    matching += counted.matching
-    held += counted.held
+    counts = sum(counts, counted)
   }
-  return { matching, held }
+  const [matching = 0, ...staying] = counts
+  const reasons = work.entourage.reasons.map(({ what }, i) => ({ what, rows: staying[i] ?? 0 }))
+  return {
+    matching,
+    held: staying.reduce((total, rows) => total + rows, 0),
+    reasons: reasons.filter(({ rows }) => rows > 0),
+  }
 }
 
-async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace): Promise<Remaining> {
+async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace): Promise<Counts> {
   if (leaf.walk.kind === 'blocks') return countBlocks(work, leaf, place)
   const { session } = place
   await session.query(`set statement_timeout = ${BY_INDEX_MS}`)
   try {
-    return asNumbers(await readOne<Counted>(session, countStatement(work, leaf, { after: null, upto: null })))
+    return await readCounts(session, countStatement(work, leaf, { after: null, upto: null }))
   } catch (error) {
     if (codeOf(error) !== SQLSTATE.queryCanceled || place.signal.aborted) throw error
   } finally {
@@ -48,7 +58,7 @@ async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace): Pr
   return countBlocks(work, { ...leaf, walk: { kind: 'blocks' } }, place)
 }
 
-async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }: Workplace): Promise<Remaining> {
+async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }: Workplace): Promise<Counts> {
   const { blocks } = await readOne<{ blocks: number }>(
     session,
     sql`
@@ -56,19 +66,19 @@ async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${leaf.name.schema} and c.relname = ${leaf.name.name}
     union all select 0 limit 1`,
   )
-  let [matching, held] = [0, 0]
+  let counts: Counts = []
   for (let first = 0; first < blocks; first += CHUNK_BLOCKS) {
     signal.throwIfAborted()
     const range = rangeOf({ leaf, after: `(${first},0)`, upto: `(${first + CHUNK_BLOCKS},0)` })
-    const counted = asNumbers(await readOne<Counted>(session, countStatement(work, leaf, range)))
-    matching += counted.matching
-    held += counted.held
+    counts = sum(counts, await readCounts(session, countStatement(work, leaf, range)))
   }
-  return { matching, held }
+  return counts
 }
 
-type Counted = { readonly found: string; readonly held: string }
+async function readCounts(session: Session, statement: Sql): Promise<Counts> {
+  return (await readOne<{ counts: string[] }>(session, statement)).counts.map(Number)
+}
 
-function asNumbers({ found, held }: Counted): Remaining {
-  return { matching: Number(found), held: Number(held) }
+function sum(a: Counts, b: Counts): Counts {
+  return a.length === 0 ? b : a.map((count, i) => count + (b[i] ?? 0))
 }

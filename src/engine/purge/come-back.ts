@@ -1,53 +1,69 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inTransaction, readAll } from '../../db/session.ts'
+import { assertLease } from '../../journal/lease.ts'
 import { forgetRange, leaveRange, leftRanges, type LeftRange } from '../../journal/purges.ts'
+import { positionStatement } from '../../plan/purge-batch.ts'
 import { sameName } from '../../sql/names.ts'
 import type { Workplace } from '../workplace.ts'
-import { isToBeRetried, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
-import { count, isGone, record, type Purging } from './purger.ts'
+import { isToBeRetried, rangeOf, refusalOf, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
+import { count, isGone, leftOf, record, type Purging } from './purger.ts'
 
 /**
- * Comes back for rows that were locked when it was their turn, again and again
- * with growing pauses, until there are none or the deadline has passed. What is
- * left then stays in the journal, and in the report.
+ * Comes back for rows that could not go when it was their turn. For those that
+ * others hold locked again and again, with growing pauses, until the deadline has
+ * passed; for those that others refer to, or that were refused, as long as that
+ * leads anywhere. What is left then stays in the journal, and in the report.
  */
 export async function comeBack(purging: Purging): Promise<void> {
   const { runId, place, deadlineMs } = purging
   const deadline = performance.now() + deadlineMs
-  for (let round = 1; ; round++) {
+  for (let [round, achieved] = [1, true]; ; round++) {
     const ranges = await leftRanges(place.session, place.journalSchema, runId)
-    if (ranges.length === 0) return
+    const locked = ranges.filter(({ reason }) => reason === 'locked')
     const remainingMs = deadline - performance.now()
-    if (remainingMs <= 0) return
-    await rest(round, remainingMs, ranges, place)
-    for (const range of ranges) await takeUp(purging, range)
+    if (ranges.length === 0 || (!achieved && (locked.length === 0 || remainingMs <= 0))) return
+    await rest(round, Math.max(0, remainingMs), locked, place)
+    achieved = false
+    // Rows that refer to others of their table mostly come after them.
+    for (const range of ranges.toReversed()) if (await takeUp(purging, range)) achieved = true
   }
 }
 
-/** 0.1 s at first, up to 5 s. */
-async function rest(round: number, mostMs: number, ranges: readonly LeftRange[], place: Workplace): Promise<void> {
-  const rows = ranges.reduce((sum, range) => sum + range.rows, 0)
+/** 0.1 s at first, up to 5 s; not at all where nobody is in the way. */
+async function rest(round: number, mostMs: number, locked: readonly LeftRange[], place: Workplace): Promise<void> {
+  place.signal.throwIfAborted()
+  if (locked.length === 0) return
+  const rows = locked.reduce((sum, range) => sum + range.rows, 0)
   const ms = Math.min(mostMs, 5_000, 100 * 2 ** (round - 1)) * (0.5 + Math.random() / 2)
   if (round > 1) place.observer({ type: 'waiting', reason: `for ${rows} rows that others hold locked` })
   await sleep(ms, undefined, { signal: place.signal })
 }
 
-async function takeUp(purging: Purging, range: LeftRange): Promise<void> {
+/** Returns whether anything came of it. */
+async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
   const { work, place, turns, tally } = purging
   const leaf = work.leaves.find(({ name }) => sameName(name, range.leaf))
   if (leaf === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
-  const { rows } = await turns.turn(tally.last)
-  const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit: rows, manner: 'careful' }
-  const began = performance.now()
-  try {
-    const outcome = await runBatch(work, order, place, (outcome) => settle(purging, range, order, outcome, began))
-    count(tally, { ...outcome, found: outcome.gone }, outcome.found, performance.now() - began)
-  } catch (error) {
-    if (isGone(error)) return forgetRange(place.session, place.journalSchema, range)
-    if (!isToBeRetried(error, place.signal)) throw error
+  let { rows: limit } = await turns.turn(tally.last)
+  for (;;) {
+    const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit, manner: 'careful' }
+    const began = performance.now()
+    try {
+      const outcome = await runBatch(work, order, place, (outcome) => settle(purging, range, order, outcome, began))
+      count(tally, { ...outcome, found: outcome.gone }, outcome.found, performance.now() - began)
+      return outcome.gone > 0
+    } catch (error) {
+      if (isGone(error)) return forgetRange(place.session, place.journalSchema, range).then(() => true)
+      if (!isToBeRetried(error, place.signal)) throw error
+      const refused = refusalOf(error)
+      if (refused === null) return false
+      if (limit === 1) return setApart(purging, range, order, refused)
+      limit = Math.max(1, Math.floor(Math.min(limit, range.rows) / 4))
+    }
   }
 }
 
-/** In place of the range comes what is left of it: its locked rows, and what lies beyond the batch. */
+/** In place of the range comes what is left of it: rows that still cannot go, and what lies beyond the batch. */
 async function settle(
   purging: Purging,
   range: LeftRange,
@@ -57,20 +73,38 @@ async function settle(
 ): Promise<void> {
   const { runId, place } = purging
   const { session, journalSchema } = place
-  const locked = outcome.found - outcome.held - outcome.gone
   const beyond = outcome.found === limit && outcome.position !== null && outcome.position !== range.upto
-  if (outcome.gone === 0 && locked === range.rows && !beyond) return
+  const left = leftOf(outcome)
+  const same = left.every(({ rows, reason }) => rows === range.rows && reason === range.reason)
+  if (outcome.gone === 0 && left.length > 0 && same && !beyond) return
   const { leaf, after, upto } = range
   await forgetRange(session, journalSchema, range)
   const end = outcome.position ?? upto
-  if (locked > 0) await leaveRange(session, journalSchema, runId, { leaf, after, upto: end, rows: locked })
+  for (const rest of left) await leaveRange(session, journalSchema, runId, { ...rest, leaf, after, upto: end })
   if (beyond)
     await leaveRange(session, journalSchema, runId, {
-      leaf,
+      ...range,
       after: end,
-      upto,
       rows: Math.max(1, range.rows - outcome.found),
     })
   if (outcome.gone > 0)
     await record(purging, { pass: 'return', leaf, after, upto: end }, outcome, performance.now() - began)
+}
+
+/** The first row of the range is refused: it becomes a range of its own, so that the others can go without it. */
+async function setApart(purging: Purging, range: LeftRange, order: BatchOrder, why: string): Promise<boolean> {
+  const { runId, work, place } = purging
+  const { session, journalSchema, lease } = place
+  if (range.rows === 1 && range.reason === 'refused') return false
+  return inTransaction(session, {}, async () => {
+    const [row] = await readAll<{ position: string }>(session, positionStatement(work, order.leaf, rangeOf(order)))
+    await assertLease(session, journalSchema, lease)
+    await forgetRange(session, journalSchema, range)
+    if (row === undefined) return true
+    const { position } = row
+    await leaveRange(session, journalSchema, runId, { ...range, upto: position, rows: 1, reason: 'refused', why })
+    if (range.rows > 1)
+      await leaveRange(session, journalSchema, runId, { ...range, after: position, rows: range.rows - 1 })
+    return true
+  })
 }

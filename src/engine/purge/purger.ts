@@ -4,13 +4,14 @@ import { inTransaction, readAll } from '../../db/session.ts'
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
-import { leaveRange, recordBatch, type BatchEntry } from '../../journal/purges.ts'
+import { leaveRange, recordBatch, type BatchEntry, type LeftRange } from '../../journal/purges.ts'
 import { positionStatement } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
-import { isToBeRetried, rangeOf, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
+import { isToBeRetried, rangeOf, refusalOf, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
+import type { Around, Changes } from './changes.ts'
 import type { Progressing } from './meter.ts'
 import type { BatchPast, Turns } from './turns.ts'
 
@@ -41,8 +42,8 @@ const MOST_ATTEMPTS = 6
 
 /** The manner of the next batch: looking for locked rows costs twice the time and a third more WAL (F5). */
 export function mannerOf({ work, tally }: Purging): 'quick' | 'careful' {
-  const { held, companions } = work.entourage
-  return held !== null || companions.length > 0 || tally.careful > 0 ? 'careful' : 'quick'
+  const { columns, reasons } = work.entourage
+  return columns.length > 0 || reasons.length > 0 || tally.careful > 0 ? 'careful' : 'quick'
 }
 
 /** What came of a batch that went through, with the order as it was in the end. Null: it was left for later. */
@@ -73,8 +74,9 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
       if (order.manner !== 'careful') attempts = 0
       tally.careful = CAREFUL_BATCHES
       if (order.limit === 1 && attempts >= MOST_ATTEMPTS) {
-        await tableFree(purging, order.leaf, error)
-        return { order, outcome: null, next: await passOver(purging, order) }
+        const refused = refusalOf(error)
+        if (refused === null) await tableFree(purging, order.leaf, error)
+        return { order, outcome: null, next: await passOver(purging, order, refused) }
       }
       await sleep(attempts === 0 ? 0 : pause(attempts), undefined, { signal: place.signal })
       order = lesser(order)
@@ -106,34 +108,53 @@ async function settleWalk(
   if (outcome.found === 0) return
   const { runId, place } = purging
   const upto = nextPosition(order, outcome) ?? outcome.position
-  const locked = outcome.found - outcome.held - outcome.gone
-  await record(purging, { pass: 'walk', leaf: order.leaf.name, after: order.after, upto }, outcome, milliseconds)
-  if (locked > 0 && upto !== null)
+  const { leaf, after } = order
+  await record(purging, { pass: 'walk', leaf: leaf.name, after, upto }, outcome, milliseconds)
+  if (upto === null) return
+  for (const left of leftOf(outcome))
     await leaveRange(place.session, place.journalSchema, runId, {
-      leaf: order.leaf.name,
-      after: order.after,
+      ...left,
+      leaf: leaf.name,
+      after,
       upto: outcome.position ?? upto,
-      rows: locked,
     })
+}
+
+/** What a batch has to come back for. Rows behind others are come back for as a whole range: which ones could go then depends on the others. */
+export function leftOf(outcome: BatchOutcome): Pick<LeftRange, 'rows' | 'reason' | 'why'>[] {
+  const locked = lockedOf(outcome)
+  if (locked > 0) return [{ rows: locked + outcome.behind, reason: 'locked', why: null }]
+  return outcome.behind > 0 ? [{ rows: outcome.behind, reason: 'behind', why: null }] : []
+}
+
+/** Rows that were to go and that others were holding or changing. */
+function lockedOf({ found, held, gone, behind }: BatchOutcome): number {
+  return found - held - gone - behind
 }
 
 /** Writes a batch into the journal, in the transaction that is open. */
 export async function record(
-  { runId, work, place, tally }: Purging,
+  { runId, place, tally }: Purging,
   where: Pick<BatchEntry, 'pass' | 'leaf' | 'after' | 'upto'>,
-  { found, held, gone, counts }: BatchOutcome,
+  outcome: BatchOutcome,
   milliseconds: number,
 ): Promise<void> {
-  const companions = work.entourage.companions.map(({ table }, i) => [display(table), counts[i] ?? 0] as const)
+  const { held, gone, around } = outcome
   await recordBatch(place.session, place.journalSchema, runId, {
     ...where,
     number: tally.number + 1,
     rows: gone,
-    locked: found - held - gone,
+    locked: lockedOf(outcome),
     held,
-    counts: Object.fromEntries(companions),
+    counts: changesOf(around, 'deleted'),
+    changed: changesOf(around, 'updated'),
     milliseconds,
   })
+}
+
+function changesOf(around: Around, which: keyof Changes): Record<string, number> {
+  const entries = Object.entries(around).map(([table, changes]) => [table, changes[which]] as const)
+  return Object.fromEntries(entries.filter(([, rows]) => rows > 0))
 }
 
 /** To be called when a batch has committed. */
@@ -143,8 +164,8 @@ export function count(tally: Tally, { found, gone }: BatchOutcome, effort: numbe
   tally.last = { rows: effort, milliseconds }
 }
 
-/** The next row cannot be had now: it is left, and the walk goes on behind it. Returns where. */
-async function passOver(purging: Purging, order: BatchOrder): Promise<string | null> {
+/** The next row cannot be had now, or was `refused`: it is left, and the walk goes on behind it. Returns where. */
+async function passOver(purging: Purging, order: BatchOrder, refused: string | null): Promise<string | null> {
   const { runId, work, place, tally } = purging
   const { session, journalSchema, lease } = place
   const { leaf, after, upto } = order
@@ -152,8 +173,9 @@ async function passOver(purging: Purging, order: BatchOrder): Promise<string | n
     const [row] = await readAll<{ position: string }>(session, positionStatement(work, leaf, rangeOf(order)))
     if (row === undefined) return upto
     await assertLease(session, journalSchema, lease)
-    await leaveRange(session, journalSchema, runId, { leaf: leaf.name, after, upto: row.position, rows: 1 })
-    const nothing = { found: 1, held: 0, gone: 0, counts: [], position: row.position }
+    const left = { rows: 1, reason: refused === null ? ('locked' as const) : ('refused' as const), why: refused }
+    await leaveRange(session, journalSchema, runId, { ...left, leaf: leaf.name, after, upto: row.position })
+    const nothing = { found: 1, held: 0, gone: 0, behind: 0, around: {}, position: row.position }
     const where = { pass: 'walk' as const, leaf: leaf.name, after, upto: row.position }
     await record(purging, where, nothing, 0)
     tally.number += 1

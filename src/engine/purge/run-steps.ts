@@ -3,7 +3,7 @@ import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { purgedTables, readFigures } from '../../journal/purges.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/step.ts'
-import { display, sameName } from '../../sql/names.ts'
+import { display } from '../../sql/names.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import type { Workplace } from '../workplace.ts'
 import { countRemaining } from './check.ts'
@@ -54,7 +54,7 @@ const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 2000"
 export async function vacuum({ table, whole, statements }: VacuumStep, runId: string, place: Workplace): Promise<void> {
   const { session, journalSchema, observer } = place
   const touched = await purgedTables(session, journalSchema, runId)
-  if (!touched.some((name) => whole || sameName(name, table))) return
+  if (!touched.has(display(table)) && !(whole && touched.size > 0)) return
   const tell = ({ message }: { message?: string | undefined }) => observer({ type: 'note', text: message ?? 'skipped' })
   session.on('notice', tell)
   try {

@@ -1,0 +1,13 @@
+import type { PurgeResult } from '../engine/purge.ts'
+import { EXIT } from '../errors.ts'
+import { describePurged } from '../report/purged.ts'
+import { toText } from '../sql/comment.ts'
+import type { Invocation } from './command.ts'
+import type { Reporter } from './reporter.ts'
+
+/** Shows what a purge has come to. Where locked rows are left over, trying again later is the cure. */
+export function showPurged({ end }: Invocation, reporter: Reporter, result: PurgeResult): void {
+  const { plan, ...shown } = result
+  reporter.show('result', { table: plan.table, ...shown }, () => toText(describePurged(result)))
+  if ((result.figures?.locked ?? 0) > 0) end(EXIT.tryLater)
+}

@@ -1,0 +1,76 @@
+import { readAll, type Session } from '../../db/session.ts'
+import type { Watched, WatchedTable } from '../../plan/purge-work.ts'
+import { display } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+
+// PostgreSQL's own count of what a transaction has deleted and updated, table by
+// table, with what foreign keys and triggers did by themselves. It is the guard
+// where a constraint would not refuse but take rows along: a row of a protected
+// table that appeared after the batch had looked, by ON DELETE CASCADE; or a row
+// of the table itself that nobody chose. Such a batch is rolled back and tried
+// again, and sees the row then.
+
+/** Rows deleted and updated so far, by oid of the table. Only the difference within one transaction means anything. */
+export type ChangeCount = ReadonlyMap<string, Changes>
+
+export interface Changes {
+  readonly deleted: number
+  readonly updated: number
+}
+
+/** What one batch did to the tables around, by their names as shown; without those in which nothing changed. */
+export type Around = Readonly<Record<string, Changes>>
+
+/**
+ * Reads the count. Once at the beginning of a transaction and once before it
+ * commits, with no savepoint in between: what one undid is counted, too.
+ */
+export async function countChanges(session: Session, { root, others }: Watched): Promise<ChangeCount> {
+  const oids = [root, ...others].map(({ oid }) => oid)
+  const rows = await readAll<Changes & { oid: string }>(
+    session,
+    sql`
+    select o.oid::text, sum(pg_stat_get_xact_tuples_deleted(m.relid))::float8 as deleted,
+      sum(pg_stat_get_xact_tuples_updated(m.relid))::float8 as updated
+    from unnest(${oids}::oid[]) o (oid), lateral (select o.oid as relid union select relid from pg_partition_tree(o.oid)) m
+    group by o.oid`,
+  )
+  return new Map(rows.map(({ oid, deleted, updated }) => [oid, { deleted, updated }]))
+}
+
+/**
+ * What happened between two readings.
+ *
+ * @param gone rows of the table itself that the batch has deleted
+ * @throws {OverreachError} when it must not be committed
+ */
+export function changesBetween(
+  { root, others }: Watched,
+  before: ChangeCount,
+  after: ChangeCount,
+  gone: number,
+): Around {
+  const strangers = difference(root, before, after).deleted - gone
+  if (strangers > 0)
+    throw new OverreachError(`${strangers} more rows of ${display(root.name)} would go than were chosen`)
+  const changed = others
+    .map((table) => ({ table, ...difference(table, before, after) }))
+    .filter(({ deleted, updated }) => deleted > 0 || updated > 0)
+  const touched = changed.find(({ table }) => table.protected)
+  if (touched !== undefined)
+    throw new OverreachError(`rows of ${display(touched.table.name)} would be touched, which is protected`)
+  return Object.fromEntries(changed.map(({ table, deleted, updated }) => [display(table.name), { deleted, updated }]))
+}
+
+/** A batch did more than it was meant to, by a foreign key or a trigger. It is rolled back. */
+export class OverreachError extends Error {
+  override readonly name = 'OverreachError'
+}
+
+function difference({ oid }: WatchedTable, before: ChangeCount, after: ChangeCount): Changes {
+  const [first, last] = [before.get(oid), after.get(oid)]
+  return {
+    deleted: (last?.deleted ?? 0) - (first?.deleted ?? 0),
+    updated: (last?.updated ?? 0) - (first?.updated ?? 0),
+  }
+}

@@ -1,0 +1,45 @@
+import { display } from '../sql/names.ts'
+import type { Cascade } from './cascade.ts'
+import { childDeletions, isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
+import type { Entourage, StayReason, Watched } from './purge-work.ts'
+
+/** What a cascade means for the statement of a batch, in SQL. */
+export function entourageOf(cascade: Cascade): Entourage {
+  const narrowing = withoutReferenced(cascade, 'victim', 'going') ?? []
+  return {
+    columns: rootColumns(cascade),
+    reasons: [...setAside(cascade), ...referredByOwn(cascade)],
+    narrowing: narrowing.map(({ name, query }) => ({ name, statement: query.text })),
+    companions: childDeletions(cascade, 'gone').map(({ name, query, table }) => ({
+      name,
+      statement: query.text,
+      table: table.name,
+    })),
+    watched: watchedOf(cascade),
+  }
+}
+
+function setAside({ reasons }: Cascade): StayReason[] {
+  return reasons.map((reason) => ({ what: reason.what, condition: isSetAside(reason, 't').text, atTheEnd: false }))
+}
+
+// A batch may hold the row that refers and the one it refers to, and then both go; so it is not asked of single rows.
+function referredByOwn(cascade: Cascade): StayReason[] {
+  return cascade.walked
+    .filter(({ fate }) => fate === 'self')
+    .map(({ reference, from }) => ({
+      what: `are referred to by ${display(from.name)}.${reference.name}, by rows that stay`,
+      condition: isReferredByOwn(cascade, reference, 't').text,
+      atTheEnd: true,
+    }))
+}
+
+function watchedOf({ root, walked, protected: spared }: Cascade): Watched | null {
+  if (walked.length === 0) return null
+  const watch = ({ oid, name }: Cascade['root']) => ({ oid, name, protected: spared.some((one) => one.oid === oid) })
+  const others = walked.map(({ from }) => from).filter(({ oid }) => oid !== root.oid)
+  return {
+    root: watch(root),
+    others: others.filter(({ oid }, i) => others.findIndex((one) => one.oid === oid) === i).map(watch),
+  }
+}

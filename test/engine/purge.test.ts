@@ -1,0 +1,228 @@
+import { describe, expect } from 'vitest'
+import { planPurgeOf } from '../../src/engine/purge.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { ident, raw, sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { createEvents } from '../support/events-table.ts'
+import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
+import { quietly, written } from '../support/tool.ts'
+
+/** Small enough for several batches, and for positions in the midst of a block. */
+const SMALL = { turns: batchesOf(70) }
+
+/** Makes a table from what stands in its parentheses, and fills it. */
+async function made(database: Database, columns: string, rows: string, more: string[] = []): Promise<TableName> {
+  const table = database.table('visits')
+  const owner = await database.session('setup')
+  const place = quoted(table)
+  for (const statement of [
+    sql`create table ${place} ${raw(columns)}`,
+    ...more.map((text) => raw(text.replaceAll('visits', place.text))),
+    sql`insert into ${place} ${raw(rows)}`,
+    sql`analyze ${place}`,
+  ])
+    await owner.query(statement.text)
+  return table
+}
+
+async function walksOf(database: Database, table: TableName, request: ReturnType<typeof purgeRequest>) {
+  const { purge } = await planPurgeOf(database.url, written(table), request, quietly())
+  return purge?.leaves.map(({ walk }) => (walk.kind === 'key' ? walk.index : 'blocks'))
+}
+
+describe('rows that match go, and no others', () => {
+  test('in a table of everyday shape', async ({ database }) => {
+    const table = await made(
+      database,
+      '(id bigint primary key, kind int, note text)',
+      `select n, n % 7, repeat('x', n % 50) from generate_series(1, 3000) n`,
+    )
+    const request = purgeRequest('kind < 5')
+    expect(await walksOf(database, table, request)).toEqual(['blocks'])
+    const { figures } = await expectPurged(database, table, request, SMALL)
+    expect(figures?.batches).toBeGreaterThan(20)
+  })
+
+  test('without a key, with equal rows, with NULLs in the condition', async ({ database }) => {
+    const table = await made(
+      database,
+      '(kind int, note text)',
+      `select nullif(n % 4, 0), 'same' from generate_series(1, 2000) n`,
+    )
+    await expectPurged(database, table, purgeRequest('kind in (1, 2) -- and not NULL'), SMALL)
+    await expectPurged(database, table, purgeRequest('kind is null'), SMALL)
+  })
+
+  test('with dropped and generated columns, domains and large values', async ({ database }) => {
+    const table = await made(
+      database,
+      '(gone int, id int primary key, size int generated always as (id % 10) stored, note text, tags text[])',
+      `(id, note, tags) select n, (select string_agg(md5(n::text || g), '') from generate_series(1, 100) g), array['a', n::text] from generate_series(1, 600) n`,
+      ['alter table visits drop column gone', 'alter table visits add constraint "odd" check (id > 0)'],
+    )
+    await expectPurged(database, table, purgeRequest(`size = 3 or 'a' = any (tags) and id % 2 = 0`), SMALL)
+  })
+
+  test('of a table on which everything hangs', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 2000, rowSecurity: true, publication: true })
+    await database.admin(sql`alter table ${quoted(events)} disable rule "No deletes. At all"`)
+    const { figures } = await expectPurged(database, events, purgeRequest(`kind = 'order' and id % 3 <> 0`), SMALL)
+    expect(figures?.tables).toHaveLength(1)
+  })
+
+  test('by a function that is found on the search path of the role', async ({ database }) => {
+    const table = await made(database, '(id int primary key)', 'select generate_series(1, 500)', [
+      `create schema helpers; create function helpers.odd(n int) returns bool language sql immutable as 'select n % 2 = 1'`,
+    ])
+    const { rows } = await database.admin<{ role: string }>(
+      sql`select tableowner::text as role from pg_tables where tablename = ${table.name}`,
+    )
+    await database.admin(
+      sql`alter role ${ident(rows[0]?.role ?? '')} in database ${ident(database.name)} set search_path to public, helpers`
+        .text,
+    )
+    await purgeRows(database, table, purgeRequest('odd(id)'), SMALL)
+    expect(await contentOf(database, table, 'id % 2 = 0')).toMatchObject({ rows: 0 })
+  })
+
+  test('where triggers fire, and one of them keeps some rows', async ({ database }) => {
+    const table = await made(database, '(id int primary key)', 'select generate_series(1, 400)', [
+      `create table gone (id int)`,
+      `create function note() returns trigger language plpgsql as $$ begin insert into gone values (old.id); return old; end $$`,
+      `create function keep() returns trigger language plpgsql as $$ begin if old.id % 10 = 0 then return null; end if; return old; end $$`,
+      'create trigger a before delete on visits for each row execute function keep()',
+      'create trigger b before delete on visits for each row execute function note()',
+    ])
+    await database.admin(`alter role current_user in database ${ident(database.name).text} set search_path to public`)
+    const { figures, remaining } = await purgeRows(database, table, purgeRequest('id <= 100'), {
+      ...SMALL,
+      patience: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 },
+    })
+    expect(figures).toMatchObject({ rows: 90, locked: 10 })
+    expect(remaining).toMatchObject({ matching: 10, held: 0 })
+    const { rows } = await database.admin('select count(*)::int as n from gone')
+    expect(rows).toEqual([{ n: 90 }])
+  })
+})
+
+describe('along an index', () => {
+  test.for([
+    ['a time', 'timestamptz', `now() - n * interval '1 minute'`, `k < now() - interval '2980 minutes'`],
+    ['a date, many rows each', 'date', `date '2026-01-01' + n / 40`, `k < date '2026-01-04'`],
+    ['a uuid', 'uuid', `md5(n::text)::uuid`, `k < '08000000-0000-0000-0000-000000000000'`],
+    ['a text with awkward letters', 'text', `chr(34 + n % 60) || E'\\\\"''' || n`, `k < '%'`],
+    ['a fixed length', 'character(5)', `lpad(n::text, 5)`, `k < ' 0100'`],
+    ['a number with fractions', 'numeric', `n / 7.0`, `k < 12.5`],
+    ['bytes', 'bytea', `decode(lpad(to_hex(n), 6, '0'), 'hex')`, `k < '\\x000050'`],
+    ['an interval', 'interval', `n * interval '1 minute'`, `k < interval '1 hour'`],
+  ] as const)('%s', async ([, type, value, where], { database }) => {
+    const table = await made(
+      database,
+      `(id int, k ${type} not null, note text)`,
+      `select n, ${value}, repeat('x', 500) from generate_series(1, 3000) n order by md5(n::text)`,
+      ['create index by_k on visits (k)'],
+    )
+    expect(await walksOf(database, table, purgeRequest(where, { orderBy: 'k' }))).toEqual(['by_k'])
+    await expectPurged(database, table, purgeRequest(where, { orderBy: 'k' }), { turns: batchesOf(7) })
+  })
+
+  test('is chosen where few rows match, and not where many do', async ({ database }) => {
+    const table = await made(
+      database,
+      '(id bigint primary key, at timestamptz, note text)',
+      `select n, now() - n * interval '1 minute', repeat('x', 300) from generate_series(1, 20000) n`,
+      ['create index by_at on visits (at)'],
+    )
+    expect(await walksOf(database, table, purgeRequest(`at < now() - interval '19900 minutes'`))).toEqual(['by_at'])
+    expect(await walksOf(database, table, purgeRequest(`id % 2 = 0`))).toEqual(['blocks'])
+    await expectPurged(database, table, purgeRequest(`at < now() - interval '19900 minutes'`), { turns: batchesOf(7) })
+  })
+
+  test('of several columns, in both directions, and where the key is not unique', async ({ database }) => {
+    const table = await made(
+      database,
+      '(tenant text not null, at timestamptz not null, n int)',
+      `select 't' || n % 3, date '2026-01-01' + n / 10 * interval '1 hour', n from generate_series(1, 2000) n`,
+      ['create index down on visits (tenant desc, at desc)'],
+    )
+    const request = purgeRequest(`tenant <> 't1' and n % 2 = 0`, { orderBy: 'tenant' })
+    expect(await walksOf(database, table, request)).toEqual(['down'])
+    await expectPurged(database, table, request, { turns: batchesOf(9) })
+  })
+
+  test('leaves out rows with a NULL only where none of them can match', async ({ database }) => {
+    const table = await made(
+      database,
+      '(id int primary key, deleted_at timestamptz)',
+      `select n, case when n % 3 = 0 then now() - n * interval '1 day' end from generate_series(1, 2000) n`,
+      ['create index by_deleted on visits (deleted_at)'],
+    )
+    const marked = purgeRequest(`deleted_at < now() - interval '1000 days'`, { orderBy: 'deleted_at' })
+    await expectPurged(database, table, marked, { turns: batchesOf(9) })
+    const either = purgeRequest('deleted_at is null and id < 100', { orderBy: 'deleted_at' })
+    const { objections } = await planPurgeOf(database.url, written(table), either, quietly())
+    expect(objections).toMatchObject([{ what: expect.stringContaining('may have no deleted_at') as string }])
+  })
+})
+
+describe('of a partitioned table', () => {
+  async function partitioned(database: Database): Promise<TableName> {
+    return made(
+      database,
+      '(id int not null, at date not null, note text) partition by range (at)',
+      `select n, date '2026-01-01' + n % 90, repeat('x', 100) from generate_series(1, 3000) n`,
+      [
+        `create table january partition of visits for values from ('2026-01-01') to ('2026-02-01')`,
+        `create table february partition of visits for values from ('2026-02-01') to ('2026-03-01') partition by hash (id)`,
+        `create table february_0 partition of february for values with (modulus 2, remainder 0)`,
+        `create table february_1 partition of february for values with (modulus 2, remainder 1)`,
+        `create table march (note text, gone int, at date not null, id int not null)`,
+        `alter table march drop column gone`,
+        `alter table visits attach partition march for values from ('2026-03-01') to ('2026-04-01')`,
+        'create index on visits (at, id)',
+      ],
+    )
+  }
+
+  test('rows go from every partition, each by itself', async ({ database }) => {
+    const table = await partitioned(database)
+    const { figures } = await expectPurged(database, table, purgeRequest('id % 3 = 1'), SMALL)
+    expect(figures?.tables.map((one) => one.table)).toEqual([
+      'public.february_0',
+      'public.february_1',
+      'public.january',
+      'public.march',
+    ])
+  })
+
+  test('partitions that can hold no such row are not looked at', async ({ database }) => {
+    const table = await partitioned(database)
+    const request = purgeRequest(`at < '2026-02-02'`)
+    const { purge } = await planPurgeOf(database.url, written(table), request, quietly())
+    expect(purge?.leaves.map(({ name }) => name.name)).toEqual(['january', 'february_0', 'february_1'])
+    await expectPurged(database, table, request, SMALL)
+  })
+
+  test('a partition that somebody drops meanwhile is no failure', async ({ database }) => {
+    const table = await partitioned(database)
+    let dropped: Promise<unknown> | undefined
+    const { figures } = await purgeRows(database, table, purgeRequest('id % 3 = 1'), {
+      ...SMALL,
+      observer: (event) => {
+        if (event.type === 'progress') dropped ??= database.admin('drop table march')
+      },
+    })
+    await dropped
+    expect(figures?.rows).toBeGreaterThan(500)
+    expect(await contentOf(database, table, 'id % 3 <> 1')).toMatchObject({ rows: 0 })
+  })
+})
+
+test('afterwards the table is vacuumed and analysed, without a lock that replicas would feel', async ({ database }) => {
+  const table = await made(database, '(id int primary key)', 'select generate_series(1, 2000)')
+  await purgeRows(database, table, purgeRequest('id <= 1500', { vacuum: true }))
+  const { rows } = await database.admin(
+    sql`select reltuples::int as rows, relpages > 5 as "keeps its pages" from pg_class where relname = ${table.name}`,
+  )
+  expect(rows).toEqual([{ rows: 500, 'keeps its pages': true }])
+})

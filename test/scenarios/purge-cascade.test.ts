@@ -1,0 +1,320 @@
+import type pg from 'pg'
+import { describe, expect } from 'vitest'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { ident, sql } from '../../src/sql/sql.ts'
+import { awfulName } from '../support/awful-names.ts'
+import { OverreachError } from '../../src/engine/purge/changes.ts'
+import { Cascading } from '../support/cascading.ts'
+import { test, type Database } from '../support/database.ts'
+import { isWaiting, until } from '../support/until.ts'
+
+// What goes with the rows of a table, on a real server: each batch is one statement in one transaction.
+
+/** A schema of its own, so that names in a test are short; `awful` names are left to the tests of the engine. */
+async function prepared(database: Database, definition: string): Promise<pg.Client> {
+  const app = await database.session('app')
+  await app.query(definition)
+  return app
+}
+
+function named(name: string): TableName {
+  return { schema: 'public', name }
+}
+
+async function count(client: pg.Client, table: string): Promise<number> {
+  return (await client.query<{ n: number }>(sql`select count(*)::int as n from ${ident(table)}`)).rows[0]?.n ?? -1
+}
+
+const ACCOUNTS = `
+  create table users (id int primary key, gone boolean not null default true);
+  create table sessions (id int primary key, user_id int not null references users);
+  create table audit (id int primary key, session_id int references sessions, user_id int references users);
+  create table payments (id int primary key, user_id int not null references users);
+  insert into users select n, n <= 10 from generate_series(1, 20) n;
+  insert into sessions select n, (n + 1) / 2 from generate_series(1, 40) n;
+  insert into audit select n, case when n <= 80 then (n + 1) / 2 end, case when n % 2 = 0 then (n - 1) / 4 + 1 end from generate_series(1, 80) n;
+  insert into payments values (1, 3), (2, 15)`
+
+describe('rows of other tables', () => {
+  test('go with the row they refer to, at every depth, and a row reached twice is counted once', async ({
+    database,
+  }) => {
+    const app = await prepared(database, ACCOUNTS)
+    const cascading = await Cascading.over(database, named('users'), { cascade: true, protect: [named('payments')] })
+    expect(await cascading.batch('gone')).toEqual({
+      gone: 9,
+      counted: { sessions: 18, audit: 36 },
+      around: { 'public.audit': { deleted: 36, updated: 0 }, 'public.sessions': { deleted: 18, updated: 0 } },
+    })
+    expect(await count(app, 'payments')).toBe(2)
+    expect(await count(app, 'users')).toBe(11)
+    expect((await app.query('select id from users where gone')).rows).toEqual([{ id: 3 }])
+    expect(await cascading.batch('gone')).toMatchObject({ gone: 0, counted: { sessions: 0, audit: 0 } })
+  })
+
+  test('stay, and the row they refer to with them, without --cascade', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `${ACCOUNTS}; delete from audit where user_id = 7 or session_id in (13, 14); delete from sessions where user_id = 7`,
+    )
+    const cascading = await Cascading.over(database, named('users'))
+    expect(await cascading.batch('gone')).toMatchObject({ gone: 1, around: {} })
+    expect(await count(app, 'users')).toBe(19)
+  })
+
+  test.for(['restrict', 'no action deferrable initially deferred', 'cascade'])(
+    'go where the constraint says %s',
+    async (action, { database }) => {
+      const app = await prepared(
+        database,
+        `
+      create table a (id int primary key);
+      create table b (id int primary key, a_id int references a on delete ${action});
+      create table c (id int primary key, b_id int references b on delete ${action});
+      insert into a select generate_series(1, 6); insert into b select n, n from generate_series(1, 6) n;
+      insert into c select n, n from generate_series(1, 6) n`,
+      )
+      const cascading = await Cascading.over(database, named('a'), { cascade: true })
+      expect(await cascading.batch('id <= 4')).toMatchObject({ gone: 4, counted: { b: 4, c: 4 } })
+      expect(await count(app, 'c')).toBe(2)
+    },
+  )
+
+  test('are changed by PostgreSQL where the constraint says so, and counted', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `
+      create table a (id int primary key);
+      create table b (id int primary key, a_id int references a on delete set null);
+      create table c (id int primary key, a_id int default 6 references a on delete set default);
+      insert into a select generate_series(1, 6); insert into b select n, n from generate_series(1, 6) n;
+      insert into c select n, n from generate_series(1, 6) n`,
+    )
+    const cascading = await Cascading.over(database, named('a'))
+    expect(await cascading.batch('id <= 4')).toMatchObject({
+      gone: 4,
+      around: { 'public.b': { deleted: 0, updated: 4 }, 'public.c': { deleted: 0, updated: 4 } },
+    })
+    expect((await app.query('select a_id, count(*)::int from c group by 1 order by 1')).rows).toEqual([
+      { a_id: 5, count: 1 },
+      { a_id: 6, count: 5 },
+    ])
+  })
+
+  test('hold a row whose reference could not be set to null', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `
+      create table a (id int primary key);
+      create table b (id int primary key, a_id int not null references a on delete set null);
+      insert into a select generate_series(1, 6); insert into b values (1, 2)`,
+    )
+    const cascading = await Cascading.over(database, named('a'), { cascade: true })
+    expect(await cascading.batch('true')).toMatchObject({ gone: 5 })
+    expect(await count(app, 'b')).toBe(1)
+  })
+
+  test('with a null in a key of several columns refer to nothing', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `
+      create table a (tenant int, id int, primary key (tenant, id));
+      create table b (id int primary key, tenant int, a_id int, foreign key (tenant, a_id) references a);
+      insert into a select n % 2, n from generate_series(1, 4) n;
+      insert into b values (1, 1, 1), (2, null, 1), (3, 1, null), (4, 0, 2)`,
+    )
+    const cascading = await Cascading.over(database, named('a'), { cascade: true })
+    expect(await cascading.batch('tenant = 1')).toMatchObject({ gone: 2, counted: { b: 1 } })
+    expect((await app.query('select id from b order by id')).rows).toEqual([{ id: 2 }, { id: 3 }, { id: 4 }])
+  })
+
+  test('in partitions and of partitions go as if there were none', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `
+      create schema far;
+      create table a (id int primary key) partition by range (id);
+      create table a_1 partition of a for values from (0) to (10); create table a_2 partition of a for values from (10) to (20);
+      create table far.b (id int, a_id int references a, primary key (id, a_id)) partition by range (a_id);
+      create table far.b_1 partition of far.b for values from (0) to (5); create table far.b_2 partition of far.b for values from (5) to (20);
+      create table c (b_id int, a_id int, foreign key (b_id, a_id) references far.b on delete cascade);
+      insert into a select generate_series(1, 19); insert into far.b select n, n from generate_series(1, 19) n; insert into c select n, n from generate_series(1, 19) n`,
+    )
+    const cascading = await Cascading.over(database, named('a'), { cascade: true })
+    expect(cascading.cascade.walked.map(({ reference }) => reference.name)).toEqual(['b_a_id_fkey', 'c_b_id_a_id_fkey'])
+    expect(await cascading.batch('id between 3 and 12')).toMatchObject({ gone: 10, counted: { b: 10, c: 10 } })
+    const leaf = await Cascading.over(database, named('a_2'), { cascade: true })
+    expect(await leaf.batch('true')).toMatchObject({ gone: 7, counted: { b: 7, c: 7 } })
+    expect(await count(app, 'c')).toBe(2)
+  })
+})
+
+describe('what refers to what is told as the constraint tells it', () => {
+  test('by its own equality', async ({ database, skip }) => {
+    const available = await database.admin(`select from pg_available_extensions where name = 'citext'`)
+    if (available.rowCount === 0) skip('citext is not there')
+    await database.admin(
+      'create schema types; grant usage on schema types to public; create extension citext schema types',
+    )
+    const app = await prepared(
+      database,
+      `create table a (id types.citext primary key); create table b (a_id types.citext references a);
+       insert into a values ('One'), ('two'); insert into b values ('oNe')`,
+    )
+    const held = await Cascading.over(database, named('a'))
+    expect(await held.batch('true')).toMatchObject({ gone: 1 })
+    const along = await Cascading.over(database, named('a'), { cascade: true })
+    expect(await along.batch('true')).toMatchObject({ gone: 1, counted: { b: 1 } })
+    expect(await count(app, 'b')).toBe(0)
+  })
+
+  test('across collations and types', async ({ database }) => {
+    await prepared(
+      database,
+      `create table a (name text collate "C" primary key, id int unique);
+       create table b (name text collate "POSIX" references a, a_id bigint references a (id));
+       create table c (name varchar(10) references a);
+       insert into a values ('x', 1), ('y', 2); insert into b values ('x', 1), ('y', 2); insert into c values ('y')`,
+    )
+    const along = await Cascading.over(database, named('a'), { cascade: true, protect: [named('c')] })
+    expect(await along.batch('true')).toMatchObject({ gone: 1, counted: { b: 1 } })
+  })
+
+  test('whatever the names', async ({ database }) => {
+    const [parent, child] = [awfulName('orders'), awfulName('lines')]
+    const owner = await database.session('owner')
+    await owner.query(
+      sql`create table ${quoted(parent)} (" ""id" int primary key, "ctid.x" int references ${quoted(parent)})`.text,
+    )
+    await owner.query(sql`create table ${quoted(child)} ("r1" int, "p" int references ${quoted(parent)})`.text)
+    await owner.query(sql`insert into ${quoted(parent)} values (1, null), (2, 1), (3, null)`)
+    await owner.query(sql`insert into ${quoted(child)} values (1, 1), (2, 2), (3, 3)`)
+    const along = await Cascading.over(database, parent, { cascade: true })
+    expect(await along.batch('" ""id" < 3')).toMatchObject({ gone: 2, counted: { [child.name]: 2 } })
+  })
+})
+
+describe('rows that refer to their own table', () => {
+  const TREE = (action: string) => `
+    create table nodes (id int primary key, parent int references nodes on delete ${action}, old boolean);
+    insert into nodes values (1, null, true), (2, 1, true), (3, 2, true), (4, 1, true), (5, 4, false), (6, null, true), (7, 6, true), (8, 8, true)`
+
+  test.for(['no action', 'restrict', 'cascade'])(
+    'go together, and those under which one stays stay (on delete %s)',
+    async (action, { database }) => {
+      const app = await prepared(database, TREE(action))
+      const cascading = await Cascading.over(database, named('nodes'), { cascade: true })
+      expect(await cascading.batch('old')).toMatchObject({ gone: 5 })
+      expect((await app.query('select id from nodes order by id')).rows).toEqual([{ id: 1 }, { id: 4 }, { id: 5 }])
+    },
+  )
+
+  test('go when others of theirs are left alone by PostgreSQL (set null)', async ({ database }) => {
+    await prepared(database, TREE('set null'))
+    const cascading = await Cascading.over(database, named('nodes'))
+    expect(await cascading.batch('old')).toMatchObject({ gone: 7 })
+  })
+})
+
+describe('a cycle', () => {
+  test('through the root lets rows go that refer to one another, and no others', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `
+      create table users (id int primary key, home int);
+      create table addresses (id int primary key, user_id int not null references users);
+      alter table users add constraint users_home foreign key (home) references addresses on delete cascade;
+      insert into users select generate_series(1, 4); insert into addresses select n, n from generate_series(1, 3) n;
+      update users set home = id where id < 4; update users set home = 3 where id = 4`,
+    )
+    const cascading = await Cascading.over(database, named('users'), { cascade: true })
+    expect(await cascading.batch('id <= 2')).toMatchObject({ gone: 2, counted: { addresses: 2 } })
+    await expect(cascading.batch('id = 3')).rejects.toThrow(/1 more rows of public.users would go than were chosen/)
+    expect(await count(app, 'users')).toBe(2)
+  })
+
+  test('below the root is told, not followed, and the constraint refuses what it must', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `
+      create table posts (id int primary key);
+      create table comments (id int primary key, post int references posts, parent int references comments);
+      insert into posts values (1), (2), (3); insert into comments values (1, 1, null), (2, 1, 1), (3, 2, null), (4, 3, 3)`,
+    )
+    const cascading = await Cascading.over(database, named('posts'), { cascade: true })
+    expect(cascading.cascade.walked.map(({ fate }) => fate)).toEqual(['followed', 'cycle'])
+    expect(await cascading.batch('id = 1')).toMatchObject({ gone: 1, counted: { comments: 2 } })
+    await expect(cascading.batch('id = 2')).rejects.toMatchObject({ code: '23503' })
+    expect(await count(app, 'comments')).toBe(2)
+  })
+})
+
+describe('meanwhile', () => {
+  test('a protected row that appears after the batch has looked is not taken along by its own cascade', async ({
+    database,
+  }) => {
+    const { app, cascading } = await heldUp(database, 'on delete cascade')
+    const batch = cascading.begin(PREDICATE)
+    await until(() => isWaiting(app, 'purge'), { what: 'the batch to wait at a session' })
+    const other = await database.session('other')
+    await other.query('insert into payments values (9, 3)')
+    await app.query('commit')
+    await expect(batch).rejects.toThrow(OverreachError)
+    expect(await count(app, 'payments')).toBe(1)
+    expect(await count(app, 'users')).toBe(3)
+    // The next time it is seen.
+    expect(await cascading.batch(PREDICATE)).toMatchObject({ gone: 2 })
+    expect(await count(app, 'payments')).toBe(1)
+  })
+
+  test('… and is refused by a constraint without one', async ({ database }) => {
+    const { app, cascading } = await heldUp(database, '')
+    const batch = cascading.begin(PREDICATE)
+    await until(() => isWaiting(app, 'purge'), { what: 'the batch to wait at a session' })
+    const other = await database.session('other')
+    await other.query('insert into payments values (9, 3)')
+    await app.query('commit')
+    await expect(batch).rejects.toMatchObject({ code: '23503' })
+    expect(await cascading.batch(PREDICATE)).toMatchObject({ gone: 2 })
+    expect(await count(app, 'payments')).toBe(1)
+  })
+
+  test('a child that is moved to another parent stays, and what hangs on it too', async ({ database }) => {
+    const app = await prepared(database, ACCOUNTS)
+    const cascading = await Cascading.over(database, named('users'), { cascade: true, protect: [named('payments')] })
+    await app.query('begin; update sessions set user_id = 20 where id = 1')
+    const batch = cascading.begin('id = 1')
+    await until(() => isWaiting(app, 'purge'), { what: 'the batch to wait at the session' })
+    await app.query('commit')
+    // The rows of audit that refer to user 1 directly go.
+    expect(await batch).toMatchObject({ gone: 1, counted: { sessions: 1 } })
+    expect((await app.query('select id from audit where session_id = 1 order by id')).rows).toEqual([{ id: 1 }])
+  })
+
+  test('a child locked by the application is waited for no longer than the time-out', async ({ database }) => {
+    const app = await prepared(database, ACCOUNTS)
+    const cascading = await Cascading.over(database, named('users'), { cascade: true })
+    await app.query('begin; select from sessions where id = 2 for update')
+    await expect(cascading.batch('id <= 2', 100)).rejects.toMatchObject({ code: '55P03' })
+    await app.query('rollback')
+    expect(await count(app, 'users')).toBe(20)
+  })
+})
+
+const PREDICATE = 'id > 0'
+
+/** A batch over users that will wait for session 1, locked by `app`, before it comes to session 3. */
+async function heldUp(database: Database, action: string): Promise<{ app: pg.Client; cascading: Cascading }> {
+  const app = await prepared(
+    database,
+    `
+    create table users (id int primary key);
+    create table sessions (id int primary key, user_id int not null references users ${action});
+    create table payments (id int primary key, session_id int not null references sessions ${action});
+    create index on sessions (user_id); create index on payments (session_id);
+    insert into users select generate_series(1, 3); insert into sessions select n, n from generate_series(1, 3) n`,
+  )
+  const cascading = await Cascading.over(database, named('users'), { cascade: true, protect: [named('payments')] })
+  await app.query('begin; select from sessions where id = 1 for update')
+  return { app, cascading }
+}

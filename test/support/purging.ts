@@ -1,0 +1,58 @@
+import { expect } from 'vitest'
+import { purge, type PurgeOptions, type PurgeResult } from '../../src/engine/purge.ts'
+import type { Turns } from '../../src/engine/purge/turns.ts'
+import type { PurgeRequest } from '../../src/plan/purge.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
+import type { Database } from './database.ts'
+import { quietly, written } from './tool.ts'
+
+/** A request for rows to go, without a vacuum: what it does is no business of most tests. */
+export function purgeRequest(where: string, overrides: Partial<PurgeRequest> = {}): PurgeRequest {
+  return { where, orderBy: null, allRows: false, vacuum: false, noArchive: true, cascade: false, protect: [], accept: [], ...overrides }
+}
+
+/** Batches of so many rows, without a pause. */
+export function batchesOf(rows: number): Turns {
+  return { turn: () => Promise.resolve({ rows }) }
+}
+
+export function purgeRows(
+  database: Database,
+  table: TableName,
+  request: PurgeRequest,
+  options: Partial<PurgeOptions> = {},
+): Promise<PurgeResult> {
+  return purge(database.url, written(table), request, quietly(options))
+}
+
+/** How many rows there are, and what they hold. */
+export interface Content {
+  readonly rows: number
+  readonly hash: string
+}
+
+/** Of all rows, or of those where a condition is not true. */
+export async function contentOf(database: Database, table: TableName, except = 'false'): Promise<Content> {
+  const { rows } = await database.admin<Content & Record<string, unknown>>(
+    sql`select count(*)::int as rows, coalesce(sum(hashtextextended(t::text, 0)), 0)::text as hash from ${quoted(table)} t where (${raw(except)}\n) is not true`,
+  )
+  return rows[0] ?? { rows: -1, hash: '' }
+}
+
+/** Purges, and makes sure that exactly the rows asked for have gone, and that the journal knows of each. */
+export async function expectPurged(
+  database: Database,
+  table: TableName,
+  request: PurgeRequest,
+  options: Partial<PurgeOptions> = {},
+): Promise<PurgeResult> {
+  const before = await contentOf(database, table)
+  const kept = await contentOf(database, table, request.where)
+  const result = await purgeRows(database, table, request, options)
+  expect(await contentOf(database, table)).toEqual(kept)
+  expect(kept.rows).toBeLessThan(before.rows)
+  expect(result.figures?.rows).toBe(before.rows - kept.rows)
+  expect(result.remaining).toEqual({ matching: 0, held: 0, reasons: [] })
+  return result
+}
