@@ -1,5 +1,5 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readLeafFacts, readLeaves, readReach } from '../catalog/purge-leaves.ts'
+import { readLeafFacts, readLeaves, readReach, type Reach } from '../catalog/purge-leaves.ts'
 import { readTable, resolveTable } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
@@ -14,9 +14,10 @@ import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { parsePredicate } from '../sql/predicate.ts'
+import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
+import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
 import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
@@ -150,6 +151,11 @@ async function findPlan(
   return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
 }
 
+/** Fails closed: a candidate set decides by itself which rows are meant, and whoever asks for a condition instead finds none. */
+const BY_SET: Predicate = { written: 'false', text: 'false', functions: [] }
+/** A set spares whatever it does not name. */
+const SPARING: Reach = { selectsSome: null, sparesSome: true }
+
 async function readPlan(
   session: Session,
   server: ServerModel,
@@ -157,7 +163,8 @@ async function readPlan(
   request: PurgeRequest,
   { journalSchema }: EngineOptions,
 ): Promise<PurgePlan> {
-  const predicate = await parsePredicate(request.where, momentLiteral(server.now))
+  const choice = request.candidates
+  const predicate = choice === undefined ? await parsePredicate(request.where, momentLiteral(server.now)) : BY_SET
   return inSnapshot(session, async () => {
     const protect: TableName[] = []
     for (const table of request.protect) protect.push(await resolveTable(session, table))
@@ -168,15 +175,20 @@ async function readPlan(
     const volatile = await readVolatile(session, predicate)
     const early = objectionsToLooking({ server, journalSchema, table, itself, volatile }, request)
     if (early.length > 0) return refusePurge({ server, table }, request, early)
-    const searchPath = await readSearchPath(session)
+    const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
+    const searchPath = set?.searchPath ?? (await readSearchPath(session))
     // Says with a caret where the condition does not fit the table.
-    await readRowEstimate(session, name, predicate, searchPath)
-    const leaves = await readLeaves(session, name, predicate, searchPath, request.orderBy)
-    const reach = await readReach(session, name, leaves, predicate, searchPath)
+    if (set === undefined) await readRowEstimate(session, name, predicate, searchPath)
+    const leaves =
+      set === undefined
+        ? await readLeaves(session, name, predicate, searchPath, request.orderBy)
+        : await readLeavesOfSet(session, set)
+    const reach = set === undefined ? await readReach(session, name, leaves, predicate, searchPath) : SPARING
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
-    return planPurge({ server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }, request)
+    const read = { server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
+    return planPurge(set === undefined ? read : { ...read, candidates: set }, request)
   })
 }

@@ -18,6 +18,7 @@ import {
 } from '../journal/journal.ts'
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
+import { planAbandonCandidates, type CandidatePlan } from '../plan/candidates.ts'
 import { planAbandonPurge, type PurgePlan } from '../plan/purge.ts'
 import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
 import { planAbandonRebuild, planRebuildRollback, planRetire, planSplitRollback } from '../plan/rebuild-undo.ts'
@@ -32,6 +33,7 @@ import { VERSION } from '../version.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { assertLatest, carryOut, otherRun, type EngineOptions } from './partition.ts'
 import { carryOutCopy, COPY_COMMANDS } from './copy-run.ts'
+import { carryOutCandidates } from './candidates.ts'
 import { carryOutPurge } from './purge.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
@@ -111,6 +113,8 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
 async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
   if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
   if (run.command === 'purge') return carryOutPurge(run.id, fromStored(run.plan) as PurgePlan, place, options)
+  if (run.command === 'candidates')
+    return carryOutCandidates(run.id, fromStored(run.plan) as CandidatePlan, place, options)
   if (COPY_COMMANDS.includes(run.command))
     return carryOutCopy(run.id, fromStored(run.plan) as RebuildPlan, place, options)
   return carryOut(run.id, fromStored(run.plan) as PartitionPlan, place, options)
@@ -166,6 +170,7 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
   if (run.status !== 'running') throw notUnfinished(run)
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
   if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
+  if (run.command === 'candidates') return planAbandonCandidates(run.id, fromStored(run.plan) as CandidatePlan)
   if (run.command === 'rollback') {
     const { index } = run.plan as StoredRollback
     return planAbandon(run.id, { table: run.table, guard: null, index })

@@ -20,7 +20,7 @@ function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
 /** What is in the way of looking for the rows at all. */
 export function objectionsToLooking(
   { server, journalSchema, table, itself, volatile }: BeforeLooking,
-  { noArchive }: PurgeRequest,
+  { noArchive }: Pick<PurgeRequest, 'noArchive'>,
 ): Objection[] {
   const kind = kindOfWrong(table)
   const fundamental = [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]

@@ -2,6 +2,7 @@ import { inTransaction, type Session } from '../../db/session.ts'
 import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { purgedTables, readFigures } from '../../journal/purges.ts'
+import { DEED_WORDS } from '../../plan/purge-deed.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/step.ts'
 import { display } from '../../sql/names.ts'
 import { EbbError, EXIT } from '../../errors.ts'
@@ -36,10 +37,11 @@ export async function purgeRows(
 }
 
 function stopped({ work, tally, runId }: Purging, cause: unknown): EbbError {
+  const { doing, done } = DEED_WORDS[work.deed.kind]
   return new EbbError(
-    `stopped while purging ${display(work.table)}`,
+    `stopped while ${doing} in ${display(work.table)}`,
     {
-      state: `${tally.rows.toLocaleString('en-US')} rows are gone, batch by batch; none is half done.`,
+      state: `${tally.rows.toLocaleString('en-US')} rows are ${done}, batch by batch; none is half done.`,
       next: `Run the same command again, or ebb resume ${runId}: it goes on from here. Or leave it at that: ebb abandon ${runId}.`,
     },
     EXIT.stopped,
