@@ -6,8 +6,10 @@ import { VERSION } from '../version.ts'
 import type { Invocation } from './command.ts'
 import { abandonCommand } from './commands/abandon.ts'
 import { adviseCommand } from './commands/advise.ts'
+import { candidatesCommand } from './commands/candidates.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { markCommand } from './commands/mark.ts'
 import { partitionCommand } from './commands/partition.ts'
 import { purgeCommand } from './commands/purge.ts'
 import { rebuildCommand } from './commands/rebuild.ts'
@@ -28,6 +30,8 @@ const COMMANDS = [
   rebuildCommand,
   rotateCommand,
   purgeCommand,
+  candidatesCommand,
+  markCommand,
   statusCommand,
   resumeCommand,
   abandonCommand,

@@ -10,6 +10,7 @@ import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
+import { rowsOfStale } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -17,6 +18,7 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
+import { readGroupCount, readSince, withGroupCount } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
 import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
@@ -151,10 +153,15 @@ async function findPlan(
   return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
 }
 
-/** Fails closed: a candidate set decides by itself which rows are meant, and whoever asks for a condition instead finds none. */
-const BY_SET: Predicate = { written: 'false', text: 'false', functions: [] }
+/** Fails closed: where something else decides which rows are meant, whoever asks for the condition finds none. */
+const BY_ITSELF: Predicate = { written: 'false', text: 'false', functions: [] }
 /** A set spares whatever it does not name. */
 const SPARING: Reach = { selectsSome: null, sparesSome: true }
+
+/** Without a condition that was written. */
+function isByItself({ candidates, stale }: PurgeRequest): boolean {
+  return candidates !== undefined || stale !== undefined
+}
 
 async function readPlan(
   session: Session,
@@ -164,7 +171,8 @@ async function readPlan(
   { journalSchema }: EngineOptions,
 ): Promise<PurgePlan> {
   const choice = request.candidates
-  const predicate = choice === undefined ? await parsePredicate(request.where, momentLiteral(server.now)) : BY_SET
+  const moment = momentLiteral(server.now)
+  const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
   return inSnapshot(session, async () => {
     const protect: TableName[] = []
     for (const table of request.protect) protect.push(await resolveTable(session, table))
@@ -172,9 +180,12 @@ async function readPlan(
     const [itself] = await readLeafFacts(session, [name])
     if (table === undefined || itself === undefined)
       throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
-    const volatile = await readVolatile(session, predicate)
+    const volatile = await readVolatile(session, written)
     const early = objectionsToLooking({ server, journalSchema, table, itself, volatile }, request)
     if (early.length > 0) return refusePurge({ server, table }, request, early)
+    const since = request.stale === undefined ? undefined : readSince(table, request.stale, moment)
+    if (Array.isArray(since)) return refusePurge({ server, table }, request, since)
+    const predicate = since === undefined ? written : rowsOfStale(since)
     const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
     const searchPath = set?.searchPath ?? (await readSearchPath(session))
     // Says with a caret where the condition does not fit the table.
@@ -189,6 +200,7 @@ async function readPlan(
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
     const read = { server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
-    return planPurge(set === undefined ? read : { ...read, candidates: set }, request)
+    const plan = planPurge(set === undefined ? read : { ...read, candidates: set }, request)
+    return since === undefined ? plan : withGroupCount(plan, await readGroupCount(session, since))
   })
 }

@@ -19,6 +19,7 @@ import {
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
 import { planAbandonCandidates, type CandidatePlan } from '../plan/candidates.ts'
+import { planAbandonMark } from '../plan/mark.ts'
 import { planAbandonPurge, type PurgePlan } from '../plan/purge.ts'
 import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
 import { planAbandonRebuild, planRebuildRollback, planRetire, planSplitRollback } from '../plan/rebuild-undo.ts'
@@ -112,7 +113,8 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
 
 async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
   if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
-  if (run.command === 'purge') return carryOutPurge(run.id, fromStored(run.plan) as PurgePlan, place, options)
+  if (run.command === 'purge' || run.command === 'mark')
+    return carryOutPurge(run.id, fromStored(run.plan) as PurgePlan, place, options)
   if (run.command === 'candidates')
     return carryOutCandidates(run.id, fromStored(run.plan) as CandidatePlan, place, options)
   if (COPY_COMMANDS.includes(run.command))
@@ -170,6 +172,7 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
   if (run.status !== 'running') throw notUnfinished(run)
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
   if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
+  if (run.command === 'mark') return planAbandonMark(run.id, run.table)
   if (run.command === 'candidates') return planAbandonCandidates(run.id, fromStored(run.plan) as CandidatePlan)
   if (run.command === 'rollback') {
     const { index } = run.plan as StoredRollback

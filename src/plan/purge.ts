@@ -16,6 +16,7 @@ import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
 import type { PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS, WAL_PER_DELETED_ROW } from './rates.ts'
 import { serverNotes } from './server-objections.ts'
+import { describeStale, type StaleGroups } from './stale.ts'
 import {
   assertDistinctKeys,
   type CheckStep,
@@ -47,6 +48,8 @@ export interface PurgeRequest {
   readonly accept: readonly string[]
   /** Instead of a condition: the rows of a candidate set. `where` is empty then. */
   readonly candidates?: CandidateChoice
+  /** Instead of a condition: the rows of groups without activity. `where` is empty then. */
+  readonly stale?: StaleGroups
 }
 
 /** A candidate set by the number of its run, and who wants its rows gone. */
@@ -149,8 +152,9 @@ export function planAbandonPurge(runId: string, table: TableName): Plan {
   }
 }
 
-function goalOf({ name }: TableModel, { where, candidates }: PurgeRequest): string {
+function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest): string {
   if (candidates !== undefined) return `purge ${display(name)} of the candidates of set ${candidates.set}`
+  if (stale !== undefined) return `purge ${display(name)} of ${describeStale(stale)}`
   return `purge ${display(name)} of the rows where ${where}`
 }
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { candidateSet } from '../../engine/candidate-review.ts'
 import { COPY_COMMANDS } from '../../engine/copy-run.ts'
 import type { PurgeResult } from '../../engine/purge.ts'
 import { planResumeOf } from '../../engine/remaining.ts'
@@ -35,7 +36,11 @@ export function resumeCommand(invocation: Invocation): Command {
         const copied = await lookAfterCopy(target, command, { runId, plan: plan as RebuildPlan, steps })
         return reporter.show('result', copied, () => toText(describeCopied(copied)))
       }
-      if (command === 'purge') return showPurged(invocation, reporter, result as PurgeResult)
+      if (command === 'purge' || command === 'mark') return showPurged(invocation, reporter, result as PurgeResult)
+      if (command === 'candidates')
+        return reporter.show('candidates', { set: await candidateSet(target, runId, options) }, () =>
+          toText([`Candidate set ${runId} is complete: ebb candidates ${runId}`]),
+        )
       if (command !== 'partition')
         return reporter.show('result', { runId, steps }, () =>
           toText(describeUndone('rollback', { runId, plan, steps })),
