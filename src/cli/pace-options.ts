@@ -47,14 +47,29 @@ const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
   ['--pace-file <path>', 'a JSON file with these settings, read again whenever it changes'],
 ]
 
-/** Gives a command the words on pace; those it has no use for are left out. */
-export function withPace(command: Command, without: readonly string[] = []): Command {
+/** Words that a command has no use for which copies chunks: they have a size of their own. */
+export const OF_CHUNKS = { without: ['target-ms'] }
+/** And one that lets go of partitions as a whole. */
+export const OF_PARTITIONS = { without: ['pause-ms', 'target-ms'] }
+
+/** Gives a command the words on pace. */
+export function withPace(
+  command: Command,
+  { without }: { readonly without: readonly string[] } = { without: [] },
+): Command {
   for (const [flags, description] of OPTIONS) {
     const option = new Option(flags, description)
     if (option.name() === 'window') option.argParser(collect)
     if (!without.includes(option.name())) command.addOption(option)
   }
   return command
+}
+
+/** The words on pace that were said, as flags. */
+export function saidOfPace(words: PaceWords): string[] {
+  return OPTIONS.map(([flags]) => new Option(flags))
+    .filter((option) => words[option.attributeName() as keyof PaceWords] !== undefined)
+    .map((option) => `--${option.name()}`)
 }
 
 /** Reads the words on pace; false values are noted in `faults`. */

@@ -79,7 +79,8 @@ export function readChoice(words: ChoiceWords, faults: Faults): Settled<RowChoic
       })
     case 'staleGroup':
       return readStale(words, faults)
-    default:
+    case 'where':
+    case undefined:
       return settled('where', {
         where: faults.readRequired('--where', words.where, WANTED, (text) => parseCondition(text, WANTED)),
       })

@@ -2,14 +2,16 @@ import type { Command } from 'commander'
 import type { Patience } from '../engine/brief.ts'
 import { resolveName } from '../engine/inspect.ts'
 import type { RunChoice } from '../engine/runs.ts'
+import type { Pacing } from '../pacing/limits.ts'
 import { parseTableName, type WrittenName } from '../sql/parse-name.ts'
 import { readSurroundings, withDatabase, type CommonWords, type Invocation, type Surroundings } from './command.ts'
 import { Faults } from './faults.ts'
+import { readPace, type PaceWords } from './pace-options.ts'
 import { withPatience, readPatience, type PatienceWords } from './patience.ts'
 
 // The words of the commands that deal with a run: resume, abandon, rollback, retire.
 
-export interface RunWords extends CommonWords, PatienceWords {
+export interface RunWords extends CommonWords, PatienceWords, PaceWords {
   readonly execute?: true
 }
 
@@ -17,6 +19,7 @@ export interface RunWords extends CommonWords, PatienceWords {
 export interface ChosenRun extends Surroundings {
   readonly choice: RunChoice
   readonly patience: Patience
+  readonly pacing: Pacing
 }
 
 /** Gives a command the words that choose a run. */
@@ -39,12 +42,13 @@ export async function readRunWords(
   const faults = new Faults()
   const run = faults.readOptional('[run]', text, parseRun)
   const patience = readPatience(words, faults)
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const { target } = surroundings()
   const written = run()
   const choice = written === null || 'runId' in written ? written : { table: await resolveName(target, written) }
-  return { ...surroundings(), choice, patience: patience() }
+  return { ...surroundings(), choice, patience: patience(), pacing: pacing() }
 }
 
 export function parseRun(text: string): { readonly runId: string } | WrittenName {

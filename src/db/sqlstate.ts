@@ -19,6 +19,7 @@ export const SQLSTATE = {
   foreignKeyViolation: '23503',
   checkViolation: '23514',
   exclusionViolation: '23P01',
+  triggeredDataChange: '27000',
   objectNotInPrerequisiteState: '55000',
   objectInUse: '55006',
   tooManyConnections: '53300',

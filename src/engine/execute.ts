@@ -3,7 +3,8 @@ import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstat
 import { EbbError, EXIT } from '../errors.ts'
 import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import { assertLease } from '../journal/lease.ts'
-import type { IndexStep, OnlineStep, Step } from '../plan/step.ts'
+import type { IndexStep, OnlineStep, PurgeStep, Step } from '../plan/step.ts'
+import type { PaceSummary } from '../pacing/summary.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
 import { display, quoted } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
@@ -13,7 +14,8 @@ import { copyChunks } from './copy/copy.ts'
 import { reconcile } from './copy/reconcile.ts'
 import { verify } from './copy/verify.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
-import { steadyTurns, type Turns } from './purge/turns.ts'
+import type { Turns } from './purge/turns.ts'
+import { withPace } from './pace.ts'
 import { rehearse } from './rehearse.ts'
 import { swap } from './swap.ts'
 import { watched } from './watch.ts'
@@ -24,6 +26,8 @@ export interface StepResult {
   readonly key: string
   readonly milliseconds: number
   readonly lock: LockTimes | null
+  /** Of a step that works in pieces. */
+  readonly pace: PaceSummary | null
 }
 
 export interface ExecuteOptions {
@@ -71,10 +75,10 @@ async function execute(
     place.observer({ type: 'step started', step, position, of: steps.length })
     if (place.signal.aborted) throw stoppedBefore(step)
     const began = performance.now()
-    const lock = await attempt(runId, step, place, options)
+    const { lock, pace } = await attempt(runId, step, place, options)
     const milliseconds = performance.now() - began
     place.observer({ type: 'step finished', step, milliseconds, lock })
-    results.push({ key: step.key, milliseconds, lock })
+    results.push({ key: step.key, milliseconds, lock, pace })
   }
   return results
 }
@@ -84,14 +88,21 @@ async function attempt(
   step: Step,
   place: Workplace,
   options: ExecuteOptions,
-): Promise<LockTimes | null> {
+): Promise<Pick<StepResult, 'lock' | 'pace'>> {
   let waitedFor: string | null = null
+  let pace: PaceSummary | null = null
   const listen: Observer = (event) => {
     if (event.type === 'waiting') waitedFor = event.reason
     place.observer(event)
   }
+  const observer: Observer = (event) => {
+    if (event.type === 'paced') pace = event.pace
+    place.observer(event)
+  }
   try {
-    return await watched(place.control, place.pid, listen, () => perform(runId, step, place, options))
+    const paced = { ...place, observer }
+    const lock = await watched(place.control, place.pid, listen, () => perform(runId, step, paced, options))
+    return { lock, pace }
   } catch (error) {
     throw explained(step, error, place, waitedFor)
   }
@@ -145,7 +156,7 @@ async function perform(
       await recordAlone()
       return null
     case 'purge':
-      await purgeRows(step, runId, place, options.turns ?? steadyTurns(), (options.patience ?? PATIENCE).deadlineMs)
+      await purgeAtPace(step, runId, place, options)
       await recordAlone()
       return null
     case 'vacuum':
@@ -179,6 +190,14 @@ async function perform(
     case 'swap':
       return swap(step, place, options.patience ?? PATIENCE, record)
   }
+}
+
+async function purgeAtPace(step: PurgeStep, runId: string, place: Workplace, options: ExecuteOptions): Promise<void> {
+  const { turns, patience = PATIENCE } = options
+  const { table, entourage } = step.work
+  if (turns !== undefined) return purgeRows(step, runId, place, turns, patience.deadlineMs)
+  const tables = [table, ...entourage.companions.flatMap((companion) => companion.table ?? [])]
+  return withPace(place, tables, (pace) => purgeRows(step, runId, place, pace, patience.deadlineMs))
 }
 
 export function sessionsOf({ session, pid, control, server }: Workplace) {

@@ -2,7 +2,7 @@ import { Pace } from '../pacing/throttle.ts'
 import type { TableName } from '../sql/names.ts'
 import type { Workplace } from './workplace.ts'
 
-/** The pace of a run that changes these tables, for as long as `work` takes. */
+/** The pace of a run that changes these tables, for as long as `work` takes; the observer hears how it has been. */
 export async function withPace<T>(
   { target, holder, journalSchema, pacing, observer, signal }: Workplace,
   tables: readonly TableName[],
@@ -12,6 +12,7 @@ export async function withPace<T>(
   try {
     return await work(pace)
   } finally {
+    observer({ type: 'paced', pace: pace.summary() })
     await pace.close()
   }
 }

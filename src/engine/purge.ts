@@ -33,6 +33,9 @@ export interface PurgeOptions extends EngineOptions {
   readonly turns?: Turns
 }
 
+/** How long to come back for rows that others hold, unless told otherwise: what is not to be had cheaply can wait for the next time. */
+export const DEADLINE_MS = 60_000
+
 /** What a purge has come to. */
 export interface PurgeResult {
   /** Null where there was nothing to do. */

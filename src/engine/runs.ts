@@ -16,6 +16,7 @@ import {
   startRun,
   type Run,
 } from '../journal/journal.ts'
+import { readFigures } from '../journal/purges.ts'
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
 import { planAbandonCandidates, type CandidatePlan } from '../plan/candidates.ts'
@@ -58,6 +59,8 @@ export interface RunStatusLine {
   readonly stepsDone: number
   readonly steps: number
   readonly lastError: string | null
+  /** Rows that a purge has deleted so far; null for other commands. */
+  readonly purged: number | null
 }
 
 /** Unfinished and recent runs, and the sets that rotate keeps. */
@@ -87,6 +90,7 @@ async function statusLine(session: Session, schema: string, run: Run): Promise<R
     lastError,
     stepsDone: done.size,
     steps: (run.plan as Plan).steps.length,
+    purged: command === 'purge' ? (await readFigures(session, schema, id)).rows : null,
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Batch } from './batch-size.ts'
 import type { Reading, Signal } from './reading.ts'
 
 /** Why a run stood still: a signal, or its own doing. */
@@ -6,11 +5,8 @@ export type PauseReason = Signal | 'pause file' | 'fixed pause' | 'slow batches'
 
 /** How the pace has been, for the report at the end. */
 export interface PaceSummary {
-  readonly batches: number
-  readonly rows: number
-  /** Of the batches themselves, pauses left out. */
-  readonly workedMs: number
-  readonly slowestMs: number
+  /** Batches, chunks or partitions that were allowed to begin. */
+  readonly turns: number
   readonly pausedMs: number
   readonly pausedMsBy: Readonly<Partial<Record<PauseReason, number>>>
   /** Null where nothing could be seen. */
@@ -28,10 +24,7 @@ export interface PaceSummary {
 
 /** Keeps count. */
 export class Tally {
-  private batches = 0
-  private rows = 0
-  private workedMs = 0
-  private slowestMs = 0
+  private turns = 0
   private readonly paused = new Map<PauseReason, number>()
   private first: Reading | null = null
   private last: Reading | null = null
@@ -42,11 +35,8 @@ export class Tally {
   private waitsSeen = 0
   private longestWaitSeenMs = 0
 
-  batch({ rows, milliseconds }: Batch): void {
-    this.batches++
-    this.rows += rows
-    this.workedMs += milliseconds
-    this.slowestMs = Math.max(this.slowestMs, milliseconds)
+  turn(): void {
+    this.turns++
   }
 
   pause(reason: PauseReason, milliseconds: number): void {
@@ -71,10 +61,7 @@ export class Tally {
     const from = this.first?.walPosition ?? null
     const to = this.last?.walPosition ?? null
     return {
-      batches: this.batches,
-      rows: this.rows,
-      workedMs: this.workedMs,
-      slowestMs: this.slowestMs,
+      turns: this.turns,
       pausedMs: [...this.paused.values()].reduce((sum, ms) => sum + ms, 0),
       pausedMsBy: Object.fromEntries(this.paused),
       maxReplicaLagBytes: this.lagBytes,

@@ -96,6 +96,7 @@ export class Pace {
     const { others } = this.sampler
     const pauses = last === null ? [] : pausesAfter(last, { pauseMs, slowness, others, ...verdict })
     for (const pause of pauses) await this.pause(pause)
+    this.tally.turn()
     return { rows: this.batches.rows }
   }
 
@@ -109,7 +110,6 @@ export class Pace {
   }
 
   private learn(last: Batch, asked: number): void {
-    this.tally.batch(last)
     const before = this.batches.slowness
     this.batches = afterBatch(this.batches, asked, last, this.bounds())
     const { slowness } = this.batches

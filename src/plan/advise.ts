@@ -46,8 +46,8 @@ export type WayName = 'partition' | 'partition by copying' | 'rebuild' | 'purge'
 export interface Way extends WayEffects {
   readonly name: WayName
   readonly what: string
-  /** `chosen`: the one to take. `does not fit`: it cannot express the wish. `not yet`: this version cannot do it. */
-  readonly verdict: 'chosen' | 'possible' | 'obstructed' | 'does not fit' | 'not yet'
+  /** `chosen`: the one to take. `does not fit`: it cannot express the wish. */
+  readonly verdict: 'chosen' | 'possible' | 'obstructed' | 'does not fit'
   readonly costs: WayCosts
   readonly obstacles: readonly Objection[]
   readonly command: string
@@ -89,7 +89,7 @@ export function adviseWays(situation: WaysSituation): WaysAdvice {
 function waysFor(situation: WaysSituation): Way[] {
   const { rebuild } = situation
   if (kindObjection(rebuild.table) !== undefined) return []
-  return [...partitionWays(situation), rebuildWay(situation), purgeWay(situation)]
+  return [...partitionWays(situation), rebuildWay(situation), ...purgeWays(situation)]
 }
 
 function quantitiesOf({ rebuild: { table, keptRows }, rows }: WaysSituation): Quantities {
@@ -170,20 +170,25 @@ function rebuildWay(situation: WaysSituation): Way {
   }
 }
 
-function purgeWay(situation: WaysSituation): Way {
+/** Where nothing is to be removed there is nothing to purge. */
+function purgeWays(situation: WaysSituation): Way[] {
   const { rebuild, references, wish } = situation
+  if (wish.kind === 'nothing') return []
+  const { table, server, journalSchema } = rebuild
   const quantities = quantitiesOf(situation)
   const costs = purgeCosts(quantities, references)
-  const where = wish.kind === 'nothing' ? '…' : `not (${wish.written})`
-  return {
-    name: 'purge',
-    what: 'rows are deleted in small batches; the space is used again by rows to come, and not given back',
-    verdict: 'not yet',
-    costs,
-    ...purgeEffects(quantities, references, costs),
-    obstacles: [],
-    command: `ebb purge ${shellWord(display(rebuild.table.name))} --where ${shellWord(where)}`,
-  }
+  const obstacles = serverObjections(server, journalSchema)
+  return [
+    {
+      name: 'purge',
+      what: 'rows are deleted in small batches; the space is used again by rows to come, and not given back',
+      verdict: obstacles.length > 0 ? 'obstructed' : 'possible',
+      costs,
+      ...purgeEffects(quantities, references, costs),
+      obstacles,
+      command: `ebb purge ${shellWord(display(table.name))} --where ${shellWord(`not (${wish.written})`)} --no-archive`,
+    },
+  ]
 }
 
 // ---- the choice ---------------------------------------------------------------------
@@ -242,22 +247,29 @@ function byAge(situation: WaysSituation, ways: readonly Way[], isOpen: (name: Wa
       chosen: 'rebuild',
       why: `it cannot be partitioned as it is (see what is in the way), and ${percent(share)} of the rows have expired. It will have to be done again when as many have.`,
     }
-  return NOTHING_OPEN
+  return isOpen('purge') ? lastResort(share) : NOTHING_OPEN
 }
 
 function byCondition(situation: WaysSituation, ways: readonly Way[], isOpen: (name: WayName) => boolean): Choice {
   const share = removedShare(situation)
-  if (!isOpen('rebuild')) return NOTHING_OPEN
+  if (!isOpen('rebuild')) return isOpen('purge') ? lastResort(share) : NOTHING_OPEN
   const [rebuilding, deleting] = [walOf(ways, 'rebuild'), walOf(ways, 'purge') * WITH_VACUUM]
   const compared = `WAL: about ${showBytes(rebuilding)} by rebuilding, ${showBytes(deleting)} by deleting and vacuuming`
-  if (deleting < rebuilding)
+  if (deleting < rebuilding && isOpen('purge'))
     return {
-      chosen: 'rebuild',
-      why: `${percent(share)} of the rows go. Deleting them in batches would be cheaper (${compared}), but this version has no purge yet, and it would not give any space back. If it can wait, wait; if not, rebuild.`,
+      chosen: 'purge',
+      why: `${percent(share)} of the rows go, by a condition that partitions cannot express. Deleting them in batches is cheaper than writing the others anew (${compared}); it gives no space back, which rebuilding would.`,
     }
   return {
     chosen: 'rebuild',
     why: `${percent(share)} of the rows go, by a condition that partitions cannot express. Writing the others anew is cheaper than deleting these (${compared}), and gives ${showBytes(freed(ways, 'rebuild'))} back.`,
+  }
+}
+
+function lastResort(share: number): Choice {
+  return {
+    chosen: 'purge',
+    why: `it can neither be partitioned nor rebuilt as it is (see what is in the way), and deleting in batches can be done to any table. ${percent(share)} of the rows go; no space is given back, but used again.`,
   }
 }
 

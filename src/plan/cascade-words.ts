@@ -31,13 +31,14 @@ const FATES: Readonly<Record<Fate, (to: string) => string>> = {
   protected: () => 'protected, what leads to its rows stays',
   'set null': () => 'PostgreSQL sets the column to null',
   'set default': () => 'PostgreSQL sets the column to its default',
+  subtree: () => 'rows that hang on one that goes go too',
   self: (to) => `a row of ${to} stays while one that stays refers to it`,
   cycle: () => 'closes a cycle and is not followed; a row it refuses to let go stays',
 }
 
 /** The locks that a batch takes on the tables around. None of them keeps readers or writers of other rows waiting. */
 export function cascadeLocks({ root, walked }: Cascade): Lock[] {
-  const written = new Set<Fate>(['followed', 'set null', 'set default'])
+  const written = new Set<Fate>(['followed', 'subtree', 'set null', 'set default'])
   return unique(walked.map(({ from }) => from))
     .filter(({ oid }) => oid !== root.oid)
     .map(({ oid, name }) => {

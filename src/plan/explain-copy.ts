@@ -25,7 +25,10 @@ export const STOP_PSQL =
 export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): string[] {
   switch (step.kind) {
     case 'copy':
-      return pattern('no plain SQL: Ebb does this for one range of blocks after the other', chunk(step))
+      return pattern(
+        'no plain SQL: Ebb does this for one range of blocks after the other, or of values of an index that reaches the kept rows',
+        chunk(step),
+      )
     case 'reconcile':
       return pattern(
         step.pass === 'whole log at once'
@@ -53,7 +56,7 @@ function pattern(what: string, statements: readonly string[]): string[] {
 function chunk({ work, transport }: CopyStep): string[] {
   const { columns, source } = work
   const range = "s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'"
-  const rows = `select ${columns} from ${quoted(source).text} s where ${range} and ${kept(work)} and ${notInLog(work)}`
+  const rows = `select ${columns} from ${quoted(source).text} s where ${range} and ${kept(work)}`
   const streamed = [
     `copy (${rows}) to stdout (format binary);`,
     `copy ${place(work)} from stdin (format binary); -- in another session, from the first`,

@@ -26,12 +26,12 @@ export type Manner = 'quick' | 'careful'
 /** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others, `counts` of companions, and the `position` of the last one found. */
 export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
   const { entourage } = work
-  const { narrowing, companions } = entourage
+  const { narrowing, companions, disturbed } = entourage
   const place = sql`only ${quoted(leaf.name)} t`
   const going = raw(narrowing.at(-1)?.name ?? 'victim')
   const held = heldCondition(entourage)
   return sql`
-with ${raw(narrowing.length === 0 ? '' : 'recursive ')}candidate as materialized (
+with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}candidate as materialized (
   select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
@@ -41,7 +41,7 @@ with ${raw(narrowing.length === 0 ? '' : 'recursive ')}candidate as materialized
 )${parts(companions)}
 select (select count(*) from candidate)::int as found, ${held === null ? raw('0') : raw('(select count(*) from candidate where ebb_held)::int')} as held,
   (select count(*) from gone)::int as gone, ${narrowing.length === 0 ? raw('0') : sql`((select count(*) from victim) - (select count(*) from ${going}))::int`} as behind,
-  ${companionCounts(entourage)} as counts,
+  ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
   (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
 }
 
@@ -84,7 +84,7 @@ export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
 with gone as (
   ${deedTo(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
 )
-select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, '[]'::jsonb as counts, null as position from gone`
+select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, false as disturbed, '[]'::jsonb as counts, null as position from gone`
 }
 
 /** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */

@@ -32,9 +32,11 @@ function rowColumns({ key }: GatherDeed): Sql {
   return join([...key.map((name) => sql`t.${ident(name)}`), raw(FINGERPRINT), raw(ROW_BYTES)])
 }
 
-/** How a deed is told while it is done: `deleting, 300 rows gone`. */
-export const DEED_WORDS: Readonly<Record<Deed['kind'], { readonly doing: string; readonly done: string }>> = {
-  delete: { doing: 'deleting', done: 'gone' },
-  mark: { doing: 'marking', done: 'marked' },
-  gather: { doing: 'writing down candidates', done: 'written down' },
+/** How a deed is told: `deleting, 300 rows gone`; `stopped while purging public.events`. */
+export const DEED_WORDS: Readonly<
+  Record<Deed['kind'], { readonly doing: string; readonly done: string; readonly at: string }>
+> = {
+  delete: { doing: 'deleting', done: 'gone', at: 'purging' },
+  mark: { doing: 'marking', done: 'marked', at: 'marking rows of' },
+  gather: { doing: 'writing down candidates', done: 'written down', at: 'writing down candidates of' },
 }

@@ -79,12 +79,14 @@ export interface Entourage {
   readonly narrowing: readonly NamedPart[]
   /** Deleted in the same statement, each with the rows of `gone` or of one before it. */
   readonly companions: readonly Companion[]
+  /** True where companions have not gone as they were chosen, and the batch must not be committed; null where that cannot be. */
+  readonly disturbed: string | null
   /** Tables in which PostgreSQL counts what a batch changes; null where nothing refers to the table. */
   readonly watched: Watched | null
 }
 
 export interface StayReason {
-  /** Completes `rows that …`. */
+  /** Follows `2 rows`. */
   readonly what: string
   /** True of a row `t` that stays for it. */
   readonly condition: string
@@ -98,7 +100,8 @@ export interface NamedPart {
 }
 
 export interface Companion extends NamedPart {
-  readonly table: TableName
+  /** Whose rows it deletes; null where it only chooses. */
+  readonly table: TableName | null
 }
 
 /** Whose changes are counted. */
@@ -115,7 +118,14 @@ export interface WatchedTable {
   readonly protected: boolean
 }
 
-export const ALONE: Entourage = { columns: [], reasons: [], narrowing: [], companions: [], watched: null }
+export const ALONE: Entourage = {
+  columns: [],
+  reasons: [],
+  narrowing: [],
+  companions: [],
+  disturbed: null,
+  watched: null,
+}
 
 /** True of a row `t` that matches and has to stay as far as a batch can tell; null where no row has. */
 export function heldCondition({ reasons }: Entourage): string | null {

@@ -13,6 +13,11 @@ export function showCount(n: number): string {
   return Math.round(n).toLocaleString('en-US')
 }
 
+/** `1 row`, `5,000 rows`. */
+export function showRows(n: number): string {
+  return `${showCount(n)} ${n === 1 ? 'row' : 'rows'}`
+}
+
 /** Rounded up: `a second`, `42 s`, `7 min`, `2.5 h`, `3.1 days`. */
 export function showDuration(seconds: number): string {
   if (seconds <= 1) return 'a second'

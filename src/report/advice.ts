@@ -51,7 +51,6 @@ const VERDICT: Readonly<Record<Way['verdict'], string>> = {
   possible: '',
   obstructed: 'something is in the way',
   'does not fit': 'cannot express the condition',
-  'not yet': 'not in this version',
 }
 
 function describeWay({ name, what, verdict, locks, application, consumers, obstacles }: Way): string[] {

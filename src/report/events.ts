@@ -1,3 +1,4 @@
+import type { PaceSummary } from '../pacing/summary.ts'
 import type { Step } from '../plan/step.ts'
 
 /** What happens in a run, as it happens. The command line prints it; a program may log it, or ignore it. */
@@ -13,6 +14,8 @@ export type Event =
   | { readonly type: 'waiting'; readonly reason: string }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'note'; readonly text: string }
+  /** A step that paces itself has come to its end, or was stopped. */
+  | { readonly type: 'paced'; readonly pace: PaceSummary }
 
 export type Observer = (event: Event) => void
 

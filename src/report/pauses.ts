@@ -2,30 +2,31 @@ import type { PaceSummary } from '../pacing/summary.ts'
 import { showBytes, showCount } from '../plan/units.ts'
 import { showElapsed } from './elapsed.ts'
 
-/** How the pace has been, for a person: batches, pauses by reason, what others have felt of it. */
-export function describePace(pace: PaceSummary): string[] {
-  const { batches, slowestMs, workedMs, waitsSeen, longestWaitSeenMs } = pace
-  const mean = batches === 0 ? 0 : workedMs / batches
-  const lines = [
-    `${showCount(batches)} batches, ${showElapsed(mean)} each, the slowest ${showElapsed(slowestMs)}`,
-    describePauses(pace),
-    waitsSeen === 0
-      ? 'no session was seen waiting for us'
-      : `${showCount(waitsSeen)} waits for our locks were seen, the longest ${showElapsed(longestWaitSeenMs)}`,
-  ]
-  if (pace.walBytes !== null) lines.push(`the server wrote ${showBytes(pace.walBytes)} of WAL meanwhile`)
-  if (pace.maxReplicaLagBytes !== null) lines.push(describeLag(pace.maxReplicaLagBytes, pace.maxReplicaLagSeconds))
-  return lines
-}
-
 /** `paused for 12 s: replica lag 11 s, other runs 1.0 s`. */
 export function describePauses({ pausedMs, pausedMsBy }: PaceSummary): string {
-  const parts = Object.entries(pausedMsBy).sort(([, a], [, b]) => b - a)
-  if (parts.length === 0) return 'no pauses'
-  return `paused for ${showElapsed(pausedMs)}: ${parts.map(([reason, ms]) => `${reason} ${showElapsed(ms)}`).join(', ')}`
+  return `paused for ${showElapsed(pausedMs)}: ${reasons(pausedMsBy)}`
 }
 
-function describeLag(bytes: number, seconds: number | null): string {
-  const time = seconds === null ? '' : `, ${seconds.toFixed(1)} s`
-  return `a replica was at most ${showBytes(bytes)}${time} behind`
+/** How a run has got on with others, as pairs of a word and a figure. */
+export function paceFigures(pace: PaceSummary): [word: string, figure: string][] {
+  const { pausedMs, pausedMsBy, waitsSeen, longestWaitSeenMs, maxReplicaLagBytes: lag } = pace
+  const waits = `${showCount(waitsSeen)}, the longest ${showElapsed(longestWaitSeenMs)}`
+  return [
+    ['pauses', pausedMs === 0 ? 'none' : `${showElapsed(pausedMs)} (${reasons(pausedMsBy)})`],
+    ['waits for our locks that were seen', waitsSeen === 0 ? 'none' : waits],
+    ...(lag === null
+      ? []
+      : [['replicas behind, at most', showLag(lag, pace.maxReplicaLagSeconds)] as [string, string]]),
+  ]
+}
+
+function reasons(pausedMsBy: PaceSummary['pausedMsBy']): string {
+  return Object.entries(pausedMsBy)
+    .sort(([, a], [, b]) => b - a)
+    .map(([reason, ms]) => `${reason} ${showElapsed(ms)}`)
+    .join(', ')
+}
+
+function showLag(bytes: number, seconds: number | null): string {
+  return `${showBytes(bytes)}${seconds === null ? '' : `, ${seconds.toFixed(1)} s`}`
 }

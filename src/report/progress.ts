@@ -2,6 +2,7 @@ import { showBytes, showCount } from '../plan/units.ts'
 import { harmless } from '../sql/comment.ts'
 import type { Event, LockTimes, Observer, Progress } from './events.ts'
 import { showElapsed } from './elapsed.ts'
+import { describePauses } from './pauses.ts'
 import type { Output } from './output.ts'
 
 /**
@@ -42,6 +43,8 @@ function tell(event: Event, printer: Printer): void {
       return printer.progress(event.progress)
     case 'note':
       return printer.line(`  note: ${event.text}`)
+    case 'paced':
+      return event.pace.pausedMs === 0 ? undefined : printer.line(`  ${describePauses(event.pace)}`)
   }
 }
 

@@ -1,21 +1,30 @@
 import type { PurgeResult } from '../engine/purge.ts'
 import type { Drift } from '../engine/purge/candidate-slices.ts'
 import type { PurgeFigures } from '../journal/purges.ts'
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showCount, showRows } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
 import { display } from '../sql/names.ts'
 import { showElapsed } from './elapsed.ts'
 import { indented } from './partitioned.ts'
+import { paceFigures } from './pauses.ts'
 
 /** What a purge has come to: what went, what it cost, what is left and why. */
-export function describePurged({ runId, plan, figures, remaining, milliseconds, walBytes }: PurgeResult): string[] {
+export function describePurged({
+  runId,
+  plan,
+  steps,
+  figures,
+  remaining,
+  milliseconds,
+  walBytes,
+}: PurgeResult): string[] {
   const name = display(plan.table)
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
   const marked = plan.purge?.deed.kind === 'mark'
   return [
     marked
-      ? `${showCount(figures.rows)} rows of ${name} are marked (run ${runId}).`
-      : `${name} is purged of ${showCount(figures.rows)} rows (run ${runId}).`,
+      ? `${showRows(figures.rows)} of ${name} ${figures.rows === 1 ? 'is' : 'are'} marked (run ${runId}).`
+      : `${name} is purged of ${showRows(figures.rows)} (run ${runId}).`,
     ...indented(
       columns([
         ...(figures.tables.length <= 1
@@ -25,6 +34,7 @@ export function describePurged({ runId, plan, figures, remaining, milliseconds, 
         ['batches', showCount(figures.batches)],
         ['time taken', showElapsed(milliseconds)],
         ['slowest batch', showElapsed(figures.slowestMs)],
+        ...steps.flatMap(({ pace }) => (pace === null ? [] : paceFigures(pace))),
         ['WAL that the server wrote meanwhile', showBytes(walBytes)],
       ]),
     ),
@@ -55,14 +65,14 @@ function leftOver({ locked, refused, rows }: PurgeFigures, remaining: PurgeResul
   const others = Math.max(0, matching - held - locked - kept)
   return [
     '',
-    `${showCount(matching)} rows are left that match:`,
+    `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0 ? [] : [`${showCount(locked)} were locked by others each time; the same command tries again`]),
-      ...reasons.map(({ what, rows }) => `${showCount(rows)} stay, for they ${what}`),
-      ...refused.map(({ why, rows }) => `${showCount(rows)} could not go: ${why}`),
+      ...(locked === 0 ? [] : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
+      ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
+      ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
       ...(others === 0
         ? []
-        : [`${showCount(others)} came to match, or were moved, while it ran; the same command takes them`]),
+        : [`came to match, or were moved, while it ran: ${showRows(others)}; the same command takes them`]),
     ]),
   ]
 }

@@ -3,7 +3,7 @@ import type { RunStatusLine, StatusReport } from '../engine/runs.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
-import { showBytes } from '../plan/units.ts'
+import { showBytes, showRows } from '../plan/units.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../sql/columns.ts'
 import { indented } from './partitioned.ts'
@@ -23,17 +23,18 @@ function describeRuns(runs: readonly RunStatusLine[]): string[] {
   return runs.flatMap((run, i) => [lines[i] ?? '', ...whatToDo(run)])
 }
 
-function describeState({ status, startedAt, endedAt, stepsDone, steps }: RunStatusLine): string[] {
+function describeState({ status, startedAt, endedAt, stepsDone, steps, purged }: RunStatusLine): string[] {
+  const rows = purged === null ? '' : `, ${showRows(purged)} gone`
   return status === 'running'
-    ? [`unfinished, ${stepsDone} of ${steps} steps done`, `since ${minute(startedAt)}`]
-    : [status, minute(endedAt ?? startedAt)]
+    ? [`unfinished, ${stepsDone} of ${steps} steps done${rows}`, `since ${minute(startedAt)}`]
+    : [`${status}${rows}`, minute(endedAt ?? startedAt)]
 }
 
-function whatToDo({ id, status, lastError }: RunStatusLine): string[] {
+function whatToDo({ id, command, status, lastError }: RunStatusLine): string[] {
   if (status !== 'running') return []
   return [
     ...(lastError === null ? [] : [`    stopped by: ${lastError}`]),
-    `    go on: ebb resume ${id} --execute    undo: ebb abandon ${id} --execute`,
+    `    go on: ebb resume ${id} --execute    ${command === 'purge' ? 'leave it at that' : 'undo'}: ebb abandon ${id} --execute`,
   ]
 }
 

@@ -11,7 +11,7 @@ test('by age: the ways beside each other, and a command that works as it is prin
   expect(out).toMatch(/about 2,000 rows/)
   expect(out).toMatch(/kept: about 7\d\d rows \(3[67] %\), "at" >= '\d{4}-.*'::pg_catalog\.timestamptz/)
   expect(out).toMatch(/partition by copying .*<- advised\n/)
-  expect(out).toMatch(/purge .*not in this version\n/)
+  expect(out).toMatch(/purge +1,\d+ .* B\n/)
   const [, words = ''] = /which changes nothing:\n {2}ebb (.*)\n/.exec(out) ?? []
   const typed = words.match(/'[^']*'|\S+/g)?.map((word) => word.replace(/^'|'$/g, '')) ?? []
   expect(await ebb([...typed, '--url', database.url])).toMatchObject({ code: 0 })
@@ -26,7 +26,7 @@ test('by a condition, in JSON; the estimate is the planner’s, and nothing is c
   expect(advice.ways.map(({ name, verdict }) => `${name}: ${verdict}`)).toEqual([
     'partition: does not fit',
     'rebuild: chosen',
-    'purge: not yet',
+    'purge: possible',
   ])
   const { rows } = await database.admin("select 1 from pg_namespace where nspname = 'ebb'")
   expect(rows).toEqual([])

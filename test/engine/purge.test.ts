@@ -1,5 +1,7 @@
 import { describe, expect } from 'vitest'
 import { planPurgeOf } from '../../src/engine/purge.ts'
+import { batchStatement, rangeStatement } from '../../src/plan/purge-batch.ts'
+import { ALONE } from '../../src/plan/purge-work.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -225,4 +227,68 @@ test('afterwards the table is vacuumed and analysed, without a lock that replica
     sql`select reltuples::int as rows, relpages > 5 as "keeps its pages" from pg_class where relname = ${table.name}`,
   )
   expect(rows).toEqual([{ rows: 500, 'keeps its pages': true }])
+})
+
+test('rows that come to match while it runs are left for the next time, and told', async ({ database }) => {
+  const table = await made(
+    database,
+    '(id int primary key, kind text)',
+    `select n, 'old' from generate_series(1, 1000) n`,
+  )
+  const app = await database.session('app')
+  await app.query(sql`insert into ${quoted(table)} values (5000, 'new')`)
+  let written: Promise<unknown> | undefined
+  const { figures, remaining } = await purgeRows(database, table, purgeRequest(`kind = 'old'`), {
+    turns: {
+      turn: async (last) => {
+        written ??= app.query(
+          sql`insert into ${quoted(table)} select n, case when n % 10 = 0 then 'old' else 'new' end from generate_series(10001, 13000) n`,
+        )
+        if (last === null) await written
+        return { rows: 100 }
+      },
+    },
+  })
+  expect(figures?.rows).toBeGreaterThanOrEqual(1000)
+  expect(remaining?.matching).toBe(1300 - (figures?.rows ?? 0))
+  expect(remaining?.matching).toBeGreaterThan(200)
+})
+
+test('one whose lease has been taken over deletes nothing more', async ({ database }) => {
+  const table = await made(database, '(id int primary key)', 'select generate_series(1, 1000)')
+  let batches = 0
+  const lost = await purgeRows(database, table, purgeRequest('id <= 900'), {
+    turns: {
+      turn: async () => {
+        if (batches++ === 3) await database.admin('update ebb.lease set token = token + 1')
+        return { rows: 50 }
+      },
+    },
+  }).catch((error: unknown) => error)
+  expect(String(lost)).toContain('another run has taken over')
+  expect(await contentOf(database, table)).toMatchObject({ rows: 1000 - 150 })
+})
+
+test('a batch over blocks is never led by an index over rows that are dead', async ({ database }) => {
+  const table = await made(
+    database,
+    '(id int primary key, kind text, note text)',
+    `select n, case when n <= 20 then 'old' else 'new' end, repeat('x', 100) from generate_series(1, 20000) n`,
+    ['create index by_kind on visits (kind)'],
+  )
+  const leaf = { name: table, walk: { kind: 'blocks' }, blocks: 400, rowsPerBlock: 100, estimatedRows: 20 } as const
+  const deed = { kind: 'delete' } as const
+  const work = { table, where: `kind = 'old'`, searchPath: '', leaves: [leaf], entourage: ALONE, deed }
+  const range = { after: raw(`'(0,0)'::tid`), upto: raw(`'(300,0)'::tid`) }
+  const owner = await database.session('owner')
+  for (const statement of [
+    rangeStatement(work, leaf, range),
+    batchStatement(work, leaf, range, raw('100'), 'quick'),
+    batchStatement(work, leaf, range, raw('100'), 'careful'),
+  ]) {
+    const { rows } = await owner.query<{ 'QUERY PLAN': string }>(sql`explain ${statement}`.text)
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+    expect(plan).toContain('Tid Range Scan')
+    expect(plan).not.toMatch(/Index|Seq Scan/)
+  }
 })

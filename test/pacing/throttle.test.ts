@@ -23,7 +23,7 @@ describe('a database that is well', () => {
 
     expect((performance.now() - began) / 500).toBeLessThan(1)
     expect(run.reasons()).toEqual([])
-    expect(run.pace.summary()).toMatchObject({ batches: 500, rows: 50_000, pausedMs: 0, pausedMsBy: {} })
+    expect(run.pace.summary()).toMatchObject({ turns: 501, pausedMs: 0, pausedMsBy: {} })
   })
 
   test('batches grow until they take the target time', async ({ database }) => {

@@ -129,6 +129,7 @@ interface Given {
   readonly keys?: readonly KeyAdvice[]
   readonly references?: readonly Reference[]
   readonly table?: Partial<TableModel>
+  readonly inRecovery?: boolean
 }
 
 function situation({
@@ -137,6 +138,7 @@ function situation({
   keys = [key],
   references = [],
   table: changed = {},
+  inRecovery = false,
 }: Given): WaysSituation {
   const predicate: Predicate | null =
     wish.kind === 'nothing' ? null : { written: wish.written, text: wish.written, functions: [] }
@@ -149,7 +151,7 @@ function situation({
       server: {
         version: 170010,
         versionText: '17.10',
-        inRecovery: false,
+        inRecovery,
         readOnly: false,
         now: '1795219200000000',
         database: 'shop',
@@ -193,11 +195,23 @@ describe('which way', () => {
     ['it cannot be partitioned', { kept: 0.2, keys: [{ ...key, obstacles: [inTheWay] }] }, 'rebuild', /done again/],
     ['it has no key', { kept: 0.2, keys: [] }, 'rebuild', /done again/],
     ['a condition, most go', { wish: condition, kept: 0.1 }, 'rebuild', /90 % .* is cheaper than deleting/],
-    ['a condition, few go', { wish: condition, kept: 0.99 }, 'rebuild', /Deleting them .* no purge yet/],
+    [
+      'a condition, few go',
+      { wish: condition, kept: 0.99 },
+      'purge',
+      /Deleting them in batches is cheaper .* no space/,
+    ],
+    [
+      'nothing but deleting is open',
+      { keys: [], kept: 0.5, table: { persistence: 'unlogged' } },
+      'purge',
+      /to any table/,
+    ],
+    ['the same by a condition', { wish: condition, table: { persistence: 'unlogged' } }, 'purge', /to any table/],
     ['nothing is asked', { wish: { kind: 'nothing' } }, 'partition', /nothing is to be removed now/],
     ['nothing is asked, nothing can be', { wish: { kind: 'nothing' }, keys: [] }, null, /say --keep/],
     ['a view', { table: { kind: 'view' } }, null, /is a view\. Name the table/],
-    ['no way is open', { keys: [], kept: 0.5, table: { persistence: 'unlogged' } }, null, /each way has something/],
+    ['no way is open', { kept: 0.5, inRecovery: true }, null, /each way has something/],
   ])('%s', ([, given, chosen, why]) => {
     const advice = adviseWays(situation(given))
     expect(advice.why).toMatch(why)
@@ -262,6 +276,6 @@ test('commands can be typed as they are', () => {
     "ebb partition public.events --by at --every '1 month' --keep '90 days'",
     "ebb partition public.events --by at --every '1 month' --method copy --keep '90 days' --no-archive",
     `ebb rebuild public.events --keep '"at" >= now() - interval '\\''90 days'\\''' --no-archive`,
-    `ebb purge public.events --where 'not ("at" >= now() - interval '\\''90 days'\\'')'`,
+    `ebb purge public.events --where 'not ("at" >= now() - interval '\\''90 days'\\'')' --no-archive`,
   ])
 })

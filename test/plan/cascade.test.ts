@@ -59,7 +59,7 @@ describe('what becomes of rows that refer to others', () => {
     ['they are in the same table', ['a → a', 'b → a'], ALONG, ['a → a: self', 'b → a: followed']],
     ['… and go to null', ['a → a set null'], ASIDE, ['a → a: set null']],
     ['they lead back to the root', ['b → a', 'a → b'], ALONG, ['b → a: followed', '.a → b: cycle']],
-    ['they lead back to themselves', ['b → a', 'b → b'], ALONG, ['b → a: followed', '.b → b: cycle']],
+    ['they lead back to themselves', ['b → a', 'b → b'], ALONG, ['b → a: followed', '.b → b: subtree']],
     ['two ways lead to them', ['b → a', 'c → a', 'd → b', 'd → c', 'e → d'], ALONG,
       ['b → a: followed', '.d → b: followed', '..e → d: followed', 'c → a: followed', '.d → c: followed']],
   ])('%s', (_, arrows, request, expected) => {

@@ -1,8 +1,9 @@
 import { describe, expect } from 'vitest'
 import { partition } from '../../src/engine/partition.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
-import { ident, literal, sql } from '../../src/sql/sql.ts'
-import { test, type Database } from '../support/database.ts'
+import { quoted } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test } from '../support/database.ts'
+import { insertClick, manyEvents } from '../support/many-events.ts'
 import { callFunction, holdCursor, readThrough } from '../support/reads.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
@@ -23,12 +24,9 @@ describe('converting five million rows while the application works', () => {
     '%s loses nothing, and nobody waits',
     { timeout: 240_000, retry: 2 },
     async ([title, request], { database }) => {
-      const { events, view, counter } = await millionsOfEvents(database)
+      const { events, view, counter } = await manyEvents(database, ROWS)
       const writers = await startWriters(database, {
-        insert: (token) => ({
-          text: `insert into ${quoted(events).text} (user_id, kind, token) values ($1, 'click', $2)`,
-          values: [1 + Math.floor(Math.random() * 1000), token],
-        }),
+        insert: insertClick(events),
         reads: [
           readThrough(view, 'id'),
           callFunction(counter),
@@ -55,28 +53,3 @@ describe('converting five million rows while the application works', () => {
     },
   )
 })
-
-async function millionsOfEvents(
-  database: Database,
-): Promise<{ events: TableName; view: TableName; counter: TableName }> {
-  const [events, users, view, counter, touch] = ['events', 'users', 'recent', 'count_recent', 'touch'].map((name) =>
-    database.table(name),
-  ) as [TableName, TableName, TableName, TableName, TableName]
-  const owner = await database.session('setup')
-  const statements = [
-    sql`create table ${quoted(users)} (id bigint primary key)`,
-    sql`insert into ${quoted(users)} select generate_series(1, 1000)`,
-    sql`create table ${quoted(events)} (id bigint generated always as identity, user_id bigint not null, created_at timestamptz not null default now(), kind text not null, token text)`,
-    sql`insert into ${quoted(events)} (user_id, created_at, kind)
-        select 1 + n % 1000, now() - interval '420 days' * (1 - n::float8 / ${ident('total')}), 'click' from (select 5000000 as total) t, generate_series(1, 5000000) n`,
-    sql`alter table ${quoted(events)} add primary key (id), add foreign key (user_id) references ${quoted(users)}`,
-    sql`create index on ${quoted(events)} (created_at)`,
-    sql`create view ${quoted(view)} as select id, kind, created_at from ${quoted(events)}`,
-    sql`create function ${quoted(counter)}() returns bigint language plpgsql as ${literal(`declare n bigint; begin select count(*) into n from ${quoted(events).text} where created_at > now() - interval '1 minute'; return n; end`)}`,
-    sql`create function ${quoted(touch)}() returns trigger language plpgsql as 'begin return new; end'`,
-    sql`create trigger touch before insert on ${quoted(events)} for each row execute function ${quoted(touch)}()`,
-    sql`analyze ${quoted(events)}`,
-  ]
-  for (const statement of statements) await owner.query(statement.text)
-  return { events, view, counter }
-}

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import type { Patience } from '../../src/engine/brief.ts'
 import type { CopySizes } from '../../src/engine/copy/sizes.ts'
+import type { PurgeRequest } from '../../src/plan/purge.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import type { PartitionRequest } from '../../src/plan/request.ts'
 import { toStored } from '../../src/plan/stored.ts'
@@ -13,12 +14,15 @@ import { until } from './until.ts'
 
 /** What a tool in a process of its own is to do. */
 export interface Errand {
-  readonly command: 'partition' | 'rebuild' | 'resume' | 'abandon' | 'rollback'
+  readonly command: 'partition' | 'rebuild' | 'purge' | 'resume' | 'abandon' | 'rollback'
   readonly url: string
   readonly table: TableName
-  /** Of `partition` and of `rebuild`. */
+  /** Of `partition`, of `rebuild` and of `purge`. */
   readonly request?: PartitionRequest
   readonly rebuild?: RebuildRequest
+  readonly purge?: PurgeRequest
+  /** Of a purge: each batch has so many rows. */
+  readonly batchRows?: number
   readonly options?: { readonly patience?: Patience; readonly copySizes?: CopySizes }
   /** `step started: swap` or `step finished: swap`: dies by SIGKILL at that moment. */
   readonly dieAt?: string

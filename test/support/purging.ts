@@ -1,20 +1,26 @@
 import { expect } from 'vitest'
 import { purge, type PurgeOptions, type PurgeResult } from '../../src/engine/purge.ts'
-import type { Turns } from '../../src/engine/purge/turns.ts'
 import type { PurgeRequest } from '../../src/plan/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import type { Database } from './database.ts'
 import { quietly, written } from './tool.ts'
 
+export { batchesOf } from './batches.ts'
+
 /** A request for rows to go, without a vacuum: what it does is no business of most tests. */
 export function purgeRequest(where: string, overrides: Partial<PurgeRequest> = {}): PurgeRequest {
-  return { where, orderBy: null, allRows: false, vacuum: false, noArchive: true, cascade: false, protect: [], accept: [], ...overrides }
-}
-
-/** Batches of so many rows, without a pause. */
-export function batchesOf(rows: number): Turns {
-  return { turn: () => Promise.resolve({ rows }) }
+  return {
+    where,
+    orderBy: null,
+    allRows: false,
+    vacuum: false,
+    noArchive: true,
+    cascade: false,
+    protect: [],
+    accept: [],
+    ...overrides,
+  }
 }
 
 export function purgeRows(
@@ -53,6 +59,6 @@ export async function expectPurged(
   expect(await contentOf(database, table)).toEqual(kept)
   expect(kept.rows).toBeLessThan(before.rows)
   expect(result.figures?.rows).toBe(before.rows - kept.rows)
-  expect(result.remaining).toEqual({ matching: 0, held: 0, reasons: [] })
+  expect(result.remaining).toMatchObject({ matching: 0, held: 0, reasons: [] })
   return result
 }

@@ -1,10 +1,12 @@
 import pg from 'pg'
 import { partition, type EngineOptions } from '../../src/engine/partition.ts'
+import { purge } from '../../src/engine/purge.ts'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { abandon, resume, rollback } from '../../src/engine/runs.ts'
 import { EbbError } from '../../src/errors.ts'
 import { fromStored } from '../../src/plan/stored.ts'
 import type { Event } from '../../src/report/events.ts'
+import { batchesOf } from './batches.ts'
 import type { Errand, Said } from './process.ts'
 
 // The tool in a process of its own, so that it can be killed: does one errand, says in lines
@@ -25,7 +27,8 @@ try {
   process.exitCode = error instanceof EbbError ? error.exitCode : 70
 }
 
-async function run({ command, url, table, request, rebuild: rebuilt }: Errand, options: EngineOptions): Promise<void> {
+async function run(errand: Errand, options: EngineOptions): Promise<void> {
+  const { command, url, table, request, rebuild: rebuilt, purge: purged } = errand
   switch (command) {
     case 'partition':
       if (request === undefined) throw new Error('partition what?')
@@ -34,6 +37,10 @@ async function run({ command, url, table, request, rebuild: rebuilt }: Errand, o
     case 'rebuild':
       if (rebuilt === undefined) throw new Error('rebuild what?')
       await rebuild(url, table, rebuilt, options)
+      break
+    case 'purge':
+      if (purged === undefined) throw new Error('purge what?')
+      await purge(url, table, purged, { ...options, turns: batchesOf(errand.batchRows ?? 100) })
       break
     case 'resume':
       await resume(url, { table }, options)

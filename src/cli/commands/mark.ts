@@ -8,11 +8,12 @@ import type { PurgePlan } from '../../plan/purge.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { parseCondition, parseDeadline, parseName } from '../words.ts'
 
-interface Words extends CommonWords {
+interface Words extends CommonWords, PaceWords {
   readonly where?: string
   readonly set?: string
   readonly allRows?: true
@@ -44,7 +45,7 @@ export function markCommand(invocation: Invocation): Command {
       '1 minute',
     )
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(command).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
@@ -68,6 +69,7 @@ function readWords({ context }: Invocation, text: string, words: Words) {
   const where = faults.readRequired('--where', words.where, WHERE, (given) => parseCondition(given, WHERE))
   const column = faults.readRequired('--set', words.set, '--set deleted_at: where the mark goes', parseName)
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: MarkRequest = {
@@ -76,7 +78,7 @@ function readWords({ context }: Invocation, text: string, words: Words) {
     allRows: words.allRows === true,
     vacuum: words.vacuum,
   }
-  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() } }
+  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
   return { table: table(), request, options }
 }
 

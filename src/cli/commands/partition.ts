@@ -18,12 +18,13 @@ import { readSurroundings, reporting, withDatabase, type CommonWords, type Invoc
 import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
+import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
 import { collect, parseName, parseTimezone, parseWhole } from '../words.ts'
 
-interface Words extends CommonWords, PatienceWords, CopyWords {
+interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly method: string
   readonly by?: string
   readonly every?: string
@@ -56,7 +57,10 @@ export function partitionCommand(invocation: Invocation): Command {
     .option('--timezone <name>', 'whose midnight separates partitions', 'UTC')
     .option('--expire-by <column>', 'the time by which rows of a table partitioned by id expire')
     .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
-  withCopying(command).option('--execute', 'do it; without this the plan is shown and nothing is changed')
+  withPace(withCopying(command), OF_CHUNKS).option(
+    '--execute',
+    'do it; without this the plan is shown and nothing is changed',
+  )
   return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
@@ -123,6 +127,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const expireBy = faults.readOptional('--expire-by', words.expireBy, parseName)
   const copying = readCopying(words, args, faults)
   const patience = readPatience(words, faults)
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: PartitionRequest = {
@@ -138,18 +143,19 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     table: table(),
     request,
     copying: method() === 'copy' ? { ...request, ...copying() } : null,
-    options: { ...surroundings(), patience: patience() },
+    options: { ...surroundings(), patience: patience(), pacing: pacing() },
   }
 }
 
 // By attaching nothing is left out and nothing travels: whoever says how has something else in mind.
-function parseMethod({ method, transport, jobs, archive }: Words): 'attach' | 'copy' {
+function parseMethod({ method, transport, jobs, archive, ...words }: Words): 'attach' | 'copy' {
   if (method === 'copy') return method
   if (method !== 'attach') throw new UsageError(`'${method}' is no method`, 'Say attach or copy.')
   const [foreign] = [
     ...(transport === undefined ? [] : ['--transport']),
     ...(jobs === undefined ? [] : ['--jobs']),
     ...(archive === false ? ['--no-archive'] : []),
+    ...saidOfPace(words),
   ]
   if (foreign === undefined) return method
   throw new UsageError(`${foreign} is for --method copy only`, 'Leave it away, or say --method copy.')

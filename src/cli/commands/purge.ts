@@ -10,12 +10,13 @@ import { readSurroundings, reporting, withDatabase, type CommonWords, type Invoc
 import { Faults } from '../faults.ts'
 import { readChoice, readTableWord, whichRows, withChoices, type ChoiceWords } from '../purge-choice.ts'
 import { purgeStaleGroups } from '../purge-stale.ts'
+import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { writeCandidateSet } from '../write-candidates.ts'
 import { collect, parseDeadline, parseName } from '../words.ts'
 
-interface Words extends CommonWords, ChoiceWords, ReviewWords {
+interface Words extends CommonWords, ChoiceWords, PaceWords, ReviewWords {
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
   readonly orderBy?: string
@@ -56,7 +57,7 @@ export function purgeCommand(invocation: Invocation): Command {
       '1 minute',
     )
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(withReview(command)).action((table: string | undefined, words: Words) =>
+  return withDatabase(withPace(withReview(command))).action((table: string | undefined, words: Words) =>
     act(invocation, table, words),
   )
 }
@@ -90,6 +91,7 @@ function readWords({ context, args }: Invocation, text: string | undefined, word
   faults.read('--archive', () => refuseArchive(args))
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
   const protect = faults.read('--protect', () => (words.protect ?? []).map(parseTableName))
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: Omit<PurgeRequest, 'where'> = {
@@ -101,6 +103,6 @@ function readWords({ context, args }: Invocation, text: string | undefined, word
     protect: protect(),
     accept: words.accept ?? [],
   }
-  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() } }
+  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
   return { table: table(), choice: choice(), review: review(), request, options }
 }

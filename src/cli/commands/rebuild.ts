@@ -10,10 +10,11 @@ import { lookAfterCopy } from '../after-copy.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
+import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import { showPlan } from '../show-plan.ts'
 
-interface Words extends CommonWords, PatienceWords, CopyWords {
+interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly keep?: string
   readonly keepAll?: true
   readonly execute?: true
@@ -35,7 +36,10 @@ export function rebuildCommand(invocation: Invocation): Command {
     .option('--keep-all', 'keep every row: gives back the space of those that are gone already')
   return withDatabase(
     withPatience(
-      withCopying(command).option('--execute', 'do it; without this the plan is shown and nothing is changed'),
+      withPace(withCopying(command), OF_CHUNKS).option(
+        '--execute',
+        'do it; without this the plan is shown and nothing is changed',
+      ),
     ),
   ).action((table: string, words: Words) => act(invocation, table, words))
 }
@@ -63,10 +67,11 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const keep = faults.read('--keep', () => whatToKeep(words))
   const copying = readCopying(words, args, faults)
   const patience = readPatience(words, faults)
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: RebuildRequest = { keep: keep(), ...copying() }
-  return { table: table(), request, options: { ...surroundings(), patience: patience() } }
+  return { table: table(), request, options: { ...surroundings(), patience: patience(), pacing: pacing() } }
 }
 
 const EITHER = 'Say --keep "created_at > now() - interval \'90 days\'" or --keep-all.'

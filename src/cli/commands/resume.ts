@@ -12,6 +12,7 @@ import { toText } from '../../sql/comment.ts'
 import { lookAfterCopy } from '../after-copy.ts'
 import { reporting, type Invocation } from '../command.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
+import { withPace } from '../pace-options.ts'
 import { readRunWords, withRun, type RunWords } from '../run-words.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
@@ -21,7 +22,7 @@ export function resumeCommand(invocation: Invocation): Command {
   const command = new Command('resume')
     .summary('go on with an unfinished run')
     .description('Goes on with an unfinished run, from the plan that was agreed to when it began.')
-  return withRun(command).action(async (run: string | undefined, words: RunWords) => {
+  return withPace(withRun(command)).action(async (run: string | undefined, words: RunWords) => {
     await reporting(invocation.context, words, async (reporter, observer) => {
       const { target, choice, ...options } = await readRunWords(invocation, run, words)
       const remainder = await planResumeOf(target, choice, options)

@@ -13,7 +13,7 @@ import { executing, readSurroundings, reporting, withDatabase, type CommonWords,
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
-import { readPace, withPace, type PaceWords } from '../pace-options.ts'
+import { OF_PARTITIONS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { planForPrograms } from '../show-plan.ts'
@@ -28,9 +28,6 @@ interface Words extends CommonWords, PatienceWords, PaceWords {
   readonly accept?: readonly string[]
   readonly execute?: true
 }
-
-/** A partition goes as a whole. */
-const FOR_BATCHES = ['pause-ms', 'target-ms']
 
 /** `ebb rotate`: partitions ahead, and what has expired goes. */
 export function rotateCommand(invocation: Invocation): Command {
@@ -48,7 +45,7 @@ export function rotateCommand(invocation: Invocation): Command {
     .option('--no-archive', 'the rows may go without being stored elsewhere')
     .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(withPace(withPatience(command), FOR_BATCHES)).action((tables: string[], words: Words) =>
+  return withDatabase(withPace(withPatience(command), OF_PARTITIONS)).action((tables: string[], words: Words) =>
     act(invocation, tables, words),
   )
 }

@@ -12,10 +12,11 @@ import { lookAfterCopy } from '../after-copy.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
+import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import { showPlan } from '../show-plan.ts'
 
-interface Words extends CommonWords, PatienceWords, CopyWords {
+interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly every?: string
   readonly keep?: string
   readonly execute?: true
@@ -34,7 +35,10 @@ export function splitCommand(invocation: Invocation): Command {
     .option('--keep <interval>', 'rows that are older are left behind; without it all are kept')
   return withDatabase(
     withPatience(
-      withCopying(command).option('--execute', 'do it; without this the plan is shown and nothing is changed'),
+      withPace(withCopying(command), OF_CHUNKS).option(
+        '--execute',
+        'do it; without this the plan is shown and nothing is changed',
+      ),
     ),
   ).action((table: string, partition: string | undefined, words: Words) => act(invocation, table, partition, words))
 }
@@ -63,8 +67,9 @@ function readWords({ context, args }: Invocation, text: string, wide: string | u
   const keep = faults.readOptional('--keep', words.keep, parseInterval)
   const copying = readCopying(words, args, faults)
   const patience = readPatience(words, faults)
+  const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const order: SplitOrder = { partition: partition(), every: every(), keep: keep(), ...copying() }
-  return { table: table(), order, options: { ...surroundings(), patience: patience() } }
+  return { table: table(), order, options: { ...surroundings(), patience: patience(), pacing: pacing() } }
 }

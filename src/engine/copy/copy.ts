@@ -1,9 +1,12 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
+import type { Batch } from '../../pacing/batch-size.ts'
+import type { Pace } from '../../pacing/throttle.ts'
 import type { Transport } from '../../plan/copy-work.ts'
 import type { CopyStep } from '../../plan/step.ts'
 import type { Workplace } from '../workplace.ts'
+import { withPace } from '../pace.ts'
 import { readSource, type SourceState } from './captured.ts'
 import { recordChunk, type Range } from './chunk.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
@@ -28,17 +31,20 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
   const walk = await openWalk(step.work, runId, state, place)
   const began = performance.now()
   const progress = { rows: 0, done: 0 }
-  const workers = Array.from({ length: step.jobs }, () =>
-    worker(step, runId, place, state, walk, (rows, { size }) => {
-      progress.rows += rows
-      progress.done += walk.unit === 'rows' ? rows : size
-      report(walk, progress, (performance.now() - began) / 1000, place)
-    }),
-  )
-  // All have come to rest before the first failure is told, so that none goes on behind our back.
-  const results = await Promise.allSettled(workers)
-  const failed = results.find((result) => result.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
+  const done = (rows: number, { size }: Range) => {
+    progress.rows += rows
+    progress.done += walk.unit === 'rows' ? rows : size
+    report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
+  }
+  await withPace(place, [step.work.source], async (pace) => {
+    const workers = Array.from({ length: step.jobs }, () => worker(step, runId, place, state, walk, pace, done))
+    // All have come to rest before the first failure is told, so that none goes on behind our back.
+    const results = await Promise.allSettled(workers)
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+  })
+  // How many rows an index would lead to was an estimate.
+  report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }
 
 async function worker(
@@ -47,6 +53,7 @@ async function worker(
   place: Workplace,
   state: SourceState,
   walk: Walk,
+  pace: Pace,
   done: (rows: number, range: Range) => void,
 ): Promise<void> {
   const sessions = await openSessions(place.target, place.holder)
@@ -58,9 +65,11 @@ async function worker(
     }
     const choice = new Choice(step.transport, carriers, (text) => place.observer({ type: 'note', text }))
     let size = walk.firstSize
+    let last: Batch | null = null
     for (let range = await walk.next(size, source); range !== undefined; range = await walk.next(size, source)) {
-      place.signal.throwIfAborted()
+      await pace.turn(last, last?.rows)
       const milliseconds = await carryOne(range, runId, place, choice, done)
+      last = { rows: range.size, milliseconds }
       // While transports are compared, all chunks are alike.
       if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
     }
@@ -167,17 +176,23 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Infinity
 }
 
-function report(walk: Walk, progress: { rows: number; done: number }, seconds: number, { observer }: Workplace): void {
+function report(
+  progress: { rows: number; done: number },
+  { begun, unit }: Walk,
+  expected: number,
+  seconds: number,
+  { observer }: Workplace,
+): void {
   const perSecond = progress.done / Math.max(seconds, 0.001)
-  const done = walk.begun + progress.done
-  const total = Math.max(walk.total, done)
+  const done = begun + progress.done
+  const total = Math.max(expected, done)
   observer({
     type: 'progress',
     progress: {
       what: `copying, ${progress.rows.toLocaleString('en-US')} rows kept`,
       done,
       total,
-      unit: walk.unit,
+      unit,
       perSecond,
       remainingSeconds: seconds < 1 ? null : (total - done) / perSecond,
     },

@@ -14,7 +14,7 @@ export interface Remaining {
   readonly matching: number
   /** Of those, the ones that have to stay. */
   readonly held: number
-  /** … and why, the first reason that holds; `what` completes `rows that …`. */
+  /** … and why, the first reason that holds; `what` follows `2 rows`. */
   readonly reasons: readonly { readonly what: string; readonly rows: number }[]
   /** Of a candidate set: what has become of those that do not match. */
   readonly drift?: Drift

@@ -3,6 +3,7 @@ import { inTransaction, readAll } from '../../db/session.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { forgetRange, leaveRange, leftRanges, type LeftRange } from '../../journal/purges.ts'
 import { positionStatement } from '../../plan/purge-batch.ts'
+import { showRows } from '../../plan/units.ts'
 import { sameName } from '../../sql/names.ts'
 import type { Workplace } from '../workplace.ts'
 import { isToBeRetried, rangeOf, refusalOf, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
@@ -35,7 +36,7 @@ async function rest(round: number, mostMs: number, locked: readonly LeftRange[],
   if (locked.length === 0) return
   const rows = locked.reduce((sum, range) => sum + range.rows, 0)
   const ms = Math.min(mostMs, 5_000, 100 * 2 ** (round - 1)) * (0.5 + Math.random() / 2)
-  if (round > 1) place.observer({ type: 'waiting', reason: `for ${rows} rows that others hold locked` })
+  if (round > 1) place.observer({ type: 'waiting', reason: `for ${showRows(rows)} that others hold locked` })
   await sleep(ms, undefined, { signal: place.signal })
 }
 

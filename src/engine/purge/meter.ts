@@ -1,4 +1,5 @@
 import { DEED_WORDS } from '../../plan/purge-deed.ts'
+import { showRows } from '../../plan/units.ts'
 import type { PurgeWork } from '../../plan/purge-work.ts'
 import type { Observer } from '../../report/events.ts'
 
@@ -21,7 +22,7 @@ export function progressOf({ leaves, deed }: PurgeWork, observer: Observer): Pro
     observer({
       type: 'progress',
       progress: {
-        what: `${words.doing}, ${rows.toLocaleString('en-US')} rows ${words.done}`,
+        what: `${words.doing}, ${showRows(rows)} ${words.done}`,
         done: Math.min(done, total),
         total,
         unit: byBlocks ? 'blocks' : 'rows',

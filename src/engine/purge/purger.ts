@@ -46,10 +46,9 @@ export function mannerOf({ work, tally }: Purging): 'quick' | 'careful' {
   return columns.length > 0 || reasons.length > 0 || tally.careful > 0 ? 'careful' : 'quick'
 }
 
-/** What came of a batch that went through, with the order as it was in the end. Null: it was left for later. */
+/** What came of a batch. */
 export interface Done {
-  readonly order: BatchOrder
-  readonly outcome: BatchOutcome | null
+  readonly outcome: BatchOutcome
   /** Where the next one begins; null at the end of the range. */
   readonly next: string | null
 }
@@ -68,17 +67,21 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
         settleWalk(purging, order, outcome, performance.now() - began),
       )
       tally.careful = Math.max(0, tally.careful - 1)
-      return { order, outcome, next: nextPosition(order, outcome) }
+      return { outcome, next: nextPosition(order, outcome) }
     } catch (error) {
       if (!isToBeRetried(error, place.signal)) throw error
       if (order.manner !== 'careful') attempts = 0
       tally.careful = CAREFUL_BATCHES
       if (order.limit === 1 && attempts >= MOST_ATTEMPTS) {
         const refused = refusalOf(error)
-        if (refused === null) await tableFree(purging, order.leaf, error)
-        return { order, outcome: null, next: await passOver(purging, order, refused) }
+        if (refused !== null || !(await waitForTable(purging, order.leaf, error)))
+          return passOver(purging, order, refused)
+        attempts = 0
+        order = wanted
       }
-      await sleep(attempts === 0 ? 0 : pause(attempts), undefined, { signal: place.signal })
+      // A row that is refused is not to be waited for: what made it so is seen at once.
+      const ms = attempts === 0 || refusalOf(error) !== null ? 0 : pause(attempts)
+      await sleep(ms, undefined, { signal: place.signal })
       order = lesser(order)
     }
   }
@@ -164,37 +167,42 @@ export function count(tally: Tally, { found, gone }: BatchOutcome, effort: numbe
   tally.last = { rows: effort, milliseconds }
 }
 
-/** The next row cannot be had now, or was `refused`: it is left, and the walk goes on behind it. Returns where. */
-async function passOver(purging: Purging, order: BatchOrder, refused: string | null): Promise<string | null> {
-  const { runId, work, place, tally } = purging
+/** The next row cannot be had now, or is `refused` (why): it is left, and the walk goes on behind it. */
+async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, refused: string | null): Promise<Done> {
+  const { runId, work, place } = purging
   const { session, journalSchema, lease } = place
-  const { leaf, after, upto } = order
+  const nothing = { held: 0, gone: 0, behind: 0, around: {} }
   return inTransaction(session, {}, async () => {
-    const [row] = await readAll<{ position: string }>(session, positionStatement(work, leaf, rangeOf(order)))
-    if (row === undefined) return upto
+    const [row] = await readAll<{ position: string }>(
+      session,
+      positionStatement(work, leaf, rangeOf({ leaf, after, upto })),
+    )
+    if (row === undefined) return { outcome: { ...nothing, found: 0, position: null }, next: upto }
+    const { position } = row
+    const outcome = { ...nothing, found: 1, position }
     await assertLease(session, journalSchema, lease)
     const left = { rows: 1, reason: refused === null ? ('locked' as const) : ('refused' as const), why: refused }
-    await leaveRange(session, journalSchema, runId, { ...left, leaf: leaf.name, after, upto: row.position })
-    const nothing = { found: 1, held: 0, gone: 0, behind: 0, around: {}, position: row.position }
-    const where = { pass: 'walk' as const, leaf: leaf.name, after, upto: row.position }
-    await record(purging, where, nothing, 0)
-    tally.number += 1
-    return row.position
+    await leaveRange(session, journalSchema, runId, { ...left, leaf: leaf.name, after, upto: position })
+    await record(purging, { pass: 'walk', leaf: leaf.name, after, upto: position }, outcome, 0)
+    return { outcome, next: position }
   })
 }
 
 const LOOK_EVERY_MS = 500
 
-/** Comes back when the table as a whole is not what was locked, or is no more; gives up at the deadline. */
-async function tableFree({ place, deadlineMs }: Purging, { name }: PurgeLeaf, cause: unknown): Promise<void> {
+/** Where the table as a whole is locked, comes back when it is no more; gives up at the deadline. False where it is only rows. */
+async function waitForTable({ place, deadlineMs }: Purging, { name }: PurgeLeaf, cause: unknown): Promise<boolean> {
   const deadline = performance.now() + deadlineMs
+  let waited = false
   while (await isTableLocked(place, name)) {
     const holders = await readHolders(place.control, [name], place.pid)
     const who = holders.slice(0, 3).map(describeHolder).join('; ')
     if (performance.now() > deadline) throw tableLocked(display(name), who, cause)
     place.observer({ type: 'waiting', reason: `for the lock on ${display(name)}: ${who}` })
     await sleep(LOOK_EVERY_MS, undefined, { signal: place.signal })
+    waited = true
   }
+  return waited
 }
 
 async function isTableLocked({ session }: Workplace, name: PurgeLeaf['name']): Promise<boolean> {

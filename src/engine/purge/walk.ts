@@ -50,7 +50,7 @@ async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index
     })
     after = done.next ?? `(${end},0)`
     const blocks = Math.max(1, blockOf(after) - first)
-    density = Math.max((done.outcome?.found ?? 0) / blocks, density / 2)
+    density = Math.max(done.outcome.found / blocks, density / 2)
     settle(purging, done, blocks, performance.now() - began)
     purging.progress(index, blockOf(after), purging.tally.rows)
   }
@@ -110,7 +110,7 @@ async function takeTurn({ turns, tally, place }: Purging): Promise<{ rows: numbe
 }
 
 function settle({ tally }: Purging, { outcome }: Done, blocks: number, milliseconds: number): void {
-  if (outcome !== null) count(tally, outcome, outcome.found + blocks, milliseconds)
+  count(tally, outcome, outcome.found + blocks, milliseconds)
 }
 
 function blockOf(position: string): number {

@@ -1,0 +1,200 @@
+import { execFileSync } from 'node:child_process'
+import { describe, expect } from 'vitest'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
+import { ident, sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { contentOf } from '../support/purging.ts'
+import { ebb, eventsTable, objects } from './support.ts'
+
+const WHERE = ['--where', "at < now() - interval '30 days'"]
+/** Of 2000 hours. */
+const GONE = 1281
+
+function purge(table: TableName, database: Database, ...words: string[]): string[] {
+  return ['purge', display(table), ...words, '--no-archive', '--url', database.url]
+}
+
+async function expectUntouched(database: Database, table: TableName): Promise<void> {
+  expect(await contentOf(database, table)).toMatchObject({ rows: 2000 })
+  const { rows } = await database.admin(`select from pg_namespace where nspname = 'ebb'`)
+  expect(rows).toEqual([])
+}
+
+test('without --execute the plan is shown, and psql is kept from running any of it', async ({ database, needs }) => {
+  const psql = needs('psql')
+  const table = await eventsTable(database)
+  const { code, out, err } = await ebb(purge(table, database, ...WHERE))
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  const text = out.replace(/\n-- +/g, ' ')
+  for (const part of [
+    /^-- purge .* of the rows where at < now\(\)/,
+    /about 1,2\d\d of 2,000 rows match/,
+    /in ROW EXCLUSIVE for milliseconds, which blocks neither reads nor writes/,
+    /for update skip locked/,
+    /delete from only .* is true returning 1/,
+    /vacuum \(analyze, truncate false, skip_locked\)/,
+    /Nothing has been changed\. To do it: ebb purge .* --no-archive .*--execute\n$/,
+  ])
+    expect(text).toMatch(part)
+  expect(() =>
+    execFileSync(psql, ['--no-psqlrc', '--quiet', database.url], { input: out, stdio: ['pipe', 'ignore', 'pipe'] }),
+  ).toThrow('This plan is for reading')
+  await expectUntouched(database, table)
+})
+
+test('--execute deletes and reports; the same again has nothing to do', async ({ database }) => {
+  const table = await eventsTable(database)
+  const done = await ebb([...purge(table, database, ...WHERE), '--execute'])
+  expect(done.code, done.err).toBe(0)
+  expect(done.err).toMatch(/deleting, [\d,]+ rows gone: 100 %/)
+  expect(done.out).toContain('is purged of 1,281 rows (run 1).')
+  for (const line of [/batches +\d+/, /time taken/, /slowest batch +[\d.]+ m?s/, /WAL that the server wrote meanwhile/])
+    expect(done.out).toMatch(line)
+  expect(done.out).toContain('No row is left that matches.')
+  expect(await contentOf(database, table)).toMatchObject({ rows: 2000 - GONE })
+  expect((await ebb(['status', '--url', database.url])).out).toMatch(/1 {2}purge .* done, 1,281 rows gone/)
+
+  const again = await ebb([...purge(table, database, ...WHERE), '--execute'])
+  expect(again).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('no row matches, so there was nothing to do') as string,
+  })
+  const shown = await ebb(purge(table, database, ...WHERE))
+  expect(shown.out).toContain('there is nothing to do')
+})
+
+test('for programs: what has gone, batch figures, what is left', async ({ database }) => {
+  const table = await eventsTable(database)
+  const { out } = await ebb([...purge(table, database, ...WHERE), '--execute', '--json'])
+  expect(objects(out).at(-1)).toMatchObject({
+    type: 'result',
+    result: {
+      runId: '1',
+      table,
+      figures: { rows: GONE, locked: 0, held: 0, tables: [{ table: display(table), rows: GONE }] },
+      remaining: { matching: 0, held: 0 },
+    },
+  })
+})
+
+test('a run that was stopped is gone on with, and what is left of it shown', async ({ database }) => {
+  const table = await eventsTable(database)
+  const stopping = new AbortController()
+  const err = { write: (text: string) => void (/deleting/.test(text) && stopping.abort()), isTTY: true, columns: 100 }
+  const words = [...purge(table, database, ...WHERE), '--execute']
+  expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
+  const status = await ebb(['status', '--url', database.url])
+  expect(status.out).toMatch(/purge .* unfinished, 0 of 3 steps done, [\d,]+ rows gone/)
+  expect(status.out).toContain('leave it at that: ebb abandon 1 --execute')
+  const resumed = await ebb(['resume', '--url', database.url, '--execute'])
+  expect(resumed.code, resumed.err).toBe(0)
+  expect(resumed.out).toContain('is purged of 1,281 rows (run 1).')
+})
+
+test('rows that stay locked are told, and the exit code says to try again', async ({ database }) => {
+  const table = await eventsTable(database)
+  const app = await database.session('app')
+  await app.query('begin')
+  await app.query(sql`select from ${quoted(table)} where id = 7 for update`)
+  const { code, out } = await ebb([...purge(table, database, ...WHERE), '--execute', '--deadline', '1'])
+  expect(code).toBe(75)
+  expect(out).toMatch(/Left that match: 1 row\n +locked by others each time: 1 row;/)
+})
+
+describe('what cannot be done is said before anything has changed', () => {
+  test.for<[string, string[], number, RegExp]>([
+    ['a syntax error', ['--where', 'kind = = 1'], 2, /cannot be read: syntax error.*\n +kind = = 1\n +\^/],
+    ['a subquery', ['--where', 'id in (select 1)'], 2, /contains a subquery:\n/],
+    ['a volatile function', ['--where', 'id < random() * 10'], 3, /random\(\) .* gives another answer each time/],
+    ['a column that is not there', ['--where', 'nonsense = 1'], 2, /does not fit .*nonsense[^]*\^/],
+    ['no condition', [], 2, /--where: it is missing/],
+    ['an empty condition', ['--where', ' '], 2, /the condition is empty/],
+    ['every row', ['--where', 'id > 0'], 3, /every row of .* matches[^]*--all-rows[^]*truncate/],
+    ['an order that no index has', [...WHERE, '--order-by', 'kind'], 3, /no index of .* begins with kind/],
+    [
+      'a function that fails on some row',
+      ['--where', '1 / (id - 1000) = 7'],
+      2,
+      /the condition fails.*division by zero/,
+    ],
+  ])('%s', async ([, words, code, message], { database }) => {
+    const table = await eventsTable(database)
+    const ran = await ebb([...purge(table, database, ...words), '--execute'])
+    expect(ran.out.replace(/\n-- +/g, ' ') + ran.err).toMatch(message)
+    expect(ran.code).toBe(code)
+    await expectUntouched(database, table)
+  })
+
+  test('rows for good, unless it is said', async ({ database }) => {
+    const table = await eventsTable(database)
+    const words = ['purge', display(table), ...WHERE, '--url', database.url, '--execute']
+    expect(await ebb(words)).toMatchObject({ code: 3, out: expect.stringContaining('say --no-archive') as string })
+    const archive = await ebb([...words, '--archive', 's3://bucket/path'])
+    expect(archive).toMatchObject({ code: 2, err: expect.stringContaining('archives cannot be written yet') as string })
+    await expectUntouched(database, table)
+  })
+
+  test('no right to delete, to lock, or to read', async ({ database }) => {
+    const table = await eventsTable(database)
+    const role = await database.role('visitor')
+    await database.admin(sql`grant usage on schema ${ident(table.schema)} to ${ident(role)}`.text)
+    await database.admin(sql`grant create on database ${ident(database.name)} to ${ident(role)}`.text)
+    const words = ['purge', display(table), ...WHERE, '--no-archive', '--url', database.urlFor(role), '--execute']
+    for (const lacking of [/lacks select, update, delete/, /lacks update, delete/, /lacks delete/]) {
+      const { code, out } = await ebb(words)
+      expect(out.replace(/\n-- +/g, ' ')).toMatch(lacking)
+      expect(code).toBe(3)
+      const next = lacking.source.includes('select') ? 'select' : 'update'
+      await database.admin(
+        sql`grant ${ident(next)} on ${quoted(table)} to ${ident(role)}`.text.replaceAll(`"${next}"`, next),
+      )
+    }
+    await expectUntouched(database, table)
+    await database.admin(sql`grant delete on ${quoted(table)} to ${ident(role)}`.text)
+    const done = await ebb(words)
+    expect(done.code, done.err).toBe(0)
+  })
+
+  test('a view, and a policy that hides rows', async ({ database }) => {
+    const table = await eventsTable(database)
+    const owner = await database.session('owner')
+    await owner.query(sql`create view recent as select * from ${quoted(table)}`.text)
+    const view = await ebb(['purge', 'recent', ...WHERE, '--no-archive', '--url', database.url])
+    expect(view).toMatchObject({ code: 3, out: expect.stringMatching(/is a view/) as string })
+    await owner.query(sql`alter table ${quoted(table)} enable row level security`.text)
+    await owner.query(sql`alter table ${quoted(table)} force row level security`.text)
+    if (process.env.EBB_TEST_ROLE === 'superuser') return
+    const hidden = await ebb(purge(table, database, ...WHERE))
+    expect(hidden).toMatchObject({ code: 3, out: expect.stringMatching(/row-level security hides rows/) as string })
+  })
+
+  test('rows elsewhere that would go as well, and rules that make something else of it', async ({ database }) => {
+    const table = await eventsTable(database)
+    const owner = await database.session('owner')
+    const place = quoted(table)
+    await owner.query(sql`create table notes (event bigint references ${place} (id) on delete cascade)`.text)
+    await owner.query(sql`create rule "Not so" as on delete to ${place} do instead nothing`.text)
+    const { code, out } = await ebb(purge(table, database, ...WHERE))
+    expect(code).toBe(3)
+    expect(out).toContain('rows of public.notes would go with the rows')
+    expect(out).toContain('disable rule "Not so"')
+  })
+})
+
+test('every row goes where that is meant', async ({ database }) => {
+  const table = await eventsTable(database)
+  const done = await ebb([...purge(table, database, '--where', 'true', '--all-rows'), '--execute'])
+  expect(done.code, done.err).toBe(0)
+  expect(await contentOf(database, table)).toMatchObject({ rows: 0 })
+})
+
+test('a row that others refer to is set aside, and told', async ({ database }) => {
+  const table = await eventsTable(database)
+  const owner = await database.session('owner')
+  await owner.query(sql`create table notes (event bigint references ${quoted(table)} (id))`.text)
+  await owner.query('create index on notes (event); insert into notes values (100)')
+  const done = await ebb([...purge(table, database, ...WHERE), '--execute'])
+  expect(done.code, done.err).toBe(0)
+  expect(done.out).toMatch(/Left that match: 1 row\n +set aside, referred to by public\.notes\.notes_event_fkey: 1 row/)
+  expect(await contentOf(database, table, 'id <> 100')).toMatchObject({ rows: 1 })
+})
