@@ -65,7 +65,7 @@ export function readChoice(words: ChoiceWords, faults: Faults): Settled<RowChoic
       throw new UsageError(`only one of ${SPELLED.join(', ')} can say which rows are meant`, 'Leave the others away.')
     })
   refuseLoners(words, faults)
-  switch (said[0]) {
+  switch (said[0] ?? 'where') {
     case 'fromCandidates':
       return settled('set', {
         id: faults.readRequired('--from-candidates', words.fromCandidates, 'its number', (text) =>
@@ -80,7 +80,6 @@ export function readChoice(words: ChoiceWords, faults: Faults): Settled<RowChoic
     case 'staleGroup':
       return readStale(words, faults)
     case 'where':
-    case undefined:
       return settled('where', {
         where: faults.readRequired('--where', words.where, WANTED, (text) => parseCondition(text, WANTED)),
       })

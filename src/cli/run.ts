@@ -19,6 +19,7 @@ import { rollbackCommand } from './commands/rollback.ts'
 import { rotateCommand } from './commands/rotate.ts'
 import { splitCommand } from './commands/split.ts'
 import { statusCommand } from './commands/status.ts'
+import { viewCommand } from './commands/view.ts'
 import type { Context } from './context.ts'
 
 /** In the order in which a user meets them. */
@@ -32,6 +33,7 @@ const COMMANDS = [
   purgeCommand,
   candidatesCommand,
   markCommand,
+  viewCommand,
   statusCommand,
   resumeCommand,
   abandonCommand,

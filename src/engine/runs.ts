@@ -26,6 +26,7 @@ import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
 import { planAbandonRebuild, planRebuildRollback, planRetire, planSplitRollback } from '../plan/rebuild-undo.ts'
 import type { PartitionPlan } from '../plan/partition.ts'
 import { planRollback, type OtherPartition, type RollbackPlan } from '../plan/rollback.ts'
+import { planAbandonView, type ViewPlan } from '../plan/view.ts'
 import type { SplitPlan } from '../plan/split.ts'
 import { fromStored, toStored } from '../plan/stored.ts'
 import type { Plan, SwapStep } from '../plan/step.ts'
@@ -37,6 +38,7 @@ import { assertLatest, carryOut, otherRun, type EngineOptions } from './partitio
 import { carryOutCopy, COPY_COMMANDS } from './copy-run.ts'
 import { carryOutCandidates } from './candidates.ts'
 import { carryOutPurge } from './purge.ts'
+import { carryOutView } from './view.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 // What is done with runs that exist already: look at them, go on, undo, go back.
@@ -119,6 +121,7 @@ async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise
   if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
   if (run.command === 'purge' || run.command === 'mark')
     return carryOutPurge(run.id, fromStored(run.plan) as PurgePlan, place, options)
+  if (run.command === 'view') return carryOutView(run.id, fromStored(run.plan) as ViewPlan, place, options)
   if (run.command === 'candidates')
     return carryOutCandidates(run.id, fromStored(run.plan) as CandidatePlan, place, options)
   if (COPY_COMMANDS.includes(run.command))
@@ -177,6 +180,7 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
   if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
   if (run.command === 'mark') return planAbandonMark(run.id, run.table)
+  if (run.command === 'view') return planAbandonView(run.id, run.table)
   if (run.command === 'candidates') return planAbandonCandidates(run.id, fromStored(run.plan) as CandidatePlan)
   if (run.command === 'rollback') {
     const { index } = run.plan as StoredRollback

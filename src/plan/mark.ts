@@ -10,7 +10,7 @@ import { checkStep, planAbandonPurge, refusePurge, vacuumSteps, type PurgePlan }
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type MarkDeed, type PurgeWork } from './purge-work.ts'
 import { serverNotes } from './server-objections.ts'
-import { describeStale, intervalText, type StaleGroups } from './stale.ts'
+import { describeStale, intervalText, momentOf, type StaleGroups } from './stale.ts'
 import { assertDistinctKeys, type Objection, type Plan, type PurgeStep, type Step } from './step.ts'
 import { showCount } from './units.ts'
 
@@ -33,13 +33,6 @@ export interface StaleParents extends StaleGroups {
 
 export interface MarkSituation extends ChosenRows {
   readonly facts: readonly MarkFacts[]
-}
-
-/** Types that can hold a mark, and what the moment is there. Without a time zone it is UTC. */
-const MOMENTS: Readonly<Record<string, (moment: string) => string>> = {
-  'timestamp with time zone': (moment) => moment,
-  'timestamp without time zone': (moment) => `(${moment} at time zone 'UTC')`,
-  date: (moment) => `(${moment} at time zone 'UTC')::date`,
 }
 
 /** How a column marks a row. */
@@ -65,12 +58,12 @@ export function markBy({ name, type, generated }: Column, moment: string): Mark 
       there: `${column} is true`,
       deed: { kind: 'mark', set: `${column} = true` },
     }
-  const value = MOMENTS[type.replace(/\(\d\)/, '')]
-  if (value === undefined) return null
+  const value = momentOf(type, moment)
+  if (value === null) return null
   return {
     missing: `${column} is null`,
     there: `${column} is not null`,
-    deed: { kind: 'mark', set: `${column} = ${value(moment)}` },
+    deed: { kind: 'mark', set: `${column} = ${value}` },
   }
 }
 
@@ -78,10 +71,8 @@ export function markBy({ name, type, generated }: Column, moment: string): Mark 
 export function markedLongerAgo(column: Column, olderThan: Interval | null): string | null {
   const mark = markBy(column, 'now()')
   if (mark === null || olderThan === null) return mark?.there ?? null
-  const moment = MOMENTS[column.type.replace(/\(\d\)/, '')]
-  return moment === undefined
-    ? null
-    : `${ident(column.name).text} < ${moment(`(now() - interval '${intervalText(olderThan)}')`)}`
+  const horizon = momentOf(column.type, `(now() - interval '${intervalText(olderThan)}')`)
+  return horizon === null ? null : `${ident(column.name).text} < ${horizon}`
 }
 
 /** The rows that a condition selects and that are not marked yet. */

@@ -22,10 +22,18 @@ export interface StaleSince extends StaleGroups {
   readonly certain: boolean
 }
 
-const HORIZONS: Readonly<Record<string, (moment: string) => string>> = {
+const TIME_TYPES: Readonly<Record<string, (moment: string) => string>> = {
   'timestamp with time zone': (moment) => moment,
   'timestamp without time zone': (moment) => `(${moment} at time zone 'UTC')`,
   date: (moment) => `(${moment} at time zone 'UTC')::pg_catalog.date`,
+}
+
+/**
+ * A timestamptz in the type of a column, null where that is no time. Without a
+ * time zone it is UTC, as everywhere in Ebb.
+ */
+export function momentOf(type: string, moment: string): string | null {
+  return TIME_TYPES[type.replace(/\(\d\)/, '')]?.(moment) ?? null
 }
 
 /**
@@ -36,12 +44,13 @@ const HORIZONS: Readonly<Record<string, (moment: string) => string>> = {
  */
 export function staleSince(table: TableModel, groups: StaleGroups, moment: string): StaleSince | null {
   const [group, activity] = [groups.group, groups.activity].map((name) => columnOf(table, name))
-  const horizon = HORIZONS[activity?.type.replace(/\(\d\)/, '') ?? '']
-  if (group === undefined || activity === undefined || horizon === undefined) return null
+  if (group === undefined || activity === undefined) return null
+  const horizon = momentOf(activity.type, momentBefore(moment, groups.idle))
+  if (horizon === null) return null
   return {
     ...groups,
     table: table.name,
-    horizon: horizon(momentBefore(moment, groups.idle)),
+    horizon,
     certain: activity.notNull,
   }
 }
@@ -107,7 +116,7 @@ export function staleObjections(table: TableModel, { group, activity }: StaleGro
       objection(`no-column:${column}`, `${name} has no column ${column}`, 'Check how it is spelled.'),
     )
   const { type = '' } = columnOf(table, activity) ?? {}
-  if (HORIZONS[type.replace(/\(\d\)/, '')] === undefined)
+  if (momentOf(type, 'now()') === null)
     return [
       objection(
         'activity-type',

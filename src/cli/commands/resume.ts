@@ -5,9 +5,11 @@ import type { PurgeResult } from '../../engine/purge.ts'
 import { planResumeOf } from '../../engine/remaining.ts'
 import { resume } from '../../engine/runs.ts'
 import type { RebuildPlan } from '../../plan/rebuild.ts'
+import type { ViewPlan } from '../../plan/view.ts'
 import { describeCopied } from '../../report/copied.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
 import { describeUndone } from '../../report/undone.ts'
+import { display } from '../../sql/names.ts'
 import { toText } from '../../sql/comment.ts'
 import { lookAfterCopy } from '../after-copy.ts'
 import { reporting, type Invocation } from '../command.ts'
@@ -38,6 +40,10 @@ export function resumeCommand(invocation: Invocation): Command {
         return reporter.show('result', copied, () => toText(describeCopied(copied)))
       }
       if (command === 'purge' || command === 'mark') return showPurged(invocation, reporter, result as PurgeResult)
+      if (command === 'view')
+        return reporter.show('result', { runId, steps }, () =>
+          toText([`${display((plan as ViewPlan).view)} is as it is to be (run ${runId}).`]),
+        )
       if (command === 'candidates')
         return reporter.show('candidates', { set: await candidateSet(target, runId, options) }, () =>
           toText([`Candidate set ${runId} is complete: ebb candidates ${runId}`]),
