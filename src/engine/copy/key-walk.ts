@@ -3,6 +3,7 @@ import type { CopyWork } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept, type KeyRange, type Range } from './chunk.ts'
+import type { CopySizes } from './sizes.ts'
 import { useSearchPath } from './transports.ts'
 import type { DoneChunk, Walk } from './walk.ts'
 
@@ -14,6 +15,12 @@ export interface WalkColumn {
 
 /** A block holds some fifty rows. */
 const ROWS_PER_BLOCK = 50
+
+/** What a range should hold at most; one value cannot be divided any further. */
+export function mostRows({ chunkBlocks }: CopySizes): number {
+  return chunkBlocks * ROWS_PER_BLOCK
+}
+
 const FIRST_ROWS = 25_600
 
 interface Gap {
@@ -42,13 +49,13 @@ export class KeyWalk implements Walk {
   private turn: Promise<unknown> = Promise.resolve()
   private closed = false
 
-  constructor(work: CopyWork, column: WalkColumn, rows: number, done: readonly DoneChunk[], maxBlocks: number) {
+  constructor(work: CopyWork, column: WalkColumn, rows: number, done: readonly DoneChunk[], maxRows: number) {
     this.work = work
     this.column = column
     this.gaps = gapsBetween(done)
     this.begun = done.reduce((sum, chunk) => sum + chunk.rows, 0)
     this.total = Math.max(rows, this.begun)
-    this.maxSize = maxBlocks * ROWS_PER_BLOCK
+    this.maxSize = maxRows
     this.firstSize = Math.min(FIRST_ROWS, this.maxSize)
   }
 
