@@ -110,14 +110,18 @@ describe('files', () => {
   })
 
   test('an abort ends a pause at once', async ({ database }) => {
-    const abort = new AbortController()
-    const run = await pacedRun(database, { pauseMs: 60_000 }, { signal: abort.signal })
-    const { end } = turning(run)
-    await waitsFor(run, /between batches/)
-    const began = performance.now()
-    abort.abort()
-    await expect(end).rejects.toMatchObject({ exitCode: EXIT.stopped })
-    expect(performance.now() - began).toBeLessThan(100)
+    let waitedMs = 0
+    for (let round = 0; round < 6; round++) {
+      const abort = new AbortController()
+      const run = await pacedRun(database, { pauseMs: 60_000 }, { signal: abort.signal })
+      const { end } = turning(run)
+      await waitsFor(run, /between batches/)
+      const began = performance.now()
+      abort.abort()
+      await expect(end).rejects.toMatchObject({ exitCode: EXIT.stopped })
+      waitedMs += performance.now() - began
+    }
+    expect(waitedMs).toBeLessThan(150)
   })
 
   test('a pace file retunes it; one that is wrong changes nothing', async ({ database }) => {
