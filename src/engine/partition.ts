@@ -25,6 +25,8 @@ import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 export interface EngineOptions {
+  /** Free disk where a copy would go, in bytes, if somebody knows: PostgreSQL does not tell. */
+  readonly diskFree?: number
   readonly journalSchema: string
   readonly observer: Observer
   readonly signal: AbortSignal
@@ -32,6 +34,8 @@ export interface EngineOptions {
   readonly copySizes?: CopySizes
   /** Of batches, chunks, and partitions that go. */
   readonly pacing?: Pacing
+  /** The server's clock as it was read before, so that several plans mean the same moment: microseconds since the epoch. */
+  readonly now?: string
 }
 
 export interface PartitionResult {
@@ -124,7 +128,8 @@ export async function arrive(
   return inSnapshot(session, async () => {
     const server = await readServer(session, options.journalSchema)
     assertSupported(server)
-    return { server, name: await resolveTable(session, written) }
+    const { now = server.now } = options
+    return { server: { ...server, now }, name: await resolveTable(session, written) }
   })
 }
 

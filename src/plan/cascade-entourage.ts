@@ -1,20 +1,19 @@
 import { display } from '../sql/names.ts'
 import type { Cascade } from './cascade.ts'
-import { childDeletions, isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
+import { childDeletions } from './cascade-deletions.ts'
+import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
 import type { Entourage, StayReason, Watched } from './purge-work.ts'
 
 /** What a cascade means for the statement of a batch, in SQL. */
 export function entourageOf(cascade: Cascade): Entourage {
   const narrowing = withoutReferenced(cascade, 'victim', 'going') ?? []
+  const { parts, disturbed } = childDeletions(cascade, 'gone')
   return {
     columns: rootColumns(cascade),
     reasons: [...setAside(cascade), ...referredByOwn(cascade)],
     narrowing: narrowing.map(({ name, query }) => ({ name, statement: query.text })),
-    companions: childDeletions(cascade, 'gone').map(({ name, query, table }) => ({
-      name,
-      statement: query.text,
-      table: table.name,
-    })),
+    companions: parts.map(({ name, query, table }) => ({ name, statement: query.text, table: table?.name ?? null })),
+    disturbed: disturbed === null ? null : disturbed.text,
     watched: watchedOf(cascade),
   }
 }
@@ -28,7 +27,7 @@ function referredByOwn(cascade: Cascade): StayReason[] {
   return cascade.walked
     .filter(({ fate }) => fate === 'self')
     .map(({ reference, from }) => ({
-      what: `are referred to by ${display(from.name)}.${reference.name}, by rows that stay`,
+      what: `referred to by ${display(from.name)}.${reference.name}, by rows that stay`,
       condition: isReferredByOwn(cascade, reference, 't').text,
       atTheEnd: true,
     }))

@@ -74,7 +74,7 @@ function indescribable({ reference, from, to, fate }: WalkedReference): Objectio
   ]
 }
 
-const LOOKED_AT: ReadonlySet<Fate> = new Set(['followed', 'held', 'protected', 'self'])
+const LOOKED_AT: ReadonlySet<Fate> = new Set(['followed', 'held', 'protected', 'subtree', 'self'])
 
 function privilegeObjections(cascade: Cascade, role: string): Objection[] {
   const us = ident(role).text

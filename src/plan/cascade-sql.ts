@@ -2,30 +2,13 @@ import type { GraphReference, GraphTable } from '../catalog/reference-graph.ts'
 import { quoted } from '../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import type { Branch, Cascade, Reason } from './cascade.ts'
-import type { WalkedReference } from './reference-graph.ts'
 
-// What a batch has to say about other tables. What always holds:
-//
-//   - A row of another table goes only together with the row it refers to: the
-//     statements that delete children join the rows that their parents' statement
-//     has returned, not those it was to delete. A child that was moved to another
-//     parent while we waited for it stays, and so does what hangs on it.
-//   - All parts of a statement see one snapshot, and constraints are checked at its
-//     end. A row that comes to refer to one of ours after the snapshot is not seen;
-//     then the constraint refuses the batch, which is tried again, or PostgreSQL's own
-//     cascade takes the row, which cascade-tally.ts finds out.
-//   - A row that is reached twice is deleted once and counted once: PostgreSQL
-//     passes over what the same statement has deleted already.
+// What keeps rows of the root from going, and how rows refer to one another, in SQL.
 
 /** One `name as (…)` of a WITH. */
 export interface Part {
   readonly name: string
   readonly query: Sql
-}
-
-/** A part that deletes rows of one table. A table may have several, one for each way to it. */
-export interface ChildDeletion extends Part {
-  readonly table: GraphTable
 }
 
 /** The columns of the root that the rest joins by: the rows chosen, and those deleted, have to be returned with them. */
@@ -59,35 +42,6 @@ function leadsOn({ reference, from, onwards }: Branch, parent: string, depth: nu
   const further = onwards.map((branch) => leadsOn(branch, child, depth + 1))
   const condition = further.length === 0 ? raw('') : sql` and (${join(further, ' or ')})`
   return sql`exists (select from ${referringRows(reference, from, child, parent)}${condition})`
-}
-
-/**
- * The statements that delete what goes with rows of the root, parents first.
- *
- * @param gone the part of the WITH that deletes rows of the root and returns `rootColumns`
- */
-export function childDeletions(cascade: Cascade, gone: string): readonly ChildDeletion[] {
-  const followed = followedInOrder(cascade)
-  const named = followed.map((one, position) => ({ ...one, name: `${gone}_${position + 1}` }))
-  const sources = (table: GraphTable): string[] =>
-    table.oid === cascade.root.oid ? [gone] : named.filter(({ from }) => from.oid === table.oid).map(({ name }) => name)
-
-  return named.map(({ name, reference, from, to }) => {
-    const parents = sources(to).map((source) => sql`select ${list(neededOf(reference))} from ${raw(source)}`)
-    const returned = followed.filter((one) => one.to.oid === from.oid).flatMap((one) => neededOf(one.reference))
-    return {
-      name,
-      table: from,
-      query: sql`
-    delete from ${rowsOf(from)} c using (${join(parents, ' union all ')}) p
-    where ${refers(reference, 'c', 'p')}
-    returning ${returned.length === 0 ? raw('true') : list([...new Set(returned)], 'c')}`,
-    }
-  })
-}
-
-function followedInOrder({ emptied, walked }: Cascade): WalkedReference[] {
-  return emptied.flatMap((parent) => walked.filter(({ to, fate }) => fate === 'followed' && to.oid === parent.oid))
 }
 
 /**
@@ -134,12 +88,12 @@ export function referringRows(reference: GraphReference, from: GraphTable, child
 }
 
 /** The rows that the constraint itself looks at: a plain table's own, a partitioned one's all. */
-function rowsOf({ name, partitioned }: GraphTable): Sql {
+export function rowsOf({ name, partitioned }: GraphTable): Sql {
   return partitioned ? quoted(name) : sql`only ${quoted(name)}`
 }
 
 /** `child` refers to `parent`, compared as the constraint compares. A null refers to nothing. */
-function refers({ pairs }: GraphReference, child: string, parent: string): Sql {
+export function refers({ pairs }: GraphReference, child: string, parent: string): Sql {
   return join(
     pairs.map(({ referring, referred, operator, collation }) => {
       const by = collation === null ? raw('') : raw(` collate ${collation}`)
@@ -149,10 +103,12 @@ function refers({ pairs }: GraphReference, child: string, parent: string): Sql {
   )
 }
 
-function neededOf({ pairs }: GraphReference): string[] {
+/** The columns that a reference points to. */
+export function neededOf({ pairs }: GraphReference): string[] {
   return pairs.map(({ referred }) => referred)
 }
 
-function list(columns: readonly string[], of?: string): Sql {
+/** Columns with commas between them, of the row that is known by a name. */
+export function list(columns: readonly string[], of?: string): Sql {
   return join(columns.map((column) => (of === undefined ? ident(column) : ident(of, column))))
 }

@@ -13,16 +13,16 @@ export function describeReferences(cascade: Cascade): string[] {
   if (walked.length === 0) return []
   const order = emptied.toReversed().map(({ name }) => display(name))
   return [
-    display(root.name),
+    `refers to rows of ${display(root.name)}:`,
     ...walked.map(describeOne),
-    ...(order.length === 1 ? [] : ['', `rows go in this order, in one statement: ${order.join(' → ')}`]),
+    ...(order.length === 1 ? [] : [`rows go in this order, in one statement: ${order.join(' → ')}`]),
   ]
 }
 
 function describeOne({ reference, from, to, depth, fate, again }: WalkedReference): string {
   const columns = reference.pairs.map(({ referring }) => referring).join(', ')
   const further = again ? '; see above' : ''
-  return `${'  '.repeat(depth + 1)}← ${display(from.name)} (${columns}), on delete ${reference.onDelete}: ${FATES[fate](display(to.name))}${further}`
+  return `${'· '.repeat(depth)}← ${display(from.name)} (${columns}), on delete ${reference.onDelete}: ${FATES[fate](display(to.name))}${further}`
 }
 
 const FATES: Readonly<Record<Fate, (to: string) => string>> = {
@@ -31,13 +31,14 @@ const FATES: Readonly<Record<Fate, (to: string) => string>> = {
   protected: () => 'protected, what leads to its rows stays',
   'set null': () => 'PostgreSQL sets the column to null',
   'set default': () => 'PostgreSQL sets the column to its default',
+  subtree: () => 'rows that hang on one that goes go too',
   self: (to) => `a row of ${to} stays while one that stays refers to it`,
   cycle: () => 'closes a cycle and is not followed; a row it refuses to let go stays',
 }
 
 /** The locks that a batch takes on the tables around. None of them keeps readers or writers of other rows waiting. */
 export function cascadeLocks({ root, walked }: Cascade): Lock[] {
-  const written = new Set<Fate>(['followed', 'set null', 'set default'])
+  const written = new Set<Fate>(['followed', 'subtree', 'set null', 'set default'])
   return unique(walked.map(({ from }) => from))
     .filter(({ oid }) => oid !== root.oid)
     .map(({ oid, name }) => {

@@ -25,7 +25,7 @@ export interface Cascade {
 /** A row stays when one of the branches leads from it to a row. */
 export interface Reason {
   readonly code: string
-  /** Completes `rows that …`. */
+  /** Follows `2 rows`. */
   readonly what: string
   readonly branches: readonly Branch[]
 }
@@ -69,7 +69,7 @@ function protectedReason(root: GraphTable, walked: readonly WalkedReference[], t
   const branches = branchesTo(root, walked, (one) => one.fate === 'protected' && one.from.oid === table.oid)
   if (branches.length === 0) return []
   const name = display(table.name)
-  return [{ code: `protected:${name}`, what: `lead to rows of ${name}, which is protected`, branches }]
+  return [{ code: `protected:${name}`, what: `leading to rows of ${name}, which is protected`, branches }]
 }
 
 function heldReasons(root: GraphTable, walked: readonly WalkedReference[]): Reason[] {
@@ -77,7 +77,7 @@ function heldReasons(root: GraphTable, walked: readonly WalkedReference[]): Reas
     .filter(({ fate }) => fate === 'held')
     .map((held) => {
       const name = `${display(held.from.name)}.${held.reference.name}`
-      const through = held.depth === 0 ? 'are referred to' : 'lead to a row that is referred to'
+      const through = held.depth === 0 ? 'referred to' : 'leading to a row referred to'
       return {
         code: `referenced:${name}`,
         what: `${through} by ${name}`,

@@ -12,6 +12,24 @@ export interface PurgeWork {
   /** The table itself, or its partitions that can hold such rows: an address is unique only within one of them. */
   readonly leaves: readonly PurgeLeaf[]
   readonly entourage: Entourage
+  readonly deed: Deed
+}
+
+/** What becomes of the rows: they go, they are marked, or their keys are written down. */
+export type Deed = { readonly kind: 'delete' } | MarkDeed | GatherDeed
+
+export interface MarkDeed {
+  readonly kind: 'mark'
+  /** `"deleted_at" = '…'::timestamptz`. A row that is marked must not match any more. */
+  readonly set: string
+}
+
+/** Into a candidate set, with what tells whether a row has changed since. */
+export interface GatherDeed {
+  readonly kind: 'gather'
+  readonly into: TableName
+  /** Columns of the key. */
+  readonly key: readonly string[]
 }
 
 export interface PurgeLeaf {
@@ -34,6 +52,15 @@ export interface KeyWalk {
   readonly columns: readonly KeyWalkColumn[]
   /** Equal keys need the address as well to be told apart. */
   readonly unique: boolean
+  /** The keys are those of a candidate set, and decide alone which rows are meant. */
+  readonly among?: SetPart
+}
+
+/** The rows of one leaf in a candidate set. */
+export interface SetPart {
+  readonly set: TableName
+  /** The leaf's number there. */
+  readonly leaf: number
 }
 
 export interface KeyWalkColumn {
@@ -52,12 +79,14 @@ export interface Entourage {
   readonly narrowing: readonly NamedPart[]
   /** Deleted in the same statement, each with the rows of `gone` or of one before it. */
   readonly companions: readonly Companion[]
+  /** True where companions have not gone as they were chosen, and the batch must not be committed; null where that cannot be. */
+  readonly disturbed: string | null
   /** Tables in which PostgreSQL counts what a batch changes; null where nothing refers to the table. */
   readonly watched: Watched | null
 }
 
 export interface StayReason {
-  /** Completes `rows that …`. */
+  /** Follows `2 rows`. */
   readonly what: string
   /** True of a row `t` that stays for it. */
   readonly condition: string
@@ -71,7 +100,8 @@ export interface NamedPart {
 }
 
 export interface Companion extends NamedPart {
-  readonly table: TableName
+  /** Whose rows it deletes; null where it only chooses. */
+  readonly table: TableName | null
 }
 
 /** Whose changes are counted. */
@@ -88,7 +118,14 @@ export interface WatchedTable {
   readonly protected: boolean
 }
 
-export const ALONE: Entourage = { columns: [], reasons: [], narrowing: [], companions: [], watched: null }
+export const ALONE: Entourage = {
+  columns: [],
+  reasons: [],
+  narrowing: [],
+  companions: [],
+  disturbed: null,
+  watched: null,
+}
 
 /** True of a row `t` that matches and has to stay as far as a batch can tell; null where no row has. */
 export function heldCondition({ reasons }: Entourage): string | null {

@@ -7,10 +7,11 @@ import type { GraphReference, GraphTable, ReferenceGraph } from '../catalog/refe
  *   - `held`: the row they refer to stays.
  *   - `protected`: the same, because they are not to be touched at all.
  *   - `set null`, `set default`: PostgreSQL changes them.
+ *   - `subtree`: the same table again, below the root: what hangs on a row that goes goes with it.
  *   - `self`: rows of the root. They go if they are chosen themselves; if not, the row they refer to stays.
  *   - `cycle`: it leads back to where we come from. Not followed, so the constraint itself has the last word.
  */
-export type Fate = 'followed' | 'held' | 'protected' | 'set null' | 'set default' | 'self' | 'cycle'
+export type Fate = 'followed' | 'held' | 'protected' | 'set null' | 'set default' | 'subtree' | 'self' | 'cycle'
 
 /** A foreign key, as it is met on the way down from the root. */
 export interface WalkedReference {
@@ -25,7 +26,7 @@ export interface WalkedReference {
 }
 
 /** What is decided of a foreign key by itself, wherever it is met. */
-export type Ruling = Exclude<Fate, 'self' | 'cycle'>
+export type Ruling = Exclude<Fate, 'subtree' | 'self' | 'cycle'>
 
 /**
  * Walks down from the root along the references that are followed, each table
@@ -57,6 +58,7 @@ function fateOf({ from, to }: GraphReference, ruling: Ruling, path: readonly str
   const [root] = path
   if (ruling !== 'followed' && ruling !== 'held') return ruling
   if (from === root && to === root) return 'self'
+  if (from === to && ruling === 'followed') return 'subtree'
   return path.includes(from) ? 'cycle' : ruling
 }
 

@@ -51,7 +51,7 @@ test('six tables in one order, the payments untouched, everything counted', asyn
   expect(remaining).toEqual({
     matching: 20,
     held: 20,
-    reasons: [{ what: 'lead to rows of public.payments, which is protected', rows: 20 }],
+    reasons: [{ what: 'leading to rows of public.payments, which is protected', rows: 20 }],
   })
   const left = await sizes(app)
   expect(left).toMatchObject({
@@ -74,6 +74,14 @@ test('six tables in one order, the payments untouched, everything counted', asyn
     payment_methods: 400 - (left['payment_methods'] ?? 0),
   })
   expect(figures?.changed).toEqual([{ table: 'public.invitations', rows: expect.any(Number) as number }])
+})
+
+test('along an index as well', async ({ database }) => {
+  await createAccounts(database, 400)
+  const { plan, figures, remaining } = await purgeUsers(database, { orderBy: 'id' }, 30)
+  expect(plan.purge?.leaves.map(({ walk }) => walk.kind)).toEqual(['key'])
+  expect(figures).toMatchObject({ rows: 350, held: 10 })
+  expect(remaining).toMatchObject({ matching: 10, held: 10 })
 })
 
 test('goes on where it was stopped, and the record adds up', async ({ database }) => {
@@ -192,7 +200,7 @@ test('the end report says who stayed, and why', async ({ database }) => {
   expect(done.out).toContain('public.users is purged of 70 rows')
   expect(done.out).toMatch(/rows of public\.audit_logs +280/)
   expect(done.out).toMatch(/rows of public\.invitations changed +\d+/)
-  expect(done.out).toContain('2 rows that stay, for they lead to rows of public.payments, which is protected')
+  expect(done.out).toContain('set aside, leading to rows of public.payments, which is protected: 2 rows')
   const again = await ebb([...words(database, '--cascade', '--protect', 'payments', '--execute'), '--json'])
   expect(again.code).toBe(0)
   expect(JSON.stringify(objects(again.out))).toContain('"held":2')

@@ -233,19 +233,56 @@ describe('a cycle', () => {
     expect(await count(app, 'users')).toBe(2)
   })
 
-  test('below the root is told, not followed, and the constraint refuses what it must', async ({ database }) => {
+  test('of a table below the root with itself is a tree, all of which goes', async ({ database }) => {
     const app = await prepared(
       database,
-      `
-      create table posts (id int primary key);
-      create table comments (id int primary key, post int references posts, parent int references comments);
-      insert into posts values (1), (2), (3); insert into comments values (1, 1, null), (2, 1, 1), (3, 2, null), (4, 3, 3)`,
+      `create table shops (id int primary key);
+       create table groups (id int primary key, shop int references shops, parent int references groups);
+       create table goods (id int primary key, in_group int not null references groups);
+       insert into shops values (1), (2);
+       insert into groups select n, case when n <= 2 then n end, case when n > 2 then n - 2 end from generate_series(1, 20) n;
+       insert into groups values (21, 1, 3), (22, null, 21); insert into goods select n, n from generate_series(1, 22) n`,
     )
-    const cascading = await Cascading.over(database, named('posts'), { cascade: true })
-    expect(cascading.cascade.walked.map(({ fate }) => fate)).toEqual(['followed', 'cycle'])
-    expect(await cascading.batch('id = 1')).toMatchObject({ gone: 1, counted: { comments: 2 } })
+    const cascading = await Cascading.over(database, named('shops'), { cascade: true })
+    expect(await cascading.batch('id = 1')).toMatchObject({ gone: 1, counted: { groups: 12, goods: 12 } })
+    expect((await app.query('select from groups where id % 2 = 0 and id <= 20')).rowCount).toBe(10)
+    expect(await count(app, 'goods')).toBe(10)
+  })
+
+  test('… but not what was moved out of it meanwhile', async ({ database }) => {
+    const app = await prepared(
+      database,
+      `create table shops (id int primary key);
+       create table groups (id int primary key, shop int references shops, parent int references groups);
+       insert into shops values (1), (2); insert into groups values (1, 1, null), (2, null, 1), (3, null, 2)`,
+    )
+    const cascading = await Cascading.over(database, named('shops'), { cascade: true })
+    await app.query('begin; update groups set parent = null, shop = 2 where id = 2')
+    const batch = cascading.begin('id = 1')
+    await until(() => isWaiting(app, 'purge'), { what: 'the batch to wait at the group' })
+    await app.query('commit')
+    await expect(batch).rejects.toThrow(OverreachError)
+    expect(await cascading.batch('id = 1')).toMatchObject({ gone: 1, counted: { groups: 1 } })
+    expect((await app.query('select id from groups order by id')).rows).toEqual([{ id: 2 }, { id: 3 }])
+  })
+
+  test('of several tables below the root is told, not followed, and the constraint refuses what it must', async ({
+    database,
+  }) => {
+    const app = await prepared(
+      database,
+      `create table users (id int primary key);
+       create table orders (id int primary key, user_id int references users, bill int);
+       create table bills (id int primary key, for_order int references orders);
+       alter table orders add constraint orders_bill foreign key (bill) references bills;
+       insert into users values (1), (2), (3); insert into orders values (1, 1, null), (2, 2, null), (3, 3, null);
+       insert into bills values (1, 1), (2, 2); update orders set bill = 1 where id = 1; update orders set bill = 2 where id = 3`,
+    )
+    const cascading = await Cascading.over(database, named('users'), { cascade: true })
+    expect(cascading.cascade.walked.map(({ fate }) => fate)).toEqual(['followed', 'followed', 'cycle'])
+    expect(await cascading.batch('id = 1')).toMatchObject({ gone: 1, counted: { orders: 1, bills: 1 } })
     await expect(cascading.batch('id = 2')).rejects.toMatchObject({ code: '23503' })
-    expect(await count(app, 'comments')).toBe(2)
+    expect(await count(app, 'orders')).toBe(2)
   })
 })
 

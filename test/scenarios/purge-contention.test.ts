@@ -122,6 +122,9 @@ test('an application never waits for a row longer than a batch takes, nor a purg
   await purging.waits(/for 1 row /)
   // A hundred batches and some rounds for the one row that is held.
   expect(performance.now() - began).toBeLessThan(5_000)
+  // The others of its batch went in their turn: nobody tried fewer and fewer rows until only the held one was left.
+  const { rows } = await database.admin('select rows::int, locked::int from ebb.purge_batch where locked > 0')
+  expect(rows).toEqual([{ rows: 9, locked: 1 }])
   await app.query('rollback')
   await purging.end
 })
@@ -179,6 +182,12 @@ test(
   { timeout: 60_000 },
   async ({ database }) => {
     const table = await accounts(database)
+    // Batches take their time, so that the application meets them half way.
+    await database.admin(`
+      create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.001); return old; end $$`)
+    await database.admin(
+      sql`create trigger slowly before delete on ${quoted(table)} for each row execute function slowly()`.text,
+    )
     const random = randomFrom('an application in the opposite order')
     const stop = new AbortController()
     const apps = await Promise.all(
@@ -204,7 +213,7 @@ test(
   },
 )
 
-/** Updates rows from the end to the beginning, some in a transaction, until told to stop. Errors are returned. */
+/** Updates rows from the end to the beginning, some in a transaction of some milliseconds, until told to stop. Errors are returned. */
 function backwards(app: pg.Client, table: TableName, random: () => number, signal: AbortSignal) {
   let transactions = 0
   const loop = async () => {
@@ -213,8 +222,10 @@ function backwards(app: pg.Client, table: TableName, random: () => number, signa
       const top = Math.ceil(random() * ROWS)
       try {
         await app.query('begin')
-        for (let id = top; id > top - 6; id--)
-          await app.query(sql`update ${quoted(table)} set note = 'seen' where id = ${id}`)
+        for (let id = top; id > top - 20; id -= 4) {
+          await app.query(sql`update ${quoted(table)} set note = 'seen' where id between ${id - 3}::int and ${id}::int`)
+          await setTimeout(2)
+        }
         await app.query('commit')
         transactions++
       } catch (error) {

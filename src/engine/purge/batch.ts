@@ -68,7 +68,7 @@ export async function runBatch(
 }
 
 /** What the statement itself reports, `counts` being those of the companions in their order. */
-type Reported = Omit<BatchOutcome, 'around'> & { readonly counts: readonly number[] }
+type Reported = Omit<BatchOutcome, 'around'> & { readonly disturbed: boolean; readonly counts: readonly number[] }
 
 async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder): Promise<Reported> {
   const { leaf, limit, manner } = order
@@ -76,16 +76,17 @@ async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder):
     manner === 'range'
       ? rangeStatement(work, leaf, rangeOf(order))
       : batchStatement(work, leaf, rangeOf(order), sql`${limit}`, manner)
-  return readOne<Reported & { [column: string]: unknown }>(session, statement)
+  const reported = await readOne<Reported & { [column: string]: unknown }>(session, statement)
+  if (reported.disturbed) throw new OverreachError('rows that hang on them were moved meanwhile')
+  return reported
 }
 
 /** Where PostgreSQL does not count changes (track_counts), companions at least count themselves. */
 function withCompanions({ entourage }: PurgeWork, counts: readonly number[], around: Around): Around {
   const counted: Record<string, Changes> = { ...around }
   const own = new Map<string, number>()
-  entourage.companions.forEach(({ table }, i) =>
-    own.set(display(table), (own.get(display(table)) ?? 0) + (counts[i] ?? 0)),
-  )
+  for (const [i, { table }] of entourage.companions.entries())
+    if (table !== null) own.set(display(table), (own.get(display(table)) ?? 0) + (counts[i] ?? 0))
   for (const [table, deleted] of own)
     if (deleted > 0 && counted[table] === undefined) counted[table] = { deleted, updated: 0 }
   return counted
@@ -118,6 +119,7 @@ export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
  */
 export function refusalOf(error: unknown): string | null {
   if (error instanceof OverreachError) return error.message
+  if (codeOf(error) === SQLSTATE.triggeredDataChange) return 'a trigger deletes or changes what goes with them'
   if (codeOf(error) !== SQLSTATE.foreignKeyViolation) return null
   const { constraint, table, schema } = error as { constraint?: string; table?: string; schema?: string }
   if (constraint === undefined || table === undefined || schema === undefined) return 'a foreign key holds them'
