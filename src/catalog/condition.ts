@@ -27,7 +27,7 @@ export async function readRowEstimate(
   predicate: Predicate | null,
   searchPath: string,
 ): Promise<number> {
-  const before = sql`explain (format json) select from ${quoted(table)} s where (`
+  const before = sql`explain (format json) select from ${quoted(table)} t where (`
   const condition = predicate?.text ?? 'true'
   await session.query('savepoint estimate')
   try {

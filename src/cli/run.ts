@@ -6,8 +6,10 @@ import { VERSION } from '../version.ts'
 import type { Invocation } from './command.ts'
 import { abandonCommand } from './commands/abandon.ts'
 import { adviseCommand } from './commands/advise.ts'
+import { candidatesCommand } from './commands/candidates.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { markCommand } from './commands/mark.ts'
 import { partitionCommand } from './commands/partition.ts'
 import { purgeCommand } from './commands/purge.ts'
 import { rebuildCommand } from './commands/rebuild.ts'
@@ -17,6 +19,7 @@ import { rollbackCommand } from './commands/rollback.ts'
 import { rotateCommand } from './commands/rotate.ts'
 import { splitCommand } from './commands/split.ts'
 import { statusCommand } from './commands/status.ts'
+import { viewCommand } from './commands/view.ts'
 import type { Context } from './context.ts'
 
 /** In the order in which a user meets them. */
@@ -28,6 +31,9 @@ const COMMANDS = [
   rebuildCommand,
   rotateCommand,
   purgeCommand,
+  candidatesCommand,
+  markCommand,
+  viewCommand,
   statusCommand,
   resumeCommand,
   abandonCommand,

@@ -42,3 +42,9 @@ export function parseDeadline(text: string): number {
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value]
 }
+
+/** A condition as after WHERE; `wanted` shows one. */
+export function parseCondition(text: string, wanted: string): string {
+  if (text.trim() === '') throw new UsageError('the condition is empty', `Say ${wanted}.`)
+  return text
+}

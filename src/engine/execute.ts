@@ -196,7 +196,8 @@ async function purgeAtPace(step: PurgeStep, runId: string, place: Workplace, opt
   const { turns, patience = PATIENCE } = options
   const { table, entourage } = step.work
   if (turns !== undefined) return purgeRows(step, runId, place, turns, patience.deadlineMs)
-  const tables = [table, ...entourage.companions.flatMap((companion) => companion.table ?? [])]
+  const around = entourage.watched?.others.filter((one) => !one.protected) ?? []
+  const tables = [table, ...around.map(({ name }) => name)]
   return withPace(place, tables, (pace) => purgeRows(step, runId, place, pace, patience.deadlineMs))
 }
 

@@ -34,6 +34,8 @@ export interface EngineOptions {
   readonly copySizes?: CopySizes
   /** Of batches, chunks, and partitions that go. */
   readonly pacing?: Pacing
+  /** The server's clock as it was read before, so that several plans mean the same moment: microseconds since the epoch. */
+  readonly now?: string
 }
 
 export interface PartitionResult {
@@ -126,7 +128,8 @@ export async function arrive(
   return inSnapshot(session, async () => {
     const server = await readServer(session, options.journalSchema)
     assertSupported(server)
-    return { server, name: await resolveTable(session, written) }
+    const { now = server.now } = options
+    return { server: { ...server, now }, name: await resolveTable(session, written) }
   })
 }
 

@@ -1,5 +1,5 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readLeafFacts, readLeaves, readReach } from '../catalog/purge-leaves.ts'
+import { readLeafFacts, readLeaves, readReach, type Reach } from '../catalog/purge-leaves.ts'
 import { readTable, resolveTable } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
@@ -10,13 +10,16 @@ import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
+import { rowsOfStale } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { parsePredicate } from '../sql/predicate.ts'
+import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
+import { readGroupCount, readSince, withGroupCount } from './stale-groups.ts'
+import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
 import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
@@ -153,6 +156,16 @@ async function findPlan(
   return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
 }
 
+/** Fails closed: where something else decides which rows are meant, whoever asks for the condition finds none. */
+const BY_ITSELF: Predicate = { written: 'false', text: 'false', functions: [] }
+/** A set spares whatever it does not name. */
+const SPARING: Reach = { selectsSome: null, sparesSome: true }
+
+/** Without a condition that was written. */
+function isByItself({ candidates, stale }: PurgeRequest): boolean {
+  return candidates !== undefined || stale !== undefined
+}
+
 async function readPlan(
   session: Session,
   server: ServerModel,
@@ -160,7 +173,9 @@ async function readPlan(
   request: PurgeRequest,
   { journalSchema }: EngineOptions,
 ): Promise<PurgePlan> {
-  const predicate = await parsePredicate(request.where, momentLiteral(server.now))
+  const choice = request.candidates
+  const moment = momentLiteral(server.now)
+  const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
   return inSnapshot(session, async () => {
     const protect: TableName[] = []
     for (const table of request.protect) protect.push(await resolveTable(session, table))
@@ -168,18 +183,27 @@ async function readPlan(
     const [itself] = await readLeafFacts(session, [name])
     if (table === undefined || itself === undefined)
       throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
-    const volatile = await readVolatile(session, predicate)
+    const volatile = await readVolatile(session, written)
     const early = objectionsToLooking({ server, journalSchema, table, itself, volatile }, request)
     if (early.length > 0) return refusePurge({ server, table }, request, early)
-    const searchPath = await readSearchPath(session)
+    const since = request.stale === undefined ? undefined : readSince(table, request.stale, moment)
+    if (Array.isArray(since)) return refusePurge({ server, table }, request, since)
+    const predicate = since === undefined ? written : rowsOfStale(since)
+    const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
+    const searchPath = set?.searchPath ?? (await readSearchPath(session))
     // Says with a caret where the condition does not fit the table.
-    await readRowEstimate(session, name, predicate, searchPath)
-    const leaves = await readLeaves(session, name, predicate, searchPath, request.orderBy)
-    const reach = await readReach(session, name, leaves, predicate, searchPath)
+    if (set === undefined) await readRowEstimate(session, name, predicate, searchPath)
+    const leaves =
+      set === undefined
+        ? await readLeaves(session, name, predicate, searchPath, request.orderBy)
+        : await readLeavesOfSet(session, set)
+    const reach = set === undefined ? await readReach(session, name, leaves, predicate, searchPath) : SPARING
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
-    return planPurge({ server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }, request)
+    const read = { server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
+    const plan = planPurge(set === undefined ? read : { ...read, candidates: set }, request)
+    return since === undefined ? plan : withGroupCount(plan, await readGroupCount(session, since))
   })
 }

@@ -19,11 +19,14 @@ import {
 import { readFigures } from '../journal/purges.ts'
 import { forgetSet, registeredSets, type RegisteredSet } from '../journal/sets.ts'
 import { planAbandon } from '../plan/abandon.ts'
+import { planAbandonCandidates, type CandidatePlan } from '../plan/candidates.ts'
+import { planAbandonMark } from '../plan/mark.ts'
 import { planAbandonPurge, type PurgePlan } from '../plan/purge.ts'
 import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
 import { planAbandonRebuild, planRebuildRollback, planRetire, planSplitRollback } from '../plan/rebuild-undo.ts'
 import type { PartitionPlan } from '../plan/partition.ts'
 import { planRollback, type OtherPartition, type RollbackPlan } from '../plan/rollback.ts'
+import { planAbandonView, type ViewPlan } from '../plan/view.ts'
 import type { SplitPlan } from '../plan/split.ts'
 import { fromStored, toStored } from '../plan/stored.ts'
 import type { Plan, SwapStep } from '../plan/step.ts'
@@ -33,7 +36,9 @@ import { VERSION } from '../version.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { assertLatest, carryOut, otherRun, type EngineOptions } from './partition.ts'
 import { carryOutCopy, COPY_COMMANDS } from './copy-run.ts'
+import { carryOutCandidates } from './candidates.ts'
 import { carryOutPurge } from './purge.ts'
+import { carryOutView } from './view.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 // What is done with runs that exist already: look at them, go on, undo, go back.
@@ -114,7 +119,11 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
 
 async function goOn(run: Run, place: Workplace, options: EngineOptions): Promise<RunResult> {
   if (run.command === 'rollback') return carryBack(run.id, fromStored(run.plan) as StoredRollback, place, options)
-  if (run.command === 'purge') return carryOutPurge(run.id, fromStored(run.plan) as PurgePlan, place, options)
+  if (run.command === 'purge' || run.command === 'mark')
+    return carryOutPurge(run.id, fromStored(run.plan) as PurgePlan, place, options)
+  if (run.command === 'view') return carryOutView(run.id, fromStored(run.plan) as ViewPlan, place, options)
+  if (run.command === 'candidates')
+    return carryOutCandidates(run.id, fromStored(run.plan) as CandidatePlan, place, options)
   if (COPY_COMMANDS.includes(run.command))
     return carryOutCopy(run.id, fromStored(run.plan) as RebuildPlan, place, options)
   return carryOut(run.id, fromStored(run.plan) as PartitionPlan, place, options)
@@ -170,6 +179,9 @@ function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | n
   if (run.status !== 'running') throw notUnfinished(run)
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
   if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
+  if (run.command === 'mark') return planAbandonMark(run.id, run.table)
+  if (run.command === 'view') return planAbandonView(run.id, run.table)
+  if (run.command === 'candidates') return planAbandonCandidates(run.id, fromStored(run.plan) as CandidatePlan)
   if (run.command === 'rollback') {
     const { index } = run.plan as StoredRollback
     return planAbandon(run.id, { table: run.table, guard: null, index })

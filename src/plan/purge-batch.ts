@@ -1,5 +1,7 @@
 import { quoted } from '../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
+import { amongCandidates, leafNumber, sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
+import { deedTo } from './purge-deed.ts'
 import { heldCondition, type Entourage, type KeyWalk, type PurgeLeaf, type PurgeWork } from './purge-work.ts'
 
 // The statement of a batch. What always holds:
@@ -30,11 +32,11 @@ export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
   const held = heldCondition(entourage)
   return sql`
 with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}candidate as materialized (
-  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${place}
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
-), ${manner === 'quick' ? chosen(held) : locked(entourage, held, place)}${parts(narrowing)}, gone as (
-  delete from ${place} where t.ctid = any (array(select ebb_at from ${going})) and ${asked(work)}
+), ${manner === 'quick' || work.deed.kind === 'gather' ? chosen(held) : locked(entourage, held, place)}${parts(narrowing)}, gone as (
+  ${deedTo(work, leaf, sql`t.ctid = any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
   returning 1${shown(entourage)}
 )${parts(companions)}
 select (select count(*) from candidate)::int as found, ${held === null ? raw('0') : raw('(select count(*) from candidate where ebb_held)::int')} as held,
@@ -80,7 +82,7 @@ function free(held: string | null): Sql {
 export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
   return sql`
 with gone as (
-  delete from only ${quoted(leaf.name)} t where ${inRange(leaf, range)} and ${asked(work)} returning 1
+  ${deedTo(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
 )
 select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, false as disturbed, '[]'::jsonb as counts, null as position from gone`
 }
@@ -92,23 +94,32 @@ export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
   const counts = reasons.map((_, i) => `, count(*) filter (where why = ${i})`).join('')
   return sql`
 select array[count(*)${raw(counts)}]::text[] as counts from (
-  select ${raw(why === '' ? 'null' : `case${why} end`)} as why from only ${quoted(leaf.name)} t
+  select ${raw(why === '' ? 'null' : `case${why} end`)} as why from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
 ) matching`
 }
 
 /** The condition as a row is asked for it that has been reached in another way. */
-function asked({ where }: PurgeWork): Sql {
-  return raw(`(${where}\n) is true`)
+function asked({ where }: PurgeWork, { walk }: PurgeLeaf): Sql {
+  return amongCandidates(walk) ? sql`${unchangedSince(walk)} is true` : raw(`(${where}\n) is true`)
 }
 
 /** Along an index the condition may lead to where the walk ends. */
-function condition(work: PurgeWork, { walk }: PurgeLeaf): Sql {
-  return walk.kind === 'blocks' ? asked(work) : raw(`(${work.where}\n)`)
+function condition(work: PurgeWork, leaf: PurgeLeaf): Sql {
+  const indexed = leaf.walk.kind === 'key' && leaf.walk.among === undefined
+  return indexed ? raw(`(${work.where}\n)`) : asked(work, leaf)
+}
+
+/** The rows of the leaf as `t`; of those in a candidate set, with what was written down as `ebb_c`. */
+function source({ name, walk }: PurgeLeaf): Sql {
+  const place = sql`only ${quoted(name)} t`
+  if (!amongCandidates(walk)) return place
+  return sql`${quoted(walk.among.set)} ebb_c join ${place} on ${sameKeyAsCandidate(walk)}`
 }
 
 function inRange({ walk }: PurgeLeaf, { after, upto }: BatchRange): Sql {
   const bounds = [
+    ...(amongCandidates(walk) ? [leafNumber(walk)] : []),
     ...(after === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid > ${after}` : beyond(walk, after)]),
     ...(upto === null
       ? []
@@ -128,8 +139,9 @@ function key(walk: KeyWalk): Sql {
   return sql`row(${keyList(walk)})`
 }
 
-function keyList({ columns }: KeyWalk): Sql {
-  return join(columns.map(({ name }) => sql`t.${ident(name)}`))
+function keyList({ columns, among }: KeyWalk): Sql {
+  const side = raw(among === undefined ? 't' : 'ebb_c')
+  return join(columns.map(({ name }) => sql`${side}.${ident(name)}`))
 }
 
 function values(walk: KeyWalk, at: Sql): Sql {
@@ -179,11 +191,32 @@ function companionCounts({ companions }: Entourage): Sql {
   return sql`jsonb_build_array(${join(companions.map(({ name }) => raw(`(select count(*) from ${name})`)))})`
 }
 
+/** Where the next `rows` candidates end, whether they are still there or not; no row where there are none. */
+export function sliceStatement(leaf: PurgeLeaf, walk: SetWalk, range: BatchRange, rows: Sql): Sql {
+  const keys = walk.columns.map((_, i) => keyName(i))
+  const shown = walk.columns.map(({ name }, i) => sql`ebb_c.${ident(name)} as ${keyName(i)}`)
+  return sql`
+with slice as (
+  select ${join(shown)} from ${quoted(walk.among.set)} ebb_c where ${inRange(leaf, range)} order by ${orderOf(leaf)} limit ${rows}
+)
+select json_build_array(${join(keys.map((name) => sql`${name}::text`))}, '(0,0)')::text as position, (select count(*) from slice)::int as rows
+from slice order by ${join(keys.map((name) => sql`slice.${name} desc`))} limit 1`
+}
+
+/** Of a slice of a candidate set: how many rows have changed since, and how many are no more. */
+export function driftStatement({ name }: PurgeLeaf, walk: SetWalk, range: BatchRange): Sql {
+  const bounds = inRange({ name, walk } as PurgeLeaf, range)
+  return sql`
+select count(*) filter (where t.ctid is not null and ${unchangedSince(walk)} is not true)::float8 as changed,
+  count(*) filter (where t.ctid is null)::float8 as gone
+from ${quoted(walk.among.set)} ebb_c left join only ${quoted(name)} t on ${sameKeyAsCandidate(walk)} where ${bounds}`
+}
+
 /** Where the first row of a part of a leaf is that matches; no row where there is none. */
 export function positionStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
   return sql`
 with candidate as (
-  select t.ctid as ebb_at${keyColumns(leaf)} from only ${quoted(leaf.name)} t
+  select t.ctid as ebb_at${keyColumns(leaf)} from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)} order by ${orderOf(leaf)} limit 1
 )
 select ${position(leaf)} as position from candidate`

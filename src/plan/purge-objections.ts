@@ -20,7 +20,7 @@ function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
 /** What is in the way of looking for the rows at all. */
 export function objectionsToLooking(
   { server, journalSchema, table, itself, volatile }: BeforeLooking,
-  { noArchive }: PurgeRequest,
+  { noArchive }: Pick<PurgeRequest, 'noArchive'>,
 ): Objection[] {
   const kind = kindOfWrong(table)
   const fundamental = [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]
@@ -74,11 +74,12 @@ function archiveObjection(): Objection {
 /** So many of the rows match, by the planner's estimate, that it may be all. */
 const NEARLY_ALL = 0.95
 
-function everything(
+/** That the condition spares nothing, or may do so. */
+export function everything(
   table: TableModel,
   leaves: readonly LeafModel[],
   { sparesSome }: Reach,
-  { allRows }: PurgeRequest,
+  { allRows }: Pick<PurgeRequest, 'allRows'>,
 ): Objection[] {
   if (allRows || sparesSome === true) return []
   const name = display(table.name)
@@ -124,7 +125,8 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
   ]
 }
 
-function rightsObjections(leaf: LeafFacts, role: string): Objection[] {
+/** What the role may not do there, or does not see. */
+export function rightsObjections(leaf: LeafFacts, role: string): Objection[] {
   const name = display(leaf.name)
   const place = quoted(leaf.name).text
   return [

@@ -12,6 +12,24 @@ export interface PurgeWork {
   /** The table itself, or its partitions that can hold such rows: an address is unique only within one of them. */
   readonly leaves: readonly PurgeLeaf[]
   readonly entourage: Entourage
+  readonly deed: Deed
+}
+
+/** What becomes of the rows: they go, they are marked, or their keys are written down. */
+export type Deed = { readonly kind: 'delete' } | MarkDeed | GatherDeed
+
+export interface MarkDeed {
+  readonly kind: 'mark'
+  /** `"deleted_at" = '…'::timestamptz`. A row that is marked must not match any more. */
+  readonly set: string
+}
+
+/** Into a candidate set, with what tells whether a row has changed since. */
+export interface GatherDeed {
+  readonly kind: 'gather'
+  readonly into: TableName
+  /** Columns of the key. */
+  readonly key: readonly string[]
 }
 
 export interface PurgeLeaf {
@@ -34,6 +52,15 @@ export interface KeyWalk {
   readonly columns: readonly KeyWalkColumn[]
   /** Equal keys need the address as well to be told apart. */
   readonly unique: boolean
+  /** The keys are those of a candidate set, and decide alone which rows are meant. */
+  readonly among?: SetPart
+}
+
+/** The rows of one leaf in a candidate set. */
+export interface SetPart {
+  readonly set: TableName
+  /** The leaf's number there. */
+  readonly leaf: number
 }
 
 export interface KeyWalkColumn {

@@ -5,6 +5,7 @@ import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from './cascade.ts'
 import { costObjections, type LookUpCost } from './cascade-cost.ts'
 import { entourageOf } from './cascade-entourage.ts'
@@ -15,6 +16,7 @@ import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
 import type { PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS, WAL_PER_DELETED_ROW } from './rates.ts'
 import { serverNotes } from './server-objections.ts'
+import { describeStale, type StaleGroups } from './stale.ts'
 import {
   assertDistinctKeys,
   type CheckStep,
@@ -44,6 +46,17 @@ export interface PurgeRequest {
   readonly protect: readonly WrittenName[]
   /** Codes of objections that the user has accepted. */
   readonly accept: readonly string[]
+  /** Instead of a condition: the rows of a candidate set. `where` is empty then. */
+  readonly candidates?: CandidateChoice
+  /** Instead of a condition: the rows of groups without activity. `where` is empty then. */
+  readonly stale?: StaleGroups
+}
+
+/** A candidate set by the number of its run, and who wants its rows gone. */
+export interface CandidateChoice {
+  readonly set: string
+  readonly approvedBy: string | null
+  readonly ticket: string | null
 }
 
 export interface PurgeSituation {
@@ -59,6 +72,8 @@ export interface PurgeSituation {
   readonly cascade: Cascade
   /** What looking for rows that refer to one costs, where no index serves. */
   readonly lookUps: readonly LookUpCost[]
+  /** Where the rows are those of a candidate set. */
+  readonly candidates?: CandidateSet
 }
 
 export interface PurgePlan extends Plan {
@@ -68,22 +83,26 @@ export interface PurgePlan extends Plan {
 
 /** Plans deleting the rows that match, batch by batch. Pure. */
 export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
-  const { table, leaves, reach } = situation
+  const { table, leaves, reach, candidates } = situation
   const objections = [
     ...purgeObjections(table, leaves, reach, request, situation.server.role),
     ...objectionsAround(situation),
+    ...(candidates === undefined ? [] : candidateObjections(candidates, table)),
   ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
   if (objections.length > 0) return refusePurge(situation, request, objections)
   const base = { goal: goalOf(table, request), table: table.name, fates: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)
     return { ...base, evidence: ['no row matches'], notes: [], steps: [], purge: null }
-  const chosen = leaves.map((leaf) => chooseWalk(leaf, request.orderBy))
+  const chosen = leaves.map((leaf) =>
+    candidates === undefined ? chooseWalk(leaf, request.orderBy) : walkThrough(candidates, leaf),
+  )
   const purge: PurgeWork = {
     table: table.name,
     where: situation.predicate.text,
     searchPath: situation.searchPath,
     leaves: chosen.map(({ leaf }) => leaf),
     entourage: entourageOf(situation.cascade),
+    deed: { kind: 'delete' },
   }
   const steps: Step[] = [
     purgeStep(purge, situation.cascade),
@@ -133,7 +152,9 @@ export function planAbandonPurge(runId: string, table: TableName): Plan {
   }
 }
 
-function goalOf({ name }: TableModel, { where }: PurgeRequest): string {
+function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest): string {
+  if (candidates !== undefined) return `purge ${display(name)} of the candidates of set ${candidates.set}`
+  if (stale !== undefined) return `purge ${display(name)} of ${describeStale(stale)}`
   return `purge ${display(name)} of the rows where ${where}`
 }
 
@@ -168,7 +189,11 @@ function secondsOf({ leaves }: PurgeWork): number {
   )
 }
 
-function vacuumSteps({ leaves, table }: PurgeSituation, { vacuum }: PurgeRequest): VacuumStep[] {
+/** What is vacuumed afterwards, as far as the role may. */
+export function vacuumSteps(
+  { leaves, table }: Pick<PurgeSituation, 'leaves' | 'table'>,
+  { vacuum }: Pick<PurgeRequest, 'vacuum'>,
+): VacuumStep[] {
   if (!vacuum) return []
   const own = leaves.filter(({ mayVacuum }) => mayVacuum)
   const steps = own.map(({ name, oid }): VacuumStep => ({
@@ -200,7 +225,8 @@ function vacuumSteps({ leaves, table }: PurgeSituation, { vacuum }: PurgeRequest
   ]
 }
 
-function checkStep(work: PurgeWork): CheckStep {
+/** Counts what matches at the end. */
+export function checkStep(work: PurgeWork): CheckStep {
   return {
     kind: 'check',
     key: 'check',
@@ -213,12 +239,15 @@ function checkStep(work: PurgeWork): CheckStep {
   }
 }
 
-function evidenceOf({ predicate, leaves, cascade }: PurgeSituation, chosen: readonly ChosenWalk[]): string[] {
+function evidenceOf(
+  { predicate, leaves, cascade, candidates }: PurgeSituation,
+  chosen: readonly ChosenWalk[],
+): string[] {
   const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   const shown = chosen.slice(0, MOST_SHOWN)
   return [
-    `deleted: ${predicate.text}`,
+    candidates === undefined ? `deleted: ${predicate.text}` : describeSet(candidates),
     `about ${showCount(matching)} of ${showCount(rows)} rows match, by the planner’s estimate; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),

@@ -1,4 +1,5 @@
 import type { PurgeResult } from '../engine/purge.ts'
+import type { Drift } from '../engine/purge/candidate-slices.ts'
 import type { PurgeFigures } from '../journal/purges.ts'
 import { showBytes, showCount, showRows } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
@@ -19,8 +20,11 @@ export function describePurged({
 }: PurgeResult): string[] {
   const name = display(plan.table)
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
+  const marked = plan.purge?.deed.kind === 'mark'
   return [
-    `${name} is purged of ${showRows(figures.rows)} (run ${runId}).`,
+    marked
+      ? `${showRows(figures.rows)} of ${name} ${figures.rows === 1 ? 'is' : 'are'} marked (run ${runId}).`
+      : `${name} is purged of ${showRows(figures.rows)} (run ${runId}).`,
     ...indented(
       columns([
         ...(figures.tables.length <= 1
@@ -38,9 +42,24 @@ export function describePurged({
   ]
 }
 
-function leftOver({ locked, refused }: PurgeFigures, remaining: PurgeResult['remaining']): string[] {
+/** Of a candidate set only those go that are what they were. */
+function ofCandidates(rows: number, matching: number, { changed, gone }: Drift): string[] {
+  const others = Math.max(0, gone - rows)
+  return [
+    '',
+    ...(matching + changed + others === 0 ? ['All candidates are gone.'] : ['Of the candidates']),
+    ...indented([
+      ...(changed === 0 ? [] : [`${showCount(changed)} have changed since they were written down, and stay`]),
+      ...(others === 0 ? [] : [`${showCount(others)} were deleted by others, or by an earlier run`]),
+      ...(matching === 0 ? [] : [`${showCount(matching)} are left: locked by others, or held back`]),
+    ]),
+  ]
+}
+
+function leftOver({ locked, refused, rows }: PurgeFigures, remaining: PurgeResult['remaining']): string[] {
   if (remaining === null) return []
-  const { matching, held, reasons } = remaining
+  const { matching, held, reasons, drift } = remaining
+  if (drift !== undefined) return ofCandidates(rows, matching, drift)
   if (matching === 0) return ['', 'No row is left that matches.']
   const kept = refused.reduce((sum, { rows }) => sum + rows, 0)
   const others = Math.max(0, matching - held - locked - kept)
@@ -48,7 +67,9 @@ function leftOver({ locked, refused }: PurgeFigures, remaining: PurgeResult['rem
     '',
     `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0 ? [] : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
+      ...(locked === 0
+        ? []
+        : [`locked by others each time, or kept by a trigger: ${showRows(locked)}; the same command tries again`]),
       ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
       ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
       ...(others === 0

@@ -9,7 +9,9 @@ export function describeUndone(name: 'abandon' | 'rollback' | 'retire', { runId,
   const what = {
     abandon: plan.steps.some(({ key }) => key === 'abandon:purge')
       ? `Run ${runId} is abandoned: what it has deleted from ${table} stays deleted, and the other rows stay.`
-      : `Run ${runId} is abandoned: ${table} is as it was before.`,
+      : plan.steps.some(({ key }) => key === 'abandon:mark')
+        ? `Run ${runId} is abandoned: what it has marked in ${table} stays marked, and the other rows are not.`
+        : `Run ${runId} is abandoned: ${table} is as it was before.`,
     rollback: isOfCopy(plan)
       ? `What ${table} was before is back, with every write made since (run ${runId}).`
       : `${table} is a plain table again (run ${runId}).`,

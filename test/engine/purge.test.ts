@@ -277,7 +277,8 @@ test('a batch over blocks is never led by an index over rows that are dead', asy
     ['create index by_kind on visits (kind)'],
   )
   const leaf = { name: table, walk: { kind: 'blocks' }, blocks: 400, rowsPerBlock: 100, estimatedRows: 20 } as const
-  const work = { table, where: `kind = 'old'`, searchPath: '', leaves: [leaf], entourage: ALONE }
+  const deed = { kind: 'delete' } as const
+  const work = { table, where: `kind = 'old'`, searchPath: '', leaves: [leaf], entourage: ALONE, deed }
   const range = { after: raw(`'(0,0)'::tid`), upto: raw(`'(300,0)'::tid`) }
   const owner = await database.session('owner')
   for (const statement of [

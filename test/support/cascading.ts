@@ -59,7 +59,14 @@ export class Cascading {
     const { session } = this
     const leaf: PurgeLeaf = { name, walk: { kind: 'blocks' }, blocks: 1, rowsPerBlock: null, estimatedRows: 1 }
     const entourage = entourageOf(this.cascade)
-    const work: PurgeWork = { table: name, where: predicate, searchPath: '', leaves: [leaf], entourage }
+    const work: PurgeWork = {
+      table: name,
+      where: predicate,
+      searchPath: '',
+      leaves: [leaf],
+      entourage,
+      deed: { kind: 'delete' },
+    }
     const { watched, companions } = entourage
     if (watched === null) throw new Error('nothing refers to the table')
     return inTransaction(session, {}, async () => {

@@ -1,19 +1,22 @@
 import { Command } from 'commander'
 import { PATIENCE } from '../../engine/brief.ts'
 import { planPurgeOf, purge, type PurgeOptions } from '../../engine/purge.ts'
-import { ObjectionsError, UsageError } from '../../errors.ts'
+import { ObjectionsError } from '../../errors.ts'
 import type { PurgePlan, PurgeRequest } from '../../plan/purge.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
+import { readReview, withReview, type ReviewWords } from '../candidate-words.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
+import { readChoice, readTableWord, whichRows, withChoices, type ChoiceWords } from '../purge-choice.ts'
+import { purgeStaleGroups } from '../purge-stale.ts'
 import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
+import { writeCandidateSet } from '../write-candidates.ts'
 import { collect, parseDeadline, parseName } from '../words.ts'
 
-interface Words extends CommonWords, PaceWords {
-  readonly where?: string
+interface Words extends CommonWords, ChoiceWords, PaceWords, ReviewWords {
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
   readonly orderBy?: string
@@ -29,17 +32,13 @@ interface Words extends CommonWords, PaceWords {
 
 /** `ebb purge`: deletes rows so gently that nobody notices. */
 export function purgeCommand(invocation: Invocation): Command {
-  const command = new Command('purge')
+  const command = withChoices(new Command('purge'))
     .summary('delete rows in small batches, for what partitions cannot express')
     .description(
       'Deletes the rows that match in batches, each one short transaction. Rows that somebody holds locked are passed over and come back for; whenever it is stopped, the same command goes on where it was.',
     )
     .usage('<table> --where <condition> --no-archive [options]')
-    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
-    .option(
-      '--where <condition>',
-      'the rows to delete, as after WHERE: "created_at < now() - interval \'90 days\' and price < 100"; now() is fixed once, at the start',
-    )
+    .argument('[table]', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
     .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
     .option('--no-archive', 'the rows may go without being stored elsewhere')
     .option('--cascade', 'rows of other tables that refer to them go too, in the same transaction, and are counted')
@@ -58,14 +57,21 @@ export function purgeCommand(invocation: Invocation): Command {
       '1 minute',
     )
     .option('--execute', 'do it; without this the plan is shown and nothing is changed')
-  return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withPace(withReview(command))).action((table: string | undefined, words: Words) =>
+    act(invocation, table, words),
+  )
 }
 
-async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
-  const { table, request, options } = readWords(invocation, text, words)
+async function act(invocation: Invocation, text: string | undefined, words: Words): Promise<void> {
+  const { table: named, choice, review, request: base, options } = readWords(invocation, text, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = options
     const engine: PurgeOptions = { ...rest, observer }
+    const { table, which } = await whichRows(target, named, choice, review, engine)
+    const request = { ...base, ...which }
+    const errand = { invocation, reporter, target, table, execute: words.execute === true, engine }
+    if (words.candidates === true) return writeCandidateSet(errand, which.where, review)
+    if (choice.kind === 'stale') return purgeStaleGroups(errand, { ...request, stale: choice.groups }, choice.flag)
     if (words.execute !== true) return showPlan(invocation, reporter, await planPurgeOf(target, table, request, engine))
     try {
       showPurged(invocation, reporter, await purge(target, table, request, engine))
@@ -76,10 +82,11 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
   })
 }
 
-function readWords({ context, args }: Invocation, text: string, words: Words) {
+function readWords({ context, args }: Invocation, text: string | undefined, words: Words) {
   const faults = new Faults()
-  const table = faults.read('<table>', () => parseTableName(text))
-  const where = faults.readRequired('--where', words.where, WANTED, parseWhere)
+  const table = faults.read('<table>', () => readTableWord(text, words))
+  const choice = readChoice(words, faults)
+  const review = readReview(words, faults)
   const orderBy = faults.readOptional('--order-by', words.orderBy, parseName)
   faults.read('--archive', () => refuseArchive(args))
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
@@ -87,8 +94,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
-  const request: PurgeRequest = {
-    where: where(),
+  const request: Omit<PurgeRequest, 'where'> = {
     orderBy: orderBy(),
     allRows: words.allRows === true,
     vacuum: words.vacuum,
@@ -98,12 +104,5 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     accept: words.accept ?? [],
   }
   const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
-  return { table: table(), request, options }
-}
-
-const WANTED = '--where "created_at < now() - interval \'90 days\'": which rows are to go'
-
-function parseWhere(text: string): string {
-  if (text.trim() === '') throw new UsageError('the condition is empty', `Say ${WANTED}.`)
-  return text
+  return { table: table(), choice: choice(), review: review(), request, options }
 }

@@ -1,12 +1,15 @@
 import { Command } from 'commander'
+import { candidateSet } from '../../engine/candidate-review.ts'
 import { COPY_COMMANDS } from '../../engine/copy-run.ts'
 import type { PurgeResult } from '../../engine/purge.ts'
 import { planResumeOf } from '../../engine/remaining.ts'
 import { resume } from '../../engine/runs.ts'
 import type { RebuildPlan } from '../../plan/rebuild.ts'
+import type { ViewPlan } from '../../plan/view.ts'
 import { describeCopied } from '../../report/copied.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
 import { describeUndone } from '../../report/undone.ts'
+import { display } from '../../sql/names.ts'
 import { toText } from '../../sql/comment.ts'
 import { lookAfterCopy } from '../after-copy.ts'
 import { reporting, type Invocation } from '../command.ts'
@@ -36,7 +39,15 @@ export function resumeCommand(invocation: Invocation): Command {
         const copied = await lookAfterCopy(target, command, { runId, plan: plan as RebuildPlan, steps })
         return reporter.show('result', copied, () => toText(describeCopied(copied)))
       }
-      if (command === 'purge') return showPurged(invocation, reporter, result as PurgeResult)
+      if (command === 'purge' || command === 'mark') return showPurged(invocation, reporter, result as PurgeResult)
+      if (command === 'view')
+        return reporter.show('result', { runId, steps }, () =>
+          toText([`${display((plan as ViewPlan).view)} is as it is to be (run ${runId}).`]),
+        )
+      if (command === 'candidates')
+        return reporter.show('candidates', { set: await candidateSet(target, runId, options) }, () =>
+          toText([`Candidate set ${runId} is complete: ebb candidates ${runId}`]),
+        )
       if (command !== 'partition')
         return reporter.show('result', { runId, steps }, () =>
           toText(describeUndone('rollback', { runId, plan, steps })),

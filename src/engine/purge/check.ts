@@ -1,10 +1,12 @@
 import { readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
 import { countStatement } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { rangeOf } from './batch.ts'
+import { forEachSlice, readDrift, type Drift } from './candidate-slices.ts'
 import { isGone } from './purger.ts'
 
 /** Rows that match now, as short snapshots saw them one after the other. */
@@ -14,6 +16,8 @@ export interface Remaining {
   readonly held: number
   /** … and why, the first reason that holds; `what` follows `2 rows`. */
   readonly reasons: readonly { readonly what: string; readonly rows: number }[]
+  /** Of a candidate set: what has become of those that do not match. */
+  readonly drift?: Drift
 }
 
 /** 64 MB: a snapshot of a fraction of a second. */
@@ -27,9 +31,10 @@ type Counts = readonly number[]
 /** Counts, to the present end of each leaf: what came to match since the walk is there as well. */
 export async function countRemaining(work: PurgeWork, place: Workplace): Promise<Remaining> {
   let counts: Counts = []
+  const drifts: Drift[] = []
   for (const leaf of work.leaves) {
     place.signal.throwIfAborted()
-    const counted = await countLeaf(work, leaf, place).catch((error: unknown) => {
+    const counted = await countLeaf(work, leaf, place, drifts).catch((error: unknown) => {
       if (!isGone(error)) throw error
       return []
     })
@@ -41,10 +46,19 @@ export async function countRemaining(work: PurgeWork, place: Workplace): Promise
     matching,
     held: staying.reduce((total, rows) => total + rows, 0),
     reasons: reasons.filter(({ rows }) => rows > 0),
+    ...(work.leaves.some(({ walk }) => amongCandidates(walk)) ? { drift: sumOfDrifts(drifts) } : {}),
   }
 }
 
-async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace): Promise<Counts> {
+function sumOfDrifts(drifts: readonly Drift[]): Drift {
+  return drifts.reduce((sum, { changed, gone }) => ({ changed: sum.changed + changed, gone: sum.gone + gone }), {
+    changed: 0,
+    gone: 0,
+  })
+}
+
+async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace, drifts: Drift[]): Promise<Counts> {
+  if (amongCandidates(leaf.walk)) return countCandidates(work, leaf, leaf.walk, place, drifts)
   if (leaf.walk.kind === 'blocks') return countBlocks(work, leaf, place)
   const { session } = place
   await session.query(`set statement_timeout = ${BY_INDEX_MS}`)
@@ -56,6 +70,21 @@ async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace): Pr
     await session.query('set statement_timeout = 0').catch(() => {})
   }
   return countBlocks(work, { ...leaf, walk: { kind: 'blocks' } }, place)
+}
+
+async function countCandidates(
+  work: PurgeWork,
+  leaf: PurgeLeaf,
+  walk: SetWalk,
+  { session, signal }: Workplace,
+  drifts: Drift[],
+): Promise<Counts> {
+  let counts: Counts = []
+  await forEachSlice(session, leaf, walk, signal, async (after, upto) => {
+    counts = sum(counts, await readCounts(session, countStatement(work, leaf, rangeOf({ leaf, after, upto }))))
+    drifts.push(await readDrift(session, leaf, walk, after, upto))
+  })
+  return counts
 }
 
 async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }: Workplace): Promise<Counts> {

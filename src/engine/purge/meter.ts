@@ -1,3 +1,4 @@
+import { DEED_WORDS } from '../../plan/purge-deed.ts'
 import { showRows } from '../../plan/units.ts'
 import type { PurgeWork } from '../../plan/purge-work.ts'
 import type { Observer } from '../../report/events.ts'
@@ -6,10 +7,11 @@ import type { Observer } from '../../report/events.ts'
 export type Progressing = (leaf: number, block: number, rows: number) => void
 
 /** By blocks where all leaves are walked so, else by rows. */
-export function progressOf({ leaves }: PurgeWork, observer: Observer): Progressing {
+export function progressOf({ leaves, deed }: PurgeWork, observer: Observer): Progressing {
   const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks')
   const total = leaves.reduce((sum, leaf) => sum + (byBlocks ? leaf.blocks : leaf.estimatedRows), 0)
   const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))
+  const words = DEED_WORDS[deed.kind]
   const begun = performance.now()
   let first: number | undefined
   return (leaf, block, rows) => {
@@ -20,7 +22,7 @@ export function progressOf({ leaves }: PurgeWork, observer: Observer): Progressi
     observer({
       type: 'progress',
       progress: {
-        what: `deleting, ${showRows(rows)} gone`,
+        what: `${words.doing}, ${showRows(rows)} ${words.done}`,
         done: Math.min(done, total),
         total,
         unit: byBlocks ? 'blocks' : 'rows',

@@ -2,6 +2,7 @@ import { inTransaction, type Session } from '../../db/session.ts'
 import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { purgedTables, readFigures } from '../../journal/purges.ts'
+import { DEED_WORDS } from '../../plan/purge-deed.ts'
 import { showRows } from '../../plan/units.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/step.ts'
 import { display } from '../../sql/names.ts'
@@ -37,15 +38,20 @@ export async function purgeRows(
 }
 
 function stopped({ work, tally, runId }: Purging, cause: unknown): EbbError {
+  const { at, done } = DEED_WORDS[work.deed.kind]
   return new EbbError(
-    `stopped while purging ${display(work.table)}`,
+    `stopped while ${at} ${display(work.table)}`,
     {
-      state: `Gone so far: ${showRows(tally.rows)}, batch by batch; none is half done.`,
+      state: `${capital(done)} so far: ${showRows(tally.rows)}, batch by batch; none is half done.`,
       next: `Run the same command again, or ebb resume ${runId}: it goes on from here. Or leave it at that: ebb abandon ${runId}.`,
     },
     EXIT.stopped,
     cause,
   )
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 /** As an autovacuum would: at full speed it would be felt. */

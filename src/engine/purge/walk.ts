@@ -1,7 +1,9 @@
 import { lastWalked } from '../../journal/purges.ts'
+import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
 import type { PurgeLeaf } from '../../plan/purge-work.ts'
 import { display, sameName } from '../../sql/names.ts'
 import type { BatchOrder } from './batch.ts'
+import { readSlice } from './candidate-slices.ts'
 import { count, isGone, mannerOf, walkBatch, type Done, type Purging } from './purger.ts'
 
 /** Goes through all leaves once, from where the journal says that it was. */
@@ -24,6 +26,7 @@ export async function walk(purging: Purging): Promise<void> {
 }
 
 async function walkLeaf(purging: Purging, leaf: PurgeLeaf, from: string | null, index: number): Promise<void> {
+  if (amongCandidates(leaf.walk)) return walkSet(purging, leaf, leaf.walk, from, index)
   return leaf.walk.kind === 'blocks'
     ? walkBlocks(purging, leaf, from ?? FIRST, index)
     : walkKeys(purging, leaf, from, index)
@@ -76,6 +79,28 @@ async function walkKeys(purging: Purging, leaf: PurgeLeaf, from: string | null, 
     purging.progress(index, 0, purging.tally.rows)
     if (done.next === null) return
     after = done.next
+  }
+}
+
+/** Slices of so many candidates, whether their rows are still there or not: else a batch could have to look for long. */
+async function walkSet(
+  purging: Purging,
+  leaf: PurgeLeaf,
+  walk: SetWalk,
+  from: string | null,
+  index: number,
+): Promise<void> {
+  let after = from
+  for (;;) {
+    const { rows } = await takeTurn(purging)
+    const slice = await readSlice(purging.place.session, leaf, walk, after, rows)
+    if (slice === null) return
+    const began = performance.now()
+    const order = { leaf, after, upto: slice.position, limit: rows, manner: mannerOf(purging) }
+    const done = await walkBatch(purging, order)
+    after = done.next ?? slice.position
+    settle(purging, done, 0, performance.now() - began)
+    purging.progress(index, 0, purging.tally.rows)
   }
 }
 

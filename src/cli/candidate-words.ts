@@ -1,0 +1,82 @@
+import { createWriteStream } from 'node:fs'
+import type { Command } from 'commander'
+import type { Target } from '../db/session.ts'
+import { exportCandidates, sampleCandidates, type ReviewOptions } from '../engine/candidate-review.ts'
+import { EbbError, EXIT } from '../errors.ts'
+import type { StoredSet } from '../journal/candidates.ts'
+import { describeCandidateSet } from '../report/candidates.ts'
+import { toText } from '../sql/comment.ts'
+import type { Faults, Settled } from './faults.ts'
+import type { Reporter } from './reporter.ts'
+import { parseWhole } from './words.ts'
+
+/** The words on reviewing a candidate set. */
+export interface ReviewWords {
+  readonly sample?: string
+  readonly export?: string
+  readonly approvedBy?: string
+  readonly ticket?: string
+}
+
+export interface Review {
+  /** So many rows are shown. */
+  readonly sample: number | null
+  /** A file for the keys. */
+  readonly file: string | null
+  readonly approvedBy: string | null
+  readonly ticket: string | null
+}
+
+const MOST_SAMPLED = 10_000
+
+/** Gives a command the words on reviewing. */
+export function withReview(command: Command): Command {
+  return command
+    .option('--sample <n>', 'print so many rows of a candidate set, chosen at random, as they are now')
+    .option('--export <file>', 'write the keys of a candidate set to a file, as CSV')
+    .option('--approved-by <who>', 'note who wants the candidates gone')
+    .option('--ticket <id>', 'note under which ticket')
+}
+
+export function readReview(words: ReviewWords, faults: Faults): Settled<Review> {
+  const sample = faults.readOptional('--sample', words.sample, (text) => parseWhole(text, 1, MOST_SAMPLED))
+  return () => ({
+    sample: sample(),
+    file: words.export ?? null,
+    approvedBy: words.approvedBy ?? null,
+    ticket: words.ticket ?? null,
+  })
+}
+
+/** Shows a set, and what of it was asked for. */
+export async function showReview(
+  target: Target,
+  set: StoredSet,
+  { sample, file }: Review,
+  options: ReviewOptions,
+  reporter: Reporter,
+): Promise<void> {
+  const rows = sample === null ? null : await sampleCandidates(target, set.id, sample, options)
+  if (file !== null) await exportTo(target, set.id, file, options)
+  const shown = { set, ...(rows === null ? {} : { sample: rows }) }
+  reporter.show('candidates', shown, () => toText([...describeCandidateSet(set, file), ...(rows ?? [])]))
+}
+
+// Not over a file that is there: it may be the list that was approved.
+async function exportTo(target: Target, id: string, file: string, options: ReviewOptions): Promise<void> {
+  try {
+    await exportCandidates(target, id, createWriteStream(file, { flags: 'wx', mode: 0o600 }), options)
+  } catch (error) {
+    const { code, syscall, message } = error as NodeJS.ErrnoException
+    if (syscall === undefined) throw error
+    throw new EbbError(
+      code === 'EEXIST' ? `${file} is there already` : `cannot write ${file}: ${message}`,
+      {
+        state: 'The candidate set is kept; no row has been changed.',
+        next: `Name another file: ebb candidates ${id} --export <file>.`,
+      },
+      EXIT.usage,
+      error,
+    )
+  }
+}

@@ -1,0 +1,62 @@
+import { Command } from 'commander'
+import {
+  approveCandidates,
+  candidateSet,
+  candidateSets,
+  dropCandidates,
+  type ReviewOptions,
+} from '../../engine/candidate-review.ts'
+import type { Target } from '../../db/session.ts'
+import { describeCandidateSets, describeDropped } from '../../report/candidates.ts'
+import { toText } from '../../sql/comment.ts'
+import { readReview, showReview, withReview, type ReviewWords } from '../candidate-words.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+import type { Reporter } from '../reporter.ts'
+import { parseWhole } from '../words.ts'
+
+interface Words extends CommonWords, ReviewWords {
+  readonly drop?: true
+}
+
+/** `ebb candidates`: looks at candidate sets, approves of them, lets them go. */
+export function candidatesCommand(invocation: Invocation): Command {
+  const command = new Command('candidates')
+    .summary('look at candidate sets, export them, approve of them, let them go')
+    .description(
+      'Lists the candidate sets that ebb purge --candidates has written, or shows one of them. No row of a table is ever changed.',
+    )
+    .argument('[set]', 'the number of a set')
+    .option('--drop', 'let the set go; its rows stay')
+  return withDatabase(withReview(command)).action((set: string | undefined, words: Words) =>
+    act(invocation, set, words),
+  )
+}
+
+async function act({ context }: Invocation, given: string | undefined, words: Words): Promise<void> {
+  const faults = new Faults()
+  const id = faults.readOptional('<set>', given, (text) => String(parseWhole(text, 1, Number.MAX_SAFE_INTEGER)))
+  const review = readReview(words, faults)
+  const surroundings = readSurroundings(words, context, faults)
+  faults.throwIfAny()
+  const { target, journalSchema } = surroundings()
+  const set = id()
+  await reporting(context, words, async (reporter) => {
+    if (set === null) return showAll(target, { journalSchema }, reporter)
+    if (words.drop === true) {
+      const dropped = await dropCandidates(target, set, { journalSchema })
+      return reporter.show('dropped', dropped, () => toText(describeDropped(dropped)))
+    }
+    const { approvedBy, ticket } = review()
+    const approved = approvedBy !== null || ticket !== null
+    const stored = approved
+      ? await approveCandidates(target, set, { approvedBy, ticket }, { journalSchema })
+      : await candidateSet(target, set, { journalSchema })
+    await showReview(target, stored, review(), { journalSchema }, reporter)
+  })
+}
+
+async function showAll(target: Target, options: ReviewOptions, reporter: Reporter): Promise<void> {
+  const sets = await candidateSets(target, options)
+  reporter.show('sets', sets, () => toText(describeCandidateSets(sets)))
+}

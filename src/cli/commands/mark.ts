@@ -1,0 +1,85 @@
+import { Command } from 'commander'
+import { PATIENCE } from '../../engine/brief.ts'
+import { mark, planMarkOf } from '../../engine/mark.ts'
+import type { PurgeOptions } from '../../engine/purge.ts'
+import { ObjectionsError } from '../../errors.ts'
+import type { MarkRequest } from '../../plan/mark.ts'
+import type { PurgePlan } from '../../plan/purge.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults } from '../faults.ts'
+import { readPace, withPace, type PaceWords } from '../pace-options.ts'
+import { showPlan } from '../show-plan.ts'
+import { showPurged } from '../show-purged.ts'
+import { parseCondition, parseDeadline, parseName } from '../words.ts'
+
+interface Words extends CommonWords, PaceWords {
+  readonly where?: string
+  readonly set?: string
+  readonly allRows?: true
+  /** False with `--no-vacuum`. */
+  readonly vacuum: boolean
+  readonly deadline: string
+  readonly execute?: true
+}
+
+/** `ebb mark`: soft delete, to be followed by a purge of what is marked. */
+export function markCommand(invocation: Invocation): Command {
+  const command = new Command('mark')
+    .summary('mark rows as deleted, in small batches (soft delete)')
+    .description(
+      'Marks the rows that match and are not marked yet, in batches, each one short transaction. Rows that somebody holds locked are passed over and come back for; whenever it is stopped, the same command goes on where it was. ebb purge --marked deletes them later.',
+    )
+    .usage('<table> --where <condition> --set <column> [options]')
+    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .option('--where <condition>', 'the rows to mark, as after WHERE; now() is fixed once, at the start')
+    .option(
+      '--set <column>',
+      'a boolean becomes true; a timestamp or date that is NULL becomes the moment of the start',
+    )
+    .option('--all-rows', 'it is meant if the condition is true of every row')
+    .option('--no-vacuum', 'leave vacuum and analyze afterwards to others')
+    .option(
+      '--deadline <time>',
+      'how long to come back for rows that others hold locked, and to wait for a locked table: seconds, or 10 minutes',
+      '1 minute',
+    )
+    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+  return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
+}
+
+async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
+  const { table, request, options } = readWords(invocation, text, words)
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const { target, ...rest } = options
+    const engine: PurgeOptions = { ...rest, observer }
+    if (words.execute !== true) return showPlan(invocation, reporter, await planMarkOf(target, table, request, engine))
+    try {
+      showPurged(invocation, reporter, await mark(target, table, request, engine))
+    } catch (error) {
+      if (!(error instanceof ObjectionsError)) throw error
+      showPlan(invocation, reporter, error.plan as PurgePlan)
+    }
+  })
+}
+
+function readWords({ context }: Invocation, text: string, words: Words) {
+  const faults = new Faults()
+  const table = faults.read('<table>', () => parseTableName(text))
+  const where = faults.readRequired('--where', words.where, WHERE, (given) => parseCondition(given, WHERE))
+  const column = faults.readRequired('--set', words.set, '--set deleted_at: where the mark goes', parseName)
+  const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
+  const pacing = readPace(words, faults)
+  const surroundings = readSurroundings(words, context, faults)
+  faults.throwIfAny()
+  const request: MarkRequest = {
+    where: where(),
+    column: column(),
+    allRows: words.allRows === true,
+    vacuum: words.vacuum,
+  }
+  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
+  return { table: table(), request, options }
+}
+
+const WHERE = '--where "status = \'void\'": which rows to mark'

@@ -1,0 +1,89 @@
+import { Command } from 'commander'
+import { keepView, planViewOf, type ViewOrder } from '../../engine/view.ts'
+import { ObjectionsError, UsageError } from '../../errors.ts'
+import { parseInterval } from '../../grid/interval.ts'
+import type { ViewPlan } from '../../plan/view.ts'
+import { toText } from '../../sql/comment.ts'
+import { display } from '../../sql/names.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { Faults, type Settled } from '../faults.ts'
+import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import { showPlan } from '../show-plan.ts'
+import { parseCondition, parseName } from '../words.ts'
+
+interface Words extends CommonWords, PatienceWords {
+  readonly name?: string
+  readonly hideMarked?: string
+  readonly expired?: string
+  readonly by?: string
+  readonly keep?: string
+  readonly execute?: true
+}
+
+/** `ebb view`: what readers use while rows wait to be purged. */
+export function viewCommand(invocation: Invocation): Command {
+  const command = new Command('view')
+    .summary('keep a view that hides rows which are marked or have expired')
+    .description(
+      'Makes a view of the table without the rows that are marked or have expired, readable for those who may read the table. The same command again brings it up to date.',
+    )
+    .usage('<table> [--hide-marked <column>] [--by <key> --keep <interval>] [options]')
+    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .option('--name <view>', 'its name (default: the table’s with _live)')
+    .option('--hide-marked <column>', 'without the rows that ebb mark has marked there')
+    .option('--expired <condition>', 'without the rows for which this is true, as after WHERE; now() moves on')
+    .option('--by <key>', 'with --keep: the time by which rows expire')
+    .option('--keep <interval>', 'without the rows that are older: 90 days')
+    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+  return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
+}
+
+async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
+  const faults = new Faults()
+  const table = faults.read('<table>', () => parseTableName(text))
+  const order = readOrder(words, faults)
+  const patience = readPatience(words, faults)
+  const surroundings = readSurroundings(words, invocation.context, faults)
+  faults.throwIfAny()
+  await reporting(invocation.context, words, async (reporter, observer) => {
+    const { target, ...rest } = surroundings()
+    const engine = { ...rest, observer, patience: patience() }
+    if (words.execute !== true)
+      return showPlan(invocation, reporter, await planViewOf(target, table(), order(), engine))
+    try {
+      const { plan, ...result } = await keepView(target, table(), order(), engine)
+      reporter.show('result', { table: plan.table, view: plan.view, ...result }, () =>
+        toText([`${display(plan.view)} shows ${display(plan.table)} without what is hidden (run ${result.runId}).`]),
+      )
+    } catch (error) {
+      if (!(error instanceof ObjectionsError)) throw error
+      showPlan(invocation, reporter, error.plan as ViewPlan)
+    }
+  })
+}
+
+const EXPIRED = '--expired "valid_until < now()": which rows are to be hidden'
+
+function readOrder(words: Words, faults: Faults): Settled<ViewOrder> {
+  const name = faults.readOptional('--name', words.name, parseTableName)
+  const hideMarked = faults.readOptional('--hide-marked', words.hideMarked, parseName)
+  const expired = faults.readOptional('--expired', words.expired, (text) => parseCondition(text, EXPIRED))
+  const by = faults.readOptional('--by', words.by, parseName)
+  const keep = faults.readOptional('--keep', words.keep, parseInterval)
+  faults.read('--keep', () => {
+    if ((words.by === undefined) !== (words.keep === undefined))
+      throw new UsageError('--by and --keep go together', 'Say both: --by created_at --keep "90 days".')
+    if ((words.hideMarked ?? words.expired ?? words.by) === undefined)
+      throw new UsageError('nothing is to be hidden', 'Say --hide-marked, --expired, or --by and --keep.')
+  })
+  return () => {
+    const [column, interval] = [by(), keep()]
+    return {
+      name: name(),
+      hideMarked: hideMarked(),
+      expired: expired(),
+      keep: column === null || interval === null ? null : { by: column, interval },
+    }
+  }
+}

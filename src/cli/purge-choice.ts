@@ -1,0 +1,177 @@
+import type { Command } from 'commander'
+import type { Target } from '../db/session.ts'
+import { candidateSet } from '../engine/candidate-review.ts'
+import { readMarkedCondition } from '../engine/marked.ts'
+import type { EngineOptions } from '../engine/partition.ts'
+import type { Flag } from '../engine/purge-stale.ts'
+import { UsageError } from '../errors.ts'
+import { parseInterval, type Interval } from '../grid/interval.ts'
+import type { PurgeRequest } from '../plan/purge.ts'
+import type { StaleGroups } from '../plan/stale.ts'
+import { parseTableName, type WrittenName } from '../sql/parse-name.ts'
+import type { Review } from './candidate-words.ts'
+import type { Faults, Settled } from './faults.ts'
+import { parseCondition, parseName, parseWhole } from './words.ts'
+
+/** The words on which rows a purge means. */
+export interface ChoiceWords {
+  readonly where?: string
+  readonly candidates?: true
+  readonly fromCandidates?: string
+  readonly marked?: string
+  readonly olderThan?: string
+  readonly staleGroup?: string
+  readonly activity?: string
+  readonly idle?: string
+  readonly flag?: string
+}
+
+/** Which rows a purge means, as it was said. */
+export type RowChoice =
+  | { readonly kind: 'where'; readonly where: string }
+  | { readonly kind: 'set'; readonly id: string }
+  | { readonly kind: 'marked'; readonly column: string; readonly olderThan: Interval | null }
+  | { readonly kind: 'stale'; readonly groups: StaleGroups; readonly flag: Flag | null }
+
+/** Gives a command these words. */
+export function withChoices(command: Command): Command {
+  return command
+    .option(
+      '--where <condition>',
+      'the rows to delete, as after WHERE: "created_at < now() - interval \'90 days\' and price < 100"; now() is fixed once, at the start',
+    )
+    .option('--candidates', 'delete nothing: write the keys of the rows into a candidate set, to be reviewed')
+    .option('--from-candidates <set>', 'instead of --where: the rows of a candidate set that have not changed since')
+    .option('--marked <column>', 'instead of --where: the rows that ebb mark has marked there')
+    .option('--older-than <interval>', 'with --marked: only those marked longer ago: 30 days')
+    .option('--stale-group <column>', 'instead of --where: all rows of the groups by this column without activity')
+    .option('--activity <column>', 'with --stale-group: the time of a row’s activity')
+    .option('--idle <interval>', 'with --stale-group: how long nothing must have happened: 90 days')
+    .option(
+      '--flag <table.column>',
+      'with --stale-group: mark the groups there first, in the table that the foreign key of the column leads to',
+    )
+}
+
+const WANTED = '--where "created_at < now() - interval \'90 days\'": which rows are to go'
+const CHOICES = ['where', 'fromCandidates', 'marked', 'staleGroup'] as const
+const SPELLED = ['--where', '--from-candidates', '--marked', '--stale-group']
+
+/** Reads them; false values, and words that do not go together, are noted in `faults`. */
+export function readChoice(words: ChoiceWords, faults: Faults): Settled<RowChoice> {
+  const said = CHOICES.filter((name) => words[name] !== undefined)
+  if (said.length > 1)
+    return faults.read('--where', () => {
+      throw new UsageError(`only one of ${SPELLED.join(', ')} can say which rows are meant`, 'Leave the others away.')
+    })
+  refuseLoners(words, faults)
+  switch (said[0] ?? 'where') {
+    case 'fromCandidates':
+      return settled('set', {
+        id: faults.readRequired('--from-candidates', words.fromCandidates, 'its number', (text) =>
+          String(parseWhole(text, 1, Number.MAX_SAFE_INTEGER)),
+        ),
+      })
+    case 'marked':
+      return settled('marked', {
+        column: faults.readRequired('--marked', words.marked, '--marked deleted_at', parseName),
+        olderThan: faults.readOptional('--older-than', words.olderThan, parseInterval),
+      })
+    case 'staleGroup':
+      return readStale(words, faults)
+    case 'where':
+      return settled('where', {
+        where: faults.readRequired('--where', words.where, WANTED, (text) => parseCondition(text, WANTED)),
+      })
+  }
+}
+
+/** The parts of a choice, each asked for once all have been read. */
+function settled<Kind extends RowChoice['kind']>(
+  kind: Kind,
+  parts: Readonly<Record<string, Settled<unknown>>>,
+): Settled<RowChoice> {
+  return () =>
+    ({
+      kind,
+      ...Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part()])),
+    }) as unknown as RowChoice
+}
+
+function readStale(words: ChoiceWords, faults: Faults): Settled<RowChoice> {
+  const group = faults.readRequired('--stale-group', words.staleGroup, '--stale-group experiment_id', parseName)
+  const activity = faults.readRequired(
+    '--activity',
+    words.activity,
+    "--activity seen_at: the time of a row's activity",
+    parseName,
+  )
+  const idle = faults.readRequired(
+    '--idle',
+    words.idle,
+    "--idle '90 days': how long nothing must have happened",
+    parseInterval,
+  )
+  const flag = faults.readOptional('--flag', words.flag, parseFlag)
+  return () => ({ kind: 'stale', groups: { group: group(), activity: activity(), idle: idle() }, flag: flag() })
+}
+
+/** `experiments.archived_at`, `app."Experiments"."archived.at"`: the last part is the column. */
+function parseFlag(text: string): Flag {
+  const [, table, column] = /^(.+)\.("(?:[^"]|"")+"|[^".]+)$/.exec(text) ?? []
+  if (table === undefined || column === undefined)
+    throw new UsageError(`'${text}' is no table and column`, 'Write --flag experiments.archived_at.')
+  return { table: parseTableName(table), column: parseName(column) }
+}
+
+// Words that say something of another: alone they would be passed over in silence.
+function refuseLoners(words: ChoiceWords, faults: Faults): void {
+  const loners = [
+    ['--older-than', words.olderThan, '--marked', words.marked],
+    ['--activity', words.activity, '--stale-group', words.staleGroup],
+    ['--idle', words.idle, '--stale-group', words.staleGroup],
+    ['--flag', words.flag, '--stale-group', words.staleGroup],
+  ] as const
+  for (const [word, value, needed, present] of loners)
+    if (value !== undefined && present === undefined)
+      faults.read(word, () => {
+        throw new UsageError(`it says nothing without ${needed}`, `Add ${needed} <column>, or leave it away.`)
+      })
+  if (words.candidates === true && (words.fromCandidates ?? words.staleGroup) !== undefined)
+    faults.read('--candidates', () => {
+      throw new UsageError('it goes with --where or --marked only', 'Say which rows with one of these.')
+    })
+}
+
+/** The table, which only a candidate set knows by itself. */
+export function readTableWord(text: string | undefined, { fromCandidates }: ChoiceWords): WrittenName | null {
+  if (text !== undefined) return parseTableName(text)
+  if (fromCandidates !== undefined) return null
+  throw new UsageError('it is missing', 'Name the table whose rows are to go.')
+}
+
+/** The part of a purge's request that a choice makes. */
+export type WhichRows = Pick<PurgeRequest, 'where' | 'candidates' | 'stale'>
+
+/** What a choice means in this database. */
+export async function whichRows(
+  target: Target,
+  named: WrittenName | null,
+  choice: RowChoice,
+  { approvedBy, ticket }: Review,
+  options: EngineOptions,
+): Promise<{ table: WrittenName; which: WhichRows }> {
+  if (choice.kind === 'set') {
+    const table = named ?? (await candidateSet(target, choice.id, options)).table
+    return { table, which: { where: '', candidates: { set: choice.id, approvedBy, ticket } } }
+  }
+  if (named === null) throw new Error('only a candidate set knows its table')
+  switch (choice.kind) {
+    case 'where':
+      return { table: named, which: { where: choice.where } }
+    case 'marked':
+      return { table: named, which: { where: await readMarkedCondition(target, named, choice) } }
+    case 'stale':
+      return { table: named, which: { where: '', stale: choice.groups } }
+  }
+}

@@ -1,0 +1,32 @@
+import type { Flag, StalePlan, StalePurgeRequest } from '../engine/purge-stale.ts'
+import { planStaleOf, purgeStale } from '../engine/purge-stale.ts'
+import { EXIT, ObjectionsError } from '../errors.ts'
+import { describePurged } from '../report/purged.ts'
+import { toText } from '../sql/comment.ts'
+import type { PurgeErrand } from './purge-errand.ts'
+import { showPlan } from './show-plan.ts'
+
+/** Shows what purging stale groups means, or does it. */
+export async function purgeStaleGroups(
+  { invocation, reporter, target, table, execute, engine }: PurgeErrand,
+  request: StalePurgeRequest,
+  flag: Flag | null,
+): Promise<void> {
+  if (!execute) return showPlan(invocation, reporter, await planStaleOf(target, table, request, flag, engine))
+  try {
+    const { flagged, purged } = await purgeStale(target, table, request, flag, engine)
+    const results = flagged === null ? [purged] : [flagged, purged]
+    const [shownFlagged, shownPurged] = [flagged, purged].map((result) => {
+      if (result === null) return null
+      const { plan, ...rest } = result
+      return { table: plan.table, ...rest }
+    })
+    reporter.show('result', { flagged: shownFlagged, purged: shownPurged }, () =>
+      results.map((result) => toText(describePurged(result))).join('\n'),
+    )
+    if (results.some(({ figures }) => (figures?.locked ?? 0) > 0)) invocation.end(EXIT.tryLater)
+  } catch (error) {
+    if (!(error instanceof ObjectionsError)) throw error
+    showPlan(invocation, reporter, error.plan as StalePlan)
+  }
+}

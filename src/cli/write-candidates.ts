@@ -1,0 +1,28 @@
+import { approveCandidates, candidateSet } from '../engine/candidate-review.ts'
+import { planCandidatesOf, writeCandidates } from '../engine/candidates.ts'
+import { ObjectionsError } from '../errors.ts'
+import type { CandidatePlan } from '../plan/candidates.ts'
+import { display } from '../sql/names.ts'
+import { showReview, type Review } from './candidate-words.ts'
+import type { PurgeErrand } from './purge-errand.ts'
+import { showPlan } from './show-plan.ts'
+
+/** Shows what writing down candidates means, or does it, and shows of the set what was asked for. */
+export async function writeCandidateSet(
+  { invocation, reporter, target, table, execute, engine }: PurgeErrand,
+  where: string,
+  review: Review,
+): Promise<void> {
+  if (!execute) return showPlan(invocation, reporter, await planCandidatesOf(target, table, { where }, engine))
+  try {
+    const { runId, plan } = await writeCandidates(target, table, { where }, engine)
+    if (runId === null)
+      return reporter.show('candidates', { set: null }, () => `${display(plan.table)}: no row matches.\n`)
+    const { approvedBy, ticket } = review
+    await approveCandidates(target, runId, { approvedBy, ticket }, engine)
+    await showReview(target, await candidateSet(target, runId, engine), review, engine, reporter)
+  } catch (error) {
+    if (!(error instanceof ObjectionsError)) throw error
+    showPlan(invocation, reporter, error.plan as CandidatePlan)
+  }
+}

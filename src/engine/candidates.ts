@@ -1,0 +1,149 @@
+import { readKeyColumns } from '../catalog/key-columns.ts'
+import { readOne, inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
+import { ObjectionsError } from '../errors.ts'
+import { completeSet, registerSet, setById, type StoredSet } from '../journal/candidates.ts'
+import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
+import { planCandidates, refuseCandidates, type CandidatePlan, type CandidateRequest } from '../plan/candidates.ts'
+import { isRefused } from '../plan/chosen-rows.ts'
+import { momentLiteral } from '../plan/rebuild.ts'
+import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
+import type { ServerModel } from '../catalog/server-model.ts'
+import type { TableName } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import { parsePredicate } from '../sql/predicate.ts'
+import { sql } from '../sql/sql.ts'
+import { VERSION } from '../version.ts'
+import { readChosenRows } from './chosen-rows.ts'
+import { newTag } from './copy-run.ts'
+import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
+import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
+import type { PurgeOptions } from './purge.ts'
+import { atWork, type Workplace } from './workplace.ts'
+
+/** What writing a candidate set has come to. */
+export interface CandidatesResult {
+  /** The number of the set, too; null where no row matched. */
+  readonly runId: string | null
+  readonly plan: CandidatePlan
+  readonly steps: readonly StepResult[]
+  readonly set: StoredSet | null
+}
+
+/** What would be written down, and how. Reads in READ ONLY transactions and changes nothing. */
+export async function planCandidatesOf(
+  target: Target,
+  written: WrittenName,
+  request: CandidateRequest,
+  options: EngineOptions,
+): Promise<CandidatePlan> {
+  return withSession(target, 'plan candidates', async (session) => {
+    const { server, name } = await arrive(session, written, options)
+    return readPlan(session, server, name, request, options)
+  })
+}
+
+/**
+ * Writes the keys of the rows that match into a candidate set, or goes on with
+ * one that was interrupted. No row of the table is changed.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start
+ */
+export async function writeCandidates(
+  target: Target,
+  written: WrittenName,
+  request: CandidateRequest,
+  options: PurgeOptions,
+): Promise<CandidatesResult> {
+  const { server, name, runId, plan, earlier } = await withSession(target, 'plan candidates', async (session) => {
+    const arrived = await arrive(session, written, options)
+    return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, request, options)) }
+  })
+  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
+  if (plan.set === null) return { runId: null, plan, steps: [], set: null }
+  return atWork({ target, server, ...options, command: 'candidates' }, name, async (place) => {
+    await assertLatest(place, name, earlier)
+    const id =
+      runId ??
+      (await startRun(place.session, place.journalSchema, {
+        command: 'candidates',
+        table: name,
+        request: toStored(request),
+        plan: toStored(plan),
+        version: VERSION,
+      }))
+    return carryOutCandidates(id, plan, place, options)
+  })
+}
+
+/** Takes an agreed plan to its end. */
+export async function carryOutCandidates(
+  runId: string,
+  plan: CandidatePlan,
+  place: Workplace,
+  { patience, turns }: PurgeOptions,
+): Promise<CandidatesResult & { readonly runId: string }> {
+  const { session, journalSchema } = place
+  const { set } = plan
+  if (set === null) throw new Error(`run ${runId} has no candidate set`)
+  const alongside: ExecuteOptions['alongside'] = {
+    set: () => registerSet(session, journalSchema, { ...set, id: runId, table: plan.table }),
+    settle: () => completeSet(session, journalSchema, runId, set.place),
+  }
+  const steps = await executeRun(runId, plan.steps, place, {
+    alongside,
+    ...(patience === undefined ? {} : { patience }),
+    ...(turns === undefined ? {} : { turns }),
+  })
+  const stored = (await setById(session, journalSchema, runId)) ?? null
+  await endRun(session, journalSchema, runId, 'done', { rows: stored?.rows, bytes: stored?.bytes })
+  return { runId, plan, steps, set: stored }
+}
+
+async function findPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: CandidateRequest,
+  options: EngineOptions,
+): Promise<{ runId: string | null; plan: CandidatePlan; earlier: Run | undefined }> {
+  const journal = await journalExists(session, options.journalSchema)
+  const earlier = journal ? await latestRun<CandidatePlan>(session, options.journalSchema, name) : undefined
+  if (earlier?.status !== 'running')
+    return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
+  const same = canonicalJson(earlier.request) === canonicalJson(toStored(request))
+  if (earlier.command !== 'candidates' || !same) throw otherRun(earlier)
+  return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
+}
+
+/** Nothing is deleted or locked. */
+const NOT_NEEDED = ['update', 'delete']
+
+async function readPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: CandidateRequest,
+  { journalSchema }: EngineOptions,
+): Promise<CandidatePlan> {
+  const predicate = await parsePredicate(request.where, momentLiteral(server.now))
+  return inSnapshot(session, async () => {
+    const chosen = await readChosenRows(session, server, name, predicate, journalSchema, NOT_NEEDED)
+    if (isRefused(chosen)) return refuseCandidates(chosen, request)
+    const situation = {
+      ...chosen,
+      key: await readKeyColumns(session, chosen.table),
+      place: { schema: journalSchema, name: `candidates_${newTag()}` },
+      mayCreateThere: await mayCreateIn(session, journalSchema),
+    }
+    return planCandidates(situation, request)
+  })
+}
+
+/** Where there is no such schema yet, it will be ours. */
+async function mayCreateIn(session: Session, schema: string): Promise<boolean> {
+  const { may } = await readOne<{ may: boolean }>(
+    session,
+    sql`select coalesce((select has_schema_privilege(oid, 'create') from pg_namespace where nspname = ${schema}), true) as may`,
+  )
+  return may
+}

@@ -1,0 +1,47 @@
+import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
+import { readLeafFacts, readLeaves, readReach } from '../catalog/purge-leaves.ts'
+import { readTable } from '../catalog/read-table.ts'
+import type { ServerModel } from '../catalog/server-model.ts'
+import type { Session } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
+import type { ChosenRows, NotToBeChosen } from '../plan/chosen-rows.ts'
+import { objectionsToLooking } from '../plan/purge-objections.ts'
+import { display, type TableName } from '../sql/names.ts'
+import type { Predicate } from '../sql/predicate.ts'
+import { readSearchPath } from './copy-run.ts'
+
+/**
+ * Reads them, in the snapshot that is open; `without` are privileges that what
+ * is to be done does not need.
+ *
+ * @throws {UsageError} with a caret, when the condition does not fit the table
+ */
+export async function readChosenRows(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  predicate: Predicate,
+  journalSchema: string,
+  without: readonly string[],
+): Promise<ChosenRows | NotToBeChosen> {
+  const table = await readTable(session, name, server.version)
+  const [itself] = await readLeafFacts(session, [name])
+  if (table === undefined || itself === undefined)
+    throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+  const volatile = await readVolatile(session, predicate)
+  const before = { server, journalSchema, table, itself: lenient(itself, without), volatile }
+  const objections = objectionsToLooking(before, { noArchive: true })
+  if (objections.length > 0) return { server, table, objections }
+  const searchPath = await readSearchPath(session)
+  await readRowEstimate(session, name, predicate, searchPath)
+  const leaves = (await readLeaves(session, name, predicate, searchPath, null)).map((leaf) => lenient(leaf, without))
+  const reach = await readReach(session, name, leaves, predicate, searchPath)
+  return { server, table, predicate, leaves, reach, searchPath }
+}
+
+function lenient<Leaf extends { readonly missingPrivileges: readonly string[] }>(
+  leaf: Leaf,
+  without: readonly string[],
+): Leaf {
+  return { ...leaf, missingPrivileges: leaf.missingPrivileges.filter((privilege) => !without.includes(privilege)) }
+}

@@ -1,0 +1,69 @@
+import { readAll, readOne, type Session } from '../../db/session.ts'
+import type { SetWalk } from '../../plan/candidate-sql.ts'
+import { driftStatement, sliceStatement } from '../../plan/purge-batch.ts'
+import type { PurgeLeaf } from '../../plan/purge-work.ts'
+import { sql } from '../../sql/sql.ts'
+import { rangeOf } from './batch.ts'
+
+/** Some candidates in the order of their keys; `position` is that of the last one. */
+export interface Slice {
+  readonly position: string
+  readonly rows: number
+}
+
+/** The next candidates behind a position, at most so many; null where there are none. */
+export async function readSlice(
+  session: Session,
+  leaf: PurgeLeaf,
+  walk: SetWalk,
+  after: string | null,
+  rows: number,
+): Promise<Slice | null> {
+  const range = rangeOf({ leaf, after, upto: null })
+  const [slice] = await readAll<{ position: string; rows: number }>(
+    session,
+    sliceStatement(leaf, walk, range, sql`${rows}`),
+  )
+  return slice ?? null
+}
+
+/** Candidates that a purge leaves alone. */
+export interface Drift {
+  /** Their rows have changed since. */
+  readonly changed: number
+  /** Their rows are no more, whoever deleted them. */
+  readonly gone: number
+}
+
+const SLICE_ROWS = 20_000
+
+/** Goes through the candidates of a leaf, slice by slice, so that no snapshot is held for long. */
+export async function forEachSlice(
+  session: Session,
+  leaf: PurgeLeaf,
+  walk: SetWalk,
+  signal: AbortSignal,
+  visit: (after: string | null, upto: string) => Promise<void>,
+): Promise<void> {
+  let after: string | null = null
+  for (;;) {
+    signal.throwIfAborted()
+    const slice: Slice | null = await readSlice(session, leaf, walk, after, SLICE_ROWS)
+    if (slice === null) return
+    await visit(after, slice.position)
+    after = slice.position
+  }
+}
+
+export async function readDrift(
+  session: Session,
+  leaf: PurgeLeaf,
+  walk: SetWalk,
+  after: string | null,
+  upto: string,
+): Promise<Drift> {
+  return readOne<Drift & { [column: string]: unknown }>(
+    session,
+    driftStatement(leaf, walk, rangeOf({ leaf, after, upto })),
+  )
+}

@@ -1,0 +1,66 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../db/session.ts'
+import { SET_COLUMNS } from '../plan/candidate-sql.ts'
+import type { CandidateSet } from '../plan/candidate-set.ts'
+import { quoted, type TableName } from '../sql/names.ts'
+import { ident, sql, type Sql } from '../sql/sql.ts'
+import { at } from './journal.ts'
+
+// Candidate sets as the journal keeps them: what is known of each, and a table of its keys.
+
+/** Everything of a set but what only its keys and the present table tell. */
+export type StoredSet = Omit<CandidateSet, 'keyChanged'>
+
+/** Registers a set before its first key, in the transaction that makes its table. */
+export async function registerSet(
+  session: ClientBase,
+  schema: string,
+  set: Pick<StoredSet, 'id' | 'table' | 'place' | 'key' | 'leaves' | 'searchPath' | 'condition'>,
+): Promise<void> {
+  const { id, table, place, key, leaves, searchPath, condition } = set
+  await session.query(sql`
+    insert into ${at(schema, 'candidate_set')} (run_id, schema_name, table_name, set_name, key, leaves, search_path, condition)
+    values (${id}, ${table.schema}, ${table.name}, ${place.name}, ${JSON.stringify(key)}, ${JSON.stringify(leaves)}, ${searchPath}, ${condition})`)
+}
+
+/** Counts its keys: it is complete. */
+export async function completeSet(session: ClientBase, schema: string, id: string, place: TableName): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'candidate_set')} set (rows, bytes) = (
+      select count(*), coalesce(sum(${ident(SET_COLUMNS.bytes)}), 0) from ${quoted(place)}), written_at = clock_timestamp()
+    where run_id = ${id}`)
+}
+
+/** Says who has approved of it; what is null is left as it is. */
+export async function approveSet(
+  session: ClientBase,
+  schema: string,
+  id: string,
+  { approvedBy, ticket }: Pick<StoredSet, 'approvedBy' | 'ticket'>,
+): Promise<void> {
+  if (approvedBy === null && ticket === null) return
+  await session.query(sql`
+    update ${at(schema, 'candidate_set')} set approved_by = coalesce(${approvedBy}, approved_by), ticket = coalesce(${ticket}, ticket),
+      approved_at = clock_timestamp()
+    where run_id = ${id}`)
+}
+
+export async function setById(session: ClientBase, schema: string, id: string): Promise<StoredSet | undefined> {
+  return (await findSets(session, schema, sql`run_id = ${id}`))[0]
+}
+
+/** All that are there, the latest first. */
+export async function allSets(session: ClientBase, schema: string): Promise<StoredSet[]> {
+  return findSets(session, schema, sql`true`)
+}
+
+async function findSets(session: ClientBase, schema: string, condition: Sql): Promise<StoredSet[]> {
+  return readAll<StoredSet & { [column: string]: unknown }>(
+    session,
+    sql`
+    select run_id::text as id, json_build_object('schema', schema_name, 'name', table_name) as table,
+      json_build_object('schema', ${schema}::text, 'name', set_name) as place, key, leaves, search_path as "searchPath", condition,
+      rows::float8 as rows, bytes::float8 as bytes, written_at as "writtenAt", approved_by as "approvedBy", ticket
+    from ${at(schema, 'candidate_set')} where ${condition} order by run_id desc`,
+  )
+}

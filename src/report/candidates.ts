@@ -1,0 +1,53 @@
+import type { StoredSet } from '../journal/candidates.ts'
+import { showBytes, showCount } from '../plan/units.ts'
+import { columns } from '../sql/columns.ts'
+import { display } from '../sql/names.ts'
+import { ident } from '../sql/sql.ts'
+import { indented } from './partitioned.ts'
+
+/** A candidate set, and how to go on with it. `file` is where its keys have been written to. */
+export function describeCandidateSet(set: StoredSet, file: string | null): string[] {
+  const { id, table, place, key, condition, rows, bytes, approvedBy, ticket } = set
+  return [
+    `Candidate set ${id}: ${size(set)} of ${display(table)}.`,
+    ...indented(
+      columns([
+        ['chosen where', condition],
+        ['keys', `${key.map(({ name }) => ident(name).text).join(', ')}, in ${display(place)}`],
+        ['approved by', approvedBy === null ? 'nobody yet' : `${approvedBy}${ticket === null ? '' : ` (${ticket})`}`],
+        ...(file === null ? [] : [['exported to', file]]),
+      ]),
+    ),
+    '',
+    ...(rows === null || bytes === null
+      ? [`To complete it:          ebb resume ${id} --execute`]
+      : [
+          `To see some of its rows: ebb candidates ${id} --sample 20`,
+          `To delete those that have not changed since: ebb purge --from-candidates ${id} --no-archive --execute`,
+        ]),
+    `To let it go:            ebb candidates ${id} --drop`,
+    '',
+  ]
+}
+
+/** A line for each. */
+export function describeCandidateSets(sets: readonly StoredSet[]): string[] {
+  if (sets.length === 0) return ['There are no candidate sets. To write one: ebb purge <table> --where … --candidates']
+  return columns(
+    sets.map((set) => [
+      set.id,
+      display(set.table),
+      size(set),
+      set.approvedBy === null ? 'not approved' : `approved by ${set.approvedBy}`,
+      set.condition,
+    ]),
+  )
+}
+
+export function describeDropped({ id }: StoredSet): string[] {
+  return [`Candidate set ${id} is gone. Its rows have not been touched.`]
+}
+
+function size({ rows, bytes }: StoredSet): string {
+  return rows === null || bytes === null ? 'not complete' : `${showCount(rows)} rows, ${showBytes(bytes)}`
+}

@@ -1,0 +1,212 @@
+import { Writable } from 'node:stream'
+import { describe, expect } from 'vitest'
+import {
+  approveCandidates,
+  candidateSets,
+  dropCandidates,
+  exportCandidates,
+  sampleCandidates,
+} from '../../src/engine/candidate-review.ts'
+import { planCandidatesOf, writeCandidates, type CandidatesResult } from '../../src/engine/candidates.ts'
+import { planPurgeOf, type PurgeOptions, type PurgeResult } from '../../src/engine/purge.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { quietly, written } from '../support/tool.ts'
+
+const SMALL = { turns: batchesOf(70) }
+
+async function visits(database: Database, rows = 1000, columns = ''): Promise<TableName> {
+  const table = database.table('visits')
+  const owner = await database.session('setup')
+  const place = quoted(table)
+  await owner.query(
+    sql`create table ${place} (id bigint primary key, t text, amount numeric, at timestamptz${raw(columns)})`.text,
+  )
+  await owner.query(
+    sql`insert into ${place} select n, 'visit ' || n, n / 10.0, now() - n * interval '1 minute' from generate_series(1, ${raw(String(rows))}) n`
+      .text,
+  )
+  await owner.query(sql`analyze ${place}`.text)
+  return table
+}
+
+function write(
+  database: Database,
+  table: TableName,
+  where: string,
+  options: Partial<PurgeOptions> = SMALL,
+): Promise<CandidatesResult> {
+  return writeCandidates(database.url, written(table), { where }, quietly(options))
+}
+
+function purgeSet(
+  database: Database,
+  table: TableName,
+  { runId }: CandidatesResult,
+  options: Partial<PurgeOptions> = SMALL,
+): Promise<PurgeResult> {
+  const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
+  return purgeRows(database, table, purgeRequest('', { candidates }), options)
+}
+
+describe('a candidate set', () => {
+  test('holds the keys of the rows that match, and touches none of them', async ({ database }) => {
+    const table = await visits(database)
+    const before = await contentOf(database, table)
+    const plan = await planCandidatesOf(database.url, written(table), { where: 'id % 3 = 0' }, quietly())
+    expect(plan.objections).toEqual([])
+    expect(await candidateSets(database.url, { journalSchema: 'ebb' })).toEqual([])
+
+    const result = await write(database, table, 'id % 3 = 0')
+    expect(result.set).toMatchObject({ rows: 333, key: [{ name: 'id' }] })
+    expect(result.set?.bytes).toBeGreaterThan(333 * 30)
+    expect(await contentOf(database, table)).toEqual(before)
+    const { rows } = await database.admin<{ xmax: string }>(
+      sql`select distinct xmax::text as xmax from ${quoted(table)}`,
+    )
+    expect(rows).toEqual([{ xmax: '0' }])
+  })
+
+  test('is purged to the last row, and not one more', async ({ database }) => {
+    const table = await visits(database)
+    const kept = await contentOf(database, table, 'id % 3 = 0')
+    const set = await write(database, table, 'id % 3 = 0')
+    // What came to match since is no candidate.
+    await database.admin(sql`insert into ${quoted(table)} values (3000, 'late', 1, now())`)
+    const { figures, remaining } = await purgeSet(database, table, set)
+    expect(figures).toMatchObject({ rows: 333 })
+    expect(figures?.batches).toBeGreaterThan(4)
+    expect(remaining).toMatchObject({ matching: 0, drift: { changed: 0, gone: 333 } })
+    expect(await contentOf(database, table, 'id = 3000')).toEqual(kept)
+  })
+})
+
+describe('rows that have changed since stay', () => {
+  test.for([
+    ['a value', `set t = 'other' where id = 300`],
+    ['a value by its form alone', `set amount = amount::numeric(10, 5) where id = 300`],
+    ['a value to NULL', `set t = null where id = 300`],
+  ] as const)('%s', async ([, change], { database }) => {
+    const table = await visits(database)
+    const set = await write(database, table, 'id % 3 = 0')
+    await database.admin(sql`update ${quoted(table)} ${raw(change)}`)
+    const { figures, remaining } = await purgeSet(database, table, set)
+    expect(figures?.rows).toBe(332)
+    expect(remaining?.drift).toEqual({ changed: 1, gone: 332 })
+    expect(await contentOf(database, table, 'id <> 300')).toMatchObject({ rows: 1 })
+  })
+
+  test('also when they are changed while a batch waits for them', async ({ database }) => {
+    const table = await visits(database, 100)
+    const set = await write(database, table, 'id <= 50')
+    const app = await database.session('app')
+    await app.query('begin')
+    await app.query(sql`update ${quoted(table)} set t = 'kept' where id = 25`.text)
+    const purging = purgeSet(database, table, set)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await app.query('commit')
+    const { figures, remaining } = await purging
+    expect(figures?.rows).toBe(49)
+    expect(remaining?.drift).toEqual({ changed: 1, gone: 49 })
+  })
+
+  test('but not those that were only rewritten, vacuumed, or updated to what they were', async ({ database }) => {
+    const table = await visits(database)
+    const set = await write(database, table, 'id % 3 = 0')
+    await database.admin(sql`update ${quoted(table)} set t = t where id < 500`)
+    await database.admin(sql`vacuum (full, freeze) ${quoted(table)}`.text)
+    const { figures } = await purgeSet(database, table, set)
+    expect(figures?.rows).toBe(333)
+  })
+
+  test('those that are gone are told, and slices without any row cost nothing', async ({ database }) => {
+    const table = await visits(database)
+    const set = await write(database, table, 'id % 3 = 0')
+    await database.admin(sql`delete from ${quoted(table)} where id between 100 and 900`)
+    const { figures, remaining } = await purgeSet(database, table, set, { turns: batchesOf(10) })
+    expect(figures?.rows).toBe(66)
+    expect(remaining).toMatchObject({ matching: 0, drift: { changed: 0, gone: 333 } })
+  })
+})
+
+test('rows that others hold locked are passed over and come back for', async ({ database }) => {
+  const table = await visits(database)
+  const set = await write(database, table, 'id % 3 = 0')
+  const app = await database.session('app')
+  await app.query('begin')
+  await app.query(sql`select from ${quoted(table)} where id = 300 for update`.text)
+  const patience = { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 }
+  const first = await purgeSet(database, table, set, { ...SMALL, patience })
+  expect(first.figures).toMatchObject({ rows: 332, locked: 1 })
+  expect(first.remaining?.matching).toBe(1)
+  await app.query('rollback')
+  expect((await purgeSet(database, table, set)).figures?.rows).toBe(1)
+})
+
+describe('between writing and purging', () => {
+  test('a sample is shown, the keys are exported, the approval is noted, the set is let go', async ({ database }) => {
+    const table = await visits(database)
+    const { runId } = await write(database, table, 'id % 3 = 0')
+    const id = runId ?? ''
+    const place = { journalSchema: 'ebb' }
+    const sample = (await sampleCandidates(database.url, id, 20, place)).map(
+      (row) => JSON.parse(row) as { id: number; t: string },
+    )
+    expect(new Set(sample.map((row) => row.id)).size).toBe(20)
+    for (const row of sample) expect(row).toMatchObject({ t: `visit ${row.id}` })
+
+    let csv = ''
+    const out = new Writable({ write: (chunk, _, done) => ((csv += String(chunk)), done()) })
+    await exportCandidates(database.url, id, out, place)
+    const lines = csv.trimEnd().split('\n')
+    expect([lines[0], lines[1], lines.length]).toEqual(['id', '3', 334])
+
+    const approved = await approveCandidates(database.url, id, { approvedBy: 'Ann', ticket: 'OPS-7' }, place)
+    expect(approved).toMatchObject({ approvedBy: 'Ann', ticket: 'OPS-7' })
+    await dropCandidates(database.url, id, place)
+    expect(await candidateSets(database.url, place)).toEqual([])
+    const { rows } = await database.admin(`select from pg_tables where tablename like 'candidates\\_%'`)
+    expect(rows).toEqual([])
+  })
+
+  test('without a key there is no way to find a row again', async ({ database }) => {
+    const table = database.table('visits')
+    await (await database.session('setup')).query(sql`create table ${quoted(table)} (a int)`.text)
+    const { objections } = await planCandidatesOf(database.url, written(table), { where: 'a > 1' }, quietly())
+    expect(objections.map(({ code }) => code)).toEqual(['no-key'])
+  })
+
+  test('a table whose key has changed since has other rows', async ({ database }) => {
+    const table = await visits(database)
+    const set = await write(database, table, 'id % 3 = 0')
+    const owner = await database.session('owner')
+    await owner.query(sql`alter table ${quoted(table)} alter id type numeric`.text)
+    const candidates = { set: set.runId ?? '', approvedBy: null, ticket: null }
+    const { objections } = await planPurgeOf(database.url, written(table), purgeRequest('', { candidates }), quietly())
+    expect(objections.map(({ code }) => code)).toEqual(['candidates-key'])
+  })
+})
+
+test('of a partitioned table, by a key of several columns', async ({ database }) => {
+  const table = database.table('visits')
+  const owner = await database.session('setup')
+  const place = quoted(table)
+  for (const statement of [
+    sql`create table ${place} (at date not null, "Tenant.id" text collate "C" not null, t int, primary key ("Tenant.id", at)) partition by range (at)`,
+    sql`create table january partition of ${place} for values from ('2026-01-01') to ('2026-02-01')`,
+    sql`create table february ("Tenant.id" text collate "C" not null, t int, at date not null)`,
+    sql`alter table ${place} attach partition february for values from ('2026-02-01') to ('2026-03-01')`,
+    sql`insert into ${place} select date '2026-01-01' + n % 58, 'n"' || n, n from generate_series(1, 1000) n`,
+    sql`analyze ${place}`,
+  ])
+    await owner.query(statement.text)
+  const kept = await contentOf(database, table, 't % 3 = 0')
+  const set = await write(database, table, 't % 3 = 0')
+  expect(set.set).toMatchObject({ rows: 333 })
+  const { figures, remaining } = await purgeSet(database, table, set, { turns: batchesOf(9) })
+  expect(figures?.rows).toBe(333)
+  expect(remaining?.drift).toEqual({ changed: 0, gone: 333 })
+  expect(await contentOf(database, table)).toEqual(kept)
+})
