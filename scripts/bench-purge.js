@@ -84,7 +84,7 @@ const purgeRequest = (table) => ({
 })
 
 async function ebbRebuild() {
-  const request = { keep: `not (${OLD})`, transport: 'auto', jobs: 1, noArchive: true }
+  const request = { keep: `not (${OLD})`, transport: 'auto', jobs: 1, noArchive: true, retireAfter: null }
   const { runId } = await rebuild(ground.url, INVOICES, request, quietly)
   return () => retire(ground.url, { runId }, quietly)
 }

@@ -136,7 +136,7 @@ async function ebbTotal(request) {
 }
 
 async function ebb({ keep = null, transport }, observer = quietly.observer) {
-  const request = { keep, transport, jobs: 1, noArchive: true }
+  const request = { keep, transport, jobs: 1, noArchive: true, retireAfter: null }
   const result = await rebuild(ground.url, { schema: 'public', name: 't' }, request, { ...quietly, observer })
   after.push(() => retire(ground.url, { runId: result.runId }, quietly))
   for (const clean of after.splice(0)) await clean()

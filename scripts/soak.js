@@ -8,7 +8,8 @@ if (!Number.isInteger(rounds) || rounds < 1) {
   console.error('usage: npm run soak -- <rounds>')
   process.exit(2)
 }
-const { status } = spawnSync('npx', ['vitest', 'run', '--reporter=dot', 'test/scenarios/rebuild-history.test.ts'], {
+const files = ['test/scenarios/rebuild-history.test.ts', 'test/scenarios/partition-history.test.ts']
+const { status } = spawnSync('npx', ['vitest', 'run', '--reporter=dot', ...files], {
   stdio: 'inherit',
   env: { ...process.env, EBB_TEST_ROUNDS: String(rounds) },
 })

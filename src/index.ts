@@ -138,6 +138,10 @@ export interface CopyOptions {
   readonly jobs?: number
   /** Rows may only be left out with this: there are no archives yet. */
   readonly noArchive?: boolean
+  /** The former table goes by itself, by the first `rotate` that long after the end: `7 days`. */
+  readonly retireAfter?: string
+  /** Free disk on the server, in bytes: a copy that would not fit is not started. */
+  readonly diskFree?: number
 }
 
 export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
@@ -186,9 +190,9 @@ export async function partition(
     : partitioning.planPartitionOf(target, table, request, engine)
 }
 
-function copyRequest({ transport = 'auto', jobs = 1, noArchive = false }: CopyOptions) {
+function copyRequest({ transport = 'auto', jobs = 1, noArchive = false, retireAfter }: CopyOptions) {
   assertWhole('jobs', jobs)
-  return { transport, jobs, noArchive }
+  return { transport, jobs, noArchive, retireAfter: retireAfter === undefined ? null : parseInterval(retireAfter) }
 }
 
 function assertWhole(name: string, value: number): void {
@@ -706,7 +710,10 @@ function writtenName(table: Table): WrittenName {
   return typeof table === 'string' ? parseTableName(table) : table
 }
 
-function complete(options: PacedOptions, pace = DEFAULT_PACE): partitioning.EngineOptions {
+function complete(
+  options: PacedOptions & Pick<CopyOptions, 'diskFree'>,
+  pace = DEFAULT_PACE,
+): partitioning.EngineOptions {
   const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
@@ -714,6 +721,7 @@ function complete(options: PacedOptions, pace = DEFAULT_PACE): partitioning.Engi
     signal: options.signal ?? new AbortController().signal,
     patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
     pacing: pacingOf(options.pace ?? {}, pace),
+    ...(options.diskFree === undefined ? {} : { diskFree: options.diskFree }),
   }
 }
 
@@ -742,6 +750,7 @@ export { explain } from './plan/explain.ts'
 export type { Inspection } from './engine/inspect.ts'
 export type { CopyResult } from './engine/copy-run.ts'
 export type { FormerTable } from './engine/former.ts'
+export type { LettingGo } from './engine/retire-due.ts'
 export type { PartitionResult } from './engine/partition.ts'
 export type { PurgeResult } from './engine/purge.ts'
 export type { Remainder } from './engine/remaining.ts'

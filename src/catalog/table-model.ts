@@ -45,6 +45,10 @@ export interface TableModel {
   readonly functions: readonly SqlFunction[]
   /** Whatever else depends on the table or its row type, in PostgreSQL's words. */
   readonly otherDependents: readonly OtherDependent[]
+  /** Checks and indexes over rows as a whole (`check (events is not null)`): `check sane`. */
+  readonly wholeRows: readonly string[]
+  /** What else uses the sequence of an identity column, in PostgreSQL's words. */
+  readonly identityUsers: readonly string[]
   readonly inheritsFrom: readonly string[]
   readonly inheritedBy: readonly string[]
   readonly extension: string | null

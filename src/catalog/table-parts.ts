@@ -156,6 +156,20 @@ const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
            or exists (select from pg_inherits i where i.inhrelid = x.oid and i.inhparent = c.oid)))
     else false end`)
 
+// PostgreSQL writes a row as a whole as column number 0, and prints it under the name the table has at that moment.
+const WHOLE_ROW = (tree: string) => `${tree}::text like '%:varattno 0 %'`
+const WHOLE_ROWS = LIST(`select json_agg(w.what order by w.what) from (
+    select 'check ' || k.conname as what from pg_constraint k where k.conrelid = c.oid and ${WHOLE_ROW('k.conbin')}
+    union all
+    select 'index ' || x.relname from pg_index i join pg_class x on x.oid = i.indexrelid
+    where i.indrelid = c.oid and (${WHOLE_ROW('i.indexprs')} or ${WHOLE_ROW('i.indpred')})) w`)
+
+/** Objects that use the sequence of an identity column, which cannot be handed over itself. */
+const IDENTITY_USERS = LIST(`select json_agg(distinct pg_describe_object(u.classid, u.objid, u.objsubid))
+  from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
+  join pg_depend u on u.refclassid = 'pg_class'::regclass and u.refobjid = s.oid and u.deptype = 'n'
+  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.deptype = 'i'`)
+
 const INHERITS_FROM = LIST(
   `select json_agg(h.inhparent::regclass::text order by h.inhseqno) from pg_inherits h where h.inhrelid = c.oid`,
 )
@@ -204,6 +218,8 @@ export function tableParts(version: number): Sql {
     views: VIEWS,
     functions: FUNCTIONS,
     otherDependents: OTHER_DEPENDENTS,
+    wholeRows: WHOLE_ROWS,
+    identityUsers: IDENTITY_USERS,
     inheritsFrom: INHERITS_FROM,
     inheritedBy: INHERITED_BY,
   }

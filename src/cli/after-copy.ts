@@ -24,6 +24,7 @@ export async function lookAfterCopy(
     steps,
     now: sizes.find(({ name }) => sameName(name, plan.table)) ?? null,
     former: sizes.find(({ name }) => sameName(name, retired)) ?? null,
+    retireAfter: plan.rebuild?.retireAfter ?? null,
     map: await mapAfterwards(target, plan.table),
   }
 }

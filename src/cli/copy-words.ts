@@ -1,8 +1,10 @@
 import type { Command } from 'commander'
 import { UsageError } from '../errors.ts'
+import { parseInterval, type Interval } from '../grid/interval.ts'
 import type { Transport } from '../plan/copy-work.ts'
 import type { Faults, Settled } from './faults.ts'
 import { refuseArchive } from './archive.ts'
+import { parseBytes } from '../pacing/parse-settings.ts'
 import { parseWhole } from './words.ts'
 
 /** The words of commands that copy. */
@@ -11,6 +13,8 @@ export interface CopyWords {
   readonly jobs?: string
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
+  readonly retireAfter?: string
+  readonly diskFree?: string
 }
 
 /** What they mean. */
@@ -18,6 +22,7 @@ export interface CopySettings {
   readonly transport: Transport | 'auto'
   readonly jobs: number
   readonly noArchive: boolean
+  readonly retireAfter: Interval | null
 }
 
 /** Gives a command the words on how rows are copied. */
@@ -30,6 +35,11 @@ export function withCopying(command: Command): Command {
     .option('--jobs <n>', 'chunks that are copied at the same time (default: 1)')
     .option('--archive <uri>', 'store the rows that are left out there first (not yet possible in this version)')
     .option('--no-archive', 'rows that are left out may go without being stored elsewhere')
+    .option('--disk-free <size>', 'free disk on the server: "50 GB"; if the copy would not fit it is not started')
+    .option(
+      '--retire-after <interval>',
+      'let the former table go by itself, by the first ebb rotate that long after the end: "7 days" (default: ebb retire does it)',
+    )
 }
 
 const MOST_JOBS = 32
@@ -38,7 +48,22 @@ export function readCopying(words: CopyWords, args: readonly string[], faults: F
   const transport = faults.read('--transport', () => parseTransport(words.transport ?? 'auto'))
   const jobs = faults.read('--jobs', () => parseWhole(words.jobs ?? '1', 1, MOST_JOBS))
   faults.read('--archive', () => refuseArchive(args))
-  return () => ({ transport: transport(), jobs: jobs(), noArchive: words.archive === false })
+  const retireAfter = faults.readOptional('--retire-after', words.retireAfter, parseInterval)
+  return () => ({
+    transport: transport(),
+    jobs: jobs(),
+    noArchive: words.archive === false,
+    retireAfter: retireAfter(),
+  })
+}
+
+/** Not part of what is copied, and how: by the time a run goes on there may be more of it, or less. */
+export function readDiskFree({ diskFree }: CopyWords, faults: Faults): Settled<{ readonly diskFree?: number }> {
+  const free = faults.readOptional('--disk-free', diskFree, parseBytes)
+  return () => {
+    const bytes = free()
+    return bytes === null ? {} : { diskFree: bytes }
+  }
 }
 
 function parseTransport(text: string): Transport | 'auto' {

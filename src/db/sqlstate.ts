@@ -22,6 +22,7 @@ export const SQLSTATE = {
   triggeredDataChange: '27000',
   objectNotInPrerequisiteState: '55000',
   objectInUse: '55006',
+  diskFull: '53100',
   tooManyConnections: '53300',
   invalidPassword: '28P01',
   invalidAuthorization: '28000',

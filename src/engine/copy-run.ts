@@ -4,6 +4,7 @@ import { readOne, withSession, type Session, type Target } from '../db/session.t
 import { ObjectionsError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
+import { noRoom } from '../plan/no-room.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import type { LockTimes } from '../report/events.ts'
@@ -44,7 +45,7 @@ export async function planCopy(
 ): Promise<RebuildPlan> {
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return command.readPlan(session, server, name)
+    return withRoom(await command.readPlan(session, server, name), options)
   })
 }
 
@@ -74,6 +75,13 @@ export async function runCopy(
     const id = runId ?? (await startRun(place.session, place.journalSchema, stored))
     return carryOutCopy(id, plan, place, options)
   })
+}
+
+/** The plan, or an objection to it where it is known that there is not disk enough. */
+function withRoom<Copy extends RebuildPlan>(plan: Copy, { diskFree }: EngineOptions): Copy {
+  const needed = plan.rebuild?.diskBytes
+  if (diskFree === undefined || needed === undefined || needed <= diskFree) return plan
+  return { ...plan, steps: [], rebuild: null, objections: [...plan.objections, noRoom(needed, diskFree)] }
 }
 
 /** The same command again, when the only thing in its way is that it has been carried out. */
@@ -121,7 +129,7 @@ async function findPlan(
   const journal = await journalExists(session, options.journalSchema)
   const earlier = journal ? await latestRun<RebuildPlan>(session, options.journalSchema, name) : undefined
   if (earlier?.status !== 'running')
-    return { runId: null, plan: await command.readPlan(session, server, name), earlier }
+    return { runId: null, plan: withRoom(await command.readPlan(session, server, name), options), earlier }
   const same = canonicalJson(earlier.request) === canonicalJson(toStored(command.request))
   if (earlier.command !== command.name || !same) throw otherRun(earlier)
   return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }

@@ -196,7 +196,8 @@ async function purgeAtPace(step: PurgeStep, runId: string, place: Workplace, opt
   const { turns, patience = PATIENCE } = options
   const { table, entourage } = step.work
   if (turns !== undefined) return purgeRows(step, runId, place, turns, patience.deadlineMs)
-  const tables = [table, ...entourage.companions.flatMap((companion) => companion.table ?? [])]
+  const around = entourage.watched?.others.filter((one) => !one.protected) ?? []
+  const tables = [table, ...around.map(({ name }) => name)]
   return withPace(place, tables, (pace) => purgeRows(step, runId, place, pace, patience.deadlineMs))
 }
 
@@ -316,6 +317,8 @@ function nextAfter(step: Step, code: string): string {
   const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
   const again = 'run the same command again, or undo what was done: ebb abandon.'
   if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
+  if (code === SQLSTATE.diskFull)
+    return `Make room on the server’s disk and run the same command again: it goes on from here. Or give back what the copy has taken: ebb abandon.`
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
   if (code === SQLSTATE.uniqueViolation)

@@ -16,6 +16,10 @@ export interface FormerTable {
   readonly table: TableName
   readonly former: RelationSize
   readonly since: Date
+  /** When it goes by itself; null where nobody has asked for that. */
+  readonly goesAt: Date | null
+  /** Whether that time has come, by the server's clock. */
+  readonly due: boolean
 }
 
 /** The former tables that `retire` would let go, the oldest first. */
@@ -48,14 +52,21 @@ interface Kept extends Omit<FormerTable, 'former'> {
   readonly retired: TableName
 }
 
+// PostgreSQL's intervals have no quarters.
+const goesAt = sql`
+  select ended_at + make_interval(hours => n * (unit = 'hour')::int, days => n * (unit = 'day')::int, weeks => n * (unit = 'week')::int,
+    months => n * case unit when 'month' then 1 when 'quarter' then 3 else 0 end, years => n * (unit = 'year')::int) as goes_at
+  from (select (plan #>> '{rebuild,retireAfter,count}')::int as n, plan #>> '{rebuild,retireAfter,unit}' as unit) i`
+
 /** Another table may have been given the name since: the oid tells. */
 async function readKept(session: Session, schema: string): Promise<Kept[]> {
   return readAll<Kept & { [column: string]: unknown }>(
     session,
     sql`
     select id::text as "runId", command, json_build_object('schema', schema_name, 'name', table_name) as table,
-      json_build_object('schema', n.nspname, 'name', c.relname) as retired, ended_at as since
-    from ${at(schema, 'run')} join pg_class c
+      json_build_object('schema', n.nspname, 'name', c.relname) as retired, ended_at as since,
+      goes_at as "goesAt", coalesce(goes_at <= clock_timestamp(), false) as due
+    from ${at(schema, 'run')} cross join lateral (${goesAt}) g join pg_class c
         on c.oid = coalesce(plan #>> '{rebuild,sourceOid}', plan #>> '{rebuild,former,oid}')::oid
       join pg_namespace n on n.oid = c.relnamespace
     where status = 'done' and command = any (${COPY_COMMANDS}::text[])

@@ -25,6 +25,8 @@ import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 export interface EngineOptions {
+  /** Free disk where a copy would go, in bytes, if somebody knows: PostgreSQL does not tell. */
+  readonly diskFree?: number
   readonly journalSchema: string
   readonly observer: Observer
   readonly signal: AbortSignal

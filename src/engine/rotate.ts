@@ -9,11 +9,14 @@ import { notPartitioned } from '../plan/rotate-objections.ts'
 import type { RotateRequest } from '../plan/rotate-request.ts'
 import { planRotation, refuse } from '../plan/rotate.ts'
 import type { RotationPlan } from '../plan/rotate-plan.ts'
+import type { Plan } from '../plan/step.ts'
 import { serverObjections } from '../plan/server-objections.ts'
 import { display, sameName, type TableName } from '../sql/names.ts'
 import type { EngineOptions } from './partition.ts'
+import { dueFormerTables, retireDue, type LettingGo } from './retire-due.ts'
 import { readSituation } from './rotate-read.ts'
 import { asError, rotateSet, stopped, type Failure, type SetReport } from './rotate-set.ts'
+import { planRetireOf } from './runs.ts'
 import { atWork } from './workplace.ts'
 
 export type { RotateRequest } from '../plan/rotate-request.ts'
@@ -24,6 +27,8 @@ const LIGHT_PACING = { settings: LIGHT_PACE, paceFile: null }
 /** What a rotation has done, set by set. */
 export interface RotationReport {
   readonly sets: readonly SetReport[]
+  /** Former tables of copies whose time had come. */
+  readonly former: LettingGo
   /** It was asked to stop before it had come to the end. */
   readonly stopped: boolean
 }
@@ -61,13 +66,32 @@ export async function rotate(target: Target, request: RotateRequest, options: En
     if (options.signal.aborted || sets.some(isStopped)) break
     sets.push(await rotateOne(target, server, table, request, options))
   }
-  return { sets, stopped: options.signal.aborted || sets.some(isStopped) }
+  const whose = request.tables === 'all' ? 'all' : tables
+  const due = sets.some(isStopped) ? [] : await dueFormerTables(target, whose, options)
+  const former = await retireDue(target, due, options)
+  return { sets, former, stopped: options.signal.aborted || sets.some(isStopped) }
+}
+
+/** What rotate would let go of besides: the former tables of copies whose time has come (`--retire-after`). */
+export async function planRetirements(
+  target: Target,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<(Plan & { readonly runId: string })[]> {
+  const whose =
+    request.tables === 'all'
+      ? 'all'
+      : (await withSession(target, 'plan rotate', (session) => arrive(session, request, options))).tables
+  const plans: (Plan & { readonly runId: string })[] = []
+  for (const { runId } of await dueFormerTables(target, whose, options))
+    plans.push(await planRetireOf(target, { runId }, options))
+  return plans
 }
 
 /** What the command answers: everything done, objections, something failed, stopped. */
-export function exitCodeOf({ sets, stopped }: RotationReport): ExitCode {
+export function exitCodeOf({ sets, former, stopped }: RotationReport): ExitCode {
   if (stopped) return EXIT.stopped
-  const failures = sets.flatMap(({ failed }) => failed.map(({ error }) => error))
+  const failures = [...sets, former].flatMap(({ failed }) => failed.map(({ error }) => error))
   if (failures.length > 0)
     return failures.every((error) => error instanceof EbbError && error.exitCode === EXIT.tryLater)
       ? EXIT.tryLater

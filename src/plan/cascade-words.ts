@@ -13,16 +13,16 @@ export function describeReferences(cascade: Cascade): string[] {
   if (walked.length === 0) return []
   const order = emptied.toReversed().map(({ name }) => display(name))
   return [
-    display(root.name),
+    `refers to rows of ${display(root.name)}:`,
     ...walked.map(describeOne),
-    ...(order.length === 1 ? [] : ['', `rows go in this order, in one statement: ${order.join(' → ')}`]),
+    ...(order.length === 1 ? [] : [`rows go in this order, in one statement: ${order.join(' → ')}`]),
   ]
 }
 
 function describeOne({ reference, from, to, depth, fate, again }: WalkedReference): string {
   const columns = reference.pairs.map(({ referring }) => referring).join(', ')
   const further = again ? '; see above' : ''
-  return `${'  '.repeat(depth + 1)}← ${display(from.name)} (${columns}), on delete ${reference.onDelete}: ${FATES[fate](display(to.name))}${further}`
+  return `${'· '.repeat(depth)}← ${display(from.name)} (${columns}), on delete ${reference.onDelete}: ${FATES[fate](display(to.name))}${further}`
 }
 
 const FATES: Readonly<Record<Fate, (to: string) => string>> = {

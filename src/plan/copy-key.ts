@@ -24,10 +24,15 @@ export function copyKeyOf(table: TableModel): CopyKey | null {
 
 function isKey(table: TableModel, index: Index): boolean {
   const deferrable = table.constraints.find(({ name }) => name === index.constraint)?.deferrable ?? false
-  const certain = index.columns.every(
-    (column) => column !== null && table.columns.find(({ name }) => name === column)?.notNull === true,
-  )
+  const certain = index.columns.every((column) => column !== null && isNeverNull(table, column))
   return index.unique && index.valid && !index.partial && !deferrable && certain
+}
+
+function isNeverNull(table: TableModel, column: string): boolean {
+  const unproven = table.constraints.some(
+    ({ type, columns, validated }) => type === 'not null' && !validated && columns.includes(column),
+  )
+  return !unproven && table.columns.find(({ name }) => name === column)?.notNull === true
 }
 
 export function noKeyObjection(table: TableModel): Objection {

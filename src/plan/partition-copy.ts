@@ -1,3 +1,4 @@
+import type { Interval } from '../grid/interval.ts'
 import type { Cell } from '../grid/grid.ts'
 import { cellsBetween, floor, minus } from '../grid/grid.ts'
 import { displayPosition, positionOf, toText, type Position, type TimeKind } from '../grid/key.ts'
@@ -7,6 +8,7 @@ import { copyKeyOf, noKeyObjection } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
+import { describeKept } from './former-kept.ts'
 import { cutFor, runwayFrom } from './cut.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
@@ -27,6 +29,8 @@ export interface CopyRequest extends PartitionRequest {
   readonly jobs: number
   /** Rows that are left out go for good: there is no archive. */
   readonly noArchive: boolean
+  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  readonly retireAfter: Interval | null
 }
 
 export interface CopySituation extends PartitionSituation {
@@ -72,6 +76,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const rebuild = {
     ...summaryOf(situation, key, shadow, keep?.condition ?? null),
     policy: policyFor(request, choice, premake),
+    retireAfter: request.retireAfter,
   }
   const steps = copySteps({
     rebuild,
@@ -82,7 +87,12 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
     jobs: request.jobs,
   })
   assertDistinctKeys(steps)
-  return { ...base, evidence: evidenceOf(situation, choice, layout, keep), steps, rebuild }
+  return {
+    ...base,
+    evidence: [...evidenceOf(situation, choice, layout, keep), describeKept(rebuild.retired, request.retireAfter)],
+    steps,
+    rebuild,
+  }
 }
 
 interface Keep {
@@ -166,7 +176,7 @@ function evidenceOf({ table }: CopySituation, choice: KeyChoice, layout: Layout,
     ...choice.evidence,
     describeLayout(layout),
     ...(keep === null ? [] : [`rows from ${keep.shown} on are kept: ${keep.condition}`]),
-    `the new table needs up to ${showBytes(heap + toast + indexes)} of disk; ${display(table.name)} keeps its own until \`ebb retire\``,
+    `the new table needs up to ${showBytes(heap + toast + indexes)} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
   ]
 }
 

@@ -1,6 +1,7 @@
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { Privileges } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
+import type { Interval } from '../grid/interval.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { literal } from '../sql/sql.ts'
@@ -9,6 +10,7 @@ import { copyKeyOf, noKeyObjection, type CopyKey } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
+import { describeKept } from './former-kept.ts'
 import { copyRightsObjections, privilegeObjections } from './privilege-objections.ts'
 import type { SetPolicy } from './request.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
@@ -26,6 +28,8 @@ export interface RebuildRequest {
   readonly jobs: number
   /** Rows that are left out go for good: there is no archive. */
   readonly noArchive: boolean
+  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  readonly retireAfter: Interval | null
 }
 
 export interface RebuildSituation {
@@ -63,6 +67,10 @@ export interface RebuildSummary {
   readonly back: CopyWork
   /** Where the new table is partitioned: how rotate keeps it. */
   readonly policy: SetPolicy | null
+  /** Disk that it needs beside the table, by estimate. The log and WAL come on top. */
+  readonly diskBytes: number
+  /** After the end of the run; null: the former table stays until somebody lets it go. */
+  readonly retireAfter: Interval | null
   /** What is true of the new table when all is done. */
   readonly outcome: Facts
 }
@@ -90,11 +98,15 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
   if (objections.length > 0 || key === null) return { ...base, objections, evidence: [], steps: [], rebuild: null }
   const names = shadowNames(table, situation.taken)
   const shadow = plainShadow(table, names, server.role, shareOf(situation))
-  const rebuild = summaryOf(situation, key, shadow, predicateText(situation))
+  const rebuild = {
+    ...summaryOf(situation, key, shadow, predicateText(situation)),
+    diskBytes: newSize(situation),
+    retireAfter: request.retireAfter,
+  }
   const { transport, jobs } = request
   const steps = copySteps({ rebuild, shadow, role: server.role, keptRows: situation.keptRows, transport, jobs })
   assertDistinctKeys(steps)
-  return { ...base, objections, evidence: evidenceOf(situation, request, key), steps, rebuild }
+  return { ...base, objections, evidence: evidenceOf(situation, request, key, rebuild), steps, rebuild }
 }
 
 function goalOf({ name }: TableModel, { keep }: RebuildRequest): string {
@@ -171,6 +183,8 @@ export function summaryOf(
     forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
     back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
     policy: null,
+    diskBytes: table.size.heap + table.size.toast + table.size.indexes,
+    retireAfter: null,
     outcome,
   }
 }
@@ -180,16 +194,26 @@ function shareOf({ table, keptRows }: RebuildSituation): number {
   return table.estimatedRows === null || table.estimatedRows === 0 ? 1 : Math.min(1, keptRows / table.estimatedRows)
 }
 
-function evidenceOf(situation: RebuildSituation, request: RebuildRequest, key: CopyKey): string[] {
+/** Of the new table with its indexes. */
+function newSize(situation: RebuildSituation): number {
+  const { heap, toast, indexes } = situation.table.size
+  return (heap + toast + indexes) * shareOf(situation)
+}
+
+function evidenceOf(
+  situation: RebuildSituation,
+  request: RebuildRequest,
+  key: CopyKey,
+  { retired }: RebuildSummary,
+): string[] {
   const { table, keptRows, predicate } = situation
   const rows = table.estimatedRows
-  const share = shareOf(situation)
-  const size = (table.size.heap + table.size.toast + table.size.indexes) * share
   return [
     ...(predicate === null ? [] : [`kept: ${predicate.text}`]),
     `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
-    `the new table needs about ${showBytes(size)} of disk; ${display(table.name)} keeps its ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} until \`ebb retire\``,
+    `the new table needs about ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
+    describeKept(retired, request.retireAfter),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
   ]
 }

@@ -49,7 +49,7 @@ export function shadowNames(table: TableModel, taken: ReadonlySet<string>): Shad
 /** A shadow that is one plain table. `share` is the part of the rows that is kept, for estimates. */
 export function plainShadow(table: TableModel, names: ShadowNames, role: string, share: number): Shadow {
   const { shadow } = names
-  const checks = table.constraints.filter(({ type }) => type === 'check')
+  const checks = [...table.constraints.filter(({ type }) => type === 'check'), ...unprovenNotNull(table)]
   return {
     name: shadow,
     leaves: [],
@@ -78,9 +78,22 @@ function createPlain(table: TableModel, shadow: TableName, role: string): string
   const options = raw([...own, 'autovacuum_enabled=false'].join(', '))
   return [
     sql`create table ${place} (${columnsLike(table)}) with (${options})${tablespace}`.text,
+    ...withoutUnprovenNotNull(table, shadow),
     ...definitions.columnSettings({ ...table, name: shadow }),
     ...ownersAlone(shadow, role, table.defaultGrantees),
   ]
+}
+
+/** LIKE would have it hold for every row, and those that violate it would be refused. */
+function withoutUnprovenNotNull(table: TableModel, shadow: TableName): string[] {
+  return unprovenNotNull(table).map(
+    ({ name }) => sql`alter table ${quoted(shadow)} drop constraint ${ident(name)}`.text,
+  )
+}
+
+/** From 18 on NOT NULL may be NOT VALID. */
+function unprovenNotNull(table: TableModel): Constraint[] {
+  return table.constraints.filter(({ type, validated }) => type === 'not null' && !validated)
 }
 
 /** The columns with defaults, generation, storage, compression and comments; no constraints but NOT NULL. */
@@ -166,11 +179,11 @@ function indexDefinition(index: Index, name: string, table: TableName): string {
   return sql`create ${raw(unique)}index ${ident(name)} on ${quoted(table)} ${raw(index.tail)}`.text
 }
 
-/** A check in the state it is in: one that was never validated must not refuse the rows that violate it. */
+/** A check, or NOT NULL, in the state it is in: one that was never validated must not refuse the rows that violate it. */
 export function checkStep(shadow: TableName, check: Constraint): OnlineStep {
   return online(
     `check:${check.name}`,
-    `add check ${check.name}`,
+    `add ${check.type} ${check.name}`,
     'in the state it is in',
     'reads the new table once',
     definitions.constraint(shadow, check),
@@ -215,7 +228,7 @@ export function withForeignKeysUnproven(table: TableModel): TableModel {
 }
 
 function unproven(definition: string): string {
-  return definition.endsWith(' NOT VALID') ? definition : `${definition} NOT VALID`
+  return / NOT (?:VALID|ENFORCED)$/.test(definition) ? definition : `${definition} NOT VALID`
 }
 
 /** A foreign key of tables that nobody sees yet: made without looking at the rows, then validated while everybody works. */

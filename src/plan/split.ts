@@ -13,6 +13,7 @@ import { captureTriggers, copySteps } from './copy-steps.ts'
 import type { Transport } from './copy-work.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
+import { describeKept } from './former-kept.ts'
 import { attach, boundLiteral } from './leaf.ts'
 import { createPartitioned, describeLayout, keepCondition, type Layout } from './partitioned-shadow.ts'
 import type { RebuildPlan, RebuildSummary } from './rebuild.ts'
@@ -45,6 +46,8 @@ export interface SplitRequest {
   readonly jobs: number
   /** Rows that are left behind go for good: there is no archive. */
   readonly noArchive: boolean
+  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  readonly retireAfter: Interval | null
 }
 
 export interface SplitSituation {
@@ -110,7 +113,13 @@ export function planSplit(situation: SplitSituation, request: SplitRequest): Spl
     step.kind === 'swap' ? exchange(situation, rebuild, split, layout, step) : step,
   )
   assertDistinctKeys(steps)
-  return { ...base, evidence: evidenceOf(situation, request, layout, policy), steps, rebuild, split }
+  return {
+    ...base,
+    evidence: [...evidenceOf(situation, request, layout, policy), describeKept(rebuild.retired, request.retireAfter)],
+    steps,
+    rebuild,
+    split,
+  }
 }
 
 function layoutOf(
@@ -192,7 +201,7 @@ function splitObjections(
 
 function summaryOf(
   { parent, wide, policy, journalSchema, searchPath, tag, server, partition }: SplitSituation,
-  { keep }: SplitRequest,
+  { keep, retireAfter }: SplitRequest,
   key: CopyKey,
   shadow: TableName,
 ): RebuildSummary {
@@ -222,6 +231,8 @@ function summaryOf(
       capture: capture('back', parent.name),
     },
     policy: null,
+    diskBytes: partition.bytes,
+    retireAfter,
     outcome: factsOf(parent),
   }
 }
@@ -368,7 +379,7 @@ function evidenceOf(
       : [
           `rows before ${displayPosition(kind, first.from, timezone)} are left behind, and those of the first partition that have expired`,
         ]),
-    `the new partitions need up to ${showBytes(partition.bytes)} of disk; ${display(partition.name)} keeps its own, detached, until \`ebb retire\``,
+    `the new partitions need up to ${showBytes(partition.bytes)} of disk, beside its own until it goes`,
     `by ${policy.column}`,
   ]
 }

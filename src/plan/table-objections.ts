@@ -197,6 +197,20 @@ function dependentObjections(table: TableModel): Objection[] {
         'Drop it before and create it again afterwards; its definition is in pg_dump --schema-only.',
       ),
     ),
+    ...table.wholeRows.map((what) =>
+      object(
+        `whole-row:${what}`,
+        `${what} is over whole rows of ${name}, whose type changes`,
+        'Let it name columns, or drop it before and create it again afterwards.',
+      ),
+    ),
+    ...table.identityUsers.map((what) =>
+      object(
+        `identity-used:${what}`,
+        `${what} uses the sequence of an identity column of ${name}, which is replaced by a new one of the same name`,
+        'Let it use a sequence of its own, or drop it before and create it again afterwards.',
+      ),
+    ),
     ...table.views
       .filter(({ usesRowType }) => usesRowType)
       .map((view) =>

@@ -1,6 +1,7 @@
 import type { MapEntry } from '../catalog/inspect-partitions.ts'
 import type { RelationSize } from '../catalog/relation-size.ts'
 import type { StepResult } from '../engine/execute.ts'
+import { displayInterval, type Interval } from '../grid/interval.ts'
 import { showBytes, showCount } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -18,11 +19,13 @@ export interface Copied {
   readonly now: RelationSize | null
   readonly former: RelationSize | null
   readonly map: readonly MapEntry[]
+  /** After the end; null: the former table stays until somebody lets it go. */
+  readonly retireAfter: Interval | null
 }
 
 /** What a copy has come to: what it cost the others, what is there now, and what has been put aside. */
 export function describeCopied(copied: Copied): string[] {
-  const { runId, command, table, steps, now, former, map } = copied
+  const { runId, command, table, steps, now, former, map, retireAfter } = copied
   const name = display(table)
   return [
     `${name} is ${DONE[command] ?? command} (run ${runId}).`,
@@ -39,7 +42,10 @@ export function describeCopied(copied: Copied): string[] {
     '',
     ...columns([
       [`To go back:`, `ebb rollback ${runId}`],
-      [`To let the former one go:`, `ebb retire ${runId}`],
+      [
+        `To let the former one go:`,
+        `ebb retire ${runId}${retireAfter === null ? '' : `; the first ebb rotate in ${displayInterval(retireAfter)} does it`}`,
+      ],
       ...(map.length === 0 ? [] : [[`From now on:`, `ebb rotate ${name}`]]),
     ]),
   ]

@@ -1,4 +1,5 @@
 import type { MapEntry } from '../catalog/inspect-partitions.ts'
+import type { LettingGo } from '../engine/retire-due.ts'
 import type { Failure, RetiredPartition, RotationReport, SetReport } from '../engine/rotate.ts'
 import { explainObjections } from '../plan/explain.ts'
 import { showBytes, showCount } from '../plan/units.ts'
@@ -17,11 +18,28 @@ export interface RotatedSet {
 }
 
 /** What a rotation has done, set by set. */
-export function describeRotation(sets: readonly RotatedSet[], stopped: boolean): string[] {
-  if (sets.length === 0 && !stopped) return NO_SETS
+export function describeRotation(
+  sets: readonly RotatedSet[],
+  { former, stopped }: Pick<RotationReport, 'former' | 'stopped'>,
+): string[] {
+  const lettingGo = describeLettingGo(former)
+  if (sets.length === 0 && lettingGo.length === 0 && !stopped) return NO_SETS
   return [
     ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set)]),
+    ...(sets.length === 0 || lettingGo.length === 0 ? [] : ['']),
+    ...lettingGo,
     ...(stopped ? ['', 'Stopped on request: what was done is kept, and the next rotation does the rest.'] : []),
+  ]
+}
+
+/** A line for each former table that was due. */
+function describeLettingGo({ gone, failed }: LettingGo): string[] {
+  return [
+    ...gone.map(
+      ({ runId, former: { name, bytes } }) =>
+        `let go of ${display(name)}, the former table of run ${runId}: ${showBytes(bytes)}`,
+    ),
+    ...failed.flatMap(describeFailure),
   ]
 }
 
@@ -90,14 +108,18 @@ export interface ToldSet extends Omit<SetReport, 'plan' | 'failed'> {
   readonly map: readonly MapEntry[]
 }
 
-export function rotationForPrograms(sets: readonly RotatedSet[], { stopped }: RotationReport) {
+export function rotationForPrograms(sets: readonly RotatedSet[], { former, stopped }: RotationReport) {
   const told = sets.map(({ report: { plan, failed, ...report }, map }): ToldSet => {
     return {
       ...report,
       objections: plan?.objections ?? [],
-      failed: failed.map(({ what, error }) => ({ what, ...tellError(error) })),
+      failed: failed.map(tellFailure),
       map,
     }
   })
-  return { sets: told, stopped }
+  return { sets: told, former: { gone: former.gone, failed: former.failed.map(tellFailure) }, stopped }
+}
+
+function tellFailure({ what, error }: Failure) {
+  return { what, ...tellError(error) }
 }

@@ -39,15 +39,20 @@ function whatToDo({ id, command, status, lastError }: RunStatusLine): string[] {
 }
 
 function describeFormer(former: readonly FormerTable[]): string[] {
-  const rows = former.map(({ runId, former: { name, bytes }, since }) => [
+  const rows = former.map(({ runId, former: { name, bytes }, since, goesAt, due }) => [
     display(name),
     showBytes(bytes),
-    `since ${minute(since)}`,
+    `since ${minute(since)}${describeEnd(goesAt, due)}`,
     `let it go: ebb retire ${runId}`,
     `go back: ebb rollback ${runId}`,
   ])
   const all = former.length === 1 ? [] : ['let all of them go: ebb retire --all']
   return [...columns(rows, [1]), ...all]
+}
+
+function describeEnd(goesAt: Date | null, due: boolean): string {
+  if (goesAt === null) return ''
+  return due ? ', goes with the next ebb rotate' : `, goes by ebb rotate from ${minute(goesAt)} on`
 }
 
 function describeSet({ table, policy }: RegisteredSet): string[] {

@@ -96,6 +96,24 @@ test('retire --all lets every former table go, and finds none the second time', 
   expect(await count(database, table)).toBe(2000)
 })
 
+test('--retire-after: rotate --all shows that the former table goes, and lets it go', async ({ database }) => {
+  const table = await eventsTable(database)
+  const rebuilt = await ebb([...rebuild(table, database, '--keep-all'), '--retire-after', '7 days', '--execute'])
+  expect(rebuilt.out).toContain('ebb retire 1; the first ebb rotate in 7 days does it')
+  const all = ['rotate', '--all', '--url', database.url]
+  const status = async () => (await ebb(['status', '--url', database.url])).out
+  expect((await ebb(all)).out).toContain('No set is registered here')
+  expect(await status()).toMatch(/goes by ebb rotate from 20\d\d-/)
+
+  await database.admin(`update ebb.run set ended_at = now() - interval '7 days'`)
+  expect(await status()).toContain('goes with the next ebb rotate')
+  expect((await ebb(all)).out).toContain('drop table if exists')
+  expect(objects((await ebb([...all, '--json'])).out)).toMatchObject([{ plans: [{ runId: '1', policy: null }] }])
+  const gone = await ebb([...all, '--execute'])
+  expect(gone).toMatchObject({ code: 0, out: expect.stringMatching(/^let go of .*_retired, .* of run 1: /) as string })
+  expect(await everything(database)).not.toContain('_retired')
+})
+
 test('rollback brings the former table back with what was written since', async ({ database }) => {
   const table = await eventsTable(database)
   await ebb([...rebuild(table, database, ...KEEP), '--execute'])

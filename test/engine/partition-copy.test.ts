@@ -86,7 +86,7 @@ describe('partition by copying', () => {
 })
 
 function request(overrides: Partial<CopyRequest> = {}): CopyRequest {
-  return { ...monthly(), transport: 'server', jobs: 1, noArchive: false, ...overrides }
+  return { ...monthly(), transport: 'server', jobs: 1, noArchive: false, retireAfter: null, ...overrides }
 }
 
 async function read(database: Database, table: TableName): Promise<TableModel> {

@@ -51,7 +51,7 @@ describe('rebuild', () => {
 })
 
 function request(overrides: Partial<RebuildRequest> = {}): RebuildRequest {
-  return { keep: null, transport: 'server', jobs: 1, noArchive: false, ...overrides }
+  return { keep: null, transport: 'server', jobs: 1, noArchive: false, retireAfter: null, ...overrides }
 }
 
 async function read(database: Database, table: TableName): Promise<TableModel> {

@@ -101,7 +101,16 @@ describe('split', () => {
 })
 
 function order(overrides: Partial<SplitOrder> = {}): SplitOrder {
-  return { partition: null, every: null, keep: null, transport: 'server', jobs: 1, noArchive: false, ...overrides }
+  return {
+    partition: null,
+    every: null,
+    keep: null,
+    transport: 'server',
+    jobs: 1,
+    noArchive: false,
+    retireAfter: null,
+    ...overrides,
+  }
 }
 
 async function read(database: Database, table: TableName): Promise<TableModel> {

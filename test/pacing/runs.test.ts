@@ -98,7 +98,7 @@ test('a rebuild gives way between chunks, stops for a stop file, and goes on', a
   const [pauseFile, stopFile] = [join(place, 'pause'), join(place, 'stop')]
   await writeFile(pauseFile, '')
   const { options, said } = listening({ pauseFile, stopFile })
-  const request = { keep: null, transport: 'copy', jobs: 2, noArchive: false } as const
+  const request = { keep: null, transport: 'copy', jobs: 2, noArchive: false, retireAfter: null } as const
   const rebuilding = rebuild(database.url, written(table), request, options).catch((error: unknown) => error)
   await until(() => said(/pause file/))
   await writeFile(stopFile, '')

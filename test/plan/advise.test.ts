@@ -95,6 +95,8 @@ const table: TableModel = {
   views: [],
   functions: [],
   otherDependents: [],
+  wholeRows: [],
+  identityUsers: [],
   inheritsFrom: [],
   inheritedBy: [],
   extension: null,

@@ -35,16 +35,15 @@ describe('what becomes of rows that refer to others', () => {
     expect(going).not.toContain('payments')
     expect(describeReferences(cascade)).toMatchInlineSnapshot(`
       [
-        "public.users",
-        "  ← public.subscriptions (users_id), on delete no action: its rows go too",
-        "    ← public.payment_methods (subscriptions_id), on delete no action: its rows go too",
-        "      ← public.payments (payment_methods_id), on delete no action: protected, what leads to its rows stays",
-        "  ← public.user_profiles (users_id), on delete no action: its rows go too",
-        "    ← public.payment_methods (user_profiles_id), on delete no action: its rows go too; see above",
-        "  ← public.user_sessions (users_id), on delete no action: its rows go too",
-        "    ← public.audit_logs (user_sessions_id), on delete no action: its rows go too",
-        "  ← public.audit_logs (users_id), on delete no action: its rows go too; see above",
-        "",
+        "refers to rows of public.users:",
+        "← public.subscriptions (users_id), on delete no action: its rows go too",
+        "· ← public.payment_methods (subscriptions_id), on delete no action: its rows go too",
+        "· · ← public.payments (payment_methods_id), on delete no action: protected, what leads to its rows stays",
+        "← public.user_profiles (users_id), on delete no action: its rows go too",
+        "· ← public.payment_methods (user_profiles_id), on delete no action: its rows go too; see above",
+        "← public.user_sessions (users_id), on delete no action: its rows go too",
+        "· ← public.audit_logs (user_sessions_id), on delete no action: its rows go too",
+        "← public.audit_logs (users_id), on delete no action: its rows go too; see above",
         "rows go in this order, in one statement: public.payment_methods → public.subscriptions → public.user_profiles → public.audit_logs → public.user_sessions → public.users",
       ]
     `)

@@ -76,6 +76,14 @@ test('six tables in one order, the payments untouched, everything counted', asyn
   expect(figures?.changed).toEqual([{ table: 'public.invitations', rows: expect.any(Number) as number }])
 })
 
+test('along an index as well', async ({ database }) => {
+  await createAccounts(database, 400)
+  const { plan, figures, remaining } = await purgeUsers(database, { orderBy: 'id' }, 30)
+  expect(plan.purge?.leaves.map(({ walk }) => walk.kind)).toEqual(['key'])
+  expect(figures).toMatchObject({ rows: 350, held: 10 })
+  expect(remaining).toMatchObject({ matching: 10, held: 10 })
+})
+
 test('goes on where it was stopped, and the record adds up', async ({ database }) => {
   await createAccounts(database, 800)
   const app = await database.session('app')

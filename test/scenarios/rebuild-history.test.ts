@@ -2,9 +2,9 @@ import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { rollback } from '../../src/engine/runs.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import { test, type Database } from '../support/database.ts'
+import { anyCopying, anySizes, hasty, untilItIsDone } from '../support/history-runs.ts'
 import { KEYS, UNIQUES, type KeyShape, type Uniqueness } from '../support/history-shapes.ts'
 import { History } from '../support/history.ts'
 import { randomFrom } from '../support/random.ts'
@@ -60,27 +60,11 @@ async function preferIndexes(database: Database): Promise<void> {
   )
 }
 
-/** The writers may wait longer for us than an application should: a round is to be short. */
-const hasty = { patience: { lockTimeoutMs: 400, workTimeoutMs: 5_000, deadlineMs: 30_000 } }
-
 function anyRequest(random: () => number, key: KeyShape): RebuildRequest {
   const { name } = key.columns[0]!
   // The first is copied by ranges of the key, the others by blocks.
   const keeps = [`kept::int = 1 and "${name}" >= ${key.least}`, 'kept', null]
-  return {
-    keep: keeps[Math.floor(random() * keeps.length)]!,
-    transport: (['copy', 'server', 'auto'] as const)[Math.floor(random() * 3)]!,
-    jobs: 1 + Math.floor(random() * 3),
-    noArchive: true,
-  }
-}
-
-function anySizes(random: () => number) {
-  return {
-    chunkBlocks: 1 + Math.floor(random() * 3),
-    batchEntries: 10 + Math.floor(random() * 60),
-    shortLog: Math.floor(random() * 60),
-  }
+  return { keep: keeps[Math.floor(random() * keeps.length)]!, ...anyCopying(random) }
 }
 
 /** Rebuilds; now and then it is stopped somewhere, and goes on. */
@@ -90,18 +74,8 @@ async function rebuiltAtLast(
   request: RebuildRequest,
   random: () => number,
 ): Promise<string> {
-  const sizes = anySizes(random)
-  for (;;) {
-    const stop = new AbortController()
-    const stopIn = random() < 0.4 ? random() * 400 : null
-    const timer = stopIn === null ? undefined : globalThis.setTimeout(() => stop.abort(), stopIn)
-    try {
-      const options = quietly({ ...hasty, copySizes: sizes, signal: stop.signal })
-      return (await rebuild(database.url, written(history.table), request, options)).runId
-    } catch (error) {
-      if (!(error instanceof EbbError && error.exitCode === EXIT.stopped)) throw error
-    } finally {
-      clearTimeout(timer)
-    }
-  }
+  const { runId } = await untilItIsDone(random, (options) =>
+    rebuild(database.url, written(history.table), request, options),
+  )
+  return runId
 }

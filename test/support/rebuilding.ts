@@ -10,7 +10,7 @@ import { until } from './until.ts'
 
 /** A request for all rows, by `insert … select`, with one job. */
 export function rebuildRequest(overrides: Partial<RebuildRequest> = {}): RebuildRequest {
-  return { keep: null, transport: 'server', jobs: 1, noArchive: true, ...overrides }
+  return { keep: null, transport: 'server', jobs: 1, noArchive: true, retireAfter: null, ...overrides }
 }
 
 /** Every chunk is one block, every batch one entry, and no entry may be left for the swap if it can be helped. */

@@ -15,7 +15,7 @@ import { toText } from '../../sql/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../after-copy.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
-import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
+import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
 import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceWords } from '../pace-options.ts'
@@ -126,6 +126,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const timezone = faults.read('--timezone', () => parseTimezone(words.timezone))
   const expireBy = faults.readOptional('--expire-by', words.expireBy, parseName)
   const copying = readCopying(words, args, faults)
+  const diskFree = readDiskFree(words, faults)
   const patience = readPatience(words, faults)
   const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
@@ -143,18 +144,21 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     table: table(),
     request,
     copying: method() === 'copy' ? { ...request, ...copying() } : null,
-    options: { ...surroundings(), patience: patience(), pacing: pacing() },
+    options: { ...surroundings(), ...diskFree(), patience: patience(), pacing: pacing() },
   }
 }
 
 // By attaching nothing is left out and nothing travels: whoever says how has something else in mind.
-function parseMethod({ method, transport, jobs, archive, ...words }: Words): 'attach' | 'copy' {
+function parseMethod({ method, transport, jobs, archive, retireAfter, diskFree, ...words }: Words): 'attach' | 'copy' {
   if (method === 'copy') return method
   if (method !== 'attach') throw new UsageError(`'${method}' is no method`, 'Say attach or copy.')
   const [foreign] = [
     ...(transport === undefined ? [] : ['--transport']),
     ...(jobs === undefined ? [] : ['--jobs']),
     ...(archive === false ? ['--no-archive'] : []),
+    ...(retireAfter === undefined ? [] : ['--retire-after']),
+    ...(retireAfter === undefined ? [] : ['--retire-after']),
+    ...(diskFree === undefined ? [] : ['--disk-free']),
     ...saidOfPace(words),
   ]
   if (foreign === undefined) return method

@@ -8,7 +8,7 @@ import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../after-copy.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
-import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
+import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
@@ -66,12 +66,17 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const table = faults.read('<table>', () => parseTableName(text))
   const keep = faults.read('--keep', () => whatToKeep(words))
   const copying = readCopying(words, args, faults)
+  const diskFree = readDiskFree(words, faults)
   const patience = readPatience(words, faults)
   const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const request: RebuildRequest = { keep: keep(), ...copying() }
-  return { table: table(), request, options: { ...surroundings(), patience: patience(), pacing: pacing() } }
+  return {
+    table: table(),
+    request,
+    options: { ...surroundings(), ...diskFree(), patience: patience(), pacing: pacing() },
+  }
 }
 
 const EITHER = 'Say --keep "created_at > now() - interval \'90 days\'" or --keep-all.'

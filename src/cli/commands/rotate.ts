@@ -1,9 +1,17 @@
 import { Command } from 'commander'
 import type { Target } from '../../db/session.ts'
 import type { EngineOptions } from '../../engine/partition.ts'
-import { exitCodeOf, planRotations, rotate, type RotateRequest, type RotationReport } from '../../engine/rotate.ts'
+import {
+  exitCodeOf,
+  planRetirements,
+  planRotations,
+  rotate,
+  type RotateRequest,
+  type RotationReport,
+} from '../../engine/rotate.ts'
 import { EXIT, UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
+import { explain } from '../../plan/explain.ts'
 import { explainRotation } from '../../plan/explain-rotation.ts'
 import { describeRotation, NO_SETS, rotationForPrograms, type RotatedSet } from '../../report/rotation.ts'
 import { toText } from '../../sql/comment.ts'
@@ -69,9 +77,18 @@ async function show(
 ): Promise<void> {
   const plans = await planRotations(target, request, options)
   const command = executing(args)
-  const value = plans.map((plan) => ({ ...planForPrograms(plan), policy: plan.policy, command }))
+  const former = await planRetirements(target, request, options)
+  const value = [
+    ...plans.map((plan) => ({ ...planForPrograms(plan), policy: plan.policy, command })),
+    ...former.map((plan) => ({ ...planForPrograms(plan), runId: plan.runId, policy: null, command })),
+  ]
   reporter.show('plans', value, () =>
-    plans.length === 0 ? toText(NO_SETS) : plans.map((plan) => explainRotation(plan, { command })).join('\n'),
+    value.length === 0
+      ? toText(NO_SETS)
+      : [
+          ...plans.map((plan) => explainRotation(plan, { command })),
+          ...former.map((plan) => explain(plan, { command })),
+        ].join('\n'),
   )
   if (plans.some(({ objections }) => objections.length > 0)) end(EXIT.objections)
 }
@@ -85,7 +102,7 @@ async function execute(
 ): Promise<void> {
   const report = await rotate(target, request, options)
   const sets = await withMaps(target, report)
-  reporter.show('result', rotationForPrograms(sets, report), () => toText(describeRotation(sets, report.stopped)))
+  reporter.show('result', rotationForPrograms(sets, report), () => toText(describeRotation(sets, report)))
   end(exitCodeOf(report))
 }
 

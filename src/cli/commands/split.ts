@@ -10,7 +10,7 @@ import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../after-copy.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
-import { readCopying, withCopying, type CopyWords } from '../copy-words.ts'
+import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
@@ -66,10 +66,15 @@ function readWords({ context, args }: Invocation, text: string, wide: string | u
   const every = faults.readOptional('--every', words.every, parseWidth)
   const keep = faults.readOptional('--keep', words.keep, parseInterval)
   const copying = readCopying(words, args, faults)
+  const diskFree = readDiskFree(words, faults)
   const patience = readPatience(words, faults)
   const pacing = readPace(words, faults)
   const surroundings = readSurroundings(words, context, faults)
   faults.throwIfAny()
   const order: SplitOrder = { partition: partition(), every: every(), keep: keep(), ...copying() }
-  return { table: table(), order, options: { ...surroundings(), patience: patience(), pacing: pacing() } }
+  return {
+    table: table(),
+    order,
+    options: { ...surroundings(), ...diskFree(), patience: patience(), pacing: pacing() },
+  }
 }

@@ -5,7 +5,7 @@ import { once } from '../template.ts'
 
 /** Numbers by which an object is known inside; a table built anew has others. */
 const WITHOUT_OIDS = (text: string) =>
-  `regexp_replace(${text}, '(RI_ConstraintTrigger_[ac]_|Unique_ConstraintTrigger_)\\d+', '\\1', 'g')`
+  `regexp_replace(${text}, '((?:RI|PK|Unique)_ConstraintTrigger_(?:[ac]_)?)\\d+', '\\1', 'g')`
 
 const OBJECT = (classid: string, objid: string, objsubid: string) =>
   WITHOUT_OIDS(`coalesce(pg_describe_object(${classid}, ${objid}, ${objsubid}), '')`)

@@ -76,6 +76,7 @@ export function refusals(schema: Schema): string[] {
   if (schema.superuser) return []
   const codes = new Set(chosen(schema).flatMap(({ refused }) => refused ?? []))
   if (schema.foreign) codes.delete('default-privileges') // those of the owner do not take from the tool
+  if (chosen(schema).some(({ title }) => title === 'grants')) codes.delete('owner-rights') // had through the writer
   return [...codes].sort()
 }
 

@@ -1,0 +1,67 @@
+import { describe, expect } from 'vitest'
+import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
+import { ObjectionsError } from '../../src/errors.ts'
+import { ident } from '../../src/sql/sql.ts'
+import { test } from '../support/database.ts'
+import { catalogueOf } from '../support/fidelity/catalogue.ts'
+import { rebuildRequest } from '../support/rebuilding.ts'
+import { quietly } from '../support/tool.ts'
+
+// What cannot be carried to a new table is an objection, and nothing has changed by then.
+
+const REFUSED: readonly [title: string, code: string, statements: string][] = [
+  ['a check over whole rows', 'whole-row:check c', 'alter table t add constraint c check (t is not null)'],
+  ['an index over whole rows', 'whole-row:index i', 'create index i on t ((t is null))'],
+  ['an index where whole rows', 'whole-row:index i', 'create index i on t (a) where (t is not null)'],
+  [
+    'a default that draws from its identity',
+    'identity-used:default value for column id of table public.o',
+    `create table o (id bigint default nextval('t_id_seq'))`,
+  ],
+  ['a materialized view', 'dependent:materialized view public.m', 'create materialized view m as select a from t'],
+  ['a view of whole rows', 'dependent:column t of view public.v', 'create view v as select t from t'],
+  ['a column of its type', 'dependent:column x of table public.o', 'create table o (x t)'],
+  [
+    'a function of its type',
+    'dependent:function public.f(public.t)',
+    `create function f(t) returns int language sql as 'select 1'`,
+  ],
+  [
+    'a policy elsewhere',
+    'dependent:policy p on table public.o',
+    'create table o (x int); create policy p on o using (exists (select from t))',
+  ],
+  [
+    'a rule elsewhere',
+    'dependent:rule r on table public.o',
+    'create table o (x int); create rule r as on insert to o do also insert into t (a) values (new.x)',
+  ],
+  ['a child', 'inherited', 'create table o () inherits (t)'],
+  [
+    'a partitioned table pointing at it',
+    'inbound-partitioned:public.o.o_x_fkey',
+    'create table o (x bigint references t) partition by range (x)',
+  ],
+  ['an index left invalid', 'invalid-index:i', ''],
+  ['no key', 'no-key', 'alter table t drop constraint t_pkey'],
+  ['a publication of all tables', 'publication:pub', ''],
+]
+
+describe('a rebuild refuses', () => {
+  test.for(REFUSED)('%s', async ([, code, statements], { database }) => {
+    const table = { schema: 'public', name: 't' }
+    const owner = await database.session('owner')
+    await owner.query(
+      'create table t (id bigint generated always as identity primary key, a int); insert into t (a) values (1), (1)',
+    )
+    if (statements !== '') await owner.query(statements)
+    if (code === 'invalid-index:i') await owner.query('create unique index concurrently i on t (a)').catch(() => {})
+    if (code === 'publication:pub') await database.admin(`create publication ${ident('pub').text} for all tables`)
+    const before = await catalogueOf(database.adminUrl)
+
+    const { objections } = await planRebuildOf(database.url, table, rebuildRequest(), quietly())
+    expect(objections.map((objection) => objection.code)).toEqual([code])
+    await expect(rebuild(database.url, table, rebuildRequest(), quietly())).rejects.toThrow(ObjectionsError)
+    expect(await catalogueOf(database.adminUrl)).toEqual(before)
+  })
+})
