@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Target } from '../db/session.ts'
 import { exportCandidates, sampleCandidates, type ReviewOptions } from '../engine/candidate-review.ts'
@@ -65,7 +65,9 @@ export async function showReview(
 // Not over a file that is there: it may be the list that was approved.
 async function exportTo(target: Target, id: string, file: string, options: ReviewOptions): Promise<void> {
   try {
-    await exportCandidates(target, id, createWriteStream(file, { flags: 'wx', mode: 0o600 }), options)
+    // Opened first: of a stream that cannot be opened nobody would hear in time.
+    const opened = await open(file, 'wx', 0o600)
+    await exportCandidates(target, id, opened.createWriteStream(), options)
   } catch (error) {
     const { code, syscall, message } = error as NodeJS.ErrnoException
     if (syscall === undefined) throw error
