@@ -32,7 +32,7 @@ async function killed(errand: Errand, times: number): Promise<void> {
   const random = randomFrom(`kill ${errand.command}`)
   for (let i = 0; i < times; i++) {
     const dieAtStatement = { number: 25 + Math.floor(random() * 60), afterMs: Math.floor(random() * 6) }
-    await startTool({ ...errand, batchRows: 50, dieAtStatement }).end()
+    await startTool({ ...errand, batchRows: 10, dieAtStatement }).end()
   }
 }
 
