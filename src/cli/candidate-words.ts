@@ -59,7 +59,9 @@ export async function showReview(
   const rows = sample === null ? null : await sampleCandidates(target, set.id, sample, options)
   if (file !== null) await exportTo(target, set.id, file, options)
   const shown = { set, ...(rows === null ? {} : { sample: rows }) }
-  reporter.show('candidates', shown, () => toText([...describeCandidateSet(set, file), ...(rows ?? [])]))
+  reporter.show('candidates', shown, () =>
+    toText([...describeCandidateSet(set, file), ...(rows === null ? [] : ['', ...rows])]),
+  )
 }
 
 // Not over a file that is there: it may be the list that was approved.
