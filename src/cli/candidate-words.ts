@@ -48,19 +48,21 @@ export function readReview(words: ReviewWords, faults: Faults): Settled<Review> 
   })
 }
 
-/** Shows a set, and what of it was asked for. */
+/** Shows a set, and what of it was asked for; `todo` is the command that changes what was not changed. */
 export async function showReview(
   target: Target,
   set: StoredSet,
   { sample, file }: Review,
   options: ReviewOptions,
   reporter: Reporter,
+  todo: string | null = null,
 ): Promise<void> {
   const rows = sample === null ? null : await sampleCandidates(target, set.id, sample, options)
   if (file !== null) await exportTo(target, set.id, file, options)
-  const shown = { set, ...(rows === null ? {} : { sample: rows }) }
+  const last = todo === null ? [] : ['', `Nothing has been changed. To do it: ${todo}`]
+  const shown = { set, ...(rows === null ? {} : { sample: rows }), ...(todo === null ? {} : { command: todo }) }
   reporter.show('candidates', shown, () =>
-    toText([...describeCandidateSet(set, file), ...(rows === null ? [] : ['', ...rows])]),
+    toText([...describeCandidateSet(set, file), ...(rows === null ? [] : ['', ...rows]), ...last]),
   )
 }
 

@@ -24,7 +24,7 @@ export function describeCandidateSet(set: StoredSet, file: string | null): strin
           `To see some of its rows:  ebb candidates ${id} --sample 20`,
           `To delete what has not changed since:  ebb purge --from-candidates ${id} --no-archive --execute`,
         ]),
-    `To let it go:  ebb candidates ${id} --drop`,
+    `To let it go:  ebb candidates ${id} --drop --execute`,
   ]
 }
 

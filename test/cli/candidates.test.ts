@@ -41,7 +41,11 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
   const again = await ebb(['candidates', '1', '--export', file, ...at])
   expect(again).toMatchObject({ code: 2, err: expect.stringContaining('is there already') as string })
 
-  const approved = await ebb(['candidates', '1', '--approved-by', 'Ann', '--ticket', 'OPS-7', ...at])
+  const approval = ['candidates', '1', '--approved-by', 'Ann', '--ticket', 'OPS-7', ...at]
+  expect((await ebb(approval)).out).toMatch(
+    /nobody yet[^]*Nothing has been changed\. To do it: ebb candidates 1 .* --execute$/m,
+  )
+  const approved = await ebb([...approval, '--execute'])
   expect(approved.out).toContain('Ann (OPS-7)')
   await database.admin(sql`update ${quoted(table)} set kind = 'kept' where id <= 2`)
   const refused = await ebb(['purge', '--from-candidates', '1', ...at])
@@ -53,7 +57,8 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
 
   const shown = objects((await ebb(['candidates', '--json', ...at])).out)
   expect(shown).toMatchObject([{ type: 'sets', sets: [{ id: '1', approvedBy: 'Ann', ticket: 'OPS-7' }] }])
-  expect((await ebb(['candidates', '1', '--drop', ...at])).out).toContain('is gone')
+  expect((await ebb(['candidates', '1', '--drop', ...at])).out).toContain('Nothing has been changed')
+  expect((await ebb(['candidates', '1', '--drop', '--execute', ...at])).out).toContain('is gone')
   expect(existsSync(file)).toBe(true)
 })
 
@@ -109,6 +114,8 @@ plainTest.for([
   [['purge', 't', '--stale-group', 'g'], "--idle '90 days'"],
   [['purge', '--from-candidates', 'one'], 'no whole number'],
   [['purge', 't', '--from-candidates', '1', '--candidates'], 'it goes with --where or --marked only'],
+  [['purge', '--from-candidates', '1', '--order-by', 'a'], '--order-by'],
+  [['purge', 't', '--where', 'a', '--candidates', '--cascade'], '--cascade'],
   [['mark', 't', '--where', 'a'], '--set deleted_at'],
   [['view', 't'], 'nothing is to be hidden'],
   [['view', 't', '--by', 'a'], '--by and --keep go together'],
