@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test as plainTest } from 'vitest'
-import { display, quoted, type TableName } from '../../src/sql/names.ts'
+import { companion, display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { ebb, eventsTable, objects } from './support.ts'
@@ -71,7 +71,7 @@ test('marked now, hidden by a view, purged later', async ({ database }) => {
   expect(marked.out).toMatch(/^1,28\d rows of .* are marked \(run 1\)\.$/m)
   const view = await ebb(['view', display(table), '--hide-marked', 'deleted_at', '--execute', ...at])
   expect(view.code, view.err).toBe(0)
-  expect(await count(database, { ...table, name: `${table.name}_live` })).toBeLessThan(721)
+  expect(await count(database, { ...table, name: companion(table.name, '_live') })).toBeLessThan(721)
 
   const purge = ['purge', display(table), '--marked', 'deleted_at', '--no-archive', ...at]
   const early = await ebb([...purge, '--older-than', '1 day', '--execute'])
