@@ -1,7 +1,6 @@
 import type { Target } from '../db/session.ts'
 import { resolveName } from '../engine/inspect.ts'
 import * as former from '../engine/former.ts'
-import { planResumeOf, type Remainder } from '../engine/remaining.ts'
 import * as runs from '../engine/runs.ts'
 import type { RollbackPlan } from '../plan/rollback.ts'
 import type { Plan } from '../plan/step.ts'
@@ -26,13 +25,13 @@ export async function resume(
 export async function resume(
   database: Database,
   options?: RunOptions & { readonly execute?: false },
-): Promise<Remainder>
+): Promise<runs.Remainder>
 export async function resume(
   database: Database,
   options: RunOptions & { readonly execute?: boolean } = {},
-): Promise<Remainder | runs.RunResult> {
+): Promise<runs.Remainder | runs.RunResult> {
   const arrangement = await runArrangement(database, options)
-  return options.execute === true ? runs.resume(...arrangement) : planResumeOf(...arrangement)
+  return options.execute === true ? runs.resume(...arrangement) : runs.planResumeOf(...arrangement)
 }
 
 /** Takes back what an unfinished run has prepared. */
