@@ -288,7 +288,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
   if (isConnectionLost(error))
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,
-      { state: 'The step is either undone or done as a whole; the journal knows which.', next: GO_ON },
+      { state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`, next: GO_ON },
       EXIT.tryLater,
       error,
     )
@@ -297,7 +297,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
   if (isLockRefused(error))
     return new EbbError(
       `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: 'That step is not done; what was done before it is kept.', next: GO_ON },
+      { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: GO_ON },
       EXIT.tryLater,
       error,
     )
@@ -307,10 +307,20 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
       : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
-    { state: 'The step has been undone; what was done before it is kept.', next: nextAfter(step, code) },
+    { state: undoneIn(step), next: nextAfter(step, code) },
     EXIT.failed,
     error,
   )
+}
+
+/** What a failure undoes: of a step that commits again and again, the last piece alone. */
+function pieceOf({ kind }: Step): string {
+  return kind === 'purge' ? 'last batch' : 'step'
+}
+
+function undoneIn(step: Step): string {
+  if (step.kind === 'purge') return 'The last batch has been undone; the batches before it are done, and recorded.'
+  return 'The step has been undone; what was done before it is kept.'
 }
 
 function nextAfter(step: Step, code: string): string {

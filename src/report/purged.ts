@@ -67,9 +67,7 @@ function leftOver({ locked, refused, rows }: PurgeFigures, remaining: PurgeResul
     '',
     `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0
-        ? []
-        : [`locked by others each time, or kept by a trigger: ${showRows(locked)}; the same command tries again`]),
+      ...(locked === 0 ? [] : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
       ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
       ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
       ...(others === 0

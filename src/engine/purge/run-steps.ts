@@ -1,7 +1,8 @@
 import { inTransaction, type Session } from '../../db/session.ts'
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
-import { purgedTables, readFigures } from '../../journal/purges.ts'
+import { lastFiles, purgedTables, readFigures } from '../../journal/purges.ts'
 import { DEED_WORDS } from '../../plan/purge-deed.ts'
 import { showRows } from '../../plan/units.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/step.ts'
@@ -25,8 +26,10 @@ export async function purgeRows(
   deadlineMs: number,
 ): Promise<void> {
   const { lastNumber, rows } = await readFigures(place.session, place.journalSchema, runId)
-  const tally = { number: lastNumber, rows, last: null, careful: 0 }
-  const purging: Purging = { runId, work, place, turns, deadlineMs, tally, progress: progressOf(work, place.observer) }
+  const tally = { number: lastNumber, rows, last: null, careful: 0, entries: null }
+  const files = await lastFiles(place.session, place.journalSchema, runId)
+  const progress = progressOf(work, place.observer)
+  const purging: Purging = { runId, work, place, turns, deadlineMs, tally, files, progress }
   try {
     await withPurgeSettings(place, work, async () => {
       await walk(purging)
@@ -67,6 +70,9 @@ export async function vacuum({ table, whole, statements }: VacuumStep, runId: st
   try {
     await session.query(GENTLE)
     for (const statement of statements) await session.query(statement)
+  } catch (error) {
+    if (codeOf(error) !== SQLSTATE.undefinedTable) throw error
+    observer({ type: 'note', text: `${display(table)} is not there any more, so it is not vacuumed` })
   } finally {
     session.off('notice', tell)
     await resetCost(session)
