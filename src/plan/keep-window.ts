@@ -1,9 +1,10 @@
 import type { TableModel } from '../catalog/table-model.ts'
-import { minus } from '../grid/grid.ts'
 import type { Interval } from '../grid/interval.ts'
-import { displayPosition, positionOf, toText, type Position, type TimeKind } from '../grid/key.ts'
+import { toText, type Position } from '../grid/key.ts'
 import { ident, literal, raw, sql } from '../sql/sql.ts'
+import { calendarKind } from './calendar-kind.ts'
 import type { SetPolicy } from './request.ts'
+import { horizonOf } from './rotate-expiry.ts'
 
 /** What is worth keeping of a table that is copied. */
 export interface KeepWindow {
@@ -23,18 +24,13 @@ export function keepWindow(
   now: bigint,
 ): KeepWindow | null {
   const by = kind === 'id' ? expireBy : column
-  if (keep === null || by === null) return null
   const type = table.columns.find(({ name }) => name === by)?.type ?? ''
-  const time = kind === 'id' ? timeKind(type) : kind
-  const horizon = minus(positionOf(time, now, timezone), keep, time, timezone)
+  const time = kind === 'id' ? calendarKind(type) : kind
+  if (keep === null || by === null || time === null) return null
+  const { position, shown } = horizonOf(time, timezone, now, keep)
   return {
-    condition: sql`${ident(by)} >= ${literal(toText(time, horizon))}::${raw(type)}`.text,
-    from: kind === 'id' ? null : horizon,
-    shown: displayPosition(time, horizon, timezone),
+    condition: sql`${ident(by)} >= ${literal(toText(time, position))}::${raw(type)}`.text,
+    from: kind === 'id' ? null : position,
+    shown,
   }
-}
-
-function timeKind(type: string): TimeKind {
-  if (type === 'date') return 'date'
-  return type.endsWith('with time zone') ? 'timestamptz' : 'timestamp'
 }

@@ -1,12 +1,13 @@
 import { display } from '../sql/names.ts'
 import { noKeyObjection, type CopyKey } from './copy-key.ts'
 import type { Layout } from './partitioned-shadow.ts'
+import { expiryKind } from './rotate-expiry.ts'
 import type { SplitRequest, SplitSituation } from './split-situation.ts'
 import type { Objection } from './step.ts'
 
 /** What stands against exchanging the wide partition for these. */
 export function splitObjections(
-  { set, parent, partition }: SplitSituation,
+  { set, parent, partition, policy }: SplitSituation,
   request: SplitRequest,
   layout: Layout,
   key: CopyKey | null,
@@ -25,6 +26,15 @@ export function splitObjections(
       : []),
     ...(layout.cells.length < 2 && request.keep === null
       ? [object('not-wide', `${name} is no wider than one partition`, 'There is nothing to split.')]
+      : []),
+    ...(request.keep !== null && expiryKind(set, policy) === null
+      ? [
+          object(
+            'expire-by',
+            `nothing tells how old a row of ${display(set.name)} is: it is partitioned by id, and no time column is registered by which its rows expire`,
+            'Keep all rows, or register such a column (ebb partition … --expire-by).',
+          ),
+        ]
       : []),
     ...set.inboundForeignKeys.map((one) =>
       object(

@@ -31,8 +31,8 @@ export interface SplitSituation {
   readonly partition: Partition
   /** The partition as a table. */
   readonly wide: TableModel
-  /** Least value of the key in it; null where it is empty. */
-  readonly min: Position | null
+  /** Least value of the key among its rows that are kept, or one below where that cannot be told; null where there are none. */
+  readonly least: Position | null
   readonly searchPath: string
   readonly taken: ReadonlySet<string>
   readonly tag: string

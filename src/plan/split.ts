@@ -1,4 +1,3 @@
-import { displayPosition } from '../grid/key.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { captureOf } from './capture.ts'
 import { copyKeyOf, type CopyKey } from './copy-key.ts'
@@ -12,6 +11,7 @@ import { serverNotes } from './server-objections.ts'
 import { shadowNames, writtenColumns } from './shadow.ts'
 import { rangeCondition } from './split-bound.ts'
 import { exchange, splitSummary, type SplitSummary } from './split-exchange.ts'
+import { splitFates } from './split-fates.ts'
 import { layoutOf } from './split-layout.ts'
 import { splitObjections } from './split-objections.ts'
 import { splitShadow } from './split-shadow.ts'
@@ -31,12 +31,12 @@ export interface SplitPlan extends RebuildPlan {
 export function planSplit(situation: SplitSituation, request: SplitRequest): SplitPlan {
   const { set, parent, partition, server } = situation
   const key = copyKeyOf(parent)
-  const layout = layoutOf(situation, request)
+  const layout = layoutOf(situation)
   const objections = splitObjections(situation, request, layout, key)
   const base = {
     goal: `split ${display(partition.name)} of ${display(set.name)} into ${layout.cells.length} partitions`,
     table: parent.name,
-    fates: [],
+    fates: splitFates(situation),
     objections,
     notes: serverNotes(server),
   }
@@ -98,20 +98,16 @@ function summaryOf(
 }
 
 function evidenceOf(
-  { partition, policy: { kind, column, timezone } }: SplitSituation,
+  { partition, parent, policy, server }: SplitSituation,
   { keep }: SplitRequest,
   layout: Layout,
 ): string[] {
-  const first = layout.cells[0]
+  const window = keepWindow(policy, keep, parent, BigInt(server.now))
   return [
     `${display(partition.name)} holds about ${partition.estimatedRows === null ? 'an unknown number of' : showCount(partition.estimatedRows)} rows, ${showBytes(partition.bytes)}`,
     describeLayout(layout),
-    ...(keep === null || first === undefined || kind === 'id'
-      ? []
-      : [
-          `rows before ${displayPosition(kind, first.from, timezone)} are left behind, and those of the first partition that have expired`,
-        ]),
+    ...(window === null ? [] : [`rows of before ${window.shown} are left behind: kept is ${window.condition}`]),
     `the new partitions need up to ${showBytes(partition.bytes)} of disk, beside its own until it goes`,
-    `by ${column}`,
+    `by ${policy.column}`,
   ]
 }
