@@ -7,6 +7,7 @@ import { fullLag } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
 import { replicaGoodFor, USUAL_MS } from './next-reading.ts'
 import type { Reading } from './reading.ts'
+import { CHECK_TIMEOUT_MS } from './readings/health.ts'
 import { takeGlance, takeReading, walRate, type Subject } from './take-reading.ts'
 
 export interface SamplerOptions extends Subject {
@@ -59,7 +60,7 @@ export class Sampler {
     try {
       // Readings must not wait for what they are about, nor signs of life for a replica.
       await session.query(
-        `select set_config('statement_timeout', '5s', false), set_config('synchronous_commit', 'off', false)`,
+        `select set_config('statement_timeout', '${CHECK_TIMEOUT_MS}', false), set_config('synchronous_commit', 'off', false)`,
       )
       await sampler.look()
     } catch (error) {

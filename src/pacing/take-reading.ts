@@ -6,7 +6,7 @@ import type { Reading, Signal } from './reading.ts'
 import { readActive } from './readings/activity.ts'
 import { checkQuery, checkUrl } from './readings/health.ts'
 import { readBlocked, readVacuum } from './readings/locks.ts'
-import { readArchiveBacklog, readClock, readReplicas, readSlot } from './readings/wal.ts'
+import { readArchiveBacklog, readClock, readReplicas, readSlot, readWalPosition } from './readings/wal.ts'
 
 /** What a reading is taken of. */
 export interface Subject {
@@ -36,7 +36,8 @@ export async function takeReading(
       return null
     })
 
-  const { at, walPosition } = await readClock(session)
+  const at = await readClock(session)
+  const walPosition = await attempt('WAL rate', () => readWalPosition(session))
   const blocked = await attempt('blocked sessions', () => readBlocked(session, subject.application))
   const replicas = await attempt('replica lag', () => readReplicas(session))
   if (replicas !== null && replicas.unknown > 0) missing['replica lag'] = `${UNSEEN} what its replicas have replayed`
@@ -72,7 +73,8 @@ const UNSEEN = 'without pg_read_all_stats (or pg_monitor) this role cannot see'
 
 /** A quick look at replicas and the clock alone; the rest is as it was. */
 export async function takeGlance(session: Session, before: Reading): Promise<Reading> {
-  const { at, walPosition } = await readClock(session)
+  const at = await readClock(session)
+  const walPosition = await readWalPosition(session)
   const { replica } = await readReplicas(session)
   return { ...before, at, walPosition, replica }
 }

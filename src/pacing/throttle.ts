@@ -207,6 +207,8 @@ export class Pace {
 
 /** Signals that a role may be unable to see, and whether anything hangs on them. */
 const LIMITED: readonly { readonly signal: Signal; readonly isLimited: (settings: PaceSettings) => boolean }[] = [
+  { signal: 'blocked sessions', isLimited: ({ maxBlocked }) => maxBlocked !== null },
+  { signal: 'WAL rate', isLimited: ({ maxWalBytesPerSecond }) => maxWalBytesPerSecond !== null },
   { signal: 'replica lag', isLimited: ({ maxReplicaLagBytes }) => maxReplicaLagBytes !== null },
   { signal: 'slot WAL', isLimited: ({ maxSlotWalBytes }) => maxSlotWalBytes !== null },
   { signal: 'archive backlog', isLimited: ({ maxArchiveBacklogBytes }) => maxArchiveBacklogBytes !== null },

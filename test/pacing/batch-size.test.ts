@@ -85,6 +85,12 @@ describe('a jump of batch time', () => {
     expect(shrinking.every(({ slowness }) => slowness === 1)).toBe(true)
   })
 
+  test('is none when a small batch takes as long as the large ones did', () => {
+    const [jumped] = run(settled(), 1, () => 5_000)
+    expect(jumped).toMatchObject({ rows: 10, slowness: 2 })
+    expect(run(jumped!, 1, () => 60)).toMatchObject([{ slowness: 2, good: 1 }])
+  })
+
   test('is none below the target time', () => {
     const quick = run(startingPace({ ...BOUNDS, mostRows: 100 }), 10, () => 1).at(-1)!
     expect(afterBatch(quick, 100, { rows: 100, milliseconds: 40 }, BOUNDS).slowness).toBe(1)

@@ -110,14 +110,18 @@ describe('files', () => {
   })
 
   test('an abort ends a pause at once', async ({ database }) => {
-    const abort = new AbortController()
-    const run = await pacedRun(database, { pauseMs: 60_000 }, { signal: abort.signal })
-    const { end } = turning(run)
-    await waitsFor(run, /between batches/)
-    const began = performance.now()
-    abort.abort()
-    await expect(end).rejects.toMatchObject({ exitCode: EXIT.stopped })
-    expect(performance.now() - began).toBeLessThan(100)
+    let waitedMs = 0
+    for (let round = 0; round < 6; round++) {
+      const abort = new AbortController()
+      const run = await pacedRun(database, { pauseMs: 60_000 }, { signal: abort.signal })
+      const { end } = turning(run)
+      await waitsFor(run, /between batches/)
+      const began = performance.now()
+      abort.abort()
+      await expect(end).rejects.toMatchObject({ exitCode: EXIT.stopped })
+      waitedMs += performance.now() - began
+    }
+    expect(waitedMs).toBeLessThan(150)
   })
 
   test('a pace file retunes it; one that is wrong changes nothing', async ({ database }) => {
@@ -220,7 +224,7 @@ describe('times of the day', () => {
 describe('several runs by one journal', () => {
   test('two share what one would use, and the one that is left has it all', async ({ database }) => {
     const one = await pacedRun(database)
-    expect(await dutyOf(one, 1_000)).toBeGreaterThan(0.9)
+    expect(await dutyOf(one, 1_000)).toBeGreaterThan(0.75)
 
     const other = await pacedRun(database)
     await until(async () => {
@@ -233,7 +237,7 @@ describe('several runs by one journal', () => {
     expect(one.reasons()).toEqual(['the pace is shared with another run'])
 
     await other.pace.close()
-    await until(async () => (await dutyOf(one, 300)) > 0.9)
+    await until(async () => (await dutyOf(one, 300)) > 0.75)
   })
 
   test('one that waits leaves its share to the other', async ({ database }) => {
@@ -245,7 +249,7 @@ describe('several runs by one journal', () => {
     await sleep(1_000)
 
     const working = await pacedRun(database)
-    expect(await dutyOf(working, 500)).toBeGreaterThan(0.9)
+    expect(await dutyOf(working, 500)).toBeGreaterThan(0.75)
     await rm(pauseFile)
     await end
   })
@@ -253,10 +257,10 @@ describe('several runs by one journal', () => {
   test('one that has died counts for nothing after some seconds', async ({ database }) => {
     const run = await pacedRun(database)
     await run.worker.query(
-      `insert into ebb.pace values ('ebb dead', false, now() - interval '1 minute'), ('ebb dying', false, now() - interval '7 seconds')`,
+      `insert into ebb.pace values ('ebb dead', false, now() - interval '1 minute'), ('ebb dying', false, now() - interval '4 seconds')`,
     )
-    await until(async () => (await dutyOf(run, 300)) < 0.7)
-    await until(async () => (await dutyOf(run, 300)) > 0.9)
+    await until(async () => (await dutyOf(run, 300)) < 0.65)
+    await until(async () => (await dutyOf(run, 300)) > 0.75, { timeoutMs: 20_000 })
   })
 })
 

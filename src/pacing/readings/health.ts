@@ -3,18 +3,18 @@ import { inTransaction } from '../../db/session.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
 import type { Health } from '../reading.ts'
 
-/** How long a check of the user's may take before it counts as failed. */
+/** How long a check of the user's may take before it counts as failed; for queries see the session. */
 export const CHECK_TIMEOUT_MS = 3_000
 
 /**
  * Asks the user's query: the first column of the first row must be true. It
- * can change nothing, is one statement, and finds tables as the role would by itself.
+ * can change nothing, is one statement, and finds tables as the role would by
+ * itself. How long it may take is the session's statement_timeout.
  */
 export async function checkQuery(session: ClientBase, query: string): Promise<Health> {
   try {
     const rows = await inTransaction(session, { readOnly: true }, async () => {
-      await session.query(`select set_config('statement_timeout', '${CHECK_TIMEOUT_MS}', true),
-        set_config('row_security', 'on', true),
+      await session.query(`select set_config('row_security', 'on', true),
         set_config('search_path', (select reset_val from pg_catalog.pg_settings where name = 'search_path'), true)`)
       return (await session.query<unknown[]>(single(query))).rows
     })

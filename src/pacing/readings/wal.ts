@@ -3,14 +3,22 @@ import { readAll, readOne } from '../../db/session.ts'
 import { sql } from '../../sql/sql.ts'
 import type { ReplicaLag, SlotWal } from '../reading.ts'
 
-/** Clock and end of the WAL, both the server's. */
-export async function readClock(session: ClientBase): Promise<{ at: bigint; walPosition: number }> {
-  const row = await readOne<{ at: string; wal: number }>(
+/** The server's, in microseconds since the epoch. */
+export async function readClock(session: ClientBase): Promise<bigint> {
+  const { at } = await readOne<{ at: string }>(
     session,
-    sql`select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as at,
-      pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as wal`,
+    sql`select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as at`,
   )
-  return { at: BigInt(row.at), walPosition: row.wal }
+  return BigInt(at)
+}
+
+/** Where the WAL ends, in bytes from its beginning. Some services do not tell. */
+export async function readWalPosition(session: ClientBase): Promise<number> {
+  const { bytes } = await readOne<{ bytes: number }>(
+    session,
+    sql`select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as bytes`,
+  )
+  return bytes
 }
 
 /** Replicas there are, and how far the slowest is behind; null where nothing of it can be seen. */
