@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type pg from 'pg'
 import type { Target } from './db/session.ts'
 import * as advising from './engine/advise.ts'
@@ -8,7 +9,15 @@ import { planResumeOf, type Remainder } from './engine/remaining.ts'
 import * as former from './engine/former.ts'
 import type { CopyResult } from './engine/copy-run.ts'
 import { partitionByCopy, planPartitionCopyOf } from './engine/partition-copy.ts'
+import * as reviewing from './engine/candidate-review.ts'
+import { planCandidatesOf, writeCandidates, type CandidatesResult } from './engine/candidates.ts'
+import * as marking from './engine/mark.ts'
+import { readMarkedCondition } from './engine/marked.ts'
 import * as purging from './engine/purge.ts'
+import * as staling from './engine/purge-stale.ts'
+import * as viewing from './engine/view.ts'
+import type { StoredSet } from './journal/candidates.ts'
+import type { CandidatePlan } from './plan/candidates.ts'
 import * as rebuilding from './engine/rebuild.ts'
 import * as rotating from './engine/rotate.ts'
 import * as runs from './engine/runs.ts'
@@ -23,7 +32,8 @@ import type { WaysAdvice } from './plan/advise.ts'
 import { parseWidth } from './plan/parse-width.ts'
 import type { Transport } from './plan/copy-work.ts'
 import type { PartitionPlan } from './plan/partition.ts'
-import type { PurgePlan } from './plan/purge.ts'
+import type { PurgePlan, PurgeRequest } from './plan/purge.ts'
+import type { ViewPlan } from './plan/view.ts'
 import type { RebuildPlan } from './plan/rebuild.ts'
 import type { PartitionRequest } from './plan/request.ts'
 import type { RollbackPlan } from './plan/rollback.ts'
@@ -321,8 +331,12 @@ export async function rotate(
 export interface PurgeOptions extends Options {
   readonly pace?: PaceOptions
   readonly table: Table
-  /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. */
-  readonly where: string
+  /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. One of `where`, `candidates` and `marked` is given. */
+  readonly where?: string
+  /** The rows of a candidate set that have not changed since; who wants them gone is kept with the run. */
+  readonly candidates?: { readonly set: number | bigint; readonly approvedBy?: string; readonly ticket?: string }
+  /** The rows that `mark` has marked in a column, if need be only those marked longer ago. */
+  readonly marked?: { readonly column: string; readonly olderThan?: string }
   /** Without it nothing is deleted: there are no archives yet. */
   readonly noArchive?: boolean
   /** Rows of other tables that refer to them go, too. Without it, rows that are referred to stay. */
@@ -359,14 +373,233 @@ export async function purge(
   database: Database,
   options: PurgeOptions & { readonly execute?: boolean },
 ): Promise<PurgePlan | purging.PurgeResult> {
-  const { where, noArchive = false, orderBy = null, allRows = false, vacuum = true } = options
-  if (where.trim() === '') throw new UsageError('where is empty', 'Give a condition: which rows are to go.')
-  const { cascade = false, protect = [], accept = [] } = options
-  const around = { cascade, protect: protect.map(writtenName), accept }
-  const request = { where, noArchive, orderBy, allRows, vacuum, ...around }
+  const request = { ...purgeRequest(options), ...(await whichRows(database, options)) }
   const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
   const arrangement = [targetOf(database), writtenName(options.table), request, engine] as const
   return options.execute === true ? purging.purge(...arrangement) : purging.planPurgeOf(...arrangement)
+}
+
+function purgeRequest(options: Omit<PurgeOptions, 'where' | 'candidates' | 'marked'>): Omit<PurgeRequest, 'where'> {
+  const { noArchive = false, orderBy = null, allRows = false, vacuum = true } = options
+  const { cascade = false, protect = [], accept = [] } = options
+  return { noArchive, orderBy, allRows, vacuum, cascade, protect: protect.map(writtenName), accept }
+}
+
+async function whichRows(
+  database: Database,
+  { table, where, candidates, marked }: PurgeOptions,
+): Promise<Pick<PurgeRequest, 'where' | 'candidates'>> {
+  if ([where, candidates, marked].filter((one) => one !== undefined).length !== 1)
+    throw new UsageError('one of where, candidates and marked says which rows are meant', 'Give one of them.')
+  if (candidates !== undefined) {
+    const { set, approvedBy = null, ticket = null } = candidates
+    return { where: '', candidates: { set: String(set), approvedBy, ticket } }
+  }
+  if (marked !== undefined) {
+    const olderThan = marked.olderThan === undefined ? null : parseInterval(marked.olderThan)
+    return { where: await readMarkedCondition(targetOf(database), writtenName(table), { ...marked, olderThan }) }
+  }
+  return { where: nonEmpty(where ?? '') }
+}
+
+function nonEmpty(where: string): string {
+  if (where.trim() === '') throw new UsageError('where is empty', 'Give a condition: which rows are meant.')
+  return where
+}
+
+// ---- candidates ----------------------------------------------------------------
+
+export interface CandidateOptions extends Options {
+  readonly pace?: PaceOptions
+  readonly table: Table
+  /** The rows to write down, as after WHERE; `now()` is fixed once, at the start. */
+  readonly where: string
+}
+
+/**
+ * Writes the keys of rows into a candidate set, for `purge` to delete later
+ * those that have not changed since. No row is touched.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function candidates(
+  database: Database,
+  options: CandidateOptions & { readonly execute: true },
+): Promise<CandidatesResult>
+export async function candidates(
+  database: Database,
+  options: CandidateOptions & { readonly execute?: false },
+): Promise<CandidatePlan>
+export async function candidates(
+  database: Database,
+  options: CandidateOptions & { readonly execute?: boolean },
+): Promise<CandidatePlan | CandidatesResult> {
+  const request = { where: nonEmpty(options.where) }
+  const arrangement = [targetOf(database), writtenName(options.table), request, complete(options)] as const
+  return options.execute === true ? writeCandidates(...arrangement) : planCandidatesOf(...arrangement)
+}
+
+/** Candidate sets, the latest first. */
+export async function candidateSets(database: Database, options: Options = {}): Promise<StoredSet[]> {
+  return reviewing.candidateSets(targetOf(database), complete(options))
+}
+
+/** Some rows of a candidate set, at random and as they are now, each as JSON text. */
+export async function sampleCandidates(
+  database: Database,
+  set: number | bigint,
+  rows: number,
+  options: Options = {},
+): Promise<string[]> {
+  return reviewing.sampleCandidates(targetOf(database), String(set), rows, complete(options))
+}
+
+/** The keys of a candidate set as CSV with a header; the stream is ended. */
+export async function exportCandidates(
+  database: Database,
+  set: number | bigint,
+  to: Writable,
+  options: Options = {},
+): Promise<void> {
+  return reviewing.exportCandidates(targetOf(database), String(set), to, complete(options))
+}
+
+/** Notes who wants the candidates gone, and under which ticket. */
+export async function approveCandidates(
+  database: Database,
+  set: number | bigint,
+  approval: { readonly approvedBy?: string; readonly ticket?: string },
+  options: Options = {},
+): Promise<StoredSet> {
+  const { approvedBy = null, ticket = null } = approval
+  return reviewing.approveCandidates(targetOf(database), String(set), { approvedBy, ticket }, complete(options))
+}
+
+/** Lets a candidate set go; its rows stay. */
+export async function dropCandidates(
+  database: Database,
+  set: number | bigint,
+  options: Options = {},
+): Promise<StoredSet> {
+  return reviewing.dropCandidates(targetOf(database), String(set), complete(options))
+}
+
+// ---- stale groups --------------------------------------------------------------
+
+export interface StaleOptions extends Omit<PurgeOptions, 'where' | 'candidates' | 'marked'> {
+  /** The column that tells the group. */
+  readonly group: string
+  /** The time of a row's activity. A row without one keeps its group. */
+  readonly activity: string
+  /** How long nothing must have happened: `90 days`. */
+  readonly idle: string
+  /** Where the groups are marked first: in the table that the foreign key of `group` leads to. */
+  readonly flag?: { readonly table: Table; readonly column: string }
+}
+
+/**
+ * Deletes all rows of groups without activity; one that becomes active again
+ * while it runs keeps its rows.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function purgeStale(
+  database: Database,
+  options: StaleOptions & { readonly execute: true },
+): Promise<staling.StaleResult>
+export async function purgeStale(
+  database: Database,
+  options: StaleOptions & { readonly execute?: false },
+): Promise<staling.StalePlan>
+export async function purgeStale(
+  database: Database,
+  options: StaleOptions & { readonly execute?: boolean },
+): Promise<staling.StalePlan | staling.StaleResult> {
+  const { group, activity, idle, flag } = options
+  const stale = { group, activity, idle: parseInterval(idle) }
+  const flagged = flag === undefined ? null : { table: writtenName(flag.table), column: flag.column }
+  const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
+  const request = { ...purgeRequest(options), where: '', stale }
+  const arrangement = [targetOf(database), writtenName(options.table), request, flagged, engine] as const
+  return options.execute === true ? staling.purgeStale(...arrangement) : staling.planStaleOf(...arrangement)
+}
+
+// ---- mark, view ----------------------------------------------------------------
+
+export interface MarkOptions extends Options {
+  readonly pace?: PaceOptions
+  readonly table: Table
+  /** The rows to mark, as after WHERE; `now()` is fixed once, at the start. */
+  readonly where: string
+  /** Where the mark goes: a boolean becomes true, a time that is NULL the moment of the start. */
+  readonly column: string
+  /** It is meant if the condition is true of every row. */
+  readonly allRows?: boolean
+  /** Vacuums and analyses afterwards; true by default. */
+  readonly vacuum?: boolean
+  /** How long to come back for rows that others hold locked; a minute by default. */
+  readonly deadlineMs?: number
+}
+
+/**
+ * Marks rows in batches, each one short transaction; called again after an
+ * interruption it goes on where it was.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function mark(
+  database: Database,
+  options: MarkOptions & { readonly execute: true },
+): Promise<purging.PurgeResult>
+export async function mark(database: Database, options: MarkOptions & { readonly execute?: false }): Promise<PurgePlan>
+export async function mark(
+  database: Database,
+  options: MarkOptions & { readonly execute?: boolean },
+): Promise<PurgePlan | purging.PurgeResult> {
+  const { where, column, allRows = false, vacuum = true } = options
+  const request = { where: nonEmpty(where), column, allRows, vacuum }
+  const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
+  const arrangement = [targetOf(database), writtenName(options.table), request, engine] as const
+  return options.execute === true ? marking.mark(...arrangement) : marking.planMarkOf(...arrangement)
+}
+
+export interface ViewOptions extends LockOptions {
+  readonly table: Table
+  /** By default that of the table with `_live`. */
+  readonly name?: Table
+  /** Hides rows that are marked in this column. */
+  readonly hideMarked?: string
+  /** Hides rows for which this is true, as after WHERE; `now()` moves on. */
+  readonly expired?: string
+  /** Hides rows that are older. */
+  readonly keep?: { readonly by: string; readonly interval: string }
+}
+
+/**
+ * Makes a view without rows that are marked or have expired, or brings it up to date.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function view(
+  database: Database,
+  options: ViewOptions & { readonly execute: true },
+): Promise<viewing.ViewResult>
+export async function view(database: Database, options: ViewOptions & { readonly execute?: false }): Promise<ViewPlan>
+export async function view(
+  database: Database,
+  options: ViewOptions & { readonly execute?: boolean },
+): Promise<ViewPlan | viewing.ViewResult> {
+  const { name, hideMarked = null, expired = null, keep } = options
+  if ((hideMarked ?? expired ?? keep ?? null) === null)
+    throw new UsageError('nothing is to be hidden', 'Give hideMarked, expired or keep.')
+  const order: viewing.ViewOrder = {
+    name: name === undefined ? null : writtenName(name),
+    hideMarked,
+    expired: expired === null ? null : nonEmpty(expired),
+    keep: keep === undefined ? null : { by: keep.by, interval: parseInterval(keep.interval) },
+  }
+  const arrangement = [targetOf(database), writtenName(options.table), order, complete(options)] as const
+  return options.execute === true ? viewing.keepView(...arrangement) : viewing.planViewOf(...arrangement)
 }
 
 // ---- runs ----------------------------------------------------------------------
@@ -528,6 +761,12 @@ export type { Way, WaysAdvice } from './plan/advise.ts'
 export type { KeyAdvice } from './plan/key-advice.ts'
 export type { Transport } from './plan/copy-work.ts'
 export type { PartitionPlan } from './plan/partition.ts'
+export type { CandidatesResult } from './engine/candidates.ts'
+export type { StalePlan, StaleResult } from './engine/purge-stale.ts'
+export type { ViewResult } from './engine/view.ts'
+export type { StoredSet } from './journal/candidates.ts'
+export type { CandidatePlan } from './plan/candidates.ts'
+export type { ViewPlan } from './plan/view.ts'
 export type { PurgePlan } from './plan/purge.ts'
 export type { PurgeWork } from './plan/purge-work.ts'
 export type { RebuildPlan, RebuildSummary } from './plan/rebuild.ts'

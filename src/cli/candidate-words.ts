@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Target } from '../db/session.ts'
 import { exportCandidates, sampleCandidates, type ReviewOptions } from '../engine/candidate-review.ts'
@@ -48,24 +48,30 @@ export function readReview(words: ReviewWords, faults: Faults): Settled<Review> 
   })
 }
 
-/** Shows a set, and what of it was asked for. */
+/** Shows a set, and what of it was asked for; `todo` is the command that changes what was not changed. */
 export async function showReview(
   target: Target,
   set: StoredSet,
   { sample, file }: Review,
   options: ReviewOptions,
   reporter: Reporter,
+  todo: string | null = null,
 ): Promise<void> {
   const rows = sample === null ? null : await sampleCandidates(target, set.id, sample, options)
   if (file !== null) await exportTo(target, set.id, file, options)
-  const shown = { set, ...(rows === null ? {} : { sample: rows }) }
-  reporter.show('candidates', shown, () => toText([...describeCandidateSet(set, file), ...(rows ?? [])]))
+  const last = todo === null ? [] : ['', `Nothing has been changed. To do it: ${todo}`]
+  const shown = { set, ...(rows === null ? {} : { sample: rows }), ...(todo === null ? {} : { command: todo }) }
+  reporter.show('candidates', shown, () =>
+    toText([...describeCandidateSet(set, file), ...(rows === null ? [] : ['', ...rows]), ...last]),
+  )
 }
 
 // Not over a file that is there: it may be the list that was approved.
 async function exportTo(target: Target, id: string, file: string, options: ReviewOptions): Promise<void> {
   try {
-    await exportCandidates(target, id, createWriteStream(file, { flags: 'wx', mode: 0o600 }), options)
+    // Opened first: of a stream that cannot be opened nobody would hear in time.
+    const opened = await open(file, 'wx', 0o600)
+    await exportCandidates(target, id, opened.createWriteStream(), options)
   } catch (error) {
     const { code, syscall, message } = error as NodeJS.ErrnoException
     if (syscall === undefined) throw error

@@ -24,6 +24,10 @@ export interface ChoiceWords {
   readonly activity?: string
   readonly idle?: string
   readonly flag?: string
+  /** They say how rows go; not all ways of choosing rows leave that open. */
+  readonly orderBy?: string
+  readonly cascade?: true
+  readonly protect?: readonly string[]
 }
 
 /** Which rows a purge means, as it was said. */
@@ -137,6 +141,15 @@ function refuseLoners(words: ChoiceWords, faults: Faults): void {
       faults.read(word, () => {
         throw new UsageError(`it says nothing without ${needed}`, `Add ${needed} <column>, or leave it away.`)
       })
+  if (words.orderBy !== undefined && words.fromCandidates !== undefined)
+    faults.read('--order-by', () => {
+      throw new UsageError('a candidate set is purged in the order of its keys', 'Leave --order-by away.')
+    })
+  const going = words.cascade === true ? '--cascade' : words.protect !== undefined ? '--protect' : null
+  if (words.candidates === true && going !== null)
+    faults.read(going, () => {
+      throw new UsageError('writing candidates down deletes nothing', `Say ${going} with --from-candidates.`)
+    })
   if (words.candidates === true && (words.fromCandidates ?? words.staleGroup) !== undefined)
     faults.read('--candidates', () => {
       throw new UsageError('it goes with --where or --marked only', 'Say which rows with one of these.')

@@ -120,7 +120,6 @@ const UNREACHABLE = new Set([
   'ETIMEDOUT',
   'EAI_AGAIN',
   'ENOENT',
-  'ECONNRESET',
 ])
 
 /** Says why there is no session. The cause is not printed: a connection string may hold a password. */
@@ -143,6 +142,11 @@ function connectionError(error: unknown): Error {
     return refused('Ebb needs three free connections. Try again when some are free.', EXIT.tryLater)
   if (code === SQLSTATE.cannotConnectNow)
     return refused('The server is starting or stopping. Try again in a moment.', EXIT.tryLater)
+  if (code === 'ECONNRESET')
+    return refused(
+      'The server, or what is between, has hung up in the midst of it. Try again in a moment.',
+      EXIT.tryLater,
+    )
   if ((code !== undefined && UNREACHABLE.has(code)) || /timeout expired/.test(reason))
     return refused('Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.')
   if (code === 'ERR_INVALID_URL' || /Invalid URL/i.test(reason))

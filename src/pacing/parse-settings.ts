@@ -43,7 +43,7 @@ export function parseBytes(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?) ?([kKMGT]?B)?$/.exec(text) ?? []
   const factor = UNITS[unit.toUpperCase()]
   if (digits === undefined || factor === undefined)
-    throw new UsageError(`'${text}' is no number of bytes`, 'Write it as 65536, 16MB, 1.5GB, or off.')
+    throw new UsageError(`'${text}' is no number of bytes`, 'Write it as 65536, 16MB or 1.5GB.')
   return Math.round(Number(digits) * factor)
 }
 

@@ -2,7 +2,6 @@ import type { StoredSet } from '../journal/candidates.ts'
 import { showBytes, showCount } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
 import { display } from '../sql/names.ts'
-import { ident } from '../sql/sql.ts'
 import { indented } from './partitioned.ts'
 
 /** A candidate set, and how to go on with it. `file` is where its keys have been written to. */
@@ -13,20 +12,19 @@ export function describeCandidateSet(set: StoredSet, file: string | null): strin
     ...indented(
       columns([
         ['chosen where', condition],
-        ['keys', `${key.map(({ name }) => ident(name).text).join(', ')}, in ${display(place)}`],
+        ['keys', `${key.map(({ name }) => name).join(', ')}, in ${display(place)}`],
         ['approved by', approvedBy === null ? 'nobody yet' : `${approvedBy}${ticket === null ? '' : ` (${ticket})`}`],
         ...(file === null ? [] : [['exported to', file]]),
       ]),
     ),
     '',
     ...(rows === null || bytes === null
-      ? [`To complete it:          ebb resume ${id} --execute`]
+      ? [`To complete it:  ebb resume ${id} --execute`]
       : [
-          `To see some of its rows: ebb candidates ${id} --sample 20`,
-          `To delete those that have not changed since: ebb purge --from-candidates ${id} --no-archive --execute`,
+          `To see some of its rows:  ebb candidates ${id} --sample 20`,
+          `To delete what has not changed since:  ebb purge --from-candidates ${id} --no-archive --execute`,
         ]),
-    `To let it go:            ebb candidates ${id} --drop`,
-    '',
+    `To let it go:  ebb candidates ${id} --drop --execute`,
   ]
 }
 

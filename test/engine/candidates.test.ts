@@ -9,6 +9,7 @@ import {
 } from '../../src/engine/candidate-review.ts'
 import { planCandidatesOf, writeCandidates, type CandidatesResult } from '../../src/engine/candidates.ts'
 import { planPurgeOf, type PurgeOptions, type PurgeResult } from '../../src/engine/purge.ts'
+import { batchStatement } from '../../src/plan/purge-batch.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -110,6 +111,25 @@ describe('rows that have changed since stay', () => {
     const { figures, remaining } = await purging
     expect(figures?.rows).toBe(49)
     expect(remaining?.drift).toEqual({ changed: 1, gone: 49 })
+  })
+
+  test('and a batch that has waited for one asks anew', async ({ database }) => {
+    const table = await visits(database, 100)
+    const set = await write(database, table, 'id <= 50')
+    const candidates = { set: set.runId ?? '', approvedBy: null, ticket: null }
+    const request = purgeRequest('', { candidates })
+    const { purge } = await planPurgeOf(database.url, written(table), request, quietly())
+    const [leaf] = purge?.leaves ?? []
+    if (purge == null || leaf === undefined) throw new Error('nothing to purge')
+    const [app, tool] = [await database.session('app'), await database.session('tool')]
+    await app.query('begin')
+    await app.query(sql`update ${quoted(table)} set t = 'kept' where id = 25`.text)
+    const batch = tool.query<{ gone: number }>(
+      batchStatement(purge, leaf, { after: null, upto: null }, raw('100'), 'quick'),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await app.query('commit')
+    expect((await batch).rows[0]?.gone).toBe(49)
   })
 
   test('but not those that were only rewritten, vacuumed, or updated to what they were', async ({ database }) => {

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { keepView, planViewOf, type ViewOrder } from '../../src/engine/view.ts'
 import { ident, raw, sql } from '../../src/sql/sql.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import { companion, quoted, type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
 import { quietly, written } from '../support/tool.ts'
 
@@ -35,7 +35,7 @@ const numbers = (condition: (n: number) => boolean) => Array.from({ length: 60 }
 test('hides what is marked, what is older, and what a condition says', async ({ database }) => {
   const table = await notes(database)
   const { plan } = await keep(database, table, { hideMarked: 'deleted', keep: KEEP, expired: 'valid < 3 -- too low' })
-  expect(plan.view.name).toBe(`${table.name}_live`)
+  expect(plan.view.name).toBe(companion(table.name, '_live'))
   expect(await idsOf(database, plan.view)).toEqual(numbers((n) => n % 5 !== 0 && n < 30 && n >= 3))
 })
 

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import type { Patience } from '../../src/engine/brief.ts'
 import type { CopySizes } from '../../src/engine/copy/sizes.ts'
+import type { CandidateRequest } from '../../src/plan/candidates.ts'
+import type { MarkRequest } from '../../src/plan/mark.ts'
 import type { PurgeRequest } from '../../src/plan/purge.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import type { PartitionRequest } from '../../src/plan/request.ts'
@@ -14,14 +16,16 @@ import { until } from './until.ts'
 
 /** What a tool in a process of its own is to do. */
 export interface Errand {
-  readonly command: 'partition' | 'rebuild' | 'purge' | 'resume' | 'abandon' | 'rollback'
+  readonly command: 'partition' | 'rebuild' | 'purge' | 'candidates' | 'mark' | 'resume' | 'abandon' | 'rollback'
   readonly url: string
   readonly table: TableName
   /** Of `partition`, of `rebuild` and of `purge`. */
   readonly request?: PartitionRequest
   readonly rebuild?: RebuildRequest
   readonly purge?: PurgeRequest
-  /** Of a purge: each batch has so many rows. */
+  readonly candidates?: CandidateRequest
+  readonly mark?: MarkRequest
+  /** Of a purge, or what works like one: each batch has so many rows. */
   readonly batchRows?: number
   readonly options?: { readonly patience?: Patience; readonly copySizes?: CopySizes }
   /** `step started: swap` or `step finished: swap`: dies by SIGKILL at that moment. */

@@ -1,6 +1,8 @@
 import pg from 'pg'
 import { partition, type EngineOptions } from '../../src/engine/partition.ts'
 import { purge } from '../../src/engine/purge.ts'
+import { writeCandidates } from '../../src/engine/candidates.ts'
+import { mark } from '../../src/engine/mark.ts'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { abandon, resume, rollback } from '../../src/engine/runs.ts'
 import { EbbError } from '../../src/errors.ts'
@@ -41,6 +43,14 @@ async function run(errand: Errand, options: EngineOptions): Promise<void> {
     case 'purge':
       if (purged === undefined) throw new Error('purge what?')
       await purge(url, table, purged, { ...options, turns: batchesOf(errand.batchRows ?? 100) })
+      break
+    case 'candidates':
+      if (errand.candidates === undefined) throw new Error('write down what?')
+      await writeCandidates(url, table, errand.candidates, { ...options, turns: batchesOf(errand.batchRows ?? 100) })
+      break
+    case 'mark':
+      if (errand.mark === undefined) throw new Error('mark what?')
+      await mark(url, table, errand.mark, { ...options, turns: batchesOf(errand.batchRows ?? 100) })
       break
     case 'resume':
       await resume(url, { table }, options)

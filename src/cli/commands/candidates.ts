@@ -10,13 +10,14 @@ import type { Target } from '../../db/session.ts'
 import { describeCandidateSets, describeDropped } from '../../report/candidates.ts'
 import { toText } from '../../sql/comment.ts'
 import { readReview, showReview, withReview, type ReviewWords } from '../candidate-words.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 import type { Reporter } from '../reporter.ts'
 import { parseWhole } from '../words.ts'
 
 interface Words extends CommonWords, ReviewWords {
   readonly drop?: true
+  readonly execute?: true
 }
 
 /** `ebb candidates`: looks at candidate sets, approves of them, lets them go. */
@@ -28,12 +29,13 @@ export function candidatesCommand(invocation: Invocation): Command {
     )
     .argument('[set]', 'the number of a set')
     .option('--drop', 'let the set go; its rows stay')
+    .option('--execute', 'do it: note the approval, or let the set go; without this nothing is changed')
   return withDatabase(withReview(command)).action((set: string | undefined, words: Words) =>
     act(invocation, set, words),
   )
 }
 
-async function act({ context }: Invocation, given: string | undefined, words: Words): Promise<void> {
+async function act({ context, args }: Invocation, given: string | undefined, words: Words): Promise<void> {
   const faults = new Faults()
   const id = faults.readOptional('<set>', given, (text) => String(parseWhole(text, 1, Number.MAX_SAFE_INTEGER)))
   const review = readReview(words, faults)
@@ -43,16 +45,18 @@ async function act({ context }: Invocation, given: string | undefined, words: Wo
   const set = id()
   await reporting(context, words, async (reporter) => {
     if (set === null) return showAll(target, { journalSchema }, reporter)
-    if (words.drop === true) {
+    const { approvedBy, ticket } = review()
+    const change = words.drop === true || approvedBy !== null || ticket !== null
+    if (words.execute === true && words.drop === true) {
       const dropped = await dropCandidates(target, set, { journalSchema })
       return reporter.show('dropped', dropped, () => toText(describeDropped(dropped)))
     }
-    const { approvedBy, ticket } = review()
-    const approved = approvedBy !== null || ticket !== null
-    const stored = approved
-      ? await approveCandidates(target, set, { approvedBy, ticket }, { journalSchema })
-      : await candidateSet(target, set, { journalSchema })
-    await showReview(target, stored, review(), { journalSchema }, reporter)
+    const stored =
+      words.execute === true && change
+        ? await approveCandidates(target, set, { approvedBy, ticket }, { journalSchema })
+        : await candidateSet(target, set, { journalSchema })
+    const command = change && words.execute !== true ? executing(args) : null
+    await showReview(target, stored, review(), { journalSchema }, reporter, command)
   })
 }
 
