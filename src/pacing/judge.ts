@@ -95,6 +95,11 @@ export function fullLag(maxReplicaLagBytes: number | null): number | null {
   return maxReplicaLagBytes === null ? null : maxReplicaLagBytes * FULL_LAG
 }
 
+/** What a batch may write: half of what is left where a run stands still, for the next one may need more for each row. */
+export function lagToSpare(maxReplicaLagBytes: number | null): number | null {
+  return maxReplicaLagBytes === null ? null : (maxReplicaLagBytes * (1 - FULL_LAG)) / 2
+}
+
 function easing({ replica, walBytesPerSecond: rate }: Reading, limits: Limits): Verdict {
   const { maxReplicaLagBytes: lagMost, maxWalBytesPerSecond: rateMost } = limits
   const byLag = strain(replica?.bytes ?? null, lagMost, EASE_LAG_FROM, FULL_LAG)

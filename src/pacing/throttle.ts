@@ -89,7 +89,7 @@ export class Pace {
   async turn(last: Batch | null, asked: number = this.batches.rows): Promise<{ rows: number }> {
     await this.retune()
     await assertGoing(this.settings, this.options.signal)
-    if (last !== null) this.learn(last, asked)
+    if (last !== null) await this.learn(last, asked)
     const verdict = await this.untilGo()
     const { pauseMs } = this.settings
     const { slowness } = this.batches
@@ -109,9 +109,11 @@ export class Pace {
     await this.sampler.close()
   }
 
-  private learn(last: Batch, asked: number): void {
+  private async learn(last: Batch, asked: number): Promise<void> {
+    const room = await this.sampler.roomAfter(last)
     const before = this.batches.slowness
-    this.batches = afterBatch(this.batches, asked, last, this.bounds())
+    const { mostRows, ...bounds } = this.bounds()
+    this.batches = afterBatch(this.batches, asked, last, { ...bounds, mostRows: Math.min(mostRows, room) })
     const { slowness } = this.batches
     if (slowness > before)
       this.note(
