@@ -80,7 +80,7 @@ const purgeRequest = (table) => ({
   noArchive: true,
   cascade: table.child,
   protect: [],
-  accept: table.indexed === false ? ['*'] : [],
+  accept: table.indexed === false ? ['unindexed:public.invoice_line.invoice_line_invoice_id_fkey'] : [],
 })
 
 async function ebbRebuild() {
