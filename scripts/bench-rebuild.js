@@ -219,8 +219,7 @@ function report(results) {
 async function reportLatency() {
   if (program('pgbench') === null) return
   await fresh()
-  const seconds = 15 + rows / 200_000
-  const feel = async (work) => (await ground.underLoad(WRITERS, seconds, work)).latencies
+  const feel = async (work) => (await ground.underLoad(WRITERS, work)).latencies
   const felt = {
     idle: await feel(() => sleep(10_000)),
     'rebuild, server': await feel(() => ebb({ transport: 'server' })),

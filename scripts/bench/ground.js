@@ -70,22 +70,26 @@ class Ground {
   }
 
   /**
-   * Does something while four writers run a script of pgbench at 200 transactions a second, for `seconds`, which has to
-   * be longer than it takes. Returns the latencies of those that ended meanwhile, in ms, sorted. Latency counts from
-   * when a transaction was due, so that a stall is felt by all that it delays.
+   * Does something while four writers run a script of pgbench at 200 transactions a second. Returns the latencies of
+   * those that ended meanwhile, in ms, sorted. Latency counts from when a transaction was due, so that a stall is felt
+   * by all that it delays.
    */
-  async underLoad(script, seconds, work) {
+  async underLoad(script, work) {
     const folder = mkdtempSync(join(tmpdir(), 'ebb-bench-'))
     try {
       writeFileSync(join(folder, 'writers.sql'), script)
-      const load = ['-n', '-c', '4', '-R', '200', '-T', `${Math.ceil(seconds)}`, '-l', '-f', 'writers.sql', this.url]
-      const writers = spawn(program('pgbench'), load, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
+      const load = ['-n', '-c', '4', '-R', '200', '-T', '86400', '-l', '-f', 'writers.sql', this.url]
+      const writers = spawn(program('pgbench'), load, { cwd: folder, stdio: 'ignore' })
       const exited = new Promise((resolve) => writers.on('exit', resolve))
       await sleep(1000)
       const began = Date.now()
       const result = await work()
       const ended = Date.now()
       if (writers.exitCode !== null) throw new Error('the writers ended before the work did')
+      // A signal would lose what it has not written yet of its log.
+      await this.client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgbench'`,
+      )
       await exited
       return { result, latencies: readLatencies(folder, began, ended) }
     } finally {
