@@ -32,6 +32,7 @@ test('the order is carried out, and nobody notices', { timeout: 1_800_000, retry
   const before = await sizes(await database.session('before'))
   const { requests, confirmed } = accountsTraffic(USERS)
   const traffic = await SteadyTraffic.start(database, requests, REQUESTS_A_MINUTE)
+  onTestFinished(() => traffic.stop())
   await sleep(IDLE_MS)
   const idle = traffic.phase()
 
@@ -127,6 +128,7 @@ async function writeDown(database: Database, file: string): Promise<string> {
     'Ann of Compliance',
     '--ticket',
     'GDPR-1042',
+    '--execute',
     '--url',
     database.url,
   ])

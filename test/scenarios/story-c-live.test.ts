@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { purge } from '../../src/engine/purge.ts'
-import { steadyTurns } from '../../src/engine/purge/turns.ts'
+import type { Turns } from '../../src/engine/purge/turns.ts'
+import { afterBatch, startingPace } from '../../src/pacing/batch-size.ts'
 import { DEFAULT_PACE } from '../../src/pacing/limits.ts'
 import { administrator } from '../pacing/support.ts'
 import { test, type Database, type OwnServer } from '../support/database.ts'
@@ -142,12 +143,24 @@ async function goneOf(database: Database): Promise<number> {
 async function rateOf(database: Database, isPaced: boolean): Promise<number> {
   await createOrders(database)
   const request = purgeRequest(OLD, { cascade: true })
-  const how = isPaced ? { pacing: { settings: DEFAULT_PACE, paceFile: null } } : { turns: steadyTurns() }
+  const how = isPaced ? { pacing: { settings: DEFAULT_PACE, paceFile: null } } : { turns: unpaced() }
   const { runId } = await purge(database.url, written(TABLE), request, { ...quietly(), ...how })
   const { rows } = await database.admin<{ rate: number }>(`
     select (sum(rows) / extract(epoch from max(at) - min(at - milliseconds * interval '1 ms')))::float8 as rate
     from ebb.purge_batch where run_id = ${runId}`)
   return rows[0]?.rate ?? 0
+}
+
+/** Batches that follow the target time as those of a pace do, and never wait. */
+function unpaced(): Turns {
+  const bounds = { targetMs: DEFAULT_PACE.targetMs, leastRows: 1, mostRows: 100_000 }
+  let sizes = startingPace(bounds)
+  return {
+    turn: (last) => {
+      if (last !== null) sizes = afterBatch(sizes, sizes.rows, last, bounds)
+      return Promise.resolve({ rows: sizes.rows })
+    },
+  }
 }
 
 /** Looks at the replica's lag all the time, as somebody else would. */

@@ -74,7 +74,7 @@ export class SteadyTraffic {
       await this.requests[number % this.requests.length]?.(client, number)
     } catch (error) {
       this.errors.push(error)
-      await client.query('rollback')
+      await client.query('rollback').catch(() => {}) // what has cost the session is an error already
     } finally {
       this.idle.push(client)
       this.took.push(performance.now() - began)
