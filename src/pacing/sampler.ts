@@ -2,9 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openSession, type Session, type Target } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
 import { beatPace, leavePace } from '../journal/pace.ts'
-import type { Batch } from './batch-size.ts'
 import { jittered } from './jitter.ts'
-import { fullLag, lagToSpare } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
 import { replicaGoodFor, USUAL_MS } from './next-reading.ts'
 import type { Reading } from './reading.ts'
@@ -40,8 +38,8 @@ export class Sampler {
   private completeAt = -Infinity
   private takenAt = 0
   private highestRate: number | null = null
-  /** The end of the WAL when the latest batch was let go. */
-  private begunAt: number | null = null
+  /** When the latest batch ended. */
+  private endedAt = -Infinity
   private waitingMs: number | null = null
   private beatenAt = -Infinity
   private failure: Error | null = null
@@ -75,42 +73,20 @@ export class Sampler {
   }
 
   /**
-   * The latest reading and its age in milliseconds. When since then a replica
-   * could have come near its limit, it is looked at anew before that is answered.
+   * The latest reading and its age in milliseconds. A replica that may fall
+   * behind is looked at anew after each batch: what that has written is in no earlier reading.
    *
    * @throws when there will be no further reading
    */
   async latest(): Promise<{ reading: Reading; ageMs: number }> {
-    const reading = this.sound()
-    const most = fullLag(this.options.settings().maxReplicaLagBytes)
-    const { replica } = reading
-    if (replica !== null && most !== null && replica.bytes <= most && replica.bytes + this.writtenSince() > most)
-      await this.glance().catch((error: unknown) => this.failed(error))
-    this.begunAt = this.sound().walPosition
+    const isFollowed = this.sound().replica !== null && this.options.settings().maxReplicaLagBytes !== null
+    if (isFollowed && this.takenAt < this.endedAt) await this.glance().catch((error: unknown) => this.failed(error))
     return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
   }
 
-  /**
-   * How many rows the batch after this one may take, so that with what it
-   * writes a replica that is about to be waited for stays under its limit.
-   */
-  async roomAfter({ rows, milliseconds }: Batch): Promise<number> {
-    const room = lagToSpare(this.options.settings().maxReplicaLagBytes)
-    if (this.sound().replica === null || room === null || rows === 0) return Infinity
-    if (this.writtenIn(milliseconds) <= room) return Infinity
-    await this.glance().catch((error: unknown) => this.failed(error))
-    const written = (this.sound().walPosition ?? 0) - (this.begunAt ?? 0)
-    return written <= 0 ? Infinity : Math.floor((rows * room) / written)
-  }
-
-  /** At most, in bytes. */
-  private writtenSince(): number {
-    return this.writtenIn(performance.now() - this.takenAt)
-  }
-
-  /** At most, in bytes. */
-  private writtenIn(milliseconds: number): number {
-    return ((this.highestRate ?? 0) * milliseconds) / 1000
+  /** Says that a batch has ended. */
+  ended(): void {
+    this.endedAt = performance.now()
   }
 
   private sound(): Reading {

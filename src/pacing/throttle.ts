@@ -6,7 +6,7 @@ import type { Target } from '../db/session.ts'
 import { afterBatch, startingPace, type Batch, type BatchPace } from './batch-size.ts'
 import { assertGoing, pauseFileThere } from './control-files.ts'
 import { jittered } from './jitter.ts'
-import { judge, type Verdict } from './judge.ts'
+import { judge, lagToSpare, type Verdict } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
 import { PaceFile } from './pace-file.ts'
 import { pausesAfter, type Pause } from './pauses.ts'
@@ -50,6 +50,10 @@ export class Pace {
   private settings: PaceSettings
   private sampler!: Sampler
   private batches: BatchPace
+  /** The end of the WAL when the latest batch was let go. */
+  private walBefore: number | null = null
+  /** Of the latest batch, in bytes. */
+  private walPerRow = 0
   private told = { reason: '', at: -Infinity }
   private readonly noted = new Set<string>()
 
@@ -96,6 +100,7 @@ export class Pace {
     const { others } = this.sampler
     const pauses = last === null ? [] : pausesAfter(last, { pauseMs, slowness, others, ...verdict })
     for (const pause of pauses) await this.pause(pause)
+    await this.fitReplicas()
     this.tally.turn()
     return { rows: this.batches.rows }
   }
@@ -110,16 +115,32 @@ export class Pace {
   }
 
   private async learn(last: Batch, asked: number): Promise<void> {
-    const room = await this.sampler.roomAfter(last)
+    await this.weigh(last)
     const before = this.batches.slowness
-    const { mostRows, ...bounds } = this.bounds()
-    this.batches = afterBatch(this.batches, asked, last, { ...bounds, mostRows: Math.min(mostRows, room) })
+    this.batches = afterBatch(this.batches, asked, last, this.bounds())
     const { slowness } = this.batches
     if (slowness > before)
       this.note(
         `a batch took ${showElapsed(last.milliseconds)}, several times as long as those before: the pace is halved`,
       )
     if (slowness < before && slowness === 1) this.note('batches are as quick as before: full pace again')
+  }
+
+  /** How much WAL the rows of a batch have needed; what others wrote meanwhile a replica has to replay, too. */
+  private async weigh({ rows }: Batch): Promise<void> {
+    this.sampler.ended()
+    const { walPosition } = (await this.sampler.latest()).reading
+    if (walPosition === null || this.walBefore === null || rows === 0) return
+    this.walPerRow = (walPosition - this.walBefore) / rows
+  }
+
+  /** Makes the next batch no larger than what replicas have room for. */
+  private async fitReplicas(): Promise<void> {
+    const { reading } = await this.sampler.latest()
+    this.walBefore = reading.walPosition
+    const room = lagToSpare(reading, this.settings) / Math.max(this.walPerRow, 1)
+    const { leastRows } = this.bounds()
+    this.batches = { ...this.batches, rows: Math.max(leastRows, Math.min(this.batches.rows, Math.floor(room))) }
   }
 
   /** Waits until the verdict is go. */

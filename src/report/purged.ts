@@ -21,6 +21,8 @@ export function describePurged({
 }: PurgeResult): string[] {
   const name = display(plan.table)
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
+  // The first that had one: of those after it, each only waits for its turn.
+  const pace = steps.find((step) => step.pace !== null)?.pace
   const marked = plan.purge?.deed.kind === 'mark'
   return [
     marked
@@ -35,7 +37,7 @@ export function describePurged({
         ['batches', showCount(figures.batches)],
         ['time taken', showElapsed(milliseconds)],
         ['slowest batch', showElapsed(figures.slowestMs)],
-        ...steps.flatMap(({ pace }) => (pace === null ? [] : paceFigures(pace))),
+        ...(pace === undefined || pace === null ? [] : paceFigures(pace)),
         ['WAL that the server wrote meanwhile', showBytes(walBytes)],
       ]),
     ),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { purge } from '../../src/engine/purge.ts'
 import type { Turns } from '../../src/engine/purge/turns.ts'
 import { afterBatch, startingPace } from '../../src/pacing/batch-size.ts'
@@ -18,64 +18,65 @@ import { until } from '../support/until.ts'
 
 const MB = 1e6
 const LIMIT_MB = 16
-const ORDERS = 200_000
+const ORDERS = 300_000
 const TABLE = { schema: 'public', name: 'orders' }
 /** Older than two years and cheap: what no partition can express. */
 const OLD = `placed_at < now() - interval '2 years' and price < 100`
 /** Promised: of what the same batches do that nobody paces. */
 const FULL_SPEED = 0.8
+const LEAST_ROUNDS = 3
+const MOST_ROUNDS = 8
 
 describe('with a streaming replica', () => {
-  test(
-    'its lag stays under the limit, whatever slows it down',
-    { timeout: 240_000, retry: 2 },
-    async ({ ownServer }) => {
-      const own = await ownServer({ autovacuum: 'off' })
-      const replica = await replicaOf(own)
-      await createOrders(own.database)
-      const lag = await Lag.watch(own.database)
+  test('its lag stays under the limit, whatever slows it down', { timeout: 240_000 }, async ({ ownServer }) => {
+    const own = await ownServer({ autovacuum: 'off' })
+    const replica = await replicaOf(own)
+    await createOrders(own.database)
+    const lag = await Lag.watch(own.database)
+    onTestFinished(() => void lag.end())
+    await replica.query('select pg_wal_replay_pause()')
+
+    const purging = startEbb([
+      ...['purge', 'orders', '--where', OLD, '--cascade', '--no-archive', '--max-replica-lag', `${LIMIT_MB}MB`],
+      ...['--execute', '--url', own.database.url],
+    ])
+    for (let slowDown = 1; slowDown <= 2; slowDown++) {
       await replica.query('select pg_wal_replay_pause()')
+      const gone = await standsStill(own.database, purging)
+      expect(gone).toBeLessThan(ORDERS / 2)
+      await replica.query('select pg_wal_replay_resume()')
+      await until(async () => (await goneOf(own.database)) >= gone + 3_000, { timeoutMs: 60_000 })
+    }
+    expect(await purging.ended, purging.said.err).toBe(0)
+    const worst = await lag.end()
 
-      const purging = startEbb([
-        ...['purge', 'orders', '--where', OLD, '--cascade', '--no-archive', '--max-replica-lag', `${LIMIT_MB}MB`],
-        ...['--execute', '--url', own.database.url],
-      ])
-      for (let slowDown = 1; slowDown <= 3; slowDown++) {
-        await replica.query('select pg_wal_replay_pause()')
-        const gone = await standsStill(own.database, purging)
-        expect(gone).toBeLessThan(ORDERS / 2)
-        await replica.query('select pg_wal_replay_resume()')
-        await until(async () => (await goneOf(own.database)) >= gone + 3_000, { timeoutMs: 60_000 })
-      }
-      expect(await purging.ended, purging.said.err).toBe(0)
-      const worst = await lag.end()
+    console.log(`greatest lag ${(worst / MB).toFixed(1)} of ${LIMIT_MB} MB\n${purging.said.out}`)
+    expect(worst).toBeGreaterThan((LIMIT_MB * MB) / 2)
+    expect(worst).toBeLessThan(LIMIT_MB * MB)
+    expect(purging.said.err).toMatch(/waiting: replica standby_\d+ is [\d.]+ MB \(limit 16\.0 MB\) behind/)
+    expect(purging.said.out).toMatch(/is purged of 150,000 rows/)
+    expect(purging.said.out).toMatch(/pauses +[\d.]+ m?i?n?s? .*replica lag/)
+    expect(purging.said.out).toMatch(/replicas behind, at most +[\d.]+ MB/)
+    expect(purging.said.out).toContain('No row is left that matches.')
+  })
 
-      console.log(`greatest lag ${(worst / MB).toFixed(1)} of ${LIMIT_MB} MB\n${purging.said.out}`)
-      expect(worst).toBeGreaterThan((LIMIT_MB * MB) / 2)
-      expect(worst).toBeLessThan(LIMIT_MB * MB)
-      expect(
-        purging.said.err.match(/waiting: replica standby_\d+ is [\d.]+ MB \(limit 16\.0 MB\) behind/g)?.length,
-      ).toBeGreaterThan(1)
-      expect(purging.said.out).toMatch(/is purged of 100,000 rows/)
-      expect(purging.said.out).toMatch(/pauses +[\d.]+ m?i?n?s? .*replica lag/)
-      expect(purging.said.out).toMatch(/replicas behind, at most +[\d.]+ MB/)
-      expect(purging.said.out).toContain('No row is left that matches.')
-    },
-  )
-
-  test('while it keeps up, pacing costs next to nothing', { timeout: 240_000, retry: 2 }, async ({ ownServer }) => {
+  // The best of either side: what else the machine does only ever takes away.
+  test('while it keeps up, pacing costs next to nothing', { timeout: 480_000 }, async ({ ownServer }) => {
     const { database, server } = await ownServer()
     await replicaOf({ database, server })
-    const ratios: number[] = []
-    for (let round = 0; round < 4 && Math.max(0, ...ratios) < FULL_SPEED; round++) {
-      const unpaced = await rateOf(database, false)
-      const paced = await rateOf(database, true)
-      ratios.push(paced / unpaced)
+    const best = { paced: 0, unpaced: 0 }
+    for (
+      let round = 1;
+      round <= LEAST_ROUNDS || (round <= MOST_ROUNDS && best.paced < FULL_SPEED * best.unpaced);
+      round++
+    ) {
+      best.unpaced = Math.max(best.unpaced, await rateOf(database, false))
+      best.paced = Math.max(best.paced, await rateOf(database, true))
       console.log(
-        `${Math.round(paced)} rows a second at its pace, ${Math.round(unpaced)} without: ${ratios.at(-1)?.toFixed(2)}`,
+        `best of ${round}: ${Math.round(best.paced)} rows a second at its pace, ${Math.round(best.unpaced)} without`,
       )
     }
-    expect(Math.max(...ratios)).toBeGreaterThan(FULL_SPEED)
+    expect(best.paced).toBeGreaterThan(FULL_SPEED * best.unpaced)
   })
 })
 
@@ -116,7 +117,7 @@ async function standsStill(database: Database, { said }: EbbProcess): Promise<nu
   const from = said.err.length
   await until(() => /replica standby_\d+ is/.test(said.err.slice(from)), {
     timeoutMs: 60_000,
-    what: `a wait for the replica`,
+    what: 'a wait for the replica',
   })
   let [gone, since] = [-1, performance.now()]
   await until(
