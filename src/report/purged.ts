@@ -49,9 +49,19 @@ function ofCandidates(rows: number, matching: number, { changed, gone }: Drift):
     '',
     ...(matching + changed + others === 0 ? ['All candidates are gone.'] : ['Of the candidates']),
     ...indented([
-      ...(changed === 0 ? [] : [`${showCount(changed)} have changed since they were written down, and stay`]),
-      ...(others === 0 ? [] : [`${showCount(others)} were deleted by others, or by an earlier run`]),
-      ...(matching === 0 ? [] : [`${showCount(matching)} are left: locked by others, or held back`]),
+      ...(changed === 0
+        ? []
+        : [
+            changed === 1
+              ? '1 has changed since it was written down, and stays'
+              : `${showCount(changed)} have changed since they were written down, and stay`,
+          ]),
+      ...(others === 0
+        ? []
+        : [`${showCount(others)} ${others === 1 ? 'was' : 'were'} deleted by others, or by an earlier run`]),
+      ...(matching === 0
+        ? []
+        : [`${showCount(matching)} ${matching === 1 ? 'is' : 'are'} left: locked by others, or held back`]),
     ]),
   ]
 }
