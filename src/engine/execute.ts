@@ -339,6 +339,8 @@ function nextAfter(step: Step, code: string): string {
     return `Make room on the server’s disk and run the same command again: it goes on from here. Or give back what the copy has taken: ebb abandon.`
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
+  if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
+    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it goes on from here.'
   if (code === SQLSTATE.uniqueViolation)
     return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
   return `Remove the cause, then ${again}`

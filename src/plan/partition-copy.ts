@@ -66,7 +66,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const base = {
     goal: `${goal}, ${describeWidth(choice)}`,
     table: table.name,
-    fates: fatesOf(table, { history: null, primaryKey: layout.primaryKey }),
+    fates: fatesOf(table, { history: null, primaryKey: layout.primaryKey, partitioned: true }),
     objections: all,
     notes: [...serverNotes(server), ...notesOn(situation, request, choice, layout.primaryKey)],
   }
