@@ -10,7 +10,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { rebuild } from '../dist/engine/rebuild.js'
-import { retire } from '../dist/engine/runs.js'
+import { retire } from '../dist/engine/runs/retire.js'
 import { median, onOwnServer, program, quantile, quietly } from './bench/ground.js'
 
 const [rows = 5_000_000, rounds = 3] = process.argv.slice(2).map(Number)

@@ -17,6 +17,7 @@ const SETTINGS = {
   fsync: 'on',
   shared_buffers: '2GB',
   max_wal_size: '16GB',
+  min_wal_size: '4GB',
   wal_level: 'replica',
   autovacuum: 'off',
   maintenance_work_mem: '256MB',

@@ -27,6 +27,8 @@ export interface LeafModel {
   readonly deleteRules: readonly string[]
   /** Triggers that fire for a deleted row. */
   readonly deleteTriggers: readonly string[]
+  /** Triggers that fire once for a statement that deletes, from the table that it names. */
+  readonly statementTriggers: readonly string[]
   /** A publication sends deletes on, and nothing tells subscribers which row is meant: PostgreSQL refuses them. */
   readonly deletesRefused: boolean
   readonly columns: readonly string[]
@@ -59,7 +61,7 @@ export async function readLeaves(
   searchPath: string,
   orderBy: string | null,
 ): Promise<LeafModel[]> {
-  const planned = await readPlanned(session, table, predicate, searchPath)
+  const planned = await readPlanned(session, table, predicate.text, searchPath)
   const facts = await readLeafFacts(
     session,
     planned.map(({ name }) => name),
@@ -71,6 +73,17 @@ export async function readLeaves(
     leaves.push({ ...fact, indexes, matching, plannedIndex: index })
   }
   return leaves
+}
+
+/** Those of its leaves that the planner does not rule out for a condition, in the transaction that is open. */
+export async function readReached(
+  session: Session,
+  table: TableName,
+  condition: string,
+  searchPath: string,
+): Promise<TableName[]> {
+  const planned = await readPlanned(session, table, condition, searchPath)
+  return planned.map(({ name }) => name)
 }
 
 interface PlannedLeaf {
@@ -92,14 +105,10 @@ interface PlanNode {
 async function readPlanned(
   session: Session,
   table: TableName,
-  predicate: Predicate,
+  condition: string,
   searchPath: string,
 ): Promise<PlannedLeaf[]> {
-  const plan = await explained(
-    session,
-    sql`select from ${quoted(table)} t where (${raw(predicate.text)}\n)`,
-    searchPath,
-  )
+  const plan = await explained(session, sql`select from ${quoted(table)} t where (${raw(condition)}\n)`, searchPath)
   return leavesOf(plan)
 }
 
@@ -146,6 +155,8 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
       array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D') as "deleteRules",
       array(select t.tgname::text from pg_trigger t
             where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 8 <> 0 order by 1) as "deleteTriggers",
+      array(select t.tgname::text from pg_trigger t
+            where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 9 = 8 order by 1) as "statementTriggers",
       array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as columns,
       ${deletesRefused} as "deletesRefused", ${indexes} as indexes
     from unnest(${names.map(({ schema }) => schema)}::text[], ${names.map(({ name }) => name)}::text[]) with ordinality w (schema, name, place)

@@ -16,6 +16,7 @@ export const SQLSTATE = {
   undefinedSchema: '3F000',
   duplicateTable: '42P07',
   uniqueViolation: '23505',
+  restrictViolation: '23001',
   foreignKeyViolation: '23503',
   checkViolation: '23514',
   exclusionViolation: '23P01',

@@ -6,7 +6,7 @@ import { assertLease } from '../journal/lease.ts'
 import type { IndexStep, OnlineStep, PurgeStep, Step } from '../plan/step.ts'
 import type { PaceSummary } from '../pacing/summary.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
-import { display, quoted } from '../sql/names.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { PATIENCE, underBriefLocks, type Patience } from './brief.ts'
 import { assertCaptured } from './copy/captured.ts'
@@ -160,7 +160,7 @@ async function perform(
       await recordAlone()
       return null
     case 'vacuum':
-      await vacuum(step, runId, place)
+      await atPace([step.table], place, options, (turns) => vacuum(step, runId, place, turns))
       await recordAlone()
       return null
     case 'check':
@@ -193,12 +193,20 @@ async function perform(
 }
 
 async function purgeAtPace(step: PurgeStep, runId: string, place: Workplace, options: ExecuteOptions): Promise<void> {
-  const { turns, patience = PATIENCE } = options
+  const { deadlineMs } = options.patience ?? PATIENCE
   const { table, entourage } = step.work
-  if (turns !== undefined) return purgeRows(step, runId, place, turns, patience.deadlineMs)
   const around = entourage.watched?.others.filter((one) => !one.protected) ?? []
   const tables = [table, ...around.map(({ name }) => name)]
-  return withPace(place, tables, (pace) => purgeRows(step, runId, place, pace, patience.deadlineMs))
+  return atPace(tables, place, options, (turns) => purgeRows(step, runId, place, turns, deadlineMs))
+}
+
+function atPace(
+  tables: readonly TableName[],
+  place: Workplace,
+  { turns }: ExecuteOptions,
+  work: (turns: Turns) => Promise<void>,
+): Promise<void> {
+  return turns === undefined ? withPace(place, tables, work) : work(turns)
 }
 
 export function sessionsOf({ session, pid, control, server }: Workplace) {
@@ -288,7 +296,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
   if (isConnectionLost(error))
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,
-      { state: 'The step is either undone or done as a whole; the journal knows which.', next: GO_ON },
+      { state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`, next: GO_ON },
       EXIT.tryLater,
       error,
     )
@@ -297,7 +305,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
   if (isLockRefused(error))
     return new EbbError(
       `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: 'That step is not done; what was done before it is kept.', next: GO_ON },
+      { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: GO_ON },
       EXIT.tryLater,
       error,
     )
@@ -307,10 +315,20 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
       : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
-    { state: 'The step has been undone; what was done before it is kept.', next: nextAfter(step, code) },
+    { state: undoneIn(step), next: nextAfter(step, code) },
     EXIT.failed,
     error,
   )
+}
+
+/** What a failure undoes: of a step that commits again and again, the last piece alone. */
+function pieceOf({ kind }: Step): string {
+  return kind === 'purge' ? 'last batch' : 'step'
+}
+
+function undoneIn(step: Step): string {
+  if (step.kind === 'purge') return 'The last batch has been undone; the batches before it are done, and recorded.'
+  return 'The step has been undone; what was done before it is kept.'
 }
 
 function nextAfter(step: Step, code: string): string {

@@ -202,7 +202,7 @@ async function readPlan(
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
-    const read = { server, table, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
+    const read = { server, table, itself, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
     const plan = planPurge(set === undefined ? read : { ...read, candidates: set }, request)
     return since === undefined ? plan : withGroupCount(plan, await readGroupCount(session, since))
   })

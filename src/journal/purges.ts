@@ -21,6 +21,8 @@ export interface BatchEntry {
   /** Rows of other tables that were changed: set to null, say. */
   readonly changed: Readonly<Record<string, number>>
   readonly milliseconds: number
+  /** In which the rows of the leaf were. */
+  readonly file: string | null
 }
 
 /** Why rows could not go: somebody holds them; rows of the same table refer to them; a foreign key or a guard refuses. */
@@ -45,10 +47,10 @@ export async function recordBatch(
   runId: string,
   batch: BatchEntry,
 ): Promise<void> {
-  const { number, pass, leaf, after, upto, rows, locked, held, counts, changed, milliseconds } = batch
+  const { number, pass, leaf, after, upto, rows, locked, held, counts, changed, milliseconds, file } = batch
   await session.query(sql`
-    insert into ${at(schema, 'purge_batch')} (run_id, number, pass, schema_name, table_name, after, upto, rows, locked, held, counts, changed, milliseconds)
-    values (${runId}, ${number}, ${pass}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${locked}, ${held}, ${JSON.stringify(counts)}, ${JSON.stringify(changed)}, ${milliseconds})`)
+    insert into ${at(schema, 'purge_batch')} (run_id, number, pass, schema_name, table_name, after, upto, rows, locked, held, counts, changed, milliseconds, file)
+    values (${runId}, ${number}, ${pass}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${locked}, ${held}, ${JSON.stringify(counts)}, ${JSON.stringify(changed)}, ${milliseconds}, ${file})`)
 }
 
 /** Remembers a range to come back to. */
@@ -65,6 +67,28 @@ export async function leaveRange(
 
 export async function forgetRange(session: ClientBase, schema: string, { id }: LeftRange): Promise<void> {
   await session.query(sql`delete from ${at(schema, 'purge_left')} where id = ${id}`)
+}
+
+/** All ranges of a leaf. */
+export async function forgetRangesOf(
+  session: ClientBase,
+  schema: string,
+  runId: string,
+  leaf: TableName,
+): Promise<void> {
+  await session.query(sql`
+    delete from ${at(schema, 'purge_left')} where run_id = ${runId} and schema_name = ${leaf.schema} and table_name = ${leaf.name}`)
+}
+
+/** In which files the rows of the leaves were when their last batches were done, by their names as shown. */
+export async function lastFiles(session: ClientBase, schema: string, runId: string): Promise<Map<string, string>> {
+  const rows = await readAll<TableName & { file: string }>(
+    session,
+    sql`
+    select distinct on (schema_name, table_name) schema_name as schema, table_name as name, file
+    from ${at(schema, 'purge_batch')} where run_id = ${runId} and file is not null order by schema_name, table_name, number desc`,
+  )
+  return new Map(rows.map((row) => [display(row), row.file]))
 }
 
 /** In the order in which they were left. */

@@ -32,7 +32,7 @@ export interface CandidateSet {
 }
 
 /** Along the keys that were written down. */
-export function walkThrough(set: CandidateSet, { name, blocks, matching }: LeafModel): ChosenWalk {
+export function walkThrough(set: CandidateSet, { name, oid, blocks, matching }: LeafModel): ChosenWalk {
   const leaf = set.leaves.findIndex((other) => sameName(other, name))
   const walk: SetWalk = {
     kind: 'key',
@@ -42,7 +42,7 @@ export function walkThrough(set: CandidateSet, { name, blocks, matching }: LeafM
     among: { set: set.place, leaf },
   }
   return {
-    leaf: { name, walk, blocks, rowsPerBlock: null, estimatedRows: matching },
+    leaf: { name, oid, walk, blocks, rowsPerBlock: null, estimatedRows: matching },
     why: 'they alone decide which rows are meant',
   }
 }

@@ -50,6 +50,7 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
   const chosen = leaves.map((leaf) => chooseWalk(leaf, null))
   const work: PurgeWork = {
     table: table.name,
+    oid: table.oid,
     where: predicate.text,
     searchPath,
     leaves: chosen.map(({ leaf }) => leaf),

@@ -97,6 +97,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
   const chosen = leaves.map((leaf) => chooseWalk(leaf, null))
   const work: PurgeWork = {
     table: table.name,
+    oid: table.oid,
     where: predicate.text,
     searchPath,
     leaves: chosen.map(({ leaf }) => leaf),

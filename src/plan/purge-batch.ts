@@ -23,25 +23,26 @@ export interface BatchRange {
 /** How a batch meets rows that others have locked: it gives up at once, or goes around them. */
 export type Manner = 'quick' | 'careful'
 
-/** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others, `counts` of companions, and the `position` of the last one found. */
+/** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others or `stayed` although they were locked for us, `counts` of companions, and the `position` of the last one found. */
 export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
   const { entourage } = work
   const { narrowing, companions, disturbed } = entourage
   const place = sql`only ${quoted(leaf.name)} t`
   const going = raw(narrowing.at(-1)?.name ?? 'victim')
   const held = heldCondition(entourage)
+  const looksFirst = manner === 'careful' && work.deed.kind !== 'gather'
   return sql`
 with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}candidate as materialized (
   select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
-), ${manner === 'quick' || work.deed.kind === 'gather' ? chosen(held) : locked(entourage, held, place)}${parts(narrowing)}, gone as (
+), ${looksFirst ? locked(entourage, held, place) : chosen(held)}${parts(narrowing)}, gone as (
   ${deedTo(work, leaf, sql`t.ctid = any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
   returning 1${shown(entourage)}
 )${parts(companions)}
 select (select count(*) from candidate)::int as found, ${held === null ? raw('0') : raw('(select count(*) from candidate where ebb_held)::int')} as held,
   (select count(*) from gone)::int as gone, ${narrowing.length === 0 ? raw('0') : sql`((select count(*) from victim) - (select count(*) from ${going}))::int`} as behind,
-  ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
+  ${looksFirst ? sql`((select count(*) from ${going}) - (select count(*) from gone))::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
   (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
 }
 
@@ -84,7 +85,7 @@ export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
 with gone as (
   ${deedTo(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
 )
-select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, false as disturbed, '[]'::jsonb as counts, null as position from gone`
+select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::jsonb as counts, null as position from gone`
 }
 
 /** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */
@@ -201,6 +202,16 @@ with slice as (
 )
 select json_build_array(${join(keys.map((name) => sql`${name}::text`))}, '(0,0)')::text as position, (select count(*) from slice)::int as rows
 from slice order by ${join(keys.map((name) => sql`slice.${name} desc`))} limit 1`
+}
+
+/** Where the next `entries` of an index end, whatever rows they lead to; no row where there are not so many. */
+export function spanStatement(leaf: PurgeLeaf, walk: KeyWalk, range: BatchRange, entries: Sql): Sql {
+  return sql`
+with entry as (
+  select t.ctid as ebb_at${keyColumns(leaf)} from only ${quoted(leaf.name)} t
+  where ${inRange({ ...leaf, walk }, range)} order by ${orderOf(leaf)} offset ${entries} limit 1
+)
+select ${position(leaf)} as position from entry`
 }
 
 /** Of a slice of a candidate set: how many rows have changed since, and how many are no more. */

@@ -5,6 +5,7 @@ import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
 import type { PurgeRequest } from './purge.ts'
 import { indexInOrder } from './purge-walk.ts'
+import { shellWord } from './shell-word.ts'
 import { serverObjections } from './server-objections.ts'
 import type { Objection } from './step.ts'
 
@@ -105,13 +106,7 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
           ),
         ]),
     ...rightsObjections(leaf, role),
-    ...leaf.deleteRules.map((rule) =>
-      object(
-        `rule:${name}.${rule}`,
-        `rule ${rule} makes something else of a delete on ${name}`,
-        `Switch it off for the time of the purge: alter table ${place} disable rule ${ident(rule).text};`,
-      ),
-    ),
+    ...ruleObjections(leaf),
     ...(leaf.deletesRefused
       ? [
           object(
@@ -123,6 +118,35 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
       : []),
     ...(orderBy === null || indexInOrder(leaf, orderBy) !== undefined ? [] : [noOrder(leaf, orderBy)]),
   ]
+}
+
+function ruleObjections({ name, deleteRules }: LeafFacts): Objection[] {
+  return deleteRules.map((rule) =>
+    object(
+      `rule:${display(name)}.${rule}`,
+      `rule ${rule} makes something else of a delete on ${display(name)}`,
+      `Switch it off for the time of the purge: alter table ${quoted(name).text} disable rule ${ident(rule).text};`,
+    ),
+  )
+}
+
+/** Rows are deleted from the partitions, or children, that they are in, and what is to happen by the table above does not. */
+export function objectionsAbove(itself: LeafFacts, leaves: readonly LeafModel[]): Objection[] {
+  if (leaves.every(({ oid }) => oid === itself.oid)) return []
+  const rules = leaves.some(({ oid }) => oid === itself.oid) ? [] : ruleObjections(itself)
+  return [...rules, ...sleepingTriggers(itself)]
+}
+
+function sleepingTriggers(itself: LeafFacts): Objection[] {
+  return itself.statementTriggers.map((trigger) => {
+    const code = `statement-trigger:${display(itself.name)}.${trigger}`
+    return {
+      code,
+      what: `statement trigger ${trigger} of ${display(itself.name)} would not fire, for rows are deleted from its partitions directly`,
+      wayOut: `If that does no harm, go ahead with --accept ${shellWord(code)}; else create the trigger on each partition.`,
+      acceptable: true,
+    }
+  })
 }
 
 /** What the role may not do there, or does not see. */

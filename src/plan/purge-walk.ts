@@ -19,12 +19,17 @@ export interface ChosenWalk {
 /** `orderBy` makes it an index that begins with this column; objections say where there is none. */
 export function chooseWalk(leaf: LeafModel, orderBy: string | null): ChosenWalk {
   const { walk, why } = orderBy === null ? cheaper(leaf) : inOrder(leaf, orderBy)
-  const { name, blocks, matching } = leaf
-  return { leaf: { name, walk, blocks, rowsPerBlock: rowsPerBlock(leaf), estimatedRows: matching }, why }
+  const { name, oid, blocks, matching } = leaf
+  return { leaf: { name, oid, walk, blocks, rowsPerBlock: rowsPerBlock(leaf), estimatedRows: matching }, why }
 }
 
 function rowsPerBlock({ rows, blocks, deleteTriggers }: LeafModel): number | null {
   return rows === null || blocks === 0 || deleteTriggers.length > 0 ? null : Math.ceil((rows / blocks) * FULLER)
+}
+
+/** Whether positions are addresses of rows, or end with one. */
+export function usesAddresses(walk: Walk): boolean {
+  return walk.kind === 'blocks' || (!walk.unique && walk.among === undefined)
 }
 
 /** The index to walk along for `--order-by`. */

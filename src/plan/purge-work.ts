@@ -5,6 +5,8 @@ import type { TableName } from '../sql/names.ts'
 /** The rows to delete, and how they are come by. */
 export interface PurgeWork {
   readonly table: TableName
+  /** By which the table is known, whatever is called so later. */
+  readonly oid: string
   /** The condition with now() fixed; to be put in parentheses and on lines of its own, for it may end in a comment. */
   readonly where: string
   /** Under which the condition was written. */
@@ -34,6 +36,7 @@ export interface GatherDeed {
 
 export interface PurgeLeaf {
   readonly name: TableName
+  readonly oid: string
   readonly walk: Walk
   /** Its size when the purge was planned. Rows in later blocks were written since. */
   readonly blocks: number

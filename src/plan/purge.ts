@@ -1,4 +1,4 @@
-import type { LeafModel, Reach } from '../catalog/purge-leaves.ts'
+import type { LeafFacts, LeafModel, Reach } from '../catalog/purge-leaves.ts'
 import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
@@ -11,7 +11,7 @@ import { costObjections, type LookUpCost } from './cascade-cost.ts'
 import { entourageOf } from './cascade-entourage.ts'
 import { cascadeObjections } from './cascade-objections.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
-import { purgeObjections } from './purge-objections.ts'
+import { objectionsAbove, purgeObjections } from './purge-objections.ts'
 import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
 import type { PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS, WAL_PER_DELETED_ROW } from './rates.ts'
@@ -62,6 +62,8 @@ export interface CandidateChoice {
 export interface PurgeSituation {
   readonly server: ServerModel
   readonly table: TableModel
+  /** The table's own facts, partitioned or not. */
+  readonly itself: LeafFacts
   readonly predicate: Predicate
   readonly leaves: readonly LeafModel[]
   readonly reach: Reach
@@ -86,6 +88,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   const { table, leaves, reach, candidates } = situation
   const objections = [
     ...purgeObjections(table, leaves, reach, request, situation.server.role),
+    ...objectionsAbove(situation.itself, leaves),
     ...objectionsAround(situation),
     ...(candidates === undefined ? [] : candidateObjections(candidates, table)),
   ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
@@ -98,6 +101,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   )
   const purge: PurgeWork = {
     table: table.name,
+    oid: table.oid,
     where: situation.predicate.text,
     searchPath: situation.searchPath,
     leaves: chosen.map(({ leaf }) => leaf),

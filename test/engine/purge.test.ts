@@ -276,9 +276,16 @@ test('a batch over blocks is never led by an index over rows that are dead', asy
     `select n, case when n <= 20 then 'old' else 'new' end, repeat('x', 100) from generate_series(1, 20000) n`,
     ['create index by_kind on visits (kind)'],
   )
-  const leaf = { name: table, walk: { kind: 'blocks' }, blocks: 400, rowsPerBlock: 100, estimatedRows: 20 } as const
+  const leaf = {
+    name: table,
+    oid: '0',
+    walk: { kind: 'blocks' },
+    blocks: 400,
+    rowsPerBlock: 100,
+    estimatedRows: 20,
+  } as const
   const deed = { kind: 'delete' } as const
-  const work = { table, where: `kind = 'old'`, searchPath: '', leaves: [leaf], entourage: ALONE, deed }
+  const work = { table, oid: '0', where: `kind = 'old'`, searchPath: '', leaves: [leaf], entourage: ALONE, deed }
   const range = { after: raw(`'(0,0)'::tid`), upto: raw(`'(300,0)'::tid`) }
   const owner = await database.session('owner')
   for (const statement of [

@@ -17,6 +17,7 @@ function leaf(given: Partial<LeafModel> = {}): LeafModel {
     rowsHidden: false,
     deleteRules: [],
     deleteTriggers: [],
+    statementTriggers: [],
     deletesRefused: false,
     columns: ['id', 'at'],
     indexes: [byAt],

@@ -24,6 +24,19 @@ async function createLedger(database: Database, nullable = false): Promise<Table
   return table
 }
 
+/** Nearly all are done, some hundreds open or held, a few rare. */
+async function createKinds(database: Database): Promise<TableName> {
+  const table = database.table('kinds')
+  const app = await database.session('app')
+  await app.query(sql`create table ${quoted(table)} (n int primary key, kind text not null)`)
+  await app.query(sql`
+    insert into ${quoted(table)} select n, case when n % 30 = 0 then 'open' when n % 30 = 1 then 'held' when n % 500 = 7 then 'rare' else 'done' end
+    from generate_series(1, 20000) n`)
+  await app.query(sql`create index on ${quoted(table)} (kind, n)`)
+  await app.query(sql`analyze ${quoted(table)}`)
+  return table
+}
+
 async function contents(database: Database, table: TableName): Promise<unknown[]> {
   const { rows } = await database.admin(
     sql`select t::text as row from ${quoted(table)} t where ${KEPT} order by id`.text,
@@ -111,6 +124,25 @@ describe('a rebuild by ranges of a key', () => {
 
     expect(await contents(database, table)).toEqual(before)
     expect(stops).toBeGreaterThan(1)
+  })
+
+  test.for([`kind = 'open'`, `kind in ('open', 'held')`, `kind <> 'done'`])(
+    'goes another way where a chunk would hold all the rows of a value: %s',
+    async (keep, { database }) => {
+      const table = await createKinds(database)
+      await new Rebuilding(database, table, { keep }, { copySizes: SIZES }).end()
+
+      const done = await chunks(database)
+      expect(done.some(({ by_column }) => by_column === 'kind')).toBe(false)
+      expect(done.length).toBeGreaterThan(50)
+    },
+  )
+
+  test('goes along an index whose crowded values are not kept', async ({ database }) => {
+    const table = await createKinds(database)
+    await new Rebuilding(database, table, { keep: `kind = 'rare'` }, { copySizes: SIZES }).end()
+
+    expect((await chunks(database)).every(({ by_column }) => by_column === 'kind')).toBe(true)
   })
 
   test('goes by blocks where the column may be null, for such rows are in no range', async ({ database }) => {

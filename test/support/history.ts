@@ -80,16 +80,24 @@ export class History {
 
   /** What is there that should not be, and the reverse, after `stop`; `leftOut`: rows not kept and not written since are gone. */
   async differences(leftOut: boolean): Promise<string[]> {
+    const oid = await this.oid()
+    return this.differencesFrom((row) => !leftOut || row.kept || row.tableOid === oid)
+  }
+
+  /** The same where all rows that are not kept are to be gone. */
+  async differencesFromKept(): Promise<string[]> {
+    return this.differencesFrom(({ kept }) => kept)
+  }
+
+  private async differencesFrom(isWanted: (row: Row) => boolean): Promise<string[]> {
     const session = await this.database.session('check')
     await session.query('set enable_indexscan = off; set enable_bitmapscan = off; set enable_indexonlyscan = off')
     const { rows: found } = await session.query<Found>(
       `select n::int as n, val, slot::int as slot, kept, md5(big) as big, tableoid as "tableOid", ${keyIs(this.shape.key, 'n')} and twice = val * 2 as right
        from ${quoted(this.table).text}`,
     )
-    const oid = await this.oid()
     const wanted = new Map<number, Row>()
-    for (const { rows } of this.writers)
-      for (const [n, row] of rows) if (!leftOut || row.kept || row.tableOid === oid) wanted.set(n, row)
+    for (const { rows } of this.writers) for (const [n, row] of rows) if (isWanted(row)) wanted.set(n, row)
     return compare(wanted, found)
   }
 

@@ -3,6 +3,7 @@ import type { CopyWork } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept, type KeyRange, type Range } from './chunk.ts'
+import { firstSize, type CopySizes } from './sizes.ts'
 import { useSearchPath } from './transports.ts'
 import type { DoneChunk, Walk } from './walk.ts'
 
@@ -14,6 +15,12 @@ export interface WalkColumn {
 
 /** A block holds some fifty rows. */
 const ROWS_PER_BLOCK = 50
+
+/** What a range should hold at most; one value cannot be divided any further. */
+export function mostRows({ chunkBlocks }: CopySizes): number {
+  return chunkBlocks * ROWS_PER_BLOCK
+}
+
 const FIRST_ROWS = 25_600
 
 interface Gap {
@@ -42,14 +49,14 @@ export class KeyWalk implements Walk {
   private turn: Promise<unknown> = Promise.resolve()
   private closed = false
 
-  constructor(work: CopyWork, column: WalkColumn, rows: number, done: readonly DoneChunk[], maxBlocks: number) {
+  constructor(work: CopyWork, column: WalkColumn, rows: number, done: readonly DoneChunk[], maxRows: number) {
     this.work = work
     this.column = column
     this.gaps = gapsBetween(done)
     this.begun = done.reduce((sum, chunk) => sum + chunk.rows, 0)
     this.total = Math.max(rows, this.begun)
-    this.maxSize = maxBlocks * ROWS_PER_BLOCK
-    this.firstSize = Math.min(FIRST_ROWS, this.maxSize)
+    this.maxSize = maxRows
+    this.firstSize = firstSize(this.total, FIRST_ROWS, this.maxSize)
   }
 
   next(size: number, session: Session): Promise<Range | undefined> {

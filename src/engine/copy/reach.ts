@@ -1,7 +1,7 @@
 import { readAll, readOne, type Session } from '../../db/session.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept } from './chunk.ts'
 import type { WalkColumn } from './key-walk.ts'
 
@@ -17,23 +17,55 @@ interface PlanNode {
   readonly 'Node Type': string
   readonly 'Plan Rows': number
   readonly 'Index Name'?: string
+  readonly 'One-Time Filter'?: string
   readonly Plans?: readonly PlanNode[]
 }
 
-/** Asks the planner; nothing is read. In the transaction that is open, whose search path the condition needs. */
-export async function readReach(session: Session, work: CopyWork): Promise<Reach> {
+/**
+ * Asks the planner; nothing is read. In the transaction that is open, whose search path the condition needs.
+ *
+ * @param mostRows that a range should hold
+ */
+export async function readReach(session: Session, work: CopyWork, mostRows: number): Promise<Reach> {
   // A chunk is read by one process, so that is what an index has to be better than.
   await session.query('set local max_parallel_workers_per_gather = 0')
+  const plan = await planned(session, work, raw('true'))
+  const index = plan === undefined ? undefined : indexOf(plan)
+  const column = index === undefined ? null : await leadingColumn(session, work, index)
+  const rows = plan?.['Plan Rows'] ?? 0
+  const crowded = column !== null && rows > mostRows && (await isCrowded(session, work, column, mostRows))
+  return { column: crowded ? null : column, rows }
+}
+
+async function planned(session: Session, work: CopyWork, which: Sql): Promise<PlanNode | undefined> {
   const row = await readOne<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
     session,
-    sql`explain (format json) select ${raw(work.columns)} from ${quoted(work.source)} s where ${kept(work)}`,
+    sql`explain (format json) select ${raw(work.columns)} from ${quoted(work.source)} s where ${kept(work)} and ${which}`,
   )
-  const plan = row['QUERY PLAN'][0]?.Plan
-  const index = plan === undefined ? undefined : indexOf(plan)
-  return {
-    column: index === undefined ? null : await leadingColumn(session, work, index),
-    rows: plan?.['Plan Rows'] ?? 0,
+  return row['QUERY PLAN'][0]?.Plan
+}
+
+/**
+ * Whether one value may have more kept rows than a range should hold, as that of
+ * `status = 'open'` may have: it would be one chunk, and one long transaction.
+ */
+async function isCrowded(session: Session, work: CopyWork, column: WalkColumn, mostRows: number): Promise<boolean> {
+  const { source } = work
+  const common = await readAll<{ value: string }>(
+    session,
+    sql`
+    select v.value from pg_stats s
+    join pg_class c on c.oid = ${quoted(source).text}::regclass and s.inherited = (c.relkind = 'p'),
+    unnest(s.most_common_vals::text::text[], s.most_common_freqs) v (value, share)
+    where s.schemaname = ${source.schema} and s.tablename = ${source.name} and s.attname = ${column.name} and v.share * c.reltuples > ${mostRows}`,
+  )
+  // A condition that leaves a value out contradicts asking for it, and the planner is to see that.
+  await session.query('set local constraint_exclusion = on')
+  for (const { value } of common) {
+    const plan = await planned(session, work, sql`s.${ident(column.name)} = ${literal(value)}::${raw(column.type)}`)
+    if (plan?.['One-Time Filter'] !== 'false') return true
   }
+  return false
 }
 
 function indexOf(plan: PlanNode): string | undefined {

@@ -7,7 +7,7 @@ import type { Workplace } from '../workplace.ts'
 import { BlockWalk } from './block-walk.ts'
 import type { SourceState } from './captured.ts'
 import type { Range } from './chunk.ts'
-import { columnOf, KeyWalk } from './key-walk.ts'
+import { columnOf, KeyWalk, mostRows } from './key-walk.ts'
 import { readReach } from './reach.ts'
 import { useSearchPath } from './transports.ts'
 
@@ -50,7 +50,7 @@ export async function openWalk(work: CopyWork, runId: string, state: SourceState
   const done = await doneChunks(session, journalSchema, runId)
   const reach = await inTransaction(session, { readOnly: true }, async () => {
     await useSearchPath(session, work)
-    return readReach(session, work)
+    return readReach(session, work, mostRows(copySizes))
   })
   const begunBy = done[0]?.byColumn ?? null
   const column = done.length === 0 ? reach.column : begunBy === null ? null : await columnOf(session, work, begunBy)
@@ -59,7 +59,7 @@ export async function openWalk(work: CopyWork, runId: string, state: SourceState
     type: 'note',
     text: `the kept rows of ${display(work.source)} are reached by an index on ${column.name}, so the others are not read`,
   })
-  return new KeyWalk(work, column, reach.rows, done, copySizes.chunkBlocks)
+  return new KeyWalk(work, column, reach.rows, done, mostRows(copySizes))
 }
 
 function doneChunks(session: Session, schema: string, runId: string): Promise<DoneChunk[]> {

@@ -3,9 +3,10 @@ import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { batchStatement, rangeStatement, type BatchRange, type Manner } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
-import { display } from '../../sql/names.ts'
+import { display, quoted } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
+import { assertLeaf, type LeafFiles } from './leaf-state.ts'
 import { changesBetween, countChanges, OverreachError, type Around, type Changes } from './changes.ts'
 
 /** A part of a leaf and how to go about it; positions are text. */
@@ -26,6 +27,8 @@ export interface BatchOutcome {
   readonly gone: number
   /** Rows that cannot go before others of the table which refer to them. */
   readonly behind: number
+  /** Rows that nobody else held, and that are there all the same. */
+  readonly stayed: number
   /** What it did to other tables. */
   readonly around: Around
   /** Of the last row found; null where that is not known, or there was none. */
@@ -40,19 +43,28 @@ const SHARE_OF_DEADLOCK_TIMEOUT = 0.8
 /** For one row, which cannot be made fewer. */
 const SINGLE_ROW_MS = 60_000
 
+/** Where batches take place. */
+export interface BatchPlace {
+  readonly work: PurgeWork
+  readonly place: Workplace
+  readonly files: LeafFiles
+}
+
 /** One transaction. What `settle` writes commits with what is deleted; an error undoes both. */
 export async function runBatch(
-  work: PurgeWork,
+  { work, place, files }: BatchPlace,
   order: BatchOrder,
-  { session, journalSchema, lease, server }: Workplace,
   settle: (outcome: BatchOutcome) => Promise<void>,
 ): Promise<BatchOutcome> {
+  const { session, journalSchema, lease, server } = place
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
   const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
-  return inTransaction(session, {}, async () => {
+  const deed = inTransaction(session, {}, async () => {
     await session.query(
-      `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))}`,
+      `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
+       lock table only ${quoted(order.leaf.name).text} in ${work.deed.kind === 'gather' ? 'access share' : 'row exclusive'} mode`,
     )
+    await assertLeaf(session, work, order.leaf, files)
     const { watched } = work.entourage
     const before = watched === null ? null : await countChanges(session, watched)
     const deleted = await deleteRows(session, work, order)
@@ -64,6 +76,11 @@ export async function runBatch(
     if (outcome.found > 0) await assertLease(session, journalSchema, lease)
     await settle(outcome)
     return outcome
+  })
+  return deed.catch(async (error: unknown) => {
+    // There is no table of that name, and what became of it is another matter. Or it is a trigger that misses one.
+    if (codeOf(error) === SQLSTATE.undefinedTable) await assertLeaf(session, work, order.leaf, files)
+    throw error
   })
 }
 
@@ -108,10 +125,18 @@ const RETRIED: readonly (string | undefined)[] = [
   SQLSTATE.queryCanceled,
 ]
 
+/** It had to look at so much that its time was over. */
+export function tookTooLong(error: unknown): boolean {
+  return codeOf(error) === SQLSTATE.queryCanceled
+}
+
 /** Somebody was in the way, or it took too long, or a row among them cannot go: fewer rows, a little later, may do. */
 export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
   return !signal.aborted && (RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
 }
+
+/** From 18 on a foreign key with RESTRICT has a code of its own. */
+const HELD: readonly (string | undefined)[] = [SQLSTATE.foreignKeyViolation, SQLSTATE.restrictViolation]
 
 /**
  * Why a row cannot go, where that is what the error says; without values of
@@ -120,7 +145,7 @@ export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
 export function refusalOf(error: unknown): string | null {
   if (error instanceof OverreachError) return error.message
   if (codeOf(error) === SQLSTATE.triggeredDataChange) return 'a trigger deletes or changes what goes with them'
-  if (codeOf(error) !== SQLSTATE.foreignKeyViolation) return null
+  if (!HELD.includes(codeOf(error))) return null
   const { constraint, table, schema } = error as { constraint?: string; table?: string; schema?: string }
   if (constraint === undefined || table === undefined || schema === undefined) return 'a foreign key holds them'
   return `${display({ schema, name: table })}.${constraint} holds them`

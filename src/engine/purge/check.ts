@@ -1,13 +1,15 @@
-import { readOne, type Session } from '../../db/session.ts'
+import { readLeafFacts, readReached } from '../../catalog/purge-leaves.ts'
+import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
 import { countStatement } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
+import type { TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { rangeOf } from './batch.ts'
 import { forEachSlice, readDrift, type Drift } from './candidate-slices.ts'
-import { isGone } from './purger.ts'
+import { assertLeaf, LeafLostError, WalkAnewError } from './leaf-state.ts'
 
 /** Rows that match now, as short snapshots saw them one after the other. */
 export interface Remaining {
@@ -34,12 +36,10 @@ export async function countRemaining(work: PurgeWork, place: Workplace): Promise
   const drifts: Drift[] = []
   for (const leaf of work.leaves) {
     place.signal.throwIfAborted()
-    const counted = await countLeaf(work, leaf, place, drifts).catch((error: unknown) => {
-      if (!isGone(error)) throw error
-      return []
-    })
-    counts = sum(counts, counted)
+    counts = sum(counts, await countPresent(work, leaf, place, drifts))
   }
+  for (const leaf of await readLeavesSince(work, place.session))
+    counts = sum(counts, await countBlocks(work, leaf, place))
   const [matching = 0, ...staying] = counts
   const reasons = work.entourage.reasons.map(({ what }, i) => ({ what, rows: staying[i] ?? 0 }))
   return {
@@ -54,6 +54,42 @@ function sumOfDrifts(drifts: readonly Drift[]): Drift {
   return drifts.reduce((sum, { changed, gone }) => ({ changed: sum.changed + changed, gone: sum.gone + gone }), {
     changed: 0,
     gone: 0,
+  })
+}
+
+/** Nothing, where the leaf is no longer there, or none of the table's. */
+async function countPresent(work: PurgeWork, leaf: PurgeLeaf, place: Workplace, drifts: Drift[]): Promise<Counts> {
+  try {
+    await assertLeaf(place.session, work, leaf, new Map())
+    return await countLeaf(work, leaf, place, drifts)
+  } catch (error) {
+    if (error instanceof WalkAnewError) return countBlocks(work, error.leaf, place)
+    if (error instanceof LeafLostError) return []
+    throw error
+  }
+}
+
+/** Partitions that have come since the purge was planned, as far as they can hold such rows. */
+async function readLeavesSince(work: PurgeWork, session: Session): Promise<PurgeLeaf[]> {
+  if (work.leaves.some(({ walk }) => amongCandidates(walk))) return []
+  return inTransaction(session, { readOnly: true }, async () => {
+    const [table] = await readAll<TableName & { [column: string]: unknown }>(
+      session,
+      sql`select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${work.oid}::oid`,
+    )
+    if (table === undefined) return []
+    const names = await readReached(session, table, work.where, work.searchPath)
+    const facts = await readLeafFacts(session, names)
+    return facts
+      .filter(({ oid, kind }) => kind === 'table' && work.leaves.every((leaf) => leaf.oid !== oid))
+      .map(({ name, oid, blocks }) => ({
+        name,
+        oid,
+        walk: { kind: 'blocks' },
+        blocks,
+        rowsPerBlock: null,
+        estimatedRows: 0,
+      }))
   })
 }
 

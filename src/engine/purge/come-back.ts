@@ -1,13 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inTransaction, readAll } from '../../db/session.ts'
 import { assertLease } from '../../journal/lease.ts'
-import { forgetRange, leaveRange, leftRanges, type LeftRange } from '../../journal/purges.ts'
+import { forgetRange, forgetRangesOf, leaveRange, leftRanges, type LeftRange } from '../../journal/purges.ts'
 import { positionStatement } from '../../plan/purge-batch.ts'
 import { showRows } from '../../plan/units.ts'
 import { sameName } from '../../sql/names.ts'
 import type { Workplace } from '../workplace.ts'
-import { isToBeRetried, rangeOf, refusalOf, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
-import { count, isGone, leftOf, record, type Purging } from './purger.ts'
+import {
+  isToBeRetried,
+  rangeOf,
+  refusalOf,
+  runBatch,
+  tookTooLong,
+  type BatchOrder,
+  type BatchOutcome,
+} from './batch.ts'
+import { LeafLostError, WalkAnewError } from './leaf-state.ts'
+import { inTheWayOf, walkAnew } from './walk.ts'
+import { count, leftOf, record, type Purging } from './purger.ts'
 
 /**
  * Comes back for rows that could not go when it was their turn. For those that
@@ -26,7 +36,7 @@ export async function comeBack(purging: Purging): Promise<void> {
     await rest(round, Math.max(0, remainingMs), locked, place)
     achieved = false
     // Rows that refer to others of their table mostly come after them.
-    for (const range of ranges.toReversed()) if (await takeUp(purging, range)) achieved = true
+    for (const range of ranges.toReversed()) if (await tryAgain(purging, range)) achieved = true
   }
 }
 
@@ -40,25 +50,37 @@ async function rest(round: number, mostMs: number, locked: readonly LeftRange[],
   await sleep(ms, undefined, { signal: place.signal })
 }
 
-/** Returns whether anything came of it. */
+/** Returns whether anything came of it. A range that has been forgotten meanwhile, with its leaf, holds nothing any more. */
+async function tryAgain(purging: Purging, range: LeftRange): Promise<boolean> {
+  const { place, runId } = purging
+  try {
+    return await takeUp(purging, range)
+  } catch (error) {
+    if (error instanceof WalkAnewError) await walkAnew(purging, error)
+    else if (error instanceof LeafLostError) await forgetRangesOf(place.session, place.journalSchema, runId, range.leaf)
+    else throw error
+    return true
+  }
+}
+
 async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
   const { work, place, turns, tally } = purging
-  const leaf = work.leaves.find(({ name }) => sameName(name, range.leaf))
-  if (leaf === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
+  const planned = work.leaves.find(({ name }) => sameName(name, range.leaf))
+  if (planned === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
+  const leaf = inTheWayOf(planned, range.upto)
   let { rows: limit } = await turns.turn(tally.last)
   for (;;) {
     const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit, manner: 'careful' }
     const began = performance.now()
     try {
-      const outcome = await runBatch(work, order, place, (outcome) => settle(purging, range, order, outcome, began))
+      const outcome = await runBatch(purging, order, (outcome) => settle(purging, range, order, outcome, began))
       count(tally, { ...outcome, found: outcome.gone }, outcome.found, performance.now() - began)
       return outcome.gone > 0
     } catch (error) {
-      if (isGone(error)) return forgetRange(place.session, place.journalSchema, range).then(() => true)
       if (!isToBeRetried(error, place.signal)) throw error
       const refused = refusalOf(error)
-      if (refused === null) return false
-      if (limit === 1) return setApart(purging, range, order, refused)
+      if (refused === null && (limit === 1 || !tookTooLong(error))) return false
+      if (refused !== null && limit === 1) return setApart(purging, range, order, refused)
       limit = Math.max(1, Math.floor(Math.min(limit, range.rows) / 4))
     }
   }

@@ -1,17 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../../db/holders.ts'
 import { inTransaction, readAll } from '../../db/session.ts'
-import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
+import { isLockRefused } from '../../db/sqlstate.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { leaveRange, recordBatch, type BatchEntry, type LeftRange } from '../../journal/purges.ts'
-import { positionStatement } from '../../plan/purge-batch.ts'
+import { amongCandidates } from '../../plan/candidate-sql.ts'
+import { positionStatement, spanStatement } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
-import { isToBeRetried, rangeOf, refusalOf, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
+import {
+  isToBeRetried,
+  rangeOf,
+  refusalOf,
+  runBatch,
+  tookTooLong,
+  type BatchOrder,
+  type BatchOutcome,
+} from './batch.ts'
 import type { Around, Changes } from './changes.ts'
+import type { LeafFiles } from './leaf-state.ts'
 import type { Progressing } from './meter.ts'
 import type { BatchPast, Turns } from './turns.ts'
 
@@ -23,6 +33,7 @@ export interface Purging {
   readonly turns: Turns
   readonly deadlineMs: number
   readonly tally: Tally
+  readonly files: LeafFiles
   readonly progress: Progressing
 }
 
@@ -33,10 +44,14 @@ export interface Tally {
   last: BatchPast | null
   /** Batches that still go around locked rows, for somebody has been in the way lately. */
   careful: number
+  /** Along an index: at how many entries a batch looks at most; null where that has never taken too long. */
+  entries: number | null
 }
 
 /** After a lock was refused, so many batches go around locked rows from the start. */
 const CAREFUL_BATCHES = 20
+/** More are not looked at once a batch has taken too long. */
+const MOST_ENTRIES = 100_000
 /** A row that is not to be had after so many attempts is left for later. */
 const MOST_ATTEMPTS = 6
 
@@ -63,15 +78,17 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
   let order = wanted
   for (let attempts = 1; ; attempts++) {
     try {
-      const outcome = await runBatch(purging.work, order, place, (outcome) =>
+      const outcome = await runBatch(purging, order, (outcome) =>
         settleWalk(purging, order, outcome, performance.now() - began),
       )
       tally.careful = Math.max(0, tally.careful - 1)
+      if (tally.entries !== null) tally.entries = Math.min(MOST_ENTRIES, tally.entries * 2)
       return { outcome, next: nextPosition(order, outcome) }
     } catch (error) {
       if (!isToBeRetried(error, place.signal)) throw error
-      if (order.manner !== 'careful') attempts = 0
-      tally.careful = CAREFUL_BATCHES
+      const slow = tookTooLong(error)
+      if (order.manner !== 'careful' && !slow) attempts = 0
+      if (!slow) tally.careful = CAREFUL_BATCHES
       if (order.limit === 1 && attempts >= MOST_ATTEMPTS) {
         const refused = refusalOf(error)
         if (refused !== null || !(await waitForTable(purging, order.leaf, error)))
@@ -80,9 +97,9 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
         order = wanted
       }
       // A row that is refused is not to be waited for: what made it so is seen at once.
-      const ms = attempts === 0 || refusalOf(error) !== null ? 0 : pause(attempts)
+      const ms = attempts === 0 || slow || refusalOf(error) !== null ? 0 : pause(attempts)
       await sleep(ms, undefined, { signal: place.signal })
-      order = lesser(order)
+      order = slow ? await shorter(purging, order) : lesser(order)
     }
   }
 }
@@ -91,6 +108,40 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
 function lesser(order: BatchOrder): BatchOrder {
   if (order.manner !== 'careful') return { ...order, manner: 'careful' }
   return { ...order, limit: Math.max(1, Math.floor(order.limit / 4)) }
+}
+
+/** With less to look at, for that is what takes the time where few rows match. */
+async function shorter(purging: Purging, order: BatchOrder): Promise<BatchOrder> {
+  const { leaf, after, upto } = order
+  const limit = Math.max(1, Math.floor(order.limit / 4))
+  if (leaf.walk.kind === 'key') {
+    const { tally } = purging
+    tally.entries = Math.max(1, Math.floor((tally.entries ?? MOST_ENTRIES) / 4))
+    return { ...order, limit, upto: await endOfSpan(purging, leaf, after, upto) }
+  }
+  const first = blockOf(after ?? '')
+  const blocks = Math.floor((blockOf(upto ?? '') - first) / 4)
+  return { ...order, limit, upto: `(${first + Math.max(1, blocks)},0)` }
+}
+
+/** Along an index: where as many entries end as a batch can look at in its time; `upto` where that is not known, or there are fewer. */
+export async function endOfSpan(
+  { tally, place }: Purging,
+  leaf: PurgeLeaf,
+  after: string | null,
+  upto: string | null,
+): Promise<string | null> {
+  if (tally.entries === null || leaf.walk.kind === 'blocks' || amongCandidates(leaf.walk)) return upto
+  const range = rangeOf({ leaf, after, upto })
+  const [end] = await readAll<{ position: string }>(
+    place.session,
+    spanStatement(leaf, leaf.walk, range, sql`${tally.entries}`),
+  )
+  return end?.position ?? upto
+}
+
+export function blockOf(position: string): number {
+  return Number(/^\((\d+),/.exec(position)?.[1] ?? 0)
 }
 
 /** 20 ms at first, up to a second, at random: those who met once must not meet again. */
@@ -125,19 +176,21 @@ async function settleWalk(
 
 /** What a batch has to come back for. Rows behind others are come back for as a whole range: which ones could go then depends on the others. */
 export function leftOf(outcome: BatchOutcome): Pick<LeftRange, 'rows' | 'reason' | 'why'>[] {
+  const { behind, stayed } = outcome
   const locked = lockedOf(outcome)
-  if (locked > 0) return [{ rows: locked + outcome.behind, reason: 'locked', why: null }]
-  return outcome.behind > 0 ? [{ rows: outcome.behind, reason: 'behind', why: null }] : []
+  if (locked > 0) return [{ rows: locked + behind + stayed, reason: 'locked', why: null }]
+  if (behind > 0) return [{ rows: behind + stayed, reason: 'behind', why: null }]
+  return stayed > 0 ? [{ rows: stayed, reason: 'refused', why: 'a trigger keeps them' }] : []
 }
 
 /** Rows that were to go and that others were holding or changing. */
-function lockedOf({ found, held, gone, behind }: BatchOutcome): number {
-  return found - held - gone - behind
+function lockedOf({ found, held, gone, behind, stayed }: BatchOutcome): number {
+  return found - held - gone - behind - stayed
 }
 
 /** Writes a batch into the journal, in the transaction that is open. */
 export async function record(
-  { runId, place, tally }: Purging,
+  { runId, place, tally, files }: Purging,
   where: Pick<BatchEntry, 'pass' | 'leaf' | 'after' | 'upto'>,
   outcome: BatchOutcome,
   milliseconds: number,
@@ -152,6 +205,7 @@ export async function record(
     counts: changesOf(around, 'deleted'),
     changed: changesOf(around, 'updated'),
     milliseconds,
+    file: files.get(display(where.leaf)) ?? null,
   })
 }
 
@@ -171,7 +225,7 @@ export function count(tally: Tally, { found, gone }: BatchOutcome, effort: numbe
 async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, refused: string | null): Promise<Done> {
   const { runId, work, place } = purging
   const { session, journalSchema, lease } = place
-  const nothing = { held: 0, gone: 0, behind: 0, around: {} }
+  const nothing = { held: 0, gone: 0, behind: 0, stayed: 0, around: {} }
   return inTransaction(session, {}, async () => {
     const [row] = await readAll<{ position: string }>(
       session,
@@ -227,9 +281,4 @@ function tableLocked(table: string, who: string, cause: unknown): EbbError {
     EXIT.tryLater,
     cause,
   )
-}
-
-/** Whether a leaf has been dropped since the plan was made, and its rows with it. */
-export function isGone(error: unknown): boolean {
-  return codeOf(error) === SQLSTATE.undefinedTable
 }

@@ -1,7 +1,8 @@
 import { inTransaction, type Session } from '../../db/session.ts'
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
-import { purgedTables, readFigures } from '../../journal/purges.ts'
+import { lastFiles, purgedTables, readFigures } from '../../journal/purges.ts'
 import { DEED_WORDS } from '../../plan/purge-deed.ts'
 import { showRows } from '../../plan/units.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/step.ts'
@@ -25,8 +26,10 @@ export async function purgeRows(
   deadlineMs: number,
 ): Promise<void> {
   const { lastNumber, rows } = await readFigures(place.session, place.journalSchema, runId)
-  const tally = { number: lastNumber, rows, last: null, careful: 0 }
-  const purging: Purging = { runId, work, place, turns, deadlineMs, tally, progress: progressOf(work, place.observer) }
+  const tally = { number: lastNumber, rows, last: null, careful: 0, entries: null }
+  const files = await lastFiles(place.session, place.journalSchema, runId)
+  const progress = progressOf(work, place.observer)
+  const purging: Purging = { runId, work, place, turns, deadlineMs, tally, files, progress }
   try {
     await withPurgeSettings(place, work, async () => {
       await walk(purging)
@@ -55,18 +58,30 @@ function capital(text: string): string {
 }
 
 /** As an autovacuum would: at full speed it would be felt. */
-const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 2000"
+const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200"
 
-/** Vacuums a table from which rows have gone. One that cannot be locked is left to others: their vacuum does the same. */
-export async function vacuum({ table, whole, statements }: VacuumStep, runId: string, place: Workplace): Promise<void> {
+/**
+ * Vacuums a table from which rows have gone, once it is this run's turn. One that
+ * cannot be locked is left to others: their vacuum does the same.
+ */
+export async function vacuum(
+  { table, whole, statements }: VacuumStep,
+  runId: string,
+  place: Workplace,
+  turns: Turns,
+): Promise<void> {
   const { session, journalSchema, observer } = place
   const touched = await purgedTables(session, journalSchema, runId)
   if (!touched.has(display(table)) && !(whole && touched.size > 0)) return
+  await turns.turn(null)
   const tell = ({ message }: { message?: string | undefined }) => observer({ type: 'note', text: message ?? 'skipped' })
   session.on('notice', tell)
   try {
     await session.query(GENTLE)
     for (const statement of statements) await session.query(statement)
+  } catch (error) {
+    if (codeOf(error) !== SQLSTATE.undefinedTable) throw error
+    observer({ type: 'note', text: `${display(table)} is not there any more, so it is not vacuumed` })
   } finally {
     session.off('notice', tell)
     await resetCost(session)

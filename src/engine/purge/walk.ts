@@ -1,10 +1,13 @@
-import { lastWalked } from '../../journal/purges.ts'
+import { inTransaction } from '../../db/session.ts'
+import { assertLease } from '../../journal/lease.ts'
+import { forgetRangesOf, lastWalked } from '../../journal/purges.ts'
 import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
 import type { PurgeLeaf } from '../../plan/purge-work.ts'
 import { display, sameName } from '../../sql/names.ts'
 import type { BatchOrder } from './batch.ts'
 import { readSlice } from './candidate-slices.ts'
-import { count, isGone, mannerOf, walkBatch, type Done, type Purging } from './purger.ts'
+import { LeafLostError, WalkAnewError } from './leaf-state.ts'
+import { blockOf, count, endOfSpan, mannerOf, walkBatch, type Done, type Purging } from './purger.ts'
 
 /** Goes through all leaves once, from where the journal says that it was. */
 export async function walk(purging: Purging): Promise<void> {
@@ -13,16 +16,39 @@ export async function walk(purging: Purging): Promise<void> {
   const begin = last === undefined ? 0 : work.leaves.findIndex(({ name }) => sameName(name, last.leaf))
   for (const [i, leaf] of work.leaves.entries()) {
     if (i < begin) continue
-    try {
-      await walkLeaf(purging, leaf, i === begin ? (last?.upto ?? null) : null, i)
-    } catch (error) {
-      if (!isGone(error)) throw error
-      place.observer({
-        type: 'note',
-        text: `${display(leaf.name)} has been dropped by somebody else, with all its rows`,
-      })
-    }
+    const from = i === begin ? (last?.upto ?? null) : null
+    await walkThrough(purging, inTheWayOf(leaf, from), from)
   }
+}
+
+/** Goes through a leaf, and once more where its positions have lost their meaning. */
+export async function walkThrough(purging: Purging, leaf: PurgeLeaf, from: string | null): Promise<void> {
+  const index = purging.work.leaves.findIndex(({ oid }) => oid === leaf.oid)
+  try {
+    await walkLeaf(purging, leaf, from, index)
+  } catch (error) {
+    if (error instanceof WalkAnewError) return walkAnew(purging, error)
+    if (!(error instanceof LeafLostError)) throw error
+    purging.place.observer({ type: 'note', text: error.message })
+  }
+}
+
+/** From the beginning of a leaf, and what was left of it is forgotten: it is met again. */
+export async function walkAnew(purging: Purging, { message, leaf, file }: WalkAnewError): Promise<void> {
+  const { runId, files, place } = purging
+  const { session, journalSchema, lease, observer } = place
+  observer({ type: 'note', text: message })
+  await inTransaction(session, {}, async () => {
+    await assertLease(session, journalSchema, lease)
+    await forgetRangesOf(session, journalSchema, runId, leaf.name)
+  })
+  files.set(display(leaf.name), file)
+  await walkThrough(purging, leaf, null)
+}
+
+/** A leaf in the way in which a position was reached: block after block where its index was lost on the way. */
+export function inTheWayOf(leaf: PurgeLeaf, position: string | null): PurgeLeaf {
+  return position?.startsWith('(') === true ? { ...leaf, walk: { kind: 'blocks' } } : leaf
 }
 
 async function walkLeaf(purging: Purging, leaf: PurgeLeaf, from: string | null, index: number): Promise<void> {
@@ -74,7 +100,8 @@ async function walkKeys(purging: Purging, leaf: PurgeLeaf, from: string | null, 
   for (;;) {
     const { rows } = await takeTurn(purging)
     const began = performance.now()
-    const done = await walkBatch(purging, { leaf, after, upto: null, limit: rows, manner: mannerOf(purging) })
+    const upto = await endOfSpan(purging, leaf, after, null)
+    const done = await walkBatch(purging, { leaf, after, upto, limit: rows, manner: mannerOf(purging) })
     settle(purging, done, 0, performance.now() - began)
     purging.progress(index, 0, purging.tally.rows)
     if (done.next === null) return
@@ -111,8 +138,4 @@ async function takeTurn({ turns, tally, place }: Purging): Promise<{ rows: numbe
 
 function settle({ tally }: Purging, { outcome }: Done, blocks: number, milliseconds: number): void {
   count(tally, outcome, outcome.found + blocks, milliseconds)
-}
-
-function blockOf(position: string): number {
-  return Number(/^\((\d+),/.exec(position)?.[1] ?? 0)
 }

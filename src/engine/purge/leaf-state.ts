@@ -1,0 +1,109 @@
+import { readAll, type Session } from '../../db/session.ts'
+import { EbbError } from '../../errors.ts'
+import { usesAddresses } from '../../plan/purge-walk.ts'
+import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { sql, type Sql } from '../../sql/sql.ts'
+
+// Whether a leaf still is what it was when the purge was planned. Between two
+// batches anybody may detach it, rename it, put another table in its place, drop
+// the index along which the walk goes, or give its rows other addresses.
+
+/** In which file the rows of each leaf were when it was last looked at, by its name as shown. */
+export type LeafFiles = Map<string, string>
+
+/** The leaf is gone, or none of the table's any more: its rows, if there are any, are nothing to us. */
+export class LeafLostError extends Error {
+  override readonly name = 'LeafLostError'
+}
+
+/** Positions in the leaf mean nothing any more: it has to be gone through once more, in the way that `leaf` says. */
+export class WalkAnewError extends Error {
+  override readonly name = 'WalkAnewError'
+  readonly leaf: PurgeLeaf
+  readonly file: string
+
+  constructor(reason: string, leaf: PurgeLeaf, file: string) {
+    super(reason)
+    this.leaf = leaf
+    this.file = file
+  }
+}
+
+/**
+ * Makes sure that the leaf is what it was. In the transaction of a batch, once
+ * the leaf is locked, nobody can make it untrue before the commit.
+ *
+ * @throws {LeafLostError} when it is dropped or detached
+ * @throws {WalkAnewError} when the walk has to begin again
+ * @throws {EbbError} when it has another name
+ */
+export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeLeaf, files: LeafFiles): Promise<void> {
+  const state = await readState(session, work, leaf)
+  if (state === undefined) throw await whatBecameOf(session, work, leaf)
+  const name = display(leaf.name)
+  const { file, indexed, blocks } = state
+  if (!indexed)
+    throw new WalkAnewError(
+      `the index of ${name} along which the rows were reached is gone, so it goes block after block`,
+      { ...leaf, walk: { kind: 'blocks' }, blocks },
+      file,
+    )
+  const before = files.get(name)
+  if (before !== undefined && before !== file && usesAddresses(leaf.walk))
+    throw new WalkAnewError(
+      `${name} has been written anew by somebody else, which moves its rows, so it is gone through once more`,
+      { ...leaf, blocks },
+      file,
+    )
+  files.set(name, file)
+}
+
+interface LeafState {
+  readonly file: string
+  readonly blocks: number
+  /** The index of its walk is there, if it needs one. */
+  readonly indexed: boolean
+}
+
+/** Undefined where the table of that name is not the leaf. */
+async function readState(session: Session, work: PurgeWork, leaf: PurgeLeaf): Promise<LeafState | undefined> {
+  const [state] = await readAll<LeafState & { [column: string]: unknown }>(
+    session,
+    sql`
+    select pg_relation_filenode(c.oid)::text as file, ${indexed(leaf)} as indexed,
+      (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks
+    from pg_class c where c.oid = to_regclass(${quoted(leaf.name).text}) and c.oid = ${leaf.oid}::oid and ${isPart(work)}`,
+  )
+  return state
+}
+
+function indexed({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks' || walk.among !== undefined) return sql`true`
+  return sql`exists (select from pg_index i join pg_class x on x.oid = i.indexrelid
+    where i.indrelid = c.oid and x.relname = ${walk.index} and i.indisvalid and i.indisunique >= ${walk.unique})`
+}
+
+/** The table itself, or below it; what is being detached is not. */
+function isPart({ oid }: PurgeWork): Sql {
+  return sql`${oid}::oid in (with recursive up (oid) as (
+    select c.oid union select i.inhparent from pg_inherits i join up on i.inhrelid = up.oid where not i.inhdetachpending
+  ) select oid from up)`
+}
+
+async function whatBecameOf(session: Session, work: PurgeWork, leaf: PurgeLeaf): Promise<Error> {
+  const [now] = await readAll<{ name: TableName; part: boolean }>(
+    session,
+    sql`
+    select json_build_object('schema', n.nspname, 'name', c.relname) as name, ${isPart(work)} as part
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${leaf.oid}::oid`,
+  )
+  const name = display(leaf.name)
+  if (now === undefined) return new LeafLostError(`${name} has been dropped by somebody else, with all its rows`)
+  if (!now.part)
+    return new LeafLostError(`${name} is no longer a part of ${display(work.table)}, so the rows left in it stay`)
+  return new EbbError(`${name} has been renamed to ${display(now.name)} by somebody else`, {
+    state: 'The batches so far are done, and recorded; no row of another table has been touched.',
+    next: 'Give it its name back and run the same command again: it goes on from here. Or end the run with ebb abandon, and purge it under its new name.',
+  })
+}

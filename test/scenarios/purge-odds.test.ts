@@ -1,0 +1,196 @@
+import { describe, expect } from 'vitest'
+import { planPurgeOf } from '../../src/engine/purge.ts'
+import { EbbError } from '../../src/errors.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
+import { quietly, written } from '../support/tool.ts'
+
+// Tables that are not as one would have them: triggers that say no, rules and triggers above partitions, conditions that
+// take their time, keys of every type.
+
+const SMALL = { turns: batchesOf(50) }
+
+/** Runs statements as the table's owner, with `visits` for the table's name. */
+async function made(database: Database, ...statements: string[]): Promise<TableName> {
+  const table = database.table('visits')
+  const owner = await database.session('owner')
+  for (const statement of [...statements, 'analyze visits'])
+    await owner.query(statement.replaceAll('visits', quoted(table).text))
+  return table
+}
+
+const PARTED = [
+  'create table visits (id int primary key, kind text) partition by range (id)',
+  'create table only_part partition of visits default',
+  `insert into visits select n, case when n % 2 = 0 then 'old' else 'new' end from generate_series(1, 1000) n`,
+]
+const SLOWLY = `create function slowly(kind text) returns boolean language plpgsql stable parallel unsafe as $$ begin perform pg_sleep(0.0004); return kind = 'old'; end $$`
+const NOTHING = `create function nothing() returns trigger language plpgsql as $$ begin return null; end $$`
+
+describe('triggers', () => {
+  test('that keep a row are told of, and not waited for', async ({ database }) => {
+    const table = await made(
+      database,
+      'create table visits (id int primary key, kind text)',
+      `insert into visits select n, 'old' from generate_series(1, 500) n`,
+      NOTHING,
+      'create trigger keeps before delete on visits for each row when (old.id % 100 = 0) execute function nothing()',
+    )
+    const began = performance.now()
+    const { figures, remaining } = await purgeRows(database, table, purgeRequest('id > 10'), SMALL)
+    expect(performance.now() - began).toBeLessThan(5_000)
+    expect(figures).toMatchObject({ rows: 485, locked: 0, refused: [{ why: 'a trigger keeps them' }] })
+    expect(figures?.refused.reduce((sum, { rows }) => sum + rows, 0)).toBe(5)
+    expect(remaining).toMatchObject({ matching: 5 })
+  })
+
+  test('that miss a table of their own are no sign that the table has been dropped', async ({ database }) => {
+    const table = await made(
+      database,
+      'create table visits (id int primary key, kind text)',
+      `insert into visits select n, 'old' from generate_series(1, 500) n`,
+      `create function breaks() returns trigger language plpgsql as $$ begin perform 1 from nowhere; return old; end $$`,
+      'create trigger breaks after delete on visits for each row execute function breaks()',
+    )
+    const error: unknown = await purgeRows(database, table, purgeRequest('id > 10'), SMALL).catch((e: unknown) => e)
+    expect(error).toBeInstanceOf(EbbError)
+    expect((error as EbbError).message).toMatch(/nowhere/)
+    expect(await contentOf(database, table)).toMatchObject({ rows: 500 })
+  })
+
+  test('that tell of a statement on a partitioned table would sleep, which has to be accepted', async ({
+    database,
+  }) => {
+    const table = await made(
+      database,
+      ...PARTED,
+      NOTHING,
+      'create trigger audits after delete on visits referencing old table as gone for each statement execute function nothing()',
+    )
+    const request = purgeRequest(`kind = 'old'`)
+    const { objections } = await planPurgeOf(database.url, written(table), request, quietly())
+    expect(objections).toMatchObject([{ code: expect.stringMatching(/^statement-trigger:.*audits$/) as string }])
+    await expectPurged(database, table, { ...request, accept: objections.map(({ code }) => code) }, SMALL)
+  })
+})
+
+test('a rule of a partitioned table is not gone round', async ({ database }) => {
+  const table = await made(database, ...PARTED, 'create rule never as on delete to visits do instead nothing')
+  const { objections } = await planPurgeOf(database.url, written(table), purgeRequest(`kind = 'old'`), quietly())
+  expect(objections).toMatchObject([{ code: expect.stringMatching(/^rule:.*never$/) as string }])
+})
+
+describe('where a batch would take too long, it is given less to look at', () => {
+  // Batches are to end before `deadlock_timeout`.
+  const hurried = (database: Database) =>
+    database.admin(
+      `do $$ begin execute format('alter database %I set deadlock_timeout = 100', current_database()); end $$`,
+    )
+
+  test('along an index that leads past many other rows', async ({ database }) => {
+    await hurried(database)
+    const table = await made(
+      database,
+      'create table visits (id int primary key, kind text)',
+      `insert into visits select n, case when n % 100 < 4 then 'old' else 'new' end from generate_series(1, 1200) n`,
+      SLOWLY,
+    )
+    const request = purgeRequest(`public.slowly(kind)`, { orderBy: 'id', allRows: true })
+    const { figures } = await purgeRows(database, table, request, SMALL)
+    expect(figures?.rows).toBe(48)
+    // One by one, it would be as many as rows.
+    expect(figures?.batches).toBeLessThan(30)
+  })
+
+  test('over blocks, with a condition that is slow', async ({ database }) => {
+    await hurried(database)
+    const table = await made(
+      database,
+      `create table visits (id int primary key, kind text, note text default repeat('x', 900))`,
+      `insert into visits select n, case when n % 40 = 0 then 'old' else 'new' end from generate_series(1, 1200) n`,
+      SLOWLY,
+    )
+    const began = performance.now()
+    const { figures, remaining } = await purgeRows(
+      database,
+      table,
+      purgeRequest(`public.slowly(kind)`, { allRows: true }),
+      { turns: batchesOf(1000) },
+    )
+    expect(figures?.rows).toBe(30)
+    expect(remaining).toMatchObject({ matching: 0 })
+    // Not more than a batch or so of those allowed for a single row alone.
+    expect(figures?.slowestMs).toBeLessThan(1_000)
+    expect(performance.now() - began).toBeLessThan(30_000)
+  })
+})
+
+describe('in the order of', () => {
+  test.for<[string, string]>([
+    ['float8', `case n % 50 when 0 then 'NaN'::float8 when 1 then '-Infinity' when 2 then '-0' else n / 7.0 end`],
+    ['numeric(20, 10)', `case n % 50 when 0 then 'NaN'::numeric else n / 7.0 end`],
+    ['text collate "C"', `chr(n % 5000 + 32) || n % 3`],
+    ['text collate "und-x-icu"', `case n % 3 when 0 then 'ä' when 1 then 'A' else 'a''"\\' end || n % 40`],
+    ['text collate folded', `case n % 3 when 0 then 'ä' when 1 then 'A' else 'a' end || n % 300`],
+    ['amount', `n % 70`],
+    ['interval', `n % 90 * interval '1 month 3 days -2 hours'`],
+    ['int[]', `array[n % 40, null, n]`],
+    ['bytea', `decode(md5((n % 50)::text), 'hex')`],
+    ['"char"', `(n % 90 + 33)::"char"`],
+    ['char(12)', `'x ' || n % 30`],
+    ['bit(12)', `(n % 500)::bit(12)`],
+    [
+      'timestamptz',
+      `case n % 40 when 0 then '-infinity'::timestamptz when 1 then '0044-03-15 BC' else '2026-01-01'::timestamptz + n * interval '1.000001 s' end`,
+    ],
+    ['boolean', `n % 2 = 0`],
+    ['point_of_sale', `row(n % 9, 'a,"b')::point_of_sale`],
+  ])('%s', async ([type, value], { database }) => {
+    const owner = await database.session('settings')
+    await owner.query(
+      `do $$ begin execute format('alter database %I set extra_float_digits = -10', current_database()); end $$`,
+    )
+    const table = await made(
+      database,
+      `create collation folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+      `create domain amount as numeric(8, 2) check (value >= 0)`,
+      `create type point_of_sale as (a int, b text)`,
+      `create table visits (k ${type} not null, n int not null, kind text, gone int, "t" int default 1, ebb_at int default 2)`,
+      `alter table visits drop column gone`,
+      `create index on visits (k, n)`,
+      `insert into visits (k, n, kind) select ${value}, n, case when n % 3 > 0 then 'old' else 'new' end from generate_series(1, 900) n`,
+    )
+    const request = purgeRequest(`kind = $q$old$q$ and "t" = 1 and ebb_at = 2 -- ? :x $1`, { orderBy: 'k' })
+    await expectPurged(database, table, request, { turns: batchesOf(7) })
+  })
+})
+
+test('a foreign key that restricts is no end of the run, whatever the version calls it', async ({ database }) => {
+  const table = await made(
+    database,
+    'create table visits (id int primary key, kind text)',
+    `insert into visits select n, 'old' from generate_series(1, 500) n`,
+  )
+  const [owner, app] = [await database.session('owner'), await database.session('app')]
+  await owner.query(
+    `create table notes (visit int references ${quoted(table).text} on delete restrict); create index on notes (visit)`,
+  )
+  let turns = 0
+  const { figures } = await purgeRows(database, table, purgeRequest('id > 10'), {
+    turns: {
+      turn: async () => {
+        // Not committed when the batch looks, and there when it deletes.
+        if (++turns === 3) {
+          await app.query('begin')
+          await app.query('insert into notes values (120)')
+          setTimeout(() => void app.query('commit'), 15)
+        }
+        return { rows: 50 }
+      },
+    },
+  })
+  expect(figures?.rows).toBe(489)
+  expect((await app.query(sql`select from ${quoted(table)} where id = 120`)).rowCount).toBe(1)
+})
