@@ -3,7 +3,7 @@ import { EbbError } from '../../errors.ts'
 import { usesAddresses } from '../../plan/purge-walk.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { sql, type Sql } from '../../sql/sql.ts'
+import { literal, raw, sql, type Sql } from '../../sql/sql.ts'
 
 // Whether a leaf still is what it was when the purge was planned. Between two
 // batches anybody may detach it, rename it, put another table in its place, drop
@@ -31,15 +31,41 @@ export class WalkAnewError extends Error {
 }
 
 /**
- * Makes sure that the leaf is what it was. In the transaction of a batch, once
- * the leaf is locked, nobody can make it untrue before the commit.
+ * Makes sure that the leaf is what it was.
  *
  * @throws {LeafLostError} when it is dropped or detached
  * @throws {WalkAnewError} when the walk has to begin again
  * @throws {EbbError} when it has another name
  */
 export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeLeaf, files: LeafFiles): Promise<void> {
-  const state = await readState(session, work, leaf)
+  const [state] = await readAll<StateRow>(session, stateStatement(work, leaf))
+  await judge(session, work, leaf, files, state)
+}
+
+/**
+ * The same in the transaction of a batch, once `preparation` has locked the leaf: then
+ * nobody can make it untrue before the commit. All in one message to the server.
+ */
+export async function prepareAtLeaf(
+  session: Session,
+  work: PurgeWork,
+  leaf: PurgeLeaf,
+  files: LeafFiles,
+  preparation: string,
+): Promise<void> {
+  // Several statements in one message have a result each.
+  const results = (await session.query(`${preparation};\n${stateStatement(work, leaf).text}`)) as unknown
+  const state = (results as readonly { readonly rows: readonly StateRow[] }[]).at(-1)?.rows[0]
+  await judge(session, work, leaf, files, state)
+}
+
+async function judge(
+  session: Session,
+  work: PurgeWork,
+  leaf: PurgeLeaf,
+  files: LeafFiles,
+  state: LeafState | undefined,
+): Promise<void> {
   if (state === undefined) throw await whatBecameOf(session, work, leaf)
   const name = display(leaf.name)
   const { file, indexed, blocks } = state
@@ -66,27 +92,27 @@ interface LeafState {
   readonly indexed: boolean
 }
 
-/** Undefined where the table of that name is not the leaf. */
-async function readState(session: Session, work: PurgeWork, leaf: PurgeLeaf): Promise<LeafState | undefined> {
-  const [state] = await readAll<LeafState & { [column: string]: unknown }>(
-    session,
-    sql`
+type StateRow = LeafState & { [column: string]: unknown }
+
+/** No row where the table of that name is not the leaf. Without parameters, which several statements at once cannot have. */
+function stateStatement(work: PurgeWork, leaf: PurgeLeaf): Sql {
+  return sql`
     select pg_relation_filenode(c.oid)::text as file, ${indexed(leaf)} as indexed,
       (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks
-    from pg_class c where c.oid = to_regclass(${quoted(leaf.name).text}) and c.oid = ${leaf.oid}::oid and ${isPart(work)}`,
-  )
-  return state
+    from pg_class c where c.oid = to_regclass(${literal(quoted(leaf.name).text)}) and c.oid = ${literal(leaf.oid)}::oid and ${
+      work.oid === leaf.oid ? raw('true') : isPart(work)
+    }`
 }
 
 function indexed({ walk }: PurgeLeaf): Sql {
-  if (walk.kind === 'blocks' || walk.among !== undefined) return sql`true`
+  if (walk.kind === 'blocks' || walk.among !== undefined) return raw('true')
   return sql`exists (select from pg_index i join pg_class x on x.oid = i.indexrelid
-    where i.indrelid = c.oid and x.relname = ${walk.index} and i.indisvalid and i.indisunique >= ${walk.unique})`
+    where i.indrelid = c.oid and x.relname = ${literal(walk.index)} and i.indisvalid and i.indisunique >= ${raw(String(walk.unique))})`
 }
 
 /** The table itself, or below it; what is being detached is not. */
 function isPart({ oid }: PurgeWork): Sql {
-  return sql`${oid}::oid in (with recursive up (oid) as (
+  return sql`${literal(oid)}::oid in (with recursive up (oid) as (
     select c.oid union select i.inhparent from pg_inherits i join up on i.inhrelid = up.oid where not i.inhdetachpending
   ) select oid from up)`
 }
