@@ -10,7 +10,7 @@ import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { purge } from '../dist/engine/purge.js'
 import { rebuild } from '../dist/engine/rebuild.js'
-import { retire } from '../dist/engine/runs.js'
+import { retire } from '../dist/engine/runs/retire.js'
 import { barChart } from './bench/chart.js'
 import { onOwnServer, quantile, quietly } from './bench/ground.js'
 

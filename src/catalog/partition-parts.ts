@@ -1,9 +1,9 @@
 import { defaultGranteesQuery } from './default-grantees.ts'
+import { LIST } from './json-parts.ts'
 
 // The catalogue questions about a partitioned table, as a select list for the
 // relation `c` (its row in pg_partitioned_table is `t`); see table-parts.ts.
 
-const LIST = (query: string) => `coalesce((${query}), '[]')`
 const NAME = (namespace: string, relation: string) =>
   `json_build_object('schema', ${namespace}.nspname, 'name', ${relation}.relname)`
 

@@ -31,6 +31,20 @@ export async function readGreatest(
   return rows[0]
 }
 
+/** The least key in one partition among the rows for which `condition` holds; undefined where there are none. */
+export async function readLeast(
+  client: ClientBase,
+  partition: TableName,
+  column: string,
+  condition: string,
+): Promise<string | undefined> {
+  // Not min(): that does not exist for uuid before 18.
+  const { rows } = await client.query<{ key: string }>(sql`
+    select t.${ident(column)}::text as key from ${quoted(partition)} t
+    where ${raw(condition)} order by t.${ident(column)} limit 1`)
+  return rows[0]?.key
+}
+
 /** The row with the smallest key that is not below `key`, in a whole set. */
 export async function readAtLeast(
   client: ClientBase,

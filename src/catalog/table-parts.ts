@@ -1,30 +1,15 @@
 import { defaultGranteesQuery } from './default-grantees.ts'
 import { join, raw, sql, type Sql } from '../sql/sql.ts'
+import { COLUMN_NAMES, COMMENT, ENABLED, GRANTS, LIST, RELATION_KIND } from './json-parts.ts'
+import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEWS } from './table-dependents.ts'
 
 // The catalogue questions, one per part of a table. Each is a scalar subquery
 // that gives JSON in the shape of table-model.ts, for the relation `c` of the
 // outer query, so that the whole model is read by one statement in one moment.
 
-const RELATION_KIND = (
-  kind: string,
-) => `case ${kind} when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
-  when 'm' then 'materialized view' when 'f' then 'foreign table' when 'S' then 'sequence' when 'i' then 'index'
-  when 'I' then 'index' when 'c' then 'composite type' else 'other' end`
-const ENABLED = (state: string) =>
-  `case ${state} when 'O' then 'origin' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end`
-const COLUMN_NAMES = (relation: string, numbers: string) => `coalesce((
-  select json_agg(a.attname order by k.position) from unnest(${numbers}) with ordinality k (number, position)
-  left join pg_attribute a on a.attrelid = ${relation} and a.attnum = k.number and k.number > 0), '[]')`
-const COMMENT = (oid: string, catalog: string) => `obj_description(${oid}, '${catalog}')`
-// In the order of the list, in which a privilege follows the one it was passed on from.
-const GRANTS = (acl: string, column: string) => `
-  select json_build_object('column', ${column}, 'privilege', x.privilege_type, 'grantee', case when x.grantee <> 0 then pg_get_userbyid(x.grantee) end,
-    'grantor', pg_get_userbyid(x.grantor), 'grantable', x.is_grantable) as entry, x.position
-  from aclexplode(${acl}) with ordinality x (grantor, grantee, privilege_type, is_grantable, position)`
 // The definition after `CREATE INDEX name ON table `. The prefix is built, not searched for, so a name may hold anything.
 const INDEX_TAIL = `substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I ', case when i.indisunique then 'UNIQUE ' else '' end,
   x.relname, case when x.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)))`
-const LIST = (query: string) => `coalesce((${query}), '[]')`
 // What people set (`n_distinct`). From the minor releases of November 2026 on PostgreSQL keeps a version of its own there,
 // `pg_attver`, which is another one on every new table (seen on 15.20).
 const COLUMN_OPTIONS = `to_json(array(select o from unnest(a.attoptions) o where o not like 'pg\\_%'))`
@@ -106,56 +91,6 @@ const STATISTICS = LIST(`select json_agg(json_build_object(
     'comment', ${COMMENT('e.oid', 'pg_statistic_ext')}) order by n.nspname, e.stxname)
   from pg_statistic_ext e join pg_namespace n on n.oid = e.stxnamespace where e.stxrelid = c.oid`)
 
-const INBOUND_FOREIGN_KEYS = LIST(`select json_agg(json_build_object(
-    'table', json_build_object('schema', n.nspname, 'name', r.relname), 'tableKind', ${RELATION_KIND('r.relkind')},
-    'tableOwner', pg_get_userbyid(r.relowner), 'name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
-    'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by n.nspname, r.relname, k.conname)
-  from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
-  where k.confrelid = c.oid and k.conrelid <> c.oid and k.contype = 'f' and k.conparentid = 0`)
-
-/** Objects that depend on the table (its columns) or on its row type, apart from the table's own parts. */
-const DEPENDENTS = `
-  select d.classid, d.objid, d.objsubid, bool_or(d.by_type) as by_type
-  from (select classid, objid, objsubid, false as by_type from pg_depend
-        where refclassid = 'pg_class'::regclass and refobjid = c.oid and deptype in ('n', 'a', 'i')
-        union all
-        select classid, objid, objsubid, true from pg_depend
-        where refclassid = 'pg_type'::regclass and deptype = 'n'
-          and refobjid in (c.reltype, (select typarray from pg_type where oid = c.reltype))) d
-  group by d.classid, d.objid, d.objsubid`
-
-const VIEWS = LIST(`select json_agg(json_build_object(
-    'name', json_build_object('schema', n.nspname, 'name', v.relname), 'owner', pg_get_userbyid(v.relowner),
-    'options', coalesce(v.reloptions, '{}'), 'definition', pg_get_viewdef(v.oid), 'usesRowType', u.by_type) order by v.oid)
-  from (select r.ev_class, bool_or(d.by_type) as by_type from (${DEPENDENTS}) d join pg_rewrite r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
-        where r.rulename = '_RETURN' and r.ev_class <> c.oid group by r.ev_class) u
-  join pg_class v on v.oid = u.ev_class and v.relkind = 'v' join pg_namespace n on n.oid = v.relnamespace`)
-
-const FUNCTIONS = LIST(`select json_agg(json_build_object(
-    'signature', p.oid::regprocedure::text, 'owner', pg_get_userbyid(p.proowner), 'definition', pg_get_functiondef(p.oid)) order by p.oid)
-  from (${DEPENDENTS}) d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass and not d.by_type where p.prosqlbody is not null`)
-
-const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
-    'description', coalesce((select pg_describe_object('pg_class'::regclass, x.ev_class, 0) from pg_rewrite x
-      where d.classid = 'pg_rewrite'::regclass and x.oid = d.objid and x.rulename = '_RETURN'), pg_describe_object(d.classid, d.objid, d.objsubid)),
-    'because', case when d.by_type then 'uses its row type' else 'mentions the table' end) order by 1)
-  from (${DEPENDENTS}) d
-  where not case d.classid
-    when 'pg_type'::regclass then d.objid = c.reltype
-    when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid = c.oid)
-    when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and (x.conrelid = c.oid or x.contype = 'f'))
-    when 'pg_trigger'::regclass then exists (select from pg_trigger x where x.oid = d.objid and (x.tgrelid = c.oid or x.tgisinternal))
-    when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid = c.oid)
-    when 'pg_statistic_ext'::regclass then exists (select from pg_statistic_ext x where x.oid = d.objid and x.stxrelid = c.oid)
-    when 'pg_publication_rel'::regclass then true
-    when 'pg_rewrite'::regclass then exists (select from pg_rewrite x join pg_class v on v.oid = x.ev_class where x.oid = d.objid
-      and (x.ev_class = c.oid or (x.rulename = '_RETURN' and v.relkind = 'v')))
-    when 'pg_proc'::regclass then not d.by_type and exists (select from pg_proc x where x.oid = d.objid and x.prosqlbody is not null)
-    when 'pg_class'::regclass then d.objid = c.oid or exists (select from pg_class x where x.oid = d.objid
-      and (x.relkind in ('t', 'S') or exists (select from pg_index i where i.indexrelid = x.oid and i.indrelid = c.oid)
-           or exists (select from pg_inherits i where i.inhrelid = x.oid and i.inhparent = c.oid)))
-    else false end`)
-
 // PostgreSQL writes a row as a whole as column number 0, and prints it under the name the table has at that moment.
 const WHOLE_ROW = (tree: string) => `${tree}::text like '%:varattno 0 %'`
 const WHOLE_ROWS = LIST(`select json_agg(w.what order by w.what) from (
@@ -163,12 +98,6 @@ const WHOLE_ROWS = LIST(`select json_agg(w.what order by w.what) from (
     union all
     select 'index ' || x.relname from pg_index i join pg_class x on x.oid = i.indexrelid
     where i.indrelid = c.oid and (${WHOLE_ROW('i.indexprs')} or ${WHOLE_ROW('i.indpred')})) w`)
-
-/** Objects that use the sequence of an identity column, which cannot be handed over itself. */
-const IDENTITY_USERS = LIST(`select json_agg(distinct pg_describe_object(u.classid, u.objid, u.objsubid))
-  from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
-  join pg_depend u on u.refclassid = 'pg_class'::regclass and u.refobjid = s.oid and u.deptype = 'n'
-  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.deptype = 'i'`)
 
 const INHERITS_FROM = LIST(
   `select json_agg(h.inhparent::regclass::text order by h.inhseqno) from pg_inherits h where h.inhrelid = c.oid`,

@@ -1,4 +1,4 @@
-import { readKeyColumns } from '../catalog/key-columns.ts'
+import { readKeyColumns } from './key-columns.ts'
 import { readLeafFacts, type LeafModel } from '../catalog/purge-leaves.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { readAll, type Session } from '../db/session.ts'

@@ -1,4 +1,4 @@
-import { readKeyColumns } from '../catalog/key-columns.ts'
+import { readKeyColumns } from './key-columns.ts'
 import { readOne, inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { completeSet, registerSet, setById, type StoredSet } from '../journal/candidates.ts'

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { readLeftOutReferences } from '../catalog/left-out.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
-import { readOne, withSession, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
+import { keepingOf, withReferences } from '../plan/left-out.ts'
 import { noRoom } from '../plan/no-room.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
@@ -45,7 +47,7 @@ export async function planCopy(
 ): Promise<RebuildPlan> {
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return withRoom(await command.readPlan(session, server, name), options)
+    return readPlan(session, server, name, command, options)
   })
 }
 
@@ -75,6 +77,19 @@ export async function runCopy(
     const id = runId ?? (await startRun(place.session, place.journalSchema, stored))
     return carryOutCopy(id, plan, place, options)
   })
+}
+
+async function readPlan(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  command: CopyCommand,
+  options: EngineOptions,
+): Promise<RebuildPlan> {
+  const plan = withRoom(await command.readPlan(session, server, name), options)
+  const keeping = keepingOf(plan)
+  if (keeping === null) return plan
+  return withReferences(plan, keeping, await inSnapshot(session, () => readLeftOutReferences(session, keeping)))
 }
 
 /** The plan, or an objection to it where it is known that there is not disk enough. */
@@ -129,7 +144,7 @@ async function findPlan(
   const journal = await journalExists(session, options.journalSchema)
   const earlier = journal ? await latestRun<RebuildPlan>(session, options.journalSchema, name) : undefined
   if (earlier?.status !== 'running')
-    return { runId: null, plan: withRoom(await command.readPlan(session, server, name), options), earlier }
+    return { runId: null, plan: await readPlan(session, server, name, command, options), earlier }
   const same = canonicalJson(earlier.request) === canonicalJson(toStored(command.request))
   if (earlier.command !== command.name || !same) throw otherRun(earlier)
   return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }

@@ -6,7 +6,7 @@ import { assertLease } from '../journal/lease.ts'
 import type { IndexStep, OnlineStep, PurgeStep, Step } from '../plan/step.ts'
 import type { PaceSummary } from '../pacing/summary.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
-import { display, quoted } from '../sql/names.ts'
+import { display, quoted, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { PATIENCE, underBriefLocks, type Patience } from './brief.ts'
 import { assertCaptured } from './copy/captured.ts'
@@ -160,7 +160,7 @@ async function perform(
       await recordAlone()
       return null
     case 'vacuum':
-      await vacuum(step, runId, place)
+      await atPace([step.table], place, options, (turns) => vacuum(step, runId, place, turns))
       await recordAlone()
       return null
     case 'check':
@@ -193,12 +193,20 @@ async function perform(
 }
 
 async function purgeAtPace(step: PurgeStep, runId: string, place: Workplace, options: ExecuteOptions): Promise<void> {
-  const { turns, patience = PATIENCE } = options
+  const { deadlineMs } = options.patience ?? PATIENCE
   const { table, entourage } = step.work
-  if (turns !== undefined) return purgeRows(step, runId, place, turns, patience.deadlineMs)
   const around = entourage.watched?.others.filter((one) => !one.protected) ?? []
   const tables = [table, ...around.map(({ name }) => name)]
-  return withPace(place, tables, (pace) => purgeRows(step, runId, place, pace, patience.deadlineMs))
+  return atPace(tables, place, options, (turns) => purgeRows(step, runId, place, turns, deadlineMs))
+}
+
+function atPace(
+  tables: readonly TableName[],
+  place: Workplace,
+  { turns }: ExecuteOptions,
+  work: (turns: Turns) => Promise<void>,
+): Promise<void> {
+  return turns === undefined ? withPace(place, tables, work) : work(turns)
 }
 
 export function sessionsOf({ session, pid, control, server }: Workplace) {
@@ -334,6 +342,8 @@ function nextAfter(step: Step, code: string): string {
     return `Make room on the server’s disk and run the same command again: it goes on from here. Or give back what the copy has taken: ebb abandon.`
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
+  if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
+    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it goes on from here.'
   if (code === SQLSTATE.uniqueViolation)
     return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
   return `Remove the cause, then ${again}`

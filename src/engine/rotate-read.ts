@@ -143,6 +143,19 @@ async function readNewestRow(
   return null
 }
 
+/** Ids per microsecond in a set by id; null where that cannot be told, or not within a few seconds. */
+export async function readIdRate(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  now: bigint,
+): Promise<number | null> {
+  const deadline = performance.now() + LOOKING_MS.quick
+  const left = () => deadline - performance.now()
+  const newest = await readNewestRow(session, set, policy, now, left)
+  return newest === null || newest === 'unknown' ? null : readRate(session, set, policy, newest, now, left)
+}
+
 /** Ids per microsecond since one partition ago: what arrives now, idle hours included. */
 async function readRate(
   session: Session,

@@ -1,3 +1,4 @@
+import { connectionLost } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
 import type { PartitionedTable } from '../catalog/partitioned-table.ts'
 import { EbbError, EXIT } from '../errors.ts'
@@ -313,5 +314,6 @@ export function stopped(table: TableName, cause: unknown): EbbError {
 }
 
 export function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
+  const known = isConnectionLost(error) ? connectionLost(error) : error
+  return known instanceof Error ? known : new Error(String(known))
 }

@@ -1,4 +1,5 @@
 import { readKey } from '../catalog/key-model.ts'
+import { readLeast, within } from '../catalog/partition-rows.ts'
 import { readPartitionedTable, type Partition, type PartitionedTable } from '../catalog/partitioned-table.ts'
 import { readTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
@@ -10,13 +11,18 @@ import type { Grid } from '../grid/grid.ts'
 import { fromText, type Position } from '../grid/key.ts'
 import { journalExists } from '../journal/journal.ts'
 import { registeredSets } from '../journal/sets.ts'
+import { keepWindow, type KeepWindow } from '../plan/keep-window.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
 import { inferPolicy } from '../plan/rotate-policy.ts'
-import { planSplit, widePartition, type SplitPlan, type SplitRequest } from '../plan/split.ts'
+import { gridFor } from '../plan/rotate-runway.ts'
+import { widePartition } from '../plan/split-layout.ts'
+import type { SplitRequest } from '../plan/split-situation.ts'
+import { planSplit, type SplitPlan } from '../plan/split.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
 import type { EngineOptions } from './partition.ts'
+import { readIdRate } from './rotate-read.ts'
 
 /** What to split, and into what. */
 export interface SplitOrder extends SplitRequest {
@@ -73,9 +79,11 @@ async function readPlan(
   const parent = await readTable(session, name, server.version)
   if (set === undefined || parent === undefined || set.key === null) throw notASet(name)
   const policy = policyOf(set, registered, order)
-  const grid = gridOf(policy)
+  const now = BigInt(server.now)
+  const grid = await readGrid(session, set, policy, order, now)
   const partition = choosePartition(set, grid, policy, order)
   const wide = (await readTable(session, partition.name, server.version)) as TableModel
+  const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
   return planSplit(
     {
       server,
@@ -86,7 +94,7 @@ async function readPlan(
       grid,
       partition,
       wide,
-      min: await readLeast(session, wide, policy),
+      least,
       searchPath: await readSearchPath(session),
       taken: await readTakenNames(session, name.schema),
       tag: newTag(),
@@ -105,8 +113,19 @@ function policyOf(set: PartitionedTable, registered: SetPolicy | null, { every }
   return { column, kind, timezone: 'UTC', every, expireBy: null, keep: null, premake: 0 }
 }
 
-function gridOf({ every, timezone }: SetPolicy): Grid {
-  return every.kind === 'ids' ? { kind: 'id', width: every.ids } : { kind: 'time', every: every.interval, timezone }
+/** That of the set; where the user asks for another stretch of time of a set by id, what that means at the present rate. */
+async function readGrid(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  { every }: SplitOrder,
+  now: bigint,
+): Promise<Grid> {
+  if (every?.kind === 'ids' && policy.kind !== 'id') throw notById(set)
+  if (every?.kind !== 'interval' || policy.kind !== 'id') return gridFor(set, policy, { idRate: null, now })
+  const idRate = await readIdRate(session, set, policy, now)
+  if (idRate === null) throw noRate(set)
+  return gridFor(set, policy, { idRate, now })
 }
 
 function choosePartition(set: PartitionedTable, grid: Grid, { kind }: SetPolicy, { partition }: SplitOrder): Partition {
@@ -128,7 +147,20 @@ function choosePartition(set: PartitionedTable, grid: Grid, { kind }: SetPolicy,
   )
 }
 
-async function readLeast(session: Session, wide: TableModel, { column, kind }: SetPolicy): Promise<Position | null> {
+/** How long a plan may look for the first row that is kept, where no index leads to it. */
+const LOOKING_MS = 20_000
+
+async function readLeastKept(
+  session: Session,
+  wide: TableModel,
+  { column, kind }: SetPolicy,
+  window: KeepWindow | null,
+): Promise<Position | null> {
+  if (window !== null) {
+    const found = await within(session, LOOKING_MS, () => readLeast(session, wide.name, column, window.condition))
+    if (found !== 'unknown') return found === undefined ? null : fromText(kind, found)
+    if (window.from !== null) return window.from
+  }
   const { min } = await readKey(session, wide, column)
   return min === null ? null : fromText(kind, min)
 }
@@ -137,5 +169,19 @@ function notASet(name: TableName): UsageError {
   return new UsageError(
     `${display(name)} is not partitioned by range over one column that can be a key`,
     'Convert it first: ebb partition.',
+  )
+}
+
+function notById(set: PartitionedTable): UsageError {
+  return new UsageError(
+    `${display(set.name)} is partitioned by time, and its partitions are not counted in ids`,
+    'Say how wide they are to be as a stretch of time: --every month.',
+  )
+}
+
+function noRate(set: PartitionedTable): UsageError {
+  return new UsageError(
+    `how many ids of ${display(set.name)} come in a stretch of time cannot be told`,
+    'Say how wide its partitions are to be in ids: --every 1000000.',
   )
 }

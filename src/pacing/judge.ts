@@ -91,8 +91,17 @@ const EASE_RATE_FROM = 0.8
 const FULL_LAG = 0.875
 
 /** The lag from which on a run stands still, in bytes: what is under way has to fit under the limit, too. */
-export function fullLag(maxReplicaLagBytes: number | null): number | null {
+function fullLag(maxReplicaLagBytes: number | null): number | null {
   return maxReplicaLagBytes === null ? null : maxReplicaLagBytes * FULL_LAG
+}
+
+/**
+ * What a batch may write, in bytes: half of what is left to the limit, for it
+ * may need more for each row than the one before. Infinite where no replica is waited for.
+ */
+export function lagToSpare({ replica }: Pick<Reading, 'replica'>, { maxReplicaLagBytes: most }: Limits): number {
+  if (replica === null || most === null) return Infinity
+  return (most - Math.min(replica.bytes, most * FULL_LAG)) / 2
 }
 
 function easing({ replica, walBytesPerSecond: rate }: Reading, limits: Limits): Verdict {

@@ -3,7 +3,6 @@ import { openSession, type Session, type Target } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
 import { beatPace, leavePace } from '../journal/pace.ts'
 import { jittered } from './jitter.ts'
-import { fullLag } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
 import { replicaGoodFor, USUAL_MS } from './next-reading.ts'
 import type { Reading } from './reading.ts'
@@ -39,6 +38,8 @@ export class Sampler {
   private completeAt = -Infinity
   private takenAt = 0
   private highestRate: number | null = null
+  /** When the latest batch ended. */
+  private endedAt = -Infinity
   private waitingMs: number | null = null
   private beatenAt = -Infinity
   private failure: Error | null = null
@@ -72,23 +73,20 @@ export class Sampler {
   }
 
   /**
-   * The latest reading and its age in milliseconds. When since then a replica
-   * could have come near its limit, it is looked at anew before that is answered.
+   * The latest reading and its age in milliseconds. A replica that may fall
+   * behind is looked at anew after each batch: what that has written is in no earlier reading.
    *
    * @throws when there will be no further reading
    */
   async latest(): Promise<{ reading: Reading; ageMs: number }> {
-    const reading = this.sound()
-    const most = fullLag(this.options.settings().maxReplicaLagBytes)
-    const { replica } = reading
-    if (replica !== null && most !== null && replica.bytes <= most && replica.bytes + this.writtenSince() > most)
-      await this.glance().catch((error: unknown) => this.failed(error))
+    const isFollowed = this.sound().replica !== null && this.options.settings().maxReplicaLagBytes !== null
+    if (isFollowed && this.takenAt < this.endedAt) await this.glance().catch((error: unknown) => this.failed(error))
     return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
   }
 
-  /** At most, in bytes. */
-  private writtenSince(): number {
-    return ((this.highestRate ?? 0) * (performance.now() - this.takenAt)) / 1000
+  /** Says that a batch has ended. */
+  ended(): void {
+    this.endedAt = performance.now()
   }
 
   private sound(): Reading {

@@ -6,7 +6,7 @@ import type { Target } from '../db/session.ts'
 import { afterBatch, startingPace, type Batch, type BatchPace } from './batch-size.ts'
 import { assertGoing, pauseFileThere } from './control-files.ts'
 import { jittered } from './jitter.ts'
-import { judge, type Verdict } from './judge.ts'
+import { judge, lagToSpare, type Verdict } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
 import { PaceFile } from './pace-file.ts'
 import { pausesAfter, type Pause } from './pauses.ts'
@@ -50,6 +50,10 @@ export class Pace {
   private settings: PaceSettings
   private sampler!: Sampler
   private batches: BatchPace
+  /** The end of the WAL when the latest batch was let go. */
+  private walBefore: number | null = null
+  /** Of the latest batch, in bytes. */
+  private walPerRow = 0
   private told = { reason: '', at: -Infinity }
   private readonly noted = new Set<string>()
 
@@ -89,13 +93,14 @@ export class Pace {
   async turn(last: Batch | null, asked: number = this.batches.rows): Promise<{ rows: number }> {
     await this.retune()
     await assertGoing(this.settings, this.options.signal)
-    if (last !== null) this.learn(last, asked)
+    if (last !== null) await this.learn(last, asked)
     const verdict = await this.untilGo()
     const { pauseMs } = this.settings
     const { slowness } = this.batches
     const { others } = this.sampler
     const pauses = last === null ? [] : pausesAfter(last, { pauseMs, slowness, others, ...verdict })
     for (const pause of pauses) await this.pause(pause)
+    await this.fitReplicas()
     this.tally.turn()
     return { rows: this.batches.rows }
   }
@@ -109,7 +114,8 @@ export class Pace {
     await this.sampler.close()
   }
 
-  private learn(last: Batch, asked: number): void {
+  private async learn(last: Batch, asked: number): Promise<void> {
+    await this.weigh(last)
     const before = this.batches.slowness
     this.batches = afterBatch(this.batches, asked, last, this.bounds())
     const { slowness } = this.batches
@@ -118,6 +124,23 @@ export class Pace {
         `a batch took ${showElapsed(last.milliseconds)}, several times as long as those before: the pace is halved`,
       )
     if (slowness < before && slowness === 1) this.note('batches are as quick as before: full pace again')
+  }
+
+  /** How much WAL the rows of a batch have needed; what others wrote meanwhile a replica has to replay, too. */
+  private async weigh({ rows }: Batch): Promise<void> {
+    this.sampler.ended()
+    const { walPosition } = (await this.sampler.latest()).reading
+    if (walPosition === null || this.walBefore === null || rows === 0) return
+    this.walPerRow = (walPosition - this.walBefore) / rows
+  }
+
+  /** Makes the next batch no larger than what replicas have room for. */
+  private async fitReplicas(): Promise<void> {
+    const { reading } = await this.sampler.latest()
+    this.walBefore = reading.walPosition
+    const room = lagToSpare(reading, this.settings) / Math.max(this.walPerRow, 1)
+    const { leastRows } = this.bounds()
+    this.batches = { ...this.batches, rows: Math.max(leastRows, Math.min(this.batches.rows, Math.floor(room))) }
   }
 
   /** Waits until the verdict is go. */

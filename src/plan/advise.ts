@@ -186,9 +186,15 @@ function purgeWays(situation: WaysSituation): Way[] {
       costs,
       ...purgeEffects(quantities, references, costs),
       obstacles,
-      command: `ebb purge ${shellWord(display(table.name))} --where ${shellWord(`not (${wish.written})`)} --no-archive`,
+      command: `ebb purge ${shellWord(display(table.name))} --where ${shellWord(othersOf(rebuild, wish))} --no-archive`,
     },
   ]
+}
+
+/** The rows that a rebuild would leave out. A condition that is null for a row does not keep it, and `not (…)` passes over it. */
+function othersOf({ table }: RebuildSituation, wish: Exclude<Wish, { kind: 'nothing' }>): string {
+  const sure = wish.kind === 'older' && table.columns.some(({ name, notNull }) => name === wish.column && notNull)
+  return sure ? `not (${wish.written})` : `(${wish.written}) is not true`
 }
 
 // ---- the choice ---------------------------------------------------------------------

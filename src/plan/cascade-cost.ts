@@ -4,7 +4,7 @@ import type { Cascade } from './cascade.ts'
 import type { WalkedReference } from './reference-graph.ts'
 import { shellWord } from './shell-word.ts'
 import type { Objection } from './step.ts'
-import { showCount, showDuration } from './units.ts'
+import { showDuration, showRows } from './units.ts'
 
 /** What it takes to find the rows that refer to one row through a foreign key without a whole index. */
 export interface LookUpCost {
@@ -44,7 +44,7 @@ function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, r
     what:
       `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row of ${display(to.name)} that goes costs ` +
       `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ` +
-      `for about ${showCount(rows)} rows ${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)}`,
+      `for about ${showRows(rows)} ${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)}`,
     wayOut: `${cure(from.partitioned, quoted(from.name).text, columns)} Or go ahead with --accept ${shellWord(code)}.`,
     acceptable: true,
   }

@@ -94,7 +94,8 @@ function sequenceFacts(sequence: OwnedSequence): [string, string][] {
   ]
 }
 
-function describeGrant({ column, privilege, grantee, grantor }: Grant): string {
+/** For people, and to tell one grant from another. */
+export function describeGrant({ column, privilege, grantee, grantor }: Grant): string {
   const what = column === null ? privilege : `${privilege} (${column})`
   return `${what} to ${grantee ?? 'PUBLIC'} by ${grantor}`
 }

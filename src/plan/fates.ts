@@ -8,10 +8,12 @@ export interface Move {
   /** The partition that the former table becomes; null where its rows are copied and everything is built anew. */
   readonly history: TableName | null
   readonly primaryKey: NewPrimaryKey | null
+  /** Whether the new table is. */
+  readonly partitioned: boolean
 }
 
 /** What becomes of everything that hangs on a table, for people. */
-export function fatesOf(table: TableModel, { history, primaryKey }: Move): Fate[] {
+export function fatesOf(table: TableModel, { history, primaryKey, partitioned }: Move): Fate[] {
   const carried = (thing: string, how = 'the same on the new table'): Fate => ({ thing, fate: 'carried', how })
   return [
     {
@@ -22,7 +24,9 @@ export function fatesOf(table: TableModel, { history, primaryKey }: Move): Fate[
     {
       thing: `owner ${table.owner} and ${table.grants.length} grants`,
       fate: 'carried',
-      how: 'the same on the new parent; new partitions can be reached through it only',
+      how: partitioned
+        ? 'the same on the new parent; new partitions can be reached through it only'
+        : 'the same on the new table',
     },
     ...table.indexes.map((index) => indexFate(index, primaryKey, history)),
     ...table.constraints

@@ -5,6 +5,7 @@ import { displayInterval, type Interval } from '../grid/interval.ts'
 import { epochUnitOf, fromText, positionOf, type KeyKind, type Position } from '../grid/key.ts'
 import { plus } from '../grid/grid.ts'
 import { roundWidth } from '../grid/width.ts'
+import { calendarKind } from './calendar-kind.ts'
 import type { PartitionRequest } from './request.ts'
 import type { Objection } from './step.ts'
 
@@ -73,18 +74,8 @@ function timeKey(request: PartitionRequest, interval: Interval, { key, now }: Ke
 }
 
 function timeKindOf({ type, max }: KeyModel): KeyKind | null {
-  switch (plainType(type)) {
-    case 'timestamp with time zone':
-      return 'timestamptz'
-    case 'timestamp without time zone':
-      return 'timestamp'
-    case 'date':
-      return 'date'
-    case 'uuid':
-      return 'uuidv7'
-    default:
-      return max === null ? null : epochUnitOf(BigInt(max))
-  }
+  if (plainType(type) === 'uuid') return 'uuidv7'
+  return calendarKind(type) ?? (max === null ? null : epochUnitOf(BigInt(max)))
 }
 
 function idKey(request: PartitionRequest, { key, samples }: KeyEvidence): KeyChoice | Objection {

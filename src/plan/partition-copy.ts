@@ -1,7 +1,6 @@
 import type { Interval } from '../grid/interval.ts'
 import type { Cell } from '../grid/grid.ts'
-import { cellsBetween, floor, minus } from '../grid/grid.ts'
-import { displayPosition, positionOf, toText, type Position, type TimeKind } from '../grid/key.ts'
+import { cellsBetween, floor } from '../grid/grid.ts'
 import { partitionName } from '../grid/partition-name.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { copyKeyOf, noKeyObjection } from './copy-key.ts'
@@ -10,9 +9,10 @@ import type { Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
 import { describeKept } from './former-kept.ts'
 import { cutFor, runwayFrom } from './cut.ts'
+import { keepWindow, type KeepWindow } from './keep-window.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
-import { describeLayout, keepCondition, partitionedShadow, type Layout } from './partitioned-shadow.ts'
+import { describeLayout, partitionedShadow, type Layout } from './partitioned-shadow.ts'
 import { copyRightsObjections } from './privilege-objections.ts'
 import { newPrimaryKey } from './primary-key.ts'
 import { summaryOf, type RebuildPlan } from './rebuild.ts'
@@ -52,7 +52,8 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
 
   const now = situation.evidence?.now ?? 0n
   const premake = request.premake ?? defaultPremake(request.every)
-  const keep = keepFrom(choice, request, table, now)
+  const { expireBy, timezone } = request
+  const keep = keepWindow({ ...choice, expireBy, timezone }, request.keep, table, now)
   const layout = layoutOf(situation, choice, keep, premake, now)
   const end = layout.cells.at(-1)?.to ?? choice.head
   const all = [
@@ -65,7 +66,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const base = {
     goal: `${goal}, ${describeWidth(choice)}`,
     table: table.name,
-    fates: fatesOf(table, { history: null, primaryKey: layout.primaryKey }),
+    fates: fatesOf(table, { history: null, primaryKey: layout.primaryKey, partitioned: true }),
     objections: all,
     notes: [...serverNotes(server), ...notesOn(situation, request, choice, layout.primaryKey)],
   }
@@ -95,36 +96,10 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   }
 }
 
-interface Keep {
-  readonly condition: string
-  /** Where the first kept row lies on the key's line; null where the key is an id. */
-  readonly from: Position | null
-  readonly shown: string
-}
-
-function keepFrom(choice: KeyChoice, request: CopyRequest, table: CopySituation['table'], now: bigint): Keep | null {
-  if (request.keep === null) return null
-  const column = choice.kind === 'id' ? request.expireBy : choice.column
-  if (column === null) return null
-  const type = table.columns.find(({ name }) => name === column)?.type ?? ''
-  const kind = choice.kind === 'id' ? timeKind(type) : choice.kind
-  const horizon = minus(positionOf(kind, now, request.timezone), request.keep, kind, request.timezone)
-  return {
-    condition: keepCondition(column, type, toText(kind, horizon)),
-    from: choice.kind === 'id' ? null : horizon,
-    shown: displayPosition(kind, horizon, request.timezone),
-  }
-}
-
-function timeKind(type: string): TimeKind {
-  if (type === 'date') return 'date'
-  return type.endsWith('with time zone') ? 'timestamptz' : 'timestamp'
-}
-
 function layoutOf(
   { table, taken }: CopySituation,
   choice: KeyChoice,
-  keep: Keep | null,
+  keep: KeepWindow | null,
   premake: number,
   now: bigint,
 ): Layout {
@@ -170,7 +145,7 @@ function copyObjections(request: CopyRequest, { cells }: Layout): Objection[] {
   ]
 }
 
-function evidenceOf({ table }: CopySituation, choice: KeyChoice, layout: Layout, keep: Keep | null): string[] {
+function evidenceOf({ table }: CopySituation, choice: KeyChoice, layout: Layout, keep: KeepWindow | null): string[] {
   const { heap, toast, indexes } = table.size
   return [
     ...choice.evidence,

@@ -124,7 +124,7 @@ function convert(
     goal: `partition ${display(table.name)} by ${choice.column}, ${describeWidth(choice)}`,
     table: table.name,
     evidence: [...choice.evidence, ...describeCut(choice, cut, names.history, request)],
-    fates: fatesOf(table, { history: names.history, primaryKey }),
+    fates: fatesOf(table, { history: names.history, primaryKey, partitioned: true }),
     objections: all,
     notes: [...serverNotes(server), ...notesOn(situation, request, choice, primaryKey)],
     steps,

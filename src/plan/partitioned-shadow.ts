@@ -2,7 +2,7 @@ import type { TableModel } from '../catalog/table-model.ts'
 import type { Cell } from '../grid/grid.ts'
 import type { KeyKind, Position } from '../grid/key.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
-import { ident, raw, sql } from '../sql/sql.ts'
+import { ident, sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
 import { boundLiteral, createLeaf, type LeafShape } from './leaf.ts'
@@ -126,11 +126,6 @@ function factsAfter(table: TableModel, primaryKey: NewPrimaryKey | null) {
   if (primaryKey === null || constraint === undefined) return facts
   const [name, text] = constraintFact({ ...constraint, definition: primaryKey.definition })
   return { ...facts, [name]: text }
-}
-
-/** The condition that keeps the rows of the keep window: written with the column's own type. */
-export function keepCondition(column: string, type: string, from: string): string {
-  return sql`${ident(column)} >= ${raw(`'${from.replaceAll("'", "''")}'`)}::${raw(type)}`.text
 }
 
 /** The cells, for people. */

@@ -15,7 +15,7 @@ import {
   validateForeignKeys,
   withForeignKeysUnproven,
 } from './shadow.ts'
-import { exchangeBack, type SplitSummary } from './split.ts'
+import { exchangeBack, type SplitSummary } from './split-exchange.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock } from './swap.ts'
 import type { BriefStep, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
 

@@ -92,7 +92,7 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
   const base = {
     goal: goalOf(table, request),
     table: table.name,
-    fates: key === null ? [] : fatesOf(table, { history: null, primaryKey: null }),
+    fates: key === null ? [] : fatesOf(table, { history: null, primaryKey: null, partitioned: false }),
     notes: serverNotes(server),
   }
   if (objections.length > 0 || key === null) return { ...base, objections, evidence: [], steps: [], rebuild: null }

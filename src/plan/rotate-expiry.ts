@@ -1,8 +1,8 @@
-import { plainType } from '../catalog/key-model.ts'
 import type { Partition, PartitionedTable, PartitionRange } from '../catalog/partitioned-table.ts'
 import { minus } from '../grid/grid.ts'
 import type { Interval } from '../grid/interval.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../grid/key.ts'
+import { calendarKind } from './calendar-kind.ts'
 import type { Newest } from './rotate-begun.ts'
 import type { SetPolicy } from './request.ts'
 
@@ -25,16 +25,7 @@ export function horizonOf(kind: KeyKind, timezone: string, now: bigint, keep: In
 /** What the column holds by which the rows of a set expire: its key, or with ids the one its policy names. Null where no such column is a time. */
 export function expiryKind(set: PartitionedTable, policy: SetPolicy): KeyKind | null {
   if (policy.kind !== 'id') return policy.kind
-  switch (plainType(set.columns.find(({ name }) => name === policy.expireBy)?.type ?? '')) {
-    case 'timestamp with time zone':
-      return 'timestamptz'
-    case 'timestamp without time zone':
-      return 'timestamp'
-    case 'date':
-      return 'date'
-    default:
-      return null
-  }
+  return calendarKind(set.columns.find(({ name }) => name === policy.expireBy)?.type ?? '')
 }
 
 /** Whether a range lies before the horizon as a whole. Overlapping it is not enough, be it by a microsecond. */

@@ -60,8 +60,12 @@ export function describeProgress(progress: Progress): string {
   const { what, done, total, unit, perSecond, remainingSeconds } = progress
   if (unit === 'changes') return describeCatchingUp(progress)
   const pace = unit === 'blocks' ? `${showBytes(perSecond * BLOCK_BYTES)}/s` : `${showCount(perSecond)}/s`
-  const left = remainingSeconds === null ? '' : `, ${showElapsed(remainingSeconds * 1000)} left`
-  return `${what}: ${percent(done, total)} % (${showCount(done)} of ${showCount(total)} ${unit}, ${pace}${left})`
+  const figures = [
+    `${showCount(done)} of ${showCount(total)} ${unit}`,
+    ...(perSecond === 0 ? [] : [pace]),
+    ...(remainingSeconds === null || done >= total ? [] : [`${showElapsed(remainingSeconds * 1000)} left`]),
+  ]
+  return `${what}: ${percent(done, total)} % (${figures.join(', ')})`
 }
 
 /** Of all servers that nobody has built otherwise. */

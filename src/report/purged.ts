@@ -1,5 +1,6 @@
 import type { PurgeResult } from '../engine/purge.ts'
 import type { Drift } from '../engine/purge/candidate-slices.ts'
+import type { Remaining } from '../engine/purge/check.ts'
 import type { PurgeFigures } from '../journal/purges.ts'
 import { showBytes, showCount, showRows } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
@@ -20,6 +21,8 @@ export function describePurged({
 }: PurgeResult): string[] {
   const name = display(plan.table)
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
+  // The first that had one: of those after it, each only waits for its turn.
+  const pace = steps.find((step) => step.pace !== null)?.pace
   const marked = plan.purge?.deed.kind === 'mark'
   return [
     marked
@@ -34,7 +37,7 @@ export function describePurged({
         ['batches', showCount(figures.batches)],
         ['time taken', showElapsed(milliseconds)],
         ['slowest batch', showElapsed(figures.slowestMs)],
-        ...steps.flatMap(({ pace }) => (pace === null ? [] : paceFigures(pace))),
+        ...(pace === undefined || pace === null ? [] : paceFigures(pace)),
         ['WAL that the server wrote meanwhile', showBytes(walBytes)],
       ]),
     ),
@@ -42,39 +45,44 @@ export function describePurged({
   ]
 }
 
-/** Of a candidate set only those go that are what they were. */
-function ofCandidates(rows: number, matching: number, { changed, gone }: Drift): string[] {
-  const others = Math.max(0, gone - rows)
-  return [
-    '',
-    ...(matching + changed + others === 0 ? ['All candidates are gone.'] : ['Of the candidates']),
-    ...indented([
-      ...(changed === 0 ? [] : [`${showCount(changed)} have changed since they were written down, and stay`]),
-      ...(others === 0 ? [] : [`${showCount(others)} were deleted by others, or by an earlier run`]),
-      ...(matching === 0 ? [] : [`${showCount(matching)} are left: locked by others, or held back`]),
-    ]),
-  ]
-}
-
-function leftOver({ locked, refused, rows }: PurgeFigures, remaining: PurgeResult['remaining']): string[] {
+function leftOver(figures: PurgeFigures, remaining: PurgeResult['remaining']): string[] {
   if (remaining === null) return []
-  const { matching, held, reasons, drift } = remaining
-  if (drift !== undefined) return ofCandidates(rows, matching, drift)
+  const { matching, held, drift } = remaining
+  if (drift !== undefined) return ofCandidates(figures, remaining, drift)
   if (matching === 0) return ['', 'No row is left that matches.']
-  const kept = refused.reduce((sum, { rows }) => sum + rows, 0)
-  const others = Math.max(0, matching - held - locked - kept)
+  const kept = figures.refused.reduce((sum, { rows }) => sum + rows, 0)
+  const others = Math.max(0, matching - held - figures.locked - kept)
   return [
     '',
     `Left that match: ${showRows(matching)}`,
     ...indented([
-      ...(locked === 0
-        ? []
-        : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
-      ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
-      ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
+      ...reasonsToStay(figures, remaining),
       ...(others === 0
         ? []
         : [`came to match, or were moved, while it ran: ${showRows(others)}; the same command takes them`]),
     ]),
+  ]
+}
+
+/** Of a candidate set only those go that are what they were. */
+function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, gone }: Drift): string[] {
+  const others = Math.max(0, gone - figures.rows)
+  const allGone = remaining.matching + changed + others === 0
+  return [
+    '',
+    allGone ? 'All candidates are gone.' : 'Of the candidates',
+    ...indented([
+      ...(changed === 0 ? [] : [`changed since they were written down, and kept: ${showRows(changed)}`]),
+      ...(others === 0 ? [] : [`deleted by others, or by an earlier run: ${showRows(others)}`]),
+      ...reasonsToStay(figures, remaining),
+    ]),
+  ]
+}
+
+function reasonsToStay({ locked, refused }: PurgeFigures, { reasons }: Remaining): string[] {
+  return [
+    ...(locked === 0 ? [] : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
+    ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
+    ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
   ]
 }

@@ -52,7 +52,7 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
   expect(refused).toMatchObject({ code: 3, out: expect.stringContaining('archive: ') as string })
   const purged = await ebb(['purge', '--from-candidates', '1', '--no-archive', '--execute', ...at])
   expect(purged.code, purged.err).toBe(0)
-  expect(purged.out).toContain('2 have changed since they were written down, and stay')
+  expect(purged.out).toContain('changed since they were written down, and kept: 2 rows')
   expect(await count(database, table, sql`at < now() - interval '30 days'`)).toBe(2)
 
   const shown = objects((await ebb(['candidates', '--json', ...at])).out)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test as plainTest } from 'vitest'
 import { test, type Database } from '../support/database.ts'
 import {
+  commandsIn,
   isAsShown,
   linksOf,
   pages,
@@ -51,6 +52,12 @@ describe('a page that is wrong', () => {
     expect(isAsShown(printed, shown)).toBe(alike)
   })
 
+  plainTest('has a table of commands', () => {
+    const table =
+      '| need | command | page |\n|---|---|---|\n| a | `ebb a --execute` or `… --b` | `ebb c` |\n| d | nothing |'
+    expect(commandsIn(table)).toEqual(['ebb a --execute', 'ebb a --b'])
+  })
+
   plainTest('has a comment that is not understood', () => {
     expect(() => partsOf('<!-- test: ran -->\n```sh\ntrue\n```')).toThrow('line 1 is not understood')
   })
@@ -78,6 +85,8 @@ async function tryOut(part: Part, place: string, shell: Shell, database: Databas
       return runBlock(part, place, shell, database)
     case 'session':
       return runSession(part, place, shell)
+    case 'commands':
+      return runCommands(part, place, shell)
   }
 }
 
@@ -94,6 +103,15 @@ async function runSession({ text, detail }: Part, place: string, shell: Shell): 
     const { printed, code } = await shell.run(command)
     expect(code, `${place}: ${command} printed:\n${printed}`).toBe(position === typed.length - 1 ? lastCode : 0)
     if (!isAsShown(printed, shown)) expect(printed, `${place}: ${command}`).toBe(shown)
+  }
+}
+
+async function runCommands({ text }: Part, place: string, shell: Shell): Promise<void> {
+  const commands = commandsIn(text)
+  expect(commands.length, `${place} has no commands`).toBeGreaterThan(0)
+  for (const command of commands) {
+    const { printed, code } = await shell.run(command)
+    expect(code, `${place}: ${command} printed:\n${printed}`).toBe(0)
   }
 }
 

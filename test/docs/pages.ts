@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url'
 //   <!-- test: session exit 3 -->   the last command ends with that exit code
 //   <!-- test: file path -->        the block is that file, word for word
 //   <!-- test: database path -->    no block follows: the SQL file is run first
+//   <!-- test: commands -->         the commands of the table that follows are run; `… ` at the beginning of one
+//                                   stands for the one above, without its --execute
 //
 // All of a page runs in order, in one database. In what is printed `…` stands for anything, alone on
 // a line for any lines; figures are not compared.
@@ -17,7 +19,7 @@ import { fileURLToPath } from 'node:url'
 /** Something on a page that is put to the test. */
 export interface Part {
   readonly line: number
-  readonly what: 'run' | 'session' | 'file' | 'database'
+  readonly what: 'run' | 'session' | 'file' | 'database' | 'commands'
   /** The rest of the comment: an exit code or a path. */
   readonly detail: string
   readonly language: string
@@ -36,7 +38,7 @@ export function readPage(path: string): string {
   return readFileSync(join(PROJECT, path), 'utf8')
 }
 
-const COMMENT = /^<!-- test: (run|session|file|database)\s*(.*?) -->$/
+const COMMENT = /^<!-- test: (run|session|file|database|commands)\s*(.*?) -->$/
 const FENCE = /^```(\w*)$/
 
 /** The parts of a page that are put to the test, in order. */
@@ -46,8 +48,7 @@ export function partsOf(page: string): Part[] {
     if (line.includes('<!-- test:') && !COMMENT.test(line)) throw new Error(`line ${at + 1} is not understood: ${line}`)
     const [, what, detail = ''] = COMMENT.exec(line) ?? []
     if (what === undefined) return []
-    const block = what === 'database' ? { language: '', text: '' } : blockAfter(lines, at)
-    return [{ line: at + 1, what: what as Part['what'], detail, ...block }]
+    return [{ line: at + 1, what: what as Part['what'], detail, ...followerOf(what, lines, at) }]
   })
 }
 
@@ -61,6 +62,18 @@ export function unmarkedBlocks(page: string): number[] {
     const runnable = /^```(sh|sql|js|ts|console)$/.test(line)
     return inside && runnable && !/^<!-- (test|not tested): /.test(lines[at - 1] ?? '') ? [at + 1] : []
   })
+}
+
+function followerOf(what: string, lines: readonly string[], comment: number): { language: string; text: string } {
+  if (what === 'database') return { language: '', text: '' }
+  if (what === 'commands') return { language: '', text: tableAfter(lines, comment) }
+  return blockAfter(lines, comment)
+}
+
+function tableAfter(lines: readonly string[], comment: number): string {
+  const table = lines.slice(comment + 1)
+  const end = table.findIndex((line) => !line.startsWith('|'))
+  return table.slice(0, end < 0 ? table.length : end).join('\n')
 }
 
 function blockAfter(lines: readonly string[], comment: number): { language: string; text: string } {
@@ -102,6 +115,19 @@ export function typedIn(session: string): Typed[] {
     else last.printed.push(line)
   }
   return typed.map(({ command, printed }) => ({ command, printed: printed.join('\n') }))
+}
+
+/** The commands in the second column of a table, whole. */
+export function commandsIn(table: string): string[] {
+  let above = ''
+  return table.split('\n').flatMap((row) => {
+    const [, , cell = ''] = row.split('|')
+    return [...cell.matchAll(/`((?:ebb|…) [^`]*)`/g)].map(([, command = '']) => {
+      if (command.startsWith('… ')) return above + command.slice(1)
+      above = command.replace(/ --execute$/, '')
+      return command
+    })
+  })
 }
 
 /** Whether a program has printed what the page says. */

@@ -8,6 +8,7 @@ import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 
 /** Small enough for several batches, and for positions in the midst of a block. */
 const SMALL = { turns: batchesOf(70) }
@@ -229,6 +230,25 @@ test('afterwards the table is vacuumed and analysed, without a lock that replica
   expect(rows).toEqual([{ rows: 500, 'keeps its pages': true }])
 })
 
+test('the vacuum waits for its turn, as a batch does', async ({ database }) => {
+  const table = await made(database, '(id int primary key)', 'select generate_series(1, 200)')
+  const vacuumed: number[] = []
+  const turn = async (last: unknown) => {
+    if (last === null) vacuumed.push(await vacuumsOf(database, table))
+    return { rows: 1_000 }
+  }
+  await purgeRows(database, table, purgeRequest('id <= 150', { vacuum: true }), { turns: { turn } })
+  expect(vacuumed).toEqual([0, 0])
+  await until(async () => (await vacuumsOf(database, table)) === 1)
+})
+
+async function vacuumsOf(database: Database, { name }: TableName): Promise<number> {
+  const { rows } = await database.admin<{ n: number }>(
+    sql`select vacuum_count::int as n from pg_stat_all_tables where relname = ${name}`,
+  )
+  return rows[0]?.n ?? -1
+}
+
 test('rows that come to match while it runs are left for the next time, and told', async ({ database }) => {
   const table = await made(
     database,
@@ -276,7 +296,14 @@ test('a batch over blocks is never led by an index over rows that are dead', asy
     `select n, case when n <= 20 then 'old' else 'new' end, repeat('x', 100) from generate_series(1, 20000) n`,
     ['create index by_kind on visits (kind)'],
   )
-  const leaf = { name: table, oid: '0', walk: { kind: 'blocks' }, blocks: 400, rowsPerBlock: 100, estimatedRows: 20 } as const
+  const leaf = {
+    name: table,
+    oid: '0',
+    walk: { kind: 'blocks' },
+    blocks: 400,
+    rowsPerBlock: 100,
+    estimatedRows: 20,
+  } as const
   const deed = { kind: 'delete' } as const
   const work = { table, oid: '0', where: `kind = 'old'`, searchPath: '', leaves: [leaf], entourage: ALONE, deed }
   const range = { after: raw(`'(0,0)'::tid`), upto: raw(`'(300,0)'::tid`) }

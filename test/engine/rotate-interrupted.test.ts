@@ -1,3 +1,5 @@
+import { EbbError, EXIT } from '../../src/errors.ts'
+import { asError } from '../../src/engine/rotate-set.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { readServer } from '../../src/catalog/server-model.ts'
@@ -258,4 +260,11 @@ test('a partition that has got other bounds since the plan was made is left as i
     await expect(retire(context, plan.retire[0]!)).rejects.toThrow('its bounds are FOR VALUES FROM (MINVALUE)')
   })
   expect(await isThere(database, leafOf(database, table, -3))).toBe(true)
+})
+
+test('a lost connection is something to try again, however it is told', () => {
+  const told = asError(new Error('Client has encountered a connection error and is not queryable'))
+  expect(told).toBeInstanceOf(EbbError)
+  expect((told as EbbError).exitCode).toBe(EXIT.tryLater)
+  expect(asError(new Error('other')).message).toBe('other')
 })

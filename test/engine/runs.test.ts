@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
 import { partition } from '../../src/engine/partition.ts'
-import { abandon, planAbandonOf, resume, rollback, status } from '../../src/engine/runs.ts'
+import { abandon, planAbandonOf, planResumeOf, resume, rollback, status } from '../../src/engine/runs.ts'
 import { EbbError, EXIT } from '../../src/errors.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
 import { companion, quoted, type TableName } from '../../src/sql/names.ts'
@@ -207,6 +207,17 @@ describe('a run that was stopped', () => {
     await expect(abandon(database.url, { table: events }, quietly())).rejects.toMatchObject({ exitCode: EXIT.usage })
     await expect(resume(database.url, { table: events }, quietly())).rejects.toMatchObject({ exitCode: EXIT.usage })
     await expect(abandon(database.url, null, quietly())).rejects.toThrow(/no unfinished run/)
+  })
+
+  test('is chosen and refused alike whether it is resumed or only asked what is left', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const { runId } = await partition(database.url, written(events), monthly(), quietly())
+
+    for (const choice of [null, { runId }, { table: events }, { runId: '999' }]) {
+      const refused = await resume(database.url, choice, quietly()).catch((error: unknown) => error)
+      expect(refused).toBeInstanceOf(EbbError)
+      await expect(planResumeOf(database.url, choice, quietly())).rejects.toEqual(refused)
+    }
   })
 })
 

@@ -4,13 +4,14 @@ import type { TableModel } from '../../src/catalog/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
 import { partition } from '../../src/engine/partition.ts'
 import { abandon, retire, rollback } from '../../src/engine/runs.ts'
-import { split, type SplitOrder } from '../../src/engine/split.ts'
+import { planSplitOf, split } from '../../src/engine/split.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { splitOrder } from './split-support.ts'
 
 const ROWS = 5_000
 
@@ -27,7 +28,7 @@ describe('split', () => {
     const { runId } = await split(
       database.url,
       written(events),
-      order({ keep: { count: 90, unit: 'day' }, noArchive: true }),
+      splitOrder({ keep: { count: 90, unit: 'day' }, noArchive: true }),
       quietly(),
     )
 
@@ -48,11 +49,59 @@ describe('split', () => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())
 
-    const { plan } = await split(database.url, written(events), order(), quietly())
+    const { plan } = await split(database.url, written(events), splitOrder(), quietly())
 
     const owner = await database.session('owner')
     expect((await owner.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual([{ n: ROWS }])
     expect(plan.goal).toMatch(/into 1[45] partitions$/)
+  })
+
+  test('makes no partitions for times of which there are no rows', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    await partition(database.url, written(events), monthly(), quietly())
+    const all = await planSplitOf(database.url, written(events), splitOrder(), quietly())
+    const keep = { count: 10, unit: 'year' } as const
+
+    const plan = await planSplitOf(database.url, written(events), splitOrder({ keep, noArchive: true }), quietly())
+
+    expect(plan.objections).toEqual([])
+    expect(plan.split?.leaves).toEqual(all.split?.leaves)
+  })
+
+  test('says what becomes of everything that hangs on the table, and of what hangs on the partition alone', async ({
+    database,
+  }) => {
+    const parts = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
+    const { events } = parts
+    const { plan: conversion } = await partition(database.url, written(events), monthly(), quietly())
+    const history = conversion.conversion!.history
+    const owner = await database.session('owner')
+    await owner.query(sql`create index "just here" on ${quoted(history)} (token)`.text)
+    await owner.query(sql`alter table ${quoted(history)} add constraint "old ones" check (id > 0)`.text)
+    const table = await read(database, events)
+
+    const { fates } = await planSplitOf(database.url, written(events), splitOrder(), quietly())
+
+    const told = (fate: string) => fates.filter((one) => one.fate === fate).map(({ thing }) => thing)
+    expect(told('rebuilt')).toEqual(
+      table.indexes.map(({ name, constraint }) => `${constraint === null ? 'index' : 'constraint'} ${name}`),
+    )
+    expect(told('carried').slice(1)).toEqual([
+      'check kind known',
+      ...table.constraints.filter(({ type }) => type === 'foreign key').map(({ name }) => `foreign key ${name}`),
+      ...table.triggers.map(({ name }) => `trigger ${name}`),
+    ])
+    expect(told('kept')).toEqual(
+      expect.arrayContaining([
+        `policy ${parts.policy}`,
+        `rule No deletes. At all`,
+        `view ${display(parts.view)}`,
+        `statistics ${display(parts.statistics)}`,
+        `publication ${parts.publication}`,
+      ]),
+    )
+    const alone = fates.filter(({ how }) => how.startsWith(`on ${display(history)} only`)).map(({ thing }) => thing)
+    expect(alone.filter((thing) => !thing.startsWith('statistics'))).toEqual(['index just here', 'check old ones'])
   })
 
   test('can be rolled back with every write made since', async ({ database }) => {
@@ -62,7 +111,7 @@ describe('split', () => {
     const { runId } = await split(
       database.url,
       written(events),
-      order({ keep: { count: 90, unit: 'day' }, noArchive: true }),
+      splitOrder({ keep: { count: 90, unit: 'day' }, noArchive: true }),
       quietly(),
     )
     const app = await database.session('app')
@@ -90,7 +139,7 @@ describe('split', () => {
         if (event.type === 'step started' && event.step.key === 'verify') stop.abort()
       },
     })
-    await expect(split(database.url, written(events), order(), stopping)).rejects.toThrow()
+    await expect(split(database.url, written(events), splitOrder(), stopping)).rejects.toThrow()
 
     await abandon(database.url, { table: events }, quietly())
 
@@ -99,19 +148,6 @@ describe('split', () => {
     expect(await leftovers(database)).toEqual([])
   })
 })
-
-function order(overrides: Partial<SplitOrder> = {}): SplitOrder {
-  return {
-    partition: null,
-    every: null,
-    keep: null,
-    transport: 'server',
-    jobs: 1,
-    noArchive: false,
-    retireAfter: null,
-    ...overrides,
-  }
-}
 
 async function read(database: Database, table: TableName): Promise<TableModel> {
   const model = await withSession(database.url, 'look', (session) => readTable(session, table, database.version))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { judge, type Verdict } from '../../src/pacing/judge.ts'
+import { judge, lagToSpare, type Verdict } from '../../src/pacing/judge.ts'
 import { DEFAULT_PACE, type Limits } from '../../src/pacing/limits.ts'
 import type { Reading } from '../../src/pacing/reading.ts'
 import { parseWindow } from '../../src/pacing/window.ts'
@@ -96,3 +96,13 @@ function restOf(bytes: number, maxReplicaLagBytes: number | null): number {
 function reasonsOf(verdict: Verdict): string {
   return verdict.kind === 'wait' ? verdict.reasons.map(({ text }) => text).join('; ') : ''
 }
+
+test.for<[what: string, reading: Partial<Reading>, limit: number | null, room: number]>([
+  ['half of the limit while nothing is behind', replica(0), 16 * MB, 8 * MB],
+  ['half of what is left', replica(12 * MB), 16 * MB, 2 * MB],
+  ['where it stands still, what was left there', replica(40 * MB), 16 * MB, 1 * MB],
+  ['anything without a limit', replica(40 * MB), null, Infinity],
+  ['anything without a replica', {}, 16 * MB, Infinity],
+])('a batch may write %s', ([, reading, maxReplicaLagBytes, room]) => {
+  expect(lagToSpare({ ...WELL, ...reading }, { ...DEFAULT_PACE, maxReplicaLagBytes })).toBe(room)
+})

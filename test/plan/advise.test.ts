@@ -272,6 +272,15 @@ test('consumers are told what emits no event, and what emits one for each row', 
   expect(said({ table: { publications } })['rebuild']).toContain('feed lists the new table from the swap on')
 })
 
+test('what is deleted is what a rebuild would leave out, rows of which the condition is null included', () => {
+  const purge = (given: Given) => adviseWays(situation(given)).ways.find(({ name }) => name === 'purge')?.command
+  expect(purge({ kept: 0.2 })).toContain('not ("at"')
+  const written = "kind = 'new'"
+  expect(purge({ kept: 0.2, wish: { kind: 'condition', written } })).toContain("(kind = '\\''new'\\'') is not true")
+  const maybe = { columns: table.columns.map((one) => ({ ...one, notNull: false })) }
+  expect(purge({ kept: 0.2, table: maybe })).toContain('is not true')
+})
+
 test('commands can be typed as they are', () => {
   const commands = adviseWays(situation({ kept: 0.2 })).ways.map(({ command }) => command)
   expect(commands).toEqual([

@@ -82,6 +82,13 @@ describe('in a log', () => {
     expect(printed([progress(10, 'copying, 1,200 rows kept'), progress(20, 'copying, 2,500 rows kept')])).toBe(
       '  copying, 1,200 rows kept: 1 % (10 of 1,000 blocks, 986 kB/s, 5.0 s left)\n',
     )
+    const at = (perSecond: number, done: number): Event => {
+      const figures = { what: 'deleting', done, total: 100, unit: 'rows', perSecond, remainingSeconds: 0 }
+      return { type: 'progress', progress: figures }
+    }
+    expect(printed([at(0, 1), at(50, 100)])).toBe(
+      '  deleting: 1 % (1 of 100 rows, 0 ms left)\n  deleting: 100 % (100 of 100 rows, 50/s)\n',
+    )
     expect(printed([catchingUp(50, 240), catchingUp(60, 230)])).toBe(
       '  catching up, 50 changes a second arrive, 250 a second are caught up with; 700 left, swap possible in about 4 min\n',
     )

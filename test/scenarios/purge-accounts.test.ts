@@ -206,6 +206,23 @@ test('the end report says who stayed, and why', async ({ database }) => {
   expect(JSON.stringify(objects(again.out))).toContain('"held":2')
 })
 
+test('of candidates it says as well who stayed, and why', async ({ database }) => {
+  await createAccounts(database, 80)
+  const at = ['--url', database.url, '--execute']
+  expect((await ebb(['purge', 'users', '--where', GONE, '--candidates', ...at])).code).toBe(0)
+  await database.admin('update users set deleted_at = null where id in (11, 12, 13)')
+  await database.admin('delete from user_profiles where user_id = 14')
+  const from = ['purge', '--from-candidates', '1', '--cascade', '--protect', 'payments', '--no-archive']
+  const done = await ebb([...from, ...at])
+  expect(done.code, done.err).toBe(0)
+  expect(done.out).toContain('public.users is purged of 67 rows')
+  expect(done.out.slice(done.out.indexOf('Of the candidates')).trimEnd().split('\n')).toEqual([
+    'Of the candidates',
+    '  changed since they were written down, and kept: 3 rows',
+    '  set aside, leading to rows of public.payments, which is protected: 2 rows',
+  ])
+})
+
 /** An application of several sessions: it works on users who stay, and tries to let some who are gone pay once more. */
 class Traffic {
   readonly errors: unknown[] = []

@@ -57,7 +57,14 @@ export class Cascading {
 
   private async batchOf(name: TableName, predicate: string, lockTimeoutMs: number): Promise<Batch> {
     const { session } = this
-    const leaf: PurgeLeaf = { name, oid: '0', walk: { kind: 'blocks' }, blocks: 1, rowsPerBlock: null, estimatedRows: 1 }
+    const leaf: PurgeLeaf = {
+      name,
+      oid: '0',
+      walk: { kind: 'blocks' },
+      blocks: 1,
+      rowsPerBlock: null,
+      estimatedRows: 1,
+    }
     const entourage = entourageOf(this.cascade, false)
     const work: PurgeWork = {
       table: name,

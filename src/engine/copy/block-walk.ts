@@ -1,4 +1,5 @@
 import type { Range } from './chunk.ts'
+import { firstSize } from './sizes.ts'
 import type { DoneChunk, Walk } from './walk.ts'
 
 const FIRST_BLOCKS = 512
@@ -22,7 +23,7 @@ export class BlockWalk implements Walk {
     this.total = blocks
     this.begun = blocks - this.gaps.reduce((sum, { first, end }) => sum + end - first, 0)
     this.maxSize = maxBlocks
-    this.firstSize = Math.min(FIRST_BLOCKS, maxBlocks)
+    this.firstSize = firstSize(blocks, FIRST_BLOCKS, maxBlocks)
   }
 
   next(size: number): Promise<Range | undefined> {

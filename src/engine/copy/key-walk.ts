@@ -4,7 +4,7 @@ import type { CopyWork } from '../../plan/copy-work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept, type KeyRange, type Range } from './chunk.ts'
-import type { CopySizes } from './sizes.ts'
+import { firstSize, type CopySizes } from './sizes.ts'
 import { useSearchPath } from './transports.ts'
 import type { DoneChunk, Walk } from './walk.ts'
 
@@ -57,7 +57,7 @@ export class KeyWalk implements Walk {
     this.begun = done.reduce((sum, chunk) => sum + chunk.rows, 0)
     this.total = Math.max(rows, this.begun)
     this.maxSize = maxRows
-    this.firstSize = Math.min(FIRST_ROWS, this.maxSize)
+    this.firstSize = firstSize(this.total, FIRST_ROWS, this.maxSize)
   }
 
   next(size: number, session: Session): Promise<Range | undefined> {

@@ -9,3 +9,16 @@ export interface CopySizes {
 }
 
 export const SIZES: CopySizes = { chunkBlocks: 32_768, batchEntries: 5_000, shortLog: 500 }
+
+/** While transports are compared, chunks are alike; all of them together should be no more than a tenth of the copy. */
+const CHUNKS_TO_COMPARE = 80
+
+/**
+ * How much the first chunks carry.
+ *
+ * @param usual what takes a tenth of a second; an eighth of it is the least that can be measured
+ */
+export function firstSize(total: number, usual: number, most: number): number {
+  const small = Math.max(Math.ceil(total / CHUNKS_TO_COMPARE), Math.ceil(usual / 8))
+  return Math.min(small, usual, most)
+}

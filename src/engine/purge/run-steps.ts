@@ -58,13 +58,22 @@ function capital(text: string): string {
 }
 
 /** As an autovacuum would: at full speed it would be felt. */
-const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 2000"
+const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200"
 
-/** Vacuums a table from which rows have gone. One that cannot be locked is left to others: their vacuum does the same. */
-export async function vacuum({ table, whole, statements }: VacuumStep, runId: string, place: Workplace): Promise<void> {
+/**
+ * Vacuums a table from which rows have gone, once it is this run's turn. One that
+ * cannot be locked is left to others: their vacuum does the same.
+ */
+export async function vacuum(
+  { table, whole, statements }: VacuumStep,
+  runId: string,
+  place: Workplace,
+  turns: Turns,
+): Promise<void> {
   const { session, journalSchema, observer } = place
   const touched = await purgedTables(session, journalSchema, runId)
   if (!touched.has(display(table)) && !(whole && touched.size > 0)) return
+  await turns.turn(null)
   const tell = ({ message }: { message?: string | undefined }) => observer({ type: 'note', text: message ?? 'skipped' })
   session.on('notice', tell)
   try {

@@ -1,9 +1,9 @@
+import type { TableModel } from '../catalog/table-model.ts'
 import { readAll, type Session } from '../db/session.ts'
 import { copyKeyOf } from '../plan/copy-key.ts'
 import type { KeyWalkColumn } from '../plan/purge-work.ts'
 import { quoted } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
-import type { TableModel } from './table-model.ts'
 
 /** The columns by which a row of the table is found again, in the order of their index; null where there are none. */
 export async function readKeyColumns(session: Session, table: TableModel): Promise<KeyWalkColumn[] | null> {

@@ -1,0 +1,28 @@
+// Words in which the catalogue questions are put: each gives JSON in the shape of
+// the model that it fills.
+
+/** A subquery's array; an empty one where it finds nothing. */
+export const LIST = (query: string) => `coalesce((${query}), '[]')`
+
+export const RELATION_KIND = (
+  kind: string,
+) => `case ${kind} when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
+  when 'm' then 'materialized view' when 'f' then 'foreign table' when 'S' then 'sequence' when 'i' then 'index'
+  when 'I' then 'index' when 'c' then 'composite type' else 'other' end`
+
+/** When a trigger or rule fires. */
+export const ENABLED = (state: string) =>
+  `case ${state} when 'O' then 'origin' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end`
+
+/** In the order of an array of column numbers; null for an expression. */
+export const COLUMN_NAMES = (relation: string, numbers: string) => `coalesce((
+  select json_agg(a.attname order by k.position) from unnest(${numbers}) with ordinality k (number, position)
+  left join pg_attribute a on a.attrelid = ${relation} and a.attnum = k.number and k.number > 0), '[]')`
+
+export const COMMENT = (oid: string, catalog: string) => `obj_description(${oid}, '${catalog}')`
+
+/** Rows `entry, position` in the order of the list, in which a privilege follows the one it was passed on from. */
+export const GRANTS = (acl: string, column: string) => `
+  select json_build_object('column', ${column}, 'privilege', x.privilege_type, 'grantee', case when x.grantee <> 0 then pg_get_userbyid(x.grantee) end,
+    'grantor', pg_get_userbyid(x.grantor), 'grantable', x.is_grantable) as entry, x.position
+  from aclexplode(${acl}) with ordinality x (grantor, grantee, privilege_type, is_grantable, position)`

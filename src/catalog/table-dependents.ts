@@ -1,0 +1,60 @@
+import { COMMENT, LIST, RELATION_KIND } from './json-parts.ts'
+
+// What stands on a table from outside: foreign keys of others, views, functions,
+// and whatever else PostgreSQL would not drop it without. Questions as in table-parts.ts.
+
+export const INBOUND_FOREIGN_KEYS = LIST(`select json_agg(json_build_object(
+    'table', json_build_object('schema', n.nspname, 'name', r.relname), 'tableKind', ${RELATION_KIND('r.relkind')},
+    'tableOwner', pg_get_userbyid(r.relowner), 'name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
+    'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by n.nspname, r.relname, k.conname)
+  from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
+  where k.confrelid = c.oid and k.conrelid <> c.oid and k.contype = 'f' and k.conparentid = 0`)
+
+/** Objects that depend on the table (its columns) or on its row type, apart from the table's own parts. */
+const DEPENDENTS = `
+  select d.classid, d.objid, d.objsubid, bool_or(d.by_type) as by_type
+  from (select classid, objid, objsubid, false as by_type from pg_depend
+        where refclassid = 'pg_class'::regclass and refobjid = c.oid and deptype in ('n', 'a', 'i')
+        union all
+        select classid, objid, objsubid, true from pg_depend
+        where refclassid = 'pg_type'::regclass and deptype = 'n'
+          and refobjid in (c.reltype, (select typarray from pg_type where oid = c.reltype))) d
+  group by d.classid, d.objid, d.objsubid`
+
+export const VIEWS = LIST(`select json_agg(json_build_object(
+    'name', json_build_object('schema', n.nspname, 'name', v.relname), 'owner', pg_get_userbyid(v.relowner),
+    'options', coalesce(v.reloptions, '{}'), 'definition', pg_get_viewdef(v.oid), 'usesRowType', u.by_type) order by v.oid)
+  from (select r.ev_class, bool_or(d.by_type) as by_type from (${DEPENDENTS}) d join pg_rewrite r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+        where r.rulename = '_RETURN' and r.ev_class <> c.oid group by r.ev_class) u
+  join pg_class v on v.oid = u.ev_class and v.relkind = 'v' join pg_namespace n on n.oid = v.relnamespace`)
+
+export const FUNCTIONS = LIST(`select json_agg(json_build_object(
+    'signature', p.oid::regprocedure::text, 'owner', pg_get_userbyid(p.proowner), 'definition', pg_get_functiondef(p.oid)) order by p.oid)
+  from (${DEPENDENTS}) d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass and not d.by_type where p.prosqlbody is not null`)
+
+export const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
+    'description', coalesce((select pg_describe_object('pg_class'::regclass, x.ev_class, 0) from pg_rewrite x
+      where d.classid = 'pg_rewrite'::regclass and x.oid = d.objid and x.rulename = '_RETURN'), pg_describe_object(d.classid, d.objid, d.objsubid)),
+    'because', case when d.by_type then 'uses its row type' else 'mentions the table' end) order by 1)
+  from (${DEPENDENTS}) d
+  where not case d.classid
+    when 'pg_type'::regclass then d.objid = c.reltype
+    when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid = c.oid)
+    when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and (x.conrelid = c.oid or x.contype = 'f'))
+    when 'pg_trigger'::regclass then exists (select from pg_trigger x where x.oid = d.objid and (x.tgrelid = c.oid or x.tgisinternal))
+    when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid = c.oid)
+    when 'pg_statistic_ext'::regclass then exists (select from pg_statistic_ext x where x.oid = d.objid and x.stxrelid = c.oid)
+    when 'pg_publication_rel'::regclass then true
+    when 'pg_rewrite'::regclass then exists (select from pg_rewrite x join pg_class v on v.oid = x.ev_class where x.oid = d.objid
+      and (x.ev_class = c.oid or (x.rulename = '_RETURN' and v.relkind = 'v')))
+    when 'pg_proc'::regclass then not d.by_type and exists (select from pg_proc x where x.oid = d.objid and x.prosqlbody is not null)
+    when 'pg_class'::regclass then d.objid = c.oid or exists (select from pg_class x where x.oid = d.objid
+      and (x.relkind in ('t', 'S') or exists (select from pg_index i where i.indexrelid = x.oid and i.indrelid = c.oid)
+           or exists (select from pg_inherits i where i.inhrelid = x.oid and i.inhparent = c.oid)))
+    else false end`)
+
+/** Objects that use the sequence of an identity column, which cannot be handed over itself. */
+export const IDENTITY_USERS = LIST(`select json_agg(distinct pg_describe_object(u.classid, u.objid, u.objsubid))
+  from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
+  join pg_depend u on u.refclassid = 'pg_class'::regclass and u.refobjid = s.oid and u.deptype = 'n'
+  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.deptype = 'i'`)

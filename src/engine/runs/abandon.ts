@@ -1,0 +1,114 @@
+import { readAll, withSession, type Session, type Target } from '../../db/session.ts'
+import { EbbError, EXIT } from '../../errors.ts'
+import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
+import { planAbandon } from '../../plan/abandon.ts'
+import { planAbandonCandidates, type CandidatePlan } from '../../plan/candidates.ts'
+import { planAbandonMark } from '../../plan/mark.ts'
+import type { PartitionPlan } from '../../plan/partition.ts'
+import { planAbandonPurge } from '../../plan/purge.ts'
+import { planAbandonRebuild } from '../../plan/rebuild-undo.ts'
+import type { RebuildPlan } from '../../plan/rebuild.ts'
+import type { Plan } from '../../plan/step.ts'
+import { fromStored } from '../../plan/stored.ts'
+import { planAbandonView } from '../../plan/view.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+import { COPY_COMMANDS } from '../copy-run.ts'
+import { executeRun } from '../execute.ts'
+import { assertLatest, type EngineOptions } from '../partition.ts'
+import { atWork } from '../workplace.ts'
+import type { StoredRollback } from './carry-back.ts'
+import { findRun, type RunChoice } from './find-run.ts'
+import { patienceOf, type RunResult } from './result.ts'
+import { REVERSIBLE } from './reversible.ts'
+
+/** What abandoning an unfinished run would do. */
+export async function planAbandonOf(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+): Promise<Plan & { readonly runId: string }> {
+  const { run, done } = await findRun(target, choice, options)
+  const present = await withSession(target, 'plan abandon', (session) => presentName(session, run))
+  return { ...abandonment(run, done, present), runId: run.id }
+}
+
+/** Undoes the preparations of an unfinished run, so that the table is as it was. */
+export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+  const { server, run } = await findRun(target, choice, options)
+  return atWork({ target, server, ...options, command: 'abandon' }, run.table, async (place) => {
+    await assertLatest(place, run.table, run)
+    const done = await doneSteps(place.session, place.journalSchema, run.id)
+    const plan = abandonment(run, done, await presentName(place.session, run))
+    const steps = await executeRun(run.id, plan.steps, place, patienceOf(options))
+    await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
+    return { runId: run.id, plan, steps }
+  })
+}
+
+const SWAPS = ['swap', 'swap-back']
+
+function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
+  if (run.status !== 'running') throw notUnfinished(run)
+  if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
+  if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
+  if (run.command === 'mark') return planAbandonMark(run.id, run.table)
+  if (run.command === 'view') return planAbandonView(run.id, run.table)
+  if (run.command === 'candidates') return planAbandonCandidates(run.id, fromStored(run.plan) as CandidatePlan)
+  if (run.command === 'rollback') {
+    const { index } = run.plan as StoredRollback
+    return planAbandon(run.id, { table: run.table, guard: null, index })
+  }
+  if (COPY_COMMANDS.includes(run.command)) {
+    const { rebuild } = run.plan as RebuildPlan
+    if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
+    return planAbandonRebuild(run.id, rebuild, present, done)
+  }
+  const { conversion } = run.plan as PartitionPlan
+  if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
+  const { primaryKey } = conversion
+  const table = present ?? run.table
+  const index = primaryKey === null ? null : { schema: table.schema, name: primaryKey.index }
+  return planAbandon(run.id, { table, guard: present === null ? null : conversion.guard, index })
+}
+
+/** What the run's table is called now, or null when it is gone: somebody may have renamed or dropped it. */
+async function presentName(session: Session, run: Run): Promise<TableName | null> {
+  const source = sourceOf(run)
+  if (source === null) return run.table
+  const [name] = await readAll<{ schema: string; name: string }>(
+    session,
+    sql`
+    select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = ${source}::oid and c.relkind = 'r'`,
+  )
+  return name ?? null
+}
+
+/** Of the table beside which a run puts something; null where it puts nothing. */
+function sourceOf(run: Run): string | null {
+  if (run.command === 'partition') return (run.plan as PartitionPlan).conversion?.former.oid ?? null
+  if (COPY_COMMANDS.includes(run.command)) return (run.plan as RebuildPlan).rebuild?.sourceOid ?? null
+  return null
+}
+
+function notUnfinished(run: Run): EbbError {
+  const next =
+    run.status === 'done' && REVERSIBLE.includes(run.command) ? `To go back: ebb rollback ${run.id}` : 'See ebb status.'
+  return new EbbError(
+    `run ${run.id} is ${run.status}, so there is nothing to abandon`,
+    { state: 'Nothing has been changed.', next },
+    EXIT.usage,
+  )
+}
+
+function pastTheSwap(run: Run): EbbError {
+  return new EbbError(
+    `run ${run.id} has swapped ${display(run.table)} already; what is left is harmless`,
+    {
+      state: 'Nothing has been changed.',
+      next: `Finish it with ebb resume ${run.id}${REVERSIBLE.includes(run.command) ? '; then ebb rollback can go back' : ''}.`,
+    },
+    EXIT.objections,
+  )
+}

@@ -1,0 +1,31 @@
+import { endRun } from '../../journal/journal.ts'
+import { forgetSet } from '../../journal/sets.ts'
+import type { RollbackPlan } from '../../plan/rollback.ts'
+import { executeRun, type ExecuteOptions } from '../execute.ts'
+import type { EngineOptions } from '../partition.ts'
+import type { Workplace } from '../workplace.ts'
+import { patienceOf, type RunResult } from './result.ts'
+
+export interface StoredRollback extends RollbackPlan {
+  /** The run that is rolled back. */
+  readonly of: string
+}
+
+/** Takes a roll-back that was agreed to, to its end. */
+export async function carryBack(
+  runId: string,
+  plan: StoredRollback,
+  place: Workplace,
+  options: EngineOptions,
+): Promise<RunResult> {
+  const { session, journalSchema } = place
+  const alongside: ExecuteOptions['alongside'] = {
+    'swap-back': async () => {
+      await forgetSet(session, journalSchema, plan.table)
+      await endRun(session, journalSchema, plan.of, 'rolled back', null)
+    },
+  }
+  const steps = await executeRun(runId, plan.steps, place, { ...patienceOf(options), alongside })
+  await endRun(session, journalSchema, runId, 'done', { steps })
+  return { runId, plan, steps }
+}

@@ -1,0 +1,118 @@
+import { isEmpty, readChildren } from '../../catalog/partition-children.ts'
+import { readTable } from '../../catalog/read-table.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import { readTakenNames } from '../../catalog/situation.ts'
+import type { TableModel } from '../../catalog/table-model.ts'
+import { inSnapshot, readAll, type Session } from '../../db/session.ts'
+import { EbbError, EXIT } from '../../errors.ts'
+import { at, type Run } from '../../journal/journal.ts'
+import type { PartitionPlan } from '../../plan/partition.ts'
+import { planRebuildRollback, planSplitRollback } from '../../plan/rebuild-undo.ts'
+import type { RebuildPlan } from '../../plan/rebuild.ts'
+import { planRollback, type OtherPartition, type RollbackPlan } from '../../plan/rollback.ts'
+import type { SplitPlan } from '../../plan/split.ts'
+import type { SwapStep } from '../../plan/step.ts'
+import { fromStored } from '../../plan/stored.ts'
+import { display, sameName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+import { COPY_COMMANDS } from '../copy-run.ts'
+import type { EngineOptions } from '../partition.ts'
+import { isRetiredThere } from './retired-there.ts'
+
+/**
+ * What going back after a finished run would do, from the table as it is now.
+ *
+ * @throws {EbbError} for a run that has not come to its end, or whose table is gone
+ */
+export async function readRollback(
+  session: Session,
+  server: ServerModel,
+  run: Run,
+  options: EngineOptions,
+): Promise<RollbackPlan> {
+  if (run.status !== 'done') throw notDone(run)
+  return inSnapshot(session, async () => {
+    const current = await readTable(session, run.table, server.version)
+    if (current === undefined) throw tableGone(run)
+    return COPY_COMMANDS.includes(run.command)
+      ? readRebuildRollback(session, run, current, server, options)
+      : readConversionRollback(session, run, current, server, options)
+  })
+}
+
+async function readConversionRollback(
+  session: Session,
+  run: Run,
+  current: TableModel,
+  server: ServerModel,
+  options: EngineOptions,
+): Promise<RollbackPlan> {
+  const plan = fromStored(run.plan) as PartitionPlan
+  const { conversion } = plan
+  if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
+  const children = await readChildren(session, run.table)
+  const others: OtherPartition[] = []
+  for (const name of children.filter((child) => !sameName(child, conversion.history)))
+    others.push({ name, empty: await isEmpty(session, name) })
+  return planRollback({
+    runId: run.id,
+    conversion,
+    converted: (plan.steps.find(({ key }) => key === 'swap') as SwapStep).after,
+    current,
+    historyAttached: others.length < children.length,
+    others,
+    removed: await removedSince(session, options.journalSchema, run),
+    taken: await readTakenNames(session, run.table.schema),
+    role: server.role,
+  })
+}
+
+async function readRebuildRollback(
+  session: Session,
+  run: Run,
+  current: TableModel,
+  server: ServerModel,
+  options: EngineOptions,
+): Promise<RollbackPlan> {
+  const { rebuild } = fromStored(run.plan) as RebuildPlan
+  if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
+  const situation = {
+    runId: run.id,
+    rebuild,
+    current,
+    retiredExists: await isRetiredThere(session, rebuild),
+    partitions: await readChildren(session, run.table),
+    removed: await removedSince(session, options.journalSchema, run),
+    taken: await readTakenNames(session, run.table.schema),
+    role: server.role,
+  }
+  const { split } = fromStored(run.plan) as SplitPlan
+  return split == null ? planRebuildRollback(situation) : planSplitRollback(situation, split)
+}
+
+async function removedSince(session: Session, schema: string, run: Run): Promise<string[]> {
+  const rows = await readAll<{ name: string }>(
+    session,
+    sql`
+    select partition_name as name from ${at(schema, 'rotation')}
+    where schema_name = ${run.table.schema} and table_name = ${run.table.name} and at > ${run.startedAt}
+      and action in ('detached', 'dropped', 'truncated') order by id`,
+  )
+  return [...new Set(rows.map(({ name }) => name))]
+}
+
+function notDone({ id, status }: Run): EbbError {
+  const next =
+    status === 'running'
+      ? `Finish it with ebb resume ${id}, or undo it with ebb abandon ${id}.`
+      : 'There is nothing to roll back.'
+  return new EbbError(`run ${id} is ${status}`, { state: 'Nothing has been changed.', next }, EXIT.usage)
+}
+
+function tableGone({ table }: Run): EbbError {
+  return new EbbError(
+    `${display(table)} is not there any more`,
+    { state: 'Nothing has been changed.', next: 'There is nothing to roll back.' },
+    EXIT.usage,
+  )
+}

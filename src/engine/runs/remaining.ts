@@ -1,0 +1,35 @@
+import { inSnapshot, withSession, type Target } from '../../db/session.ts'
+import { doneSteps, type Run } from '../../journal/journal.ts'
+import { fromStored } from '../../plan/stored.ts'
+import type { Plan } from '../../plan/step.ts'
+import type { EngineOptions } from '../partition.ts'
+import { assertUnfinished, chooseRun, type RunChoice } from './find-run.ts'
+
+/** What is left to do of an unfinished run. */
+export interface Remainder {
+  readonly run: Run
+  /** The plan that was agreed to, without the steps that are done. */
+  readonly plan: Plan
+  readonly done: number
+}
+
+/**
+ * What `resume` would do. Reads only.
+ *
+ * @throws {EbbError} when there is no such run, or it is not unfinished
+ */
+export async function planResumeOf(
+  target: Target,
+  choice: RunChoice,
+  { journalSchema }: Pick<EngineOptions, 'journalSchema'>,
+): Promise<Remainder> {
+  return withSession(target, 'plan resume', (session) =>
+    inSnapshot(session, async () => {
+      const run = await chooseRun(session, journalSchema, choice)
+      assertUnfinished(run)
+      const done = await doneSteps(session, journalSchema, run.id)
+      const plan = fromStored(run.plan) as Plan
+      return { run, plan: { ...plan, steps: plan.steps.filter(({ key }) => !done.has(key)) }, done: done.size }
+    }),
+  )
+}

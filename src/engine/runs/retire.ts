@@ -1,0 +1,48 @@
+import { withSession, type Session, type Target } from '../../db/session.ts'
+import { EbbError, EXIT } from '../../errors.ts'
+import { latestRun, type Run } from '../../journal/journal.ts'
+import { planRetire } from '../../plan/rebuild-undo.ts'
+import type { RebuildPlan } from '../../plan/rebuild.ts'
+import type { Plan } from '../../plan/step.ts'
+import { fromStored } from '../../plan/stored.ts'
+import { COPY_COMMANDS } from '../copy-run.ts'
+import { executeRun } from '../execute.ts'
+import { otherRun, type EngineOptions } from '../partition.ts'
+import { atWork } from '../workplace.ts'
+import { findRun, type RunChoice } from './find-run.ts'
+import { patienceOf, type RunResult } from './result.ts'
+import { isRetiredThere } from './retired-there.ts'
+
+/** What letting the former table of a rebuild go would do. */
+export async function planRetireOf(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+): Promise<Plan & { readonly runId: string }> {
+  const { run } = await findRun(target, choice, options, COPY_COMMANDS)
+  return withSession(target, 'plan retire', async (session) => ({ ...(await retirement(session, run)), runId: run.id }))
+}
+
+/** Lets the former table of a rebuild go, for good. */
+export async function retire(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+  const { server, run } = await findRun(target, choice, options, COPY_COMMANDS)
+  return atWork({ target, server, ...options, command: 'retire' }, run.table, async (place) => {
+    // A roll-back that is under way needs the former table.
+    const latest = await latestRun(place.session, place.journalSchema, run.table)
+    if (latest?.status === 'running') throw otherRun(latest)
+    const plan = await retirement(place.session, run)
+    const steps = await executeRun(run.id, plan.steps, place, patienceOf(options))
+    return { runId: run.id, plan, steps }
+  })
+}
+
+async function retirement(session: Session, run: Run): Promise<Plan> {
+  const { rebuild } = fromStored(run.plan) as RebuildPlan
+  if (run.status !== 'done' || rebuild === null || !(await isRetiredThere(session, rebuild)))
+    throw new EbbError(
+      `run ${run.id} has no former table to let go of`,
+      { state: 'Nothing has been changed.', next: 'See ebb status.' },
+      EXIT.usage,
+    )
+  return planRetire(run.id, rebuild)
+}

@@ -1,0 +1,90 @@
+import type { CopyResult } from '../engine/copy-run.ts'
+import { partitionByCopy, planPartitionCopyOf } from '../engine/partition-copy.ts'
+import * as partitioning from '../engine/partition.ts'
+import { validateTimezone } from '../grid/grid.ts'
+import { parseInterval } from '../grid/interval.ts'
+import { parseWidth } from '../plan/parse-width.ts'
+import type { PartitionPlan } from '../plan/partition.ts'
+import type { RebuildPlan } from '../plan/rebuild.ts'
+import type { PartitionRequest } from '../plan/request.ts'
+import { assertWhole } from './checks.ts'
+import { copyRequest, type CopyOptions } from './copying.ts'
+import { targetOf, writtenName, type Database, type Table } from './database.ts'
+import { complete, type LockOptions, type PacedOptions } from './options.ts'
+
+export interface PartitionOptions extends LockOptions {
+  readonly table: Table
+  /** The column that partitions. */
+  readonly by: string
+  /** `month`, `7 days`; or so many ids: `10_000_000` as text, or a bigint. */
+  readonly every: string | bigint
+  /** `attach` by default: no row is moved. */
+  readonly method?: 'attach'
+  readonly keep?: string
+  readonly premake?: number
+  /** UTC by default. */
+  readonly timezone?: string
+  readonly expireBy?: string
+  readonly accept?: readonly string[]
+}
+
+export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
+  /** Rows of the keep window are copied into partitions; the former table is kept until `retire`. */
+  readonly method: 'copy'
+}
+
+/**
+ * Turns a table into partitions while it is in use; called again after an
+ * interruption it goes on, and called again after its end it has nothing to do.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function partition(
+  database: Database,
+  options: PartitionOptions & { readonly execute: true },
+): Promise<partitioning.PartitionResult>
+export async function partition(
+  database: Database,
+  options: PartitionOptions & { readonly execute?: false },
+): Promise<PartitionPlan>
+export async function partition(
+  database: Database,
+  options: PartitionCopyOptions & { readonly execute: true },
+): Promise<CopyResult>
+export async function partition(
+  database: Database,
+  options: PartitionCopyOptions & { readonly execute?: false },
+): Promise<RebuildPlan>
+export async function partition(
+  database: Database,
+  options: (PartitionOptions | PartitionCopyOptions) & { readonly execute?: boolean },
+): Promise<PartitionPlan | RebuildPlan | partitioning.PartitionResult | CopyResult> {
+  const target = targetOf(database)
+  const table = writtenName(options.table)
+  const request = partitionRequest(options)
+  const engine = complete(options)
+  if (options.method === 'copy') {
+    const copying = { ...request, ...copyRequest(options) }
+    return options.execute === true
+      ? partitionByCopy(target, table, copying, engine)
+      : planPartitionCopyOf(target, table, copying, engine)
+  }
+  return options.execute === true
+    ? partitioning.partition(target, table, request, engine)
+    : partitioning.planPartitionOf(target, table, request, engine)
+}
+
+function partitionRequest(options: PartitionOptions | PartitionCopyOptions): PartitionRequest {
+  const { by, every, keep, premake, timezone = 'UTC', expireBy, accept = [] } = options
+  validateTimezone(timezone)
+  if (premake !== undefined) assertWhole('premake', premake)
+  return {
+    by,
+    every: parseWidth(String(every)),
+    keep: keep === undefined ? null : parseInterval(keep),
+    premake: premake ?? null,
+    timezone,
+    expireBy: expireBy ?? null,
+    accept,
+  }
+}

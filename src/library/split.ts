@@ -1,0 +1,44 @@
+import type { CopyResult } from '../engine/copy-run.ts'
+import * as splitting from '../engine/split.ts'
+import { parseInterval } from '../grid/interval.ts'
+import { parseWidth } from '../plan/parse-width.ts'
+import type { SplitPlan } from '../plan/split.ts'
+import { copyRequest, type CopyOptions } from './copying.ts'
+import { targetOf, writtenName, type Database, type Table } from './database.ts'
+import { complete, type PacedOptions } from './options.ts'
+
+export interface SplitOptions extends PacedOptions, CopyOptions {
+  readonly table: Table
+  /** The one to divide; by default the first that is wider than the others. */
+  readonly partition?: Table
+  /** By default the width of the set. */
+  readonly every?: string | bigint
+  /** Rows that are older are left behind; without it all are kept. */
+  readonly keep?: string
+}
+
+/**
+ * Exchanges a wide partition, such as the history of a converted table, for
+ * proper ones. The former partition is kept as a table until `retire`.
+ *
+ * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ */
+export async function split(database: Database, options: SplitOptions & { readonly execute: true }): Promise<CopyResult>
+export async function split(
+  database: Database,
+  options: SplitOptions & { readonly execute?: false },
+): Promise<SplitPlan>
+export async function split(
+  database: Database,
+  options: SplitOptions & { readonly execute?: boolean },
+): Promise<SplitPlan | CopyResult> {
+  const { partition, every, keep } = options
+  const order: splitting.SplitOrder = {
+    partition: partition === undefined ? null : writtenName(partition),
+    every: every === undefined ? null : parseWidth(String(every)),
+    keep: keep === undefined ? null : parseInterval(keep),
+    ...copyRequest(options),
+  }
+  const arrangement = [targetOf(database), writtenName(options.table), order, complete(options)] as const
+  return options.execute === true ? splitting.split(...arrangement) : splitting.planSplitOf(...arrangement)
+}

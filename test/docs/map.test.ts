@@ -1,0 +1,90 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { PROJECT, readPage } from './pages.ts'
+
+// What docs/map.md draws: who may import whom.
+
+/** From the bottom up: a file imports from its own folder and from those before it. */
+const FOLDERS = [
+  'errors.ts',
+  'version.ts',
+  'sql',
+  'grid',
+  'db',
+  'catalog',
+  'plan',
+  'journal',
+  'pacing',
+  'engine',
+  'report',
+  'library',
+  'index.ts',
+  'embedded',
+  'cli',
+  'demo',
+]
+
+/** In the folder of what reads them, and told from further down. */
+const TOLD_FROM_BELOW = ['report/events.ts', 'report/elapsed.ts']
+
+/** What never touches a connection. */
+const PURE = ['sql', 'grid', 'plan']
+
+const SOURCE = join(PROJECT, 'src')
+const FILES = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
+
+describe('the map', () => {
+  test('has every folder of the source', () => {
+    const page = readPage('docs/map.md')
+    const folders = readdirSync(SOURCE, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    expect(folders.map(({ name }) => name).filter((name) => !page.includes(`${name}/ `))).toEqual([])
+    expect(folders.map(({ name }) => name).filter((name) => !FOLDERS.includes(name))).toEqual([])
+  })
+
+  test('names files that are there', () => {
+    const named = [...readPage('docs/map.md').matchAll(/`((?:\w[\w-]*\/)+[\w-]+\.ts)`/g)].map(([, path]) => path ?? '')
+    expect(named.length).toBeGreaterThan(20)
+    expect(named.filter((path) => !existsSync(join(SOURCE, path)))).toEqual([])
+  })
+
+  test('has its arrows pointing down', () => {
+    const upwards = imports().filter(({ from, to }) => levelOf(to) > levelOf(from))
+    expect(upwards.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
+  })
+
+  test('keeps what is pure away from connections', () => {
+    const touching = imports().filter(({ from, to }) => PURE.includes(folderOf(from)) && folderOf(to) === 'db')
+    expect(touching).toEqual([])
+  })
+
+  test('keeps the process to the command line', () => {
+    const below = FILES.filter((path) => levelOf(path) < FOLDERS.indexOf('cli'))
+    const used = below.filter((path) => /\bconsole\.|\bprocess\.(?:env|exit)\b/.test(textOf(path)))
+    expect(used).toEqual([])
+  })
+})
+
+/** Commands import what they start only when they do, and that is not counted: `ebb demo` types through the commands. */
+function imports(): { readonly from: string; readonly to: string }[] {
+  return FILES.flatMap((from) =>
+    [...textOf(from).matchAll(/ from '(\.[^']+)'/g)].map(([, path]) => ({
+      from,
+      to: normalize(join(dirname(from), path ?? '')),
+    })),
+  )
+}
+
+function levelOf(path: string): number {
+  const level = FOLDERS.indexOf(TOLD_FROM_BELOW.includes(path) ? 'pacing' : folderOf(path))
+  if (level === -1) throw new Error(`${path} has no place on the map`)
+  return level
+}
+
+function folderOf(path: string): string {
+  return path.split('/')[0] ?? ''
+}
+
+function textOf(path: string): string {
+  return readFileSync(join(SOURCE, path), 'utf8')
+}
