@@ -55,14 +55,31 @@ export async function openSession(target: Target, purpose: string): Promise<Sess
 
 async function connect(target: Target, purpose: string): Promise<Session> {
   const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
-  // A connection that breaks while idle is reported by the next query; without a listener it would end the process.
-  client.on('error', () => {})
+  keepReason(client)
   try {
     await client.connect()
     return client
   } catch (error) {
     throw connectionError(error)
   }
+}
+
+/**
+ * When a connection breaks between two queries, the server says why at once and
+ * node-postgres, at the next query, only that it cannot be used any more. That
+ * query fails with the server's reason instead. (Without a listener a break would end the process.)
+ */
+function keepReason(client: pg.Client): void {
+  let reason: unknown = null
+  client.on('error', (error: unknown) => (reason ??= error))
+  const query = client.query.bind(client) as (...words: unknown[]) => unknown
+  client.query = ((...words: unknown[]) => {
+    const result = query(...words)
+    if (!(result instanceof Promise)) return result
+    return result.catch((error: unknown) => {
+      throw codeOf(error) === undefined && isConnectionLost(error) && reason !== null ? reason : error
+    })
+  }) as pg.Client['query']
 }
 
 /** Opens a session for as long as `work` takes. */
@@ -113,15 +130,8 @@ function configOf(target: Target): pg.ClientConfig {
   return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...target }
 }
 
-const UNREACHABLE = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ETIMEDOUT',
-  'EAI_AGAIN',
-  'ENOENT',
-])
+/** The server, or the way to it, is away; tomorrow it may be back. ENOENT: no socket in that directory. */
+const AWAY = ['ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN', 'ENOENT']
 
 /** Says why there is no session. The cause is not printed: a connection string may hold a password. */
 function connectionError(error: unknown): Error {
@@ -143,13 +153,15 @@ function connectionError(error: unknown): Error {
     return refused('Ebb needs three free connections. Try again when some are free.', EXIT.tryLater)
   if (code === SQLSTATE.cannotConnectNow)
     return refused('The server is starting or stopping. Try again in a moment.', EXIT.tryLater)
-  if (code === 'ECONNRESET')
+  const whereabouts =
+    'Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.'
+  if (AWAY.includes(code ?? '') || /timeout expired/.test(reason)) return refused(whereabouts, EXIT.tryLater)
+  if (code === 'ENOTFOUND') return refused(whereabouts)
+  if (isConnectionLost(error))
     return refused(
       'The server, or what is between, has hung up in the midst of it. Try again in a moment.',
       EXIT.tryLater,
     )
-  if ((code !== undefined && UNREACHABLE.has(code)) || /timeout expired/.test(reason))
-    return refused('Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.')
   if (code === 'ERR_INVALID_URL' || /Invalid URL/i.test(reason))
     return new UsageError(
       'the connection string cannot be read',

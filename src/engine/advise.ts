@@ -1,5 +1,6 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
 import { plainType } from '../catalog/key-model.ts'
+import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import { readTakenNames, readPrivileges } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, withSession, type Target } from '../db/session.ts'
@@ -33,7 +34,7 @@ export async function advise(
   request: AdviceRequest,
   options: InspectOptions,
 ): Promise<WaysAdvice> {
-  const { server, table, references, advice: keys } = await inspect(target, written, options)
+  const { server, table, advice: keys } = await inspect(target, written, options)
   const isTable = table.kind === 'table'
   const wish = isTable ? wishOf(table, keys, request) : ({ kind: 'nothing' } as const)
   const predicate = wish.kind === 'nothing' ? null : await parsePredicate(wish.written, momentLiteral(server.now))
@@ -54,7 +55,8 @@ export async function advise(
         taken: await readTakenNames(session, table.name.schema),
         tag: newTag(),
       }
-      return adviseWays({ wish, rebuild, rows, references, keys })
+      const graph = await readReferenceGraph(session, table.name)
+      return adviseWays({ wish, rebuild, rows, graph, keys })
     }),
   )
 }

@@ -5,6 +5,7 @@ import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError, UsageError } from '../errors.ts'
+import { approveSet } from '../journal/candidates.ts'
 import { at, endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
@@ -86,6 +87,8 @@ export async function purge(
     return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
   return atWork({ target, server, ...options, command: 'purge' }, name, async (place) => {
     await assertLatest(place, name, earlier)
+    if (runId === null && request.candidates !== undefined)
+      await approveSet(place.session, place.journalSchema, request.candidates.set, request.candidates)
     const id =
       runId ??
       (await startRun(place.session, place.journalSchema, {

@@ -17,14 +17,18 @@ export interface Reason {
   readonly text: string
 }
 
-/** Judges one reading. Asks nothing and waits for nothing. What is not known is no reason to wait. */
-export function judge(reading: Reading, limits: Limits): Verdict {
+/**
+ * Judges one reading. Asks nothing and waits for nothing. What is not known is no reason to wait.
+ *
+ * @param ahead bytes of WAL that the next batch is likely to write
+ */
+export function judge(reading: Reading, limits: Limits, ahead = 0): Verdict {
   const [first, ...more] = [
     outsideWindow(reading, limits),
     blocked(reading, limits),
     replica(reading, limits),
     slot(reading, limits),
-    walRate(reading, limits),
+    walRate(reading, limits, ahead),
     archive(reading, limits),
     active(reading, limits),
     vacuum(reading, limits),
@@ -59,7 +63,10 @@ function slot({ slot }: Reading, { maxSlotWalBytes: most }: Limits): Reason | nu
   return { signal: 'slot WAL', text: `replication slot ${slot.name} keeps ${over(slot.bytes, most)} of WAL` }
 }
 
-function walRate({ walBytesPerSecond: rate }: Reading, { maxWalBytesPerSecond: most }: Limits): Reason | null {
+// With the next batch in it, or each batch would go over the limit before it is noticed.
+function walRate({ wal }: Reading, { maxWalBytesPerSecond: most }: Limits, ahead: number): Reason | null {
+  const next = Math.min(ahead, walToSpare({ maxWalBytesPerSecond: most }))
+  const rate = wal === null ? null : (wal.bytes + next) / wal.seconds
   if (!exceeds(rate, most)) return null
   return { signal: 'WAL rate', text: `the server writes ${over(rate, most)} of WAL a second` }
 }
@@ -104,7 +111,16 @@ export function lagToSpare({ replica }: Pick<Reading, 'replica'>, { maxReplicaLa
   return (most - Math.min(replica.bytes, most * FULL_LAG)) / 2
 }
 
-function easing({ replica, walBytesPerSecond: rate }: Reading, limits: Limits): Verdict {
+/** Of the time that the limit gives, a batch takes no more than this. */
+const WAL_SECONDS_OF_BATCH = 0.25
+
+/** What a batch may write, in bytes, so that a limit on WAL holds over few seconds, too. Infinite where there is none. */
+export function walToSpare({ maxWalBytesPerSecond: most }: Pick<Limits, 'maxWalBytesPerSecond'>): number {
+  return most === null ? Infinity : most * WAL_SECONDS_OF_BATCH
+}
+
+function easing({ replica, wal }: Reading, limits: Limits): Verdict {
+  const rate = wal === null ? null : wal.bytes / wal.seconds
   const { maxReplicaLagBytes: lagMost, maxWalBytesPerSecond: rateMost } = limits
   const byLag = strain(replica?.bytes ?? null, lagMost, EASE_LAG_FROM, FULL_LAG)
   const byRate = strain(rate, rateMost, EASE_RATE_FROM, 1)

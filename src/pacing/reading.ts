@@ -1,3 +1,5 @@
+import type { WalLately } from './wal-window.ts'
+
 /**
  * What the database feels like at one moment. A figure that is null is not
  * there (no replica, no archiver) unless `missing` says why it cannot be known.
@@ -11,8 +13,8 @@ export interface Reading {
   readonly slot: SlotWal | null
   /** Where the server's WAL ends, in bytes from its beginning. */
   readonly walPosition: number | null
-  /** Since the reading before; null in the first. */
-  readonly walBytesPerSecond: number | null
+  /** Of the last ten seconds, or since the first reading; null in that. */
+  readonly wal: WalLately | null
   readonly archiveBacklogBytes: number | null
   /** Sessions of others that are running something. */
   readonly active: number | null

@@ -8,6 +8,7 @@ import { replicaGoodFor, USUAL_MS } from './next-reading.ts'
 import type { Reading } from './reading.ts'
 import { CHECK_TIMEOUT_MS } from './readings/health.ts'
 import { takeGlance, takeReading, walRate, type Subject } from './take-reading.ts'
+import { WalWindow } from './wal-window.ts'
 
 export interface SamplerOptions extends Subject {
   readonly target: Target
@@ -37,6 +38,7 @@ export class Sampler {
   private complete: Reading | null = null
   private completeAt = -Infinity
   private takenAt = 0
+  private readonly window = new WalWindow()
   private highestRate: number | null = null
   /** When the latest batch ended. */
   private endedAt = -Infinity
@@ -74,13 +76,16 @@ export class Sampler {
 
   /**
    * The latest reading and its age in milliseconds. A replica that may fall
-   * behind is looked at anew after each batch: what that has written is in no earlier reading.
+   * behind, and WAL that has a limit, are looked at anew after each batch: what
+   * that has written is in no earlier reading.
    *
    * @throws when there will be no further reading
    */
   async latest(): Promise<{ reading: Reading; ageMs: number }> {
-    const isFollowed = this.sound().replica !== null && this.options.settings().maxReplicaLagBytes !== null
-    if (isFollowed && this.takenAt < this.endedAt) await this.glance().catch((error: unknown) => this.failed(error))
+    const { maxReplicaLagBytes, maxWalBytesPerSecond } = this.options.settings()
+    const isFollowed = this.sound().replica !== null && maxReplicaLagBytes !== null
+    if ((isFollowed || maxWalBytesPerSecond !== null) && this.takenAt < this.endedAt)
+      await this.glance().catch((error: unknown) => this.failed(error))
     return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
   }
 
@@ -139,7 +144,7 @@ export class Sampler {
   private async look(): Promise<void> {
     const { settings } = this.options
     const began = performance.now()
-    const reading = await takeReading(this.session, this.options, settings(), this.complete, this.closing.signal)
+    const reading = await takeReading(this.session, this.options, settings(), this.window, this.closing.signal)
     this.complete = reading
     this.completeAt = performance.now()
     this.took(reading, began)
@@ -148,7 +153,7 @@ export class Sampler {
 
   private async glance(): Promise<void> {
     const began = performance.now()
-    if (this.complete !== null) this.took(await takeGlance(this.session, this.complete), began)
+    if (this.complete !== null) this.took(await takeGlance(this.session, this.complete, this.window), began)
   }
 
   private took(reading: Reading, began: number): void {

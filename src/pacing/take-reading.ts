@@ -6,6 +6,7 @@ import type { Reading, Signal } from './reading.ts'
 import { readActive } from './readings/activity.ts'
 import { checkQuery, checkUrl } from './readings/health.ts'
 import { readBlocked, readVacuum } from './readings/locks.ts'
+import type { WalWindow } from './wal-window.ts'
 import { readArchiveBacklog, readClock, readReplicas, readSlot, readWalPosition } from './readings/wal.ts'
 
 /** What a reading is taken of. */
@@ -18,6 +19,7 @@ export interface Subject {
 
 /**
  * Takes a reading: a few queries of a millisecond each, and the user's checks.
+ * The end of the WAL is marked in `window`.
  * What this role may not see is null, with the reason beside it; only a lost
  * connection is an error.
  */
@@ -25,7 +27,7 @@ export async function takeReading(
   session: Session,
   subject: Subject,
   settings: Pick<PaceSettings, 'healthSql' | 'healthUrl'>,
-  before: Reading | null,
+  window: WalWindow,
   signal: AbortSignal,
 ): Promise<Reading> {
   const missing: Partial<Record<Signal, string>> = {}
@@ -38,6 +40,7 @@ export async function takeReading(
 
   const at = await readClock(session)
   const walPosition = await attempt('WAL rate', () => readWalPosition(session))
+  window.add({ at, walPosition })
   const blocked = await attempt('blocked sessions', () => readBlocked(session, subject.application))
   const replicas = await attempt('replica lag', () => readReplicas(session))
   if (replicas !== null && replicas.unknown > 0) missing['replica lag'] = `${UNSEEN} what its replicas have replayed`
@@ -59,7 +62,7 @@ export async function takeReading(
     replica: replicas?.replica ?? null,
     slot,
     walPosition,
-    walBytesPerSecond: before === null ? null : walRate(before, { at, walPosition }),
+    wal: window.lately(),
     archiveBacklogBytes: backlog === 'unknown' ? null : backlog,
     active,
     vacuum,
@@ -71,12 +74,13 @@ export async function takeReading(
 
 const UNSEEN = 'without pg_read_all_stats (or pg_monitor) this role cannot see'
 
-/** A quick look at replicas and the clock alone; the rest is as it was. */
-export async function takeGlance(session: Session, before: Reading): Promise<Reading> {
+/** A quick look at replicas, WAL and the clock alone; the rest is as it was. */
+export async function takeGlance(session: Session, before: Reading, window: WalWindow): Promise<Reading> {
   const at = await readClock(session)
   const walPosition = await readWalPosition(session)
   const { replica } = await readReplicas(session)
-  return { ...before, at, walPosition, replica }
+  window.add({ at, walPosition })
+  return { ...before, at, walPosition, wal: window.lately(), replica }
 }
 
 const MICROS = 1e6

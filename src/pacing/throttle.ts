@@ -6,7 +6,7 @@ import type { Target } from '../db/session.ts'
 import { afterBatch, startingPace, type Batch, type BatchPace } from './batch-size.ts'
 import { assertGoing, pauseFileThere } from './control-files.ts'
 import { jittered } from './jitter.ts'
-import { judge, lagToSpare, type Verdict } from './judge.ts'
+import { judge, lagToSpare, walToSpare, type Verdict } from './judge.ts'
 import type { PaceSettings } from './limits.ts'
 import { PaceFile } from './pace-file.ts'
 import { pausesAfter, type Pause } from './pauses.ts'
@@ -54,7 +54,9 @@ export class Pace {
   private walBefore: number | null = null
   /** Of the latest batch, in bytes. */
   private walPerRow = 0
-  private told = { reason: '', at: -Infinity }
+  /** What the next batch may write, in bytes. */
+  private room = Infinity
+  private readonly told = new Map<string, number>()
   private readonly noted = new Set<string>()
 
   private constructor(options: PaceOptions) {
@@ -100,9 +102,14 @@ export class Pace {
     const { others } = this.sampler
     const pauses = last === null ? [] : pausesAfter(last, { pauseMs, slowness, others, ...verdict })
     for (const pause of pauses) await this.pause(pause)
-    await this.fitReplicas()
+    await this.fitBatch()
     this.tally.turn()
     return { rows: this.batches.rows }
+  }
+
+  /** No more rows than what replicas and a limit on WAL have room for, as far as the batch before tells. */
+  fit(rows: number): number {
+    return Math.max(this.bounds().leastRows, Math.min(rows, Math.floor(this.room / Math.max(this.walPerRow, 1))))
   }
 
   /** How it has been so far. */
@@ -134,13 +141,11 @@ export class Pace {
     this.walPerRow = (walPosition - this.walBefore) / rows
   }
 
-  /** Makes the next batch no larger than what replicas have room for. */
-  private async fitReplicas(): Promise<void> {
+  private async fitBatch(): Promise<void> {
     const { reading } = await this.sampler.latest()
     this.walBefore = reading.walPosition
-    const room = lagToSpare(reading, this.settings) / Math.max(this.walPerRow, 1)
-    const { leastRows } = this.bounds()
-    this.batches = { ...this.batches, rows: Math.max(leastRows, Math.min(this.batches.rows, Math.floor(room))) }
+    this.room = Math.min(lagToSpare(reading, this.settings), walToSpare(this.settings))
+    this.batches = { ...this.batches, rows: this.fit(this.batches.rows) }
   }
 
   /** Waits until the verdict is go. */
@@ -176,7 +181,7 @@ export class Pace {
     const { reading, ageMs } = await this.sampler.latest()
     if (ageMs > STALE_MS)
       return waiting('no reading', `the server has not answered for ${showElapsed(ageMs)} how it is`)
-    return judge(reading, this.settings)
+    return judge(reading, this.settings, this.batches.rows * this.walPerRow)
   }
 
   private async pause({ reason, milliseconds, text }: Pause): Promise<void> {
@@ -207,8 +212,8 @@ export class Pace {
   /** A reason is told when it comes up, and now and then while it lasts. */
   private tell(reason: string, text: string): void {
     const now = performance.now()
-    if (reason === this.told.reason && now - this.told.at < TELL_EVERY_MS) return
-    this.told = { reason, at: now }
+    if (now - (this.told.get(reason) ?? -Infinity) < TELL_EVERY_MS) return
+    this.told.set(reason, now)
     this.options.observer({ type: 'waiting', reason: text })
   }
 

@@ -1,9 +1,10 @@
-import type { Reference } from '../catalog/inspect-references.ts'
+import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { Interval } from '../grid/interval.ts'
 import { displayInterval } from '../grid/interval.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { KeyAdvice } from './key-advice.ts'
 import { privilegeObjections } from './privilege-objections.ts'
+import { adviseAround, indexesFirst, missingIndexes, secondsOf } from './purge-around.ts'
 import { planRebuild, type RebuildSituation } from './rebuild.ts'
 import { serverObjections } from './server-objections.ts'
 import { shellWord } from './shell-word.ts'
@@ -35,7 +36,8 @@ export interface WaysSituation {
   readonly rebuild: RebuildSituation
   /** Of the table now, by the same estimate as the kept ones. */
   readonly rows: number
-  readonly references: readonly Reference[]
+  /** What refers to its rows. */
+  readonly graph: ReferenceGraph
   /** Keys to partition by, the best first. */
   readonly keys: readonly KeyAdvice[]
 }
@@ -50,6 +52,8 @@ export interface Way extends WayEffects {
   readonly verdict: 'chosen' | 'possible' | 'obstructed' | 'does not fit'
   readonly costs: WayCosts
   readonly obstacles: readonly Objection[]
+  /** What is to be done before, where it pays. */
+  readonly first: readonly string[]
   readonly command: string
 }
 
@@ -113,6 +117,7 @@ function partitionWays(situation: WaysSituation): Way[] {
     costs: attachCosts(quantities, key.expireBy === null && primaryKeyChanges(situation, key)),
     ...attachEffects(table, key),
     obstacles,
+    first: [],
     command: [key.command, ...keepWords(situation.wish)].join(' '),
   }
   if (!fits || removedRows(quantities) === 0) return [attach]
@@ -125,6 +130,7 @@ function partitionWays(situation: WaysSituation): Way[] {
       costs: copyCosts(quantities),
       ...partitionCopyEffects(table, key, quantities),
       obstacles,
+      first: [],
       command: [key.command, '--method copy', ...keepWords(situation.wish), '--no-archive'].join(' '),
     },
   ]
@@ -166,17 +172,20 @@ function rebuildWay(situation: WaysSituation): Way {
     costs: copyCosts(quantities),
     ...rebuildEffects(rebuild.table, quantities),
     obstacles: objections,
+    first: [],
     command: `ebb rebuild ${shellWord(display(rebuild.table.name))} ${words}`,
   }
 }
 
 /** Where nothing is to be removed there is nothing to purge. */
 function purgeWays(situation: WaysSituation): Way[] {
-  const { rebuild, references, wish } = situation
+  const { rebuild, graph, wish } = situation
   if (wish.kind === 'nothing') return []
   const { table, server, journalSchema } = rebuild
   const quantities = quantitiesOf(situation)
-  const costs = purgeCosts(quantities, references)
+  const around = adviseAround(graph)
+  const missing = missingIndexes(around, removedRows(quantities))
+  const costs = purgeCosts(quantities, secondsOf(missing))
   const obstacles = serverObjections(server, journalSchema)
   return [
     {
@@ -184,9 +193,13 @@ function purgeWays(situation: WaysSituation): Way[] {
       what: 'rows are deleted in small batches; the space is used again by rows to come, and not given back',
       verdict: obstacles.length > 0 ? 'obstructed' : 'possible',
       costs,
-      ...purgeEffects(quantities, references, costs),
+      ...purgeEffects(quantities, around, missing, costs),
       obstacles,
-      command: `ebb purge ${shellWord(display(table.name))} --where ${shellWord(othersOf(rebuild, wish))} --no-archive`,
+      first: indexesFirst(quantities, missing),
+      command: [
+        `ebb purge ${shellWord(display(table.name))} --where ${shellWord(othersOf(rebuild, wish))} --no-archive`,
+        ...around.words,
+      ].join(' '),
     },
   ]
 }

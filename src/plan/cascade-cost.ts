@@ -1,3 +1,4 @@
+import type { GraphTable } from '../catalog/reference-graph.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
 import type { Cascade } from './cascade.ts'
@@ -35,6 +36,15 @@ export function costObjections(cascade: Cascade, costs: readonly LookUpCost[], r
   })
 }
 
+/** How long the look-ups of a purge take together, in seconds. At least so long where one of them was not waited for. */
+export function lookUpSeconds(cascade: Cascade, costs: readonly LookUpCost[], rows: number): number {
+  const going = estimateGoing(cascade, rows)
+  return cascade.walked.reduce((sum, { reference, from, to, again }) => {
+    const cost = costs.find((one) => one.name === reference.name && one.from === from.oid)
+    return cost === undefined || again ? sum : sum + (cost.milliseconds * (going.get(to.oid) ?? rows)) / 1000
+  }, 0)
+}
+
 function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, rows: number): Objection {
   const columns = reference.pairs.map(({ referring }) => referring)
   const code = `unindexed:${display(from.name)}.${reference.name}`
@@ -45,12 +55,14 @@ function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, r
       `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row of ${display(to.name)} that goes costs ` +
       `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ` +
       `for about ${showRows(rows)} ${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)}`,
-    wayOut: `${cure(from.partitioned, quoted(from.name).text, columns)} Or go ahead with --accept ${shellWord(code)}.`,
+    wayOut: `${indexCure(from, columns)} Or go ahead with --accept ${shellWord(code)}.`,
     acceptable: true,
   }
 }
 
-function cure(partitioned: boolean, table: string, columns: readonly string[]): string {
+/** How to make an index that serves a foreign key of the table, in a sentence. */
+export function indexCure({ partitioned, name }: GraphTable, columns: readonly string[]): string {
+  const table = quoted(name).text
   const list = `(${columns.map((column) => ident(column).text).join(', ')})`
   if (!partitioned) return `Create one without blocking anybody: create index concurrently on ${table} ${list};`
   return `Create one on each partition (create index concurrently on … ${list};), then create index on ${table} ${list};, which adopts them.`

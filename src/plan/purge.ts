@@ -7,7 +7,7 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from './cascade.ts'
-import { costObjections, type LookUpCost } from './cascade-cost.ts'
+import { costObjections, lookUpSeconds, type LookUpCost } from './cascade-cost.ts'
 import { entourageOf } from './cascade-entourage.ts'
 import { cascadeObjections } from './cascade-objections.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
@@ -112,7 +112,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     deed: { kind: 'delete' },
   }
   const steps: Step[] = [
-    purgeStep(purge, situation.cascade),
+    purgeStep(purge, situation),
     ...vacuumSteps(situation, request),
     ...(request.vacuum ? cascadeVacuums(situation.cascade) : []),
     checkStep(purge),
@@ -165,7 +165,9 @@ function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest
   return `purge ${display(name)} of the rows where ${where}`
 }
 
-function purgeStep(work: PurgeWork, cascade: Cascade): PurgeStep {
+function purgeStep(work: PurgeWork, { cascade, lookUps }: PurgeSituation): PurgeStep {
+  const rows = rowsOf(work)
+  const seconds = secondsOf(work) + lookUpSeconds(cascade, lookUps, rows)
   return {
     kind: 'purge',
     key: 'purge',
@@ -175,7 +177,7 @@ function purgeStep(work: PurgeWork, cascade: Cascade): PurgeStep {
       { table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
       ...cascadeLocks(cascade),
     ],
-    cost: `about ${showCount(rowsOf(work))} rows, ${showDuration(secondsOf(work))} without pauses`,
+    cost: `about ${showCount(rows)} rows, ${showDuration(seconds)} without pauses`,
     statements: [],
     work,
   }

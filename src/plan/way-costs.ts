@@ -1,4 +1,3 @@
-import type { Reference } from '../catalog/inspect-references.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import {
   COPIED_BYTES_PER_SECOND,
@@ -6,7 +5,6 @@ import {
   HASHED_BYTES_PER_SECOND,
   INDEXED_BYTES_PER_SECOND,
   READ_BYTES_PER_SECOND,
-  UNINDEXED_REFERENCE_SECONDS_PER_MILLION_ROWS,
   WAL_PER_COPIED_BYTE,
   WAL_PER_DELETED_ROW,
   WAL_PER_INDEXED_BYTE,
@@ -67,23 +65,19 @@ export function copyCosts({ table, rows, keptRows }: Quantities): WayCosts {
   }
 }
 
-/** Deleting touches what goes, one row after the other, and leaves its space to rows to come. */
-export function purgeCosts({ table, rows, keptRows }: Quantities, references: readonly Reference[]): WayCosts {
+/**
+ * Deleting touches what goes, one row after the other, and leaves its space to rows to come.
+ *
+ * @param lookUpSeconds that foreign keys without an index cost, all rows together
+ */
+export function purgeCosts({ table, rows, keptRows }: Quantities, lookUpSeconds: number): WayCosts {
   const removed = Math.max(0, rows - keptRows)
   return {
     touchedRows: removed,
     readBytes: table.size.heap,
     walBytes: removed * WAL_PER_DELETED_ROW,
-    seconds: table.size.heap / READ_BYTES_PER_SECOND + removed * (1 / DELETED_ROWS_PER_SECOND + lookingFor(references)),
+    seconds: table.size.heap / READ_BYTES_PER_SECOND + removed / DELETED_ROWS_PER_SECOND + lookUpSeconds,
     diskBytes: 0,
     freedBytes: 0,
   }
-}
-
-/** Seconds that foreign keys without an index cost each deleted row. */
-function lookingFor(references: readonly Reference[]): number {
-  const millions = references
-    .filter(({ indexed }) => !indexed)
-    .reduce((sum, { estimatedRows }) => sum + (estimatedRows ?? 0) / 1e6, 0)
-  return millions * UNINDEXED_REFERENCE_SECONDS_PER_MILLION_ROWS
 }

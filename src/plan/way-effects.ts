@@ -1,7 +1,7 @@
-import type { Reference } from '../catalog/inspect-references.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display } from '../sql/names.ts'
 import type { KeyAdvice } from './key-advice.ts'
+import type { AdvisedAround, MissingIndex } from './purge-around.ts'
 import { CAPTURE_MICROSECONDS } from './rates.ts'
 import { showCount, showDuration } from './units.ts'
 import type { Quantities, WayCosts } from './way-costs.ts'
@@ -59,15 +59,22 @@ export function rebuildEffects(table: TableModel, quantities: Quantities): WayEf
   }
 }
 
-export function purgeEffects(quantities: Quantities, references: readonly Reference[], costs: WayCosts): WayEffects {
-  const unindexed = references.filter(({ indexed }) => !indexed)
+export function purgeEffects(
+  quantities: Quantities,
+  { cascade }: AdvisedAround,
+  missing: readonly MissingIndex[],
+  costs: WayCosts,
+): WayEffects {
+  const along = cascade.emptied.slice(1).map(({ name }) => display(name))
   return {
     locks: ['only the rows of one batch, for some 50 ms'],
     application: [
       'triggers and cascades fire for each row; what is deleted is left to vacuum, and the file keeps its size',
-      ...unindexed.map(
-        ({ name, table, columns }) =>
-          `foreign key ${name} of ${display(table)} has no index on (${columns.join(', ')}): with it this takes ${showDuration(costs.seconds)}, so make one first`,
+      ...(along.length === 0 ? [] : [`rows of ${along.join(', ')} that refer to them go along (--cascade)`]),
+      ...cascade.reasons.map(({ what }) => `rows ${what} stay`),
+      ...missing.map(
+        ({ walked: { reference, from, to }, seconds }) =>
+          `foreign key ${reference.name} of ${display(from.name)} has no index on (${reference.pairs.map(({ referring }) => referring).join(', ')}): looking along it for rows of ${display(to.name)} takes ${showDuration(seconds)} of the ${showDuration(costs.seconds)}, so make one first`,
       ),
     ],
     consumers: [

@@ -11,7 +11,7 @@ const WIDTH = 112
 export function describeAdvice(advice: WaysAdvice): string[] {
   const { table, rows, keptRows, bytes, kept, ways, why, chosen } = advice
   const name = display(table)
-  const command = ways.find(({ name }) => name === chosen)?.command
+  const way = ways.find(({ name }) => name === chosen)
   const share = rows === 0 ? 0 : Math.round((100 * keptRows) / rows)
   return [
     ...(ways.length === 0 ? [] : [`${name}: about ${showCount(rows)} rows, ${showBytes(bytes)}`]),
@@ -20,7 +20,8 @@ export function describeAdvice(advice: WaysAdvice): string[] {
     ...(ways.length === 0 ? [] : ['']),
     chosen === null ? 'Advice: none of them' : `Advice: ${chosen}`,
     ...wrap(why, WIDTH).map((line) => `  ${line}`),
-    ...(command === undefined ? [] : ['', 'See the plan, which changes nothing:', `  ${command}`]),
+    ...(way === undefined || way.first.length === 0 ? [] : ['', 'First:', ...way.first.map((line) => `  ${line}`)]),
+    ...(way === undefined ? [] : ['', 'See the plan, which changes nothing:', `  ${way.command}`]),
   ]
 }
 

@@ -61,3 +61,15 @@ test('a condition that does not fit the table', async ({ database }) => {
   expect(code).toBe(2)
   expect(err).toMatch(/does not fit .*nonsense/)
 })
+
+test('with children that go along, the command it prints has a plan without objections', async ({ database }) => {
+  const table = await eventsTable(database)
+  const client = await database.session('setup')
+  await client.query(`create table remarks (event_id bigint references ${quoted(table).text} on delete cascade)`)
+  const { out } = await ebb(['advise', display(table), '--keep', 'id > 10', '--url', database.url, '--json'])
+  const [{ advice }] = objects(out) as [{ advice: { ways: { name: string; command: string }[] } }]
+  const { command = '' } = advice.ways.find(({ name }) => name === 'purge') ?? {}
+  expect(command).toMatch(/--cascade$/)
+  const words = command.match(/'[^']*'|\S+/g)?.map((word) => word.replace(/^'|'$/g, '')) ?? []
+  expect(await ebb([...words.slice(1), '--url', database.url])).toMatchObject({ code: 0 })
+})

@@ -50,13 +50,14 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
   await database.admin(sql`update ${quoted(table)} set kind = 'kept' where id <= 2`)
   const refused = await ebb(['purge', '--from-candidates', '1', ...at])
   expect(refused).toMatchObject({ code: 3, out: expect.stringContaining('archive: ') as string })
-  const purged = await ebb(['purge', '--from-candidates', '1', '--no-archive', '--execute', ...at])
+  const approver = ['--approved-by', 'Bob', '--ticket', 'OPS-8']
+  const purged = await ebb(['purge', '--from-candidates', '1', ...approver, '--no-archive', '--execute', ...at])
   expect(purged.code, purged.err).toBe(0)
   expect(purged.out).toContain('changed since they were written down, and kept: 2 rows')
   expect(await count(database, table, sql`at < now() - interval '30 days'`)).toBe(2)
 
   const shown = objects((await ebb(['candidates', '--json', ...at])).out)
-  expect(shown).toMatchObject([{ type: 'sets', sets: [{ id: '1', approvedBy: 'Ann', ticket: 'OPS-7' }] }])
+  expect(shown).toMatchObject([{ type: 'sets', sets: [{ id: '1', approvedBy: 'Bob', ticket: 'OPS-8' }] }])
   expect((await ebb(['candidates', '1', '--drop', ...at])).out).toContain('Nothing has been changed')
   expect((await ebb(['candidates', '1', '--drop', '--execute', ...at])).out).toContain('is gone')
   expect(existsSync(file)).toBe(true)

@@ -1,6 +1,9 @@
+import { lookup } from 'node:dns/promises'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { freePort } from '../../src/embedded/port.ts'
 import { test } from '../support/database.ts'
 import { ebb, objects, type Ran } from './support.ts'
@@ -36,13 +39,31 @@ async function refused(words: readonly string[], { code, says }: Expected, env =
 describe('connection', () => {
   test('an unreachable server', async () => {
     const url = `postgres://u:${PASSWORD}@127.0.0.1:${await freePort()}/db`
-    await refused(['inspect', 't', '--url', url], { code: 1, says: /cannot connect: .*ECONNREFUSED/ })
-    await refused(['status'], { code: 1, says: /Check that the server runs/ }, { DATABASE_URL: url })
+    await refused(['inspect', 't', '--url', url], { code: 75, says: /cannot connect: .*ECONNREFUSED/ })
+    await refused(['status'], { code: 75, says: /Check that the server runs/ }, { DATABASE_URL: url })
   })
 
   test('a host that does not exist', async () => {
     const url = `postgres://u:${PASSWORD}@no-such-host.invalid/db`
-    await refused(['inspect', 't', '--url', url], { code: 1, says: /cannot connect: .*no-such-host\.invalid/ })
+    // Where there is no name server, nobody knows whether there is such a host.
+    const unknown = await lookup('no-such-host.invalid').catch(({ code }: { code: string }) => code)
+    const code = unknown === 'EAI_AGAIN' ? 75 : 1
+    await refused(['inspect', 't', '--url', url], { code, says: /cannot connect: .*no-such-host\.invalid/ })
+  })
+
+  test('a server that hangs up, and one without a socket', async () => {
+    const rude = createServer((socket) => void socket.destroy()).listen(0, '127.0.0.1')
+    onTestFinished(() => void rude.close())
+    await once(rude, 'listening')
+    const url = `postgres://u:${PASSWORD}@127.0.0.1:${(rude.address() as AddressInfo).port}/db`
+    await refused(['status', '--url', url], { code: 75, says: /has hung up in the midst of it/ })
+    await refused(['status'], { code: 75, says: /ENOENT/ }, { PGHOST: '/nowhere', PGUSER: 'u' })
+  })
+
+  test('a server that has no connection left', async ({ database }) => {
+    const role = await database.role('crowd')
+    await database.admin(`alter role "${role}" connection limit 0`)
+    await refused(['status', '--url', database.urlFor(role)], { code: 75, says: /too many connections/ })
   })
 
   test('a wrong password', async ({ ownServer }) => {

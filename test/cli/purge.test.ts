@@ -42,6 +42,16 @@ test('without --execute the plan is shown, and psql is kept from running any of 
   await expectUntouched(database, table)
 })
 
+test('what looking for referring rows takes is part of the estimate', async ({ database }) => {
+  const table = await eventsTable(database)
+  const client = await database.session('setup')
+  await client.query(`create table notes as select 1::bigint as event_id from generate_series(1, 100000)`)
+  await client.query(`alter table notes add foreign key (event_id) references ${quoted(table).text}; analyze notes`)
+  const accept = ['--accept', 'unindexed:public.notes.notes_event_id_fkey']
+  const { out } = await ebb(purge(table, database, '--where', 'id > 1', ...accept))
+  expect(out.replace(/\n-- +/g, ' ')).toMatch(/about 1,9\d\d rows, ([2-9]|\d\d) s without pauses/)
+})
+
 test('--execute deletes and reports; the same again has nothing to do', async ({ database }) => {
   const table = await eventsTable(database)
   const done = await ebb([...purge(table, database, ...WHERE), '--execute'])

@@ -1,5 +1,9 @@
-import { expect } from 'vitest'
-import { openSession } from '../../src/db/session.ts'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished } from 'vitest'
+import { openSession, withSession } from '../../src/db/session.ts'
+import { EXIT } from '../../src/errors.ts'
 import { ident } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 
@@ -24,4 +28,26 @@ test.for(DEFAULTS)('a default of the database does not reach us: %s', async ([na
   } finally {
     await session.end()
   }
+})
+
+test('the server’s reason for hanging up between two queries is told', async ({ database }) => {
+  const lost = withSession(database.url, 'test', async (session) => {
+    await session.query("set idle_in_transaction_session_timeout = '100ms'")
+    await session.query('begin')
+    await sleep(600)
+    await session.query('select 1')
+  })
+  await expect(lost).rejects.toMatchObject({
+    message: 'the connection was lost (terminating connection due to idle-in-transaction timeout)',
+    exitCode: EXIT.tryLater,
+  })
+})
+
+test('a server that does not answer is away, not wrong', async () => {
+  const silent = createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void silent.close())
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  const session = openSession({ host: '127.0.0.1', port, connectionTimeoutMillis: 300 }, 'test')
+  await expect(session).rejects.toMatchObject({ message: 'cannot connect: timeout expired', exitCode: EXIT.tryLater })
 })

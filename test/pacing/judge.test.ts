@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { judge, lagToSpare, type Verdict } from '../../src/pacing/judge.ts'
+import { judge, lagToSpare, walToSpare, type Verdict } from '../../src/pacing/judge.ts'
 import { DEFAULT_PACE, type Limits } from '../../src/pacing/limits.ts'
 import type { Reading } from '../../src/pacing/reading.ts'
+import type { WalLately } from '../../src/pacing/wal-window.ts'
 import { parseWindow } from '../../src/pacing/window.ts'
 import { WELL } from './support.ts'
 
@@ -27,7 +28,7 @@ describe('what is waited for', () => {
     ['a slot', { slot: { name: 'cdc', bytes: 9e9 } }, {}, 'replication slot cdc keeps 9.0 GB (limit 8.0 GB) of WAL'],
     [
       'WAL rate',
-      { walBytesPerSecond: 30 * MB },
+      { wal: { bytes: 60 * MB, seconds: 2 } },
       { maxWalBytesPerSecond: 20 * MB },
       'the server writes 30.0 MB (limit 20.0 MB) of WAL a second',
     ],
@@ -70,7 +71,7 @@ describe('coming near a limit', () => {
 
   test('the nearer one counts', () => {
     const limits = { ...DEFAULT_PACE, maxWalBytesPerSecond: 10 * MB }
-    const verdict = judge({ ...WELL, ...replica(40 * MB), walBytesPerSecond: 9.5 * MB }, limits)
+    const verdict = judge({ ...WELL, ...replica(40 * MB), wal: { bytes: 95 * MB, seconds: 10 } }, limits)
     expect(verdict).toMatchObject({ kind: 'go', because: { signal: 'WAL rate' } })
   })
 
@@ -83,6 +84,24 @@ describe('coming near a limit', () => {
         expect(restOf(Math.max(a, b), null)).toBe(0)
       }),
     )
+  })
+})
+
+describe('a limit on WAL', () => {
+  const limits = { ...DEFAULT_PACE, maxWalBytesPerSecond: 10 * MB }
+
+  test.for<[what: string, wal: WalLately, ahead: number, kind: Verdict['kind']]>([
+    ['just has room for the next batch', { bytes: 98 * MB, seconds: 10 }, 2 * MB, 'go'],
+    ['has none', { bytes: 98 * MB, seconds: 10 }, 2.1 * MB, 'wait'],
+    ['waits at first until it has', { bytes: 0, seconds: 0.1 }, 2 * MB, 'wait'],
+    ['lets go what is too large by itself, for waiting would not help', { bytes: 0, seconds: 10 }, 900 * MB, 'go'],
+  ])('%s', ([, wal, ahead, kind]) => {
+    expect(judge({ ...WELL, wal }, limits, ahead).kind).toBe(kind)
+  })
+
+  test('makes a batch a quarter of a second’s share', () => {
+    expect(walToSpare(limits)).toBe(2.5 * MB)
+    expect(walToSpare(DEFAULT_PACE)).toBe(Infinity)
   })
 })
 

@@ -20,7 +20,7 @@ export const WELL: Reading = {
   replica: null,
   slot: null,
   walPosition: 0,
-  walBytesPerSecond: null,
+  wal: null,
   archiveBacklogBytes: null,
   active: 0,
   vacuum: 'none',

@@ -4,6 +4,7 @@ import { describe, expect } from 'vitest'
 import { openSession } from '../../src/db/session.ts'
 import { DEFAULT_PACE } from '../../src/pacing/limits.ts'
 import { takeReading } from '../../src/pacing/take-reading.ts'
+import { WalWindow } from '../../src/pacing/wal-window.ts'
 import { test, type Database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { folder } from './support.ts'
@@ -15,9 +16,9 @@ const never = new AbortController().signal
 
 async function reader(url: string, subject: Partial<typeof SUBJECT> = {}) {
   const session = await openSession(url, 'test')
+  const window = new WalWindow()
   return {
-    read: (before = null as Awaited<ReturnType<typeof takeReading>> | null) =>
-      takeReading(session, { ...SUBJECT, ...subject }, DEFAULT_PACE, before, never),
+    read: () => takeReading(session, { ...SUBJECT, ...subject }, DEFAULT_PACE, window, never),
     end: () => session.end(),
   }
 }
@@ -32,7 +33,7 @@ describe('an idle server', () => {
       blocked: [],
       replica: null,
       slot: null,
-      walBytesPerSecond: null,
+      wal: null,
       archiveBacklogBytes: null,
       active: 0,
       vacuum: 'none',
@@ -45,15 +46,17 @@ describe('an idle server', () => {
 })
 
 describe('WAL', () => {
-  test('its rate is told from one reading to the next', async ({ database }) => {
+  test('is added up from one reading to the next', async ({ database }) => {
     const app = await database.session('app')
     const { read, end } = await reader(database.url)
     const first = await read()
     await app.query(`create table filler as select repeat('x', 1000) as x from generate_series(1, 20000)`)
-    const second = await read(first)
+    const second = await read()
     await end()
-    const seconds = Number(second.at - first.at) / 1e6
-    expect(second.walBytesPerSecond! * seconds).toBeGreaterThan(20_000_000)
+    expect(second.wal).toEqual({
+      bytes: second.walPosition! - first.walPosition!,
+      seconds: Number(second.at - first.at) / 1e6,
+    })
     expect(second.walPosition! - first.walPosition!).toBeGreaterThan(20_000_000)
   })
 

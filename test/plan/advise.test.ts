@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { Reference } from '../../src/catalog/inspect-references.ts'
+import type { ReferenceGraph } from '../../src/catalog/reference-graph.ts'
 import type { Column, TableModel } from '../../src/catalog/table-model.ts'
 import { adviseWays, type WaysSituation, type Wish } from '../../src/plan/advise.ts'
 import type { KeyAdvice } from '../../src/plan/key-advice.ts'
 import type { Predicate } from '../../src/sql/predicate.ts'
+import { graphOf, graphTable, graphWith, reference } from './cascade-support.ts'
 
 const ROWS = 5_000_000
 
@@ -129,7 +130,7 @@ interface Given {
   /** Of the rows. */
   readonly kept?: number
   readonly keys?: readonly KeyAdvice[]
-  readonly references?: readonly Reference[]
+  readonly graph?: ReferenceGraph
   readonly table?: Partial<TableModel>
   readonly inRecovery?: boolean
 }
@@ -138,7 +139,7 @@ function situation({
   wish = older,
   kept = 1,
   keys = [key],
-  references = [],
+  graph = { root: graphTable('events'), tables: [], references: [], counts: true },
   table: changed = {},
   inRecovery = false,
 }: Given): WaysSituation {
@@ -148,7 +149,7 @@ function situation({
     wish,
     rows: ROWS,
     keys,
-    references,
+    graph,
     rebuild: {
       server: {
         version: 170010,
@@ -244,18 +245,60 @@ describe('what it would cost', () => {
   })
 
   test('a foreign key without an index costs each deleted row a look at the whole of the other table', () => {
-    const reference: Reference = {
-      name: 'notes_event_fkey',
-      table: { schema: 'public', name: 'notes' },
-      columns: ['event_id'],
-      indexed: false,
-      estimatedRows: 1_000_000,
-    }
-    const [without, withIndex] = [false, true].map(
-      (indexed) => costs({ kept: 0.9, references: [{ ...reference, indexed }] }).purge?.seconds ?? 0,
-    )
+    const notes = graphTable('notes', { estimatedRows: 1_000_000 })
+    const [without, withIndex] = [false, true].map((indexed) => {
+      const graph = graphWith([reference('notes → events', { indexed })], [notes])
+      return costs({ kept: 0.9, graph }).purge?.seconds ?? 0
+    })
     expect(without).toBeGreaterThan(500_000 * 0.05)
     expect(withIndex).toBeLessThan(60)
+  })
+})
+
+describe('rows that refer to those which go', () => {
+  const purgeOf = (graph: ReferenceGraph) =>
+    adviseWays(situation({ wish: condition, kept: 0.99, graph })).ways.find(({ name }) => name === 'purge')!
+  const plain = '--no-archive'
+
+  test.for<[what: string, graph: ReferenceGraph, words: string, said: string]>([
+    ['keep them where the schema says so', graphOf('notes → events'), plain, 'rows referred to by public.notes.'],
+    ['go along where the schema says so', graphOf('notes → events cascade'), `${plain} --cascade`, 'public.notes that'],
+    ['lose what refers', graphOf('notes → events set null'), plain, 'triggers and cascades fire'],
+    [
+      'each as the schema says',
+      graphOf('notes → events cascade', 'bills → events restrict', 'lines → notes', 'pages → notes cascade'),
+      `${plain} --cascade --protect public.lines --protect public.bills`,
+      'rows leading to rows of public.bills, which is protected stay',
+    ],
+  ])('%s', ([, graph, words, said]) => {
+    const { command, application } = purgeOf(graph)
+    expect(command.slice(command.indexOf(plain))).toBe(words)
+    expect(application.join('\n')).toContain(said)
+  })
+
+  test('an index that is missing is to be made first, where it is worth it', () => {
+    const notes = graphTable('notes', { estimatedRows: 500_000 })
+    const graph = (indexed: boolean) => graphWith([reference('notes → events', { indexed })], [notes])
+    expect(purgeOf(graph(true)).first).toEqual([])
+    expect(purgeOf(graph(false)).first).toEqual([
+      'Make an index: without it deleting takes 24 min, with it 3 s.',
+      'Create one without blocking anybody: create index concurrently on "public"."notes" ("events_id");',
+    ])
+    const few = graphWith([reference('notes → events', { indexed: false })], [{ ...notes, estimatedRows: 100 }])
+    expect(purgeOf(few).first).toEqual([])
+  })
+
+  test('also further down, if rows go along', () => {
+    const lines = graphTable('lines', { estimatedRows: 500_000 })
+    const references = [
+      reference('notes → events', { onDelete: 'cascade' }),
+      reference('lines → notes', { onDelete: 'cascade', indexed: false }),
+    ]
+    const notes = graphTable('notes', { estimatedRows: 5_000_000 })
+    const events = graphTable('events', { estimatedRows: ROWS })
+    expect(purgeOf(graphWith(references, [notes, lines, events])).first.join()).toContain(
+      '"public"."lines" ("notes_id")',
+    )
   })
 })
 

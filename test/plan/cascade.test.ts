@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ReferenceGraph } from '../../src/catalog/reference-graph.ts'
-import { costObjections, estimateGoing } from '../../src/plan/cascade-cost.ts'
+import { costObjections, lookUpSeconds, estimateGoing } from '../../src/plan/cascade-cost.ts'
 import { cascadeObjections } from '../../src/plan/cascade-objections.ts'
 import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/cascade.ts'
 import { describeReferences } from '../../src/plan/cascade-words.ts'
@@ -109,6 +109,7 @@ describe('objections', () => {
       { name: 'b_a_fkey', from: 'b', milliseconds: 57, atLeast: false },
       { name: 'c_a_fkey', from: 'c', milliseconds: 0.2, atLeast: false },
     ]
+    expect(lookUpSeconds(cascade, costs, 10_000)).toBeCloseTo(572)
     expect(costObjections(cascade, costs, 10_000)).toMatchInlineSnapshot(`
       [
         {

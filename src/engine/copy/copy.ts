@@ -66,7 +66,8 @@ async function worker(
     const choice = new Choice(step.transport, carriers, (text) => place.observer({ type: 'note', text }))
     let size = walk.firstSize
     let last: Batch | null = null
-    for (let range = await walk.next(size, source); range !== undefined; range = await walk.next(size, source)) {
+    const next = () => walk.next(pace.fit(size), source)
+    for (let range = await next(); range !== undefined; range = await next()) {
       await pace.turn(last, last?.rows)
       const milliseconds = await carryOne(range, runId, place, choice, done)
       last = { rows: range.size, milliseconds }
