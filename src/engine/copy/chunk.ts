@@ -78,7 +78,12 @@ async function readFilenode(session: ClientBase, work: CopyWork): Promise<string
   return filenode
 }
 
-/** Remembers a chunk in the transaction that fills the shadow with it. */
+/**
+ * Remembers a chunk in the transaction that fills the shadow with it. Nobody
+ * waits for its WAL to reach the disk: when the server crashes, chunk and entry
+ * are lost together, and the chunk is copied again. The end of the step is an
+ * ordinary commit, and everything before it is safe from then on.
+ */
 export async function recordChunk(
   session: ClientBase,
   schema: string,
@@ -88,6 +93,7 @@ export async function recordChunk(
   milliseconds: number,
   transport: Transport,
 ): Promise<void> {
+  await session.query('set local synchronous_commit = off')
   await session.query(sql`
     insert into ${at(schema, 'chunk')} (run_id, first, "end", by_column, from_key, to_key, rows, milliseconds, transport)
     values (${runId}, ${first}, ${end}, ${keys?.column ?? null}, ${keys?.from ?? null}, ${keys?.to ?? null}, ${rows}, ${milliseconds}, ${transport})`)
