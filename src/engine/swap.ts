@@ -2,7 +2,7 @@ import { readChildren } from '../catalog/partition-children.ts'
 import { readTable } from '../catalog/read-table.ts'
 import { EbbError } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
-import { compareFacts, describeDifference, factsOf } from '../plan/facts.ts'
+import { compareFacts, describeChange, describeDifference, factsOf } from '../plan/facts.ts'
 import type { Facts, SwapStep } from '../plan/step.ts'
 import type { LockTimes } from '../report/events.ts'
 import type { CopyWork } from '../plan/copy-work.ts'
@@ -59,7 +59,7 @@ async function attemptSwap(
   return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
     await assertLease(place.session, place.journalSchema, place.lease)
     const before = compareFacts(step.before, await readFacts(step, place))
-    if (before.length > 0) throw changedMeanwhile(step, before.map(describeDifference))
+    if (before.length > 0) throw changedMeanwhile(step, before.map(describeChange))
     await assertPartitions(step, place)
     for (const name of step.mustBeEmpty) await assertEmpty(name, place)
     if (step.work !== null) await catchUpUnderLock(step.work, place)
@@ -99,8 +99,8 @@ async function assertPartitions(step: SwapStep, { session }: Workplace): Promise
   const missing = [...planned].filter((name) => !present.includes(name))
   if (others.length === 0 && missing.length === 0) return
   throw changedMeanwhile(step, [
-    ...others.map((name) => `partition ${name} would be new`),
-    ...missing.map((name) => `partition ${name} would be gone`),
+    ...others.map((name) => `partition ${name} is new`),
+    ...missing.map((name) => `partition ${name} is gone`),
   ])
 }
 
@@ -114,13 +114,10 @@ async function assertEmpty(name: TableName, { session }: Workplace): Promise<voi
 }
 
 function changedMeanwhile({ table }: SwapStep, differences: readonly string[]): EbbError {
-  return new EbbError(
-    `${display(table)} has changed since the plan was made: ${differences.join('; ').replaceAll(' would ', ' did ')}`,
-    {
-      state: 'The swap has not happened; the application has noticed nothing.',
-      next: 'Undo the preparations with ebb abandon, and start again: the new plan takes the change into account.',
-    },
-  )
+  return new EbbError(`${display(table)} has changed since the plan was made: ${differences.join('; ')}`, {
+    state: 'The swap has not happened; the application has noticed nothing.',
+    next: 'Undo the preparations with ebb abandon, and start again: the new plan takes the change into account.',
+  })
 }
 
 function notCarried({ table }: SwapStep, differences: readonly string[]): EbbError {

@@ -4,8 +4,12 @@ import { childDeletions } from './cascade-deletions.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
 import type { Entourage, StayReason, Watched } from './purge-work.ts'
 
-/** What a cascade means for the statement of a batch, in SQL. */
-export function entourageOf(cascade: Cascade): Entourage {
+/**
+ * What a cascade means for the statement of a batch, in SQL.
+ *
+ * @param triggered whether triggers fire for a row that goes, which may take others with it
+ */
+export function entourageOf(cascade: Cascade, triggered: boolean): Entourage {
   const narrowing = withoutReferenced(cascade, 'victim', 'going') ?? []
   const { parts, disturbed } = childDeletions(cascade, 'gone')
   return {
@@ -14,7 +18,7 @@ export function entourageOf(cascade: Cascade): Entourage {
     narrowing: narrowing.map(({ name, query }) => ({ name, statement: query.text })),
     companions: parts.map(({ name, query, table }) => ({ name, statement: query.text, table: table?.name ?? null })),
     disturbed: disturbed === null ? null : disturbed.text,
-    watched: watchedOf(cascade),
+    watched: cascade.walked.length > 0 || triggered ? watchedOf(cascade) : null,
   }
 }
 
@@ -33,8 +37,7 @@ function referredByOwn(cascade: Cascade): StayReason[] {
     }))
 }
 
-function watchedOf({ root, walked, protected: spared }: Cascade): Watched | null {
-  if (walked.length === 0) return null
+function watchedOf({ root, walked, protected: spared }: Cascade): Watched {
   const watch = ({ oid, name }: Cascade['root']) => ({ oid, name, protected: spared.some((one) => one.oid === oid) })
   const others = walked.map(({ from }) => from).filter(({ oid }) => oid !== root.oid)
   return {

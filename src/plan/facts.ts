@@ -54,6 +54,14 @@ export function compareFacts(before: Facts, after: Facts): Difference[] {
     .map((fact) => ({ fact, before: before[fact] ?? null, after: after[fact] ?? null }))
 }
 
+/** As what has happened already. */
+export function describeChange({ fact, before, after }: Difference): string {
+  if (after === null) return `${fact} is gone (${before})`
+  if (before === null) return `${fact} is new (${after})`
+  return `${fact} has changed from ${before} to ${after}`
+}
+
+/** As what would come of it. */
 export function describeDifference({ fact, before, after }: Difference): string {
   if (after === null) return `${fact} would be gone (${before})`
   if (before === null) return `${fact} would be new (${after})`

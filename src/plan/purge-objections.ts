@@ -175,7 +175,14 @@ export function rightsObjections(leaf: LeafFacts, role: string): Objection[] {
   ]
 }
 
-function noOrder({ name, indexes }: LeafModel, column: string): Objection {
+function noOrder({ name, indexes, columns }: LeafModel, column: string): Objection {
+  const code = `order-by:${display(name)}`
+  if (!columns.includes(column))
+    return object(
+      code,
+      `${display(name)} has no column ${column}`,
+      'Say --order-by with one of its columns, or leave it away.',
+    )
   const beginning = indexes.filter((index) => index.columns[0]?.name === column)
   const why =
     beginning.length === 0
@@ -184,7 +191,7 @@ function noOrder({ name, indexes }: LeafModel, column: string): Objection {
         ? `too many rows of ${display(name)} share a ${column}`
         : `rows of ${display(name)} that match may have no ${column}, and would not be found in its order`
   return object(
-    `order-by:${display(name)}`,
+    code,
     why,
     `Leave --order-by away, or, with the primary key's columns behind it to tell rows apart: create index concurrently on ${quoted(name).text} (${ident(column).text}, …);`,
   )

@@ -105,7 +105,10 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     where: situation.predicate.text,
     searchPath: situation.searchPath,
     leaves: chosen.map(({ leaf }) => leaf),
-    entourage: entourageOf(situation.cascade),
+    entourage: entourageOf(
+      situation.cascade,
+      leaves.some(({ deleteTriggers }) => deleteTriggers.length > 0),
+    ),
     deed: { kind: 'delete' },
   }
   const steps: Step[] = [

@@ -150,6 +150,9 @@ class Walk {
   private column(column: Named): void {
     const name = column.fields?.at(-1)?.String?.sval ?? ''
     if (SYSTEM_COLUMNS.has(name)) throw notAllowed(this.written, `the system column ${name}`, column)
+    // What the table is called differs from statement to statement.
+    if ((column.fields?.length ?? 0) > 1)
+      throw notAllowed(this.written, 'a column behind the name of a table', column, 'write the column alone')
   }
 
   private constant(constant: Constant): void {

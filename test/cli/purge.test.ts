@@ -120,6 +120,7 @@ describe('what cannot be done is said before anything has changed', () => {
     ['no condition', [], 2, /--where: it is missing/],
     ['an empty condition', ['--where', ' '], 2, /the condition is empty/],
     ['every row', ['--where', 'id > 0'], 3, /every row of .* matches[^]*--all-rows[^]*truncate/],
+    ['an order by what is no column', [...WHERE, '--order-by', 'nothing'], 3, /has no column nothing/],
     ['an order that no index has', [...WHERE, '--order-by', 'kind'], 3, /no index of .* begins with kind/],
     [
       'a function that fails on some row',

@@ -213,7 +213,7 @@ describe('an autovacuum', () => {
     await expectUndisturbed(database, parts, writers, { rows: 50_000 })
   })
 
-  test('to prevent wraparound is left to finish', { timeout: 90_000 }, async ({ ownServer }) => {
+  test('to prevent wraparound is left to finish', { timeout: 240_000 }, async ({ ownServer }) => {
     const { database } = await ownServer(eager)
     const parts = await createEvents(database, { rows: 50_000 })
     await slowDownVacuum(database, parts)

@@ -101,7 +101,7 @@ describe('rows that match go, and no others', () => {
       ...SMALL,
       patience: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 },
     })
-    expect(figures).toMatchObject({ rows: 90, locked: 10 })
+    expect(figures).toMatchObject({ rows: 90, locked: 0, refused: [{ why: 'a trigger keeps them', rows: 10 }] })
     expect(remaining).toMatchObject({ matching: 10, held: 0 })
     const { rows } = await database.admin('select count(*)::int as n from gone')
     expect(rows).toEqual([{ n: 90 }])

@@ -46,6 +46,24 @@ describe('triggers', () => {
     expect(remaining).toMatchObject({ matching: 5 })
   })
 
+  test.for([
+    ['that match go in their turn', `kind = 'old'`, 0, 'before'],
+    ['that match go in their turn', `kind = 'old'`, 0, 'after'],
+    ['that do not match stay, and so do those', `true`, 19, 'after'],
+  ] as const)('that take other rows with them: rows %s (%s)', async ([, which, left, moment], { database }) => {
+    const table = await made(
+      database,
+      'create table visits (id int primary key, parent int, kind text)',
+      `insert into visits select n, n / 10, case when n % 2 = 0 then 'old' else 'new' end from generate_series(1, 400) n`,
+      `create function kids() returns trigger language plpgsql as $$ begin delete from visits where parent = old.id and ${which}; return old; end $$`,
+      `create trigger kids ${moment} delete on visits for each row execute function kids()`,
+    )
+    const { figures, remaining } = await purgeRows(database, table, purgeRequest(`kind = 'old'`), SMALL)
+    expect(await contentOf(database, table, `kind = 'old'`)).toMatchObject({ rows: 200 })
+    expect(figures?.rows).toBe(200 - left)
+    expect(remaining).toMatchObject({ matching: left })
+  })
+
   test('that miss a table of their own are no sign that the table has been dropped', async ({ database }) => {
     const table = await made(
       database,

@@ -65,7 +65,7 @@ export class Cascading {
       rowsPerBlock: null,
       estimatedRows: 1,
     }
-    const entourage = entourageOf(this.cascade)
+    const entourage = entourageOf(this.cascade, false)
     const work: PurgeWork = {
       table: name,
       oid: '0',

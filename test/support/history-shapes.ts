@@ -66,34 +66,53 @@ export type Uniqueness = keyof typeof UNIQUES
 export interface HistoryShape {
   readonly key: KeyShape
   readonly uniqueness: Uniqueness
+  /** In two partitions by the key's first column, the columns of one in another order. Then nothing else may be unique. */
+  readonly spread?: boolean
 }
 
 /** Columns were dropped before the key, within and after; one is generated; HOT updates find room. */
-export function createTable(table: TableName, { key, uniqueness }: HistoryShape): Sql[] {
+export function createTable(table: TableName, { key, uniqueness, spread = false }: HistoryShape): Sql[] {
   const place = quoted(table).text
   const names = keyColumns(key)
   const columns = [
     'gone_first int',
     ...key.columns.map(({ name, type }) => `"${name}" ${type} not null`),
     'gone_between text',
-    'n bigint not null',
-    'val int not null',
-    // It may be null as far as anybody knows, so it is never the key that rows are recognised by.
-    'slot bigint',
-    'kept boolean not null',
-    'big text',
-    "padding text not null default repeat('-', 250)",
-    'twice bigint generated always as (val::bigint * 2) stored',
+    ...OTHERS,
     'gone_last int default 7',
-    ...(key.primary ? [`primary key (${names})`] : []),
-    ...UNIQUES[uniqueness],
   ]
+  const constraints = [...(key.primary ? [`primary key (${names})`] : []), ...UNIQUES[uniqueness]]
   return [
-    `create table ${place} (${columns.join(', ')}) with (fillfactor = 80)`,
+    `create table ${place} (${[...columns, ...constraints].join(', ')}) ${spread ? `partition by hash ("${key.columns[0]?.name ?? ''}")` : ROOM}`,
     ...(key.primary ? [] : [`create unique index on ${place} (${names})`]),
     `create index on ${place} (kept, n)`,
     `alter table ${place} alter column big set storage external, drop column gone_first, drop column gone_between, drop column gone_last`,
+    ...(spread ? createLeaves(table, key) : []),
   ].map((text) => raw(text))
+}
+
+const ROOM = 'with (fillfactor = 80)'
+
+const OTHERS = [
+  'n bigint not null',
+  'val int not null',
+  // It may be null as far as anybody knows, so it is never the key that rows are recognised by.
+  'slot bigint',
+  'kept boolean not null',
+  'big text',
+  "padding text not null default repeat('-', 250)",
+  'twice bigint generated always as (val::bigint * 2) stored',
+]
+
+function createLeaves(table: TableName, key: KeyShape): string[] {
+  const place = quoted(table).text
+  const [first, second] = [0, 1].map((n) => quoted({ ...table, name: `${table.name}_${n}` }).text)
+  const columns = [...key.columns.map(({ name, type }) => `"${name}" ${type} not null`), ...OTHERS]
+  return [
+    `create table ${first} partition of ${place} for values with (modulus 2, remainder 0) ${ROOM}`,
+    `create table ${second} (${columns.toReversed().join(', ')}) ${ROOM}`,
+    `alter table ${place} attach partition ${second} for values with (modulus 2, remainder 1)`,
+  ]
 }
 
 /** The names of the key's columns, as a list. */

@@ -37,6 +37,12 @@ class UnderWay<Result> {
     await this.seen(`it to wait ${reason}`, (event) => event.type === 'waiting' && reason.test(event.reason))
   }
 
+  /** Comes back when it has told of its progress so many times. */
+  async seenProgress(times: number): Promise<void> {
+    const enough = () => this.events.filter(({ type }) => type === 'progress').length >= times
+    await this.seen('its progress', enough)
+  }
+
   /** Its end; throws what it has thrown. */
   end(): Promise<Result> {
     return this.work

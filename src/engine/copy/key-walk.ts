@@ -1,6 +1,7 @@
-import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
+import { inTransaction, readAll, type Session } from '../../db/session.ts'
+import { EbbError } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
-import { quoted } from '../../sql/names.ts'
+import { display, quoted } from '../../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept, type KeyRange, type Range } from './chunk.ts'
 import { firstSize, type CopySizes } from './sizes.ts'
@@ -86,6 +87,7 @@ export class KeyWalk implements Walk {
     const place = sql`${quoted(this.work.source)} s where ${kept(this.work)}`
     const beyond = from === null ? raw('true') : sql`${column} >= ${this.literal(from)}`
     return inTransaction(session, { readOnly: true }, async () => {
+      await columnOf(session, this.work, this.column.name)
       await useSearchPath(session, this.work)
       const [next] = await readAll<{ value: string }>(
         session,
@@ -114,12 +116,22 @@ function gapsBetween(done: readonly DoneChunk[]): Gap[] {
   return gaps
 }
 
-/** The column of a walk that was begun, which the swap would have refused had it changed. */
+/**
+ * The column of a walk that was begun.
+ *
+ * @throws {EbbError} when it, or every index that begins with it, is gone: each range would read the whole table
+ */
 export async function columnOf(session: Session, { source }: CopyWork, name: string): Promise<WalkColumn> {
-  return readOne<{ name: string; type: string }>(
+  const [column] = await readAll<WalkColumn & { [column: string]: unknown }>(
     session,
     sql`
-    select attname::text as name, format_type(atttypid, null) as type from pg_attribute
-    where attrelid = ${quoted(source).text}::regclass and attname = ${name}`,
+    select a.attname::text as name, format_type(a.atttypid, null) as type from pg_attribute a
+    where a.attrelid = to_regclass(${quoted(source).text}) and a.attname = ${name} and a.attnotnull
+      and exists (select from pg_index i where i.indrelid = a.attrelid and i.indkey[0] = a.attnum and i.indisvalid)`,
   )
+  if (column !== undefined) return column
+  throw new EbbError(`${display(source)} has no index on ${name} any more, along which the kept rows are reached`, {
+    state: 'The chunks copied so far are kept; the application has noticed nothing.',
+    next: 'Create the index again, as it was, and run the same command again: it goes on from there. Or undo the run with ebb abandon, and start again.',
+  })
 }

@@ -6,7 +6,7 @@ import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
-import { assertLeaf, type LeafFiles } from './leaf-state.ts'
+import { assertLeaf, prepareAtLeaf, type LeafFiles } from './leaf-state.ts'
 import { changesBetween, countChanges, OverreachError, type Around, type Changes } from './changes.ts'
 
 /** A part of a leaf and how to go about it; positions are text. */
@@ -60,11 +60,15 @@ export async function runBatch(
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
   const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
   const deed = inTransaction(session, {}, async () => {
-    await session.query(
+    const mode = work.deed.kind === 'gather' ? 'access share' : 'row exclusive'
+    await prepareAtLeaf(
+      session,
+      work,
+      order.leaf,
+      files,
       `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
-       lock table only ${quoted(order.leaf.name).text} in ${work.deed.kind === 'gather' ? 'access share' : 'row exclusive'} mode`,
+       lock table only ${quoted(order.leaf.name).text} in ${mode} mode`,
     )
-    await assertLeaf(session, work, order.leaf, files)
     const { watched } = work.entourage
     const before = watched === null ? null : await countChanges(session, watched)
     const deleted = await deleteRows(session, work, order)

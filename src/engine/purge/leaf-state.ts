@@ -3,11 +3,12 @@ import { EbbError } from '../../errors.ts'
 import { usesAddresses } from '../../plan/purge-walk.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { sql, type Sql } from '../../sql/sql.ts'
+import { join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 
 // Whether a leaf still is what it was when the purge was planned. Between two
 // batches anybody may detach it, rename it, put another table in its place, drop
-// the index along which the walk goes, or give its rows other addresses.
+// the index along which the walk goes, give its rows other addresses, or let a
+// foreign key follow them.
 
 /** In which file the rows of each leaf were when it was last looked at, by its name as shown. */
 export type LeafFiles = Map<string, string>
@@ -31,18 +32,45 @@ export class WalkAnewError extends Error {
 }
 
 /**
- * Makes sure that the leaf is what it was. In the transaction of a batch, once
- * the leaf is locked, nobody can make it untrue before the commit.
+ * Makes sure that the leaf is what it was.
  *
  * @throws {LeafLostError} when it is dropped or detached
  * @throws {WalkAnewError} when the walk has to begin again
- * @throws {EbbError} when it has another name
+ * @throws {EbbError} when it has another name, or rows of other tables would go with its rows that nobody knew of
  */
 export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeLeaf, files: LeafFiles): Promise<void> {
-  const state = await readState(session, work, leaf)
+  const [state] = await readAll<StateRow>(session, stateStatement(work, leaf))
+  await judge(session, work, leaf, files, state)
+}
+
+/**
+ * The same in the transaction of a batch, once `preparation` has locked the leaf: then
+ * nobody can make it untrue before the commit. All in one message to the server.
+ */
+export async function prepareAtLeaf(
+  session: Session,
+  work: PurgeWork,
+  leaf: PurgeLeaf,
+  files: LeafFiles,
+  preparation: string,
+): Promise<void> {
+  // Several statements in one message have a result each.
+  const results = (await session.query(`${preparation};\n${stateStatement(work, leaf).text}`)) as unknown
+  const state = (results as readonly { readonly rows: readonly StateRow[] }[]).at(-1)?.rows[0]
+  await judge(session, work, leaf, files, state)
+}
+
+async function judge(
+  session: Session,
+  work: PurgeWork,
+  leaf: PurgeLeaf,
+  files: LeafFiles,
+  state: LeafState | undefined,
+): Promise<void> {
   if (state === undefined) throw await whatBecameOf(session, work, leaf)
   const name = display(leaf.name)
-  const { file, indexed, blocks } = state
+  const { file, indexed, blocks, followers } = state
+  if (followers.length > 0) throw followed(name, followers)
   if (!indexed)
     throw new WalkAnewError(
       `the index of ${name} along which the rows were reached is gone, so it goes block after block`,
@@ -62,31 +90,64 @@ export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeL
 interface LeafState {
   readonly file: string
   readonly blocks: number
-  /** The index of its walk is there, if it needs one. */
+  /** The index of its walk is there, if it needs one, and leads over the same columns. */
   readonly indexed: boolean
+  /** Foreign keys that have come since, and would delete or change rows by themselves. */
+  readonly followers: readonly string[]
 }
 
-/** Undefined where the table of that name is not the leaf. */
-async function readState(session: Session, work: PurgeWork, leaf: PurgeLeaf): Promise<LeafState | undefined> {
-  const [state] = await readAll<LeafState & { [column: string]: unknown }>(
-    session,
-    sql`
-    select pg_relation_filenode(c.oid)::text as file, ${indexed(leaf)} as indexed,
+type StateRow = LeafState & { [column: string]: unknown }
+
+/** No row where the table of that name is not the leaf. Without parameters, which several statements at once cannot have. */
+function stateStatement(work: PurgeWork, leaf: PurgeLeaf): Sql {
+  return sql`
+    select pg_relation_filenode(c.oid)::text as file, ${indexed(leaf)} as indexed, ${followers(work)} as followers,
       (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks
-    from pg_class c where c.oid = to_regclass(${quoted(leaf.name).text}) and c.oid = ${leaf.oid}::oid and ${isPart(work)}`,
-  )
-  return state
+    from pg_class c where c.oid = to_regclass(${literal(quoted(leaf.name).text)}) and c.oid = ${literal(leaf.oid)}::oid and ${
+      work.oid === leaf.oid ? raw('true') : isPart(work)
+    }`
 }
 
 function indexed({ walk }: PurgeLeaf): Sql {
-  if (walk.kind === 'blocks' || walk.among !== undefined) return sql`true`
+  if (walk.kind === 'blocks' || walk.among !== undefined) return raw('true')
+  const { index, columns, unique } = walk
+  const same = columns.map(
+    ({ name, type }, i) => sql` and exists (select from pg_attribute a where a.attrelid = c.oid
+      and a.attnum = i.indkey[${raw(String(i))}] and a.attname = ${literal(name)} and a.atttypid = to_regtype(${literal(type)}))`,
+  )
   return sql`exists (select from pg_index i join pg_class x on x.oid = i.indexrelid
-    where i.indrelid = c.oid and x.relname = ${walk.index} and i.indisvalid and i.indisunique >= ${walk.unique})`
+    where i.indrelid = c.oid and x.relname = ${literal(index)} and i.indisvalid and i.indisunique >= ${raw(String(unique))}
+      and i.indnkeyatts = ${raw(String(columns.length))}${join(same, '')})`
+}
+
+/**
+ * Known are the tables that the plan reckons with. A foreign key keeps a trigger with each
+ * table whose rows it follows, where they are found by an index; there is none of pg_constraint.
+ */
+function followers({ oid, deed, entourage }: PurgeWork): Sql {
+  if (deed.kind !== 'delete') return raw(`'{}'::text[]`)
+  const others = entourage.watched?.others.map((table) => table.oid) ?? []
+  const list = (oids: readonly string[]) => join(oids.map((one) => sql`${literal(one)}::oid`))
+  const emptied = others.length === 0 ? raw('') : sql`, ${list(others)}`
+  return sql`array(select distinct g.tgconstrrelid::regclass || '.' || quote_ident(k.conname)
+    from pg_trigger g join pg_constraint k on k.oid = g.tgconstraint and k.contype = 'f' and k.confdeltype in ('c', 'n', 'd')
+    where g.tgrelid in (c.oid${emptied}) and g.tgtype & 8 <> 0
+      and coalesce(pg_partition_root(g.tgconstrrelid), g.tgconstrrelid) not in (${list([oid, ...others])}))`
+}
+
+function followed(name: string, followers: readonly string[]): EbbError {
+  return new EbbError(
+    `rows of another table would go with those of ${name}, or be changed, by a foreign key that has come since the purge was planned: ${followers.join(', ')}`,
+    {
+      state: 'The batches so far are done, and recorded; no row of that table has been touched.',
+      next: 'End the run with ebb abandon, and plan it anew: the new plan says what becomes of those rows.',
+    },
+  )
 }
 
 /** The table itself, or below it; what is being detached is not. */
 function isPart({ oid }: PurgeWork): Sql {
-  return sql`${oid}::oid in (with recursive up (oid) as (
+  return sql`${literal(oid)}::oid in (with recursive up (oid) as (
     select c.oid union select i.inhparent from pg_inherits i join up on i.inhrelid = up.oid where not i.inhdetachpending
   ) select oid from up)`
 }
