@@ -4,6 +4,8 @@ import type { Observer, Progress } from '../report/events.ts'
 import { sql } from '../sql/sql.ts'
 
 const LOOK_EVERY_MS = 500
+/** Of a shorter statement nobody asks whether it is still at work. */
+const LONG_SECONDS = 2
 
 /**
  * Tells, while `work` runs in the backend `pid`, how far it has come and whom
@@ -32,8 +34,12 @@ async function watch(control: Session, pid: number, observer: Observer, signal: 
       await sleep(LOOK_EVERY_MS, undefined, { signal })
       const reason = await readWait(control, pid)
       if (reason !== undefined) observer({ type: 'waiting', reason })
-      const progress = await readIndexProgress(control, pid, (performance.now() - began) / 1000)
+      const activity = await readActivity(control, pid)
+      if (activity === undefined || reason !== undefined) continue
+      const progress = progressOf(activity)
       if (progress !== undefined) observer({ type: 'progress', progress })
+      else if (activity.seconds > LONG_SECONDS)
+        observer({ type: 'working', phase: activity.phase, seconds: (performance.now() - began) / 1000 })
     }
   } catch (error) {
     if (signal.aborted) return
@@ -59,18 +65,35 @@ async function readWait(control: Session, pid: number): Promise<string | undefin
   return rows.length === 0 ? undefined : `for ${rows.map(({ who }) => who).join('; ')}`
 }
 
-async function readIndexProgress(control: Session, pid: number, seconds: number): Promise<Progress | undefined> {
-  const [row] = await readAll<{ phase: string; done: string; total: string; unit: string }>(
+/** A statement under way, and how far it has come as far as PostgreSQL tells. */
+interface Activity {
+  /** Since the statement began. */
+  readonly seconds: number
+  readonly phase: string | null
+  readonly done: number | null
+  readonly total: number | null
+  readonly unit: string
+}
+
+async function readActivity(control: Session, pid: number): Promise<Activity | undefined> {
+  const [activity] = await readAll<Activity & { [column: string]: unknown }>(
     control,
     sql`
-    select phase, case when tuples_total > 0 then tuples_done else blocks_done end::text as done,
-      case when tuples_total > 0 then tuples_total else blocks_total end::text as total,
-      case when tuples_total > 0 then 'rows' else 'blocks' end as unit
-    from pg_stat_progress_create_index where pid = ${pid}`,
+    select extract(epoch from clock_timestamp() - a.query_start)::float8 as seconds, coalesce(i.phase, v.phase) as phase,
+      case when i.tuples_total > 0 then i.tuples_done when i.pid is not null then i.blocks_done
+           when v.phase = 'scanning heap' then v.heap_blks_scanned when v.phase = 'vacuuming heap' then v.heap_blks_vacuumed end::float8 as done,
+      case when i.tuples_total > 0 then i.tuples_total when i.pid is not null then i.blocks_total
+           when v.phase in ('scanning heap', 'vacuuming heap') then v.heap_blks_total end::float8 as total,
+      case when i.tuples_total > 0 then 'rows' else 'blocks' end as unit
+    from pg_stat_activity a left join pg_stat_progress_create_index i using (pid) left join pg_stat_progress_vacuum v using (pid)
+    where a.pid = ${pid} and a.state = 'active'`,
   )
-  if (row === undefined || row.total === '0') return undefined
-  const [done, total] = [Number(row.done), Number(row.total)]
+  return activity
+}
+
+function progressOf({ seconds, phase, done, total, unit }: Activity): Progress | undefined {
+  if (phase === null || done === null || total === null || total === 0) return undefined
   const perSecond = done / seconds
   const remainingSeconds = perSecond > 0 && seconds > 2 ? (total - done) / perSecond : null
-  return { what: row.phase, done, total, unit: row.unit, perSecond, remainingSeconds }
+  return { what: phase, done, total, unit, perSecond, remainingSeconds }
 }

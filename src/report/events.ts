@@ -13,6 +13,8 @@ export type Event =
     }
   | { readonly type: 'waiting'; readonly reason: string }
   | { readonly type: 'progress'; readonly progress: Progress }
+  /** A long statement of which PostgreSQL does not tell how far it has come; `seconds` since its step began. */
+  | { readonly type: 'working'; readonly phase: string | null; readonly seconds: number }
   | { readonly type: 'note'; readonly text: string }
   /** A step that paces itself has come to its end, or was stopped. */
   | { readonly type: 'paced'; readonly pace: PaceSummary }
@@ -26,6 +28,8 @@ export interface Progress {
   readonly total: number
   readonly unit: string
   readonly perSecond: number
+  /** Where the unit is another. */
+  readonly rowsPerSecond?: number
   /** Null while there is too little to go by. */
   readonly remainingSeconds: number | null
 }

@@ -26,6 +26,7 @@ interface Printer {
   line(text: string): void
   waiting(reason: string): void
   progress(progress: Progress): void
+  working(phase: string | null, seconds: number): void
   readonly end: () => void
 }
 
@@ -41,6 +42,8 @@ function tell(event: Event, printer: Printer): void {
       return printer.waiting(event.reason)
     case 'progress':
       return printer.progress(event.progress)
+    case 'working':
+      return printer.working(event.phase, event.seconds)
     case 'note':
       return printer.line(`  note: ${event.text}`)
     case 'paced':
@@ -57,15 +60,21 @@ export function describeLock(lock: LockTimes | null): string {
 
 /** `building index: scanning table: 45 % (450 of 1,000 blocks, 12 MB/s, 5 s left)`. */
 export function describeProgress(progress: Progress): string {
-  const { what, done, total, unit, perSecond, remainingSeconds } = progress
+  const { what, done, total, unit, perSecond, rowsPerSecond = 0, remainingSeconds } = progress
   if (unit === 'changes') return describeCatchingUp(progress)
   const pace = unit === 'blocks' ? `${showBytes(perSecond * BLOCK_BYTES)}/s` : `${showCount(perSecond)}/s`
   const figures = [
     `${showCount(done)} of ${showCount(total)} ${unit}`,
     ...(perSecond === 0 ? [] : [pace]),
+    ...(rowsPerSecond === 0 ? [] : [`${showCount(rowsPerSecond)} rows/s`]),
     ...(remainingSeconds === null || done >= total ? [] : [`${showElapsed(remainingSeconds * 1000)} left`]),
   ]
   return `${what}: ${percent(done, total)} % (${figures.join(', ')})`
+}
+
+/** `vacuuming indexes: at work for 12 s`. */
+function describeWork(phase: string | null, seconds: number): string {
+  return `${phase === null ? '' : `${phase}: `}at work for ${showElapsed(seconds * 1000)}`
 }
 
 /** Of all servers that nobody has built otherwise. */
@@ -106,6 +115,10 @@ class Terminal implements Printer {
     this.show(`  ${describeProgress(progress)}`)
   }
 
+  working(phase: string | null, seconds: number): void {
+    this.show(`  ${describeWork(phase, seconds)}`)
+  }
+
   // A line that the terminal breaks could not be taken back.
   private show(text: string): void {
     const fits = [...harmless(text).replaceAll('\n', ' ')].slice(0, this.output.columns - 1).join('')
@@ -121,11 +134,14 @@ class Terminal implements Printer {
 
 /** In a log a tenth of the way is worth a line, and a reason that only grows older is not. */
 const LOG_EVERY_PERCENT = 10
+/** Work that only goes on is worth a line after this time, and whenever it has doubled. */
+const LOG_WORK_FROM_SECONDS = 10
 
 class Log implements Printer {
   private readonly output: Output
   private lastReason = ''
   private lastProgress = ''
+  private nextWorking = LOG_WORK_FROM_SECONDS
 
   constructor(output: Output) {
     this.output = output
@@ -135,6 +151,13 @@ class Log implements Printer {
     this.output.write(`${harmless(text)}\n`)
     this.lastReason = ''
     this.lastProgress = ''
+    this.nextWorking = LOG_WORK_FROM_SECONDS
+  }
+
+  working(phase: string | null, seconds: number): void {
+    if (seconds < this.nextWorking) return
+    this.nextWorking = seconds * 2
+    this.output.write(`  ${describeWork(phase, seconds)}\n`)
   }
 
   waiting(reason: string): void {

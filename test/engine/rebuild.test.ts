@@ -6,6 +6,7 @@ import { rebuild } from '../../src/engine/rebuild.ts'
 import { retire, rollback } from '../../src/engine/runs.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
+import type { Event } from '../../src/report/events.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -31,6 +32,17 @@ describe('rebuild', () => {
       expect(await contents(database, events)).toEqual(content)
     },
   )
+
+  test('tells while it copies how many rows a second travel', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const told: Event[] = []
+    await rebuild(database.url, written(events), request(), {
+      ...quietly(),
+      observer: (event) => void told.push(event),
+    })
+    const copying = told.flatMap((event) => (event.type === 'progress' ? [event.progress] : []))
+    expect(copying.find(({ unit }) => unit === 'blocks')?.rowsPerSecond).toBeGreaterThan(100)
+  })
 
   test('keeps only the rows asked for, by the moment of the start', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })

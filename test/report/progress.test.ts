@@ -95,6 +95,22 @@ describe('in a log', () => {
     expect(printed([catchingUp(300, null)])).toContain('700 left, at this pace the swap is never possible')
   })
 
+  test('rows a second stand beside blocks', () => {
+    const copied = { what: 'copying', done: 500, total: 1000, unit: 'blocks', perSecond: 100, remainingSeconds: 5 }
+    expect(printed([{ type: 'progress', progress: { ...copied, rowsPerSecond: 5_200 } }])).toBe(
+      '  copying: 50 % (500 of 1,000 blocks, 819 kB/s, 5,200 rows/s, 5.0 s left)\n',
+    )
+  })
+
+  test('work that goes on makes a line whenever it has doubled, and in each step', () => {
+    const working = (seconds: number): Event => ({ type: 'working', phase: null, seconds })
+    const started: Event = { type: 'step started', step, position: 0, of: 1 }
+    const text = printed([...Array.from({ length: 90 }, (_, i) => working(i / 2)), started, working(12)])
+    expect(text).toBe(
+      '  at work for 10 s\n  at work for 20 s\n  at work for 40 s\nstep 1 of 1: prove it\n  at work for 12 s\n',
+    )
+  })
+
   test('progress makes a line for each tenth, and for each phase', () => {
     const text = printed([
       progress(10),
@@ -116,6 +132,13 @@ describe('in a log', () => {
 
 describe('on a terminal', () => {
   const CLEAR = '\r\u001b[2K'
+
+  test('work that goes on is seen to go on', () => {
+    const working = (seconds: number): Event => ({ type: 'working', phase: 'vacuuming indexes', seconds })
+    expect(printed([working(2.5), working(3)], true)).toBe(
+      `${CLEAR}  vacuuming indexes: at work for 2.5 s${CLEAR}  vacuuming indexes: at work for 3.0 s${CLEAR}`,
+    )
+  })
 
   test('one line is written over, and cleared for what stays', () => {
     const text = printed([progress(10), waiting('for x'), { type: 'note', text: 'n' }], true)

@@ -13,12 +13,12 @@ export function progressOf({ leaves, deed }: PurgeWork, observer: Observer): Pro
   const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))
   const words = DEED_WORDS[deed.kind]
   const begun = performance.now()
-  let first: number | undefined
+  let first: { readonly done: number; readonly rows: number } | undefined
   return (leaf, block, rows) => {
     const done = byBlocks ? (before[leaf] ?? 0) + block : rows
-    first ??= done
+    first ??= { done, rows }
     const seconds = (performance.now() - begun) / 1000
-    const perSecond = (done - first) / Math.max(seconds, 0.001)
+    const perSecond = (done - first.done) / Math.max(seconds, 0.001)
     observer({
       type: 'progress',
       progress: {
@@ -27,6 +27,7 @@ export function progressOf({ leaves, deed }: PurgeWork, observer: Observer): Pro
         total,
         unit: byBlocks ? 'blocks' : 'rows',
         perSecond,
+        ...(byBlocks ? { rowsPerSecond: (rows - first.rows) / Math.max(seconds, 0.001) } : {}),
         remainingSeconds: seconds < 1 || perSecond === 0 ? null : Math.max(0, total - done) / perSecond,
       },
     })
