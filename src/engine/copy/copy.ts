@@ -37,7 +37,9 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
   }
   await withPace(place, [step.work.source], async (pace) => {
-    const workers = Array.from({ length: step.jobs }, () => worker(step, runId, place, state, walk, pace, done))
+    const workers = Array.from({ length: step.jobs }, (_, i) =>
+      withSessions(place, i, (sessions) => worker(step, runId, place, state, walk, pace, done, sessions)),
+    )
     // All have come to rest before the first failure is told, so that none goes on behind our back.
     const results = await Promise.allSettled(workers)
     const failed = results.find((result) => result.status === 'rejected')
@@ -55,10 +57,9 @@ async function worker(
   walk: Walk,
   pace: Pace,
   done: (rows: number, range: Range) => void,
+  { source, target }: Sessions,
 ): Promise<void> {
-  const sessions = await openSessions(place.target, place.holder)
   try {
-    const { source, target } = sessions
     const carriers = {
       copy: copyCarrier(source, target, step.work, state),
       server: serverCarrier(target, step.work, state),
@@ -77,8 +78,6 @@ async function worker(
   } catch (error) {
     walk.close()
     throw error
-  } finally {
-    await Promise.all([sessions.source.end(), sessions.target.end()])
   }
 }
 
@@ -101,13 +100,28 @@ async function carryOne(
   return milliseconds
 }
 
-async function openSessions(target: Target, holder: string): Promise<{ source: Session; target: Session }> {
+interface Sessions {
+  readonly source: Session
+  readonly target: Session
+}
+
+/** The first worker fills the shadow in the session of the run, which goes on with a warm cache of its own. */
+async function withSessions(
+  { session, target, holder }: Workplace,
+  worker: number,
+  work: (sessions: Sessions) => Promise<void>,
+): Promise<void> {
   const source = await openOne(target, holder)
   try {
-    return { source, target: await openOne(target, holder) }
-  } catch (error) {
+    if (worker === 0) return await work({ source, target: session })
+    const another = await openOne(target, holder)
+    try {
+      await work({ source, target: another })
+    } finally {
+      await another.end()
+    }
+  } finally {
     await source.end()
-    throw error
   }
 }
 
