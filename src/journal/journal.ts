@@ -62,6 +62,7 @@ export async function latestRun<Plan>(
       session,
       schema,
       sql`schema_name = ${table.schema} and table_name = ${table.name} and ${ofCommand}`,
+      1,
     )
   )[0]
 }
@@ -75,10 +76,10 @@ export async function recentRuns(session: ClientBase, schema: string): Promise<R
   return findRuns(session, schema, sql`status = 'running' or started_at > now() - interval '30 days'`)
 }
 
-async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql): Promise<Run<Plan>[]> {
+async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql, limit = 200): Promise<Run<Plan>[]> {
   return readAll<Run<Plan> & { [column: string]: unknown }>(
     session,
-    sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit 200`,
+    sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit ${limit}`,
   )
 }
 
