@@ -3,6 +3,7 @@ import { ident, join, raw, sql } from '../sql/sql.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
 import { SET_COLUMNS } from './candidate-sql.ts'
 import { noKeyObjection } from './copy-key.ts'
+import { objection, when } from './objection.ts'
 import { refusePurge, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type KeyWalkColumn, type PurgeWork } from './purge-work.ts'
@@ -98,15 +99,13 @@ function objectionsTo({ table, leaves, key, place, mayCreateThere, server }: Can
   const schema = ident(place.schema).text
   return [
     ...(key === null ? [{ ...noKeyObjection(table), what: noKey(table.name) }] : []),
-    ...(mayCreateThere
-      ? []
-      : [
-          objection(
-            'journal-create',
-            `${server.role} may not make a table in schema ${place.schema}, where the keys are kept`,
-            `As its owner: grant create on schema ${schema} to ${ident(server.role).text};`,
-          ),
-        ]),
+    ...when(!mayCreateThere, () =>
+      objection(
+        'journal-create',
+        `${server.role} may not make a table in schema ${place.schema}, where the keys are kept`,
+        `As its owner: grant create on schema ${schema} to ${ident(server.role).text};`,
+      ),
+    ),
     ...leaves
       .filter(({ kind }) => kind !== 'table')
       .map(({ name }) =>
@@ -203,8 +202,4 @@ export function dropSet(place: TableName, id: string): string[] {
     sql`drop table if exists ${quoted(place)}`.text,
     `delete from ${ident(place.schema, 'candidate_set').text} where run_id = ${BigInt(id)}`,
   ]
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -11,6 +11,8 @@ import { describeKept } from './former-kept.ts'
 import { cutFor, runwayFrom } from './cut.ts'
 import { keepWindow, type KeepWindow } from './keep-window.ts'
 import type { KeyChoice } from './key-choice.ts'
+import { leftOutObjections } from './left-out.ts'
+import { objection, when } from './objection.ts'
 import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
 import { describeLayout, partitionedShadow, type Layout } from './partitioned-shadow.ts'
 import { copyRightsObjections } from './privilege-objections.ts'
@@ -124,24 +126,14 @@ function layoutOf(
 
 function copyObjections(request: CopyRequest, { cells }: Layout): Objection[] {
   return [
-    ...(cells.length > MOST_PARTITIONS
-      ? [
-          object(
-            'too-many-partitions',
-            `${showCount(cells.length)} partitions would be needed`,
-            'Choose a wider --every, or keep less with --keep.',
-          ),
-        ]
-      : []),
-    ...(request.keep !== null && !request.noArchive
-      ? [
-          object(
-            'archive',
-            'the rows that are left out would be gone, and archives cannot be written by this version',
-            'If they are not needed any more, say --no-archive. Until `ebb retire` they are still in the former table.',
-          ),
-        ]
-      : []),
+    ...when(cells.length > MOST_PARTITIONS, () =>
+      objection(
+        'too-many-partitions',
+        `${showCount(cells.length)} partitions would be needed`,
+        'Choose a wider --every, or keep less with --keep.',
+      ),
+    ),
+    ...leftOutObjections(request),
   ]
 }
 
@@ -153,8 +145,4 @@ function evidenceOf({ table }: CopySituation, choice: KeyChoice, layout: Layout,
     ...(keep === null ? [] : [`rows from ${keep.shown} on are kept: ${keep.condition}`]),
     `the new table needs up to ${showBytes(heap + toast + indexes)} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

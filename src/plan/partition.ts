@@ -19,14 +19,15 @@ import {
   upsertObjections,
   widthObjections,
 } from './key-objections.ts'
+import { unaccepted } from './objection.ts'
 import { newPrimaryKey, type NewPrimaryKey } from './primary-key.ts'
 import { captureObjections } from './capture.ts'
 import { privilegeObjections } from './privilege-objections.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from './request.ts'
-import { serverNotes, serverObjections } from './server-objections.ts'
+import { serverNotes } from './server-objections.ts'
 import { assertDistinctKeys, type Objection, type Plan } from './step.ts'
 import { asideNames, type AsideNames } from './swap.ts'
-import { kindObjection, tableObjections } from './table-objections.ts'
+import { fundamentalObjections, tableObjections } from './table-objections.ts'
 
 /** All that a plan depends on, read in one moment. */
 export interface PartitionSituation {
@@ -74,8 +75,7 @@ export function readRequest(
   request: PartitionRequest,
 ): { readonly choice: KeyChoice | null; readonly objections: readonly Objection[] } {
   const { table, server, privileges } = situation
-  const kind = kindObjection(table)
-  const fundamental = [...serverObjections(server, situation.journalSchema), ...(kind === undefined ? [] : [kind])]
+  const fundamental = fundamentalObjections(server, situation.journalSchema, table)
   if (fundamental.length > 0) return { choice: null, objections: fundamental }
   const column = keyColumn(table, request.by)
   const objections = [
@@ -152,13 +152,14 @@ export function keyObjections(
   end: Position,
 ): Objection[] {
   const idColumn = growingId(table)
-  return [
+  const objections = [
     ...uniquenessObjections(table, choice.column),
     ...(primaryKey === null ? [] : primaryKeyObjections(table, choice.column, idColumn)),
     ...(primaryKey === null ? [] : upsertObjections(upserts ?? [], choice.column, idColumn)),
     ...rangeObjections(choice, cut, request),
     ...widthObjections(choice, end),
-  ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
+  ]
+  return unaccepted(objections, request.accept)
 }
 
 export function policyFor(request: PartitionRequest, choice: KeyChoice, premake: number): SetPolicy {

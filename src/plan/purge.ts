@@ -11,6 +11,7 @@ import { costObjections, lookUpSeconds, type LookUpCost } from './cascade-cost.t
 import { entourageOf } from './cascade-entourage.ts'
 import { cascadeObjections } from './cascade-objections.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
+import { unaccepted } from './objection.ts'
 import { objectionsAbove, purgeObjections } from './purge-objections.ts'
 import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
 import type { PurgeWork } from './purge-work.ts'
@@ -86,12 +87,13 @@ export interface PurgePlan extends Plan {
 /** Plans deleting the rows that match, batch by batch. Pure. */
 export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
   const { table, leaves, reach, candidates } = situation
-  const objections = [
+  const reasons = [
     ...purgeObjections(table, leaves, reach, request, situation.server.role),
     ...objectionsAbove(situation.itself, leaves),
     ...objectionsAround(situation),
     ...(candidates === undefined ? [] : candidateObjections(candidates, table)),
-  ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
+  ]
+  const objections = unaccepted(reasons, request.accept)
   if (objections.length > 0) return refusePurge(situation, request, objections)
   const base = { goal: goalOf(table, request), table: table.name, fates: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)

@@ -5,6 +5,7 @@ import { endCapture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
+import { objection, when } from './objection.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { captureTriggers } from './copy-steps.ts'
 import {
@@ -109,33 +110,27 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
 function rollbackObjections({ rebuild, current, retiredExists, removed }: RebuildRollbackSituation): Objection[] {
   const changed = compareFacts(rebuild.outcome, factsOf(current, captureTriggers(rebuild)))
   return [
-    ...(retiredExists
-      ? []
-      : [
-          object(
-            'retired',
-            `the former table ${display(rebuild.retired)} has been let go`,
-            'There is nothing to go back to.',
-          ),
-        ]),
-    ...(removed.length === 0
-      ? []
-      : [
-          object(
-            'removed',
-            `partitions have been removed since: ${removed.join(', ')}`,
-            'Their rows would be back without a word, for the former table still has them. Stay with the new table.',
-          ),
-        ]),
-    ...(changed.length === 0
-      ? []
-      : [
-          object(
-            'changed',
-            `${display(current.name)} has been altered since the rebuild: ${changed.map(({ fact }) => fact).join(', ')}`,
-            'Undo these changes first; they would be lost.',
-          ),
-        ]),
+    ...when(!retiredExists, () =>
+      objection(
+        'retired',
+        `the former table ${display(rebuild.retired)} has been let go`,
+        'There is nothing to go back to.',
+      ),
+    ),
+    ...when(removed.length > 0, () =>
+      objection(
+        'removed',
+        `partitions have been removed since: ${removed.join(', ')}`,
+        'Their rows would be back without a word, for the former table still has them. Stay with the new table.',
+      ),
+    ),
+    ...when(changed.length > 0, () =>
+      objection(
+        'changed',
+        `${display(current.name)} has been altered since the rebuild: ${changed.map(({ fact }) => fact).join(', ')}`,
+        'Undo these changes first; they would be lost.',
+      ),
+    ),
   ]
 }
 
@@ -309,8 +304,4 @@ function plan(
   steps: readonly Step[],
 ): Plan {
   return { goal, table, evidence, fates: [], objections, notes: [], steps }
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -11,14 +11,17 @@ import { copySteps } from './copy-steps.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
 import { describeKept } from './former-kept.ts'
+import { leftOutObjections } from './left-out.ts'
+import { objection } from './objection.ts'
 import { copyRightsObjections, privilegeObjections } from './privilege-objections.ts'
 import type { SetPolicy } from './request.ts'
-import { serverNotes, serverObjections } from './server-objections.ts'
+import { serverNotes } from './server-objections.ts'
 import { plainShadow, shadowNames, writtenColumns, type Shadow } from './shadow.ts'
 import { assertDistinctKeys, type Facts, type Objection, type Plan } from './step.ts'
 import { asideNames, type AsideNames } from './swap.ts'
-import { kindObjection, tableObjections } from './table-objections.ts'
+import { fundamentalObjections, tableObjections } from './table-objections.ts'
 import { showBytes, showCount } from './units.ts'
+import { volatileObjections } from './volatile-objections.ts'
 
 /** What the user asked for. */
 export interface RebuildRequest {
@@ -78,8 +81,7 @@ export interface RebuildSummary {
 /** Plans a new table with the rows worth keeping, built beside the old one and swapped in. Pure. */
 export function planRebuild(situation: RebuildSituation, request: RebuildRequest): RebuildPlan {
   const { table, server } = situation
-  const kind = kindObjection(table)
-  const fundamental = [...serverObjections(server, situation.journalSchema), ...(kind === undefined ? [] : [kind])]
+  const fundamental = fundamentalObjections(server, situation.journalSchema, table)
   const key = copyKeyOf(table)
   const objections =
     fundamental.length > 0
@@ -129,28 +131,14 @@ function rebuildObjections(
     ...table.publications
       .filter(({ covers }) => covers !== 'table')
       .map(({ name, covers }) =>
-        object(
+        objection(
           `publication:${name}`,
           `publication ${name} publishes ${covers === 'schema' ? 'every table of the schema' : 'all tables'}, so subscribers would be sent the new table under a name they do not know, and stop`,
           'Let it list its tables, or take this schema out of it, for the time of the rebuild.',
         ),
       ),
-    ...volatile.map((name) =>
-      object(
-        `volatile:${name}`,
-        `${name}() in the condition gives another answer each time it is asked`,
-        'Use only what depends on the row; now() is fixed once at the start.',
-      ),
-    ),
-    ...(request.keep !== null && !request.noArchive
-      ? [
-          object(
-            'archive',
-            'the rows that are left out would be gone, and archives cannot be written by this version',
-            'If they are not needed any more, say --no-archive. Until `ebb retire` they are still in the former table.',
-          ),
-        ]
-      : []),
+    ...volatileObjections(volatile),
+    ...leftOutObjections(request),
   ]
 }
 
@@ -216,10 +204,6 @@ function evidenceOf(
     describeKept(retired, request.retireAfter),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }
 
 /** The literal for the moment that now() stands for. */

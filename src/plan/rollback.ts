@@ -4,6 +4,7 @@ import { ident, literal, sql } from '../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
+import { objection, when } from './objection.ts'
 import type { ConversionSummary } from './partition.ts'
 import { buildUniqueIndex, plainColumns } from './primary-key.ts'
 import { acquire, asideNames, neighbours, sequenceLocks, sequencesUnderLock, type AsideNames } from './swap.ts'
@@ -72,42 +73,34 @@ function rollbackObjections({
   const written = others.filter(({ empty }) => !empty).map((other) => display(other.name))
   const changed = compareFacts(converted, factsOf(current)).map(({ fact }) => fact)
   return [
-    ...(historyAttached
-      ? []
-      : [
-          object(
-            'history-gone',
-            `${history}, which held all rows at the time of the conversion, is no partition of ${name} any more`,
-            'There is nothing to go back to.',
-          ),
-        ]),
-    ...(removed.length === 0
-      ? []
-      : [
-          object(
-            'removed',
-            `partitions have been removed since the conversion: ${removed.join(', ')}`,
-            'What they held would be missing without a word; restore them first, or stay partitioned.',
-          ),
-        ]),
-    ...(written.length === 0
-      ? []
-      : [
-          object(
-            'written',
-            `rows have been written to other partitions: ${written.join(', ')}`,
-            `Move them into ${history}’s range first, or stay partitioned.`,
-          ),
-        ]),
-    ...(changed.length === 0
-      ? []
-      : [
-          object(
-            'changed',
-            `${name} has been altered since the conversion: ${changed.join(', ')}`,
-            'Undo these changes first; they would be lost.',
-          ),
-        ]),
+    ...when(!historyAttached, () =>
+      objection(
+        'history-gone',
+        `${history}, which held all rows at the time of the conversion, is no partition of ${name} any more`,
+        'There is nothing to go back to.',
+      ),
+    ),
+    ...when(removed.length > 0, () =>
+      objection(
+        'removed',
+        `partitions have been removed since the conversion: ${removed.join(', ')}`,
+        'What they held would be missing without a word; restore them first, or stay partitioned.',
+      ),
+    ),
+    ...when(written.length > 0, () =>
+      objection(
+        'written',
+        `rows have been written to other partitions: ${written.join(', ')}`,
+        `Move them into ${history}’s range first, or stay partitioned.`,
+      ),
+    ),
+    ...when(changed.length > 0, () =>
+      objection(
+        'changed',
+        `${name} has been altered since the conversion: ${changed.join(', ')}`,
+        'Undo these changes first; they would be lost.',
+      ),
+    ),
   ]
 }
 
@@ -232,8 +225,4 @@ function primaryKeyBack({ former, primaryKey }: ConversionSummary, index: string
         ]),
     ...definitions.indexComment(former.name.schema, model),
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -1,6 +1,7 @@
 import type { Partition, PartitionedTable, PartitionRange } from '../catalog/partitioned-table.ts'
 import { minus } from '../grid/grid.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../grid/key.ts'
+import { unaccepted } from './objection.ts'
 import {
   expiredByAge,
   expiredByBounds,
@@ -65,9 +66,7 @@ export function planExpiry(
       ...overlapping(set, policy, horizon),
       ...withoutBounds(set),
     ],
-    objections: retireObjections(situation, request, policy, horizon, removable).filter(
-      ({ code, acceptable }) => !(acceptable && request.accept.includes(code)),
-    ),
+    objections: unaccepted(retireObjections(situation, request, policy, horizon, removable), request.accept),
     unknown,
   }
 }

@@ -3,6 +3,7 @@ import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import { objection } from './objection.ts'
 import type { Objection } from './step.ts'
 
 /** Groups of rows, say one for each experiment, of which none has been active for some time. */
@@ -148,8 +149,4 @@ function columnOf({ columns }: TableModel, name: string): Column | undefined {
 /** `groups of experiment_id without activity in seen_at for 90 days`. */
 export function describeStale({ group, activity, idle }: StaleGroups): string {
   return `the groups by ${group} without activity in ${activity} for ${displayInterval(idle)}`
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -5,6 +5,7 @@ import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
 import { columnObjection, markBy } from './mark.ts'
+import { objection, when } from './objection.ts'
 import { planAbandonPurge } from './purge.ts'
 import { ownership } from './privileges.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
@@ -188,15 +189,13 @@ function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection
         'Use only what depends on the row, and now().',
       ),
     ),
-    ...(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off'
-      ? [
-          objection(
-            'row-security',
-            `a view would show rows that the policies of ${display(table.name)} hide: PostgreSQL before 15 asks them in the name of the view's owner`,
-            'Update the server, or let readers use the condition themselves.',
-          ),
-        ]
-      : []),
+    ...when(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off', () =>
+      objection(
+        'row-security',
+        `a view would show rows that the policies of ${display(table.name)} hide: PostgreSQL before 15 asks them in the name of the view's owner`,
+        'Update the server, or let readers use the condition themselves.',
+      ),
+    ),
     ...(existing === null
       ? mayCreate
         ? []
@@ -263,8 +262,4 @@ export function planAbandonView(runId: string, table: TableName): Plan {
     evidence: ['nothing has been changed'],
     steps: plan.steps.map((step) => ({ ...step, key: 'abandon:view' })),
   }
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }
