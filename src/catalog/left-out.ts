@@ -45,7 +45,7 @@ interface Key extends Pick<LeftOutReference, 'from' | 'name'> {
 }
 
 async function readKeys(session: ClientBase, { schema, name }: TableName): Promise<Key[]> {
-  return readAll<Key & { [column: string]: unknown }>(
+  return readAll<Key>(
     session,
     sql`
     select json_build_object('schema', fn.nspname, 'name', f.relname) as from, k.conname as name, k.conrelid = k.confrelid as self,

@@ -143,7 +143,7 @@ export type LeafFacts = Omit<LeafModel, 'matching' | 'plannedIndex'>
 
 /** In the order of the names. */
 export async function readLeafFacts(session: Session, names: readonly TableName[]): Promise<LeafFacts[]> {
-  return readAll<LeafFacts & { [column: string]: unknown }>(
+  return readAll<LeafFacts>(
     session,
     sql`
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name,

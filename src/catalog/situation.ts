@@ -55,7 +55,7 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
   const referenced = table.constraints.flatMap(({ references }) =>
     references === null || sameName(references, table.name) ? [] : [ident(references.schema, references.name).text],
   )
-  return readOne<Privileges & { [column: string]: unknown }>(
+  return readOne<Privileges>(
     client,
     sql`
     select pg_has_role(current_user, ${table.owner}::name, 'usage') and ${maySetRole(sql`${table.owner}::name`)} as "actAsOwner",

@@ -31,7 +31,7 @@ export async function readHolders(
   tables: readonly TableName[],
   exceptPid: number,
 ): Promise<Holder[]> {
-  return readAll<Holder & { [column: string]: unknown }>(
+  return readAll<Holder>(
     session,
     sql`
     select l.virtualtransaction as transaction, l.pid, l.mode, json_build_object('schema', n.nspname, 'name', c.relname) as table,

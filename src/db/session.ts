@@ -207,12 +207,13 @@ export function inSnapshot<T>(session: pg.ClientBase, work: () => Promise<T>): P
 }
 
 /** The only row of a query that always has one. */
-export async function readOne<Row extends pg.QueryResultRow>(session: pg.ClientBase, query: Sql): Promise<Row> {
-  const { rows } = await session.query<Row>(query)
-  if (rows[0] === undefined) throw new Error(`no row from: ${query.text}`)
-  return rows[0]
+export async function readOne<Row extends object>(session: pg.ClientBase, query: Sql): Promise<Row> {
+  const [row] = await readAll<Row>(session, query)
+  if (row === undefined) throw new Error(`no row from: ${query.text}`)
+  return row
 }
 
-export async function readAll<Row extends pg.QueryResultRow>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
-  return (await session.query<Row>(query)).rows
+/** All rows of a query. That they are of the type is the query's word. */
+export async function readAll<Row extends object>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
+  return (await session.query<Row & pg.QueryResultRow>(query)).rows
 }

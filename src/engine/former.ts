@@ -60,7 +60,7 @@ const goesAt = sql`
 
 /** Another table may have been given the name since: the oid tells. */
 async function readKept(session: Session, schema: string): Promise<Kept[]> {
-  return readAll<Kept & { [column: string]: unknown }>(
+  return readAll<Kept>(
     session,
     sql`
     select id::text as "runId", command, json_build_object('schema', schema_name, 'name', table_name) as table,

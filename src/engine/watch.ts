@@ -76,7 +76,7 @@ interface Activity {
 }
 
 async function readActivity(control: Session, pid: number): Promise<Activity | undefined> {
-  const [activity] = await readAll<Activity & { [column: string]: unknown }>(
+  const [activity] = await readAll<Activity>(
     control,
     sql`
     select extract(epoch from clock_timestamp() - a.query_start)::float8 as seconds, coalesce(i.phase, v.phase) as phase,

@@ -77,7 +77,7 @@ export async function recentRuns(session: ClientBase, schema: string): Promise<R
 }
 
 async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql, limit = 200): Promise<Run<Plan>[]> {
-  return readAll<Run<Plan> & { [column: string]: unknown }>(
+  return readAll<Run<Plan>>(
     session,
     sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit ${limit}`,
   )

@@ -97,7 +97,7 @@ async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder):
     manner === 'range'
       ? rangeStatement(work, leaf, rangeOf(order))
       : batchStatement(work, leaf, rangeOf(order), sql`${limit}`, manner)
-  const reported = await readOne<Reported & { [column: string]: unknown }>(session, statement)
+  const reported = await readOne<Reported>(session, statement)
   if (reported.disturbed) throw new OverreachError('rows that hang on them were moved meanwhile')
   return reported
 }

@@ -73,7 +73,7 @@ async function countPresent(work: PurgeWork, leaf: PurgeLeaf, place: Workplace, 
 async function readLeavesSince(work: PurgeWork, session: Session): Promise<PurgeLeaf[]> {
   if (work.leaves.some(({ walk }) => amongCandidates(walk))) return []
   return inTransaction(session, { readOnly: true }, async () => {
-    const [table] = await readAll<TableName & { [column: string]: unknown }>(
+    const [table] = await readAll<TableName>(
       session,
       sql`select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${work.oid}::oid`,
     )

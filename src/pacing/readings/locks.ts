@@ -14,7 +14,7 @@ function ours(application: string): Sql {
  * stops the lock manager for a moment, so it is asked about waiters only.
  */
 export async function readBlocked(session: ClientBase, application: string): Promise<BlockedSession[]> {
-  return readAll<BlockedSession & { [column: string]: unknown }>(
+  return readAll<BlockedSession>(
     session,
     sql`
     with waiting as materialized (
