@@ -1,8 +1,10 @@
+import { takingBack } from '../db/savepoint.ts'
 import type { Session } from '../db/session.ts'
 import { readAll } from '../db/session.ts'
-import { UsageError } from '../errors.ts'
+import { reasonOf, UsageError } from '../errors.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { pointAt, type Predicate } from '../sql/predicate.ts'
+import { pathForSet } from '../sql/search-path.ts'
 import { raw, sql } from '../sql/sql.ts'
 
 /** Functions of a condition that give another answer each time they are asked. */
@@ -29,25 +31,24 @@ export async function readRowEstimate(
 ): Promise<number> {
   const before = sql`explain (format json) select from ${quoted(table)} t where (`
   const condition = predicate?.text ?? 'true'
-  await session.query('savepoint estimate')
   try {
-    await session.query(`set local search_path to ${searchPath === '' ? "''" : searchPath}`)
-    const explain = sql`${before}${raw(condition)}\n)`
-    const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
-    return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+    return await takingBack(session, async () => {
+      await session.query(`set local search_path to ${pathForSet(searchPath)}`)
+      const explain = sql`${before}${raw(condition)}\n)`
+      const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
+      return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+    })
   } catch (error) {
     throw new UsageError(
       `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...before.text].length)}`,
       'Use columns and types of the table.',
       error,
     )
-  } finally {
-    await session.query('rollback to savepoint estimate')
   }
 }
 
 function reasonAndPlace(error: unknown, condition: string, before: number): string {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   const { position } = error as { position?: string }
   return position === undefined ? reason : reason + pointAt(condition, Number(position) - 1 - before)
 }

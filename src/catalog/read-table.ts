@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED, UsageError } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { ident, sql, type Sql } from '../sql/sql.ts'
@@ -61,7 +61,7 @@ async function noSuchTable(client: ClientBase, { schema, name }: WrittenName): P
     rows.length > 0
       ? `There is ${rows.map(display).join(', ')}: name it with its schema, in quotes where it has capitals.`
       : 'Check the spelling, the schema and the database in the connection string.'
-  return new EbbError(`there is no ${place.slice(2)}`, { state: 'Nothing has been changed.', next }, EXIT.usage)
+  return new EbbError(`there is no ${place.slice(2)}`, { state: NOTHING_CHANGED, next }, EXIT.usage)
 }
 
 /** Everything about a relation, or undefined when it is not there. `version` is `server_version_num`. */
@@ -90,4 +90,20 @@ export async function readTable(client: ClientBase, name: TableName, version: nu
   // Named, so that a session plans it once: planning takes longer than execution, and a swap reads it under lock.
   const { rows } = await client.query<TableModel>({ name: 'ebb table', text: query.text, values: query.values })
   return rows[0]
+}
+
+/**
+ * The same of a relation that has been there a moment ago.
+ *
+ * @throws {UsageError} when it has gone in between
+ */
+export async function readPresentTable(client: ClientBase, name: TableName, version: number): Promise<TableModel> {
+  const table = await readTable(client, name, version)
+  if (table === undefined) throw vanished(name)
+  return table
+}
+
+/** Somebody has been quicker: it was there when its name was looked up. */
+export function vanished(name: TableName): UsageError {
+  return new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
 }

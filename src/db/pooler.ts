@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { EbbError } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 
 /**
  * Refuses a pooler that hands out a server session per transaction. There,
@@ -41,7 +41,7 @@ function transactionPooler(): EbbError {
   return new EbbError(
     'the connection goes through a pooler in transaction mode (PgBouncer pool_mode = transaction, or statement)',
     {
-      state: 'Nothing has been changed.',
+      state: NOTHING_CHANGED,
       next: 'Connect to PostgreSQL directly, or to a pool in session mode: --url or DATABASE_URL with the server’s own host and port.',
     },
   )

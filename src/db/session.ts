@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { EbbError, EXIT, UsageError } from '../errors.ts'
+import { EbbError, EXIT, reasonOf, UsageError } from '../errors.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
@@ -101,7 +101,7 @@ export async function withSession<T>(
 /** The server or the network has gone away in the midst of it. */
 export function connectionLost(error: unknown): unknown {
   if (error instanceof EbbError) return error
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   return new EbbError(
     `the connection was lost (${reason})`,
     {

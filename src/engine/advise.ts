@@ -1,6 +1,7 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
 import { plainType } from '../catalog/key-model.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import { readTakenNames, readPrivileges } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, withSession, type Target } from '../db/session.ts'
@@ -13,7 +14,7 @@ import { display } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { ident } from '../sql/sql.ts'
-import { newTag, readSearchPath } from './copy-run.ts'
+import { newTag } from './copy-run.ts'
 import { inspect, type InspectOptions } from './inspect.ts'
 
 /** What is to be asked of the table: which rows are worth keeping, or how old they may be; neither, or one of them. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readLeftOutReferences } from '../catalog/left-out.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
@@ -12,7 +12,6 @@ import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import type { LockTimes } from '../report/events.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
 import { recordCapture } from './copy/captured.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
@@ -148,15 +147,6 @@ async function findPlan(
   const same = canonicalJson(earlier.request) === canonicalJson(toStored(command.request))
   if (earlier.command !== command.name || !same) throw otherRun(earlier)
   return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
-}
-
-/** The search path that the role would have by itself: conditions are written under it. */
-export async function readSearchPath(session: Session): Promise<string> {
-  const { path } = await readOne<{ path: string }>(
-    session,
-    sql`select reset_val as path from pg_settings where name = 'search_path'`,
-  )
-  return path
 }
 
 /** Part of the names of a run's helpers, so that they are unlike those of any other. */

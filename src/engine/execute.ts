@@ -1,6 +1,6 @@
 import { inTransaction, readOne } from '../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import { assertLease } from '../journal/lease.ts'
 import type { IndexStep, OnlineStep, PurgeStep, Step } from '../plan/step.ts'
@@ -48,7 +48,7 @@ export async function executeRun(
   try {
     return await execute(runId, steps, place, options)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = reasonOf(error)
     // By the session that looks around: the one at work may be what was lost. If both were, the reason is told all the same.
     await noteError(place.control, place.journalSchema, runId, reason).catch(() => {})
     throw error
@@ -292,7 +292,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
       EXIT.stopped,
       error,
     )
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   if (isConnectionLost(error))
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,

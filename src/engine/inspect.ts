@@ -2,16 +2,15 @@ import { readActivity, readLongTransactions, type Activity, type LongTransaction
 import { readPartitionMap, type MapEntry } from '../catalog/inspect-partitions.ts'
 import { readReferences, type Reference } from '../catalog/inspect-references.ts'
 import { isKeyType, plainType, readKey, sampleIds, type KeyModel } from '../catalog/key-model.ts'
-import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readPresentTable, resolveTable } from '../catalog/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { readPrivileges, readUpserts } from '../catalog/situation.ts'
 import type { Column, TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
-import { UsageError } from '../errors.ts'
 import { adviseKeys, singlePrimaryKey, type KeyAdvice, type KeyCandidate } from '../plan/key-advice.ts'
 import { risksOf, type Risk } from '../plan/risks.ts'
 import type { Observer } from '../report/events.ts'
-import { display, quoted, type TableName } from '../sql/names.ts'
+import { quoted, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { sql } from '../sql/sql.ts'
 
@@ -46,9 +45,7 @@ export async function inspect(target: Target, written: WrittenName, options: Ins
     inSnapshot(session, async () => {
       const server = await readServer(session, options.journalSchema)
       const name = await resolveTable(session, written)
-      const table = await readTable(session, name, server.version)
-      if (table === undefined)
-        throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+      const table = await readPresentTable(session, name, server.version)
       return look(session, server, table, options)
     }),
   )

@@ -1,8 +1,8 @@
 import { readMarkFacts } from '../catalog/mark-facts.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
-import { ObjectionsError, UsageError } from '../errors.ts'
+import { ObjectionsError } from '../errors.ts'
 import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { isRefused } from '../plan/chosen-rows.ts'
 import { columnObjection, markBy, notYetMarked, planMark, refuseMark, type MarkRequest } from '../plan/mark.ts'
@@ -10,7 +10,7 @@ import type { PurgePlan } from '../plan/purge.ts'
 import { momentBefore } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
-import { display, type TableName } from '../sql/names.ts'
+import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { VERSION } from '../version.ts'
@@ -96,9 +96,7 @@ async function readPlan(
   const moment = momentLiteral(server.now)
   const { staleOf } = request
   return inSnapshot(session, async () => {
-    const table = await readTable(session, name, server.version)
-    if (table === undefined)
-      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    const table = await readPresentTable(session, name, server.version)
     const column = table.columns.find((one) => one.name === request.column)
     const at = staleOf === undefined ? `'${moment}'::pg_catalog.timestamptz` : momentBefore(moment, staleOf.idle)
     const way = column === undefined ? null : markBy(column, at)

@@ -1,8 +1,9 @@
+import { readSearchPath } from '../catalog/search-path.ts'
 import { inSnapshot, type Target } from '../db/session.ts'
 import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
+import { newTag, planCopy, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
 import { readSituation, type EngineOptions } from './partition.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */

@@ -1,10 +1,10 @@
 import { readKey, sampleIds } from '../catalog/key-model.ts'
-import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readPresentTable, resolveTable } from '../catalog/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
-import { EbbError, EXIT, ObjectionsError, UsageError } from '../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED, ObjectionsError, UsageError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
 import type { KeyEvidence } from '../plan/key-choice.ts'
@@ -138,7 +138,7 @@ function assertSupported(server: ServerModel): void {
   if (server.version >= OLDEST_VERSION) return
   throw new EbbError(
     `this is PostgreSQL ${server.versionText}, and Ebb needs ${OLDEST_VERSION / 10_000} or later`,
-    { state: 'Nothing has been changed.', next: 'Update the server first, or partition with other means.' },
+    { state: NOTHING_CHANGED, next: 'Update the server first, or partition with other means.' },
     EXIT.objections,
   )
 }
@@ -228,9 +228,7 @@ export async function readSituation(
       `the server knows no time zone ${JSON.stringify(request.timezone)}`,
       'Use a name from pg_timezone_names, such as Europe/Berlin.',
     )
-  const table = await readTable(session, name, server.version)
-  if (table === undefined)
-    throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+  const table = await readPresentTable(session, name, server.version)
   const privileges = await readPrivileges(session, table)
   const taken = await readTakenNames(session, name.schema)
   const readable = kindObjection(table) === undefined && privileges.actAsOwner && !privileges.rowsHidden

@@ -1,10 +1,12 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readLeafFacts, readLeaves, readReach, type Reach } from '../catalog/purge-leaves.ts'
-import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
+import { readReach, type Reach } from '../catalog/reach.ts'
+import { readTable, resolveTable, vanished } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
-import { ObjectionsError, UsageError } from '../errors.ts'
+import { ObjectionsError } from '../errors.ts'
 import { approveSet } from '../journal/candidates.ts'
 import { at, endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { readFigures, type PurgeFigures } from '../journal/purges.ts'
@@ -14,14 +16,13 @@ import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../pl
 import { rowsOfStale } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
-import { display, type TableName } from '../sql/names.ts'
+import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
 import { readGroupCount, readSince, withGroupCount } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
-import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import type { Remaining } from './purge/check.ts'
@@ -184,8 +185,7 @@ async function readPlan(
     for (const table of request.protect) protect.push(await resolveTable(session, table))
     const table = await readTable(session, name, server.version)
     const [itself] = await readLeafFacts(session, [name])
-    if (table === undefined || itself === undefined)
-      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    if (table === undefined || itself === undefined) throw vanished(name)
     const volatile = await readVolatile(session, written)
     const early = objectionsToLooking({ server, journalSchema, table, itself, volatile }, request)
     if (early.length > 0) return refusePurge({ server, table }, request, early)

@@ -1,7 +1,7 @@
 import type { NoticeMessage } from 'pg-protocol/dist/messages.js'
 import { readOne } from '../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError } from '../errors.ts'
+import { EbbError, reasonOf } from '../errors.ts'
 import type { RehearseStep } from '../plan/step.ts'
 import { sql } from '../sql/sql.ts'
 import type { Workplace } from './workplace.ts'
@@ -32,7 +32,7 @@ export async function rehearse(step: RehearseStep, { session }: Workplace): Prom
     if (!routines.includes(IMPLIED)) throw failed('attaching would read the whole table under lock')
   } catch (error) {
     if (error instanceof EbbError || saysNothing(error)) throw error
-    throw failed(error instanceof Error ? error.message : String(error), error)
+    throw failed(reasonOf(error), error)
   } finally {
     session.off('notice', listen)
     await session.query('rollback').catch(() => {}) // a lost connection has rolled back by itself

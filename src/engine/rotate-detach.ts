@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../db/holders.ts'
 import { readAll, type Session } from '../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
 import type { DetachStep } from '../plan/rotate-step.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
@@ -182,7 +182,7 @@ async function readSnapshots({ control, pid }: Workplace): Promise<{ snapshot: s
 function explained({ title, partition, table }: DetachStep, error: unknown): unknown {
   const code = codeOf(error)
   const state = `${display(partition)} is attached as before.`
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   if (code === SQLSTATE.foreignKeyViolation)
     return new EbbError(
       `${display(partition)} cannot be detached: rows of other tables refer to its rows (${reason})`,

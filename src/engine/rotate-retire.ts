@@ -2,7 +2,7 @@ import { parseBounds } from '../catalog/partition-bounds.ts'
 import type { Partition, PartitionedTable } from '../catalog/partitioned-table.ts'
 import { inTransaction } from '../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
 import {
   beginRetirement,
@@ -323,7 +323,7 @@ function changed(partition: TableName, how: string): EbbError {
 function explained(step: BriefStep, error: unknown): unknown {
   const code = codeOf(error)
   if (error instanceof EbbError || code === undefined || isConnectionLost(error)) return error
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   const slow = code === SQLSTATE.queryCanceled ? ' (it took too long under lock, or somebody cancelled it)' : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,

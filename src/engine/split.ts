@@ -1,7 +1,8 @@
 import { readKey } from '../catalog/key-model.ts'
-import { readLeast, within } from '../catalog/partition-rows.ts'
+import { readLeast, lookWithin } from '../catalog/partition-rows.ts'
 import { readPartitionedTable, type Partition, type PartitionedTable } from '../catalog/partitioned-table.ts'
 import { readTable } from '../catalog/read-table.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readTakenNames } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
@@ -20,7 +21,7 @@ import type { SplitRequest } from '../plan/split-situation.ts'
 import { planSplit, type SplitPlan } from '../plan/split.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
+import { newTag, planCopy, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
 import type { EngineOptions } from './partition.ts'
 import { readIdRate } from './rotate-read.ts'
 
@@ -157,7 +158,7 @@ async function readLeastKept(
   window: KeepWindow | null,
 ): Promise<Position | null> {
   if (window !== null) {
-    const found = await within(session, LOOKING_MS, () => readLeast(session, wide.name, column, window.condition))
+    const found = await lookWithin(session, LOOKING_MS, () => readLeast(session, wide.name, column, window.condition))
     if (found !== 'unknown') return found === undefined ? null : fromText(kind, found)
     if (window.from !== null) return window.from
   }

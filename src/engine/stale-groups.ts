@@ -1,9 +1,8 @@
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
+import { within } from '../db/savepoint.ts'
 import { readAll, readOne, type Session } from '../db/session.ts'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { UsageError } from '../errors.ts'
 import type { StaleParents } from '../plan/mark.ts'
 import type { PurgePlan } from '../plan/purge.ts'
 import {
@@ -34,9 +33,7 @@ export async function readParents(
   parent: TableName,
   moment: string,
 ): Promise<Predicate | Objection[]> {
-  const table = await readTable(session, groups.table, server.version)
-  if (table === undefined)
-    throw new UsageError(`${display(groups.table)} has just been dropped or renamed`, 'Check what happened to it.')
+  const table = await readPresentTable(session, groups.table, server.version)
   const since = readSince(table, groups, moment)
   if (Array.isArray(since)) return since
   const key = await readReferenced(session, table, groups.group, parent)
@@ -73,27 +70,20 @@ function noReference({ name }: TableModel, column: string, parent: TableName): O
 
 const LOOK_MS = 5_000
 
-/** Null where counting took too long: there are very many groups. */
-export async function readGroupCount(
-  session: Session,
-  since: StaleSince,
-): Promise<{ groups: number; stale: number } | null> {
-  await session.query('savepoint groups')
-  try {
-    await session.query(`set local statement_timeout = ${LOOK_MS}`)
-    return await readOne<{ groups: number; stale: number }>(session, countGroups(since))
-  } catch (error) {
-    if (codeOf(error) !== SQLSTATE.queryCanceled) throw error
-    return null
-  } finally {
-    await session.query('rollback to savepoint groups')
-  }
+interface GroupCount {
+  readonly groups: number
+  readonly stale: number
+}
+
+/** Unknown where counting takes too long: there are very many groups. */
+export function readGroupCount(session: Session, since: StaleSince): Promise<GroupCount | 'unknown'> {
+  return within(session, LOOK_MS, () => readOne<GroupCount>(session, countGroups(since)))
 }
 
 /** The plan with what is known of the groups. */
-export function withGroupCount(plan: PurgePlan, count: { groups: number; stale: number } | null): PurgePlan {
+export function withGroupCount(plan: PurgePlan, count: GroupCount | 'unknown'): PurgePlan {
   const text =
-    count === null
+    count === 'unknown'
       ? 'there are too many groups to be counted within 5 s'
       : `${showCount(count.stale)} of ${showCount(count.groups)} groups have had no activity; one that becomes active again in time keeps its rows`
   return { ...plan, evidence: [text, ...plan.evidence] }

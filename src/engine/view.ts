@@ -1,18 +1,18 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable, readTable } from '../catalog/read-table.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
-import { ObjectionsError, UsageError } from '../errors.ts'
+import { ObjectionsError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun } from '../journal/journal.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { planView, type ViewPlan, type ViewRequest } from '../plan/view.ts'
-import { companion, display, type TableName } from '../sql/names.ts'
+import { companion, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
-import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import { atWork, type Workplace } from './workplace.ts'
@@ -98,9 +98,7 @@ async function readPlan(
 ): Promise<ViewPlan> {
   const expired = request.expired === null ? null : await parsePredicate(request.expired, momentLiteral(server.now))
   return inSnapshot(session, async () => {
-    const model = await readTable(session, table, server.version)
-    if (model === undefined)
-      throw new UsageError(`${display(table)} has just been dropped or renamed`, 'Check what happened to it.')
+    const model = await readPresentTable(session, table, server.version)
     const searchPath = await readSearchPath(session)
     if (expired !== null) await readRowEstimate(session, table, expired, searchPath)
     const name = nameOf(table, given)

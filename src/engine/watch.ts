@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, type Session } from '../db/session.ts'
+import { reasonOf } from '../errors.ts'
 import type { Observer, Progress } from '../report/events.ts'
 import { sql } from '../sql/sql.ts'
 
@@ -46,7 +47,7 @@ async function watch(control: Session, pid: number, observer: Observer, signal: 
     // What is watched reports its own failure; that the watcher lost its connection adds nothing.
     observer({
       type: 'note',
-      text: `progress can no longer be seen: ${error instanceof Error ? error.message : String(error)}`,
+      text: `progress can no longer be seen: ${reasonOf(error)}`,
     })
   }
 }

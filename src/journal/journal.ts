@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 
@@ -151,7 +151,7 @@ function unreadable(schema: string, role: string): EbbError {
   return new EbbError(
     `the journal in schema ${schema} belongs to somebody else, and ${role} may not read it`,
     {
-      state: 'Nothing has been changed.',
+      state: NOTHING_CHANGED,
       next: `As its owner: grant usage on schema ${place} to ${us}; grant select, insert, update, delete on all tables in schema ${place} to ${us}; or keep a journal of your own with --journal-schema <name>.`,
     },
     EXIT.objections,

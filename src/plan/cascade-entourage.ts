@@ -1,5 +1,5 @@
 import { display } from '../sql/names.ts'
-import { type Cascade, distinctTables } from './cascade.ts'
+import { distinctTables, type Cascade } from './cascade.ts'
 import { childDeletions } from './cascade-deletions.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
 import type { Entourage, StayReason, Watched } from './purge-work.ts'

@@ -1,7 +1,7 @@
 import type { GraphTable, ReferenceGraph } from '../catalog/reference-graph.ts'
 import { display, quoted, sameName } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
-import { type Cascade, type CascadeRequest, distinctTables } from './cascade.ts'
+import { distinctTables, type Cascade, type CascadeRequest } from './cascade.ts'
 import { objection, when } from './objection.ts'
 import type { Fate, WalkedReference } from './reference-graph.ts'
 import { shellWord } from './shell-word.ts'

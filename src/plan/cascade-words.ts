@@ -1,6 +1,6 @@
 import { display, quoted } from '../sql/names.ts'
 import type { GraphTable } from '../catalog/reference-graph.ts'
-import { type Cascade, distinctTables } from './cascade.ts'
+import { distinctTables, type Cascade } from './cascade.ts'
 import type { Fate, WalkedReference } from './reference-graph.ts'
 import type { Lock, VacuumStep } from './step.ts'
 

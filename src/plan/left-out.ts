@@ -1,5 +1,6 @@
 import type { Keeping, LeftOutReference } from '../catalog/left-out.ts'
 import { display } from '../sql/names.ts'
+import { pathForSet } from '../sql/search-path.ts'
 import { literal } from '../sql/sql.ts'
 import { objection, when } from './objection.ts'
 import type { RebuildPlan } from './rebuild.ts'
@@ -76,7 +77,7 @@ function askAgain({ from, name, query }: LeftOutReference, { source, searchPath 
     ),
     cost: `reads ${display(from)} once`,
     statements: [
-      `set local search_path to ${searchPath === '' ? "''" : searchPath}`,
+      `set local search_path to ${pathForSet(searchPath)}`,
       `do ${literal(body).text}`,
       "set local search_path to ''",
     ],

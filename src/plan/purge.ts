@@ -1,4 +1,5 @@
-import type { LeafFacts, LeafModel, Reach } from '../catalog/purge-leaves.ts'
+import type { LeafFacts, LeafModel } from '../catalog/purge-leaves.ts'
+import type { Reach } from '../catalog/reach.ts'
 import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'

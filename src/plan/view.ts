@@ -3,6 +3,7 @@ import type { Column, Grant, TableModel } from '../catalog/table-model.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import { pathForSet } from '../sql/search-path.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
 import { columnObjection, markBy } from './mark.ts'
 import { objection, when } from './objection.ts'
@@ -120,7 +121,7 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
     acquire: [],
     statements: [
       // The condition was written under it.
-      ...(expired === null ? [] : [`set local search_path to ${searchPath === '' ? "''" : searchPath}`]),
+      ...(expired === null ? [] : [`set local search_path to ${pathForSet(searchPath)}`]),
       definition(situation, conditions).text,
       sql`comment on view ${quoted(name)} is ${literal(`${KEPT}: without rows ${conditions.map(({ words }) => words).join(', or ')}`)}`
         .text,

@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts'
+import { reasonOf, UsageError } from '../errors.ts'
 
 /** A condition on the rows of one table, checked by PostgreSQL's own grammar. */
 export interface Predicate {
@@ -211,7 +211,7 @@ function notAllowed(written: string, what: string, { location }: Located, hint?:
 function syntaxError(written: string, error: unknown): UsageError {
   // Counted in characters, from 0.
   const position = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   const at = Math.min((position ?? 0) - BEFORE.length, [...written].length)
   return new UsageError(
     `the condition cannot be read: ${reason}${position === undefined ? '' : pointAt(written, at)}`,

@@ -1,5 +1,5 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
 import type { Pace } from '../../pacing/throttle.ts'
@@ -131,7 +131,7 @@ async function openOne(target: Target, holder: string): Promise<Session> {
     return await openSession(target, holder)
   } catch (error) {
     throw new EbbError(
-      `no further session for the copy: ${error instanceof Error ? error.message : String(error)}`,
+      `no further session for the copy: ${reasonOf(error)}`,
       {
         state: 'The chunks that were copied are kept.',
         next: 'When the server has room for another session, run the same command again: it goes on from here.',

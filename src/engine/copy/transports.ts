@@ -3,7 +3,8 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { inTransaction, type Session } from '../../db/session.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
-import { literal, raw, sql } from '../../sql/sql.ts'
+import { pathForSet } from '../../sql/search-path.ts'
+import { raw, sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 import { chunkRows, holdSource, type Range } from './chunk.ts'
 
@@ -62,5 +63,5 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
 
 /** The condition was written under the user's search path. */
 export async function useSearchPath(session: Session, { searchPath }: CopyWork): Promise<void> {
-  await session.query(`set local search_path to ${searchPath === '' ? literal('').text : searchPath}`)
+  await session.query(`set local search_path to ${pathForSet(searchPath)}`)
 }

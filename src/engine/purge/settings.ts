@@ -1,5 +1,6 @@
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import type { PurgeWork } from '../../plan/purge-work.ts'
+import { pathForSet } from '../../sql/search-path.ts'
 import type { Workplace } from '../workplace.ts'
 
 /**
@@ -16,7 +17,7 @@ export async function withPurgeSettings<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   // The condition was written under the user's search path, and triggers may count on it.
-  await session.query(`set search_path to ${searchPath === '' ? "''" : searchPath}`)
+  await session.query(`set search_path to ${pathForSet(searchPath)}`)
   const victim = await session.query(`set deadlock_timeout = ${DEADLOCK_MS}`).then(
     () => true,
     (error: unknown) => {

@@ -1,5 +1,5 @@
 import { readAll, withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
 import { planAbandon } from '../../plan/abandon.ts'
 import { planAbandonCandidates, type CandidatePlan } from '../../plan/candidates.ts'
@@ -97,7 +97,7 @@ function notUnfinished(run: Run): EbbError {
     run.status === 'done' && REVERSIBLE.includes(run.command) ? `To go back: ebb rollback ${run.id}` : 'See ebb status.'
   return new EbbError(
     `run ${run.id} is ${run.status}, so there is nothing to abandon`,
-    { state: 'Nothing has been changed.', next },
+    { state: NOTHING_CHANGED, next },
     EXIT.usage,
   )
 }
@@ -106,7 +106,7 @@ function pastTheSwap(run: Run): EbbError {
   return new EbbError(
     `run ${run.id} has swapped ${display(run.table)} already; what is left is harmless`,
     {
-      state: 'Nothing has been changed.',
+      state: NOTHING_CHANGED,
       next: `Finish it with ebb resume ${run.id}${REVERSIBLE.includes(run.command) ? '; then ebb rollback can go back' : ''}.`,
     },
     EXIT.objections,

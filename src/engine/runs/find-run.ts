@@ -1,6 +1,6 @@
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
 import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../partition.ts'
@@ -60,7 +60,7 @@ async function lookUp(
   if (candidates.length > 1)
     throw new EbbError(
       `there are ${candidates.length} such runs: ${candidates.map((run) => `${run.id} (${run.command} ${display(run.table)})`).join(', ')}`,
-      { state: 'Nothing has been changed.', next: 'Name one by its number.' },
+      { state: NOTHING_CHANGED, next: 'Name one by its number.' },
       EXIT.usage,
     )
   return candidates[0]
@@ -83,5 +83,5 @@ function noRun(choice: RunChoice): EbbError {
       : 'runId' in choice
         ? `no run ${choice.runId}`
         : `no run on ${display(choice.table)}`
-  return new EbbError(`there is ${which}`, { state: 'Nothing has been changed.', next: 'See ebb status.' }, EXIT.usage)
+  return new EbbError(`there is ${which}`, { state: NOTHING_CHANGED, next: 'See ebb status.' }, EXIT.usage)
 }

@@ -4,7 +4,7 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table-model.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
 import { at, type Run } from '../../journal/journal.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
 import { planRebuildRollback, planSplitRollback } from '../../plan/rebuild-undo.ts'
@@ -106,13 +106,13 @@ function notDone({ id, status }: Run): EbbError {
     status === 'running'
       ? `Finish it with ebb resume ${id}, or undo it with ebb abandon ${id}.`
       : 'There is nothing to roll back.'
-  return new EbbError(`run ${id} is ${status}`, { state: 'Nothing has been changed.', next }, EXIT.usage)
+  return new EbbError(`run ${id} is ${status}`, { state: NOTHING_CHANGED, next }, EXIT.usage)
 }
 
 function tableGone({ table }: Run): EbbError {
   return new EbbError(
     `${display(table)} is not there any more`,
-    { state: 'Nothing has been changed.', next: 'There is nothing to roll back.' },
+    { state: NOTHING_CHANGED, next: 'There is nothing to roll back.' },
     EXIT.usage,
   )
 }

@@ -1,5 +1,5 @@
 import { withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
 import { latestRun, type Run } from '../../journal/journal.ts'
 import { planRetire } from '../../plan/rebuild-undo.ts'
 import type { RebuildPlan } from '../../plan/rebuild.ts'
@@ -41,7 +41,7 @@ async function retirement(session: Session, run: Run): Promise<Plan> {
   if (run.status !== 'done' || rebuild === null || !(await isRetiredThere(session, rebuild)))
     throw new EbbError(
       `run ${run.id} has no former table to let go of`,
-      { state: 'Nothing has been changed.', next: 'See ebb status.' },
+      { state: NOTHING_CHANGED, next: 'See ebb status.' },
       EXIT.usage,
     )
   return planRetire(run.id, rebuild)
