@@ -24,7 +24,7 @@ export interface KeyModel {
 const RANGE_SCAN_MS = 5_000
 
 /** The types that can be a key, with their PostgreSQL names. */
-export const KEY_TYPES: readonly string[] = [
+const KEY_TYPES: readonly string[] = [
   'timestamp with time zone',
   'timestamp without time zone',
   'date',

@@ -23,9 +23,9 @@ export interface Holder {
 /**
  * Who holds locks on these tables, as far as this role may see. `pg_locks` can
  * be read by everyone; query and age of other roles' sessions need
- * pg_read_all_stats (postgres-facts H).
+ * pg_read_all_stats (postgres-facts H). A prepared transaction keeps the virtual
+ * number of the session that prepared it; its own number it holds locked.
  */
-// A prepared transaction keeps the virtual number of the session that prepared it; its own it holds locked.
 export async function readHolders(
   session: ClientBase,
   tables: readonly TableName[],

@@ -4,8 +4,6 @@ import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
 
-export { backendPid } from './pooler.ts'
-
 // The one way to open a session. What depends on a setting (how bounds are
 // printed, how names are resolved, how long a lock is waited for) is pinned
 // here, so that no role's or database's defaults can change what Ebb does.

@@ -47,7 +47,7 @@ export async function startTraffic(shop: Shop): Promise<Traffic> {
 }
 
 /** The application at work. */
-export class Traffic {
+class Traffic {
   private readonly stopping = new AbortController()
   private readonly loops: Promise<void>[] = []
   private readonly waits: RecordableHistogram = createHistogram()

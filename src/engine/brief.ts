@@ -77,7 +77,7 @@ export async function underBriefLocks(
       if (performance.now() > deadline) throw notGranted(locks, patience, holders, error)
       observer({ type: 'waiting', reason: reasonToRetry(attempts, holders) })
     }
-    await sleep(jittered(attempts), undefined, { signal })
+    await sleep(pauseAfter(attempts), undefined, { signal })
   }
 }
 
@@ -210,8 +210,8 @@ function reasonToRetry(attempts: number, holders: readonly Holder[]): string {
   return `a lock was not free within its time-out (attempt ${attempts}): ${who}`
 }
 
-/** 200 ms at first, up to 2 s: retries must not become a queue of their own. */
-function jittered(attempts: number): number {
+/** 200 ms at first, up to 2 s, at random: retries must not become a queue of their own. */
+function pauseAfter(attempts: number): number {
   return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
 }
 

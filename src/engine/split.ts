@@ -1,7 +1,7 @@
 import { readKey } from '../catalog/key-model.ts'
 import { readLeast, lookWithin } from '../catalog/partition-rows.ts'
 import { readPartitionedTable, type Partition, type PartitionedTable } from '../catalog/partitioned-table.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable, readTable } from '../catalog/read-table.ts'
 import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readTakenNames } from '../catalog/situation.ts'
@@ -83,7 +83,7 @@ async function readPlan(
   const now = BigInt(server.now)
   const grid = await readGrid(session, set, policy, order, now)
   const partition = choosePartition(set, grid, policy, order)
-  const wide = (await readTable(session, partition.name, server.version)) as TableModel
+  const wide = await readPresentTable(session, partition.name, server.version)
   const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
   return planSplit(
     {

@@ -43,7 +43,7 @@ function dropGuard(table: TableName, guard: string): Step {
 }
 
 /** Drops an index without blocking anybody. */
-export function dropIndex(table: TableName, index: TableName): DropIndexStep {
+function dropIndex(table: TableName, index: TableName): DropIndexStep {
   return {
     kind: 'drop index',
     key: 'abandon:index',

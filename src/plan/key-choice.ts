@@ -103,7 +103,7 @@ function idKey(request: PartitionRequest, { key, samples }: KeyEvidence): KeyCho
 }
 
 /** Ids per microsecond over the newer half of the samples, where the present rate shows. */
-export function rateOf(samples: readonly IdSample[]): number | null {
+function rateOf(samples: readonly IdSample[]): number | null {
   const newer = samples.slice(Math.floor(samples.length / 2))
   const [first, last] = [newer.at(0), newer.at(-1)]
   if (first === undefined || last === undefined) return null

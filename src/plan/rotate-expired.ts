@@ -35,7 +35,7 @@ export interface Expiry {
   readonly unknown: number
 }
 
-export const NOTHING_EXPIRES: Expiry = { horizon: null, candidates: [], skipped: [], objections: [], unknown: 0 }
+const NOTHING_EXPIRES: Expiry = { horizon: null, candidates: [], skipped: [], objections: [], unknown: 0 }
 
 export function planExpiry(
   situation: RotationSituation,

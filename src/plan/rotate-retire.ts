@@ -26,7 +26,7 @@ export function retireSteps(
 }
 
 /** Concurrently; where there is a default partition PostgreSQL refuses that, and a moment under lock has to do. */
-export function detachStep(set: PartitionedTable, partition: Partition, because: string): RotationStep {
+function detachStep(set: PartitionedTable, partition: Partition, because: string): RotationStep {
   const fallback = set.partitions.find(({ isDefault }) => isDefault)
   return fallback === undefined
     ? detachOnline(set, partition, because)

@@ -52,14 +52,14 @@ function tell(event: Event, printer: Printer): void {
 }
 
 /** `; locked 12 ms, longest anyone can have waited for us 14 ms`. */
-export function describeLock(lock: LockTimes | null): string {
+function describeLock(lock: LockTimes | null): string {
   if (lock === null) return ''
   const attempts = lock.attempts === 1 ? '' : ` at attempt ${lock.attempts}`
   return `; locked ${showElapsed(lock.heldMs)}${attempts}, longest anyone can have waited for us ${showElapsed(lock.longestWaitCausedMs)}`
 }
 
 /** `building index: scanning table: 45 % (450 of 1,000 blocks, 12 MB/s, 5 s left)`. */
-export function describeProgress(progress: Progress): string {
+function describeProgress(progress: Progress): string {
   const { what, done, total, unit, perSecond, rowsPerSecond = 0, remainingSeconds } = progress
   if (unit === 'changes') return describeCatchingUp(progress)
   const pace = unit === 'blocks' ? `${showBytes(perSecond * BLOCK_BYTES)}/s` : `${showCount(perSecond)}/s`

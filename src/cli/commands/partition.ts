@@ -157,7 +157,6 @@ function parseMethod({ method, transport, jobs, archive, retireAfter, diskFree, 
     ...(jobs === undefined ? [] : ['--jobs']),
     ...(archive === false ? ['--no-archive'] : []),
     ...(retireAfter === undefined ? [] : ['--retire-after']),
-    ...(retireAfter === undefined ? [] : ['--retire-after']),
     ...(diskFree === undefined ? [] : ['--disk-free']),
     ...saidOfPace(words),
   ]

@@ -25,7 +25,7 @@ import { openWalk, type Walk } from './walk.ts'
 /** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
 const CHUNK_MS = 400
 
-/** Copies all chunks that the journal does not have. Returns rows and the transport that was chosen. */
+/** Copies all chunks that the journal does not have yet. */
 export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
   const state = await readSource(place.session, place.journalSchema, step.work)
   const walk = await openWalk(step.work, runId, state, place)

@@ -1,21 +1,23 @@
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
-import { doneSteps, journalExists, recentRuns, type Run } from '../../journal/journal.ts'
+import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import type { Plan } from '../../plan/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../partition.ts'
 
+/** What has been done in a database, and what is kept there. */
 export interface StatusReport {
   readonly runs: readonly RunStatusLine[]
   readonly sets: readonly RegisteredSet[]
 }
 
+/** A run in short. */
 export interface RunStatusLine {
   readonly id: string
   readonly command: string
   readonly table: TableName
-  readonly status: string
+  readonly status: RunStatus
   readonly startedAt: Date
   readonly endedAt: Date | null
   readonly stepsDone: number
