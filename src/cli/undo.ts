@@ -1,5 +1,5 @@
 import type { Target } from '../db/session.ts'
-import type { EngineOptions } from '../engine/partition.ts'
+import type { EngineOptions } from '../engine/options.ts'
 import type { RunChoice, RunResult } from '../engine/runs.ts'
 import { ObjectionsError } from '../errors.ts'
 import type { Plan } from '../plan/step.ts'

@@ -14,8 +14,8 @@ import { display } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { ident } from '../sql/sql.ts'
-import { newTag } from './copy-run.ts'
 import { inspect, type InspectOptions } from './inspect.ts'
+import { newTag } from './tag.ts'
 
 /** What is to be asked of the table: which rows are worth keeping, or how old they may be; neither, or one of them. */
 export interface AdviceRequest {

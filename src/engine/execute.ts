@@ -31,9 +31,9 @@ export interface StepResult {
 }
 
 export interface ExecuteOptions {
-  readonly patience?: Patience
+  readonly patience?: Patience | undefined
   /** Who paces the batches of a purge. */
-  readonly turns?: Turns
+  readonly turns?: Turns | undefined
   /** What else belongs into the transaction of a step, by its key: what is true from then on. */
   readonly alongside?: Readonly<Record<string, (place: Workplace) => Promise<void>>>
 }

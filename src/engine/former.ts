@@ -4,7 +4,7 @@ import { at, journalExists } from '../journal/journal.ts'
 import { sameName, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { COPY_COMMANDS } from './copy-run.ts'
-import type { EngineOptions } from './partition.ts'
+import type { EngineOptions } from './options.ts'
 
 // What copies leave behind: tables as they were, kept for the way back.
 

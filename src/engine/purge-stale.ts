@@ -10,7 +10,7 @@ import type { Plan } from '../plan/step.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { mark, planMarkOf } from './mark.ts'
-import type { EngineOptions } from './partition.ts'
+import type { EngineOptions } from './options.ts'
 import { planPurgeOf, purge, type PurgeOptions, type PurgeResult } from './purge.ts'
 
 /** Where groups are flagged before their rows go. */

@@ -5,26 +5,25 @@ import { readTable, resolveTable, vanished } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { approveSet } from '../journal/candidates.ts'
-import { at, endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
+import { at, endRun } from '../journal/journal.ts'
 import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
 import { rowsOfStale } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
-import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
-import { VERSION } from '../version.ts'
+import { agreedPlan, assertLatest, beginRun, newPlan, type Command } from './agreed.ts'
+import type { EngineOptions } from './options.ts'
 import { readGroupCount, readSince, withGroupCount } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
 import { executeRun, type StepResult } from './execute.ts'
-import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import type { Remaining } from './purge/check.ts'
 import type { Turns } from './purge/turns.ts'
 import { measureLookUps } from './reference-cost.ts'
@@ -56,16 +55,13 @@ export interface PurgeResult {
 }
 
 /** What would be deleted, and how. Reads in READ ONLY transactions and changes nothing. */
-export async function planPurgeOf(
+export function planPurgeOf(
   target: Target,
   written: WrittenName,
   request: PurgeRequest,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return withSession(target, 'plan purge', async (session) => {
-    const { server, name } = await arrive(session, written, options)
-    return readPlan(session, server, name, request, options)
-  })
+  return newPlan(target, written, commandOf(request, options), options)
 }
 
 /**
@@ -79,28 +75,23 @@ export async function purge(
   request: PurgeRequest,
   options: PurgeOptions,
 ): Promise<PurgeResult> {
-  const { server, name, runId, plan, earlier } = await withSession(target, 'plan purge', async (session) => {
-    const arrived = await arrive(session, written, options)
-    return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, request, options)) }
-  })
+  const command = commandOf(request, options)
+  const agreed = await agreedPlan(target, written, command, options)
+  const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  if (plan.purge === null)
-    return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
-  return atWork({ target, server, ...options, command: 'purge' }, name, async (place) => {
-    await assertLatest(place, name, earlier)
-    if (runId === null && request.candidates !== undefined)
+  if (plan.purge === null) return nothingToDo(plan)
+  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
+    await assertLatest(place, name, agreed.earlier)
+    if (agreed.runId === null && request.candidates !== undefined)
       await approveSet(place.session, place.journalSchema, request.candidates.set, request.candidates)
-    const id =
-      runId ??
-      (await startRun(place.session, place.journalSchema, {
-        command: 'purge',
-        table: name,
-        request: toStored(request),
-        plan: toStored(plan),
-        version: VERSION,
-      }))
-    return carryOutPurge(id, plan, place, options)
+    const runId = await beginRun(place, command, agreed)
+    return carryOutPurge(runId, plan, place, options)
   })
+}
+
+/** Where no row matches. */
+export function nothingToDo(plan: PurgePlan): PurgeResult {
+  return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
 }
 
 /** Takes an agreed plan to its end. */
@@ -113,10 +104,7 @@ export async function carryOutPurge(
   const { session, journalSchema } = place
   const { patience, turns } = options
   const walBefore = await walPosition(session)
-  const steps = await executeRun(runId, plan.steps, place, {
-    ...(patience === undefined ? {} : { patience }),
-    ...(turns === undefined ? {} : { turns }),
-  })
+  const steps = await executeRun(runId, plan.steps, place, { patience, turns })
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
@@ -144,22 +132,6 @@ async function readCourse(
   )
 }
 
-async function findPlan(
-  session: Session,
-  server: ServerModel,
-  name: TableName,
-  request: PurgeRequest,
-  options: EngineOptions,
-): Promise<{ runId: string | null; plan: PurgePlan; earlier: Run | undefined }> {
-  const journal = await journalExists(session, options.journalSchema)
-  const earlier = journal ? await latestRun<PurgePlan>(session, options.journalSchema, name) : undefined
-  if (earlier?.status !== 'running')
-    return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
-  const same = canonicalJson(earlier.request) === canonicalJson(toStored(request))
-  if (earlier.command !== 'purge' || !same) throw otherRun(earlier)
-  return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
-}
-
 /** Fails closed: where something else decides which rows are meant, whoever asks for the condition finds none. */
 const BY_ITSELF: Predicate = { written: 'false', text: 'false', functions: [] }
 /** A set spares whatever it does not name. */
@@ -168,6 +140,14 @@ const SPARING: Reach = { selectsSome: null, sparesSome: true }
 /** Without a condition that was written. */
 function isByItself({ candidates, stale }: PurgeRequest): boolean {
   return candidates !== undefined || stale !== undefined
+}
+
+function commandOf(request: PurgeRequest, options: EngineOptions): Command<PurgePlan> {
+  return {
+    name: 'purge',
+    request,
+    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+  }
 }
 
 async function readPlan(

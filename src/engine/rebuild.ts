@@ -8,8 +8,10 @@ import { momentLiteral, planRebuild, type RebuildPlan, type RebuildRequest } fro
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
-import { newTag, planCopy, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
-import type { EngineOptions } from './partition.ts'
+import type { Command } from './agreed.ts'
+import { planCopy, runCopy, type CopyResult } from './copy-run.ts'
+import type { EngineOptions } from './options.ts'
+import { newTag } from './tag.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
 export function planRebuildOf(
@@ -18,7 +20,7 @@ export function planRebuildOf(
   request: RebuildRequest,
   options: EngineOptions,
 ): Promise<RebuildPlan> {
-  return planCopy(target, written, command(request, options), options)
+  return planCopy(target, written, commandOf(request, options), options)
 }
 
 /**
@@ -33,10 +35,10 @@ export function rebuild(
   request: RebuildRequest,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, command(request, options), options)
+  return runCopy(target, written, commandOf(request, options), options)
 }
 
-function command(request: RebuildRequest, options: EngineOptions): CopyCommand {
+function commandOf(request: RebuildRequest, options: EngineOptions): Command<RebuildPlan> {
   return {
     name: 'rebuild',
     request,

@@ -21,9 +21,11 @@ import type { SplitRequest } from '../plan/split-situation.ts'
 import { planSplit, type SplitPlan } from '../plan/split.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { newTag, planCopy, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
-import type { EngineOptions } from './partition.ts'
+import type { Command } from './agreed.ts'
+import { planCopy, runCopy, type CopyResult } from './copy-run.ts'
+import type { EngineOptions } from './options.ts'
 import { readIdRate } from './rotate-read.ts'
+import { newTag } from './tag.ts'
 
 /** What to split, and into what. */
 export interface SplitOrder extends SplitRequest {
@@ -40,7 +42,7 @@ export function planSplitOf(
   order: SplitOrder,
   options: EngineOptions,
 ): Promise<SplitPlan> {
-  return planCopy(target, written, command(order, options), options) as Promise<SplitPlan>
+  return planCopy(target, written, commandOf(order, options), options)
 }
 
 /**
@@ -55,10 +57,10 @@ export function split(
   order: SplitOrder,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, command(order, options), options)
+  return runCopy(target, written, commandOf(order, options), options)
 }
 
-function command(order: SplitOrder, options: EngineOptions): CopyCommand {
+function commandOf(order: SplitOrder, options: EngineOptions): Command<SplitPlan> {
   return {
     name: 'split',
     request: order,

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { Target } from '../../db/session.ts'
-import { partition, planPartitionOf, type EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
+import { partition, planPartitionOf } from '../../engine/partition.ts'
 import { partitionByCopy, planPartitionCopyOf } from '../../engine/partition-copy.ts'
 import { ObjectionsError, UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import { planRebuildOf, rebuild } from '../../engine/rebuild.ts'
 import { ObjectionsError, UsageError } from '../../errors.ts'
 import type { RebuildPlan, RebuildRequest } from '../../plan/rebuild.ts'

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Target } from '../../db/session.ts'
-import type { EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import {
   exitCodeOf,
   planRetirements,

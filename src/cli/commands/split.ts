@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import { planSplitOf, split, type SplitOrder } from '../../engine/split.ts'
 import { ObjectionsError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'

@@ -13,13 +13,14 @@ import { fromStored } from '../../plan/stored.ts'
 import { planAbandonView } from '../../plan/view.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { assertLatest } from '../agreed.ts'
 import { COPY_COMMANDS } from '../copy-run.ts'
 import { executeRun } from '../execute.ts'
-import { assertLatest, type EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import { atWork } from '../workplace.ts'
 import type { StoredRollback } from './carry-back.ts'
 import { findRun, type RunChoice } from './find-run.ts'
-import { patienceOf, type RunResult } from './result.ts'
+import type { RunResult } from './result.ts'
 import { REVERSIBLE } from './reversible.ts'
 
 /** What abandoning an unfinished run would do. */
@@ -40,7 +41,7 @@ export async function abandon(target: Target, choice: RunChoice, options: Engine
     await assertLatest(place, run.table, run)
     const done = await doneSteps(place.session, place.journalSchema, run.id)
     const plan = abandonment(run, done, await presentName(place.session, run))
-    const steps = await executeRun(run.id, plan.steps, place, patienceOf(options))
+    const steps = await executeRun(run.id, plan.steps, place, { patience: options.patience })
     await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
     return { runId: run.id, plan, steps }
   })

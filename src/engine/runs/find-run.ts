@@ -3,7 +3,7 @@ import { withSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
 import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 
 /** A run by its number, or the latest of a table, or (null) the only unfinished one. */
 export type RunChoice = { readonly runId: string } | { readonly table: TableName } | null

@@ -16,7 +16,7 @@ import { fromStored } from '../../plan/stored.ts'
 import { display, sameName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { COPY_COMMANDS } from '../copy-run.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import { isRetiredThere } from './retired-there.ts'
 
 /**

@@ -2,7 +2,7 @@ import { inSnapshot, withSession, type Target } from '../../db/session.ts'
 import { doneSteps, type Run } from '../../journal/journal.ts'
 import { fromStored } from '../../plan/stored.ts'
 import type { Plan } from '../../plan/step.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import { assertUnfinished, chooseRun, type RunChoice } from './find-run.ts'
 
 /** What is left to do of an unfinished run. */

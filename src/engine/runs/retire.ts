@@ -5,12 +5,13 @@ import { planRetire } from '../../plan/rebuild-undo.ts'
 import type { RebuildPlan } from '../../plan/rebuild.ts'
 import type { Plan } from '../../plan/step.ts'
 import { fromStored } from '../../plan/stored.ts'
+import { otherRun } from '../agreed.ts'
 import { COPY_COMMANDS } from '../copy-run.ts'
 import { executeRun } from '../execute.ts'
-import { otherRun, type EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import { atWork } from '../workplace.ts'
 import { findRun, type RunChoice } from './find-run.ts'
-import { patienceOf, type RunResult } from './result.ts'
+import type { RunResult } from './result.ts'
 import { isRetiredThere } from './retired-there.ts'
 
 /** What letting the former table of a rebuild go would do. */
@@ -31,7 +32,7 @@ export async function retire(target: Target, choice: RunChoice, options: EngineO
     const latest = await latestRun(place.session, place.journalSchema, run.table)
     if (latest?.status === 'running') throw otherRun(latest)
     const plan = await retirement(place.session, run)
-    const steps = await executeRun(run.id, plan.steps, place, patienceOf(options))
+    const steps = await executeRun(run.id, plan.steps, place, { patience: options.patience })
     return { runId: run.id, plan, steps }
   })
 }

@@ -4,7 +4,7 @@ import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import type { Plan } from '../../plan/step.ts'
 import type { TableName } from '../../sql/names.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 
 /** What has been done in a database, and what is kept there. */
 export interface StatusReport {
