@@ -3,6 +3,7 @@ import { EbbError, EXIT, reasonOf, UsageError } from '../errors.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
+import { timeQueries } from './work-clock.ts'
 
 // The one way to open a session. What depends on a setting (how bounds are
 // printed, how names are resolved, how long a lock is waited for) is pinned
@@ -53,6 +54,7 @@ export async function openSession(target: Target, purpose: string): Promise<Sess
 
 async function connect(target: Target, purpose: string): Promise<Session> {
   const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
+  timeQueries(client)
   keepReason(client)
   try {
     await client.connect()
