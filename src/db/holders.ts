@@ -23,7 +23,7 @@ export interface Holder {
 /**
  * Who holds locks on these tables, as far as this role may see. `pg_locks` can
  * be read by everyone; query and age of other roles' sessions need
- * pg_read_all_stats (postgres-facts H). A prepared transaction keeps the virtual
+ * pg_read_all_stats (docs/postgres-facts.md, Locks). A prepared transaction keeps the virtual
  * number of the session that prepared it; its own number it holds locked.
  */
 export async function readHolders(

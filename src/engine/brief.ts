@@ -14,9 +14,9 @@ import { sql } from '../sql/sql.ts'
 //     conflicting lock for long is waited for by looking, not by queueing.
 //   - An autovacuum is asked to leave first, under SHARE UPDATE EXCLUSIVE, which
 //     blocks no reader or writer: it gives way only to somebody who has waited
-//     longer than deadlock_timeout (postgres-facts E7).
+//     longer than deadlock_timeout (docs/postgres-facts.md, Locks).
 //   - Locks are held while waiting for further ones for less than deadlock_timeout
-//     in total, so that no application becomes the victim of a deadlock (F1).
+//     in total, so that no application becomes the victim of a deadlock.
 //   - Anything that fails rolls back everything, and is tried again with jitter
 //     until the deadline.
 

@@ -1,3 +1,4 @@
+import { momentLiteral } from '../plan/moment.ts'
 import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
 import { readKeyColumns } from './key-columns.ts'
 import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
@@ -6,7 +7,6 @@ import { completeSet, registerSet, setById, type StoredSet } from '../journal/ca
 import { endRun } from '../journal/journal.ts'
 import { planCandidates, refuseCandidates, type CandidatePlan, type CandidateRequest } from '../plan/candidates.ts'
 import { isRefused } from '../plan/chosen-rows.ts'
-import { momentLiteral } from '../plan/rebuild.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'

@@ -1,7 +1,8 @@
+import { isTimeType } from '../catalog/calendar-kind.ts'
 import { readActivity, readLongTransactions, type Activity, type LongTransaction } from '../catalog/inspect-activity.ts'
 import { readPartitionMap, type MapEntry } from '../catalog/inspect-partitions.ts'
 import { readReferences, type Reference } from '../catalog/inspect-references.ts'
-import { isKeyType, plainType, readKey, sampleIds, type KeyModel } from '../catalog/key-model.ts'
+import { isKeyType, readKey, sampleIds, type KeyModel } from '../catalog/key-model.ts'
 import { readPresentTable, resolveTable } from '../catalog/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { readPrivileges, readUpserts } from '../catalog/situation.ts'
@@ -116,7 +117,7 @@ async function readCandidates(session: Session, table: TableModel, options: Insp
 }
 
 function possibleKeys(table: TableModel): Column[] {
-  const worth = (column: Column) => (leadsIndex(table, column) ? 2 : 0) + (isTime(column.type) ? 1 : 0)
+  const worth = (column: Column) => (leadsIndex(table, column) ? 2 : 0) + (isTimeType(column.type) ? 1 : 0)
   return table.columns
     .filter(({ type, generated }) => isKeyType(type) && !generated)
     .sort((a, b) => worth(b) - worth(a))
@@ -145,12 +146,8 @@ function bestTime(table: TableModel, candidates: readonly KeyCandidate[]): strin
   const worth = ({ column, correlation }: KeyModel) => (notNull(column) ? 2 : 0) + (correlation ?? 0)
   return candidates
     .map(({ key }) => key)
-    .filter(({ type }) => isTime(type))
+    .filter(({ type }) => isTimeType(type))
     .sort((a, b) => worth(b) - worth(a))[0]?.column
-}
-
-function isTime(type: string): boolean {
-  return /^(timestamp|date)/.test(plainType(type))
 }
 
 function distinctKeys(candidates: readonly KeyCandidate[]): KeyModel[] {

@@ -16,7 +16,7 @@ import type { Workplace } from './workplace.ts'
 //   - Whoever is at work on the parent is waited for by looking, before it begins:
 //     once it has begun, the partition is half detached until they end.
 //   - It runs without a lock time-out, for one that strikes leaves the partition
-//     half detached (postgres-facts E2). Instead another session looks whether
+//     half detached. Instead another session looks whether
 //     anybody waits for us, and cancels it when they have waited for 100 ms.
 //   - Nothing is concluded from its error: what has become of the partition is
 //     asked of the catalogue, by oid.

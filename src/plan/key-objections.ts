@@ -1,3 +1,4 @@
+import { isTimeType } from '../catalog/calendar-kind.ts'
 import type { Column, TableModel } from '../catalog/table-model.ts'
 import { displayPosition, isTimeKind, toText, type Position } from '../grid/key.ts'
 import { display, quoted } from '../sql/names.ts'
@@ -34,11 +35,6 @@ export function keyColumn(table: TableModel, name: string): Column | Objection {
     )
   }
   return column
-}
-
-/** A type whose values are moments or days, with or without a precision. */
-export function isTimeType(type: string | undefined): boolean {
-  return type !== undefined && /^(timestamp\b|date$)/.test(type)
 }
 
 /** What is wrong with the column by which rows of a table partitioned by id expire. */

@@ -9,6 +9,7 @@ import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
 import { fatesOf } from './fates.ts'
 import { cutFor, runwayFrom } from './cut.ts'
+import { singlePrimaryKey } from './key-advice.ts'
 import { chooseKey, isObjection, type KeyChoice, type KeyEvidence } from './key-choice.ts'
 import {
   expiryObjections,
@@ -203,8 +204,7 @@ function chooseNames(
 
 /** An integer primary key that could be the key while the rows expire by time. */
 function growingId(table: TableModel): string | null {
-  const primary = table.indexes.find(({ primary }) => primary)
-  const column = primary?.columns.length === 1 ? (primary.columns[0] ?? null) : null
+  const column = singlePrimaryKey(table)
   const type = table.columns.find(({ name }) => name === column)?.type
   return type === 'bigint' || type === 'integer' ? column : null
 }

@@ -4,7 +4,6 @@ import type { TableModel } from '../catalog/table-model.ts'
 import type { Interval } from '../grid/interval.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
-import { literal } from '../sql/sql.ts'
 import { captureObjections, captureOf } from './capture.ts'
 import { copyKeyOf, noKeyObjection, type CopyKey } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
@@ -204,14 +203,4 @@ function evidenceOf(
     describeKept(retired, request.retireAfter),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
   ]
-}
-
-/** The literal for the moment that now() stands for. */
-export function momentLiteral(nowMicros: string): string {
-  const micros = BigInt(nowMicros)
-  const iso = new Date(Number(micros / 1000n))
-    .toISOString()
-    .replace('T', ' ')
-    .replace(/\.\d+Z$/, '')
-  return literal(`${iso}.${String(micros % 1_000_000n).padStart(6, '0')}+00`).text.slice(1, -1)
 }

@@ -88,7 +88,7 @@ function detachUnderLock(set: PartitionedTable, partition: Partition, fallback: 
   }
 }
 
-// Postgres-facts D4, E4.
+// Detaching checks that nobody refers to the partition, and takes its own foreign keys off the tables they point to.
 function detachedLocks(set: PartitionedTable, partition: Partition): Lock[] {
   return [
     { table: partition.name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' },

@@ -151,7 +151,7 @@ function asLiteral(text: string): Sql {
   return literal(text)
 }
 
-// Postgres-facts D5.
+// A new partition can come only when no row of the default one belongs into it: it is read under lock.
 function defaultLocks({ partitions }: PartitionedTable): Lock[] {
   return partitions
     .filter(({ isDefault }) => isDefault)

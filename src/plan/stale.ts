@@ -3,6 +3,7 @@ import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import { momentBefore, momentOf } from './moment.ts'
 import { objection } from './objection.ts'
 import type { Objection } from './step.ts'
 
@@ -23,20 +24,6 @@ export interface StaleSince extends StaleGroups {
   readonly certain: boolean
 }
 
-const TIME_TYPES: Readonly<Record<string, (moment: string) => string>> = {
-  'timestamp with time zone': (moment) => moment,
-  'timestamp without time zone': (moment) => `(${moment} at time zone 'UTC')`,
-  date: (moment) => `(${moment} at time zone 'UTC')::pg_catalog.date`,
-}
-
-/**
- * A timestamptz in the type of a column, null where that is no time. Without a
- * time zone it is UTC, as everywhere in Ebb.
- */
-export function momentOf(type: string, moment: string): string | null {
-  return TIME_TYPES[type.replace(/\(\d\)/, '')]?.(moment) ?? null
-}
-
 /**
  * Fixes the horizon.
  *
@@ -54,16 +41,6 @@ export function staleSince(table: TableModel, groups: StaleGroups, moment: strin
     horizon,
     certain: activity.notNull,
   }
-}
-
-/** The horizon as a timestamptz. */
-export function momentBefore(moment: string, idle: Interval): string {
-  return `('${moment}'::pg_catalog.timestamptz - interval '${intervalText(idle)}')`
-}
-
-/** An interval as PostgreSQL reads it: it knows no quarters. */
-export function intervalText({ count, unit }: Interval): string {
-  return unit === 'quarter' ? `${count * 3} months` : `${count} ${unit}s`
 }
 
 /** The rows of groups without activity; whether their group is still without is asked with each row. */

@@ -6,11 +6,11 @@ import type { Predicate } from '../sql/predicate.ts'
 import { pathForSet } from '../sql/search-path.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
 import { columnObjection, markBy } from './mark.ts'
+import { intervalText, momentOf } from './moment.ts'
 import { objection, when } from './objection.ts'
 import { planAbandonPurge } from './purge.ts'
 import { ownership } from './privileges.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
-import { intervalText, momentOf } from './stale.ts'
 import type { BriefStep, Lock, Objection, Plan } from './step.ts'
 
 /** What the user asked for. At least one of the three is there. */

@@ -10,7 +10,7 @@ import { modelOf } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 
 // Interleavings that are too rare to be left to chance, each forced by sessions at work. Without the safeguard that
-// a test is about, it fails: postgres-facts C3 in the docs says why.
+// a test is about, it fails: docs/how-a-copy-is-right.md says why.
 
 const ROWS = 600
 

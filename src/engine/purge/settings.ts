@@ -5,7 +5,7 @@ import type { Workplace } from '../workplace.ts'
 
 /**
  * In a deadlock the one whose time runs out first gives up, and that should be
- * us. Needs a right that ordinary roles lack (postgres-facts F2); without it
+ * us. Needs a right that ordinary roles lack; without it
  * short lock time-outs do nearly as well.
  */
 const DEADLOCK_MS = 20

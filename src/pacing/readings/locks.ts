@@ -31,7 +31,7 @@ export async function readBlocked(session: ClientBase, application: string): Pro
  * Whether a vacuum holds one of the tables or their partitions. Without
  * privileges an autovacuum is an anonymous holder of its lock; on a table
  * whose oldest row is overdue it can only be one to prevent wraparound.
- * Null where a holder cannot be told (postgres-facts H).
+ * Null where a holder cannot be told (docs/postgres-facts.md, Locks).
  */
 export async function readVacuum(
   session: ClientBase,
