@@ -12,6 +12,7 @@ import {
   rememberNewest,
   type RotationAction,
 } from '../journal/rotations.ts'
+import { exclusive } from '../plan/locks.ts'
 import type { Newest } from '../plan/rotate-begun.ts'
 import type { Finalization, Leftover, Retirement, RotationPlan } from '../plan/rotate-plan.ts'
 import type { BriefStep } from '../plan/step.ts'
@@ -169,9 +170,7 @@ async function attachAgain(context: RetireContext, partition: Leaving, newest: N
     because: 'a row in it is to be kept after all',
     locks: [
       { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
-      ...set.references.map(
-        (table) => ({ table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }) as const,
-      ),
+      ...set.references.map(exclusive),
     ],
     cost: 'milliseconds: that its rows fit is proven',
     quiet: partition.name,

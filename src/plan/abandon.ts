@@ -1,5 +1,6 @@
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { exclusive, lockExclusively } from './locks.ts'
 import type { DropIndexStep, Plan, Step } from './step.ts'
 
 /** What an unfinished run may have left on a table. */
@@ -34,10 +35,10 @@ function dropGuard(table: TableName, guard: string): Step {
     key: 'abandon:guard',
     title: `drop the CHECK ${guard}`,
     because: 'it rejects rows beyond the bound, and nothing needs it any more',
-    locks: [{ table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
+    locks: [exclusive(table)],
     cost: 'milliseconds',
     quiet: table,
-    acquire: [sql`lock table ${quoted(table)} in access exclusive mode`.text],
+    acquire: [lockExclusively(table)],
     statements: [sql`alter table ${quoted(table)} drop constraint if exists ${ident(guard)}`.text],
   }
 }

@@ -5,6 +5,7 @@ import { endCapture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
+import { exclusive, lockExclusively } from './locks.ts'
 import { objection, when } from './objection.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { captureTriggers } from './copy-steps.ts'
@@ -209,12 +210,6 @@ function swapBack(
 ): SwapStep {
   const { former, retired, aside, back } = rebuild
   const now = asideNames(current, null, new Set([...taken, gone.name]), '_ebb')
-  const exclusive = (table: TableName): Lock => ({
-    table,
-    mode: 'ACCESS EXCLUSIVE',
-    blocks: 'reads and writes',
-    held: 'milliseconds',
-  })
   const schema = former.name.schema
   const { trigger, truncateTrigger } = back.capture
   return {
@@ -268,13 +263,13 @@ function swapBack(
 /** Takes the capture off a table that is in use. */
 function release(key: string, capture: RebuildSummary['back']['capture']): BriefStep {
   const { table } = capture
-  const lock: Lock = { table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }
+  const lock: Lock = exclusive(table)
   return brief(
     key,
     `stop catching changes of ${display(table)}`,
     'nothing needs them any more',
     [lock],
-    [sql`lock table ${quoted(table)} in access exclusive mode`.text],
+    [lockExclusively(table)],
     endCapture(capture),
     table,
   )

@@ -4,11 +4,12 @@ import { ident, literal, sql } from '../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
+import { exclusive } from './locks.ts'
 import { objection, when } from './objection.ts'
 import type { ConversionSummary } from './partition.ts'
 import { buildUniqueIndex, plainColumns } from './primary-key.ts'
 import { acquire, asideNames, neighbours, sequenceLocks, sequencesUnderLock, type AsideNames } from './swap.ts'
-import type { Facts, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
+import type { Facts, Objection, Plan, Step, SwapStep } from './step.ts'
 
 // The way back: the history partition becomes the table again, under its old
 // name and with everything that hung on it. Possible while the other partitions
@@ -125,12 +126,6 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
   const { former } = conversion
   // The names things took when they stepped aside were chosen by this very function.
   const now = asideNames(current, null, taken)
-  const exclusive = (table: TableName): Lock => ({
-    table,
-    mode: 'ACCESS EXCLUSIVE',
-    blocks: 'reads and writes',
-    held: 'milliseconds',
-  })
   return {
     kind: 'swap',
     key: 'swap-back',

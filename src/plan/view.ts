@@ -5,6 +5,7 @@ import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { pathForSet } from '../sql/search-path.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
+import { exclusive } from './locks.ts'
 import { columnObjection, markBy } from './mark.ts'
 import { intervalText, momentOf } from './moment.ts'
 import { objection, when } from './objection.ts'
@@ -109,7 +110,7 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
   const { table, name, searchPath, expired } = situation
   const lock: Lock = isNew
     ? { table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }
-    : { table: name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }
+    : exclusive(name)
   return {
     kind: 'brief',
     key: 'view',
