@@ -1,5 +1,6 @@
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { abandonment } from './abandonment.ts'
 import { exclusive, lockExclusively } from './locks.ts'
 import type { DropIndexStep, Plan, Step } from './step.ts'
 
@@ -18,15 +19,7 @@ export function planAbandon(runId: string, { table, guard, index }: Preparations
     ...(guard === null ? [] : [dropGuard(table, guard)]),
     ...(index === null ? [] : [dropIndex(table, index)]),
   ]
-  return {
-    goal: `abandon run ${runId} on ${display(table)}`,
-    table,
-    evidence: ['the table itself has not been touched: only preparations are taken back'],
-    fates: [],
-    objections: [],
-    notes: [],
-    steps,
-  }
+  return abandonment(runId, table, 'the table itself has not been touched: only preparations are taken back', steps)
 }
 
 function dropGuard(table: TableName, guard: string): Step {

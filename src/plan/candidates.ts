@@ -1,5 +1,6 @@
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
+import { abandonment } from './abandonment.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
 import { SET_COLUMNS } from './candidate-sql.ts'
 import { noKeyObjection } from './copy-key.ts'
@@ -175,25 +176,17 @@ function settleStep(place: TableName): Step {
 /** What giving up an unfinished set does: no row has been touched, so only the keys go. */
 export function planAbandonCandidates(runId: string, { table, set }: CandidatePlan): Plan {
   if (set === null) throw new Error(`run ${runId} has no candidate set`)
-  return {
-    goal: `abandon run ${runId} on ${display(table)}`,
-    table,
-    evidence: ['no row has been changed'],
-    fates: [],
-    objections: [],
-    notes: [],
-    steps: [
-      {
-        kind: 'online',
-        key: 'abandon:candidates',
-        title: `drop ${display(set.place)}`,
-        because: 'the set is not to be completed',
-        locks: [],
-        cost: 'milliseconds',
-        statements: dropSet(set.place, runId),
-      },
-    ],
-  }
+  return abandonment(runId, table, 'no row has been changed', [
+    {
+      kind: 'online',
+      key: 'abandon:candidates',
+      title: `drop ${display(set.place)}`,
+      because: 'the set is not to be completed',
+      locks: [],
+      cost: 'milliseconds',
+      statements: dropSet(set.place, runId),
+    },
+  ])
 }
 
 /** The statements that let a set go; what the journal knows of it is in the same schema. */

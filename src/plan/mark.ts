@@ -4,11 +4,12 @@ import type { Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { abandonment, endTheRun } from './abandonment.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
 import { intervalText, momentOf } from './moment.ts'
 import { objection, when } from './objection.ts'
 import { everything, rightsObjections } from './purge-objections.ts'
-import { checkStep, planAbandonPurge, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
+import { checkStep, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type MarkDeed, type PurgeWork } from './purge-work.ts'
 import { serverNotes } from './server-objections.ts'
@@ -148,12 +149,12 @@ export function columnObjection(table: TableModel, name: string): Objection {
 
 /** What giving up an unfinished run does: batches are whole. */
 export function planAbandonMark(runId: string, table: TableName): Plan {
-  const plan = planAbandonPurge(runId, table)
-  return {
-    ...plan,
-    evidence: ['rows that are marked stay marked; the others are not, and nothing else has been changed'],
-    steps: plan.steps.map((step) => ({ ...step, key: 'abandon:mark' })),
-  }
+  return abandonment(
+    runId,
+    table,
+    'rows that are marked stay marked; the others are not, and nothing else has been changed',
+    [endTheRun('abandon:mark')],
+  )
 }
 
 function goalOf(table: TableName, { where, column, staleOf }: MarkRequest): string {

@@ -6,6 +6,7 @@ import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import { abandonment, endTheRun } from './abandonment.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from './cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from './cascade-cost.ts'
@@ -141,25 +142,9 @@ export function refusePurge(
 
 /** What giving up an unfinished purge does: batches are whole, and their rows do not come back. */
 export function planAbandonPurge(runId: string, table: TableName): Plan {
-  return {
-    goal: `abandon run ${runId} on ${display(table)}`,
-    table,
-    evidence: ['rows that are gone stay gone; the others stay, and nothing else has been changed'],
-    fates: [],
-    objections: [],
-    notes: [],
-    steps: [
-      {
-        kind: 'alone',
-        key: 'abandon:purge',
-        title: 'end the run',
-        because: 'it is not to be gone on with',
-        locks: [],
-        cost: '',
-        statements: [],
-      },
-    ],
-  }
+  return abandonment(runId, table, 'rows that are gone stay gone; the others stay, and nothing else has been changed', [
+    endTheRun('abandon:purge'),
+  ])
 }
 
 function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest): string {

@@ -1,6 +1,7 @@
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { abandonment } from './abandonment.ts'
 import { endCapture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
@@ -46,13 +47,8 @@ export function planAbandonRebuild(
       ...dropHelpers(back.capture),
     ]),
   ]
-  return plan(
-    `abandon run ${runId} on ${display(rebuild.former.name)}`,
-    rebuild.former.name,
-    ['the table itself has not been touched: only what was put beside it is taken away'],
-    [],
-    steps,
-  )
+  const evidence = 'the table itself has not been touched: only what was put beside it is taken away'
+  return abandonment(runId, rebuild.former.name, evidence, steps)
 }
 
 /** Lets go of the former table of a finished rebuild; from then on there is no way back. */

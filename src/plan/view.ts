@@ -5,11 +5,11 @@ import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { pathForSet } from '../sql/search-path.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
+import { abandonment, endTheRun } from './abandonment.ts'
 import { exclusive } from './locks.ts'
 import { columnObjection, markBy } from './mark.ts'
 import { intervalText, momentOf } from './moment.ts'
 import { objection, when } from './objection.ts'
-import { planAbandonPurge } from './purge.ts'
 import { ownership } from './privileges.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
 import type { BriefStep, Lock, Objection, Plan } from './step.ts'
@@ -258,10 +258,5 @@ function notesOn({ server, table, name }: ViewSituation): string[] {
 
 /** What giving up an unfinished run does: its only step is a transaction. */
 export function planAbandonView(runId: string, table: TableName): Plan {
-  const plan = planAbandonPurge(runId, table)
-  return {
-    ...plan,
-    evidence: ['nothing has been changed'],
-    steps: plan.steps.map((step) => ({ ...step, key: 'abandon:view' })),
-  }
+  return abandonment(runId, table, 'nothing has been changed', [endTheRun('abandon:view')])
 }
