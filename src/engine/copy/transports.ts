@@ -4,7 +4,7 @@ import { inTransaction, type Session } from '../../db/session.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
 import { pathForSet } from '../../sql/search-path.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 import { chunkRows, holdSource, type Range } from './chunk.ts'
 
@@ -62,6 +62,10 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
 }
 
 /** The condition was written under the user's search path. */
-export async function useSearchPath(session: Session, { searchPath }: CopyWork): Promise<void> {
-  await session.query(`set local search_path to ${pathForSet(searchPath)}`)
+export async function useSearchPath(session: Session, work: CopyWork): Promise<void> {
+  await session.query(searchPathOf(work).text)
+}
+
+export function searchPathOf({ searchPath }: CopyWork): Sql {
+  return sql`set local search_path to ${raw(pathForSet(searchPath))}`
 }
