@@ -81,6 +81,17 @@ test.for([{ every: '90d' }, { keep: 'soon' }, { timezone: '+02' }, { premake: 0 
   },
 )
 
+test('a table or a run that is not there is wrong words, too', async ({ database }) => {
+  const table = await eventsTable(database)
+  await expect(inspect(database.url, `${table.name}_elsewhere`)).rejects.toBeInstanceOf(UsageError)
+  await expect(partition(database.url, { table: 'nowhere', by: 'at', every: 'month' })).rejects.toBeInstanceOf(
+    UsageError,
+  )
+  await expect(resume(database.url, { run: 99 })).rejects.toBeInstanceOf(UsageError)
+  await expect(abandon(database.url)).rejects.toBeInstanceOf(UsageError)
+  await expect(rollback(database.url, { run: table })).rejects.toBeInstanceOf(UsageError)
+})
+
 test('a pool’s password is used, which it hides from being copied; another copy of pg will do', async ({
   ownServer,
 }) => {

@@ -1,5 +1,5 @@
 import { readAll, withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
 import { planAbandon } from '../../plan/abandon.ts'
 import { planAbandonCandidates, type CandidatePlan } from '../../plan/candidates.ts'
@@ -93,14 +93,10 @@ function sourceOf(run: Run): string | null {
   return null
 }
 
-function notUnfinished(run: Run): EbbError {
+function notUnfinished(run: Run): UsageError {
   const next =
     run.status === 'done' && REVERSIBLE.includes(run.command) ? `To go back: ebb rollback ${run.id}` : 'See ebb status.'
-  return new EbbError(
-    `run ${run.id} is ${run.status}, so there is nothing to abandon`,
-    { state: NOTHING_CHANGED, next },
-    EXIT.usage,
-  )
+  return new UsageError(`run ${run.id} is ${run.status}, so there is nothing to abandon`, next)
 }
 
 function pastTheSwap(run: Run): EbbError {

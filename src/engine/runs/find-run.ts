@@ -1,6 +1,6 @@
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
@@ -33,7 +33,7 @@ export async function findRun(
  * The run that is meant. Where none is named it is the only unfinished one, or
  * with `commands` the only finished one of these.
  *
- * @throws {EbbError} when there is none, or more than one
+ * @throws {UsageError} when there is none, or more than one
  */
 export async function chooseRun(
   session: Session,
@@ -58,30 +58,25 @@ async function lookUp(
     commands === undefined ? run.status === 'running' : commands.includes(run.command) && run.status === 'done',
   )
   if (candidates.length > 1)
-    throw new EbbError(
+    throw new UsageError(
       `there are ${candidates.length} such runs: ${candidates.map((run) => `${run.id} (${run.command} ${display(run.table)})`).join(', ')}`,
-      { state: NOTHING_CHANGED, next: 'Name one by its number.' },
-      EXIT.usage,
+      'Name one by its number.',
     )
   return candidates[0]
 }
 
-/** @throws {EbbError} for a run that has come to its end, or has been abandoned */
+/** @throws {UsageError} for a run that has come to its end, or has been abandoned */
 export function assertUnfinished({ id, status }: Run): void {
   if (status === 'running') return
-  throw new EbbError(
-    `run ${id} is ${status}`,
-    { state: 'There is nothing to go on with.', next: 'See ebb status.' },
-    EXIT.usage,
-  )
+  throw new UsageError(`run ${id} is ${status}, so there is nothing to go on with`, 'See ebb status.')
 }
 
-function noRun(choice: RunChoice): EbbError {
+function noRun(choice: RunChoice): UsageError {
   const which =
     choice === null
       ? 'no unfinished run'
       : 'runId' in choice
         ? `no run ${choice.runId}`
         : `no run on ${display(choice.table)}`
-  return new EbbError(`there is ${which}`, { state: NOTHING_CHANGED, next: 'See ebb status.' }, EXIT.usage)
+  return new UsageError(`there is ${which}`, 'See ebb status.')
 }

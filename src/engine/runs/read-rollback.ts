@@ -4,7 +4,7 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table-model.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { at, type Run } from '../../journal/journal.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
 import { planRebuildRollback, planSplitRollback } from '../../plan/rebuild-undo.ts'
@@ -22,7 +22,7 @@ import { isRetiredThere } from './retired-there.ts'
 /**
  * What going back after a finished run would do, from the table as it is now.
  *
- * @throws {EbbError} for a run that has not come to its end, or whose table is gone
+ * @throws {UsageError} for a run that has not come to its end, or whose table is gone
  */
 export async function readRollback(
   session: Session,
@@ -101,18 +101,14 @@ async function removedSince(session: Session, schema: string, run: Run): Promise
   return [...new Set(rows.map(({ name }) => name))]
 }
 
-function notDone({ id, status }: Run): EbbError {
+function notDone({ id, status }: Run): UsageError {
   const next =
     status === 'running'
       ? `Finish it with ebb resume ${id}, or undo it with ebb abandon ${id}.`
       : 'There is nothing to roll back.'
-  return new EbbError(`run ${id} is ${status}`, { state: NOTHING_CHANGED, next }, EXIT.usage)
+  return new UsageError(`run ${id} is ${status}`, next)
 }
 
-function tableGone({ table }: Run): EbbError {
-  return new EbbError(
-    `${display(table)} is not there any more`,
-    { state: NOTHING_CHANGED, next: 'There is nothing to roll back.' },
-    EXIT.usage,
-  )
+function tableGone({ table }: Run): UsageError {
+  return new UsageError(`${display(table)} is not there any more`, 'There is nothing to roll back.')
 }

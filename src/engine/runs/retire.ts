@@ -1,5 +1,5 @@
 import { withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { latestRun, type Run } from '../../journal/journal.ts'
 import { planRetire } from '../../plan/rebuild-undo.ts'
 import type { RebuildPlan } from '../../plan/rebuild.ts'
@@ -40,10 +40,6 @@ export async function retire(target: Target, choice: RunChoice, options: EngineO
 async function retirement(session: Session, run: Run): Promise<Plan> {
   const { rebuild } = fromStored(run.plan) as RebuildPlan
   if (run.status !== 'done' || rebuild === null || !(await isRetiredThere(session, rebuild)))
-    throw new EbbError(
-      `run ${run.id} has no former table to let go of`,
-      { state: NOTHING_CHANGED, next: 'See ebb status.' },
-      EXIT.usage,
-    )
+    throw new UsageError(`run ${run.id} has no former table to let go of`, 'See ebb status.')
   return planRetire(run.id, rebuild)
 }
