@@ -7,6 +7,7 @@ import {
   inspect,
   ObjectionsError,
   partition,
+  purge,
   rebuild,
   resume,
   retirable,
@@ -90,6 +91,14 @@ test('a table or a run that is not there is wrong words, too', async ({ database
   await expect(resume(database.url, { run: 99 })).rejects.toBeInstanceOf(UsageError)
   await expect(abandon(database.url)).rejects.toBeInstanceOf(UsageError)
   await expect(rollback(database.url, { run: table })).rejects.toBeInstanceOf(UsageError)
+})
+
+test('what a purge has done can neither be gone back from nor let go', async ({ database }) => {
+  const table = await eventsTable(database)
+  const { runId } = await purge(database.url, { table, where: 'id < 3', noArchive: true, execute: true })
+  const run = BigInt(runId ?? 0)
+  await expect(rollback(database.url, { run })).rejects.toThrow(/\(ebb purge\) cannot be taken back/)
+  await expect(retire(database.url, { run })).rejects.toThrow(/has no former table to let go of/)
 })
 
 test('a pool’s password is used, which it hides from being copied; another copy of pg will do', async ({

@@ -2,24 +2,21 @@ import { readAll, withSession, type Session, type Target } from '../../db/sessio
 import { EbbError, EXIT, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
 import { planAbandon } from '../../plan/abandon.ts'
-import { planAbandonCandidates, type CandidatePlan } from '../../plan/candidates.ts'
+import { planAbandonCandidates } from '../../plan/candidates.ts'
 import { planAbandonMark } from '../../plan/mark.ts'
-import type { PartitionPlan } from '../../plan/partition.ts'
+import type { ConversionSummary } from '../../plan/partition.ts'
 import { planAbandonPurge } from '../../plan/purge.ts'
 import { planAbandonRebuild } from '../../plan/rebuild-undo.ts'
-import type { RebuildPlan } from '../../plan/rebuild.ts'
 import type { Plan } from '../../plan/step.ts'
-import { fromStored } from '../../plan/stored.ts'
 import { planAbandonView } from '../../plan/view.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { assertLatest } from '../agreed.ts'
-import { COPY_COMMANDS } from '../copy-run.ts'
 import { executeRun } from '../execute.ts'
 import type { EngineOptions } from '../options.ts'
 import { atWork } from '../workplace.ts'
-import type { StoredRollback } from './carry-back.ts'
 import { findRun, type RunChoice } from './find-run.ts'
+import { conversionOf, isCopy, known, rebuildOf } from './known.ts'
 import type { RunResult } from './result.ts'
 import { REVERSIBLE } from './reversible.ts'
 
@@ -49,28 +46,39 @@ export async function abandon(target: Target, choice: RunChoice, options: Engine
 
 const SWAPS = ['swap', 'swap-back']
 
-function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
+function abandonment(found: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
+  const run = known(found)
   if (run.status !== 'running') throw notUnfinished(run)
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
-  if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
-  if (run.command === 'mark') return planAbandonMark(run.id, run.table)
-  if (run.command === 'view') return planAbandonView(run.id, run.table)
-  if (run.command === 'candidates') return planAbandonCandidates(run.id, fromStored(run.plan) as CandidatePlan)
-  if (run.command === 'rollback') {
-    const { index } = run.plan as StoredRollback
-    return planAbandon(run.id, { table: run.table, guard: null, index })
+  switch (run.command) {
+    case 'partition':
+      return abandonConversion(run.id, conversionOf(run), run.table, present)
+    case 'partition-copy':
+    case 'rebuild':
+    case 'split':
+      return planAbandonRebuild(run.id, rebuildOf(run), present, done)
+    case 'purge':
+      return planAbandonPurge(run.id, run.table)
+    case 'mark':
+      return planAbandonMark(run.id, run.table)
+    case 'view':
+      return planAbandonView(run.id, run.table)
+    case 'candidates':
+      return planAbandonCandidates(run.id, run.plan)
+    case 'rollback':
+      return planAbandon(run.id, { table: run.table, guard: null, index: run.plan.index })
   }
-  if (COPY_COMMANDS.includes(run.command)) {
-    const { rebuild } = run.plan as RebuildPlan
-    if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
-    return planAbandonRebuild(run.id, rebuild, present, done)
-  }
-  const { conversion } = run.plan as PartitionPlan
-  if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
-  const { primaryKey } = conversion
-  const table = present ?? run.table
+}
+
+function abandonConversion(
+  runId: string,
+  { primaryKey, guard }: ConversionSummary,
+  former: TableName,
+  present: TableName | null,
+): Plan {
+  const table = present ?? former
   const index = primaryKey === null ? null : { schema: table.schema, name: primaryKey.index }
-  return planAbandon(run.id, { table, guard: present === null ? null : conversion.guard, index })
+  return planAbandon(runId, { table, guard: present === null ? null : guard, index })
 }
 
 /** What the run's table is called now, or null when it is gone: somebody may have renamed or dropped it. */
@@ -87,10 +95,10 @@ async function presentName(session: Session, run: Run): Promise<TableName | null
 }
 
 /** Of the table beside which a run puts something; null where it puts nothing. */
-function sourceOf(run: Run): string | null {
-  if (run.command === 'partition') return (run.plan as PartitionPlan).conversion?.former.oid ?? null
-  if (COPY_COMMANDS.includes(run.command)) return (run.plan as RebuildPlan).rebuild?.sourceOid ?? null
-  return null
+function sourceOf(found: Run): string | null {
+  const run = known(found)
+  if (run.command === 'partition') return conversionOf(run).former.oid
+  return isCopy(run) ? rebuildOf(run).sourceOid : null
 }
 
 function notUnfinished(run: Run): UsageError {
