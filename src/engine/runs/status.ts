@@ -2,9 +2,9 @@ import { inSnapshot, withSession, type Session, type Target } from '../../db/ses
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
-import type { Plan } from '../../plan/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
+import { known } from './known.ts'
 
 /** What has been done in a database, and what is kept there. */
 export interface StatusReport {
@@ -53,7 +53,7 @@ async function statusLine(session: Session, schema: string, run: Run): Promise<R
     endedAt,
     lastError,
     stepsDone: done.size,
-    steps: (run.plan as Plan).steps.length,
+    steps: known(run).plan.steps.length,
     purged: command === 'purge' ? (await readFigures(session, schema, id)).rows : null,
   }
 }
