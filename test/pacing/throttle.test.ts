@@ -159,7 +159,7 @@ describe('checks of the user’s', () => {
       await Promise.race([run.pace.turn(BATCH), waitsFor(run, /health query/)])
       return run.reasons().length > 0
     })
-    expect(run.reasons()[0]).toBe('the health query answers false')
+    expect(run.reasons()[0]).toBe('the health query answers false, not true')
     await app.query('update traffic set well = true')
     await run.pace.turn(BATCH)
   })
