@@ -1,4 +1,5 @@
 import { readMarkFacts } from '../catalog/mark-facts.ts'
+import type { LeafModel } from '../catalog/purge-leaves.ts'
 import { readTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
@@ -7,7 +8,7 @@ import { journalExists, latestRun, startRun, type Run } from '../journal/journal
 import { isRefused } from '../plan/chosen-rows.ts'
 import { columnObjection, markBy, notYetMarked, planMark, refuseMark, type MarkRequest } from '../plan/mark.ts'
 import type { PurgePlan } from '../plan/purge.ts'
-import { momentBefore } from '../plan/stale.ts'
+import { momentBefore, withMatching, type GroupCount } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -104,18 +105,21 @@ async function readPlan(
     const way = column === undefined ? null : markBy(column, at)
     if (way === null)
       return refuseMark({ server, table, objections: [columnObjection(table, request.column)] }, request)
-    const predicate =
-      staleOf === undefined
-        ? await parsePredicate(request.where, moment)
-        : await readParents(session, server, staleOf, name, moment)
-    if (Array.isArray(predicate)) return refuseMark({ server, table, objections: predicate }, request)
-    const wanted = notYetMarked(predicate, way)
+    const parents = staleOf === undefined ? undefined : await readParents(session, server, staleOf, name, moment)
+    if (Array.isArray(parents)) return refuseMark({ server, table, objections: parents }, request)
+    const wanted = notYetMarked(parents?.predicate ?? (await parsePredicate(request.where, moment)), way)
     const chosen = await readChosenRows(session, server, name, wanted, journalSchema, NOT_NEEDED)
     if (isRefused(chosen)) return refuseMark(chosen, request)
     const facts = await readMarkFacts(
       session,
       chosen.leaves.map((leaf) => leaf.name),
     )
-    return planMark({ ...chosen, facts }, request, way)
+    return planMark({ ...chosen, leaves: withGroups(chosen.leaves, parents?.count ?? null), facts }, request, way)
   })
+}
+
+/** Each group is one row of the parent table. */
+function withGroups(leaves: readonly LeafModel[], count: GroupCount | null): readonly LeafModel[] {
+  const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
+  return count === null || rows === 0 ? leaves : withMatching(leaves, Math.min(1, count.stale / rows))
 }

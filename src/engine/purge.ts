@@ -11,7 +11,7 @@ import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
-import { rowsOfStale } from '../plan/stale.ts'
+import { rowsOfStale, withMatching } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -19,7 +19,7 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
-import { readGroupCount, readSince, withGroupCount } from './stale-groups.ts'
+import { readGroupCount, readSince } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
 import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
@@ -196,17 +196,19 @@ async function readPlan(
     const searchPath = set?.searchPath ?? (await readSearchPath(session))
     // Says with a caret where the condition does not fit the table.
     if (set === undefined) await readRowEstimate(session, name, predicate, searchPath)
-    const leaves =
+    const groups = since === undefined ? undefined : await readGroupCount(session, since)
+    const found =
       set === undefined
         ? await readLeaves(session, name, predicate, searchPath, request.orderBy)
         : await readLeavesOfSet(session, set)
+    const leaves = groups ? withMatching(found, groups.stale / Math.max(groups.groups, 1)) : found
     const reach = set === undefined ? await readReach(session, name, leaves, predicate, searchPath) : SPARING
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
     const read = { server, table, itself, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
-    const plan = planPurge(set === undefined ? read : { ...read, candidates: set }, request)
-    return since === undefined ? plan : withGroupCount(plan, await readGroupCount(session, since))
+    const chosenBy = { ...(set === undefined ? {} : { candidates: set }), ...(groups === undefined ? {} : { groups }) }
+    return planPurge({ ...read, ...chosenBy }, request)
   })
 }
