@@ -52,7 +52,16 @@ export async function mark(
   })
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.purge === null)
-    return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
+    return {
+      runId: null,
+      plan,
+      steps: [],
+      figures: null,
+      remaining: null,
+      milliseconds: 0,
+      batchesBefore: 0,
+      walBytes: 0,
+    }
   return atWork({ target, server, ...options, command: 'mark' }, name, async (place) => {
     await assertLatest(place, name, earlier)
     const id =

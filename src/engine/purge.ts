@@ -50,6 +50,8 @@ export interface PurgeResult {
   readonly remaining: Remaining | null
   /** From the first call to the end, pauses between calls included. */
   readonly milliseconds: number
+  /** What calls before this one had done. */
+  readonly batchesBefore: number
   /** Written by the whole server meanwhile, in this call. */
   readonly walBytes: number
 }
@@ -84,7 +86,16 @@ export async function purge(
   })
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.purge === null)
-    return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
+    return {
+      runId: null,
+      plan,
+      steps: [],
+      figures: null,
+      remaining: null,
+      milliseconds: 0,
+      batchesBefore: 0,
+      walBytes: 0,
+    }
   return atWork({ target, server, ...options, command: 'purge' }, name, async (place) => {
     await assertLatest(place, name, earlier)
     if (runId === null && request.candidates !== undefined)
@@ -112,6 +123,7 @@ export async function carryOutPurge(
   const { session, journalSchema } = place
   const { patience, turns } = options
   const walBefore = await walPosition(session)
+  const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
   const steps = await executeRun(runId, plan.steps, place, {
     ...(patience === undefined ? {} : { patience }),
     ...(turns === undefined ? {} : { turns }),
@@ -120,7 +132,7 @@ export async function carryOutPurge(
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
   await endRun(session, journalSchema, runId, 'done', { figures, remaining, walBytes })
-  return { runId, plan, steps, figures, remaining, milliseconds, walBytes }
+  return { runId, plan, steps, figures, remaining, milliseconds, batchesBefore, walBytes }
 }
 
 async function walPosition(session: Session): Promise<number> {

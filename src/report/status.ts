@@ -23,18 +23,26 @@ function describeRuns(runs: readonly RunStatusLine[]): string[] {
   return runs.flatMap((run, i) => [lines[i] ?? '', ...whatToDo(run)])
 }
 
-function describeState({ status, startedAt, endedAt, stepsDone, steps, purged }: RunStatusLine): string[] {
-  const rows = purged === null ? '' : `, ${showRows(purged)} gone`
+function describeState(run: RunStatusLine): string[] {
+  const { status, startedAt, endedAt, stepsDone, steps, atWork } = run
   return status === 'running'
-    ? [`unfinished, ${stepsDone} of ${steps} steps done${rows}`, `since ${minute(startedAt)}`]
-    : [`${status}${rows}`, minute(endedAt ?? startedAt)]
+    ? [
+        `${atWork ? 'at work' : 'unfinished'}, ${stepsDone} of ${steps} steps done${describeRows(run)}`,
+        `since ${minute(startedAt)}`,
+      ]
+    : [`${status}${describeRows(run)}`, minute(endedAt ?? startedAt)]
 }
 
-function whatToDo({ id, command, status, lastError }: RunStatusLine): string[] {
-  if (status !== 'running') return []
+function describeRows({ command, rows }: RunStatusLine): string {
+  if (rows === null) return ''
+  return `, ${showRows(rows)} ${command === 'mark' ? 'marked' : command === 'candidates' ? 'written down' : 'gone'}`
+}
+
+function whatToDo({ id, command, status, lastError, atWork }: RunStatusLine): string[] {
+  if (status !== 'running' || atWork) return []
   return [
-    ...(lastError === null ? [] : [`    stopped by: ${lastError}`]),
-    `    go on: ebb resume ${id} --execute    ${command === 'purge' ? 'leave it at that' : 'undo'}: ebb abandon ${id} --execute`,
+    ...(lastError === null ? [] : [`    ${lastError.startsWith('stopped') ? '' : 'stopped by: '}${lastError}`]),
+    `    go on: ebb resume ${id} --execute    ${command === 'purge' || command === 'mark' ? 'leave it at that' : 'undo'}: ebb abandon ${id} --execute`,
   ]
 }
 

@@ -90,14 +90,28 @@ test('for programs: what has gone, batch figures, what is left', async ({ databa
 test('a run that was stopped is gone on with, and what is left of it shown', async ({ database }) => {
   const table = await eventsTable(database)
   const stopping = new AbortController()
-  const err = { write: (text: string) => void (/deleting/.test(text) && stopping.abort()), isTTY: true, columns: 100 }
+  let told = ''
+  const write = (text: string) => {
+    told += text
+    if (/deleting/.test(text)) stopping.abort()
+  }
   const words = [...purge(table, database, ...WHERE), '--execute']
-  expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
+  // In a pause: a batch under way is cancelled, which comes to the same by another way.
+  const stopped = await ebb([...words, '--pause-ms', '60000'], {
+    err: { write, isTTY: true, columns: 100 },
+    signal: stopping.signal,
+  })
+  expect(stopped.code).toBe(4)
+  expect(told).toMatch(/error: stopped on request, while purging .*\n {2}now: Gone so far: [1-9]\d+ rows, /)
+  expect(told).toMatch(/next: .*ebb resume 1 --execute/)
   const status = await ebb(['status', '--url', database.url])
   expect(status.out).toMatch(/purge .* unfinished, 0 of 3 steps done, [\d,]+ rows gone/)
+  expect(status.out).toContain('\n      stopped on request, while purging')
   expect(status.out).toContain('leave it at that: ebb abandon 1 --execute')
   const resumed = await ebb(['resume', '--url', database.url, '--execute'])
   expect(resumed.code, resumed.err).toBe(0)
+  expect(resumed.err).toMatch(/note: going on with run 1: [1-9]\d+ rows gone so far/)
+  expect(resumed.out).toMatch(/pauses, since it went on +none/)
   expect(resumed.out).toContain('is purged of 1,281 rows (run 1).')
 })
 

@@ -103,7 +103,7 @@ describe('files', () => {
     await writeFile(stopFile, '')
 
     const error = (await end.catch((error: unknown) => error)) as EbbError
-    expect(error.message).toBe(`stopped: the stop file ${stopFile} is there`)
+    expect(error.message).toBe(`stopped by the stop file ${stopFile}`)
     expect(error.exitCode).toBe(EXIT.stopped)
     await rm(pauseFile)
     await expect(run.pace.turn(BATCH)).rejects.toThrow('stop file')

@@ -18,7 +18,9 @@ export async function checkQuery(session: ClientBase, query: string): Promise<He
         set_config('search_path', (select reset_val from pg_catalog.pg_settings where name = 'search_path'), true)`)
       return (await session.query<unknown[]>(single(query))).rows
     })
-    return rows[0]?.[0] === true ? { ok: true } : { ok: false, why: `the health query answers ${shown(rows)}, not true` }
+    return rows[0]?.[0] === true
+      ? { ok: true }
+      : { ok: false, why: `the health query answers ${shown(rows)}, not true` }
   } catch (error) {
     if (isConnectionLost(error)) throw error
     return { ok: false, why: `the health query fails: ${error instanceof Error ? error.message : String(error)}` }
