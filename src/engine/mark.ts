@@ -19,9 +19,10 @@ import { readChosenRows } from './chosen-rows.ts'
 import { readParents } from './stale-groups.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import { carryOutPurge, type PurgeOptions, type PurgeResult } from './purge.ts'
+import { describeSoFar } from './purge/so-far.ts'
 import { atWork } from './workplace.ts'
 
-/** What would be marked, and how. Reads in READ ONLY transactions and changes nothing. */
+/** What would be marked, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
 export async function planMarkOf(
   target: Target,
   written: WrittenName,
@@ -30,7 +31,15 @@ export async function planMarkOf(
 ): Promise<PurgePlan> {
   return withSession(target, 'plan mark', async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return readPlan(session, server, name, request, options)
+    // Where the journal may not be read, the plan says so.
+    if (!server.journalUsable) return readPlan(session, server, name, request, options)
+    const { runId: id, plan } = await findPlan(session, server, name, request, options)
+    if (id === null) return plan
+    const evidence = [
+      ...(await describeSoFar(session, options.journalSchema, { id, command: 'mark' })),
+      ...plan.evidence,
+    ]
+    return { ...plan, evidence }
   })
 }
 

@@ -26,6 +26,7 @@ import { executeRun, type StepResult } from './execute.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import type { Remaining } from './purge/check.ts'
 import type { Turns } from './purge/turns.ts'
+import { describeSoFar } from './purge/so-far.ts'
 import { measureLookUps } from './reference-cost.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
@@ -56,7 +57,7 @@ export interface PurgeResult {
   readonly walBytes: number
 }
 
-/** What would be deleted, and how. Reads in READ ONLY transactions and changes nothing. */
+/** What would be deleted, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
 export async function planPurgeOf(
   target: Target,
   written: WrittenName,
@@ -65,7 +66,15 @@ export async function planPurgeOf(
 ): Promise<PurgePlan> {
   return withSession(target, 'plan purge', async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return readPlan(session, server, name, request, options)
+    // Where the journal may not be read, the plan says so.
+    if (!server.journalUsable) return readPlan(session, server, name, request, options)
+    const { runId: id, plan } = await findPlan(session, server, name, request, options)
+    if (id === null) return plan
+    const evidence = [
+      ...(await describeSoFar(session, options.journalSchema, { id, command: 'purge' })),
+      ...plan.evidence,
+    ]
+    return { ...plan, evidence }
   })
 }
 

@@ -2,6 +2,7 @@ import type { FormerTable } from '../engine/former.ts'
 import type { RunStatusLine, StatusReport } from '../engine/runs.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
+import { deedWords } from '../plan/purge-deed.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
 import { showBytes, showRows } from '../plan/units.ts'
 import { display } from '../sql/names.ts'
@@ -34,8 +35,7 @@ function describeState(run: RunStatusLine): string[] {
 }
 
 function describeRows({ command, rows }: RunStatusLine): string {
-  if (rows === null) return ''
-  return `, ${showRows(rows)} ${command === 'mark' ? 'marked' : command === 'candidates' ? 'written down' : 'gone'}`
+  return rows === null ? '' : `, ${showRows(rows)} ${deedWords(command)?.done ?? ''}`
 }
 
 function whatToDo({ id, command, status, lastError, atWork }: RunStatusLine): string[] {

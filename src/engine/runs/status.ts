@@ -3,6 +3,7 @@ import { doneSteps, journalExists, recentRuns, type Run } from '../../journal/jo
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
+import { deedWords } from '../../plan/purge-deed.ts'
 import type { Plan } from '../../plan/step.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../partition.ts'
@@ -27,8 +28,6 @@ export interface RunStatusLine {
   /** What has been done batch by batch so far: rows deleted, marked, or written down; null for other commands. */
   readonly rows: number | null
 }
-
-const BY_BATCH = ['purge', 'mark', 'candidates']
 
 /** Unfinished and recent runs, and the sets that rotate keeps. */
 export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
@@ -64,6 +63,6 @@ async function statusLine(
     stepsDone: done.size,
     steps: (run.plan as Plan).steps.length,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),
-    rows: BY_BATCH.includes(command) ? (await readFigures(session, schema, id)).rows : null,
+    rows: deedWords(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
   }
 }
