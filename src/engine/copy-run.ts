@@ -120,11 +120,11 @@ export async function carryOutCopy(
   const { rebuild } = plan
   if (rebuild === null) throw new Error(`run ${runId} has no rebuild`)
   const alongside: ExecuteOptions['alongside'] = {
-    capture: () => recordCapture(session, journalSchema, runId, rebuild.forward, 'all'),
-    swap: async () => {
-      await recordCapture(session, journalSchema, runId, rebuild.back, 'of partitions')
-      if (rebuild.policy !== null) await registerSet(session, journalSchema, plan.table, rebuild.policy, runId)
-    },
+    capture: () => [recordCapture(session, journalSchema, runId, rebuild.forward, 'all')],
+    swap: () => [
+      recordCapture(session, journalSchema, runId, rebuild.back, 'of partitions'),
+      ...(rebuild.policy === null ? [] : [registerSet(session, journalSchema, plan.table, rebuild.policy, runId)]),
+    ],
   }
   const steps = await executeRun(runId, plan.steps, place, {
     alongside,

@@ -5,7 +5,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { Hold } from '../support/hold.ts'
-import { Rebuilding, RollingBack } from '../support/rebuilding.ts'
+import { Rebuilding, RollingBack, TINY } from '../support/rebuilding.ts'
 import { modelOf } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 
@@ -167,6 +167,21 @@ describe('before the swap', () => {
     await reader.query('commit')
     await rebuilding.end()
     await expectRows(app, table, ROWS)
+  })
+
+  test('more changes than a moment under lock can take are caught up with first', async ({ database }) => {
+    const { table, app } = await filled(database)
+    const reader = await openReader(database, table)
+    const rebuilding = new Rebuilding(database, table, {}, { copySizes: { ...TINY, batchEntries: 1_000 } })
+    await rebuilding.waits(/for transactions that began before/)
+
+    for (let changes = 0; changes <= 2_000; changes += ROWS)
+      await app.query(sql`update ${quoted(table)} set moved = true`)
+
+    await reader.query('commit')
+    await rebuilding.waits(/for the log to be short again/)
+    await rebuilding.end()
+    await expectRows(app, table, ROWS, { moved: ROWS })
   })
 })
 
