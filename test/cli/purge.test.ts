@@ -131,6 +131,12 @@ test('rows that stay locked are told, and the exit code says to try again', asyn
 
 describe('what cannot be done is said before anything has changed', () => {
   test.for<[string, string[], number, RegExp]>([
+    [
+      'a value that is none, behind a moment that is fixed',
+      ['--where', "at < now() - interval '9 dais'"],
+      2,
+      /invalid input syntax.*\n {2}at < now\(\) - interval '9 dais'\n {24}\^/,
+    ],
     ['a syntax error', ['--where', 'kind = = 1'], 2, /cannot be read: syntax error.*\n +kind = = 1\n +\^/],
     ['a subquery', ['--where', 'id in (select 1)'], 2, /contains a subquery:\n/],
     ['a volatile function', ['--where', 'id < random() * 10'], 3, /random\(\) .* gives another answer each time/],
