@@ -29,8 +29,14 @@ export async function readRowEstimate(
   predicate: Predicate | null,
   searchPath: string,
 ): Promise<number> {
+  const { written, text } = predicate ?? { written: 'true', text: 'true' }
+  // The user's own words first: an error points into them.
+  if (written !== text) await estimate(session, table, written, searchPath)
+  return estimate(session, table, text, searchPath)
+}
+
+async function estimate(session: Session, table: TableName, condition: string, searchPath: string): Promise<number> {
   const before = sql`explain (format json) select from ${quoted(table)} t where (`
-  const condition = predicate?.text ?? 'true'
   try {
     return await takingBack(session, async () => {
       await session.query(`set local search_path to ${pathForSet(searchPath)}`)

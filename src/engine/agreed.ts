@@ -59,13 +59,24 @@ export function agreedPlan<Plan>(
 ): Promise<Agreed<Plan>> {
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
-    const journal = await journalExists(session, options.journalSchema)
-    const earlier = journal ? await latestRun<Plan>(session, options.journalSchema, name) : undefined
-    if (earlier?.status !== 'running')
-      return { server, name, plan: await command.readPlan(session, server, name), runId: null, earlier }
-    if (!isOf(command, earlier)) throw otherRun(earlier)
-    return { server, name, plan: fromStored(earlier.plan), runId: earlier.id, earlier }
+    return findAgreed(session, server, name, command, options)
   })
+}
+
+/** The same, where a session is there already. */
+export async function findAgreed<Plan>(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  command: Command<Plan>,
+  { journalSchema }: EngineOptions,
+): Promise<Agreed<Plan>> {
+  const journal = await journalExists(session, journalSchema)
+  const earlier = journal ? await latestRun<Plan>(session, journalSchema, name) : undefined
+  if (earlier?.status !== 'running')
+    return { server, name, plan: await command.readPlan(session, server, name), runId: null, earlier }
+  if (!isOf(command, earlier)) throw otherRun(earlier)
+  return { server, name, plan: fromStored(earlier.plan), runId: earlier.id, earlier }
 }
 
 /** Whether the run was started by this command. */

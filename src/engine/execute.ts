@@ -47,6 +47,7 @@ export async function executeRun(
   options: ExecuteOptions = {},
 ): Promise<StepResult[]> {
   try {
+    await noteError(place.session, place.journalSchema, runId, null)
     return await execute(runId, steps, place, options)
   } catch (error) {
     const reason = reasonOf(error)

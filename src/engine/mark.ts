@@ -1,4 +1,5 @@
 import { readMarkFacts } from '../catalog/mark-facts.ts'
+import type { LeafModel } from '../catalog/purge-leaves.ts'
 import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
@@ -7,24 +8,25 @@ import { isRefused } from '../plan/chosen-rows.ts'
 import { columnObjection, markBy, notYetMarked, planMark, refuseMark, type MarkRequest } from '../plan/mark.ts'
 import { momentBefore, momentLiteral } from '../plan/moment.ts'
 import type { PurgePlan } from '../plan/purge.ts'
+import { withMatching, type GroupCount } from '../plan/stale.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
-import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
+import { agreedPlan, beginRun, type Command } from './agreed.ts'
 import { readChosenRows } from './chosen-rows.ts'
 import type { EngineOptions } from './options.ts'
 import { readParents } from './stale-groups.ts'
-import { carryOutPurge, nothingToDo, type PurgeOptions, type PurgeResult } from './purge.ts'
+import { carryOutPurge, nothingToDo, planOrRest, type PurgeOptions, type PurgeResult } from './purge.ts'
 import { atWork } from './workplace.ts'
 
-/** What would be marked, and how. Reads in READ ONLY transactions and changes nothing. */
+/** What would be marked, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
 export function planMarkOf(
   target: Target,
   written: WrittenName,
   request: MarkRequest,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return newPlan(target, written, commandOf(request, options), options)
+  return planOrRest(target, written, commandOf(request, options), options)
 }
 
 /**
@@ -77,18 +79,21 @@ async function readPlan(
     const way = column === undefined ? null : markBy(column, at)
     if (way === null)
       return refuseMark({ server, table, objections: [columnObjection(table, request.column)] }, request)
-    const predicate =
-      staleOf === undefined
-        ? await parsePredicate(request.where, moment)
-        : await readParents(session, server, staleOf, name, moment)
-    if (Array.isArray(predicate)) return refuseMark({ server, table, objections: predicate }, request)
-    const wanted = notYetMarked(predicate, way)
+    const parents = staleOf === undefined ? undefined : await readParents(session, server, staleOf, name, moment)
+    if (Array.isArray(parents)) return refuseMark({ server, table, objections: parents }, request)
+    const wanted = notYetMarked(parents?.predicate ?? (await parsePredicate(request.where, moment)), way)
     const chosen = await readChosenRows(session, server, name, wanted, journalSchema, NOT_NEEDED)
     if (isRefused(chosen)) return refuseMark(chosen, request)
     const facts = await readMarkFacts(
       session,
       chosen.leaves.map((leaf) => leaf.name),
     )
-    return planMark({ ...chosen, facts }, request, way)
+    return planMark({ ...chosen, leaves: withGroups(chosen.leaves, parents?.count ?? null), facts }, request, way)
   })
+}
+
+/** Each group is one row of the parent table. */
+function withGroups(leaves: readonly LeafModel[], count: GroupCount | null): readonly LeafModel[] {
+  const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
+  return count === null || rows === 0 ? leaves : withMatching(leaves, Math.min(1, count.stale / rows))
 }

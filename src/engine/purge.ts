@@ -5,7 +5,7 @@ import { readTable, resolveTable, vanished } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { approveSet } from '../journal/candidates.ts'
 import { at, endRun } from '../journal/journal.ts'
@@ -14,18 +14,20 @@ import { planCascade } from '../plan/cascade.ts'
 import { momentLiteral } from '../plan/moment.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
-import { rowsOfStale } from '../plan/stale.ts'
+import { rowsOfStale, withMatching } from '../plan/stale.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
-import { agreedPlan, assertLatest, beginRun, newPlan, type Command } from './agreed.ts'
+import { agreedPlan, assertLatest, beginRun, findAgreed, type Command } from './agreed.ts'
+import { arrive } from './arrive.ts'
 import type { EngineOptions } from './options.ts'
-import { readGroupCount, readSince, withGroupCount } from './stale-groups.ts'
+import { readGroupCount, readSince } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import type { Remaining } from './purge/check.ts'
 import type { Turns } from './purge/turns.ts'
+import { describeSoFar } from './purge/so-far.ts'
 import { measureLookUps } from './reference-cost.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
@@ -50,18 +52,38 @@ export interface PurgeResult {
   readonly remaining: Remaining | null
   /** From the first call to the end, pauses between calls included. */
   readonly milliseconds: number
+  /** What calls before this one had done. */
+  readonly batchesBefore: number
   /** Written by the whole server meanwhile, in this call. */
   readonly walBytes: number
 }
 
-/** What would be deleted, and how. Reads in READ ONLY transactions and changes nothing. */
+/** What would be deleted, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
 export function planPurgeOf(
   target: Target,
   written: WrittenName,
   request: PurgeRequest,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return newPlan(target, written, commandOf(request, options), options)
+  return planOrRest(target, written, commandOf(request, options), options)
+}
+
+/** The plan of a command that works in batches, or what is left of it where it has begun. */
+export function planOrRest(
+  target: Target,
+  written: WrittenName,
+  command: Command<PurgePlan>,
+  options: EngineOptions,
+): Promise<PurgePlan> {
+  return withSession(target, `plan ${command.name}`, async (session) => {
+    const { server, name } = await arrive(session, written, options)
+    // Where the journal may not be read, the plan says so.
+    if (!server.journalUsable) return command.readPlan(session, server, name)
+    const { runId: id, plan } = await findAgreed(session, server, name, command, options)
+    if (id === null) return plan
+    const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
+    return { ...plan, evidence: [...soFar, ...plan.evidence] }
+  })
 }
 
 /**
@@ -91,7 +113,16 @@ export async function purge(
 
 /** Where no row matches. */
 export function nothingToDo(plan: PurgePlan): PurgeResult {
-  return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
+  return {
+    runId: null,
+    plan,
+    steps: [],
+    figures: null,
+    remaining: null,
+    milliseconds: 0,
+    batchesBefore: 0,
+    walBytes: 0,
+  }
 }
 
 /** Takes an agreed plan to its end. */
@@ -104,12 +135,13 @@ export async function carryOutPurge(
   const { session, journalSchema } = place
   const { patience, turns } = options
   const walBefore = await walPosition(session)
+  const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
   const steps = await executeRun(runId, plan.steps, place, { patience, turns })
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
   await endRun(session, journalSchema, runId, 'done', { figures, remaining, walBytes })
-  return { runId, plan, steps, figures, remaining, milliseconds, walBytes }
+  return { runId, plan, steps, figures, remaining, milliseconds, batchesBefore, walBytes }
 }
 
 async function walPosition(session: Session): Promise<number> {
@@ -176,17 +208,19 @@ async function readPlan(
     const searchPath = set?.searchPath ?? (await readSearchPath(session))
     // Says with a caret where the condition does not fit the table.
     if (set === undefined) await readRowEstimate(session, name, predicate, searchPath)
-    const leaves =
+    const groups = since === undefined ? undefined : await readGroupCount(session, since)
+    const found =
       set === undefined
         ? await readLeaves(session, name, predicate, searchPath, request.orderBy)
         : await readLeavesOfSet(session, set)
+    const leaves = groups ? withMatching(found, groups.stale / Math.max(groups.groups, 1)) : found
     const reach = set === undefined ? await readReach(session, name, leaves, predicate, searchPath) : SPARING
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
     const read = { server, table, itself, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
-    const plan = planPurge(set === undefined ? read : { ...read, candidates: set }, request)
-    return since === undefined ? plan : withGroupCount(plan, await readGroupCount(session, since))
+    const chosenBy = { ...(set === undefined ? {} : { candidates: set }), ...(groups === undefined ? {} : { groups }) }
+    return planPurge({ ...read, ...chosenBy }, request)
   })
 }

@@ -4,17 +4,16 @@ import type { TableModel } from '../catalog/table-model.ts'
 import { within } from '../db/savepoint.ts'
 import { readAll, readOne, type Session } from '../db/session.ts'
 import type { StaleParents } from '../plan/mark.ts'
-import type { PurgePlan } from '../plan/purge.ts'
 import {
   countGroups,
   parentsOfStale,
   staleObjections,
   staleSince,
+  type GroupCount,
   type StaleGroups,
   type StaleSince,
 } from '../plan/stale.ts'
 import type { Objection } from '../plan/step.ts'
-import { showCount } from '../plan/units.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
@@ -25,6 +24,13 @@ export function readSince(table: TableModel, groups: StaleGroups, moment: string
   return objections.length > 0 ? objections : (staleSince(table, groups, moment) ?? [])
 }
 
+/** Stale groups as rows of a parent table. */
+export interface Parents {
+  readonly predicate: Predicate
+  /** Null where there are very many. */
+  readonly count: GroupCount | null
+}
+
 /** The rows of a parent table to which stale groups belong, or why they cannot be told. */
 export async function readParents(
   session: Session,
@@ -32,12 +38,13 @@ export async function readParents(
   groups: StaleParents,
   parent: TableName,
   moment: string,
-): Promise<Predicate | Objection[]> {
+): Promise<Parents | Objection[]> {
   const table = await readPresentTable(session, groups.table, server.version)
   const since = readSince(table, groups, moment)
   if (Array.isArray(since)) return since
   const key = await readReferenced(session, table, groups.group, parent)
-  return key === undefined ? [noReference(table, groups.group, parent)] : parentsOfStale(since, key)
+  if (key === undefined) return [noReference(table, groups.group, parent)]
+  return { predicate: parentsOfStale(since, key), count: await readGroupCount(session, since) }
 }
 
 /** The column of the parent to which a foreign key of that one column leads. */
@@ -70,21 +77,8 @@ function noReference({ name }: TableModel, column: string, parent: TableName): O
 
 const LOOK_MS = 5_000
 
-interface GroupCount {
-  readonly groups: number
-  readonly stale: number
-}
-
-/** Unknown where counting takes too long: there are very many groups. */
-export function readGroupCount(session: Session, since: StaleSince): Promise<GroupCount | 'unknown'> {
-  return within(session, LOOK_MS, () => readOne<GroupCount>(session, countGroups(since)))
-}
-
-/** The plan with what is known of the groups. */
-export function withGroupCount(plan: PurgePlan, count: GroupCount | 'unknown'): PurgePlan {
-  const text =
-    count === 'unknown'
-      ? 'there are too many groups to be counted within 5 s'
-      : `${showCount(count.stale)} of ${showCount(count.groups)} groups have had no activity; one that becomes active again in time keeps its rows`
-  return { ...plan, evidence: [text, ...plan.evidence] }
+/** Null where counting took too long: there are very many groups. */
+export async function readGroupCount(session: Session, since: StaleSince): Promise<GroupCount | null> {
+  const count = await within(session, LOOK_MS, () => readOne<GroupCount>(session, countGroups(since)))
+  return count === 'unknown' ? null : count
 }

@@ -2,6 +2,7 @@ import { inSnapshot, withSession, type Target } from '../../db/session.ts'
 import { doneSteps } from '../../journal/journal.ts'
 import type { Plan } from '../../plan/step.ts'
 import type { EngineOptions } from '../options.ts'
+import { describeSoFar } from '../purge/so-far.ts'
 import { assertUnfinished, chooseRun, type RunChoice } from './find-run.ts'
 import { known, type KnownRun } from './known.ts'
 
@@ -28,7 +29,10 @@ export async function planResumeOf(
       const run = known(await chooseRun(session, journalSchema, choice))
       assertUnfinished(run)
       const done = await doneSteps(session, journalSchema, run.id)
-      return { run, plan: { ...run.plan, steps: run.plan.steps.filter(({ key }) => !done.has(key)) }, done: done.size }
+      const { plan } = run
+      const evidence = [...(await describeSoFar(session, journalSchema, run)), ...plan.evidence]
+      const steps = plan.steps.filter(({ key }) => !done.has(key))
+      return { run, plan: { ...plan, evidence, steps }, done: done.size }
     }),
   )
 }
