@@ -62,7 +62,7 @@ function describeLock(lock: LockTimes | null): string {
  * `building index: scanning table: 45 %, 5 s left (450 of 1,000 blocks, 12 MB/s)`: what matters
  * most comes first, for a narrow terminal shows the beginning.
  */
-export function describeProgress(progress: Progress): string {
+function describeProgress(progress: Progress): string {
   const { what, done, total, unit, perSecond, rowsPerSecond = 0, remainingSeconds } = progress
   if (unit === 'changes') return describeCatchingUp(progress)
   const pace = unit === 'blocks' ? `${showBytes(perSecond * BLOCK_BYTES)}/s` : `${showCount(perSecond)}/s`
