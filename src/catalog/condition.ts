@@ -1,6 +1,7 @@
 import type { Session } from '../db/session.ts'
 import { readAll } from '../db/session.ts'
-import { UsageError } from '../errors.ts'
+import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { EbbError, EXIT, UsageError } from '../errors.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { pointAt, type Predicate } from '../sql/predicate.ts'
 import { raw, sql } from '../sql/sql.ts'
@@ -20,6 +21,7 @@ export async function readVolatile(session: Session, predicate: Predicate | null
  * is read. The server reads the condition for it, under the given search path.
  *
  * @throws {UsageError} when it does not fit the table
+ * @throws {EbbError} when the role may not see all of it
  */
 export async function readRowEstimate(
   session: Session,
@@ -42,6 +44,7 @@ async function estimate(session: Session, table: TableName, condition: string, s
     const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
     return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
   } catch (error) {
+    if (codeOf(error) === SQLSTATE.insufficientPrivilege) throw notToBeSeen(table, error)
     throw new UsageError(
       `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...before.text].length)}`,
       'Use columns and types of the table.',
@@ -50,6 +53,18 @@ async function estimate(session: Session, table: TableName, condition: string, s
   } finally {
     await session.query('rollback to savepoint estimate')
   }
+}
+
+function notToBeSeen(table: TableName, error: unknown): EbbError {
+  return new EbbError(
+    `this role may not see all of ${display(table)}: ${error instanceof Error ? error.message : String(error)}`,
+    {
+      state: 'Nothing has been changed.',
+      next: 'Connect as its owner; where row-level security is forced on the owner, as a role with BYPASSRLS.',
+    },
+    EXIT.objections,
+    error,
+  )
 }
 
 function reasonAndPlace(error: unknown, condition: string, before: number): string {
