@@ -11,7 +11,7 @@ import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
 import { assertCaptured } from './copy/captured.ts'
 import { oldSnapshotsGone } from './copy/old-snapshots.ts'
-import { drain, explainedClash, logLength, reconcileLog } from './copy/reconcile.ts'
+import { drain, explainedClash, isDrained, logLength, reconcileLog } from './copy/reconcile.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -52,22 +52,33 @@ async function attemptSwap(
   patience: Patience,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
-  if (step.work !== null) {
-    await drain(step.work, place)
-    await oldSnapshotsGone(place, patience.deadlineMs)
+  const { work } = step
+  if (work !== null) await catchUp(work, place, patience)
+  // Whoever is in the way may be so for minutes, and the log grows meanwhile.
+  const stillReady = async () => {
+    if (work === null || (await isDrained(work, place))) return true
+    await catchUp(work, place, patience)
+    return false
   }
-  return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
+  const locks = { ...step, stillReady }
+  return underBriefLocks(sessionsOf(place), locks, patience, place.observer, place.signal, async () => {
     await assertLease(place.session, place.journalSchema, place.lease)
     const before = compareFacts(step.before, await readFacts(step, place))
     if (before.length > 0) throw changedMeanwhile(step, before.map(describeChange))
     await assertPartitions(step, place)
     for (const name of step.mustBeEmpty) await assertEmpty(name, place)
-    if (step.work !== null) await catchUpUnderLock(step.work, place)
+    if (work !== null) await catchUpUnderLock(work, place)
     await place.session.query(step.statements.join(';\n'))
     const after = compareFacts(step.after, await readFacts(step, place))
     if (after.length > 0) throw notCarried(step, after.map(describeDifference))
     await record()
   })
+}
+
+/** All but a few of the changes, and nobody may be left who would see too little. */
+async function catchUp(work: CopyWork, place: Workplace, { deadlineMs }: Patience): Promise<void> {
+  await drain(work, place)
+  await oldSnapshotsGone(place, deadlineMs)
 }
 
 /** With the source locked nobody writes any more: what is in the log now is all there will be. */
