@@ -24,7 +24,7 @@ export async function readVolatile(session: Session, predicate: Predicate | null
 export async function readRowEstimate(
   session: Session,
   table: TableName,
-  predicate: Predicate | null,
+  predicate: Pick<Predicate, 'text'> | null,
   searchPath: string,
 ): Promise<number> {
   const before = sql`explain (format json) select from ${quoted(table)} t where (`

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { readRowEstimate } from '../catalog/condition.ts'
 import { readLeftOutReferences } from '../catalog/left-out.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
+import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
@@ -148,6 +150,21 @@ async function findPlan(
   const same = canonicalJson(earlier.request) === canonicalJson(toStored(command.request))
   if (earlier.command !== command.name || !same) throw otherRun(earlier)
   return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
+}
+
+/**
+ * Plans a copy of `source`. Which rows are kept is known from the plan, and how many they are is asked of the
+ * server's planner afterwards, so where rows are left out it is made once more with that.
+ */
+export async function withKeptRows<Copy extends RebuildPlan>(
+  session: Session,
+  source: TableModel,
+  searchPath: string,
+  plan: (keptRows: number) => Copy,
+): Promise<Copy> {
+  const keepingAll = plan(source.estimatedRows ?? 0)
+  const keep = keepingAll.rebuild?.forward.keep ?? null
+  return keep === null ? keepingAll : plan(await readRowEstimate(session, source.name, { text: keep }, searchPath))
 }
 
 /** The search path that the role would have by itself: conditions are written under it. */

@@ -2,7 +2,15 @@ import { inSnapshot, type Target } from '../db/session.ts'
 import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
+import {
+  newTag,
+  planCopy,
+  readSearchPath,
+  runCopy,
+  withKeptRows,
+  type CopyCommand,
+  type CopyResult,
+} from './copy-run.ts'
 import { readSituation, type EngineOptions } from './partition.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
@@ -36,8 +44,15 @@ function command(request: CopyRequest, options: EngineOptions): CopyCommand {
     request,
     readPlan: (session, server, name) =>
       inSnapshot(session, async () => {
-        const situation = await readSituation(session, server, name, request, options)
-        return planPartitionByCopy({ ...situation, searchPath: await readSearchPath(session), tag: newTag() }, request)
+        const searchPath = await readSearchPath(session)
+        const situation = {
+          ...(await readSituation(session, server, name, request, options)),
+          searchPath,
+          tag: newTag(),
+        }
+        return withKeptRows(session, situation.table, searchPath, (keptRows) =>
+          planPartitionByCopy({ ...situation, keptRows }, request),
+        )
       }),
   }
 }

@@ -20,7 +20,15 @@ import type { SplitRequest } from '../plan/split-situation.ts'
 import { planSplit, type SplitPlan } from '../plan/split.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
+import {
+  newTag,
+  planCopy,
+  readSearchPath,
+  runCopy,
+  withKeptRows,
+  type CopyCommand,
+  type CopyResult,
+} from './copy-run.ts'
 import type { EngineOptions } from './partition.ts'
 import { readIdRate } from './rotate-read.ts'
 
@@ -84,23 +92,11 @@ async function readPlan(
   const partition = choosePartition(set, grid, policy, order)
   const wide = (await readTable(session, partition.name, server.version)) as TableModel
   const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
-  return planSplit(
-    {
-      server,
-      journalSchema,
-      set,
-      parent,
-      policy,
-      grid,
-      partition,
-      wide,
-      least,
-      searchPath: await readSearchPath(session),
-      taken: await readTakenNames(session, name.schema),
-      tag: newTag(),
-    },
-    order,
-  )
+  const searchPath = await readSearchPath(session)
+  const taken = await readTakenNames(session, name.schema)
+  const situation = { server, journalSchema, set, parent, policy, grid, partition, wide, least, searchPath, taken }
+  const tag = newTag()
+  return withKeptRows(session, wide, searchPath, (keptRows) => planSplit({ ...situation, keptRows, tag }, order))
 }
 
 function policyOf(set: PartitionedTable, registered: SetPolicy | null, { every }: SplitOrder): SetPolicy {

@@ -170,7 +170,7 @@ export function summaryOf(
   key: CopyKey,
   { name: shadow, outcome }: Shadow,
   keep: string | null,
-): RebuildSummary {
+): Omit<RebuildSummary, 'diskBytes'> {
   const retired = { schema: table.name.schema, name: freeCompanion(table.name.name, '_retired', taken) }
   const columns = writtenColumns(table).text
   const capture = (side: string) => captureOf(table.name, key, journalSchema, `ebb_${tag}_${side}`)
@@ -183,19 +183,18 @@ export function summaryOf(
     forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
     back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
     policy: null,
-    diskBytes: table.size.heap + table.size.toast + table.size.indexes,
     retireAfter: null,
     outcome,
   }
 }
 
 /** The part of the rows that is kept, by the planner's estimates. */
-function shareOf({ table, keptRows }: RebuildSituation): number {
+function shareOf({ table, keptRows }: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
   return table.estimatedRows === null || table.estimatedRows === 0 ? 1 : Math.min(1, keptRows / table.estimatedRows)
 }
 
 /** Of the new table with its indexes. */
-function newSize(situation: RebuildSituation): number {
+export function newSize(situation: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
   const { heap, toast, indexes } = situation.table.size
   return (heap + toast + indexes) * shareOf(situation)
 }

@@ -45,6 +45,26 @@ describe('split', () => {
     expect(await leftovers(database)).toEqual([])
   })
 
+  test('needs about as much disk as its plan says: not that of the rows which are left behind', async ({
+    database,
+  }) => {
+    const { events } = await createEvents(database, { rows: 40_000 })
+    await partition(database.url, written(events), monthly(), quietly())
+    const owner = await database.session('owner')
+    await owner.query(sql`analyze ${quoted(events)}`.text)
+
+    const order = splitOrder({ keep: { count: 90, unit: 'day' }, noArchive: true })
+    const { plan } = await split(database.url, written(events), order, quietly())
+
+    const { rows } = await owner.query<{ used: number }>(
+      sql`select sum(pg_total_relation_size(relid))::int as used from pg_partition_tree(${quoted(events).text}::regclass)`,
+    )
+    const used = rows[0]?.used ?? 0
+    expect(plan.rebuild?.diskBytes).toBeGreaterThan(used / 2)
+    expect(plan.rebuild?.diskBytes).toBeLessThan(used * 2)
+    expect(plan.evidence.join('\n')).toMatch(/these are about [\d,]+ rows/)
+  })
+
   test('keeps everything when nothing is said of what to keep', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())

@@ -108,7 +108,7 @@ describe('a condition', () => {
                 ^"
     `)
     expect(await failure('a =')).toMatchInlineSnapshot(`
-      "the condition cannot be read: syntax error at or near ")"
+      "the condition cannot be read: syntax error at end of input
         a =
            ^"
     `)
