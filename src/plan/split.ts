@@ -112,7 +112,7 @@ function evidenceOf(
           `rows of before ${window.shown} are left behind: kept is ${window.condition}`,
           `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
         ]),
-    `the new partitions need about ${showBytes(newSize({ table: wide, keptRows }))} of disk, beside its own until it goes`,
+    `the new partitions need up to ${showBytes(newSize({ table: wide, keptRows }))} of disk, beside its own until it goes`,
     `by ${policy.column}`,
   ]
 }
