@@ -1,4 +1,5 @@
 import { display } from '../sql/names.ts'
+import { captureObjections } from './capture.ts'
 import { noKeyObjection, type CopyKey } from './copy-key.ts'
 import type { Layout } from './partitioned-shadow.ts'
 import { expiryKind } from './rotate-expiry.ts'
@@ -15,6 +16,7 @@ export function splitObjections(
   const name = display(partition.name)
   return [
     ...(key === null ? [noKeyObjection(parent)] : []),
+    ...captureObjections(parent),
     ...(partition.range?.to == null
       ? [
           object(
