@@ -96,6 +96,21 @@ test('retire --all lets every former table go, and finds none the second time', 
   expect(await count(database, table)).toBe(2000)
 })
 
+test('rollback without a name takes the only run that has a way back', async ({ database }) => {
+  const table = await eventsTable(database)
+  const back = ['rollback', '--url', database.url]
+  const once = [...rebuild(table, database, '--keep-all'), '--execute']
+  expect(await ebb(once)).toMatchObject({ code: 0 })
+  expect(await ebb(['retire', '1', '--url', database.url, '--execute'])).toMatchObject({ code: 0 })
+  expect(await ebb(back)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('there is no run with a way back') as string,
+  })
+
+  expect(await ebb(once)).toMatchObject({ code: 0 })
+  expect(await ebb(back)).toMatchObject({ code: 0, out: expect.stringContaining('roll back run 2') as string })
+})
+
 test('--retire-after: rotate --all shows that the former table goes, and lets it go', async ({ database }) => {
   const table = await eventsTable(database)
   const rebuilt = await ebb([...rebuild(table, database, '--keep-all'), '--retire-after', '7 days', '--execute'])
