@@ -24,11 +24,17 @@ export async function readVolatile(session: Session, predicate: Predicate | null
 export async function readRowEstimate(
   session: Session,
   table: TableName,
-  predicate: Pick<Predicate, 'text'> | null,
+  predicate: Pick<Predicate, 'text' | 'written'> | null,
   searchPath: string,
 ): Promise<number> {
+  const { written, text } = predicate ?? { written: 'true', text: 'true' }
+  // The user's own words first: an error points into them.
+  if (written !== text) await estimate(session, table, written, searchPath)
+  return estimate(session, table, text, searchPath)
+}
+
+async function estimate(session: Session, table: TableName, condition: string, searchPath: string): Promise<number> {
   const before = sql`explain (format json) select from ${quoted(table)} t where (`
-  const condition = predicate?.text ?? 'true'
   await session.query('savepoint estimate')
   try {
     await session.query(`set local search_path to ${searchPath === '' ? "''" : searchPath}`)

@@ -3,6 +3,7 @@ import { EbbError, EXIT, UsageError } from '../errors.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
+import { timeQueries } from './work-clock.ts'
 
 export { backendPid } from './pooler.ts'
 
@@ -55,6 +56,7 @@ export async function openSession(target: Target, purpose: string): Promise<Sess
 
 async function connect(target: Target, purpose: string): Promise<Session> {
   const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
+  timeQueries(client)
   keepReason(client)
   try {
     await client.connect()

@@ -17,6 +17,7 @@ export const SQLSTATE = {
   undefinedColumn: '42703',
   undefinedSchema: '3F000',
   duplicateTable: '42P07',
+  divisionByZero: '22012',
   uniqueViolation: '23505',
   restrictViolation: '23001',
   foreignKeyViolation: '23503',

@@ -68,7 +68,6 @@ export async function underBriefLocks(
     try {
       await inTransaction(sessions.session, {}, async () => {
         await takeLocks(sessions, locks, patience, attempt)
-        await sessions.session.query(`set local statement_timeout = ${patience.workTimeoutMs}`)
         await work()
       })
       const heldMs = attempt.heldMs()
@@ -123,7 +122,7 @@ async function takeLocks(
   await session.query(`set local lock_timeout = ${timeoutForEach(locks, patience, deadlockTimeoutMs)}`)
   attempt.asking()
   // One round trip for all: each lock held is time that others may be waiting.
-  if (locks.acquire.length > 0) await session.query(locks.acquire.join(';\n'))
+  await session.query([...locks.acquire, `set local statement_timeout = ${patience.workTimeoutMs}`].join(';\n'))
   attempt.holding()
 }
 

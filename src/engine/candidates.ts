@@ -86,8 +86,8 @@ export async function carryOutCandidates(
   const { set } = plan
   if (set === null) throw new Error(`run ${runId} has no candidate set`)
   const alongside: ExecuteOptions['alongside'] = {
-    set: () => registerSet(session, journalSchema, { ...set, id: runId, table: plan.table }),
-    settle: () => completeSet(session, journalSchema, runId, set.place),
+    set: () => [registerSet(session, journalSchema, { ...set, id: runId, table: plan.table })],
+    settle: () => [completeSet(session, journalSchema, runId, set.place)],
   }
   const steps = await executeRun(runId, plan.steps, place, {
     alongside,

@@ -122,11 +122,11 @@ export async function carryOutCopy(
   const { rebuild } = plan
   if (rebuild === null) throw new Error(`run ${runId} has no rebuild`)
   const alongside: ExecuteOptions['alongside'] = {
-    capture: () => recordCapture(session, journalSchema, runId, rebuild.forward, 'all'),
-    swap: async () => {
-      await recordCapture(session, journalSchema, runId, rebuild.back, 'of partitions')
-      if (rebuild.policy !== null) await registerSet(session, journalSchema, plan.table, rebuild.policy, runId)
-    },
+    capture: () => [recordCapture(session, journalSchema, runId, rebuild.forward, 'all')],
+    swap: () => [
+      recordCapture(session, journalSchema, runId, rebuild.back, 'of partitions'),
+      ...(rebuild.policy === null ? [] : [registerSet(session, journalSchema, plan.table, rebuild.policy, runId)]),
+    ],
   }
   const steps = await executeRun(runId, plan.steps, place, {
     alongside,
@@ -164,7 +164,7 @@ export async function withKeptRows<Copy extends RebuildPlan>(
 ): Promise<Copy> {
   const keepingAll = plan(source.estimatedRows ?? 0)
   const keep = keepingAll.rebuild?.forward.keep ?? null
-  return keep === null ? keepingAll : plan(await readRowEstimate(session, source.name, { text: keep }, searchPath))
+  return keep === null ? keepingAll : plan(await readRowEstimate(session, source.name, { written: keep, text: keep }, searchPath))
 }
 
 /** The search path that the role would have by itself: conditions are written under it. */

@@ -1,3 +1,4 @@
+import { inOneGo } from '../db/in-one-go.ts'
 import { inTransaction, readOne } from '../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
@@ -34,8 +35,8 @@ export interface ExecuteOptions {
   readonly patience?: Patience
   /** Who paces the batches of a purge. */
   readonly turns?: Turns
-  /** What else belongs into the transaction of a step, by its key: what is true from then on. */
-  readonly alongside?: Readonly<Record<string, (place: Workplace) => Promise<void>>>
+  /** What else belongs into the transaction of a step, by its key: what is true from then on; one query each. */
+  readonly alongside?: Readonly<Record<string, (place: Workplace) => readonly Promise<void>[]>>
 }
 
 /** Carries out what is left of a run; when it stops, the journal says why. */
@@ -46,6 +47,7 @@ export async function executeRun(
   options: ExecuteOptions = {},
 ): Promise<StepResult[]> {
   try {
+    await noteError(place.session, place.journalSchema, runId, null)
     return await execute(runId, steps, place, options)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
@@ -116,10 +118,11 @@ async function perform(
   options: ExecuteOptions,
 ): Promise<LockTimes | null> {
   const began = performance.now()
-  const record = async () => {
-    await options.alongside?.[step.key]?.(place)
-    await recordStep(place.session, place.journalSchema, runId, step.key, performance.now() - began)
-  }
+  const record = () =>
+    inOneGo(place.session, () => [
+      ...(options.alongside?.[step.key]?.(place) ?? []),
+      recordStep(place.session, place.journalSchema, runId, step.key, performance.now() - began),
+    ])
   // Of a step that is no transaction by itself.
   const recordAlone = () =>
     inTransaction(place.session, {}, async () => {
@@ -175,17 +178,12 @@ async function perform(
       await runOnline(step, place, options.patience ?? PATIENCE, record)
       return null
     case 'brief':
-      return underBriefLocks(
-        sessionsOf(place),
-        step,
-        options.patience ?? PATIENCE,
-        place.observer,
-        place.signal,
-        async () => {
-          await assertLease(place.session, place.journalSchema, place.lease)
-          await place.session.query(step.statements.join(';\n'))
-          await record()
-        },
+      return underBriefLocks(sessionsOf(place), step, options.patience ?? PATIENCE, place.observer, place.signal, () =>
+        inOneGo(place.session, () => [
+          assertLease(place.session, place.journalSchema, place.lease),
+          place.session.query(step.statements.join(';\n')),
+          record(),
+        ]),
       )
     case 'swap':
       return swap(step, place, options.patience ?? PATIENCE, record)

@@ -1,4 +1,5 @@
 import { readMarkFacts } from '../catalog/mark-facts.ts'
+import type { LeafModel } from '../catalog/purge-leaves.ts'
 import { readTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
@@ -7,7 +8,7 @@ import { journalExists, latestRun, startRun, type Run } from '../journal/journal
 import { isRefused } from '../plan/chosen-rows.ts'
 import { columnObjection, markBy, notYetMarked, planMark, refuseMark, type MarkRequest } from '../plan/mark.ts'
 import type { PurgePlan } from '../plan/purge.ts'
-import { momentBefore } from '../plan/stale.ts'
+import { momentBefore, withMatching, type GroupCount } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -18,9 +19,10 @@ import { readChosenRows } from './chosen-rows.ts'
 import { readParents } from './stale-groups.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import { carryOutPurge, type PurgeOptions, type PurgeResult } from './purge.ts'
+import { describeSoFar } from './purge/so-far.ts'
 import { atWork } from './workplace.ts'
 
-/** What would be marked, and how. Reads in READ ONLY transactions and changes nothing. */
+/** What would be marked, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
 export async function planMarkOf(
   target: Target,
   written: WrittenName,
@@ -29,7 +31,15 @@ export async function planMarkOf(
 ): Promise<PurgePlan> {
   return withSession(target, 'plan mark', async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return readPlan(session, server, name, request, options)
+    // Where the journal may not be read, the plan says so.
+    if (!server.journalUsable) return readPlan(session, server, name, request, options)
+    const { runId: id, plan } = await findPlan(session, server, name, request, options)
+    if (id === null) return plan
+    const evidence = [
+      ...(await describeSoFar(session, options.journalSchema, { id, command: 'mark' })),
+      ...plan.evidence,
+    ]
+    return { ...plan, evidence }
   })
 }
 
@@ -51,7 +61,16 @@ export async function mark(
   })
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.purge === null)
-    return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
+    return {
+      runId: null,
+      plan,
+      steps: [],
+      figures: null,
+      remaining: null,
+      milliseconds: 0,
+      batchesBefore: 0,
+      walBytes: 0,
+    }
   return atWork({ target, server, ...options, command: 'mark' }, name, async (place) => {
     await assertLatest(place, name, earlier)
     const id =
@@ -104,18 +123,21 @@ async function readPlan(
     const way = column === undefined ? null : markBy(column, at)
     if (way === null)
       return refuseMark({ server, table, objections: [columnObjection(table, request.column)] }, request)
-    const predicate =
-      staleOf === undefined
-        ? await parsePredicate(request.where, moment)
-        : await readParents(session, server, staleOf, name, moment)
-    if (Array.isArray(predicate)) return refuseMark({ server, table, objections: predicate }, request)
-    const wanted = notYetMarked(predicate, way)
+    const parents = staleOf === undefined ? undefined : await readParents(session, server, staleOf, name, moment)
+    if (Array.isArray(parents)) return refuseMark({ server, table, objections: parents }, request)
+    const wanted = notYetMarked(parents?.predicate ?? (await parsePredicate(request.where, moment)), way)
     const chosen = await readChosenRows(session, server, name, wanted, journalSchema, NOT_NEEDED)
     if (isRefused(chosen)) return refuseMark(chosen, request)
     const facts = await readMarkFacts(
       session,
       chosen.leaves.map((leaf) => leaf.name),
     )
-    return planMark({ ...chosen, facts }, request, way)
+    return planMark({ ...chosen, leaves: withGroups(chosen.leaves, parents?.count ?? null), facts }, request, way)
   })
+}
+
+/** Each group is one row of the parent table. */
+function withGroups(leaves: readonly LeafModel[], count: GroupCount | null): readonly LeafModel[] {
+  const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
+  return count === null || rows === 0 ? leaves : withMatching(leaves, Math.min(1, count.stale / rows))
 }

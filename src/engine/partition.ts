@@ -107,9 +107,8 @@ export async function carryOut(
   const { session, journalSchema } = place
   const alongside: ExecuteOptions['alongside'] = {
     // From the moment of the swap the table is a set that rotate keeps.
-    swap: async () => {
-      if (plan.conversion !== null) await registerSet(session, journalSchema, plan.table, plan.conversion.policy, runId)
-    },
+    swap: () =>
+      plan.conversion === null ? [] : [registerSet(session, journalSchema, plan.table, plan.conversion.policy, runId)],
   }
   const steps = await executeRun(runId, plan.steps, place, {
     alongside,

@@ -110,15 +110,18 @@ function flagRequest(table: TableName, { stale, vacuum }: StalePurgeRequest, { c
 
 function together(flag: PurgePlan | null, purge: PurgePlan): StalePlan {
   if (flag === null) return { ...purge, flag, purge }
+  const objections = [
+    ...flag.objections,
+    ...purge.objections.filter(({ code }) => !flag.objections.some((one) => one.code === code)),
+  ]
+  // Where one of them cannot be, nor is the other begun.
+  if (objections.length > 0) return { ...purge, flag, purge, evidence: [], notes: [], steps: [], objections }
   return {
     ...purge,
     flag,
     purge,
     evidence: [...flag.evidence, ...purge.evidence],
-    objections: [
-      ...flag.objections,
-      ...purge.objections.filter(({ code }) => !flag.objections.some((one) => one.code === code)),
-    ],
+    objections,
     notes: [...new Set([...flag.notes, ...purge.notes])],
     steps: [...flag.steps.map((step) => ({ ...step, key: `flag ${step.key}` })), ...purge.steps],
   }

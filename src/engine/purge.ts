@@ -11,7 +11,7 @@ import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
-import { rowsOfStale } from '../plan/stale.ts'
+import { rowsOfStale, withMatching } from '../plan/stale.ts'
 import { momentLiteral } from '../plan/rebuild.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -19,13 +19,14 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
-import { readGroupCount, readSince, withGroupCount } from './stale-groups.ts'
+import { readGroupCount, readSince } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
 import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import type { Remaining } from './purge/check.ts'
 import type { Turns } from './purge/turns.ts'
+import { describeSoFar } from './purge/so-far.ts'
 import { measureLookUps } from './reference-cost.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
@@ -50,11 +51,13 @@ export interface PurgeResult {
   readonly remaining: Remaining | null
   /** From the first call to the end, pauses between calls included. */
   readonly milliseconds: number
+  /** What calls before this one had done. */
+  readonly batchesBefore: number
   /** Written by the whole server meanwhile, in this call. */
   readonly walBytes: number
 }
 
-/** What would be deleted, and how. Reads in READ ONLY transactions and changes nothing. */
+/** What would be deleted, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
 export async function planPurgeOf(
   target: Target,
   written: WrittenName,
@@ -63,7 +66,15 @@ export async function planPurgeOf(
 ): Promise<PurgePlan> {
   return withSession(target, 'plan purge', async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return readPlan(session, server, name, request, options)
+    // Where the journal may not be read, the plan says so.
+    if (!server.journalUsable) return readPlan(session, server, name, request, options)
+    const { runId: id, plan } = await findPlan(session, server, name, request, options)
+    if (id === null) return plan
+    const evidence = [
+      ...(await describeSoFar(session, options.journalSchema, { id, command: 'purge' })),
+      ...plan.evidence,
+    ]
+    return { ...plan, evidence }
   })
 }
 
@@ -84,7 +95,16 @@ export async function purge(
   })
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.purge === null)
-    return { runId: null, plan, steps: [], figures: null, remaining: null, milliseconds: 0, walBytes: 0 }
+    return {
+      runId: null,
+      plan,
+      steps: [],
+      figures: null,
+      remaining: null,
+      milliseconds: 0,
+      batchesBefore: 0,
+      walBytes: 0,
+    }
   return atWork({ target, server, ...options, command: 'purge' }, name, async (place) => {
     await assertLatest(place, name, earlier)
     if (runId === null && request.candidates !== undefined)
@@ -112,6 +132,7 @@ export async function carryOutPurge(
   const { session, journalSchema } = place
   const { patience, turns } = options
   const walBefore = await walPosition(session)
+  const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
   const steps = await executeRun(runId, plan.steps, place, {
     ...(patience === undefined ? {} : { patience }),
     ...(turns === undefined ? {} : { turns }),
@@ -120,7 +141,7 @@ export async function carryOutPurge(
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
   await endRun(session, journalSchema, runId, 'done', { figures, remaining, walBytes })
-  return { runId, plan, steps, figures, remaining, milliseconds, walBytes }
+  return { runId, plan, steps, figures, remaining, milliseconds, batchesBefore, walBytes }
 }
 
 async function walPosition(session: Session): Promise<number> {
@@ -196,17 +217,19 @@ async function readPlan(
     const searchPath = set?.searchPath ?? (await readSearchPath(session))
     // Says with a caret where the condition does not fit the table.
     if (set === undefined) await readRowEstimate(session, name, predicate, searchPath)
-    const leaves =
+    const groups = since === undefined ? undefined : await readGroupCount(session, since)
+    const found =
       set === undefined
         ? await readLeaves(session, name, predicate, searchPath, request.orderBy)
         : await readLeavesOfSet(session, set)
+    const leaves = groups ? withMatching(found, groups.stale / Math.max(groups.groups, 1)) : found
     const reach = set === undefined ? await readReach(session, name, leaves, predicate, searchPath) : SPARING
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
     const read = { server, table, itself, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
-    const plan = planPurge(set === undefined ? read : { ...read, candidates: set }, request)
-    return since === undefined ? plan : withGroupCount(plan, await readGroupCount(session, since))
+    const chosenBy = { ...(set === undefined ? {} : { candidates: set }), ...(groups === undefined ? {} : { groups }) }
+    return planPurge({ ...read, ...chosenBy }, request)
   })
 }

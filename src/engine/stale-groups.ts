@@ -5,17 +5,16 @@ import { readAll, readOne, type Session } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { UsageError } from '../errors.ts'
 import type { StaleParents } from '../plan/mark.ts'
-import type { PurgePlan } from '../plan/purge.ts'
 import {
   countGroups,
   parentsOfStale,
   staleObjections,
   staleSince,
+  type GroupCount,
   type StaleGroups,
   type StaleSince,
 } from '../plan/stale.ts'
 import type { Objection } from '../plan/step.ts'
-import { showCount } from '../plan/units.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
@@ -26,6 +25,13 @@ export function readSince(table: TableModel, groups: StaleGroups, moment: string
   return objections.length > 0 ? objections : (staleSince(table, groups, moment) ?? [])
 }
 
+/** Stale groups as rows of a parent table. */
+export interface Parents {
+  readonly predicate: Predicate
+  /** Null where there are very many. */
+  readonly count: GroupCount | null
+}
+
 /** The rows of a parent table to which stale groups belong, or why they cannot be told. */
 export async function readParents(
   session: Session,
@@ -33,14 +39,15 @@ export async function readParents(
   groups: StaleParents,
   parent: TableName,
   moment: string,
-): Promise<Predicate | Objection[]> {
+): Promise<Parents | Objection[]> {
   const table = await readTable(session, groups.table, server.version)
   if (table === undefined)
     throw new UsageError(`${display(groups.table)} has just been dropped or renamed`, 'Check what happened to it.')
   const since = readSince(table, groups, moment)
   if (Array.isArray(since)) return since
   const key = await readReferenced(session, table, groups.group, parent)
-  return key === undefined ? [noReference(table, groups.group, parent)] : parentsOfStale(since, key)
+  if (key === undefined) return [noReference(table, groups.group, parent)]
+  return { predicate: parentsOfStale(since, key), count: await readGroupCount(session, since) }
 }
 
 /** The column of the parent to which a foreign key of that one column leads. */
@@ -74,27 +81,15 @@ function noReference({ name }: TableModel, column: string, parent: TableName): O
 const LOOK_MS = 5_000
 
 /** Null where counting took too long: there are very many groups. */
-export async function readGroupCount(
-  session: Session,
-  since: StaleSince,
-): Promise<{ groups: number; stale: number } | null> {
+export async function readGroupCount(session: Session, since: StaleSince): Promise<GroupCount | null> {
   await session.query('savepoint groups')
   try {
     await session.query(`set local statement_timeout = ${LOOK_MS}`)
-    return await readOne<{ groups: number; stale: number }>(session, countGroups(since))
+    return await readOne<GroupCount & { [column: string]: unknown }>(session, countGroups(since))
   } catch (error) {
     if (codeOf(error) !== SQLSTATE.queryCanceled) throw error
     return null
   } finally {
     await session.query('rollback to savepoint groups')
   }
-}
-
-/** The plan with what is known of the groups. */
-export function withGroupCount(plan: PurgePlan, count: { groups: number; stale: number } | null): PurgePlan {
-  const text =
-    count === null
-      ? 'there are too many groups to be counted within 5 s'
-      : `${showCount(count.stale)} of ${showCount(count.groups)} groups have had no activity; one that becomes active again in time keeps its rows`
-  return { ...plan, evidence: [text, ...plan.evidence] }
 }

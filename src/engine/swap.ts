@@ -1,5 +1,7 @@
 import { readChildren } from '../catalog/partition-children.ts'
 import { readTable } from '../catalog/read-table.ts'
+import { inOneGo } from '../db/in-one-go.ts'
+import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
 import { compareFacts, describeChange, describeDifference, factsOf } from '../plan/facts.ts'
@@ -11,7 +13,7 @@ import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
 import { assertCaptured } from './copy/captured.ts'
 import { oldSnapshotsGone } from './copy/old-snapshots.ts'
-import { drain, explainedClash, isDrained, logLength, reconcileLog } from './copy/reconcile.ts'
+import { drain, explainedClash, isDrained, reconcileLog } from './copy/reconcile.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -62,16 +64,17 @@ async function attemptSwap(
   }
   const locks = { ...step, stillReady }
   return underBriefLocks(sessionsOf(place), locks, patience, place.observer, place.signal, async () => {
-    await assertLease(place.session, place.journalSchema, place.lease)
-    const before = compareFacts(step.before, await readFacts(step, place))
-    if (before.length > 0) throw changedMeanwhile(step, before.map(describeChange))
-    await assertPartitions(step, place)
-    for (const name of step.mustBeEmpty) await assertEmpty(name, place)
-    if (work !== null) await catchUpUnderLock(work, place)
-    await place.session.query(step.statements.join(';\n'))
-    const after = compareFacts(step.after, await readFacts(step, place))
-    if (after.length > 0) throw notCarried(step, after.map(describeDifference))
-    await record()
+    // Verdicts are given when all is done: until the commit it can be undone as a whole.
+    await inOneGo(place.session, () => [
+      assertLease(place.session, place.journalSchema, place.lease),
+      assertUnchanged(step, place),
+      assertPartitions(step, place),
+      ...step.mustBeEmpty.map((name) => assertEmpty(name, place)),
+      ...(work === null ? [] : catchUpUnderLock(work, place)),
+      place.session.query(step.statements.join(';\n')),
+      assertCarried(step, place),
+      record(),
+    ])
   })
 }
 
@@ -82,13 +85,26 @@ async function catchUp(work: CopyWork, place: Workplace, { deadlineMs }: Patienc
 }
 
 /** With the source locked nobody writes any more: what is in the log now is all there will be. */
-async function catchUpUnderLock(work: CopyWork, place: Workplace): Promise<void> {
-  if ((await logLength(place.session, work)) > MOST_UNDER_LOCK) throw new LogHasGrown()
-  await assertCaptured(place.session, place.journalSchema, work)
-  await reconcileLog(place.session, work, null).catch((error: unknown) => {
-    throw explainedClash(work, error)
-  })
-  await place.session.query("set local search_path to ''")
+function catchUpUnderLock(work: CopyWork, place: Workplace): Promise<unknown>[] {
+  return [
+    assertShort(work, place),
+    assertCaptured(place.session, place.journalSchema, work),
+    reconcileLog(place.session, work, null).catch((error: unknown) => {
+      throw explainedClash(work, error)
+    }),
+    place.session.query("set local search_path to ''"),
+  ]
+}
+
+/** Has the server itself stop at a log that is too long, before it begins to catch up with it. */
+async function assertShort({ capture }: CopyWork, { session }: Workplace): Promise<void> {
+  await session
+    .query(
+      sql`select 1 / (count(*) <= ${MOST_UNDER_LOCK})::int from (select from ${quoted(capture.log)} limit ${MOST_UNDER_LOCK} + 1) log`,
+    )
+    .catch((error: unknown) => {
+      throw codeOf(error) === SQLSTATE.divisionByZero ? new LogHasGrown() : error
+    })
 }
 
 /** Has the session plan its look at the catalogue, and load it into its caches, while nobody waits for it. */
@@ -101,6 +117,16 @@ async function warmUp(step: SwapStep, place: Workplace): Promise<void> {
 async function readFacts(step: SwapStep, { session, server }: Workplace): Promise<Facts> {
   const table = await readTable(session, step.table, server.version)
   return table === undefined ? {} : factsOf(table, step.ours)
+}
+
+async function assertUnchanged(step: SwapStep, place: Workplace): Promise<void> {
+  const differences = compareFacts(step.before, await readFacts(step, place))
+  if (differences.length > 0) throw changedMeanwhile(step, differences.map(describeChange))
+}
+
+async function assertCarried(step: SwapStep, place: Workplace): Promise<void> {
+  const differences = compareFacts(step.after, await readFacts(step, place))
+  if (differences.length > 0) throw notCarried(step, differences.map(describeDifference))
 }
 
 async function assertPartitions(step: SwapStep, { session }: Workplace): Promise<void> {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, type Session } from '../db/session.ts'
-import type { Observer, Progress } from '../report/events.ts'
+import type { Observer } from '../report/events.ts'
 import { sql } from '../sql/sql.ts'
+import { PhasePace, type Activity } from './phase-pace.ts'
 
 const LOOK_EVERY_MS = 500
 /** Of a shorter statement nobody asks whether it is still at work. */
@@ -29,6 +30,7 @@ export async function watched<T>(
 
 async function watch(control: Session, pid: number, observer: Observer, signal: AbortSignal): Promise<void> {
   const began = performance.now()
+  const pace = new PhasePace()
   try {
     for (;;) {
       await sleep(LOOK_EVERY_MS, undefined, { signal })
@@ -36,7 +38,7 @@ async function watch(control: Session, pid: number, observer: Observer, signal: 
       if (reason !== undefined) observer({ type: 'waiting', reason })
       const activity = await readActivity(control, pid)
       if (activity === undefined || reason !== undefined) continue
-      const progress = progressOf(activity)
+      const progress = pace.progress(activity)
       if (progress !== undefined) observer({ type: 'progress', progress })
       else if (activity.seconds > LONG_SECONDS)
         observer({ type: 'working', phase: activity.phase, seconds: (performance.now() - began) / 1000 })
@@ -65,16 +67,6 @@ async function readWait(control: Session, pid: number): Promise<string | undefin
   return rows.length === 0 ? undefined : `for ${rows.map(({ who }) => who).join('; ')}`
 }
 
-/** A statement under way, and how far it has come as far as PostgreSQL tells. */
-interface Activity {
-  /** Since the statement began. */
-  readonly seconds: number
-  readonly phase: string | null
-  readonly done: number | null
-  readonly total: number | null
-  readonly unit: string
-}
-
 async function readActivity(control: Session, pid: number): Promise<Activity | undefined> {
   const [activity] = await readAll<Activity & { [column: string]: unknown }>(
     control,
@@ -89,11 +81,4 @@ async function readActivity(control: Session, pid: number): Promise<Activity | u
     where a.pid = ${pid} and a.state = 'active'`,
   )
   return activity
-}
-
-function progressOf({ seconds, phase, done, total, unit }: Activity): Progress | undefined {
-  if (phase === null || done === null || total === null || total === 0) return undefined
-  const perSecond = done / seconds
-  const remainingSeconds = perSecond > 0 && seconds > 2 ? (total - done) / perSecond : null
-  return { what: phase, done, total, unit, perSecond, remainingSeconds }
 }

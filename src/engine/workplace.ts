@@ -54,6 +54,7 @@ export async function atWork<T>(
   table: TableName,
   work: (place: Workplace) => Promise<T>,
 ): Promise<T> {
+  if (options.server.inRecovery) throw onReplica()
   // All sessions of a run share a name, by which another run sees whether this one is alive.
   const holder = `${options.command} ${randomBytes(3).toString('hex')}`
   const control = await openSession(options.target, holder)
@@ -71,6 +72,14 @@ export async function atWork<T>(
   } finally {
     await control.end()
   }
+}
+
+function onReplica(): EbbError {
+  return new EbbError(
+    'this server is a replica',
+    { state: 'Nothing has been changed.', next: 'Connect to the primary: nothing can be changed here.' },
+    EXIT.objections,
+  )
 }
 
 // What comes from a step has been explained already; this is what happens between steps.

@@ -103,8 +103,13 @@ export async function noteOutcome(session: ClientBase, schema: string, id: strin
     update ${at(schema, 'run')} set outcome = coalesce(outcome, '{}') || ${JSON.stringify(part)}::jsonb where id = ${id}`)
 }
 
-/** Leaves word why a run stopped; it stays unfinished. */
-export async function noteError(session: ClientBase, schema: string, id: string, message: string): Promise<void> {
+/** Leaves word why a run stopped, and null when it goes on; it stays unfinished. */
+export async function noteError(
+  session: ClientBase,
+  schema: string,
+  id: string,
+  message: string | null,
+): Promise<void> {
   await session.query(sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id}`)
 }
 

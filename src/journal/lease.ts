@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import { isLockRefused } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
-import { sql } from '../sql/sql.ts'
+import { raw, sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 // One run at a time on a table, across processes and machines. A row with a
@@ -19,6 +19,10 @@ export interface Lease {
 
 /** How long a lease lives without a sign of life. */
 const LEASE_SECONDS = 60
+
+const HOLDER_LIVES = raw(
+  'exists (select from pg_stat_activity a where a.application_name = lease.holder and a.datname = current_database())',
+)
 
 /**
  * Takes the lease of a table. One whose sessions have all ended is free at
@@ -43,7 +47,7 @@ async function insertLease(session: ClientBase, schema: string, table: TableName
     on conflict (schema_name, table_name) do update
       set token = lease.token + 1, holder = excluded.holder, backend_pid = excluded.backend_pid, expires_at = excluded.expires_at
       where lease.expires_at < clock_timestamp()
-        or not exists (select from pg_stat_activity a where a.application_name = lease.holder and a.datname = current_database())
+        or not ${HOLDER_LIVES}
     returning token::text as token`,
     )
     .catch((error: unknown) => {
@@ -78,6 +82,14 @@ export async function releaseLease(session: ClientBase, schema: string, { table,
   await session.query(sql`
     update ${at(schema, 'lease')} set expires_at = clock_timestamp()
     where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token}`)
+}
+
+/** The tables that somebody is at work on at the moment. */
+export async function tablesAtWork(session: ClientBase, schema: string): Promise<TableName[]> {
+  const { rows } = await session.query<TableName>(sql`
+    select schema_name as schema, table_name as name from ${at(schema, 'lease')} lease
+    where lease.expires_at > clock_timestamp() and ${HOLDER_LIVES}`)
+  return rows
 }
 
 async function leaseHeld(session: ClientBase, schema: string, table: TableName): Promise<EbbError> {

@@ -14,17 +14,17 @@ export async function assertGoing(
   { stopFile }: Pick<PaceSettings, 'stopFile'>,
   { aborted }: AbortSignal,
 ): Promise<void> {
-  if (aborted) throw stopped('it was asked to', 'Run the same command again: it goes on from there.')
+  if (aborted) throw stopped('on request', 'Run the same command again: it goes on from there.')
   if (stopFile !== null && (await exists(stopFile)))
     throw stopped(
-      `the stop file ${stopFile} is there`,
+      `by the stop file ${stopFile}`,
       'Remove the file and run the same command again: it goes on from there.',
     )
 }
 
-function stopped(why: string, next: string): EbbError {
+function stopped(how: string, next: string): EbbError {
   const state = 'What was done before is kept, and nothing is half done.'
-  return new EbbError(`stopped: ${why}`, { state, next }, EXIT.stopped)
+  return new EbbError(`stopped ${how}`, { state, next }, EXIT.stopped)
 }
 
 async function exists(path: string): Promise<boolean> {

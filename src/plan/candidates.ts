@@ -9,7 +9,7 @@ import { ALONE, type KeyWalkColumn, type PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS } from './rates.ts'
 import { serverNotes } from './server-objections.ts'
 import type { Objection, OnlineStep, Plan, PurgeStep, Step } from './step.ts'
-import { showCount, showDuration } from './units.ts'
+import { showCount, showDuration, showRows } from './units.ts'
 
 /** What the user asked for. */
 export interface CandidateRequest {
@@ -63,7 +63,7 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
     ...base,
     evidence: [
       `written down: ${predicate.text}`,
-      `about ${showCount(matching)} rows match, by the planner’s estimate; each costs its key and 20 bytes or so`,
+      `about ${showRows(matching)} to be written down, by the planner’s estimate; each costs its key and 20 bytes or so`,
       `a row is found again by ${key.map(({ name }) => ident(name).text).join(', ')}, and whether it has changed is told by what it holds as a whole`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),
     ],

@@ -12,7 +12,7 @@ import { ALONE, type MarkDeed, type PurgeWork } from './purge-work.ts'
 import { serverNotes } from './server-objections.ts'
 import { describeStale, intervalText, momentOf, type StaleGroups } from './stale.ts'
 import { assertDistinctKeys, type Objection, type Plan, type PurgeStep, type Step } from './step.ts'
-import { showCount } from './units.ts'
+import { showRows } from './units.ts'
 
 /** What the user asked for. */
 export interface MarkRequest {
@@ -104,14 +104,18 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     entourage: ALONE,
     deed: mark.deed,
   }
-  const steps: Step[] = [markStep(work), ...vacuumSteps({ leaves, table }, request), checkStep(work)]
+  const steps: Step[] = [
+    markStep(work),
+    ...vacuumSteps({ leaves, table }, request, 'former versions of rows'),
+    checkStep(work),
+  ]
   assertDistinctKeys(steps)
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   return {
     ...base,
     evidence: [
       `marked: ${predicate.text}`,
-      `about ${showCount(matching)} rows match and are not marked yet, by the planner’s estimate`,
+      `about ${showRows(matching)} to be marked, by ${request.staleOf === undefined ? 'the planner’s estimate' : 'the number of groups'}`,
       `the mark: ${mark.deed.set}`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),
     ],
@@ -168,7 +172,7 @@ function markStep(work: PurgeWork): PurgeStep {
     title: `mark rows of ${display(work.table)} in batches`,
     because: 'each batch is a transaction of its own, so short that nobody notices',
     locks: [{ table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' }],
-    cost: `about ${showCount(rows)} rows; each leaves a dead version behind, and an entry in every index unless there is room on its page`,
+    cost: `about ${showRows(rows)}; each leaves a dead version behind, and an entry in every index unless there is room on its page`,
     statements: [],
     work,
   }

@@ -33,10 +33,21 @@ function rowColumns({ key }: GatherDeed): Sql {
 }
 
 /** How a deed is told: `deleting, 300 rows gone`; `stopped while purging public.events`. */
-export const DEED_WORDS: Readonly<
-  Record<Deed['kind'], { readonly doing: string; readonly done: string; readonly at: string }>
-> = {
+export const DEED_WORDS: Readonly<Record<Deed['kind'], DeedWords>> = {
   delete: { doing: 'deleting', done: 'gone', at: 'purging' },
   mark: { doing: 'marking', done: 'marked', at: 'marking rows of' },
   gather: { doing: 'writing down candidates', done: 'written down', at: 'writing down candidates of' },
+}
+
+export interface DeedWords {
+  readonly doing: string
+  readonly done: string
+  readonly at: string
+}
+
+/** The words for what a command does batch by batch; undefined for one that does not. */
+export function deedWords(command: string): DeedWords | undefined {
+  if (command === 'purge') return DEED_WORDS.delete
+  if (command === 'mark') return DEED_WORDS.mark
+  return command === 'candidates' ? DEED_WORDS.gather : undefined
 }

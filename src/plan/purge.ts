@@ -16,7 +16,7 @@ import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
 import type { PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS, WAL_PER_DELETED_ROW } from './rates.ts'
 import { serverNotes } from './server-objections.ts'
-import { describeStale, type StaleGroups } from './stale.ts'
+import { describeGroups, describeStale, type GroupCount, type StaleGroups } from './stale.ts'
 import {
   assertDistinctKeys,
   type CheckStep,
@@ -26,7 +26,7 @@ import {
   type Step,
   type VacuumStep,
 } from './step.ts'
-import { showBytes, showCount, showDuration } from './units.ts'
+import { showBytes, showCount, showDuration, showRows } from './units.ts'
 
 /** What the user asked for. */
 export interface PurgeRequest {
@@ -76,6 +76,8 @@ export interface PurgeSituation {
   readonly lookUps: readonly LookUpCost[]
   /** Where the rows are those of a candidate set. */
   readonly candidates?: CandidateSet
+  /** Where they are those of groups without activity, which may be too many to count. */
+  readonly groups?: GroupCount | null
 }
 
 export interface PurgePlan extends Plan {
@@ -177,7 +179,7 @@ function purgeStep(work: PurgeWork, { cascade, lookUps }: PurgeSituation): Purge
       { table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
       ...cascadeLocks(cascade),
     ],
-    cost: `about ${showCount(rows)} rows, ${showDuration(seconds)} without pauses`,
+    cost: `about ${showRows(rows)}, ${showDuration(seconds)} without pauses`,
     statements: [],
     work,
   }
@@ -202,6 +204,7 @@ function secondsOf({ leaves }: PurgeWork): number {
 export function vacuumSteps(
   { leaves, table }: Pick<PurgeSituation, 'leaves' | 'table'>,
   { vacuum }: Pick<PurgeRequest, 'vacuum'>,
+  left: 'deleted rows' | 'former versions of rows' = 'deleted rows',
 ): VacuumStep[] {
   if (!vacuum) return []
   const own = leaves.filter(({ mayVacuum }) => mayVacuum)
@@ -209,9 +212,9 @@ export function vacuumSteps(
     kind: 'vacuum',
     key: `vacuum ${oid}`,
     title: `vacuum and analyze ${display(name)}`,
-    because: 'the space of the deleted rows can be used again, and the planner learns how many are left',
+    because: `the space of the ${left} can be used again, and the planner learns how things are`,
     locks: [{ table: name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
-    cost: 'reads what has changed, at the pace of an autovacuum; skipped where no row has gone, or another vacuum is at work',
+    cost: 'reads what has changed, at the pace of an autovacuum; skipped where nothing has changed, or another vacuum is at work',
     table: name,
     whole: false,
     // Giving blocks at the end back would need ACCESS EXCLUSIVE, which replicas feel.
@@ -249,15 +252,18 @@ export function checkStep(work: PurgeWork): CheckStep {
 }
 
 function evidenceOf(
-  { predicate, leaves, cascade, candidates }: PurgeSituation,
+  { predicate, leaves, cascade, candidates, groups }: PurgeSituation,
   chosen: readonly ChosenWalk[],
 ): string[] {
   const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   const shown = chosen.slice(0, MOST_SHOWN)
+  const by =
+    candidates !== undefined ? 'as the set says' : groups ? 'by the share of their groups' : 'by the planner’s estimate'
   return [
+    ...(groups === undefined ? [] : [describeGroups(groups)]),
     candidates === undefined ? `deleted: ${predicate.text}` : describeSet(candidates),
-    `about ${showCount(matching)} of ${showCount(rows)} rows match, by the planner’s estimate; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
+    `about ${showCount(matching)} of ${showCount(rows)} rows match, ${by}; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
     ...describeReferences(cascade),

@@ -1,9 +1,11 @@
+import type { LeafModel } from '../catalog/purge-leaves.ts'
 import type { Column, TableModel } from '../catalog/table-model.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import type { Objection } from './step.ts'
+import { showCount } from './units.ts'
 
 /** Groups of rows, say one for each experiment, of which none has been active for some time. */
 export interface StaleGroups {
@@ -105,6 +107,22 @@ with recursive ebb_each (id) as (
   select (select ${group} from ${place} where ${group} > e.id order by ${group} limit 1) from ebb_each e where e.id is not null
 )
 select count(*)::float8 as groups, count(*) filter (where ${isStale(since, sql`ebb_each.id`)})::float8 as stale from ebb_each where id is not null`
+}
+
+export interface GroupCount {
+  readonly groups: number
+  readonly stale: number
+}
+
+/** What is known of the groups, for a plan; null where they could not be counted in time. */
+export function describeGroups(count: GroupCount | null): string {
+  if (count === null) return 'there are too many groups to be counted within 5 s'
+  return `${showCount(count.stale)} of ${showCount(count.groups)} groups have had no activity; one that becomes active again in time keeps its rows`
+}
+
+/** The leaves as if so many of their rows matched: of a condition on groups the planner knows nothing. */
+export function withMatching(leaves: readonly LeafModel[], share: number): LeafModel[] {
+  return leaves.map((leaf) => (leaf.rows === null ? leaf : { ...leaf, matching: Math.round(leaf.rows * share) }))
 }
 
 /** Why groups cannot be told, or not cheaply. */

@@ -1,4 +1,4 @@
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showCount, showDuration } from '../plan/units.ts'
 import { harmless } from '../sql/comment.ts'
 import type { Event, LockTimes, Observer, Progress } from './events.ts'
 import { showElapsed } from './elapsed.ts'
@@ -58,7 +58,10 @@ export function describeLock(lock: LockTimes | null): string {
   return `; locked ${showElapsed(lock.heldMs)}${attempts}, longest anyone can have waited for us ${showElapsed(lock.longestWaitCausedMs)}`
 }
 
-/** `building index: scanning table: 45 % (450 of 1,000 blocks, 12 MB/s, 5 s left)`. */
+/**
+ * `building index: scanning table: 45 %, 5 s left (450 of 1,000 blocks, 12 MB/s)`: what matters
+ * most comes first, for a narrow terminal shows the beginning.
+ */
 export function describeProgress(progress: Progress): string {
   const { what, done, total, unit, perSecond, rowsPerSecond = 0, remainingSeconds } = progress
   if (unit === 'changes') return describeCatchingUp(progress)
@@ -67,9 +70,9 @@ export function describeProgress(progress: Progress): string {
     `${showCount(done)} of ${showCount(total)} ${unit}`,
     ...(perSecond === 0 ? [] : [pace]),
     ...(rowsPerSecond === 0 ? [] : [`${showCount(rowsPerSecond)} rows/s`]),
-    ...(remainingSeconds === null || done >= total ? [] : [`${showElapsed(remainingSeconds * 1000)} left`]),
   ]
-  return `${what}: ${percent(done, total)} % (${figures.join(', ')})`
+  const left = remainingSeconds === null || done >= total ? '' : `, ${showDuration(remainingSeconds)} left`
+  return `${what}: ${percent(done, total)} %${left} (${figures.join(', ')})`
 }
 
 /** `vacuuming indexes: at work for 12 s`. */

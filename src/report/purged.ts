@@ -17,6 +17,7 @@ export function describePurged({
   figures,
   remaining,
   milliseconds,
+  batchesBefore,
   walBytes,
 }: PurgeResult): string[] {
   const name = display(plan.table)
@@ -24,6 +25,12 @@ export function describePurged({
   // The first that had one: of those after it, each only waits for its turn.
   const pace = steps.find((step) => step.pace !== null)?.pace
   const marked = plan.purge?.deed.kind === 'mark'
+  // What is not in the journal is known of this call alone.
+  const since = batchesBefore > 0 ? ', since it went on' : ''
+  const known: [string, string][] = [
+    ...(pace === undefined || pace === null ? [] : paceFigures(pace)),
+    ['WAL that the server wrote meanwhile', showBytes(walBytes)],
+  ]
   return [
     marked
       ? `${showRows(figures.rows)} of ${name} ${figures.rows === 1 ? 'is' : 'are'} marked (run ${runId}).`
@@ -37,8 +44,7 @@ export function describePurged({
         ['batches', showCount(figures.batches)],
         ['time taken', showElapsed(milliseconds)],
         ['slowest batch', showElapsed(figures.slowestMs)],
-        ...(pace === undefined || pace === null ? [] : paceFigures(pace)),
-        ['WAL that the server wrote meanwhile', showBytes(walBytes)],
+        ...known.map(([word, figure]) => [`${word}${since}`, figure]),
       ]),
     ),
     ...leftOver(figures, remaining),

@@ -2,6 +2,7 @@ import type { FormerTable } from '../engine/former.ts'
 import type { RunStatusLine, StatusReport } from '../engine/runs.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
+import { deedWords } from '../plan/purge-deed.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
 import { showBytes, showRows } from '../plan/units.ts'
 import { display } from '../sql/names.ts'
@@ -23,18 +24,25 @@ function describeRuns(runs: readonly RunStatusLine[]): string[] {
   return runs.flatMap((run, i) => [lines[i] ?? '', ...whatToDo(run)])
 }
 
-function describeState({ status, startedAt, endedAt, stepsDone, steps, purged }: RunStatusLine): string[] {
-  const rows = purged === null ? '' : `, ${showRows(purged)} gone`
+function describeState(run: RunStatusLine): string[] {
+  const { status, startedAt, endedAt, stepsDone, steps, atWork } = run
   return status === 'running'
-    ? [`unfinished, ${stepsDone} of ${steps} steps done${rows}`, `since ${minute(startedAt)}`]
-    : [`${status}${rows}`, minute(endedAt ?? startedAt)]
+    ? [
+        `${atWork ? 'at work' : 'unfinished'}, ${stepsDone} of ${steps} steps done${describeRows(run)}`,
+        `since ${minute(startedAt)}`,
+      ]
+    : [`${status}${describeRows(run)}`, minute(endedAt ?? startedAt)]
 }
 
-function whatToDo({ id, command, status, lastError }: RunStatusLine): string[] {
-  if (status !== 'running') return []
+function describeRows({ command, rows }: RunStatusLine): string {
+  return rows === null ? '' : `, ${showRows(rows)} ${deedWords(command)?.done ?? ''}`
+}
+
+function whatToDo({ id, command, status, lastError, atWork }: RunStatusLine): string[] {
+  if (status !== 'running' || atWork) return []
   return [
-    ...(lastError === null ? [] : [`    stopped by: ${lastError}`]),
-    `    go on: ebb resume ${id} --execute    ${command === 'purge' ? 'leave it at that' : 'undo'}: ebb abandon ${id} --execute`,
+    ...(lastError === null ? [] : [`    ${lastError.startsWith('stopped') ? '' : 'stopped by: '}${lastError}`]),
+    `    go on: ebb resume ${id} --execute    ${command === 'purge' || command === 'mark' ? 'leave it at that' : 'undo'}: ebb abandon ${id} --execute`,
   ]
 }
 

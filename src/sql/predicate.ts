@@ -211,11 +211,10 @@ function notAllowed(written: string, what: string, { location }: Located, hint?:
 function syntaxError(written: string, error: unknown): UsageError {
   // Counted in characters, from 0.
   const position = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition
-  const end = [...written].length
-  const at = Math.min((position ?? 0) - BEFORE.length, end)
-  const said = error instanceof Error ? error.message : String(error)
-  // What follows the condition is ours, and nobody has written it.
-  const reason = at === end ? said.replace(/at or near .*/, 'at end of input') : said
+  const at = Math.min((position ?? 0) - BEFORE.length, [...written].length)
+  // The parenthesis behind the condition is ours.
+  const beyond = at === [...written].length
+  const reason = beyond ? 'syntax error at end of input' : error instanceof Error ? error.message : String(error)
   return new UsageError(
     `the condition cannot be read: ${reason}${position === undefined ? '' : pointAt(written, at)}`,
     'Correct it; it is read as PostgreSQL reads what stands after WHERE.',

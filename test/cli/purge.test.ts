@@ -90,14 +90,32 @@ test('for programs: what has gone, batch figures, what is left', async ({ databa
 test('a run that was stopped is gone on with, and what is left of it shown', async ({ database }) => {
   const table = await eventsTable(database)
   const stopping = new AbortController()
-  const err = { write: (text: string) => void (/deleting/.test(text) && stopping.abort()), isTTY: true, columns: 100 }
+  let told = ''
+  const write = (text: string) => {
+    told += text
+    if (/deleting/.test(text)) stopping.abort()
+  }
   const words = [...purge(table, database, ...WHERE), '--execute']
-  expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
+  // In a pause: a batch under way is cancelled, which comes to the same by another way.
+  const stopped = await ebb([...words, '--pause-ms', '60000'], {
+    err: { write, isTTY: true, columns: 100 },
+    signal: stopping.signal,
+  })
+  expect(stopped.code).toBe(4)
+  expect(told).toMatch(/error: stopped on request, while purging .*\n {2}now: Gone so far: [1-9]\d+ rows, /)
+  expect(told).toMatch(/next: .*ebb resume 1 --execute/)
   const status = await ebb(['status', '--url', database.url])
   expect(status.out).toMatch(/purge .* unfinished, 0 of 3 steps done, [\d,]+ rows gone/)
+  expect(status.out).toContain('\n      stopped on request, while purging')
   expect(status.out).toContain('leave it at that: ebb abandon 1 --execute')
+  for (const left of [purge(table, database, ...WHERE), ['resume', '--url', database.url]])
+    expect((await ebb(left)).out).toMatch(/run 1 has begun: [1-9]\d+ rows gone so far, and it goes on from there/)
+  const other = await ebb(purge(table, database, '--where', 'id = 5'))
+  expect(other).toMatchObject({ code: 3, err: expect.stringContaining('run 1 (ebb purge ') as string })
   const resumed = await ebb(['resume', '--url', database.url, '--execute'])
   expect(resumed.code, resumed.err).toBe(0)
+  expect(resumed.err).toMatch(/note: going on with run 1: [1-9]\d+ rows gone so far/)
+  expect(resumed.out).toMatch(/pauses, since it went on +none/)
   expect(resumed.out).toContain('is purged of 1,281 rows (run 1).')
 })
 
@@ -113,6 +131,12 @@ test('rows that stay locked are told, and the exit code says to try again', asyn
 
 describe('what cannot be done is said before anything has changed', () => {
   test.for<[string, string[], number, RegExp]>([
+    [
+      'a value that is none, behind a moment that is fixed',
+      ['--where', "at < now() - interval '9 dais'"],
+      2,
+      /invalid input syntax.*\n {2}at < now\(\) - interval '9 dais'\n {24}\^/,
+    ],
     ['a syntax error', ['--where', 'kind = = 1'], 2, /cannot be read: syntax error.*\n +kind = = 1\n +\^/],
     ['a subquery', ['--where', 'id in (select 1)'], 2, /contains a subquery:\n/],
     ['a volatile function', ['--where', 'id < random() * 10'], 3, /random\(\) .* gives another answer each time/],

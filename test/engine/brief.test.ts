@@ -253,7 +253,11 @@ describe('a tool that is stopped while it holds the locks of the swap', () => {
     const writers = await application(database, parts)
 
     const tool = startTool({ command: 'partition', url: database.url, table: parts.events, request: byId })
-    await until(() => isLockedByTool(administrator, parts), { timeoutMs: 20_000, what: 'the lock of the swap' })
+    const renaming = 'alter table % rename to %'
+    await until(() => isLockedByTool(administrator, parts, renaming), {
+      timeoutMs: 20_000,
+      what: 'the lock of the swap',
+    })
     const stopped = performance.now()
     tool.signal('SIGSTOP')
     await until(async () => !(await isLockedByTool(administrator, parts)), { what: 'the lock to be let go' })
@@ -465,10 +469,11 @@ async function slowDownSwap(database: Database, { events }: EventsTable): Promis
     comment on function slow() is ${"'" + events.name.replaceAll("'", "''") + "'"}`)
 }
 
-async function isLockedByTool(administrator: pg.Client, { events }: EventsTable): Promise<boolean> {
+/** While it is at such a statement, or has come to it last. */
+async function isLockedByTool(administrator: pg.Client, { events }: EventsTable, query = '%'): Promise<boolean> {
   const { rowCount } = await administrator.query(sql`
     select from pg_locks l join pg_stat_activity a on a.pid = l.pid
     where l.granted and l.mode = 'AccessExclusiveLock' and a.application_name like 'ebb partition %' and a.state <> 'idle'
-      and a.query like 'alter table % rename to %' and l.relation = (select oid from pg_class where relname = ${events.name} and relkind = 'r')`)
+      and a.query like ${query} and l.relation = (select oid from pg_class where relname = ${events.name} and relkind = 'r')`)
   return rowCount !== 0
 }

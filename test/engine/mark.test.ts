@@ -92,7 +92,7 @@ test('an interrupted run is gone on with, or left at what it has done', async ({
       },
     }
     await expect(markRows(database, table, {}, { turns, signal: abort.signal })).rejects.toThrow(
-      'stopped while marking',
+      'stopped on request, while marking',
     )
   }
   await interrupted(2)

@@ -130,4 +130,15 @@ test('without an index, or without a foreign key to the flag, there are objectio
   const flag = { table: ground.rows, column: 'seen' }
   const other = await planStaleOf(database.url, written(ground.rows), request(), flag, quietly())
   expect(other.objections.map(({ code }) => code)).toEqual(['flag-reference'])
+  // What cannot be flagged is not deleted either, so nothing is shown as if it were done.
+  expect(other.steps).toEqual([])
+})
+
+test('what is going to go is estimated by the groups, of which the planner knows nothing', async ({ database }) => {
+  const ground = await experiments(database)
+  const flag = { table: ground.parents, column: 'archived' }
+  const plan = await planStaleOf(database.url, written(ground.rows), request(), flag, quietly())
+  // 19 of 40 groups; 1,001 rows.
+  expect(plan.evidence.join('\n')).toMatch(/about 475 of 1,001 rows match, by the share of their groups/)
+  expect(plan.evidence.join('\n')).toMatch(/about 19 rows to be marked, by the number of groups/)
 })

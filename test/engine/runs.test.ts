@@ -7,7 +7,10 @@ import { companion, quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
+import { startStandby } from '../support/standby.ts'
 import { modelOf, monthly, quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
+import { failureOf } from '../support/visits.ts'
 
 // What is done with runs that exist: go on, undo, go back; and what somebody else did meanwhile.
 
@@ -207,6 +210,26 @@ describe('a run that was stopped', () => {
     await expect(abandon(database.url, { table: events }, quietly())).rejects.toMatchObject({ exitCode: EXIT.usage })
     await expect(resume(database.url, { table: events }, quietly())).rejects.toMatchObject({ exitCode: EXIT.usage })
     await expect(abandon(database.url, null, quietly())).rejects.toThrow(/no unfinished run/)
+
+    // A later run of the table makes no difference to that.
+    await rollback(database.url, { table: events }, quietly())
+    await partition(database.url, written(events), monthly(), quietly())
+    const first = await failureOf(abandon(database.url, { runId: '1' }, quietly()))
+    expect(first.message).toMatch(/^run 1 is .*, so there is nothing to abandon$/)
+  })
+
+  test('is neither gone on with nor undone on a replica', async ({ ownServer }) => {
+    const { server, database } = await ownServer()
+    const { events } = await createEvents(database, { rows: ROWS })
+    const signal = AbortSignal.abort()
+    await failureOf(partition(database.url, written(events), monthly(), quietly({ signal })))
+    const standby = await startStandby(server)
+    const url = database.url.replace(`:${server.port}/`, `:${standby.port}/`)
+    await until(() => status(url, quietly()).then(({ runs }) => runs.length > 0))
+    for (const act of [resume, abandon]) {
+      const failure = await failureOf(act(url, { runId: '1' }, quietly()))
+      expect(failure).toMatchObject({ message: 'this server is a replica', exitCode: EXIT.objections })
+    }
   })
 
   test('is chosen and refused alike whether it is resumed or only asked what is left', async ({ database }) => {

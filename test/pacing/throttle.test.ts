@@ -103,7 +103,7 @@ describe('files', () => {
     await writeFile(stopFile, '')
 
     const error = (await end.catch((error: unknown) => error)) as EbbError
-    expect(error.message).toBe(`stopped: the stop file ${stopFile} is there`)
+    expect(error.message).toBe(`stopped by the stop file ${stopFile}`)
     expect(error.exitCode).toBe(EXIT.stopped)
     await rm(pauseFile)
     await expect(run.pace.turn(BATCH)).rejects.toThrow('stop file')
@@ -159,7 +159,7 @@ describe('checks of the user’s', () => {
       await Promise.race([run.pace.turn(BATCH), waitsFor(run, /health query/)])
       return run.reasons().length > 0
     })
-    expect(run.reasons()[0]).toBe('the health query answers false')
+    expect(run.reasons()[0]).toBe('the health query answers false, not true')
     await app.query('update traffic set well = true')
     await run.pace.turn(BATCH)
   })

@@ -80,14 +80,14 @@ describe('in a log', () => {
       return { type: 'progress', progress: { what, ...figures, remainingSeconds } }
     }
     expect(printed([progress(10, 'copying, 1,200 rows kept'), progress(20, 'copying, 2,500 rows kept')])).toBe(
-      '  copying, 1,200 rows kept: 1 % (10 of 1,000 blocks, 986 kB/s, 5.0 s left)\n',
+      '  copying, 1,200 rows kept: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)\n',
     )
     const at = (perSecond: number, done: number): Event => {
       const figures = { what: 'deleting', done, total: 100, unit: 'rows', perSecond, remainingSeconds: 0 }
       return { type: 'progress', progress: figures }
     }
     expect(printed([at(0, 1), at(50, 100)])).toBe(
-      '  deleting: 1 % (1 of 100 rows, 0 ms left)\n  deleting: 100 % (100 of 100 rows, 50/s)\n',
+      '  deleting: 1 %, a second left (1 of 100 rows)\n  deleting: 100 % (100 of 100 rows, 50/s)\n',
     )
     expect(printed([catchingUp(50, 240), catchingUp(60, 230)])).toBe(
       '  catching up, 50 changes a second arrive, 250 a second are caught up with; 700 left, swap possible in about 4 min\n',
@@ -98,7 +98,7 @@ describe('in a log', () => {
   test('rows a second stand beside blocks', () => {
     const copied = { what: 'copying', done: 500, total: 1000, unit: 'blocks', perSecond: 100, remainingSeconds: 5 }
     expect(printed([{ type: 'progress', progress: { ...copied, rowsPerSecond: 5_200 } }])).toBe(
-      '  copying: 50 % (500 of 1,000 blocks, 819 kB/s, 5,200 rows/s, 5.0 s left)\n',
+      '  copying: 50 %, 5 s left (500 of 1,000 blocks, 819 kB/s, 5,200 rows/s)\n',
     )
   })
 
@@ -121,10 +121,10 @@ describe('in a log', () => {
       progress(210, 'sorting'),
     ])
     expect(text).toBe(
-      `  scanning: 1 % (10 of 1,000 blocks, 986 kB/s, 5.0 s left)
-  scanning: 11 % (110 of 1,000 blocks, 986 kB/s, 5.0 s left)
-  scanning: 20 % (200 of 1,000 blocks, 986 kB/s, 5.0 s left)
-  sorting: 21 % (210 of 1,000 blocks, 986 kB/s, 5.0 s left)
+      `  scanning: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)
+  scanning: 11 %, 5 s left (110 of 1,000 blocks, 986 kB/s)
+  scanning: 20 %, 5 s left (200 of 1,000 blocks, 986 kB/s)
+  sorting: 21 %, 5 s left (210 of 1,000 blocks, 986 kB/s)
 `,
     )
   })
@@ -143,7 +143,7 @@ describe('on a terminal', () => {
   test('one line is written over, and cleared for what stays', () => {
     const text = printed([progress(10), waiting('for x'), { type: 'note', text: 'n' }], true)
     expect(text).toBe(
-      `${CLEAR}  scanning: 1 % (10 of 1,000 blocks, 986 kB/s, 5.0 s left)${CLEAR}  waiting: for x${CLEAR}  note: n\n`,
+      `${CLEAR}  scanning: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)${CLEAR}  waiting: for x${CLEAR}  note: n\n`,
     )
   })
 

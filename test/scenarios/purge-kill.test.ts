@@ -108,7 +108,7 @@ test('one that was stopped is gone on with by resume, or given up; status tells 
   await expectAudit(database, table)
   const [line] = (await status(database.url, quietly())).runs
   expect(line).toMatchObject({ command: 'purge', status: 'running' })
-  expect(line?.purged).toBeGreaterThan(50)
+  expect(line?.rows).toBeGreaterThan(50)
 
   const plan = await planAbandonOf(database.url, { table }, quietly())
   expect(plan.evidence.join()).toContain('stay gone')
@@ -119,6 +119,22 @@ test('one that was stopped is gone on with by resume, or given up; status tells 
   await stoppedAfter(5, database, table, request)
   await resume(database.url, { table }, { ...quietly(), ...SMALL })
   await expectAudit(database, table, GONE)
+})
+
+test('status tells of one that is at work, not of why it stopped before', async ({ database }) => {
+  const table = await readings(database)
+  const request = purgeRequest('id % 2 = 0')
+  const now = async () => (await status(database.url, quietly())).runs[0]
+  await stoppedAfter(5, database, table, request)
+  expect(await now()).toMatchObject({ atWork: false, lastError: expect.stringContaining('stopped') as string })
+  let meanwhile: Awaited<ReturnType<typeof now>>
+  const turn = async () => {
+    meanwhile ??= await now()
+    return { rows: 100 }
+  }
+  await purgeRows(database, table, request, { turns: { turn } })
+  expect(meanwhile).toMatchObject({ status: 'running', atWork: true, lastError: null })
+  expect(await now()).toMatchObject({ status: 'done', atWork: false })
 })
 
 function stoppedAfter(batches: number, database: Database, table: TableName, request: PurgeRequest): Promise<unknown> {

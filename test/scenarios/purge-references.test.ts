@@ -124,3 +124,29 @@ describe('children that the application holds locked', () => {
     expect((await client.query('select from sessions')).rowCount).toBe(0)
   })
 })
+
+describe('a table whose rows stay', () => {
+  test.for([
+    ['they hold the rows they refer to', 'on delete restrict', { cascade: false }],
+    ['they are protected', 'on delete restrict', { protect: [{ schema: null, name: 'orders' }] }],
+    ['PostgreSQL sets their columns to null', 'on delete set null', { cascade: false }],
+  ] as const)(
+    'because %s: what would go with its own rows is no hindrance',
+    async ([, action, request], { database }) => {
+      const client = await made(
+        database,
+        `create table customers (id int primary key);
+       create table orders (id int primary key, customer int references customers ${action});
+       create table lines (id int primary key, "order" int references orders on delete cascade);
+       create index on orders (customer); create index on lines ("order");
+       insert into customers select generate_series(1, 10); insert into orders values (1, 1), (2, 2);
+       insert into lines values (1, 1), (2, 2)`,
+      )
+      const kept = action === 'on delete restrict' ? 1 : 0
+      const { figures, remaining } = await run(database, 'customers', 'id <> 2', request)
+      expect(figures?.rows).toBe(9 - kept)
+      expect(remaining?.matching).toBe(kept)
+      expect((await client.query('select from orders o join lines l on l."order" = o.id')).rowCount).toBe(2)
+    },
+  )
+})

@@ -7,7 +7,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { Hold } from '../support/hold.ts'
-import { Rebuilding, RollingBack } from '../support/rebuilding.ts'
+import { Rebuilding, RollingBack, TINY } from '../support/rebuilding.ts'
 import { modelOf } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 
@@ -15,6 +15,7 @@ import { until } from '../support/until.ts'
 // a test is about, it fails: postgres-facts C3 in the docs says why.
 
 const ROWS = 600
+const SUPERUSER = process.env.EBB_TEST_ROLE === 'superuser'
 
 describe('while a chunk is being read', () => {
   test('a row that moves into a block that comes later is there once', async ({ database }) => {
@@ -203,6 +204,29 @@ describe('before the swap', () => {
     await rebuilding.end()
     await expectRows(app, table, ROWS)
   })
+
+  test('more changes than a moment under lock can take are caught up with first', async ({ database, skip }) => {
+    if (SUPERUSER) skip('a superuser sees that it is no autovacuum, and would not ask for its lock')
+    const { table, app } = await filled(database)
+    const reader = await openReader(database, table)
+    const rebuilding = new Rebuilding(database, table, {}, { copySizes: { ...TINY, batchEntries: 1_000 } })
+    await rebuilding.waits(/for transactions that began before/)
+    const seemsToVacuum = await database.session('stranger', { admin: true })
+    await seemsToVacuum.query('begin')
+    await seemsToVacuum.query(sql`lock table ${quoted(table)} in share update exclusive mode`.text)
+    await reader.query('commit')
+    await until(() => isAskedFor(database, table, 'ShareUpdateExclusiveLock'), {
+      what: 'the swap to ask for its locks',
+    })
+
+    for (let changes = 0; changes <= 2_000; changes += ROWS)
+      await app.query(sql`update ${quoted(table)} set moved = true`)
+
+    await seemsToVacuum.query('commit')
+    await rebuilding.waits(/for the log to be short again/)
+    await rebuilding.end()
+    await expectRows(app, table, ROWS, { moved: ROWS })
+  })
 })
 
 describe('what the application notices', () => {
@@ -246,6 +270,13 @@ describe('what the application notices', () => {
 })
 
 /** Has read the table, and goes on in the same transaction. */
+async function isAskedFor(database: Database, table: TableName, mode: string): Promise<boolean> {
+  const { rowCount } = await database.admin(
+    sql`select from pg_locks where relation = ${quoted(table).text}::regclass and mode = ${mode} and not granted`,
+  )
+  return rowCount === 1
+}
+
 async function openReader(database: Database, table: TableName): Promise<pg.Client> {
   const reader = await database.session('reader')
   await reader.query('begin isolation level repeatable read')

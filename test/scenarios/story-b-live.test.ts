@@ -145,7 +145,7 @@ async function stopsWithinABatch(database: Database, purge: EbbProcess, stopFile
   const batches = await batchesSoFar(database)
   expect(await purge.ended, purge.said.err).toBe(4)
   expect(await batchesSoFar(database)).toBeLessThanOrEqual(batches + 1)
-  expect(purge.said.err).toContain(`the stop file ${stopFile} is there`)
+  expect(purge.said.err).toContain(`stopped by the stop file ${stopFile}, while purging`)
 }
 
 async function batchesSoFar(database: Database): Promise<number> {

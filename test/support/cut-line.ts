@@ -1,6 +1,5 @@
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { onTestFinished } from 'vitest'
+import type { Socket } from 'node:net'
+import { openLine } from './line.ts'
 import type { Database } from './test-database.ts'
 
 /** When a line is cut: the server never hears of the COMMIT, or nobody hears that it has been carried out. */
@@ -21,18 +20,10 @@ export class CutLine {
   }
 
   static async to(database: Database): Promise<CutLine> {
-    const target = new URL(database.url)
-    const url = new URL(database.url)
-    const server = createServer((client) => {
-      const upstream = connect(Number(target.port || 5432), target.hostname)
+    const url = await openLine(database, (client, upstream) => {
       line.join(client, upstream)
     })
-    onTestFinished(() => void server.close())
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    url.hostname = '127.0.0.1'
-    url.port = String((server.address() as AddressInfo).port)
-    const line = new CutLine(url.href)
+    const line = new CutLine(url)
     return line
   }
 
@@ -61,13 +52,6 @@ export class CutLine {
       cut()
       upstream.destroy()
     })
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      one.on('close', () => other.destroy())
-      one.on('error', () => other.destroy())
-    }
   }
 }
 

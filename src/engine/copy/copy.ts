@@ -1,6 +1,7 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
+import { workClock } from '../../db/work-clock.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import type { Transport } from '../../plan/copy-work.ts'
@@ -70,7 +71,9 @@ async function worker(
     const next = () => walk.next(pace.fit(size), source)
     for (let range = await next(); range !== undefined; range = await next()) {
       await pace.turn(last, last?.rows)
-      const milliseconds = await carryOne(range, runId, place, choice, done)
+      const clock = workClock(source, target)
+      await carryOne(range, runId, place, choice, clock, done)
+      const milliseconds = clock()
       last = { rows: range.size, milliseconds }
       // While transports are compared, all chunks are alike.
       if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
@@ -86,18 +89,17 @@ async function carryOne(
   runId: string,
   place: Workplace,
   choice: Choice,
+  clock: () => number,
   done: (rows: number, range: Range) => void,
-): Promise<number> {
+): Promise<void> {
   const carrier = choice.carrier()
   const began = performance.now()
   const rows = await carrier.carry(range, async (target, count) => {
     await assertLease(target, place.journalSchema, place.lease)
     await recordChunk(target, place.journalSchema, runId, range, count, performance.now() - began, carrier.transport)
   })
-  const milliseconds = performance.now() - began
-  choice.measured(carrier.transport, range.size, milliseconds)
+  choice.measured(carrier.transport, range.size, clock())
   done(rows, range)
-  return milliseconds
 }
 
 interface Sessions {

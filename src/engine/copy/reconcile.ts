@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { inTransaction, readOne } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease, renewLease } from '../../journal/lease.ts'
@@ -8,10 +8,10 @@ import type { CopyWork } from '../../plan/copy-work.ts'
 import type { ReconcileStep } from '../../plan/step.ts'
 import { showCount } from '../../plan/units.ts'
 import { display, quoted } from '../../sql/names.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { join, raw, sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { kept } from './chunk.ts'
-import { useSearchPath } from './transports.ts'
+import { searchPathOf } from './transports.ts'
 
 // Reconciling by state: for each key in the log, the target's row goes, and
 // what the source holds now comes. So it does not matter in which order changes
@@ -113,28 +113,24 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
   const { capture, source, target } = work
   const key = capture.key
   const some = limit === null ? raw('') : raw(` limit ${limit}`)
-  await useSearchPath(session as Session, work)
-  const { rowCount } = await session.query(
+  const statements = [
+    searchPathOf(work),
     sql`create temporary table ebb_batch on commit drop as
         with taken as (delete from ${quoted(capture.log)} where ebb_seq = any (array(select ebb_seq from ${quoted(capture.log)} order by ebb_seq${some})) returning ${keyList(key)})
-        select ${keyList(key)} from taken`.text,
-  )
-  if (rowCount !== null && rowCount > 0) {
-    await session.query('analyze pg_temp.ebb_batch')
-    await session.query(
-      sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`.text,
-    )
-    await session.query(
-      sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
-          where ${kept(work)} and exists (select from pg_temp.ebb_batch b where ${sameKey(key, 's', 'b')})`.text,
-    )
-  }
-  await session.query('drop table pg_temp.ebb_batch')
-  return rowCount ?? 0
+        select ${keyList(key)} from taken`,
+    sql`analyze pg_temp.ebb_batch`,
+    sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`,
+    sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
+        where ${kept(work)} and exists (select from pg_temp.ebb_batch b where ${sameKey(key, 's', 'b')})`,
+    sql`drop table pg_temp.ebb_batch`,
+  ]
+  // In one message, each statement planned when the one before it is done: a result each.
+  const results = (await session.query(join(statements, ';\n').text)) as unknown
+  return (results as readonly { readonly rowCount: number | null }[])[1]?.rowCount ?? 0
 }
 
 /** Entries in the log. */
-export async function logLength(session: ClientBase, { capture }: CopyWork): Promise<number> {
+async function logLength(session: ClientBase, { capture }: CopyWork): Promise<number> {
   return (await readOne<{ n: number }>(session, sql`select count(*)::int as n from ${quoted(capture.log)}`)).n
 }
 

@@ -3,7 +3,7 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { inTransaction, type Session } from '../../db/session.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
-import { literal, raw, sql } from '../../sql/sql.ts'
+import { literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 import { chunkRows, holdSource, type Range } from './chunk.ts'
 
@@ -61,6 +61,10 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
 }
 
 /** The condition was written under the user's search path. */
-export async function useSearchPath(session: Session, { searchPath }: CopyWork): Promise<void> {
-  await session.query(`set local search_path to ${searchPath === '' ? literal('').text : searchPath}`)
+export async function useSearchPath(session: Session, work: CopyWork): Promise<void> {
+  await session.query(searchPathOf(work).text)
+}
+
+export function searchPathOf({ searchPath }: CopyWork): Sql {
+  return sql`set local search_path to ${searchPath === '' ? literal('') : raw(searchPath)}`
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inTransaction, readAll } from '../../db/session.ts'
+import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { forgetRange, forgetRangesOf, leaveRange, leftRanges, type LeftRange } from '../../journal/purges.ts'
 import { positionStatement } from '../../plan/purge-batch.ts'
@@ -72,9 +73,10 @@ async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
   for (;;) {
     const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit, manner: 'careful' }
     const began = performance.now()
+    const clock = workClock(place.session)
     try {
       const outcome = await runBatch(purging, order, (outcome) => settle(purging, range, order, outcome, began))
-      count(tally, { ...outcome, found: outcome.gone }, outcome.found, performance.now() - began)
+      count(tally, { ...outcome, found: outcome.gone }, outcome.found, clock())
       return outcome.gone > 0
     } catch (error) {
       if (!isToBeRetried(error, place.signal)) throw error

@@ -2,7 +2,7 @@ import { readAll, type Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { usesAddresses } from '../../plan/purge-walk.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
-import { display, quoted, type TableName } from '../../sql/names.ts'
+import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 
 // Whether a leaf still is what it was when the purge was planned. Between two
@@ -121,18 +121,20 @@ function indexed({ walk }: PurgeLeaf): Sql {
 }
 
 /**
- * Known are the tables that the plan reckons with. A foreign key keeps a trigger with each
- * table whose rows it follows, where they are found by an index; there is none of pg_constraint.
+ * Known are the tables that the plan reckons with; only of some of them rows go. A foreign key
+ * keeps a trigger with each table whose rows it follows, where they are found by an index;
+ * there is none of pg_constraint.
  */
 function followers({ oid, deed, entourage }: PurgeWork): Sql {
   if (deed.kind !== 'delete') return raw(`'{}'::text[]`)
-  const others = entourage.watched?.others.map((table) => table.oid) ?? []
-  const list = (oids: readonly string[]) => join(oids.map((one) => sql`${literal(one)}::oid`))
-  const emptied = others.length === 0 ? raw('') : sql`, ${list(others)}`
+  const { watched, companions } = entourage
+  const known = watched?.others ?? []
+  const going = known.filter(({ name }) => companions.some(({ table }) => table !== null && sameName(table, name)))
+  const list = (tables: readonly { readonly oid: string }[]) => tables.map((one) => sql`, ${literal(one.oid)}::oid`)
   return sql`array(select distinct g.tgconstrrelid::regclass || '.' || quote_ident(k.conname)
     from pg_trigger g join pg_constraint k on k.oid = g.tgconstraint and k.contype = 'f' and k.confdeltype in ('c', 'n', 'd')
-    where g.tgrelid in (c.oid${emptied}) and g.tgtype & 8 <> 0
-      and coalesce(pg_partition_root(g.tgconstrrelid), g.tgconstrrelid) not in (${list([oid, ...others])}))`
+    where g.tgrelid in (c.oid${join(list(going), '')}) and g.tgtype & 8 <> 0
+      and coalesce(pg_partition_root(g.tgconstrrelid), g.tgconstrrelid) not in (${literal(oid)}::oid${join(list(known), '')}))`
 }
 
 function followed(name: string, followers: readonly string[]): EbbError {

@@ -19,11 +19,14 @@ export function progressOf({ leaves, deed }: PurgeWork, observer: Observer): Pro
     first ??= { done, rows }
     const seconds = (performance.now() - begun) / 1000
     const perSecond = (done - first.done) / Math.max(seconds, 0.001)
+    const what = `${words.doing}, ${showRows(rows)} ${words.done}`
+    // The estimate was too low: of what is left nothing is known.
+    if (done > total) return observer({ type: 'working', phase: what, seconds })
     observer({
       type: 'progress',
       progress: {
-        what: `${words.doing}, ${showRows(rows)} ${words.done}`,
-        done: Math.min(done, total),
+        what,
+        done,
         total,
         unit: byBlocks ? 'blocks' : 'rows',
         perSecond,

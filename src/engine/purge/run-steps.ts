@@ -27,6 +27,11 @@ export async function purgeRows(
 ): Promise<void> {
   const { lastNumber, rows } = await readFigures(place.session, place.journalSchema, runId)
   const tally = { number: lastNumber, rows, last: null, careful: 0, entries: null }
+  if (lastNumber > 0)
+    place.observer({
+      type: 'note',
+      text: `going on with run ${runId}: ${showRows(rows)} ${DEED_WORDS[work.deed.kind].done} so far`,
+    })
   const files = await lastFiles(place.session, place.journalSchema, runId)
   const progress = progressOf(work, place.observer)
   const purging: Purging = { runId, work, place, turns, deadlineMs, tally, files, progress }
@@ -36,17 +41,20 @@ export async function purgeRows(
       await comeBack(purging)
     })
   } catch (error) {
-    throw place.signal.aborted && !(error instanceof EbbError) ? stopped(purging, error) : error
+    const between = error instanceof EbbError && error.exitCode === EXIT.stopped ? error : null
+    const within = place.signal.aborted && !(error instanceof EbbError)
+    throw between !== null || within ? stopped(purging, between?.message ?? 'stopped on request', error) : error
   }
 }
 
-function stopped({ work, tally, runId }: Purging, cause: unknown): EbbError {
+function stopped({ work, tally, runId, place }: Purging, how: string, cause: unknown): EbbError {
   const { at, done } = DEED_WORDS[work.deed.kind]
+  const again = place.signal.aborted ? 'Run' : 'Remove the file and run'
   return new EbbError(
-    `stopped while ${at} ${display(work.table)}`,
+    `${how}, while ${at} ${display(work.table)}`,
     {
       state: `${capital(done)} so far: ${showRows(tally.rows)}, batch by batch; none is half done.`,
-      next: `Run the same command again, or ebb resume ${runId}: it goes on from here. Or leave it at that: ebb abandon ${runId}.`,
+      next: `${again} the same command again, or ebb resume ${runId} --execute: it goes on from here. Or leave it at that: ebb abandon ${runId} --execute.`,
     },
     EXIT.stopped,
     cause,

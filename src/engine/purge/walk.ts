@@ -1,4 +1,5 @@
 import { inTransaction } from '../../db/session.ts'
+import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { forgetRangesOf, lastWalked } from '../../journal/purges.ts'
 import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
@@ -69,7 +70,7 @@ async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index
     const first = blockOf(after)
     const end = Math.min(leaf.blocks, first + blocksFor(rows, density))
     const order: BatchOrder = { leaf, after, upto: `(${end},0)`, limit: rows, manner: mannerOf(purging) }
-    const began = performance.now()
+    const clock = workClock(purging.place.session)
     const done = await walkBatch(purging, {
       ...order,
       manner: isFewEnough(order, end - first) ? 'range' : order.manner,
@@ -77,7 +78,7 @@ async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index
     after = done.next ?? `(${end},0)`
     const blocks = Math.max(1, blockOf(after) - first)
     density = Math.max(done.outcome.found / blocks, density / 2)
-    settle(purging, done, blocks, performance.now() - began)
+    settle(purging, done, blocks, clock())
     purging.progress(index, blockOf(after), purging.tally.rows)
   }
 }
@@ -99,10 +100,10 @@ async function walkKeys(purging: Purging, leaf: PurgeLeaf, from: string | null, 
   let after = from
   for (;;) {
     const { rows } = await takeTurn(purging)
-    const began = performance.now()
+    const clock = workClock(purging.place.session)
     const upto = await endOfSpan(purging, leaf, after, null)
     const done = await walkBatch(purging, { leaf, after, upto, limit: rows, manner: mannerOf(purging) })
-    settle(purging, done, 0, performance.now() - began)
+    settle(purging, done, 0, clock())
     purging.progress(index, 0, purging.tally.rows)
     if (done.next === null) return
     after = done.next
@@ -122,11 +123,11 @@ async function walkSet(
     const { rows } = await takeTurn(purging)
     const slice = await readSlice(purging.place.session, leaf, walk, after, rows)
     if (slice === null) return
-    const began = performance.now()
+    const clock = workClock(purging.place.session)
     const order = { leaf, after, upto: slice.position, limit: rows, manner: mannerOf(purging) }
     const done = await walkBatch(purging, order)
     after = done.next ?? slice.position
-    settle(purging, done, 0, performance.now() - began)
+    settle(purging, done, 0, clock())
     purging.progress(index, 0, purging.tally.rows)
   }
 }

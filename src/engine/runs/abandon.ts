@@ -35,11 +35,12 @@ export async function planAbandonOf(
 
 /** Undoes the preparations of an unfinished run, so that the table is as it was. */
 export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
-  const { server, run } = await findRun(target, choice, options)
+  const { server, run, done } = await findRun(target, choice, options)
+  assertAbandonable(run, done)
   return atWork({ target, server, ...options, command: 'abandon' }, run.table, async (place) => {
     await assertLatest(place, run.table, run)
-    const done = await doneSteps(place.session, place.journalSchema, run.id)
-    const plan = abandonment(run, done, await presentName(place.session, run))
+    const doneByNow = await doneSteps(place.session, place.journalSchema, run.id)
+    const plan = abandonment(run, doneByNow, await presentName(place.session, run))
     const steps = await executeRun(run.id, plan.steps, place, patienceOf(options))
     await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
     return { runId: run.id, plan, steps }
@@ -48,9 +49,13 @@ export async function abandon(target: Target, choice: RunChoice, options: Engine
 
 const SWAPS = ['swap', 'swap-back']
 
-function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
+function assertAbandonable(run: Run, done: ReadonlySet<string>): void {
   if (run.status !== 'running') throw notUnfinished(run)
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
+}
+
+function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
+  assertAbandonable(run, done)
   if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
   if (run.command === 'mark') return planAbandonMark(run.id, run.table)
   if (run.command === 'view') return planAbandonView(run.id, run.table)

@@ -20,10 +20,10 @@ export async function carryBack(
 ): Promise<RunResult> {
   const { session, journalSchema } = place
   const alongside: ExecuteOptions['alongside'] = {
-    'swap-back': async () => {
-      await forgetSet(session, journalSchema, plan.table)
-      await endRun(session, journalSchema, plan.of, 'rolled back', null)
-    },
+    'swap-back': () => [
+      forgetSet(session, journalSchema, plan.table),
+      endRun(session, journalSchema, plan.of, 'rolled back', null),
+    ],
   }
   const steps = await executeRun(runId, plan.steps, place, { ...patienceOf(options), alongside })
   await endRun(session, journalSchema, runId, 'done', { steps })

@@ -3,6 +3,7 @@ import { doneSteps, type Run } from '../../journal/journal.ts'
 import { fromStored } from '../../plan/stored.ts'
 import type { Plan } from '../../plan/step.ts'
 import type { EngineOptions } from '../partition.ts'
+import { describeSoFar } from '../purge/so-far.ts'
 import { assertUnfinished, chooseRun, type RunChoice } from './find-run.ts'
 
 /** What is left to do of an unfinished run. */
@@ -29,7 +30,9 @@ export async function planResumeOf(
       assertUnfinished(run)
       const done = await doneSteps(session, journalSchema, run.id)
       const plan = fromStored(run.plan) as Plan
-      return { run, plan: { ...plan, steps: plan.steps.filter(({ key }) => !done.has(key)) }, done: done.size }
+      const evidence = [...(await describeSoFar(session, journalSchema, run)), ...plan.evidence]
+      const steps = plan.steps.filter(({ key }) => !done.has(key))
+      return { run, plan: { ...plan, evidence, steps }, done: done.size }
     }),
   )
 }

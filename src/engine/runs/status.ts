@@ -1,9 +1,11 @@
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
 import { doneSteps, journalExists, recentRuns, type Run } from '../../journal/journal.ts'
+import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
+import { deedWords } from '../../plan/purge-deed.ts'
 import type { Plan } from '../../plan/step.ts'
-import type { TableName } from '../../sql/names.ts'
+import { sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../partition.ts'
 
 export interface StatusReport {
@@ -21,8 +23,10 @@ export interface RunStatusLine {
   readonly stepsDone: number
   readonly steps: number
   readonly lastError: string | null
-  /** Rows that a purge has deleted so far; null for other commands. */
-  readonly purged: number | null
+  /** It is unfinished, and somebody is at work on its table right now. */
+  readonly atWork: boolean
+  /** What has been done batch by batch so far: rows deleted, marked, or written down; null for other commands. */
+  readonly rows: number | null
 }
 
 /** Unfinished and recent runs, and the sets that rotate keeps. */
@@ -31,15 +35,21 @@ export async function status(target: Target, options: EngineOptions): Promise<St
     inSnapshot(session, async () => {
       if (!(await journalExists(session, options.journalSchema))) return { runs: [], sets: [] }
       const sets = await registeredSets(session, options.journalSchema)
+      const busy = await tablesAtWork(session, options.journalSchema)
       const runs: RunStatusLine[] = []
       for (const run of await recentRuns(session, options.journalSchema))
-        runs.push(await statusLine(session, options.journalSchema, run))
+        runs.push(await statusLine(session, options.journalSchema, run, busy))
       return { runs, sets }
     }),
   )
 }
 
-async function statusLine(session: Session, schema: string, run: Run): Promise<RunStatusLine> {
+async function statusLine(
+  session: Session,
+  schema: string,
+  run: Run,
+  busy: readonly TableName[],
+): Promise<RunStatusLine> {
   const { id, command, table, status, startedAt, endedAt, lastError } = run
   const done = await doneSteps(session, schema, id)
   return {
@@ -52,6 +62,7 @@ async function statusLine(session: Session, schema: string, run: Run): Promise<R
     lastError,
     stepsDone: done.size,
     steps: (run.plan as Plan).steps.length,
-    purged: command === 'purge' ? (await readFigures(session, schema, id)).rows : null,
+    atWork: status === 'running' && busy.some((one) => sameName(one, table)),
+    rows: deedWords(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
   }
 }

@@ -18,7 +18,9 @@ export async function checkQuery(session: ClientBase, query: string): Promise<He
         set_config('search_path', (select reset_val from pg_catalog.pg_settings where name = 'search_path'), true)`)
       return (await session.query<unknown[]>(single(query))).rows
     })
-    return rows[0]?.[0] === true ? { ok: true } : { ok: false, why: `the health query answers ${shown(rows)}` }
+    return rows[0]?.[0] === true
+      ? { ok: true }
+      : { ok: false, why: `the health query answers ${shown(rows)}, not true` }
   } catch (error) {
     if (isConnectionLost(error)) throw error
     return { ok: false, why: `the health query fails: ${error instanceof Error ? error.message : String(error)}` }
@@ -41,14 +43,19 @@ function shown(rows: readonly unknown[][]): string {
 /** Asks the user's URL: anything but 2xx, and no answer in time, is a reason to wait. Only its host is ever told. */
 export async function checkUrl(text: string, signal: AbortSignal): Promise<Health> {
   const { url, headers } = withoutCredentials(text)
+  // Not AbortSignal.timeout(): behind AbortSignal.any() nobody keeps it, and once collected it never fires.
+  const timeout = new AbortController()
+  const timer = setTimeout(() => timeout.abort(), CHECK_TIMEOUT_MS)
   try {
-    const timeout = AbortSignal.any([signal, AbortSignal.timeout(CHECK_TIMEOUT_MS)])
-    const response = await fetch(url, { headers, signal: timeout })
+    const response = await fetch(url, { headers, signal: AbortSignal.any([signal, timeout.signal]) })
     await response.body?.cancel()
     return response.ok ? { ok: true } : { ok: false, why: `the health check at ${url.host} answers ${response.status}` }
   } catch (error) {
     signal.throwIfAborted()
-    return { ok: false, why: `the health check at ${url.host} cannot be reached (${reasonOf(error)})` }
+    const reason = timeout.signal.aborted ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : reasonOf(error)
+    return { ok: false, why: `the health check at ${url.host} cannot be reached (${reason})` }
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -65,7 +72,6 @@ function withoutCredentials(text: string): { url: URL; headers: Record<string, s
 // The message of a failed fetch may repeat the URL; its code does not.
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
-  if (error.name === 'TimeoutError') return `no answer within ${CHECK_TIMEOUT_MS / 1000} s`
   const { cause } = error
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : error.name
 }

@@ -1,0 +1,40 @@
+import { expect } from 'vitest'
+import { purge } from '../../src/engine/purge.ts'
+import { rebuild } from '../../src/engine/rebuild.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { slowLine } from '../support/line.ts'
+import { purgeRequest } from '../support/purging.ts'
+import { rebuildRequest } from '../support/rebuilding.ts'
+import { quietly, written } from '../support/tool.ts'
+
+// A server that is far away: each message takes a while, in which the server does nothing for us, and has not to be spared.
+
+const ONE_WAY_MS = 25
+const ROWS = 60_000
+
+async function visits(database: Database): Promise<TableName> {
+  const table = database.table('visits')
+  const owner = await database.session('owner')
+  await owner.query(
+    sql`create table ${quoted(table)} (id int primary key, note text not null);
+        insert into ${quoted(table)} select n, repeat('.', 100) from generate_series(1, ${raw(String(ROWS))}) n;
+        analyze ${quoted(table)}`.text,
+  )
+  return table
+}
+
+test('batches are as large as they would be from nearby', { timeout: 60_000 }, async ({ database }) => {
+  const table = await visits(database)
+  const url = await slowLine(database, ONE_WAY_MS)
+  const { figures } = await purge(url, written(table), purgeRequest('id % 2 = 0'), quietly())
+  expect(figures).toMatchObject({ rows: ROWS / 2 })
+  expect(figures?.batches).toBeLessThan(30)
+})
+
+test('a swap is under lock for two ways there and back, and a little', { timeout: 60_000 }, async ({ database }) => {
+  const table = await visits(database)
+  const { swap } = await rebuild(await slowLine(database, ONE_WAY_MS), written(table), rebuildRequest(), quietly())
+  expect(swap?.heldMs).toBeLessThan(4 * 2 * ONE_WAY_MS)
+})

@@ -1,0 +1,40 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import { onTestFinished } from 'vitest'
+import type { Database } from './test-database.ts'
+
+/** Another address of the test's database, until the test ends: each connection to it is joined to one with the server. */
+export async function openLine(database: Database, join: (client: Socket, upstream: Socket) => void): Promise<string> {
+  const target = new URL(database.url)
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port || 5432), target.hostname)
+    join(client, upstream)
+    for (const [one, other] of bothWays(client, upstream)) {
+      one.on('close', () => other.destroy())
+      one.on('error', () => other.destroy())
+    }
+  })
+  onTestFinished(() => void server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = new URL(database.url)
+  url.hostname = '127.0.0.1'
+  url.port = String((server.address() as AddressInfo).port)
+  return url.href
+}
+
+/** An address from which every message is so many milliseconds on its way, there and back each. */
+export function slowLine(database: Database, milliseconds: number): Promise<string> {
+  return openLine(database, (client, upstream) => {
+    for (const [one, other] of bothWays(client, upstream))
+      one.on('data', (message) => void setTimeout(milliseconds).then(() => other.write(message)))
+  })
+}
+
+function bothWays(client: Socket, upstream: Socket): readonly (readonly [Socket, Socket])[] {
+  return [
+    [client, upstream],
+    [upstream, client],
+  ]
+}
