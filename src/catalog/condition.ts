@@ -28,7 +28,7 @@ export async function readVolatile(session: Session, predicate: Predicate | null
 export async function readRowEstimate(
   session: Session,
   table: TableName,
-  predicate: Predicate | null,
+  predicate: Pick<Predicate, 'text' | 'written'> | null,
   searchPath: string,
 ): Promise<number> {
   const { written, text } = predicate ?? { written: 'true', text: 'true' }
