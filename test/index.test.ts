@@ -43,7 +43,7 @@ test('the whole story from a program, with a pool', async ({ database }) => {
   expect((await status(pool)).sets).toMatchObject([{ table }])
 
   expect((await rollback(pool, { run: table })).objections).toEqual([])
-  await rollback(pool, { run: Number(done.runId), execute: true })
+  await rollback(pool, { run: done.runId, execute: true })
   expect((await inspect(pool, table)).table.kind).toBe('table')
   expect(pool.totalCount, 'connections taken from the pool').toBe(0)
 })

@@ -1,7 +1,8 @@
 import { takingBack } from '../db/savepoint.ts'
 import type { Session } from '../db/session.ts'
 import { readAll } from '../db/session.ts'
-import { reasonOf, UsageError } from '../errors.ts'
+import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { EbbError, EXIT, reasonOf, UsageError } from '../errors.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { pointAt, type Predicate } from '../sql/predicate.ts'
 import { pathForSet } from '../sql/search-path.ts'
@@ -22,11 +23,12 @@ export async function readVolatile(session: Session, predicate: Predicate | null
  * is read. The server reads the condition for it, under the given search path.
  *
  * @throws {UsageError} when it does not fit the table
+ * @throws {EbbError} when the role may not see all of it
  */
 export async function readRowEstimate(
   session: Session,
   table: TableName,
-  predicate: Predicate | null,
+  predicate: Pick<Predicate, 'text' | 'written'> | null,
   searchPath: string,
 ): Promise<number> {
   const { written, text } = predicate ?? { written: 'true', text: 'true' }
@@ -45,12 +47,25 @@ async function estimate(session: Session, table: TableName, condition: string, s
       return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
     })
   } catch (error) {
+    if (codeOf(error) === SQLSTATE.insufficientPrivilege) throw notToBeSeen(table, error)
     throw new UsageError(
       `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...before.text].length)}`,
       'Use columns and types of the table.',
       error,
     )
   }
+}
+
+function notToBeSeen(table: TableName, error: unknown): EbbError {
+  return new EbbError(
+    `this role may not see all of ${display(table)}: ${reasonOf(error)}`,
+    {
+      state: 'Nothing has been changed.',
+      next: 'Connect as its owner; where row-level security is forced on the owner, as a role with BYPASSRLS.',
+    },
+    EXIT.objections,
+    error,
+  )
 }
 
 function reasonAndPlace(error: unknown, condition: string, before: number): string {

@@ -26,6 +26,8 @@ export interface BriefLocks {
   readonly acquire: readonly string[]
   /** The locks that are taken, there or on the way: somebody's lock that conflicts with one of these is in the way. */
   readonly locks: readonly Lock[]
+  /** Asked before each attempt, when nobody is in the way: false where that took time, and somebody else may be by now. */
+  readonly stillReady?: () => Promise<boolean>
 }
 
 export interface Patience {
@@ -60,7 +62,8 @@ export async function underBriefLocks(
   const deadline = performance.now() + patience.deadlineMs
   let longest = 0
   for (let attempts = 1; ; attempts++) {
-    await holdersGone(sessions, locks, patience, deadline, observer, signal)
+    do await holdersGone(sessions, locks, patience, deadline, observer, signal)
+    while (!((await locks.stillReady?.()) ?? true))
     const attempt = new Attempt()
     try {
       await inTransaction(sessions.session, {}, async () => {

@@ -1,5 +1,7 @@
+import { readRowEstimate } from '../catalog/condition.ts'
 import { readLeftOutReferences } from '../catalog/left-out.ts'
-import { inSnapshot, type Target } from '../db/session.ts'
+import type { TableModel } from '../catalog/table-model.ts'
+import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { endRun } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
@@ -99,4 +101,20 @@ export async function carryOutCopy(
   const steps = await executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null }
+}
+
+/**
+ * Plans a copy of `source`. Which rows are kept is known from the plan, and how many they are is asked of the
+ * server's planner afterwards, so where rows are left out it is made once more with that.
+ */
+export async function withKeptRows<Copy extends RebuildPlan>(
+  session: Session,
+  source: TableModel,
+  searchPath: string,
+  plan: (keptRows: number) => Copy,
+): Promise<Copy> {
+  const keepingAll = plan(source.estimatedRows ?? 0)
+  const keep = keepingAll.rebuild?.forward.keep ?? null
+  if (keep === null) return keepingAll
+  return plan(await readRowEstimate(session, source.name, { written: keep, text: keep }, searchPath))
 }

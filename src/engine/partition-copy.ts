@@ -4,7 +4,7 @@ import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import type { Command } from './agreed.ts'
-import { planCopy, runCopy, type CopyResult } from './copy-run.ts'
+import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
 import type { EngineOptions } from './options.ts'
 import { readSituation } from './partition.ts'
 import { newTag } from './tag.ts'
@@ -40,8 +40,15 @@ function commandOf(request: CopyRequest, options: EngineOptions): Command<Rebuil
     request,
     readPlan: (session, server, name) =>
       inSnapshot(session, async () => {
-        const situation = await readSituation(session, server, name, request, options)
-        return planPartitionByCopy({ ...situation, searchPath: await readSearchPath(session), tag: newTag() }, request)
+        const searchPath = await readSearchPath(session)
+        const situation = {
+          ...(await readSituation(session, server, name, request, options)),
+          searchPath,
+          tag: newTag(),
+        }
+        return withKeptRows(session, situation.table, searchPath, (keptRows) =>
+          planPartitionByCopy({ ...situation, keptRows }, request),
+        )
       }),
   }
 }

@@ -79,7 +79,8 @@ export async function recentRuns(session: ClientBase, schema: string): Promise<R
 async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql, limit = 200): Promise<Run<Plan>[]> {
   return readAll<Run<Plan>>(
     session,
-    sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit ${limit}`,
+    // Not "order by id", which would be that of the columns, and text: 9 after 10.
+    sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} r where ${condition} order by status = 'running' desc, r.id desc limit ${limit}`,
   )
 }
 

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import { isLockRefused } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
-import { raw, sql } from '../sql/sql.ts'
+import { raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 // One run at a time on a table, across processes and machines. A row with a
@@ -20,9 +20,12 @@ export interface Lease {
 /** How long a lease lives without a sign of life. */
 const LEASE_SECONDS = 60
 
-const HOLDER_LIVES = raw(
-  'exists (select from pg_stat_activity a where a.application_name = lease.holder and a.datname = current_database())',
-)
+/** A session of the holder is there; true of each row of that table or alias with the name of one. */
+export function holderLives(of: 'lease' | 'pace'): Sql {
+  return raw(
+    `exists (select from pg_stat_activity a where a.application_name = ${of}.holder and a.datname = current_database())`,
+  )
+}
 
 /**
  * Takes the lease of a table. One whose sessions have all ended is free at
@@ -47,7 +50,7 @@ async function insertLease(session: ClientBase, schema: string, table: TableName
     on conflict (schema_name, table_name) do update
       set token = lease.token + 1, holder = excluded.holder, backend_pid = excluded.backend_pid, expires_at = excluded.expires_at
       where lease.expires_at < clock_timestamp()
-        or not ${HOLDER_LIVES}
+        or not ${holderLives('lease')}
     returning token::text as token`,
     )
     .catch((error: unknown) => {
@@ -88,7 +91,7 @@ export async function releaseLease(session: ClientBase, schema: string, { table,
 export async function tablesAtWork(session: ClientBase, schema: string): Promise<TableName[]> {
   const { rows } = await session.query<TableName>(sql`
     select schema_name as schema, table_name as name from ${at(schema, 'lease')} lease
-    where lease.expires_at > clock_timestamp() and ${HOLDER_LIVES}`)
+    where lease.expires_at > clock_timestamp() and ${holderLives('lease')}`)
   return rows
 }
 

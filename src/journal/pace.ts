@@ -2,12 +2,13 @@ import type { ClientBase } from 'pg'
 import { readOne } from '../db/session.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
+import { holderLives } from './lease.ts'
 
 // Who else is at work by the same journal, so that runs can share the pace. No
 // lease: to be wrong for some seconds costs a little speed, never correctness.
 // Rows of runs that have died lapse by themselves.
 
-/** How long a run counts after its last sign of life. */
+/** How long a run counts after its last sign of life; one whose sessions have ended does not count at all. */
 const ALIVE_SECONDS = 10
 
 /** Gives a sign of life, and returns how many other runs are not waiting at this moment. */
@@ -19,8 +20,9 @@ export async function beatPace(session: ClientBase, schema: string, holder: stri
       insert into ${at(schema, 'pace')} (holder, waiting, beat_at) values (${holder}, ${waiting}, clock_timestamp())
       on conflict (holder) do update set waiting = excluded.waiting, beat_at = excluded.beat_at
     )
-    select count(*)::int as others from ${at(schema, 'pace')}
-    where holder <> ${holder} and not waiting and beat_at > clock_timestamp() - make_interval(secs => ${ALIVE_SECONDS})`,
+    select count(*)::int as others from ${at(schema, 'pace')} pace
+    where holder <> ${holder} and not waiting and ${holderLives('pace')}
+      and beat_at > clock_timestamp() - make_interval(secs => ${ALIVE_SECONDS})`,
   )
   return others
 }

@@ -97,7 +97,7 @@ export async function leftRanges(session: ClientBase, schema: string, runId: str
     session,
     sql`
     select id::text as id, json_build_object('schema', schema_name, 'name', table_name) as leaf, after, upto, rows::float8 as rows, reason, why
-    from ${at(schema, 'purge_left')} where run_id = ${runId} order by id`,
+    from ${at(schema, 'purge_left')} l where run_id = ${runId} order by l.id`,
   )
 }
 

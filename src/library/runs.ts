@@ -14,7 +14,7 @@ export async function status(database: Database, options: Options = {}): Promise
 
 /** Which run is meant. */
 export interface RunOptions extends PacedOptions {
-  /** A run's number, or a table; without it the only run there is. */
+  /** A run's number, also as text, as results have it (`runId`); or a table; without it the only run there is. */
   readonly run?: number | bigint | Table
 }
 
@@ -117,5 +117,6 @@ async function runArrangement(database: Database, options: RunOptions) {
 async function choiceOf(target: Target, run: RunOptions['run']): Promise<runs.RunChoice> {
   if (run === undefined) return null
   if (typeof run === 'number' || typeof run === 'bigint') return { runId: String(run) }
+  if (typeof run === 'string' && /^\d+$/.test(run)) return { runId: run }
   return { table: await resolveName(target, writtenName(run)) }
 }

@@ -212,8 +212,6 @@ interface Choice {
   readonly why: string
 }
 
-/** Deleting costs WAL twice: when rows die, and when vacuum clears the table and its indexes of them. */
-const WITH_VACUUM = 2
 /** Above it, waiting for the history to expire as a whole would keep too much for too long. */
 const MANY = 0.3
 
@@ -267,7 +265,7 @@ function byAge(situation: WaysSituation, ways: readonly Way[], isOpen: (name: Wa
 function byCondition(situation: WaysSituation, ways: readonly Way[], isOpen: (name: WayName) => boolean): Choice {
   const share = removedShare(situation)
   if (!isOpen('rebuild')) return isOpen('purge') ? lastResort(share) : NOTHING_OPEN
-  const [rebuilding, deleting] = [walOf(ways, 'rebuild'), walOf(ways, 'purge') * WITH_VACUUM]
+  const [rebuilding, deleting] = [walOf(ways, 'rebuild'), walOf(ways, 'purge')]
   const compared = `WAL: about ${showBytes(rebuilding)} by rebuilding, ${showBytes(deleting)} by deleting and vacuuming`
   if (deleting < rebuilding && isOpen('purge'))
     return {

@@ -17,7 +17,7 @@ import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type Par
 import { describeLayout, partitionedShadow, type Layout } from './partitioned-shadow.ts'
 import { copyRightsObjections } from './privilege-objections.ts'
 import { newPrimaryKey } from './primary-key.ts'
-import { summaryOf, type RebuildPlan } from './rebuild.ts'
+import { newSize, summaryOf, type RebuildPlan } from './rebuild.ts'
 import { defaultPremake, type PartitionRequest } from './request.ts'
 import { serverNotes } from './server-objections.ts'
 import { shadowNames } from './shadow.ts'
@@ -36,6 +36,8 @@ export interface CopyRequest extends PartitionRequest {
 }
 
 export interface CopySituation extends PartitionSituation {
+  /** Rows to be kept, as the planner estimates. */
+  readonly keptRows: number
   readonly searchPath: string
   readonly tag: string
 }
@@ -79,13 +81,14 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const rebuild = {
     ...summaryOf(situation, key, shadow, keep?.condition ?? null),
     policy: policyFor(request, choice, premake),
+    diskBytes: newSize(situation),
     retireAfter: request.retireAfter,
   }
   const steps = copySteps({
     rebuild,
     shadow,
     role: server.role,
-    keptRows: table.estimatedRows ?? 0,
+    keptRows: situation.keptRows,
     transport: request.transport,
     jobs: request.jobs,
   })
@@ -137,12 +140,18 @@ function copyObjections(request: CopyRequest, { cells }: Layout): Objection[] {
   ]
 }
 
-function evidenceOf({ table }: CopySituation, choice: KeyChoice, layout: Layout, keep: KeepWindow | null): string[] {
+function evidenceOf(situation: CopySituation, choice: KeyChoice, layout: Layout, keep: KeepWindow | null): string[] {
+  const { table, keptRows } = situation
   const { heap, toast, indexes } = table.size
   return [
     ...choice.evidence,
     describeLayout(layout),
-    ...(keep === null ? [] : [`rows from ${keep.shown} on are kept: ${keep.condition}`]),
-    `the new table needs up to ${showBytes(heap + toast + indexes)} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
+    ...(keep === null
+      ? []
+      : [
+          `rows from ${keep.shown} on are kept: ${keep.condition}`,
+          `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
+        ]),
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
   ]
 }

@@ -157,7 +157,7 @@ export function summaryOf(
   key: CopyKey,
   { name: shadow, outcome }: Shadow,
   keep: string | null,
-): RebuildSummary {
+): Omit<RebuildSummary, 'diskBytes'> {
   const retired = { schema: table.name.schema, name: freeCompanion(table.name.name, '_retired', taken) }
   const columns = writtenColumns(table).text
   const capture = (side: string) => captureOf(table.name, key, journalSchema, `ebb_${tag}_${side}`)
@@ -170,19 +170,18 @@ export function summaryOf(
     forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
     back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
     policy: null,
-    diskBytes: table.size.heap + table.size.toast + table.size.indexes,
     retireAfter: null,
     outcome,
   }
 }
 
 /** The part of the rows that is kept, by the planner's estimates. */
-function shareOf({ table, keptRows }: RebuildSituation): number {
+function shareOf({ table, keptRows }: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
   return table.estimatedRows === null || table.estimatedRows === 0 ? 1 : Math.min(1, keptRows / table.estimatedRows)
 }
 
 /** Of the new table with its indexes. */
-function newSize(situation: RebuildSituation): number {
+export function newSize(situation: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
   const { heap, toast, indexes } = situation.table.size
   return (heap + toast + indexes) * shareOf(situation)
 }
@@ -199,7 +198,7 @@ function evidenceOf(
     ...(predicate === null ? [] : [`kept: ${predicate.text}`]),
     `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
-    `the new table needs about ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
     describeKept(retired, request.retireAfter),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
   ]

@@ -1,4 +1,5 @@
 import { display } from '../sql/names.ts'
+import { captureObjections } from './capture.ts'
 import { noKeyObjection, type CopyKey } from './copy-key.ts'
 import { objection, when } from './objection.ts'
 import type { Layout } from './partitioned-shadow.ts'
@@ -16,6 +17,7 @@ export function splitObjections(
   const name = display(partition.name)
   return [
     ...(key === null ? [noKeyObjection(parent)] : []),
+    ...captureObjections(parent),
     ...when(partition.range?.to == null, () =>
       objection(
         'unbounded',

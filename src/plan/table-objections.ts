@@ -71,7 +71,7 @@ function shapeObjections(table: TableModel): Objection[] {
     ...when(table.persistence === 'unlogged', () =>
       objection(
         'unlogged',
-        `${name} is unlogged: its rows do not survive a crash, nor would those of its partitions`,
+        `${name} is unlogged: its rows do not survive a crash, nor would those of what it becomes`,
         `Make it permanent first: alter table ${sqlName(table)} set logged; (this rewrites it under lock)`,
       ),
     ),

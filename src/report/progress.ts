@@ -85,11 +85,12 @@ const BLOCK_BYTES = 8192
 
 /** Changes come while others are caught up with, so a share of them all would say nothing: intake stands against drain. */
 function describeCatchingUp({ what, done, total, perSecond, remainingSeconds }: Progress): string {
-  const outlook =
-    remainingSeconds === null
-      ? 'at this pace the swap is never possible'
-      : `swap possible in about ${showElapsed(remainingSeconds * 1000)}`
-  return `${what}, ${showCount(perSecond)} a second are caught up with; ${showCount(total - done)} left, ${outlook}`
+  return `${what}, ${showCount(perSecond)} a second are caught up with; ${showCount(total - done)} left, ${outlook(remainingSeconds)}`
+}
+
+function outlook(remainingSeconds: number | null): string {
+  if (remainingSeconds === null) return 'at this pace the swap is never possible'
+  return remainingSeconds === 0 ? 'swap possible' : `swap possible in about ${showElapsed(remainingSeconds * 1000)}`
 }
 
 function percent(done: number, total: number): number {

@@ -73,3 +73,11 @@ test('with children that go along, the command it prints has a plan without obje
   const words = command.match(/'[^']*'|\S+/g)?.map((word) => word.replace(/^'|'$/g, '')) ?? []
   expect(await ebb([...words.slice(1), '--url', database.url])).toMatchObject({ code: 0 })
 })
+
+test('a table of which policies hide rows is not said to have a wrong condition', async ({ database }) => {
+  const table = await eventsTable(database)
+  await database.admin(sql`alter table ${quoted(table)} enable row level security, force row level security`.text)
+  const refused = await ebb(['advise', display(table), '--keep', 'id > 5', '--url', database.url])
+  expect(refused.code).toBe(3)
+  expect(refused.err).toMatch(/this role may not see all of .*row-level security/)
+})

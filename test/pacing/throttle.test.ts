@@ -4,6 +4,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished } from 'vitest'
+import { openSession } from '../../src/db/session.ts'
 import { EXIT, type EbbError } from '../../src/errors.ts'
 import { parseWindow } from '../../src/pacing/window.ts'
 import { test } from '../support/database.ts'
@@ -254,11 +255,16 @@ describe('several runs by one journal', () => {
     await end
   })
 
-  test('one that has died counts for nothing after some seconds', async ({ database }) => {
+  test('one that has died counts for nothing, and one that is silent does so after some seconds', async ({
+    database,
+  }) => {
     const run = await pacedRun(database)
-    await run.worker.query(
-      `insert into ebb.pace values ('ebb dead', false, now() - interval '1 minute'), ('ebb dying', false, now() - interval '4 seconds')`,
-    )
+    await run.worker.query(`insert into ebb.pace values ('ebb dead', false, now())`)
+    await dutyOf(run, 4_000)
+    expect(run.reasons()).toEqual([])
+    const silent = await openSession(database.url, 'silent')
+    onTestFinished(() => silent.end())
+    await run.worker.query(`insert into ebb.pace values ('ebb silent', false, now() - interval '4 seconds')`)
     await until(async () => (await dutyOf(run, 300)) < 0.65)
     await until(async () => (await dutyOf(run, 300)) > 0.75, { timeoutMs: 20_000 })
   })
