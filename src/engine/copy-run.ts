@@ -164,7 +164,9 @@ export async function withKeptRows<Copy extends RebuildPlan>(
 ): Promise<Copy> {
   const keepingAll = plan(source.estimatedRows ?? 0)
   const keep = keepingAll.rebuild?.forward.keep ?? null
-  return keep === null ? keepingAll : plan(await readRowEstimate(session, source.name, { written: keep, text: keep }, searchPath))
+  return keep === null
+    ? keepingAll
+    : plan(await readRowEstimate(session, source.name, { written: keep, text: keep }, searchPath))
 }
 
 /** The search path that the role would have by itself: conditions are written under it. */
