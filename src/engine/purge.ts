@@ -173,7 +173,9 @@ async function findPlan(
 ): Promise<{ runId: string | null; plan: PurgePlan; earlier: Run | undefined }> {
   const journal = await journalExists(session, options.journalSchema)
   const earlier = journal ? await latestRun<PurgePlan>(session, options.journalSchema, name) : undefined
-  if (earlier?.status !== 'running')
+  // Of a set that is still being written the plan says what is to be done.
+  const writing = earlier?.command === 'candidates' && earlier.id === request.candidates?.set
+  if (earlier?.status !== 'running' || writing)
     return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
   const same = canonicalJson(earlier.request) === canonicalJson(toStored(request))
   if (earlier.command !== 'purge' || !same) throw otherRun(earlier)
