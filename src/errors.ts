@@ -22,6 +22,11 @@ export interface Advice {
   readonly next: string
 }
 
+/** What an error says; of anything else that was thrown, the thing as text. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** An error that was foreseen. */
 export class EbbError extends Error {
   override readonly name: string = 'EbbError'
@@ -35,7 +40,8 @@ export class EbbError extends Error {
   }
 }
 
-const NOTHING_CHANGED = 'Nothing has been changed.'
+/** How things stand after whatever was refused before it began. */
+export const NOTHING_CHANGED = 'Nothing has been changed.'
 
 /** Wrong words on the command line or in a call. */
 export class UsageError extends EbbError {

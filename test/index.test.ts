@@ -7,6 +7,7 @@ import {
   inspect,
   ObjectionsError,
   partition,
+  purge,
   rebuild,
   resume,
   retirable,
@@ -42,7 +43,7 @@ test('the whole story from a program, with a pool', async ({ database }) => {
   expect((await status(pool)).sets).toMatchObject([{ table }])
 
   expect((await rollback(pool, { run: table })).objections).toEqual([])
-  await rollback(pool, { run: Number(done.runId), execute: true })
+  await rollback(pool, { run: done.runId, execute: true })
   expect((await inspect(pool, table)).table.kind).toBe('table')
   expect(pool.totalCount, 'connections taken from the pool').toBe(0)
 })
@@ -80,6 +81,25 @@ test.for([{ every: '90d' }, { keep: 'soon' }, { timezone: '+02' }, { premake: 0 
     await expect(partition('postgres://127.0.0.1:1/nowhere', request)).rejects.toBeInstanceOf(UsageError)
   },
 )
+
+test('a table or a run that is not there is wrong words, too', async ({ database }) => {
+  const table = await eventsTable(database)
+  await expect(inspect(database.url, `${table.name}_elsewhere`)).rejects.toBeInstanceOf(UsageError)
+  await expect(partition(database.url, { table: 'nowhere', by: 'at', every: 'month' })).rejects.toBeInstanceOf(
+    UsageError,
+  )
+  await expect(resume(database.url, { run: 99 })).rejects.toBeInstanceOf(UsageError)
+  await expect(abandon(database.url)).rejects.toBeInstanceOf(UsageError)
+  await expect(rollback(database.url, { run: table })).rejects.toBeInstanceOf(UsageError)
+})
+
+test('what a purge has done can neither be gone back from nor let go', async ({ database }) => {
+  const table = await eventsTable(database)
+  const { runId } = await purge(database.url, { table, where: 'id < 3', noArchive: true, execute: true })
+  const run = BigInt(runId ?? 0)
+  await expect(rollback(database.url, { run })).rejects.toThrow(/\(ebb purge\) cannot be taken back/)
+  await expect(retire(database.url, { run })).rejects.toThrow(/has no former table to let go of/)
+})
 
 test('a pool’s password is used, which it hides from being copied; another copy of pg will do', async ({
   ownServer,

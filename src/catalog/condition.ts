@@ -1,9 +1,11 @@
+import { takingBack } from '../db/savepoint.ts'
 import type { Session } from '../db/session.ts'
 import { readAll } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT, UsageError } from '../errors.ts'
+import { EbbError, EXIT, reasonOf, UsageError } from '../errors.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { pointAt, type Predicate } from '../sql/predicate.ts'
+import { pathForSet } from '../sql/search-path.ts'
 import { raw, sql } from '../sql/sql.ts'
 
 /** Functions of a condition that give another answer each time they are asked. */
@@ -26,7 +28,7 @@ export async function readVolatile(session: Session, predicate: Predicate | null
 export async function readRowEstimate(
   session: Session,
   table: TableName,
-  predicate: Predicate | null,
+  predicate: Pick<Predicate, 'text' | 'written'> | null,
   searchPath: string,
 ): Promise<number> {
   const { written, text } = predicate ?? { written: 'true', text: 'true' }
@@ -37,12 +39,13 @@ export async function readRowEstimate(
 
 async function estimate(session: Session, table: TableName, condition: string, searchPath: string): Promise<number> {
   const before = sql`explain (format json) select from ${quoted(table)} t where (`
-  await session.query('savepoint estimate')
   try {
-    await session.query(`set local search_path to ${searchPath === '' ? "''" : searchPath}`)
-    const explain = sql`${before}${raw(condition)}\n)`
-    const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
-    return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+    return await takingBack(session, async () => {
+      await session.query(`set local search_path to ${pathForSet(searchPath)}`)
+      const explain = sql`${before}${raw(condition)}\n)`
+      const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
+      return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+    })
   } catch (error) {
     if (codeOf(error) === SQLSTATE.insufficientPrivilege) throw notToBeSeen(table, error)
     throw new UsageError(
@@ -50,14 +53,12 @@ async function estimate(session: Session, table: TableName, condition: string, s
       'Use columns and types of the table.',
       error,
     )
-  } finally {
-    await session.query('rollback to savepoint estimate')
   }
 }
 
 function notToBeSeen(table: TableName, error: unknown): EbbError {
   return new EbbError(
-    `this role may not see all of ${display(table)}: ${error instanceof Error ? error.message : String(error)}`,
+    `this role may not see all of ${display(table)}: ${reasonOf(error)}`,
     {
       state: 'Nothing has been changed.',
       next: 'Connect as its owner; where row-level security is forced on the owner, as a role with BYPASSRLS.',
@@ -68,7 +69,7 @@ function notToBeSeen(table: TableName, error: unknown): EbbError {
 }
 
 function reasonAndPlace(error: unknown, condition: string, before: number): string {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   const { position } = error as { position?: string }
   return position === undefined ? reason : reason + pointAt(condition, Number(position) - 1 - before)
 }

@@ -30,7 +30,7 @@ export interface LongTransaction {
 
 /** Of a partitioned table: the sums over its partitions, and when it was analysed itself, which only happens by hand. */
 export async function readActivity(client: ClientBase, table: TableName): Promise<Activity> {
-  return readOne<Activity & { [column: string]: unknown }>(
+  return readOne<Activity>(
     client,
     sql`
     select coalesce(sum(s.n_live_tup), 0)::float8 as "liveRows", coalesce(sum(s.n_dead_tup), 0)::float8 as "deadRows",
@@ -56,7 +56,7 @@ export async function readLongTransactions(
   table: TableName,
   longSeconds = LONG_SECONDS,
 ): Promise<LongTransaction[]> {
-  return readAll<LongTransaction & { [column: string]: unknown }>(
+  return readAll<LongTransaction>(
     client,
     sql`
     select a.pid, concat_ws(', ', nullif(a.application_name, ''), a.usename::text) as who, a.state,

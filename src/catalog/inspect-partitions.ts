@@ -18,7 +18,7 @@ export interface MapEntry {
 
 /** The partitions of a table, in the order of their bounds. */
 export async function readPartitionMap(client: ClientBase, table: TableName): Promise<MapEntry[]> {
-  const entries = await readAll<MapEntry & { [column: string]: unknown }>(
+  const entries = await readAll<MapEntry>(
     client,
     sql`
     select json_build_object('schema', cn.nspname, 'name', c.relname) as name,

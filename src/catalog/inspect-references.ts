@@ -15,7 +15,7 @@ export interface Reference {
 
 /** The foreign keys that point at a table. */
 export async function readReferences(client: ClientBase, table: TableName): Promise<Reference[]> {
-  return readAll<Reference & { [column: string]: unknown }>(
+  return readAll<Reference>(
     client,
     sql`
     select f.conname as name, json_build_object('schema', n.nspname, 'name', c.relname) as table,

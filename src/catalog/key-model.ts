@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { within } from '../db/savepoint.ts'
+import { readOne } from '../db/session.ts'
 import { quoted } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import type { TableModel } from './table-model.ts'
@@ -23,7 +24,7 @@ export interface KeyModel {
 const RANGE_SCAN_MS = 5_000
 
 /** The types that can be a key, with their PostgreSQL names. */
-export const KEY_TYPES: readonly string[] = [
+const KEY_TYPES: readonly string[] = [
   'timestamp with time zone',
   'timestamp without time zone',
   'date',
@@ -50,18 +51,10 @@ export async function readKey(client: ClientBase, table: TableModel, column: str
   )
   const statistics = await readStatistics(client, table, column)
   const exact = await readRange(client, table, column, indexed)
-  const { min, max } = exact ?? statistics
+  const { min, max } = exact === 'unknown' ? statistics : exact
+  const range = exact === 'unknown' ? 'sampled' : 'exact'
   const { correlation, nullFraction } = statistics
-  return {
-    column,
-    type,
-    min,
-    max,
-    range: exact === undefined ? 'sampled' : 'exact',
-    correlation,
-    nullFraction,
-    indexed,
-  }
+  return { column, type, min, max, range, correlation, nullFraction, indexed }
 }
 
 interface Range {
@@ -89,22 +82,14 @@ async function readRange(
   table: TableModel,
   column: string,
   indexed: boolean,
-): Promise<Range | undefined> {
+): Promise<Range | 'unknown'> {
   // Qualified: a bare name in `order by` would mean the output column, which is text, and '9' comes after '10' there.
   const key = sql`t.${ident(column)}`
   const end = (direction: string): Sql =>
     sql`(select ${key}::text from ${quoted(table.name)} t where ${key} is not null order by ${key} ${raw(direction)} limit 1)`
-  await client.query('savepoint range')
-  await client.query(`set local statement_timeout = ${indexed ? RANGE_SCAN_MS * 4 : RANGE_SCAN_MS}`)
-  try {
-    const { rows } = await client.query<Range>(sql`select ${end('asc')} as min, ${end('desc')} as max`)
-    return rows[0]
-  } catch (error) {
-    if (codeOf(error) !== SQLSTATE.queryCanceled) throw error
-    return undefined
-  } finally {
-    await client.query('rollback to savepoint range')
-  }
+  return within(client, indexed ? RANGE_SCAN_MS * 4 : RANGE_SCAN_MS, () =>
+    readOne<Range>(client, sql`select ${end('asc')} as min, ${end('desc')} as max`),
+  )
 }
 
 /** Pairs of an id and the time beside it, evenly spread over the ids, in id order. */

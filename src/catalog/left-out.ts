@@ -1,7 +1,9 @@
 import type { ClientBase } from 'pg'
+import { within } from '../db/savepoint.ts'
 import { readAll } from '../db/session.ts'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { SQLSTATE } from '../db/sqlstate.ts'
 import { quoted, type TableName } from '../sql/names.ts'
+import { pathForSet } from '../sql/search-path.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 
 /** A valid foreign key, and what is known of rows that refer to rows which a copy would leave out. */
@@ -45,7 +47,7 @@ interface Key extends Pick<LeftOutReference, 'from' | 'name'> {
 }
 
 async function readKeys(session: ClientBase, { schema, name }: TableName): Promise<Key[]> {
-  return readAll<Key & { [column: string]: unknown }>(
+  return readAll<Key>(
     session,
     sql`
     select json_build_object('schema', fn.nspname, 'name', f.relname) as from, k.conname as name, k.conrelid = k.confrelid as self,
@@ -74,18 +76,12 @@ function referring({ from, self, pairs }: Key, { source, keep }: Keeping): Sql {
   return sql`select from ${children} c, (select ${join(columns)} from ${table} t where (${raw(keep)}\n) is not true) p where ${join(equal, ' and ')}`
 }
 
+// What the role may not read is an objection elsewhere.
 async function look(session: ClientBase, query: string, searchPath: string): Promise<LeftOutReference['found']> {
-  await session.query('savepoint left_out')
-  try {
-    await session.query(`set local search_path to ${searchPath === '' ? "''" : searchPath}`)
-    await session.query(`set local statement_timeout = ${LONGEST_MS}`)
+  const ask = async () => {
+    await session.query(`set local search_path to ${pathForSet(searchPath)}`)
     const { rowCount } = await session.query(`${query} limit 1`)
     return rowCount === 0 ? 'none' : 'some'
-  } catch (error) {
-    // What the role may not read is an objection elsewhere.
-    if (![SQLSTATE.queryCanceled, SQLSTATE.insufficientPrivilege].some((code) => code === codeOf(error))) throw error
-    return 'unknown'
-  } finally {
-    await session.query('rollback to savepoint left_out')
   }
+  return within(session, LONGEST_MS, ask, [SQLSTATE.insufficientPrivilege])
 }

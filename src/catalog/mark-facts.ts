@@ -15,7 +15,7 @@ export interface MarkFacts {
 
 /** In the order of the names. */
 export async function readMarkFacts(session: Session, names: readonly TableName[]): Promise<MarkFacts[]> {
-  return readAll<MarkFacts & { [column: string]: unknown }>(
+  return readAll<MarkFacts>(
     session,
     sql`
     select json_build_object('schema', n.nspname, 'name', c.relname) as name,

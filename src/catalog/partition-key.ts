@@ -2,6 +2,7 @@ import { EbbError } from '../errors.ts'
 import type { Span } from '../grid/gaps.ts'
 import { inferGrid } from '../grid/grid.ts'
 import { epochUnitOf, fromText, toText, type EpochKind, type KeyKind, type Position } from '../grid/key.ts'
+import { calendarKind } from './calendar-kind.ts'
 import type { Bounds } from './partition-bounds.ts'
 import { plainType } from './key-model.ts'
 
@@ -12,12 +13,6 @@ import { plainType } from './key-model.ts'
  */
 export function kindOfSet(type: string, bounds: readonly Bounds[]): KeyKind | null {
   switch (plainType(type)) {
-    case 'timestamp with time zone':
-      return 'timestamptz'
-    case 'timestamp without time zone':
-      return 'timestamp'
-    case 'date':
-      return 'date'
     case 'uuid':
       return 'uuidv7'
     case 'bigint':
@@ -25,7 +20,7 @@ export function kindOfSet(type: string, bounds: readonly Bounds[]): KeyKind | nu
     case 'smallint':
       return epochKind(bounds) ?? 'id'
     default:
-      return null
+      return calendarKind(type)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
+import { within } from '../db/savepoint.ts'
 import { readOne } from '../db/session.ts'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { SQLSTATE } from '../db/sqlstate.ts'
 import { fromText, type KeyKind, type Position } from '../grid/key.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql } from '../sql/sql.ts'
@@ -93,24 +94,12 @@ function later(kind: KeyKind, text: string): Position | 'never' {
   return /^\d{5,}-/.test(text) ? 'never' : fromText(kind, text)
 }
 
-/** Runs a question in a transaction that goes on, and gives up on it after a while: then the answer is `unknown`. */
-export async function within<T>(
-  client: ClientBase,
-  milliseconds: number,
-  ask: () => Promise<T>,
-): Promise<T | 'unknown'> {
-  await client.query('savepoint looking')
-  try {
-    await client.query(`set local statement_timeout = ${Math.max(1, Math.round(milliseconds))}`)
-    return await ask()
-  } catch (error) {
-    const code = codeOf(error)
-    // Forced row-level security hides rows even from their owner, and we would rather know nothing than too little.
-    if (code !== SQLSTATE.queryCanceled && code !== SQLSTATE.insufficientPrivilege) throw error
-    return 'unknown'
-  } finally {
-    await client.query('rollback to savepoint looking')
-  }
+/**
+ * Asks of rows for so many milliseconds at most. Forced row-level security hides rows even from their
+ * owner, which is an error, and we would rather know nothing than too little.
+ */
+export function lookWithin<T>(client: ClientBase, milliseconds: number, ask: () => Promise<T>): Promise<T | 'unknown'> {
+  return within(client, milliseconds, ask, [SQLSTATE.insufficientPrivilege])
 }
 
 /** Partitions in which rows can be looked for here: neither foreign, nor half detached, nor known to be empty. */

@@ -117,7 +117,6 @@ type Row = Omit<PartitionedTable, 'key' | 'partitions' | 'sequencePosition'> & {
   readonly keyColumns: readonly (string | null)[]
   readonly partitions: readonly RawPartition[]
   readonly sequencePosition: string | null
-  readonly [column: string]: unknown
 }
 
 type RawPartition = Omit<Partition, 'range' | 'isDefault'>

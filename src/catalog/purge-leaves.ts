@@ -1,13 +1,13 @@
-import { readAll, readOne, type Session } from '../db/session.ts'
-import { UsageError } from '../errors.ts'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { display, quoted, type TableName } from '../sql/names.ts'
+import { readAll, type Session } from '../db/session.ts'
+import { quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
-import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
+import { ident, join, raw, sql } from '../sql/sql.ts'
+import { readPlan, readPlanned } from './planned-leaves.ts'
 
 // The tables in which rows that match a condition can be: the table itself or,
 // of a partitioned one, those partitions that the planner does not rule out.
 
+/** A table without partitions, as far as deleting some of its rows depends on it. */
 export interface LeafModel {
   readonly oid: string
   readonly name: TableName
@@ -53,7 +53,7 @@ export interface LeafIndexColumn {
   readonly notNull: boolean
 }
 
-/** Reads them, in the snapshot that is open. */
+/** The leaves in which rows that match can be, in the snapshot that is open. `orderBy` is the column whose indexes may be walked along. */
 export async function readLeaves(
   session: Session,
   table: TableName,
@@ -69,73 +69,10 @@ export async function readLeaves(
   const leaves: LeafModel[] = []
   for (const [i, fact] of facts.entries()) {
     const { matching, index } = planned[i] ?? { matching: 0, index: null }
-    const indexes = await withCoverage(session, fact, predicate, searchPath, [index], orderBy)
+    const indexes = await withCoverage(session, fact, predicate, searchPath, index, orderBy)
     leaves.push({ ...fact, indexes, matching, plannedIndex: index })
   }
   return leaves
-}
-
-/** Those of its leaves that the planner does not rule out for a condition, in the transaction that is open. */
-export async function readReached(
-  session: Session,
-  table: TableName,
-  condition: string,
-  searchPath: string,
-): Promise<TableName[]> {
-  const planned = await readPlanned(session, table, condition, searchPath)
-  return planned.map(({ name }) => name)
-}
-
-interface PlannedLeaf {
-  readonly name: TableName
-  readonly matching: number
-  readonly index: string | null
-}
-
-interface PlanNode {
-  readonly 'Node Type': string
-  readonly Schema?: string
-  readonly 'Relation Name'?: string
-  readonly 'Index Name'?: string
-  readonly 'Plan Rows': number
-  readonly 'One-Time Filter'?: string
-  readonly Plans?: readonly PlanNode[]
-}
-
-async function readPlanned(
-  session: Session,
-  table: TableName,
-  condition: string,
-  searchPath: string,
-): Promise<PlannedLeaf[]> {
-  const plan = await explained(session, sql`select from ${quoted(table)} t where (${raw(condition)}\n)`, searchPath)
-  return leavesOf(plan)
-}
-
-function leavesOf(node: PlanNode): PlannedLeaf[] {
-  const { Schema: schema, 'Relation Name': name, Plans: plans = [] } = node
-  if (schema === undefined || name === undefined) return plans.flatMap(leavesOf)
-  const index = node['Index Name'] ?? (plans.length === 1 ? plans[0]?.['Index Name'] : undefined)
-  return [{ name: { schema, name }, matching: node['Plan Rows'], index: index ?? null }]
-}
-
-/** Under the search path that the condition was written under; what is set for it is taken back. */
-async function explained(session: Session, query: Sql, searchPath: string): Promise<PlanNode> {
-  await session.query('savepoint explained')
-  try {
-    await session.query(
-      `set local search_path to ${searchPath === '' ? "''" : searchPath};
-       set local max_parallel_workers_per_gather = 0`,
-    )
-    const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
-      sql`explain (verbose, format json) ${query}`.text,
-    )
-    const plan = rows[0]?.['QUERY PLAN'][0]?.Plan
-    if (plan === undefined) throw new Error('explain has returned nothing')
-    return plan
-  } finally {
-    await session.query('rollback to savepoint explained')
-  }
 }
 
 /** What is true of a table whatever the condition. */
@@ -143,7 +80,7 @@ export type LeafFacts = Omit<LeafModel, 'matching' | 'plannedIndex'>
 
 /** In the order of the names. */
 export async function readLeafFacts(session: Session, names: readonly TableName[]): Promise<LeafFacts[]> {
-  return readAll<LeafFacts & { [column: string]: unknown }>(
+  return readAll<LeafFacts>(
     session,
     sql`
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name,
@@ -197,13 +134,13 @@ async function withCoverage(
   facts: LeafFacts,
   predicate: Predicate,
   searchPath: string,
-  planned: readonly (string | null)[],
+  planned: string | null,
   orderBy: string | null,
 ): Promise<LeafIndex[]> {
   const found: LeafIndex[] = []
   for (const index of facts.indexes) {
     const nullable = index.columns.filter(({ notNull }) => !notNull)
-    const asked = planned.includes(index.name) || index.columns[0]?.name === orderBy
+    const asked = index.name === planned || index.columns[0]?.name === orderBy
     const coversMatches =
       nullable.length === 0 || (asked && (await isImpossible(session, facts, predicate, nullable, searchPath)))
     found.push({ ...index, coversMatches })
@@ -228,68 +165,8 @@ async function isImpossible(
       other === column.name ? sql`null::${raw(column.type)} as ${ident(other)}` : sql`t.${ident(other)}`,
     )
     const query = sql`select from (select ${join(shown)} from only ${quoted(name)} t) t where (${raw(predicate.text)}\n)`
-    const plan = await explained(session, query, searchPath)
+    const plan = await readPlan(session, query, searchPath)
     if (plan['One-Time Filter'] !== 'false') return false
   }
   return true
-}
-
-/** Whether a condition selects any rows, and whether it selects them all; null where that could not be found out in time. */
-export interface Reach {
-  readonly selectsSome: boolean | null
-  readonly sparesSome: boolean | null
-}
-
-const LOOK_MS = 5_000
-
-/** Looks for a row of each kind: one that matches, and one that does not. */
-export async function readReach(
-  session: Session,
-  table: TableName,
-  leaves: readonly LeafModel[],
-  predicate: Predicate,
-  searchPath: string,
-): Promise<Reach> {
-  const matches = raw(`(${predicate.text}\n)`)
-  const selectsSome = await exists(session, table, sql`select from ${quoted(table)} t where ${matches}`, searchPath)
-  // Rows that are to stay are the youngest more often than not, and those are at the end.
-  for (const { name, blocks } of leaves.toReversed().slice(0, LAST_LEAVES)) {
-    const end = raw(`t.ctid >= '(${Math.max(0, blocks - LAST_BLOCKS)},0)'`)
-    const spared = sql`select from only ${quoted(name)} t where ${end} and ${matches} is not true`
-    if (await exists(session, table, spared, searchPath)) return { selectsSome, sparesSome: true }
-  }
-  const spared = sql`select from ${quoted(table)} t where ${matches} is not true`
-  return { selectsSome, sparesSome: await exists(session, table, spared, searchPath) }
-}
-
-const LAST_LEAVES = 3
-const LAST_BLOCKS = 100
-
-async function exists(session: Session, table: TableName, query: Sql, searchPath: string): Promise<boolean | null> {
-  await session.query('savepoint look')
-  try {
-    await session.query(
-      `set local search_path to ${searchPath === '' ? "''" : searchPath}; set local statement_timeout = ${LOOK_MS}`,
-    )
-    return (await readOne<{ there: boolean }>(session, sql`select exists (${query}) as there`)).there
-  } catch (error) {
-    if (codeOf(error) === SQLSTATE.queryCanceled) return null
-    throw failsOnRows(error) ? failing(table, error) : error
-  } finally {
-    await session.query('rollback to savepoint look')
-  }
-}
-
-/** Data exceptions, and what functions raise: rows are not as the condition assumes. */
-function failsOnRows(error: unknown): boolean {
-  return /^(?:22|P0)/.test(codeOf(error) ?? '')
-}
-
-function failing(table: TableName, error: unknown): UsageError {
-  const reason = error instanceof Error ? error.message : String(error)
-  return new UsageError(
-    `the condition fails on some row of ${display(table)}: ${reason}`,
-    'Write it so that it can be asked of every row.',
-    error,
-  )
 }

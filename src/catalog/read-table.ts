@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { EbbError, EXIT } from '../errors.ts'
+import { UsageError } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { ident, sql, type Sql } from '../sql/sql.ts'
@@ -10,7 +10,7 @@ import { tableParts } from './table-parts.ts'
  * Where a written name leads, as PostgreSQL would resolve it for the role that
  * is connected: without a schema the search path of the role and database decides.
  *
- * @throws {EbbError} when there is no such relation
+ * @throws {UsageError} when there is no such relation
  */
 export async function resolveTable(client: ClientBase, written: WrittenName): Promise<TableName> {
   const found =
@@ -51,7 +51,7 @@ async function first(client: ClientBase, query: Sql): Promise<TableName | undefi
   return (await client.query<{ schema: string; name: string }>(query)).rows[0]
 }
 
-async function noSuchTable(client: ClientBase, { schema, name }: WrittenName): Promise<EbbError> {
+async function noSuchTable(client: ClientBase, { schema, name }: WrittenName): Promise<UsageError> {
   const { rows } = await client.query<TableName>(sql`
     select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where lower(c.relname) = lower(${name}) and c.relkind in ('r', 'p') and n.nspname <> 'pg_toast' limit 3`)
@@ -61,7 +61,7 @@ async function noSuchTable(client: ClientBase, { schema, name }: WrittenName): P
     rows.length > 0
       ? `There is ${rows.map(display).join(', ')}: name it with its schema, in quotes where it has capitals.`
       : 'Check the spelling, the schema and the database in the connection string.'
-  return new EbbError(`there is no ${place.slice(2)}`, { state: 'Nothing has been changed.', next }, EXIT.usage)
+  return new UsageError(`there is no ${place.slice(2)}`, next)
 }
 
 /** Everything about a relation, or undefined when it is not there. `version` is `server_version_num`. */
@@ -90,4 +90,20 @@ export async function readTable(client: ClientBase, name: TableName, version: nu
   // Named, so that a session plans it once: planning takes longer than execution, and a swap reads it under lock.
   const { rows } = await client.query<TableModel>({ name: 'ebb table', text: query.text, values: query.values })
   return rows[0]
+}
+
+/**
+ * The same of a relation that has been there a moment ago.
+ *
+ * @throws {UsageError} when it has gone in between
+ */
+export async function readPresentTable(client: ClientBase, name: TableName, version: number): Promise<TableModel> {
+  const table = await readTable(client, name, version)
+  if (table === undefined) throw vanished(name)
+  return table
+}
+
+/** Somebody has been quicker: it was there when its name was looked up. */
+export function vanished(name: TableName): UsageError {
+  return new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
 }

@@ -98,7 +98,6 @@ export async function readReferenceGraph(client: ClientBase, root: TableName): P
 
 interface GraphRow extends Pick<ReferenceGraph, 'tables' | 'references' | 'counts'> {
   readonly oid: string
-  readonly [column: string]: unknown
 }
 
 /** The constraint itself and not what PostgreSQL made of it for partitions. NOT ENFORCED exists from 18 on; a row as JSON has the columns that there are. */

@@ -13,7 +13,7 @@ export interface RelationSize {
 
 /** The sizes of those of the tables that are there. */
 export async function readRelationSizes(client: ClientBase, tables: readonly TableName[]): Promise<RelationSize[]> {
-  return readAll<RelationSize & { [column: string]: unknown }>(
+  return readAll<RelationSize>(
     client,
     // The tree of a plain table is empty.
     sql`

@@ -24,7 +24,7 @@ export interface ServerModel {
 
 /** Reads the server as the connected role sees it. */
 export async function readServer(client: ClientBase, journalSchema: string): Promise<ServerModel> {
-  return readOne<ServerModel & { [column: string]: unknown }>(
+  return readOne<ServerModel>(
     client,
     sql`
     select current_setting('server_version_num')::int as version, current_setting('server_version') as "versionText",

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { takingBack } from '../db/savepoint.ts'
 import { readAll, readOne } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { sameName } from '../sql/names.ts'
@@ -55,7 +56,7 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
   const referenced = table.constraints.flatMap(({ references }) =>
     references === null || sameName(references, table.name) ? [] : [ident(references.schema, references.name).text],
   )
-  return readOne<Privileges & { [column: string]: unknown }>(
+  return readOne<Privileges>(
     client,
     sql`
     select pg_has_role(current_user, ${table.owner}::name, 'usage') and ${maySetRole(sql`${table.owner}::name`)} as "actAsOwner",
@@ -91,22 +92,17 @@ export async function readUpserts(client: ClientBase, table: TableModel): Promis
   )
   if (place[0] === undefined) return null
   const name = `%${table.name.name.replace(/[\\%_]/g, '\\$&')}%`
-  await client.query('savepoint statements')
+  const seen = sql`
+    select left(regexp_replace(query, '\\s+', ' ', 'g'), 200) as query from ${ident(place[0].schema, 'pg_stat_statements')}
+    where dbid = (select oid from pg_database where datname = current_database())
+      and query ilike '%insert into%' and query ilike ${name} and query ilike '%on conflict%(%' limit 20`
   try {
-    const rows = await readAll<{ query: string }>(
-      client,
-      sql`
-      select left(regexp_replace(query, '\\s+', ' ', 'g'), 200) as query from ${ident(place[0].schema, 'pg_stat_statements')}
-      where dbid = (select oid from pg_database where datname = current_database())
-        and query ilike '%insert into%' and query ilike ${name} and query ilike '%on conflict%(%' limit 20`,
-    )
+    const rows = await takingBack(client, () => readAll<{ query: string }>(client, seen))
     return rows.map(({ query }) => query)
   } catch (error) {
     if (codeOf(error) !== SQLSTATE.objectNotInPrerequisiteState && codeOf(error) !== SQLSTATE.insufficientPrivilege)
       throw error
     return null
-  } finally {
-    await client.query('rollback to savepoint statements')
   }
 }
 

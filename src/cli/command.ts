@@ -27,6 +27,12 @@ export interface CommonWords {
   readonly json?: true
 }
 
+/** What a command says of its table. */
+export const TABLE = 'as SQL names it: events, public.events, \'"My.Schema"."Events"\''
+
+/** What a command says of --execute. */
+export const EXECUTE = 'do it; without this the plan is shown and nothing is changed'
+
 /** What they mean. */
 export interface Surroundings {
   readonly target: Target

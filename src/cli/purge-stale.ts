@@ -1,10 +1,10 @@
-import type { Flag, StalePlan, StalePurgeRequest } from '../engine/purge-stale.ts'
+import type { Flag, StalePurgeRequest } from '../engine/purge-stale.ts'
 import { planStaleOf, purgeStale } from '../engine/purge-stale.ts'
-import { EXIT, ObjectionsError } from '../errors.ts'
+import { EXIT } from '../errors.ts'
 import { describePurged } from '../report/purged.ts'
 import { toText } from '../sql/comment.ts'
 import type { PurgeErrand } from './purge-errand.ts'
-import { showPlan } from './show-plan.ts'
+import { orObjections, showPlan } from './show-plan.ts'
 
 /** Shows what purging stale groups means, or does it. */
 export async function purgeStaleGroups(
@@ -13,7 +13,7 @@ export async function purgeStaleGroups(
   flag: Flag | null,
 ): Promise<void> {
   if (!execute) return showPlan(invocation, reporter, await planStaleOf(target, table, request, flag, engine))
-  try {
+  await orObjections(invocation, reporter, async () => {
     const { flagged, purged } = await purgeStale(target, table, request, flag, engine)
     const results = flagged === null ? [purged] : [flagged, purged]
     const [shownFlagged, shownPurged] = [flagged, purged].map((result) => {
@@ -25,8 +25,5 @@ export async function purgeStaleGroups(
       results.map((result) => toText(describePurged(result))).join('\n'),
     )
     if (results.some(({ figures }) => (figures?.locked ?? 0) > 0)) invocation.end(EXIT.tryLater)
-  } catch (error) {
-    if (!(error instanceof ObjectionsError)) throw error
-    showPlan(invocation, reporter, error.plan as StalePlan)
-  }
+  })
 }

@@ -1,4 +1,4 @@
-import { EXIT } from '../errors.ts'
+import { EXIT, ObjectionsError } from '../errors.ts'
 import { explain } from '../plan/explain.ts'
 import type { RotationPlan } from '../plan/rotate-plan.ts'
 import type { Plan } from '../plan/step.ts'
@@ -10,6 +10,20 @@ export function showPlan({ args, end }: Invocation, reporter: Reporter, plan: Pl
   const command = executing(args)
   reporter.show('plan', { ...planForPrograms(plan), ...more, command }, () => explain(plan, { command }))
   if (plan.objections.length > 0) end(EXIT.objections)
+}
+
+/** Does what was asked for. Where there are reasons not to start, the plan that holds them is shown instead. */
+export async function orObjections(
+  invocation: Invocation,
+  reporter: Reporter,
+  act: () => Promise<void>,
+): Promise<void> {
+  try {
+    await act()
+  } catch (error) {
+    if (!(error instanceof ObjectionsError)) throw error
+    showPlan(invocation, reporter, error.plan as Plan)
+  }
 }
 
 /**

@@ -1,13 +1,12 @@
 import type { Target } from '../db/session.ts'
-import type { EngineOptions } from '../engine/partition.ts'
+import type { EngineOptions } from '../engine/options.ts'
 import type { RunChoice, RunResult } from '../engine/runs.ts'
-import { ObjectionsError } from '../errors.ts'
 import type { Plan } from '../plan/step.ts'
 import { describeUndone } from '../report/undone.ts'
 import { toText } from '../sql/comment.ts'
 import { reporting, type Invocation } from './command.ts'
 import { readRunWords, type RunWords } from './run-words.ts'
-import { showPlan } from './show-plan.ts'
+import { orObjections, showPlan } from './show-plan.ts'
 
 /** A way of going back on a run. */
 export interface Undoing {
@@ -27,13 +26,10 @@ export async function undo(
     const { target, choice, ...rest } = await readRunWords(invocation, run, words)
     const options: EngineOptions = { ...rest, observer }
     if (words.execute !== true) return showPlan(invocation, reporter, await plan(target, choice, options))
-    try {
+    await orObjections(invocation, reporter, async () => {
       const result = await act(target, choice, options)
       const { runId, steps } = result
       reporter.show('result', { runId, steps }, () => toText(describeUndone(name, result)))
-    } catch (error) {
-      if (!(error instanceof ObjectionsError)) throw error
-      showPlan(invocation, reporter, error.plan as Plan)
-    }
+    })
   })
 }

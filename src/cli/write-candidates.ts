@@ -1,11 +1,9 @@
 import { approveCandidates, candidateSet } from '../engine/candidate-review.ts'
 import { planCandidatesOf, writeCandidates } from '../engine/candidates.ts'
-import { ObjectionsError } from '../errors.ts'
-import type { CandidatePlan } from '../plan/candidates.ts'
 import { display } from '../sql/names.ts'
 import { showReview, type Review } from './candidate-words.ts'
 import type { PurgeErrand } from './purge-errand.ts'
-import { showPlan } from './show-plan.ts'
+import { orObjections, showPlan } from './show-plan.ts'
 
 /** Shows what writing down candidates means, or does it, and shows of the set what was asked for. */
 export async function writeCandidateSet(
@@ -14,15 +12,12 @@ export async function writeCandidateSet(
   review: Review,
 ): Promise<void> {
   if (!execute) return showPlan(invocation, reporter, await planCandidatesOf(target, table, { where }, engine))
-  try {
+  await orObjections(invocation, reporter, async () => {
     const { runId, plan } = await writeCandidates(target, table, { where }, engine)
     if (runId === null)
       return reporter.show('candidates', { set: null }, () => `${display(plan.table)}: no row matches.\n`)
     const { approvedBy, ticket } = review
     await approveCandidates(target, runId, { approvedBy, ticket }, engine)
     await showReview(target, await candidateSet(target, runId, engine), review, engine, reporter)
-  } catch (error) {
-    if (!(error instanceof ObjectionsError)) throw error
-    showPlan(invocation, reporter, error.plan as CandidatePlan)
-  }
+  })
 }

@@ -23,15 +23,15 @@ export interface Holder {
 /**
  * Who holds locks on these tables, as far as this role may see. `pg_locks` can
  * be read by everyone; query and age of other roles' sessions need
- * pg_read_all_stats (postgres-facts H).
+ * pg_read_all_stats (docs/postgres-facts.md, Locks). A prepared transaction keeps the virtual
+ * number of the session that prepared it; its own number it holds locked.
  */
-// A prepared transaction keeps the virtual number of the session that prepared it; its own it holds locked.
 export async function readHolders(
   session: ClientBase,
   tables: readonly TableName[],
   exceptPid: number,
 ): Promise<Holder[]> {
-  return readAll<Holder & { [column: string]: unknown }>(
+  return readAll<Holder>(
     session,
     sql`
     select l.virtualtransaction as transaction, l.pid, l.mode, json_build_object('schema', n.nspname, 'name', c.relname) as table,

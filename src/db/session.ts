@@ -1,11 +1,9 @@
 import pg from 'pg'
-import { EbbError, EXIT, UsageError } from '../errors.ts'
+import { EbbError, EXIT, reasonOf, UsageError } from '../errors.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
 import { timeQueries } from './work-clock.ts'
-
-export { backendPid } from './pooler.ts'
 
 // The one way to open a session. What depends on a setting (how bounds are
 // printed, how names are resolved, how long a lock is waited for) is pinned
@@ -103,7 +101,7 @@ export async function withSession<T>(
 /** The server or the network has gone away in the midst of it. */
 export function connectionLost(error: unknown): unknown {
   if (error instanceof EbbError) return error
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   return new EbbError(
     `the connection was lost (${reason})`,
     {
@@ -209,12 +207,13 @@ export function inSnapshot<T>(session: pg.ClientBase, work: () => Promise<T>): P
 }
 
 /** The only row of a query that always has one. */
-export async function readOne<Row extends pg.QueryResultRow>(session: pg.ClientBase, query: Sql): Promise<Row> {
-  const { rows } = await session.query<Row>(query)
-  if (rows[0] === undefined) throw new Error(`no row from: ${query.text}`)
-  return rows[0]
+export async function readOne<Row extends object>(session: pg.ClientBase, query: Sql): Promise<Row> {
+  const [row] = await readAll<Row>(session, query)
+  if (row === undefined) throw new Error(`no row from: ${query.text}`)
+  return row
 }
 
-export async function readAll<Row extends pg.QueryResultRow>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
-  return (await session.query<Row>(query)).rows
+/** All rows of a query. That they are of the type is the query's word. */
+export async function readAll<Row extends object>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
+  return (await session.query<Row & pg.QueryResultRow>(query)).rows
 }

@@ -49,7 +49,7 @@ export async function readHorizon(client: pg.Client): Promise<string> {
 
 /** Counts exactly, which for a demo is quick enough. */
 export async function takeStock(client: pg.Client, horizon: string): Promise<Stock> {
-  return readOne<Stock & pg.QueryResultRow>(
+  return readOne<Stock>(
     client,
     sql`
     select json_build_object('rows', (select count(*) from public.events), 'bytes', ${sizeOf('public.events')}) as events,
@@ -67,7 +67,7 @@ function sizeOf(table: string) {
 
 /** How long the swaps have held their locks, from the journal of the runs. */
 export async function readLockMs(client: pg.Client): Promise<DemoReport['lockMs']> {
-  return readOne<DemoReport['lockMs'] & pg.QueryResultRow>(
+  return readOne<DemoReport['lockMs']>(
     client,
     sql`
     select max(held) filter (where command = 'partition') as partition, max(held) filter (where command = 'split') as split

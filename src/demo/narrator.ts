@@ -1,3 +1,4 @@
+import { shellWord } from '../plan/shell-word.ts'
 import type { Output } from '../report/output.ts'
 import { showElapsed } from '../report/elapsed.ts'
 import { harmless, wrap } from '../sql/comment.ts'
@@ -47,8 +48,4 @@ export class Narrator {
   private bold(text: string): string {
     return this.out.isTTY ? `\x1b[1m${text}\x1b[22m` : text
   }
-}
-
-function shellWord(word: string): string {
-  return /^[\w.,:/=-]+$/.test(word) ? word : `'${word}'`
 }

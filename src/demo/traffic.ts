@@ -1,6 +1,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
+import { reasonOf } from '../errors.ts'
 import type { Shop } from './setup.ts'
 
 // The application: sessions that write and read all the time, each a statement
@@ -46,7 +47,7 @@ export async function startTraffic(shop: Shop): Promise<Traffic> {
 }
 
 /** The application at work. */
-export class Traffic {
+class Traffic {
   private readonly stopping = new AbortController()
   private readonly loops: Promise<void>[] = []
   private readonly waits: RecordableHistogram = createHistogram()
@@ -96,7 +97,7 @@ export class Traffic {
       await client.query(statement())
       if (writes !== null) this.written[writes] += 1
     } catch (error) {
-      this.errors.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+      this.errors.push(`${name}: ${reasonOf(error)}`)
     }
     // In microseconds; the histogram takes whole numbers from 1 on.
     this.waits.record(Math.max(1, Math.round((performance.now() - began) * 1000)))

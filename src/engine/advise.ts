@@ -1,20 +1,22 @@
+import { calendarKind } from '../catalog/calendar-kind.ts'
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
 import { plainType } from '../catalog/key-model.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import { readTakenNames, readPrivileges } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, withSession, type Target } from '../db/session.ts'
 import { UsageError } from '../errors.ts'
-import { displayInterval, type Interval } from '../grid/interval.ts'
+import type { Interval } from '../grid/interval.ts'
 import { adviseWays, type WaysAdvice, type Wish } from '../plan/advise.ts'
 import type { KeyAdvice } from '../plan/key-advice.ts'
-import { momentLiteral } from '../plan/rebuild.ts'
+import { intervalText, momentLiteral } from '../plan/moment.ts'
 import { display } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { ident } from '../sql/sql.ts'
-import { newTag, readSearchPath } from './copy-run.ts'
 import { inspect, type InspectOptions } from './inspect.ts'
+import { newTag } from './tag.ts'
 
 /** What is to be asked of the table: which rows are worth keeping, or how old they may be; neither, or one of them. */
 export interface AdviceRequest {
@@ -78,13 +80,13 @@ function timeColumn(table: TableModel, keys: readonly KeyAdvice[]): TableModel['
   const names = keys.map(({ by, expireBy }) => expireBy ?? by)
   return names
     .map((name) => table.columns.find((column) => column.name === name))
-    .find((column) => column !== undefined && /^(timestamp|date)/.test(column.type))
+    .find((column) => column !== undefined && calendarKind(column.type) !== null)
 }
 
 // Times without a zone are taken for UTC, as `partition` does unless told otherwise.
 function youngerThan(interval: Interval, { name, type, notNull }: TableModel['columns'][number]): string {
   const column = ident(name).text
-  const length = `interval '${postgresInterval(interval)}'`
+  const length = `interval '${intervalText(interval)}'`
   const since = {
     'timestamp with time zone': `now() - ${length}`,
     'timestamp without time zone': `(now() at time zone 'UTC') - ${length}`,
@@ -93,9 +95,4 @@ function youngerThan(interval: Interval, { name, type, notNull }: TableModel['co
   const younger = `${column} >= ${since ?? 'null'}`
   // Of a row without a time nobody knows that it is old.
   return notNull ? younger : `${younger} or ${column} is null`
-}
-
-/** PostgreSQL has no quarters in its intervals. */
-function postgresInterval({ count, unit }: Interval): string {
-  return unit === 'quarter' ? `${count * 3} months` : displayInterval({ count, unit })
 }

@@ -14,9 +14,9 @@ import { sql } from '../sql/sql.ts'
 //     conflicting lock for long is waited for by looking, not by queueing.
 //   - An autovacuum is asked to leave first, under SHARE UPDATE EXCLUSIVE, which
 //     blocks no reader or writer: it gives way only to somebody who has waited
-//     longer than deadlock_timeout (postgres-facts E7).
+//     longer than deadlock_timeout (docs/postgres-facts.md, Locks).
 //   - Locks are held while waiting for further ones for less than deadlock_timeout
-//     in total, so that no application becomes the victim of a deadlock (F1).
+//     in total, so that no application becomes the victim of a deadlock.
 //   - Anything that fails rolls back everything, and is tried again with jitter
 //     until the deadline.
 
@@ -26,6 +26,8 @@ export interface BriefLocks {
   readonly acquire: readonly string[]
   /** The locks that are taken, there or on the way: somebody's lock that conflicts with one of these is in the way. */
   readonly locks: readonly Lock[]
+  /** Asked before each attempt, when nobody is in the way: false where that took time, and somebody else may be by now. */
+  readonly stillReady?: () => Promise<boolean>
 }
 
 export interface Patience {
@@ -60,7 +62,8 @@ export async function underBriefLocks(
   const deadline = performance.now() + patience.deadlineMs
   let longest = 0
   for (let attempts = 1; ; attempts++) {
-    await holdersGone(sessions, locks, patience, deadline, observer, signal)
+    do await holdersGone(sessions, locks, patience, deadline, observer, signal)
+    while (!((await locks.stillReady?.()) ?? true))
     const attempt = new Attempt()
     try {
       await inTransaction(sessions.session, {}, async () => {
@@ -76,7 +79,7 @@ export async function underBriefLocks(
       if (performance.now() > deadline) throw notGranted(locks, patience, holders, error)
       observer({ type: 'waiting', reason: reasonToRetry(attempts, holders) })
     }
-    await sleep(jittered(attempts), undefined, { signal })
+    await sleep(pauseAfter(attempts), undefined, { signal })
   }
 }
 
@@ -209,8 +212,8 @@ function reasonToRetry(attempts: number, holders: readonly Holder[]): string {
   return `a lock was not free within its time-out (attempt ${attempts}): ${who}`
 }
 
-/** 200 ms at first, up to 2 s: retries must not become a queue of their own. */
-function jittered(attempts: number): number {
+/** 200 ms at first, up to 2 s, at random: retries must not become a queue of their own. */
+function pauseAfter(attempts: number): number {
   return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
 }
 

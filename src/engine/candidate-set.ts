@@ -59,7 +59,7 @@ export async function readLeavesOfSet(session: Session, set: CandidateSet): Prom
 }
 
 async function presentLeaves(session: Session, table: TableName): Promise<TableName[]> {
-  return readAll<TableName & { [column: string]: unknown }>(
+  return readAll<TableName>(
     session,
     sql`
     select n.nspname as schema, c.relname as name

@@ -1,23 +1,22 @@
+import { momentLiteral } from '../plan/moment.ts'
+import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
 import { readKeyColumns } from './key-columns.ts'
-import { readOne, inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { completeSet, registerSet, setById, type StoredSet } from '../journal/candidates.ts'
-import { endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
+import { endRun } from '../journal/journal.ts'
 import { planCandidates, refuseCandidates, type CandidatePlan, type CandidateRequest } from '../plan/candidates.ts'
 import { isRefused } from '../plan/chosen-rows.ts'
-import { momentLiteral } from '../plan/rebuild.ts'
-import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
-import { VERSION } from '../version.ts'
 import { readChosenRows } from './chosen-rows.ts'
-import { newTag } from './copy-run.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
-import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
+import type { EngineOptions } from './options.ts'
 import type { PurgeOptions } from './purge.ts'
+import { newTag } from './tag.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 /** What writing a candidate set has come to. */
@@ -30,16 +29,13 @@ export interface CandidatesResult {
 }
 
 /** What would be written down, and how. Reads in READ ONLY transactions and changes nothing. */
-export async function planCandidatesOf(
+export function planCandidatesOf(
   target: Target,
   written: WrittenName,
   request: CandidateRequest,
   options: EngineOptions,
 ): Promise<CandidatePlan> {
-  return withSession(target, 'plan candidates', async (session) => {
-    const { server, name } = await arrive(session, written, options)
-    return readPlan(session, server, name, request, options)
-  })
+  return newPlan(target, written, commandOf(request, options), options)
 }
 
 /**
@@ -54,24 +50,14 @@ export async function writeCandidates(
   request: CandidateRequest,
   options: PurgeOptions,
 ): Promise<CandidatesResult> {
-  const { server, name, runId, plan, earlier } = await withSession(target, 'plan candidates', async (session) => {
-    const arrived = await arrive(session, written, options)
-    return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, request, options)) }
-  })
+  const command = commandOf(request, options)
+  const agreed = await agreedPlan(target, written, command, options)
+  const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.set === null) return { runId: null, plan, steps: [], set: null }
-  return atWork({ target, server, ...options, command: 'candidates' }, name, async (place) => {
-    await assertLatest(place, name, earlier)
-    const id =
-      runId ??
-      (await startRun(place.session, place.journalSchema, {
-        command: 'candidates',
-        table: name,
-        request: toStored(request),
-        plan: toStored(plan),
-        version: VERSION,
-      }))
-    return carryOutCandidates(id, plan, place, options)
+  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
+    const runId = await beginRun(place, command, agreed)
+    return carryOutCandidates(runId, plan, place, options)
   })
 }
 
@@ -89,34 +75,22 @@ export async function carryOutCandidates(
     set: () => [registerSet(session, journalSchema, { ...set, id: runId, table: plan.table })],
     settle: () => [completeSet(session, journalSchema, runId, set.place)],
   }
-  const steps = await executeRun(runId, plan.steps, place, {
-    alongside,
-    ...(patience === undefined ? {} : { patience }),
-    ...(turns === undefined ? {} : { turns }),
-  })
+  const steps = await executeRun(runId, plan.steps, place, { alongside, patience, turns })
   const stored = (await setById(session, journalSchema, runId)) ?? null
   await endRun(session, journalSchema, runId, 'done', { rows: stored?.rows, bytes: stored?.bytes })
   return { runId, plan, steps, set: stored }
 }
 
-async function findPlan(
-  session: Session,
-  server: ServerModel,
-  name: TableName,
-  request: CandidateRequest,
-  options: EngineOptions,
-): Promise<{ runId: string | null; plan: CandidatePlan; earlier: Run | undefined }> {
-  const journal = await journalExists(session, options.journalSchema)
-  const earlier = journal ? await latestRun<CandidatePlan>(session, options.journalSchema, name) : undefined
-  if (earlier?.status !== 'running')
-    return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
-  const same = canonicalJson(earlier.request) === canonicalJson(toStored(request))
-  if (earlier.command !== 'candidates' || !same) throw otherRun(earlier)
-  return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
-}
-
 /** Nothing is deleted or locked. */
 const NOT_NEEDED = ['update', 'delete']
+
+function commandOf(request: CandidateRequest, options: EngineOptions): Command<CandidatePlan> {
+  return {
+    name: 'candidates',
+    request,
+    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+  }
+}
 
 async function readPlan(
   session: Session,

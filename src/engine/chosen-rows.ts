@@ -1,14 +1,14 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readLeafFacts, readLeaves, readReach } from '../catalog/purge-leaves.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
+import { readReach } from '../catalog/reach.ts'
+import { readTable, vanished } from '../catalog/read-table.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { Session } from '../db/session.ts'
-import { UsageError } from '../errors.ts'
 import type { ChosenRows, NotToBeChosen } from '../plan/chosen-rows.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
-import { display, type TableName } from '../sql/names.ts'
+import type { TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
-import { readSearchPath } from './copy-run.ts'
 
 /**
  * Reads them, in the snapshot that is open; `without` are privileges that what
@@ -26,8 +26,7 @@ export async function readChosenRows(
 ): Promise<ChosenRows | NotToBeChosen> {
   const table = await readTable(session, name, server.version)
   const [itself] = await readLeafFacts(session, [name])
-  if (table === undefined || itself === undefined)
-    throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+  if (table === undefined || itself === undefined) throw vanished(name)
   const volatile = await readVolatile(session, predicate)
   const before = { server, journalSchema, table, itself: lenient(itself, without), volatile }
   const objections = objectionsToLooking(before, { noArchive: true })

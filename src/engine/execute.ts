@@ -1,7 +1,7 @@
 import { inOneGo } from '../db/in-one-go.ts'
 import { inTransaction, readOne } from '../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import { assertLease } from '../journal/lease.ts'
 import type { IndexStep, OnlineStep, PurgeStep, Step } from '../plan/step.ts'
@@ -32,9 +32,9 @@ export interface StepResult {
 }
 
 export interface ExecuteOptions {
-  readonly patience?: Patience
+  readonly patience?: Patience | undefined
   /** Who paces the batches of a purge. */
-  readonly turns?: Turns
+  readonly turns?: Turns | undefined
   /** What else belongs into the transaction of a step, by its key: what is true from then on; one query each. */
   readonly alongside?: Readonly<Record<string, (place: Workplace) => readonly Promise<void>[]>>
 }
@@ -50,7 +50,7 @@ export async function executeRun(
     await noteError(place.session, place.journalSchema, runId, null)
     return await execute(runId, steps, place, options)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = reasonOf(error)
     // By the session that looks around: the one at work may be what was lost. If both were, the reason is told all the same.
     await noteError(place.control, place.journalSchema, runId, reason).catch(() => {})
     throw error
@@ -290,7 +290,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
       EXIT.stopped,
       error,
     )
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   if (isConnectionLost(error))
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,

@@ -4,7 +4,7 @@ import { at, journalExists } from '../journal/journal.ts'
 import { sameName, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { COPY_COMMANDS } from './copy-run.ts'
-import type { EngineOptions } from './partition.ts'
+import type { EngineOptions } from './options.ts'
 
 // What copies leave behind: tables as they were, kept for the way back.
 
@@ -60,7 +60,7 @@ const goesAt = sql`
 
 /** Another table may have been given the name since: the oid tells. */
 async function readKept(session: Session, schema: string): Promise<Kept[]> {
-  return readAll<Kept & { [column: string]: unknown }>(
+  return readAll<Kept>(
     session,
     sql`
     select id::text as "runId", command, json_build_object('schema', schema_name, 'name', table_name) as table,

@@ -1,17 +1,17 @@
+import { isTimeType } from '../catalog/calendar-kind.ts'
 import { readActivity, readLongTransactions, type Activity, type LongTransaction } from '../catalog/inspect-activity.ts'
 import { readPartitionMap, type MapEntry } from '../catalog/inspect-partitions.ts'
 import { readReferences, type Reference } from '../catalog/inspect-references.ts'
-import { isKeyType, plainType, readKey, sampleIds, type KeyModel } from '../catalog/key-model.ts'
-import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { isKeyType, readKey, sampleIds, type KeyModel } from '../catalog/key-model.ts'
+import { readPresentTable, resolveTable } from '../catalog/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { readPrivileges, readUpserts } from '../catalog/situation.ts'
 import type { Column, TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
-import { UsageError } from '../errors.ts'
 import { adviseKeys, singlePrimaryKey, type KeyAdvice, type KeyCandidate } from '../plan/key-advice.ts'
 import { risksOf, type Risk } from '../plan/risks.ts'
 import type { Observer } from '../report/events.ts'
-import { display, quoted, type TableName } from '../sql/names.ts'
+import { quoted, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { sql } from '../sql/sql.ts'
 
@@ -46,9 +46,7 @@ export async function inspect(target: Target, written: WrittenName, options: Ins
     inSnapshot(session, async () => {
       const server = await readServer(session, options.journalSchema)
       const name = await resolveTable(session, written)
-      const table = await readTable(session, name, server.version)
-      if (table === undefined)
-        throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+      const table = await readPresentTable(session, name, server.version)
       return look(session, server, table, options)
     }),
   )
@@ -119,7 +117,7 @@ async function readCandidates(session: Session, table: TableModel, options: Insp
 }
 
 function possibleKeys(table: TableModel): Column[] {
-  const worth = (column: Column) => (leadsIndex(table, column) ? 2 : 0) + (isTime(column.type) ? 1 : 0)
+  const worth = (column: Column) => (leadsIndex(table, column) ? 2 : 0) + (isTimeType(column.type) ? 1 : 0)
   return table.columns
     .filter(({ type, generated }) => isKeyType(type) && !generated)
     .sort((a, b) => worth(b) - worth(a))
@@ -148,12 +146,8 @@ function bestTime(table: TableModel, candidates: readonly KeyCandidate[]): strin
   const worth = ({ column, correlation }: KeyModel) => (notNull(column) ? 2 : 0) + (correlation ?? 0)
   return candidates
     .map(({ key }) => key)
-    .filter(({ type }) => isTime(type))
+    .filter(({ type }) => isTimeType(type))
     .sort((a, b) => worth(b) - worth(a))[0]?.column
-}
-
-function isTime(type: string): boolean {
-  return /^(timestamp|date)/.test(plainType(type))
 }
 
 function distinctKeys(candidates: readonly KeyCandidate[]): KeyModel[] {

@@ -10,7 +10,7 @@ export async function readKeyColumns(session: Session, table: TableModel): Promi
   const key = copyKeyOf(table)
   if (key === null) return null
   const names = key.columns.map(({ name }) => name)
-  return readAll<KeyWalkColumn & { [column: string]: unknown }>(
+  return readAll<KeyWalkColumn>(
     session,
     sql`
     select a.attname::text as name, quote_ident(n.nspname) || '.' || quote_ident(t.typname) as type

@@ -1,46 +1,32 @@
 import { readMarkFacts } from '../catalog/mark-facts.ts'
 import type { LeafModel } from '../catalog/purge-leaves.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
-import { ObjectionsError, UsageError } from '../errors.ts'
-import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
+import { inSnapshot, type Session, type Target } from '../db/session.ts'
+import { ObjectionsError } from '../errors.ts'
 import { isRefused } from '../plan/chosen-rows.ts'
 import { columnObjection, markBy, notYetMarked, planMark, refuseMark, type MarkRequest } from '../plan/mark.ts'
+import { momentBefore, momentLiteral } from '../plan/moment.ts'
 import type { PurgePlan } from '../plan/purge.ts'
-import { momentBefore, withMatching, type GroupCount } from '../plan/stale.ts'
-import { momentLiteral } from '../plan/rebuild.ts'
-import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
-import { display, type TableName } from '../sql/names.ts'
+import { withMatching, type GroupCount } from '../plan/stale.ts'
+import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
-import { VERSION } from '../version.ts'
+import { agreedPlan, beginRun, type Command } from './agreed.ts'
 import { readChosenRows } from './chosen-rows.ts'
+import type { EngineOptions } from './options.ts'
 import { readParents } from './stale-groups.ts'
-import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
-import { carryOutPurge, type PurgeOptions, type PurgeResult } from './purge.ts'
-import { describeSoFar } from './purge/so-far.ts'
+import { carryOutPurge, nothingToDo, planOrRest, type PurgeOptions, type PurgeResult } from './purge.ts'
 import { atWork } from './workplace.ts'
 
 /** What would be marked, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
-export async function planMarkOf(
+export function planMarkOf(
   target: Target,
   written: WrittenName,
   request: MarkRequest,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return withSession(target, 'plan mark', async (session) => {
-    const { server, name } = await arrive(session, written, options)
-    // Where the journal may not be read, the plan says so.
-    if (!server.journalUsable) return readPlan(session, server, name, request, options)
-    const { runId: id, plan } = await findPlan(session, server, name, request, options)
-    if (id === null) return plan
-    const evidence = [
-      ...(await describeSoFar(session, options.journalSchema, { id, command: 'mark' })),
-      ...plan.evidence,
-    ]
-    return { ...plan, evidence }
-  })
+  return planOrRest(target, written, commandOf(request, options), options)
 }
 
 /**
@@ -55,55 +41,27 @@ export async function mark(
   request: MarkRequest,
   options: PurgeOptions,
 ): Promise<PurgeResult> {
-  const { server, name, runId, plan, earlier } = await withSession(target, 'plan mark', async (session) => {
-    const arrived = await arrive(session, written, options)
-    return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, request, options)) }
-  })
+  const command = commandOf(request, options)
+  const agreed = await agreedPlan(target, written, command, options)
+  const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  if (plan.purge === null)
-    return {
-      runId: null,
-      plan,
-      steps: [],
-      figures: null,
-      remaining: null,
-      milliseconds: 0,
-      batchesBefore: 0,
-      walBytes: 0,
-    }
-  return atWork({ target, server, ...options, command: 'mark' }, name, async (place) => {
-    await assertLatest(place, name, earlier)
-    const id =
-      runId ??
-      (await startRun(place.session, place.journalSchema, {
-        command: 'mark',
-        table: name,
-        request: toStored(request),
-        plan: toStored(plan),
-        version: VERSION,
-      }))
-    return carryOutPurge(id, plan, place, options)
+  if (plan.purge === null) return nothingToDo(plan)
+  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
+    const runId = await beginRun(place, command, agreed)
+    return carryOutPurge(runId, plan, place, options)
   })
-}
-
-async function findPlan(
-  session: Session,
-  server: ServerModel,
-  name: TableName,
-  request: MarkRequest,
-  options: EngineOptions,
-): Promise<{ runId: string | null; plan: PurgePlan; earlier: Run | undefined }> {
-  const journal = await journalExists(session, options.journalSchema)
-  const earlier = journal ? await latestRun<PurgePlan>(session, options.journalSchema, name) : undefined
-  if (earlier?.status !== 'running')
-    return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
-  const same = canonicalJson(earlier.request) === canonicalJson(toStored(request))
-  if (earlier.command !== 'mark' || !same) throw otherRun(earlier)
-  return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
 }
 
 /** Nothing is deleted. */
 const NOT_NEEDED = ['delete']
+
+function commandOf(request: MarkRequest, options: EngineOptions): Command<PurgePlan> {
+  return {
+    name: 'mark',
+    request,
+    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+  }
+}
 
 async function readPlan(
   session: Session,
@@ -115,9 +73,7 @@ async function readPlan(
   const moment = momentLiteral(server.now)
   const { staleOf } = request
   return inSnapshot(session, async () => {
-    const table = await readTable(session, name, server.version)
-    if (table === undefined)
-      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    const table = await readPresentTable(session, name, server.version)
     const column = table.columns.find((one) => one.name === request.column)
     const at = staleOf === undefined ? `'${moment}'::pg_catalog.timestamptz` : momentBefore(moment, staleOf.idle)
     const way = column === undefined ? null : markBy(column, at)

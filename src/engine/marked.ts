@@ -1,11 +1,10 @@
-import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readPresentTable, resolveTable } from '../catalog/read-table.ts'
 import { readServer } from '../catalog/server-model.ts'
 import { inSnapshot, withSession, type Target } from '../db/session.ts'
 import { UsageError } from '../errors.ts'
 import type { Interval } from '../grid/interval.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { columnObjection, markedLongerAgo } from '../plan/mark.ts'
-import { display } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 
 /** Rows that are marked in a column, and for how long at least; null: however long. */
@@ -24,9 +23,7 @@ export async function readMarkedCondition(target: Target, written: WrittenName, 
     inSnapshot(session, async () => {
       const { version } = await readServer(session, DEFAULT_SCHEMA)
       const name = await resolveTable(session, written)
-      const table = await readTable(session, name, version)
-      if (table === undefined)
-        throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+      const table = await readPresentTable(session, name, version)
       const column = table.columns.find((one) => one.name === marked.column)
       const condition = column === undefined ? null : markedLongerAgo(column, marked.olderThan)
       if (condition !== null) return condition

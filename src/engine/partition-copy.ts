@@ -1,9 +1,13 @@
+import { readSearchPath } from '../catalog/search-path.ts'
 import { inSnapshot, type Target } from '../db/session.ts'
 import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
-import { readSituation, type EngineOptions } from './partition.ts'
+import type { Command } from './agreed.ts'
+import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
+import type { EngineOptions } from './options.ts'
+import { readSituation } from './partition.ts'
+import { newTag } from './tag.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
 export function planPartitionCopyOf(
@@ -12,7 +16,7 @@ export function planPartitionCopyOf(
   request: CopyRequest,
   options: EngineOptions,
 ): Promise<RebuildPlan> {
-  return planCopy(target, written, command(request, options), options)
+  return planCopy(target, written, commandOf(request, options), options)
 }
 
 /**
@@ -27,17 +31,24 @@ export function partitionByCopy(
   request: CopyRequest,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, command(request, options), options)
+  return runCopy(target, written, commandOf(request, options), options)
 }
 
-function command(request: CopyRequest, options: EngineOptions): CopyCommand {
+function commandOf(request: CopyRequest, options: EngineOptions): Command<RebuildPlan> {
   return {
     name: 'partition-copy',
     request,
     readPlan: (session, server, name) =>
       inSnapshot(session, async () => {
-        const situation = await readSituation(session, server, name, request, options)
-        return planPartitionByCopy({ ...situation, searchPath: await readSearchPath(session), tag: newTag() }, request)
+        const searchPath = await readSearchPath(session)
+        const situation = {
+          ...(await readSituation(session, server, name, request, options)),
+          searchPath,
+          tag: newTag(),
+        }
+        return withKeptRows(session, situation.table, searchPath, (keptRows) =>
+          planPartitionByCopy({ ...situation, keptRows }, request),
+        )
       }),
   }
 }

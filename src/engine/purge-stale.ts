@@ -1,5 +1,6 @@
 import { resolveTable } from '../catalog/read-table.ts'
-import { readOne, withSession, type Target } from '../db/session.ts'
+import { readClock } from '../db/clock.ts'
+import { withSession, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { journalExists, latestRun } from '../journal/journal.ts'
 import type { MarkRequest } from '../plan/mark.ts'
@@ -8,9 +9,8 @@ import type { StaleGroups } from '../plan/stale.ts'
 import type { Plan } from '../plan/step.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { sql } from '../sql/sql.ts'
 import { mark, planMarkOf } from './mark.ts'
-import type { EngineOptions } from './partition.ts'
+import type { EngineOptions } from './options.ts'
 import { planPurgeOf, purge, type PurgeOptions, type PurgeResult } from './purge.ts'
 
 /** Where groups are flagged before their rows go. */
@@ -64,21 +64,12 @@ export async function purgeStale(
   // What is to be gone on with has its horizon already, and its groups are flagged.
   if (await isUnderWay(target, table, options))
     return { flagged: null, purged: await purge(target, table, request, options) }
-  const fixed = { ...options, now: await readClock(target) }
+  const now = await withSession(target, 'plan purge', readClock)
+  const fixed = { ...options, now: String(now) }
   const plan = await planStaleOf(target, table, request, flag, fixed)
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   const flagged = flag === null ? null : await mark(target, flag.table, flagRequest(table, request, flag), fixed)
   return { flagged, purged: await purge(target, table, request, fixed) }
-}
-
-async function readClock(target: Target): Promise<string> {
-  return withSession(target, 'plan purge', async (session) => {
-    const { now } = await readOne<{ now: string }>(
-      session,
-      sql`select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as now`,
-    )
-    return now
-  })
 }
 
 async function planFlag(

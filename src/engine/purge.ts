@@ -1,29 +1,30 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readLeafFacts, readLeaves, readReach, type Reach } from '../catalog/purge-leaves.ts'
-import { readTable, resolveTable } from '../catalog/read-table.ts'
+import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
+import { readReach, type Reach } from '../catalog/reach.ts'
+import { readTable, resolveTable, vanished } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
-import { ObjectionsError, UsageError } from '../errors.ts'
+import { ObjectionsError } from '../errors.ts'
 import { approveSet } from '../journal/candidates.ts'
-import { at, endRun, journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
+import { at, endRun } from '../journal/journal.ts'
 import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
+import { momentLiteral } from '../plan/moment.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
 import { rowsOfStale, withMatching } from '../plan/stale.ts'
-import { momentLiteral } from '../plan/rebuild.ts'
-import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
-import { display, type TableName } from '../sql/names.ts'
+import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
-import { VERSION } from '../version.ts'
+import { agreedPlan, assertLatest, beginRun, findAgreed, type Command } from './agreed.ts'
+import { arrive } from './arrive.ts'
+import type { EngineOptions } from './options.ts'
 import { readGroupCount, readSince } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
-import { readSearchPath } from './copy-run.ts'
 import { executeRun, type StepResult } from './execute.ts'
-import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
 import type { Remaining } from './purge/check.ts'
 import type { Turns } from './purge/turns.ts'
 import { describeSoFar } from './purge/so-far.ts'
@@ -58,23 +59,30 @@ export interface PurgeResult {
 }
 
 /** What would be deleted, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
-export async function planPurgeOf(
+export function planPurgeOf(
   target: Target,
   written: WrittenName,
   request: PurgeRequest,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return withSession(target, 'plan purge', async (session) => {
+  return planOrRest(target, written, commandOf(request, options), options)
+}
+
+/** The plan of a command that works in batches, or what is left of it where it has begun. */
+export function planOrRest(
+  target: Target,
+  written: WrittenName,
+  command: Command<PurgePlan>,
+  options: EngineOptions,
+): Promise<PurgePlan> {
+  return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
     // Where the journal may not be read, the plan says so.
-    if (!server.journalUsable) return readPlan(session, server, name, request, options)
-    const { runId: id, plan } = await findPlan(session, server, name, request, options)
+    if (!server.journalUsable) return command.readPlan(session, server, name)
+    const { runId: id, plan } = await findAgreed(session, server, name, command, options)
     if (id === null) return plan
-    const evidence = [
-      ...(await describeSoFar(session, options.journalSchema, { id, command: 'purge' })),
-      ...plan.evidence,
-    ]
-    return { ...plan, evidence }
+    const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
+    return { ...plan, evidence: [...soFar, ...plan.evidence] }
   })
 }
 
@@ -89,37 +97,32 @@ export async function purge(
   request: PurgeRequest,
   options: PurgeOptions,
 ): Promise<PurgeResult> {
-  const { server, name, runId, plan, earlier } = await withSession(target, 'plan purge', async (session) => {
-    const arrived = await arrive(session, written, options)
-    return { ...arrived, ...(await findPlan(session, arrived.server, arrived.name, request, options)) }
-  })
+  const command = commandOf(request, options)
+  const agreed = await agreedPlan(target, written, command, options)
+  const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  if (plan.purge === null)
-    return {
-      runId: null,
-      plan,
-      steps: [],
-      figures: null,
-      remaining: null,
-      milliseconds: 0,
-      batchesBefore: 0,
-      walBytes: 0,
-    }
-  return atWork({ target, server, ...options, command: 'purge' }, name, async (place) => {
-    await assertLatest(place, name, earlier)
-    if (runId === null && request.candidates !== undefined)
+  if (plan.purge === null) return nothingToDo(plan)
+  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
+    await assertLatest(place, name, agreed.earlier)
+    if (agreed.runId === null && request.candidates !== undefined)
       await approveSet(place.session, place.journalSchema, request.candidates.set, request.candidates)
-    const id =
-      runId ??
-      (await startRun(place.session, place.journalSchema, {
-        command: 'purge',
-        table: name,
-        request: toStored(request),
-        plan: toStored(plan),
-        version: VERSION,
-      }))
-    return carryOutPurge(id, plan, place, options)
+    const runId = await beginRun(place, command, agreed)
+    return carryOutPurge(runId, plan, place, options)
   })
+}
+
+/** Where no row matches. */
+export function nothingToDo(plan: PurgePlan): PurgeResult {
+  return {
+    runId: null,
+    plan,
+    steps: [],
+    figures: null,
+    remaining: null,
+    milliseconds: 0,
+    batchesBefore: 0,
+    walBytes: 0,
+  }
 }
 
 /** Takes an agreed plan to its end. */
@@ -133,10 +136,7 @@ export async function carryOutPurge(
   const { patience, turns } = options
   const walBefore = await walPosition(session)
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
-  const steps = await executeRun(runId, plan.steps, place, {
-    ...(patience === undefined ? {} : { patience }),
-    ...(turns === undefined ? {} : { turns }),
-  })
+  const steps = await executeRun(runId, plan.steps, place, { patience, turns })
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
@@ -164,24 +164,6 @@ async function readCourse(
   )
 }
 
-async function findPlan(
-  session: Session,
-  server: ServerModel,
-  name: TableName,
-  request: PurgeRequest,
-  options: EngineOptions,
-): Promise<{ runId: string | null; plan: PurgePlan; earlier: Run | undefined }> {
-  const journal = await journalExists(session, options.journalSchema)
-  const earlier = journal ? await latestRun<PurgePlan>(session, options.journalSchema, name) : undefined
-  // Of a set that is still being written the plan says what is to be done.
-  const writing = earlier?.command === 'candidates' && earlier.id === request.candidates?.set
-  if (earlier?.status !== 'running' || writing)
-    return { runId: null, plan: await readPlan(session, server, name, request, options), earlier }
-  const same = canonicalJson(earlier.request) === canonicalJson(toStored(request))
-  if (earlier.command !== 'purge' || !same) throw otherRun(earlier)
-  return { runId: earlier.id, plan: fromStored(earlier.plan), earlier }
-}
-
 /** Fails closed: where something else decides which rows are meant, whoever asks for the condition finds none. */
 const BY_ITSELF: Predicate = { written: 'false', text: 'false', functions: [] }
 /** A set spares whatever it does not name. */
@@ -190,6 +172,16 @@ const SPARING: Reach = { selectsSome: null, sparesSome: true }
 /** Without a condition that was written. */
 function isByItself({ candidates, stale }: PurgeRequest): boolean {
   return candidates !== undefined || stale !== undefined
+}
+
+function commandOf(request: PurgeRequest, options: EngineOptions): Command<PurgePlan> {
+  return {
+    name: 'purge',
+    request,
+    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    // A set that is still being written is an objection.
+    knowsOf: ({ command, id }) => command === 'candidates' && id === request.candidates?.set,
+  }
 }
 
 async function readPlan(
@@ -207,8 +199,7 @@ async function readPlan(
     for (const table of request.protect) protect.push(await resolveTable(session, table))
     const table = await readTable(session, name, server.version)
     const [itself] = await readLeafFacts(session, [name])
-    if (table === undefined || itself === undefined)
-      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    if (table === undefined || itself === undefined) throw vanished(name)
     const volatile = await readVolatile(session, written)
     const early = objectionsToLooking({ server, journalSchema, table, itself, volatile }, request)
     if (early.length > 0) return refusePurge({ server, table }, request, early)

@@ -1,15 +1,18 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable } from '../catalog/read-table.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readPrivileges, readTakenNames } from '../catalog/situation.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
-import { UsageError } from '../errors.ts'
-import { momentLiteral, planRebuild, type RebuildPlan, type RebuildRequest } from '../plan/rebuild.ts'
-import { display, type TableName } from '../sql/names.ts'
+import { momentLiteral } from '../plan/moment.ts'
+import { planRebuild, type RebuildPlan, type RebuildRequest } from '../plan/rebuild.ts'
+import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
-import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
-import type { EngineOptions } from './partition.ts'
+import type { Command } from './agreed.ts'
+import { planCopy, runCopy, type CopyResult } from './copy-run.ts'
+import type { EngineOptions } from './options.ts'
+import { newTag } from './tag.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
 export function planRebuildOf(
@@ -18,7 +21,7 @@ export function planRebuildOf(
   request: RebuildRequest,
   options: EngineOptions,
 ): Promise<RebuildPlan> {
-  return planCopy(target, written, command(request, options), options)
+  return planCopy(target, written, commandOf(request, options), options)
 }
 
 /**
@@ -33,10 +36,10 @@ export function rebuild(
   request: RebuildRequest,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, command(request, options), options)
+  return runCopy(target, written, commandOf(request, options), options)
 }
 
-function command(request: RebuildRequest, options: EngineOptions): CopyCommand {
+function commandOf(request: RebuildRequest, options: EngineOptions): Command<RebuildPlan> {
   return {
     name: 'rebuild',
     request,
@@ -53,9 +56,7 @@ async function readPlan(
 ): Promise<RebuildPlan> {
   const predicate = request.keep === null ? null : await parsePredicate(request.keep, momentLiteral(server.now))
   return inSnapshot(session, async () => {
-    const table = await readTable(session, name, server.version)
-    if (table === undefined)
-      throw new UsageError(`${display(name)} has just been dropped or renamed`, 'Check what happened to it.')
+    const table = await readPresentTable(session, name, server.version)
     const searchPath = await readSearchPath(session)
     const privileges = await readPrivileges(session, table)
     const readable = table.kind === 'table' && !privileges.lacking.includes('SELECT') && !privileges.rowsHidden

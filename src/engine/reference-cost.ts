@@ -1,9 +1,9 @@
 import type { ClientBase } from 'pg'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
+import { within } from '../db/savepoint.ts'
 import { oneRowOf, referringRows } from '../plan/cascade-sql.ts'
 import type { LookUpCost } from '../plan/cascade-cost.ts'
 import type { WalkedReference } from '../plan/reference-graph.ts'
-import { raw, sql } from '../sql/sql.ts'
+import { sql } from '../sql/sql.ts'
 
 /** Rows of the referred table that are tried. */
 const SAMPLES = 3
@@ -36,30 +36,23 @@ async function measureOne(
   const times: number[] = []
   for (let sample = 0; sample < SAMPLES; sample++) {
     const milliseconds = await lookUp(session, one, sample)
-    if (milliseconds === null) return { milliseconds: LONGEST_MS, atLeast: true }
+    if (milliseconds === 'unknown') return { milliseconds: LONGEST_MS, atLeast: true }
     times.push(milliseconds)
   }
   // The first may have had to read from disk what the others then found in memory; so will the purge.
   return { milliseconds: times.reduce((sum, time) => sum + time, 0) / times.length, atLeast: false }
 }
 
-/** In milliseconds, as the server measures; null where it takes too long. */
+/** In milliseconds, as the server measures; unknown where it takes too long. */
 async function lookUp(
   session: ClientBase,
   { reference, from, to }: WalkedReference,
   sample: number,
-): Promise<number | null> {
+): Promise<number | 'unknown'> {
   const query = sql`explain (analyze, timing off, summary on, format json)
     select from (${oneRowOf(reference, to, sample)}) p, ${referringRows(reference, from, 'c', 'p')}`
-  await session.query('savepoint look_up')
-  try {
-    await session.query(sql`set local statement_timeout = ${raw(String(LONGEST_MS))}`)
+  return within(session, LONGEST_MS, async () => {
     const { rows } = await session.query<{ 'QUERY PLAN': readonly { 'Execution Time': number }[] }>(query)
     return rows[0]?.['QUERY PLAN'][0]?.['Execution Time'] ?? 0
-  } catch (error) {
-    if (codeOf(error) !== SQLSTATE.queryCanceled) throw error
-    return null
-  } finally {
-    await session.query('rollback to savepoint look_up')
-  }
+  })
 }

@@ -1,7 +1,6 @@
-import type { NoticeMessage } from 'pg-protocol/dist/messages.js'
 import { readOne } from '../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import type { RehearseStep } from '../plan/step.ts'
 import { sql } from '../sql/sql.ts'
 import type { Workplace } from './workplace.ts'
@@ -19,7 +18,7 @@ export async function rehearse(step: RehearseStep, { session }: Workplace): Prom
   const preparations = step.statements.slice(0, -1)
   const attach = step.statements.at(-1) ?? ''
   const routines: (string | undefined)[] = []
-  const listen = (notice: NoticeMessage) => void routines.push(notice.routine)
+  const listen = (notice: { readonly routine?: string | undefined }) => void routines.push(notice.routine)
   await session.query('begin')
   session.on('notice', listen)
   try {
@@ -32,7 +31,7 @@ export async function rehearse(step: RehearseStep, { session }: Workplace): Prom
     if (!routines.includes(IMPLIED)) throw failed('attaching would read the whole table under lock')
   } catch (error) {
     if (error instanceof EbbError || saysNothing(error)) throw error
-    throw failed(error instanceof Error ? error.message : String(error), error)
+    throw failed(reasonOf(error), error)
   } finally {
     session.off('notice', listen)
     await session.query('rollback').catch(() => {}) // a lost connection has rolled back by itself
@@ -61,7 +60,7 @@ function failed(what: string, cause?: unknown): EbbError {
       state: 'It has been rolled back: the table is untouched.',
       next: 'Undo the run with ebb abandon, remove the cause, and start again.',
     },
-    1,
+    EXIT.failed,
     cause,
   )
 }

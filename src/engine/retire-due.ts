@@ -2,7 +2,7 @@ import type { Target } from '../db/session.ts'
 import type { TableName } from '../sql/names.ts'
 import { display, sameName } from '../sql/names.ts'
 import { retirable, type FormerTable } from './former.ts'
-import type { EngineOptions } from './partition.ts'
+import type { EngineOptions } from './options.ts'
 import { asError, type Failure } from './rotate-set.ts'
 import { retire } from './runs.ts'
 

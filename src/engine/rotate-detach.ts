@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../db/holders.ts'
 import { readAll, type Session } from '../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
 import type { DetachStep } from '../plan/rotate-step.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
@@ -16,7 +16,7 @@ import type { Workplace } from './workplace.ts'
 //   - Whoever is at work on the parent is waited for by looking, before it begins:
 //     once it has begun, the partition is half detached until they end.
 //   - It runs without a lock time-out, for one that strikes leaves the partition
-//     half detached (postgres-facts E2). Instead another session looks whether
+//     half detached. Instead another session looks whether
 //     anybody waits for us, and cancels it when they have waited for 100 ms.
 //   - Nothing is concluded from its error: what has become of the partition is
 //     asked of the catalogue, by oid.
@@ -182,7 +182,7 @@ async function readSnapshots({ control, pid }: Workplace): Promise<{ snapshot: s
 function explained({ title, partition, table }: DetachStep, error: unknown): unknown {
   const code = codeOf(error)
   const state = `${display(partition)} is attached as before.`
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   if (code === SQLSTATE.foreignKeyViolation)
     return new EbbError(
       `${display(partition)} cannot be detached: rows of other tables refer to its rows (${reason})`,

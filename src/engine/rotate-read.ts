@@ -1,7 +1,8 @@
-import { isReadable, readAtLeast, readGreatest, readNewest, within } from '../catalog/partition-rows.ts'
+import { isReadable, readAtLeast, readGreatest, readNewest, lookWithin } from '../catalog/partition-rows.ts'
 import { readPartitionedTable, type Partition, type PartitionedTable } from '../catalog/partitioned-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readTakenNames } from '../catalog/situation.ts'
+import { readClock } from '../db/clock.ts'
 import { inSnapshot, readOne, type Session } from '../db/session.ts'
 import { fromText, positionOf, type Position } from '../grid/key.ts'
 import { validateTimezone } from '../grid/grid.ts'
@@ -34,12 +35,9 @@ export async function readSituation(
     const set = await readPartitionedTable(session, name, journal.registered?.kind ?? null)
     if (set === undefined) return undefined
     const timezone = await readTimezone(session)
-    const { now } = await readOne<{ now: string }>(
-      session,
-      sql`select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as now`,
-    )
+    const now = await readClock(session)
     const situation = {
-      server: { ...server, now },
+      server: { ...server, now: String(now) },
       journalSchema,
       set,
       timezone,
@@ -49,9 +47,7 @@ export async function readSituation(
     const taken = await readTakenNames(session, name.schema)
     const policy = policyOf(set, journal.registered, timezone)
     const rows =
-      policy === null
-        ? NO_ROWS
-        : await readRows(session, set, policy, journal.newestIn, BigInt(now), LOOKING_MS[thoroughness])
+      policy === null ? NO_ROWS : await readRows(session, set, policy, journal.newestIn, now, LOOKING_MS[thoroughness])
     return { ...situation, taken, ...rows }
   })
 }
@@ -132,7 +128,7 @@ async function readNewestRow(
   )
   const time = expiryKind(set, policy)
   for (const { name } of begun.toReversed()) {
-    const row = await within(session, left(), () => readGreatest(session, name, policy.column, policy.expireBy))
+    const row = await lookWithin(session, left(), () => readGreatest(session, name, policy.column, policy.expireBy))
     if (row === 'unknown') return 'unknown'
     if (row === undefined) continue
     return {
@@ -171,7 +167,7 @@ async function readRate(
     (last, { range }) => (range?.from != null && range.to != null ? range.to - range.from : last),
     0n,
   )
-  const earlier = await within(session, left(), () =>
+  const earlier = await lookWithin(session, left(), () =>
     readAtLeast(session, set.name, policy.column, head.key - width, expireBy),
   )
   if (earlier === 'unknown' || earlier?.time == null) return null
@@ -191,7 +187,7 @@ async function lookedAt(
 ): Promise<ReadonlyMap<string, Newest>> {
   const found = new Map(remembered)
   for (const partition of closedUnknown(set, policy, head, remembered)) {
-    const newest = await within(session, left(), () => readAge(session, set, policy, partition))
+    const newest = await lookWithin(session, left(), () => readAge(session, set, policy, partition))
     if (newest === 'unknown') break
     found.set(partition.oid, newest)
   }

@@ -2,7 +2,7 @@ import { parseBounds } from '../catalog/partition-bounds.ts'
 import type { Partition, PartitionedTable } from '../catalog/partitioned-table.ts'
 import { inTransaction } from '../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
 import {
   beginRetirement,
@@ -12,6 +12,7 @@ import {
   rememberNewest,
   type RotationAction,
 } from '../journal/rotations.ts'
+import { exclusive } from '../plan/locks.ts'
 import type { Newest } from '../plan/rotate-begun.ts'
 import type { Finalization, Leftover, Retirement, RotationPlan } from '../plan/rotate-plan.ts'
 import type { BriefStep } from '../plan/step.ts'
@@ -169,9 +170,7 @@ async function attachAgain(context: RetireContext, partition: Leaving, newest: N
     because: 'a row in it is to be kept after all',
     locks: [
       { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
-      ...set.references.map(
-        (table) => ({ table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }) as const,
-      ),
+      ...set.references.map(exclusive),
     ],
     cost: 'milliseconds: that its rows fit is proven',
     quiet: partition.name,
@@ -323,7 +322,7 @@ function changed(partition: TableName, how: string): EbbError {
 function explained(step: BriefStep, error: unknown): unknown {
   const code = codeOf(error)
   if (error instanceof EbbError || code === undefined || isConnectionLost(error)) return error
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   const slow = code === SQLSTATE.queryCanceled ? ' (it took too long under lock, or somebody cancelled it)' : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,

@@ -2,6 +2,7 @@
 
 export { abandon, planAbandonOf } from './runs/abandon.ts'
 export type { RunChoice } from './runs/find-run.ts'
+export type { KnownRun } from './runs/known.ts'
 export { planResumeOf, type Remainder } from './runs/remaining.ts'
 export type { RunResult } from './runs/result.ts'
 export { resume } from './runs/resume.ts'

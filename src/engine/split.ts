@@ -1,7 +1,8 @@
 import { readKey } from '../catalog/key-model.ts'
-import { readLeast, within } from '../catalog/partition-rows.ts'
+import { readLeast, lookWithin } from '../catalog/partition-rows.ts'
 import { readPartitionedTable, type Partition, type PartitionedTable } from '../catalog/partitioned-table.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable, readTable } from '../catalog/read-table.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readTakenNames } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
@@ -15,14 +16,16 @@ import { keepWindow, type KeepWindow } from '../plan/keep-window.ts'
 import type { SetPolicy, Width } from '../plan/request.ts'
 import { inferPolicy } from '../plan/rotate-policy.ts'
 import { gridFor } from '../plan/rotate-runway.ts'
-import { widePartition } from '../plan/split-layout.ts'
+import { widePartitions } from '../plan/split-layout.ts'
 import type { SplitRequest } from '../plan/split-situation.ts'
 import { planSplit, type SplitPlan } from '../plan/split.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { newTag, planCopy, readSearchPath, runCopy, type CopyCommand, type CopyResult } from './copy-run.ts'
-import type { EngineOptions } from './partition.ts'
+import type { Command } from './agreed.ts'
+import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
+import type { EngineOptions } from './options.ts'
 import { readIdRate } from './rotate-read.ts'
+import { newTag } from './tag.ts'
 
 /** What to split, and into what. */
 export interface SplitOrder extends SplitRequest {
@@ -39,7 +42,7 @@ export function planSplitOf(
   order: SplitOrder,
   options: EngineOptions,
 ): Promise<SplitPlan> {
-  return planCopy(target, written, command(order, options), options) as Promise<SplitPlan>
+  return planCopy(target, written, commandOf(order, options), options)
 }
 
 /**
@@ -54,10 +57,10 @@ export function split(
   order: SplitOrder,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, command(order, options), options)
+  return runCopy(target, written, commandOf(order, options), options)
 }
 
-function command(order: SplitOrder, options: EngineOptions): CopyCommand {
+function commandOf(order: SplitOrder, options: EngineOptions): Command<SplitPlan> {
   return {
     name: 'split',
     request: order,
@@ -81,26 +84,20 @@ async function readPlan(
   const policy = policyOf(set, registered, order)
   const now = BigInt(server.now)
   const grid = await readGrid(session, set, policy, order, now)
-  const partition = choosePartition(set, grid, policy, order)
-  const wide = (await readTable(session, partition.name, server.version)) as TableModel
-  const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
-  return planSplit(
-    {
-      server,
-      journalSchema,
-      set,
-      parent,
-      policy,
-      grid,
-      partition,
-      wide,
-      least,
-      searchPath: await readSearchPath(session),
-      taken: await readTakenNames(session, name.schema),
-      tag: newTag(),
-    },
-    order,
-  )
+  const searchPath = await readSearchPath(session)
+  const taken = await readTakenNames(session, name.schema)
+  const setting = { server, journalSchema, set, parent, policy, grid, searchPath, taken, tag: newTag() }
+  const planFor = async (partition: Partition): Promise<SplitPlan> => {
+    const wide = await readPresentTable(session, partition.name, server.version)
+    const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
+    const situation = { ...setting, partition, wide, least }
+    return withKeptRows(session, wide, searchPath, (keptRows) => planSplit({ ...situation, keptRows }, order))
+  }
+  for (const partition of choosePartitions(set, grid, policy, order)) {
+    const plan = await planFor(partition)
+    if (order.partition !== null || !plan.objections.some(({ code }) => code === 'not-wide')) return plan
+  }
+  throw noneWider(set)
 }
 
 function policyOf(set: PartitionedTable, registered: SetPolicy | null, { every }: SplitOrder): SetPolicy {
@@ -128,19 +125,18 @@ async function readGrid(
   return gridFor(set, policy, { idRate, now })
 }
 
-function choosePartition(set: PartitionedTable, grid: Grid, { kind }: SetPolicy, { partition }: SplitOrder): Partition {
-  if (partition === null) {
-    const wide = widePartition(set, grid, kind)
-    if (wide !== undefined) return wide
-    throw new UsageError(
-      `no partition of ${display(set.name)} is wider than the others`,
-      'Name the one to split, or give a narrower --every.',
-    )
-  }
+/** The one that is named; else all that may be wider than the others: whether one without a lower bound is, its plan tells. */
+function choosePartitions(
+  set: PartitionedTable,
+  grid: Grid,
+  { kind }: SetPolicy,
+  { partition }: SplitOrder,
+): Partition[] {
+  if (partition === null) return widePartitions(set, grid, kind)
   const named = set.partitions.find(
     ({ name }) => name.name === partition.name && (partition.schema === null || name.schema === partition.schema),
   )
-  if (named !== undefined) return named
+  if (named !== undefined) return [named]
   throw new UsageError(
     `${display(set.name)} has no partition ${partition.name}`,
     `Its partitions are ${set.partitions.map(({ name }) => display(name)).join(', ')}.`,
@@ -157,12 +153,19 @@ async function readLeastKept(
   window: KeepWindow | null,
 ): Promise<Position | null> {
   if (window !== null) {
-    const found = await within(session, LOOKING_MS, () => readLeast(session, wide.name, column, window.condition))
+    const found = await lookWithin(session, LOOKING_MS, () => readLeast(session, wide.name, column, window.condition))
     if (found !== 'unknown') return found === undefined ? null : fromText(kind, found)
     if (window.from !== null) return window.from
   }
   const { min } = await readKey(session, wide, column)
   return min === null ? null : fromText(kind, min)
+}
+
+function noneWider(set: PartitionedTable): UsageError {
+  return new UsageError(
+    `no partition of ${display(set.name)} is wider than the others`,
+    'Name the one to split, or give a narrower --every.',
+  )
 }
 
 function notASet(name: TableName): UsageError {

@@ -1,9 +1,8 @@
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
+import { within } from '../db/savepoint.ts'
 import { readAll, readOne, type Session } from '../db/session.ts'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { UsageError } from '../errors.ts'
 import type { StaleParents } from '../plan/mark.ts'
 import {
   countGroups,
@@ -40,9 +39,7 @@ export async function readParents(
   parent: TableName,
   moment: string,
 ): Promise<Parents | Objection[]> {
-  const table = await readTable(session, groups.table, server.version)
-  if (table === undefined)
-    throw new UsageError(`${display(groups.table)} has just been dropped or renamed`, 'Check what happened to it.')
+  const table = await readPresentTable(session, groups.table, server.version)
   const since = readSince(table, groups, moment)
   if (Array.isArray(since)) return since
   const key = await readReferenced(session, table, groups.group, parent)
@@ -82,14 +79,6 @@ const LOOK_MS = 5_000
 
 /** Null where counting took too long: there are very many groups. */
 export async function readGroupCount(session: Session, since: StaleSince): Promise<GroupCount | null> {
-  await session.query('savepoint groups')
-  try {
-    await session.query(`set local statement_timeout = ${LOOK_MS}`)
-    return await readOne<GroupCount & { [column: string]: unknown }>(session, countGroups(since))
-  } catch (error) {
-    if (codeOf(error) !== SQLSTATE.queryCanceled) throw error
-    return null
-  } finally {
-    await session.query('rollback to savepoint groups')
-  }
+  const count = await within(session, LOOK_MS, () => readOne<GroupCount>(session, countGroups(since)))
+  return count === 'unknown' ? null : count
 }

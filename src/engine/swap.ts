@@ -13,7 +13,7 @@ import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
 import { assertCaptured } from './copy/captured.ts'
 import { oldSnapshotsGone } from './copy/old-snapshots.ts'
-import { drain, explainedClash, reconcileLog } from './copy/reconcile.ts'
+import { drain, explainedClash, isDrained, reconcileLog } from './copy/reconcile.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -54,23 +54,34 @@ async function attemptSwap(
   patience: Patience,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
-  if (step.work !== null) {
-    await drain(step.work, place)
-    await oldSnapshotsGone(place, patience.deadlineMs)
+  const { work } = step
+  if (work !== null) await catchUp(work, place, patience)
+  // Whoever is in the way may be so for minutes, and the log grows meanwhile.
+  const stillReady = async () => {
+    if (work === null || (await isDrained(work, place))) return true
+    await catchUp(work, place, patience)
+    return false
   }
-  return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
+  const locks = { ...step, stillReady }
+  return underBriefLocks(sessionsOf(place), locks, patience, place.observer, place.signal, async () => {
     // Verdicts are given when all is done: until the commit it can be undone as a whole.
     await inOneGo(place.session, () => [
       assertLease(place.session, place.journalSchema, place.lease),
       assertUnchanged(step, place),
       assertPartitions(step, place),
       ...step.mustBeEmpty.map((name) => assertEmpty(name, place)),
-      ...(step.work === null ? [] : catchUpUnderLock(step.work, place)),
+      ...(work === null ? [] : catchUpUnderLock(work, place)),
       place.session.query(step.statements.join(';\n')),
       assertCarried(step, place),
       record(),
     ])
   })
+}
+
+/** All but a few of the changes, and nobody may be left who would see too little. */
+async function catchUp(work: CopyWork, place: Workplace, { deadlineMs }: Patience): Promise<void> {
+  await drain(work, place)
+  await oldSnapshotsGone(place, deadlineMs)
 }
 
 /** With the source locked nobody writes any more: what is in the log now is all there will be. */

@@ -1,20 +1,19 @@
 import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
-import { readTable } from '../catalog/read-table.ts'
+import { readPresentTable, readTable } from '../catalog/read-table.ts'
+import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
-import { ObjectionsError, UsageError } from '../errors.ts'
-import { endRun, journalExists, latestRun, startRun } from '../journal/journal.ts'
-import { momentLiteral } from '../plan/rebuild.ts'
-import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
+import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
+import { ObjectionsError } from '../errors.ts'
+import { endRun } from '../journal/journal.ts'
+import { momentLiteral } from '../plan/moment.ts'
 import { planView, type ViewPlan, type ViewRequest } from '../plan/view.ts'
-import { companion, display, type TableName } from '../sql/names.ts'
+import { companion, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
-import { VERSION } from '../version.ts'
-import { readSearchPath } from './copy-run.ts'
+import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
 import { executeRun, type StepResult } from './execute.ts'
-import { arrive, assertLatest, otherRun, type EngineOptions } from './partition.ts'
+import type { EngineOptions } from './options.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 /** A view: its name, null for `<table>_live` beside the table, and what it hides. */
@@ -22,6 +21,7 @@ export interface ViewOrder extends ViewRequest {
   readonly name: WrittenName | null
 }
 
+/** What making a view has come to. */
 export interface ViewResult {
   readonly runId: string
   readonly plan: ViewPlan
@@ -29,16 +29,13 @@ export interface ViewResult {
 }
 
 /** What would be made. Reads in READ ONLY transactions and changes nothing. */
-export async function planViewOf(
+export function planViewOf(
   target: Target,
   written: WrittenName,
   order: ViewOrder,
   options: EngineOptions,
 ): Promise<ViewPlan> {
-  return withSession(target, 'plan view', async (session) => {
-    const { server, name } = await arrive(session, written, options)
-    return readPlan(session, server, name, order, options)
-  })
+  return newPlan(target, written, commandOf(order, options), options)
 }
 
 /**
@@ -52,23 +49,12 @@ export async function keepView(
   order: ViewOrder,
   options: EngineOptions,
 ): Promise<ViewResult> {
-  const { server, name, earlier, plan } = await withSession(target, 'plan view', async (session) => {
-    const arrived = await arrive(session, written, options)
-    const journal = await journalExists(session, options.journalSchema)
-    const earlier = journal ? await latestRun<ViewPlan>(session, options.journalSchema, arrived.name) : undefined
-    const begun = earlier?.status === 'running' ? earlier : undefined
-    if (begun !== undefined && !(begun.command === 'view' && isSame(begun.request, order))) throw otherRun(begun)
-    const plan =
-      begun === undefined
-        ? await readPlan(session, arrived.server, arrived.name, order, options)
-        : fromStored(begun.plan)
-    return { ...arrived, earlier, plan }
-  })
+  const command = commandOf(order, options)
+  const agreed = await agreedPlan(target, written, command, options)
+  const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  return atWork({ target, server, ...options, command: 'view' }, name, async (place) => {
-    await assertLatest(place, name, earlier)
-    const run = { command: 'view', table: name, request: toStored(order), plan: toStored(plan), version: VERSION }
-    const runId = earlier?.status === 'running' ? earlier.id : await startRun(place.session, place.journalSchema, run)
+  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
+    const runId = await beginRun(place, command, agreed)
     return carryOutView(runId, plan, place, options)
   })
 }
@@ -80,13 +66,17 @@ export async function carryOutView(
   place: Workplace,
   { patience }: EngineOptions,
 ): Promise<ViewResult> {
-  const steps = await executeRun(runId, plan.steps, place, patience === undefined ? {} : { patience })
+  const steps = await executeRun(runId, plan.steps, place, { patience })
   await endRun(place.session, place.journalSchema, runId, 'done', { view: plan.view })
   return { runId, plan, steps }
 }
 
-function isSame(request: unknown, order: ViewOrder): boolean {
-  return canonicalJson(request) === canonicalJson(toStored(order))
+function commandOf(order: ViewOrder, options: EngineOptions): Command<ViewPlan> {
+  return {
+    name: 'view',
+    request: order,
+    readPlan: (session, server, name) => readPlan(session, server, name, order, options),
+  }
 }
 
 async function readPlan(
@@ -98,9 +88,7 @@ async function readPlan(
 ): Promise<ViewPlan> {
   const expired = request.expired === null ? null : await parsePredicate(request.expired, momentLiteral(server.now))
   return inSnapshot(session, async () => {
-    const model = await readTable(session, table, server.version)
-    if (model === undefined)
-      throw new UsageError(`${display(table)} has just been dropped or renamed`, 'Check what happened to it.')
+    const model = await readPresentTable(session, table, server.version)
     const searchPath = await readSearchPath(session)
     // No row is counted here, so policies that hide some are no reason not to look at the condition.
     await session.query('set local row_security = on')

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, type Session } from '../db/session.ts'
+import { reasonOf } from '../errors.ts'
 import type { Observer } from '../report/events.ts'
 import { sql } from '../sql/sql.ts'
 import { PhasePace, type Activity } from './phase-pace.ts'
@@ -48,7 +49,7 @@ async function watch(control: Session, pid: number, observer: Observer, signal: 
     // What is watched reports its own failure; that the watcher lost its connection adds nothing.
     observer({
       type: 'note',
-      text: `progress can no longer be seen: ${error instanceof Error ? error.message : String(error)}`,
+      text: `progress can no longer be seen: ${reasonOf(error)}`,
     })
   }
 }
@@ -68,7 +69,7 @@ async function readWait(control: Session, pid: number): Promise<string | undefin
 }
 
 async function readActivity(control: Session, pid: number): Promise<Activity | undefined> {
-  const [activity] = await readAll<Activity & { [column: string]: unknown }>(
+  const [activity] = await readAll<Activity>(
     control,
     sql`
     select extract(epoch from clock_timestamp() - a.query_start)::float8 as seconds, coalesce(i.phase, v.phase) as phase,

@@ -55,7 +55,7 @@ export async function allSets(session: ClientBase, schema: string): Promise<Stor
 }
 
 async function findSets(session: ClientBase, schema: string, condition: Sql): Promise<StoredSet[]> {
-  return readAll<StoredSet & { [column: string]: unknown }>(
+  return readAll<StoredSet>(
     session,
     sql`
     select run_id::text as id, json_build_object('schema', schema_name, 'name', table_name) as table,

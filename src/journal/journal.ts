@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 
@@ -77,9 +77,10 @@ export async function recentRuns(session: ClientBase, schema: string): Promise<R
 }
 
 async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql, limit = 200): Promise<Run<Plan>[]> {
-  return readAll<Run<Plan> & { [column: string]: unknown }>(
+  return readAll<Run<Plan>>(
     session,
-    sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} where ${condition} order by status = 'running' desc, id desc limit ${limit}`,
+    // Not "order by id", which would be that of the columns, and text: 9 after 10.
+    sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} r where ${condition} order by status = 'running' desc, r.id desc limit ${limit}`,
   )
 }
 
@@ -156,7 +157,7 @@ function unreadable(schema: string, role: string): EbbError {
   return new EbbError(
     `the journal in schema ${schema} belongs to somebody else, and ${role} may not read it`,
     {
-      state: 'Nothing has been changed.',
+      state: NOTHING_CHANGED,
       next: `As its owner: grant usage on schema ${place} to ${us}; grant select, insert, update, delete on all tables in schema ${place} to ${us}; or keep a journal of your own with --journal-schema <name>.`,
     },
     EXIT.objections,

@@ -93,11 +93,11 @@ export async function lastFiles(session: ClientBase, schema: string, runId: stri
 
 /** In the order in which they were left. */
 export async function leftRanges(session: ClientBase, schema: string, runId: string): Promise<LeftRange[]> {
-  return readAll<LeftRange & { [column: string]: unknown }>(
+  return readAll<LeftRange>(
     session,
     sql`
     select id::text as id, json_build_object('schema', schema_name, 'name', table_name) as leaf, after, upto, rows::float8 as rows, reason, why
-    from ${at(schema, 'purge_left')} where run_id = ${runId} order by id`,
+    from ${at(schema, 'purge_left')} l where run_id = ${runId} order by l.id`,
   )
 }
 
@@ -118,7 +118,7 @@ export async function lastWalked(
 
 /** The names, as shown, of the tables in which rows have gone or been changed. */
 export async function purgedTables(session: ClientBase, schema: string, runId: string): Promise<ReadonlySet<string>> {
-  const own = await readAll<TableName & { [column: string]: unknown }>(
+  const own = await readAll<TableName>(
     session,
     sql`select distinct schema_name as schema, table_name as name from ${at(schema, 'purge_batch')} where run_id = ${runId} and rows > 0`,
   )
@@ -152,7 +152,7 @@ export interface PurgeFigures {
 }
 
 export async function readFigures(session: ClientBase, schema: string, runId: string): Promise<PurgeFigures> {
-  return readOne<PurgeFigures & { [column: string]: unknown }>(
+  return readOne<PurgeFigures>(
     session,
     sql`
     with batch as (select * from ${at(schema, 'purge_batch')} where run_id = ${runId}),

@@ -54,7 +54,7 @@ export async function begunRetirements(
   schema: string,
   table: TableName,
 ): Promise<BegunRetirement[]> {
-  return readAll<BegunRetirement & { [column: string]: unknown }>(
+  return readAll<BegunRetirement>(
     session,
     sql`
     select r.partition_oid::text as oid, json_build_object('schema', r.schema_name, 'name', r.table_name) as table,

@@ -5,6 +5,7 @@ import type { WaysAdvice } from '../plan/advise.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options } from './options.ts'
 
+/** Which rows would stay, or go. */
 export interface AdviseOptions extends Options {
   readonly table: Table
   /** The rows worth keeping, as after WHERE. */
@@ -13,7 +14,11 @@ export interface AdviseOptions extends Options {
   readonly olderThan?: string
 }
 
-/** Compares partitioning, rebuilding and deleting: what each would cost, what it means for others, which to take. */
+/**
+ * Compares partitioning, rebuilding and deleting: what each would cost, what it means for others, which to take.
+ *
+ * @throws {UsageError} when an option cannot be understood, or there is no such table
+ */
 export async function advise(database: Database, options: AdviseOptions): Promise<WaysAdvice> {
   const { keep, olderThan } = options
   if (keep !== undefined && olderThan !== undefined)

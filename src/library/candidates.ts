@@ -7,9 +7,10 @@ import { nonEmpty } from './checks.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options, type PaceOptions } from './options.ts'
 
+/** Which rows are written down. */
 export interface CandidateOptions extends Options {
-  readonly pace?: PaceOptions
   readonly table: Table
+  readonly pace?: PaceOptions
   /** The rows to write down, as after WHERE; `now()` is fixed once, at the start. */
   readonly where: string
 }

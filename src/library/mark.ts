@@ -5,9 +5,10 @@ import { nonEmpty } from './checks.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options, type PaceOptions } from './options.ts'
 
+/** Which rows are marked, and where. */
 export interface MarkOptions extends Options {
-  readonly pace?: PaceOptions
   readonly table: Table
+  readonly pace?: PaceOptions
   /** The rows to mark, as after WHERE; `now()` is fixed once, at the start. */
   readonly where: string
   /** Where the mark goes: a boolean becomes true, a time that is NULL the moment of the start. */

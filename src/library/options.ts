@@ -1,5 +1,5 @@
 import { PATIENCE } from '../engine/brief.ts'
-import type { EngineOptions } from '../engine/partition.ts'
+import type { EngineOptions } from '../engine/options.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { DEFAULT_PACE, type PaceSettings, type Pacing } from '../pacing/limits.ts'
 import { parseWindow } from '../pacing/window.ts'

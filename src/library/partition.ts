@@ -12,6 +12,7 @@ import { copyRequest, type CopyOptions } from './copying.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type LockOptions, type PacedOptions } from './options.ts'
 
+/** How a table is to be partitioned. */
 export interface PartitionOptions extends LockOptions {
   readonly table: Table
   /** The column that partitions. */
@@ -20,14 +21,19 @@ export interface PartitionOptions extends LockOptions {
   readonly every: string | bigint
   /** `attach` by default: no row is moved. */
   readonly method?: 'attach'
+  /** `90 days`: how long rows are kept. Attaching removes nothing; it is remembered for `rotate`. */
   readonly keep?: string
+  /** How many partitions are made ahead; by default as many as the width asks for. */
   readonly premake?: number
-  /** UTC by default. */
+  /** Whose midnights the bounds are; UTC by default. */
   readonly timezone?: string
+  /** Where ids partition: the column of times by which their rows expire. */
   readonly expireBy?: string
+  /** Codes of objections to go ahead in spite of. */
   readonly accept?: readonly string[]
 }
 
+/** The same by copying, so that old rows are left behind at once. */
 export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
   /** Rows of the keep window are copied into partitions; the former table is kept until `retire`. */
   readonly method: 'copy'
@@ -37,6 +43,7 @@ export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, 
  * Turns a table into partitions while it is in use; called again after an
  * interruption it goes on, and called again after its end it has nothing to do.
  *
+ * @throws {UsageError} when an option cannot be understood, or there is no such table
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
 export async function partition(

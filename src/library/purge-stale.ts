@@ -5,6 +5,7 @@ import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete } from './options.ts'
 import { purgeRequest, type PurgeOptions } from './purge.ts'
 
+/** What makes a group stale. */
 export interface StaleOptions extends Omit<PurgeOptions, 'where' | 'candidates' | 'marked'> {
   /** The column that tells the group. */
   readonly group: string

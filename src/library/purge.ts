@@ -7,9 +7,10 @@ import { nonEmpty } from './checks.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options, type PaceOptions } from './options.ts'
 
+/** Which rows go, and what may go with them. */
 export interface PurgeOptions extends Options {
-  readonly pace?: PaceOptions
   readonly table: Table
+  readonly pace?: PaceOptions
   /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. One of `where`, `candidates` and `marked` is given. */
   readonly where?: string
   /** The rows of a candidate set that have not changed since; who wants them gone is kept with the run. */

@@ -6,6 +6,7 @@ import { copyRequest, type CopyOptions } from './copying.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type PacedOptions } from './options.ts'
 
+/** Which rows the new table keeps, and how they are copied. */
 export interface RebuildOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /**

@@ -6,19 +6,25 @@ import type { Retire } from '../plan/rotate-request.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type PacedOptions } from './options.ts'
 
+/** Which tables are rotated, and how. */
 export interface RotateOptions extends PacedOptions {
   /** Partitioned tables; `all` for those that are registered. */
   readonly tables: readonly Table[] | 'all'
   /** Instead of what is registered. */
   readonly keep?: string
-  /** `drop` by default. */
+  /** What becomes of a partition that has expired; `drop` by default. */
   readonly retire?: Retire
   /** Without it nothing is removed: there are no archives yet. */
   readonly noArchive?: boolean
+  /** Codes of objections to go ahead in spite of. */
   readonly accept?: readonly string[]
 }
 
-/** Makes partitions ahead and retires those that have expired; what goes wrong with one set is in its report. */
+/**
+ * Makes partitions ahead and retires those that have expired; what goes wrong with one set is in its report.
+ *
+ * @throws {UsageError} when an option cannot be understood
+ */
 export async function rotate(
   database: Database,
   options: RotateOptions & { readonly execute: true },

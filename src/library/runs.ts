@@ -12,12 +12,17 @@ export async function status(database: Database, options: Options = {}): Promise
   return runs.status(targetOf(database), complete(options))
 }
 
+/** Which run is meant. */
 export interface RunOptions extends PacedOptions {
-  /** A run's number, or a table; without it the only run there is. */
+  /** A run's number, also as text, as results have it (`runId`); or a table; without it the only run there is. */
   readonly run?: number | bigint | Table
 }
 
-/** Goes on with an unfinished run; without `execute`, what is left of it. */
+/**
+ * Goes on with an unfinished run; without `execute`, what is left of it.
+ *
+ * @throws {UsageError} when there is no such run, or none that is unfinished
+ */
 export async function resume(
   database: Database,
   options: RunOptions & { readonly execute: true },
@@ -34,7 +39,11 @@ export async function resume(
   return options.execute === true ? runs.resume(...arrangement) : runs.planResumeOf(...arrangement)
 }
 
-/** Takes back what an unfinished run has prepared. */
+/**
+ * Takes back what an unfinished run has prepared.
+ *
+ * @throws {UsageError} when there is no such run, or none that is unfinished
+ */
 export async function abandon(
   database: Database,
   options: RunOptions & { readonly execute: true },
@@ -52,6 +61,7 @@ export async function abandon(
  * Goes back after a finished run: a converted table becomes a plain one again;
  * after a copy the former table comes back with every write made since.
  *
+ * @throws {UsageError} when there is no such run, or none to go back from
  * @throws {ObjectionsError} with `execute`, when rows would be lost; without, that is in the plan
  */
 export async function rollback(
@@ -70,6 +80,7 @@ export async function rollback(
   return options.execute === true ? runs.rollback(...arrangement) : runs.planRollbackOf(...arrangement)
 }
 
+/** As for the others, but the run has to be named. */
 export interface RetireOptions extends RunOptions {
   readonly run: number | bigint | Table
 }
@@ -77,6 +88,8 @@ export interface RetireOptions extends RunOptions {
 /**
  * Lets the former table of a finished copy go, for good: a run has to be named.
  * `retirable` tells which there are.
+ *
+ * @throws {UsageError} when there is no such run, or its former table is not there any more
  */
 export async function retire(
   database: Database,
@@ -104,5 +117,6 @@ async function runArrangement(database: Database, options: RunOptions) {
 async function choiceOf(target: Target, run: RunOptions['run']): Promise<runs.RunChoice> {
   if (run === undefined) return null
   if (typeof run === 'number' || typeof run === 'bigint') return { runId: String(run) }
+  if (typeof run === 'string' && /^\d+$/.test(run)) return { runId: run }
   return { table: await resolveName(target, writtenName(run)) }
 }

@@ -7,6 +7,7 @@ import { copyRequest, type CopyOptions } from './copying.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type PacedOptions } from './options.ts'
 
+/** Which partition is divided, and into what. */
 export interface SplitOptions extends PacedOptions, CopyOptions {
   readonly table: Table
   /** The one to divide; by default the first that is wider than the others. */

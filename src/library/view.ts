@@ -6,6 +6,7 @@ import { nonEmpty } from './checks.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type LockOptions } from './options.ts'
 
+/** What the view leaves out. */
 export interface ViewOptions extends LockOptions {
   readonly table: Table
   /** By default that of the table with `_live`. */

@@ -31,7 +31,7 @@ export interface BatchBounds {
   readonly mostRows: number
 }
 
-export const FIRST_ROWS = 100
+const FIRST_ROWS = 100
 
 /** Growing further than this at once would be a leap in the dark. */
 const GROWTH = 1.5

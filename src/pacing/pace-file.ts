@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { codeOf } from '../db/sqlstate.ts'
-import { UsageError } from '../errors.ts'
+import { reasonOf, UsageError } from '../errors.ts'
 import type { PaceSettings } from './limits.ts'
 import { parsePaceWord } from './parse-settings.ts'
 
@@ -38,7 +38,7 @@ export class PaceFile {
       this.current = { ...this.given, ...words }
       this.note(`the pace file ${this.path} has been read: ${Object.keys(words).length} settings`)
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = reasonOf(error)
       this.note(`the pace file ${this.path} is not followed, the pace stays as it was: ${reason}`)
     }
     return this.current

@@ -1,5 +1,7 @@
+import { readClock } from '../db/clock.ts'
 import type { Session } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
+import { reasonOf } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 import type { PaceSettings } from './limits.ts'
 import type { Reading, Signal } from './reading.ts'
@@ -7,7 +9,7 @@ import { readActive } from './readings/activity.ts'
 import { checkQuery, checkUrl } from './readings/health.ts'
 import { readBlocked, readVacuum } from './readings/locks.ts'
 import type { WalWindow } from './wal-window.ts'
-import { readArchiveBacklog, readClock, readReplicas, readSlot, readWalPosition } from './readings/wal.ts'
+import { readArchiveBacklog, readReplicas, readSlot, readWalPosition } from './readings/wal.ts'
 
 /** What a reading is taken of. */
 export interface Subject {
@@ -34,7 +36,7 @@ export async function takeReading(
   const attempt = async <T>(of: Signal, read: () => Promise<T>): Promise<T | null> =>
     read().catch((error: unknown) => {
       if (isConnectionLost(error)) throw error
-      missing[of] = error instanceof Error ? error.message : String(error)
+      missing[of] = reasonOf(error)
       return null
     })
 

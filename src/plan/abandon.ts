@@ -1,5 +1,7 @@
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { abandonment } from './abandonment.ts'
+import { exclusive, lockExclusively } from './locks.ts'
 import type { DropIndexStep, Plan, Step } from './step.ts'
 
 /** What an unfinished run may have left on a table. */
@@ -17,15 +19,7 @@ export function planAbandon(runId: string, { table, guard, index }: Preparations
     ...(guard === null ? [] : [dropGuard(table, guard)]),
     ...(index === null ? [] : [dropIndex(table, index)]),
   ]
-  return {
-    goal: `abandon run ${runId} on ${display(table)}`,
-    table,
-    evidence: ['the table itself has not been touched: only preparations are taken back'],
-    fates: [],
-    objections: [],
-    notes: [],
-    steps,
-  }
+  return abandonment(runId, table, 'the table itself has not been touched: only preparations are taken back', steps)
 }
 
 function dropGuard(table: TableName, guard: string): Step {
@@ -34,16 +28,16 @@ function dropGuard(table: TableName, guard: string): Step {
     key: 'abandon:guard',
     title: `drop the CHECK ${guard}`,
     because: 'it rejects rows beyond the bound, and nothing needs it any more',
-    locks: [{ table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
+    locks: [exclusive(table)],
     cost: 'milliseconds',
     quiet: table,
-    acquire: [sql`lock table ${quoted(table)} in access exclusive mode`.text],
+    acquire: [lockExclusively(table)],
     statements: [sql`alter table ${quoted(table)} drop constraint if exists ${ident(guard)}`.text],
   }
 }
 
 /** Drops an index without blocking anybody. */
-export function dropIndex(table: TableName, index: TableName): DropIndexStep {
+function dropIndex(table: TableName, index: TableName): DropIndexStep {
   return {
     kind: 'drop index',
     key: 'abandon:index',

@@ -2,7 +2,7 @@ import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { Interval } from '../grid/interval.ts'
 import { displayInterval } from '../grid/interval.ts'
 import { display, type TableName } from '../sql/names.ts'
-import type { KeyAdvice } from './key-advice.ts'
+import { primaryKeyChanges, type KeyAdvice } from './key-advice.ts'
 import { privilegeObjections } from './privilege-objections.ts'
 import { adviseAround, indexesFirst, missingIndexes, secondsOf } from './purge-around.ts'
 import { planRebuild, type RebuildSituation } from './rebuild.ts'
@@ -114,7 +114,7 @@ function partitionWays(situation: WaysSituation): Way[] {
     name: 'partition',
     what: `by ${key.by}, ${key.every} wide, without moving a row: what is there now goes as a whole when the last of it has expired`,
     verdict,
-    costs: attachCosts(quantities, key.expireBy === null && primaryKeyChanges(situation, key)),
+    costs: attachCosts(quantities, key.expireBy === null && primaryKeyChanges(table, key.by)),
     ...attachEffects(table, key),
     obstacles,
     first: [],
@@ -134,11 +134,6 @@ function partitionWays(situation: WaysSituation): Way[] {
       command: [key.command, '--method copy', ...keepWords(situation.wish), '--no-archive'].join(' '),
     },
   ]
-}
-
-function primaryKeyChanges({ rebuild: { table } }: WaysSituation, { by }: KeyAdvice): boolean {
-  const primary = table.constraints.find(({ type }) => type === 'primary key')
-  return primary !== undefined && !primary.columns.includes(by)
 }
 
 function conversionObjections({ rebuild }: WaysSituation, key: KeyAdvice): Objection[] {
@@ -217,8 +212,6 @@ interface Choice {
   readonly why: string
 }
 
-/** Deleting costs WAL twice: when rows die, and when vacuum clears the table and its indexes of them. */
-const WITH_VACUUM = 2
 /** Above it, waiting for the history to expire as a whole would keep too much for too long. */
 const MANY = 0.3
 
@@ -272,7 +265,7 @@ function byAge(situation: WaysSituation, ways: readonly Way[], isOpen: (name: Wa
 function byCondition(situation: WaysSituation, ways: readonly Way[], isOpen: (name: WayName) => boolean): Choice {
   const share = removedShare(situation)
   if (!isOpen('rebuild')) return isOpen('purge') ? lastResort(share) : NOTHING_OPEN
-  const [rebuilding, deleting] = [walOf(ways, 'rebuild'), walOf(ways, 'purge') * WITH_VACUUM]
+  const [rebuilding, deleting] = [walOf(ways, 'rebuild'), walOf(ways, 'purge')]
   const compared = `WAL: about ${showBytes(rebuilding)} by rebuilding, ${showBytes(deleting)} by deleting and vacuuming`
   if (deleting < rebuilding && isOpen('purge'))
     return {

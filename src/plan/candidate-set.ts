@@ -2,6 +2,7 @@ import type { LeafModel } from '../catalog/purge-leaves.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, sameName, type TableName } from '../sql/names.ts'
 import type { SetWalk } from './candidate-sql.ts'
+import { objection } from './objection.ts'
 import type { KeyWalkColumn } from './purge-work.ts'
 import type { ChosenWalk } from './purge-walk.ts'
 import type { Objection } from './step.ts'
@@ -82,8 +83,4 @@ export function describeSet({ id, rows, bytes, condition, approvedBy, ticket, wr
   const where = ticket === null ? approval : `${approval} (${ticket})`
   const when = writtenAt === null ? 'not complete' : `written down on ${writtenAt.toISOString().slice(0, 10)}`
   return `deleted: what candidate set ${id} names and is unchanged since: ${showCount(rows ?? 0)} rows, ${showBytes(bytes ?? 0)}, ${when}, ${where}; chosen where ${condition}`
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -1,8 +1,10 @@
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
+import { abandonment } from './abandonment.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
 import { SET_COLUMNS } from './candidate-sql.ts'
 import { noKeyObjection } from './copy-key.ts'
+import { objection, when } from './objection.ts'
 import { refusePurge, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type KeyWalkColumn, type PurgeWork } from './purge-work.ts'
@@ -98,15 +100,13 @@ function objectionsTo({ table, leaves, key, place, mayCreateThere, server }: Can
   const schema = ident(place.schema).text
   return [
     ...(key === null ? [{ ...noKeyObjection(table), what: noKey(table.name) }] : []),
-    ...(mayCreateThere
-      ? []
-      : [
-          objection(
-            'journal-create',
-            `${server.role} may not make a table in schema ${place.schema}, where the keys are kept`,
-            `As its owner: grant create on schema ${schema} to ${ident(server.role).text};`,
-          ),
-        ]),
+    ...when(!mayCreateThere, () =>
+      objection(
+        'journal-create',
+        `${server.role} may not make a table in schema ${place.schema}, where the keys are kept`,
+        `As its owner: grant create on schema ${schema} to ${ident(server.role).text};`,
+      ),
+    ),
     ...leaves
       .filter(({ kind }) => kind !== 'table')
       .map(({ name }) =>
@@ -176,25 +176,17 @@ function settleStep(place: TableName): Step {
 /** What giving up an unfinished set does: no row has been touched, so only the keys go. */
 export function planAbandonCandidates(runId: string, { table, set }: CandidatePlan): Plan {
   if (set === null) throw new Error(`run ${runId} has no candidate set`)
-  return {
-    goal: `abandon run ${runId} on ${display(table)}`,
-    table,
-    evidence: ['no row has been changed'],
-    fates: [],
-    objections: [],
-    notes: [],
-    steps: [
-      {
-        kind: 'online',
-        key: 'abandon:candidates',
-        title: `drop ${display(set.place)}`,
-        because: 'the set is not to be completed',
-        locks: [],
-        cost: 'milliseconds',
-        statements: dropSet(set.place, runId),
-      },
-    ],
-  }
+  return abandonment(runId, table, 'no row has been changed', [
+    {
+      kind: 'online',
+      key: 'abandon:candidates',
+      title: `drop ${display(set.place)}`,
+      because: 'the set is not to be completed',
+      locks: [],
+      cost: 'milliseconds',
+      statements: dropSet(set.place, runId),
+    },
+  ])
 }
 
 /** The statements that let a set go; what the journal knows of it is in the same schema. */
@@ -203,8 +195,4 @@ export function dropSet(place: TableName, id: string): string[] {
     sql`drop table if exists ${quoted(place)}`.text,
     `delete from ${ident(place.schema, 'candidate_set').text} where run_id = ${BigInt(id)}`,
   ]
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

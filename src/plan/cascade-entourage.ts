@@ -1,5 +1,5 @@
 import { display } from '../sql/names.ts'
-import type { Cascade } from './cascade.ts'
+import { distinctTables, type Cascade } from './cascade.ts'
 import { childDeletions } from './cascade-deletions.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
 import type { Entourage, StayReason, Watched } from './purge-work.ts'
@@ -42,6 +42,6 @@ function watchedOf({ root, walked, protected: spared }: Cascade): Watched {
   const others = walked.map(({ from }) => from).filter(({ oid }) => oid !== root.oid)
   return {
     root: watch(root),
-    others: others.filter(({ oid }, i) => others.findIndex((one) => one.oid === oid) === i).map(watch),
+    others: distinctTables(others).map(watch),
   }
 }

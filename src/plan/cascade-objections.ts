@@ -1,7 +1,8 @@
 import type { GraphTable, ReferenceGraph } from '../catalog/reference-graph.ts'
 import { display, quoted, sameName } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
-import type { Cascade, CascadeRequest } from './cascade.ts'
+import { distinctTables, type Cascade, type CascadeRequest } from './cascade.ts'
+import { objection, when } from './objection.ts'
 import type { Fate, WalkedReference } from './reference-graph.ts'
 import { shellWord } from './shell-word.ts'
 import type { Objection } from './step.ts'
@@ -27,14 +28,14 @@ function protectionObjections(graph: ReferenceGraph, { root }: Cascade, { protec
     const table = graph.tables.find((one) => sameName(one.name, name))
     if (table === undefined)
       return [
-        object(
+        objection(
           `protect:${display(name)}`,
           `${display(name)} does not refer to ${display(root.name)}, directly or through others, so nothing in it tells which rows to set aside`,
           'Check the name; if it is right, leave --protect out: no row of it is touched.',
         ),
       ]
     if (table.oid === root.oid)
-      return [object('protect-root', `${display(name)} is the table to be purged`, 'Leave out --protect for it.')]
+      return [objection('protect-root', `${display(name)} is the table to be purged`, 'Leave out --protect for it.')]
     return []
   })
 }
@@ -44,7 +45,7 @@ function silentCascade({ reference, from, to, fate }: WalkedReference): Objectio
   if (fate !== 'held' || reference.onDelete !== 'cascade') return []
   const table = display(from.name)
   return [
-    object(
+    objection(
       `cascade:${table}.${reference.name}`,
       `rows of ${table} would go with the rows of ${display(to.name)} they refer to (${reference.name}, on delete cascade)`,
       `If they are to go, say so: --cascade; if they are not: --protect ${shellWord(table)}.`,
@@ -58,14 +59,14 @@ function indescribable({ reference, from, to, fate }: WalkedReference): Objectio
   const drop = `alter table ${quoted(from.name).text} drop constraint ${ident(reference.name).text};`
   return [
     ...when(reference.ontoPartition, () =>
-      object(
+      objection(
         `onto-partition:${name}`,
         `foreign key ${name} refers to one partition of ${display(to.name)}, so a key alone does not tell which row it means`,
         `Purge that partition by itself, or drop the foreign key: ${drop}`,
       ),
     ),
     ...when(reference.temporal, () =>
-      object(
+      objection(
         `temporal:${name}`,
         `foreign key ${name} is one over periods of time, and what refers to a row cannot be told by equality`,
         `Drop it for the time of the purge: ${drop}`,
@@ -80,11 +81,11 @@ function privilegeObjections(cascade: Cascade, role: string): Objection[] {
   const us = ident(role).text
   const looked = cascade.walked.filter(({ fate, again }) => LOOKED_AT.has(fate) && !again)
   return [
-    ...unique(looked.map(({ from }) => from)).flatMap((table) => tableObjections(cascade, table, role)),
+    ...distinctTables(looked.map(({ from }) => from)).flatMap((table) => tableObjections(cascade, table, role)),
     ...looked
       .filter(({ reference }) => !reference.readable)
       .map(({ reference, from, to }) =>
-        object(
+        objection(
           `no-select:${display(from.name)}.${reference.name}`,
           `${role} may not read the columns of foreign key ${reference.name}, by which rows of ${display(from.name)} refer to ${display(to.name)}`,
           `As the owner: grant select on ${quoted(from.name).text}, ${quoted(to.name).text} to ${us};`,
@@ -99,21 +100,21 @@ function tableObjections({ root, emptied }: Cascade, table: GraphTable, role: st
   const goes = emptied.some(({ oid }) => oid === table.oid)
   return [
     ...when(goes && !table.mayDelete, () =>
-      object(
+      objection(
         `no-delete:${name}`,
         `${role} may not delete from ${name}, whose rows would go too`,
         `As ${table.owner}: grant select, delete on ${quoted(table.name).text} to ${ident(role).text};`,
       ),
     ),
     ...when(table.rowsHidden, () =>
-      object(
+      objection(
         `row-security:${name}`,
         `row-level security hides rows of ${name} from ${role}, so what refers to a row cannot be told`,
         'Connect as a role with BYPASSRLS or, where it is not forced on owners, as the owner.',
       ),
     ),
     ...when(goes && table.deletesUnpublishable, () =>
-      object(
+      objection(
         `replica-identity:${name}`,
         `${name} is published, and without a replica identity PostgreSQL refuses to delete from it`,
         `Give it one: alter table ${quoted(table.name).text} replica identity full; or publish no deletes of it.`,
@@ -132,22 +133,10 @@ function countObjections({ counts }: ReferenceGraph, { walked }: Cascade): Objec
   if (counts || silent === undefined) return []
   const name = `${display(silent.from.name)}.${silent.reference.name}`
   return [
-    object(
+    objection(
       'track-counts',
       `PostgreSQL does not count what transactions change (track_counts is off), so a row that ${name} takes along in the wrong moment would go unnoticed`,
       'Have an administrator switch it on for this role: alter role … set track_counts = on;',
     ),
   ]
-}
-
-function unique(tables: readonly GraphTable[]): GraphTable[] {
-  return tables.filter((table, position) => tables.findIndex(({ oid }) => oid === table.oid) === position)
-}
-
-function when(condition: boolean, objection: () => Objection): Objection[] {
-  return condition ? [objection()] : []
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

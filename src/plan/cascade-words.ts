@@ -1,6 +1,6 @@
 import { display, quoted } from '../sql/names.ts'
 import type { GraphTable } from '../catalog/reference-graph.ts'
-import type { Cascade } from './cascade.ts'
+import { distinctTables, type Cascade } from './cascade.ts'
 import type { Fate, WalkedReference } from './reference-graph.ts'
 import type { Lock, VacuumStep } from './step.ts'
 
@@ -39,7 +39,7 @@ const FATES: Readonly<Record<Fate, (to: string) => string>> = {
 /** The locks that a batch takes on the tables around. None of them keeps readers or writers of other rows waiting. */
 export function cascadeLocks({ root, walked }: Cascade): Lock[] {
   const written = new Set<Fate>(['followed', 'subtree', 'set null', 'set default'])
-  return unique(walked.map(({ from }) => from))
+  return distinctTables(walked.map(({ from }) => from))
     .filter(({ oid }) => oid !== root.oid)
     .map(({ oid, name }) => {
       const writes = walked.some(({ from, fate }) => from.oid === oid && written.has(fate))
@@ -73,11 +73,7 @@ export function cascadeNotes(cascade: Cascade): string[] {
 
 function touched({ root, walked }: Cascade): GraphTable[] {
   const fates = new Set<Fate>(['followed', 'set null', 'set default'])
-  return unique(walked.filter(({ fate }) => fates.has(fate)).map(({ from }) => from)).filter(
+  return distinctTables(walked.filter(({ fate }) => fates.has(fate)).map(({ from }) => from)).filter(
     ({ oid }) => oid !== root.oid,
   )
-}
-
-function unique(tables: readonly GraphTable[]): GraphTable[] {
-  return tables.filter((table, position) => tables.findIndex(({ oid }) => oid === table.oid) === position)
 }

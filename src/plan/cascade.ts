@@ -53,7 +53,7 @@ export function planCascade(graph: ReferenceGraph, request: CascadeRequest): Cas
   }
 }
 
-export function isProtected(name: TableName, { protect }: CascadeRequest): boolean {
+function isProtected(name: TableName, { protect }: CascadeRequest): boolean {
   return protect.some((other) => sameName(other, name))
 }
 
@@ -103,7 +103,7 @@ function branchesTo(
     })
 }
 
-/** Foreign keys whose rows PostgreSQL changes by itself. */
-export function changedByPostgres(cascade: Cascade): readonly WalkedReference[] {
-  return cascade.walked.filter(({ fate }) => fate === 'set null' || fate === 'set default')
+/** The tables without repetitions. */
+export function distinctTables(tables: readonly GraphTable[]): GraphTable[] {
+  return tables.filter((table, position) => tables.findIndex(({ oid }) => oid === table.oid) === position)
 }

@@ -1,4 +1,5 @@
-import type { LeafModel, Reach } from '../catalog/purge-leaves.ts'
+import type { LeafModel } from '../catalog/purge-leaves.ts'
+import type { Reach } from '../catalog/reach.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import type { Predicate } from '../sql/predicate.ts'

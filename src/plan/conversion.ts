@@ -5,6 +5,7 @@ import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, literal, raw, sql } from '../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { boundLiteral, createLeaf } from './leaf.ts'
+import { exclusive } from './locks.ts'
 import { buildUniqueIndex, plainColumns, type NewPrimaryKey } from './primary-key.ts'
 import { rehearsal } from './rehearsal.ts'
 import type { Lock, Step } from './step.ts'
@@ -99,7 +100,7 @@ function guardStep({ table, choice, cut, guard }: Conversion): Step {
     title: `say that every row lies before ${shown(choice, cut)}`,
     because:
       'PostgreSQL then need not read the table when it becomes a partition; until the swap a row beyond it would be rejected, so the bound lies well ahead',
-    locks: [{ table: table.name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
+    locks: [exclusive(table.name)],
     cost: 'milliseconds: no row is read',
     quiet: table.name,
     acquire: [sql`lock table ${place} in access exclusive mode`.text],

@@ -6,6 +6,7 @@ import { validateInbound } from './conversion.ts'
 import type { Transport } from './copy-work.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
+import { exclusive } from './locks.ts'
 import { grants } from './privileges.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from './shadow.ts'
@@ -152,12 +153,6 @@ function copyStep({ rebuild: { former: table, forward: work }, keptRows, transpo
 
 function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
   const { former: table, retired, aside, forward, back } = rebuild
-  const exclusive = (name: TableName): Lock => ({
-    table: name,
-    mode: 'ACCESS EXCLUSIVE',
-    blocks: 'reads and writes',
-    held: 'milliseconds',
-  })
   return {
     kind: 'swap',
     key: 'swap',

@@ -1,8 +1,8 @@
+import { calendarKind } from '../catalog/calendar-kind.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import type { Interval } from '../grid/interval.ts'
 import { toText, type Position } from '../grid/key.ts'
 import { ident, literal, raw, sql } from '../sql/sql.ts'
-import { calendarKind } from './calendar-kind.ts'
 import type { SetPolicy } from './request.ts'
 import { horizonOf } from './rotate-expiry.ts'
 

@@ -146,7 +146,8 @@ function obstaclesTo({ table, upserts }: AdviceSituation, { key: { column } }: K
   ]
 }
 
-function primaryKeyChanges(table: TableModel, column: string): boolean {
+/** Whether the primary key has to take the column in. */
+export function primaryKeyChanges(table: TableModel, column: string): boolean {
   const primary = table.constraints.find(({ type }) => type === 'primary key')
   return primary !== undefined && !primary.columns.includes(column)
 }

@@ -1,3 +1,4 @@
+import { calendarKind } from '../catalog/calendar-kind.ts'
 import { isKeyType, plainType, type IdSample, type KeyModel } from '../catalog/key-model.ts'
 import { EbbError } from '../errors.ts'
 import type { Grid } from '../grid/grid.ts'
@@ -5,7 +6,7 @@ import { displayInterval, type Interval } from '../grid/interval.ts'
 import { epochUnitOf, fromText, positionOf, type KeyKind, type Position } from '../grid/key.ts'
 import { plus } from '../grid/grid.ts'
 import { roundWidth } from '../grid/width.ts'
-import { calendarKind } from './calendar-kind.ts'
+import { objection } from './objection.ts'
 import type { PartitionRequest } from './request.ts'
 import type { Objection } from './step.ts'
 
@@ -43,7 +44,7 @@ export function chooseKey(request: PartitionRequest, { key, samples, now }: KeyE
   } catch (error) {
     // A value before the year 1 or after 9999.
     if (error instanceof EbbError)
-      return object('key-off-calendar', `column ${key.column}: ${error.message}`, error.advice.next)
+      return objection('key-off-calendar', `column ${key.column}: ${error.message}`, error.advice.next)
     throw error
   }
 }
@@ -102,7 +103,7 @@ function idKey(request: PartitionRequest, { key, samples }: KeyEvidence): KeyCho
 }
 
 /** Ids per microsecond over the newer half of the samples, where the present rate shows. */
-export function rateOf(samples: readonly IdSample[]): number | null {
+function rateOf(samples: readonly IdSample[]): number | null {
   const newer = samples.slice(Math.floor(samples.length / 2))
   const [first, last] = [newer.at(0), newer.at(-1)]
   if (first === undefined || last === undefined) return null
@@ -171,12 +172,8 @@ function isUnbounded({ min, max }: KeyModel): boolean {
   return min === '-infinity' || max === 'infinity'
 }
 
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
-}
-
 function unsuitable({ column, type }: KeyModel): Objection {
-  return object(
+  return objection(
     'key-type',
     `column ${column} is of type ${type}, which cannot be a key`,
     'Choose a timestamptz, timestamp, date, bigint, integer or UUIDv7 column with --by. `ebb inspect` lists the candidates.',
@@ -184,7 +181,7 @@ function unsuitable({ column, type }: KeyModel): Objection {
 }
 
 function infinite({ column }: KeyModel): Objection {
-  return object(
+  return objection(
     'key-infinity',
     `column ${column} holds 'infinity' or '-infinity', which lies in no partition`,
     `Give those rows a real time first: update … where ${column} in ('infinity', '-infinity').`,
@@ -192,7 +189,7 @@ function infinite({ column }: KeyModel): Objection {
 }
 
 function notTimes({ column, max }: KeyModel): Objection {
-  return object(
+  return objection(
     'key-not-epoch',
     max === null
       ? `column ${column} is an integer and the table is empty, so its unit cannot be told`
@@ -202,7 +199,7 @@ function notTimes({ column, max }: KeyModel): Objection {
 }
 
 function notVersion7({ column }: KeyModel): Objection {
-  return object(
+  return objection(
     'key-not-uuidv7',
     `column ${column} holds UUIDs that are not of version 7, so they do not grow with time`,
     'Choose a time column with --by; random UUIDs cannot be a key.',
@@ -210,7 +207,7 @@ function notVersion7({ column }: KeyModel): Objection {
 }
 
 function idsNeedIntegers({ column, type }: KeyModel): Objection {
-  return object(
+  return objection(
     'key-not-integer',
     `column ${column} is of type ${type}: a number of ids (--every 10000000) or --expire-by needs an integer key`,
     `Give an interval instead: --by ${column} --every month, without --expire-by.`,
@@ -218,7 +215,7 @@ function idsNeedIntegers({ column, type }: KeyModel): Objection {
 }
 
 function notGrowing({ column }: KeyModel, expireBy: string, disorder: number, looked: number): Objection {
-  return object(
+  return objection(
     'id-not-growing',
     `${column} does not grow with ${expireBy}: in ${disorder} of ${looked} places the time runs backwards, so partitions by id would never expire as a whole`,
     `Partition by time instead: --by ${expireBy} --every month.`,
@@ -226,7 +223,7 @@ function notGrowing({ column }: KeyModel, expireBy: string, disorder: number, lo
 }
 
 function unknownRate({ column }: KeyModel): Objection {
-  return object(
+  return objection(
     'id-rate-unknown',
     `how many ids of ${column} make one interval cannot be told from so few rows`,
     `Say it in ids: --by ${column} --every 10000000.`,

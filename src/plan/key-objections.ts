@@ -1,8 +1,10 @@
+import { isTimeType } from '../catalog/calendar-kind.ts'
 import type { Column, TableModel } from '../catalog/table-model.ts'
 import { displayPosition, isTimeKind, toText, type Position } from '../grid/key.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
+import { objection } from './objection.ts'
 import type { PartitionRequest } from './request.ts'
 import type { Objection } from './step.ts'
 
@@ -12,20 +14,20 @@ export function keyColumn(table: TableModel, name: string): Column | Objection {
   const place = quoted(table.name).text
   const quotedName = ident(name).text
   if (column === undefined)
-    return object(
+    return objection(
       'no-column',
       `${display(table.name)} has no column ${JSON.stringify(name)}`,
       `Its columns are ${table.columns.map((other) => other.name).join(', ')}.`,
     )
   if (column.generated)
-    return object(
+    return objection(
       'key-generated',
       `column ${name} is generated, and PostgreSQL does not partition by generated columns`,
       'Choose the column it is made from.',
     )
   if (!column.notNull) {
     const alter = `alter table ${place}`
-    return object(
+    return objection(
       'key-nullable',
       `column ${name} may be null, and a row without a key has no partition`,
       `Forbid nulls without blocking anybody: ${alter} add constraint key_not_null check (${quotedName} is not null) not valid; ` +
@@ -35,18 +37,13 @@ export function keyColumn(table: TableModel, name: string): Column | Objection {
   return column
 }
 
-/** A type whose values are moments or days, with or without a precision. */
-export function isTimeType(type: string | undefined): boolean {
-  return type !== undefined && /^(timestamp\b|date$)/.test(type)
-}
-
 /** What is wrong with the column by which rows of a table partitioned by id expire. */
 export function expiryObjections(table: TableModel, request: PartitionRequest): Objection[] {
   const { expireBy } = request
   if (expireBy === null) {
     if (request.every.kind !== 'ids' || request.keep === null) return []
     return [
-      object(
+      objection(
         'expire-by',
         'rows partitioned by id have no age by themselves',
         'Name the time column by which they expire: --expire-by created_at.',
@@ -56,7 +53,7 @@ export function expiryObjections(table: TableModel, request: PartitionRequest): 
   const column = table.columns.find(({ name }) => name === expireBy)
   if (column === undefined)
     return [
-      object(
+      objection(
         'no-column',
         `${display(table.name)} has no column ${JSON.stringify(expireBy)}`,
         `Its columns are ${table.columns.map(({ name }) => name).join(', ')}.`,
@@ -64,7 +61,7 @@ export function expiryObjections(table: TableModel, request: PartitionRequest): 
     ]
   if (isTimeType(column.type)) return []
   return [
-    object(
+    objection(
       'expire-by-type',
       `column ${expireBy} is of type ${column.type}, which is no time`,
       'Name a timestamptz, timestamp or date column with --expire-by.',
@@ -77,7 +74,7 @@ export function uniquenessObjections(table: TableModel, key: string): Objection[
   return table.indexes
     .filter((index) => index.unique && !index.primary && !index.columns.includes(key))
     .map((index) =>
-      object(
+      objection(
         `unique:${index.name}`,
         `unique ${index.constraint === null ? 'index' : 'constraint'} ${index.name} (${index.columns.map((column) => column ?? '…').join(', ')}) does not contain ${key}, so PostgreSQL cannot keep it unique across partitions`,
         `Partition by a column it contains, replace it by one that contains ${key}, or drop it if uniqueness is not needed.`,
@@ -91,7 +88,7 @@ export function primaryKeyObjections(table: TableModel, key: string, idColumn: s
     idColumn === null ? '' : ` Or keep the primary key as it is: --by ${idColumn} --every <ids> --expire-by ${key}.`
   return [
     ...table.inboundForeignKeys.map((foreignKey) =>
-      object(
+      objection(
         `inbound:${display(foreignKey.table)}.${foreignKey.name}`,
         `foreign key ${foreignKey.name} of ${display(foreignKey.table)} points at the primary key, which would have to contain ${key}`,
         `Drop it first if it can be done without: alter table ${quoted(foreignKey.table).text} drop constraint ${ident(foreignKey.name).text};${byId}`,
@@ -120,7 +117,7 @@ export function rangeObjections(choice: KeyChoice, cut: Position, request: Parti
   const shown = displayPosition(choice.kind, choice.max, request.timezone)
   const end = displayPosition(choice.kind, cut, request.timezone)
   return [
-    object(
+    objection(
       'key-in-future',
       `the newest ${choice.column} is ${shown}, further ahead than the runway is to be: what is there now has to lie before ${end}`,
       `Correct them (select … where ${ident(choice.column).text} >= '${toText(choice.kind, cut)}'), or make the runway longer with --premake.`,
@@ -135,14 +132,10 @@ export function widthObjections(choice: KeyChoice, last: Position): Objection[] 
   const reached = BigInt(toText(choice.kind, last))
   if (reached <= largest) return []
   return [
-    object(
+    objection(
       'ids-run-out',
       `the runway would reach ${reached}, beyond what ${choice.type} can hold`,
       'Choose a smaller --every or --premake, or widen the column first.',
     ),
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -25,7 +25,7 @@ export interface LeafShape {
 /**
  * Creates an empty partition on its own and attaches it: `create table …
  * partition of` would lock the parent against readers and writers, while
- * `attach partition` lets both pass (postgres-facts: SHARE UPDATE EXCLUSIVE).
+ * `attach partition` lets both pass (docs/postgres-facts.md, Attaching).
  *
  * Nobody but the owner can reach the rows past the parent: default privileges
  * are revoked, and row-level security is on where the parent has it.

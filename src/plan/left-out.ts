@@ -1,6 +1,8 @@
 import type { Keeping, LeftOutReference } from '../catalog/left-out.ts'
 import { display } from '../sql/names.ts'
+import { pathForSet } from '../sql/search-path.ts'
 import { literal } from '../sql/sql.ts'
+import { objection, when } from './objection.ts'
 import type { RebuildPlan } from './rebuild.ts'
 import type { Objection, OnlineStep, Step } from './step.ts'
 
@@ -13,6 +15,23 @@ export function keepingOf({ rebuild }: RebuildPlan): Keeping | null {
   if (rebuild === null || rebuild.forward.keep === null) return null
   const { source, keep, searchPath } = rebuild.forward
   return { source, keep, searchPath }
+}
+
+/** That rows are left out for good, where nobody has said that they may. */
+export function leftOutObjections({
+  keep,
+  noArchive,
+}: {
+  readonly keep: unknown
+  readonly noArchive: boolean
+}): Objection[] {
+  return when(keep !== null && !noArchive, () =>
+    objection(
+      'archive',
+      'the rows that are left out would be gone, and archives cannot be written by this version',
+      'If they are not needed any more, say --no-archive. Until `ebb retire` they are still in the former table.',
+    ),
+  )
 }
 
 /** The plan with what stands against it, or with the steps that make sure of it. Pure. */
@@ -58,7 +77,7 @@ function askAgain({ from, name, query }: LeftOutReference, { source, searchPath 
     ),
     cost: `reads ${display(from)} once`,
     statements: [
-      `set local search_path to ${searchPath === '' ? "''" : searchPath}`,
+      `set local search_path to ${pathForSet(searchPath)}`,
       `do ${literal(body).text}`,
       "set local search_path to ''",
     ],

@@ -4,13 +4,16 @@ import type { Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { abandonment, endTheRun } from './abandonment.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
+import { intervalText, momentOf } from './moment.ts'
+import { objection, when } from './objection.ts'
 import { everything, rightsObjections } from './purge-objections.ts'
-import { checkStep, planAbandonPurge, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
+import { checkStep, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type MarkDeed, type PurgeWork } from './purge-work.ts'
 import { serverNotes } from './server-objections.ts'
-import { describeStale, intervalText, momentOf, type StaleGroups } from './stale.ts'
+import { describeStale, type StaleGroups } from './stale.ts'
 import { assertDistinctKeys, type Objection, type Plan, type PurgeStep, type Step } from './step.ts'
 import { showRows } from './units.ts'
 
@@ -150,12 +153,12 @@ export function columnObjection(table: TableModel, name: string): Objection {
 
 /** What giving up an unfinished run does: batches are whole. */
 export function planAbandonMark(runId: string, table: TableName): Plan {
-  const plan = planAbandonPurge(runId, table)
-  return {
-    ...plan,
-    evidence: ['rows that are marked stay marked; the others are not, and nothing else has been changed'],
-    steps: plan.steps.map((step) => ({ ...step, key: 'abandon:mark' })),
-  }
+  return abandonment(
+    runId,
+    table,
+    'rows that are marked stay marked; the others are not, and nothing else has been changed',
+    [endTheRun('abandon:mark')],
+  )
 }
 
 function goalOf(table: TableName, { where, column, staleOf }: MarkRequest): string {
@@ -181,15 +184,13 @@ function markStep(work: PurgeWork): PurgeStep {
 function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
   return [
     ...leaves.flatMap((leaf) => [
-      ...(leaf.kind === 'table'
-        ? []
-        : [
-            objection(
-              `foreign:${display(leaf.name)}`,
-              `${display(leaf.name)} is a foreign table`,
-              'Mark its rows in the database they are in, or exclude them by the condition.',
-            ),
-          ]),
+      ...when(leaf.kind !== 'table', () =>
+        objection(
+          `foreign:${display(leaf.name)}`,
+          `${display(leaf.name)} is a foreign table`,
+          'Mark its rows in the database they are in, or exclude them by the condition.',
+        ),
+      ),
       ...rightsObjections(leaf, server.role),
     ]),
     ...facts.flatMap(({ name, rules, refused }) => [
@@ -200,16 +201,14 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
           sql`Switch it off meanwhile: alter table ${quoted(name)} disable rule ${ident(rule)};`.text,
         ),
       ),
-      ...(refused
-        ? [
-            objection(
-              `replica-identity:${display(name)}`,
-              `${display(name)} is published with its updates and has no replica identity, so PostgreSQL refuses to update it`,
-              sql`Give it one: a primary key, or alter table ${quoted(name)} replica identity using index …; or publish no updates.`
-                .text,
-            ),
-          ]
-        : []),
+      ...when(refused, () =>
+        objection(
+          `replica-identity:${display(name)}`,
+          `${display(name)} is published with its updates and has no replica identity, so PostgreSQL refuses to update it`,
+          sql`Give it one: a primary key, or alter table ${quoted(name)} replica identity using index …; or publish no updates.`
+            .text,
+        ),
+      ),
     ]),
   ]
 }
@@ -227,8 +226,4 @@ function notesOn({ server, table, facts }: MarkSituation, { column }: MarkReques
     'rows that are marked already are left as they are; those that somebody holds locked are passed over, and come back for',
     `readers have to leave out what is marked: ebb view makes a view that does; ebb purge --marked ${column} deletes it later`,
   ]
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

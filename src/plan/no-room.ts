@@ -5,7 +5,7 @@ import { showBytes } from './units.ts'
 export function noRoom(needed: number, free: number): Objection {
   return {
     code: 'disk',
-    what: `the copy needs about ${showBytes(needed)} of disk, WAL not counted, and ${showBytes(free)} are free`,
+    what: `the copy may need ${showBytes(needed)} of disk, WAL not counted, and ${showBytes(free)} are free`,
     wayOut: 'Make room first, keep fewer rows, or take partitions by attaching, which copies nothing.',
     acceptable: false,
   }

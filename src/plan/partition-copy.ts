@@ -11,11 +11,13 @@ import { describeKept } from './former-kept.ts'
 import { cutFor, runwayFrom } from './cut.ts'
 import { keepWindow, type KeepWindow } from './keep-window.ts'
 import type { KeyChoice } from './key-choice.ts'
+import { leftOutObjections } from './left-out.ts'
+import { objection, when } from './objection.ts'
 import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
 import { describeLayout, partitionedShadow, type Layout } from './partitioned-shadow.ts'
 import { copyRightsObjections } from './privilege-objections.ts'
 import { newPrimaryKey } from './primary-key.ts'
-import { summaryOf, type RebuildPlan } from './rebuild.ts'
+import { newSize, summaryOf, type RebuildPlan } from './rebuild.ts'
 import { defaultPremake, type PartitionRequest } from './request.ts'
 import { serverNotes } from './server-objections.ts'
 import { shadowNames } from './shadow.ts'
@@ -34,6 +36,8 @@ export interface CopyRequest extends PartitionRequest {
 }
 
 export interface CopySituation extends PartitionSituation {
+  /** Rows to be kept, as the planner estimates. */
+  readonly keptRows: number
   readonly searchPath: string
   readonly tag: string
 }
@@ -77,13 +81,14 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const rebuild = {
     ...summaryOf(situation, key, shadow, keep?.condition ?? null),
     policy: policyFor(request, choice, premake),
+    diskBytes: newSize(situation),
     retireAfter: request.retireAfter,
   }
   const steps = copySteps({
     rebuild,
     shadow,
     role: server.role,
-    keptRows: table.estimatedRows ?? 0,
+    keptRows: situation.keptRows,
     transport: request.transport,
     jobs: request.jobs,
   })
@@ -124,37 +129,29 @@ function layoutOf(
 
 function copyObjections(request: CopyRequest, { cells }: Layout): Objection[] {
   return [
-    ...(cells.length > MOST_PARTITIONS
-      ? [
-          object(
-            'too-many-partitions',
-            `${showCount(cells.length)} partitions would be needed`,
-            'Choose a wider --every, or keep less with --keep.',
-          ),
-        ]
-      : []),
-    ...(request.keep !== null && !request.noArchive
-      ? [
-          object(
-            'archive',
-            'the rows that are left out would be gone, and archives cannot be written by this version',
-            'If they are not needed any more, say --no-archive. Until `ebb retire` they are still in the former table.',
-          ),
-        ]
-      : []),
+    ...when(cells.length > MOST_PARTITIONS, () =>
+      objection(
+        'too-many-partitions',
+        `${showCount(cells.length)} partitions would be needed`,
+        'Choose a wider --every, or keep less with --keep.',
+      ),
+    ),
+    ...leftOutObjections(request),
   ]
 }
 
-function evidenceOf({ table }: CopySituation, choice: KeyChoice, layout: Layout, keep: KeepWindow | null): string[] {
+function evidenceOf(situation: CopySituation, choice: KeyChoice, layout: Layout, keep: KeepWindow | null): string[] {
+  const { table, keptRows } = situation
   const { heap, toast, indexes } = table.size
   return [
     ...choice.evidence,
     describeLayout(layout),
-    ...(keep === null ? [] : [`rows from ${keep.shown} on are kept: ${keep.condition}`]),
-    `the new table needs up to ${showBytes(heap + toast + indexes)} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
+    ...(keep === null
+      ? []
+      : [
+          `rows from ${keep.shown} on are kept: ${keep.condition}`,
+          `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
+        ]),
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -9,6 +9,7 @@ import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
 import { fatesOf } from './fates.ts'
 import { cutFor, runwayFrom } from './cut.ts'
+import { singlePrimaryKey } from './key-advice.ts'
 import { chooseKey, isObjection, type KeyChoice, type KeyEvidence } from './key-choice.ts'
 import {
   expiryObjections,
@@ -19,14 +20,15 @@ import {
   upsertObjections,
   widthObjections,
 } from './key-objections.ts'
+import { unaccepted } from './objection.ts'
 import { newPrimaryKey, type NewPrimaryKey } from './primary-key.ts'
 import { captureObjections } from './capture.ts'
 import { privilegeObjections } from './privilege-objections.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from './request.ts'
-import { serverNotes, serverObjections } from './server-objections.ts'
+import { serverNotes } from './server-objections.ts'
 import { assertDistinctKeys, type Objection, type Plan } from './step.ts'
 import { asideNames, type AsideNames } from './swap.ts'
-import { kindObjection, tableObjections } from './table-objections.ts'
+import { fundamentalObjections, tableObjections } from './table-objections.ts'
 
 /** All that a plan depends on, read in one moment. */
 export interface PartitionSituation {
@@ -74,8 +76,7 @@ export function readRequest(
   request: PartitionRequest,
 ): { readonly choice: KeyChoice | null; readonly objections: readonly Objection[] } {
   const { table, server, privileges } = situation
-  const kind = kindObjection(table)
-  const fundamental = [...serverObjections(server, situation.journalSchema), ...(kind === undefined ? [] : [kind])]
+  const fundamental = fundamentalObjections(server, situation.journalSchema, table)
   if (fundamental.length > 0) return { choice: null, objections: fundamental }
   const column = keyColumn(table, request.by)
   const objections = [
@@ -152,13 +153,14 @@ export function keyObjections(
   end: Position,
 ): Objection[] {
   const idColumn = growingId(table)
-  return [
+  const objections = [
     ...uniquenessObjections(table, choice.column),
     ...(primaryKey === null ? [] : primaryKeyObjections(table, choice.column, idColumn)),
     ...(primaryKey === null ? [] : upsertObjections(upserts ?? [], choice.column, idColumn)),
     ...rangeObjections(choice, cut, request),
     ...widthObjections(choice, end),
-  ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
+  ]
+  return unaccepted(objections, request.accept)
 }
 
 export function policyFor(request: PartitionRequest, choice: KeyChoice, premake: number): SetPolicy {
@@ -202,8 +204,7 @@ function chooseNames(
 
 /** An integer primary key that could be the key while the rows expire by time. */
 function growingId(table: TableModel): string | null {
-  const primary = table.indexes.find(({ primary }) => primary)
-  const column = primary?.columns.length === 1 ? (primary.columns[0] ?? null) : null
+  const column = singlePrimaryKey(table)
   const type = table.columns.find(({ name }) => name === column)?.type
   return type === 'bigint' || type === 'integer' ? column : null
 }

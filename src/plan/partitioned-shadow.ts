@@ -6,6 +6,7 @@ import { ident, sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
 import { boundLiteral, createLeaf, type LeafShape } from './leaf.ts'
+import { exclusive, lockExclusively } from './locks.ts'
 import { ownersAlone, ownership } from './privileges.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 import {
@@ -111,8 +112,8 @@ function adoptForeignKey(parent: TableName, key: ReturnType<typeof foreignKeysOf
   const referenced = key.references as TableName
   return {
     ...step,
-    locks: [{ table: referenced, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
-    acquire: [sql`lock table ${quoted(referenced)} in access exclusive mode`.text],
+    locks: [exclusive(referenced)],
+    acquire: [lockExclusively(referenced)],
   }
 }
 

@@ -8,9 +8,9 @@ import { heldCondition, type Entourage, type KeyWalk, type PurgeLeaf, type Purge
 //
 //   - One statement under one snapshot; nothing but counts and a position comes back.
 //   - The condition is asked again by the delete itself: a row that somebody has
-//     changed to be kept since the snapshot stays (postgres-facts F3).
+//     changed to be kept since the snapshot stays, for PostgreSQL asks it of the newest version.
 //   - An address means one row only within one table, so it is one partition at a time.
-//   - Rows behind the position are never read again, dead ones least of all (F4).
+//   - Rows behind the position are never read again, dead ones least of all.
 //   - `(…) is true` keeps an index on a column of the condition from being used,
 //     where rows are to be reached by their address: it would lead over every dead row.
 

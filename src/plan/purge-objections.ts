@@ -1,21 +1,24 @@
-import type { LeafFacts, LeafModel, Reach } from '../catalog/purge-leaves.ts'
+import type { LeafFacts, LeafModel } from '../catalog/purge-leaves.ts'
+import type { Reach } from '../catalog/reach.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
+import { objection, when } from './objection.ts'
 import type { PurgeRequest } from './purge.ts'
 import { indexInOrder } from './purge-walk.ts'
 import { shellWord } from './shell-word.ts'
 import { serverObjections } from './server-objections.ts'
 import type { Objection } from './step.ts'
+import { volatileObjections } from './volatile-objections.ts'
 
 /** What is no table with rows of its own; undefined where there is nothing wrong with it. */
 function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
   if (kind === 'table' || kind === 'partitioned table') return undefined
   const what = `${display(name)} is a ${kind}`
-  if (kind === 'view' || kind === 'materialized view') return object('view', what, 'Name the table below it.')
-  if (kind === 'foreign table') return object('foreign-table', what, 'Purge it in the database that it is in.')
-  return object('no-table', `${display(name)} is no table (${kind})`, 'Name a table.')
+  if (kind === 'view' || kind === 'materialized view') return objection('view', what, 'Name the table below it.')
+  if (kind === 'foreign table') return objection('foreign-table', what, 'Purge it in the database that it is in.')
+  return objection('no-table', `${display(name)} is no table (${kind})`, 'Name a table.')
 }
 
 /** What is in the way of looking for the rows at all. */
@@ -27,13 +30,7 @@ export function objectionsToLooking(
   const fundamental = [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]
   if (fundamental.length > 0) return fundamental
   return [
-    ...volatile.map((name) =>
-      object(
-        `volatile:${name}`,
-        `${name}() in the condition gives another answer each time it is asked`,
-        'Use only what depends on the row; now() is fixed once at the start.',
-      ),
-    ),
+    ...volatileObjections(volatile),
     ...rightsObjections(itself, server.role),
     ...(noArchive ? [] : [archiveObjection()]),
   ]
@@ -65,7 +62,7 @@ export function purgeObjections(
 }
 
 function archiveObjection(): Objection {
-  return object(
+  return objection(
     'archive',
     'the rows would be gone for good, and archives cannot be written by this version',
     'If they are not needed any more, say --no-archive.',
@@ -85,44 +82,40 @@ export function everything(
   if (allRows || sparesSome === true) return []
   const name = display(table.name)
   const wayOut = `If all rows are to go, say --all-rows; where nobody needs the table meanwhile, truncate ${quoted(table.name).text} is done in a moment.`
-  if (sparesSome === false) return [object('all-rows', `every row of ${name} matches the condition`, wayOut)]
+  if (sparesSome === false) return [objection('all-rows', `every row of ${name} matches the condition`, wayOut)]
   const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   if (matching < rows * NEARLY_ALL) return []
-  return [object('all-rows', `every row of ${name} may match the condition: within 5 s no other was found`, wayOut)]
+  return [objection('all-rows', `every row of ${name} may match the condition: within 5 s no other was found`, wayOut)]
 }
 
 function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string): Objection[] {
   const name = display(leaf.name)
   const place = quoted(leaf.name).text
   return [
-    ...(leaf.kind === 'table'
-      ? []
-      : [
-          object(
-            `foreign:${name}`,
-            `${name} is a foreign table`,
-            'Purge it in the database it is in, or exclude it by the condition.',
-          ),
-        ]),
+    ...when(leaf.kind !== 'table', () =>
+      objection(
+        `foreign:${name}`,
+        `${name} is a foreign table`,
+        'Purge it in the database it is in, or exclude it by the condition.',
+      ),
+    ),
     ...rightsObjections(leaf, role),
     ...ruleObjections(leaf),
-    ...(leaf.deletesRefused
-      ? [
-          object(
-            `replica-identity:${name}`,
-            `${name} is published with its deletes and has no replica identity, so PostgreSQL refuses to delete from it`,
-            `Give it one: a primary key, or alter table ${place} replica identity using index …; or publish no deletes.`,
-          ),
-        ]
-      : []),
+    ...when(leaf.deletesRefused, () =>
+      objection(
+        `replica-identity:${name}`,
+        `${name} is published with its deletes and has no replica identity, so PostgreSQL refuses to delete from it`,
+        `Give it one: a primary key, or alter table ${place} replica identity using index …; or publish no deletes.`,
+      ),
+    ),
     ...(orderBy === null || indexInOrder(leaf, orderBy) !== undefined ? [] : [noOrder(leaf, orderBy)]),
   ]
 }
 
 function ruleObjections({ name, deleteRules }: LeafFacts): Objection[] {
   return deleteRules.map((rule) =>
-    object(
+    objection(
       `rule:${display(name)}.${rule}`,
       `rule ${rule} makes something else of a delete on ${display(name)}`,
       `Switch it off for the time of the purge: alter table ${quoted(name).text} disable rule ${ident(rule).text};`,
@@ -154,31 +147,27 @@ export function rightsObjections(leaf: LeafFacts, role: string): Objection[] {
   const name = display(leaf.name)
   const place = quoted(leaf.name).text
   return [
-    ...(leaf.missingPrivileges.length === 0
-      ? []
-      : [
-          object(
-            `privilege:${name}`,
-            `${role} lacks ${leaf.missingPrivileges.join(', ')} on ${name}`,
-            `As its owner: grant select, update, delete on ${place} to ${ident(role).text}; update is needed to lock rows before they are deleted.`,
-          ),
-        ]),
-    ...(leaf.rowsHidden
-      ? [
-          object(
-            `row-security:${name}`,
-            `row-level security hides rows of ${name} from ${role}, so which ones match cannot be told`,
-            `Connect as a role with BYPASSRLS, or, if it is forced on the owner, lift that for the time of the purge: alter table ${place} no force row level security;`,
-          ),
-        ]
-      : []),
+    ...when(leaf.missingPrivileges.length > 0, () =>
+      objection(
+        `privilege:${name}`,
+        `${role} lacks ${leaf.missingPrivileges.join(', ')} on ${name}`,
+        `As its owner: grant select, update, delete on ${place} to ${ident(role).text}; update is needed to lock rows before they are deleted.`,
+      ),
+    ),
+    ...when(leaf.rowsHidden, () =>
+      objection(
+        `row-security:${name}`,
+        `row-level security hides rows of ${name} from ${role}, so which ones match cannot be told`,
+        `Connect as a role with BYPASSRLS, or, if it is forced on the owner, lift that for the time of the purge: alter table ${place} no force row level security;`,
+      ),
+    ),
   ]
 }
 
 function noOrder({ name, indexes, columns }: LeafModel, column: string): Objection {
   const code = `order-by:${display(name)}`
   if (!columns.includes(column))
-    return object(
+    return objection(
       code,
       `${display(name)} has no column ${column}`,
       'Say --order-by with one of its columns, or leave it away.',
@@ -190,13 +179,9 @@ function noOrder({ name, indexes, columns }: LeafModel, column: string): Objecti
       : beginning.some(({ coversMatches }) => coversMatches)
         ? `too many rows of ${display(name)} share a ${column}`
         : `rows of ${display(name)} that match may have no ${column}, and would not be found in its order`
-  return object(
+  return objection(
     code,
     why,
     `Leave --order-by away, or, with the primary key's columns behind it to tell rows apart: create index concurrently on ${quoted(name).text} (${ident(column).text}, …);`,
   )
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

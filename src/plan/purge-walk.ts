@@ -39,7 +39,7 @@ export function indexInOrder({ indexes }: LeafModel, column: string): LeafIndex 
     .sort((a, b) => a.rowsPerKey - b.rowsPerKey || a.columns.length - b.columns.length)[0]
 }
 
-export function isWalkable({ coversMatches, rowsPerKey }: LeafIndex): boolean {
+function isWalkable({ coversMatches, rowsPerKey }: LeafIndex): boolean {
   return coversMatches && rowsPerKey <= MOST_ROWS_PER_KEY
 }
 

@@ -1,16 +1,19 @@
-import type { LeafFacts, LeafModel, Reach } from '../catalog/purge-leaves.ts'
+import type { LeafFacts, LeafModel } from '../catalog/purge-leaves.ts'
+import type { Reach } from '../catalog/reach.ts'
 import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import { abandonment, endTheRun } from './abandonment.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from './cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from './cascade-cost.ts'
 import { entourageOf } from './cascade-entourage.ts'
 import { cascadeObjections } from './cascade-objections.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
+import { unaccepted } from './objection.ts'
 import { objectionsAbove, purgeObjections } from './purge-objections.ts'
 import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
 import type { PurgeWork } from './purge-work.ts'
@@ -88,12 +91,13 @@ export interface PurgePlan extends Plan {
 /** Plans deleting the rows that match, batch by batch. Pure. */
 export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
   const { table, leaves, reach, candidates } = situation
-  const objections = [
+  const reasons = [
     ...purgeObjections(table, leaves, reach, request, situation.server.role),
     ...objectionsAbove(situation.itself, leaves),
     ...objectionsAround(situation),
     ...(candidates === undefined ? [] : candidateObjections(candidates, table)),
-  ].filter(({ code, acceptable }) => !(acceptable && request.accept.includes(code)))
+  ]
+  const objections = unaccepted(reasons, request.accept)
   if (objections.length > 0) return refusePurge(situation, request, objections)
   const base = { goal: goalOf(table, request), table: table.name, fates: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)
@@ -140,25 +144,9 @@ export function refusePurge(
 
 /** What giving up an unfinished purge does: batches are whole, and their rows do not come back. */
 export function planAbandonPurge(runId: string, table: TableName): Plan {
-  return {
-    goal: `abandon run ${runId} on ${display(table)}`,
-    table,
-    evidence: ['rows that are gone stay gone; the others stay, and nothing else has been changed'],
-    fates: [],
-    objections: [],
-    notes: [],
-    steps: [
-      {
-        kind: 'alone',
-        key: 'abandon:purge',
-        title: 'end the run',
-        because: 'it is not to be gone on with',
-        locks: [],
-        cost: '',
-        statements: [],
-      },
-    ],
-  }
+  return abandonment(runId, table, 'rows that are gone stay gone; the others stay, and nothing else has been changed', [
+    endTheRun('abandon:purge'),
+  ])
 }
 
 function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest): string {

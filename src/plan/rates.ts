@@ -26,6 +26,9 @@ export const DELETED_ROWS_PER_SECOND = 100_000
 /** WAL for a deleted row: 26.7 MB for 162,000. */
 export const WAL_PER_DELETED_ROW = 165
 
+/** And for the vacuum that clears the table and its indexes of it: as much again. */
+export const WAL_PER_VACUUMED_ROW = WAL_PER_DELETED_ROW
+
 /** A deleted row that a foreign key without an index has to look for, in a table of a million rows. */
 export const UNINDEXED_REFERENCE_SECONDS_PER_MILLION_ROWS = 0.057
 

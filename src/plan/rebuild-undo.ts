@@ -1,10 +1,13 @@
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { abandonment } from './abandonment.ts'
 import { endCapture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
+import { exclusive, lockExclusively } from './locks.ts'
+import { objection, when } from './objection.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { captureTriggers } from './copy-steps.ts'
 import {
@@ -44,13 +47,8 @@ export function planAbandonRebuild(
       ...dropHelpers(back.capture),
     ]),
   ]
-  return plan(
-    `abandon run ${runId} on ${display(rebuild.former.name)}`,
-    rebuild.former.name,
-    ['the table itself has not been touched: only what was put beside it is taken away'],
-    [],
-    steps,
-  )
+  const evidence = 'the table itself has not been touched: only what was put beside it is taken away'
+  return abandonment(runId, rebuild.former.name, evidence, steps)
 }
 
 /** Lets go of the former table of a finished rebuild; from then on there is no way back. */
@@ -109,33 +107,27 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
 function rollbackObjections({ rebuild, current, retiredExists, removed }: RebuildRollbackSituation): Objection[] {
   const changed = compareFacts(rebuild.outcome, factsOf(current, captureTriggers(rebuild)))
   return [
-    ...(retiredExists
-      ? []
-      : [
-          object(
-            'retired',
-            `the former table ${display(rebuild.retired)} has been let go`,
-            'There is nothing to go back to.',
-          ),
-        ]),
-    ...(removed.length === 0
-      ? []
-      : [
-          object(
-            'removed',
-            `partitions have been removed since: ${removed.join(', ')}`,
-            'Their rows would be back without a word, for the former table still has them. Stay with the new table.',
-          ),
-        ]),
-    ...(changed.length === 0
-      ? []
-      : [
-          object(
-            'changed',
-            `${display(current.name)} has been altered since the rebuild: ${changed.map(({ fact }) => fact).join(', ')}`,
-            'Undo these changes first; they would be lost.',
-          ),
-        ]),
+    ...when(!retiredExists, () =>
+      objection(
+        'retired',
+        `the former table ${display(rebuild.retired)} has been let go`,
+        'There is nothing to go back to.',
+      ),
+    ),
+    ...when(removed.length > 0, () =>
+      objection(
+        'removed',
+        `partitions have been removed since: ${removed.join(', ')}`,
+        'Their rows would be back without a word, for the former table still has them. Stay with the new table.',
+      ),
+    ),
+    ...when(changed.length > 0, () =>
+      objection(
+        'changed',
+        `${display(current.name)} has been altered since the rebuild: ${changed.map(({ fact }) => fact).join(', ')}`,
+        'Undo these changes first; they would be lost.',
+      ),
+    ),
   ]
 }
 
@@ -214,12 +206,6 @@ function swapBack(
 ): SwapStep {
   const { former, retired, aside, back } = rebuild
   const now = asideNames(current, null, new Set([...taken, gone.name]), '_ebb')
-  const exclusive = (table: TableName): Lock => ({
-    table,
-    mode: 'ACCESS EXCLUSIVE',
-    blocks: 'reads and writes',
-    held: 'milliseconds',
-  })
   const schema = former.name.schema
   const { trigger, truncateTrigger } = back.capture
   return {
@@ -273,13 +259,13 @@ function swapBack(
 /** Takes the capture off a table that is in use. */
 function release(key: string, capture: RebuildSummary['back']['capture']): BriefStep {
   const { table } = capture
-  const lock: Lock = { table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }
+  const lock: Lock = exclusive(table)
   return brief(
     key,
     `stop catching changes of ${display(table)}`,
     'nothing needs them any more',
     [lock],
-    [sql`lock table ${quoted(table)} in access exclusive mode`.text],
+    [lockExclusively(table)],
     endCapture(capture),
     table,
   )
@@ -309,8 +295,4 @@ function plan(
   steps: readonly Step[],
 ): Plan {
   return { goal, table, evidence, fates: [], objections, notes: [], steps }
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

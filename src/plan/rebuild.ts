@@ -4,21 +4,23 @@ import type { TableModel } from '../catalog/table-model.ts'
 import type { Interval } from '../grid/interval.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
-import { literal } from '../sql/sql.ts'
 import { captureObjections, captureOf } from './capture.ts'
 import { copyKeyOf, noKeyObjection, type CopyKey } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
 import { describeKept } from './former-kept.ts'
+import { leftOutObjections } from './left-out.ts'
+import { objection } from './objection.ts'
 import { copyRightsObjections, privilegeObjections } from './privilege-objections.ts'
 import type { SetPolicy } from './request.ts'
-import { serverNotes, serverObjections } from './server-objections.ts'
+import { serverNotes } from './server-objections.ts'
 import { plainShadow, shadowNames, writtenColumns, type Shadow } from './shadow.ts'
 import { assertDistinctKeys, type Facts, type Objection, type Plan } from './step.ts'
 import { asideNames, type AsideNames } from './swap.ts'
-import { kindObjection, tableObjections } from './table-objections.ts'
+import { fundamentalObjections, tableObjections } from './table-objections.ts'
 import { showBytes, showCount } from './units.ts'
+import { volatileObjections } from './volatile-objections.ts'
 
 /** What the user asked for. */
 export interface RebuildRequest {
@@ -78,8 +80,7 @@ export interface RebuildSummary {
 /** Plans a new table with the rows worth keeping, built beside the old one and swapped in. Pure. */
 export function planRebuild(situation: RebuildSituation, request: RebuildRequest): RebuildPlan {
   const { table, server } = situation
-  const kind = kindObjection(table)
-  const fundamental = [...serverObjections(server, situation.journalSchema), ...(kind === undefined ? [] : [kind])]
+  const fundamental = fundamentalObjections(server, situation.journalSchema, table)
   const key = copyKeyOf(table)
   const objections =
     fundamental.length > 0
@@ -129,28 +130,14 @@ function rebuildObjections(
     ...table.publications
       .filter(({ covers }) => covers !== 'table')
       .map(({ name, covers }) =>
-        object(
+        objection(
           `publication:${name}`,
           `publication ${name} publishes ${covers === 'schema' ? 'every table of the schema' : 'all tables'}, so subscribers would be sent the new table under a name they do not know, and stop`,
           'Let it list its tables, or take this schema out of it, for the time of the rebuild.',
         ),
       ),
-    ...volatile.map((name) =>
-      object(
-        `volatile:${name}`,
-        `${name}() in the condition gives another answer each time it is asked`,
-        'Use only what depends on the row; now() is fixed once at the start.',
-      ),
-    ),
-    ...(request.keep !== null && !request.noArchive
-      ? [
-          object(
-            'archive',
-            'the rows that are left out would be gone, and archives cannot be written by this version',
-            'If they are not needed any more, say --no-archive. Until `ebb retire` they are still in the former table.',
-          ),
-        ]
-      : []),
+    ...volatileObjections(volatile),
+    ...leftOutObjections(request),
   ]
 }
 
@@ -170,7 +157,7 @@ export function summaryOf(
   key: CopyKey,
   { name: shadow, outcome }: Shadow,
   keep: string | null,
-): RebuildSummary {
+): Omit<RebuildSummary, 'diskBytes'> {
   const retired = { schema: table.name.schema, name: freeCompanion(table.name.name, '_retired', taken) }
   const columns = writtenColumns(table).text
   const capture = (side: string) => captureOf(table.name, key, journalSchema, `ebb_${tag}_${side}`)
@@ -183,19 +170,18 @@ export function summaryOf(
     forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
     back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
     policy: null,
-    diskBytes: table.size.heap + table.size.toast + table.size.indexes,
     retireAfter: null,
     outcome,
   }
 }
 
 /** The part of the rows that is kept, by the planner's estimates. */
-function shareOf({ table, keptRows }: RebuildSituation): number {
+function shareOf({ table, keptRows }: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
   return table.estimatedRows === null || table.estimatedRows === 0 ? 1 : Math.min(1, keptRows / table.estimatedRows)
 }
 
 /** Of the new table with its indexes. */
-function newSize(situation: RebuildSituation): number {
+export function newSize(situation: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
   const { heap, toast, indexes } = situation.table.size
   return (heap + toast + indexes) * shareOf(situation)
 }
@@ -212,22 +198,8 @@ function evidenceOf(
     ...(predicate === null ? [] : [`kept: ${predicate.text}`]),
     `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
-    `the new table needs about ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
     describeKept(retired, request.retireAfter),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
-}
-
-/** The literal for the moment that now() stands for. */
-export function momentLiteral(nowMicros: string): string {
-  const micros = BigInt(nowMicros)
-  const iso = new Date(Number(micros / 1000n))
-    .toISOString()
-    .replace('T', ' ')
-    .replace(/\.\d+Z$/, '')
-  return literal(`${iso}.${String(micros % 1_000_000n).padStart(6, '0')}+00`).text.slice(1, -1)
 }

@@ -1,3 +1,4 @@
+import { quoted } from '../sql/names.ts'
 import { ident, raw, sql } from '../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
 import type { SwapRequest } from './swap.ts'
@@ -5,6 +6,8 @@ import type { RehearseStep } from './step.ts'
 
 const TWIN = sql`pg_temp.ebb_twin`
 const PARENT = sql`pg_temp.ebb_parent`
+/** `like` names the primary key after the new table. */
+const TWIN_KEY = 'ebb_twin_pkey'
 
 /**
  * Plays the attach through with an empty twin of the table, in temporary tables
@@ -21,7 +24,7 @@ export function rehearsal({ table, key, guard, primaryKey, cut }: SwapRequest, c
     primaryKey === null
       ? []
       : [
-          sql`alter table ${TWIN} drop constraint ${ident(twinKeyName)}`.text,
+          sql`alter table ${TWIN} drop constraint ${ident(TWIN_KEY)}`.text,
           sql`alter table ${TWIN} add ${raw(primaryKey.definition)}`.text,
         ]
   return {
@@ -33,7 +36,7 @@ export function rehearsal({ table, key, guard, primaryKey, cut }: SwapRequest, c
     cost: 'milliseconds',
     twin: { schema: 'pg_temp', name: 'ebb_twin' },
     statements: [
-      sql`create temporary table ebb_twin (like ${ident(table.name.schema, table.name.name)} ${like})`.text,
+      sql`create temporary table ebb_twin (like ${quoted(table.name)} ${like})`.text,
       ...replaceKey,
       sql`alter table ${TWIN} add constraint ${ident(guard)} check (${bound})`.text,
       sql`create temporary table ebb_parent (like ${TWIN} ${like}) partition by ${raw(key)}`.text,
@@ -42,6 +45,3 @@ export function rehearsal({ table, key, guard, primaryKey, cut }: SwapRequest, c
     ],
   }
 }
-
-// `like` names the primary key after the new table.
-const twinKeyName = 'ebb_twin_pkey'

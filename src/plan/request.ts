@@ -1,4 +1,5 @@
 import type { Interval } from '../grid/interval.ts'
+import type { KeyKind } from '../grid/key.ts'
 
 /** How wide a partition is to be: a stretch of time, or so many ids. */
 export type Width =
@@ -21,7 +22,7 @@ export interface PartitionRequest {
 /** The policy of a converted table, as the journal keeps it for `rotate`. */
 export interface SetPolicy {
   readonly column: string
-  readonly kind: import('../grid/key.ts').KeyKind
+  readonly kind: KeyKind
   readonly timezone: string
   /** The grid: an interval for times, a width for ids. */
   readonly every: Width

@@ -4,10 +4,12 @@ import { ident, literal, sql } from '../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
+import { exclusive } from './locks.ts'
+import { objection, when } from './objection.ts'
 import type { ConversionSummary } from './partition.ts'
 import { buildUniqueIndex, plainColumns } from './primary-key.ts'
 import { acquire, asideNames, neighbours, sequenceLocks, sequencesUnderLock, type AsideNames } from './swap.ts'
-import type { Facts, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
+import type { Facts, Objection, Plan, Step, SwapStep } from './step.ts'
 
 // The way back: the history partition becomes the table again, under its old
 // name and with everything that hung on it. Possible while the other partitions
@@ -72,42 +74,34 @@ function rollbackObjections({
   const written = others.filter(({ empty }) => !empty).map((other) => display(other.name))
   const changed = compareFacts(converted, factsOf(current)).map(({ fact }) => fact)
   return [
-    ...(historyAttached
-      ? []
-      : [
-          object(
-            'history-gone',
-            `${history}, which held all rows at the time of the conversion, is no partition of ${name} any more`,
-            'There is nothing to go back to.',
-          ),
-        ]),
-    ...(removed.length === 0
-      ? []
-      : [
-          object(
-            'removed',
-            `partitions have been removed since the conversion: ${removed.join(', ')}`,
-            'What they held would be missing without a word; restore them first, or stay partitioned.',
-          ),
-        ]),
-    ...(written.length === 0
-      ? []
-      : [
-          object(
-            'written',
-            `rows have been written to other partitions: ${written.join(', ')}`,
-            `Move them into ${history}’s range first, or stay partitioned.`,
-          ),
-        ]),
-    ...(changed.length === 0
-      ? []
-      : [
-          object(
-            'changed',
-            `${name} has been altered since the conversion: ${changed.join(', ')}`,
-            'Undo these changes first; they would be lost.',
-          ),
-        ]),
+    ...when(!historyAttached, () =>
+      objection(
+        'history-gone',
+        `${history}, which held all rows at the time of the conversion, is no partition of ${name} any more`,
+        'There is nothing to go back to.',
+      ),
+    ),
+    ...when(removed.length > 0, () =>
+      objection(
+        'removed',
+        `partitions have been removed since the conversion: ${removed.join(', ')}`,
+        'What they held would be missing without a word; restore them first, or stay partitioned.',
+      ),
+    ),
+    ...when(written.length > 0, () =>
+      objection(
+        'written',
+        `rows have been written to other partitions: ${written.join(', ')}`,
+        `Move them into ${history}’s range first, or stay partitioned.`,
+      ),
+    ),
+    ...when(changed.length > 0, () =>
+      objection(
+        'changed',
+        `${name} has been altered since the conversion: ${changed.join(', ')}`,
+        'Undo these changes first; they would be lost.',
+      ),
+    ),
   ]
 }
 
@@ -132,12 +126,6 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
   const { former } = conversion
   // The names things took when they stepped aside were chosen by this very function.
   const now = asideNames(current, null, taken)
-  const exclusive = (table: TableName): Lock => ({
-    table,
-    mode: 'ACCESS EXCLUSIVE',
-    blocks: 'reads and writes',
-    held: 'milliseconds',
-  })
   return {
     kind: 'swap',
     key: 'swap-back',
@@ -232,8 +220,4 @@ function primaryKeyBack({ former, primaryKey }: ConversionSummary, index: string
         ]),
     ...definitions.indexComment(former.name.schema, model),
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

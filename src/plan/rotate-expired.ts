@@ -1,6 +1,7 @@
 import type { Partition, PartitionedTable, PartitionRange } from '../catalog/partitioned-table.ts'
 import { minus } from '../grid/grid.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../grid/key.ts'
+import { unaccepted } from './objection.ts'
 import {
   expiredByAge,
   expiredByBounds,
@@ -34,7 +35,7 @@ export interface Expiry {
   readonly unknown: number
 }
 
-export const NOTHING_EXPIRES: Expiry = { horizon: null, candidates: [], skipped: [], objections: [], unknown: 0 }
+const NOTHING_EXPIRES: Expiry = { horizon: null, candidates: [], skipped: [], objections: [], unknown: 0 }
 
 export function planExpiry(
   situation: RotationSituation,
@@ -65,9 +66,7 @@ export function planExpiry(
       ...overlapping(set, policy, horizon),
       ...withoutBounds(set),
     ],
-    objections: retireObjections(situation, request, policy, horizon, removable).filter(
-      ({ code, acceptable }) => !(acceptable && request.accept.includes(code)),
-    ),
+    objections: unaccepted(retireObjections(situation, request, policy, horizon, removable), request.accept),
     unknown,
   }
 }

@@ -1,8 +1,8 @@
+import { calendarKind } from '../catalog/calendar-kind.ts'
 import type { Partition, PartitionedTable, PartitionRange } from '../catalog/partitioned-table.ts'
 import { minus } from '../grid/grid.ts'
 import type { Interval } from '../grid/interval.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../grid/key.ts'
-import { calendarKind } from './calendar-kind.ts'
 import type { Newest } from './rotate-begun.ts'
 import type { SetPolicy } from './request.ts'
 

@@ -3,6 +3,7 @@ import { displayPosition, type KeyKind, type Position } from '../grid/key.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
+import { objection } from './objection.ts'
 import type { RotateRequest } from './rotate-request.ts'
 import type { Objection } from './step.ts'
 
@@ -11,12 +12,12 @@ import type { Objection } from './step.ts'
 
 export function notPartitioned(name: TableName, registered: boolean): Objection {
   return registered
-    ? object(
+    ? objection(
         'gone',
         `${display(name)}, which the journal knows as a set, is no partitioned table any more`,
         'If it is gone for good, delete its line from partition_set in the journal’s schema.',
       )
-    : object(
+    : objection(
         'not-partitioned',
         `${display(name)} is not partitioned`,
         `Convert it first: ebb partition ${display(name)} …`,
@@ -28,7 +29,7 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
   const name = display(set.name)
   if (set.key === null)
     return [
-      object(
+      objection(
         'not-by-range',
         `${name} is partitioned by ${set.strategy === 'range' ? 'several columns, an expression, or a type that is no key' : set.strategy}`,
         'Only sets by range of one timestamptz, timestamp, date, integer or UUIDv7 column can be rotated.',
@@ -37,7 +38,7 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
   const owner = ident(set.owner).text
   if (!set.actAsOwner)
     return [
-      object(
+      objection(
         'not-owner',
         `${name} belongs to ${set.owner}, and ${role} may not act for it`,
         `Connect as ${set.owner}, or have an administrator say: grant ${owner} to ${ident(role).text};`,
@@ -45,7 +46,7 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
     ]
   if (!set.createInSchema)
     return [
-      object(
+      objection(
         'no-create',
         `${set.owner} may not create tables in schema ${set.name.schema}, where the partitions would be`,
         `As its owner: grant create on schema ${ident(set.name.schema).text} to ${owner};`,
@@ -55,7 +56,7 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
 }
 
 export function policyDiffers(set: PartitionedTable, column: string): Objection {
-  return object(
+  return objection(
     'other-key',
     `the registered policy of ${display(set.name)} is by ${column}, and the table is partitioned by ${set.key?.column ?? 'something else'}`,
     'Somebody has rebuilt it: delete its line from partition_set in the journal’s schema, and rotate it anew.',
@@ -63,7 +64,7 @@ export function policyDiffers(set: PartitionedTable, column: string): Objection 
 }
 
 export function unfinishedRun(name: TableName, id: string, command: string): Objection {
-  return object(
+  return objection(
     'unfinished-run',
     `run ${id} (ebb ${command}) on ${display(name)} is unfinished`,
     `Finish it first with ebb resume ${id}, or undo it with ebb abandon ${id}.`,
@@ -71,7 +72,7 @@ export function unfinishedRun(name: TableName, id: string, command: string): Obj
 }
 
 export function noExpiry(set: PartitionedTable): Objection {
-  return object(
+  return objection(
     'expire-by',
     `${display(set.name)} is partitioned by id, and no time column is registered by which its rows expire`,
     'Rows without an age cannot expire: rotate without --keep, or register the set with an expiring column (ebb partition … --expire-by).',
@@ -79,7 +80,7 @@ export function noExpiry(set: PartitionedTable): Objection {
 }
 
 export function noSuchExpiry(set: PartitionedTable, column: string): Objection {
-  return object(
+  return objection(
     'expire-by',
     `${display(set.name)} has no time column ${JSON.stringify(column)}, by which its policy says its rows expire`,
     'Was it renamed? Correct the policy in partition_set in the journal’s schema.',
@@ -87,7 +88,7 @@ export function noSuchExpiry(set: PartitionedTable, column: string): Objection {
 }
 
 export function archiveObjection(method: RotateRequest['retire'], count: number): Objection {
-  return object(
+  return objection(
     'archive',
     `Archives cannot be written yet by this version, so ${plural(count)} would be gone for good with --retire ${method}`,
     'Say --no-archive if the rows may go without being stored elsewhere, or --retire detach to keep them as tables of their own.',
@@ -96,7 +97,7 @@ export function archiveObjection(method: RotateRequest['retire'], count: number)
 
 export function truncateObjection(set: PartitionedTable): Objection {
   const keys = set.inboundForeignKeys.map(({ name, table }) => `${name} of ${display(table)}`).join(', ')
-  return object(
+  return objection(
     'truncate-referenced',
     `partitions of ${display(set.name)} cannot be truncated, because foreign keys point at it: ${keys}`,
     'Use --retire drop or --retire detach: a partition to which no row refers any more can be detached.',
@@ -133,8 +134,4 @@ export function clockUnchecked(set: PartitionedTable, column: string, count: num
 
 export function plural(partitions: number): string {
   return partitions === 1 ? '1 partition' : `${partitions} partitions`
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

@@ -1,6 +1,7 @@
 import type { Partition, PartitionedTable } from '../catalog/partitioned-table.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
+import { exclusive } from './locks.ts'
 import type { Retire } from './rotate-request.ts'
 import type { DetachStep, RotationStep } from './rotate-step.ts'
 import type { BriefStep, Lock } from './step.ts'
@@ -26,7 +27,7 @@ export function retireSteps(
 }
 
 /** Concurrently; where there is a default partition PostgreSQL refuses that, and a moment under lock has to do. */
-export function detachStep(set: PartitionedTable, partition: Partition, because: string): RotationStep {
+function detachStep(set: PartitionedTable, partition: Partition, because: string): RotationStep {
   const fallback = set.partitions.find(({ isDefault }) => isDefault)
   return fallback === undefined
     ? detachOnline(set, partition, because)
@@ -75,11 +76,7 @@ function detachUnderLock(set: PartitionedTable, partition: Partition, fallback: 
     key: `detach:${display(partition.name)}`,
     title: `detach ${display(partition.name)}`,
     because: `${because}; not concurrently, because there is a default partition, ${display(fallback.name)}`,
-    locks: [
-      { table: set.name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' },
-      { table: fallback.name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' },
-      ...detachedLocks(set, partition),
-    ],
+    locks: [exclusive(set.name), exclusive(fallback.name), ...detachedLocks(set, partition)],
     cost: 'milliseconds: no row is read',
     // Of the two that an autovacuum may be at work on, the one that receives rows is the likelier.
     quiet: fallback.kind === 'table' ? fallback.name : null,
@@ -88,22 +85,17 @@ function detachUnderLock(set: PartitionedTable, partition: Partition, fallback: 
   }
 }
 
-// Postgres-facts D4, E4.
+// Detaching checks that nobody refers to the partition, and takes its own foreign keys off the tables they point to.
 function detachedLocks(set: PartitionedTable, partition: Partition): Lock[] {
   return [
-    { table: partition.name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' },
+    exclusive(partition.name),
     ...set.references.map((table): Lock => ({
       table,
       mode: 'SHARE ROW EXCLUSIVE',
       blocks: 'writes',
       held: 'milliseconds',
     })),
-    ...set.inboundForeignKeys.map(({ table }): Lock => ({
-      table,
-      mode: 'ACCESS EXCLUSIVE',
-      blocks: 'reads and writes',
-      held: 'milliseconds',
-    })),
+    ...set.inboundForeignKeys.map(({ table }) => exclusive(table)),
   ]
 }
 
@@ -115,15 +107,7 @@ export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreig
     key: `drop:${display(name)}`,
     title: `drop ${display(name)}`,
     because: 'it is no part of the set any more',
-    locks: [
-      { table: name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' },
-      ...foreignKeys.map(({ references }): Lock => ({
-        table: references,
-        mode: 'ACCESS EXCLUSIVE',
-        blocks: 'reads and writes',
-        held: 'milliseconds',
-      })),
-    ],
+    locks: [exclusive(name), ...foreignKeys.map(({ references }) => exclusive(references))],
     cost: 'milliseconds; its files are deleted after the commit',
     quiet: name,
     acquire: [sql`lock table only ${place} in access exclusive mode`.text],
@@ -140,7 +124,7 @@ function truncateStep({ name }: Partition, because: string): BriefStep {
     key: `truncate:${display(name)}`,
     title: `truncate ${display(name)}`,
     because,
-    locks: [{ table: name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
+    locks: [exclusive(name)],
     cost: 'milliseconds; its files are deleted after the commit',
     quiet: name,
     acquire: [sql`lock table only ${quoted(name)} in access exclusive mode`.text],

@@ -9,6 +9,7 @@ import { display, type TableName } from '../sql/names.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { createLeaf, type LeafShape } from './leaf.ts'
 import { leafLocks } from './conversion.ts'
+import { exclusive } from './locks.ts'
 import type { SetPolicy } from './request.ts'
 import type { BriefStep, Lock } from './step.ts'
 
@@ -151,16 +152,9 @@ function asLiteral(text: string): Sql {
   return literal(text)
 }
 
-// Postgres-facts D5.
+// A new partition can come only when no row of the default one belongs into it: it is read under lock.
 function defaultLocks({ partitions }: PartitionedTable): Lock[] {
-  return partitions
-    .filter(({ isDefault }) => isDefault)
-    .map(({ name }): Lock => ({
-      table: name,
-      mode: 'ACCESS EXCLUSIVE',
-      blocks: 'reads and writes',
-      held: 'milliseconds',
-    }))
+  return partitions.filter(({ isDefault }) => isDefault).map(({ name }) => exclusive(name))
 }
 
 /** What a new partition takes from its parent and from the newest of its siblings, for a parent has no storage of its own. */

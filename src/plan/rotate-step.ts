@@ -4,7 +4,7 @@ import type { BriefStep } from './step.ts'
 /**
  * `detach partition … concurrently`: outside a transaction. It waits for
  * everybody who has touched the parent and blocks nobody meanwhile;
- * interrupted there, it leaves the partition half detached (postgres-facts E1, E2).
+ * interrupted there, it leaves the partition half detached (docs/postgres-facts.md, Detaching).
  */
 export interface DetachStep extends Pick<BriefStep, 'key' | 'title' | 'because' | 'locks' | 'cost' | 'statements'> {
   readonly kind: 'detach'

@@ -1,5 +1,6 @@
 import type { ServerModel } from '../catalog/server-model.ts'
 import { ident } from '../sql/sql.ts'
+import { objection, when } from './objection.ts'
 import type { Objection } from './step.ts'
 
 export const OLDEST_VERSION = 140000
@@ -17,17 +18,15 @@ const BROKEN_MINORS: readonly (readonly [from: number, fixed: number, text: stri
 export function serverObjections(server: ServerModel, journalSchema: string): Objection[] {
   if (server.version < OLDEST_VERSION) return [unsupported(server)]
   if (server.inRecovery)
-    return [object('replica', 'this server is a replica', 'Connect to the primary: nothing can be changed here.')]
+    return [objection('replica', 'this server is a replica', 'Connect to the primary: nothing can be changed here.')]
   return [
-    ...(server.readOnly
-      ? [
-          object(
-            'read-only',
-            'sessions of this role or database are read only (default_transaction_read_only)',
-            `Connect as a role that may write, or: alter role ${ident(server.role).text} set default_transaction_read_only = off;`,
-          ),
-        ]
-      : []),
+    ...when(server.readOnly, () =>
+      objection(
+        'read-only',
+        'sessions of this role or database are read only (default_transaction_read_only)',
+        `Connect as a role that may write, or: alter role ${ident(server.role).text} set default_transaction_read_only = off;`,
+      ),
+    ),
     ...journalObjections(server, journalSchema),
   ]
 }
@@ -36,7 +35,7 @@ function journalObjections(server: ServerModel, journalSchema: string): Objectio
   const [schema, role] = [ident(journalSchema).text, ident(server.role).text]
   if (!server.journalExists && !server.mayCreateSchema)
     return [
-      object(
+      objection(
         'journal-schema',
         `there is no schema ${journalSchema} for the journal, and ${server.role} may not create one`,
         `As an administrator: create schema ${schema} authorization ${role};`,
@@ -44,7 +43,7 @@ function journalObjections(server: ServerModel, journalSchema: string): Objectio
     ]
   if (server.journalExists && !server.journalUsable)
     return [
-      object(
+      objection(
         'journal-rights',
         `the journal in schema ${journalSchema} belongs to somebody else, and ${server.role} may not use it`,
         `As its owner: grant usage on schema ${schema} to ${role}; grant select, insert, update, delete on all tables in schema ${schema} to ${role}; ` +
@@ -62,9 +61,5 @@ export function serverNotes(server: ServerModel): string[] {
 }
 
 function unsupported(server: ServerModel): Objection {
-  return object('server-version', `this is PostgreSQL ${server.versionText}`, 'Ebb needs PostgreSQL 14 or later.')
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
+  return objection('server-version', `this is PostgreSQL ${server.versionText}`, 'Ebb needs PostgreSQL 14 or later.')
 }

@@ -7,12 +7,13 @@ import { captureTriggers } from './copy-steps.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
 import { attach, boundLiteral } from './leaf.ts'
+import { exclusive, lockExclusively } from './locks.ts'
 import type { Layout } from './partitioned-shadow.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online } from './shadow.ts'
 import { addBound, dropBound, rangeCondition } from './split-bound.ts'
 import type { SplitSituation } from './split-situation.ts'
-import type { Lock, Step, SwapStep } from './step.ts'
+import type { Step, SwapStep } from './step.ts'
 import { neighbours } from './swap.ts'
 
 // The exchange: in one short transaction partitions change places, there and
@@ -131,13 +132,8 @@ export function exchangeBack(
 function exclusively(parent: TableModel): Pick<SwapStep, 'locks' | 'acquire'> {
   const tables = [parent.name, ...neighbours(parent)]
   return {
-    locks: tables.map((table): Lock => ({
-      table,
-      mode: 'ACCESS EXCLUSIVE',
-      blocks: 'reads and writes',
-      held: 'milliseconds',
-    })),
-    acquire: tables.map((table) => sql`lock table ${quoted(table)} in access exclusive mode`.text),
+    locks: tables.map(exclusive),
+    acquire: tables.map((table) => lockExclusively(table)),
   }
 }
 

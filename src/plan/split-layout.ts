@@ -6,9 +6,12 @@ import type { Layout } from './partitioned-shadow.ts'
 import { leafShapeOf } from './rotate-runway.ts'
 import type { SplitSituation } from './split-situation.ts'
 
-/** The partition that is wider than the others: the first one that spans more than a cell of the grid. */
-export function widePartition(set: PartitionedTable, grid: Grid, kind: KeyKind): Partition | undefined {
-  return set.partitions.find(({ range, kind: relation, isDefault, detachPending }) => {
+/**
+ * The partitions that span more than a cell of the grid, the earliest first. Of one without a lower bound
+ * only its rows tell.
+ */
+export function widePartitions(set: PartitionedTable, grid: Grid, kind: KeyKind): Partition[] {
+  return set.partitions.filter(({ range, kind: relation, isDefault, detachPending }) => {
     if (relation !== 'table' || isDefault || detachPending || range === null || range.to === null) return false
     return range.from === null || isWider(grid, kind, range.from, range.to)
   })

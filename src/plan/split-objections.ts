@@ -1,5 +1,7 @@
 import { display } from '../sql/names.ts'
+import { captureObjections } from './capture.ts'
 import { noKeyObjection, type CopyKey } from './copy-key.ts'
+import { objection, when } from './objection.ts'
 import type { Layout } from './partitioned-shadow.ts'
 import { expiryKind } from './rotate-expiry.ts'
 import type { SplitRequest, SplitSituation } from './split-situation.ts'
@@ -15,53 +17,44 @@ export function splitObjections(
   const name = display(partition.name)
   return [
     ...(key === null ? [noKeyObjection(parent)] : []),
-    ...(partition.range?.to == null
-      ? [
-          object(
-            'unbounded',
-            `${name} has no upper bound`,
-            'Split the partitions that end somewhere; this one takes what comes.',
-          ),
-        ]
-      : []),
-    ...(layout.cells.length < 2 && request.keep === null
-      ? [object('not-wide', `${name} is no wider than one partition`, 'There is nothing to split.')]
-      : []),
-    ...(request.keep !== null && expiryKind(set, policy) === null
-      ? [
-          object(
-            'expire-by',
-            `nothing tells how old a row of ${display(set.name)} is: it is partitioned by id, and no time column is registered by which its rows expire`,
-            'Keep all rows, or register such a column (ebb partition … --expire-by).',
-          ),
-        ]
-      : []),
+    ...captureObjections(parent),
+    ...when(partition.range?.to == null, () =>
+      objection(
+        'unbounded',
+        `${name} has no upper bound`,
+        'Split the partitions that end somewhere; this one takes what comes.',
+      ),
+    ),
+    ...when(layout.cells.length < 2 && request.keep === null, () =>
+      objection('not-wide', `${name} is no wider than one partition`, 'There is nothing to split.'),
+    ),
+    ...when(request.keep !== null && expiryKind(set, policy) === null, () =>
+      objection(
+        'expire-by',
+        `nothing tells how old a row of ${display(set.name)} is: it is partitioned by id, and no time column is registered by which its rows expire`,
+        'Keep all rows, or register such a column (ebb partition … --expire-by).',
+      ),
+    ),
     ...set.inboundForeignKeys.map((one) =>
-      object(
+      objection(
         `inbound:${one.name}`,
         `foreign key ${one.name} of ${display(one.table)} points at ${display(set.name)}: exchanging partitions would check its rows under lock`,
         'Drop it before, and add it again afterwards, NOT VALID and then validated.',
       ),
     ),
     ...partition.dependents.map((dependent) =>
-      object(
+      objection(
         `dependent:${dependent}`,
         `${dependent} depends on ${name} itself`,
         'Let it read from the partitioned table.',
       ),
     ),
-    ...(request.keep !== null && !request.noArchive
-      ? [
-          object(
-            'archive',
-            'the rows that are left behind would be gone, and archives cannot be written by this version',
-            `If they are not needed any more, say --no-archive. Until \`ebb retire\` they are still in ${name}, detached.`,
-          ),
-        ]
-      : []),
+    ...when(request.keep !== null && !request.noArchive, () =>
+      objection(
+        'archive',
+        'the rows that are left behind would be gone, and archives cannot be written by this version',
+        `If they are not needed any more, say --no-archive. Until \`ebb retire\` they are still in ${name}, detached.`,
+      ),
+    ),
   ]
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

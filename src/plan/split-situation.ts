@@ -33,6 +33,8 @@ export interface SplitSituation {
   readonly wide: TableModel
   /** Least value of the key among its rows that are kept, or one below where that cannot be told; null where there are none. */
   readonly least: Position | null
+  /** Rows to be kept, as the planner estimates. */
+  readonly keptRows: number
   readonly searchPath: string
   readonly taken: ReadonlySet<string>
   readonly tag: string

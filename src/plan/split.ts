@@ -6,7 +6,7 @@ import { factsOf } from './facts.ts'
 import { describeKept } from './former-kept.ts'
 import { keepWindow } from './keep-window.ts'
 import { describeLayout, type Layout } from './partitioned-shadow.ts'
-import type { RebuildPlan, RebuildSummary } from './rebuild.ts'
+import { newSize, type RebuildPlan, type RebuildSummary } from './rebuild.ts'
 import { serverNotes } from './server-objections.ts'
 import { shadowNames, writtenColumns } from './shadow.ts'
 import { rangeCondition } from './split-bound.ts'
@@ -45,7 +45,7 @@ export function planSplit(situation: SplitSituation, request: SplitRequest): Spl
   const rebuild = summaryOf(situation, request, key, names.shadow)
   const shadow = splitShadow(situation, names, layout)
   const { transport, jobs } = request
-  const copied = { rebuild, shadow, role: server.role, keptRows: partition.estimatedRows ?? 0, transport, jobs }
+  const copied = { rebuild, shadow, role: server.role, keptRows: situation.keptRows, transport, jobs }
   const steps = copySteps(copied).map((step) =>
     step.kind === 'swap' ? exchange(situation, rebuild, layout, step) : step,
   )
@@ -60,7 +60,7 @@ export function planSplit(situation: SplitSituation, request: SplitRequest): Spl
 }
 
 function summaryOf(
-  { parent, wide, policy, journalSchema, searchPath, tag, server, partition }: SplitSituation,
+  { parent, wide, policy, journalSchema, keptRows, searchPath, tag, server, partition }: SplitSituation,
   { keep, retireAfter }: SplitRequest,
   key: CopyKey,
   shadow: TableName,
@@ -91,14 +91,14 @@ function summaryOf(
       capture: capture('back', parent.name),
     },
     policy: null,
-    diskBytes: partition.bytes,
+    diskBytes: newSize({ table: wide, keptRows }),
     retireAfter,
     outcome: factsOf(parent),
   }
 }
 
 function evidenceOf(
-  { partition, parent, policy, server }: SplitSituation,
+  { partition, parent, wide, policy, keptRows, server }: SplitSituation,
   { keep }: SplitRequest,
   layout: Layout,
 ): string[] {
@@ -106,8 +106,13 @@ function evidenceOf(
   return [
     `${display(partition.name)} holds about ${partition.estimatedRows === null ? 'an unknown number of' : showCount(partition.estimatedRows)} rows, ${showBytes(partition.bytes)}`,
     describeLayout(layout),
-    ...(window === null ? [] : [`rows of before ${window.shown} are left behind: kept is ${window.condition}`]),
-    `the new partitions need up to ${showBytes(partition.bytes)} of disk, beside its own until it goes`,
+    ...(window === null
+      ? []
+      : [
+          `rows of before ${window.shown} are left behind: kept is ${window.condition}`,
+          `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
+        ]),
+    `the new partitions need up to ${showBytes(newSize({ table: wide, keptRows }))} of disk, beside its own until it goes`,
     `by ${policy.column}`,
   ]
 }

@@ -4,6 +4,8 @@ import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import { momentBefore, momentOf } from './moment.ts'
+import { objection } from './objection.ts'
 import type { Objection } from './step.ts'
 import { showCount } from './units.ts'
 
@@ -24,20 +26,6 @@ export interface StaleSince extends StaleGroups {
   readonly certain: boolean
 }
 
-const TIME_TYPES: Readonly<Record<string, (moment: string) => string>> = {
-  'timestamp with time zone': (moment) => moment,
-  'timestamp without time zone': (moment) => `(${moment} at time zone 'UTC')`,
-  date: (moment) => `(${moment} at time zone 'UTC')::pg_catalog.date`,
-}
-
-/**
- * A timestamptz in the type of a column, null where that is no time. Without a
- * time zone it is UTC, as everywhere in Ebb.
- */
-export function momentOf(type: string, moment: string): string | null {
-  return TIME_TYPES[type.replace(/\(\d\)/, '')]?.(moment) ?? null
-}
-
 /**
  * Fixes the horizon.
  *
@@ -55,16 +43,6 @@ export function staleSince(table: TableModel, groups: StaleGroups, moment: strin
     horizon,
     certain: activity.notNull,
   }
-}
-
-/** The horizon as a timestamptz. */
-export function momentBefore(moment: string, idle: Interval): string {
-  return `('${moment}'::pg_catalog.timestamptz - interval '${intervalText(idle)}')`
-}
-
-/** An interval as PostgreSQL reads it: it knows no quarters. */
-export function intervalText({ count, unit }: Interval): string {
-  return unit === 'quarter' ? `${count * 3} months` : `${count} ${unit}s`
 }
 
 /** The rows of groups without activity; whether their group is still without is asked with each row. */
@@ -166,8 +144,4 @@ function columnOf({ columns }: TableModel, name: string): Column | undefined {
 /** `groups of experiment_id without activity in seen_at for 90 days`. */
 export function describeStale({ group, activity, idle }: StaleGroups): string {
   return `the groups by ${group} without activity in ${activity} for ${displayInterval(idle)}`
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

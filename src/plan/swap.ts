@@ -4,6 +4,7 @@ import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
 import { attach, createLeaf, type LeafShape } from './leaf.ts'
+import { exclusive, lockExclusively } from './locks.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 import { grants, ownership } from './privileges.ts'
 import type { Facts, Lock, SwapStep } from './step.ts'
@@ -102,12 +103,6 @@ export function planSwap(request: SwapRequest): SwapStep {
 }
 
 function swapLocks(table: TableModel): Lock[] {
-  const exclusive = (name: TableName): Lock => ({
-    table: name,
-    mode: 'ACCESS EXCLUSIVE',
-    blocks: 'reads and writes',
-    held: 'milliseconds',
-  })
   return [
     ...[...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
     ...sequenceLocks(table),
@@ -156,17 +151,16 @@ function distinct(names: readonly TableName[]): TableName[] {
  * what has to be changed anyway, or a change to what already is, takes these locks.
  */
 export function acquire(table: TableModel, aside: AsideNames): string[] {
-  const lock = (name: TableName) => sql`lock table ${quoted(name)} in access exclusive mode`.text
   return [
     ...table.views.map(({ name, owner }) => sql`alter view ${quoted(name)} owner to ${ident(owner)}`.text),
-    ...referencing(table).map(lock),
-    lock(table.name),
+    ...referencing(table).map(lockExclusively),
+    lockExclusively(table.name),
     ...table.sequences.map(({ name, identity }) =>
       identity
         ? sql`alter sequence ${quoted(name)} rename to ${ident(aside.sequences[name.name] ?? '')}`.text
         : sql`alter sequence ${quoted(name)} owned by none`.text,
     ),
-    ...referenced(table).map(lock),
+    ...referenced(table).map(lockExclusively),
   ]
 }
 

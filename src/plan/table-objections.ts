@@ -1,6 +1,9 @@
+import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
+import { objection, when } from './objection.ts'
+import { serverObjections } from './server-objections.ts'
 import type { Objection } from './step.ts'
 
 // What stands against turning a table into a partitioned one: each a line with
@@ -13,37 +16,43 @@ export function kindObjection(table: TableModel): Objection | undefined {
     case 'table':
       break
     case 'partitioned table':
-      return object(
+      return objection(
         'partitioned',
         `${name} is partitioned already (by ${table.partitionKey ?? '?'})`,
         `Keep it in shape with: ebb rotate ${name}`,
       )
     case 'view':
     case 'materialized view':
-      return object('view', `${name} is a ${table.kind}`, 'Name the table below it.')
+      return objection('view', `${name} is a ${table.kind}`, 'Name the table below it.')
     case 'foreign table':
-      return object('foreign-table', `${name} is a foreign table`, 'Convert it on the server where its rows are.')
+      return objection('foreign-table', `${name} is a foreign table`, 'Convert it on the server where its rows are.')
     case 'sequence':
     case 'index':
     case 'composite type':
     case 'other':
-      return object(
+      return objection(
         'not-a-table',
         `${name} is ${table.kind === 'other' ? 'no table' : `a ${table.kind}`}`,
         'Name a table.',
       )
   }
   if (table.persistence === 'temporary')
-    return object('temporary', `${name} is a temporary table of another session`, 'Name a permanent table.')
+    return objection('temporary', `${name} is a temporary table of another session`, 'Name a permanent table.')
   if (table.partitionOf !== null)
-    return object(
+    return objection(
       'partition-of',
       `${name} is a partition of ${table.partitionOf}`,
       `Name the partitioned table; to make one wide partition into several: ebb split ${table.partitionOf}.`,
     )
   if (/^(pg_|information_schema$)/.test(table.name.schema))
-    return object('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
+    return objection('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
   return undefined
+}
+
+/** What is in the way of any conversion, so that nothing else need be looked at. */
+export function fundamentalObjections(server: ServerModel, journalSchema: string, table: TableModel): Objection[] {
+  const kind = kindObjection(table)
+  return [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]
 }
 
 /** Everything about the table itself that cannot be carried or proven. */
@@ -60,45 +69,45 @@ function shapeObjections(table: TableModel): Objection[] {
   const name = display(table.name)
   return [
     ...when(table.persistence === 'unlogged', () =>
-      object(
+      objection(
         'unlogged',
-        `${name} is unlogged: its rows do not survive a crash, nor would those of its partitions`,
+        `${name} is unlogged: its rows do not survive a crash, nor would those of what it becomes`,
         `Make it permanent first: alter table ${sqlName(table)} set logged; (this rewrites it under lock)`,
       ),
     ),
     ...when(table.inheritsFrom.length > 0, () =>
-      object(
+      objection(
         'inherits',
         `${name} inherits from ${table.inheritsFrom.join(', ')}`,
         `Take it out first: alter table ${sqlName(table)} no inherit ${table.inheritsFrom[0]};`,
       ),
     ),
     ...when(table.inheritedBy.length > 0, () =>
-      object(
+      objection(
         'inherited',
         `${name} has inheritance children: ${table.inheritedBy.join(', ')}`,
         'Move their rows here, or detach them: alter table <child> no inherit …;',
       ),
     ),
     ...when(table.typed, () =>
-      object(
+      objection(
         'typed',
         `${name} is a typed table (create table … of)`,
         `Untie it first: alter table ${sqlName(table)} not of;`,
       ),
     ),
     ...when(table.extension !== null, () =>
-      object('extension', `${name} belongs to the extension ${table.extension}`, 'Leave it to the extension.'),
+      objection('extension', `${name} belongs to the extension ${table.extension}`, 'Leave it to the extension.'),
     ),
     ...when(table.securityLabels > 0, () =>
-      object(
+      objection(
         'security-label',
         `${name} carries security labels, which are not carried over`,
         'Remove them, convert, and set them again.',
       ),
     ),
     ...when(table.accessMethod !== 'heap', () =>
-      object(
+      objection(
         'access-method',
         `${name} uses the access method ${table.accessMethod}`,
         'Only heap tables can be converted.',
@@ -114,7 +123,7 @@ function partObjections(table: TableModel): Objection[] {
     ...table.indexes
       .filter(({ valid }) => !valid)
       .map((index) =>
-        object(
+        objection(
           `invalid-index:${index.name}`,
           `index ${index.name} is invalid: what built it was interrupted`,
           `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${ident(table.name.schema, index.name).text};`,
@@ -123,7 +132,7 @@ function partObjections(table: TableModel): Objection[] {
     ...constraints
       .filter(({ validated }) => !validated)
       .map((constraint) =>
-        object(
+        objection(
           `not-valid:${constraint.name}`,
           `${constraint.type} ${constraint.name} is NOT VALID, and a partition cannot have such a constraint of its parent’s`,
           `Validate it first, which blocks nobody: alter table ${sqlName(table)} validate constraint ${ident(constraint.name).text};`,
@@ -132,7 +141,7 @@ function partObjections(table: TableModel): Objection[] {
     ...constraints
       .filter(({ type, noInherit }) => type === 'check' && noInherit)
       .map((constraint) =>
-        object(
+        objection(
           `no-inherit:${constraint.name}`,
           `check ${constraint.name} is NO INHERIT, which a partitioned table cannot have`,
           `Replace it by an ordinary check: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text}, add constraint … not valid; and validate it.`,
@@ -141,7 +150,7 @@ function partObjections(table: TableModel): Objection[] {
     ...constraints
       .filter(({ type }) => type === 'exclusion')
       .map((constraint) =>
-        object(
+        objection(
           `exclusion:${constraint.name}`,
           `exclusion constraint ${constraint.name} cannot hold across partitions`,
           `Drop it first if it can be done without: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
@@ -150,7 +159,7 @@ function partObjections(table: TableModel): Objection[] {
     ...constraints
       .filter(({ type, references }) => type === 'foreign key' && references !== null && display(references) === name)
       .map((constraint) =>
-        object(
+        objection(
           `self-reference:${constraint.name}`,
           `foreign key ${constraint.name} points at ${name} itself; adopting it would check every row under lock`,
           `Drop it first: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
@@ -159,14 +168,14 @@ function partObjections(table: TableModel): Objection[] {
     ...table.triggers
       .filter(({ perRow, transitionTables }) => perRow && transitionTables)
       .map((trigger) =>
-        object(
+        objection(
           `transition-tables:${trigger.name}`,
           `row trigger ${trigger.name} uses transition tables, which is refused on partitions`,
           'Make it a statement trigger (for each statement).',
         ),
       ),
     ...when(table.disabledForeignKeyTriggers > 0, () =>
-      object(
+      objection(
         'disabled-foreign-keys',
         `foreign keys of ${name} are switched off (disable trigger all), so rows may violate them`,
         `Switch them on: alter table ${sqlName(table)} enable trigger all; and check the rows written meanwhile.`,
@@ -178,7 +187,7 @@ function partObjections(table: TableModel): Objection[] {
           identity !== null && !table.sequences.some((sequence) => sequence.column === column),
       )
       .map((column) =>
-        object(
+        objection(
           `identity:${column.name}`,
           `the sequence of identity column ${column.name} cannot be found`,
           'Please report this.',
@@ -191,21 +200,21 @@ function dependentObjections(table: TableModel): Objection[] {
   const name = display(table.name)
   return [
     ...table.otherDependents.map(({ description, because }) =>
-      object(
+      objection(
         `dependent:${description}`,
         `${description} ${because === 'mentions the table' ? `mentions ${name}` : `uses the row type of ${name}`} and would stay with the former table`,
         'Drop it before and create it again afterwards; its definition is in pg_dump --schema-only.',
       ),
     ),
     ...table.wholeRows.map((what) =>
-      object(
+      objection(
         `whole-row:${what}`,
         `${what} is over whole rows of ${name}, whose type changes`,
         'Let it name columns, or drop it before and create it again afterwards.',
       ),
     ),
     ...table.identityUsers.map((what) =>
-      object(
+      objection(
         `identity-used:${what}`,
         `${what} uses the sequence of an identity column of ${name}, which is replaced by a new one of the same name`,
         'Let it use a sequence of its own, or drop it before and create it again afterwards.',
@@ -214,7 +223,7 @@ function dependentObjections(table: TableModel): Objection[] {
     ...table.views
       .filter(({ usesRowType }) => usesRowType)
       .map((view) =>
-        object(
+        objection(
           `row-type-view:${display(view.name)}`,
           `view ${display(view.name)} returns whole rows of ${name}, whose type changes`,
           'Let it list columns, or drop it before and create it again afterwards.',
@@ -223,7 +232,7 @@ function dependentObjections(table: TableModel): Objection[] {
     ...table.inboundForeignKeys
       .filter(({ tableKind }) => tableKind !== 'table')
       .map((key) =>
-        object(
+        objection(
           `inbound-partitioned:${display(key.table)}.${key.name}`,
           `foreign key ${key.name} of the partitioned table ${display(key.table)} points here, and can only be made anew by checking all its rows under lock`,
           `Drop it first: alter table ${quoted(key.table).text} drop constraint ${ident(key.name).text};`,
@@ -240,14 +249,14 @@ function replicationObjections(table: TableModel): Objection[] {
     ...table.publications
       .filter(({ viaRoot }) => !viaRoot)
       .map((publication) =>
-        object(
+        objection(
           `publication:${publication.name}`,
           `publication ${publication.name} would send the partitions under their own names, which subscribers do not know`,
           wayOut(publication.name),
         ),
       ),
     ...when(table.subscriptions.length > 0, () =>
-      object(
+      objection(
         'subscribed',
         `${name} receives a logical replication subscription, which would lose track of it`,
         `End the subscription of this table first (alter subscription … refresh publication on a publication without it).`,
@@ -258,12 +267,4 @@ function replicationObjections(table: TableModel): Objection[] {
 
 function sqlName({ name }: TableModel): string {
   return quoted(name).text
-}
-
-function when(condition: boolean, objection: () => Objection): Objection[] {
-  return condition ? [objection()] : []
-}
-
-function object(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
 }

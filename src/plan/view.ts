@@ -3,12 +3,15 @@ import type { Column, Grant, TableModel } from '../catalog/table-model.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import { pathForSet } from '../sql/search-path.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
+import { abandonment, endTheRun } from './abandonment.ts'
+import { exclusive } from './locks.ts'
 import { columnObjection, markBy } from './mark.ts'
-import { planAbandonPurge } from './purge.ts'
+import { intervalText, momentOf } from './moment.ts'
+import { objection, when } from './objection.ts'
 import { ownership } from './privileges.ts'
 import { serverNotes, serverObjections } from './server-objections.ts'
-import { intervalText, momentOf } from './stale.ts'
 import type { BriefStep, Lock, Objection, Plan } from './step.ts'
 
 /** What the user asked for. At least one of the three is there. */
@@ -107,7 +110,7 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
   const { table, name, searchPath, expired } = situation
   const lock: Lock = isNew
     ? { table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }
-    : { table: name, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }
+    : exclusive(name)
   return {
     kind: 'brief',
     key: 'view',
@@ -119,7 +122,7 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
     acquire: [],
     statements: [
       // The condition was written under it.
-      ...(expired === null ? [] : [`set local search_path to ${searchPath === '' ? "''" : searchPath}`]),
+      ...(expired === null ? [] : [`set local search_path to ${pathForSet(searchPath)}`]),
       definition(situation, conditions).text,
       sql`comment on view ${quoted(name)} is ${literal(`${KEPT}: without rows ${conditions.map(({ words }) => words).join(', or ')}`)}`
         .text,
@@ -188,15 +191,13 @@ function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection
         'Use only what depends on the row, and now().',
       ),
     ),
-    ...(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off'
-      ? [
-          objection(
-            'row-security',
-            `a view would show rows that the policies of ${display(table.name)} hide: PostgreSQL before 15 asks them in the name of the view's owner`,
-            'Update the server, or let readers use the condition themselves.',
-          ),
-        ]
-      : []),
+    ...when(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off', () =>
+      objection(
+        'row-security',
+        `a view would show rows that the policies of ${display(table.name)} hide: PostgreSQL before 15 asks them in the name of the view's owner`,
+        'Update the server, or let readers use the condition themselves.',
+      ),
+    ),
     ...(existing === null
       ? mayCreate
         ? []
@@ -257,14 +258,5 @@ function notesOn({ server, table, name }: ViewSituation): string[] {
 
 /** What giving up an unfinished run does: its only step is a transaction. */
 export function planAbandonView(runId: string, table: TableName): Plan {
-  const plan = planAbandonPurge(runId, table)
-  return {
-    ...plan,
-    evidence: ['nothing has been changed'],
-    steps: plan.steps.map((step) => ({ ...step, key: 'abandon:view' })),
-  }
-}
-
-function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
+  return abandonment(runId, table, 'nothing has been changed', [endTheRun('abandon:view')])
 }

@@ -8,6 +8,7 @@ import {
   WAL_PER_COPIED_BYTE,
   WAL_PER_DELETED_ROW,
   WAL_PER_INDEXED_BYTE,
+  WAL_PER_VACUUMED_ROW,
   WIDER_KEY,
 } from './rates.ts'
 
@@ -75,7 +76,7 @@ export function purgeCosts({ table, rows, keptRows }: Quantities, lookUpSeconds:
   return {
     touchedRows: removed,
     readBytes: table.size.heap,
-    walBytes: removed * WAL_PER_DELETED_ROW,
+    walBytes: removed * (WAL_PER_DELETED_ROW + WAL_PER_VACUUMED_ROW),
     seconds: table.size.heap / READ_BYTES_PER_SECOND + removed / DELETED_ROWS_PER_SECOND + lookUpSeconds,
     diskBytes: 0,
     freedBytes: 0,

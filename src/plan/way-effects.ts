@@ -1,6 +1,6 @@
 import type { TableModel } from '../catalog/table-model.ts'
 import { display } from '../sql/names.ts'
-import type { KeyAdvice } from './key-advice.ts'
+import { primaryKeyChanges, type KeyAdvice } from './key-advice.ts'
 import type { AdvisedAround, MissingIndex } from './purge-around.ts'
 import { CAPTURE_MICROSECONDS } from './rates.ts'
 import { showCount, showDuration } from './units.ts'
@@ -94,7 +94,7 @@ function keyEffects(table: TableModel, { by, expireBy }: KeyAdvice): string[] {
   if (expireBy !== null)
     return [`the primary key and ON CONFLICT (${by}) stay; queries by ${expireBy} alone look into every partition`]
   const primary = table.constraints.find(({ type }) => type === 'primary key')
-  if (primary === undefined || primary.columns.includes(by)) return ['keys stay as they are']
+  if (primary === undefined || !primaryKeyChanges(table, by)) return ['keys stay as they are']
   return [`the primary key becomes (${[...primary.columns, by].join(', ')}), and ON CONFLICT has to name it so`]
 }
 

@@ -2,7 +2,7 @@ import type { MapEntry } from '../catalog/inspect-partitions.ts'
 import type { RelationSize } from '../catalog/relation-size.ts'
 import type { StepResult } from '../engine/execute.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showRows } from '../plan/units.ts'
 import { columns } from '../sql/columns.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
@@ -58,5 +58,5 @@ const DONE: Readonly<Record<string, string>> = {
 }
 
 function sizeOf({ estimatedRows, bytes }: RelationSize): string[] {
-  return [estimatedRows === null ? 'rows unknown' : `about ${showCount(estimatedRows)} rows`, showBytes(bytes)]
+  return [estimatedRows === null ? 'rows unknown' : `about ${showRows(estimatedRows)}`, showBytes(bytes)]
 }

@@ -1,4 +1,4 @@
-import { EbbError, EXIT, type ExitCode } from '../errors.ts'
+import { EbbError, EXIT, reasonOf, type ExitCode } from '../errors.ts'
 import { isConnectionLost, isLockRefused } from '../db/sqlstate.ts'
 import { harmless } from '../sql/comment.ts'
 import { redact } from './redact.ts'
@@ -54,7 +54,7 @@ function fromPostgres(error: Parameters<typeof describeSqlError>[0]): ToldError 
 
 function connectionLost(error: unknown): ToldError {
   return {
-    message: `the connection was lost: ${error instanceof Error ? error.message : String(error)}`,
+    message: `the connection was lost: ${reasonOf(error)}`,
     details: [],
     state: 'What was committed is kept; an open transaction has been rolled back by the server.',
     next: 'Run the same command again: it goes on from where it was.',

@@ -52,7 +52,7 @@ function tell(event: Event, printer: Printer): void {
 }
 
 /** `; locked 12 ms, longest anyone can have waited for us 14 ms`. */
-export function describeLock(lock: LockTimes | null): string {
+function describeLock(lock: LockTimes | null): string {
   if (lock === null) return ''
   const attempts = lock.attempts === 1 ? '' : ` at attempt ${lock.attempts}`
   return `; locked ${showElapsed(lock.heldMs)}${attempts}, longest anyone can have waited for us ${showElapsed(lock.longestWaitCausedMs)}`
@@ -85,11 +85,12 @@ const BLOCK_BYTES = 8192
 
 /** Changes come while others are caught up with, so a share of them all would say nothing: intake stands against drain. */
 function describeCatchingUp({ what, done, total, perSecond, remainingSeconds }: Progress): string {
-  const outlook =
-    remainingSeconds === null
-      ? 'at this pace the swap is never possible'
-      : `swap possible in about ${showElapsed(remainingSeconds * 1000)}`
-  return `${what}, ${showCount(perSecond)} a second are caught up with; ${showCount(total - done)} left, ${outlook}`
+  return `${what}, ${showCount(perSecond)} a second are caught up with; ${showCount(total - done)} left, ${outlook(remainingSeconds)}`
+}
+
+function outlook(remainingSeconds: number | null): string {
+  if (remainingSeconds === null) return 'at this pace the swap is never possible'
+  return remainingSeconds === 0 ? 'swap possible' : `swap possible in about ${showElapsed(remainingSeconds * 1000)}`
 }
 
 function percent(done: number, total: number): number {

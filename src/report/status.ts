@@ -68,13 +68,13 @@ function describeSet({ table, policy }: RegisteredSet): string[] {
 }
 
 /** `by created_at, 1 month wide (UTC), 3 ahead, 90 days kept`. */
-export function describePolicy({ column, every, expireBy, keep, premake, timezone }: SetPolicy): string {
+function describePolicy({ column, every, expireBy, keep, premake, timezone }: SetPolicy): string {
   const kept = keep === null ? 'nothing is removed' : `${displayInterval(keep)} kept`
   const expiry = expireBy === null ? '' : ` by ${expireBy}`
   return `by ${column}, ${showWidth(every)} wide (${timezone}), ${premake} ahead, ${kept}${expiry}`
 }
 
-export function showWidth(every: Width): string {
+function showWidth(every: Width): string {
   return every.kind === 'ids' ? `${every.ids} ids` : displayInterval(every.interval)
 }
 

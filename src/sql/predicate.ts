@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts'
+import { reasonOf, UsageError } from '../errors.ts'
 
 /** A condition on the rows of one table, checked by PostgreSQL's own grammar. */
 export interface Predicate {
@@ -214,7 +214,7 @@ function syntaxError(written: string, error: unknown): UsageError {
   const at = Math.min((position ?? 0) - BEFORE.length, [...written].length)
   // The parenthesis behind the condition is ours.
   const beyond = at === [...written].length
-  const reason = beyond ? 'syntax error at end of input' : error instanceof Error ? error.message : String(error)
+  const reason = beyond ? 'syntax error at end of input' : reasonOf(error)
   return new UsageError(
     `the condition cannot be read: ${reason}${position === undefined ? '' : pointAt(written, at)}`,
     'Correct it; it is read as PostgreSQL reads what stands after WHERE.',

@@ -96,6 +96,38 @@ test('retire --all lets every former table go, and finds none the second time', 
   expect(await count(database, table)).toBe(2000)
 })
 
+test('rollback without a name takes the only run that has a way back', async ({ database }) => {
+  const table = await eventsTable(database)
+  const back = ['rollback', '--url', database.url]
+  const once = [...rebuild(table, database, '--keep-all'), '--execute']
+  expect(await ebb(once)).toMatchObject({ code: 0 })
+  expect(await ebb(['retire', '1', '--url', database.url, '--execute'])).toMatchObject({ code: 0 })
+  expect(await ebb(back)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('there is no run with a way back') as string,
+  })
+
+  expect(await ebb(once)).toMatchObject({ code: 0 })
+  expect(await ebb(back)).toMatchObject({ code: 0, out: expect.stringContaining('roll back run 2') as string })
+})
+
+test('the latest run is the one with the highest number, from ten runs on too', async ({ database }) => {
+  const table = await eventsTable(database)
+  const once = [...rebuild(table, database, '--keep-all'), '--execute']
+  const andRetire = async (run: string) => {
+    expect(await ebb(once)).toMatchObject({ code: 0 })
+    expect(await ebb(['retire', run, '--url', database.url, '--execute'])).toMatchObject({ code: 0 })
+  }
+  await andRetire('1')
+  await database.admin(`select setval(pg_get_serial_sequence('ebb.run', 'id'), 8)`)
+  await andRetire('9')
+  expect(await ebb(once)).toMatchObject({ code: 0 })
+
+  expect((await ebb(['status', '--url', database.url])).out).toMatch(/^Runs\n {2}10 .*\n {2}9 /)
+  const back = await ebb(['rollback', display(table), '--url', database.url])
+  expect(back).toMatchObject({ code: 0, out: expect.stringContaining('roll back run 10') as string })
+})
+
 test('--retire-after: rotate --all shows that the former table goes, and lets it go', async ({ database }) => {
   const table = await eventsTable(database)
   const rebuilt = await ebb([...rebuild(table, database, '--keep-all'), '--retire-after', '7 days', '--execute'])

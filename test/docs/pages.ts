@@ -138,7 +138,7 @@ export function isAsShown(printed: string, shown: string): boolean {
 }
 
 /** Figures differ from run to run, and so does the room that columns take for them. */
-export function withoutFigures(text: string): string {
+function withoutFigures(text: string): string {
   return text
     .replace(/\d[\d.,:_]*(?:\s?(?:ms|s|min|h|days|B|kB|MB|GB)\b)?/g, '#')
     .replace(/ *(?:#|MINVALUE)(?: +#)*/g, (run) => run.replace(/ +/g, ' '))

@@ -41,6 +41,22 @@ describe('partition by copying', () => {
     )
   })
 
+  test('needs about as much disk as its plan says: not that of the rows which are left out', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 40_000 })
+    const owner = await database.session('owner')
+    await owner.query(sql`analyze ${quoted(events)}`.text)
+
+    const { plan } = await partitionByCopy(database.url, written(events), request({ noArchive: true }), quietly())
+
+    const { rows } = await owner.query<{ used: number }>(
+      sql`select sum(pg_total_relation_size(relid))::int as used from pg_partition_tree(${quoted(events).text}::regclass)`,
+    )
+    const used = rows[0]?.used ?? 0
+    expect(plan.rebuild?.diskBytes).toBeGreaterThan(used / 2)
+    expect(plan.rebuild?.diskBytes).toBeLessThan(used * 2)
+    expect(plan.evidence.join('\n')).toMatch(/these are about [\d,]+ rows/)
+  })
+
   test('by id, with upserts and foreign keys as they were', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const before = await read(database, events)

@@ -711,6 +711,15 @@ describe('PgBouncer', () => {
     },
   )
 
+  test('with too small a pool is told apart from one in another mode', async ({ database, needs }) => {
+    const url = await startPgBouncer(needs('pgbouncer'), database, 'session', 1)
+
+    await expect(status(url, quietly())).rejects.toMatchObject({
+      message: expect.stringMatching(/pooler in between had no connection free/) as string,
+      exitCode: EXIT.tryLater,
+    })
+  })
+
   test('in session mode works', async ({ database, needs }) => {
     const url = await startPgBouncer(needs('pgbouncer'), database, 'session')
     const owner = await database.session('owner')

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { EngineOptions } from '../../src/engine/partition.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { planRotations, rotate, type RotateRequest, type SetReport } from '../../src/engine/rotate.ts'
 import { parseInterval } from '../../src/grid/interval.ts'
 import type { RotationPlan } from '../../src/plan/rotate-plan.ts'

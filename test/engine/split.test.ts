@@ -7,7 +7,7 @@ import { abandon, retire, rollback } from '../../src/engine/runs.ts'
 import { planSplitOf, split } from '../../src/engine/split.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
-import { sql } from '../../src/sql/sql.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
@@ -45,6 +45,26 @@ describe('split', () => {
     expect(await leftovers(database)).toEqual([])
   })
 
+  test('needs about as much disk as its plan says: not that of the rows which are left behind', async ({
+    database,
+  }) => {
+    const { events } = await createEvents(database, { rows: 40_000 })
+    await partition(database.url, written(events), monthly(), quietly())
+    const owner = await database.session('owner')
+    await owner.query(sql`analyze ${quoted(events)}`.text)
+
+    const order = splitOrder({ keep: { count: 90, unit: 'day' }, noArchive: true })
+    const { plan } = await split(database.url, written(events), order, quietly())
+
+    const { rows } = await owner.query<{ used: number }>(
+      sql`select sum(pg_total_relation_size(relid))::int as used from pg_partition_tree(${quoted(events).text}::regclass)`,
+    )
+    const used = rows[0]?.used ?? 0
+    expect(plan.rebuild?.diskBytes).toBeGreaterThan(used / 2)
+    expect(plan.rebuild?.diskBytes).toBeLessThan(used * 2)
+    expect(plan.evidence.join('\n')).toMatch(/these are about [\d,]+ rows/)
+  })
+
   test('keeps everything when nothing is said of what to keep', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())
@@ -54,6 +74,47 @@ describe('split', () => {
     const owner = await database.session('owner')
     expect((await owner.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual([{ n: ROWS }])
     expect(plan.goal).toMatch(/into 1[45] partitions$/)
+  })
+
+  test('takes one wide partition after the other, each when the way back from the one before has gone', async ({
+    database,
+  }) => {
+    const table = database.table('readings')
+    const owner = await database.session('owner')
+    await owner.query(
+      sql`create table ${quoted(table)} (id int, at date, primary key (id, at)) partition by range (at)`.text,
+    )
+    for (const [from, to] of [
+      ['minvalue', `'2026-03-01'`],
+      [`'2026-03-01'`, `'2026-06-01'`],
+      [`'2026-06-01'`, `'2026-07-01'`],
+    ] as const)
+      await owner.query(
+        sql`create table ${quoted(database.table(`part ${to}`))} partition of ${quoted(table)} for values from (${raw(from)}) to (${raw(to)})`
+          .text,
+      )
+    await owner.query(
+      sql`insert into ${quoted(table)} select n, '2026-01-15'::date + n from generate_series(0, 150) n`.text,
+    )
+    const again = () =>
+      split(
+        database.url,
+        written(table),
+        splitOrder({ every: { kind: 'interval', interval: { count: 1, unit: 'month' } } }),
+        quietly(),
+      )
+
+    const first = await again()
+    expect(first.plan.goal).toMatch(/split .*03-01.* into 2 partitions/)
+    await expect(again()).rejects.toMatchObject({ plan: { objections: [{ code: 'captured' }] } })
+    await retire(database.url, { runId: first.runId }, quietly())
+
+    const second = await again()
+    expect(second.plan.goal).toMatch(/split .*06-01.* into 3 partitions/)
+    await rollback(database.url, { runId: second.runId }, quietly())
+    await retire(database.url, { runId: (await again()).runId }, quietly())
+    await expect(again()).rejects.toThrow(/no partition of .* is wider than the others/)
+    expect((await owner.query(sql`select from ${quoted(table)}`)).rowCount).toBe(151)
   })
 
   test('makes no partitions for times of which there are no rows', async ({ database }) => {

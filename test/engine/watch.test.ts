@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
-import { backendPid, openSession } from '../../src/db/session.ts'
+import { backendPid } from '../../src/db/pooler.ts'
+import { openSession } from '../../src/db/session.ts'
 import { watched } from '../../src/engine/watch.ts'
 import type { Event } from '../../src/report/events.ts'
 import { test, type Database } from '../support/database.ts'

@@ -4,6 +4,7 @@ import type { Column, TableModel } from '../../src/catalog/table-model.ts'
 import { adviseWays, type WaysSituation, type Wish } from '../../src/plan/advise.ts'
 import type { KeyAdvice } from '../../src/plan/key-advice.ts'
 import type { Predicate } from '../../src/sql/predicate.ts'
+import { showBytes } from '../../src/plan/units.ts'
 import { graphOf, graphTable, graphWith, reference } from './cascade-support.ts'
 
 const ROWS = 5_000_000
@@ -242,6 +243,13 @@ describe('what it would cost', () => {
     expect(costs({}).partition).toMatchObject({ touchedRows: 0, readBytes: 2_000e6, diskBytes: 154e6 })
     const byId = costs({ keys: [{ ...key, by: 'id', expireBy: 'at' }] })
     expect(byId.partition).toMatchObject({ touchedRows: 0, readBytes: 1_000e6, walBytes: 0, diskBytes: 0 })
+  })
+
+  test('deleting writes WAL for the rows and for the vacuum, and that is what is compared', () => {
+    const advice = adviseWays(situation({ wish: condition, kept: 0.9 }))
+    const walBytes = 500_000 * 2 * 165
+    expect(advice.ways.find(({ name }) => name === 'purge')?.costs).toMatchObject({ walBytes })
+    expect(advice.why).toContain(`${showBytes(walBytes)} by deleting and vacuuming`)
   })
 
   test('a foreign key without an index costs each deleted row a look at the whole of the other table', () => {

@@ -1,30 +1,32 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import type { TableModel } from '../../src/catalog/table-model.ts'
 import { partition, planPartitionOf } from '../../src/engine/partition.ts'
 import { abandon, resume } from '../../src/engine/runs.ts'
 import { EbbError, EXIT } from '../../src/errors.ts'
-import { compareFacts, factsOf } from '../../src/plan/facts.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
-import { createEvents, type EventsTable } from '../support/events-table.ts'
+import { type EventsTable } from '../support/events-table.ts'
+import { expectNothingNoticed, expectUntouched, inUse, leftovers, unlessNothingToAbandon } from '../support/in-use.ts'
 import { startTool, type Errand } from '../support/process.ts'
 import { randomFrom } from '../support/random.ts'
-import { callFunction, holdCursor, readThrough } from '../support/reads.ts'
+import { holdCursor } from '../support/reads.ts'
 import { isToBeRepeated, modelOf, monthly, persevere, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
-import { verifyWrites } from '../support/verify-writes.ts'
-import { startWriters, type Writers } from '../support/writers.ts'
+import { type Writers } from '../support/writers.ts'
 
 // Wherever the tool, its sessions or the server die: the same command goes on and finishes,
 // or `abandon` leaves the table as it was, and the application never notices.
 
 const ROWS = 20_000
+const USE = {
+  rows: ROWS,
+  reads: ({ view }: EventsTable) => [holdCursor(sql`select id from ${quoted(view)} order by id desc limit 50`)],
+}
 
 describe('the tool killed', () => {
   test('after each step in turn, finishes when called again', async ({ database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, USE)
     const errand = errandOn(database, events)
 
     for (const key of await stepKeys(database, events)) {
@@ -36,7 +38,7 @@ describe('the tool killed', () => {
   })
 
   test('when a step has just begun, each in turn, finishes by resume', async ({ database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, USE)
     const errand = errandOn(database, events)
 
     for (const key of await stepKeys(database, events)) {
@@ -50,7 +52,7 @@ describe('the tool killed', () => {
   })
 
   test('after each step before the swap, leaves the table as it was when abandoned', async ({ database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, USE)
     const before = await modelOf(database, events)
     const keys = await stepKeys(database, events)
 
@@ -61,14 +63,14 @@ describe('the tool killed', () => {
       await expectUntouched(database, events, before)
     }
 
-    await expectNothingNoticed(database, events, writers)
+    await expectNothingNoticed(database, events, writers, ROWS)
   })
 
   test.for([
     ['goes on', 'partition'],
     ['goes back', 'abandon'],
   ] as const)('while an index is built, %s', async ([_, command], { database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, USE)
     const before = await modelOf(database, events)
     const holder = await database.session('holder')
     await holder.query('begin')
@@ -90,12 +92,12 @@ describe('the tool killed', () => {
     } else {
       await persevere(() => abandon(database.url, { table: events }, quietly()))
       await expectUntouched(database, events, before)
-      await expectNothingNoticed(database, events, writers)
+      await expectNothingNoticed(database, events, writers, ROWS)
     }
   })
 
   test('at random moments, goes on or goes back', { timeout: 120_000 }, async ({ database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, USE)
     const before = await modelOf(database, events)
     const random = randomFrom('kill at random moments')
 
@@ -118,7 +120,7 @@ describe('a session of the tool terminated', () => {
     ['at work', 'desc'],
     ['that looks around', 'asc'],
   ] as const)('the one %s, while each step in turn is under way', async ([_, order], { database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, USE)
     const administrator = await database.session('administrator', { admin: true })
 
     const interrupted = await strikeAtEachStep(database, events, async () => {
@@ -137,7 +139,7 @@ describe('a session of the tool terminated', () => {
 describe('the server crashed', () => {
   test('while each step in turn is under way, goes on after the restart', async ({ ownServer }) => {
     const { server, database } = await ownServer()
-    const { events, writers } = await inUse(database, true)
+    const { events, writers } = await inUse(database, { ...USE, reconnect: true })
 
     const interrupted = await strikeAtEachStep(database, events, async () => {
       await server.crash()
@@ -172,29 +174,6 @@ async function strikeAtEachStep(database: Database, events: TableName, strike: (
   return interrupted
 }
 
-interface InUse extends EventsTable {
-  readonly writers: Writers
-}
-
-async function inUse(database: Database, reconnect = false): Promise<InUse> {
-  const parts = await createEvents(database, { rows: ROWS, publication: true })
-  const { events, view, countFunction } = parts
-  const writers = await startWriters(database, {
-    insert: (token) => ({
-      text: `insert into ${quoted(events).text} (user_id, kind, token) values ($1, 'click', $2)`,
-      values: [1 + Math.floor(Math.random() * 100), token],
-    }),
-    reads: [
-      readThrough(view, 'id'),
-      callFunction(countFunction),
-      holdCursor(sql`select id from ${quoted(view)} order by id desc limit 50`),
-    ],
-    pauseMs: 10,
-    reconnect,
-  })
-  return { ...parts, writers }
-}
-
 function errandOn({ url }: Database, table: TableName): Errand {
   return { command: 'partition', url, table, request: monthly() }
 }
@@ -218,10 +197,6 @@ async function stepOn(database: Database, events: TableName, key: string): Promi
   })
 }
 
-function unlessNothingToAbandon(error: unknown): void {
-  if (!(error instanceof EbbError && /there is no run|nothing to abandon/.test(error.message))) throw error
-}
-
 async function isPastTheSwap(database: Database, events: TableName): Promise<boolean> {
   return (await modelOf(database, events)).kind === 'partitioned table'
 }
@@ -229,19 +204,7 @@ async function isPastTheSwap(database: Database, events: TableName): Promise<boo
 async function expectConverted(database: Database, events: TableName, writers: Writers): Promise<void> {
   expect((await modelOf(database, events)).kind).toBe('partitioned table')
   expect(await leftovers(database)).toEqual([])
-  await expectNothingNoticed(database, events, writers)
-}
-
-async function expectNothingNoticed(database: Database, events: TableName, writers: Writers): Promise<void> {
-  const report = await writers.stop()
-  expect(report.errors).toEqual([])
-  expect(report.writes).toBeGreaterThan(20)
-  await verifyWrites(await database.session('check'), events, 'token', report, ROWS)
-}
-
-async function expectUntouched(database: Database, events: TableName, before: TableModel): Promise<void> {
-  expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
-  expect(await leftovers(database)).toEqual([])
+  await expectNothingNoticed(database, events, writers, ROWS)
 }
 
 async function isAtWork(database: Database): Promise<boolean> {
@@ -249,21 +212,4 @@ async function isAtWork(database: Database): Promise<boolean> {
     `select from pg_stat_activity where datname = current_database() and application_name like 'ebb partition %'`,
   )
   return rowCount !== 0
-}
-
-/** Indexes that no query uses, checks of ours, and runs that are not finished. */
-async function leftovers(database: Database): Promise<string[]> {
-  // The tool may have been killed before there was a journal.
-  const { rows: journal } = await database.admin<{ there: boolean }>(
-    `select to_regclass('ebb.run') is not null as there`,
-  )
-  const unfinished = journal[0]?.there
-    ? `union all select format('run %s', id) from ebb.run where status = 'running'`
-    : ''
-  const { rows } = await database.admin<{ what: string }>(`
-    select indexrelid::regclass::text as what from pg_index where not indisvalid
-    union all select conname from pg_constraint where conname like '%ebb%' and connamespace is distinct from to_regnamespace('ebb')
-    union all select relname from pg_class where relname like '%ebb%' and relnamespace is distinct from to_regnamespace('ebb')
-    ${unfinished}`)
-  return rows.map(({ what }) => what)
 }

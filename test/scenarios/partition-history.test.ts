@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { partition, type EngineOptions } from '../../src/engine/partition.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
+import { partition } from '../../src/engine/partition.ts'
 import { partitionByCopy } from '../../src/engine/partition-copy.ts'
 import { rollback } from '../../src/engine/runs.ts'
 import { split } from '../../src/engine/split.ts'

@@ -5,17 +5,20 @@ import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
 import { abandon, planRollbackOf, resume, rollback } from '../../src/engine/runs.ts'
 import { EbbError, EXIT } from '../../src/errors.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import { type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
-import { createEvents, type EventsTable } from '../support/events-table.ts'
+import {
+  expectNothingNoticed,
+  expectUntouched,
+  inUse,
+  unfinishedRuns,
+  unlessNothingToAbandon,
+} from '../support/in-use.ts'
 import { startTool, type Errand } from '../support/process.ts'
 import { randomFrom } from '../support/random.ts'
-import { callFunction, readThrough } from '../support/reads.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { isToBeRepeated, modelOf, persevere, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
-import { verifyWrites } from '../support/verify-writes.ts'
-import { startWriters, type Writers } from '../support/writers.ts'
 
 // Wherever a rebuild, its sessions or the server die: the same command goes on and finishes, or `abandon` leaves no
 // trace, and the application never notices.
@@ -29,7 +32,7 @@ describe('a rebuild killed', () => {
     'after each step in turn, finishes when called again; its roll-back too',
     { timeout: 120_000 },
     async ({ database }) => {
-      const { events, writers } = await inUse(database)
+      const { events, writers } = await inUse(database, { rows: ROWS })
       const before = await modelOf(database, events)
 
       for (const key of await stepKeys(database, events))
@@ -45,7 +48,7 @@ describe('a rebuild killed', () => {
       await persevere(() => resume(database.url, { table: events }, quietly()))
       expect((await modelOf(database, events)).oid).toBe(before.oid)
       await expectUntouched(database, events, before)
-      await expectNothingNoticed(database, events, writers)
+      await expectNothingNoticed(database, events, writers, ROWS)
     },
   )
 
@@ -53,7 +56,7 @@ describe('a rebuild killed', () => {
     'after each step before the swap, leaves no trace when abandoned',
     { timeout: 120_000 },
     async ({ database }) => {
-      const { events, writers } = await inUse(database)
+      const { events, writers } = await inUse(database, { rows: ROWS })
       const before = await modelOf(database, events)
       const keys = await stepKeys(database, events)
 
@@ -64,12 +67,12 @@ describe('a rebuild killed', () => {
         await expectUntouched(database, events, before)
       }
 
-      await expectNothingNoticed(database, events, writers)
+      await expectNothingNoticed(database, events, writers, ROWS)
     },
   )
 
   test('at random moments, goes on or goes back', { timeout: 120_000 }, async ({ database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, { rows: ROWS })
     const before = await modelOf(database, events)
     const random = randomFrom('kill a rebuild at random moments')
 
@@ -93,13 +96,13 @@ describe('a rebuild killed', () => {
     await persevere(() => again(database, events))
 
     await expectRebuilt(database, events, before)
-    await expectNothingNoticed(database, events, writers)
+    await expectNothingNoticed(database, events, writers, ROWS)
   })
 })
 
 describe('a session of a rebuild terminated', () => {
   test('any of them, while each step in turn is under way', { timeout: 120_000 }, async ({ database }) => {
-    const { events, writers } = await inUse(database)
+    const { events, writers } = await inUse(database, { rows: ROWS })
     const before = await modelOf(database, events)
     const administrator = await database.session('administrator', { admin: true })
 
@@ -113,7 +116,7 @@ describe('a session of a rebuild terminated', () => {
 
     expect(interrupted).toBeGreaterThan(3)
     await expectRebuilt(database, events, before)
-    await expectNothingNoticed(database, events, writers)
+    await expectNothingNoticed(database, events, writers, ROWS)
   })
 })
 
@@ -123,7 +126,7 @@ describe('the server crashed', () => {
     { timeout: 120_000 },
     async ({ ownServer }) => {
       const { server, database } = await ownServer()
-      const { events, writers } = await inUse(database, true)
+      const { events, writers } = await inUse(database, { rows: ROWS, reconnect: true })
       const before = await modelOf(database, events)
 
       const interrupted = await strikeAtEachStep(database, events, async () => {
@@ -136,29 +139,10 @@ describe('the server crashed', () => {
 
       expect(interrupted).toBeGreaterThan(3)
       await expectRebuilt(database, events, before)
-      await expectNothingNoticed(database, events, writers)
+      await expectNothingNoticed(database, events, writers, ROWS)
     },
   )
 })
-
-interface InUse extends EventsTable {
-  readonly writers: Writers
-}
-
-async function inUse(database: Database, reconnect = false): Promise<InUse> {
-  const parts = await createEvents(database, { rows: ROWS, publication: true })
-  const { events, view, countFunction } = parts
-  const writers = await startWriters(database, {
-    insert: (token) => ({
-      text: `insert into ${quoted(events).text} (user_id, kind, token) values ($1, 'click', $2)`,
-      values: [1 + Math.floor(Math.random() * 100), token],
-    }),
-    reads: [readThrough(view, 'id'), callFunction(countFunction)],
-    pauseMs: 10,
-    reconnect,
-  })
-  return { ...parts, writers }
-}
 
 function errandOn({ url }: Database, table: TableName): Errand {
   return { command: 'rebuild', url, table, rebuild: request, options: SMALL }
@@ -217,18 +201,12 @@ function unlessRolledBack(error: unknown): void {
   if (!(error instanceof EbbError && /is rolled back|is done|no former table/.test(error.message))) throw error
 }
 
-function unlessNothingToAbandon(error: unknown): void {
-  if (!(error instanceof EbbError && /there is no run|nothing to abandon/.test(error.message))) throw error
-}
-
 async function isPastTheSwap(database: Database, before: TableModel): Promise<boolean> {
   return (await modelOf(database, before.name)).oid !== before.oid
 }
 
 async function isUnfinished(database: Database): Promise<boolean> {
-  if (!(await hasJournal(database))) return false
-  const { rowCount } = await database.admin(`select from ebb.run where status = 'running'`)
-  return rowCount !== 0
+  return (await unfinishedRuns(database)).length > 0
 }
 
 async function expectRebuilt(database: Database, events: TableName, before: TableModel): Promise<void> {
@@ -238,34 +216,4 @@ async function expectRebuilt(database: Database, events: TableName, before: Tabl
   expect(ours).toHaveLength(2)
   expect(compareFacts(factsOf(before), factsOf(after, ours))).toEqual([])
   expect(await isUnfinished(database)).toBe(false)
-}
-
-async function expectNothingNoticed(database: Database, events: TableName, writers: Writers): Promise<void> {
-  const report = await writers.stop()
-  expect(report.errors).toEqual([])
-  expect(report.writes).toBeGreaterThan(20)
-  await verifyWrites(await database.session('check'), events, 'token', report, ROWS)
-}
-
-async function expectUntouched(database: Database, events: TableName, before: TableModel): Promise<void> {
-  expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
-  expect(await leftovers(database)).toEqual([])
-}
-
-async function leftovers(database: Database): Promise<string[]> {
-  const unfinished = (await hasJournal(database))
-    ? `union all select format('run %s', id) from ebb.run where status = 'running'`
-    : ''
-  const { rows } = await database.admin<{ name: string }>(`
-    select relname as name from pg_class where relname ~ '_retired|_ebb|^ebb_.*(log|capture)' and relkind in ('r', 'i')
-    union all select tgname from pg_trigger where tgname like 'ebb%'
-    union all select proname from pg_proc where proname like 'ebb%'
-    ${unfinished}`)
-  return rows.map(({ name }) => name)
-}
-
-/** The tool may have been killed before there was one. */
-async function hasJournal(database: Database): Promise<boolean> {
-  const { rows } = await database.admin<{ there: boolean }>(`select to_regclass('ebb.run') is not null as there`)
-  return rows[0]?.there === true
 }

@@ -32,7 +32,7 @@ export class Cascading {
     const session = await database.session('purge')
     await session.query(`set search_path = ''; set row_security = off`)
     const graph = await inSnapshot(session, () => readReferenceGraph(session, root))
-    const leaves = await readAll<TableName & { [column: string]: unknown }>(
+    const leaves = await readAll<TableName>(
       session,
       sql`select n.nspname as schema, c.relname as name from pg_partition_tree(${quoted(root).text}::regclass) t
         right join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace

@@ -1,4 +1,4 @@
-import type { EngineOptions } from '../../src/engine/partition.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { EbbError, EXIT } from '../../src/errors.ts'
 import { quietly } from './tool.ts'
 

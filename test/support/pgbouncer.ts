@@ -16,10 +16,15 @@ export type PoolMode = 'session' | 'transaction' | 'statement'
  * Puts a PgBouncer between applications and the test's database, until the test ends.
  * Returns the usual role's URL by way of it. `program` comes from `needs('pgbouncer')`.
  */
-export async function startPgBouncer(program: string, database: Database, poolMode: PoolMode): Promise<string> {
+export async function startPgBouncer(
+  program: string,
+  database: Database,
+  poolMode: PoolMode,
+  poolSize = 20,
+): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'ebb-bouncer-'))
   const port = await freePort()
-  await writeFile(join(home, 'pgbouncer.ini'), configuration(database, poolMode, port, home))
+  await writeFile(join(home, 'pgbouncer.ini'), configuration(database, poolMode, poolSize, port, home))
   await writeFile(join(home, 'users.txt'), users(database))
   await handOver(home, serverAccount()) // PgBouncer refuses to run as root, as PostgreSQL does
 
@@ -36,7 +41,7 @@ export async function startPgBouncer(program: string, database: Database, poolMo
   return url.href
 }
 
-function configuration(database: Database, poolMode: PoolMode, port: number, home: string): string {
+function configuration(database: Database, poolMode: PoolMode, poolSize: number, port: number, home: string): string {
   const target = new URL(database.url)
   return `[databases]
 ${database.name} = host=${target.hostname} port=${target.port || 5432} dbname=${database.name}
@@ -47,6 +52,7 @@ unix_socket_dir =
 auth_type = trust
 auth_file = ${home}/users.txt
 pool_mode = ${poolMode}
+default_pool_size = ${poolSize}
 `
 }
 

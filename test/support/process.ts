@@ -56,7 +56,7 @@ export function startTool(errand: Errand): Tool {
 }
 
 /** The tool at work, somewhere else. */
-export class Tool {
+class Tool {
   readonly said: Said[] = []
   private readonly child: ChildProcess
   private readonly ending: Promise<unknown[]>

@@ -1,4 +1,4 @@
-import type { EngineOptions } from '../../src/engine/partition.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { rollback } from '../../src/engine/runs.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'

@@ -1,5 +1,6 @@
 import pg from 'pg'
-import { partition, type EngineOptions } from '../../src/engine/partition.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
+import { partition } from '../../src/engine/partition.ts'
 import { purge } from '../../src/engine/purge.ts'
 import { writeCandidates } from '../../src/engine/candidates.ts'
 import { mark } from '../../src/engine/mark.ts'

@@ -5,7 +5,7 @@ import { parseInterval } from '../../grid/interval.ts'
 import { describeAdvice } from '../../report/advice.ts'
 import { harmless, toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readSurroundings, reporting, TABLE, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 
 interface Words extends CommonWords {
@@ -20,7 +20,7 @@ export function adviseCommand({ context }: Invocation): Command {
     .description(
       'Compares the ways to be rid of a table’s old rows: rows, bytes, WAL, time and disk needed, locks, and what each means for the application and for those who follow its changes. Nothing is changed.',
     )
-    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .argument('<table>', TABLE)
     .option('--keep <condition>', 'the rows worth keeping, as after WHERE')
     .option('--older-than <interval>', 'rows that are older are to go: 90 days, 3 months')
   return withDatabase(command).action(async (text: string, words: Words) => {

@@ -3,7 +3,7 @@ import { inspect } from '../../engine/inspect.ts'
 import { describeInspection } from '../../report/inspection.ts'
 import { harmless, toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readSurroundings, reporting, TABLE, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 
 /** `ebb inspect`: what a table is and what could go wrong with it. */
@@ -13,7 +13,7 @@ export function inspectCommand({ context }: Invocation): Command {
     .description(
       'Looks at a table without changing anything: what it is, its size, which columns could be the key, everything that hangs on it, what could go wrong, and what to do next.',
     )
-    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .argument('<table>', TABLE)
   return withDatabase(command).action(async (text: string, words: CommonWords) => {
     const faults = new Faults()
     const table = faults.read('<table>', () => parseTableName(text))

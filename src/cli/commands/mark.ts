@@ -2,14 +2,20 @@ import { Command } from 'commander'
 import { PATIENCE } from '../../engine/brief.ts'
 import { mark, planMarkOf } from '../../engine/mark.ts'
 import type { PurgeOptions } from '../../engine/purge.ts'
-import { ObjectionsError } from '../../errors.ts'
 import type { MarkRequest } from '../../plan/mark.ts'
-import type { PurgePlan } from '../../plan/purge.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import {
+  EXECUTE,
+  readSurroundings,
+  reporting,
+  TABLE,
+  withDatabase,
+  type CommonWords,
+  type Invocation,
+} from '../command.ts'
 import { Faults } from '../faults.ts'
 import { readPace, withPace, type PaceWords } from '../pace-options.ts'
-import { showPlan } from '../show-plan.ts'
+import { orObjections, showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { parseCondition, parseDeadline, parseName } from '../words.ts'
 
@@ -31,7 +37,7 @@ export function markCommand(invocation: Invocation): Command {
       'Marks the rows that match and are not marked yet, in batches, each one short transaction. Rows that somebody holds locked are passed over and come back for; whenever it is stopped, the same command goes on where it was. ebb purge --marked deletes them later.',
     )
     .usage('<table> --where <condition> --set <column> [options]')
-    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .argument('<table>', TABLE)
     .option('--where <condition>', 'the rows to mark, as after WHERE; now() is fixed once, at the start')
     .option(
       '--set <column>',
@@ -44,7 +50,7 @@ export function markCommand(invocation: Invocation): Command {
       'how long to come back for rows that others hold locked, and to wait for a locked table: seconds, or 10 minutes',
       '1 minute',
     )
-    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+    .option('--execute', EXECUTE)
   return withDatabase(withPace(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
@@ -54,12 +60,9 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     const { target, ...rest } = options
     const engine: PurgeOptions = { ...rest, observer }
     if (words.execute !== true) return showPlan(invocation, reporter, await planMarkOf(target, table, request, engine))
-    try {
+    await orObjections(invocation, reporter, async () => {
       showPurged(invocation, reporter, await mark(target, table, request, engine))
-    } catch (error) {
-      if (!(error instanceof ObjectionsError)) throw error
-      showPlan(invocation, reporter, error.plan as PurgePlan)
-    }
+    })
   })
 }
 

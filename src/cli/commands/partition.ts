@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { Target } from '../../db/session.ts'
-import { partition, planPartitionOf, type EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
+import { partition, planPartitionOf } from '../../engine/partition.ts'
 import { partitionByCopy, planPartitionCopyOf } from '../../engine/partition-copy.ts'
 import { ObjectionsError, UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
@@ -14,7 +15,15 @@ import { describePartitioned } from '../../report/partitioned.ts'
 import { toText } from '../../sql/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../after-copy.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import {
+  EXECUTE,
+  readSurroundings,
+  reporting,
+  TABLE,
+  withDatabase,
+  type CommonWords,
+  type Invocation,
+} from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
@@ -44,7 +53,7 @@ export function partitionCommand(invocation: Invocation): Command {
       'Turns a table into partitions while it is in use. With --method attach no row is moved: what the table holds becomes the first partition, new rows go to partitions ahead. With --method copy the rows worth keeping are copied into partitions of their own; the former table is kept for ebb rollback until ebb retire lets it go.',
     )
     .usage('<table> --by <column> --every <interval or ids> [options]')
-    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .argument('<table>', TABLE)
     .option('--by <column>', 'the key: a time, an epoch integer, a UUIDv7 or a growing id (required)')
     .option('--every <width>', 'of a partition: month, 7 days, … or so many ids, 10_000_000 (required)')
     .option(
@@ -57,10 +66,7 @@ export function partitionCommand(invocation: Invocation): Command {
     .option('--timezone <name>', 'whose midnight separates partitions', 'UTC')
     .option('--expire-by <column>', 'the time by which rows of a table partitioned by id expire')
     .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
-  withPace(withCopying(command), OF_CHUNKS).option(
-    '--execute',
-    'do it; without this the plan is shown and nothing is changed',
-  )
+  withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE)
   return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
@@ -156,7 +162,6 @@ function parseMethod({ method, transport, jobs, archive, retireAfter, diskFree, 
     ...(transport === undefined ? [] : ['--transport']),
     ...(jobs === undefined ? [] : ['--jobs']),
     ...(archive === false ? ['--no-archive'] : []),
-    ...(retireAfter === undefined ? [] : ['--retire-after']),
     ...(retireAfter === undefined ? [] : ['--retire-after']),
     ...(diskFree === undefined ? [] : ['--disk-free']),
     ...saidOfPace(words),

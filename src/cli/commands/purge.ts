@@ -1,17 +1,24 @@
 import { Command } from 'commander'
 import { PATIENCE } from '../../engine/brief.ts'
 import { planPurgeOf, purge, type PurgeOptions } from '../../engine/purge.ts'
-import { ObjectionsError } from '../../errors.ts'
-import type { PurgePlan, PurgeRequest } from '../../plan/purge.ts'
+import type { PurgeRequest } from '../../plan/purge.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
 import { readReview, withReview, type ReviewWords } from '../candidate-words.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import {
+  EXECUTE,
+  readSurroundings,
+  reporting,
+  TABLE,
+  withDatabase,
+  type CommonWords,
+  type Invocation,
+} from '../command.ts'
 import { Faults } from '../faults.ts'
 import { readChoice, readTableWord, whichRows, withChoices, type ChoiceWords } from '../purge-choice.ts'
 import { purgeStaleGroups } from '../purge-stale.ts'
 import { readPace, withPace, type PaceWords } from '../pace-options.ts'
-import { showPlan } from '../show-plan.ts'
+import { orObjections, showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { writeCandidateSet } from '../write-candidates.ts'
 import { collect, parseDeadline, parseName } from '../words.ts'
@@ -38,7 +45,7 @@ export function purgeCommand(invocation: Invocation): Command {
       'Deletes the rows that match in batches, each one short transaction. Rows that somebody holds locked are passed over and come back for; whenever it is stopped, the same command goes on where it was.',
     )
     .usage('<table> --where <condition> --no-archive [options]')
-    .argument('[table]', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .argument('[table]', TABLE)
     .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
     .option('--no-archive', 'the rows may go without being stored elsewhere')
     .option('--cascade', 'rows of other tables that refer to them go too, in the same transaction, and are counted')
@@ -56,7 +63,7 @@ export function purgeCommand(invocation: Invocation): Command {
       'how long to come back for rows that others hold locked, and to wait for a locked table: seconds, or 10 minutes',
       '1 minute',
     )
-    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+    .option('--execute', EXECUTE)
   return withDatabase(withPace(withReview(command))).action((table: string | undefined, words: Words) =>
     act(invocation, table, words),
   )
@@ -73,12 +80,9 @@ async function act(invocation: Invocation, text: string | undefined, words: Word
     if (words.candidates === true) return writeCandidateSet(errand, which.where, review)
     if (choice.kind === 'stale') return purgeStaleGroups(errand, { ...request, stale: choice.groups }, choice.flag)
     if (words.execute !== true) return showPlan(invocation, reporter, await planPurgeOf(target, table, request, engine))
-    try {
+    await orObjections(invocation, reporter, async () => {
       showPurged(invocation, reporter, await purge(target, table, request, engine))
-    } catch (error) {
-      if (!(error instanceof ObjectionsError)) throw error
-      showPlan(invocation, reporter, error.plan as PurgePlan)
-    }
+    })
   })
 }
 

@@ -1,18 +1,26 @@
 import { Command } from 'commander'
-import type { EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import { planRebuildOf, rebuild } from '../../engine/rebuild.ts'
-import { ObjectionsError, UsageError } from '../../errors.ts'
-import type { RebuildPlan, RebuildRequest } from '../../plan/rebuild.ts'
+import { UsageError } from '../../errors.ts'
+import type { RebuildRequest } from '../../plan/rebuild.ts'
 import { describeCopied } from '../../report/copied.ts'
 import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../after-copy.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import {
+  EXECUTE,
+  readSurroundings,
+  reporting,
+  TABLE,
+  withDatabase,
+  type CommonWords,
+  type Invocation,
+} from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
-import { showPlan } from '../show-plan.ts'
+import { orObjections, showPlan } from '../show-plan.ts'
 
 interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly keep?: string
@@ -28,20 +36,15 @@ export function rebuildCommand(invocation: Invocation): Command {
       'Copies the rows worth keeping into a new table while everybody works, catches every change meanwhile, compares both, and exchanges them in milliseconds. The former table is kept for ebb rollback until ebb retire lets it go.',
     )
     .usage('<table> --keep <condition> | --keep-all [options]')
-    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .argument('<table>', TABLE)
     .option(
       '--keep <condition>',
       'the rows worth keeping, as after WHERE: "created_at > now() - interval \'90 days\'"; now() is fixed once, at the start',
     )
     .option('--keep-all', 'keep every row: gives back the space of those that are gone already')
-  return withDatabase(
-    withPatience(
-      withPace(withCopying(command), OF_CHUNKS).option(
-        '--execute',
-        'do it; without this the plan is shown and nothing is changed',
-      ),
-    ),
-  ).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withPatience(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
+    (table: string, words: Words) => act(invocation, table, words),
+  )
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
@@ -51,13 +54,10 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     const engine: EngineOptions = { ...rest, observer }
     if (words.execute !== true)
       return showPlan(invocation, reporter, await planRebuildOf(target, table, request, engine))
-    try {
+    await orObjections(invocation, reporter, async () => {
       const copied = await lookAfterCopy(target, 'rebuild', await rebuild(target, table, request, engine))
       reporter.show('result', copied, () => toText(describeCopied(copied)))
-    } catch (error) {
-      if (!(error instanceof ObjectionsError)) throw error
-      showPlan(invocation, reporter, error.plan as RebuildPlan)
-    }
+    })
   })
 }
 

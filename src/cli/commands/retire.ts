@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { retirable } from '../../engine/former.ts'
-import type { EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import { planRetireOf, retire, type RunChoice, type RunResult } from '../../engine/runs.ts'
 import { EXIT, UsageError } from '../../errors.ts'
 import { explain } from '../../plan/explain.ts'

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Target } from '../../db/session.ts'
-import type { EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import {
   exitCodeOf,
   planRetirements,
@@ -17,7 +17,15 @@ import { describeRotation, NO_SETS, rotationForPrograms, type RotatedSet } from 
 import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
-import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import {
+  EXECUTE,
+  executing,
+  readSurroundings,
+  reporting,
+  withDatabase,
+  type CommonWords,
+  type Invocation,
+} from '../command.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../map-afterwards.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
@@ -52,7 +60,7 @@ export function rotateCommand(invocation: Invocation): Command {
     .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
     .option('--no-archive', 'the rows may go without being stored elsewhere')
     .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
-    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+    .option('--execute', EXECUTE)
   return withDatabase(withPace(withPatience(command), OF_PARTITIONS)).action((tables: string[], words: Words) =>
     act(invocation, tables, words),
   )

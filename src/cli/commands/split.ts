@@ -1,20 +1,18 @@
 import { Command } from 'commander'
-import type { EngineOptions } from '../../engine/partition.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import { planSplitOf, split, type SplitOrder } from '../../engine/split.ts'
-import { ObjectionsError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
 import { parseWidth } from '../../plan/parse-width.ts'
-import type { SplitPlan } from '../../plan/split.ts'
 import { describeCopied } from '../../report/copied.ts'
 import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../after-copy.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { EXECUTE, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
-import { showPlan } from '../show-plan.ts'
+import { orObjections, showPlan } from '../show-plan.ts'
 
 interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly every?: string
@@ -33,14 +31,9 @@ export function splitCommand(invocation: Invocation): Command {
     .argument('[partition]', 'the one to divide; without it the first that is wider than the others')
     .option('--every <width>', 'of the new partitions: month, 7 days, … or so many ids; by default that of the set')
     .option('--keep <interval>', 'rows that are older are left behind; without it all are kept')
-  return withDatabase(
-    withPatience(
-      withPace(withCopying(command), OF_CHUNKS).option(
-        '--execute',
-        'do it; without this the plan is shown and nothing is changed',
-      ),
-    ),
-  ).action((table: string, partition: string | undefined, words: Words) => act(invocation, table, partition, words))
+  return withDatabase(withPatience(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
+    (table: string, partition: string | undefined, words: Words) => act(invocation, table, partition, words),
+  )
 }
 
 async function act(invocation: Invocation, text: string, partition: string | undefined, words: Words): Promise<void> {
@@ -49,13 +42,10 @@ async function act(invocation: Invocation, text: string, partition: string | und
     const { target, ...rest } = options
     const engine: EngineOptions = { ...rest, observer }
     if (words.execute !== true) return showPlan(invocation, reporter, await planSplitOf(target, table, order, engine))
-    try {
+    await orObjections(invocation, reporter, async () => {
       const copied = await lookAfterCopy(target, 'split', await split(target, table, order, engine))
       reporter.show('result', copied, () => toText(describeCopied(copied)))
-    } catch (error) {
-      if (!(error instanceof ObjectionsError)) throw error
-      showPlan(invocation, reporter, error.plan as SplitPlan)
-    }
+    })
   })
 }
 

@@ -1,15 +1,22 @@
 import { Command } from 'commander'
 import { keepView, planViewOf, type ViewOrder } from '../../engine/view.ts'
-import { ObjectionsError, UsageError } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
-import type { ViewPlan } from '../../plan/view.ts'
 import { toText } from '../../sql/comment.ts'
 import { display } from '../../sql/names.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import {
+  EXECUTE,
+  readSurroundings,
+  reporting,
+  TABLE,
+  withDatabase,
+  type CommonWords,
+  type Invocation,
+} from '../command.ts'
 import { Faults, type Settled } from '../faults.ts'
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
-import { showPlan } from '../show-plan.ts'
+import { orObjections, showPlan } from '../show-plan.ts'
 import { parseCondition, parseName } from '../words.ts'
 
 interface Words extends CommonWords, PatienceWords {
@@ -29,13 +36,13 @@ export function viewCommand(invocation: Invocation): Command {
       'Makes a view of the table without the rows that are marked or have expired, readable for those who may read the table. The same command again brings it up to date.',
     )
     .usage('<table> [--hide-marked <column>] [--by <key> --keep <interval>] [options]')
-    .argument('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'')
+    .argument('<table>', TABLE)
     .option('--name <view>', 'its name (default: the table’s with _live)')
     .option('--hide-marked <column>', 'without the rows that ebb mark has marked there')
     .option('--expired <condition>', 'without the rows for which this is true, as after WHERE; now() moves on')
     .option('--by <key>', 'with --keep: the time by which rows expire')
     .option('--keep <interval>', 'without the rows that are older: 90 days')
-    .option('--execute', 'do it; without this the plan is shown and nothing is changed')
+    .option('--execute', EXECUTE)
   return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
@@ -51,15 +58,12 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     const engine = { ...rest, observer, patience: patience() }
     if (words.execute !== true)
       return showPlan(invocation, reporter, await planViewOf(target, table(), order(), engine))
-    try {
+    await orObjections(invocation, reporter, async () => {
       const { plan, ...result } = await keepView(target, table(), order(), engine)
       reporter.show('result', { table: plan.table, view: plan.view, ...result }, () =>
         toText([`${display(plan.view)} shows ${display(plan.table)} without what is hidden (run ${result.runId}).`]),
       )
-    } catch (error) {
-      if (!(error instanceof ObjectionsError)) throw error
-      showPlan(invocation, reporter, error.plan as ViewPlan)
-    }
+    })
   })
 }
 

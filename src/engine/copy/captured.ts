@@ -53,7 +53,7 @@ export async function readSource(session: ClientBase, schema: string, { capture 
 /**
  * Makes sure that no change can have escaped: somebody may have switched the
  * trigger off and on again, which leaves a new version of its catalogue row
- * (postgres-facts B7), rewritten the table, or truncated it.
+ * (with another xmin), rewritten the table, or truncated it.
  *
  * @throws {EbbError} when the capture has a gap
  */

@@ -1,5 +1,5 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { workClock } from '../../db/work-clock.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
@@ -26,7 +26,7 @@ import { openWalk, type Walk } from './walk.ts'
 /** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
 const CHUNK_MS = 400
 
-/** Copies all chunks that the journal does not have. Returns rows and the transport that was chosen. */
+/** Copies all chunks that the journal does not have yet. */
 export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
   const state = await readSource(place.session, place.journalSchema, step.work)
   const walk = await openWalk(step.work, runId, state, place)
@@ -133,7 +133,7 @@ async function openOne(target: Target, holder: string): Promise<Session> {
     return await openSession(target, holder)
   } catch (error) {
     throw new EbbError(
-      `no further session for the copy: ${error instanceof Error ? error.message : String(error)}`,
+      `no further session for the copy: ${reasonOf(error)}`,
       {
         state: 'The chunks that were copied are kept.',
         next: 'When the server has room for another session, run the same command again: it goes on from here.',

@@ -122,7 +122,7 @@ function gapsBetween(done: readonly DoneChunk[]): Gap[] {
  * @throws {EbbError} when it, or every index that begins with it, is gone: each range would read the whole table
  */
 export async function columnOf(session: Session, { source }: CopyWork, name: string): Promise<WalkColumn> {
-  const [column] = await readAll<WalkColumn & { [column: string]: unknown }>(
+  const [column] = await readAll<WalkColumn>(
     session,
     sql`
     select a.attname::text as name, format_type(a.atttypid, null) as type from pg_attribute a

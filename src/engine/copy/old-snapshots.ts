@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 250
 /**
  * Waits until no session has a snapshot older than the last copied row. Such a
  * session (a REPEATABLE READ transaction, a dump, a STABLE function under way)
- * would read too little from the new table, silently (postgres-facts A2, A3).
+ * would read too little from the new table, without an error.
  *
  * @throws {EbbError} when some are still there after `deadlineMs`
  */

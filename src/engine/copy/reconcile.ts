@@ -6,6 +6,7 @@ import { assertLease, renewLease } from '../../journal/lease.ts'
 import { keyList, sameKey } from '../../plan/copy-key.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import type { ReconcileStep } from '../../plan/step.ts'
+import { showCount } from '../../plan/units.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { join, raw, sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
@@ -35,11 +36,17 @@ export async function drain(work: CopyWork, place: Workplace): Promise<void> {
   const began = performance.now()
   const atFirst = await logLength(place.session, work)
   let done = 0
-  for (let left = atFirst; left > place.copySizes.shortLog; left = await logLength(place.session, work)) {
+  for (let left = atFirst; left > place.copySizes.shortLog;) {
     place.signal.throwIfAborted()
     done += await oneBatch(place, work)
-    forecast(place, atFirst, left, done, (performance.now() - began) / 1000)
+    left = await logLength(place.session, work)
+    forecast(place, { left, arrived: left + done - atFirst, done }, (performance.now() - began) / 1000)
   }
+}
+
+/** Whether little enough is left for the swap to catch up with under lock. */
+export async function isDrained(work: CopyWork, { session, copySizes }: Workplace): Promise<boolean> {
+  return (await logLength(session, work)) <= copySizes.shortLog
 }
 
 const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
@@ -127,23 +134,31 @@ async function logLength(session: ClientBase, { capture }: CopyWork): Promise<nu
   return (await readOne<{ n: number }>(session, sql`select count(*)::int as n from ${quoted(capture.log)}`)).n
 }
 
-function forecast({ observer }: Workplace, atFirst: number, left: number, done: number, seconds: number): void {
+/** Of the log, since catching up began. */
+interface Changes {
+  readonly left: number
+  readonly arrived: number
+  readonly done: number
+}
+
+function forecast({ observer, copySizes }: Workplace, { left, arrived, done }: Changes, seconds: number): void {
   const drained = done / Math.max(seconds, 0.001)
-  const arriving = Math.max(0, left - (atFirst - done)) / Math.max(seconds, 0.001)
+  const arriving = arrived / Math.max(seconds, 0.001)
   const closing = drained - arriving
-  const remainingSeconds = closing > 0 ? left / closing : null
+  const tooMany = Math.max(0, left - copySizes.shortLog)
+  const never = closing <= 0 && tooMany > 0
   observer({
     type: 'progress',
     progress: {
-      what: `catching up, ${Math.round(arriving)} changes a second arrive`,
+      what: `catching up, ${showCount(arriving)} changes a second arrive`,
       done,
       total: done + left,
       unit: 'changes',
       perSecond: drained,
-      remainingSeconds,
+      remainingSeconds: never ? null : tooMany / Math.max(closing, 0.001),
     },
   })
-  if (closing <= 0 && seconds > 5)
+  if (never && seconds > 5)
     observer({
       type: 'waiting',
       reason: 'changes arrive faster than they are caught up with; at this pace the swap never becomes possible',

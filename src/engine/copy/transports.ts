@@ -3,7 +3,8 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { inTransaction, type Session } from '../../db/session.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
-import { literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { pathForSet } from '../../sql/search-path.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 import { chunkRows, holdSource, type Range } from './chunk.ts'
 
@@ -66,5 +67,5 @@ export async function useSearchPath(session: Session, work: CopyWork): Promise<v
 }
 
 export function searchPathOf({ searchPath }: CopyWork): Sql {
-  return sql`set local search_path to ${searchPath === '' ? literal('') : raw(searchPath)}`
+  return sql`set local search_path to ${raw(pathForSet(searchPath))}`
 }

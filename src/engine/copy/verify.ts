@@ -27,11 +27,11 @@ export async function verify({ work, rowExpression }: VerifyStep, { session }: W
   const [source, target] = await inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
     await useSearchPath(session, work)
     return [
-      await readOne<Digest & { [column: string]: unknown }>(
+      await readOne<Digest>(
         session,
         sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.source)} s where ${kept(work)} and ${settled}`,
       ),
-      await readOne<Digest & { [column: string]: unknown }>(
+      await readOne<Digest>(
         session,
         sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.target)} s where ${settled}`,
       ),

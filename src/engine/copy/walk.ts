@@ -63,7 +63,7 @@ export async function openWalk(work: CopyWork, runId: string, state: SourceState
 }
 
 function doneChunks(session: Session, schema: string, runId: string): Promise<DoneChunk[]> {
-  return readAll<DoneChunk & { [column: string]: unknown }>(
+  return readAll<DoneChunk>(
     session,
     sql`
     select first::float8 as first, "end"::float8 as "end", by_column as "byColumn", from_key as "from", to_key as "to", rows::float8 as rows

@@ -38,7 +38,7 @@ export interface BatchOutcome {
 /** Waiting for a row, or for a table, is not worth more: the rows locked so far keep others waiting. */
 const QUICK_LOCK_MS = 10
 const CAREFUL_LOCK_MS = 50
-/** Of `deadlock_timeout`, for as long as a batch holds locks and may wait for others: no application becomes the victim (postgres-facts F1). */
+/** Of `deadlock_timeout`, for as long as a batch holds locks and may wait for others: no application becomes the victim (docs/postgres-facts.md, Locks). */
 const SHARE_OF_DEADLOCK_TIMEOUT = 0.8
 /** For one row, which cannot be made fewer. */
 const SINGLE_ROW_MS = 60_000
@@ -97,7 +97,7 @@ async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder):
     manner === 'range'
       ? rangeStatement(work, leaf, rangeOf(order))
       : batchStatement(work, leaf, rangeOf(order), sql`${limit}`, manner)
-  const reported = await readOne<Reported & { [column: string]: unknown }>(session, statement)
+  const reported = await readOne<Reported>(session, statement)
   if (reported.disturbed) throw new OverreachError('rows that hang on them were moved meanwhile')
   return reported
 }

@@ -62,8 +62,5 @@ export async function readDrift(
   after: string | null,
   upto: string,
 ): Promise<Drift> {
-  return readOne<Drift & { [column: string]: unknown }>(
-    session,
-    driftStatement(leaf, walk, rangeOf({ leaf, after, upto })),
-  )
+  return readOne<Drift>(session, driftStatement(leaf, walk, rangeOf({ leaf, after, upto })))
 }

@@ -1,4 +1,5 @@
-import { readLeafFacts, readReached } from '../../catalog/purge-leaves.ts'
+import { readPlanned } from '../../catalog/planned-leaves.ts'
+import { readLeafFacts } from '../../catalog/purge-leaves.ts'
 import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
@@ -73,13 +74,16 @@ async function countPresent(work: PurgeWork, leaf: PurgeLeaf, place: Workplace, 
 async function readLeavesSince(work: PurgeWork, session: Session): Promise<PurgeLeaf[]> {
   if (work.leaves.some(({ walk }) => amongCandidates(walk))) return []
   return inTransaction(session, { readOnly: true }, async () => {
-    const [table] = await readAll<TableName & { [column: string]: unknown }>(
+    const [table] = await readAll<TableName>(
       session,
       sql`select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${work.oid}::oid`,
     )
     if (table === undefined) return []
-    const names = await readReached(session, table, work.where, work.searchPath)
-    const facts = await readLeafFacts(session, names)
+    const reached = await readPlanned(session, table, work.where, work.searchPath)
+    const facts = await readLeafFacts(
+      session,
+      reached.map(({ name }) => name),
+    )
     return facts
       .filter(({ oid, kind }) => kind === 'table' && work.leaves.every((leaf) => leaf.oid !== oid))
       .map(({ name, oid, blocks }) => ({

@@ -39,7 +39,7 @@ export class WalkAnewError extends Error {
  * @throws {EbbError} when it has another name, or rows of other tables would go with its rows that nobody knew of
  */
 export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeLeaf, files: LeafFiles): Promise<void> {
-  const [state] = await readAll<StateRow>(session, stateStatement(work, leaf))
+  const [state] = await readAll<LeafState>(session, stateStatement(work, leaf))
   await judge(session, work, leaf, files, state)
 }
 
@@ -56,7 +56,7 @@ export async function prepareAtLeaf(
 ): Promise<void> {
   // Several statements in one message have a result each.
   const results = (await session.query(`${preparation};\n${stateStatement(work, leaf).text}`)) as unknown
-  const state = (results as readonly { readonly rows: readonly StateRow[] }[]).at(-1)?.rows[0]
+  const state = (results as readonly { readonly rows: readonly LeafState[] }[]).at(-1)?.rows[0]
   await judge(session, work, leaf, files, state)
 }
 
@@ -95,8 +95,6 @@ interface LeafState {
   /** Foreign keys that have come since, and would delete or change rows by themselves. */
   readonly followers: readonly string[]
 }
-
-type StateRow = LeafState & { [column: string]: unknown }
 
 /** No row where the table of that name is not the leaf. Without parameters, which several statements at once cannot have. */
 function stateStatement(work: PurgeWork, leaf: PurgeLeaf): Sql {

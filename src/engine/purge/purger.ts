@@ -55,7 +55,7 @@ const MOST_ENTRIES = 100_000
 /** A row that is not to be had after so many attempts is left for later. */
 const MOST_ATTEMPTS = 6
 
-/** The manner of the next batch: looking for locked rows costs twice the time and a third more WAL (F5). */
+/** The manner of the next batch: looking for locked rows costs twice the time and a third more WAL. */
 export function mannerOf({ work, tally }: Purging): 'quick' | 'careful' {
   const { columns, reasons } = work.entourage
   return columns.length > 0 || reasons.length > 0 || tally.careful > 0 ? 'careful' : 'quick'

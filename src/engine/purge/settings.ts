@@ -1,10 +1,11 @@
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import type { PurgeWork } from '../../plan/purge-work.ts'
+import { pathForSet } from '../../sql/search-path.ts'
 import type { Workplace } from '../workplace.ts'
 
 /**
  * In a deadlock the one whose time runs out first gives up, and that should be
- * us. Needs a right that ordinary roles lack (postgres-facts F2); without it
+ * us. Needs a right that ordinary roles lack; without it
  * short lock time-outs do nearly as well.
  */
 const DEADLOCK_MS = 20
@@ -16,7 +17,7 @@ export async function withPurgeSettings<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   // The condition was written under the user's search path, and triggers may count on it.
-  await session.query(`set search_path to ${searchPath === '' ? "''" : searchPath}`)
+  await session.query(`set search_path to ${pathForSet(searchPath)}`)
   const victim = await session.query(`set deadlock_timeout = ${DEADLOCK_MS}`).then(
     () => true,
     (error: unknown) => {

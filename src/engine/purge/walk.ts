@@ -23,7 +23,7 @@ export async function walk(purging: Purging): Promise<void> {
 }
 
 /** Goes through a leaf, and once more where its positions have lost their meaning. */
-export async function walkThrough(purging: Purging, leaf: PurgeLeaf, from: string | null): Promise<void> {
+async function walkThrough(purging: Purging, leaf: PurgeLeaf, from: string | null): Promise<void> {
   const index = purging.work.leaves.findIndex(({ oid }) => oid === leaf.oid)
   try {
     await walkLeaf(purging, leaf, from, index)

@@ -1,25 +1,23 @@
 import { readAll, withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
 import { planAbandon } from '../../plan/abandon.ts'
-import { planAbandonCandidates, type CandidatePlan } from '../../plan/candidates.ts'
+import { planAbandonCandidates } from '../../plan/candidates.ts'
 import { planAbandonMark } from '../../plan/mark.ts'
-import type { PartitionPlan } from '../../plan/partition.ts'
+import type { ConversionSummary } from '../../plan/partition.ts'
 import { planAbandonPurge } from '../../plan/purge.ts'
 import { planAbandonRebuild } from '../../plan/rebuild-undo.ts'
-import type { RebuildPlan } from '../../plan/rebuild.ts'
 import type { Plan } from '../../plan/step.ts'
-import { fromStored } from '../../plan/stored.ts'
 import { planAbandonView } from '../../plan/view.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { COPY_COMMANDS } from '../copy-run.ts'
+import { assertLatest } from '../agreed.ts'
 import { executeRun } from '../execute.ts'
-import { assertLatest, type EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import { atWork } from '../workplace.ts'
-import type { StoredRollback } from './carry-back.ts'
 import { findRun, type RunChoice } from './find-run.ts'
-import { patienceOf, type RunResult } from './result.ts'
+import { conversionOf, isCopy, known, rebuildOf } from './known.ts'
+import type { RunResult } from './result.ts'
 import { REVERSIBLE } from './reversible.ts'
 
 /** What abandoning an unfinished run would do. */
@@ -41,7 +39,7 @@ export async function abandon(target: Target, choice: RunChoice, options: Engine
     await assertLatest(place, run.table, run)
     const doneByNow = await doneSteps(place.session, place.journalSchema, run.id)
     const plan = abandonment(run, doneByNow, await presentName(place.session, run))
-    const steps = await executeRun(run.id, plan.steps, place, patienceOf(options))
+    const steps = await executeRun(run.id, plan.steps, place, { patience: options.patience })
     await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
     return { runId: run.id, plan, steps }
   })
@@ -54,27 +52,38 @@ function assertAbandonable(run: Run, done: ReadonlySet<string>): void {
   if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
 }
 
-function abandonment(run: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
+function abandonment(found: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
+  const run = known(found)
   assertAbandonable(run, done)
-  if (run.command === 'purge') return planAbandonPurge(run.id, run.table)
-  if (run.command === 'mark') return planAbandonMark(run.id, run.table)
-  if (run.command === 'view') return planAbandonView(run.id, run.table)
-  if (run.command === 'candidates') return planAbandonCandidates(run.id, fromStored(run.plan) as CandidatePlan)
-  if (run.command === 'rollback') {
-    const { index } = run.plan as StoredRollback
-    return planAbandon(run.id, { table: run.table, guard: null, index })
+  switch (run.command) {
+    case 'partition':
+      return abandonConversion(run.id, conversionOf(run), run.table, present)
+    case 'partition-copy':
+    case 'rebuild':
+    case 'split':
+      return planAbandonRebuild(run.id, rebuildOf(run), present, done)
+    case 'purge':
+      return planAbandonPurge(run.id, run.table)
+    case 'mark':
+      return planAbandonMark(run.id, run.table)
+    case 'view':
+      return planAbandonView(run.id, run.table)
+    case 'candidates':
+      return planAbandonCandidates(run.id, run.plan)
+    case 'rollback':
+      return planAbandon(run.id, { table: run.table, guard: null, index: run.plan.index })
   }
-  if (COPY_COMMANDS.includes(run.command)) {
-    const { rebuild } = run.plan as RebuildPlan
-    if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
-    return planAbandonRebuild(run.id, rebuild, present, done)
-  }
-  const { conversion } = run.plan as PartitionPlan
-  if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
-  const { primaryKey } = conversion
-  const table = present ?? run.table
+}
+
+function abandonConversion(
+  runId: string,
+  { primaryKey, guard }: ConversionSummary,
+  former: TableName,
+  present: TableName | null,
+): Plan {
+  const table = present ?? former
   const index = primaryKey === null ? null : { schema: table.schema, name: primaryKey.index }
-  return planAbandon(run.id, { table, guard: present === null ? null : conversion.guard, index })
+  return planAbandon(runId, { table, guard: present === null ? null : guard, index })
 }
 
 /** What the run's table is called now, or null when it is gone: somebody may have renamed or dropped it. */
@@ -91,27 +100,23 @@ async function presentName(session: Session, run: Run): Promise<TableName | null
 }
 
 /** Of the table beside which a run puts something; null where it puts nothing. */
-function sourceOf(run: Run): string | null {
-  if (run.command === 'partition') return (run.plan as PartitionPlan).conversion?.former.oid ?? null
-  if (COPY_COMMANDS.includes(run.command)) return (run.plan as RebuildPlan).rebuild?.sourceOid ?? null
-  return null
+function sourceOf(found: Run): string | null {
+  const run = known(found)
+  if (run.command === 'partition') return conversionOf(run).former.oid
+  return isCopy(run) ? rebuildOf(run).sourceOid : null
 }
 
-function notUnfinished(run: Run): EbbError {
+function notUnfinished(run: Run): UsageError {
   const next =
     run.status === 'done' && REVERSIBLE.includes(run.command) ? `To go back: ebb rollback ${run.id}` : 'See ebb status.'
-  return new EbbError(
-    `run ${run.id} is ${run.status}, so there is nothing to abandon`,
-    { state: 'Nothing has been changed.', next },
-    EXIT.usage,
-  )
+  return new UsageError(`run ${run.id} is ${run.status}, so there is nothing to abandon`, next)
 }
 
 function pastTheSwap(run: Run): EbbError {
   return new EbbError(
     `run ${run.id} has swapped ${display(run.table)} already; what is left is harmless`,
     {
-      state: 'Nothing has been changed.',
+      state: NOTHING_CHANGED,
       next: `Finish it with ebb resume ${run.id}${REVERSIBLE.includes(run.command) ? '; then ebb rollback can go back' : ''}.`,
     },
     EXIT.objections,

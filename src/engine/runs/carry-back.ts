@@ -2,9 +2,9 @@ import { endRun } from '../../journal/journal.ts'
 import { forgetSet } from '../../journal/sets.ts'
 import type { RollbackPlan } from '../../plan/rollback.ts'
 import { executeRun, type ExecuteOptions } from '../execute.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import type { Workplace } from '../workplace.ts'
-import { patienceOf, type RunResult } from './result.ts'
+import type { RunResult } from './result.ts'
 
 export interface StoredRollback extends RollbackPlan {
   /** The run that is rolled back. */
@@ -25,7 +25,7 @@ export async function carryBack(
       endRun(session, journalSchema, plan.of, 'rolled back', null),
     ],
   }
-  const steps = await executeRun(runId, plan.steps, place, { ...patienceOf(options), alongside })
+  const steps = await executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps }
 }

@@ -1,11 +1,13 @@
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
-import { display, type TableName } from '../../sql/names.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { RebuildPlan } from '../../plan/rebuild.ts'
+import { display, sameName, type TableName } from '../../sql/names.ts'
+import type { EngineOptions } from '../options.ts'
+import { isRetiredThere } from './retired-there.ts'
 
-/** A run by its number, or the latest of a table, or (null) the only unfinished one. */
+/** A run by its number, or the latest of a table, or (null) the only one there is. */
 export type RunChoice = { readonly runId: string } | { readonly table: TableName } | null
 
 export interface FoundRun {
@@ -31,9 +33,9 @@ export async function findRun(
 
 /**
  * The run that is meant. Where none is named it is the only unfinished one, or
- * with `commands` the only finished one of these.
+ * with `commands` the only finished one of these that has a way back.
  *
- * @throws {EbbError} when there is none, or more than one
+ * @throws {UsageError} when there is none, or more than one
  */
 export async function chooseRun(
   session: Session,
@@ -42,7 +44,7 @@ export async function chooseRun(
   commands?: readonly string[],
 ): Promise<Run> {
   const run = (await journalExists(session, schema)) ? await lookUp(session, schema, choice, commands) : undefined
-  if (run === undefined) throw noRun(choice)
+  if (run === undefined) throw noRun(choice, commands)
   return run
 }
 
@@ -54,34 +56,43 @@ async function lookUp(
 ): Promise<Run | undefined> {
   if (choice !== null && 'runId' in choice) return runById(session, schema, choice.runId)
   if (choice !== null) return latestRun(session, schema, choice.table, commands)
-  const candidates = (await recentRuns(session, schema)).filter((run) =>
-    commands === undefined ? run.status === 'running' : commands.includes(run.command) && run.status === 'done',
-  )
+  const recent = await recentRuns(session, schema)
+  const candidates =
+    commands === undefined
+      ? recent.filter(({ status }) => status === 'running')
+      : await withWayBack(
+          session,
+          recent.filter(({ command, status }) => commands.includes(command) && status === 'done'),
+        )
   if (candidates.length > 1)
-    throw new EbbError(
+    throw new UsageError(
       `there are ${candidates.length} such runs: ${candidates.map((run) => `${run.id} (${run.command} ${display(run.table)})`).join(', ')}`,
-      { state: 'Nothing has been changed.', next: 'Name one by its number.' },
-      EXIT.usage,
+      'Name one by its number.',
     )
   return candidates[0]
 }
 
-/** @throws {EbbError} for a run that has come to its end, or has been abandoned */
-export function assertUnfinished({ id, status }: Run): void {
-  if (status === 'running') return
-  throw new EbbError(
-    `run ${id} is ${status}`,
-    { state: 'There is nothing to go on with.', next: 'See ebb status.' },
-    EXIT.usage,
-  )
+/** Of each table only the latest can be gone back from, and of a copy only until its former table is let go. */
+async function withWayBack(session: Session, newestFirst: readonly Run[]): Promise<Run[]> {
+  const found: Run[] = []
+  for (const [i, run] of newestFirst.entries()) {
+    if (newestFirst.slice(0, i).some(({ table }) => sameName(table, run.table))) continue
+    const rebuild = (run.plan as Partial<RebuildPlan>).rebuild ?? null
+    if (rebuild === null || (await isRetiredThere(session, rebuild))) found.push(run)
+  }
+  return found
 }
 
-function noRun(choice: RunChoice): EbbError {
-  const which =
-    choice === null
-      ? 'no unfinished run'
-      : 'runId' in choice
-        ? `no run ${choice.runId}`
-        : `no run on ${display(choice.table)}`
-  return new EbbError(`there is ${which}`, { state: 'Nothing has been changed.', next: 'See ebb status.' }, EXIT.usage)
+/** @throws {UsageError} for a run that has come to its end, or has been abandoned */
+export function assertUnfinished({ id, status }: Run): void {
+  if (status === 'running') return
+  throw new UsageError(`run ${id} is ${status}, so there is nothing to go on with`, 'See ebb status.')
+}
+
+function noRun(choice: RunChoice, commands?: readonly string[]): UsageError {
+  const which = () => {
+    if (choice === null) return commands === undefined ? 'no unfinished run' : 'no run with a way back'
+    return 'runId' in choice ? `no run ${choice.runId}` : `no run on ${display(choice.table)}`
+  }
+  return new UsageError(`there is ${which()}`, 'See ebb status.')
 }

@@ -4,52 +4,49 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table-model.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { at, type Run } from '../../journal/journal.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
 import { planRebuildRollback, planSplitRollback } from '../../plan/rebuild-undo.ts'
-import type { RebuildPlan } from '../../plan/rebuild.ts'
 import { planRollback, type OtherPartition, type RollbackPlan } from '../../plan/rollback.ts'
-import type { SplitPlan } from '../../plan/split.ts'
 import type { SwapStep } from '../../plan/step.ts'
-import { fromStored } from '../../plan/stored.ts'
 import { display, sameName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { COPY_COMMANDS } from '../copy-run.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
+import { conversionOf, isCopy, known, rebuildOf, type CopyRun } from './known.ts'
 import { isRetiredThere } from './retired-there.ts'
 
 /**
  * What going back after a finished run would do, from the table as it is now.
  *
- * @throws {EbbError} for a run that has not come to its end, or whose table is gone
+ * @throws {UsageError} for a run that has not come to its end, or whose table is gone
  */
 export async function readRollback(
   session: Session,
   server: ServerModel,
-  run: Run,
+  found: Run,
   options: EngineOptions,
 ): Promise<RollbackPlan> {
+  const run = known(found)
   if (run.status !== 'done') throw notDone(run)
+  if (run.command !== 'partition' && !isCopy(run)) throw irreversible(run)
   return inSnapshot(session, async () => {
     const current = await readTable(session, run.table, server.version)
     if (current === undefined) throw tableGone(run)
-    return COPY_COMMANDS.includes(run.command)
-      ? readRebuildRollback(session, run, current, server, options)
-      : readConversionRollback(session, run, current, server, options)
+    return run.command === 'partition'
+      ? readConversionRollback(session, run, current, server, options)
+      : readRebuildRollback(session, run, current, server, options)
   })
 }
 
 async function readConversionRollback(
   session: Session,
-  run: Run,
+  run: Run<PartitionPlan>,
   current: TableModel,
   server: ServerModel,
   options: EngineOptions,
 ): Promise<RollbackPlan> {
-  const plan = fromStored(run.plan) as PartitionPlan
-  const { conversion } = plan
-  if (conversion === null) throw new Error(`run ${run.id} has no conversion`)
+  const conversion = conversionOf(run)
   const children = await readChildren(session, run.table)
   const others: OtherPartition[] = []
   for (const name of children.filter((child) => !sameName(child, conversion.history)))
@@ -57,7 +54,7 @@ async function readConversionRollback(
   return planRollback({
     runId: run.id,
     conversion,
-    converted: (plan.steps.find(({ key }) => key === 'swap') as SwapStep).after,
+    converted: (run.plan.steps.find(({ key }) => key === 'swap') as SwapStep).after,
     current,
     historyAttached: others.length < children.length,
     others,
@@ -69,13 +66,12 @@ async function readConversionRollback(
 
 async function readRebuildRollback(
   session: Session,
-  run: Run,
+  run: CopyRun,
   current: TableModel,
   server: ServerModel,
   options: EngineOptions,
 ): Promise<RollbackPlan> {
-  const { rebuild } = fromStored(run.plan) as RebuildPlan
-  if (rebuild === null) throw new Error(`run ${run.id} has no rebuild`)
+  const rebuild = rebuildOf(run)
   const situation = {
     runId: run.id,
     rebuild,
@@ -86,8 +82,8 @@ async function readRebuildRollback(
     taken: await readTakenNames(session, run.table.schema),
     role: server.role,
   }
-  const { split } = fromStored(run.plan) as SplitPlan
-  return split == null ? planRebuildRollback(situation) : planSplitRollback(situation, split)
+  const split = run.command === 'split' ? run.plan.split : null
+  return split === null ? planRebuildRollback(situation) : planSplitRollback(situation, split)
 }
 
 async function removedSince(session: Session, schema: string, run: Run): Promise<string[]> {
@@ -101,18 +97,18 @@ async function removedSince(session: Session, schema: string, run: Run): Promise
   return [...new Set(rows.map(({ name }) => name))]
 }
 
-function notDone({ id, status }: Run): EbbError {
+function notDone({ id, status }: Run): UsageError {
   const next =
     status === 'running'
       ? `Finish it with ebb resume ${id}, or undo it with ebb abandon ${id}.`
       : 'There is nothing to roll back.'
-  return new EbbError(`run ${id} is ${status}`, { state: 'Nothing has been changed.', next }, EXIT.usage)
+  return new UsageError(`run ${id} is ${status}`, next)
 }
 
-function tableGone({ table }: Run): EbbError {
-  return new EbbError(
-    `${display(table)} is not there any more`,
-    { state: 'Nothing has been changed.', next: 'There is nothing to roll back.' },
-    EXIT.usage,
-  )
+function irreversible({ id, command }: Run): UsageError {
+  return new UsageError(`run ${id} (ebb ${command}) cannot be taken back`, 'There is nothing to roll back.')
+}
+
+function tableGone({ table }: Run): UsageError {
+  return new UsageError(`${display(table)} is not there any more`, 'There is nothing to roll back.')
 }

@@ -1,14 +1,14 @@
 import { inSnapshot, withSession, type Target } from '../../db/session.ts'
-import { doneSteps, type Run } from '../../journal/journal.ts'
-import { fromStored } from '../../plan/stored.ts'
+import { doneSteps } from '../../journal/journal.ts'
 import type { Plan } from '../../plan/step.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import { describeSoFar } from '../purge/so-far.ts'
 import { assertUnfinished, chooseRun, type RunChoice } from './find-run.ts'
+import { known, type KnownRun } from './known.ts'
 
 /** What is left to do of an unfinished run. */
 export interface Remainder {
-  readonly run: Run
+  readonly run: KnownRun
   /** The plan that was agreed to, without the steps that are done. */
   readonly plan: Plan
   readonly done: number
@@ -26,10 +26,10 @@ export async function planResumeOf(
 ): Promise<Remainder> {
   return withSession(target, 'plan resume', (session) =>
     inSnapshot(session, async () => {
-      const run = await chooseRun(session, journalSchema, choice)
+      const run = known(await chooseRun(session, journalSchema, choice))
       assertUnfinished(run)
       const done = await doneSteps(session, journalSchema, run.id)
-      const plan = fromStored(run.plan) as Plan
+      const { plan } = run
       const evidence = [...(await describeSoFar(session, journalSchema, run)), ...plan.evidence]
       const steps = plan.steps.filter(({ key }) => !done.has(key))
       return { run, plan: { ...plan, evidence, steps }, done: done.size }

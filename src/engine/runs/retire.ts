@@ -1,16 +1,16 @@
 import { withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { latestRun, type Run } from '../../journal/journal.ts'
 import { planRetire } from '../../plan/rebuild-undo.ts'
-import type { RebuildPlan } from '../../plan/rebuild.ts'
 import type { Plan } from '../../plan/step.ts'
-import { fromStored } from '../../plan/stored.ts'
+import { otherRun } from '../agreed.ts'
 import { COPY_COMMANDS } from '../copy-run.ts'
 import { executeRun } from '../execute.ts'
-import { otherRun, type EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
 import { atWork } from '../workplace.ts'
 import { findRun, type RunChoice } from './find-run.ts'
-import { patienceOf, type RunResult } from './result.ts'
+import { isCopy, known, rebuildOf } from './known.ts'
+import type { RunResult } from './result.ts'
 import { isRetiredThere } from './retired-there.ts'
 
 /** What letting the former table of a rebuild go would do. */
@@ -31,18 +31,15 @@ export async function retire(target: Target, choice: RunChoice, options: EngineO
     const latest = await latestRun(place.session, place.journalSchema, run.table)
     if (latest?.status === 'running') throw otherRun(latest)
     const plan = await retirement(place.session, run)
-    const steps = await executeRun(run.id, plan.steps, place, patienceOf(options))
+    const steps = await executeRun(run.id, plan.steps, place, { patience: options.patience })
     return { runId: run.id, plan, steps }
   })
 }
 
-async function retirement(session: Session, run: Run): Promise<Plan> {
-  const { rebuild } = fromStored(run.plan) as RebuildPlan
-  if (run.status !== 'done' || rebuild === null || !(await isRetiredThere(session, rebuild)))
-    throw new EbbError(
-      `run ${run.id} has no former table to let go of`,
-      { state: 'Nothing has been changed.', next: 'See ebb status.' },
-      EXIT.usage,
-    )
+async function retirement(session: Session, found: Run): Promise<Plan> {
+  const run = known(found)
+  const rebuild = isCopy(run) && run.status === 'done' ? rebuildOf(run) : null
+  if (rebuild === null || !(await isRetiredThere(session, rebuild)))
+    throw new UsageError(`run ${run.id} has no former table to let go of`, 'See ebb status.')
   return planRetire(run.id, rebuild)
 }

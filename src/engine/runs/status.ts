@@ -1,23 +1,25 @@
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
-import { doneSteps, journalExists, recentRuns, type Run } from '../../journal/journal.ts'
+import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { deedWords } from '../../plan/purge-deed.ts'
-import type { Plan } from '../../plan/step.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
-import type { EngineOptions } from '../partition.ts'
+import type { EngineOptions } from '../options.ts'
+import { known } from './known.ts'
 
+/** What has been done in a database, and what is kept there. */
 export interface StatusReport {
   readonly runs: readonly RunStatusLine[]
   readonly sets: readonly RegisteredSet[]
 }
 
+/** A run in short. */
 export interface RunStatusLine {
   readonly id: string
   readonly command: string
   readonly table: TableName
-  readonly status: string
+  readonly status: RunStatus
   readonly startedAt: Date
   readonly endedAt: Date | null
   readonly stepsDone: number
@@ -61,7 +63,7 @@ async function statusLine(
     endedAt,
     lastError,
     stepsDone: done.size,
-    steps: (run.plan as Plan).steps.length,
+    steps: known(run).plan.steps.length,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),
     rows: deedWords(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
   }

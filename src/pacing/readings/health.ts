@@ -1,6 +1,7 @@
 import type { ClientBase, QueryArrayConfig } from 'pg'
 import { inTransaction } from '../../db/session.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
+import { reasonOf } from '../../errors.ts'
 import type { Health } from '../reading.ts'
 
 /** How long a check of the user's may take before it counts as failed; for queries see the session. */
@@ -23,7 +24,7 @@ export async function checkQuery(session: ClientBase, query: string): Promise<He
       : { ok: false, why: `the health query answers ${shown(rows)}, not true` }
   } catch (error) {
     if (isConnectionLost(error)) throw error
-    return { ok: false, why: `the health query fails: ${error instanceof Error ? error.message : String(error)}` }
+    return { ok: false, why: `the health query fails: ${reasonOf(error)}` }
   }
 }
 
@@ -52,7 +53,7 @@ export async function checkUrl(text: string, signal: AbortSignal): Promise<Healt
     return response.ok ? { ok: true } : { ok: false, why: `the health check at ${url.host} answers ${response.status}` }
   } catch (error) {
     signal.throwIfAborted()
-    const reason = timeout.signal.aborted ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : reasonOf(error)
+    const reason = timeout.signal.aborted ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : failureOf(error)
     return { ok: false, why: `the health check at ${url.host} cannot be reached (${reason})` }
   } finally {
     clearTimeout(timer)
@@ -70,7 +71,7 @@ function withoutCredentials(text: string): { url: URL; headers: Record<string, s
 }
 
 // The message of a failed fetch may repeat the URL; its code does not.
-function reasonOf(error: unknown): string {
+function failureOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   const { cause } = error
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : error.name

@@ -14,7 +14,7 @@ function ours(application: string): Sql {
  * stops the lock manager for a moment, so it is asked about waiters only.
  */
 export async function readBlocked(session: ClientBase, application: string): Promise<BlockedSession[]> {
-  return readAll<BlockedSession & { [column: string]: unknown }>(
+  return readAll<BlockedSession>(
     session,
     sql`
     with waiting as materialized (
@@ -31,7 +31,7 @@ export async function readBlocked(session: ClientBase, application: string): Pro
  * Whether a vacuum holds one of the tables or their partitions. Without
  * privileges an autovacuum is an anonymous holder of its lock; on a table
  * whose oldest row is overdue it can only be one to prevent wraparound.
- * Null where a holder cannot be told (postgres-facts H).
+ * Null where a holder cannot be told (docs/postgres-facts.md, Locks).
  */
 export async function readVacuum(
   session: ClientBase,

@@ -3,15 +3,6 @@ import { readAll, readOne } from '../../db/session.ts'
 import { sql } from '../../sql/sql.ts'
 import type { ReplicaLag, SlotWal } from '../reading.ts'
 
-/** The server's, in microseconds since the epoch. */
-export async function readClock(session: ClientBase): Promise<bigint> {
-  const { at } = await readOne<{ at: string }>(
-    session,
-    sql`select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as at`,
-  )
-  return BigInt(at)
-}
-
 /** Where the WAL ends, in bytes from its beginning. Some services do not tell. */
 export async function readWalPosition(session: ClientBase): Promise<number> {
   const { bytes } = await readOne<{ bytes: number }>(

@@ -61,7 +61,7 @@ function possible(version: number): Feature[] {
 }
 
 /** Those of the features that go together, and that are meant to be met. */
-export function chosen({ features, superuser, refusable }: Schema): Feature[] {
+function chosen({ features, superuser, refusable }: Schema): Feature[] {
   const groups = new Set<string>()
   return FEATURES.filter(({ title, group, refused }) => {
     const met = refused === undefined || superuser || refusable

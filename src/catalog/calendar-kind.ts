@@ -1,4 +1,4 @@
-import { plainType } from '../catalog/key-model.ts'
+import { plainType } from './key-model.ts'
 import type { TimeKind } from '../grid/key.ts'
 
 /** How a column of this type tells the time of a row; null where its type is no time. */
@@ -13,4 +13,9 @@ export function calendarKind(type: string): TimeKind | null {
     default:
       return null
   }
+}
+
+/** A type whose values are moments or days, with or without a precision. */
+export function isTimeType(type: string | undefined): boolean {
+  return type !== undefined && calendarKind(type) !== null
 }

@@ -1,0 +1,19 @@
+import type { Pacing } from '../pacing/limits.ts'
+import type { Observer } from '../report/events.ts'
+import type { Patience } from './brief.ts'
+import type { CopySizes } from './copy/sizes.ts'
+
+/** What every command is given besides its request. */
+export interface EngineOptions {
+  /** Free disk where a copy would go, in bytes, if somebody knows: PostgreSQL does not tell. */
+  readonly diskFree?: number
+  readonly journalSchema: string
+  readonly observer: Observer
+  readonly signal: AbortSignal
+  readonly patience?: Patience
+  readonly copySizes?: CopySizes
+  /** Of batches, chunks, and partitions that go. */
+  readonly pacing?: Pacing
+  /** The server's clock as it was read before, so that several plans mean the same moment: microseconds since the epoch. */
+  readonly now?: string
+}
