@@ -20,6 +20,8 @@ export interface Command<Plan> {
   readonly name: string
   readonly request: unknown
   readonly readPlan: (session: Session, server: ServerModel, table: TableName) => Promise<Plan>
+  /** An unfinished run of another command of which the plan itself says what is to be done. */
+  readonly knowsOf?: (run: Run) => boolean
 }
 
 /** A plan, and how it stands with its run. */
@@ -73,7 +75,7 @@ export async function findAgreed<Plan>(
 ): Promise<Agreed<Plan>> {
   const journal = await journalExists(session, journalSchema)
   const earlier = journal ? await latestRun<Plan>(session, journalSchema, name) : undefined
-  if (earlier?.status !== 'running')
+  if (earlier?.status !== 'running' || command.knowsOf?.(earlier) === true)
     return { server, name, plan: await command.readPlan(session, server, name), runId: null, earlier }
   if (!isOf(command, earlier)) throw otherRun(earlier)
   return { server, name, plan: fromStored(earlier.plan), runId: earlier.id, earlier }

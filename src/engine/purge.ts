@@ -179,6 +179,8 @@ function commandOf(request: PurgeRequest, options: EngineOptions): Command<Purge
     name: 'purge',
     request,
     readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    // A set that is still being written is an objection.
+    knowsOf: ({ command, id }) => command === 'candidates' && id === request.candidates?.set,
   }
 }
 

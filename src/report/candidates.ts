@@ -8,7 +8,9 @@ import { indented } from './partitioned.ts'
 export function describeCandidateSet(set: StoredSet, file: string | null): string[] {
   const { id, table, place, key, condition, rows, bytes, approvedBy, ticket } = set
   return [
-    `Candidate set ${id}: ${size(set)} of ${display(table)}.`,
+    rows === null
+      ? `Candidate set ${id} of ${display(table)} is not complete.`
+      : `Candidate set ${id}: ${size(set)} of ${display(table)}.`,
     ...indented(
       columns([
         ['chosen where', condition],

@@ -124,3 +124,25 @@ plainTest.for([
   const { code, err } = await ebb([...words, '--url', 'postgres://127.0.0.1:1/nowhere'])
   expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(expected) as string })
 })
+
+test('a set that was not written to its end is not purged from, and it is said how to complete it', async ({
+  database,
+}) => {
+  const table = display(await eventsTable(database))
+  const at = ['--url', database.url]
+  const stopping = new AbortController()
+  const err = {
+    write: (text: string) => void (/written down/.test(text) && stopping.abort()),
+    isTTY: true,
+    columns: 100,
+  }
+  const writing = ['purge', table, '--where', 'id > 10', '--candidates', '--pause-ms', '60000', '--execute', ...at]
+  expect(await ebb(writing, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
+
+  expect((await ebb(['candidates', '1', ...at])).out).toContain(`Candidate set 1 of ${table} is not complete.`)
+  for (const execute of [[], ['--execute']]) {
+    const refused = await ebb(['purge', '--from-candidates', '1', '--no-archive', ...execute, ...at])
+    expect(refused).toMatchObject({ code: 3, err: '' })
+    expect(refused.out).toMatch(/candidates-incomplete: .*\n[^]*ebb resume 1/)
+  }
+})

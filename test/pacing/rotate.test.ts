@@ -43,7 +43,7 @@ test('a stop file stops it and all further sets, and the next rotation does the 
   words.push('--url', database.url, '--stop-file', stopFile)
   const stopped = await ebb(words)
   expect(stopped.code).toBe(EXIT.stopped)
-  expect(stopped.out).toContain(`stopped: the stop file ${stopFile} is there`)
+  expect(stopped.out).toContain(`stopped by the stop file ${stopFile}`)
   expect(stopped.out).toContain('Remove the file')
   expect(await monthsOf(database, other)).toHaveLength(5)
 

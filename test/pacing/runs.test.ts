@@ -51,7 +51,7 @@ test('a purge stops for a stop file within a batch, and goes on where it was', a
   await writeFile(stopFile, '')
   expect(await purging).toMatchObject({
     exitCode: EXIT.stopped,
-    message: `stopped: the stop file ${stopFile} is there`,
+    message: expect.stringContaining(`stopped by the stop file ${stopFile}, while purging`) as string,
   })
   const { rows: left } = await contentOf(database, table)
   expect(left).toBeGreaterThan(ROWS / 2)
