@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import type pg from 'pg'
 import { keyColumns, keyIs, type HistoryShape } from './history-shapes.ts'
@@ -111,7 +111,7 @@ export class Writer {
   }
 
   private async inTwoPhases(): Promise<void> {
-    const gid = `${this.options.place} ${this.options.number} ${this.transactions}`.replaceAll("'", '').slice(-190)
+    const gid = randomUUID() // one namespace for the whole server, where other tests run too
     await this.session.query(`prepare transaction '${gid}'`)
     await setTimeout(this.upTo(60))
     const commits = this.chance(0.7)
