@@ -286,7 +286,7 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
   if (signal.aborted)
     return new EbbError(
       `stopped while working on: ${step.title}`,
-      { state: 'That step has been undone; what was done before it is kept.', next: GO_ON },
+      { state: undoneIn(step), next: GO_ON },
       EXIT.stopped,
       error,
     )
@@ -319,14 +319,19 @@ function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor:
   )
 }
 
-/** What a failure undoes: of a step that commits again and again, the last piece alone. */
+/** What is committed again and again within a step: a failure undoes the last one alone. */
+const PIECES: Partial<Record<Step['kind'], string>> = { purge: 'batch', reconcile: 'batch', copy: 'chunk' }
+
 function pieceOf({ kind }: Step): string {
-  return kind === 'purge' ? 'last batch' : 'step'
+  const piece = PIECES[kind]
+  return piece === undefined ? 'step' : `last ${piece}`
 }
 
-function undoneIn(step: Step): string {
-  if (step.kind === 'purge') return 'The last batch has been undone; the batches before it are done, and recorded.'
-  return 'The step has been undone; what was done before it is kept.'
+function undoneIn({ kind }: Step): string {
+  const piece = PIECES[kind]
+  return piece === undefined
+    ? 'The step has been undone; what was done before it is kept.'
+    : `The last ${piece} has been undone; those before it are kept.`
 }
 
 function nextAfter(step: Step, code: string): string {

@@ -88,7 +88,7 @@ test('a trigger that is put off until the commit, and fails then, ends the run w
     message: expect.stringMatching(/not this one/) as string,
     exitCode: EXIT.failed,
     advice: {
-      state: expect.stringMatching(/batches before it are done/) as string,
+      state: expect.stringMatching(/those before it are kept/) as string,
       next: expect.stringMatching(/goes on from there/) as string,
     },
   })
