@@ -16,7 +16,7 @@ import { quietly, written } from '../support/tool.ts'
 const ROWS = 5_000
 
 describe('rebuild', () => {
-  test.for(['copy', 'server', 'auto'] as const)(
+  test.for(['copy', 'server'] as const)(
     'keeps all rows and everything that hung on the table (transport %s)',
     async (transport, { database }) => {
       const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
@@ -32,6 +32,33 @@ describe('rebuild', () => {
       expect(await contents(database, events)).toEqual(content)
     },
   )
+
+  test('by auto carries chunks by both transports where the copy takes a while, and keeps all rows', async ({
+    database,
+  }) => {
+    const { events } = await createEvents(database, { rows: 1_500 })
+    const content = await contents(database, events)
+    const owner = await database.session('owner')
+    await owner.query(`
+      create function public.slow(id bigint) returns boolean immutable language plpgsql as $$
+      begin perform pg_sleep(0.002); return true; end $$`)
+
+    const small = { copySizes: { chunkBlocks: 1, batchEntries: 5_000, shortLog: 500 } }
+    const told: string[] = []
+    const observer = (event: Event) => void (event.type === 'note' && told.push(event.text))
+    const options = { ...quietly(small), observer }
+    await rebuild(
+      database.url,
+      written(events),
+      request({ transport: 'auto', keep: 'public.slow(id)', noArchive: true }),
+      options,
+    )
+
+    const { rows } = await database.admin(`select distinct transport from ebb.chunk order by 1`)
+    expect(rows).toEqual([{ transport: 'copy' }, { transport: 'server' }])
+    expect(told).toContainEqual(expect.stringMatching(/times as fast here as the other one/))
+    expect(await contents(database, events)).toEqual(content)
+  })
 
   test('tells while it copies how many rows a second travel', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })

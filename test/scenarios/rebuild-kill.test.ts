@@ -25,7 +25,7 @@ import { until } from '../support/until.ts'
 
 const ROWS = 3_000
 const SMALL = { copySizes: { chunkBlocks: 4, batchEntries: 20, shortLog: 10 } }
-const request = rebuildRequest({ transport: 'auto', jobs: 2 })
+const request = rebuildRequest({ transport: 'copy', jobs: 2 })
 
 describe('a rebuild killed', () => {
   test(

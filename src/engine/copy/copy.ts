@@ -4,12 +4,12 @@ import { assertLease } from '../../journal/lease.ts'
 import { workClock } from '../../db/work-clock.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
 import type { Pace } from '../../pacing/throttle.ts'
-import type { Transport } from '../../plan/copy-work.ts'
 import type { CopyStep } from '../../plan/step.ts'
 import type { Workplace } from '../workplace.ts'
 import { withPace } from '../pace.ts'
 import { readSource, type SourceState } from './captured.ts'
 import { recordChunk, type Range } from './chunk.ts'
+import { TransportChoice } from './transport-choice.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
 import { openWalk, type Walk } from './walk.ts'
 
@@ -65,15 +65,17 @@ async function worker(
       copy: copyCarrier(source, target, step.work, state),
       server: serverCarrier(target, step.work, state),
     }
-    const choice = new Choice(step.transport, carriers, (text) => place.observer({ type: 'note', text }))
+    const choice = new TransportChoice(step.transport, walk.total - walk.begun)
     let size = walk.firstSize
     let last: Batch | null = null
     const next = () => walk.next(pace.fit(size), source)
     for (let range = await next(); range !== undefined; range = await next()) {
       await pace.turn(last, last?.rows)
       const clock = workClock(source, target)
-      await carryOne(range, runId, place, choice, clock, done)
+      done(await carryOne(range, runId, place, carriers[choice.next]), range)
       const milliseconds = clock()
+      const chosen = choice.measured(range.size, milliseconds)
+      if (chosen !== null) place.observer({ type: 'note', text: chosen })
       last = { rows: range.size, milliseconds }
       // While transports are compared, all chunks are alike.
       if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
@@ -84,22 +86,12 @@ async function worker(
   }
 }
 
-async function carryOne(
-  range: Range,
-  runId: string,
-  place: Workplace,
-  choice: Choice,
-  clock: () => number,
-  done: (rows: number, range: Range) => void,
-): Promise<void> {
-  const carrier = choice.carrier()
+async function carryOne(range: Range, runId: string, place: Workplace, carrier: Carrier): Promise<number> {
   const began = performance.now()
-  const rows = await carrier.carry(range, async (target, count) => {
+  return carrier.carry(range, async (target, rows) => {
     await assertLease(target, place.journalSchema, place.lease)
-    await recordChunk(target, place.journalSchema, runId, range, count, performance.now() - began, carrier.transport)
+    await recordChunk(target, place.journalSchema, runId, range, rows, performance.now() - began, carrier.transport)
   })
-  choice.measured(carrier.transport, range.size, clock())
-  done(rows, range)
 }
 
 interface Sessions {
@@ -147,50 +139,6 @@ async function openOne(target: Target, holder: string): Promise<Session> {
 function nextSize(size: number, milliseconds: number): number {
   const wished = Math.round((size * CHUNK_MS) / Math.max(milliseconds, 1))
   return Math.max(1, Math.min(wished, size * 4))
-}
-
-/** Chooses a transport; `auto` tries each on a few chunks and goes on with the faster one. */
-class Choice {
-  private chosen: Transport | null
-  private readonly times = { copy: [] as number[], server: [] as number[] }
-  private readonly carriers: Readonly<Record<Transport, Carrier>>
-  private readonly note: (text: string) => void
-
-  constructor(
-    wanted: Transport | 'auto',
-    carriers: Readonly<Record<Transport, Carrier>>,
-    note: (text: string) => void,
-  ) {
-    this.chosen = wanted === 'auto' ? null : wanted
-    this.carriers = carriers
-    this.note = note
-  }
-
-  get made(): boolean {
-    return this.chosen !== null
-  }
-
-  carrier(): Carrier {
-    if (this.chosen !== null) return this.carriers[this.chosen]
-    return this.times.copy.length <= this.times.server.length ? this.carriers.copy : this.carriers.server
-  }
-
-  measured(transport: Transport, size: number, milliseconds: number): void {
-    if (this.chosen !== null) return
-    this.times[transport].push(milliseconds / size)
-    if (this.times.server.length < TRIALS) return
-    // The first of each has warmed caches and plans up.
-    const [copy, server] = [median(this.times.copy.slice(1)), median(this.times.server.slice(1))]
-    this.chosen = copy < server ? 'copy' : 'server'
-    const ratio = Math.max(copy, server) / Math.min(copy, server)
-    this.note(`transport ${this.chosen}: ${ratio.toFixed(2)} times as fast here as the other one`)
-  }
-}
-
-const TRIALS = 4
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Infinity
 }
 
 function report(
