@@ -79,7 +79,12 @@ const CONTESTANTS = [
   ['copy only: ebb, transport server', () => ebbStep({ transport: 'server' }, 'copy')],
   ['keep all: ebb rebuild, server, verified', () => ebbTotal({ transport: 'server' })],
   ['keep all: ebb rebuild, copy, verified', () => ebbTotal({ transport: 'copy' })],
-  ...(HAS_REPACK ? [['keep all: pg_repack', pgRepack]] : []),
+  ...(HAS_REPACK
+    ? [
+        ['keep all: pg_repack', pgRepack],
+        ['keep all: pg_repack, and vacuum', pgRepackAndVacuum],
+      ]
+    : []),
   ['keep 10 %: create table as, and indexes', createTableAs],
   ['keep 10 %: delete and vacuum full', deleteAndVacuumFull],
   ...(HAS_REPACK ? [['keep 10 %: delete and pg_repack', deleteAndRepack]] : []),
@@ -110,13 +115,19 @@ function psqlPipe() {
 async function insertInChunks() {
   const { blocks } = await ground.one(`select pg_relation_size('t') / 8192 as blocks`)
   const size = Math.ceil(Number(blocks) / CHUNKS)
-  // In a new session, as the others are: one that has touched all of shared memory before is a tenth faster.
+  await inNewSession(async (session) => {
+    for (let first = 0; first < blocks; first += size)
+      await session.query(
+        `insert into t_new select * from t where ctid >= '(${first},0)' and ctid < '(${first + size},0)'`,
+      )
+  })
+}
+
+/** As the tools' sessions are: one that has touched all of shared memory before is a tenth faster. */
+async function inNewSession(work) {
   const session = new pg.Client({ connectionString: ground.url })
   await session.connect()
-  for (let first = 0; first < blocks; first += size)
-    await session.query(
-      `insert into t_new select * from t where ctid >= '(${first},0)' and ctid < '(${first + size},0)'`,
-    )
+  await work(session)
   await session.end()
 }
 
@@ -170,20 +181,32 @@ async function pgRepack() {
   if (status !== 0) throw new Error(`pg_repack: ${stderr}`)
 }
 
-async function createTableAs() {
-  await client.query(`create table t_new as select * from t where ${KEEP_TENTH}`)
-  await client.query('alter table t_new add primary key (id)')
-  await client.query('create index on t_new (created_at)')
+/** As fit for use as what a rebuild leaves: pg_repack analyses and does not vacuum. */
+async function pgRepackAndVacuum() {
+  await pgRepack()
+  await client.query('vacuum t')
 }
 
+function createTableAs() {
+  return inNewSession(async (session) => {
+    await session.query(`create table t_new as select * from t where ${KEEP_TENTH}`)
+    await session.query('alter table t_new add primary key (id)')
+    await session.query('create index on t_new (created_at)')
+  })
+}
+
+const deleteMost = (session) => session.query(`delete from t where not (${KEEP_TENTH})`)
+
 async function deleteAndRepack() {
-  await client.query(`delete from t where not (${KEEP_TENTH})`)
+  await inNewSession(deleteMost)
   await pgRepack()
 }
 
-async function deleteAndVacuumFull() {
-  await client.query(`delete from t where not (${KEEP_TENTH})`)
-  await client.query('vacuum full t')
+function deleteAndVacuumFull() {
+  return inNewSession(async (session) => {
+    await deleteMost(session)
+    await session.query('vacuum full t')
+  })
 }
 
 const COMPARISONS = [
@@ -199,7 +222,18 @@ const COMPARISONS = [
     'keep all: pg_repack',
     'unverified',
   ],
+  [
+    'all rows, server, not verified / pg_repack and vacuum',
+    'keep all: ebb rebuild, server, verified',
+    'keep all: pg_repack, and vacuum',
+    'unverified',
+  ],
   ['all rows, server, verified / pg_repack', 'keep all: ebb rebuild, server, verified', 'keep all: pg_repack'],
+  [
+    'all rows, server, verified / pg_repack and vacuum',
+    'keep all: ebb rebuild, server, verified',
+    'keep all: pg_repack, and vacuum',
+  ],
   [
     'all rows, copy, not verified / pg_repack',
     'keep all: ebb rebuild, copy, verified',
