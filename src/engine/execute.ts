@@ -1,16 +1,14 @@
 import { inOneGo } from '../db/in-one-go.ts'
-import { inTransaction, readOne } from '../db/session.ts'
-import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT, reasonOf } from '../errors.ts'
+import { inTransaction } from '../db/session.ts'
+import { reasonOf } from '../errors.ts'
 import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import { assertLease } from '../journal/lease.ts'
-import type { IndexStep, OnlineStep, PurgeStep, Step } from '../plan/step.ts'
+import type { AloneStep, OnlineStep, PurgeStep, Step } from '../plan/step.ts'
 import type { PaceSummary } from '../pacing/summary.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
-import { display, quoted, type TableName } from '../sql/names.ts'
-import { sql } from '../sql/sql.ts'
+import type { TableName } from '../sql/names.ts'
 import { PATIENCE, underBriefLocks, type Patience } from './brief.ts'
-import { assertCaptured } from './copy/captured.ts'
+import { buildIndex, dropIndex } from './concurrent-index.ts'
 import { copyChunks } from './copy/copy.ts'
 import { reconcile } from './copy/reconcile.ts'
 import { verify } from './copy/verify.ts'
@@ -18,6 +16,7 @@ import { check, purgeRows, vacuum } from './purge/run-steps.ts'
 import type { Turns } from './purge/turns.ts'
 import { withPace } from './pace.ts'
 import { rehearse } from './rehearse.ts'
+import { explainedOf, stoppedBefore } from './step-errors.ts'
 import { swap } from './swap.ts'
 import { watched } from './watch.ts'
 import type { Workplace } from './workplace.ts'
@@ -106,7 +105,7 @@ async function attempt(
     const lock = await watched(place.control, place.pid, listen, () => perform(runId, step, paced, options))
     return { lock, pace }
   } catch (error) {
-    throw explained(step, error, place, waitedFor)
+    throw explainedOf(step, error, place.signal.aborted, waitedFor)
   }
 }
 
@@ -118,75 +117,55 @@ async function perform(
   options: ExecuteOptions,
 ): Promise<LockTimes | null> {
   const began = performance.now()
+  const { session, journalSchema, lease } = place
+  const { patience = PATIENCE } = options
   const record = () =>
-    inOneGo(place.session, () => [
+    inOneGo(session, () => [
       ...(options.alongside?.[step.key]?.(place) ?? []),
-      recordStep(place.session, place.journalSchema, runId, step.key, performance.now() - began),
+      recordStep(session, journalSchema, runId, step.key, performance.now() - began),
     ])
-  // Of a step that is no transaction by itself.
-  const recordAlone = () =>
-    inTransaction(place.session, {}, async () => {
-      await assertLease(place.session, place.journalSchema, place.lease)
+  // Of a step that is no transaction by itself, when it is done.
+  const recordAfter = async (work: Promise<void>) => {
+    await work
+    await inTransaction(session, {}, async () => {
+      await assertLease(session, journalSchema, lease)
       await record()
     })
+    return null
+  }
   switch (step.kind) {
     case 'rehearse':
-      await rehearse(step, place)
-      await recordAlone()
-      return null
+      return recordAfter(rehearse(step, place))
     case 'index':
-      await buildIndex(step, place, options.patience ?? PATIENCE)
-      await recordAlone()
-      return null
+      return recordAfter(buildIndex(step, place, patience))
     case 'drop index':
-      await assertLease(place.session, place.journalSchema, place.lease)
-      await waitingOthersOut(place, options.patience ?? PATIENCE, async () => {
-        for (const statement of step.statements) await place.session.query(statement)
-      })
-      await recordAlone()
-      return null
+      return recordAfter(dropIndex(step, place, patience))
     case 'copy':
-      await copyChunks(step, runId, place)
-      await recordAlone()
-      return null
+      return recordAfter(copyChunks(step, runId, place))
     case 'reconcile':
-      await reconcile(step, place)
-      await recordAlone()
-      return null
+      return recordAfter(reconcile(step, place))
     case 'verify':
-      await assertCaptured(place.session, place.journalSchema, step.work)
-      await verify(step, place)
-      await recordAlone()
-      return null
+      return recordAfter(verify(step, place))
     case 'purge':
-      await purgeAtPace(step, runId, place, options)
-      await recordAlone()
-      return null
+      return recordAfter(purgeAtPace(step, runId, place, options))
     case 'vacuum':
-      await atPace([step.table], place, options, (turns) => vacuum(step, runId, place, turns))
-      await recordAlone()
-      return null
+      return recordAfter(atPace([step.table], place, options, (turns) => vacuum(step, runId, place, turns)))
     case 'check':
-      await check(step, runId, place)
-      await recordAlone()
-      return null
+      return recordAfter(check(step, runId, place))
     case 'alone':
-      for (const statement of step.statements) await place.session.query(statement)
-      await recordAlone()
-      return null
+      return recordAfter(runAlone(step, place))
     case 'online':
-      await runOnline(step, place, options.patience ?? PATIENCE, record)
-      return null
+      return runOnline(step, place, patience, record)
     case 'brief':
-      return underBriefLocks(sessionsOf(place), step, options.patience ?? PATIENCE, place.observer, place.signal, () =>
-        inOneGo(place.session, () => [
-          assertLease(place.session, place.journalSchema, place.lease),
-          place.session.query(step.statements.join(';\n')),
+      return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, () =>
+        inOneGo(session, () => [
+          assertLease(session, journalSchema, lease),
+          session.query(step.statements.join(';\n')),
           record(),
         ]),
       )
     case 'swap':
-      return swap(step, place, options.patience ?? PATIENCE, record)
+      return swap(step, place, patience, record)
   }
 }
 
@@ -221,7 +200,7 @@ async function runOnline(
   place: Workplace,
   { deadlineMs }: Patience,
   record: () => Promise<void>,
-): Promise<void> {
+): Promise<null> {
   await inTransaction(place.session, {}, async () => {
     await place.session.query(
       `set local lock_timeout = ${Math.ceil(deadlineMs)}; set local idle_in_transaction_session_timeout = 0`,
@@ -230,124 +209,10 @@ async function runOnline(
     await assertLease(place.session, place.journalSchema, place.lease)
     await record()
   })
+  return null
 }
 
-/**
- * Builds an index concurrently. That is no transaction: an interrupted one
- * leaves an invalid index, which costs every write and serves no read, so it is
- * dropped and built anew.
- */
-async function buildIndex(step: IndexStep, place: Workplace, patience: Patience): Promise<void> {
-  const { session } = place
-  await assertLease(session, place.journalSchema, place.lease)
-  await waitingOthersOut(place, patience, async () => {
-    const state = await indexState(step, place)
-    if (state === 'valid') return
-    if (state === 'invalid') await session.query(sql`drop index concurrently if exists ${quoted(step.index)}`)
-    for (const statement of step.statements) await session.query(statement)
-  })
-}
-
-/** For statements that wait for others without being in their way; `watched` tells for whom. */
-async function waitingOthersOut(place: Workplace, { deadlineMs }: Patience, work: () => Promise<void>): Promise<void> {
-  await place.session.query(`set lock_timeout = ${Math.ceil(deadlineMs)}`)
-  try {
-    await work()
-  } finally {
-    // When the connection is lost there is nothing to reset, and the first error tells why.
-    await place.session.query('reset lock_timeout').catch(() => {})
-  }
-}
-
-async function indexState({ index }: IndexStep, { session }: Workplace): Promise<'none' | 'invalid' | 'valid'> {
-  const { state } = await readOne<{ state: 'none' | 'invalid' | 'valid' }>(
-    session,
-    sql`
-    select coalesce((select case when i.indisvalid then 'valid' else 'invalid' end
-      from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = ${index.schema} and c.relname = ${index.name}), 'none') as state`,
-  )
-  return state
-}
-
-function stoppedBefore({ title }: Step): EbbError {
-  return new EbbError(
-    `stopped before: ${title}`,
-    { state: 'What was done before it is kept.', next: GO_ON },
-    EXIT.stopped,
-  )
-}
-
-const GO_ON = 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
-
-/** Turns what PostgreSQL says into what happened, how things stand, and what to do. */
-function explained(step: Step, error: unknown, { signal }: Workplace, waitedFor: string | null): unknown {
-  if (error instanceof EbbError) return error
-  if (signal.aborted)
-    return new EbbError(
-      `stopped while working on: ${step.title}`,
-      { state: undoneIn(step), next: GO_ON },
-      EXIT.stopped,
-      error,
-    )
-  const reason = reasonOf(error)
-  if (isConnectionLost(error))
-    return new EbbError(
-      `the connection was lost while working on: ${step.title} (${reason})`,
-      { state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`, next: GO_ON },
-      EXIT.tryLater,
-      error,
-    )
-  const code = codeOf(error)
-  if (code === undefined) return error
-  if (isLockRefused(error))
-    return new EbbError(
-      `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: GO_ON },
-      EXIT.tryLater,
-      error,
-    )
-  const slow =
-    code === SQLSTATE.queryCanceled
-      ? ' (it was cancelled because it took too long under lock, or by somebody else)'
-      : ''
-  return new EbbError(
-    `${step.title}: ${reason}${slow}`,
-    { state: undoneIn(step), next: nextAfter(step, code) },
-    EXIT.failed,
-    error,
-  )
-}
-
-/** What is committed again and again within a step: a failure undoes the last one alone. */
-const PIECES: Partial<Record<Step['kind'], string>> = { purge: 'batch', reconcile: 'batch', copy: 'chunk' }
-
-function pieceOf({ kind }: Step): string {
-  const piece = PIECES[kind]
-  return piece === undefined ? 'step' : `last ${piece}`
-}
-
-function undoneIn({ kind }: Step): string {
-  const piece = PIECES[kind]
-  return piece === undefined
-    ? 'The step has been undone; what was done before it is kept.'
-    : `The last ${piece} has been undone; those before it are kept.`
-}
-
-function nextAfter(step: Step, code: string): string {
-  const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
-  const again =
-    step.kind === 'purge'
-      ? 'run the same command again: it goes on from there. Or leave it at that: ebb abandon.'
-      : 'run the same command again, or undo what was done: ebb abandon.'
-  if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
-  if (code === SQLSTATE.diskFull)
-    return `Make room on the server’s disk and run the same command again: it goes on from here. Or give back what the copy has taken: ebb abandon.`
-  if (code === SQLSTATE.checkViolation)
-    return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
-  if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
-    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it goes on from here.'
-  if (code === SQLSTATE.uniqueViolation)
-    return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
-  return `Remove the cause, then ${again}`
+/** Statements that no transaction may hold. */
+async function runAlone({ statements }: AloneStep, { session }: Workplace): Promise<void> {
+  for (const statement of statements) await session.query(statement)
 }

@@ -6,6 +6,7 @@ import type { VerifyStep } from '../../plan/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
+import { assertCaptured } from './captured.ts'
 import { kept } from './chunk.ts'
 import { useSearchPath } from './transports.ts'
 
@@ -21,7 +22,11 @@ interface Digest {
  *
  * @throws {EbbError} when the sides differ
  */
-export async function verify({ work, rowExpression }: VerifyStep, { session }: Workplace): Promise<void> {
+export async function verify(
+  { work, rowExpression }: VerifyStep,
+  { session, journalSchema }: Workplace,
+): Promise<void> {
+  await assertCaptured(session, journalSchema, work)
   const settled = sql`not exists (select from ${quoted(work.capture.log)} l where ${sameKey(work.capture.key, 'l', 's')})`
   const hash = raw(`sum(hash_record_extended(${rowExpression}, 0))::text`)
   const [source, target] = await inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
