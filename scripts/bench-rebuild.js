@@ -75,6 +75,7 @@ const HAS_REPACK = program('pg_repack') !== null
 const CONTESTANTS = [
   ['copy only: psql | psql, binary', () => withEmptyCopy(psqlPipe)],
   ['copy only: ebb, transport copy', () => ebbStep({ transport: 'copy' }, 'copy')],
+  ['copy only: ebb, transport copy, 2 jobs', () => ebbStep({ transport: 'copy', jobs: 2 }, 'copy')],
   ['copy only: insert … select in chunks', () => withEmptyCopy(insertInChunks)],
   ['copy only: ebb, transport server', () => ebbStep({ transport: 'server' }, 'copy')],
   ['keep all: ebb rebuild, server, verified', () => ebbTotal({ transport: 'server' })],
@@ -153,8 +154,8 @@ async function ebbTotal(request) {
   return { seconds, unverified: seconds - verify }
 }
 
-async function ebb({ keep = null, transport }, observer = quietly.observer) {
-  const request = { keep, transport, jobs: 1, noArchive: true, retireAfter: null }
+async function ebb({ keep = null, transport, jobs = 1 }, observer = quietly.observer) {
+  const request = { keep, transport, jobs, noArchive: true, retireAfter: null }
   const result = await rebuild(ground.url, { schema: 'public', name: 't' }, request, { ...quietly, observer })
   retired = result.runId
   return result
@@ -211,6 +212,7 @@ function deleteAndVacuumFull() {
 
 const COMPARISONS = [
   ['transport copy / psql piped into psql', 'copy only: ebb, transport copy', 'copy only: psql | psql, binary'],
+  ['… with 2 jobs', 'copy only: ebb, transport copy, 2 jobs', 'copy only: psql | psql, binary'],
   [
     'transport server / insert … select in equal chunks',
     'copy only: ebb, transport server',
@@ -279,6 +281,7 @@ async function reportLatency() {
     idle: await feel(() => sleep(10_000)),
     'rebuild, server': await feel(() => ebb({ transport: 'server' })),
     'rebuild, copy': await feel(() => ebb({ transport: 'copy' })),
+    'rebuild, copy, 2 jobs': await feel(() => ebb({ transport: 'copy', jobs: 2 })),
   }
   console.log('\n| latency of writers, ms | p50 | p99 | longest |\n| --- | --- | --- | --- |')
   for (const [name, latencies] of Object.entries(felt))
