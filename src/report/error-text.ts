@@ -33,8 +33,8 @@ function told(error: unknown): ToldError {
 }
 
 function foreseen({ message, advice, exitCode, cause }: EbbError): ToldError {
-  // Its message is in ours already; what else PostgreSQL said about it is not.
-  const [first = '', ...more] = isSqlError(cause) ? describeSqlError(cause) : []
+  // Its message is in ours already; what else PostgreSQL said about it is not. Of a stop, it would say that it was told to.
+  const [first = '', ...more] = isSqlError(cause) && exitCode !== EXIT.stopped ? describeSqlError(cause) : []
   const details = first === '' ? [] : [first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
   return { message, details, ...advice, exitCode }
 }

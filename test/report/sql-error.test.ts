@@ -1,6 +1,6 @@
 import type { DatabaseError } from 'pg'
 import { describe, expect, test as plainTest } from 'vitest'
-import { EbbError } from '../../src/errors.ts'
+import { EbbError, EXIT, type ExitCode } from '../../src/errors.ts'
 import { errorText, tellError } from '../../src/report/error-text.ts'
 import { describeSqlError, pointInto } from '../../src/report/sql-error.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -92,4 +92,12 @@ describe('other errors', () => {
     expect(told.details[0]).toBe('TypeError: cannot read postgres://u:***@h/d')
     expect(told.details.some((line) => line.includes('sql-error.test'))).toBe(true)
   })
+})
+
+test('what PostgreSQL said is told with an error, but not where a stop was asked for', async ({ database }) => {
+  const cancelled = await failure(database, 'select pg_cancel_backend(pg_backend_pid())')
+  const toldOf = (exitCode: ExitCode) =>
+    errorText(tellError(new EbbError('it has ended', { state: 'Half done.', next: 'Go on.' }, exitCode, cancelled)))
+  expect(toldOf(EXIT.failed)).toBe('error: it has ended\n       SQLSTATE 57014\n  now: Half done.\n next: Go on.\n')
+  expect(toldOf(EXIT.stopped)).toBe('error: it has ended\n  now: Half done.\n next: Go on.\n')
 })
