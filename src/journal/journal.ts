@@ -119,7 +119,10 @@ export async function doneSteps(session: ClientBase, schema: string, id: string)
   return new Set(rows.map(({ key }) => key))
 }
 
-/** Records a step; in the step's own transaction where it has one. `milliseconds` until now: under the lock of a swap the entry is sent along with the work. */
+/**
+ * Records a step; in the step's own transaction where it has one. `milliseconds`
+ * until now: under the lock of a swap the entry is sent along with the work.
+ */
 export async function recordStep(
   session: ClientBase,
   schema: string,

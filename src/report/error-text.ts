@@ -1,5 +1,5 @@
 import { EbbError, EXIT, reasonOf, type ExitCode } from '../errors.ts'
-import { isConnectionLost, isLockRefused } from '../db/sqlstate.ts'
+import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { harmless } from '../sql/comment.ts'
 import { redact } from './redact.ts'
 import { describeSqlError, isSqlError } from './sql-error.ts'
@@ -33,8 +33,10 @@ function told(error: unknown): ToldError {
 }
 
 function foreseen({ message, advice, exitCode, cause }: EbbError): ToldError {
-  // Its message is in ours already; what else PostgreSQL said about it is not. Of a stop, it would say that it was told to.
-  const [first = '', ...more] = isSqlError(cause) && exitCode !== EXIT.stopped ? describeSqlError(cause) : []
+  // A stop that was asked for cancels a statement, and there is nothing to say of that.
+  const cancelledByUs = exitCode === EXIT.stopped && codeOf(cause) === SQLSTATE.queryCanceled
+  // Its message is in ours already; what else PostgreSQL said about it is not.
+  const [first = '', ...more] = isSqlError(cause) && !cancelledByUs ? describeSqlError(cause) : []
   const details = first === '' ? [] : [first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
   return { message, details, ...advice, exitCode }
 }

@@ -5,7 +5,7 @@ import type { CopyWork } from '../../src/plan/copy-work.ts'
 import type { Plan, Step } from '../../src/plan/step.ts'
 
 const events = { schema: 'public', name: 'events' }
-const TODO = { command: 'ebb partition events --by at --every month --execute' }
+const CARRY_OUT = { command: 'ebb partition events --by at --every month --execute' }
 
 const plan: Plan = {
   goal: 'partition public.events by at',
@@ -53,7 +53,7 @@ const rehearse: Step = {
 }
 
 test('a plan is a script: people read the comments, psql runs the rest', () => {
-  expect(explain({ ...plan, steps: [rehearse, index, brief] }, TODO)).toMatchInlineSnapshot(`
+  expect(explain({ ...plan, steps: [rehearse, index, brief] }, CARRY_OUT)).toMatchInlineSnapshot(`
     "-- partition public.events by at
     --
     -- What this rests on
@@ -105,7 +105,7 @@ test('with objections there is nothing to run, and each has its way out', () => 
     { code: 'key-nullable', what: 'column at may be null', wayOut: 'alter table …', acceptable: false },
     { code: 'upsert', what: 'ON CONFLICT is used', wayOut: '--accept upsert', acceptable: true },
   ]
-  expect(explain({ ...plan, objections }, TODO)).toMatchInlineSnapshot(`
+  expect(explain({ ...plan, objections }, CARRY_OUT)).toMatchInlineSnapshot(`
     "-- partition public.events by at
     --
     -- What this rests on
@@ -130,7 +130,7 @@ test('with objections there is nothing to run, and each has its way out', () => 
 })
 
 test('a plan without steps says so', () => {
-  expect(explain(plan, TODO).trimEnd().split('\n').at(-1)).toBe(
+  expect(explain(plan, CARRY_OUT).trimEnd().split('\n').at(-1)).toBe(
     '-- Nothing has been changed, and there is nothing to do.',
   )
 })
@@ -157,7 +157,7 @@ describe('a name cannot leave its comment', () => {
   })
 
   test('nor play tricks on the terminal', () => {
-    expect(explain({ ...plan, goal: 'partition \u001b[2Kx' }, TODO)).toMatch(/^-- partition \\x1b\[2Kx\n/)
+    expect(explain({ ...plan, goal: 'partition \u001b[2Kx' }, CARRY_OUT)).toMatch(/^-- partition \\x1b\[2Kx\n/)
   })
 })
 
@@ -195,7 +195,7 @@ const copying: Step[] = [
 ]
 
 test('what copies, catches up and compares is shown as a pattern, and psql is stopped before anything', () => {
-  expect(explain({ ...plan, evidence: [], fates: [], notes: [], steps: copying }, TODO)).toMatchInlineSnapshot(`
+  expect(explain({ ...plan, evidence: [], fates: [], notes: [], steps: copying }, CARRY_OUT)).toMatchInlineSnapshot(`
     "-- partition public.events by at
 
     -- To be read: some steps are no plain SQL, so psql stops here. With --execute Ebb does them, waits for whoever holds a
@@ -248,6 +248,6 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
 
 test.for(copying)('a condition cannot leave the comment of its step: $kind', (step) => {
   const keep = "kind = 'a\ndrop table users; --'"
-  const text = explain({ ...plan, steps: [{ ...step, work: { ...work, keep } } as Step] }, TODO)
+  const text = explain({ ...plan, steps: [{ ...step, work: { ...work, keep } } as Step] }, CARRY_OUT)
   expect(text.split('\n').filter((line) => /^\s*drop table/.test(line))).toEqual([])
 })

@@ -94,10 +94,14 @@ describe('other errors', () => {
   })
 })
 
-test('what PostgreSQL said is told with an error, but not where a stop was asked for', async ({ database }) => {
+test('what PostgreSQL said is told, but not of a statement that was cancelled because a stop was asked for', async ({
+  database,
+}) => {
   const cancelled = await failure(database, 'select pg_cancel_backend(pg_backend_pid())')
-  const toldOf = (exitCode: ExitCode) =>
-    errorText(tellError(new EbbError('it has ended', { state: 'Half done.', next: 'Go on.' }, exitCode, cancelled)))
-  expect(toldOf(EXIT.failed)).toBe('error: it has ended\n       SQLSTATE 57014\n  now: Half done.\n next: Go on.\n')
-  expect(toldOf(EXIT.stopped)).toBe('error: it has ended\n  now: Half done.\n next: Go on.\n')
+  const divided = await failure(database, 'select 1 / 0')
+  const toldOf = (exitCode: ExitCode, cause: DatabaseError) =>
+    tellError(new EbbError('it has ended', { state: 'Half done.', next: 'Go on.' }, exitCode, cause)).details
+  expect(toldOf(EXIT.failed, cancelled)).toEqual(['SQLSTATE 57014'])
+  expect(toldOf(EXIT.stopped, cancelled)).toEqual([])
+  expect(toldOf(EXIT.stopped, divided)).toEqual(['SQLSTATE 22012'])
 })

@@ -89,7 +89,7 @@ test(
         )
       }
     })()
-    const rebuild = rebuildRequest({ keep, jobs: 3, transport: 'copy' })
+    const rebuild = rebuildRequest({ keep, jobs: 3, transport: 'server' })
     const errand: Errand = { command: 'rebuild', url: database.url, table, rebuild, options: { copySizes: SIZES } }
     let kills = 0
     for (let i = 0; i < 10; i++) {
