@@ -227,7 +227,7 @@ function stepAside({ former: table, retired, aside, forward }: RebuildSummary): 
 const HASHED =
   /^(?:smallint|integer|bigint|numeric|real|double precision|boolean|text|character varying|character|name|bytea|uuid|date|time|timestamp|interval|inet|cidr|macaddr|macaddr8|jsonb|oid)\b(?:\(| with|\[|$)/
 
+/** Column by column: as a whole (`s`) each row would be copied first, which takes a fifth longer. */
 function rowExpression(table: TableModel): string {
-  if (table.columns.every(({ type }) => HASHED.test(type))) return 's'
   return `row(${table.columns.map(({ name, type }) => `s.${ident(name).text}${HASHED.test(type) ? '' : '::text'}`).join(', ')})`
 }

@@ -191,7 +191,15 @@ const copying: Step[] = [
     work,
     pass: 'until the log is short',
   },
-  { ...described, kind: 'verify', key: 'v', title: 'compare', statements: [], work, rowExpression: 's' },
+  {
+    ...described,
+    kind: 'verify',
+    key: 'v',
+    title: 'compare',
+    statements: [],
+    work,
+    rowExpression: 'row(s."id", s."at")',
+  },
 ]
 
 test('what copies, catches up and compares is shown as a pattern, and psql is stopped before anything', () => {
@@ -235,10 +243,11 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
     --   cost:  milliseconds
     --   no plain SQL: Ebb compares what these two return:
     --     begin isolation level repeatable read, read only;
-    --     select count(*), sum(hash_record_extended(s, 0)) from "public"."events" s where (at > '2026-08-23' -- ours
+    --     select count(*), sum(hash_record_extended(row(s."id", s."at"), 0)) from "public"."events" s where (at >
+    --       '2026-08-23' -- ours
     --       ) and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id");
-    --     select count(*), sum(hash_record_extended(s, 0)) from "public"."events_ebb" s where not exists (select from
-    --       "ebb"."ebb_0_forward_log" l where l."id" = s."id");
+    --     select count(*), sum(hash_record_extended(row(s."id", s."at"), 0)) from "public"."events_ebb" s where not exists
+    --       (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id");
     --     commit;
 
     -- Nothing has been changed. To do it: ebb partition events --by at --every month --execute

@@ -27,6 +27,7 @@ export async function verify(
   { session, journalSchema }: Workplace,
 ): Promise<void> {
   await assertCaptured(session, journalSchema, work)
+  await assertSameColumns(work, session)
   const settled = sql`not exists (select from ${quoted(work.capture.log)} l where ${sameKey(work.capture.key, 'l', 's')})`
   const hash = raw(`sum(hash_record_extended(${rowExpression}, 0))::text`)
   const [source, target] = await inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
@@ -43,7 +44,6 @@ export async function verify(
     ] as const
   })
   if (source.rows === target.rows && source.hash === target.hash) return
-  await assertSameColumns(work, session)
   throw new EbbError(
     `the copy of ${display(work.source)} is not what it should be: ${source.rows} rows to keep, ${target.rows} rows copied${source.rows === target.rows ? ', with other contents' : ''}`,
     {
@@ -53,7 +53,7 @@ export async function verify(
   )
 }
 
-/** Somebody who adds a column makes all rows different, and that is no fault of the copy. */
+/** Known before anything is read. What is changed from now on is noticed under the lock of the swap. */
 async function assertSameColumns({ source, target }: CopyWork, session: Session): Promise<void> {
   const { same } = await readOne<{ same: boolean }>(
     session,
