@@ -68,7 +68,8 @@ export function copySteps(plan: CopyPlan): Step[] {
         'its plans and its visibility map are ready when it takes over',
       ),
       kind: 'alone',
-      statements: [sql`vacuum (analyze) ${quoted(shadow.name)}`.text],
+      // Workers would be for dead entries of indexes, and before 17 their shared memory alone takes longer than all the rest.
+      statements: [sql`vacuum (analyze, parallel 0) ${quoted(shadow.name)}`.text],
     },
     {
       ...described(
