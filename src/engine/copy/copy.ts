@@ -11,6 +11,7 @@ import { readSource, type SourceState } from './captured.ts'
 import { recordChunk, type Range } from './chunk.ts'
 import { TransportChoice } from './transport-choice.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
+import { withVacuumBehind } from './vacuum-behind.ts'
 import { openWalk, type Walk } from './walk.ts'
 
 // Copies what is kept, chunk by chunk. What always holds:
@@ -37,7 +38,7 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     progress.done += walk.unit === 'rows' ? rows : size
     report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
   }
-  await withPace(place, [step.work.source], async (pace) => {
+  const copyAll = async (pace: Pace) => {
     const workers = Array.from({ length: step.jobs }, (_, i) =>
       withSessions(place, i, (sessions) => worker(step, runId, place, state, walk, pace, done, sessions)),
     )
@@ -45,7 +46,8 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     const results = await Promise.allSettled(workers)
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-  })
+  }
+  await withVacuumBehind(place, step.work.target, () => withPace(place, [step.work.source], copyAll))
   // How many rows an index would lead to was an estimate.
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }

@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { backendPid } from '../../db/pooler.ts'
+import { withSession, type Session } from '../../db/session.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+import { cancelUntil, type Workplace } from '../workplace.ts'
+
+/** A rest between two vacuums is at least so long, and some times what the last one took: each looks at the whole visibility map. */
+const REST_MS = 1300
+const REST_TIMES = 4
+
+/** What is needed of a workplace. */
+export type VacuumPlace = Pick<Workplace, 'target' | 'holder' | 'control' | 'signal'>
+
+/**
+ * Vacuums the shadow in a session of its own while `work` fills it: what came a
+ * moment ago is still in memory, and the vacuum before the swap finds only the
+ * end of the table left. Nothing rests on it: where there is no session to be
+ * had, or a vacuum fails, the later one does it all.
+ */
+export async function withVacuumBehind(
+  place: VacuumPlace,
+  shadow: TableName,
+  work: () => Promise<void>,
+): Promise<void> {
+  const filled = new AbortController()
+  const vacuuming = vacuumBehind(place, shadow, AbortSignal.any([filled.signal, place.signal])).catch(() => {})
+  try {
+    await work()
+  } finally {
+    filled.abort()
+    await vacuuming
+  }
+}
+
+async function vacuumBehind(place: VacuumPlace, shadow: TableName, ended: AbortSignal): Promise<void> {
+  await sleep(REST_MS, undefined, { signal: ended })
+  await withSession(place.target, place.holder, async (session) => {
+    const pid = await backendPid(session)
+    while (!ended.aborted) {
+      const began = performance.now()
+      await vacuum(shadow, session, pid, place)
+      await sleep(Math.max(REST_MS, REST_TIMES * (performance.now() - began)), undefined, { signal: ended })
+    }
+  })
+}
+
+/** One that is under way when the copy is done is let finish; a stop cancels it. */
+async function vacuum(
+  shadow: TableName,
+  session: Session,
+  pid: number,
+  { control, signal }: VacuumPlace,
+): Promise<void> {
+  const done = new AbortController()
+  const cancel = () => void cancelUntil(done.signal, control, pid)
+  signal.addEventListener('abort', cancel)
+  try {
+    await session.query(sql`vacuum (parallel 0, truncate false, skip_locked) ${quoted(shadow)}`)
+  } finally {
+    signal.removeEventListener('abort', cancel)
+    done.abort()
+  }
+}
