@@ -8,15 +8,28 @@ import { test, type Database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 
 const HOLDER = 'rebuild behind'
+const someRows = () => 1
 
 describe('while the shadow is filled', () => {
   test('pages that were filled become all-visible, and no session is left behind', async ({ database }) => {
     const { place, control, shadow } = await ground(database)
-    await withVacuumBehind(place(), shadow, async () => {
+    await withVacuumBehind(place(), shadow, someRows, async () => {
       await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10_000) n`)
       await until(async () => (await allVisible(control, shadow)) > 0, { what: 'a vacuum' })
     })
     expect(await sessions(control)).toEqual([])
+  })
+
+  test('while nothing comes, nothing is vacuumed', async ({ database }) => {
+    const { place, control, shadow } = await ground(database)
+    await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10_000) n`)
+    await withVacuumBehind(
+      place(),
+      shadow,
+      () => 0,
+      async () => void (await sleep(2_000)),
+    )
+    expect(await allVisible(control, shadow)).toBe(0)
   })
 
   test('a stop cancels a vacuum that is under way', async ({ database }) => {
@@ -25,7 +38,7 @@ describe('while the shadow is filled', () => {
     await database.admin(sql`alter database ${ident(database.name)} set vacuum_cost_delay = 100`)
     await database.admin(sql`alter database ${ident(database.name)} set vacuum_cost_limit = 1`)
     const stop = new AbortController()
-    await withVacuumBehind(place(stop.signal), shadow, async () => {
+    await withVacuumBehind(place(stop.signal), shadow, someRows, async () => {
       await until(async () => (await sessions(control)).some((query) => query.startsWith('vacuum')), {
         what: 'a vacuum',
       })
@@ -38,7 +51,7 @@ describe('while the shadow is filled', () => {
   test('where there is no session to be had the work goes on', async ({ database }) => {
     const { place, shadow } = await ground(database)
     let done = false
-    await withVacuumBehind({ ...place(), target: 'postgres://nobody@127.0.0.1:1/none' }, shadow, async () => {
+    await withVacuumBehind({ ...place(), target: 'postgres://nobody@127.0.0.1:1/none' }, shadow, someRows, async () => {
       await sleep(1_500)
       done = true
     })
@@ -47,7 +60,7 @@ describe('while the shadow is filled', () => {
 
   test('a failure of the work is told', async ({ database }) => {
     const { place, shadow } = await ground(database)
-    const failing = withVacuumBehind(place(), shadow, () => Promise.reject(new Error('disk full')))
+    const failing = withVacuumBehind(place(), shadow, someRows, () => Promise.reject(new Error('disk full')))
     await expect(failing).rejects.toThrow('disk full')
   })
 })

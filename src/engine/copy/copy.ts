@@ -47,7 +47,8 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
   }
-  await withVacuumBehind(place, step.work.target, () => withPace(place, [step.work.source], copyAll))
+  const rowsSoFar = () => progress.rows
+  await withVacuumBehind(place, step.work.target, rowsSoFar, () => withPace(place, [step.work.source], copyAll))
   // How many rows an index would lead to was an estimate.
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }

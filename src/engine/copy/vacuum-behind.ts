@@ -17,29 +17,37 @@ export type VacuumPlace = Pick<Workplace, 'target' | 'holder' | 'control' | 'sig
  * moment ago is still in memory, and the vacuum before the swap finds only the
  * end of the table left. Nothing rests on it: where there is no session to be
  * had, or a vacuum fails, the later one does it all.
+ *
+ * @param filled how much of it there is: while the work pauses there is nothing to vacuum
  */
 export async function withVacuumBehind(
   place: VacuumPlace,
   shadow: TableName,
+  filled: () => number,
   work: () => Promise<void>,
 ): Promise<void> {
-  const filled = new AbortController()
-  const vacuuming = vacuumBehind(place, shadow, AbortSignal.any([filled.signal, place.signal])).catch(() => {})
+  const done = new AbortController()
+  const vacuuming = vacuumBehind(place, shadow, filled, AbortSignal.any([done.signal, place.signal])).catch(() => {})
   try {
     await work()
   } finally {
-    filled.abort()
+    done.abort()
     await vacuuming
   }
 }
 
-async function vacuumBehind(place: VacuumPlace, shadow: TableName, ended: AbortSignal): Promise<void> {
+async function vacuumBehind(
+  place: VacuumPlace,
+  shadow: TableName,
+  filled: () => number,
+  ended: AbortSignal,
+): Promise<void> {
   await sleep(REST_MS, undefined, { signal: ended })
   await withSession(place.target, place.holder, async (session) => {
     const pid = await backendPid(session)
-    while (!ended.aborted) {
+    for (let before = 0, now = filled(); !ended.aborted; before = now, now = filled()) {
       const began = performance.now()
-      await vacuum(shadow, session, pid, place)
+      if (now > before) await vacuum(shadow, session, pid, place)
       await sleep(Math.max(REST_MS, REST_TIMES * (performance.now() - began)), undefined, { signal: ended })
     }
   })
