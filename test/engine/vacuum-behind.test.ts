@@ -14,7 +14,7 @@ describe('while the shadow is filled', () => {
   test('pages that were filled become all-visible, and no session is left behind', async ({ database }) => {
     const { place, control, shadow } = await ground(database)
     await withVacuumBehind(place(), shadow, someRows, async () => {
-      await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10_000) n`)
+      await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10000) n`)
       await until(async () => (await allVisible(control, shadow)) > 0, { what: 'a vacuum' })
     })
     expect(await sessions(control)).toEqual([])
@@ -22,7 +22,7 @@ describe('while the shadow is filled', () => {
 
   test('while nothing comes, nothing is vacuumed', async ({ database }) => {
     const { place, control, shadow } = await ground(database)
-    await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10_000) n`)
+    await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10000) n`)
     await withVacuumBehind(
       place(),
       shadow,
@@ -34,7 +34,7 @@ describe('while the shadow is filled', () => {
 
   test('a stop cancels a vacuum that is under way', async ({ database }) => {
     const { place, control, shadow } = await ground(database)
-    await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 100_000) n`)
+    await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 100000) n`)
     await database.admin(sql`alter database ${ident(database.name)} set vacuum_cost_delay = 100`)
     await database.admin(sql`alter database ${ident(database.name)} set vacuum_cost_limit = 1`)
     const stop = new AbortController()
