@@ -8,7 +8,8 @@ import { test, type Database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 
 const HOLDER = 'rebuild behind'
-const someRows = () => 1
+/** More each time. */
+const someRows = () => performance.now()
 
 describe('while the shadow is filled', () => {
   test('pages that were filled become all-visible, and no session is left behind', async ({ database }) => {

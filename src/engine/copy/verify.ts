@@ -44,6 +44,7 @@ export async function verify(
     ] as const
   })
   if (source.rows === target.rows && source.hash === target.hash) return
+  await assertSameColumns(work, session)
   throw new EbbError(
     `the copy of ${display(work.source)} is not what it should be: ${source.rows} rows to keep, ${target.rows} rows copied${source.rows === target.rows ? ', with other contents' : ''}`,
     {
@@ -53,7 +54,11 @@ export async function verify(
   )
 }
 
-/** Known before anything is read. What is changed from now on is noticed under the lock of the swap. */
+/**
+ * Asked before, for a column that came makes no row different, and after a
+ * difference, which is no fault of the copy if somebody has changed a type
+ * meanwhile. A column that comes later is noticed under the lock of the swap.
+ */
 async function assertSameColumns({ source, target }: CopyWork, session: Session): Promise<void> {
   const { same } = await readOne<{ same: boolean }>(
     session,
