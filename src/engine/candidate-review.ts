@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import type { Writable } from 'node:stream'
-import { to as copyTo } from 'pg-copy-streams'
+import { CopyOut } from '../db/copy-out.ts'
 import { inSnapshot, inTransaction, readAll, withSession, type Session, type Target } from '../db/session.ts'
 import { UsageError } from '../errors.ts'
 import { allSets, approveSet, type StoredSet } from '../journal/candidates.ts'
@@ -74,7 +74,7 @@ export async function exportCandidates(
       const { place, key } = await readSet(session, journalSchema, id)
       const columns = join(key.map(({ name }) => ident(name)))
       const rows = sql`select ${columns} from ${quoted(place)} order by ${columns}`
-      const stream = session.query(copyTo(sql`copy (${rows}) to stdout (format csv, header true)`.text))
+      const stream = session.query(new CopyOut(sql`copy (${rows}) to stdout (format csv, header true)`.text))
       await pipeline(stream, out)
     }),
   )

@@ -1,18 +1,14 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, EXIT, reasonOf } from '../../errors.ts'
-import { assertLease } from '../../journal/lease.ts'
-import { workClock } from '../../db/work-clock.ts'
-import type { Batch } from '../../pacing/batch-size.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import type { CopyStep } from '../../plan/step.ts'
 import type { Workplace } from '../workplace.ts'
 import { withPace } from '../pace.ts'
-import { readSource, type SourceState } from './captured.ts'
-import { recordChunk, type Range } from './chunk.ts'
-import { TransportChoice } from './transport-choice.ts'
-import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
+import { readSource } from './captured.ts'
+import type { Range } from './chunk.ts'
 import { withVacuumBehind } from './vacuum-behind.ts'
 import { openWalk, type Walk } from './walk.ts'
+import { carryChunks, type WorkerSessions } from './worker.ts'
 
 // Copies what is kept, chunk by chunk. What always holds:
 //
@@ -23,9 +19,6 @@ import { openWalk, type Walk } from './walk.ts'
 //     twice or never; it is in the log, and set right after the last chunk.
 //   - A chunk and its entry in the journal commit together: a kill costs one chunk.
 //   - No snapshot is held for longer than a chunk takes.
-
-/** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
-const CHUNK_MS = 400
 
 /** Copies all chunks that the journal does not have yet. */
 export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
@@ -39,8 +32,9 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
   }
   const copyAll = async (pace: Pace) => {
+    const shared = { step, runId, place, state, walk, pace, done }
     const workers = Array.from({ length: step.jobs }, (_, i) =>
-      withSessions(place, i, (sessions) => worker(step, runId, place, state, walk, pace, done, sessions)),
+      withSessions(place, i, (sessions) => carryChunks(shared, sessions)),
     )
     // All have come to rest before the first failure is told, so that none goes on behind our back.
     const results = await Promise.allSettled(workers)
@@ -53,72 +47,23 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }
 
-async function worker(
-  step: CopyStep,
-  runId: string,
-  place: Workplace,
-  state: SourceState,
-  walk: Walk,
-  pace: Pace,
-  done: (rows: number, range: Range) => void,
-  { source, target }: Sessions,
-): Promise<void> {
-  try {
-    const carriers = {
-      copy: copyCarrier(source, target, step.work, state),
-      server: serverCarrier(target, step.work, state),
-    }
-    const choice = new TransportChoice(step.transport, walk.total - walk.begun)
-    let size = walk.firstSize
-    let last: Batch | null = null
-    const next = () => walk.next(pace.fit(size), source)
-    for (let range = await next(); range !== undefined; range = await next()) {
-      await pace.turn(last, last?.rows)
-      const clock = workClock(source, target)
-      done(await carryOne(range, runId, place, carriers[choice.next]), range)
-      const milliseconds = clock()
-      const chosen = choice.measured(range.size, milliseconds)
-      if (chosen !== null) place.observer({ type: 'note', text: chosen })
-      last = { rows: range.size, milliseconds }
-      // While transports are compared, all chunks are alike.
-      if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
-    }
-  } catch (error) {
-    walk.close()
-    throw error
-  }
-}
-
-async function carryOne(range: Range, runId: string, place: Workplace, carrier: Carrier): Promise<number> {
-  const began = performance.now()
-  return carrier.carry(range, async (target, rows) => {
-    await assertLease(target, place.journalSchema, place.lease)
-    await recordChunk(target, place.journalSchema, runId, range, rows, performance.now() - began, carrier.transport)
-  })
-}
-
-interface Sessions {
-  readonly source: Session
-  readonly target: Session
-}
-
 /** The first worker fills the shadow in the session of the run, which goes on with a warm cache of its own. */
 async function withSessions(
   { session, target, holder }: Workplace,
   worker: number,
-  work: (sessions: Sessions) => Promise<void>,
+  work: (sessions: WorkerSessions) => Promise<void>,
 ): Promise<void> {
-  const source = await openOne(target, holder)
-  try {
-    if (worker === 0) return await work({ source, target: session })
+  const opened: Session[] = []
+  const open = async () => {
     const another = await openOne(target, holder)
-    try {
-      await work({ source, target: another })
-    } finally {
-      await another.end()
-    }
+    opened.push(another)
+    return another
+  }
+  try {
+    const source = await open()
+    await work({ source, targets: [worker === 0 ? session : await open(), await open()] })
   } finally {
-    await source.end()
+    await Promise.all(opened.map((another) => another.end()))
   }
 }
 
@@ -137,11 +82,6 @@ async function openOne(target: Target, holder: string): Promise<Session> {
       error,
     )
   }
-}
-
-function nextSize(size: number, milliseconds: number): number {
-  const wished = Math.round((size * CHUNK_MS) / Math.max(milliseconds, 1))
-  return Math.max(1, Math.min(wished, size * 4))
 }
 
 function report(

@@ -1,5 +1,6 @@
-import { pipeline } from 'node:stream/promises'
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { finished, pipeline } from 'node:stream/promises'
+import { from as copyFrom } from 'pg-copy-streams'
+import { CopyOut } from '../../db/copy-out.ts'
 import { inTransaction, type Session } from '../../db/session.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
@@ -8,17 +9,21 @@ import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 import { chunkRows, holdSource, type Range } from './chunk.ts'
 
-/** Carries one chunk. `settle` is called in the transaction that fills the target, which then commits. */
+/**
+ * Carries one chunk. `read` is called when the source has given all its rows:
+ * the next chunk can be read while these are still being written. `settle` is
+ * called in the transaction that fills the target, which then commits.
+ */
 export interface Carrier {
   readonly transport: Transport
-  carry(range: Range, settle: (target: Session, rows: number) => Promise<void>): Promise<number>
+  carry(range: Range, read: () => void, settle: (target: Session, rows: number) => Promise<void>): Promise<number>
 }
 
 /** `insert … select`: the rows never leave the server. */
 export function serverCarrier(session: Session, work: CopyWork, state: SourceState): Carrier {
   return {
     transport: 'server',
-    carry: (range, settle) =>
+    carry: (range, _read, settle) =>
       inTransaction(session, {}, async () => {
         await holdSource(session, work, state)
         await useSearchPath(session, work)
@@ -33,32 +38,45 @@ export function serverCarrier(session: Session, work: CopyWork, state: SourceSta
 
 /**
  * Binary COPY from one session into another, with back-pressure and nothing
- * parsed. After a failure on the target's side the source session may hang in its
- * COPY for good (seen with pg-copy-streams 7), so it is thrown away then.
+ * parsed. The transaction of the source ends with its last row, while what is
+ * on the way is still being written.
  */
 export function copyCarrier(source: Session, target: Session, work: CopyWork, state: SourceState): Carrier {
   return {
     transport: 'copy',
-    carry: (range, settle) =>
+    carry: (range, read, settle) =>
       inTransaction(target, {}, async () => {
-        const rows = await inTransaction(source, {}, async () => {
-          await holdSource(source, work, state)
-          await useSearchPath(source, work)
-          // Both begin together: a stream that nobody listens to yet would end the process if its session were lost.
-          const outgoing = source.query(copyTo(sql`copy (${chunkRows(work, range)}) to stdout (format binary)`.text))
-          const incoming = target.query(
-            copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text),
-          )
-          await pipeline(outgoing, incoming).catch(async (error: unknown) => {
-            await source.end()
-            throw error
-          })
-          return incoming.rowCount
-        })
-        await settle(target, rows)
-        return rows
+        const { incoming, written } = await inTransaction(source, {}, () => stream(source, target, work, state, range))
+        read()
+        await written
+        await settle(target, incoming.rowCount)
+        return incoming.rowCount
       }),
   }
+}
+
+/**
+ * Comes back when the source has given all rows. After a failure on the target's
+ * side its session is thrown away: nobody has to wait for the rest of the chunk.
+ */
+async function stream(source: Session, target: Session, work: CopyWork, state: SourceState, range: Range) {
+  await holdSource(source, work, state)
+  await useSearchPath(source, work)
+  // Both begin together: a stream that nobody listens to yet would end the process if its session were lost.
+  const outgoing = source.query(new CopyOut(sql`copy (${chunkRows(work, range)}) to stdout (format binary)`.text))
+  const incoming = target.query(
+    copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text),
+  )
+  const written = pipeline(outgoing, incoming)
+  written.catch(() => {}) // It is waited for below, or by the caller, but perhaps not yet when it fails.
+  try {
+    await finished(outgoing)
+  } catch (error) {
+    await source.end()
+    await written
+    throw error
+  }
+  return { incoming, written }
 }
 
 /** The condition was written under the user's search path. */

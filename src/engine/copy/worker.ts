@@ -1,0 +1,114 @@
+import type { Session } from '../../db/session.ts'
+import { workClock } from '../../db/work-clock.ts'
+import { assertLease } from '../../journal/lease.ts'
+import type { Batch } from '../../pacing/batch-size.ts'
+import type { Pace } from '../../pacing/throttle.ts'
+import type { CopyStep } from '../../plan/step.ts'
+import type { Workplace } from '../workplace.ts'
+import type { SourceState } from './captured.ts'
+import { recordChunk, type Range } from './chunk.ts'
+import { TransportChoice } from './transport-choice.ts'
+import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
+import type { Walk } from './walk.ts'
+
+// One worker of a copy: carries range after range, until the walk has none left.
+//
+// By COPY, rows are still on their way when the source has given the last of a
+// chunk; the next one is read meanwhile, so that neither end stands idle. Two
+// sessions fill the shadow in turn for that. A pause begins when a chunk has
+// been read: what is on its way arrives, and is kept.
+
+/** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
+const CHUNK_MS = 400
+
+/** What all workers of a copy share. */
+export interface SharedCopy {
+  readonly step: CopyStep
+  readonly runId: string
+  readonly place: Workplace
+  readonly state: SourceState
+  readonly walk: Walk
+  readonly pace: Pace
+  /** Hears of each chunk that is kept. */
+  readonly done: (rows: number, range: Range) => void
+}
+
+/** What a worker has for itself. */
+export interface WorkerSessions {
+  readonly source: Session
+  readonly targets: readonly [Session, Session]
+}
+
+/** Comes back when nothing is left to take; no chunk is under way then, whether it has failed or not. */
+export async function carryChunks(copy: SharedCopy, sessions: WorkerSessions): Promise<void> {
+  /** Those that are still being written, the earlier one first. */
+  const writing: Promise<void>[] = []
+  try {
+    await carryAll(copy, sessions, writing)
+    await Promise.all(writing)
+  } catch (error) {
+    copy.walk.close()
+    throw error
+  } finally {
+    await Promise.allSettled(writing)
+  }
+}
+
+async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Promise<void>[]): Promise<void> {
+  const { step, walk, pace, place } = copy
+  const nextCarrier = carriersInTurn(copy, sessions)
+  const choice = new TransportChoice(step.transport, walk.total - walk.begun)
+  let size = walk.firstSize
+  let last: Batch | null = null
+  const next = () => walk.next(pace.fit(size), sessions.source)
+  for (let range = await next(); range !== undefined; range = await next()) {
+    await pace.turn(last, last?.rows)
+    const clock = workClock(sessions.source, ...sessions.targets)
+    const chunk = carryOne(copy, range, nextCarrier(choice.next))
+    writing.push(chunk.written)
+    await chunk.read
+    // While transports are compared each chunk is alone, and all are alike.
+    if (!choice.made || writing.length > 1) await writing.shift()
+    const milliseconds = clock()
+    const chosen = choice.measured(range.size, milliseconds)
+    if (chosen !== null) place.observer({ type: 'note', text: chosen })
+    last = { rows: range.size, milliseconds }
+    if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
+  }
+}
+
+function carriersInTurn({ step, state }: SharedCopy, { source, targets }: WorkerSessions) {
+  const server = serverCarrier(targets[0], step.work, state)
+  let copy = copyCarrier(source, targets[0], step.work, state)
+  let other = copyCarrier(source, targets[1], step.work, state)
+  return (transport: Carrier['transport']): Carrier => {
+    if (transport === 'server') return server
+    ;[copy, other] = [other, copy]
+    return copy
+  }
+}
+
+interface Chunk {
+  /** The next one may be read. */
+  readonly read: Promise<void>
+  /** It is kept. */
+  readonly written: Promise<void>
+}
+
+function carryOne({ runId, place, done }: SharedCopy, range: Range, carrier: Carrier): Chunk {
+  const began = performance.now()
+  let hasRead = () => {}
+  const read = new Promise<void>((resolve) => (hasRead = resolve))
+  const written = carrier
+    .carry(range, hasRead, async (target, rows) => {
+      await assertLease(target, place.journalSchema, place.lease)
+      await recordChunk(target, place.journalSchema, runId, range, rows, performance.now() - began, carrier.transport)
+    })
+    .then((rows) => done(rows, range))
+  return { read: Promise.race([read, written]), written }
+}
+
+function nextSize(size: number, milliseconds: number): number {
+  const wished = Math.round((size * CHUNK_MS) / Math.max(milliseconds, 1))
+  return Math.max(1, Math.min(wished, size * 4))
+}
