@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import type { EngineOptions } from '../../src/engine/options.ts'
@@ -85,6 +86,33 @@ describe('while a chunk is being read', () => {
     await hold.release()
     await rebuilding.end()
     await expectRows(app, table, ROWS, { moved: 2 })
+  })
+})
+
+describe('while a chunk is still being written', () => {
+  test('one more is under way, and no snapshot kept; when one is lost the other stays, and it is copied again', async ({
+    database,
+  }) => {
+    const { table, app } = await filled(database)
+    const stranger = await database.session('stranger', { admin: true })
+    const { hold, rebuilding } = await heldAt(database, table, 300, { transport: 'copy' })
+    const before = await chunks(database)
+    await stranger.query('begin')
+    await stranger.query('select from ebb.lease for update')
+
+    await hold.release()
+    await until(async () => (await waitingForLease(database)).length === 2, { what: 'two chunks to be written' })
+    await sleep(100)
+    const [first, ...others] = await waitingForLease(database)
+    expect(others).toHaveLength(1)
+    expect(await reading(database)).toBe(0)
+
+    await stranger.query(`select pg_terminate_backend(${first})`)
+    await stranger.query('commit')
+    await expect(rebuilding.end()).rejects.toThrow(/terminating/)
+    expect(await chunks(database)).toBe(before + 1)
+    await new Rebuilding(database, table, { keep: hold.keep, transport: 'copy' }).end()
+    await expectRows(app, table, ROWS)
   })
 })
 
@@ -348,6 +376,26 @@ async function logged(database: Database): Promise<number> {
   const { rows } = await database.admin<{ log: string }>('select log_name as log from ebb.capture')
   const { rows: counted } = await database.admin<{ n: number }>(`select count(*)::int as n from ebb."${rows[0]?.log}"`)
   return counted[0]?.n ?? -1
+}
+
+/** The sessions that wait to make sure of the lease, the earlier first. */
+async function waitingForLease(database: Database): Promise<number[]> {
+  const { rows } = await database.admin<{ pid: number }>(`
+    select pid from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' and query like '%"lease"%for share%' order by xact_start`)
+  return rows.map(({ pid }) => pid)
+}
+
+/** Sessions that read rows, or have read them in a transaction that is still open. */
+async function reading(database: Database): Promise<number> {
+  const { rows } = await database.admin<{ n: number }>(`
+    select count(*)::int as n from pg_stat_activity
+    where datname = current_database() and query like 'copy %' and state <> 'idle'`)
+  return rows[0]?.n ?? -1
+}
+
+async function chunks(database: Database): Promise<number> {
+  return (await database.admin<{ n: number }>('select count(*)::int as n from ebb.chunk')).rows[0]?.n ?? -1
 }
 
 async function copiedRows(database: Database): Promise<number> {
