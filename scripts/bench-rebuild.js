@@ -8,6 +8,8 @@
 // each one's ratios within its round, so that a slow minute slows all alike.
 
 import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { rebuild } from '../dist/engine/rebuild.js'
@@ -64,8 +66,8 @@ async function fresh() {
 
 async function measure(contestant) {
   const { result, seconds: whole, wal } = await ground.measure(contestant)
-  const seconds = result?.seconds ?? result ?? whole
-  return { seconds, unverified: result?.unverified ?? seconds, wal: result?.wal ?? wal }
+  const seconds = result?.seconds ?? whole
+  return { seconds, unverified: seconds, wal, ...result }
 }
 
 const KEEP_TENTH = `id > ${Math.floor(rows * 0.9)}`
@@ -74,10 +76,10 @@ const HAS_REPACK = program('pg_repack') !== null
 
 const CONTESTANTS = [
   ['copy only: psql | psql, binary', () => withEmptyCopy(psqlPipe)],
-  ['copy only: ebb, transport copy', () => ebbStep({ transport: 'copy' }, 'copy')],
-  ['copy only: ebb, transport copy, 2 jobs', () => ebbStep({ transport: 'copy', jobs: 2 }, 'copy')],
+  ['copy only: ebb, transport copy', () => ebbCopy('copy')],
+  ['copy only: ebb, transport copy, 2 jobs', () => ebbCopy('copy', 2)],
   ['copy only: insert … select in chunks', () => withEmptyCopy(insertInChunks)],
-  ['copy only: ebb, transport server', () => ebbStep({ transport: 'server' }, 'copy')],
+  ['copy only: ebb, transport server', () => ebbCopy('server')],
   ['keep all: ebb rebuild, server, verified', () => ebbTotal({ transport: 'server' })],
   ['keep all: ebb rebuild, copy, verified', () => ebbTotal({ transport: 'copy' })],
   ...(HAS_REPACK
@@ -94,9 +96,9 @@ const CONTESTANTS = [
 
 async function withEmptyCopy(fillIt) {
   await client.query('create table t_new (like t including defaults)')
-  const began = performance.now()
-  await fillIt()
-  return (performance.now() - began) / 1000
+  const { seconds, wal } = await ground.measure(fillIt)
+  const { seconds: vacuum } = await ground.measure(() => client.query('vacuum (analyze) t_new'))
+  return { seconds, wal, vacuumed: seconds + vacuum }
 }
 
 function psqlPipe() {
@@ -132,15 +134,36 @@ async function inNewSession(work) {
   await session.end()
 }
 
-async function ebbStep(request, key) {
+/** Of the command, as one starts it: like psql a process of its own, whose heap is as large as it is there. */
+async function ebbCopy(transport, jobs = 1) {
+  const words = ['rebuild', 'public.t', '--keep-all', '--transport', transport, '--jobs', String(jobs), '--execute']
+  const ebb = spawn(process.execPath, ['bin/ebb.js', ...words, '--json', '--url', ground.url], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const lsn = {}
-  const observer = ({ type, step }) => {
-    if (step?.key === key) lsn[type] = ground.one('select pg_current_wal_lsn() as lsn')
+  let peak = 0
+  let last
+  for await (const line of createInterface(ebb.stdout)) {
+    last = JSON.parse(line)
+    if (last.step?.key === 'copy') lsn[last.type] = (await ground.one('select pg_current_wal_lsn() as lsn')).lsn
+    peak = Math.max(peak, peakOf(ebb.pid))
   }
-  const result = await ebb(request, observer)
-  const [from, to] = await Promise.all([lsn['step started'], lsn['step finished']])
-  const { wal } = await ground.one(`select pg_wal_lsn_diff('${to.lsn}', '${from.lsn}') / 1e6 as wal`)
-  return { seconds: result.steps.find((step) => step.key === key).milliseconds / 1000, wal: Number(wal) }
+  const { runId, steps } = last.result
+  retired = runId
+  const secondsOf = (key) => steps.find((step) => step.key === key).milliseconds / 1000
+  const span = `'${lsn['step finished']}', '${lsn['step started']}'`
+  const { wal } = await ground.one(`select pg_wal_lsn_diff(${span}) / 1e6 as wal`)
+  if (peak > 0) console.log(`         client ${(peak / 1024).toFixed(0)} MB`)
+  return { seconds: secondsOf('copy'), wal: Number(wal), vacuumed: secondsOf('copy') + secondsOf('vacuum') }
+}
+
+/** KB that a process has had at most; 0 where the system does not tell. */
+function peakOf(pid) {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
 }
 
 async function ebbTotal(request) {
@@ -154,9 +177,9 @@ async function ebbTotal(request) {
   return { seconds, unverified: seconds - verify }
 }
 
-async function ebb({ keep = null, transport, jobs = 1 }, observer = quietly.observer) {
+async function ebb({ keep = null, transport, jobs = 1 }) {
   const request = { keep, transport, jobs, noArchive: true, retireAfter: null }
-  const result = await rebuild(ground.url, { schema: 'public', name: 't' }, request, { ...quietly, observer })
+  const result = await rebuild(ground.url, { schema: 'public', name: 't' }, request, quietly)
   retired = result.runId
   return result
 }
@@ -212,6 +235,13 @@ function deleteAndVacuumFull() {
 
 const COMPARISONS = [
   ['transport copy / psql piped into psql', 'copy only: ebb, transport copy', 'copy only: psql | psql, binary'],
+  [
+    '… both with the vacuum that comes after',
+    'copy only: ebb, transport copy',
+    'copy only: psql | psql, binary',
+    'vacuumed',
+    'vacuumed',
+  ],
   ['… with 2 jobs', 'copy only: ebb, transport copy, 2 jobs', 'copy only: psql | psql, binary'],
   [
     'transport server / insert … select in equal chunks',
@@ -261,10 +291,10 @@ function report(results) {
     )
   console.log(`| later: ebb retire | ${median(retiring).toFixed(2)} | |`)
   console.log('\n| compared | time | WAL |\n| --- | --- | --- |')
-  for (const [text, ours, theirs, time = 'seconds'] of COMPARISONS) {
+  for (const [what, ours, theirs, time = 'seconds', theirTime = 'seconds'] of COMPARISONS) {
     if (results[0][theirs] === undefined) continue
-    const ratio = (of, what) => median(results.map((result) => result[ours][of] / result[theirs][what]))
-    console.log(`| ${text} | ${ratio(time, 'seconds').toFixed(2)} | ${ratio('wal', 'wal').toFixed(2)} |`)
+    const ratio = (of, by) => median(results.map((result) => result[ours][of] / result[theirs][by]))
+    console.log(`| ${what} | ${ratio(time, theirTime).toFixed(2)} | ${ratio('wal', 'wal').toFixed(2)} |`)
   }
 }
 

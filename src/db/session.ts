@@ -150,7 +150,7 @@ function connectionError(error: unknown): Error {
   if (code === SQLSTATE.undefinedDatabase)
     return refused('Check the database name in --url, DATABASE_URL or PGDATABASE.')
   if (code === SQLSTATE.tooManyConnections)
-    return refused('Ebb needs three free connections, and four to copy. Try again when some are free.', EXIT.tryLater)
+    return refused('Ebb needs three free connections, and five to copy. Try again when some are free.', EXIT.tryLater)
   if (code === SQLSTATE.cannotConnectNow)
     return refused('The server is starting or stopping. Try again in a moment.', EXIT.tryLater)
   const whereabouts =

@@ -140,7 +140,7 @@ function copyStep({ rebuild: { former: table, forward: work }, keptRows, transpo
     key: 'copy',
     title: `copy about ${showCount(keptRows)} rows`,
     because:
-      'in chunks, each under a short snapshot and recorded with its rows, so that a kill costs one chunk; chunks of blocks, or of an index where the kept rows are reached faster by it',
+      'in chunks, each under a short snapshot and recorded with its rows, so that a kill costs a chunk or two; chunks of blocks, or of an index where the kept rows are reached faster by it',
     locks: [{ table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'all along' }],
     cost: `reads ${showBytes(bytes)}, about ${showDuration(bytes / COPIED_BYTES_PER_SECOND)}`,
     statements: [

@@ -17,7 +17,7 @@ import { carryChunks, type WorkerSessions } from './worker.ts'
 //   - A row that has not changed since the capture began sits at one address and
 //     is copied by exactly one chunk. One that has changed may be copied once,
 //     twice or never; it is in the log, and set right after the last chunk.
-//   - A chunk and its entry in the journal commit together: a kill costs one chunk.
+//   - A chunk and its entry in the journal commit together: a kill costs what is under way, one chunk or two.
 //   - No snapshot is held for longer than a chunk takes.
 
 /** Copies all chunks that the journal does not have yet. */
@@ -34,7 +34,7 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
   const copyAll = async (pace: Pace) => {
     const shared = { step, runId, place, state, walk, pace, done }
     const workers = Array.from({ length: step.jobs }, (_, i) =>
-      withSessions(place, i, (sessions) => carryChunks(shared, sessions)),
+      withSessions(step, place, i, (sessions) => carryChunks(shared, sessions)),
     )
     // All have come to rest before the first failure is told, so that none goes on behind our back.
     const results = await Promise.allSettled(workers)
@@ -47,8 +47,13 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }
 
-/** The first worker fills the shadow in the session of the run, which goes on with a warm cache of its own. */
+/**
+ * The first worker fills the shadow in the session of the run, which goes on with
+ * a warm cache of its own. A worker that is alone gets a second one, to read a
+ * chunk ahead; where there are more, others read meanwhile.
+ */
 async function withSessions(
+  { jobs, transport }: CopyStep,
   { session, target, holder }: Workplace,
   worker: number,
   work: (sessions: WorkerSessions) => Promise<void>,
@@ -61,7 +66,9 @@ async function withSessions(
   }
   try {
     const source = await open()
-    await work({ source, targets: [worker === 0 ? session : await open(), await open()] })
+    const first = worker === 0 ? session : await open()
+    const ahead = jobs === 1 && transport !== 'server'
+    await work({ source, targets: ahead ? [first, await open()] : [first] })
   } finally {
     await Promise.all(opened.map((another) => another.end()))
   }

@@ -14,8 +14,8 @@ import type { Walk } from './walk.ts'
 // One worker of a copy: carries range after range, until the walk has none left.
 //
 // By COPY, rows are still on their way when the source has given the last of a
-// chunk; the next one is read meanwhile, so that neither end stands idle. Two
-// sessions fill the shadow in turn for that. A pause begins when a chunk has
+// chunk. A worker with two sessions to fill the shadow reads the next one
+// meanwhile, so that neither end stands idle. A pause begins when a chunk has
 // been read: what is on its way arrives, and is kept.
 
 /** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
@@ -36,7 +36,8 @@ export interface SharedCopy {
 /** What a worker has for itself. */
 export interface WorkerSessions {
   readonly source: Session
-  readonly targets: readonly [Session, Session]
+  /** As many as chunks may be under way. */
+  readonly targets: readonly [Session, ...Session[]]
 }
 
 /** Comes back when nothing is left to take; no chunk is under way then, whether it has failed or not. */
@@ -68,7 +69,7 @@ async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Pro
     writing.push(chunk.written)
     await chunk.read
     // While transports are compared each chunk is alone, and all are alike.
-    if (!choice.made || writing.length > 1) await writing.shift()
+    if (!choice.made || writing.length >= sessions.targets.length) await writing.shift()
     const milliseconds = clock()
     const chosen = choice.measured(range.size, milliseconds)
     if (chosen !== null) place.observer({ type: 'note', text: chosen })
@@ -79,13 +80,10 @@ async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Pro
 
 function carriersInTurn({ step, state }: SharedCopy, { source, targets }: WorkerSessions) {
   const server = serverCarrier(targets[0], step.work, state)
-  let copy = copyCarrier(source, targets[0], step.work, state)
-  let other = copyCarrier(source, targets[1], step.work, state)
-  return (transport: Carrier['transport']): Carrier => {
-    if (transport === 'server') return server
-    ;[copy, other] = [other, copy]
-    return copy
-  }
+  const copies = targets.map((target) => copyCarrier(source, target, step.work, state))
+  let turn = 0
+  return (transport: Carrier['transport']) =>
+    transport === 'server' ? server : (copies[turn++ % copies.length] as Carrier)
 }
 
 interface Chunk {
