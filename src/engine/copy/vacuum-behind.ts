@@ -47,26 +47,27 @@ async function vacuumBehind(
     const pid = await backendPid(session)
     for (let before = 0, now = filled(); !ended.aborted; before = now, now = filled()) {
       const began = performance.now()
-      if (now > before) await vacuum(shadow, session, pid, place)
+      if (now > before) await vacuum(shadow, session, pid, place.control, ended)
       await sleep(Math.max(REST_MS, REST_TIMES * (performance.now() - began)), undefined, { signal: ended })
     }
   })
 }
 
-/** One that is under way when the copy is done is let finish; a stop cancels it. */
+/** One that is under way at the end is cancelled: nobody is to wait for it, and pages that it has seen need no other. */
 async function vacuum(
   shadow: TableName,
   session: Session,
   pid: number,
-  { control, signal }: VacuumPlace,
+  control: Session,
+  ended: AbortSignal,
 ): Promise<void> {
   const done = new AbortController()
   const cancel = () => void cancelUntil(done.signal, control, pid)
-  signal.addEventListener('abort', cancel)
+  ended.addEventListener('abort', cancel)
   try {
     await session.query(sql`vacuum (parallel 0, truncate false, skip_locked) ${quoted(shadow)}`)
   } finally {
-    signal.removeEventListener('abort', cancel)
+    ended.removeEventListener('abort', cancel)
     done.abort()
   }
 }
