@@ -97,6 +97,8 @@ export class CopyOut extends Readable implements Submittable {
       } else {
         this.give(chunk.subarray(from, to))
         this.listener(chunk.subarray(at, end))
+        // It was the end, or an error; what follows, be it half a head, is node-postgres's.
+        if (this.connection === null) return this.listener(chunk.subarray(end))
         from = to = end
       }
       at = end

@@ -63,6 +63,14 @@ describe('the session is its own again', () => {
     await expectUsable(session)
   })
 
+  // The error and the head of the message after it share a read, of which the next one brings the rest.
+  test.for([1, 2, 3, 4, 5])('after an error, when a read ends %i bytes after it', async (bytes, { database }) => {
+    const session = await database.session('copy')
+    cutLastMessage(session, bytes)
+    await expect(text(out(session, 'select 1 / (3 - n) from generate_series(1, 9) n'))).rejects.toThrow('division')
+    await expectUsable(session)
+  })
+
   test('after whoever was reading has left', async ({ database }) => {
     const session = await database.session('copy')
     const stream = out(session, `select repeat('x', 1000) from generate_series(1, 100000)`)
@@ -93,6 +101,27 @@ test('a session that is lost in the midst of it ends the stream', async ({ datab
   await database.terminate('copy')
   await lost
 })
+
+/** `ReadyForQuery`, the last thing the server says, is as long as this, with the state of the transaction at its end. */
+const LAST_MESSAGE_BYTES = 6
+const LAST_MESSAGE = Buffer.from('Z\0\0\0\x05')
+
+/** As if all that answers a query came by two reads of the socket, the first ending so many bytes into the last message. */
+function cutLastMessage(session: Session, bytes: number): void {
+  const { stream } = session.connection
+  const emit = stream.emit.bind(stream) as (event: string, ...words: unknown[]) => boolean
+  let answer = Buffer.alloc(0)
+  stream.emit = ((event: string, ...words: unknown[]) => {
+    const [chunk] = words
+    if (event !== 'data' || !Buffer.isBuffer(chunk)) return emit(event, ...words)
+    answer = Buffer.concat([answer, chunk])
+    const last = answer.length - LAST_MESSAGE_BYTES
+    if (!answer.subarray(last, -1).equals(LAST_MESSAGE)) return true
+    const pieces = [answer.subarray(0, last + bytes), answer.subarray(last + bytes)]
+    answer = Buffer.alloc(0)
+    return pieces.map((piece) => emit('data', Buffer.from(piece))).every(Boolean)
+  }) as typeof stream.emit
+}
 
 function out(session: Session, query: string): CopyOut {
   return session.query(new CopyOut(`copy (${query}) to stdout`))
