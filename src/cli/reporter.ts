@@ -1,6 +1,7 @@
 import type { Event, Observer } from '../report/events.ts'
 import { toJson } from '../report/json.ts'
 import { progressPrinter } from '../report/progress.ts'
+import { harmless } from '../sql/comment.ts'
 import type { Context } from './context.ts'
 
 /** Who is told: a person, or a program that reads JSON. */
@@ -22,7 +23,8 @@ function toPerson(out: Context['out'], err: Context['err']): Reporter {
     observer,
     show: (_name, _value, text) => {
       end()
-      out.write(text())
+      // Into a file a plan goes as the SQL it is.
+      out.write(out.isTTY ? harmless(text()) : text())
     },
     end,
   }

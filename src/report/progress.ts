@@ -125,7 +125,7 @@ class Terminal implements Printer {
 
   // A line that the terminal breaks could not be taken back.
   private show(text: string): void {
-    const fits = [...harmless(text).replaceAll('\n', ' ')].slice(0, this.output.columns - 1).join('')
+    const fits = [...harmless(text).replace(/[\n\t]/g, ' ')].slice(0, this.output.columns - 1).join('')
     this.output.write(`\r\x1b[2K${fits}`)
     this.shown = true
   }

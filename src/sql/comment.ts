@@ -28,15 +28,16 @@ export function wrap(text: string, width: number): string[] {
   return lines
 }
 
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
 /**
- * Makes control characters visible. A table's name may hold any: on a terminal
- * they could hide the rest of a line or pretend to be another.
+ * Makes control characters visible, those that turn the direction of writing
+ * among them. A table's name may hold any: on a terminal they could hide the
+ * rest of a line or pretend to be another.
  */
 export function harmless(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what this is about
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => {
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`
-  })
+  return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
 
 export function toText(lines: readonly string[]): string {
