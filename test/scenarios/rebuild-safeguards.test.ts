@@ -1,11 +1,15 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import type { EngineOptions } from '../../src/engine/options.ts'
+import { DEFAULT_PACING, LIGHT_PACE } from '../../src/pacing/limits.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
+import { folder } from '../pacing/support.ts'
 import { test, type Database } from '../support/database.ts'
 import { Hold } from '../support/hold.ts'
 import { Rebuilding, RollingBack, TINY } from '../support/rebuilding.ts'
@@ -113,6 +117,23 @@ describe('while a chunk is still being written', () => {
     expect(await chunks(database)).toBe(before + 1)
     await new Rebuilding(database, table, { keep: hold.keep, transport: 'copy' }).end()
     await expectRows(app, table, ROWS)
+  })
+
+  test('a pause does not last longer than what it is for: a chunk that is lost ends it', async ({ database }) => {
+    const pauseFile = join(await folder(), 'pause')
+    const { table } = await filled(database)
+    const stranger = await database.session('stranger', { admin: true })
+    const pacing = { ...DEFAULT_PACING, settings: { ...LIGHT_PACE, pauseFile } }
+    const { hold, rebuilding } = await heldAt(database, table, 300, { transport: 'copy' }, { pacing })
+    await stranger.query('begin')
+    await stranger.query('select from ebb.lease for update')
+    await writeFile(pauseFile, '')
+
+    await hold.release()
+    await rebuilding.waits(/pause file/)
+    const [writing] = await waitingForLease(database)
+    await stranger.query(`select pg_terminate_backend(${writing})`)
+    await expect(rebuilding.end()).rejects.toThrow(/terminating/)
   })
 })
 

@@ -31,18 +31,24 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     progress.done += walk.unit === 'rows' ? rows : size
     report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
   }
+  const failed = new AbortController()
+  const fail = (error: unknown) => {
+    walk.close()
+    failed.abort(error)
+  }
   const copyAll = async (pace: Pace) => {
-    const shared = { step, runId, place, state, walk, pace, done }
+    const shared = { step, runId, place, state, walk, pace, done, fail }
     const workers = Array.from({ length: step.jobs }, (_, i) =>
       withSessions(step, place, i, (sessions) => carryChunks(shared, sessions)),
     )
     // All have come to rest before the first failure is told, so that none goes on behind our back.
-    const results = await Promise.allSettled(workers)
-    const failed = results.find((result) => result.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    await Promise.all(workers.map((worker) => worker.catch(fail)))
+    failed.signal.throwIfAborted()
   }
+  // A failure ends the pause of whoever is in one.
+  const paced = { ...place, signal: AbortSignal.any([place.signal, failed.signal]) }
   const rowsSoFar = () => progress.rows
-  await withVacuumBehind(place, step.work.target, rowsSoFar, () => withPace(place, [step.work.source], copyAll))
+  await withVacuumBehind(place, step.work.target, rowsSoFar, () => withPace(paced, [step.work.source], copyAll))
   // How many rows an index would lead to was an estimate.
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
 }

@@ -31,6 +31,8 @@ export interface SharedCopy {
   readonly pace: Pace
   /** Hears of each chunk that is kept. */
   readonly done: (rows: number, range: Range) => void
+  /** Hears of a chunk that is not, and ends the copy. */
+  readonly fail: (error: unknown) => void
 }
 
 /** What a worker has for itself. */
@@ -47,9 +49,6 @@ export async function carryChunks(copy: SharedCopy, sessions: WorkerSessions): P
   try {
     await carryAll(copy, sessions, writing)
     await Promise.all(writing)
-  } catch (error) {
-    copy.walk.close()
-    throw error
   } finally {
     await Promise.allSettled(writing)
   }
@@ -93,7 +92,7 @@ interface Chunk {
   readonly written: Promise<void>
 }
 
-function carryOne({ runId, place, done }: SharedCopy, range: Range, carrier: Carrier): Chunk {
+function carryOne({ runId, place, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
   const began = performance.now()
   let hasRead = () => {}
   const read = new Promise<void>((resolve) => (hasRead = resolve))
@@ -103,6 +102,7 @@ function carryOne({ runId, place, done }: SharedCopy, range: Range, carrier: Car
       await recordChunk(target, place.journalSchema, runId, range, rows, performance.now() - began, carrier.transport)
     })
     .then((rows) => done(rows, range))
+  written.catch(fail) // While the worker pauses nobody waits for it.
   return { read: Promise.race([read, written]), written }
 }
 
