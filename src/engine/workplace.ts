@@ -4,9 +4,10 @@ import type { ServerModel } from '../catalog/server-model.ts'
 import { backendPid } from '../db/pooler.ts'
 import { connectionLost, openSession, type Session, type Target } from '../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
 import { migrateJournal } from '../journal/migrate.ts'
+import { pruneJournal } from '../journal/prune.ts'
 import { DEFAULT_PACING, type Pacing } from '../pacing/limits.ts'
 import type { Observer } from '../report/events.ts'
 import type { TableName } from '../sql/names.ts'
@@ -62,7 +63,9 @@ export async function atWork<T>(
     await migrateJournal(control, options.journalSchema)
     const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`)
     try {
-      return await withWorker(options, holder, control, lease, work)
+      const result = await withWorker(options, holder, control, lease, work)
+      await prune(control, options)
+      return result
     } finally {
       // When the connection is lost the lease is free anyway: its sessions are gone.
       await releaseLease(control, options.journalSchema, lease).catch(() => {})
@@ -72,6 +75,13 @@ export async function atWork<T>(
   } finally {
     await control.end()
   }
+}
+
+/** The work is done whether this is or not. */
+async function prune(control: Session, { journalSchema, observer }: WorkplaceOptions): Promise<void> {
+  await pruneJournal(control, journalSchema).catch((error: unknown) => {
+    observer({ type: 'note', text: `what is over stays in the journal for now: ${reasonOf(error)}` })
+  })
 }
 
 function onReplica(): EbbError {

@@ -201,10 +201,8 @@ async function everyCandidateIsAccountedFor(
   expect(candidates).toBe((gone ?? 0) + (changed ?? 0) + (held ?? 0))
 }
 
+/** Until PostgreSQL 14 the statistics came by way of a process of their own, up to half a second later. */
 async function everythingIsVacuumed(database: Database): Promise<void> {
-  const { rows } = await database.admin<{ name: string }>(
-    `select relname as name from pg_stat_user_tables where schemaname = 'public' and vacuum_count > 0 and analyze_count > 0 order by 1`,
-  )
   const touched = [
     'audit_logs',
     'invitations',
@@ -214,7 +212,13 @@ async function everythingIsVacuumed(database: Database): Promise<void> {
     'user_sessions',
     'users',
   ]
-  expect(rows.map(({ name }) => name)).toEqual(touched)
+  const vacuumed = async () => {
+    const { rows } = await database.admin<{ name: string }>(
+      `select relname as name from pg_stat_user_tables where schemaname = 'public' and vacuum_count > 0 and analyze_count > 0 order by 1`,
+    )
+    return rows.map(({ name }) => name)
+  }
+  await expect.poll(vacuumed, { timeout: 10_000 }).toEqual(touched)
 }
 
 function tell(idle: Waits, during: Waits, { figures, walBytes, steps }: Outcome, minutes: number): void {

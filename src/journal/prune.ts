@@ -1,0 +1,47 @@
+import type { ClientBase } from 'pg'
+import { raw, sql } from '../sql/sql.ts'
+import { at } from './journal.ts'
+
+// The journal is not to become what Ebb is there to prevent. What is over goes
+// after a good year, but for what something still rests on:
+//
+//   - the latest run of a table: by it the same command, given again, knows that it is done;
+//   - every run of a table on which one is unfinished: that one may be taking another back;
+//   - the conversion of a table that rotate keeps, and a copy whose former table is still there: rollback needs them;
+//   - a candidate set that has not been dropped;
+//   - of the partitions that were removed from a table, the last: a rollback must know that there were any.
+
+/** A year, and the time it takes to look into it. */
+export const KEPT_DAYS = 400
+/** A job that runs often has one to let go each time; the first after a long while is not to take long. */
+const RUNS_AT_ONCE = 100
+
+/** Lets go of what is over, in one short statement that several commands may have under way. */
+export async function pruneJournal(session: ClientBase, schema: string): Promise<void> {
+  const [run, rotation, capture] = [at(schema, 'run'), at(schema, 'rotation'), at(schema, 'capture')]
+  const old = sql`clock_timestamp() - make_interval(days => ${KEPT_DAYS})`
+  await session.query(sql`
+    with over as (
+      select id from ${run} r where status <> 'running' and ended_at < ${old}
+        and exists (select from ${run} later where ${SAME_TABLE('later')} and later.id > r.id)
+        and not exists (select from ${run} going where ${SAME_TABLE('going')} and going.status = 'running')
+        and not (status = 'done' and command = 'partition'
+          and exists (select from ${at(schema, 'partition_set')} kept where ${SAME_TABLE('kept')}))
+        and not (status = 'done'
+          and exists (select from pg_class where oid = coalesce(plan #>> '{rebuild,sourceOid}', plan #>> '{rebuild,former,oid}')::oid))
+        and not exists (select from ${at(schema, 'candidate_set')} c where c.run_id = r.id)
+      order by ended_at limit ${RUNS_AT_ONCE} for update skip locked
+    ), runs as (
+      delete from ${run} where id in (select id from over)
+    ), rotations as (
+      delete from ${rotation} r where r.at < ${old} and (action not in ${REMOVALS}
+        or exists (select from ${rotation} later where ${SAME_TABLE('later')} and later.at > r.at and later.action in ${REMOVALS}))
+    ), closed_partitions as (
+      delete from ${at(schema, 'closed_partition')} p where not exists (select from pg_class where oid = p.partition_oid)
+    )
+    delete from ${at(schema, 'truncation')} t where not exists (select from ${capture} c where c.log_name = t.log_name)`)
+}
+
+const REMOVALS = raw(`('detached', 'dropped', 'truncated')`)
+
+const SAME_TABLE = (other: string) => raw(`${other}.schema_name = r.schema_name and ${other}.table_name = r.table_name`)

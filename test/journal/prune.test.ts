@@ -1,0 +1,211 @@
+import { describe, expect } from 'vitest'
+import { dropCandidates } from '../../src/engine/candidate-review.ts'
+import { writeCandidates } from '../../src/engine/candidates.ts'
+import { partition } from '../../src/engine/partition.ts'
+import { planRollbackOf, retire, rollback } from '../../src/engine/runs.ts'
+import { KEPT_DAYS } from '../../src/journal/prune.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { literal, sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { batchesOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { Rebuilding } from '../support/rebuilding.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
+
+// What is over goes from the journal by the next command that has worked, whatever it was.
+
+const YEAR_AND_MORE = `${KEPT_DAYS} days`
+
+describe('a run that ended long ago', () => {
+  test('goes with all that belongs to it, and not a day before its time', async ({ database }) => {
+    const table = await events(database)
+    const first = await purged(database, table)
+    const second = await purged(database, table)
+    await age(database, [second], `${KEPT_DAYS - 1} days`)
+    await age(database, [first], YEAR_AND_MORE)
+
+    const third = await purged(database, table)
+    expect(await runs(database)).toEqual([second, third])
+    expect(await column(database, 'select distinct run_id::text from ebb.purge_batch order by 1')).toEqual([
+      second,
+      third,
+    ])
+  })
+
+  test('stays while it is the latest of its table', async ({ database }) => {
+    const table = await events(database)
+    const latest = await purged(database, table)
+    await age(database, [latest], YEAR_AND_MORE)
+    const other = await purged(database, await events(database, 'others'))
+    expect(await runs(database)).toEqual([latest, other])
+  })
+
+  test('stays while another of its table is unfinished', async ({ database }) => {
+    const table = await events(database)
+    const first = await purged(database, table)
+    const unfinished = await purged(database, table)
+    await age(database, [first], YEAR_AND_MORE)
+    await database.admin(`update ebb.run set status = 'running' where id = ${unfinished}`)
+    const other = await purged(database, await events(database, 'others'))
+    expect(await runs(database)).toEqual([first, unfinished, other])
+
+    await database.admin(`update ebb.run set status = 'abandoned' where id = ${unfinished}`)
+    expect(await runsAfterAnother(database)).not.toContain(first)
+  })
+
+  test('stays while it can be taken back: a conversion', async ({ database }) => {
+    const table = await events(database)
+    const { runId } = await partition(database.url, written(table), monthly({ keep: null }), quietly())
+    await purged(database, table)
+    await age(database, [runId], YEAR_AND_MORE)
+    expect(await runsAfterAnother(database)).toContain(runId)
+    expect((await planRollbackOf(database.url, { runId }, quietly())).objections).toEqual([])
+
+    await rollback(database.url, { runId }, quietly())
+    await age(database, [runId], YEAR_AND_MORE)
+    expect(await runsAfterAnother(database)).not.toContain(runId)
+  })
+
+  test('stays while it can be taken back: a rebuild', async ({ database }) => {
+    const table = await events(database)
+    const { runId } = await new Rebuilding(database, table).end()
+    await purged(database, table)
+    await age(database, [runId], YEAR_AND_MORE)
+    expect(await runsAfterAnother(database)).toContain(runId)
+
+    await retire(database.url, { runId }, quietly())
+    expect(await runsAfterAnother(database)).not.toContain(runId)
+  })
+
+  test('stays while its candidates are there', async ({ database }) => {
+    const table = await events(database)
+    const candidates = await writeCandidates(database.url, written(table), { where: 'id < 10' }, quietly())
+    const set = candidates.runId ?? ''
+    await purged(database, table)
+    await age(database, [set], YEAR_AND_MORE)
+    expect(await runsAfterAnother(database)).toContain(set)
+
+    await dropCandidates(database.url, set, quietly())
+    expect(await runsAfterAnother(database)).not.toContain(set)
+  })
+
+  test('goes with a hundred others at most, the oldest first', async ({ database }) => {
+    const table = await events(database)
+    const first = await purged(database, table)
+    await database.admin(`
+      insert into ebb.run (command, schema_name, table_name, request, plan, status, ebb_version, started_at, ended_at)
+      select command, schema_name, table_name, request, plan, status, ebb_version, started_at, now() - make_interval(days => ${KEPT_DAYS} + n)
+      from ebb.run, generate_series(1, 120) n where id = ${first}`)
+    const gone = async () =>
+      column(database, `select (ended_at - now() + interval '${KEPT_DAYS} days')::text from ebb.run`)
+    await purged(database, table)
+    expect(await gone()).toHaveLength(22)
+    await purged(database, table)
+    expect(await gone()).toHaveLength(3)
+  })
+
+  test('that cannot go is told of, and the work is done nevertheless', async ({ database }) => {
+    const table = await events(database)
+    const first = await purged(database, table)
+    await age(database, [first], YEAR_AND_MORE)
+    await database.admin(`create function ebb.no() returns trigger language plpgsql as $$ begin raise 'no'; end $$`)
+    await database.admin('create trigger no before delete on ebb.run for each row execute function ebb.no()')
+
+    const rebuilding = new Rebuilding(database, table)
+    const { runId } = await rebuilding.end()
+    expect(rebuilding.events).toContainEqual({ type: 'note', text: 'what is over stays in the journal for now: no' })
+    expect(await runs(database)).toEqual([first, runId])
+  })
+})
+
+test('two commands at once do not wait for one another: each lets go of what the other does not', async ({
+  database,
+}) => {
+  const table = await events(database)
+  const [first, second] = [await purged(database, table), await purged(database, table)]
+  await age(database, [first, second], YEAR_AND_MORE)
+  const other = await database.session('another command', { admin: true })
+  await other.query('begin')
+  await other.query(`delete from ebb.run where id = ${first}`)
+
+  const third = await purged(database, table)
+  await other.query('rollback')
+  expect(await runs(database)).toEqual([first, third])
+})
+
+test('of what rotate did, what is long ago goes, but for the last that was removed from a table', async ({
+  database,
+}) => {
+  const table = await events(database)
+  await purged(database, table)
+  const line = (partition: string, action: string, days: number, of = table.name) =>
+    database.admin(`
+      insert into ebb.rotation (at, schema_name, table_name, partition_name, action)
+      select now() - interval '${days} days', schema_name, ${literal(of).text}, '${partition}', '${action}' from ebb.run limit 1`)
+  await line('created long ago', 'created', KEPT_DAYS)
+  await line('created', 'created', KEPT_DAYS - 1)
+  await line('removed long ago', 'dropped', KEPT_DAYS + 1)
+  await line('removed last', 'detached', KEPT_DAYS)
+  await line('removed from another', 'truncated', KEPT_DAYS, 'another')
+
+  await purged(database, table)
+  expect(await column(database, 'select partition_name from ebb.rotation order by 1')).toEqual([
+    'created',
+    'removed from another',
+    'removed last',
+  ])
+})
+
+test('what is known of partitions and captures goes with them', async ({ database }) => {
+  const table = await events(database)
+  await purged(database, table)
+  await database.admin(`
+    insert into ebb.closed_partition (partition_oid, schema_name, table_name, partition_name)
+    values ('pg_class'::regclass, 's', 't', 'there'), (1, 's', 't', 'gone')`)
+  const { runId } = await new Rebuilding(database, table).end()
+  await database.admin(`insert into ebb.truncation (log_name) select log_name from ebb.capture where run_id = ${runId}`)
+  await database.admin(`insert into ebb.truncation (log_name) values ('gone')`)
+  const captured = await column(database, 'select log_name from ebb.capture')
+
+  await purged(database, table)
+  expect(await column(database, 'select partition_name from ebb.closed_partition')).toEqual(['there'])
+  expect((await column(database, 'select log_name from ebb.truncation')).sort()).toEqual(captured.sort())
+})
+
+async function events(database: Database, name = 'events'): Promise<TableName> {
+  const table = database.table(name)
+  const owner = await database.session('owner')
+  const place = quoted(table)
+  for (const statement of [
+    sql`create table ${place} (id int primary key, created_at timestamptz not null default now())`,
+    sql`insert into ${place} select n from generate_series(1, 50) n`,
+    sql`analyze ${place}`,
+  ])
+    await owner.query(statement.text)
+  return table
+}
+
+/** Purges the first row that is left; returns the number of the run. */
+async function purged(database: Database, table: TableName): Promise<string> {
+  const { rows } = await database.admin<{ id: number }>(sql`select min(id) as id from ${quoted(table)}`.text)
+  const { runId } = await purgeRows(database, table, purgeRequest(`id = ${rows[0]?.id}`), { turns: batchesOf(10) })
+  return runId ?? 'none'
+}
+
+/** As if they had ended so long ago. */
+async function age(database: Database, ids: readonly string[], ago: string): Promise<void> {
+  await database.admin(`update ebb.run set ended_at = now() - interval '${ago}' where id in (${ids.join()})`)
+}
+
+async function runs(database: Database): Promise<string[]> {
+  return column(database, 'select id::text from ebb.run order by ebb.run.id')
+}
+
+async function runsAfterAnother(database: Database): Promise<string[]> {
+  await purged(database, await events(database, `other_${Math.random()}`))
+  return runs(database)
+}
+
+async function column(database: Database, query: string): Promise<string[]> {
+  const { rows } = await database.admin<Record<string, string>>(query)
+  return rows.map((row) => Object.values(row)[0] ?? '')
+}
