@@ -1,6 +1,5 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, EXIT, reasonOf } from '../../errors.ts'
-import type { Pace } from '../../pacing/throttle.ts'
 import type { CopyStep } from '../../plan/step.ts'
 import type { Workplace } from '../workplace.ts'
 import { withPace } from '../pace.ts'
@@ -8,7 +7,7 @@ import { readSource } from './captured.ts'
 import type { Range } from './chunk.ts'
 import { withVacuumBehind } from './vacuum-behind.ts'
 import { openWalk, type Walk } from './walk.ts'
-import { carryChunks, type WorkerSessions } from './worker.ts'
+import { carryChunks, type SharedCopy, type WorkerSessions } from './worker.ts'
 
 // Copies what is kept, chunk by chunk. What always holds:
 //
@@ -31,26 +30,31 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
     progress.done += walk.unit === 'rows' ? rows : size
     report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
   }
+  const rowsSoFar = () => progress.rows
+  const copyAll = () => workTogether({ step, runId, place, state, walk, done })
+  await withVacuumBehind(place, step.work.target, rowsSoFar, copyAll)
+  // How many rows an index would lead to was an estimate.
+  report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
+}
+
+/**
+ * A failure ends the walk, and the pause of whoever is in one. It is told when
+ * all have come to rest, so that none goes on behind our back.
+ */
+async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
+  const { step, place, walk } = copy
   const failed = new AbortController()
   const fail = (error: unknown) => {
     walk.close()
     failed.abort(error)
   }
-  const copyAll = async (pace: Pace) => {
-    const shared = { step, runId, place, state, walk, pace, done, fail }
-    const workers = Array.from({ length: step.jobs }, (_, i) =>
-      withSessions(step, place, i, (sessions) => carryChunks(shared, sessions)),
-    )
-    // All have come to rest before the first failure is told, so that none goes on behind our back.
-    await Promise.all(workers.map((worker) => worker.catch(fail)))
-    failed.signal.throwIfAborted()
-  }
-  // A failure ends the pause of whoever is in one.
-  const paced = { ...place, signal: AbortSignal.any([place.signal, failed.signal]) }
-  const rowsSoFar = () => progress.rows
-  await withVacuumBehind(place, step.work.target, rowsSoFar, () => withPace(paced, [step.work.source], copyAll))
-  // How many rows an index would lead to was an estimate.
-  report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
+  const signal = AbortSignal.any([place.signal, failed.signal])
+  await withPace({ ...place, signal }, [step.work.source], async (pace) => {
+    const carry = (sessions: WorkerSessions) => carryChunks({ ...copy, pace, fail }, sessions)
+    const workers = Array.from({ length: step.jobs }, (_, i) => withSessions(step, place, i, carry).catch(fail))
+    await Promise.all(workers)
+  })
+  failed.signal.throwIfAborted()
 }
 
 /**
