@@ -1,7 +1,6 @@
 import type { Target } from '../db/session.ts'
-import type { StepResult } from '../engine/execute.ts'
+import type { CopyResult } from '../engine/copy-run.ts'
 import { sizesOf } from '../engine/former.ts'
-import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { Copied } from '../report/copied.ts'
 import { sameName } from '../sql/names.ts'
 import { mapAfterwards } from './map-afterwards.ts'
@@ -13,7 +12,7 @@ import { mapAfterwards } from './map-afterwards.ts'
 export async function lookAfterCopy(
   target: Target,
   command: string,
-  { runId, plan, steps }: { readonly runId: string; readonly plan: RebuildPlan; readonly steps: readonly StepResult[] },
+  { runId, plan, steps, nothingToDo }: Omit<CopyResult, 'swap'>,
 ): Promise<Copied> {
   const retired = plan.rebuild?.retired ?? plan.table
   const sizes = await sizesOf(target, [plan.table, retired]).catch(() => [])
@@ -26,5 +25,6 @@ export async function lookAfterCopy(
     former: sizes.find(({ name }) => sameName(name, retired)) ?? null,
     retireAfter: plan.rebuild?.retireAfter ?? null,
     map: await mapAfterwards(target, plan.table),
+    nothingToDo,
   }
 }

@@ -1,6 +1,6 @@
 import type { ServerModel } from '../catalog/server-model.ts'
 import { withSession, type Session, type Target } from '../db/session.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError, EXIT, UsageError } from '../errors.ts'
 import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import type { Objection } from '../plan/step.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
@@ -22,7 +22,12 @@ export interface Command<Plan> {
   readonly readPlan: (session: Session, server: ServerModel, table: TableName) => Promise<Plan>
   /** An unfinished run of another command of which the plan itself says what is to be done. */
   readonly knowsOf?: (run: Run) => boolean
+  /** Of a new plan: it cannot be carried out, because it has been. `readPlan` may also throw `NothingLeft`. */
+  isCarriedOut?(this: void, plan: Plan): boolean
 }
+
+/** There is nothing of what the command is there for: a wrong request, unless it has been carried out before. */
+export class NothingLeft extends UsageError {}
 
 /** A plan, and how it stands with its run. */
 export interface Agreed<Plan> {
@@ -33,6 +38,8 @@ export interface Agreed<Plan> {
   readonly runId: string | null
   /** The latest run of the table when the plan was made or found. */
   readonly earlier: Run<Plan> | undefined
+  /** The same command was carried out before, by this run, and nothing is left to do. */
+  readonly doneBy: string | null
 }
 
 /** A new plan, whatever runs there are. Reads in READ ONLY transactions and changes nothing. */
@@ -75,26 +82,40 @@ export async function findAgreed<Plan>(
 ): Promise<Agreed<Plan>> {
   const journal = await journalExists(session, journalSchema)
   const earlier = journal ? await latestRun<Plan>(session, journalSchema, name) : undefined
-  if (earlier?.status !== 'running' || command.knowsOf?.(earlier) === true)
-    return { server, name, plan: await command.readPlan(session, server, name), runId: null, earlier }
-  if (!isOf(command, earlier)) throw otherRun(earlier)
-  return { server, name, plan: fromStored(earlier.plan), runId: earlier.id, earlier }
+  if (earlier?.status === 'running' && command.knowsOf?.(earlier) !== true) {
+    if (!isOf(command, earlier)) throw otherRun(earlier)
+    return { server, name, plan: fromStored(earlier.plan), runId: earlier.id, earlier, doneBy: null }
+  }
+  const before = journal ? await latestRun<Plan>(session, journalSchema, name, [command.name]) : undefined
+  const done = before?.status === 'done' && isOf(command, before) ? before : null
+  return { server, name, ...(await planOrDone(session, server, name, command, done)), runId: null, earlier }
+}
+
+/** A new plan; that of the run which was carried out, where it has left nothing to do. */
+async function planOrDone<Plan>(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  command: Command<Plan>,
+  done: Run<Plan> | null,
+): Promise<Pick<Agreed<Plan>, 'plan' | 'doneBy'>> {
+  try {
+    const plan = await command.readPlan(session, server, name)
+    if (done === null || command.isCarriedOut?.(plan) !== true) return { plan, doneBy: null }
+  } catch (error) {
+    if (done === null || !(error instanceof NothingLeft)) throw error
+  }
+  return { plan: fromStored(done.plan), doneBy: done.id }
 }
 
 /** Whether the run was started by this command. */
-function isOf({ name, request }: Command<unknown>, run: Run): boolean {
+function isOf({ name, request }: Pick<Command<unknown>, 'name' | 'request'>, run: Run): boolean {
   return run.command === name && canonicalJson(run.request) === canonicalJson(toStored(request))
 }
 
-/** The same command again, when the only thing in its way is that it has been carried out: the table is partitioned. */
-export function isDone<Plan extends { readonly objections: readonly Objection[] }>(
-  command: Command<Plan>,
-  earlier: Run<Plan> | undefined,
-  plan: Plan,
-): earlier is Run<Plan> {
-  return (
-    earlier?.status === 'done' && isOf(command, earlier) && plan.objections.some(({ code }) => code === 'partitioned')
-  )
+/** A plan to partition a table that is partitioned. */
+export function isPartitionedAlready({ objections }: { readonly objections: readonly Objection[] }): boolean {
+  return objections.some(({ code }) => code === 'partitioned')
 }
 
 /**

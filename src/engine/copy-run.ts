@@ -8,10 +8,9 @@ import { registerSet } from '../journal/sets.ts'
 import { keepingOf, withReferences } from '../plan/left-out.ts'
 import { noRoom } from '../plan/no-room.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
-import { fromStored } from '../plan/stored.ts'
 import type { LockTimes } from '../report/events.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { agreedPlan, beginRun, isDone, newPlan, type Command } from './agreed.ts'
+import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
 import { recordCapture } from './copy/captured.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import type { EngineOptions } from './options.ts'
@@ -31,6 +30,8 @@ export interface CopyResult {
   readonly steps: readonly StepResult[]
   /** What the swap has cost the others; null when an earlier call did it. */
   readonly swap: LockTimes | null
+  /** The same command had done it all before. */
+  readonly nothingToDo: boolean
 }
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
@@ -51,9 +52,8 @@ export async function runCopy(
   options: EngineOptions,
 ): Promise<CopyResult> {
   const agreed = await agreedPlan(target, written, lookingFurther(command, options), options)
-  const { server, name, plan, earlier } = agreed
-  if (isDone(command, earlier, plan))
-    return { runId: earlier.id, plan: fromStored(earlier.plan), steps: [], swap: null }
+  const { server, name, plan, doneBy } = agreed
+  if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
     const runId = await beginRun(place, command, agreed)
@@ -100,7 +100,7 @@ export async function carryOutCopy(
   }
   const steps = await executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
   await endRun(session, journalSchema, runId, 'done', { steps })
-  return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null }
+  return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
 }
 
 /**

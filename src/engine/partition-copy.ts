@@ -3,7 +3,7 @@ import { inSnapshot, type Target } from '../db/session.ts'
 import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import type { Command } from './agreed.ts'
+import { isPartitionedAlready, type Command } from './agreed.ts'
 import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
 import type { EngineOptions } from './options.ts'
 import { readSituation } from './partition.ts'
@@ -38,6 +38,7 @@ function commandOf(request: CopyRequest, options: EngineOptions): Command<Rebuil
   return {
     name: 'partition-copy',
     request,
+    isCarriedOut: isPartitionedAlready,
     readPlan: (session, server, name) =>
       inSnapshot(session, async () => {
         const searchPath = await readSearchPath(session)

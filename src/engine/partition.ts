@@ -11,12 +11,11 @@ import { registerSet } from '../journal/sets.ts'
 import type { KeyEvidence } from '../plan/key-choice.ts'
 import { planPartition, type PartitionPlan, type PartitionSituation } from '../plan/partition.ts'
 import type { PartitionRequest } from '../plan/request.ts'
-import { fromStored } from '../plan/stored.ts'
 import { kindObjection } from '../plan/table-objections.ts'
 import type { LockTimes } from '../report/events.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { agreedPlan, beginRun, isDone, newPlan, type Command } from './agreed.ts'
+import { agreedPlan, beginRun, isPartitionedAlready, newPlan, type Command } from './agreed.ts'
 import type { Patience } from './brief.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import type { EngineOptions } from './options.ts'
@@ -57,11 +56,8 @@ export async function partition(
 ): Promise<PartitionResult> {
   const command = commandOf(request, options)
   const agreed = await agreedPlan(target, written, command, options)
-  const { server, name, plan, earlier } = agreed
-  if (isDone(command, earlier, plan)) {
-    const done = { runId: earlier.id, plan: fromStored(earlier.plan) }
-    return { ...done, steps: [], swap: null, nothingToDo: true }
-  }
+  const { server, name, plan, doneBy } = agreed
+  if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
     const runId = await beginRun(place, command, agreed)
@@ -92,6 +88,7 @@ function commandOf(request: PartitionRequest, options: EngineOptions): Command<P
     name: 'partition',
     request,
     readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    isCarriedOut: isPartitionedAlready,
   }
 }
 

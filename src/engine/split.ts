@@ -21,7 +21,7 @@ import type { SplitRequest } from '../plan/split-situation.ts'
 import { planSplit, type SplitPlan } from '../plan/split.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import type { Command } from './agreed.ts'
+import { NothingLeft, type Command } from './agreed.ts'
 import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
 import type { EngineOptions } from './options.ts'
 import { readIdRate } from './rotate-read.ts'
@@ -137,7 +137,7 @@ function choosePartitions(
     ({ name }) => name.name === partition.name && (partition.schema === null || name.schema === partition.schema),
   )
   if (named !== undefined) return [named]
-  throw new UsageError(
+  throw new NothingLeft(
     `${display(set.name)} has no partition ${partition.name}`,
     `Its partitions are ${set.partitions.map(({ name }) => display(name)).join(', ')}.`,
   )
@@ -161,8 +161,8 @@ async function readLeastKept(
   return min === null ? null : fromText(kind, min)
 }
 
-function noneWider(set: PartitionedTable): UsageError {
-  return new UsageError(
+function noneWider(set: PartitionedTable): NothingLeft {
+  return new NothingLeft(
     `no partition of ${display(set.name)} is wider than the others`,
     'Name the one to split, or give a narrower --every.',
   )

@@ -21,14 +21,18 @@ export interface Copied {
   readonly map: readonly MapEntry[]
   /** After the end; null: the former table stays until somebody lets it go. */
   readonly retireAfter: Interval | null
+  /** The same command had done it before. */
+  readonly nothingToDo: boolean
 }
 
 /** What a copy has come to: what it cost the others, what is there now, and what has been put aside. */
 export function describeCopied(copied: Copied): string[] {
-  const { runId, command, table, steps, now, former, map, retireAfter } = copied
+  const { runId, command, table, steps, now, former, map, retireAfter, nothingToDo } = copied
   const name = display(table)
   return [
-    `${name} is ${DONE[command] ?? command} (run ${runId}).`,
+    nothingToDo
+      ? `${name} has been ${DONE[command] ?? command} by run ${runId} already: there was nothing to do.`
+      : `${name} is ${DONE[command] ?? command} (run ${runId}).`,
     ...indented(describeCosts(steps)),
     '',
     ...columns(
@@ -41,13 +45,17 @@ export function describeCopied(copied: Copied): string[] {
     ...(map.length === 0 ? [] : ['', ...indented(partitionMap(map))]),
     '',
     ...columns([
-      [`To go back:`, `ebb rollback ${runId}`],
-      [
-        `To let the former one go:`,
-        `ebb retire ${runId}${retireAfter === null ? '' : `; the first ebb rotate in ${displayInterval(retireAfter)} does it`}`,
-      ],
+      ...(nothingToDo && former === null ? [] : waysOn(runId, retireAfter)),
       ...(map.length === 0 ? [] : [[`From now on:`, `ebb rotate ${name}`]]),
     ]),
+  ]
+}
+
+function waysOn(runId: string, retireAfter: Interval | null): string[][] {
+  const byItself = retireAfter === null ? '' : `; the first ebb rotate in ${displayInterval(retireAfter)} does it`
+  return [
+    [`To go back:`, `ebb rollback ${runId}`],
+    [`To let the former one go:`, `ebb retire ${runId}${byItself}`],
   ]
 }
 

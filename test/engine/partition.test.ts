@@ -2,6 +2,7 @@ import { describe, expect } from 'vitest'
 import { readTable } from '../../src/catalog/read-table.ts'
 import type { TableModel } from '../../src/catalog/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
+import { writeCandidates } from '../../src/engine/candidates.ts'
 import { partition, planPartitionOf } from '../../src/engine/partition.ts'
 import { rollback } from '../../src/engine/runs.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
@@ -118,6 +119,29 @@ describe('partition by time', () => {
     const again = await partition(database.url, written(events), monthly(), quietly())
 
     expect(again.nothingToDo).toBe(true)
+  })
+
+  test('has nothing to do either when something else has been done to the table since', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 100 })
+    const { runId } = await partition(database.url, written(events), monthly(), quietly())
+    await writeCandidates(database.url, written(events), { where: 'id <= 10' }, quietly())
+
+    const again = await partition(database.url, written(events), monthly(), quietly())
+
+    expect(again).toMatchObject({ runId, nothingToDo: true, steps: [] })
+    const otherwise = partition(database.url, written(events), monthly({ premake: 2 }), quietly())
+    await expect(otherwise).rejects.toMatchObject({ plan: { objections: [{ code: 'partitioned' }] } })
+  })
+
+  test('has everything to do again when it has been taken back', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 100 })
+    const { runId } = await partition(database.url, written(events), monthly(), quietly())
+    await rollback(database.url, { runId }, quietly())
+
+    const again = await partition(database.url, written(events), monthly(), quietly())
+
+    expect(again).toMatchObject({ nothingToDo: false })
+    expect(again.runId).not.toBe(runId)
   })
 
   test('plans without changing anything', async ({ database }) => {

@@ -2,6 +2,7 @@ import { describe, expect } from 'vitest'
 import { readTable } from '../../src/catalog/read-table.ts'
 import type { TableModel } from '../../src/catalog/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
+import { writeCandidates } from '../../src/engine/candidates.ts'
 import { partition } from '../../src/engine/partition.ts'
 import { abandon, retire, rollback } from '../../src/engine/runs.ts'
 import { planSplitOf, split } from '../../src/engine/split.ts'
@@ -14,6 +15,7 @@ import { monthly, quietly, written } from '../support/tool.ts'
 import { splitOrder } from './split-support.ts'
 
 const ROWS = 5_000
+const WEEK = { count: 1, unit: 'week' } as const
 
 describe('split', () => {
   test('exchanges the history for monthly partitions, expired rows left behind', async ({ database }) => {
@@ -43,6 +45,41 @@ describe('split', () => {
     )
     await retire(database.url, { runId }, quietly())
     expect(await leftovers(database)).toEqual([])
+  })
+
+  test.for([[null], ['history']])(
+    'has nothing to do the second time (partition: %s)',
+    async ([named], { database }) => {
+      const { events } = await createEvents(database, { rows: ROWS })
+      await partition(database.url, written(events), monthly(), quietly())
+      const order = splitOrder({
+        partition: named === null ? null : { schema: null, name: `${events.name}_history` },
+        noArchive: true,
+      })
+      const { runId } = await split(database.url, written(events), order, quietly())
+      await writeCandidates(database.url, written(events), { where: 'id <= 10' }, quietly())
+
+      const again = await split(database.url, written(events), order, quietly())
+      expect(again).toMatchObject({ runId, nothingToDo: true, steps: [] })
+
+      await retire(database.url, { runId }, quietly())
+      expect(await split(database.url, written(events), order, quietly())).toMatchObject({ runId, nothingToDo: true })
+      await expect(split(database.url, written(events), { ...order, retireAfter: WEEK }, quietly())).rejects.toThrow(
+        named === null ? /no partition of .* is wider/ : /has no partition/,
+      )
+    },
+  )
+
+  test('has everything to do again when it has been taken back', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    await partition(database.url, written(events), monthly(), quietly())
+    const order = splitOrder({ noArchive: true })
+    const { runId } = await split(database.url, written(events), order, quietly())
+    await rollback(database.url, { runId }, quietly())
+
+    const again = await split(database.url, written(events), order, quietly())
+    expect(again).toMatchObject({ nothingToDo: false })
+    expect(again.runId).not.toBe(runId)
   })
 
   test('needs about as much disk as its plan says: not that of the rows which are left behind', async ({
@@ -113,7 +150,7 @@ describe('split', () => {
     expect(second.plan.goal).toMatch(/split .*06-01.* into 3 partitions/)
     await rollback(database.url, { runId: second.runId }, quietly())
     await retire(database.url, { runId: (await again()).runId }, quietly())
-    await expect(again()).rejects.toThrow(/no partition of .* is wider than the others/)
+    expect(await again()).toMatchObject({ nothingToDo: true, steps: [] })
     expect((await owner.query(sql`select from ${quoted(table)}`)).rowCount).toBe(151)
   })
 

@@ -51,7 +51,7 @@ async function showResumed(
     case 'partition-copy':
     case 'rebuild':
     case 'split': {
-      const copied = await lookAfterCopy(target, run.command, { runId, plan: run.plan, steps })
+      const copied = await lookAfterCopy(target, run.command, { runId, plan: run.plan, steps, nothingToDo: false })
       return reporter.show('result', copied, () => toText(describeCopied(copied)))
     }
     case 'purge':
