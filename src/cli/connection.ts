@@ -20,8 +20,22 @@ export function targetOf(url: string | undefined, env: Context['env']): Target {
 // Read here as well as by the driver, because the driver takes what is no URL for the name of a database.
 function readable(url: string, source: string): string {
   const isUrl = URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)
-  if (isUrl) return url
+  if (isUrl) return withModesOfLibpq(url)
   throw new UsageError(`${source} is no connection string`, 'Write it as postgres://user:password@host:5432/database.')
+}
+
+/** As for psql, `require` means encrypted. For node-postgres it still means verified, and it warns that this is to change. */
+function withModesOfLibpq(url: string): string {
+  const { searchParams } = new URL(url)
+  const asIs =
+    searchParams.has('uselibpqcompat') ||
+    !['prefer', 'require', 'verify-ca'].includes(searchParams.get('sslmode') ?? '')
+  return asIs ? url : `${url}&uselibpqcompat=true`
+}
+
+/** The same of PGSSLMODE; the other modes node-postgres takes from there itself. */
+function encryption(mode: string | undefined): pg.ClientConfig {
+  return mode === 'prefer' || mode === 'require' ? { ssl: { rejectUnauthorized: false } } : {}
 }
 
 function fromLibpq(env: Context['env']): pg.ClientConfig {
@@ -34,5 +48,6 @@ function fromLibpq(env: Context['env']): pg.ClientConfig {
     ...(user ? { user } : {}),
     ...(password ? { password } : {}),
     ...(database ? { database } : {}),
+    ...encryption(env.PGSSLMODE),
   }
 }

@@ -133,6 +133,18 @@ function configOf(target: Target): pg.ClientConfig {
 /** The server, or the way to it, is away; tomorrow it may be back. ENOENT: no socket in that directory. */
 const AWAY = ['ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN', 'ENOENT']
 
+/** What Node says of a certificate that it does not trust. */
+const UNTRUSTED = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+]
+
 /** Says why there is no session. The cause is not printed: a connection string may hold a password. */
 function connectionError(error: unknown): Error {
   const code = codeOf(error)
@@ -141,6 +153,8 @@ function connectionError(error: unknown): Error {
   const refused = (next: string, exit: 1 | 2 | 75 = EXIT.failed) =>
     new EbbError(`cannot connect: ${reason}`, { state, next }, exit, error)
 
+  if (code === SQLSTATE.invalidAuthorization && /no encryption/.test(reason))
+    return refused('The server wants TLS, or another user or database: add ?sslmode=require to the connection string.')
   if (
     code === SQLSTATE.invalidPassword ||
     code === SQLSTATE.invalidAuthorization ||
@@ -157,6 +171,10 @@ function connectionError(error: unknown): Error {
     'Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.'
   if (AWAY.includes(code ?? '') || /timeout expired/.test(reason)) return refused(whereabouts, EXIT.tryLater)
   if (code === 'ENOTFOUND') return refused(whereabouts)
+  if (UNTRUSTED.includes(code ?? ''))
+    return refused(
+      'Name the authority that has signed the certificate of the server: ?sslmode=verify-full&sslrootcert=<file>. Or, on a network that you trust, ?sslmode=require: encrypted, and nothing is verified.',
+    )
   if (isConnectionLost(error))
     return refused(
       'The server, or what is between, has hung up in the midst of it. Try again in a moment.',
