@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers'
 import { expect } from 'vitest'
 import { targetOf } from '../../src/cli/connection.ts'
 import { CopyOut } from '../../src/db/copy-out.ts'
-import { openSession, withSession, type Target } from '../../src/db/session.ts'
+import { openSession, readAll, withSession, type Target } from '../../src/db/session.ts'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -25,7 +25,7 @@ test('rows travel over TLS, and come as they went', async ({ ownServer, needs })
     await session.query(
       sql`insert into ${quoted(table)} select n, repeat(n::text, n % 500) from generate_series(1, 30000) n`,
     )
-    return (await session.query(sum)).rows
+    return readAll<Sum>(session, sum)
   })
 
   const looks: Promise<{ rows: { tls: boolean }[] }>[] = []
@@ -33,7 +33,7 @@ test('rows travel over TLS, and come as they went', async ({ ownServer, needs })
   const observer = () => void looks.push(database.admin<{ tls: boolean }>(sessions))
   await rebuild(target, written(table), rebuildRequest({ transport: 'copy' }), quietly({ observer }))
 
-  expect(await withSession(target, 'look', async (session) => (await session.query(sum)).rows)).toEqual(before)
+  expect(await withSession(target, 'look', (session) => readAll<Sum>(session, sum))).toEqual(before)
   const seen = (await Promise.all(looks)).flatMap(({ rows }) => rows.map(({ tls }) => tls))
   expect(seen.length).toBeGreaterThan(10)
   expect(seen).not.toContain(false)
@@ -76,6 +76,11 @@ test('modes mean what they mean for psql, and what is missing is said', async ({
   process.off('warning', listen)
   expect(warnings).toEqual([])
 })
+
+interface Sum {
+  readonly n: number
+  readonly hash: string
+}
 
 function to(database: Database, words: string): Target {
   const url = new URL(database.url)
