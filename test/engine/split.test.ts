@@ -7,7 +7,7 @@ import { partition } from '../../src/engine/partition.ts'
 import { abandon, retire, rollback } from '../../src/engine/runs.ts'
 import { planSplitOf, split } from '../../src/engine/split.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
-import { display, quoted, type TableName } from '../../src/sql/names.ts'
+import { companion, display, quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
@@ -53,7 +53,7 @@ describe('split', () => {
       const { events } = await createEvents(database, { rows: ROWS })
       await partition(database.url, written(events), monthly(), quietly())
       const order = splitOrder({
-        partition: named === null ? null : { schema: null, name: `${events.name}_history` },
+        partition: named === null ? null : { schema: null, name: companion(events.name, '_history') },
         noArchive: true,
       })
       const { runId } = await split(database.url, written(events), order, quietly())

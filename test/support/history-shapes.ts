@@ -1,4 +1,4 @@
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import { companion, quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, type Sql } from '../../src/sql/sql.ts'
 
 // Tables whose rows each have a number `n`, from which the key is made, however it looks.
@@ -106,7 +106,7 @@ const OTHERS = [
 
 function createLeaves(table: TableName, key: KeyShape): string[] {
   const place = quoted(table).text
-  const [first, second] = [0, 1].map((n) => quoted({ ...table, name: `${table.name}_${n}` }).text)
+  const [first, second] = [0, 1].map((n) => quoted({ ...table, name: companion(table.name, `_${n}`) }).text)
   const columns = [...key.columns.map(({ name, type }) => `"${name}" ${type} not null`), ...OTHERS]
   return [
     `create table ${first} partition of ${place} for values with (modulus 2, remainder 0) ${ROOM}`,
