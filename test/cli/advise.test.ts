@@ -74,7 +74,8 @@ test('with children that go along, the command it prints has a plan without obje
   expect(await ebb([...words.slice(1), '--url', database.url])).toMatchObject({ code: 0 })
 })
 
-test('a table of which policies hide rows is not said to have a wrong condition', async ({ database }) => {
+test('a table of which policies hide rows is not said to have a wrong condition', async ({ database, skip }) => {
+  if (process.env.EBB_TEST_ROLE === 'superuser') skip('from a superuser no policy hides anything')
   const table = await eventsTable(database)
   await database.admin(sql`alter table ${quoted(table)} enable row level security, force row level security`.text)
   const refused = await ebb(['advise', display(table), '--keep', 'id > 5', '--url', database.url])
