@@ -27,6 +27,11 @@ function readable(url: string, source: string): string {
 /** As for psql, `require` means encrypted. For node-postgres it still means verified, and it warns that this is to change. */
 function withModesOfLibpq(url: string): string {
   const { searchParams } = new URL(url)
+  if (searchParams.get('sslmode') === 'verify-ca' && !searchParams.has('sslrootcert'))
+    throw new UsageError(
+      'sslmode=verify-ca does not say which authority is to have signed',
+      'Add &sslrootcert=<file>, or let any that Node trusts do: sslmode=verify-full.',
+    )
   const asIs =
     searchParams.has('uselibpqcompat') ||
     !['prefer', 'require', 'verify-ca'].includes(searchParams.get('sslmode') ?? '')

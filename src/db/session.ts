@@ -53,10 +53,10 @@ export async function openSession(target: Target, purpose: string): Promise<Sess
 }
 
 async function connect(target: Target, purpose: string): Promise<Session> {
-  const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
-  timeQueries(client)
-  keepReason(client)
   try {
+    const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
+    timeQueries(client)
+    keepReason(client)
     await client.connect()
     return client
   } catch (error) {
@@ -169,6 +169,8 @@ function connectionError(error: unknown): Error {
     return refused('The server is starting or stopping. Try again in a moment.', EXIT.tryLater)
   const whereabouts =
     'Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.'
+  if ((error as NodeJS.ErrnoException).syscall === 'open')
+    return refused('Check the files that the connection string names: sslrootcert, sslcert, sslkey.', EXIT.usage)
   if (AWAY.includes(code ?? '') || /timeout expired/.test(reason)) return refused(whereabouts, EXIT.tryLater)
   if (code === 'ENOTFOUND') return refused(whereabouts)
   if (UNTRUSTED.includes(code ?? ''))

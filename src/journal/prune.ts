@@ -5,9 +5,10 @@ import { at } from './journal.ts'
 // The journal is not to become what Ebb is there to prevent. What is over goes
 // after a good year, but for what something still rests on:
 //
-//   - the latest run of a table: by it the same command, given again, knows that it is done;
+//   - the latest run of each command on a table: by it the same command, given again, knows that it is done,
+//     and a conversion can be rolled back;
 //   - every run of a table on which one is unfinished: that one may be taking another back;
-//   - the conversion of a table that rotate keeps, and a copy whose former table is still there: rollback needs them;
+//   - a copy whose former table is still there, or whose changes are still caught: rollback and retire need it;
 //   - a candidate set that has not been dropped;
 //   - of the partitions that were removed from a table, the last: a rollback must know that there were any.
 
@@ -23,12 +24,11 @@ export async function pruneJournal(session: ClientBase, schema: string): Promise
   await session.query(sql`
     with over as (
       select id from ${run} r where status <> 'running' and ended_at < ${old}
-        and exists (select from ${run} later where ${SAME_TABLE('later')} and later.id > r.id)
+        and exists (select from ${run} later where ${SAME_TABLE('later')} and later.command = r.command and later.id > r.id)
         and not exists (select from ${run} going where ${SAME_TABLE('going')} and going.status = 'running')
-        and not (status = 'done' and command = 'partition'
-          and exists (select from ${at(schema, 'partition_set')} kept where ${SAME_TABLE('kept')}))
         and not (status = 'done'
           and exists (select from pg_class where oid = coalesce(plan #>> '{rebuild,sourceOid}', plan #>> '{rebuild,former,oid}')::oid))
+        and not exists (select from ${capture} c join pg_trigger t on t.oid = c.trigger_oid where c.run_id = r.id)
         and not exists (select from ${at(schema, 'candidate_set')} c where c.run_id = r.id)
       order by ended_at limit ${RUNS_AT_ONCE} for update skip locked
     ), runs as (

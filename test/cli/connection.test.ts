@@ -31,6 +31,17 @@ describe('where to connect', () => {
     expect(targetOf(undefined, { PGHOST: '', PGUSER: 'u' })).toEqual({ user: 'u' })
   })
 
+  plainTest('verify-ca has to say which authority', () => {
+    expect(() => targetOf('postgres://h/d?sslmode=verify-ca', {})).toThrow('which authority')
+    expect(targetOf('postgres://h/d?sslmode=verify-ca&sslrootcert=f', {})).toMatch(/&uselibpqcompat=true$/)
+  })
+
+  plainTest('a certificate that is not there is not taken for a server that is away', async () => {
+    const { code, err } = await ebb(['status', '--url', 'postgres://h/d?sslmode=verify-full&sslrootcert=/nowhere.pem'])
+    expect(code).toBe(2)
+    expect(err).toMatch(/cannot connect: .*\/nowhere.pem[^]*next: Check the files/)
+  })
+
   plainTest('an empty DATABASE_URL is none; an empty --url is a mistake', () => {
     expect(targetOf(undefined, { DATABASE_URL: '', PGHOST: 'h' })).toEqual({ host: 'h' })
     expect(() => targetOf('', env)).toThrow('--url is no connection string')

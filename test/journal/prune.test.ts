@@ -2,10 +2,10 @@ import { describe, expect } from 'vitest'
 import { dropCandidates } from '../../src/engine/candidate-review.ts'
 import { writeCandidates } from '../../src/engine/candidates.ts'
 import { partition } from '../../src/engine/partition.ts'
-import { planRollbackOf, retire, rollback } from '../../src/engine/runs.ts'
+import { planRollbackOf, retire } from '../../src/engine/runs.ts'
 import { KEPT_DAYS } from '../../src/journal/prune.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { literal, sql } from '../../src/sql/sql.ts'
+import { ident, literal, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { Rebuilding } from '../support/rebuilding.ts'
@@ -31,7 +31,7 @@ describe('a run that ended long ago', () => {
     ])
   })
 
-  test('stays while it is the latest of its table', async ({ database }) => {
+  test('stays while it is the latest of its command on its table', async ({ database }) => {
     const table = await events(database)
     const latest = await purged(database, table)
     await age(database, [latest], YEAR_AND_MORE)
@@ -52,26 +52,44 @@ describe('a run that ended long ago', () => {
     expect(await runsAfterAnother(database)).not.toContain(first)
   })
 
-  test('stays while it can be taken back: a conversion', async ({ database }) => {
+  test('stays while the same command, or a rollback, may ask for it: other commands have come since', async ({
+    database,
+  }) => {
     const table = await events(database)
-    const { runId } = await partition(database.url, written(table), monthly({ keep: null }), quietly())
+    const order = monthly({ keep: null })
+    const { runId } = await partition(database.url, written(table), order, quietly())
     await purged(database, table)
     await age(database, [runId], YEAR_AND_MORE)
     expect(await runsAfterAnother(database)).toContain(runId)
+    expect(await partition(database.url, written(table), order, quietly())).toMatchObject({ runId, nothingToDo: true })
     expect((await planRollbackOf(database.url, { runId }, quietly())).objections).toEqual([])
+  })
 
-    await rollback(database.url, { runId }, quietly())
-    await age(database, [runId], YEAR_AND_MORE)
+  test('stays while the former table of a rebuild is there', async ({ database }) => {
+    const { runId } = await new Rebuilding(database, await events(database)).end()
+    await age(database, [runId, await another(database, runId)], YEAR_AND_MORE)
+    // As if nothing were caught any more.
+    await database.admin('delete from ebb.capture')
+    expect(await runsAfterAnother(database)).toContain(runId)
+  })
+
+  test('stays while changes are caught for it, be the former table gone, and goes when it is retired', async ({
+    database,
+  }) => {
+    const table = await events(database)
+    const { runId } = await new Rebuilding(database, table).end()
+    await age(database, [runId, await another(database, runId)], YEAR_AND_MORE)
+    // As if the former table were gone: no table has this number.
+    await database.admin(`update ebb.run set plan = jsonb_set(plan, '{rebuild,sourceOid}', '"1"') where id = ${runId}`)
+    expect(await runsAfterAnother(database)).toContain(runId)
+
+    await database.admin(sql`drop trigger ${ident(await triggerOf(database, runId))} on ${quoted(table)}`.text)
     expect(await runsAfterAnother(database)).not.toContain(runId)
   })
 
-  test('stays while it can be taken back: a rebuild', async ({ database }) => {
-    const table = await events(database)
-    const { runId } = await new Rebuilding(database, table).end()
-    await purged(database, table)
-    await age(database, [runId], YEAR_AND_MORE)
-    expect(await runsAfterAnother(database)).toContain(runId)
-
+  test('goes when its former table has been retired', async ({ database }) => {
+    const { runId } = await new Rebuilding(database, await events(database)).end()
+    await age(database, [runId, await another(database, runId)], YEAR_AND_MORE)
     await retire(database.url, { runId }, quietly())
     expect(await runsAfterAnother(database)).not.toContain(runId)
   })
@@ -80,8 +98,7 @@ describe('a run that ended long ago', () => {
     const table = await events(database)
     const candidates = await writeCandidates(database.url, written(table), { where: 'id < 10' }, quietly())
     const set = candidates.runId ?? ''
-    await purged(database, table)
-    await age(database, [set], YEAR_AND_MORE)
+    await age(database, [set, await another(database, set)], YEAR_AND_MORE)
     expect(await runsAfterAnother(database)).toContain(set)
 
     await dropCandidates(database.url, set, quietly())
@@ -106,6 +123,7 @@ describe('a run that ended long ago', () => {
   test('that cannot go is told of, and the work is done nevertheless', async ({ database }) => {
     const table = await events(database)
     const first = await purged(database, table)
+    const second = await purged(database, table)
     await age(database, [first], YEAR_AND_MORE)
     await database.admin(`create function ebb.no() returns trigger language plpgsql as $$ begin raise 'no'; end $$`)
     await database.admin('create trigger no before delete on ebb.run for each row execute function ebb.no()')
@@ -113,7 +131,7 @@ describe('a run that ended long ago', () => {
     const rebuilding = new Rebuilding(database, table)
     const { runId } = await rebuilding.end()
     expect(rebuilding.events).toContainEqual({ type: 'note', text: 'what is over stays in the journal for now: no' })
-    expect(await runs(database)).toEqual([first, runId])
+    expect(await runs(database)).toEqual([first, second, runId])
   })
 })
 
@@ -189,6 +207,23 @@ async function purged(database: Database, table: TableName): Promise<string> {
   const { rows } = await database.admin<{ id: number }>(sql`select min(id) as id from ${quoted(table)}`.text)
   const { runId } = await purgeRows(database, table, purgeRequest(`id = ${rows[0]?.id}`), { turns: batchesOf(10) })
   return runId ?? 'none'
+}
+
+/** As if the same had been begun again, and given up; returns the number of that run. */
+async function another(database: Database, id: string): Promise<string> {
+  const { rows } = await database.admin<{ id: string }>(`
+    insert into ebb.run (command, schema_name, table_name, request, plan, status, ebb_version, ended_at)
+    select command, schema_name, table_name, request, plan, 'abandoned', ebb_version, now() from ebb.run where id = ${id}
+    returning id::text`)
+  return rows[0]?.id ?? 'none'
+}
+
+async function triggerOf(database: Database, runId: string): Promise<string> {
+  const [name] = await column(
+    database,
+    `select tgname from pg_trigger where oid in (select trigger_oid from ebb.capture where run_id = ${runId})`,
+  )
+  return name ?? 'none'
 }
 
 /** As if they had ended so long ago. */
