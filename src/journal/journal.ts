@@ -3,6 +3,8 @@ import { readAll, readOne } from '../db/session.ts'
 import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import { assertKnown } from './migrate.ts'
+import { assertReadable, assertTrusted } from './trust.ts'
 
 // The record of runs, in the database they run in. Functions take the session
 // they write in, so that a step and its entry commit together.
@@ -140,28 +142,40 @@ export function at(schema: string, table: string): Sql {
 }
 
 /**
- * Whether there is a journal.
+ * Whether there is a journal. To work with it, it has to be one that nobody else can have written to; who only looks
+ * executes nothing of what is there.
  *
- * @throws {EbbError} when there is one that this role may not read
+ * @throws {EbbError} when there is one that this role may not read, or that cannot be trusted, or is a newer version's
  */
-export async function journalExists(session: ClientBase, schema: string): Promise<boolean> {
-  const [run] = await readAll<{ readable: boolean; role: string }>(
+export async function journalExists(
+  session: ClientBase,
+  schema: string,
+  to: 'work' | 'look' = 'work',
+): Promise<boolean> {
+  const [run] = await readAll<{ readable: boolean; role: string; owner: string }>(
     session,
     sql`
-    select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable, current_user::text as role
+    select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable, current_user::text as role,
+      pg_get_userbyid(n.nspowner)::text as owner
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${schema} and c.relname = 'run'`,
   )
-  if (run?.readable === false) throw unreadable(schema, run.role)
-  return run !== undefined
+  if (run === undefined) return false
+  if (!run.readable) throw unreadable(schema, run)
+  await (to === 'work' ? assertTrusted : assertReadable)(session, schema)
+  await assertKnown(session, schema)
+  return true
 }
 
-function unreadable(schema: string, role: string): EbbError {
+function unreadable(schema: string, { role, owner }: { readonly role: string; readonly owner: string }): EbbError {
   const [place, us] = [ident(schema).text, ident(role).text]
   return new EbbError(
-    `the journal in schema ${schema} belongs to somebody else, and ${role} may not read it`,
+    `the journal in schema ${schema} belongs to ${owner}, and ${role} may not read it`,
     {
       state: NOTHING_CHANGED,
-      next: `As its owner: grant usage on schema ${place} to ${us}; grant select, insert, update, delete on all tables in schema ${place} to ${us}; or keep a journal of your own with --journal-schema <name>.`,
+      next:
+        `To look at it: grant usage on schema ${place} to ${us}; grant select on all tables in schema ${place} to ${us}. ` +
+        `To work with it, which is to act for whoever goes on with a run of it: grant ${ident(owner).text} to ${us}. ` +
+        'Or keep a journal of your own with --journal-schema <name>.',
     },
     EXIT.objections,
   )

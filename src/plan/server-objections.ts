@@ -46,8 +46,7 @@ function journalObjections(server: ServerModel, journalSchema: string): Objectio
       objection(
         'journal-rights',
         `the journal in schema ${journalSchema} belongs to somebody else, and ${server.role} may not use it`,
-        `As its owner: grant usage on schema ${schema} to ${role}; grant select, insert, update, delete on all tables in schema ${schema} to ${role}; ` +
-          'or keep a journal of your own with --journal-schema <name>.',
+        `Let its owner be granted to ${role}, which then may do all that the owner may; or keep a journal of your own with --journal-schema <name>.`,
       ),
     ]
   return []

@@ -125,12 +125,16 @@ describe('a run that ended long ago', () => {
     const first = await purged(database, table)
     const second = await purged(database, table)
     await age(database, [first], YEAR_AND_MORE)
-    await database.admin(`create function ebb.no() returns trigger language plpgsql as $$ begin raise 'no'; end $$`)
-    await database.admin('create trigger no before delete on ebb.run for each row execute function ebb.no()')
+    await database.admin(
+      `create table kept (run bigint constraint kept_run references ebb.run); insert into kept values (${first})`,
+    )
 
     const rebuilding = new Rebuilding(database, table)
     const { runId } = await rebuilding.end()
-    expect(rebuilding.events).toContainEqual({ type: 'note', text: 'what is over stays in the journal for now: no' })
+    expect(rebuilding.events).toContainEqual({
+      type: 'note',
+      text: expect.stringMatching(/what is over stays in the journal for now: .*kept_run/) as string,
+    })
     expect(await runs(database)).toEqual([first, second, runId])
   })
 })

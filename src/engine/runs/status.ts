@@ -35,7 +35,7 @@ export interface RunStatusLine {
 export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
   return withSession(target, 'status', (session) =>
     inSnapshot(session, async () => {
-      if (!(await journalExists(session, options.journalSchema))) return { runs: [], sets: [] }
+      if (!(await journalExists(session, options.journalSchema, 'look'))) return { runs: [], sets: [] }
       const sets = await registeredSets(session, options.journalSchema)
       const busy = await tablesAtWork(session, options.journalSchema)
       const runs: RunStatusLine[] = []

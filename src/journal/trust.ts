@@ -1,0 +1,208 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../db/session.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { raw, sql, type Sql } from '../sql/sql.ts'
+
+// A resume does what the journal says, and whoever writes to a table runs what
+// hangs on it. So the journal is believed only where nobody but the role that
+// connects, and roles that it is a member of, can have put anything into it.
+// One query to the catalogue, which executes nothing of anybody's.
+
+/** The tables that migrations make; besides these, logs and candidate sets are in the schema. */
+export const JOURNAL_TABLES = [
+  'candidate_set',
+  'capture',
+  'chunk',
+  'closed_partition',
+  'lease',
+  'migration',
+  'pace',
+  'partition_set',
+  'purge_batch',
+  'purge_left',
+  'retirement',
+  'rotation',
+  'run',
+  'step',
+  'truncation',
+] as const
+
+/** What stands against believing the journal, or even reading it. */
+interface Flaw {
+  readonly kind: 'owner' | 'grant' | 'code' | 'shape'
+  /** In PostgreSQL's words: `table ebb.run`. */
+  readonly what: string
+  /** Its owner, whom it is granted to, or the expression. */
+  readonly detail: string | null
+  /** What would set it right, as SQL; null where that is for people to decide. */
+  readonly remedy: string | null
+}
+
+/** Expressions that migrations write: no function but the server's own, and none that takes an argument. */
+const HARMLESS = [
+  /^(?:now|clock_timestamp)\(\)$/,
+  /^CURRENT_USER$/,
+  /^'[^'\\]*'::(?:text|jsonb)$/,
+  /^-?\d+$/,
+  /^(?:true|false)$/,
+  /^\(\w+ = '[^'\\]*'::text\)$/,
+  /^\(\w+ = ANY \(ARRAY\[(?:'[^'\\]*'::text(?:, )?)+\]\)\)$/,
+]
+
+/**
+ * Asks whether the journal may be worked with.
+ *
+ * @throws {EbbError} when others own a part of it, may write to it, or have hung code on it
+ */
+export async function assertTrusted(session: ClientBase, schema: string): Promise<void> {
+  const flaws = await readFlaws(session, schema)
+  if (flaws.length > 0) throw distrusted(schema, flaws)
+}
+
+/**
+ * Asks whether the journal may be read by somebody who takes it for no more than it says: reading must execute nothing.
+ *
+ * @throws {EbbError} when one of its tables is something else
+ */
+export async function assertReadable(session: ClientBase, schema: string): Promise<void> {
+  const flaws = (await readFlaws(session, schema)).filter(({ kind }) => kind === 'shape')
+  if (flaws.length > 0) throw distrusted(schema, flaws)
+}
+
+/** Takes back what default privileges have given away of a journal that has just been made. */
+export async function revokeGrants(session: ClientBase, schema: string): Promise<void> {
+  const flaws = await readFlaws(session, schema)
+  for (const { kind, remedy } of flaws) if (kind === 'grant' && remedy !== null) await session.query(remedy)
+}
+
+async function readFlaws(session: ClientBase, schema: string): Promise<Flaw[]> {
+  const found = await readAll<Flaw>(session, flawsQuery(schema))
+  const space = found.find(({ kind, remedy }) => kind === 'owner' && remedy?.startsWith('grant'))
+  return (
+    found
+      .filter(({ kind, detail }) => kind !== 'code' || !HARMLESS.some((form) => form.test(detail ?? '')))
+      // All that belongs to the owner of the schema is said with it.
+      .filter((flaw) => flaw === space || flaw.kind !== 'owner' || flaw.detail !== space?.detail)
+  )
+}
+
+// `acting` is who counts as ourselves. A superuser is taken for a member of every role when privileges are asked for;
+// here only memberships count that somebody has granted, or a superuser would believe everybody.
+function flawsQuery(schema: string): Sql {
+  return sql`
+    with recursive acting (oid) as (
+      select oid from pg_roles where rolname = current_user
+      union
+      select more.oid from acting cross join lateral (
+        select m.roleid from pg_auth_members m where m.member = acting.oid
+        union all
+        select r.oid from pg_database d join pg_roles r on r.rolname = 'pg_database_owner'
+        where d.datname = current_database() and d.datdba = acting.oid) more (oid)
+    ), space as (
+      select oid, nspowner, nspacl from pg_namespace where nspname = ${schema}
+    ), relation as (
+      select c.* from pg_class c join space on space.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    ), own as (
+      select *, relname = any (${JOURNAL_TABLES}::text[]) as known from relation
+      where relname = any (${JOURNAL_TABLES}::text[]) or relname ~ '^(candidates|ebb)_[0-9a-f]{8}(_|$)' and relkind <> 'S'
+    ), owned (class, oid, owner) as (
+      select 'pg_namespace'::regclass, oid, nspowner from space
+      union all select 'pg_class'::regclass, oid, relowner from relation
+      union all select 'pg_proc'::regclass, p.oid, p.proowner from pg_proc p join space on space.oid = p.pronamespace
+      union all select 'pg_operator'::regclass, o.oid, o.oprowner from pg_operator o join space on space.oid = o.oprnamespace
+      union all select 'pg_type'::regclass, t.oid, t.typowner from pg_type t join space on space.oid = t.typnamespace
+        where t.typtype <> 'c' and t.typelem = 0
+    ), given (relation, owner, name, grantee, privilege, columns) as (
+      select o.oid, o.relowner, format('%I.%I', ${schema}::text, o.relname), x.grantee, x.privilege_type, null
+      from own o cross join lateral aclexplode(o.relacl) x
+      union all
+      select o.oid, o.relowner, format('%I.%I', ${schema}::text, o.relname), x.grantee, x.privilege_type, quote_ident(a.attname)
+      from own o join pg_attribute a on a.attrelid = o.oid cross join lateral aclexplode(a.attacl) x
+    ), code (class, oid, part, text) as (
+      select 'pg_trigger'::regclass, t.oid, 0, null from pg_trigger t join own on own.oid = t.tgrelid where not t.tgisinternal
+      union all select 'pg_rewrite'::regclass, r.oid, 0, null from pg_rewrite r join own on own.oid = r.ev_class where own.relkind = 'r'
+      union all select 'pg_policy'::regclass, p.oid, 0, null from pg_policy p join own on own.oid = p.polrelid
+      union all select 'pg_attrdef'::regclass, d.oid, 0,
+          case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end
+        from pg_attrdef d join own on own.oid = d.adrelid
+        join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+      union all select 'pg_constraint'::regclass, k.oid, 0, pg_get_expr(k.conbin, k.conrelid)
+        from pg_constraint k join own on own.oid = k.conrelid where k.contype not in ('p', 'u', 'f', 'n')
+      union all select 'pg_class'::regclass, i.indexrelid, 0,
+          case when i.indexprs is null then pg_get_expr(i.indpred, i.indrelid) end
+        from pg_index i join own on own.oid = i.indrelid where i.indexprs is not null or i.indpred is not null
+    ), shape (class, oid, part) as (
+      select 'pg_class'::regclass, own.oid, 0 from own where relkind <> 'r' or relrowsecurity
+        or exists (select from pg_inherits h where h.inhparent = own.oid or h.inhrelid = own.oid)
+      union all
+      select 'pg_class'::regclass, own.oid, a.attnum::int from own join pg_attribute a on a.attrelid = own.oid
+        join pg_type t on t.oid = a.atttypid
+      where a.attnum > 0 and not a.attisdropped
+        and (known and t.typnamespace <> 'pg_catalog'::regnamespace or a.attgenerated not in ('', 's'))
+    )
+    select 'owner' as kind, pg_describe_object(class, o.oid, 0) as what, pg_get_userbyid(owner)::text as detail,
+      case i.type when 'schema' then format('grant %I to %I', pg_get_userbyid(owner), current_user)
+        else format('alter %s %s owner to %I', i.type, i.identity, current_user) end as remedy
+    from owned o cross join lateral pg_identify_object(class, o.oid, 0) i where owner not in (select oid from acting)
+    union all
+    select 'grant', format('%s on table %s', lower(string_agg(distinct privilege, ', ')), name),
+      case grantee when 0 then 'everybody' else pg_get_userbyid(grantee)::text end,
+      format('revoke %s on table %s from %s', lower(string_agg(distinct privilege || coalesce(' (' || columns || ')', ''), ', ')),
+        name, case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
+    from given join space on true where privilege in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
+      and ${isStranger('grantee', 'given.owner')} and ${mayEnter('grantee')}
+    group by relation, name, grantee
+    union all
+    select 'grant', format('create on schema %I', ${schema}::text),
+      case x.grantee when 0 then 'everybody' else pg_get_userbyid(x.grantee)::text end,
+      format('revoke create on schema %I from %s', ${schema}::text,
+        case x.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
+    from space cross join lateral aclexplode(nspacl) x
+    where x.privilege_type = 'CREATE' and ${isStranger('x.grantee', 'space.nspowner')}
+    union all
+    select 'code', pg_describe_object(class, oid, part), text, null from code
+    union all
+    select 'shape', pg_describe_object(class, oid, part), null, null from shape`
+}
+
+/** Neither ourselves nor somebody who may act for the owner anyway. */
+function isStranger(role: string, owner: string): Sql {
+  return raw(
+    `(${role} = 0 or ${role} not in (select oid from acting) and not pg_has_role(${role}, ${owner}, 'member'))`,
+  )
+}
+
+/** A privilege on a table is worth something only to whoever may use its schema. */
+function mayEnter(role: string): Sql {
+  return sql`exists (select from aclexplode(nspacl) u where u.privilege_type = 'USAGE' and ${isStranger('u.grantee', 'nspowner')}
+    and (u.grantee = 0 or ${raw(role)} = 0 or pg_has_role(u.grantee, ${raw(role)}, 'member') or pg_has_role(${raw(role)}, u.grantee, 'member')))`
+}
+
+const MOST_SHOWN = 5
+
+function distrusted(schema: string, flaws: readonly Flaw[]): EbbError {
+  const shown = flaws.slice(0, MOST_SHOWN).map(describe)
+  const more = flaws.length > MOST_SHOWN ? [`and ${flaws.length - MOST_SHOWN} more`] : []
+  const remedies = flaws.flatMap(({ remedy }) => (remedy === null ? [] : [remedy]))
+  return new EbbError(
+    `the journal in schema ${schema} cannot be trusted: ${[...shown, ...more].join('; ')}`,
+    {
+      state: NOTHING_CHANGED,
+      next: `Find out who has done this. ${remedies.length === 0 ? 'Drop what does not belong there' : `If it is to be trusted: ${remedies.slice(0, MOST_SHOWN).join('; ')}`}; or keep a journal of your own with --journal-schema <name>.`,
+    },
+    EXIT.objections,
+  )
+}
+
+function describe({ kind, what, detail }: Flaw): string {
+  switch (kind) {
+    case 'owner':
+      return `${what} belongs to ${detail}, and this role is not a member of that one`
+    case 'grant':
+      return `${detail} may ${what}`
+    case 'code':
+      return detail === null ? `there is a ${what}` : `there is a ${what}: ${detail}`
+    case 'shape':
+      return `${what} is not as Ebb has made it`
+  }
+}
