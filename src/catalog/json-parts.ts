@@ -19,6 +19,13 @@ export const COLUMN_NAMES = (relation: string, numbers: string) => `coalesce((
   select json_agg(a.attname order by k.position) from unnest(${numbers}) with ordinality k (number, position)
   left join pg_attribute a on a.attrelid = ${relation} and a.attnum = k.number and k.number > 0), '[]')`
 
+/**
+ * Whether no row can hold null in column `a` (a row of pg_attribute). From PostgreSQL 18 on a NOT NULL added NOT VALID
+ * sets `attnotnull` like any other, and says nothing of the rows that were there before.
+ */
+export const NEVER_NULL = `(a.attnotnull and not exists (select from pg_constraint v
+  where v.conrelid = a.attrelid and v.contype = 'n' and not v.convalidated and a.attnum = any (v.conkey)))`
+
 export const COMMENT = (oid: string, catalog: string) => `obj_description(${oid}, '${catalog}')`
 
 /** Rows `entry, position` in the order of the list, in which a privilege follows the one it was passed on from. */

@@ -1,5 +1,5 @@
 import { defaultGranteesQuery } from './default-grantees.ts'
-import { LIST } from './json-parts.ts'
+import { LIST, NEVER_NULL } from './json-parts.ts'
 
 // The catalogue questions about a partitioned table, as a select list for the
 // relation `c` (its row in pg_partitioned_table is `t`); see table-parts.ts.
@@ -12,7 +12,7 @@ const KEY_COLUMNS = LIST(`select json_agg(a.attname order by k.position)
   left join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number and k.number > 0`)
 
 const COLUMNS =
-  LIST(`select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'notNull', a.attnotnull) order by a.attnum)
+  LIST(`select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'notNull', ${NEVER_NULL}) order by a.attnum)
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
 
 const FOREIGN_KEYS = (relation: string) =>

@@ -2,6 +2,7 @@ import { readAll, type Session } from '../db/session.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
+import { NEVER_NULL } from './json-parts.ts'
 import { readPlan, readPlanned } from './planned-leaves.ts'
 
 // The tables in which rows that match a condition can be: the table itself or,
@@ -116,7 +117,7 @@ const indexes = raw(`coalesce((
       'rowsPerKey', case when i.indisunique then 1 else greatest(c.reltuples, 1) / greatest(k.distinct_values, 1) end) order by x.relname)
   from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam
   cross join lateral (
-    select json_agg(json_build_object('name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'notNull', a.attnotnull) order by o.place) as columns,
+    select json_agg(json_build_object('name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'notNull', ${NEVER_NULL}) order by o.place) as columns,
       count(a.attnum) = count(*) as plain, min(o.option) = max(o.option) and min(o.option) in (0, 3) as one_way,
       bool_and(oc.opcdefault and o.coll in (0, a.attcollation)) as usual,
       max(case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 1) else coalesce(s.n_distinct, 0) end) as distinct_values

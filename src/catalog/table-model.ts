@@ -88,6 +88,7 @@ export interface Column {
   /** As PostgreSQL writes it in a definition: in quotes only where it must be. */
   readonly quoted: string
   readonly type: string
+  /** No row holds null: a NOT NULL that is NOT VALID (18 and later) does not say so. */
   readonly notNull: boolean
   readonly default: string | null
   readonly generated: boolean

@@ -1,6 +1,6 @@
 import { defaultGranteesQuery } from './default-grantees.ts'
 import { join, raw, sql, type Sql } from '../sql/sql.ts'
-import { COLUMN_NAMES, COMMENT, ENABLED, GRANTS, LIST, RELATION_KIND } from './json-parts.ts'
+import { COLUMN_NAMES, COMMENT, ENABLED, GRANTS, LIST, NEVER_NULL, RELATION_KIND } from './json-parts.ts'
 import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEWS } from './table-dependents.ts'
 
 // The catalogue questions, one per part of a table. Each is a scalar subquery
@@ -15,7 +15,7 @@ const INDEX_TAIL = `substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sI
 const COLUMN_OPTIONS = `to_json(array(select o from unnest(a.attoptions) o where o not like 'pg\\_%'))`
 
 const COLUMNS = LIST(`select json_agg(json_build_object(
-    'name', a.attname, 'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod), 'notNull', a.attnotnull,
+    'name', a.attname, 'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod), 'notNull', ${NEVER_NULL},
     'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated <> '',
     'identity', case a.attidentity when 'a' then 'always' when 'd' then 'by default' end,
     'collation', case when a.attcollation <> t.typcollation then a.attcollation::regcollation::text end,

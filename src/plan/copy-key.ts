@@ -29,10 +29,7 @@ function isKey(table: TableModel, index: Index): boolean {
 }
 
 function isNeverNull(table: TableModel, column: string): boolean {
-  const unproven = table.constraints.some(
-    ({ type, columns, validated }) => type === 'not null' && !validated && columns.includes(column),
-  )
-  return !unproven && table.columns.find(({ name }) => name === column)?.notNull === true
+  return table.columns.find(({ name }) => name === column)?.notNull === true
 }
 
 export function noKeyObjection(table: TableModel): Objection {

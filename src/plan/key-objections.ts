@@ -27,6 +27,15 @@ export function keyColumn(table: TableModel, name: string): Column | Objection {
     )
   if (!column.notNull) {
     const alter = `alter table ${place}`
+    const unproven = table.constraints.find(
+      ({ type, columns, validated }) => type === 'not null' && !validated && columns.includes(name),
+    )
+    if (unproven !== undefined)
+      return objection(
+        'key-nullable',
+        `column ${name} is not null by constraint ${unproven.name}, which is NOT VALID: rows from before may hold null, and a row without a key has no partition`,
+        `Validate it, which blocks nobody: ${alter} validate constraint ${ident(unproven.name).text};`,
+      )
     return objection(
       'key-nullable',
       `column ${name} may be null, and a row without a key has no partition`,

@@ -129,7 +129,7 @@ function partObjections(table: TableModel): Objection[] {
           `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${ident(table.name.schema, index.name).text};`,
         ),
       ),
-    ...constraints
+    ...table.constraints
       .filter(({ validated }) => !validated)
       .map((constraint) =>
         objection(

@@ -1,3 +1,4 @@
+import { NEVER_NULL } from '../../catalog/json-parts.ts'
 import { inTransaction, readAll, type Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
@@ -126,7 +127,7 @@ export async function columnOf(session: Session, { source }: CopyWork, name: str
     session,
     sql`
     select a.attname::text as name, format_type(a.atttypid, null) as type from pg_attribute a
-    where a.attrelid = to_regclass(${quoted(source).text}) and a.attname = ${name} and a.attnotnull
+    where a.attrelid = to_regclass(${quoted(source).text}) and a.attname = ${name} and ${raw(NEVER_NULL)}
       and exists (select from pg_index i where i.indrelid = a.attrelid and i.indkey[0] = a.attnum and i.indisvalid)`,
   )
   if (column !== undefined) return column

@@ -1,3 +1,4 @@
+import { NEVER_NULL } from '../../catalog/json-parts.ts'
 import { readAll, readOne, type Session } from '../../db/session.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
@@ -86,7 +87,7 @@ async function leadingColumn(session: Session, work: CopyWork, index: string): P
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     join pg_opclass o on o.oid = i.indclass[0]
     where i.indrelid = ${quoted(work.source).text}::regclass and c.relname = ${index} and m.amname = 'btree'
-      and a.attnotnull and o.opcdefault and i.indcollation[0] = a.attcollation
+      and ${raw(NEVER_NULL)} and o.opcdefault and i.indcollation[0] = a.attcollation
       and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'uuid'::regtype, 'text'::regtype,
         'varchar'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)`,
   )
