@@ -41,16 +41,18 @@ function shown(rows: readonly unknown[][]): string {
   return String(JSON.stringify(rows[0][0])).slice(0, SHOWN_CHARACTERS)
 }
 
-/** Asks the user's URL: anything but 2xx, and no answer in time, is a reason to wait. Only its host is ever told. */
+/**
+ * Asks the user's URL: anything but 2xx, and no answer in time, is a reason to
+ * wait. Only its host and the number of its answer are ever told; the answer itself is not read.
+ */
 export async function checkUrl(text: string, signal: AbortSignal): Promise<Health> {
   const { url, headers } = withoutCredentials(text)
   // Not AbortSignal.timeout(): behind AbortSignal.any() nobody keeps it, and once collected it never fires.
   const timeout = new AbortController()
   const timer = setTimeout(() => timeout.abort(), CHECK_TIMEOUT_MS)
   try {
-    const response = await fetch(url, { headers, signal: AbortSignal.any([signal, timeout.signal]) })
-    await response.body?.cancel()
-    return response.ok ? { ok: true } : { ok: false, why: `the health check at ${url.host} answers ${response.status}` }
+    const why = await ask(url, { headers, signal: AbortSignal.any([signal, timeout.signal]) })
+    return why === null ? { ok: true } : { ok: false, why: `the health check at ${url.host} ${why}` }
   } catch (error) {
     signal.throwIfAborted()
     const reason = timeout.signal.aborted ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : failureOf(error)
@@ -58,6 +60,29 @@ export async function checkUrl(text: string, signal: AbortSignal): Promise<Healt
   } finally {
     clearTimeout(timer)
   }
+}
+
+const MOST_REDIRECTS = 5
+
+/** What is wrong with the answer; null when it is 2xx. On the way to it no other host is asked: who answers does not choose whom we ask. */
+async function ask(first: URL, options: RequestInit): Promise<string | null> {
+  let url = first
+  for (let redirects = 0; ; redirects++) {
+    const response = await fetch(url, { ...options, redirect: 'manual' })
+    await response.body?.cancel()
+    if (response.ok) return null
+    const location = response.headers.get('location')
+    if (location === null || response.status < 300 || response.status > 399) return `answers ${response.status}`
+    if (!URL.canParse(location, url.href) || !isSameHost(new URL(location, url), first))
+      return `answers ${response.status} and leads to another host, which is not asked`
+    if (redirects === MOST_REDIRECTS) return `answers ${response.status} again and again`
+    url = new URL(location, url)
+  }
+}
+
+/** Whether the credentials may go there as well: not in the open, where they were encrypted. */
+function isSameHost({ host, protocol }: URL, first: URL): boolean {
+  return host === first.host && (protocol === first.protocol || protocol === 'https:')
 }
 
 // `fetch` refuses a URL that holds credentials; they travel as they would have.
