@@ -28,11 +28,18 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ['default_tablespace', ''],
   ['default_table_access_method', 'heap'],
   ['check_function_bodies', 'off'],
+  // If our machine vanishes, the server notices within a minute, and lets our locks go.
+  ['tcp_keepalives_idle', '10'],
+  ['tcp_keepalives_interval', '10'],
+  ['tcp_keepalives_count', '3'],
   ['jit', 'off'], // questions to the catalogue look expensive to the planner: compiling one took 1.2 s, running it 2 ms
   ['standard_conforming_strings', 'on'],
 ]
 
 const CONNECT_TIMEOUT_MS = 15_000
+
+/** What is in between (a firewall, a load balancer) forgets connections on which nothing is said while a long statement runs. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 
 /**
  * Opens a session. `purpose` ends up in `application_name`, so that
@@ -57,6 +64,7 @@ async function connect(target: Target, purpose: string): Promise<Session> {
     const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
     timeQueries(client)
     keepReason(client)
+    endInTime(client)
     await client.connect()
     return client
   } catch (error) {
@@ -80,6 +88,18 @@ function keepReason(client: pg.Client): void {
       throw codeOf(error) === undefined && isConnectionLost(error) && reason !== null ? reason : error
     })
   }) as pg.Client['query']
+}
+
+/** How long a server may take to say goodbye; one that has vanished never does. */
+const GOODBYE_MS = 5_000
+
+function endInTime(client: pg.Client): void {
+  const end: () => Promise<void> = client.end.bind(client)
+  const giveUp = () => (client as unknown as { connection: pg.Connection }).connection.stream.destroy()
+  client.end = () => {
+    const timer = setTimeout(giveUp, GOODBYE_MS)
+    return end().finally(() => clearTimeout(timer))
+  }
 }
 
 /** Opens a session for as long as `work` takes. */
@@ -126,8 +146,8 @@ async function applySettings(client: pg.Client, purpose: string): Promise<void> 
 }
 
 function configOf(target: Target): pg.ClientConfig {
-  if (typeof target === 'string') return { connectionString: target, connectionTimeoutMillis: CONNECT_TIMEOUT_MS }
-  return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...target }
+  const config = typeof target === 'string' ? { connectionString: target } : target
+  return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...KEEP_ALIVE, ...config }
 }
 
 /** The server, or the way to it, is away; tomorrow it may be back. ENOENT: no socket in that directory. */

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { backendPid } from '../db/pooler.ts'
 import { connectionLost, openSession, type Session, type Target } from '../db/session.ts'
+import { Sockets } from '../db/sockets.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, EXIT, reasonOf } from '../errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
@@ -44,6 +45,8 @@ export interface WorkplaceOptions {
 }
 
 const RENEW_EVERY_MS = 10_000
+/** A server that says nothing for so long has gone. Together with the above: whoever waits for it is told within a minute. */
+const SILENT_MS = 30_000
 
 /**
  * Opens sessions, brings the journal up to date, takes the lease of the table,
@@ -58,14 +61,20 @@ export async function atWork<T>(
   if (options.server.inRecovery) throw onReplica()
   // All sessions of a run share a name, by which another run sees whether this one is alive.
   const holder = `${options.command} ${randomBytes(3).toString('hex')}`
-  const control = await openSession(options.target, holder)
+  const sockets = new Sockets()
+  const target = sockets.through(options.target)
+  const control = await openSession(target, holder)
   try {
+    // What it commits are signs of life: a standby that is away must not make them late.
+    await control.query('set synchronous_commit = local')
     await migrateJournal(control, options.journalSchema)
     const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`)
     try {
-      const result = await withWorker(options, holder, control, lease, work)
-      await prune(control, options)
-      return result
+      return await withPulse(control, options.journalSchema, lease, sockets, async () => {
+        const result = await withWorker({ ...options, target }, holder, control, lease, work)
+        await prune(control, options)
+        return result
+      })
     } finally {
       // When the connection is lost the lease is free anyway: its sessions are gone.
       await releaseLease(control, options.journalSchema, lease).catch(() => {})
@@ -115,7 +124,6 @@ async function withWorker<T>(
   const session = await openSession(options.target, holder)
   const pid = await backendPid(session)
   const ended = new AbortController()
-  const renewing = renew(control, options.journalSchema, lease, ended.signal)
   const cancel = () => void cancelUntil(ended.signal, control, pid)
   options.signal.addEventListener('abort', cancel)
   try {
@@ -144,7 +152,6 @@ async function withWorker<T>(
   } finally {
     options.signal.removeEventListener('abort', cancel)
     ended.abort()
-    await renewing
   }
 }
 
@@ -156,11 +163,45 @@ export async function cancelUntil(ended: AbortSignal, control: Session, pid: num
   while (await pause(CANCEL_EVERY_MS, ended))
 }
 
-async function renew(control: Session, schema: string, lease: Lease, signal: AbortSignal): Promise<void> {
-  while (await pause(RENEW_EVERY_MS, signal)) {
-    // A renewal that fails is made up for by the next; when none succeeds the work finds out by its own checks.
-    await renewLease(control, schema, lease).catch(() => {})
+/**
+ * Renews the lease while `work` is under way. That is the pulse of the run as
+ * well: a server that does not answer any more has gone, and nothing that waits for it is waited for.
+ */
+async function withPulse<T>(
+  control: Session,
+  schema: string,
+  lease: Lease,
+  sockets: Sockets,
+  work: () => Promise<T>,
+): Promise<T> {
+  const ended = new AbortController()
+  const beating = beat(control, schema, lease, sockets, ended.signal)
+  try {
+    return await work()
+  } finally {
+    ended.abort()
+    await beating
   }
+}
+
+async function beat(
+  control: Session,
+  schema: string,
+  lease: Lease,
+  sockets: Sockets,
+  ended: AbortSignal,
+): Promise<void> {
+  while (await pause(RENEW_EVERY_MS, ended)) {
+    const silence = setTimeout(() => sockets.destroy(noAnswer()), SILENT_MS)
+    // An error is an answer. A renewal that fails is made up for by the next; when none succeeds the work finds out by its own checks.
+    await renewLease(control, schema, lease).catch(() => {})
+    clearTimeout(silence)
+  }
+}
+
+/** As the kernel would put it, if it were not so patient. */
+function noAnswer(): Error {
+  return Object.assign(new Error(`no answer from the server for ${SILENT_MS / 1000} s`), { code: 'ETIMEDOUT' })
 }
 
 /** False when the signal came first. */

@@ -38,3 +38,30 @@ function bothWays(client: Socket, upstream: Socket): readonly (readonly [Socket,
     [upstream, client],
   ]
 }
+
+/** A line that at some moment goes dead: nothing arrives any more at either end, and neither is told. */
+export class DeadLine {
+  readonly url: string
+  private dead = false
+
+  private constructor(url: string) {
+    this.url = url
+  }
+
+  static async to(database: Database): Promise<DeadLine> {
+    const url = await openLine(database, (client, upstream) => line.join(client, upstream))
+    const line = new DeadLine(url)
+    return line
+  }
+
+  die(): void {
+    this.dead = true
+  }
+
+  private join(client: Socket, upstream: Socket): void {
+    for (const [one, other] of bothWays(client, upstream))
+      one.on('data', (message) => {
+        if (!this.dead) other.write(message)
+      })
+  }
+}
