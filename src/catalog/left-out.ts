@@ -1,9 +1,10 @@
 import type { ClientBase } from 'pg'
 import { within } from '../db/savepoint.ts'
 import { readAll } from '../db/session.ts'
+import { putSession } from '../db/settings.ts'
 import { SQLSTATE } from '../db/sqlstate.ts'
 import { quoted, type TableName } from '../sql/names.ts'
-import { pathForSet } from '../sql/search-path.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 
 /** A valid foreign key, and what is known of rows that refer to rows which a copy would leave out. */
@@ -17,11 +18,11 @@ export interface LeftOutReference {
   readonly found: 'some' | 'none' | 'unknown'
 }
 
-/** What is copied: rows of `source` for which `keep` is true, read under `searchPath`. */
+/** What is copied: rows of `source` for which `keep` is true, read under `settings`. */
 export interface Keeping {
   readonly source: TableName
   readonly keep: string
-  readonly searchPath: string
+  readonly settings: ConditionSettings
 }
 
 /** For each foreign key. It is asked again, without a limit, before the swap. */
@@ -35,7 +36,7 @@ export async function readLeftOutReferences(session: ClientBase, keeping: Keepin
   const found: LeftOutReference[] = []
   for (const key of await readKeys(session, keeping.source)) {
     const query = referring(key, keeping).text
-    found.push({ from: key.from, name: key.name, query, found: await look(session, query, keeping.searchPath) })
+    found.push({ from: key.from, name: key.name, query, found: await look(session, query, keeping.settings) })
   }
   return found
 }
@@ -77,9 +78,13 @@ function referring({ from, self, pairs }: Key, { source, keep }: Keeping): Sql {
 }
 
 // What the role may not read is an objection elsewhere.
-async function look(session: ClientBase, query: string, searchPath: string): Promise<LeftOutReference['found']> {
+async function look(
+  session: ClientBase,
+  query: string,
+  settings: ConditionSettings,
+): Promise<LeftOutReference['found']> {
   const ask = async () => {
-    await session.query(`set local search_path to ${pathForSet(searchPath)}`)
+    await putSession(session, settings)
     const { rowCount } = await session.query(`${query} limit 1`)
     return rowCount === 0 ? 'none' : 'some'
   }

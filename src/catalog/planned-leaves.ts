@@ -1,7 +1,8 @@
 import { takingBack } from '../db/savepoint.ts'
 import type { Session } from '../db/session.ts'
+import { putSession } from '../db/settings.ts'
 import { quoted, type TableName } from '../sql/names.ts'
-import { pathForSet } from '../sql/search-path.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
 
 /** A table that the planner would look into for a condition. */
@@ -29,9 +30,9 @@ export async function readPlanned(
   session: Session,
   table: TableName,
   condition: string,
-  searchPath: string,
+  settings: ConditionSettings,
 ): Promise<PlannedLeaf[]> {
-  const plan = await readPlan(session, sql`select from ${quoted(table)} t where (${raw(condition)}\n)`, searchPath)
+  const plan = await readPlan(session, sql`select from ${quoted(table)} t where (${raw(condition)}\n)`, settings)
   return leavesOf(plan)
 }
 
@@ -42,13 +43,11 @@ function leavesOf(node: PlanNode): PlannedLeaf[] {
   return [{ name: { schema, name }, matching: node['Plan Rows'], index: index ?? null }]
 }
 
-/** What the planner would do under the search path that a condition was written under; nothing is read. */
-export function readPlan(session: Session, query: Sql, searchPath: string): Promise<PlanNode> {
+/** What the planner would do under the settings that a condition is read under; nothing is read. */
+export function readPlan(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode> {
   return takingBack(session, async () => {
-    await session.query(
-      `set local search_path to ${pathForSet(searchPath)};
-       set local max_parallel_workers_per_gather = 0`,
-    )
+    await session.query('set local max_parallel_workers_per_gather = 0')
+    await putSession(session, settings)
     const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
       sql`explain (verbose, format json) ${query}`.text,
     )

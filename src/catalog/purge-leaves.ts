@@ -1,6 +1,8 @@
 import { readAll, type Session } from '../db/session.ts'
 import { quoted, type TableName } from '../sql/names.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import { orderingOf, type Ordering } from '../sql/operators.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
 import { NEVER_NULL } from './json-parts.ts'
 import { readPlan, readPlanned } from './planned-leaves.ts'
@@ -51,6 +53,7 @@ export interface LeafIndexColumn {
   readonly name: string
   /** Qualified and quoted, without a length. */
   readonly type: string
+  readonly operators: Ordering
   readonly notNull: boolean
 }
 
@@ -59,10 +62,10 @@ export async function readLeaves(
   session: Session,
   table: TableName,
   predicate: Predicate,
-  searchPath: string,
+  settings: ConditionSettings,
   orderBy: string | null,
 ): Promise<LeafModel[]> {
-  const planned = await readPlanned(session, table, predicate.text, searchPath)
+  const planned = await readPlanned(session, table, predicate.text, settings)
   const facts = await readLeafFacts(
     session,
     planned.map(({ name }) => name),
@@ -70,7 +73,7 @@ export async function readLeaves(
   const leaves: LeafModel[] = []
   for (const [i, fact] of facts.entries()) {
     const { matching, index } = planned[i] ?? { matching: 0, index: null }
-    const indexes = await withCoverage(session, fact, predicate, searchPath, index, orderBy)
+    const indexes = await withCoverage(session, fact, predicate, settings, index, orderBy)
     leaves.push({ ...fact, indexes, matching, plannedIndex: index })
   }
   return leaves
@@ -117,7 +120,7 @@ const indexes = raw(`coalesce((
       'rowsPerKey', case when i.indisunique then 1 else greatest(c.reltuples, 1) / greatest(k.distinct_values, 1) end) order by x.relname)
   from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam
   cross join lateral (
-    select json_agg(json_build_object('name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'notNull', ${NEVER_NULL}) order by o.place) as columns,
+    select json_agg(json_build_object('name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'operators', ${orderingOf('oc')}, 'notNull', ${NEVER_NULL}) order by o.place) as columns,
       count(a.attnum) = count(*) as plain, min(o.option) = max(o.option) and min(o.option) in (0, 3) as one_way,
       bool_and(oc.opcdefault and o.coll in (0, a.attcollation)) as usual,
       max(case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 1) else coalesce(s.n_distinct, 0) end) as distinct_values
@@ -134,7 +137,7 @@ async function withCoverage(
   session: Session,
   facts: LeafFacts,
   predicate: Predicate,
-  searchPath: string,
+  settings: ConditionSettings,
   planned: string | null,
   orderBy: string | null,
 ): Promise<LeafIndex[]> {
@@ -143,7 +146,7 @@ async function withCoverage(
     const nullable = index.columns.filter(({ notNull }) => !notNull)
     const asked = index.name === planned || index.columns[0]?.name === orderBy
     const coversMatches =
-      nullable.length === 0 || (asked && (await isImpossible(session, facts, predicate, nullable, searchPath)))
+      nullable.length === 0 || (asked && (await isImpossible(session, facts, predicate, nullable, settings)))
     found.push({ ...index, coversMatches })
   }
   return found
@@ -159,14 +162,14 @@ async function isImpossible(
   { name, columns }: LeafFacts,
   predicate: Predicate,
   nullable: readonly LeafIndexColumn[],
-  searchPath: string,
+  settings: ConditionSettings,
 ): Promise<boolean> {
   for (const column of nullable) {
     const shown = columns.map((other) =>
       other === column.name ? sql`null::${raw(column.type)} as ${ident(other)}` : sql`t.${ident(other)}`,
     )
     const query = sql`select from (select ${join(shown)} from only ${quoted(name)} t) t where (${raw(predicate.text)}\n)`
-    const plan = await readPlan(session, query, searchPath)
+    const plan = await readPlan(session, query, settings)
     if (plan['One-Time Filter'] !== 'false') return false
   }
   return true

@@ -1,4 +1,5 @@
 import type { TableName } from '../sql/names.ts'
+import type { Ordering } from '../sql/operators.ts'
 
 // What a table is and everything that hangs on it, as plain data. Definitions
 // are PostgreSQL's own text, made with an empty search path, so every name in
@@ -146,6 +147,8 @@ export interface Index {
   /** Columns in order; null stands for an expression. */
   readonly columns: readonly (string | null)[]
   readonly included: readonly string[]
+  /** Of a btree: by what each column is compared. */
+  readonly operators: readonly Ordering[]
   readonly unique: boolean
   readonly primary: boolean
   readonly partial: boolean

@@ -1,4 +1,5 @@
 import { defaultGranteesQuery } from './default-grantees.ts'
+import { orderingOf } from '../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../sql/sql.ts'
 import { COLUMN_NAMES, COMMENT, ENABLED, GRANTS, LIST, NEVER_NULL, RELATION_KIND } from './json-parts.ts'
 import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEWS } from './table-dependents.ts'
@@ -53,10 +54,15 @@ const CONSTRAINTS = LIST(`select json_agg(json_build_object(
   from pg_constraint k left join pg_index i on i.indexrelid = k.conindid and k.contype in ('p', 'u', 'x')
   where k.conrelid = c.oid and k.contype <> 't'`)
 
+const OPERATORS =
+  LIST(`select json_agg(${orderingOf('oc')} order by o.place) from unnest(i.indclass::oid[]) with ordinality o (class, place)
+  join pg_opclass oc on oc.oid = o.class where am.amname = 'btree'`)
+
 const INDEXES = LIST(`select json_agg(json_build_object(
     'oid', x.oid::text, 'name', x.relname, 'definition', pg_get_indexdef(x.oid), 'tail', ${INDEX_TAIL}, 'method', am.amname,
     'columns', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[0:i.indnkeyatts - 1]`)},
     'included', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[i.indnkeyatts:]`)},
+    'operators', ${OPERATORS},
     'unique', i.indisunique, 'primary', i.indisprimary, 'partial', i.indpred is not null, 'valid', i.indisvalid, 'clustered', i.indisclustered,
     'replicaIdentity', i.indisreplident,
     'constraint', (select k.conname from pg_constraint k where k.conindid = x.oid and k.conrelid = c.oid and k.contype in ('p', 'u', 'x')),

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { EbbError, EXIT, reasonOf, UsageError } from '../errors.ts'
+import { OUR_SETTINGS } from '../sql/condition-settings.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
@@ -16,10 +17,8 @@ export type Target = string | pg.ClientConfig
 export type Session = pg.Client
 
 const SETTINGS: readonly (readonly [string, string])[] = [
-  ['search_path', ''],
-  ['timezone', 'UTC'],
-  ['datestyle', 'ISO'],
-  ['intervalstyle', 'postgres'],
+  ...Object.entries(OUR_SETTINGS),
+  ['extra_float_digits', '1'], // keys and positions travel as text: with less, two numbers would be one
   ['client_min_messages', 'warning'],
   ['row_security', 'off'], // a policy that would hide rows from us is an error, never a gap
   ['statement_timeout', '0'],
@@ -139,7 +138,7 @@ async function applySettings(client: pg.Client, purpose: string): Promise<void> 
   // `transaction_timeout` exists from 17 on.
   await client.query(
     `select set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
-     where exists (select from pg_catalog.pg_settings s where pg_catalog.lower(s.name) = pinned.name)`,
+     where exists (select from pg_catalog.pg_settings s where s.name = pinned.name)`,
   )
   // When we are killed, what we were running must not go on for long. Not every platform of the server can do this.
   await client.query("set client_connection_check_interval = '2s'").catch(() => {})

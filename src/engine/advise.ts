@@ -1,8 +1,7 @@
 import { calendarKind } from '../catalog/calendar-kind.ts'
-import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
+import { readCondition, readRowEstimate } from '../catalog/condition.ts'
 import { plainType } from '../catalog/key-model.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
-import { readSearchPath } from '../catalog/search-path.ts'
 import { readTakenNames, readPrivileges } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, withSession, type Target } from '../db/session.ts'
@@ -42,8 +41,9 @@ export async function advise(
   const predicate = wish.kind === 'nothing' ? null : await parsePredicate(wish.written, momentLiteral(server.now))
   return withSession(target, 'advise', (session) =>
     inSnapshot(session, async () => {
-      const searchPath = await readSearchPath(session)
-      const estimate = (of: typeof predicate) => (isTable ? readRowEstimate(session, table.name, of, searchPath) : 0)
+      const condition = await readCondition(session, table.name, predicate)
+      const estimate = (of: typeof predicate) =>
+        isTable ? readRowEstimate(session, table.name, of, condition.settings) : 0
       const rows = await estimate(null)
       const rebuild = {
         server,
@@ -51,9 +51,8 @@ export async function advise(
         table,
         privileges: await readPrivileges(session, table),
         predicate,
-        volatile: await readVolatile(session, predicate),
+        condition,
         keptRows: Math.min(rows, await estimate(predicate)),
-        searchPath,
         taken: await readTakenNames(session, table.name.schema),
         tag: newTag(),
       }

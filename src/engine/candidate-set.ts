@@ -8,6 +8,7 @@ import { setById, type StoredSet } from '../journal/candidates.ts'
 import { SET_COLUMNS } from '../plan/candidate-sql.ts'
 import type { CandidateSet } from '../plan/candidate-set.ts'
 import type { CandidateChoice } from '../plan/purge.ts'
+import type { KeyWalkColumn } from '../plan/purge-work.ts'
 import { quoted, sameName, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
 
@@ -31,13 +32,18 @@ export async function readSetFor(
 ): Promise<CandidateSet> {
   const set = await readSet(session, schema, choice.set)
   const key = await readKeyColumns(session, table)
-  const keyChanged = JSON.stringify(key) !== JSON.stringify(set.key.map(({ name, type }) => ({ name, type })))
+  const keyChanged = shapeOf(key) !== shapeOf(set.key)
   return {
     ...set,
+    key: keyChanged || key === null ? set.key : key,
     approvedBy: choice.approvedBy ?? set.approvedBy,
     ticket: choice.ticket ?? set.ticket,
     keyChanged,
   }
+}
+
+function shapeOf(key: readonly KeyWalkColumn[] | null): string {
+  return JSON.stringify(key?.map(({ name, type }) => [name, type]))
 }
 
 /** Those leaves of the set that are still the table's; the candidates of others are no more. */

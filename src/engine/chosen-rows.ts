@@ -1,8 +1,7 @@
-import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
+import { readCondition, readRowEstimate } from '../catalog/condition.ts'
 import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
 import { readReach } from '../catalog/reach.ts'
 import { readTable, vanished } from '../catalog/read-table.ts'
-import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { Session } from '../db/session.ts'
 import type { ChosenRows, NotToBeChosen } from '../plan/chosen-rows.ts'
@@ -27,15 +26,15 @@ export async function readChosenRows(
   const table = await readTable(session, name, server.version)
   const [itself] = await readLeafFacts(session, [name])
   if (table === undefined || itself === undefined) throw vanished(name)
-  const volatile = await readVolatile(session, predicate)
-  const before = { server, journalSchema, table, itself: lenient(itself, without), volatile }
+  const condition = await readCondition(session, name, predicate)
+  const before = { server, journalSchema, table, itself: lenient(itself, without), condition }
   const objections = objectionsToLooking(before, { noArchive: true })
   if (objections.length > 0) return { server, table, objections }
-  const searchPath = await readSearchPath(session)
-  await readRowEstimate(session, name, predicate, searchPath)
-  const leaves = (await readLeaves(session, name, predicate, searchPath, null)).map((leaf) => lenient(leaf, without))
-  const reach = await readReach(session, name, leaves, predicate, searchPath)
-  return { server, table, predicate, leaves, reach, searchPath }
+  const { settings } = condition
+  await readRowEstimate(session, name, predicate, settings)
+  const leaves = (await readLeaves(session, name, predicate, settings, null)).map((leaf) => lenient(leaf, without))
+  const reach = await readReach(session, name, leaves, predicate, settings)
+  return { server, table, predicate, leaves, reach, condition }
 }
 
 function lenient<Leaf extends { readonly missingPrivileges: readonly string[] }>(

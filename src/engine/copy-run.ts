@@ -9,6 +9,7 @@ import { keepingOf, withReferences } from '../plan/left-out.ts'
 import { noRoom } from '../plan/no-room.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { LockTimes } from '../report/events.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
 import { recordCapture } from './copy/captured.ts'
@@ -110,11 +111,11 @@ export async function carryOutCopy(
 export async function withKeptRows<Copy extends RebuildPlan>(
   session: Session,
   source: TableModel,
-  searchPath: string,
+  settings: ConditionSettings,
   plan: (keptRows: number) => Copy,
 ): Promise<Copy> {
   const keepingAll = plan(source.estimatedRows ?? 0)
   const keep = keepingAll.rebuild?.forward.keep ?? null
   if (keep === null) return keepingAll
-  return plan(await readRowEstimate(session, source.name, { written: keep, text: keep }, searchPath))
+  return plan(await readRowEstimate(session, source.name, { written: keep, text: keep }, settings))
 }

@@ -1,7 +1,8 @@
-import { readSearchPath } from '../catalog/search-path.ts'
+import { readConditionSettings } from '../catalog/condition-settings.ts'
 import { inSnapshot, type Target } from '../db/session.ts'
 import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
+import { pathOf } from '../sql/condition-settings.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { isPartitionedAlready, type Command } from './agreed.ts'
 import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
@@ -41,13 +42,13 @@ function commandOf(request: CopyRequest, options: EngineOptions): Command<Rebuil
     isCarriedOut: isPartitionedAlready,
     readPlan: (session, server, name) =>
       inSnapshot(session, async () => {
-        const searchPath = await readSearchPath(session)
+        const settings = pathOf(await readConditionSettings(session))
         const situation = {
           ...(await readSituation(session, server, name, request, options)),
-          searchPath,
+          settings,
           tag: newTag(),
         }
-        return withKeptRows(session, situation.table, searchPath, (keptRows) =>
+        return withKeptRows(session, situation.table, settings, (keptRows) =>
           planPartitionByCopy({ ...situation, keptRows }, request),
         )
       }),

@@ -1,9 +1,8 @@
-import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
+import { readCondition, readRowEstimate } from '../catalog/condition.ts'
 import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
 import { readReach, type Reach } from '../catalog/reach.ts'
 import { readTable, resolveTable, vanished } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
-import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
@@ -165,7 +164,7 @@ async function readCourse(
 }
 
 /** Fails closed: where something else decides which rows are meant, whoever asks for the condition finds none. */
-const BY_ITSELF: Predicate = { written: 'false', text: 'false', functions: [] }
+const BY_ITSELF: Predicate = { written: 'false', text: 'false', uses: null }
 /** A set spares whatever it does not name. */
 const SPARING: Reach = { selectsSome: null, sparesSome: true }
 
@@ -200,28 +199,28 @@ async function readPlan(
     const table = await readTable(session, name, server.version)
     const [itself] = await readLeafFacts(session, [name])
     if (table === undefined || itself === undefined) throw vanished(name)
-    const volatile = await readVolatile(session, written)
-    const early = objectionsToLooking({ server, journalSchema, table, itself, volatile }, request)
+    const condition = await readCondition(session, name, written)
+    const early = objectionsToLooking({ server, journalSchema, table, itself, condition }, request)
     if (early.length > 0) return refusePurge({ server, table }, request, early)
     const since = request.stale === undefined ? undefined : readSince(table, request.stale, moment)
     if (Array.isArray(since)) return refusePurge({ server, table }, request, since)
     const predicate = since === undefined ? written : rowsOfStale(since)
     const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
-    const searchPath = set?.searchPath ?? (await readSearchPath(session))
+    const settings = set?.settings ?? condition.settings
     // Says with a caret where the condition does not fit the table.
-    if (set === undefined) await readRowEstimate(session, name, predicate, searchPath)
+    if (set === undefined) await readRowEstimate(session, name, predicate, settings)
     const groups = since === undefined ? undefined : await readGroupCount(session, since)
     const found =
       set === undefined
-        ? await readLeaves(session, name, predicate, searchPath, request.orderBy)
+        ? await readLeaves(session, name, predicate, settings, request.orderBy)
         : await readLeavesOfSet(session, set)
     const leaves = groups ? withMatching(found, groups.stale / Math.max(groups.groups, 1)) : found
-    const reach = set === undefined ? await readReach(session, name, leaves, predicate, searchPath) : SPARING
+    const reach = set === undefined ? await readReach(session, name, leaves, predicate, settings) : SPARING
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
     const lookUps = await measureLookUps(session, cascade.walked)
-    const read = { server, table, itself, predicate, leaves, reach, searchPath, graph, around, cascade, lookUps }
+    const read = { server, table, itself, predicate, leaves, reach, condition, graph, around, cascade, lookUps }
     const chosenBy = { ...(set === undefined ? {} : { candidates: set }), ...(groups === undefined ? {} : { groups }) }
     return planPurge({ ...read, ...chosenBy }, request)
   })

@@ -1,6 +1,5 @@
-import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
+import { readCondition, readRowEstimate } from '../catalog/condition.ts'
 import { readPresentTable } from '../catalog/read-table.ts'
-import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readPrivileges, readTakenNames } from '../catalog/situation.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
@@ -57,7 +56,7 @@ async function readPlan(
   const predicate = request.keep === null ? null : await parsePredicate(request.keep, momentLiteral(server.now))
   return inSnapshot(session, async () => {
     const table = await readPresentTable(session, name, server.version)
-    const searchPath = await readSearchPath(session)
+    const condition = await readCondition(session, table.name, predicate)
     const privileges = await readPrivileges(session, table)
     const readable = table.kind === 'table' && !privileges.lacking.includes('SELECT') && !privileges.rowsHidden
     return planRebuild(
@@ -67,9 +66,8 @@ async function readPlan(
         table,
         privileges,
         predicate,
-        volatile: await readVolatile(session, predicate),
-        keptRows: readable ? await readRowEstimate(session, table.name, predicate, searchPath) : 0,
-        searchPath,
+        condition,
+        keptRows: readable ? await readRowEstimate(session, table.name, predicate, condition.settings) : 0,
         taken: await readTakenNames(session, name.schema),
         tag: newTag(),
       },

@@ -2,7 +2,7 @@ import { readKey } from '../catalog/key-model.ts'
 import { readLeast, lookWithin } from '../catalog/partition-rows.ts'
 import { readPartitionedTable, type Partition, type PartitionedTable } from '../catalog/partitioned-table.ts'
 import { readPresentTable, readTable } from '../catalog/read-table.ts'
-import { readSearchPath } from '../catalog/search-path.ts'
+import { readConditionSettings } from '../catalog/condition-settings.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { readTakenNames } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
@@ -19,6 +19,7 @@ import { gridFor } from '../plan/rotate-runway.ts'
 import { widePartitions } from '../plan/split-layout.ts'
 import type { SplitRequest } from '../plan/split-situation.ts'
 import { planSplit, type SplitPlan } from '../plan/split.ts'
+import { pathOf } from '../sql/condition-settings.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { NothingLeft, type Command } from './agreed.ts'
@@ -84,14 +85,14 @@ async function readPlan(
   const policy = policyOf(set, registered, order)
   const now = BigInt(server.now)
   const grid = await readGrid(session, set, policy, order, now)
-  const searchPath = await readSearchPath(session)
+  const settings = pathOf(await readConditionSettings(session))
   const taken = await readTakenNames(session, name.schema)
-  const setting = { server, journalSchema, set, parent, policy, grid, searchPath, taken, tag: newTag() }
+  const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newTag() }
   const planFor = async (partition: Partition): Promise<SplitPlan> => {
     const wide = await readPresentTable(session, partition.name, server.version)
     const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
     const situation = { ...setting, partition, wide, least }
-    return withKeptRows(session, wide, searchPath, (keptRows) => planSplit({ ...situation, keptRows }, order))
+    return withKeptRows(session, wide, settings, (keptRows) => planSplit({ ...situation, keptRows }, order))
   }
   for (const partition of choosePartitions(set, grid, policy, order)) {
     const plan = await planFor(partition)

@@ -92,7 +92,6 @@ function catchUpUnderLock(work: CopyWork, place: Workplace): Promise<unknown>[] 
     reconcileLog(place.session, work, null).catch((error: unknown) => {
       throw explainedClash(work, error)
     }),
-    place.session.query("set local search_path to ''"),
   ]
 }
 

@@ -1,6 +1,5 @@
-import { readRowEstimate, readVolatile } from '../catalog/condition.ts'
+import { readCondition, readRowEstimate } from '../catalog/condition.ts'
 import { readPresentTable, readTable } from '../catalog/read-table.ts'
-import { readSearchPath } from '../catalog/search-path.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
@@ -89,10 +88,10 @@ async function readPlan(
   const expired = request.expired === null ? null : await parsePredicate(request.expired, momentLiteral(server.now))
   return inSnapshot(session, async () => {
     const model = await readPresentTable(session, table, server.version)
-    const searchPath = await readSearchPath(session)
+    const condition = await readCondition(session, table, expired)
     // No row is counted here, so policies that hide some are no reason not to look at the condition.
     await session.query('set local row_security = on')
-    if (expired !== null) await readRowEstimate(session, table, expired, searchPath)
+    if (expired !== null) await readRowEstimate(session, table, expired, condition.settings)
     const name = nameOf(table, given)
     const situation = {
       server,
@@ -101,8 +100,7 @@ async function readPlan(
       name,
       existing: (await readTable(session, name, server.version)) ?? null,
       expired,
-      volatile: await readVolatile(session, expired),
-      searchPath,
+      condition,
       mayCreate: await mayCreateIn(session, name.schema),
     }
     return planView(situation, request)

@@ -15,12 +15,12 @@ export type StoredSet = Omit<CandidateSet, 'keyChanged'>
 export async function registerSet(
   session: ClientBase,
   schema: string,
-  set: Pick<StoredSet, 'id' | 'table' | 'place' | 'key' | 'leaves' | 'searchPath' | 'condition'>,
+  set: Pick<StoredSet, 'id' | 'table' | 'place' | 'key' | 'leaves' | 'settings' | 'condition'>,
 ): Promise<void> {
-  const { id, table, place, key, leaves, searchPath, condition } = set
+  const { id, table, place, key, leaves, settings, condition } = set
   await session.query(sql`
-    insert into ${at(schema, 'candidate_set')} (run_id, schema_name, table_name, set_name, key, leaves, search_path, condition)
-    values (${id}, ${table.schema}, ${table.name}, ${place.name}, ${JSON.stringify(key)}, ${JSON.stringify(leaves)}, ${searchPath}, ${condition})`)
+    insert into ${at(schema, 'candidate_set')} (run_id, schema_name, table_name, set_name, key, leaves, settings, condition)
+    values (${id}, ${table.schema}, ${table.name}, ${place.name}, ${JSON.stringify(key)}, ${JSON.stringify(leaves)}, ${JSON.stringify(settings)}, ${condition})`)
 }
 
 /** Counts its keys: it is complete. */
@@ -59,7 +59,7 @@ async function findSets(session: ClientBase, schema: string, condition: Sql): Pr
     session,
     sql`
     select run_id::text as id, json_build_object('schema', schema_name, 'name', table_name) as table,
-      json_build_object('schema', ${schema}::text, 'name', set_name) as place, key, leaves, search_path as "searchPath", condition,
+      json_build_object('schema', ${schema}::text, 'name', set_name) as place, key, leaves, settings, condition,
       rows::float8 as rows, bytes::float8 as bytes, written_at as "writtenAt", approved_by as "approvedBy", ticket
     from ${at(schema, 'candidate_set')} where ${condition} order by run_id desc`,
   )

@@ -1,5 +1,6 @@
 import type { LeafModel } from '../catalog/purge-leaves.ts'
 import type { TableModel } from '../catalog/table-model.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { display, sameName, type TableName } from '../sql/names.ts'
 import type { SetWalk } from './candidate-sql.ts'
 import { objection } from './objection.ts'
@@ -18,7 +19,7 @@ export interface CandidateSet {
   readonly key: readonly KeyWalkColumn[]
   /** Leaves by their number. */
   readonly leaves: readonly TableName[]
-  readonly searchPath: string
+  readonly settings: ConditionSettings
   /** With now() fixed, as it chose the rows. */
   readonly condition: string
   /** Null until the set is complete. */

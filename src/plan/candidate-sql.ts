@@ -1,4 +1,5 @@
 import { quoted } from '../sql/names.ts'
+import { ordered, own } from '../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import type { KeyWalk, SetPart, Walk } from './purge-work.ts'
 
@@ -16,10 +17,10 @@ export const SET_COLUMNS = { leaf: 'ebb_leaf', fingerprint: 'ebb_fingerprint', b
  * xmin do not; two different rows have the same one once in 2^64. `t.*` is the
  * whole row even where a column is called t.
  */
-export const FINGERPRINT = 'hashtextextended((t.*)::text, 0)'
+export const FINGERPRINT = 'pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)'
 
 /** Bytes of the row `t`, out-of-line values included. */
-export const ROW_BYTES = 'pg_column_size(t.*)'
+export const ROW_BYTES = 'pg_catalog.pg_column_size(t.*)'
 
 /** A walk along a candidate set. */
 export interface SetWalk extends KeyWalk {
@@ -33,13 +34,13 @@ export function amongCandidates(walk: Walk): walk is SetWalk {
 /** Joins a row of the set to its row. */
 export function sameKeyAsCandidate({ columns }: KeyWalk, side = 'ebb_c'): Sql {
   return join(
-    columns.map(({ name }) => sql`${raw(side)}.${ident(name)} = t.${ident(name)}`),
+    columns.map(({ name, operators }) => sql`${raw(side)}.${ident(name)} ${ordered(operators, '=')} t.${ident(name)}`),
     ' and ',
   )
 }
 
 export function leafNumber({ among }: SetWalk, side = 'ebb_c'): Sql {
-  return sql`${raw(side)}.${ident(SET_COLUMNS.leaf)} = ${raw(String(among.leaf))}`
+  return sql`${raw(side)}.${ident(SET_COLUMNS.leaf)} ${own('=')} ${raw(String(among.leaf))}`
 }
 
 /**
@@ -50,5 +51,5 @@ export function leafNumber({ among }: SetWalk, side = 'ebb_c'): Sql {
 export function unchangedSince(walk: SetWalk): Sql {
   const written = sql`select ebb_s.${ident(SET_COLUMNS.fingerprint)} from ${quoted(walk.among.set)} ebb_s
     where ${leafNumber(walk, 'ebb_s')} and ${sameKeyAsCandidate(walk, 'ebb_s')}`
-  return sql`((${written}) = ${raw(FINGERPRINT)})`
+  return sql`((${written}) ${own('=')} ${raw(FINGERPRINT)})`
 }

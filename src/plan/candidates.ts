@@ -1,8 +1,10 @@
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
 import { abandonment } from './abandonment.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
 import { SET_COLUMNS } from './candidate-sql.ts'
+import { describeReading } from './condition.ts'
 import { noKeyObjection } from './copy-key.ts'
 import { objection, when } from './objection.ts'
 import { refusePurge, type PurgePlan } from './purge.ts'
@@ -29,7 +31,7 @@ export interface PlannedSet {
   readonly place: TableName
   readonly key: readonly KeyWalkColumn[]
   readonly leaves: readonly TableName[]
-  readonly searchPath: string
+  readonly settings: ConditionSettings
   readonly condition: string
 }
 
@@ -43,7 +45,7 @@ export interface CandidateSituation extends ChosenRows {
 
 /** Plans writing down the keys of the rows that match. Pure; no row is touched. */
 export function planCandidates(situation: CandidateSituation, { where }: CandidateRequest): CandidatePlan {
-  const { table, leaves, reach, predicate, searchPath, key, place, server } = situation
+  const { table, leaves, reach, predicate, condition, key, place, server } = situation
   const objections = objectionsTo(situation)
   if (objections.length > 0 || key === null) return refuseCandidates({ server, table, objections }, { where })
   const base = { goal: goalOf(table.name, where), table: table.name, fates: [], objections }
@@ -54,17 +56,24 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
     table: table.name,
     oid: table.oid,
     where: predicate.text,
-    searchPath,
+    settings: condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
     entourage: ALONE,
     deed: { kind: 'gather', into: place, key: key.map(({ name }) => name) },
   }
-  const set = { place, key, leaves: leaves.map(({ name }) => name), searchPath, condition: predicate.text }
+  const set = {
+    place,
+    key,
+    leaves: leaves.map(({ name }) => name),
+    settings: condition.settings,
+    condition: predicate.text,
+  }
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   return {
     ...base,
     evidence: [
       `written down: ${predicate.text}`,
+      ...describeReading(condition),
       `about ${showRows(matching)} to be written down, by the planner’s estimate; each costs its key and 20 bytes or so`,
       `a row is found again by ${key.map(({ name }) => ident(name).text).join(', ')}, and whether it has changed is told by what it holds as a whole`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),

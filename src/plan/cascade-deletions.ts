@@ -1,4 +1,5 @@
 import type { GraphReference, GraphTable } from '../catalog/reference-graph.ts'
+import { own } from '../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../sql/sql.ts'
 import type { Cascade } from './cascade.ts'
 import { list, neededOf, refers, rowsOf, type Part } from './cascade-sql.ts'
@@ -61,7 +62,7 @@ export function childDeletions(cascade: Cascade, gone: string): ChildDeletions {
         table,
         query: deletion(table, { reference, parents: [tree] }, returned),
       })
-    disturbed.push(sql`${size([tree])} <> ${size(deleting(table))}`)
+    disturbed.push(sql`(${size([tree])}) ${own('<>')} (${size(deleting(table))})`)
   }
   return { parts, disturbed: disturbed.length === 0 ? null : join(disturbed, ' or ') }
 }
@@ -99,7 +100,7 @@ function parentsOf({ reference, parents }: Way): Sql {
 }
 
 function size(parts: readonly string[]): Sql {
-  return raw(parts.map((part) => `(select count(*) from ${part})`).join(' + '))
+  return raw(parts.map((part) => `(select pg_catalog.count(*) from ${part})`).join(` ${own('+').text} `))
 }
 
 function waysTo({ walked }: Cascade, table: GraphTable) {

@@ -1,5 +1,6 @@
 import type { GraphReference, GraphTable } from '../catalog/reference-graph.ts'
 import { quoted } from '../sql/names.ts'
+import { own } from '../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import type { Branch, Cascade, Reason } from './cascade.ts'
 
@@ -33,7 +34,7 @@ export function isSetAside({ branches }: Reason, row: string): Sql {
 
 /** True for a row that another one of the root refers to. */
 export function isReferredByOwn({ root }: Cascade, self: GraphReference, row: string): Sql {
-  const other = sql`(c.tableoid, c.ctid) <> (${raw(row)}.tableoid, ${raw(row)}.ctid)`
+  const other = sql`row(c.tableoid, c.ctid) ${own('<>')} row(${raw(row)}.tableoid, ${raw(row)}.ctid)`
   return sql`exists (select from ${referringRows(self, root, 'c', row)} and ${other})`
 }
 
@@ -57,7 +58,7 @@ export function withoutReferenced(cascade: Cascade, chosen: string, going: strin
   const stays = `${going}_not`
   const fromOutside = selves.map(
     (reference) => sql`exists (select from ${rowsOf(cascade.root)} c where ${refers(reference, 'c', 'v')}
-      and not exists (select from ${raw(chosen)} w where w.ebb_table = c.tableoid and w.ebb_at = c.ctid))`,
+      and not exists (select from ${raw(chosen)} w where w.ebb_table ${own('=')} c.tableoid and w.ebb_at ${own('=')} c.ctid))`,
   )
   const fromStaying = selves.map((reference) => refers(reference, 's', 'v'))
   return [
@@ -72,7 +73,7 @@ export function withoutReferenced(cascade: Cascade, chosen: string, going: strin
       name: going,
       query: sql`
     select v.* from ${raw(chosen)} v
-    where not exists (select from ${raw(stays)} s where s.ebb_table = v.ebb_table and s.ebb_at = v.ebb_at)`,
+    where not exists (select from ${raw(stays)} s where s.ebb_table ${own('=')} v.ebb_table and s.ebb_at ${own('=')} v.ebb_at)`,
     },
   ]
 }

@@ -1,3 +1,4 @@
+import type { ConditionFacts } from '../catalog/condition.ts'
 import type { LeafModel } from '../catalog/purge-leaves.ts'
 import type { Reach } from '../catalog/reach.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
@@ -12,7 +13,7 @@ export interface ChosenRows {
   readonly predicate: Predicate
   readonly leaves: readonly LeafModel[]
   readonly reach: Reach
-  readonly searchPath: string
+  readonly condition: ConditionFacts
 }
 
 /** Where nobody may look for them at all. */

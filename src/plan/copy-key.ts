@@ -1,11 +1,18 @@
 import type { Index, TableModel } from '../catalog/table-model.ts'
 import { display } from '../sql/names.ts'
+import { ordered, type Ordering } from '../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import type { Objection } from './step.ts'
 
+export interface CopyKeyColumn {
+  readonly name: string
+  readonly type: string
+  readonly operators?: Ordering | undefined
+}
+
 /** The columns by which a row is recognised in the source, the log and the shadow. */
 export interface CopyKey {
-  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  readonly columns: readonly CopyKeyColumn[]
   readonly index: string
 }
 
@@ -15,9 +22,10 @@ export function copyKeyOf(table: TableModel): CopyKey | null {
   const index =
     usable.find(({ primary }) => primary) ?? [...usable].sort((a, b) => a.columns.length - b.columns.length)[0]
   if (index === undefined) return null
-  const columns = index.columns.map((name) => ({
+  const columns = index.columns.map((name, i) => ({
     name: name ?? '',
     type: table.columns.find((column) => column.name === name)?.type ?? '',
+    operators: index.operators[i],
   }))
   return { columns, index: index.name }
 }
@@ -42,10 +50,12 @@ export function noKeyObjection(table: TableModel): Objection {
   }
 }
 
-/** `a.k1 = b.k1 and a.k2 = b.k2`. */
+/** `a.k1 = b.k1 and a.k2 = b.k2`, as the index of the key compares. */
 export function sameKey(key: CopyKey, a: string, b: string): Sql {
   return join(
-    key.columns.map(({ name }) => sql`${raw(a)}.${ident(name)} = ${raw(b)}.${ident(name)}`),
+    key.columns.map(
+      ({ name, operators }) => sql`${raw(a)}.${ident(name)} ${ordered(operators, '=')} ${raw(b)}.${ident(name)}`,
+    ),
     ' and ',
   )
 }

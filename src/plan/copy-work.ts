@@ -1,3 +1,4 @@
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { TableName } from '../sql/names.ts'
 import type { Capture } from './capture.ts'
 
@@ -9,8 +10,8 @@ export interface CopyWork {
   readonly columns: string
   /** The rows that are kept, as a condition; null for all. */
   readonly keep: string | null
-  /** The search path that the condition was written under. */
-  readonly searchPath: string
+  /** Under which the condition is read, and code of the user's runs where rows are written. */
+  readonly settings: ConditionSettings
   readonly capture: Capture
 }
 

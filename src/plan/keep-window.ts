@@ -2,6 +2,7 @@ import { calendarKind } from '../catalog/calendar-kind.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import type { Interval } from '../grid/interval.ts'
 import { toText, type Position } from '../grid/key.ts'
+import { own } from '../sql/operators.ts'
 import { ident, literal, raw, sql } from '../sql/sql.ts'
 import type { SetPolicy } from './request.ts'
 import { horizonOf } from './rotate-expiry.ts'
@@ -29,7 +30,7 @@ export function keepWindow(
   if (keep === null || by === null || time === null) return null
   const { position, shown } = horizonOf(time, timezone, now, keep)
   return {
-    condition: sql`${ident(by)} >= ${literal(toText(time, position))}::${raw(type)}`.text,
+    condition: sql`${ident(by)} ${own('>=')} ${literal(toText(time, position))}::${raw(type)}`.text,
     from: kind === 'id' ? null : position,
     shown,
   }

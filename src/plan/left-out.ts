@@ -1,6 +1,6 @@
 import type { Keeping, LeftOutReference } from '../catalog/left-out.ts'
 import { display } from '../sql/names.ts'
-import { pathForSet } from '../sql/search-path.ts'
+import { putBack, putUnder } from '../sql/condition-settings.ts'
 import { literal } from '../sql/sql.ts'
 import { objection, when } from './objection.ts'
 import type { RebuildPlan } from './rebuild.ts'
@@ -13,8 +13,8 @@ import type { Objection, OnlineStep, Step } from './step.ts'
 /** What is copied only in part; null where all rows are kept, or there are objections already. */
 export function keepingOf({ rebuild }: RebuildPlan): Keeping | null {
   if (rebuild === null || rebuild.forward.keep === null) return null
-  const { source, keep, searchPath } = rebuild.forward
-  return { source, keep, searchPath }
+  const { source, keep, settings } = rebuild.forward
+  return { source, keep, settings }
 }
 
 /** That rows are left out for good, where nobody has said that they may. */
@@ -64,7 +64,7 @@ function notKnown({ from, name }: LeftOutReference): string {
 }
 
 /** Names neither rows nor values, as no message does. */
-function askAgain({ from, name, query }: LeftOutReference, { source, searchPath }: Keeping): OnlineStep {
+function askAgain({ from, name, query }: LeftOutReference, { source, settings }: Keeping): OnlineStep {
   const message = `rows of ${display(from)} refer to rows that are left out (${name})`
   const body = `begin if exists (${query}) then raise foreign_key_violation using message = ${literal(message).text}; end if; end`
   return {
@@ -76,10 +76,6 @@ function askAgain({ from, name, query }: LeftOutReference, { source, searchPath 
       (table) => ({ table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'all along' }) as const,
     ),
     cost: `reads ${display(from)} once`,
-    statements: [
-      `set local search_path to ${pathForSet(searchPath)}`,
-      `do ${literal(body).text}`,
-      "set local search_path to ''",
-    ],
+    statements: [...putUnder(settings), `do ${literal(body).text}`, ...putBack(settings)],
   }
 }

@@ -6,6 +6,7 @@ import type { Predicate } from '../sql/predicate.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { abandonment, endTheRun } from './abandonment.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
+import { describeReading } from './condition.ts'
 import { intervalText, momentOf } from './moment.ts'
 import { objection, when } from './objection.ts'
 import { everything, rightsObjections } from './purge-objections.ts'
@@ -85,7 +86,7 @@ export function notYetMarked(predicate: Predicate, { missing }: Mark): Predicate
 
 /** Plans marking the rows that match, batch by batch. Pure. */
 export function planMark(situation: MarkSituation, request: MarkRequest, mark: Mark): PurgePlan {
-  const { table, leaves, reach, predicate, searchPath, server } = situation
+  const { table, leaves, reach, predicate, condition, server } = situation
   const objections = [
     ...everything(table, leaves, reach, request).map((one) => ({
       ...one,
@@ -102,7 +103,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     table: table.name,
     oid: table.oid,
     where: predicate.text,
-    searchPath,
+    settings: condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
     entourage: ALONE,
     deed: mark.deed,
@@ -118,6 +119,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     ...base,
     evidence: [
       `marked: ${predicate.text}`,
+      ...describeReading(condition),
       `about ${showRows(matching)} to be marked, by ${request.staleOf === undefined ? 'the planner’s estimate' : 'the number of groups'}`,
       `the mark: ${mark.deed.set}`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),

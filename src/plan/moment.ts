@@ -1,6 +1,7 @@
 import { calendarKind } from '../catalog/calendar-kind.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import type { TimeKind } from '../grid/key.ts'
+import { own } from '../sql/operators.ts'
 import { literal } from '../sql/sql.ts'
 
 // Moments in SQL: the one that now() stands for in a run, and others as far from
@@ -18,7 +19,7 @@ export function momentLiteral(nowMicros: string): string {
 
 /** A moment, as `momentLiteral` gives it, less an interval: a timestamptz. */
 export function momentBefore(moment: string, interval: Interval): string {
-  return `('${moment}'::pg_catalog.timestamptz - interval '${intervalText(interval)}')`
+  return `('${moment}'::pg_catalog.timestamptz ${own('-').text} interval '${intervalText(interval)}')`
 }
 
 /** An interval as PostgreSQL reads it: it knows no quarters. */

@@ -2,6 +2,7 @@ import type { Interval } from '../grid/interval.ts'
 import type { Cell } from '../grid/grid.ts'
 import { cellsBetween, floor } from '../grid/grid.ts'
 import { partitionName } from '../grid/partition-name.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { copyKeyOf, noKeyObjection } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
@@ -38,7 +39,8 @@ export interface CopyRequest extends PartitionRequest {
 export interface CopySituation extends PartitionSituation {
   /** Rows to be kept, as the planner estimates. */
   readonly keptRows: number
-  readonly searchPath: string
+  /** Of the role, for code of the user's. */
+  readonly settings: ConditionSettings
   readonly tag: string
 }
 

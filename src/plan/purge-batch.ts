@@ -1,4 +1,5 @@
 import { quoted } from '../sql/names.ts'
+import { ordered, own } from '../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../sql/sql.ts'
 import { amongCandidates, leafNumber, sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
 import { deedTo } from './purge-deed.ts'
@@ -13,6 +14,8 @@ import { heldCondition, type Entourage, type KeyWalk, type PurgeLeaf, type Purge
 //   - Rows behind the position are never read again, dead ones least of all.
 //   - `(…) is true` keeps an index on a column of the condition from being used,
 //     where rows are to be reached by their address: it would lead over every dead row.
+//   - All but the condition names the schemas of its operators and functions: the
+//     user's search path is in force.
 
 /** A part of a leaf. Positions are outside at the beginning and inside at the end. */
 export interface BatchRange {
@@ -37,13 +40,17 @@ with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}can
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
 ), ${looksFirst ? locked(entourage, held, place) : chosen(held)}${parts(narrowing)}, gone as (
-  ${deedTo(work, leaf, sql`t.ctid = any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
+  ${deedTo(work, leaf, sql`t.ctid ${own('=')} any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
   returning 1${shown(entourage)}
 )${parts(companions)}
-select (select count(*) from candidate)::int as found, ${held === null ? raw('0') : raw('(select count(*) from candidate where ebb_held)::int')} as held,
-  (select count(*) from gone)::int as gone, ${narrowing.length === 0 ? raw('0') : sql`((select count(*) from victim) - (select count(*) from ${going}))::int`} as behind,
-  ${looksFirst ? sql`((select count(*) from ${going}) - (select count(*) from gone))::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
+select ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
+  ${count('gone')}::int as gone, ${narrowing.length === 0 ? raw('0') : sql`(${count('victim')} ${own('-')} ${count(going.text)})::int`} as behind,
+  ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
   (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
+}
+
+function count(rows: string): Sql {
+  return raw(`(select pg_catalog.count(*) from ${rows})`)
 }
 
 function parts(named: Entourage['narrowing']): Sql {
@@ -69,9 +76,9 @@ function chosen(held: string | null): Sql {
 function locked(entourage: Entourage, held: string | null, place: Sql): Sql {
   return sql`reached as materialized (
   select t.tableoid as ebb_table, t.ctid as ebb_at${shown(entourage)} from ${place}
-  where t.ctid = any (array(select ebb_at from candidate${free(held)})) for update skip locked
+  where t.ctid ${own('=')} any (array(select ebb_at from candidate${free(held)})) for update skip locked
 ), victim as materialized (
-  select * from reached where ebb_at in (select ebb_at from candidate)
+  select * from reached where ebb_at ${own('=')} any (select ebb_at from candidate)
 )`
 }
 
@@ -85,17 +92,17 @@ export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
 with gone as (
   ${deedTo(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
 )
-select count(*)::int as found, 0 as held, count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::jsonb as counts, null as position from gone`
+select pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
 }
 
 /** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */
 export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
   const { reasons } = work.entourage
   const why = reasons.map(({ condition }, i) => ` when (${condition}) then ${i}`).join('')
-  const counts = reasons.map((_, i) => `, count(*) filter (where why = ${i})`).join('')
+  const counts = reasons.map((_, i) => `, pg_catalog.count(*) filter (where why ${own('=').text} ${i})`).join('')
   return sql`
-select array[count(*)${raw(counts)}]::text[] as counts from (
-  select ${raw(why === '' ? 'null' : `case${why} end`)} as why from ${source(leaf)}
+select array[pg_catalog.count(*)${raw(counts)}]::pg_catalog.text[] as counts from (
+  select ${raw(why === '' ? 'null::int' : `case${why} end`)} as why from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
 ) matching`
 }
@@ -121,36 +128,63 @@ function source({ name, walk }: PurgeLeaf): Sql {
 function inRange({ walk }: PurgeLeaf, { after, upto }: BatchRange): Sql {
   const bounds = [
     ...(amongCandidates(walk) ? [leafNumber(walk)] : []),
-    ...(after === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid > ${after}` : beyond(walk, after)]),
-    ...(upto === null
-      ? []
-      : [walk.kind === 'blocks' ? sql`t.ctid <= ${upto}` : sql`${key(walk)} <= ${values(walk, upto)}`]),
+    ...(after === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid ${own('>')} ${after}` : beyond(walk, after)]),
+    ...(upto === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid ${own('<=')} ${upto}` : compared(walk, '<=', upto)]),
   ]
   return bounds.length === 0 ? raw('true') : join(bounds, ' and ')
 }
 
 function beyond(walk: KeyWalk, after: Sql): Sql {
-  if (walk.unique) return sql`${key(walk)} > ${values(walk, after)}`
-  const address = sql`(${after}->>${raw(String(walk.columns.length))})::tid`
-  const both = sql`row(${keyList(walk)}, t.ctid) > row(${valueList(walk, after)}, ${address})`
-  return sql`${key(walk)} >= ${values(walk, after)} and ${both}`
+  if (walk.unique) return compared(walk, '>', after)
+  const address = sql`(${after} ${own('->>')} ${raw(String(walk.columns.length))})::pg_catalog.tid`
+  const further = sql`${compared(walk, '>', after)} or ${compared(walk, '=', after)} and t.ctid ${own('>')} ${address}`
+  return sql`${compared(walk, '>=', after)} and (${further})`
 }
 
-function key(walk: KeyWalk): Sql {
-  return sql`row(${keyList(walk)})`
+/**
+ * The key in the order of its index. As a row where one operator compares all columns, which an index can follow to the
+ * end; else column by column, and the index follows the first.
+ */
+function compared(walk: KeyWalk, operator: '<=' | '=' | '>=' | '>', at: Sql): Sql {
+  const [first, ...others] = walk.columns.map(({ operators }) => ordered(operators, operator).text)
+  if (others.every((other) => other === first))
+    return sql`row(${keyList(walk)}) ${raw(first ?? operator)} row(${valueList(walk, at)})`
+  return columnByColumn(walk, operator, at)
 }
 
-function keyList({ columns, among }: KeyWalk): Sql {
-  const side = raw(among === undefined ? 't' : 'ebb_c')
-  return join(columns.map(({ name }) => sql`${side}.${ident(name)}`))
+function columnByColumn(walk: KeyWalk, operator: '<=' | '=' | '>=' | '>', at: Sql): Sql {
+  const pairs = walk.columns.map((column, i) => ({
+    is: (by: '<' | '<=' | '=' | '>=' | '>') =>
+      sql`${keyOf(walk, i)} ${ordered(column.operators, by)} ${valueOf(walk, i, at)}`,
+  }))
+  if (operator === '=')
+    return join(
+      pairs.map(({ is }) => is('=')),
+      ' and ',
+    )
+  const strict = operator === '<=' ? '<' : '>'
+  const orEqual = operator === '<=' ? '<=' : '>='
+  const last = pairs.length - 1
+  const beyond = pairs.map((pair, i) =>
+    join([...pairs.slice(0, i).map(({ is }) => is('=')), pair.is(i === last ? operator : strict)], ' and '),
+  )
+  return sql`(${pairs[0]?.is(orEqual) ?? raw('true')} and (${join(beyond, ' or ')}))`
 }
 
-function values(walk: KeyWalk, at: Sql): Sql {
-  return sql`row(${valueList(walk, at)})`
+function keyOf({ columns, among }: KeyWalk, i: number): Sql {
+  return sql`${raw(among === undefined ? 't' : 'ebb_c')}.${ident(columns[i]?.name ?? '')}`
 }
 
-function valueList({ columns }: KeyWalk, at: Sql): Sql {
-  return join(columns.map(({ type }, i) => sql`(${at}->>${raw(String(i))})::${raw(type)}`))
+function keyList(walk: KeyWalk): Sql {
+  return join(walk.columns.map((_, i) => keyOf(walk, i)))
+}
+
+function valueOf({ columns }: KeyWalk, i: number, at: Sql): Sql {
+  return sql`(${at} ${own('->>')} ${raw(String(i))})::${raw(columns[i]?.type ?? '')}`
+}
+
+function valueList(walk: KeyWalk, at: Sql): Sql {
+  return join(walk.columns.map((_, i) => valueOf(walk, i, at)))
 }
 
 function keyColumns({ walk }: PurgeLeaf): Sql {
@@ -173,9 +207,9 @@ function lastFirst({ walk }: PurgeLeaf): Sql {
 
 /** As text: a row's address, or a JSON array of the key's values and the address. */
 function position({ walk }: PurgeLeaf): Sql {
-  if (walk.kind === 'blocks') return raw('ebb_at::text')
-  const texts = walk.columns.map((_, i) => sql`${keyName(i)}::text`)
-  return sql`json_build_array(${join([...texts, raw('ebb_at::text')])})::text`
+  if (walk.kind === 'blocks') return raw('ebb_at::pg_catalog.text')
+  const texts = walk.columns.map((_, i) => sql`${keyName(i)}::pg_catalog.text`)
+  return sql`pg_catalog.json_build_array(${join([...texts, raw('ebb_at::pg_catalog.text')])})::pg_catalog.text`
 }
 
 function keyName(i: number): Sql {
@@ -188,8 +222,8 @@ function heldColumn(held: string | null): Sql {
 
 /** In the order of the companions: their tables' names could be anything. */
 function companionCounts({ companions }: Entourage): Sql {
-  if (companions.length === 0) return raw(`'[]'::jsonb`)
-  return sql`jsonb_build_array(${join(companions.map(({ name }) => raw(`(select count(*) from ${name})`)))})`
+  if (companions.length === 0) return raw(`'[]'::pg_catalog.jsonb`)
+  return sql`pg_catalog.jsonb_build_array(${join(companions.map(({ name }) => count(name)))})`
 }
 
 /** Where the next `rows` candidates end, whether they are still there or not; no row where there are none. */
@@ -200,7 +234,7 @@ export function sliceStatement(leaf: PurgeLeaf, walk: SetWalk, range: BatchRange
 with slice as (
   select ${join(shown)} from ${quoted(walk.among.set)} ebb_c where ${inRange(leaf, range)} order by ${orderOf(leaf)} limit ${rows}
 )
-select json_build_array(${join(keys.map((name) => sql`${name}::text`))}, '(0,0)')::text as position, (select count(*) from slice)::int as rows
+select pg_catalog.json_build_array(${join(keys.map((name) => sql`${name}::pg_catalog.text`))}, '(0,0)'::pg_catalog.text)::pg_catalog.text as position, ${count('slice')}::int as rows
 from slice order by ${join(keys.map((name) => sql`slice.${name} desc`))} limit 1`
 }
 
@@ -218,8 +252,8 @@ select ${position(leaf)} as position from entry`
 export function driftStatement({ name }: PurgeLeaf, walk: SetWalk, range: BatchRange): Sql {
   const bounds = inRange({ name, walk } as PurgeLeaf, range)
   return sql`
-select count(*) filter (where t.ctid is not null and ${unchangedSince(walk)} is not true)::float8 as changed,
-  count(*) filter (where t.ctid is null)::float8 as gone
+select pg_catalog.count(*) filter (where t.ctid is not null and ${unchangedSince(walk)} is not true)::pg_catalog.float8 as changed,
+  pg_catalog.count(*) filter (where t.ctid is null)::pg_catalog.float8 as gone
 from ${quoted(walk.among.set)} ebb_c left join only ${quoted(name)} t on ${sameKeyAsCandidate(walk)} where ${bounds}`
 }
 

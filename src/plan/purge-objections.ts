@@ -1,16 +1,17 @@
+import type { ConditionFacts } from '../catalog/condition.ts'
 import type { LeafFacts, LeafModel } from '../catalog/purge-leaves.ts'
 import type { Reach } from '../catalog/reach.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
+import { conditionObjections } from './condition.ts'
 import { objection, when } from './objection.ts'
 import type { PurgeRequest } from './purge.ts'
 import { indexInOrder } from './purge-walk.ts'
 import { shellWord } from './shell-word.ts'
 import { serverObjections } from './server-objections.ts'
 import type { Objection } from './step.ts'
-import { volatileObjections } from './volatile-objections.ts'
 
 /** What is no table with rows of its own; undefined where there is nothing wrong with it. */
 function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
@@ -23,14 +24,14 @@ function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
 
 /** What is in the way of looking for the rows at all. */
 export function objectionsToLooking(
-  { server, journalSchema, table, itself, volatile }: BeforeLooking,
+  { server, journalSchema, table, itself, condition }: BeforeLooking,
   { noArchive }: Pick<PurgeRequest, 'noArchive'>,
 ): Objection[] {
   const kind = kindOfWrong(table)
   const fundamental = [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]
   if (fundamental.length > 0) return fundamental
   return [
-    ...volatileObjections(volatile),
+    ...conditionObjections(condition),
     ...rightsObjections(itself, server.role),
     ...(noArchive ? [] : [archiveObjection()]),
   ]
@@ -43,8 +44,7 @@ export interface BeforeLooking {
   readonly table: TableModel
   /** The table's own facts, partitioned or not. */
   readonly itself: LeafFacts
-  /** Functions in the condition that give another answer each time. */
-  readonly volatile: readonly string[]
+  readonly condition: ConditionFacts
 }
 
 /** What is in the way of deleting these rows, with the way out of each. */

@@ -63,5 +63,10 @@ function cheaper(leaf: LeafModel): { walk: Walk; why: string } {
 function along({ name, columns, unique }: LeafIndex): KeyWalk {
   // What may be NULL is not unique, even where all rows that match have a value.
   const distinct = unique && columns.every(({ notNull }) => notNull)
-  return { kind: 'key', index: name, columns: columns.map(({ name, type }) => ({ name, type })), unique: distinct }
+  return {
+    kind: 'key',
+    index: name,
+    columns: columns.map(({ name, type, operators }) => ({ name, type, operators })),
+    unique: distinct,
+  }
 }

@@ -1,4 +1,6 @@
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { TableName } from '../sql/names.ts'
+import type { Ordering } from '../sql/operators.ts'
 
 // What a purge does, as the journal keeps it: plain data, its SQL as text without parameters.
 
@@ -9,8 +11,8 @@ export interface PurgeWork {
   readonly oid: string
   /** The condition with now() fixed; to be put in parentheses and on lines of its own, for it may end in a comment. */
   readonly where: string
-  /** Under which the condition was written. */
-  readonly searchPath: string
+  /** Under which the condition is read, and triggers fire. */
+  readonly settings: ConditionSettings
   /** The table itself, or its partitions that can hold such rows: an address is unique only within one of them. */
   readonly leaves: readonly PurgeLeaf[]
   readonly entourage: Entourage
@@ -70,6 +72,8 @@ export interface KeyWalkColumn {
   readonly name: string
   /** Its type, qualified and quoted, without a length: casting to `character` would keep one letter. */
   readonly type: string
+  /** By what its values are compared, and ordered. */
+  readonly operators?: Ordering | undefined
 }
 
 /** What goes with the rows of a batch, and what keeps rows from going. */

@@ -1,3 +1,4 @@
+import type { ConditionFacts } from '../catalog/condition.ts'
 import type { LeafFacts, LeafModel } from '../catalog/purge-leaves.ts'
 import type { Reach } from '../catalog/reach.ts'
 import type { ReferenceGraph } from '../catalog/reference-graph.ts'
@@ -12,6 +13,7 @@ import type { Cascade, CascadeRequest } from './cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from './cascade-cost.ts'
 import { entourageOf } from './cascade-entourage.ts'
 import { cascadeObjections } from './cascade-objections.ts'
+import { describeReading } from './condition.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
 import { unaccepted } from './objection.ts'
 import { objectionsAbove, purgeObjections } from './purge-objections.ts'
@@ -70,7 +72,7 @@ export interface PurgeSituation {
   readonly predicate: Predicate
   readonly leaves: readonly LeafModel[]
   readonly reach: Reach
-  readonly searchPath: string
+  readonly condition: ConditionFacts
   readonly graph: ReferenceGraph
   /** What the request means for the tables of the graph. */
   readonly around: CascadeRequest
@@ -109,7 +111,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     table: table.name,
     oid: table.oid,
     where: situation.predicate.text,
-    searchPath: situation.searchPath,
+    settings: candidates?.settings ?? situation.condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
     entourage: entourageOf(
       situation.cascade,
@@ -240,7 +242,7 @@ export function checkStep(work: PurgeWork): CheckStep {
 }
 
 function evidenceOf(
-  { predicate, leaves, cascade, candidates, groups }: PurgeSituation,
+  { predicate, condition, leaves, cascade, candidates, groups }: PurgeSituation,
   chosen: readonly ChosenWalk[],
 ): string[] {
   const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
@@ -250,7 +252,9 @@ function evidenceOf(
     candidates !== undefined ? 'as the set says' : groups ? 'by the share of their groups' : 'by the planner’s estimate'
   return [
     ...(groups === undefined ? [] : [describeGroups(groups)]),
-    candidates === undefined ? `deleted: ${predicate.text}` : describeSet(candidates),
+    ...(candidates === undefined
+      ? [`deleted: ${predicate.text}`, ...describeReading(condition)]
+      : [describeSet(candidates)]),
     `about ${showCount(matching)} of ${showCount(rows)} rows match, ${by}; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),

@@ -1,3 +1,4 @@
+import type { ConditionFacts } from '../catalog/condition.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { Privileges } from '../catalog/situation.ts'
 import type { TableModel } from '../catalog/table-model.ts'
@@ -5,6 +6,7 @@ import type { Interval } from '../grid/interval.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { captureObjections, captureOf } from './capture.ts'
+import { conditionObjections, describeReading } from './condition.ts'
 import { copyKeyOf, noKeyObjection, type CopyKey } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
@@ -20,7 +22,6 @@ import { assertDistinctKeys, type Facts, type Objection, type Plan } from './ste
 import { asideNames, type AsideNames } from './swap.ts'
 import { fundamentalObjections, tableObjections } from './table-objections.ts'
 import { showBytes, showCount } from './units.ts'
-import { volatileObjections } from './volatile-objections.ts'
 
 /** What the user asked for. */
 export interface RebuildRequest {
@@ -40,11 +41,9 @@ export interface RebuildSituation {
   readonly table: TableModel
   readonly privileges: Privileges
   readonly predicate: Predicate | null
-  /** Functions in the condition that give another answer each time. */
-  readonly volatile: readonly string[]
   /** Rows to be kept, as the planner estimates. */
   readonly keptRows: number
-  readonly searchPath: string
+  readonly condition: ConditionFacts
   readonly taken: ReadonlySet<string>
   /** Makes the names of this run's helpers unlike those of any other. */
   readonly tag: string
@@ -100,7 +99,7 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
   const names = shadowNames(table, situation.taken)
   const shadow = plainShadow(table, names, server.role, shareOf(situation))
   const rebuild = {
-    ...summaryOf(situation, key, shadow, predicateText(situation)),
+    ...summaryOf({ ...situation, settings: situation.condition.settings }, key, shadow, predicateText(situation)),
     diskBytes: newSize(situation),
     retireAfter: request.retireAfter,
   }
@@ -118,7 +117,7 @@ function goalOf({ name }: TableModel, { keep }: RebuildRequest): string {
 
 /** What stands against a new table in the place of this one. Most is as for a conversion; some things a copy can do. */
 function rebuildObjections(
-  { table, volatile }: RebuildSituation,
+  { table, condition }: RebuildSituation,
   request: RebuildRequest,
   key: CopyKey | null,
 ): Objection[] {
@@ -136,7 +135,7 @@ function rebuildObjections(
           'Let it list its tables, or take this schema out of it, for the time of the rebuild.',
         ),
       ),
-    ...volatileObjections(volatile),
+    ...conditionObjections(condition),
     ...leftOutObjections(request),
   ]
 }
@@ -145,15 +144,13 @@ function predicateText({ predicate }: RebuildSituation): string | null {
   return predicate === null ? null : predicate.text
 }
 
+/** A table that is copied, and under which settings. */
+export type CopiedTable = Pick<RebuildSituation, 'table' | 'journalSchema' | 'taken' | 'tag'> &
+  Pick<CopyWork, 'settings'>
+
 /** What a copy of this table into `shadow` has to remember. */
 export function summaryOf(
-  {
-    table,
-    journalSchema,
-    searchPath,
-    taken,
-    tag,
-  }: Pick<RebuildSituation, 'table' | 'journalSchema' | 'searchPath' | 'taken' | 'tag'>,
+  { table, journalSchema, settings, taken, tag }: CopiedTable,
   key: CopyKey,
   { name: shadow, outcome }: Shadow,
   keep: string | null,
@@ -167,8 +164,8 @@ export function summaryOf(
     shadow,
     retired,
     aside: asideNames(table, null, new Set([...taken, retired.name]), '_retired'),
-    forward: { source: table.name, target: shadow, columns, keep, searchPath, capture: capture('forward') },
-    back: { source: table.name, target: retired, columns, keep: null, searchPath, capture: capture('back') },
+    forward: { source: table.name, target: shadow, columns, keep, settings, capture: capture('forward') },
+    back: { source: table.name, target: retired, columns, keep: null, settings, capture: capture('back') },
     policy: null,
     retireAfter: null,
     outcome,
@@ -192,10 +189,10 @@ function evidenceOf(
   key: CopyKey,
   { retired }: RebuildSummary,
 ): string[] {
-  const { table, keptRows, predicate } = situation
+  const { table, keptRows, predicate, condition } = situation
   const rows = table.estimatedRows
   return [
-    ...(predicate === null ? [] : [`kept: ${predicate.text}`]),
+    ...(predicate === null ? [] : [`kept: ${predicate.text}`, ...describeReading(condition)]),
     `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
     `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,

@@ -4,6 +4,7 @@ import type { TableModel } from '../catalog/table-model.ts'
 import type { Grid } from '../grid/grid.ts'
 import type { Interval } from '../grid/interval.ts'
 import type { Position } from '../grid/key.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { Transport } from './copy-work.ts'
 import type { SetPolicy } from './request.ts'
 
@@ -35,7 +36,8 @@ export interface SplitSituation {
   readonly least: Position | null
   /** Rows to be kept, as the planner estimates. */
   readonly keptRows: number
-  readonly searchPath: string
+  /** Of the role, for code of the user's. */
+  readonly settings: ConditionSettings
   readonly taken: ReadonlySet<string>
   readonly tag: string
 }

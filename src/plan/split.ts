@@ -60,7 +60,7 @@ export function planSplit(situation: SplitSituation, request: SplitRequest): Spl
 }
 
 function summaryOf(
-  { parent, wide, policy, journalSchema, keptRows, searchPath, tag, server, partition }: SplitSituation,
+  { parent, wide, policy, journalSchema, keptRows, settings, tag, server, partition }: SplitSituation,
   { keep, retireAfter }: SplitRequest,
   key: CopyKey,
   shadow: TableName,
@@ -78,7 +78,7 @@ function summaryOf(
       target: shadow,
       columns,
       keep: keepWindow(policy, keep, parent, BigInt(server.now))?.condition ?? null,
-      searchPath,
+      settings,
       capture: capture('forward', wide.name),
     },
     back: {
@@ -87,7 +87,7 @@ function summaryOf(
       columns,
       keep: rangeCondition(policy, { from: partition.range?.from ?? null, to: partition.range?.to ?? null }, parent)
         .text,
-      searchPath,
+      settings,
       capture: capture('back', parent.name),
     },
     policy: null,

@@ -1,8 +1,9 @@
 import type { LeafModel } from '../catalog/purge-leaves.ts'
-import type { Column, TableModel } from '../catalog/table-model.ts'
+import type { Column, Index, TableModel } from '../catalog/table-model.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
+import { ordered, own, type Ordering } from '../sql/operators.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import { momentBefore, momentOf } from './moment.ts'
 import { objection } from './objection.ts'
@@ -24,6 +25,8 @@ export interface StaleSince extends StaleGroups {
   readonly horizon: string
   /** No row is without an activity. */
   readonly certain: boolean
+  /** By what groups are compared. */
+  readonly operators: Ordering | undefined
 }
 
 /**
@@ -42,6 +45,7 @@ export function staleSince(table: TableModel, groups: StaleGroups, moment: strin
     table: table.name,
     horizon,
     certain: activity.notNull,
+    operators: indexOf(table, groups.group, groups.activity)?.operators[0],
   }
 }
 
@@ -49,7 +53,7 @@ export function staleSince(table: TableModel, groups: StaleGroups, moment: strin
 export function rowsOfStale(since: StaleSince): Predicate {
   const { group, activity, horizon } = since
   const [groupColumn, time] = [ident(group), ident(activity)]
-  const old = sql`t.${time} < ${raw(horizon)} and t.${groupColumn} is not null`
+  const old = sql`t.${time} ${own('<')} ${raw(horizon)} and t.${groupColumn} is not null`
   return predicate(sql`${old} and ${isStale(since, sql`t.${groupColumn}`)}`)
 }
 
@@ -62,17 +66,17 @@ export function parentsOfStale(since: StaleSince, key: string): Predicate {
 
 function isStale(since: StaleSince, group: Sql): Sql {
   const time = sql`ebb_g.${ident(since.activity)}`
-  const active = sql`${lookUp(since, group, sql`${time} >= ${raw(since.horizon)}`)} is null`
+  const active = sql`${lookUp(since, group, sql`${time} ${own('>=')} ${raw(since.horizon)}`)} is null`
   return since.certain ? active : sql`${active} and ${lookUp(since, group, sql`${time} is null`)} is null`
 }
 
 // No `exists`: PostgreSQL might answer it by reading the whole table first, for every batch.
-function lookUp({ table, group }: StaleSince, value: Sql, which: Sql): Sql {
-  return sql`(select true from ${quoted(table)} ebb_g where ebb_g.${ident(group)} = ${value} and ${which} limit 1)`
+function lookUp({ table, group, operators }: StaleSince, value: Sql, which: Sql): Sql {
+  return sql`(select true from ${quoted(table)} ebb_g where ebb_g.${ident(group)} ${ordered(operators, '=')} ${value} and ${which} limit 1)`
 }
 
 function predicate({ text }: Sql): Predicate {
-  return { written: text, text, functions: [] }
+  return { written: text, text, uses: null }
 }
 
 /** Counts the groups, and those without activity, leaping from one to the next along the index. */
@@ -82,7 +86,7 @@ export function countGroups(since: StaleSince): Sql {
 with recursive ebb_each (id) as (
   (select ${group} from ${place} where ${group} is not null order by ${group} limit 1)
   union all
-  select (select ${group} from ${place} where ${group} > e.id order by ${group} limit 1) from ebb_each e where e.id is not null
+  select (select ${group} from ${place} where ${group} ${ordered(since.operators, '>')} e.id order by ${group} limit 1) from ebb_each e where e.id is not null
 )
 select count(*)::float8 as groups, count(*) filter (where ${isStale(since, sql`ebb_each.id`)})::float8 as stale from ebb_each where id is not null`
 }
@@ -120,7 +124,7 @@ export function staleObjections(table: TableModel, { group, activity }: StaleGro
         'Name a column of type timestamptz, timestamp or date.',
       ),
     ]
-  if (hasIndex(table, group, activity)) return []
+  if (indexOf(table, group, activity) !== undefined) return []
   return [
     objection(
       'stale-index',
@@ -130,8 +134,8 @@ export function staleObjections(table: TableModel, { group, activity }: StaleGro
   ]
 }
 
-function hasIndex({ indexes }: TableModel, group: string, activity: string): boolean {
-  return indexes.some(
+function indexOf({ indexes }: TableModel, group: string, activity: string): Index | undefined {
+  return indexes.find(
     ({ columns, method, valid, partial }) =>
       valid && !partial && method === 'btree' && columns[0] === group && columns[1] === activity,
   )

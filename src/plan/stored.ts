@@ -10,9 +10,21 @@ export function toStored(value: unknown): unknown {
 
 /** What `toStored` was given. */
 export function fromStored<T>(stored: T): T {
-  return JSON.parse(JSON.stringify(stored), (_, inner: unknown) =>
-    isMarked(inner) ? BigInt(inner.bigint) : inner,
-  ) as T
+  return JSON.parse(JSON.stringify(stored), (_, inner: unknown) => {
+    if (isMarked(inner)) return BigInt(inner.bigint)
+    return isOfEarlierVersion(inner) ? { ...inner, settings: { search_path: inner.searchPath } } : inner
+  }) as T
+}
+
+/** Work of which only the search path was kept: everything else was as sessions of Ebb had it. */
+function isOfEarlierVersion(value: unknown): value is { searchPath: string } {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'searchPath' in value &&
+    typeof value.searchPath === 'string' &&
+    !('settings' in value)
+  )
 }
 
 function isMarked(value: unknown): value is { bigint: string } {

@@ -1,11 +1,13 @@
+import type { ConditionFacts } from '../catalog/condition.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { Column, Grant, TableModel } from '../catalog/table-model.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
-import { pathForSet } from '../sql/search-path.ts'
+import { putBack, putUnder } from '../sql/condition-settings.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../sql/sql.ts'
 import { abandonment, endTheRun } from './abandonment.ts'
+import { conditionObjections, describeReading } from './condition.ts'
 import { exclusive } from './locks.ts'
 import { columnObjection, markBy } from './mark.ts'
 import { intervalText, momentOf } from './moment.ts'
@@ -33,9 +35,7 @@ export interface ViewSituation {
   readonly existing: TableModel | null
   /** What `expired` says, as PostgreSQL's grammar reads it. */
   readonly expired: Predicate | null
-  /** Functions in it that give another answer each time. */
-  readonly volatile: readonly string[]
-  readonly searchPath: string
+  readonly condition: ConditionFacts
   readonly mayCreate: boolean
 }
 
@@ -49,7 +49,7 @@ const KEPT = 'Kept by ebb view'
 
 /** Plans making a view, or bringing it up to date. Pure. */
 export function planView(situation: ViewSituation, request: ViewRequest): ViewPlan {
-  const { server, table, name, existing } = situation
+  const { server, table, name, existing, condition } = situation
   const conditions = conditionsOf(situation, request)
   const objections = objectionsTo(situation, request)
   const base = {
@@ -64,6 +64,7 @@ export function planView(situation: ViewSituation, request: ViewRequest): ViewPl
     objections,
     evidence: [
       ...conditions.map(({ words }) => `hidden: rows ${words}`),
+      ...describeReading(condition),
       `the horizon moves: now() is asked anew by each query`,
       `readable for those who may read ${display(table.name)}: ${readers(table).map(someoneText).join(', ') || 'its owner'}`,
     ],
@@ -90,7 +91,7 @@ function conditionsOf({ table, expired }: ViewSituation, { hideMarked, keep }: V
       ? []
       : [
           {
-            shown: withoutTime(key, `${ident(key.name).text} >= ${horizon}`),
+            shown: withoutTime(key, `${ident(key.name).text} operator(pg_catalog.>=) ${horizon}`),
             words: `older than ${displayInterval(keep.interval)} by ${keep.by}`,
           },
         ]),
@@ -103,11 +104,11 @@ function withoutTime({ name, notNull }: Column, condition: string): string {
 }
 
 function horizonOf({ type }: Column, interval: Interval): string | null {
-  return momentOf(type, `(now() - interval '${intervalText(interval)}')`)
+  return momentOf(type, `(pg_catalog.now() operator(pg_catalog.-) interval '${intervalText(interval)}')`)
 }
 
 function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew: boolean): BriefStep {
-  const { table, name, searchPath, expired } = situation
+  const { table, name, condition, expired } = situation
   const lock: Lock = isNew
     ? { table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }
     : exclusive(name)
@@ -121,9 +122,9 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
     quiet: null,
     acquire: [],
     statements: [
-      // The condition was written under it.
-      ...(expired === null ? [] : [`set local search_path to ${pathForSet(searchPath)}`]),
+      ...(expired === null ? [] : putUnder(condition.settings)),
       definition(situation, conditions).text,
+      ...(expired === null ? [] : putBack(condition.settings)),
       sql`comment on view ${quoted(name)} is ${literal(`${KEPT}: without rows ${conditions.map(({ words }) => words).join(', or ')}`)}`
         .text,
       ...(isNew ? ownership(name, table.owner, situation.server.role) : []),
@@ -172,7 +173,7 @@ function columnOf({ columns }: TableModel, name: string): Column | null {
 }
 
 function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection[] {
-  const { server, journalSchema, table, name, existing, volatile, mayCreate } = situation
+  const { server, journalSchema, table, name, existing, condition, mayCreate } = situation
   const fundamental = serverObjections(server, journalSchema)
   if (fundamental.length > 0) return fundamental
   if (!['table', 'partitioned table'].includes(table.kind))
@@ -184,13 +185,7 @@ function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection
       ? [columnObjection(table, hideMarked)]
       : []),
     ...(keep === null ? [] : keyObjections(table, keep.by)),
-    ...volatile.map((one) =>
-      objection(
-        `volatile:${one}`,
-        `${one}() gives another answer each time it is asked`,
-        'Use only what depends on the row, and now().',
-      ),
-    ),
+    ...conditionObjections(condition),
     ...when(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off', () =>
       objection(
         'row-security',

@@ -6,8 +6,17 @@ export interface Predicate {
   readonly written: string
   /** With `now()` replaced by the moment that was fixed; to be put in parentheses. */
   readonly text: string
-  /** Functions it calls, for the server to say whether one is volatile. */
-  readonly functions: readonly (readonly string[])[]
+  /** Null of a condition that Ebb itself has made. */
+  readonly uses: Uses | null
+}
+
+/** What a condition consists of, by its last names: the server knows what these are. */
+export interface Uses {
+  readonly functions: readonly string[]
+  readonly columns: readonly string[]
+  /** Types that something is cast to. */
+  readonly types: readonly string[]
+  readonly operators: readonly string[]
 }
 
 /**
@@ -37,7 +46,7 @@ export async function parsePredicate(written: string, moment: string): Promise<P
   const condition = onlyCondition(tree, written)
   const found = new Walk(written)
   found.visit(condition)
-  return { written, text: fixMoment(written, found.moments, moment), functions: found.functions }
+  return { written, text: fixMoment(written, found.moments, moment), uses: found.uses() }
 }
 
 /** A text with a caret under its character number `at`, counted from 0 and in whole characters. */
@@ -95,6 +104,10 @@ interface TypeCast {
   readonly typeName?: { readonly names?: readonly StringNode[] }
 }
 
+interface Operation {
+  readonly name?: readonly StringNode[]
+}
+
 interface Constant extends Located {
   readonly sval?: { readonly sval?: string }
 }
@@ -106,7 +119,10 @@ interface StringNode {
 /** Collects what matters of an expression, and refuses what a condition on single rows cannot hold. */
 class Walk {
   readonly moments: number[] = []
-  readonly functions: string[][] = []
+  private readonly functions = new Set<string>()
+  private readonly columns = new Set<string>()
+  private readonly types = new Set<string>()
+  private readonly operators = new Set<string>()
   private readonly written: string
 
   constructor(written: string) {
@@ -124,7 +140,20 @@ class Walk {
       if (kind === 'ColumnRef') this.column(value as Named)
       if (kind === 'A_Const') this.constant(value as Constant)
       if (kind === 'TypeCast' && isText(value as TypeCast)) continue
+      if (kind === 'TypeCast') this.types.add(lastOf((value as TypeCast).typeName?.names))
+      if (kind === 'A_Expr') this.operators.add(lastOf((value as Operation).name))
       this.visit(value)
+    }
+  }
+
+  uses(): Uses {
+    // What now() becomes is one.
+    const types = this.moments.length > 0 ? new Set([...this.types, 'timestamptz']) : this.types
+    return {
+      functions: [...this.functions],
+      columns: [...this.columns],
+      types: [...types],
+      operators: [...this.operators],
     }
   }
 
@@ -138,7 +167,7 @@ class Walk {
       throw notAllowed(this.written, 'statement_timestamp(), which moves on', call, USE_NOW)
     else if (builtIn && last === 'age' && call.args?.length === 1)
       throw notAllowed(this.written, 'age() of one argument, which counts from the current date', call, USE_NOW)
-    else this.functions.push(name)
+    else this.functions.add(last)
   }
 
   private sessionValue(value: Located & { op: string }): void {
@@ -153,6 +182,7 @@ class Walk {
     // What the table is called differs from statement to statement.
     if ((column.fields?.length ?? 0) > 1)
       throw notAllowed(this.written, 'a column behind the name of a table', column, 'write the column alone')
+    this.columns.add(name)
   }
 
   private constant(constant: Constant): void {
@@ -161,6 +191,10 @@ class Walk {
     const hint = `${USE_NOW}; or, where the words themselves are meant, write '${text}'::text`
     throw notAllowed(this.written, `'${text}', which as a time is another one each day`, constant, hint)
   }
+}
+
+function lastOf(names: readonly StringNode[] | undefined): string {
+  return names?.at(-1)?.String?.sval ?? ''
 }
 
 /** A constant that is said to be a text. */

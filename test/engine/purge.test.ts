@@ -305,7 +305,7 @@ test('a batch over blocks is never led by an index over rows that are dead', asy
     estimatedRows: 20,
   } as const
   const deed = { kind: 'delete' } as const
-  const work = { table, oid: '0', where: `kind = 'old'`, searchPath: '', leaves: [leaf], entourage: ALONE, deed }
+  const work = { table, oid: '0', where: `kind = 'old'`, settings: {}, leaves: [leaf], entourage: ALONE, deed }
   const range = { after: raw(`'(0,0)'::tid`), upto: raw(`'(300,0)'::tid`) }
   const owner = await database.session('owner')
   for (const statement of [

@@ -70,6 +70,7 @@ const table: TableModel = {
       name: 'events_pkey',
       definition: 'CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id)',
       tail: 'USING btree (id)',
+      operators: [],
       method: 'btree',
       columns: ['id'],
       included: [],
@@ -145,7 +146,7 @@ function situation({
   inRecovery = false,
 }: Given): WaysSituation {
   const predicate: Predicate | null =
-    wish.kind === 'nothing' ? null : { written: wish.written, text: wish.written, functions: [] }
+    wish.kind === 'nothing' ? null : { written: wish.written, text: wish.written, uses: null }
   return {
     wish,
     rows: ROWS,
@@ -181,9 +182,8 @@ function situation({
         defaultsTake: false,
       },
       predicate,
-      volatile: [],
+      condition: { settings: {}, volatile: [], timed: false, unheeded: [] },
       keptRows: ROWS * kept,
-      searchPath: '',
       taken: new Set(),
       tag: '00000000',
     },

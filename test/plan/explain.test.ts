@@ -171,7 +171,7 @@ const work: CopyWork = {
   target: { schema: 'public', name: 'events_ebb' },
   columns: '"id", "at"',
   keep: "at > '2026-08-23' -- ours",
-  searchPath: '',
+  settings: {},
   capture: captureOf(
     events,
     { columns: [{ name: 'id', type: 'bigint' }], index: 'events_pkey' },

@@ -25,7 +25,7 @@ function leaf(given: Partial<LeafModel> = {}): LeafModel {
   }
 }
 
-const at = { name: 'at', type: 'pg_catalog.timestamptz', notNull: true }
+const at = { name: 'at', type: 'pg_catalog.timestamptz', operators: [], notNull: true }
 const byAt: LeafIndex = { name: 'by_at', columns: [at], unique: false, rowsPerKey: 1.2, coversMatches: true }
 
 function walkOf(given: Partial<LeafModel>, orderBy: string | null = null): string {

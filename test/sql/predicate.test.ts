@@ -122,12 +122,17 @@ describe('a condition', () => {
     `)
   })
 
-  it('names its functions, for the server to say which are volatile', async () => {
-    expect((await parsePredicate('lower(a) = app.f(random()) and at > now()', MOMENT)).functions).toEqual([
-      ['lower'],
-      ['app', 'f'],
-      ['random'],
-    ])
+  it('names what it consists of, for the server to say what that is', async () => {
+    const { uses } = await parsePredicate(
+      "lower(a || b) = app.f(random()) and at::date > now() and c = 'x'::text",
+      MOMENT,
+    )
+    expect(uses).toEqual({
+      functions: ['lower', 'f', 'random'],
+      columns: ['a', 'b', 'at', 'c'],
+      types: ['date', 'timestamptz'],
+      operators: ['=', '||', '>'],
+    })
   })
 })
 

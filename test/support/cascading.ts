@@ -70,7 +70,7 @@ export class Cascading {
       table: name,
       oid: '0',
       where: predicate,
-      searchPath: '',
+      settings: {},
       leaves: [leaf],
       entourage,
       deed: { kind: 'delete' },

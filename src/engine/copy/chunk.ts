@@ -4,6 +4,7 @@ import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { display, quoted } from '../../sql/names.ts'
+import { own } from '../../sql/operators.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 
@@ -38,11 +39,12 @@ export function chunkRows(work: CopyWork, range: Range): Sql {
 }
 
 function within({ first, end, keys }: Range): Sql {
-  if (keys === null) return sql`s.ctid >= ${literal(`(${first},0)`)}::tid and s.ctid < ${literal(`(${end},0)`)}::tid`
+  if (keys === null)
+    return sql`s.ctid ${own('>=')} ${literal(`(${first},0)`)}::pg_catalog.tid and s.ctid ${own('<')} ${literal(`(${end},0)`)}::pg_catalog.tid`
   const column = sql`s.${ident(keys.column)}`
   const value = (text: string) => sql`${literal(text)}::${raw(keys.type)}`
-  const from = keys.from === null ? raw('true') : sql`${column} >= ${value(keys.from)}`
-  return keys.to === null ? from : sql`${from} and ${column} < ${value(keys.to)}`
+  const from = keys.from === null ? raw('true') : sql`${column} ${own('>=')} ${value(keys.from)}`
+  return keys.to === null ? from : sql`${from} and ${column} ${own('<')} ${value(keys.to)}`
 }
 
 /** The condition of the kept rows, in parentheses and on lines of its own, for it may end in a comment. */

@@ -1,12 +1,13 @@
 import { NEVER_NULL } from '../../catalog/json-parts.ts'
 import { inTransaction, readAll, type Session } from '../../db/session.ts'
+import { putSession } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import { display, quoted } from '../../sql/names.ts'
+import { own } from '../../sql/operators.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept, type KeyRange, type Range } from './chunk.ts'
 import { firstSize, type CopySizes } from './sizes.ts'
-import { useSearchPath } from './transports.ts'
 import type { DoneChunk, Walk } from './walk.ts'
 
 /** A column that is never null, with a btree index in the order of its type. */
@@ -86,13 +87,13 @@ export class KeyWalk implements Walk {
   private valueAfter(from: string | null, rows: number, session: Session): Promise<string | null> {
     const column = sql`s.${ident(this.column.name)}`
     const place = sql`${quoted(this.work.source)} s where ${kept(this.work)}`
-    const beyond = from === null ? raw('true') : sql`${column} >= ${this.literal(from)}`
+    const beyond = from === null ? raw('true') : sql`${column} ${own('>=')} ${this.literal(from)}`
     return inTransaction(session, { readOnly: true }, async () => {
       await columnOf(session, this.work, this.column.name)
-      await useSearchPath(session, this.work)
+      await putSession(session, this.work.settings)
       const [next] = await readAll<{ value: string }>(
         session,
-        sql`select ${column}::text as value from ${place} and ${column} >
+        sql`select ${column}::pg_catalog.text as value from ${place} and ${column} ${own('>')}
           (select ${column} from ${place} and ${beyond} order by ${column} offset ${raw(String(rows - 1))} limit 1)
           order by ${column} limit 1`,
       )

@@ -1,7 +1,9 @@
 import { NEVER_NULL } from '../../catalog/json-parts.ts'
 import { readAll, readOne, type Session } from '../../db/session.ts'
+import { underSettings } from '../../db/settings.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
+import { own } from '../../sql/operators.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept } from './chunk.ts'
 import type { WalkColumn } from './key-walk.ts'
@@ -23,7 +25,7 @@ interface PlanNode {
 }
 
 /**
- * Asks the planner; nothing is read. In the transaction that is open, whose search path the condition needs.
+ * Asks the planner; nothing is read. In the transaction that is open.
  *
  * @param mostRows that a range should hold
  */
@@ -39,9 +41,11 @@ export async function readReach(session: Session, work: CopyWork, mostRows: numb
 }
 
 async function planned(session: Session, work: CopyWork, which: Sql): Promise<PlanNode | undefined> {
-  const row = await readOne<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
-    session,
-    sql`explain (format json) select ${raw(work.columns)} from ${quoted(work.source)} s where ${kept(work)} and ${which}`,
+  const row = await underSettings(session, work.settings, () =>
+    readOne<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
+      session,
+      sql`explain (format json) select ${raw(work.columns)} from ${quoted(work.source)} s where ${kept(work)} and ${which}`,
+    ),
   )
   return row['QUERY PLAN'][0]?.Plan
 }
@@ -63,7 +67,11 @@ async function isCrowded(session: Session, work: CopyWork, column: WalkColumn, m
   // A condition that leaves a value out contradicts asking for it, and the planner is to see that.
   await session.query('set local constraint_exclusion = on')
   for (const { value } of common) {
-    const plan = await planned(session, work, sql`s.${ident(column.name)} = ${literal(value)}::${raw(column.type)}`)
+    const plan = await planned(
+      session,
+      work,
+      sql`s.${ident(column.name)} ${own('=')} ${literal(value)}::${raw(column.type)}`,
+    )
     if (plan?.['One-Time Filter'] !== 'false') return true
   }
   return false

@@ -7,11 +7,11 @@ import { keyList, sameKey } from '../../plan/copy-key.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import type { ReconcileStep } from '../../plan/step.ts'
 import { showCount } from '../../plan/units.ts'
+import { putBack, putUnder } from '../../sql/condition-settings.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { join, raw, sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { kept } from './chunk.ts'
-import { searchPathOf } from './transports.ts'
 
 // Reconciling by state: for each key in the log, the target's row goes, and
 // what the source holds now comes. So it does not matter in which order changes
@@ -114,19 +114,20 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
   const key = capture.key
   const some = limit === null ? raw('') : raw(` limit ${limit}`)
   const statements = [
-    searchPathOf(work),
     sql`create temporary table ebb_batch on commit drop as
         with taken as (delete from ${quoted(capture.log)} where ebb_seq = any (array(select ebb_seq from ${quoted(capture.log)} order by ebb_seq${some})) returning ${keyList(key)})
         select ${keyList(key)} from taken`,
     sql`analyze pg_temp.ebb_batch`,
     sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`,
+    ...putUnder(work.settings).map(raw),
     sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
         where ${kept(work)} and exists (select from pg_temp.ebb_batch b where ${sameKey(key, 's', 'b')})`,
+    ...putBack(work.settings).map(raw),
     sql`drop table pg_temp.ebb_batch`,
   ]
   // In one message, each statement planned when the one before it is done: a result each.
   const results = (await session.query(join(statements, ';\n').text)) as unknown
-  return (results as readonly { readonly rowCount: number | null }[])[1]?.rowCount ?? 0
+  return (results as readonly { readonly rowCount: number | null }[])[0]?.rowCount ?? 0
 }
 
 /** Entries in the log. */

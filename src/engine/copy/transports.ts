@@ -2,10 +2,10 @@ import { finished, pipeline } from 'node:stream/promises'
 import { from as copyFrom } from 'pg-copy-streams'
 import { CopyOut } from '../../db/copy-out.ts'
 import { inTransaction, type Session } from '../../db/session.ts'
+import { putSession, putSessionBack, underSettings } from '../../db/settings.ts'
 import type { CopyWork, Transport } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
-import { pathForSet } from '../../sql/search-path.ts'
-import { raw, sql, type Sql } from '../../sql/sql.ts'
+import { raw, sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 import { chunkRows, holdSource, type Range } from './chunk.ts'
 
@@ -26,9 +26,8 @@ export function serverCarrier(session: Session, work: CopyWork, state: SourceSta
     carry: (range, _read, settle) =>
       inTransaction(session, {}, async () => {
         await holdSource(session, work, state)
-        await useSearchPath(session, work)
-        const { rowCount } = await session.query(
-          sql`insert into ${quoted(work.target)} (${raw(work.columns)}) ${chunkRows(work, range)}`.text,
+        const { rowCount } = await underSettings(session, work.settings, () =>
+          session.query(sql`insert into ${quoted(work.target)} (${raw(work.columns)}) ${chunkRows(work, range)}`.text),
         )
         await settle(session, rowCount ?? 0)
         return rowCount ?? 0
@@ -49,6 +48,7 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
         const { incoming, written } = await inTransaction(source, {}, () => stream(source, target, work, state, range))
         read()
         await written
+        await putSessionBack(target, work.settings)
         await settle(target, incoming.rowCount)
         return incoming.rowCount
       }),
@@ -61,7 +61,8 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
  */
 async function stream(source: Session, target: Session, work: CopyWork, state: SourceState, range: Range) {
   await holdSource(source, work, state)
-  await useSearchPath(source, work)
+  await putSession(source, work.settings)
+  await putSession(target, work.settings)
   // Both begin together: a stream that nobody listens to yet would end the process if its session were lost.
   const outgoing = source.query(new CopyOut(sql`copy (${chunkRows(work, range)}) to stdout (format binary)`.text))
   const incoming = target.query(
@@ -77,13 +78,4 @@ async function stream(source: Session, target: Session, work: CopyWork, state: S
     throw error
   }
   return { incoming, written }
-}
-
-/** The condition was written under the user's search path. */
-export async function useSearchPath(session: Session, work: CopyWork): Promise<void> {
-  await session.query(searchPathOf(work).text)
-}
-
-export function searchPathOf({ searchPath }: CopyWork): Sql {
-  return sql`set local search_path to ${raw(pathForSet(searchPath))}`
 }

@@ -1,4 +1,5 @@
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { putSession } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import { sameKey } from '../../plan/copy-key.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
@@ -8,7 +9,6 @@ import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 import { assertCaptured } from './captured.ts'
 import { kept } from './chunk.ts'
-import { useSearchPath } from './transports.ts'
 
 interface Digest {
   readonly rows: string
@@ -31,7 +31,7 @@ export async function verify(
   const settled = sql`not exists (select from ${quoted(work.capture.log)} l where ${sameKey(work.capture.key, 'l', 's')})`
   const hash = raw(`sum(hash_record_extended(${rowExpression}, 0))::text`)
   const [source, target] = await inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
-    await useSearchPath(session, work)
+    await putSession(session, work.settings)
     return [
       await readOne<Digest>(
         session,

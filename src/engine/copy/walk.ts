@@ -9,7 +9,6 @@ import type { SourceState } from './captured.ts'
 import type { Range } from './chunk.ts'
 import { columnOf, KeyWalk, mostRows } from './key-walk.ts'
 import { readReach } from './reach.ts'
-import { useSearchPath } from './transports.ts'
 
 // How a copy gets through the source: by blocks, one after the other, or by an
 // index of which the kept rows are a small part. Both divide the rows once and
@@ -48,10 +47,7 @@ export interface DoneChunk {
 export async function openWalk(work: CopyWork, runId: string, state: SourceState, place: Workplace): Promise<Walk> {
   const { session, journalSchema, copySizes, observer } = place
   const done = await doneChunks(session, journalSchema, runId)
-  const reach = await inTransaction(session, { readOnly: true }, async () => {
-    await useSearchPath(session, work)
-    return readReach(session, work, mostRows(copySizes))
-  })
+  const reach = await inTransaction(session, { readOnly: true }, () => readReach(session, work, mostRows(copySizes)))
   const begunBy = done[0]?.byColumn ?? null
   const column = done.length === 0 ? reach.column : begunBy === null ? null : await columnOf(session, work, begunBy)
   if (column === null) return new BlockWalk(state.blocks, done, copySizes.chunkBlocks)

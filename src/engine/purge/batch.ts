@@ -1,5 +1,6 @@
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { putSession, underSettings } from '../../db/settings.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { batchStatement, rangeStatement, type BatchRange, type Manner } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
@@ -79,6 +80,8 @@ export async function runBatch(
     const outcome = { ...deleted, around: withCompanions(work, deleted.counts, around) }
     if (outcome.found > 0) await assertLease(session, journalSchema, lease)
     await settle(outcome)
+    // Deferred triggers fire now, and may count on it.
+    await putSession(session, work.settings)
     return outcome
   })
   return deed.catch(async (error: unknown) => {
@@ -97,7 +100,7 @@ async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder):
     manner === 'range'
       ? rangeStatement(work, leaf, rangeOf(order))
       : batchStatement(work, leaf, rangeOf(order), sql`${limit}`, manner)
-  const reported = await readOne<Reported>(session, statement)
+  const reported = await underSettings(session, work.settings, () => readOne<Reported>(session, statement))
   if (reported.disturbed) throw new OverreachError('rows that hang on them were moved meanwhile')
   return reported
 }
@@ -117,7 +120,7 @@ function withCompanions({ entourage }: PurgeWork, counts: readonly number[], aro
 export function rangeOf({ leaf, after, upto }: Pick<BatchOrder, 'leaf' | 'after' | 'upto'>): BatchRange {
   const at = (position: string | null): Sql | null => {
     if (position === null) return null
-    return leaf.walk.kind === 'blocks' ? sql`${position}::tid` : sql`${position}::jsonb`
+    return leaf.walk.kind === 'blocks' ? sql`${position}::pg_catalog.tid` : sql`${position}::pg_catalog.jsonb`
   }
   return { after: at(after), upto: at(upto) }
 }

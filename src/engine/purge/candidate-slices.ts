@@ -1,7 +1,8 @@
 import { readAll, readOne, type Session } from '../../db/session.ts'
+import { askUnder } from '../../db/settings.ts'
 import type { SetWalk } from '../../plan/candidate-sql.ts'
 import { driftStatement, sliceStatement } from '../../plan/purge-batch.ts'
-import type { PurgeLeaf } from '../../plan/purge-work.ts'
+import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { sql } from '../../sql/sql.ts'
 import { rangeOf } from './batch.ts'
 
@@ -14,15 +15,15 @@ export interface Slice {
 /** The next candidates behind a position, at most so many; null where there are none. */
 export async function readSlice(
   session: Session,
+  { settings }: Pick<PurgeWork, 'settings'>,
   leaf: PurgeLeaf,
   walk: SetWalk,
   after: string | null,
   rows: number,
 ): Promise<Slice | null> {
   const range = rangeOf({ leaf, after, upto: null })
-  const [slice] = await readAll<{ position: string; rows: number }>(
-    session,
-    sliceStatement(leaf, walk, range, sql`${rows}`),
+  const [slice] = await askUnder(session, settings, () =>
+    readAll<{ position: string; rows: number }>(session, sliceStatement(leaf, walk, range, sql`${rows}`)),
   )
   return slice ?? null
 }
@@ -40,6 +41,7 @@ const SLICE_ROWS = 20_000
 /** Goes through the candidates of a leaf, slice by slice, so that no snapshot is held for long. */
 export async function forEachSlice(
   session: Session,
+  work: Pick<PurgeWork, 'settings'>,
   leaf: PurgeLeaf,
   walk: SetWalk,
   signal: AbortSignal,
@@ -48,7 +50,7 @@ export async function forEachSlice(
   let after: string | null = null
   for (;;) {
     signal.throwIfAborted()
-    const slice: Slice | null = await readSlice(session, leaf, walk, after, SLICE_ROWS)
+    const slice: Slice | null = await readSlice(session, work, leaf, walk, after, SLICE_ROWS)
     if (slice === null) return
     await visit(after, slice.position)
     after = slice.position
@@ -57,10 +59,12 @@ export async function forEachSlice(
 
 export async function readDrift(
   session: Session,
+  { settings }: Pick<PurgeWork, 'settings'>,
   leaf: PurgeLeaf,
   walk: SetWalk,
   after: string | null,
   upto: string,
 ): Promise<Drift> {
-  return readOne<Drift>(session, driftStatement(leaf, walk, rangeOf({ leaf, after, upto })))
+  const statement = driftStatement(leaf, walk, rangeOf({ leaf, after, upto }))
+  return askUnder(session, settings, () => readOne<Drift>(session, statement))
 }

@@ -1,6 +1,7 @@
 import { readPlanned } from '../../catalog/planned-leaves.ts'
 import { readLeafFacts } from '../../catalog/purge-leaves.ts'
 import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
+import { askUnder } from '../../db/settings.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
 import { countStatement } from '../../plan/purge-batch.ts'
@@ -79,7 +80,7 @@ async function readLeavesSince(work: PurgeWork, session: Session): Promise<Purge
       sql`select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${work.oid}::oid`,
     )
     if (table === undefined) return []
-    const reached = await readPlanned(session, table, work.where, work.searchPath)
+    const reached = await readPlanned(session, table, work.where, work.settings)
     const facts = await readLeafFacts(
       session,
       reached.map(({ name }) => name),
@@ -103,7 +104,7 @@ async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace, dri
   const { session } = place
   await session.query(`set statement_timeout = ${BY_INDEX_MS}`)
   try {
-    return await readCounts(session, countStatement(work, leaf, { after: null, upto: null }))
+    return await readCounts(session, work, countStatement(work, leaf, { after: null, upto: null }))
   } catch (error) {
     if (codeOf(error) !== SQLSTATE.queryCanceled || place.signal.aborted) throw error
   } finally {
@@ -120,9 +121,9 @@ async function countCandidates(
   drifts: Drift[],
 ): Promise<Counts> {
   let counts: Counts = []
-  await forEachSlice(session, leaf, walk, signal, async (after, upto) => {
-    counts = sum(counts, await readCounts(session, countStatement(work, leaf, rangeOf({ leaf, after, upto }))))
-    drifts.push(await readDrift(session, leaf, walk, after, upto))
+  await forEachSlice(session, work, leaf, walk, signal, async (after, upto) => {
+    counts = sum(counts, await readCounts(session, work, countStatement(work, leaf, rangeOf({ leaf, after, upto }))))
+    drifts.push(await readDrift(session, work, leaf, walk, after, upto))
   })
   return counts
 }
@@ -139,13 +140,14 @@ async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }
   for (let first = 0; first < blocks; first += CHUNK_BLOCKS) {
     signal.throwIfAborted()
     const range = rangeOf({ leaf, after: `(${first},0)`, upto: `(${first + CHUNK_BLOCKS},0)` })
-    counts = sum(counts, await readCounts(session, countStatement(work, leaf, range)))
+    counts = sum(counts, await readCounts(session, work, countStatement(work, leaf, range)))
   }
   return counts
 }
 
-async function readCounts(session: Session, statement: Sql): Promise<Counts> {
-  return (await readOne<{ counts: string[] }>(session, statement)).counts.map(Number)
+async function readCounts(session: Session, { settings }: PurgeWork, statement: Sql): Promise<Counts> {
+  const { counts } = await askUnder(session, settings, () => readOne<{ counts: string[] }>(session, statement))
+  return counts.map(Number)
 }
 
 function sum(a: Counts, b: Counts): Counts {

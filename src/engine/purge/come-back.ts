@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inTransaction, readAll } from '../../db/session.ts'
+import { underSettings } from '../../db/settings.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { forgetRange, forgetRangesOf, leaveRange, leftRanges, type LeftRange } from '../../journal/purges.ts'
@@ -122,7 +123,9 @@ async function setApart(purging: Purging, range: LeftRange, order: BatchOrder, w
   const { session, journalSchema, lease } = place
   if (range.rows === 1 && range.reason === 'refused') return false
   return inTransaction(session, {}, async () => {
-    const [row] = await readAll<{ position: string }>(session, positionStatement(work, order.leaf, rangeOf(order)))
+    const [row] = await underSettings(session, work.settings, () =>
+      readAll<{ position: string }>(session, positionStatement(work, order.leaf, rangeOf(order))),
+    )
     await assertLease(session, journalSchema, lease)
     await forgetRange(session, journalSchema, range)
     if (row === undefined) return true

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../../db/holders.ts'
 import { inTransaction, readAll } from '../../db/session.ts'
+import { askUnder, underSettings } from '../../db/settings.ts'
 import { isLockRefused } from '../../db/sqlstate.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
@@ -126,16 +127,15 @@ async function shorter(purging: Purging, order: BatchOrder): Promise<BatchOrder>
 
 /** Along an index: where as many entries end as a batch can look at in its time; `upto` where that is not known, or there are fewer. */
 export async function endOfSpan(
-  { tally, place }: Purging,
+  { tally, place, work }: Purging,
   leaf: PurgeLeaf,
   after: string | null,
   upto: string | null,
 ): Promise<string | null> {
   if (tally.entries === null || leaf.walk.kind === 'blocks' || amongCandidates(leaf.walk)) return upto
-  const range = rangeOf({ leaf, after, upto })
-  const [end] = await readAll<{ position: string }>(
-    place.session,
-    spanStatement(leaf, leaf.walk, range, sql`${tally.entries}`),
+  const statement = spanStatement(leaf, leaf.walk, rangeOf({ leaf, after, upto }), sql`${tally.entries}`)
+  const [end] = await askUnder(place.session, work.settings, () =>
+    readAll<{ position: string }>(place.session, statement),
   )
   return end?.position ?? upto
 }
@@ -227,9 +227,8 @@ async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, ref
   const { session, journalSchema, lease } = place
   const nothing = { held: 0, gone: 0, behind: 0, stayed: 0, around: {} }
   return inTransaction(session, {}, async () => {
-    const [row] = await readAll<{ position: string }>(
-      session,
-      positionStatement(work, leaf, rangeOf({ leaf, after, upto })),
+    const [row] = await underSettings(session, work.settings, () =>
+      readAll<{ position: string }>(session, positionStatement(work, leaf, rangeOf({ leaf, after, upto }))),
     )
     if (row === undefined) return { outcome: { ...nothing, found: 0, position: null }, next: upto }
     const { position } = row

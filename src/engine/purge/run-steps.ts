@@ -36,7 +36,7 @@ export async function purgeRows(
   const progress = progressOf(work, place.observer)
   const purging: Purging = { runId, work, place, turns, deadlineMs, tally, files, progress }
   try {
-    await withPurgeSettings(place, work, async () => {
+    await withPurgeSettings(place, async () => {
       await walk(purging)
       await comeBack(purging)
     })
@@ -103,7 +103,7 @@ async function resetCost(session: Session): Promise<void> {
 /** Counts what matches now, for the report. */
 export async function check({ work }: CheckStep, runId: string, place: Workplace): Promise<void> {
   const { session, journalSchema, lease } = place
-  const remaining = await withPurgeSettings(place, work, () => countRemaining(work, place))
+  const remaining = await withPurgeSettings(place, () => countRemaining(work, place))
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)
     await noteOutcome(session, journalSchema, runId, remaining)

@@ -1,6 +1,4 @@
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import type { PurgeWork } from '../../plan/purge-work.ts'
-import { pathForSet } from '../../sql/search-path.ts'
 import type { Workplace } from '../workplace.ts'
 
 /**
@@ -11,13 +9,7 @@ import type { Workplace } from '../workplace.ts'
 const DEADLOCK_MS = 20
 
 /** The session as a purge wants it, for as long as `work` takes: it is nobody else's. */
-export async function withPurgeSettings<T>(
-  { session }: Workplace,
-  { searchPath }: PurgeWork,
-  work: () => Promise<T>,
-): Promise<T> {
-  // The condition was written under the user's search path, and triggers may count on it.
-  await session.query(`set search_path to ${pathForSet(searchPath)}`)
+export async function withPurgeSettings<T>({ session }: Workplace, work: () => Promise<T>): Promise<T> {
   const victim = await session.query(`set deadlock_timeout = ${DEADLOCK_MS}`).then(
     () => true,
     (error: unknown) => {
@@ -29,6 +21,6 @@ export async function withPurgeSettings<T>(
     return await work()
   } finally {
     // When the connection is lost there is nothing to set back, and the first error tells why.
-    await session.query(`set search_path to ''${victim ? '; reset deadlock_timeout' : ''}`).catch(() => {})
+    if (victim) await session.query('reset deadlock_timeout').catch(() => {})
   }
 }

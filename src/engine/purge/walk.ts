@@ -121,7 +121,7 @@ async function walkSet(
   let after = from
   for (;;) {
     const { rows } = await takeTurn(purging)
-    const slice = await readSlice(purging.place.session, leaf, walk, after, rows)
+    const slice = await readSlice(purging.place.session, purging.work, leaf, walk, after, rows)
     if (slice === null) return
     const clock = workClock(purging.place.session)
     const order = { leaf, after, upto: slice.position, limit: rows, manner: mannerOf(purging) }

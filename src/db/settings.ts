@@ -1,0 +1,33 @@
+import type { ClientBase } from 'pg'
+import { putBack, putUnder, type ConditionSettings } from '../sql/condition-settings.ts'
+import { inOneGo } from './in-one-go.ts'
+import { inTransaction, type Session } from './session.ts'
+
+/** Puts the transaction that is open under the settings that a condition is read under. */
+export async function putSession(session: ClientBase, settings: ConditionSettings): Promise<void> {
+  const statements = putUnder(settings)
+  if (statements.length > 0) await session.query(statements.join('; '))
+}
+
+/** Puts it under ours again. */
+export async function putSessionBack(session: ClientBase, settings: ConditionSettings): Promise<void> {
+  const statements = putBack(settings)
+  if (statements.length > 0) await session.query(statements.join('; '))
+}
+
+/** Sends one query, by `ask`, under these settings, in the transaction that is open; what comes after it is under ours again. */
+export async function underSettings<T>(
+  session: Session,
+  settings: ConditionSettings,
+  ask: () => Promise<T>,
+): Promise<T> {
+  let answer: Promise<T> | undefined
+  await inOneGo(session, () => [putSession(session, settings), (answer = ask()), putSessionBack(session, settings)])
+  if (answer === undefined) throw new Error('nothing was asked')
+  return answer
+}
+
+/** The same in a transaction of its own that only reads. */
+export function askUnder<T>(session: Session, settings: ConditionSettings, ask: () => Promise<T>): Promise<T> {
+  return inTransaction(session, { readOnly: true }, () => underSettings(session, settings, ask))
+}

@@ -1,0 +1,62 @@
+import { ident, literal } from './sql.ts'
+
+// What decides how PostgreSQL reads a condition, besides its text. The user's
+// conditions are read under the settings of whoever connects; everything else
+// runs under ours, so that no role's or database's defaults can change what Ebb does.
+
+/** Settings by their names. Stored in plans: a run goes on under those it began with, from wherever it is resumed. */
+export type ConditionSettings = Readonly<Record<string, string>>
+
+/** The settings that a condition can depend on, as sessions of Ebb have them. */
+export const OUR_SETTINGS = {
+  search_path: '',
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  timezone_abbreviations: 'Default',
+  lc_monetary: 'C',
+  lc_numeric: 'C',
+  lc_time: 'C',
+  bytea_output: 'hex',
+  xmlbinary: 'base64',
+  xmloption: 'content',
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+  default_text_search_config: 'pg_catalog.simple',
+} as const satisfies ConditionSettings
+
+/** Statements that put the transaction that is open under `settings`, from ours. */
+export function putUnder(settings: ConditionSettings): string[] {
+  return othersThanOurs(settings).map(([name, value]) => `set local ${name} to ${valueForSet(name, value)}`)
+}
+
+/** Statements that put it under ours again. */
+export function putBack(settings: ConditionSettings): string[] {
+  const ours: ConditionSettings = OUR_SETTINGS
+  return othersThanOurs(settings).map(([name]) => `set local ${name} to ${valueForSet(name, ours[name] ?? '')}`)
+}
+
+function othersThanOurs(settings: ConditionSettings): [string, string][] {
+  const ours: ConditionSettings = OUR_SETTINGS
+  return Object.keys(ours).flatMap((name): [string, string][] => {
+    const value = settings[name]
+    return value === undefined || value === ours[name] ? [] : [[name, value]]
+  })
+}
+
+function valueForSet(name: string, value: string): string {
+  const schemas = name === 'search_path' ? schemasOf(value) : []
+  return schemas.length === 0 ? literal(value).text : schemas.map((schema) => ident(schema).text).join(', ')
+}
+
+/** The schemas of a search path: names that are not in quotes are in small letters. */
+function schemasOf(path: string): string[] {
+  return (path.match(/"(?:[^"]|"")+"|[^\s,"]+/g) ?? []).map((name) =>
+    name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase(),
+  )
+}
+
+/** The search path alone, for code of the user's that runs outside of a condition. */
+export function pathOf({ search_path: path = '' }: ConditionSettings): ConditionSettings {
+  return { search_path: path }
+}

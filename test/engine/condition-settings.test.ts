@@ -1,0 +1,218 @@
+import { describe, expect } from 'vitest'
+import { advise } from '../../src/engine/advise.ts'
+import { planCandidatesOf, writeCandidates } from '../../src/engine/candidates.ts'
+import { mark } from '../../src/engine/mark.ts'
+import { planPurgeOf } from '../../src/engine/purge.ts'
+import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
+import { resume, retire } from '../../src/engine/runs.ts'
+import { keepView } from '../../src/engine/view.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
+import { test, type Database } from '../support/database.ts'
+import { batchesOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { rebuildRequest } from '../support/rebuilding.ts'
+import { quietly, written } from '../support/tool.ts'
+
+// A condition means what it means in a session of the role that connects, in that database.
+
+/** From now on, for new sessions of whomever. */
+async function set(database: Database, settings: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, value] of Object.entries(settings))
+    await database.admin(`alter database ${ident(database.name).text} set ${name} to ${literal(value).text}`)
+}
+
+/** A table with rows 1, 2, …, and the ids of the rows that match as a session of the role sees them. */
+async function made(database: Database, column: string, values: readonly string[]): Promise<TableName> {
+  const table = database.table('e')
+  const owner = await database.session('setup')
+  await owner.query(sql`create table ${quoted(table)} (id int primary key, ${raw(column)})`.text)
+  for (const [i, value] of values.entries())
+    await owner.query(sql`insert into ${quoted(table)} values (${raw(String(i + 1))}, ${raw(value)})`.text)
+  await owner.query(sql`analyze ${quoted(table)}`.text)
+  return table
+}
+
+async function idsOf(database: Database, table: TableName, where = 'true'): Promise<number[]> {
+  const app = await database.session('app')
+  const { rows } = await app.query<{ id: number }>(
+    sql`select id from ${quoted(table)} where ${raw(where)} order by id`.text,
+  )
+  await app.end()
+  return rows.map(({ id }) => id)
+}
+
+const MOMENTS = [`'2025-12-01 00:00+00'`, `'2025-12-31 20:00+00'`, `'2026-02-01 00:00+00'`]
+const BEFORE_NEW_YEAR = `at < '2026-01-01'`
+const TOKYO = { timezone: 'Asia/Tokyo' }
+
+describe('a condition is read under the time zone that the role has', () => {
+  async function events(database: Database): Promise<TableName> {
+    const table = await made(database, 'at timestamptz not null', MOMENTS)
+    await set(database, TOKYO)
+    expect(await idsOf(database, table, BEFORE_NEW_YEAR)).toEqual([1])
+    return table
+  }
+
+  test('by purge, and its plan says so', async ({ database }) => {
+    const table = await events(database)
+    const request = purgeRequest(BEFORE_NEW_YEAR)
+    const { evidence } = await planPurgeOf(database.url, written(table), request, quietly())
+    expect(evidence.join('\n')).toContain('read with TimeZone = Asia/Tokyo')
+    await purgeRows(database, table, request, { turns: batchesOf(1) })
+    expect(await idsOf(database, table)).toEqual([2, 3])
+  })
+
+  test('by purge along an index', async ({ database }) => {
+    const table = await events(database)
+    await database.admin(sql`create index on ${quoted(table)} (at)`.text)
+    await purgeRows(database, table, purgeRequest(BEFORE_NEW_YEAR, { orderBy: 'at' }), { turns: batchesOf(1) })
+    expect(await idsOf(database, table)).toEqual([2, 3])
+  })
+
+  test('by rebuild, with both transports', async ({ database }) => {
+    const table = await events(database)
+    for (const transport of ['server', 'copy'] as const) {
+      const request = rebuildRequest({ keep: `not (${BEFORE_NEW_YEAR})`, transport })
+      const { evidence } = await planRebuildOf(database.url, written(table), request, quietly())
+      expect(evidence.join('\n')).toContain('read with TimeZone = Asia/Tokyo')
+      const { runId } = await rebuild(database.url, written(table), request, quietly())
+      expect(await idsOf(database, table)).toEqual([2, 3])
+      await retire(database.url, { runId }, quietly())
+    }
+  })
+
+  test('by candidates, and by the purge of them from elsewhere', async ({ database }) => {
+    const table = await events(database)
+    const plan = await planCandidatesOf(database.url, written(table), { where: BEFORE_NEW_YEAR }, quietly())
+    expect(plan.evidence.join('\n')).toContain('read with TimeZone = Asia/Tokyo')
+    const { runId } = await writeCandidates(database.url, written(table), { where: BEFORE_NEW_YEAR }, quietly())
+    await set(database, { timezone: 'America/New_York', intervalstyle: 'sql_standard' })
+    const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
+    const { remaining } = await purgeRows(database, table, purgeRequest('', { candidates }))
+    expect(await idsOf(database, table)).toEqual([2, 3])
+    expect(remaining).toMatchObject({ drift: { changed: 0 } })
+  })
+
+  test('by mark, whose moments stay what they are', async ({ database }) => {
+    const table = await events(database)
+    await database.admin(sql`alter table ${quoted(table)} add gone timestamp`.text)
+    const request = { where: BEFORE_NEW_YEAR, column: 'gone', allRows: false, vacuum: false }
+    await mark(database.url, written(table), request, quietly())
+    expect(await idsOf(database, table, 'gone is not null')).toEqual([1])
+    expect(
+      await idsOf(database, table, `gone at time zone 'UTC' between now() - interval '1 minute' and now()`),
+    ).toEqual([1])
+  })
+
+  test('by view', async ({ database }) => {
+    const table = await events(database)
+    const order = { name: null, hideMarked: null, expired: BEFORE_NEW_YEAR, keep: null }
+    const { plan } = await keepView(database.url, written(table), order, quietly())
+    expect(plan.evidence.join('\n')).toContain('read with TimeZone = Asia/Tokyo')
+    expect(await idsOf(database, plan.view)).toEqual([2, 3])
+  })
+
+  test('by advise', async ({ database }) => {
+    const table = await events(database)
+    const owner = await database.session('owner')
+    await owner.query(
+      sql`insert into ${quoted(table)} select n, '2025-12-31 20:00+00' from generate_series(10, 1000) n`.text,
+    )
+    await owner.query(sql`analyze ${quoted(table)}`.text)
+    const request = { keep: BEFORE_NEW_YEAR, olderThan: null }
+    const { keptRows } = await advise(database.url, written(table), request, quietly())
+    expect(keptRows).toBeLessThan(100)
+  })
+})
+
+describe('so it is with', () => {
+  test.for<[string, Record<string, string>, string, readonly string[], string, number[]]>([
+    [
+      'the order of dates',
+      { datestyle: 'SQL, DMY' },
+      'v date',
+      [`'2026-02-01'`, `'2026-01-02'`, `'2026-01-05'`],
+      `v = '01/02/2026'`,
+      [1],
+    ],
+    [
+      'signs of intervals',
+      { intervalstyle: 'sql_standard' },
+      'v interval',
+      [`'-1 day -1 hour'`, `'-1 day +1 hour'`],
+      `v = '-1 1:00:00'`,
+      [1],
+    ],
+    ['null on the right', { transform_null_equals: 'on' }, 'v int', ['null', '1'], 'v = null', [1]],
+    ['bytes as text', { bytea_output: 'escape' }, 'v bytea', [`'ab'`, `'cd'`], `v::text = 'ab'`, [1]],
+    ['the path, $user on it', { search_path: '"$user", public' }, 'v int', ['1', '2'], 'chosen(v)', [2]],
+  ])('%s', async ([, settings, column, values, where, matching], { database }) => {
+    const table = await made(database, column, values)
+    const owner = await database.session('schemas')
+    const { rows } = await owner.query<{ me: string }>('select current_user as me')
+    await database.admin(`create schema if not exists ${ident(rows[0]?.me ?? '').text};
+      create or replace function ${ident(rows[0]?.me ?? '').text}.chosen(n int) returns bool language sql immutable as 'select n = 2';
+      grant usage on schema ${ident(rows[0]?.me ?? '').text} to public`)
+    for (const [name, value] of Object.entries(settings))
+      await database.admin(
+        `alter database ${ident(database.name).text} set ${name} to ${name === 'search_path' ? value : literal(value).text}`,
+      )
+    expect(await idsOf(database, table, where)).toEqual(matching)
+    await purgeRows(database, table, purgeRequest(where))
+    expect(await idsOf(database, table)).toEqual(
+      [1, 2, 3].slice(0, values.length).filter((id) => !matching.includes(id)),
+    )
+  })
+})
+
+describe('a run goes on under the settings it began with', () => {
+  test('when it is resumed by somebody who has others', async ({ database }) => {
+    const table = await made(database, 'at timestamptz not null', MOMENTS)
+    await set(database, TOKYO)
+    const stop = new AbortController()
+    const request = rebuildRequest({ keep: `not (${BEFORE_NEW_YEAR})` })
+    const began = rebuild(database.url, written(table), request, {
+      ...quietly(),
+      signal: stop.signal,
+      observer: (event) => void (event.type === 'step started' && event.step.key === 'copy' && stop.abort()),
+    })
+    await expect(began).rejects.toThrow()
+    await set(database, { timezone: 'America/New_York' })
+    const { rows } = await database.admin<{ id: string }>('select id::text from ebb.run order by id desc limit 1')
+    await resume(database.url, { runId: rows[0]?.id ?? '' }, quietly())
+    expect(await idsOf(database, table)).toEqual([2, 3])
+  })
+
+  test('and a plan of an earlier version, which knew the search path alone, under what it had', async ({
+    database,
+  }) => {
+    const table = await made(database, 'at timestamptz not null', MOMENTS)
+    await set(database, TOKYO)
+    const stop = new AbortController()
+    const began = purgeRows(database, table, purgeRequest(BEFORE_NEW_YEAR), {
+      signal: stop.signal,
+      observer: (event) => void (event.type === 'step started' && event.step.key === 'purge' && stop.abort()),
+    })
+    await expect(began).rejects.toThrow()
+    // As it was stored then.
+    await database.admin(
+      `update ebb.run set plan = regexp_replace(plan::text, '"settings": \\{[^{}]*\\}', '"searchPath": "public"', 'g')::jsonb`,
+    )
+    await purgeRows(database, table, purgeRequest(BEFORE_NEW_YEAR))
+    expect(await idsOf(database, table)).toEqual([3])
+  })
+})
+
+describe('what Ebb does not follow is an objection', () => {
+  test.for<[string, Record<string, string>, string, string, boolean]>([
+    ['a float as text', { extra_float_digits: '0' }, 'v float8', `v::text = '0.1'`, true],
+    ['a float', { extra_float_digits: '0' }, 'v float8', 'v = 0.1', false],
+    ['a time as text', { datestyle: 'German' }, 'v timestamptz', `v || '' like '01.%'`, true],
+    ['a time as text by to_char', { datestyle: 'German' }, 'v timestamptz', `to_char(v, 'DD') = '01'`, false],
+  ])('%s', async ([, settings, column, where, refused], { database }) => {
+    const table = await made(database, column, [])
+    await set(database, settings)
+    const { objections } = await planPurgeOf(database.url, written(table), purgeRequest(where), quietly())
+    expect(objections.some(({ code }) => code.startsWith('condition-settings'))).toBe(refused)
+  })
+})
