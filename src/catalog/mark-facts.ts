@@ -1,6 +1,7 @@
 import { readAll, type Session } from '../db/session.ts'
 import { quoted, type TableName } from '../sql/names.ts'
-import { sql } from '../sql/sql.ts'
+import { raw, sql } from '../sql/sql.ts'
+import { PUBLISHES, UNIDENTIFIED } from './published.ts'
 
 /** What could keep rows of a table from being updated as they are meant to be. */
 export interface MarkFacts {
@@ -22,12 +23,7 @@ export async function readMarkFacts(session: Session, names: readonly TableName[
       array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '2' and r.ev_enabled <> 'D') as rules,
       array(select t.tgname::text from pg_trigger t
             where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 16 <> 0 order by 1) as triggers,
-      (c.relreplident = 'n' or c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary))
-      and exists (select from pg_publication p where p.pubupdate and (p.puballtables
-        or exists (select from pg_publication_rel r where r.prpubid = p.oid
-                   and (r.prrelid = c.oid or r.prrelid in (select relid from pg_partition_ancestors(c.oid))))
-        or exists (select from pg_publication_tables v where v.pubname = p.pubname and v.schemaname = n.nspname and v.tablename = c.relname)))
-        as refused
+      ${raw(UNIDENTIFIED('c'))} and exists (select from pg_publication p where p.pubupdate and ${raw(PUBLISHES('p', 'c', 'n'))}) as refused
     from unnest(${names.map((name) => quoted(name).text)}::text[]) with ordinality w (name, place)
     join pg_class c on c.oid = w.name::regclass join pg_namespace n on n.oid = c.relnamespace order by w.place`,
   )

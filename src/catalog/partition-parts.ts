@@ -1,5 +1,6 @@
 import { defaultGranteesQuery } from './default-grantees.ts'
 import { LIST, NEVER_NULL } from './json-parts.ts'
+import { EXCEPTED, PUBLISHES } from './published.ts'
 
 // The catalogue questions about a partitioned table, as a select list for the
 // relation `c` (its row in pg_partitioned_table is `t`); see table-parts.ts.
@@ -70,8 +71,8 @@ const INBOUND_FOREIGN_KEYS =
   where k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0`)
 
 const PUBLICATIONS = LIST(`select json_agg(distinct p.pubname) from pg_publication p
-  where p.puballtables or exists (select from pg_publication_rel r where r.prpubid = p.oid
-    and (r.prrelid = c.oid or r.prrelid in (select h.inhrelid from pg_inherits h where h.inhparent = c.oid)))`)
+  where ${PUBLISHES('p', 'c', 'n')} or exists (select from pg_publication_rel r where r.prpubid = p.oid and not ${EXCEPTED('r')}
+    and r.prrelid in (select h.inhrelid from pg_inherits h where h.inhparent = c.oid))`)
 
 const SEQUENCE_POSITION = `(select case when has_sequence_privilege(s.oid, 'usage, select') then pg_sequence_last_value(s.oid) end
   from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'

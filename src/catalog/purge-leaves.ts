@@ -6,6 +6,7 @@ import { orderingOf, type Ordering } from '../sql/operators.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
 import { NEVER_NULL } from './json-parts.ts'
 import { readPlan, readPlanned } from './planned-leaves.ts'
+import { PUBLISHES, UNIDENTIFIED } from './published.ts'
 
 // The tables in which rows that match a condition can be: the table itself or,
 // of a partitioned one, those partitions that the planner does not rule out.
@@ -106,13 +107,9 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
   )
 }
 
-// A table is published by itself, by an ancestor, with its schema (from 15 on) or with all others.
-const deletesRefused = raw(`(
-  (c.relreplident = 'n' or c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary))
-  and exists (select from pg_publication p where p.pubdelete and (p.puballtables
-    or exists (select from pg_publication_rel r where r.prpubid = p.oid
-               and (r.prrelid = c.oid or r.prrelid in (select relid from pg_partition_ancestors(c.oid))))
-    or exists (select from pg_publication_tables v where v.pubname = p.pubname and v.schemaname = n.nspname and v.tablename = c.relname))))`)
+const deletesRefused = raw(
+  `(${UNIDENTIFIED('c')} and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 'n')}))`,
+)
 
 const indexes = raw(`coalesce((
   select json_agg(json_build_object('name', x.relname, 'unique', i.indisunique and not coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),

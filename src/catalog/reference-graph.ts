@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg'
 import { readOne } from '../db/session.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { raw, sql } from '../sql/sql.ts'
+import { PUBLISHES, UNIDENTIFIED } from './published.ts'
 
 // The foreign keys that are followed downwards from one table: onto it, onto
 // the tables that refer to it, and so on. A foreign key of or onto partitions
@@ -118,10 +119,8 @@ const TABLE = `json_build_object(
     else nullif(c.reltuples, -1) end,
   'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
   'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),
-  'deletesUnpublishable', c.relkind = 'r' and exists (select from pg_publication p join pg_publication_tables u using (pubname)
-      where p.pubdelete and u.schemaname = s.nspname and u.tablename = c.relname)
-    and case c.relreplident when 'd' then not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
-      when 'i' then not exists (select from pg_index i where i.indrelid = c.oid and i.indisreplident) else c.relreplident = 'n' end)`
+  'deletesUnpublishable', c.relkind = 'r' and ${UNIDENTIFIED('c')}
+    and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 's')}))`
 
 const REFERENCE = `json_build_object(
   'name', e.conname, 'from', e.conrelid::text, 'to', e.target::text, 'ontoPartition', e.onto_partition, 'temporal', e.temporal,

@@ -18,8 +18,17 @@ export interface ServerModel {
   readonly journalExists: boolean
   /** Whether this role may read and write what is in the journal's schema, and make there what is not. */
   readonly journalUsable: boolean
+  readonly journalSchema: string
+  /** Publications that send on whatever there is, so also what Ebb makes for itself. */
+  readonly publishingAll: readonly PublicationOfAll[]
   readonly deadlockTimeoutMs: number
-  readonly maxLocks: number
+}
+
+export interface PublicationOfAll {
+  readonly name: string
+  readonly tables: boolean
+  /** From 19 on. */
+  readonly sequences: boolean
 }
 
 /** Reads the server as the connected role sees it. */
@@ -38,8 +47,11 @@ export async function readServer(client: ClientBase, journalSchema: string): Pro
            where c.relnamespace = n.oid and c.relkind = 'r'),
           has_schema_privilege(n.oid, 'create'))
         from pg_namespace n where n.nspname = ${journalSchema}), true) as "journalUsable",
-      (select setting::int from pg_settings where name = 'deadlock_timeout') as "deadlockTimeoutMs",
-      (select setting::int from pg_settings where name = 'max_locks_per_transaction')
-        * (select sum(setting::int)::int from pg_settings where name in ('max_connections', 'max_prepared_transactions')) as "maxLocks"`,
+      ${journalSchema} as "journalSchema",
+      (select coalesce(json_agg(json_build_object('name', p.name, 'tables', p.tables, 'sequences', p.sequences) order by p.name), '[]')
+        from (select p.pubname as name, p.puballtables as tables,
+            coalesce((to_jsonb(p) ->> 'puballsequences')::bool, false) as sequences from pg_publication p) p
+        where p.tables or p.sequences) as "publishingAll",
+      (select setting::int from pg_settings where name = 'deadlock_timeout') as "deadlockTimeoutMs"`,
   )
 }

@@ -40,6 +40,8 @@ export interface TableModel {
   readonly rules: readonly Rule[]
   readonly statistics: readonly ExtendedStatistics[]
   readonly publications: readonly Publication[]
+  /** Publications of all tables but some, this one among them (from 19 on). */
+  readonly exceptedFrom: readonly string[]
   /** Of other tables; one onto the table itself is among the constraints only. */
   readonly inboundForeignKeys: readonly InboundForeignKey[]
   readonly views: readonly View[]

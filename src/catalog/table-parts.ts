@@ -128,10 +128,15 @@ function publications(version: number): string {
       ? ''
       : `union all select ${entry('schema', 'null', 'null')} from pg_publication_namespace s join pg_publication p on p.oid = s.pnpubid where s.pnnspid = c.relnamespace`
   return LIST(`select json_agg(u.entry order by u.pubname) from (
-    select ${entry('table', columns, filter)} from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid
-    union all select ${entry('all tables', 'null', 'null')} from pg_publication p where p.puballtables
+    select ${entry('table', columns, filter)} from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid and not p.puballtables
+    union all select ${entry('all tables', 'null', 'null')} from pg_publication p
+      where p.puballtables and not exists (select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = c.oid)
     ${ofSchema}) u`)
 }
+
+// What names a table of a publication of all tables leaves it out.
+const EXCEPTED_FROM = LIST(`select json_agg(p.pubname order by p.pubname)
+  from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid and p.puballtables`)
 
 /** The parts as a select list: `… as "columns", … as "indexes"`. */
 export function tableParts(version: number): Sql {
@@ -149,6 +154,7 @@ export function tableParts(version: number): Sql {
     rules: RULES,
     statistics: STATISTICS,
     publications: publications(version),
+    exceptedFrom: EXCEPTED_FROM,
     inboundForeignKeys: INBOUND_FOREIGN_KEYS,
     views: VIEWS,
     functions: FUNCTIONS,

@@ -29,6 +29,7 @@ export function factsOf(table: TableModel, ours: readonly string[] = []): Facts 
       `publication ${publication.name} (${publication.covers})`,
       show(publication),
     ]),
+    ...table.exceptedFrom.map((name) => [`publication ${name}`, 'of all tables but this one']),
     ...table.inboundForeignKeys.map(({ table: child, name, definition, comment }) => [
       `foreign key ${display(child)}.${name}`,
       show({ definition: withoutNotValid(definition), comment }),

@@ -24,6 +24,7 @@ import { serverNotes } from './server-objections.ts'
 import { shadowNames } from './shadow.ts'
 import { leafShape } from './swap.ts'
 import { assertDistinctKeys, type Objection } from './step.ts'
+import { publishedCopyObjections } from './table-objections.ts'
 import { showBytes, showCount } from './units.ts'
 
 /** A conversion that copies the rows worth keeping into partitions, in one go. */
@@ -67,6 +68,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
     ...keyObjections(situation, request, choice, layout.primaryKey, end, end),
     ...(key === null ? [noKeyObjection(table)] : []),
     ...copyRightsObjections(table, situation.privileges, server.role),
+    ...publishedCopyObjections(table).filter(({ code }) => !objections.some((one) => one.code === code)),
     ...copyObjections(request, layout),
   ]
   const base = {

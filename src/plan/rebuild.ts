@@ -13,14 +13,13 @@ import type { CopyWork, Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
 import { describeKept } from './former-kept.ts'
 import { leftOutObjections } from './left-out.ts'
-import { objection } from './objection.ts'
 import { copyRightsObjections, privilegeObjections } from './privilege-objections.ts'
 import type { SetPolicy } from './request.ts'
 import { serverNotes } from './server-objections.ts'
 import { plainShadow, shadowNames, writtenColumns, type Shadow } from './shadow.ts'
 import { assertDistinctKeys, type Facts, type Objection, type Plan } from './step.ts'
 import { asideNames, type AsideNames } from './swap.ts'
-import { fundamentalObjections, tableObjections } from './table-objections.ts'
+import { fundamentalObjections, publishedCopyObjections, tableObjections } from './table-objections.ts'
 import { showBytes, showCount } from './units.ts'
 
 /** What the user asked for. */
@@ -121,20 +120,20 @@ function rebuildObjections(
   request: RebuildRequest,
   key: CopyKey | null,
 ): Objection[] {
-  const copied = ['exclusion:', 'not-valid:', 'no-inherit:', 'transition-tables:', 'publication:', 'self-reference:']
+  const copied = [
+    'exclusion:',
+    'not-valid:',
+    'no-inherit:',
+    'transition-tables:',
+    'publication:',
+    'excepted:',
+    'self-reference:',
+  ]
   return [
     ...tableObjections(table).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
     ...(key === null ? [noKeyObjection(table)] : []),
     ...captureObjections(table),
-    ...table.publications
-      .filter(({ covers }) => covers !== 'table')
-      .map(({ name, covers }) =>
-        objection(
-          `publication:${name}`,
-          `publication ${name} publishes ${covers === 'schema' ? 'every table of the schema' : 'all tables'}, so subscribers would be sent the new table under a name they do not know, and stop`,
-          'Let it list its tables, or take this schema out of it, for the time of the rebuild.',
-        ),
-      ),
+    ...publishedCopyObjections(table),
     ...conditionObjections(condition),
     ...leftOutObjections(request),
   ]

@@ -1,9 +1,13 @@
 import type { ServerModel } from '../catalog/server-model.ts'
 import { ident } from '../sql/sql.ts'
 import { objection, when } from './objection.ts'
+import { shellWord } from './shell-word.ts'
 import type { Objection } from './step.ts'
 
 export const OLDEST_VERSION = 140000
+
+/** The tests run on nothing newer; see docs/versions.md. */
+export const NEWEST_MAJOR = 19
 
 /** Releases that can lose data under what Ebb does; see docs/versions.md. */
 const BROKEN_MINORS: readonly (readonly [from: number, fixed: number, text: string])[] = [
@@ -52,11 +56,44 @@ function journalObjections(server: ServerModel, journalSchema: string): Objectio
   return []
 }
 
-/** What is known to be wrong with this release; not in the way, but worth an update first. */
+/** What is worth knowing of this server before anything is done; not in the way. */
 export function serverNotes(server: ServerModel): string[] {
-  return BROKEN_MINORS.filter(([from, fixed]) => server.version >= from && server.version < fixed).map(
-    ([, , text]) => `PostgreSQL ${text}: update to the latest minor release first`,
-  )
+  return [...releaseNotes(server), ...publicationNotes(server)]
+}
+
+function releaseNotes({ version, versionText }: ServerModel): string[] {
+  const broken = BROKEN_MINORS.filter(([from, fixed]) => version >= from && version < fixed)
+  const untested = version >= (NEWEST_MAJOR + 1) * 10_000
+  return [
+    ...broken.map(([, , text]) => `PostgreSQL ${text}: update to the latest minor release first`),
+    ...(untested
+      ? [
+          `PostgreSQL ${versionText} is newer than any that Ebb is tested with (14 to ${NEWEST_MAJOR}): try this on a copy first`,
+        ]
+      : []),
+  ]
+}
+
+// The journal is written to and has sequences: subscribers ask for the whole of what is published.
+function publicationNotes({ publishingAll, journalSchema }: ServerModel): string[] {
+  const wayOut = `give them those: pg_dump --schema-only --schema=${patternOf(journalSchema)} … | psql …`
+  return publishingAll.flatMap(({ name, tables, sequences }) => [
+    ...(tables
+      ? [
+          `publication ${name} publishes all tables, the journal’s in ${journalSchema} too, and subscribers stop at tables they do not have; ${wayOut}`,
+        ]
+      : []),
+    ...(sequences
+      ? [
+          `publication ${name} publishes all sequences, the journal’s in ${journalSchema} too, and subscribers cannot refresh without having them; ${wayOut}`,
+        ]
+      : []),
+  ])
+}
+
+// pg_dump takes a pattern, in which capitals count only within quotes.
+function patternOf(schema: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(schema) ? schema : shellWord(ident(schema).text)
 }
 
 function unsupported(server: ServerModel): Objection {

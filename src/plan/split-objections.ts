@@ -6,6 +6,7 @@ import type { Layout } from './partitioned-shadow.ts'
 import { expiryKind } from './rotate-expiry.ts'
 import type { SplitRequest, SplitSituation } from './split-situation.ts'
 import type { Objection } from './step.ts'
+import { publishedCopyObjections } from './table-objections.ts'
 
 /** What stands against exchanging the wide partition for these. */
 export function splitObjections(
@@ -18,6 +19,7 @@ export function splitObjections(
   return [
     ...(key === null ? [noKeyObjection(parent)] : []),
     ...captureObjections(parent),
+    ...publishedCopyObjections(parent),
     ...when(partition.range?.to == null, () =>
       objection(
         'unbounded',

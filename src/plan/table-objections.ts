@@ -255,6 +255,7 @@ function replicationObjections(table: TableModel): Objection[] {
           wayOut(publication.name),
         ),
       ),
+    ...exceptObjections(table),
     ...when(table.subscriptions.length > 0, () =>
       objection(
         'subscribed',
@@ -263,6 +264,34 @@ function replicationObjections(table: TableModel): Objection[] {
       ),
     ),
   ]
+}
+
+/** What a new table beside this one would be sent as, while it is filled: rows of a table that subscribers do not know. */
+export function publishedCopyObjections(table: TableModel): Objection[] {
+  return [
+    ...table.publications
+      .filter(({ covers }) => covers !== 'table')
+      .map(({ name, covers }) =>
+        objection(
+          `publication:${name}`,
+          `publication ${name} publishes ${covers === 'schema' ? 'every table of the schema' : 'all tables'}, so subscribers would be sent the new table under a name they do not know, and stop`,
+          'Let it list its tables, or take this schema out of it, for the time of the run.',
+        ),
+      ),
+    ...exceptObjections(table),
+  ]
+}
+
+// PostgreSQL cannot attach a table that a publication excepts, nor except one that is not there yet.
+function exceptObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  return table.exceptedFrom.map((publication) =>
+    objection(
+      `excepted:${publication}`,
+      `publication ${publication} publishes all tables except ${name}, and would publish the new table that takes its name`,
+      `Let subscribers use a publication that lists its tables, and drop ${publication}; afterwards it can be created again, FOR ALL TABLES EXCEPT (TABLE ${sqlName(table)}).`,
+    ),
+  )
 }
 
 function sqlName({ name }: TableModel): string {

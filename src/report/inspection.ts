@@ -141,6 +141,7 @@ function describeDependents({ table, references }: Inspection): string[] {
       name,
       `of ${covers === 'table' ? 'this table' : covers}`,
     ]),
+    ...table.exceptedFrom.map((name) => ['publication', name, 'of all tables but this one']),
     ...table.subscriptions.map((subscription) => ['subscription', subscription, '']),
     ...describeGrants(table),
     ...table.otherDependents.map(({ description, because }) => ['also', description, because]),

@@ -665,6 +665,7 @@ describe('a server that cannot be worked with', () => {
     [130014, ['server-version']],
     [140000, []],
     [180004, []],
+    [200000, []],
   ] as const)('of version %s', ([version, codes]) => {
     const server = {
       version,
@@ -684,8 +685,11 @@ describe('a server that cannot be worked with', () => {
     [140014, 0],
     [170000, 1],
     [170001, 0],
-  ] as const)('of version %s, which should be updated', ([version, notes]) => {
-    expect(serverNotes({ version } as ServerModel)).toHaveLength(notes)
+    [190004, 0],
+    [200000, 1],
+  ] as const)('of version %s, with so much to be said first', ([version, notes]) => {
+    const server = { version, versionText: String(version), publishingAll: [] as const } as unknown as ServerModel
+    expect(serverNotes(server)).toHaveLength(notes)
   })
 })
 

@@ -30,7 +30,13 @@ export function unable(reason: string, skip: Skip): never {
 // installed version in a folder of their own, of which the newest can serve all servers.
 function placesToLook(): string[] {
   const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
-  return [...debianFolders(), ...path, '/usr/sbin', '/usr/local/sbin']
+  return [...withTheServer(), ...debianFolders(), ...path, '/usr/sbin', '/usr/local/sbin']
+}
+
+// A server's own programs serve it best; those from npm come without pg_dump.
+function withTheServer(): string[] {
+  const wanted = process.env.EBB_TEST_PG
+  return wanted === undefined || wanted === 'docker' ? [] : [wanted]
 }
 
 function debianFolders(): string[] {
