@@ -4,6 +4,7 @@ import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { orderingOf, type Ordering } from '../sql/operators.ts'
 import { ident, join, raw, sql } from '../sql/sql.ts'
+import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
 import { NEVER_NULL } from './json-parts.ts'
 import { readPlan, readPlanned } from './planned-leaves.ts'
 import { PUBLISHES, UNIDENTIFIED } from './published.ts'
@@ -33,6 +34,8 @@ export interface LeafModel {
   readonly deleteTriggers: readonly string[]
   /** Triggers that fire once for a statement that deletes, from the table that it names. */
   readonly statementTriggers: readonly string[]
+  /** Foreign keys that do not notice a deleted row, for somebody has switched them off. */
+  readonly disabledConstraints: readonly DisabledConstraint[]
   /** A publication sends deletes on, and nothing tells subscribers which row is meant: PostgreSQL refuses them. */
   readonly deletesRefused: boolean
   readonly columns: readonly string[]
@@ -100,12 +103,14 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
       array(select t.tgname::text from pg_trigger t
             where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 9 = 8 order by 1) as "statementTriggers",
       array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as columns,
-      ${deletesRefused} as "deletesRefused", ${indexes} as indexes
+      ${disabled} as "disabledConstraints", ${deletesRefused} as "deletesRefused", ${indexes} as indexes
     from unnest(${names.map(({ schema }) => schema)}::text[], ${names.map(({ name }) => name)}::text[]) with ordinality w (schema, name, place)
     join pg_namespace n on n.nspname = w.schema join pg_class c on c.relnamespace = n.oid and c.relname = w.name
     order by w.place`,
   )
 }
+
+const disabled = raw(DISABLED_CONSTRAINTS('t.tgrelid = c.oid', FIRED_BY.delete))
 
 const deletesRefused = raw(
   `(${UNIDENTIFIED('c')} and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 'n')}))`,

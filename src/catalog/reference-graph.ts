@@ -3,6 +3,7 @@ import { readOne } from '../db/session.ts'
 import { quoted, type TableName } from '../sql/names.ts'
 import { raw, sql } from '../sql/sql.ts'
 import { PUBLISHES, UNIDENTIFIED } from './published.ts'
+import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
 
 // The foreign keys that are followed downwards from one table: onto it, onto
 // the tables that refer to it, and so on. A foreign key of or onto partitions
@@ -35,6 +36,8 @@ export interface GraphTable {
   readonly rowsHidden: boolean
   /** It is in a publication of deletes, and has nothing by which subscribers could tell the rows. */
   readonly deletesUnpublishable: boolean
+  /** Constraints that somebody switched off there, or in its partitions. */
+  readonly disabledConstraints: readonly DisabledConstraint[]
 }
 
 /** What a foreign key says is to happen when the row it points to is deleted. */
@@ -120,7 +123,11 @@ const TABLE = `json_build_object(
   'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
   'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),
   'deletesUnpublishable', c.relkind = 'r' and ${UNIDENTIFIED('c')}
-    and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 's')}))`
+    and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 's')}),
+  'disabledConstraints', ${DISABLED_CONSTRAINTS(
+    't.tgrelid = c.oid or t.tgrelid in (select relid from pg_partition_tree(c.oid))',
+    FIRED_BY.delete | FIRED_BY.update,
+  )})`
 
 const REFERENCE = `json_build_object(
   'name', e.conname, 'from', e.conrelid::text, 'to', e.target::text, 'ontoPartition', e.onto_partition, 'temporal', e.temporal,

@@ -21,6 +21,10 @@ export interface ServerModel {
   readonly journalSchema: string
   /** Publications that send on whatever there is, so also what Ebb makes for itself. */
   readonly publishingAll: readonly PublicationOfAll[]
+  /** Triggers and foreign keys do their work in sessions of this role (session_replication_role). */
+  readonly firesTriggers: boolean
+  /** What transactions change is counted (track_counts). */
+  readonly countsChanges: boolean
   readonly deadlockTimeoutMs: number
 }
 
@@ -52,6 +56,7 @@ export async function readServer(client: ClientBase, journalSchema: string): Pro
         from (select p.pubname as name, p.puballtables as tables,
             coalesce((to_jsonb(p) ->> 'puballsequences')::bool, false) as sequences from pg_publication p) p
         where p.tables or p.sequences) as "publishingAll",
+      current_setting('session_replication_role') <> 'replica' as "firesTriggers", current_setting('track_counts')::bool as "countsChanges",
       (select setting::int from pg_settings where name = 'deadlock_timeout') as "deadlockTimeoutMs"`,
   )
 }

@@ -1,5 +1,6 @@
 import type { TableName } from '../sql/names.ts'
 import type { Ordering } from '../sql/operators.ts'
+import type { DisabledConstraint } from './disabled-constraints.ts'
 
 // What a table is and everything that hangs on it, as plain data. Definitions
 // are PostgreSQL's own text, made with an empty search path, so every name in
@@ -34,8 +35,8 @@ export interface TableModel {
   readonly constraints: readonly Constraint[]
   readonly indexes: readonly Index[]
   readonly triggers: readonly Trigger[]
-  /** Foreign-key triggers that somebody switched off (`disable trigger all`). */
-  readonly disabledForeignKeyTriggers: number
+  /** Constraints of the table and its partitions, and foreign keys onto them, that somebody switched off (`disable trigger all`). Older versions have stored plans without. */
+  readonly disabledConstraints?: readonly DisabledConstraint[]
   readonly policies: readonly Policy[]
   readonly rules: readonly Rule[]
   readonly statistics: readonly ExtendedStatistics[]

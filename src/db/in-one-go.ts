@@ -8,17 +8,22 @@ import type { Session } from './session.ts'
  * more. Each of `ask` may send one query, for a second one would come after those
  * of all others.
  *
+ * @returns the answers, in the order of `ask`
  * @throws the first failure, in the order of `ask`
  */
-export async function inOneGo(session: Session, ask: () => readonly Promise<unknown>[]): Promise<void> {
+export async function inOneGo<const Answers extends readonly unknown[]>(
+  session: Session,
+  ask: () => { readonly [Place in keyof Answers]: Promise<Answers[Place]> },
+): Promise<Answers> {
   // A property of pg.Client from 8.23 on, which its types do not have yet; it may be changed between queries.
   const line = session as Session & { pipeline: boolean }
   const before = line.pipeline
   line.pipeline = true
   try {
-    const answers = await Promise.allSettled(ask())
-    const failure = answers.find((answer) => answer.status === 'rejected')
+    const asked = ask()
+    const failure = (await Promise.allSettled(asked)).find((answer) => answer.status === 'rejected')
     if (failure !== undefined) throw failure.reason
+    return await Promise.all(asked)
   } finally {
     line.pipeline = before
   }

@@ -140,8 +140,19 @@ async function applySettings(client: pg.Client, purpose: string): Promise<void> 
     `select set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
      where exists (select from pg_catalog.pg_settings s where s.name = pinned.name)`,
   )
+  // As a replica, neither triggers nor foreign keys would do their work. Not every role may set this; then it is an objection.
+  await client
+    .query(
+      `select set_config('session_replication_role', 'origin', false)
+       where pg_catalog.current_setting('session_replication_role') <> 'origin'`,
+    )
+    .catch(unlessForbidden)
   // When we are killed, what we were running must not go on for long. Not every platform of the server can do this.
   await client.query("set client_connection_check_interval = '2s'").catch(() => {})
+}
+
+function unlessForbidden(error: unknown): void {
+  if (codeOf(error) !== SQLSTATE.insufficientPrivilege) throw error
 }
 
 function configOf(target: Target): pg.ClientConfig {

@@ -119,11 +119,12 @@ async function perform(
   const began = performance.now()
   const { session, journalSchema, lease } = place
   const { patience = PATIENCE } = options
-  const record = () =>
-    inOneGo(session, () => [
+  const record = async () => {
+    await inOneGo(session, () => [
       ...(options.alongside?.[step.key]?.(place) ?? []),
       recordStep(session, journalSchema, runId, step.key, performance.now() - began),
     ])
+  }
   // Of a step that is no transaction by itself, when it is done.
   const recordAfter = async (work: Promise<void>) => {
     await work
@@ -157,13 +158,13 @@ async function perform(
     case 'online':
       return runOnline(step, place, patience, record)
     case 'brief':
-      return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, () =>
-        inOneGo(session, () => [
+      return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
+        await inOneGo(session, () => [
           assertLease(session, journalSchema, lease),
           session.query(step.statements.join(';\n')),
           record(),
-        ]),
-      )
+        ])
+      })
     case 'swap':
       return swap(step, place, patience, record)
   }

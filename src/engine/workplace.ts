@@ -5,11 +5,12 @@ import { backendPid } from '../db/pooler.ts'
 import { connectionLost, openSession, type Session, type Target } from '../db/session.ts'
 import { Sockets } from '../db/sockets.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT, reasonOf } from '../errors.ts'
+import { EbbError, EXIT, NOTHING_CHANGED, reasonOf } from '../errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
 import { migrateJournal } from '../journal/migrate.ts'
 import { pruneJournal } from '../journal/prune.ts'
 import { DEFAULT_PACING, type Pacing } from '../pacing/limits.ts'
+import { firesNoTriggers } from '../plan/server-objections.ts'
 import type { Observer } from '../report/events.ts'
 import type { TableName } from '../sql/names.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
@@ -59,6 +60,7 @@ export async function atWork<T>(
   work: (place: Workplace) => Promise<T>,
 ): Promise<T> {
   if (options.server.inRecovery) throw onReplica()
+  if (!options.server.firesTriggers) throw withoutTriggers(options.server)
   // All sessions of a run share a name, by which another run sees whether this one is alive.
   const holder = `${options.command} ${randomBytes(3).toString('hex')}`
   const sockets = new Sockets()
@@ -99,6 +101,12 @@ function onReplica(): EbbError {
     { state: 'Nothing has been changed.', next: 'Connect to the primary: nothing can be changed here.' },
     EXIT.objections,
   )
+}
+
+/** A plan says so by itself; a run that is resumed, abandoned or rolled back has one already. */
+function withoutTriggers(server: ServerModel): EbbError {
+  const { what, wayOut } = firesNoTriggers(server)
+  return new EbbError(what, { state: NOTHING_CHANGED, next: wayOut }, EXIT.objections)
 }
 
 // What comes from a step has been explained already; this is what happens between steps.

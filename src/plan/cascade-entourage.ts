@@ -4,12 +4,8 @@ import { childDeletions } from './cascade-deletions.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
 import type { Entourage, StayReason, Watched } from './purge-work.ts'
 
-/**
- * What a cascade means for the statement of a batch, in SQL.
- *
- * @param triggered whether triggers fire for a row that goes, which may take others with it
- */
-export function entourageOf(cascade: Cascade, triggered: boolean): Entourage {
+/** What a cascade means for the statement of a batch, in SQL. */
+export function entourageOf(cascade: Cascade): Entourage {
   const narrowing = withoutReferenced(cascade, 'victim', 'going') ?? []
   const { parts, disturbed } = childDeletions(cascade, 'gone')
   return {
@@ -18,7 +14,7 @@ export function entourageOf(cascade: Cascade, triggered: boolean): Entourage {
     narrowing: narrowing.map(({ name, query }) => ({ name, statement: query.text })),
     companions: parts.map(({ name, query, table }) => ({ name, statement: query.text, table: table?.name ?? null })),
     disturbed: disturbed === null ? null : disturbed.text,
-    watched: cascade.walked.length > 0 || triggered ? watchedOf(cascade) : null,
+    watched: cascade.walked.length > 0 ? watchedOf(cascade) : null,
   }
 }
 

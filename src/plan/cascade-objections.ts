@@ -2,7 +2,9 @@ import type { GraphTable, ReferenceGraph } from '../catalog/reference-graph.ts'
 import { display, quoted, sameName } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
 import { distinctTables, type Cascade, type CascadeRequest } from './cascade.ts'
+import { disabledConstraintObjections } from './disabled-constraints.ts'
 import { objection, when } from './objection.ts'
+import { trackCounts } from './purge-objections.ts'
 import type { Fate, WalkedReference } from './reference-graph.ts'
 import { shellWord } from './shell-word.ts'
 import type { Objection } from './step.ts'
@@ -18,8 +20,9 @@ export function cascadeObjections(
     ...protectionObjections(graph, cascade, request),
     ...cascade.walked.flatMap((one) => silentCascade(one)),
     ...cascade.walked.flatMap((one) => indescribable(one)),
+    ...disabledObjections(cascade),
     ...privilegeObjections(cascade, role),
-    ...countObjections(graph, cascade),
+    ...countObjections(graph, cascade, role),
   ]
 }
 
@@ -75,6 +78,15 @@ function indescribable({ reference, from, to, fate }: WalkedReference): Objectio
   ]
 }
 
+const CHANGED: ReadonlySet<Fate> = new Set(['followed', 'set null', 'set default', 'self', 'cycle', 'subtree'])
+
+/** Of the tables whose rows go or change; the root's are asked of its leaves. */
+function disabledObjections({ root, walked }: Cascade): Objection[] {
+  const changed = walked.filter(({ fate }) => CHANGED.has(fate)).map(({ from }) => from)
+  const others = distinctTables(changed).filter(({ oid }) => oid !== root.oid)
+  return disabledConstraintObjections(others.flatMap(({ disabledConstraints }) => disabledConstraints))
+}
+
 const LOOKED_AT: ReadonlySet<Fate> = new Set(['followed', 'held', 'protected', 'subtree', 'self'])
 
 function privilegeObjections(cascade: Cascade, role: string): Objection[] {
@@ -124,7 +136,7 @@ function tableObjections({ root, emptied }: Cascade, table: GraphTable, role: st
 }
 
 /** Where only PostgreSQL's own count tells that a row went along, there has to be one. */
-function countObjections({ counts }: ReferenceGraph, { walked }: Cascade): Objection[] {
+function countObjections({ counts }: ReferenceGraph, { walked }: Cascade, role: string): Objection[] {
   const silent = walked.find(
     ({ fate, reference }) =>
       (fate === 'protected' && reference.onDelete !== 'no action' && reference.onDelete !== 'restrict') ||
@@ -132,11 +144,5 @@ function countObjections({ counts }: ReferenceGraph, { walked }: Cascade): Objec
   )
   if (counts || silent === undefined) return []
   const name = `${display(silent.from.name)}.${silent.reference.name}`
-  return [
-    objection(
-      'track-counts',
-      `PostgreSQL does not count what transactions change (track_counts is off), so a row that ${name} takes along in the wrong moment would go unnoticed`,
-      'Have an administrator switch it on for this role: alter role … set track_counts = on;',
-    ),
-  ]
+  return [trackCounts(`a row that ${name} takes along in the wrong moment`, role)]
 }

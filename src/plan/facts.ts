@@ -37,6 +37,10 @@ export function factsOf(table: TableModel, ours: readonly string[] = []): Facts 
     ...table.views.map((view) => [`view ${display(view.name)}`, show(view)]),
     ...table.functions.map((body) => [`function ${body.signature}`, show(body)]),
     ...table.otherDependents.map((other) => [`dependent ${other.description}`, other.because]),
+    ...(table.disabledConstraints ?? []).map(({ name, of, on }) => [
+      `constraint ${name} of ${of}, on ${on}`,
+      'disabled',
+    ]),
   ]) as Facts
 }
 

@@ -7,9 +7,10 @@ import { ident, sql } from '../sql/sql.ts'
 import { abandonment, endTheRun } from './abandonment.ts'
 import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
 import { describeReading } from './condition.ts'
+import { disabledConstraintObjections } from './disabled-constraints.ts'
 import { intervalText, momentOf } from './moment.ts'
 import { objection, when } from './objection.ts'
-import { everything, rightsObjections } from './purge-objections.ts'
+import { everything, rightsObjections, uncounted } from './purge-objections.ts'
 import { checkStep, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type MarkDeed, type PurgeWork } from './purge-work.ts'
@@ -185,6 +186,10 @@ function markStep(work: PurgeWork): PurgeStep {
 
 function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
   return [
+    ...uncounted(
+      server,
+      facts.flatMap(({ triggers }) => triggers),
+    ),
     ...leaves.flatMap((leaf) => [
       ...when(leaf.kind !== 'table', () =>
         objection(
@@ -195,6 +200,7 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
       ),
       ...rightsObjections(leaf, server.role),
     ]),
+    ...disabledConstraintObjections(facts.flatMap(({ disabledConstraints }) => disabledConstraints)),
     ...facts.flatMap(({ name, rules, refused }) => [
       ...rules.map((rule) =>
         objection(

@@ -6,6 +6,7 @@ import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
 import { conditionObjections } from './condition.ts'
+import { disabledConstraintObjections } from './disabled-constraints.ts'
 import { objection, when } from './objection.ts'
 import type { PurgeRequest } from './purge.ts'
 import { indexInOrder } from './purge-walk.ts'
@@ -53,12 +54,34 @@ export function purgeObjections(
   leaves: readonly LeafModel[],
   reach: Reach,
   request: PurgeRequest,
-  role: string,
+  server: ServerModel,
 ): Objection[] {
+  const { role } = server
   return [
+    ...uncounted(
+      server,
+      leaves.flatMap(({ deleteTriggers }) => deleteTriggers),
+    ),
     ...everything(table, leaves, reach, request),
+    ...disabledConstraintObjections(leaves.flatMap(({ disabledConstraints }) => disabledConstraints)),
     ...leaves.flatMap((leaf) => leafObjections(leaf, request, role)),
   ]
+}
+
+/** Triggers may take rows along that nobody chose, and only PostgreSQL's own count tells. */
+export function uncounted({ countsChanges, role }: ServerModel, triggers: readonly string[]): Objection[] {
+  const [trigger] = triggers
+  if (countsChanges || trigger === undefined) return []
+  return [trackCounts(`what trigger ${trigger} does beyond the rows that were chosen`, role)]
+}
+
+/** `what` would go unnoticed. */
+export function trackCounts(what: string, role: string): Objection {
+  return objection(
+    'track-counts',
+    `PostgreSQL does not count what transactions change (track_counts is off), so ${what} would go unnoticed`,
+    `As an administrator: alter role ${ident(role).text} set track_counts = on;`,
+  )
 }
 
 function archiveObjection(): Objection {

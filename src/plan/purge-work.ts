@@ -88,7 +88,7 @@ export interface Entourage {
   readonly companions: readonly Companion[]
   /** True where companions have not gone as they were chosen, and the batch must not be committed; null where that cannot be. */
   readonly disturbed: string | null
-  /** Tables in which PostgreSQL counts what a batch changes; null where nothing refers to the table, and it has no triggers. */
+  /** Tables in which PostgreSQL counts what a batch changes; null where that is the table itself alone, for nothing refers to it. */
   readonly watched: Watched | null
 }
 

@@ -94,7 +94,7 @@ export interface PurgePlan extends Plan {
 export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
   const { table, leaves, reach, candidates } = situation
   const reasons = [
-    ...purgeObjections(table, leaves, reach, request, situation.server.role),
+    ...purgeObjections(table, leaves, reach, request, situation.server),
     ...objectionsAbove(situation.itself, leaves),
     ...objectionsAround(situation),
     ...(candidates === undefined ? [] : candidateObjections(candidates, table)),
@@ -113,10 +113,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     where: situation.predicate.text,
     settings: candidates?.settings ?? situation.condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
-    entourage: entourageOf(
-      situation.cascade,
-      leaves.some(({ deleteTriggers }) => deleteTriggers.length > 0),
-    ),
+    entourage: entourageOf(situation.cascade),
     deed: { kind: 'delete' },
   }
   const steps: Step[] = [

@@ -31,8 +31,19 @@ export function serverObjections(server: ServerModel, journalSchema: string): Ob
         `Connect as a role that may write, or: alter role ${ident(server.role).text} set default_transaction_read_only = off;`,
       ),
     ),
+    ...when(!server.firesTriggers, () => firesNoTriggers(server)),
     ...journalObjections(server, journalSchema),
   ]
+}
+
+/** Sessions of Ebb are set right where the role may set them. */
+export function firesNoTriggers({ role }: Pick<ServerModel, 'role'>): Objection {
+  const name = ident(role).text
+  return objection(
+    'replication-role',
+    `sessions of ${role} run as a replica (session_replication_role), in which neither triggers nor foreign keys do their work, and ${role} may not change that`,
+    `As an administrator: alter role ${name} reset session_replication_role; or, where the database sets it, alter role ${name} set session_replication_role = origin; from 15 on, grant set on parameter session_replication_role to ${name}; will do.`,
+  )
 }
 
 function journalObjections(server: ServerModel, journalSchema: string): Objection[] {

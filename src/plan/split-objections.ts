@@ -1,6 +1,7 @@
 import { display } from '../sql/names.ts'
 import { captureObjections } from './capture.ts'
 import { noKeyObjection, type CopyKey } from './copy-key.ts'
+import { disabledConstraintObjections } from './disabled-constraints.ts'
 import { objection, when } from './objection.ts'
 import type { Layout } from './partitioned-shadow.ts'
 import { expiryKind } from './rotate-expiry.ts'
@@ -20,6 +21,7 @@ export function splitObjections(
     ...(key === null ? [noKeyObjection(parent)] : []),
     ...captureObjections(parent),
     ...publishedCopyObjections(parent),
+    ...disabledConstraintObjections(parent.disabledConstraints ?? []),
     ...when(partition.range?.to == null, () =>
       objection(
         'unbounded',

@@ -2,6 +2,7 @@ import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted } from '../sql/names.ts'
 import { ident } from '../sql/sql.ts'
+import { disabledConstraintObjections } from './disabled-constraints.ts'
 import { objection, when } from './objection.ts'
 import { serverObjections } from './server-objections.ts'
 import type { Objection } from './step.ts'
@@ -174,13 +175,7 @@ function partObjections(table: TableModel): Objection[] {
           'Make it a statement trigger (for each statement).',
         ),
       ),
-    ...when(table.disabledForeignKeyTriggers > 0, () =>
-      objection(
-        'disabled-foreign-keys',
-        `foreign keys of ${name} are switched off (disable trigger all), so rows may violate them`,
-        `Switch them on: alter table ${sqlName(table)} enable trigger all; and check the rows written meanwhile.`,
-      ),
-    ),
+    ...disabledConstraintObjections(table.disabledConstraints ?? []),
     ...table.columns
       .filter(
         ({ identity, name: column }) =>

@@ -672,6 +672,7 @@ describe('a server that cannot be worked with', () => {
       versionText: String(version),
       inRecovery: false,
       readOnly: false,
+      firesTriggers: true,
       journalExists: true,
       journalUsable: true,
       role: 'somebody',

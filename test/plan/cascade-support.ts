@@ -13,6 +13,7 @@ export function graphTable(name: string, overrides: Partial<GraphTable> = {}): G
     mayVacuum: true,
     rowsHidden: false,
     deletesUnpublishable: false,
+    disabledConstraints: [],
     ...overrides,
   }
 }

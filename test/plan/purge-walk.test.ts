@@ -18,6 +18,7 @@ function leaf(given: Partial<LeafModel> = {}): LeafModel {
     deleteRules: [],
     deleteTriggers: [],
     statementTriggers: [],
+    disabledConstraints: [],
     deletesRefused: false,
     columns: ['id', 'at'],
     indexes: [byAt],

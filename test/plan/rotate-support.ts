@@ -115,6 +115,8 @@ export function situation(
       mayCreateSchema: true,
       journalExists: true,
       journalUsable: true,
+      firesTriggers: true,
+      countsChanges: true,
       deadlockTimeoutMs: 1000,
       journalSchema: 'ebb',
       publishingAll: [],

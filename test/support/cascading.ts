@@ -1,6 +1,6 @@
 import { readReferenceGraph } from '../../src/catalog/reference-graph.ts'
 import { inSnapshot, inTransaction, readAll, readOne, type Session } from '../../src/db/session.ts'
-import { changesBetween, countChanges, OverreachError, type Around } from '../../src/engine/purge/changes.ts'
+import { changesBetween, countAfter, countBefore, OverreachError, type Around } from '../../src/engine/purge/changes.ts'
 import { entourageOf } from '../../src/plan/cascade-entourage.ts'
 import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/cascade.ts'
 import { batchStatement } from '../../src/plan/purge-batch.ts'
@@ -65,7 +65,7 @@ export class Cascading {
       rowsPerBlock: null,
       estimatedRows: 1,
     }
-    const entourage = entourageOf(this.cascade, false)
+    const entourage = entourageOf(this.cascade)
     const work: PurgeWork = {
       table: name,
       oid: '0',
@@ -79,13 +79,16 @@ export class Cascading {
     if (watched === null) throw new Error('nothing refers to the table')
     return inTransaction(session, {}, async () => {
       await session.query(`set local lock_timeout = ${lockTimeoutMs}`)
-      const before = await countChanges(session, watched)
+      const before = await countBefore(session, watched)
       const { gone, counts, disturbed } = await readOne<{ gone: number; counts: number[]; disturbed: boolean }>(
         session,
         batchStatement(work, leaf, { after: null, upto: null }, raw('100000'), 'careful'),
       )
       if (disturbed) throw new OverreachError('disturbed')
-      const around = changesBetween(watched, before, await countChanges(session, watched), gone)
+      const around = changesBetween(watched, before, await countAfter(session, watched, work.settings), {
+        deed: 'delete',
+        gone,
+      })
       const counted: Record<string, number> = {}
       for (const [i, { table }] of companions.entries())
         if (table !== null) counted[table.name] = (counted[table.name] ?? 0) + (counts[i] ?? 0)

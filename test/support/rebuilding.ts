@@ -1,6 +1,7 @@
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { rollback } from '../../src/engine/runs.ts'
+import { split, type SplitOrder } from '../../src/engine/split.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import type { Event } from '../../src/report/events.ts'
 import type { TableName } from '../../src/sql/names.ts'
@@ -72,6 +73,12 @@ export class Rebuilding extends UnderWay<{ readonly runId: string }> {
       `select plan #>> '{rebuild,shadow,name}' as name from ebb.run order by id desc limit 1`,
     )
     return rows[0]?.name ?? ''
+  }
+}
+
+export class Splitting extends UnderWay<{ readonly runId: string }> {
+  constructor(database: Database, table: TableName, order: SplitOrder, overrides: Partial<EngineOptions> = {}) {
+    super((options) => split(database.url, written(table), order, options), overrides)
   }
 }
 

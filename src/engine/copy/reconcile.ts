@@ -122,6 +122,8 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
     ...putUnder(work.settings).map(raw),
     sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
         where ${kept(work)} and exists (select from pg_temp.ebb_batch b where ${sameKey(key, 's', 'b')})`,
+    // What waits for the commit would keep a swap from altering the table, and could fail where nobody can tell why.
+    raw('set constraints all immediate'),
     ...putBack(work.settings).map(raw),
     sql`drop table pg_temp.ebb_batch`,
   ]

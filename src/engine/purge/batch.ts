@@ -1,3 +1,4 @@
+import { inOneGo } from '../../db/in-one-go.ts'
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { putSession, underSettings } from '../../db/settings.ts'
@@ -7,8 +8,18 @@ import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
+import { assertLookedAfter } from './disabled.ts'
 import { assertLeaf, prepareAtLeaf, type LeafFiles } from './leaf-state.ts'
-import { changesBetween, countChanges, OverreachError, type Around, type Changes } from './changes.ts'
+import {
+  changesBetween,
+  countAfter,
+  countBefore,
+  OverreachError,
+  watchedBy,
+  type Around,
+  type ChangeCount,
+  type Changes,
+} from './changes.ts'
 
 /** A part of a leaf and how to go about it; positions are text. */
 export interface BatchOrder {
@@ -57,28 +68,20 @@ export async function runBatch(
   order: BatchOrder,
   settle: (outcome: BatchOutcome) => Promise<void>,
 ): Promise<BatchOutcome> {
-  const { session, journalSchema, lease, server } = place
+  const { session, server } = place
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
   const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
   const deed = inTransaction(session, {}, async () => {
     const mode = work.deed.kind === 'gather' ? 'access share' : 'row exclusive'
-    await prepareAtLeaf(
-      session,
-      work,
-      order.leaf,
-      files,
-      `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
-       lock table only ${quoted(order.leaf.name).text} in ${mode} mode`,
-    )
-    const { watched } = work.entourage
-    const before = watched === null ? null : await countChanges(session, watched)
+    const preparation = `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
+       lock table only ${quoted(order.leaf.name).text} in ${mode} mode`
+    const [, before] = await inOneGo(session, () => [
+      prepareAtLeaf(session, work, order.leaf, files, preparation),
+      countBefore(session, watchedBy(work)),
+    ])
     const deleted = await deleteRows(session, work, order)
-    const around =
-      watched === null || before === null
-        ? {}
-        : changesBetween(watched, before, await countChanges(session, watched), deleted.gone)
+    const around = await judgeBatch(work, order.leaf, place, before, deleted)
     const outcome = { ...deleted, around: withCompanions(work, deleted.counts, around) }
-    if (outcome.found > 0) await assertLease(session, journalSchema, lease)
     await settle(outcome)
     // Deferred triggers fire now, and may count on it.
     await putSession(session, work.settings)
@@ -89,6 +92,24 @@ export async function runBatch(
     if (codeOf(error) === SQLSTATE.undefinedTable) await assertLeaf(session, work, order.leaf, files)
     throw error
   })
+}
+
+/** What the batch did to the tables around, all that was put off until the commit included, if it may be committed. */
+async function judgeBatch(
+  work: PurgeWork,
+  leaf: PurgeLeaf,
+  { session, journalSchema, lease }: Workplace,
+  before: ChangeCount,
+  { found, gone }: Reported,
+): Promise<Around> {
+  const watched = watchedBy(work)
+  const [after] = await inOneGo(session, () => [
+    countAfter(session, watched, work.settings),
+    assertLookedAfter(session, watched, leaf),
+    found > 0 ? assertLease(session, journalSchema, lease) : Promise.resolve(),
+  ])
+  const { kind } = work.deed
+  return kind === 'gather' ? {} : changesBetween(watched, before, after, { deed: kind, gone })
 }
 
 /** What the statement itself reports, `counts` being those of the companions in their order. */

@@ -1,0 +1,177 @@
+import { describe, expect } from 'vitest'
+import { EXIT } from '../../src/errors.ts'
+import { mark } from '../../src/engine/mark.ts'
+import { purge } from '../../src/engine/purge.ts'
+import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
+import { planRollbackOf, resume } from '../../src/engine/runs.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { ident, sql } from '../../src/sql/sql.ts'
+import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { test, type Database } from '../support/database.ts'
+import { quietly, written } from '../support/tool.ts'
+import { rebuildRequest } from '../support/rebuilding.ts'
+
+// Foreign keys whose triggers somebody has switched off notice nothing: rows would go that others refer to.
+
+interface Family {
+  readonly parent: TableName
+  readonly child: TableName
+  readonly grandchild: TableName
+}
+
+/** Every other parent is old. Old parents have children, and those have children. */
+async function family(database: Database, onDelete: string): Promise<Family> {
+  const [parent, child, grandchild] = ['parent', 'child', 'grandchild'].map((name) => database.table(name))
+  if (parent === undefined || child === undefined || grandchild === undefined) throw new Error('three tables')
+  const owner = await database.session('owner')
+  for (const statement of [
+    sql`create table ${quoted(parent)} (id int primary key, old bool, gone bool)`,
+    sql`create table ${quoted(child)} (id int primary key, parent_id int references ${quoted(parent)} on delete ${onDelete === 'cascade' ? sql`cascade` : sql`set null`})`,
+    sql`create table ${quoted(grandchild)} (id int primary key, child_id int references ${quoted(child)} on delete cascade)`,
+    sql`insert into ${quoted(parent)} select g, g % 2 = 0 from generate_series(1, 40) g`,
+    sql`insert into ${quoted(child)} select g, g from generate_series(2, 40, 2) g`,
+    sql`insert into ${quoted(grandchild)} select g, g from generate_series(2, 40, 2) g`,
+  ])
+    await owner.query(statement.text)
+  return { parent, child, grandchild }
+}
+
+function switchOff(database: Database, table: TableName): Promise<unknown> {
+  return database.admin(sql`alter table ${quoted(table)} disable trigger all`.text)
+}
+
+const DISABLED = { plan: { objections: [{ code: 'disabled-foreign-keys', acceptable: false }] } }
+
+describe('a foreign key that is switched off', () => {
+  test('stands against deleting what it points at', async ({ database }) => {
+    const { parent } = await family(database, 'set null')
+    await switchOff(database, parent)
+    await expect(purgeRows(database, parent, purgeRequest('old'))).rejects.toMatchObject(DISABLED)
+    await expect(purgeRows(database, parent, purgeRequest('old', { cascade: true }))).rejects.toMatchObject(DISABLED)
+    expect(await contentOf(database, parent)).toMatchObject({ rows: 40 })
+  })
+
+  test('stands against deleting further down, and against marking', async ({ database }) => {
+    const { parent, child } = await family(database, 'cascade')
+    await switchOff(database, child)
+    await expect(purgeRows(database, parent, purgeRequest('old', { cascade: true }))).rejects.toMatchObject(DISABLED)
+    const request = { where: 'true', column: 'marked', allRows: true, vacuum: false }
+    await (await database.session('owner')).query(sql`alter table ${quoted(child)} add column marked bool`.text)
+    await expect(mark(database.url, written(child), request, quietly())).rejects.toMatchObject(DISABLED)
+  })
+
+  test('on a table that is only asked stands against nothing', async ({ database }) => {
+    const { parent, child } = await family(database, 'cascade')
+    await switchOff(database, child)
+    await purgeRows(database, parent, purgeRequest('true', { allRows: true, protect: [written(child)] }))
+    expect(await contentOf(database, parent)).toMatchObject({ rows: 20 })
+  })
+
+  test('while batches are deleted ends the run, and no row is referred to in vain', async ({ database }) => {
+    for (const which of ['parent', 'child'] as const) {
+      const tables = await family(database, 'cascade')
+      let off: Promise<unknown> | undefined
+      let batches = 0
+      const turns = {
+        turn: async () => {
+          if (++batches === 3) await (off ??= switchOff(database, tables[which]))
+          return { rows: 4 }
+        },
+      }
+      await expect(
+        purgeRows(database, tables.parent, purgeRequest('old', { cascade: true }), { turns }),
+      ).rejects.toThrow(/switched off since the purge was planned/)
+      const { rows } = await database.admin<{ children: number; orphans: number }>(sql`
+        select (select count(*)::int from ${quoted(tables.child)}) as children,
+          (select count(*)::int from ${quoted(tables.child)} c where not exists (select from ${quoted(tables.parent)} p where p.id = c.parent_id))
+          + (select count(*)::int from ${quoted(tables.grandchild)} c where not exists (select from ${quoted(tables.child)} p where p.id = c.child_id)) as orphans`)
+      expect(rows[0]?.children).toBeLessThan(20)
+      expect(rows[0]).toMatchObject({ orphans: 0 })
+      await database.admin(sql`alter table ${quoted(tables[which])} enable trigger all`.text)
+      await purgeRows(database, tables.parent, purgeRequest('old', { cascade: true }), { turns: batchesOf(4) })
+      expect(await contentOf(database, tables.child)).toMatchObject({ rows: 0 })
+      await database.admin(
+        sql`drop table ${quoted(tables.parent)}, ${quoted(tables.child)}, ${quoted(tables.grandchild)}; drop schema ebb cascade`
+          .text,
+      )
+    }
+  })
+
+  test.for(['parent', 'child'] as const)(
+    'on the %s stands against a rebuild of the parent',
+    async (which, { database }) => {
+      const tables = await family(database, 'cascade')
+      await switchOff(database, tables[which])
+      const plan = await planRebuildOf(database.url, written(tables.parent), rebuildRequest(), quietly())
+      expect(plan.objections).toMatchObject(DISABLED.plan.objections)
+    },
+  )
+
+  test('after a rebuild stands against the way back', async ({ database }) => {
+    const { parent, child } = await family(database, 'cascade')
+    await rebuild(database.url, written(parent), rebuildRequest(), quietly())
+    await switchOff(database, child)
+    const plan = await planRollbackOf(database.url, { table: parent }, quietly())
+    expect(plan.objections).toMatchObject([{ code: 'changed', what: expect.stringMatching(/child/) as string }])
+  })
+})
+
+describe('a role whose sessions run as a replica', () => {
+  async function asReplica(database: Database, ...more: string[]): Promise<string> {
+    const role = await database.role('loader')
+    await database.admin(`alter role ${ident(role).text} set session_replication_role = replica`)
+    await database.admin(`grant ebb_owner to ${ident(role).text}`)
+    for (const statement of more) await database.admin(`${statement} ${ident(role).text}`)
+    return role
+  }
+
+  test('is refused by every command, and a run of its is not gone on with', async ({ database }) => {
+    const { parent } = await family(database, 'set null')
+    const url = database.urlFor(await asReplica(database))
+    const request = purgeRequest('old', { cascade: true })
+    const refused = { plan: { objections: [{ code: 'replication-role', acceptable: false }] } }
+    await expect(purge(url, written(parent), request, quietly())).rejects.toMatchObject(refused)
+    await expect(rebuild(url, written(parent), rebuildRequest(), quietly())).rejects.toMatchObject(refused)
+    const stop = new AbortController()
+    const turns = {
+      turn: async () => {
+        stop.abort()
+        return Promise.resolve({ rows: 1 })
+      },
+    }
+    await purgeRows(database, parent, request, { turns, signal: stop.signal }).catch(() => {})
+    const { rows } = await contentOf(database, parent)
+    await expect(resume(url, { table: parent }, quietly())).rejects.toMatchObject({
+      message: expect.stringMatching(/run as a replica/) as string,
+      exitCode: EXIT.objections,
+    })
+    expect(await contentOf(database, parent)).toMatchObject({ rows })
+  })
+
+  test('that may change it is set right', async ({ database }) => {
+    if (database.version < 150000) return
+    const { parent, child } = await family(database, 'set null')
+    const role = await asReplica(database, 'grant set on parameter session_replication_role to')
+    const url = database.urlFor(role)
+    await purge(url, written(parent), purgeRequest('old', { cascade: true }), quietly())
+    expect(await contentOf(database, parent)).toMatchObject({ rows: 20 })
+    await database.admin(`revoke set on parameter session_replication_role from ${ident(role).text}`)
+    expect(await contentOf(database, child, 'parent_id is not null')).toMatchObject({ rows: 20 })
+  })
+})
+
+test('where nothing is counted, triggers stand against deleting and marking', async ({ database }) => {
+  const { parent } = await family(database, 'set null')
+  const role = await database.role('uncounted')
+  await database.admin(`alter role ${ident(role).text} set track_counts = off; grant ebb_owner to ${ident(role).text}`)
+  const owner = await database.session('owner')
+  await owner.query('create function f() returns trigger language plpgsql as $$ begin return null; end $$')
+  await owner.query(
+    sql`create trigger t after delete or update on ${quoted(parent)} for each row execute function f()`.text,
+  )
+  const url = database.urlFor(role)
+  const refused = { plan: { objections: [{ code: 'track-counts' }] } }
+  await expect(purge(url, written(parent), purgeRequest('old'), quietly())).rejects.toMatchObject(refused)
+  const request = { where: 'old', column: 'gone', allRows: false, vacuum: false }
+  await expect(mark(url, written(parent), request, quietly())).rejects.toMatchObject(refused)
+})
