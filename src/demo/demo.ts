@@ -84,7 +84,8 @@ async function playOn(
 
 async function withTraffic(shop: Shop, narrator: Narrator, story: () => Promise<void>): Promise<TrafficReport> {
   const traffic = await startTraffic(shop)
-  narrator.say('\nFrom here on an application is at work: three sessions write, three read, without a rest.')
+  narrator.line('')
+  narrator.say('From here on an application is at work: three sessions write, three read, without a rest.')
   try {
     await story()
   } finally {

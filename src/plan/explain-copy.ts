@@ -1,5 +1,6 @@
 import { comment } from '../sql/comment.ts'
 import { quoted } from '../sql/names.ts'
+import { statementComment } from '../sql/spelled-out.ts'
 import { keyList, sameKey } from './copy-key.ts'
 import type { CopyWork } from './copy-work.ts'
 import type { RotationStep } from './rotate-step.ts'
@@ -50,7 +51,7 @@ export function explainLastCatchUp(work: CopyWork): string[] {
 }
 
 function pattern(what: string, statements: readonly string[]): string[] {
-  return [...comment(`${what}:`, '  '), ...statements.flatMap((statement) => comment(statement, '    '))]
+  return [...comment(`${what}:`, '  '), ...statements.flatMap((statement) => statementComment(statement, '    '))]
 }
 
 function chunk({ work, transport }: CopyStep): string[] {

@@ -1,4 +1,5 @@
 import { comment } from '../sql/comment.ts'
+import { statementComment } from '../sql/spelled-out.ts'
 import { raw, type Sql } from '../sql/sql.ts'
 import { batchStatement, countStatement } from './purge-batch.ts'
 import type { PurgeLeaf } from './purge-work.ts'
@@ -27,6 +28,6 @@ function placeholders({ walk }: PurgeLeaf) {
 }
 
 function shown(what: string, statements: readonly Sql[]): string[] {
-  const lines = statements.flatMap(({ text }) => `${text.trim()};`.split('\n'))
-  return [...comment(`${what}:`, '  '), ...lines.flatMap((line) => comment(line, '    '))]
+  const lines = statements.flatMap(({ text }) => statementComment(`${text.trim()};`, '    '))
+  return [...comment(`${what}:`, '  '), ...lines]
 }

@@ -1,14 +1,14 @@
 import { columns } from '../sql/columns.ts'
-import { comment, toText } from '../sql/comment.ts'
+import { comment } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
-import { explainObjections, script, section, type ToDo } from './explain.ts'
+import { asScript, explainObjections, script, section, type ToDo } from './explain.ts'
 import type { Retirement, RotationPlan } from './rotate-plan.ts'
 import { showBytes, showCount } from './units.ts'
 
 /** The upkeep of one set as a script: what comes, what goes and why, what stays and why, and the statements. */
 export function explainRotation(plan: RotationPlan, todo: ToDo): string {
   const { create, retire, withheld, skipped, finalize, leftovers } = plan
-  return toText([
+  return asScript([
     ...comment(plan.goal),
     ...section('What this rests on', plan.evidence),
     ...section(

@@ -1,5 +1,6 @@
-import { comment, toText } from '../sql/comment.ts'
+import { comment } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
+import { spelledOut } from '../sql/spelled-out.ts'
 import { explainCopying, explainLastCatchUp, isBeyondSql, STOP_PSQL } from './explain-copy.ts'
 import { explainPurging } from './explain-purge.ts'
 import type { RotationStep } from './rotate-step.ts'
@@ -20,7 +21,7 @@ export interface ToDo {
  * the catalogue before a commit, and remembering how far it came.
  */
 export function explain(plan: Plan, todo: ToDo): string {
-  return toText([
+  return asScript([
     ...comment(plan.goal),
     ...section('What this rests on', plan.evidence),
     ...section('What becomes of everything that hangs on it', plan.fates.map(describeFate)),
@@ -31,6 +32,11 @@ export function explain(plan: Plan, todo: ToDo): string {
     // In one line, however long: it is there to be copied.
     ...comment(conclusion(plan, todo), '', Infinity),
   ])
+}
+
+/** A script that is still the same SQL, and on a terminal nothing but text. */
+export function asScript(lines: readonly string[]): string {
+  return `${lines.map(spelledOut).join('\n')}\n`
 }
 
 /** Reasons not to start, each with its way out. */

@@ -22,7 +22,8 @@ export function tellError(error: unknown): ToldError {
 /** The same in lines. */
 export function errorText({ message, details, state, next }: ToldError): string {
   const lines = [`error: ${message}`, ...details.map((line) => `       ${line}`), `  now: ${state}`, ` next: ${next}`]
-  return `${harmless(lines.join('\n'))}\n`
+  // What PostgreSQL says may have lines of its own; none of them begins where ours do.
+  return `${lines.map((line) => harmless(line).replaceAll('\n', '\n         ')).join('\n')}\n`
 }
 
 function told(error: unknown): ToldError {

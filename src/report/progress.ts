@@ -1,5 +1,5 @@
 import { showBytes, showCount, showDuration } from '../plan/units.ts'
-import { harmless } from '../sql/comment.ts'
+import { oneLine } from '../sql/comment.ts'
 import type { Event, LockTimes, Observer, Progress } from './events.ts'
 import { showElapsed } from './elapsed.ts'
 import { describePauses } from './pauses.ts'
@@ -108,7 +108,7 @@ class Terminal implements Printer {
 
   line(text: string): void {
     this.end()
-    this.output.write(`${harmless(text)}\n`)
+    this.output.write(`${oneLine(text)}\n`)
   }
 
   waiting(reason: string): void {
@@ -125,7 +125,7 @@ class Terminal implements Printer {
 
   // A line that the terminal breaks could not be taken back.
   private show(text: string): void {
-    const fits = [...harmless(text).replace(/[\n\t]/g, ' ')].slice(0, this.output.columns - 1).join('')
+    const fits = [...oneLine(text)].slice(0, this.output.columns - 1).join('')
     this.output.write(`\r\x1b[2K${fits}`)
     this.shown = true
   }
@@ -152,7 +152,7 @@ class Log implements Printer {
   }
 
   line(text: string): void {
-    this.output.write(`${harmless(text)}\n`)
+    this.output.write(`${oneLine(text)}\n`)
     this.lastReason = ''
     this.lastProgress = ''
     this.nextWorking = LOG_WORK_FROM_SECONDS
@@ -161,21 +161,21 @@ class Log implements Printer {
   working(phase: string | null, seconds: number): void {
     if (seconds < this.nextWorking) return
     this.nextWorking = seconds * 2
-    this.output.write(`  ${describeWork(phase, seconds)}\n`)
+    this.output.write(`  ${oneLine(describeWork(phase, seconds))}\n`)
   }
 
   waiting(reason: string): void {
     const sameButForFigures = reason.replace(/\b\d+(?= s\b)|(?<=attempt )\d+/g, '#')
     if (sameButForFigures === this.lastReason) return
     this.lastReason = sameButForFigures
-    this.output.write(`  waiting: ${harmless(reason)}\n`)
+    this.output.write(`  waiting: ${oneLine(reason)}\n`)
   }
 
   progress(progress: Progress): void {
     const tenth = `${progress.what.replace(/\d[\d,.]*/g, '#')} ${Math.floor(percent(progress.done, progress.total) / LOG_EVERY_PERCENT)}`
     if (tenth === this.lastProgress) return
     this.lastProgress = tenth
-    this.output.write(`  ${harmless(describeProgress(progress))}\n`)
+    this.output.write(`  ${oneLine(describeProgress(progress))}\n`)
   }
 
   end(): void {}

@@ -3,43 +3,61 @@
 const USUAL_WIDTH = 116
 
 /**
- * A comment, wherever its text comes from: names may hold line breaks, and
- * what follows one would be SQL. So every line begins anew with `--`, and
- * characters that could play tricks on a terminal are spelled out.
+ * A comment, wherever its text comes from: names may hold line breaks, and what follows one would be SQL, or look like
+ * another comment. So they are spelled out, with whatever else could play tricks on a terminal.
  */
 export function comment(text: string, indent = '', width = USUAL_WIDTH): string[] {
   const lines = wrap(text, width - indent.length)
-  return lines.map((line, i) => `-- ${indent}${i === 0 ? '' : '  '}${harmless(line)}`)
+  return lines.map((line, i) => `-- ${indent}${i === 0 ? '' : '  '}${line}`)
 }
 
-/** Breaks text at spaces so that no line is longer than `width`, unless a word is. */
+/** Breaks text at spaces so that no line is longer than `width`, unless a word is. A break that is in it is spelled out. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
-  for (const paragraph of text.split(/\r\n|\r|\n/)) {
-    let line = ''
-    for (const word of paragraph.split(' ')) {
-      if (line !== '' && line.length + 1 + word.length > width) {
-        lines.push(line)
-        line = word
-      } else line = line === '' ? word : `${line} ${word}`
-    }
-    lines.push(line)
+  let line = ''
+  for (const word of oneLine(text).split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
   }
-  return lines
+  return [...lines, line]
 }
 
-// eslint-disable-next-line no-control-regex -- control characters are what this is about
-const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+// Control characters, and those that turn the direction of writing or end a line where no one looks for it.
+const TRICKS = String.raw`\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069`
+const TRICK = new RegExp(`[${TRICKS}]`, 'g')
+const TRICK_OR_BREAK = new RegExp(`[${TRICKS}\\n\\t]`, 'g')
 
 /**
- * Makes control characters visible, those that turn the direction of writing
- * among them. A table's name may hold any: on a terminal they could hide the
- * rest of a line or pretend to be another.
+ * Makes characters visible that could play tricks: on a terminal they could hide
+ * the rest of a line or pretend to be another. A table's name may hold any. Line
+ * breaks and tabs stay, for where lines are meant.
  */
 export function harmless(text: string): string {
-  return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return text.replace(TRICK, (character) => visible(character.charCodeAt(0)))
 }
 
+/** The same where one line is meant: a name with a break in it must not begin another. */
+export function oneLine(text: string): string {
+  return spellOut(text)
+}
+
+/** Each such character, breaks and tabs among them, as `spell` writes it. */
+export function spellOut(text: string, spell = visible): string {
+  return text.replace(TRICK_OR_BREAK, (character) => spell(character.charCodeAt(0)))
+}
+
+/** Whether there is no such character. */
+export function isPlain(text: string): boolean {
+  return text.search(TRICK_OR_BREAK) === -1
+}
+
+function visible(code: number): string {
+  return code > 0xff ? `\\u${code.toString(16).padStart(4, '0')}` : `\\x${code.toString(16).padStart(2, '0')}`
+}
+
+/** Lines as text; what is in one stays in it. */
 export function toText(lines: readonly string[]): string {
-  return `${lines.join('\n')}\n`
+  return `${lines.map(oneLine).join('\n')}\n`
 }

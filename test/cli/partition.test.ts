@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { expect } from 'vitest'
 import { display, quoted } from '../../src/sql/names.ts'
-import { ident, sql } from '../../src/sql/sql.ts'
+import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { ebb, eventsTable, objects } from './support.ts'
 
@@ -107,20 +107,4 @@ test('on a terminal the status line is gone before an error is told; --deadline 
   expect(code).toBe(75)
   expect(printed).toMatch(/waiting: for .*holder/)
   expect(printed).toContain('\r\u001b[2Kerror: could not lock ')
-})
-
-test('on a terminal a name cannot play tricks, while in a file the plan is what would be carried out', async ({
-  database,
-}) => {
-  const evil = `events \u001b[2K\u202e`
-  const table = await eventsTable(database)
-  await database.admin(sql`alter table ${quoted(table)} rename to ${ident(evil)}`.text)
-  const words = ['partition', display({ ...table, name: evil }), ...MONTHLY, '--url', database.url]
-  let printed = ''
-  const out = { write: (text: string) => void (printed += text), isTTY: true, columns: 100 }
-  await ebb(words, { out })
-  expect(printed).toContain('"events \\x1b[2K\\x202e"')
-  // eslint-disable-next-line no-control-regex -- what must not be there
-  expect(printed).not.toMatch(/[\u001b\u202e]/)
-  expect((await ebb(words)).out).toContain(`alter table ${quoted({ ...table, name: evil }).text}`)
 })

@@ -220,7 +220,7 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
     --     kept rows:
     --     copy (select "id", "at" from "public"."events" s where s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'
     --       and (at > '2026-08-23' -- ours
-    --       )) to stdout (format binary);
+    --     )) to stdout (format binary);
     --     copy "public"."events_ebb" ("id", "at") from stdin (format binary); -- in another session, from the first
 
     -- Step 2 of 3: catch up
@@ -234,7 +234,7 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
     --     delete from "public"."events_ebb" t using batch b where t."id" = b."id";
     --     insert into "public"."events_ebb" ("id", "at") select "id", "at" from "public"."events" s where (at >
     --       '2026-08-23' -- ours
-    --       ) and exists (select from batch b where s."id" = b."id");
+    --     ) and exists (select from batch b where s."id" = b."id");
     --     commit;
 
     -- Step 3 of 3: compare
@@ -245,7 +245,7 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
     --     begin isolation level repeatable read, read only;
     --     select count(*), sum(hash_record_extended(row(s."id", s."at"), 0)) from "public"."events" s where (at >
     --       '2026-08-23' -- ours
-    --       ) and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id");
+    --     ) and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id");
     --     select count(*), sum(hash_record_extended(row(s."id", s."at"), 0)) from "public"."events_ebb" s where not exists
     --       (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id");
     --     commit;

@@ -3,7 +3,7 @@ import { advise, type AdviceRequest } from '../../engine/advise.ts'
 import { UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
 import { describeAdvice } from '../../report/advice.ts'
-import { harmless, toText } from '../../sql/comment.ts'
+import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { readSurroundings, reporting, TABLE, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
@@ -32,7 +32,7 @@ export function adviseCommand({ context }: Invocation): Command {
     const { target, ...options } = surroundings()
     await reporting(context, words, async (reporter, observer) => {
       const advice = await advise(target, table(), request(), { ...options, observer })
-      reporter.show('advice', advice, () => toText(describeAdvice(advice).map(harmless)))
+      reporter.show('advice', advice, () => toText(describeAdvice(advice)))
     })
   })
 }

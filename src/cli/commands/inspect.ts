@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { inspect } from '../../engine/inspect.ts'
 import { describeInspection } from '../../report/inspection.ts'
-import { harmless, toText } from '../../sql/comment.ts'
+import { toText } from '../../sql/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { readSurroundings, reporting, TABLE, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
@@ -22,7 +22,7 @@ export function inspectCommand({ context }: Invocation): Command {
     const { target, ...options } = surroundings()
     await reporting(context, words, async (reporter, observer) => {
       const inspection = await inspect(target, table(), { ...options, observer })
-      reporter.show('inspection', inspection, () => toText(describeInspection(inspection).map(harmless)))
+      reporter.show('inspection', inspection, () => toText(describeInspection(inspection)))
     })
   })
 }
