@@ -135,7 +135,7 @@ describe('what cannot be done is said before anything has changed', () => {
       'a value that is none, behind a moment that is fixed',
       ['--where', "at < now() - interval '9 dais'"],
       2,
-      /invalid input syntax.*\n {2}at < now\(\) - interval '9 dais'\n {24}\^/,
+      /invalid input syntax.*\n {11}at < now\(\) - interval '9 dais'\n {33}\^/,
     ],
     ['a syntax error', ['--where', 'kind = = 1'], 2, /cannot be read: syntax error.*\n +kind = = 1\n +\^/],
     ['a subquery', ['--where', 'id in (select 1)'], 2, /contains a subquery:\n/],
