@@ -31,6 +31,8 @@ export interface TableModel {
   /** Roles that default privileges have something to say of (null is PUBLIC) when the owner, or the role connected, makes a table here. */
   readonly defaultGrantees: readonly (string | null)[]
   readonly columns: readonly Column[]
+  /** By column: its type without a length, of a domain what it is made of. Takes every value that the column can take. */
+  readonly baseTypes: Readonly<Record<string, string>>
   readonly sequences: readonly OwnedSequence[]
   readonly constraints: readonly Constraint[]
   readonly indexes: readonly Index[]

@@ -26,6 +26,12 @@ const COLUMNS = LIST(`select json_agg(json_build_object(
   from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
 
+// -1, for null would make `character` of a `bpchar`, and that is one letter.
+const BASE_TYPES = `(select coalesce(json_object_agg(a.attname, case when t.typtype <> 'd' then format_type(t.oid, -1) else (
+    with recursive made_of (oid) as (select t.oid union all select d.typbasetype from made_of m join pg_type d on d.oid = m.oid and d.typtype = 'd')
+    select format_type(b.oid, -1) from made_of m join pg_type b on b.oid = m.oid and b.typtype <> 'd') end), '{}')
+  from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)`
+
 const TABLE_GRANTS = LIST(`select json_agg(g.entry order by g.number, g.position) from (
     select g.*, 0 as number from (${GRANTS(`coalesce(c.relacl, acldefault('r', c.relowner))`, 'null::name')}) g
     union all
@@ -151,6 +157,7 @@ export function tableParts(version: number): Sql {
     grants: TABLE_GRANTS,
     defaultGrantees: defaultGranteesQuery('r', 'c.relowner', 'c.relnamespace'),
     columns: COLUMNS,
+    baseTypes: BASE_TYPES,
     sequences: SEQUENCES,
     constraints: CONSTRAINTS,
     indexes: INDEXES,

@@ -3,6 +3,7 @@ import { isConnectionLost } from '../db/sqlstate.ts'
 import type { PartitionedTable } from '../catalog/partitioned-table.ts'
 import { EbbError, EXIT } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
+import { recordLeaf } from './copy/captured.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../journal/rotations.ts'
 import { registerSet } from '../journal/sets.ts'
 import type { BegunRetirement } from '../plan/rotate-begun.ts'
@@ -198,6 +199,7 @@ async function createAll(
 }
 
 async function writeCreated(place: Workplace, set: PartitionedTable, { partition, text }: Creation): Promise<void> {
+  await recordLeaf(place.session, place.journalSchema, set.oid, partition)
   await recordRotation(place.session, place.journalSchema, {
     table: set.name,
     partition,

@@ -2,13 +2,18 @@ import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, join, literal, raw, sql } from '../sql/sql.ts'
 import { keyList, type CopyKey } from './copy-key.ts'
+import { triggerState } from './definitions.ts'
 import type { Objection } from './step.ts'
 
 // Capture: a trigger that writes the key of every changed row into a log. What
 // must hold, whatever happens to us:
 //
-//   - It never fails the application: everything is qualified, the function
-//     runs with its owner's rights, and trigger, function and log go together.
+//   - It never fails the application. What can fail does so inside of an
+//     exception block, and leaves a mark: the log has a gap. The mark is the
+//     value of a sequence, for that needs neither a new page nor a transaction.
+//   - It costs little. A block that writes takes a transaction id, so only the
+//     first row of each transaction is written in one; the others are only
+//     read in one, which takes none. docs/decisions.md has the measurements.
 //   - Nothing escapes it: creating the trigger waits for every writer that began
 //     before; it fires in replication too (enable always); a truncation, which
 //     fires no row trigger, leaves a mark of its own.
@@ -35,59 +40,147 @@ export function captureOf(table: TableName, key: CopyKey, journalSchema: string,
   }
 }
 
-/** Log and function: nobody sees them yet. */
-export function prepareCapture({ key, log, function: place }: Capture): string[] {
+/** The sequence that has a value once something could not be caught; see `gapMark`. */
+export function gapOf({ log }: Pick<Capture, 'log'>): TableName {
+  return { schema: log.schema, name: log.name.replace(/_log$/, '_gap') }
+}
+
+/** Whether it is for the way back from a copy, and not for the copy. */
+export function isWayBack({ log }: Pick<Capture, 'log'>): boolean {
+  return log.name.endsWith('_back_log')
+}
+
+/** Log, mark and function: nobody sees them yet. */
+export function prepareCapture(capture: Capture): string[] {
+  const { key, log, function: place } = capture
   const columns = join(key.columns.map(({ name, type }) => sql`${ident(name)} ${raw(type)}`))
   return [
     // A primary key: a publication of all tables would otherwise refuse our deletes.
     sql`create table ${quoted(log)} (ebb_seq bigint generated always as identity primary key, ${columns})`.text,
-    sql`create function ${quoted(place)}() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as ${literal(body(log, key))}`
-      .text,
+    sql`create sequence ${quoted(gapOf(capture))}`.text,
+    createFunction(capture),
     sql`revoke all on function ${quoted(place)}() from public`.text,
   ]
 }
 
-function body(log: TableName, key: CopyKey): string {
-  const insert = (row: string) => sql`insert into ${quoted(log)} (${keyList(key)}) values (${keyList(key, row)})`.text
-  const truncation = { schema: log.schema, name: 'truncation' }
-  // Byte by byte: the operators of a type from an extension are not on the path, and a key logged twice does no harm.
-  const moved = sql`row(${keyList(key, 'new')})::record *<> row(${keyList(key, 'old')})::record`.text
-  return `
-begin
-  if tg_op = 'TRUNCATE' then
-    ${sql`insert into ${quoted(truncation)} (log_name) values (${literal(log.name)})`.text};
-    return null;
-  end if;
-  if tg_op <> 'INSERT' then
-    ${insert('old')};
-  end if;
-  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and ${moved}) then
-    ${insert('new')};
-  end if;
-  return null;
-end`
+/** The mark is known to the function by its oid, so that it can be left whatever becomes of names and rights on the schema. */
+function createFunction(capture: Capture): string {
+  const gap = literal(quoted(gapOf(capture)).text).text
+  const [before, after] = body(capture).map((part) => literal(part).text)
+  const head = sql`create function ${quoted(capture.function)}() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as `
+  return `do ${literal(`begin execute ${literal(head.text).text} || quote_literal(${before} || ${gap}::regclass::oid || ${after}); end`).text}`
 }
 
-/** Begins to catch. Takes SHARE ROW EXCLUSIVE: it waits for writers, and no reader waits for it. */
-export function startCapture({ table, function: place, trigger, truncateTrigger }: Capture): string[] {
+/** The source of the function, before and after the oid of the mark. */
+function body({ log, key }: Capture): [string, string] {
+  const flag = literal(`ebb.${log.name}`).text
+  const truncation = sql`insert into ${quoted({ schema: log.schema, name: 'truncation' })} (log_name) values (${literal(log.name)})`
+  return [
+    `
+declare
+  ebb_gap constant oid := `,
+    `;
+${declared(key)}
+begin
+  if tg_op <> 'TRUNCATE' and current_setting(${flag}, true) = 'open' then
+    begin
+      ${reading(key)}
+    exception when others then
+      perform set_config(${flag}, '', true);
+      ${GAP_MARK}
+      return null;
+    end;
+    ${writing(log, key)}
+    return null;
+  end if;
+  begin
+    if pg_sequence_last_value(ebb_gap) is not null then
+      return null;
+    end if;
+    if tg_op = 'TRUNCATE' then
+      ${truncation.text};
+      return null;
+    end if;
+    ${reading(key)}
+    ${writing(log, key)}
+    perform set_config(${flag}, 'open', true);
+  exception when others then
+    ${GAP_MARK}
+  end;
+  return null;
+end`,
+  ]
+}
+
+// The SQLSTATE of what went wrong, as a number. If that cannot be left, the sequence is not what it was: see captured.ts.
+const GAP_MARK = `begin
+        perform setval(ebb_gap::regclass, ('x' || encode(sqlstate::bytea, 'hex'))::bit(40)::bigint);
+      exception when others then null;
+      end;`
+
+/** The variable that holds a part of the key: never the name of a column. */
+function variable(row: 'old' | 'new', position: number): string {
+  return `ebb_${row}_${position + 1}`
+}
+
+function declared({ columns }: CopyKey): string {
+  return (['old', 'new'] as const)
+    .flatMap((row) => columns.map(({ type }, i) => `  ${variable(row, i)} ${type};`))
+    .join('\n')
+}
+
+/** A column that has another name, or values that its former type does not have, fails here. */
+function reading({ columns }: CopyKey): string {
+  const read = (row: 'old' | 'new') =>
+    columns.map(({ name }, i) => sql`${raw(variable(row, i))} := ${raw(row)}.${ident(name)};`.text).join(' ')
+  return `if tg_op <> 'INSERT' then ${read('old')} end if;
+      if tg_op <> 'DELETE' then ${read('new')} end if;`
+}
+
+function writing(log: TableName, key: CopyKey): string {
+  const list = (row: 'old' | 'new') => key.columns.map((_, i) => variable(row, i)).join(', ')
+  const insert = (row: 'old' | 'new') =>
+    sql`insert into ${quoted(log)} (${keyList(key)}) values (${raw(list(row))})`.text
+  // Byte by byte: the operators of a type from an extension are not on the path, and a key logged twice does no harm.
+  return `if tg_op <> 'INSERT' then ${insert('old')}; end if;
+    if tg_op = 'INSERT' or tg_op = 'UPDATE' and row(${list('new')})::record *<> row(${list('old')})::record then
+      ${insert('new')};
+    end if;`
+}
+
+/**
+ * Begins to catch. Takes SHARE ROW EXCLUSIVE: it waits for writers, and no reader waits for it. `leaves`: of a
+ * partitioned table, for before 15 the state of its trigger does not reach those of the partitions.
+ */
+export function startCapture(capture: Capture, leaves: readonly TableName[] = []): string[] {
+  const { table, function: place, trigger, truncateTrigger } = capture
   const target = quoted(table)
   return [
     sql`create trigger ${ident(trigger)} after insert or update or delete on ${target} for each row execute function ${quoted(place)}()`
       .text,
     sql`create trigger ${ident(truncateTrigger)} after truncate on ${target} for each statement execute function ${quoted(place)}()`
       .text,
-    sql`alter table ${target} enable always trigger ${ident(trigger)}`.text,
-    sql`alter table ${target} enable always trigger ${ident(truncateTrigger)}`.text,
+    ...triggerState([table, ...leaves], { name: trigger, enabled: 'always' }),
+    ...triggerState([table], { name: truncateTrigger, enabled: 'always' }),
   ]
 }
 
 /** Ends catching; the triggers first, or the application would meet a trigger whose log is gone. */
-export function endCapture({ table, function: place, trigger, truncateTrigger, log }: Capture): string[] {
+export function endCapture(capture: Capture): string[] {
+  const { table, trigger, truncateTrigger } = capture
   return [
     sql`drop trigger if exists ${ident(trigger)} on ${quoted(table)}`.text,
     sql`drop trigger if exists ${ident(truncateTrigger)} on ${quoted(table)}`.text,
-    sql`drop function if exists ${quoted(place)}()`.text,
-    sql`drop table if exists ${quoted(log)}`.text,
+    ...dropHelpers(capture),
+  ]
+}
+
+/** What is left of a capture when its triggers have gone. */
+export function dropHelpers(capture: Capture): string[] {
+  return [
+    sql`drop function if exists ${quoted(capture.function)}()`.text,
+    sql`drop sequence if exists ${quoted(gapOf(capture))}`.text,
+    sql`drop table if exists ${quoted(capture.log)}`.text,
   ]
 }
 

@@ -6,6 +6,7 @@ import type { Objection } from './step.ts'
 
 export interface CopyKeyColumn {
   readonly name: string
+  /** That of its values in the log: without a length, and of a domain what it is made of. */
   readonly type: string
   readonly operators?: Ordering | undefined
 }
@@ -24,7 +25,7 @@ export function copyKeyOf(table: TableModel): CopyKey | null {
   if (index === undefined) return null
   const columns = index.columns.map((name, i) => ({
     name: name ?? '',
-    type: table.columns.find((column) => column.name === name)?.type ?? '',
+    type: table.baseTypes[name ?? ''] ?? '',
     operators: index.operators[i],
   }))
   return { columns, index: index.name }

@@ -187,7 +187,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
       ...definitions.views(table),
       ...definitions.functions(table),
       ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
-      ...startCapture(back.capture),
+      ...startCapture(back.capture, shadow.leaves),
     ],
     before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }),
     after: shadow.after,

@@ -2,7 +2,7 @@ import type { TableModel } from '../catalog/table-model.ts'
 import { display, freeCompanion, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { abandonment } from './abandonment.ts'
-import { endCapture } from './capture.ts'
+import { dropHelpers, endCapture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from './definitions.ts'
 import { compareFacts, factsOf } from './facts.ts'
@@ -75,6 +75,8 @@ export interface RebuildRollbackSituation {
   readonly rebuild: RebuildSummary
   readonly current: TableModel
   readonly retiredExists: boolean
+  /** What has kept changes from being caught since, in words. */
+  readonly gaps: readonly string[]
   /** Of a new table that is partitioned. */
   readonly partitions: readonly TableName[]
   /** Partitions that rotate has removed since. */
@@ -104,7 +106,8 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
   }
 }
 
-function rollbackObjections({ rebuild, current, retiredExists, removed }: RebuildRollbackSituation): Objection[] {
+function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
+  const { runId, rebuild, current, retiredExists, gaps, removed } = situation
   const changed = compareFacts(rebuild.outcome, factsOf(current, captureTriggers(rebuild)))
   return [
     ...when(!retiredExists, () =>
@@ -112,6 +115,13 @@ function rollbackObjections({ rebuild, current, retiredExists, removed }: Rebuil
         'retired',
         `the former table ${display(rebuild.retired)} has been let go`,
         'There is nothing to go back to.',
+      ),
+    ),
+    ...when(retiredExists && gaps.length > 0, () =>
+      objection(
+        'gap',
+        `changes of ${display(current.name)} have not all been caught since: ${gaps.join('; ')}`,
+        `They would be lost, so there is no way back any more. Stay with the new table, and let the former one go: ebb retire ${runId}`,
       ),
     ),
     ...when(removed.length > 0, () =>
@@ -269,10 +279,6 @@ function release(key: string, capture: RebuildSummary['back']['capture']): Brief
     endCapture(capture),
     table,
   )
-}
-
-function dropHelpers({ function: place, log }: RebuildSummary['back']['capture']): string[] {
-  return [sql`drop function if exists ${quoted(place)}()`.text, sql`drop table if exists ${quoted(log)}`.text]
 }
 
 function brief(

@@ -51,6 +51,7 @@ export function exchange(
   const { forward, back, shadow } = rebuild
   const { choice, cells, start, leaves } = layout
   const wide = quoted(partition.name)
+  const isOther = (name: TableName) => !sameName(name, partition.name)
   const { trigger, truncateTrigger } = forward.capture
   return {
     ...swap,
@@ -73,7 +74,7 @@ export function exchange(
       }),
       ...set.unusualTriggers.flatMap((one) => definitions.triggerState(leaves, one)),
       sql`drop table ${quoted(shadow)}`.text,
-      ...startCapture(back.capture),
+      ...startCapture(back.capture, [...set.partitions.map(({ name }) => name).filter(isOther), ...leaves]),
     ],
     before: factsOf(parent),
     after: factsOf(parent),

@@ -88,6 +88,7 @@ const table: TableModel = {
       bytes: 110e6,
     },
   ],
+  baseTypes: {},
   triggers: [],
   disabledConstraints: [],
   policies: [],

@@ -211,15 +211,14 @@ describe('somebody who is in the way of the swap for long', () => {
 describe('a batch', () => {
   test('is the last one when somebody else has taken over', async ({ database }) => {
     const { table, app } = await filled(database)
-    const { rebuilding, blocker, shadow } = await stoppedBeforeIndexes(database, table)
+    const { rebuilding, blocker } = await stoppedBeforeIndexes(database, table)
+    await app.query(sql`update ${quoted(table)} set moved = true where id <= 5`)
     // Somebody takes over in the moment of the first batch, as nobody from outside could time it.
     await blocker.query(`
       create function taken_over() returns trigger language plpgsql as
       $$ begin update ebb.lease set token = token + 1; return null; end $$`)
-    await blocker.query(
-      sql`create trigger taken_over after delete on ${quoted(shadow)} execute function taken_over()`.text,
-    )
-    await app.query(sql`update ${quoted(table)} set moved = true where id <= 5`)
+    const [log] = await logNames(database)
+    await blocker.query(`create trigger taken_over after delete on ebb."${log}" execute function taken_over()`)
     await blocker.query('commit')
 
     await expect(rebuilding.end()).rejects.toThrow(/another run has taken over/)
@@ -393,9 +392,14 @@ async function blockOf(app: pg.Client, table: TableName, id: number): Promise<nu
   return rows[0]?.block ?? -1
 }
 
-async function logged(database: Database): Promise<number> {
+async function logNames(database: Database): Promise<string[]> {
   const { rows } = await database.admin<{ log: string }>('select log_name as log from ebb.capture')
-  const { rows: counted } = await database.admin<{ n: number }>(`select count(*)::int as n from ebb."${rows[0]?.log}"`)
+  return rows.map(({ log }) => log)
+}
+
+async function logged(database: Database): Promise<number> {
+  const [log] = await logNames(database)
+  const { rows: counted } = await database.admin<{ n: number }>(`select count(*)::int as n from ebb."${log}"`)
   return counted[0]?.n ?? -1
 }
 

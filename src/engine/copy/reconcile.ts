@@ -11,7 +11,9 @@ import { putBack, putUnder } from '../../sql/condition-settings.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { join, raw, sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
+import { assertCaptured } from './captured.ts'
 import { kept } from './chunk.ts'
+import { disturbersBack, disturbersOff } from './disturbers.ts'
 
 // Reconciling by state: for each key in the log, the target's row goes, and
 // what the source holds now comes. So it does not matter in which order changes
@@ -24,6 +26,7 @@ import { kept } from './chunk.ts'
 
 /** Reconciles until the log is short, or in one go. */
 export async function reconcile(step: ReconcileStep, place: Workplace): Promise<void> {
+  await assertCaptured(place.session, place.journalSchema, step.work)
   if (step.pass === 'whole log at once') {
     await batch(place, step.work, null)
     return
@@ -118,6 +121,7 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
         with taken as (delete from ${quoted(capture.log)} where ebb_seq = any (array(select ebb_seq from ${quoted(capture.log)} order by ebb_seq${some})) returning ${keyList(key)})
         select ${keyList(key)} from taken`,
     sql`analyze pg_temp.ebb_batch`,
+    disturbersOff(target),
     sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`,
     ...putUnder(work.settings).map(raw),
     sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
@@ -125,6 +129,7 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
     // What waits for the commit would keep a swap from altering the table, and could fail where nobody can tell why.
     raw('set constraints all immediate'),
     ...putBack(work.settings).map(raw),
+    disturbersBack(),
     sql`drop table pg_temp.ebb_batch`,
   ]
   // In one message, each statement planned when the one before it is done: a result each.

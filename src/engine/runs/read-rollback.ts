@@ -13,6 +13,7 @@ import type { SwapStep } from '../../plan/step.ts'
 import { display, sameName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { EngineOptions } from '../options.ts'
+import { readGaps } from '../copy/captured.ts'
 import { conversionOf, isCopy, known, rebuildOf, type CopyRun } from './known.ts'
 import { isRetiredThere } from './retired-there.ts'
 
@@ -77,6 +78,7 @@ async function readRebuildRollback(
     rebuild,
     current,
     retiredExists: await isRetiredThere(session, rebuild),
+    gaps: await readGaps(session, options.journalSchema, rebuild.back),
     partitions: await readChildren(session, run.table),
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
