@@ -1,6 +1,6 @@
 import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
-import { ident, join, literal, raw, sql } from '../sql/sql.ts'
+import { dollarQuoted, ident, join, literal, raw, sql } from '../sql/sql.ts'
 import { keyList, type CopyKey } from './copy-key.ts'
 import { triggerState } from './definitions.ts'
 import type { Objection } from './step.ts'
@@ -65,10 +65,11 @@ export function prepareCapture(capture: Capture): string[] {
 
 /** The mark is known to the function by its oid, so that it can be left whatever becomes of names and rights on the schema. */
 function createFunction(capture: Capture): string {
-  const gap = literal(quoted(gapOf(capture)).text).text
-  const [before, after] = body(capture).map((part) => literal(part).text)
+  const gap = literal(quoted(gapOf(capture)).text)
+  const [before, after] = body(capture).map(dollarQuoted)
   const head = sql`create function ${quoted(capture.function)}() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as `
-  return `do ${literal(`begin execute ${literal(head.text).text} || quote_literal(${before} || ${gap}::regclass::oid || ${after}); end`).text}`
+  const creation = sql`begin execute ${dollarQuoted(head.text)} || pg_catalog.quote_literal(${before} || ${gap}::regclass::oid || ${after}); end`
+  return sql`do ${dollarQuoted(creation.text)}`.text
 }
 
 /** The source of the function, before and after the oid of the mark. */
@@ -84,13 +85,13 @@ ${declared(key)}
 begin
   if tg_op <> 'TRUNCATE' and current_setting(${flag}, true) = 'open' then
     begin
-      ${reading(key)}
+      ${indented(reading(key), 6)}
     exception when others then
       perform set_config(${flag}, '', true);
-      ${GAP_MARK}
+      ${indented(GAP_MARK, 6)}
       return null;
     end;
-    ${writing(log, key)}
+    ${indented(writing(log, key), 4)}
     return null;
   end if;
   begin
@@ -101,11 +102,11 @@ begin
       ${truncation.text};
       return null;
     end if;
-    ${reading(key)}
-    ${writing(log, key)}
+    ${indented(reading(key), 4)}
+    ${indented(writing(log, key), 4)}
     perform set_config(${flag}, 'open', true);
   exception when others then
-    ${GAP_MARK}
+    ${indented(GAP_MARK, 4)}
   end;
   return null;
 end`,
@@ -114,9 +115,13 @@ end`,
 
 // The SQLSTATE of what went wrong, as a number. If that cannot be left, the sequence is not what it was: see captured.ts.
 const GAP_MARK = `begin
-        perform setval(ebb_gap::regclass, ('x' || encode(sqlstate::bytea, 'hex'))::bit(40)::bigint);
-      exception when others then null;
-      end;`
+  perform setval(ebb_gap::regclass, ('x' || encode(sqlstate::bytea, 'hex'))::bit(40)::bigint);
+exception when others then null;
+end;`
+
+function indented(code: string, by: number): string {
+  return code.replaceAll('\n', `\n${' '.repeat(by)}`)
+}
 
 /** The variable that holds a part of the key: never the name of a column. */
 function variable(row: 'old' | 'new', position: number): string {
@@ -134,7 +139,7 @@ function reading({ columns }: CopyKey): string {
   const read = (row: 'old' | 'new') =>
     columns.map(({ name }, i) => sql`${raw(variable(row, i))} := ${raw(row)}.${ident(name)};`.text).join(' ')
   return `if tg_op <> 'INSERT' then ${read('old')} end if;
-      if tg_op <> 'DELETE' then ${read('new')} end if;`
+if tg_op <> 'DELETE' then ${read('new')} end if;`
 }
 
 function writing(log: TableName, key: CopyKey): string {
@@ -143,9 +148,9 @@ function writing(log: TableName, key: CopyKey): string {
     sql`insert into ${quoted(log)} (${keyList(key)}) values (${raw(list(row))})`.text
   // Byte by byte: the operators of a type from an extension are not on the path, and a key logged twice does no harm.
   return `if tg_op <> 'INSERT' then ${insert('old')}; end if;
-    if tg_op = 'INSERT' or tg_op = 'UPDATE' and row(${list('new')})::record *<> row(${list('old')})::record then
-      ${insert('new')};
-    end if;`
+if tg_op = 'INSERT' or tg_op = 'UPDATE' and row(${list('new')})::record *<> row(${list('old')})::record then
+  ${insert('new')};
+end if;`
 }
 
 /**

@@ -51,6 +51,13 @@ export function literal(text: string): Sql {
   return raw(pg.escapeLiteral(text))
 }
 
+/** The same for code, which stays readable where it holds quotes. */
+export function dollarQuoted(code: string): Sql {
+  let tag = '$ebb$'
+  for (let n = 1; code.includes(tag); n++) tag = `$ebb${n}$`
+  return raw(`${tag}${code}${tag}`)
+}
+
 /** The pieces in a row, with a separator between them. */
 export function join(pieces: readonly Sql[], separator = ', '): Sql {
   return pieces.reduce(

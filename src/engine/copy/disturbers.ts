@@ -1,5 +1,5 @@
 import { quoted, type TableName } from '../../sql/names.ts'
-import { literal, sql, type Sql } from '../../sql/sql.ts'
+import { dollarQuoted, literal, sql, type Sql } from '../../sql/sql.ts'
 
 // Rules and triggers of the table that is written to: on the way back it is one
 // of the user's, and what they divert, double or refuse would be lost or there
@@ -48,5 +48,5 @@ export function disturbersBack(): Sql {
 }
 
 function doing(block: Sql): Sql {
-  return sql`do ${literal(block.text)}`
+  return sql`do ${dollarQuoted(block.text)}`
 }
