@@ -81,21 +81,21 @@ function body({ log, key }: Capture): [string, string] {
 declare
   ebb_gap constant oid := `,
     `;
+  ebb_state text := current_setting(${flag}, true);
 ${declared(key)}
 begin
-  if tg_op <> 'TRUNCATE' and current_setting(${flag}, true) = 'open' then
+  if ebb_state = 'open' and tg_op <> 'TRUNCATE' then
     begin
       ${indented(reading(key), 6)}
     exception when others then
-      perform set_config(${flag}, '', true);
-      ${indented(GAP_MARK, 6)}
+      ${indented(markGap(flag), 6)}
       return null;
     end;
     ${indented(writing(log, key), 4)}
     return null;
   end if;
   begin
-    if pg_sequence_last_value(ebb_gap) is not null then
+    if ebb_state = 'closed' and pg_sequence_last_value(ebb_gap) is not null then
       return null;
     end if;
     if tg_op = 'TRUNCATE' then
@@ -104,9 +104,9 @@ begin
     end if;
     ${indented(reading(key), 4)}
     ${indented(writing(log, key), 4)}
-    perform set_config(${flag}, 'open', true);
+    ebb_state := set_config(${flag}, 'open', true);
   exception when others then
-    ${indented(GAP_MARK, 4)}
+    ${indented(markGap(flag), 4)}
   end;
   return null;
 end`,
@@ -114,10 +114,14 @@ end`,
 }
 
 // The SQLSTATE of what went wrong, as a number. If that cannot be left, the sequence is not what it was: see captured.ts.
-const GAP_MARK = `begin
+// The rest of the transaction need not try; that is only believed together with the mark, for anybody can set a setting.
+function markGap(flag: string): string {
+  return `ebb_state := set_config(${flag}, 'closed', true);
+begin
   perform setval(ebb_gap::regclass, ('x' || encode(sqlstate::bytea, 'hex'))::bit(40)::bigint);
 exception when others then null;
 end;`
+}
 
 function indented(code: string, by: number): string {
   return code.replaceAll('\n', `\n${' '.repeat(by)}`)
