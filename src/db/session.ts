@@ -135,10 +135,10 @@ export function connectionLost(error: unknown): unknown {
 async function applySettings(client: pg.Client, purpose: string): Promise<void> {
   const pairs = [...SETTINGS, ['application_name', `ebb ${purpose}`] as const]
   const values = pairs.map(([name, value]) => `(${literal(name).text}, ${literal(value).text})`).join(', ')
-  // `transaction_timeout` exists from 17 on.
+  // Until they are set, what is on the user's search path could be taken for PostgreSQL's own. `transaction_timeout` exists from 17 on.
   await client.query(
-    `select set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
-     where exists (select from pg_catalog.pg_settings s where s.name = pinned.name)`,
+    `select pg_catalog.set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
+     where exists (select from pg_catalog.pg_settings s where s.name operator(pg_catalog.=) pinned.name)`,
   )
   // As a replica, neither triggers nor foreign keys would do their work. Not every role may set this; then it is an objection.
   await client

@@ -1,8 +1,6 @@
-import { readConditionSettings } from '../catalog/condition-settings.ts'
 import { inSnapshot, type Target } from '../db/session.ts'
 import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
-import { pathOf } from '../sql/condition-settings.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { isPartitionedAlready, type Command } from './agreed.ts'
 import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
@@ -42,13 +40,11 @@ function commandOf(request: CopyRequest, options: EngineOptions): Command<Rebuil
     isCarriedOut: isPartitionedAlready,
     readPlan: (session, server, name) =>
       inSnapshot(session, async () => {
-        const settings = pathOf(await readConditionSettings(session))
         const situation = {
           ...(await readSituation(session, server, name, request, options)),
-          settings,
           tag: newTag(),
         }
-        return withKeptRows(session, situation.table, settings, (keptRows) =>
+        return withKeptRows(session, situation.table, situation.settings, (keptRows) =>
           planPartitionByCopy({ ...situation, keptRows }, request),
         )
       }),

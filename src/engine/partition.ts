@@ -1,4 +1,5 @@
 import { isTimeType } from '../catalog/calendar-kind.ts'
+import { readConditionSettings } from '../catalog/condition-settings.ts'
 import { readKey, sampleIds } from '../catalog/key-model.ts'
 import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
@@ -13,6 +14,7 @@ import { planPartition, type PartitionPlan, type PartitionSituation } from '../p
 import type { PartitionRequest } from '../plan/request.ts'
 import { kindObjection } from '../plan/table-objections.ts'
 import type { LockTimes } from '../report/events.ts'
+import { pathOf } from '../sql/condition-settings.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { agreedPlan, beginRun, isPartitionedAlready, newPlan, type Command } from './agreed.ts'
@@ -122,7 +124,8 @@ export async function readSituation(
   const readable = kindObjection(table) === undefined && privileges.actAsOwner && !privileges.rowsHidden
   const evidence = readable ? await readEvidence(session, server, table, request) : null
   const upserts = await readUpserts(session, table)
-  return { server, journalSchema, table, privileges, evidence, upserts, taken }
+  const settings = pathOf(await readConditionSettings(session))
+  return { server, journalSchema, table, privileges, evidence, upserts, taken, settings }
 }
 
 async function readEvidence(

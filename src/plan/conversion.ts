@@ -1,6 +1,7 @@
 import type { InboundForeignKey, TableModel } from '../catalog/table-model.ts'
 import type { Cell } from '../grid/grid.ts'
 import { displayPosition, toText, type Position } from '../grid/key.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, literal, raw, sql } from '../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
@@ -8,8 +9,9 @@ import { boundLiteral, createLeaf } from './leaf.ts'
 import { exclusive } from './locks.ts'
 import { buildUniqueIndex, plainColumns, type NewPrimaryKey } from './primary-key.ts'
 import { rehearsal } from './rehearsal.ts'
-import type { Lock, Step } from './step.ts'
+import type { Lock, OnlineStep, Step } from './step.ts'
 import { leafShape, planSwap, type AsideNames, type SwapRequest } from './swap.ts'
+import { underPath } from './user-code.ts'
 import { showBytes, showDuration } from './units.ts'
 
 /** Everything that has been decided about a conversion. */
@@ -26,6 +28,8 @@ export interface Conversion {
   /** Of the runway's partitions, in order. */
   readonly leaves: readonly TableName[]
   readonly aside: AsideNames
+  /** The search path of the role, for code of the user's. */
+  readonly settings: ConditionSettings
 }
 
 /**
@@ -43,7 +47,7 @@ export function conversionSteps(conversion: Conversion): Step[] {
     planSwap(request),
     ...runway.slice(1).map((cell, i) => leafStep(conversion, cell, leaves[i + 1] as TableName)),
     ...table.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(table.name, key)),
-    analyzeStep(table.name),
+    underPath(analyzeStep(table.name), table, conversion.settings),
   ]
 }
 
@@ -185,7 +189,7 @@ export function validateInbound(table: TableName, key: InboundForeignKey): Step 
   }
 }
 
-function analyzeStep(table: TableName): Step {
+function analyzeStep(table: TableName): OnlineStep {
   return {
     kind: 'online',
     key: 'analyze',

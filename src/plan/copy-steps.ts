@@ -10,8 +10,9 @@ import { exclusive } from './locks.ts'
 import { grants } from './privileges.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from './shadow.ts'
-import type { BriefStep, Lock, Step, SwapStep } from './step.ts'
+import type { AloneStep, BriefStep, Lock, OnlineStep, Step, SwapStep } from './step.ts'
 import { acquire, neighbours, sequencesUnderLock } from './swap.ts'
+import { underPath } from './user-code.ts'
 import { showBytes, showCount, showDuration } from './units.ts'
 
 /** How a copy is to be carried out, and what is known of its size. */
@@ -54,23 +55,14 @@ export function copySteps(plan: CopyPlan): Step[] {
       work: forward,
       pass: 'whole log at once',
     },
-    ...shadow.finish,
+    ...shadow.finish.map((step) => underPath(step, table, forward.settings)),
     {
       ...described('reconcile', 'catch up until the log is short', 'what is left is caught up with under the lock'),
       kind: 'reconcile',
       work: forward,
       pass: 'until the log is short',
     },
-    {
-      ...described(
-        'vacuum',
-        `vacuum and analyze ${display(shadow.name)}`,
-        'its plans and its visibility map are ready when it takes over',
-      ),
-      kind: 'alone',
-      // Workers would be for dead entries of indexes, and on 15 setting memory aside for them took 0.15 of 0.53 s.
-      statements: [sql`vacuum (analyze, parallel 0) ${quoted(shadow.name)}`.text],
-    },
+    underPath(vacuumStep(shadow.name), table, forward.settings),
     {
       ...described(
         'verify',
@@ -100,12 +92,25 @@ export function copySteps(plan: CopyPlan): Step[] {
       'milliseconds',
       endCapture({ ...forward.capture, table: retired }),
     ),
-    ...(table.statistics.length === 0 ? [] : [analyzeStatistics(table.name)]),
+    ...(table.statistics.length === 0 ? [] : [underPath(analyzeStatistics(table.name), table, forward.settings)]),
   ]
 }
 
+function vacuumStep(shadow: TableName): AloneStep {
+  return {
+    ...described(
+      'vacuum',
+      `vacuum and analyze ${display(shadow)}`,
+      'its plans and its visibility map are ready when it takes over',
+    ),
+    kind: 'alone',
+    // Workers would be for dead entries of indexes, and on 15 setting memory aside for them took 0.15 of 0.53 s.
+    statements: [sql`vacuum (analyze, parallel 0) ${quoted(shadow)}`.text],
+  }
+}
+
 // They came into being at the swap, after the shadow was analyzed.
-function analyzeStatistics(table: TableName): Step {
+function analyzeStatistics(table: TableName): OnlineStep {
   return online('analyze', `analyze ${display(table)}`, 'for its extended statistics', 'reads a sample', [
     sql`analyze ${quoted(table)}`.text,
   ])

@@ -1,6 +1,7 @@
 import type { MarkFacts } from '../catalog/mark-facts.ts'
 import type { Column, TableModel } from '../catalog/table-model.ts'
 import type { Interval } from '../grid/interval.ts'
+import { pathForCode } from '../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 import { ident, sql } from '../sql/sql.ts'
@@ -111,7 +112,10 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
   }
   const steps: Step[] = [
     markStep(work),
-    ...vacuumSteps({ leaves, table }, request, 'former versions of rows'),
+    ...vacuumSteps({ leaves, table }, request, 'former versions of rows').map((step) => ({
+      ...step,
+      settings: pathForCode(work.settings),
+    })),
     checkStep(work),
   ]
   assertDistinctKeys(steps)

@@ -2,7 +2,6 @@ import type { Interval } from '../grid/interval.ts'
 import type { Cell } from '../grid/grid.ts'
 import { cellsBetween, floor } from '../grid/grid.ts'
 import { partitionName } from '../grid/partition-name.ts'
-import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { copyKeyOf, noKeyObjection } from './copy-key.ts'
 import { copySteps } from './copy-steps.ts'
@@ -40,8 +39,6 @@ export interface CopyRequest extends PartitionRequest {
 export interface CopySituation extends PartitionSituation {
   /** Rows to be kept, as the planner estimates. */
   readonly keptRows: number
-  /** Of the role, for code of the user's. */
-  readonly settings: ConditionSettings
   readonly tag: string
 }
 

@@ -5,6 +5,7 @@ import { plus, type Cell } from '../grid/grid.ts'
 import { displayInterval } from '../grid/interval.ts'
 import { displayPosition, type Position } from '../grid/key.ts'
 import { partitionName } from '../grid/partition-name.ts'
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
 import { fatesOf } from './fates.ts'
@@ -42,6 +43,8 @@ export interface PartitionSituation {
   readonly upserts: readonly string[] | null
   /** Names in the table's schema. */
   readonly taken: ReadonlySet<string>
+  /** The search path of the role, for code of the user's. */
+  readonly settings: ConditionSettings
 }
 
 /** A plan that ends in a set which `rotate` can keep. */
@@ -111,14 +114,14 @@ function convert(
   choice: KeyChoice,
   objections: readonly Objection[],
 ): PartitionPlan {
-  const { table, server, taken } = situation
+  const { table, server, taken, settings } = situation
   const premake = request.premake ?? defaultPremake(request.every)
   const cut = cutFor(choice, situation.evidence?.now ?? 0n, premake)
   const runway = runwayFrom(choice, cut, premake)
   const primaryKey = newPrimaryKey(table, choice.column, taken)
   const names = chooseNames(situation, choice, runway, primaryKey)
   const all = [...objections, ...keyObjections(situation, request, choice, primaryKey, cut, runway.at(-1)?.to ?? cut)]
-  const conversion = { table, role: server.role, choice, cut, runway, primaryKey, ...names }
+  const conversion = { table, role: server.role, choice, cut, runway, primaryKey, settings, ...names }
   const steps = all.length > 0 ? [] : conversionSteps(conversion)
   assertDistinctKeys(steps)
   return {

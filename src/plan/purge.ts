@@ -4,6 +4,7 @@ import type { Reach } from '../catalog/reach.ts'
 import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableModel } from '../catalog/table-model.ts'
+import { pathForCode } from '../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import type { Predicate } from '../sql/predicate.ts'
@@ -118,8 +119,9 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   }
   const steps: Step[] = [
     purgeStep(purge, situation),
-    ...vacuumSteps(situation, request),
-    ...(request.vacuum ? cascadeVacuums(situation.cascade) : []),
+    ...[...vacuumSteps(situation, request), ...(request.vacuum ? cascadeVacuums(situation.cascade) : [])].map(
+      (step) => ({ ...step, settings: pathForCode(purge.settings) }),
+    ),
     checkStep(purge),
   ]
   assertDistinctKeys(steps)

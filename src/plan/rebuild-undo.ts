@@ -20,7 +20,8 @@ import {
 } from './shadow.ts'
 import { exchangeBack, type SplitSummary } from './split-exchange.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock } from './swap.ts'
-import type { BriefStep, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
+import type { AloneStep, BriefStep, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
+import { underPath } from './user-code.ts'
 
 // The ways out of a rebuild: to abandon it before the swap, to roll it back
 // after, to let the former table go for good.
@@ -146,15 +147,7 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_ebb', taken) }
   return [
     catchUp(back, retired),
-    {
-      kind: 'alone',
-      key: 'vacuum',
-      title: `vacuum and analyze ${display(retired)}`,
-      because: 'so that its plans are ready',
-      locks: [],
-      cost: '',
-      statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
-    },
+    underPath(vacuumStep(retired), former, back.settings),
     swapBack(rebuild, current, partitions, gone, taken, role),
     ...validateForeignKeys([former.name], former),
     online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
@@ -163,6 +156,18 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
     ]),
     ...former.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(former.name, key)),
   ]
+}
+
+function vacuumStep(retired: TableName): AloneStep {
+  return {
+    kind: 'alone',
+    key: 'vacuum',
+    title: `vacuum and analyze ${display(retired)}`,
+    because: 'so that its plans are ready',
+    locks: [],
+    cost: '',
+    statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
+  }
 }
 
 /** Plans the return of a partition that was split. Pure. */

@@ -1,3 +1,4 @@
+import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { TableName } from '../sql/names.ts'
 import type { CopyWork, Transport } from './copy-work.ts'
 import type { PurgeWork } from './purge-work.ts'
@@ -94,6 +95,8 @@ export interface VacuumStep extends Described {
   readonly table: TableName
   /** Whether rows of other tables count as well: a partitioned table has none itself. */
   readonly whole: boolean
+  /** The search path that its indexes' functions may count on. */
+  readonly settings?: ConditionSettings
 }
 
 /** Counts the rows that match, a piece at a time. */

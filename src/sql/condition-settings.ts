@@ -60,3 +60,8 @@ function schemasOf(path: string): string[] {
 export function pathOf({ search_path: path = '' }: ConditionSettings): ConditionSettings {
   return { search_path: path }
 }
+
+/** The same for statements with definitions in PostgreSQL's own words, in which a name without a schema is its own. */
+export function pathForCode({ search_path: path = '' }: ConditionSettings): ConditionSettings {
+  return { search_path: path === '' ? '' : `pg_catalog, ${path}` }
+}

@@ -5,6 +5,7 @@ import { assertLease } from '../../journal/lease.ts'
 import { lastFiles, purgedTables, readFigures } from '../../journal/purges.ts'
 import { DEED_WORDS } from '../../plan/purge-deed.ts'
 import { showRows } from '../../plan/units.ts'
+import { inSession } from '../../plan/user-code.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/step.ts'
 import { display } from '../../sql/names.ts'
 import { EbbError, EXIT } from '../../errors.ts'
@@ -73,7 +74,7 @@ const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200"
  * cannot be locked is left to others: their vacuum does the same.
  */
 export async function vacuum(
-  { table, whole, statements }: VacuumStep,
+  { table, whole, statements, settings = {} }: VacuumStep,
   runId: string,
   place: Workplace,
   turns: Turns,
@@ -86,18 +87,18 @@ export async function vacuum(
   session.on('notice', tell)
   try {
     await session.query(GENTLE)
-    for (const statement of statements) await session.query(statement)
+    for (const statement of inSession(settings, statements)) await session.query(statement)
   } catch (error) {
     if (codeOf(error) !== SQLSTATE.undefinedTable) throw error
     observer({ type: 'note', text: `${display(table)} is not there any more, so it is not vacuumed` })
   } finally {
     session.off('notice', tell)
-    await resetCost(session)
+    await resetVacuum(session)
   }
 }
 
-async function resetCost(session: Session): Promise<void> {
-  await session.query('reset vacuum_cost_delay; reset vacuum_cost_limit').catch(() => {})
+async function resetVacuum(session: Session): Promise<void> {
+  await session.query("reset vacuum_cost_delay; reset vacuum_cost_limit; set search_path to ''").catch(() => {})
 }
 
 /** Counts what matches now, for the report. */
