@@ -10,7 +10,10 @@ import { test } from '../support/database.ts'
 /** Each of them would change what Ebb does, or how long it takes. */
 const DEFAULTS = [
   ['timezone', 'Asia/Tokyo', 'UTC'],
-  ['datestyle', 'German', 'ISO, DMY'],
+  ['datestyle', 'German', 'ISO, MDY'],
+  ['extra_float_digits', '0', '1'],
+  ['bytea_output', 'escape', 'hex'],
+  ['transform_null_equals', 'on', 'off'],
   ['intervalstyle', 'iso_8601', 'postgres'],
   ['lock_timeout', '1h', '500ms'],
   ['statement_timeout', '1s', '0'],

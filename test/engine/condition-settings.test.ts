@@ -208,12 +208,19 @@ describe('what Ebb does not follow is an objection', () => {
     ['a float as text', { extra_float_digits: '0' }, 'v float8', `v::text = '0.1'`, true],
     ['a float', { extra_float_digits: '0' }, 'v float8', 'v = 0.1', false],
     ['a time as text', { datestyle: 'German' }, 'v timestamptz', `v || '' like '01.%'`, true],
+    ['a backslash', { standard_conforming_strings: 'off' }, 'v text', `v = 'a\\b'`, true],
     ['a time as text by to_char', { datestyle: 'German' }, 'v timestamptz', `to_char(v, 'DD') = '01'`, false],
   ])('%s', async ([, settings, column, where, refused], { database }) => {
     const table = await made(database, column, [])
     await set(database, settings)
-    const { objections } = await planPurgeOf(database.url, written(table), purgeRequest(where), quietly())
-    expect(objections.some(({ code }) => code.startsWith('condition-settings'))).toBe(refused)
+    const isRefused = async (url: string) => {
+      const { objections } = await planPurgeOf(url, written(table), purgeRequest(where), quietly())
+      return objections.some(({ code }) => code.startsWith('condition-settings'))
+    }
+    expect(await isRefused(database.url)).toBe(refused)
+    // The way out.
+    const ours = '-c datestyle=iso -c extra_float_digits=1 -c standard_conforming_strings=on'
+    expect(await isRefused(`${database.url}?options=${encodeURIComponent(ours)}`)).toBe(false)
   })
 })
 
