@@ -21,9 +21,11 @@ export async function underSettings<T>(
   settings: ConditionSettings,
   ask: () => Promise<T>,
 ): Promise<T> {
-  let answer: Promise<T> | undefined
-  await inOneGo(session, () => [putSession(session, settings), (answer = ask()), putSessionBack(session, settings)])
-  if (answer === undefined) throw new Error('nothing was asked')
+  const [, answer] = await inOneGo(session, () => [
+    putSession(session, settings),
+    ask(),
+    putSessionBack(session, settings),
+  ])
   return answer
 }
 

@@ -1,7 +1,7 @@
 import { inOneGo } from '../../db/in-one-go.ts'
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import { putSession, underSettings } from '../../db/settings.ts'
+import { underSettings } from '../../db/settings.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { batchStatement, rangeStatement, type BatchRange, type Manner } from '../../plan/purge-batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
@@ -83,8 +83,6 @@ export async function runBatch(
     const around = await judgeBatch(work, order.leaf, place, before, deleted)
     const outcome = { ...deleted, around: withCompanions(work, deleted.counts, around) }
     await settle(outcome)
-    // Deferred triggers fire now, and may count on it.
-    await putSession(session, work.settings)
     return outcome
   })
   return deed.catch(async (error: unknown) => {
