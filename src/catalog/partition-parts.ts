@@ -48,7 +48,7 @@ const SIZE = `case p.relkind when 'p' then (select coalesce(sum(pg_total_relatio
 const PARTITIONS = LIST(`select json_agg(json_build_object(
     'oid', p.oid::text, 'name', ${NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
-    'estimatedRows', nullif(p.reltuples, -1)::float8, 'bytes', ${SIZE}, 'empty', p.relkind = 'r' and pg_relation_size(p.oid) = 0,
+    'estimatedRows', nullif(p.reltuples, -1)::float8, 'bytes', ${SIZE}, 'empty', p.relkind = 'r' and p.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(p.oid) = 0,
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,

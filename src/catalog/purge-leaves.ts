@@ -17,6 +17,8 @@ export interface LeafModel {
   readonly oid: string
   readonly name: TableName
   readonly kind: 'table' | 'foreign table' | 'other'
+  /** By which its rows are stored; null where there are none. */
+  readonly accessMethod: string | null
   readonly blocks: number
   /** As the planner believes; null when never analysed. */
   readonly rows: number | null
@@ -93,6 +95,7 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
     sql`
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name,
       case c.relkind when 'r' then 'table' when 'f' then 'foreign table' else 'other' end as kind,
+      (select amname::text from pg_am where oid = c.relam) as "accessMethod",
       (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks, nullif(c.reltuples, -1)::float8 as rows,
       array(select p from unnest(array['select', 'update', 'delete']) p
             where not has_table_privilege(c.oid, p)) as "missingPrivileges",

@@ -9,7 +9,7 @@ import { targetOf } from './connection.ts'
 import type { Context } from './context.ts'
 import type { Faults } from './faults.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
-import { parseName } from './words.ts'
+import { collect, parseName } from './words.ts'
 
 /** One command line under way. */
 export interface Invocation {
@@ -24,6 +24,7 @@ export interface Invocation {
 export interface CommonWords {
   readonly url?: string
   readonly journalSchema: string
+  readonly accept?: readonly string[]
   readonly json?: true
 }
 
@@ -37,22 +38,29 @@ export const EXECUTE = 'do it; without this the plan is shown and nothing is cha
 export interface Surroundings {
   readonly target: Target
   readonly journalSchema: string
+  /** Codes of objections that are accepted. */
+  readonly accept: readonly string[]
   readonly signal: AbortSignal
 }
 
+/** They object to nothing. */
+const WITHOUT_OBJECTIONS: readonly string[] = ['status', 'abandon', 'retire']
+
 /** Gives a command the common words. */
 export function withDatabase(command: Command): Command {
-  return command
+  const named = command
     .option('--url <url>', 'the database; else DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE')
     .option('--journal-schema <name>', 'the schema of Ebb’s own records', DEFAULT_SCHEMA)
     .option('--json', 'print JSON, one object a line, on standard output')
+  if (WITHOUT_OBJECTIONS.includes(command.name())) return named
+  return named.option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
 }
 
 /** Reads the common words; false values are noted in `faults`. */
 export function readSurroundings(words: CommonWords, { env, signal }: Context, faults: Faults): () => Surroundings {
   const target = faults.read('connection', () => targetOf(words.url, env))
   const journalSchema = faults.read('--journal-schema', () => parseName(words.journalSchema))
-  return () => ({ target: target(), journalSchema: journalSchema(), signal })
+  return () => ({ target: target(), journalSchema: journalSchema(), accept: words.accept ?? [], signal })
 }
 
 /** Runs `work` with a reporter, which is ended whatever happens. */

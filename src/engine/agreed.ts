@@ -2,12 +2,13 @@ import type { ServerModel } from '../catalog/server-model.ts'
 import { withSession, type Session, type Target } from '../db/session.ts'
 import { EbbError, EXIT, UsageError } from '../errors.ts'
 import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
-import type { Objection } from '../plan/step.ts'
+import type { Objection, Plan as BasePlan } from '../plan/step.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../version.ts'
 import { arrive } from './arrive.ts'
+import { objectionsToTable } from './first-look.ts'
 import type { EngineOptions } from './options.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -20,6 +21,10 @@ export interface Command<Plan> {
   readonly name: string
   readonly request: unknown
   readonly readPlan: (session: Session, server: ServerModel, table: TableName) => Promise<Plan>
+  /** The plan that says only what is in the way. */
+  readonly refused: (plan: BasePlan) => Plan
+  /** It does not matter where the rows are, or the plan finds out for itself. */
+  readonly ofAnyStorage?: true
   /** An unfinished run of another command of which the plan itself says what is to be done. */
   readonly knowsOf?: (run: Run) => boolean
   /** Of a new plan: it cannot be carried out, because it has been. `readPlan` may also throw `NothingLeft`. */
@@ -51,8 +56,22 @@ export function newPlan<Plan>(
 ): Promise<Plan> {
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return command.readPlan(session, server, name)
+    return readPlanOf(session, server, name, command, options)
   })
+}
+
+/** The plan of a command, unless there is something against any work on the table. */
+export async function readPlanOf<Plan>(
+  session: Session,
+  server: ServerModel,
+  table: TableName,
+  command: Pick<Command<Plan>, 'name' | 'readPlan' | 'refused' | 'ofAnyStorage'>,
+  options: Pick<EngineOptions, 'accept'>,
+): Promise<Plan> {
+  const objections = await objectionsToTable(session, server, table, options, command.ofAnyStorage)
+  if (objections.length === 0) return command.readPlan(session, server, table)
+  const goal = `${command.name} ${display(table)}`
+  return command.refused({ goal, table, objections, evidence: [], fates: [], notes: [], steps: [] })
 }
 
 /**
@@ -78,8 +97,9 @@ export async function findAgreed<Plan>(
   server: ServerModel,
   name: TableName,
   command: Command<Plan>,
-  { journalSchema }: EngineOptions,
+  options: EngineOptions,
 ): Promise<Agreed<Plan>> {
+  const { journalSchema } = options
   const journal = await journalExists(session, journalSchema)
   const earlier = journal ? await latestRun<Plan>(session, journalSchema, name) : undefined
   if (earlier?.status === 'running' && command.knowsOf?.(earlier) !== true) {
@@ -88,7 +108,7 @@ export async function findAgreed<Plan>(
   }
   const before = journal ? await latestRun<Plan>(session, journalSchema, name, [command.name]) : undefined
   const done = before?.status === 'done' && isOf(command, before) ? before : null
-  return { server, name, ...(await planOrDone(session, server, name, command, done)), runId: null, earlier }
+  return { server, name, ...(await planOrDone(session, server, name, command, done, options)), runId: null, earlier }
 }
 
 /** A new plan; that of the run which was carried out, where it has left nothing to do. */
@@ -98,9 +118,10 @@ async function planOrDone<Plan>(
   name: TableName,
   command: Command<Plan>,
   done: Run<Plan> | null,
+  options: EngineOptions,
 ): Promise<Pick<Agreed<Plan>, 'plan' | 'doneBy'>> {
   try {
-    const plan = await command.readPlan(session, server, name)
+    const plan = await readPlanOf(session, server, name, command, options)
     if (done === null || command.isCarriedOut?.(plan) !== true) return { plan, doneBy: null }
   } catch (error) {
     if (done === null || !(error instanceof NothingLeft)) throw error

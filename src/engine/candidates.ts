@@ -89,6 +89,8 @@ function commandOf(request: CandidateRequest, options: EngineOptions): Command<C
     name: 'candidates',
     request,
     readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    refused: (plan) => ({ ...plan, purge: null, set: null }),
+    ofAnyStorage: true,
   }
 }
 

@@ -1,10 +1,12 @@
 import { readCondition, readRowEstimate } from '../catalog/condition.ts'
+import { readUnknownFor } from '../catalog/planned-leaves.ts'
 import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
 import { readReach } from '../catalog/reach.ts'
 import { readTable, vanished } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { Session } from '../db/session.ts'
 import type { ChosenRows, NotToBeChosen } from '../plan/chosen-rows.ts'
+import { unknownNodeObjections } from '../plan/unknown-nodes.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import type { TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
@@ -32,6 +34,8 @@ export async function readChosenRows(
   if (objections.length > 0) return { server, table, objections }
   const { settings } = condition
   await readRowEstimate(session, name, predicate, settings)
+  const unknown = await readUnknownFor(session, name, predicate.text, settings)
+  if (unknown.length > 0) return { server, table, objections: unknownNodeObjections(name, unknown) }
   const leaves = (await readLeaves(session, name, predicate, settings, null)).map((leaf) => lenient(leaf, without))
   const reach = await readReach(session, name, leaves, predicate, settings)
   return { server, table, predicate, leaves, reach, condition }

@@ -12,6 +12,7 @@ import { adviseKeys, singlePrimaryKey, type KeyAdvice, type KeyCandidate } from 
 import { risksOf, type Risk } from '../plan/risks.ts'
 import type { Observer } from '../report/events.ts'
 import { quoted, type TableName } from '../sql/names.ts'
+import { assertOwnCode } from './first-look.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { sql } from '../sql/sql.ts'
 
@@ -36,6 +37,7 @@ export interface Inspection {
 
 export interface InspectOptions {
   readonly journalSchema: string
+  readonly accept?: readonly string[]
   readonly observer: Observer
   readonly signal: AbortSignal
 }
@@ -46,6 +48,7 @@ export async function inspect(target: Target, written: WrittenName, options: Ins
     inSnapshot(session, async () => {
       const server = await readServer(session, options.journalSchema)
       const name = await resolveTable(session, written)
+      await assertOwnCode(session, server, name, options)
       const table = await readPresentTable(session, name, server.version)
       return look(session, server, table, options)
     }),

@@ -60,6 +60,8 @@ function commandOf(request: MarkRequest, options: EngineOptions): Command<PurgeP
     name: 'mark',
     request,
     readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    refused: (plan) => ({ ...plan, purge: null }),
+    ofAnyStorage: true,
   }
 }
 

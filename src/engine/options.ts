@@ -8,6 +8,8 @@ export interface EngineOptions {
   /** Free disk where a copy would go, in bytes, if somebody knows: PostgreSQL does not tell. */
   readonly diskFree?: number
   readonly journalSchema: string
+  /** Codes of objections to the table that were accepted. */
+  readonly accept?: readonly string[]
   readonly observer: Observer
   readonly signal: AbortSignal
   readonly patience?: Patience

@@ -38,6 +38,7 @@ function commandOf(request: CopyRequest, options: EngineOptions): Command<Rebuil
     name: 'partition-copy',
     request,
     isCarriedOut: isPartitionedAlready,
+    refused: (plan) => ({ ...plan, rebuild: null }),
     readPlan: (session, server, name) =>
       inSnapshot(session, async () => {
         const situation = {

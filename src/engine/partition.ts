@@ -90,6 +90,7 @@ function commandOf(request: PartitionRequest, options: EngineOptions): Command<P
     name: 'partition',
     request,
     readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    refused: (plan) => ({ ...plan, conversion: null }),
     isCarriedOut: isPartitionedAlready,
   }
 }

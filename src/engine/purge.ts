@@ -1,4 +1,5 @@
 import { readCondition, readRowEstimate } from '../catalog/condition.ts'
+import { readUnknownFor } from '../catalog/planned-leaves.ts'
 import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
 import { readReach, type Reach } from '../catalog/reach.ts'
 import { readTable, resolveTable, vanished } from '../catalog/read-table.ts'
@@ -13,12 +14,13 @@ import { planCascade } from '../plan/cascade.ts'
 import { momentLiteral } from '../plan/moment.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
 import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
+import { unknownNodeObjections } from '../plan/unknown-nodes.ts'
 import { rowsOfStale, withMatching } from '../plan/stale.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
-import { agreedPlan, assertLatest, beginRun, findAgreed, type Command } from './agreed.ts'
+import { agreedPlan, assertLatest, beginRun, findAgreed, readPlanOf, type Command } from './agreed.ts'
 import { arrive } from './arrive.ts'
 import type { EngineOptions } from './options.ts'
 import { readGroupCount, readSince } from './stale-groups.ts'
@@ -77,7 +79,7 @@ export function planOrRest(
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
     // Where the journal may not be read, the plan says so.
-    if (!server.journalUsable) return command.readPlan(session, server, name)
+    if (!server.journalUsable) return readPlanOf(session, server, name, command, options)
     const { runId: id, plan } = await findAgreed(session, server, name, command, options)
     if (id === null) return plan
     const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
@@ -178,6 +180,8 @@ function commandOf(request: PurgeRequest, options: EngineOptions): Command<Purge
     name: 'purge',
     request,
     readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    refused: (plan) => ({ ...plan, purge: null }),
+    ofAnyStorage: true,
     // A set that is still being written is an objection.
     knowsOf: ({ command, id }) => command === 'candidates' && id === request.candidates?.set,
   }
@@ -209,6 +213,8 @@ async function readPlan(
     const settings = set?.settings ?? condition.settings
     // Says with a caret where the condition does not fit the table.
     if (set === undefined) await readRowEstimate(session, name, predicate, settings)
+    const unknown = set === undefined ? await readUnknownFor(session, name, predicate.text, settings) : []
+    if (unknown.length > 0) return refusePurge({ server, table }, request, unknownNodeObjections(name, unknown))
     const groups = since === undefined ? undefined : await readGroupCount(session, since)
     const found =
       set === undefined

@@ -43,6 +43,7 @@ function commandOf(request: RebuildRequest, options: EngineOptions): Command<Reb
     name: 'rebuild',
     request,
     readPlan: (session, server, name) => readPlan(session, server, name, request, options),
+    refused: (plan) => ({ ...plan, rebuild: null }),
   }
 }
 

@@ -17,6 +17,7 @@ import { dueFormerTables, retireDue, type LettingGo } from './retire-due.ts'
 import { readSituation } from './rotate-read.ts'
 import { asError, rotateSet, stopped, type Failure, type SetReport } from './rotate-set.ts'
 import { planRetireOf } from './runs.ts'
+import { objectionsToTable } from './first-look.ts'
 import { atWork } from './workplace.ts'
 
 export type { RotateRequest } from '../plan/rotate-request.ts'
@@ -143,8 +144,11 @@ async function planOne(
   server: ServerModel,
   table: TableName,
   request: RotateRequest,
-  { journalSchema }: EngineOptions,
+  options: EngineOptions,
 ): Promise<RotationPlan> {
+  const objections = await objectionsToTable(session, server, table, options)
+  if (objections.length > 0) return refuse(table, null, objections)
+  const { journalSchema } = options
   const situation = await readSituation(session, server, table, journalSchema, 'quick')
   return situation === undefined
     ? refuse(table, null, [notPartitioned(table, request.tables === 'all')])

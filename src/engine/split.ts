@@ -66,6 +66,7 @@ function commandOf(order: SplitOrder, options: EngineOptions): Command<SplitPlan
     name: 'split',
     request: order,
     readPlan: (session, server, name) => inSnapshot(session, () => readPlan(session, server, name, order, options)),
+    refused: (plan) => ({ ...plan, rebuild: null, split: null }),
   }
 }
 

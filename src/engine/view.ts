@@ -75,6 +75,8 @@ function commandOf(order: ViewOrder, options: EngineOptions): Command<ViewPlan> 
     name: 'view',
     request: order,
     readPlan: (session, server, name) => readPlan(session, server, name, order, options),
+    refused: (plan) => ({ ...plan, view: nameOf(plan.table, order.name) }),
+    ofAnyStorage: true,
   }
 }
 

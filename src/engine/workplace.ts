@@ -13,6 +13,7 @@ import { DEFAULT_PACING, type Pacing } from '../pacing/limits.ts'
 import { firesNoTriggers } from '../plan/server-objections.ts'
 import type { Observer } from '../report/events.ts'
 import type { TableName } from '../sql/names.ts'
+import { assertOwnCode } from './first-look.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
 
 /** Where a run takes place: two sessions, the lease of the table, and whoever listens. */
@@ -39,6 +40,7 @@ export interface WorkplaceOptions {
   readonly server: ServerModel
   readonly journalSchema: string
   readonly command: string
+  readonly accept?: readonly string[]
   readonly copySizes?: CopySizes
   readonly pacing?: Pacing
   readonly observer: Observer
@@ -46,6 +48,8 @@ export interface WorkplaceOptions {
 }
 
 const RENEW_EVERY_MS = 10_000
+/** They run no code of the table's: no row is written, and nobody is asked for any. */
+const UNDOING: readonly string[] = ['abandon', 'retire']
 /** A server that says nothing for so long has gone. Together with the above: whoever waits for it is told within a minute. */
 const SILENT_MS = 30_000
 
@@ -69,6 +73,7 @@ export async function atWork<T>(
   try {
     // What it commits are signs of life: a standby that is away must not make them late.
     await control.query('set synchronous_commit = local')
+    if (!UNDOING.includes(options.command)) await assertOwnCode(control, options.server, table, options)
     await migrateJournal(control, options.journalSchema)
     const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`)
     try {

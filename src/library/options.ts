@@ -9,6 +9,8 @@ import type { Observer } from '../report/events.ts'
 export interface Options {
   /** The schema of Ebb's own records; `ebb` by default. */
   readonly journalSchema?: string
+  /** Codes of objections that are accepted. */
+  readonly accept?: readonly string[]
   /** Stops between two steps, or cancels the one that is running; what was done is kept. */
   readonly signal?: AbortSignal
   /** Is told what happens. */
@@ -41,6 +43,7 @@ export function complete(options: PacedOptions & { readonly diskFree?: number },
   const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
+    accept: options.accept ?? [],
     observer: options.observer ?? (() => {}),
     signal: options.signal ?? new AbortController().signal,
     patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },

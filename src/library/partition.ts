@@ -29,8 +29,6 @@ export interface PartitionOptions extends LockOptions {
   readonly timezone?: string
   /** Where ids partition: the column of times by which their rows expire. */
   readonly expireBy?: string
-  /** Codes of objections to go ahead in spite of. */
-  readonly accept?: readonly string[]
 }
 
 /** The same by copying, so that old rows are left behind at once. */

@@ -23,8 +23,6 @@ export interface PurgeOptions extends Options {
   readonly cascade?: boolean
   /** Tables no row of which is to be touched: what leads to one stays, and is reported. */
   readonly protect?: readonly Table[]
-  /** Codes of objections to go ahead in spite of. */
-  readonly accept?: readonly string[]
   /** Goes along an index that begins with this column. */
   readonly orderBy?: string
   /** It is meant if the condition is true of every row. */

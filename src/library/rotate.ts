@@ -16,8 +16,6 @@ export interface RotateOptions extends PacedOptions {
   readonly retire?: Retire
   /** Without it nothing is removed: there are no archives yet. */
   readonly noArchive?: boolean
-  /** Codes of objections to go ahead in spite of. */
-  readonly accept?: readonly string[]
 }
 
 /**

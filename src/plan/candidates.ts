@@ -11,6 +11,7 @@ import { refusePurge, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type KeyWalkColumn, type PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS } from './rates.ts'
+import { rowsElsewhere, storageObjections } from './purge-objections.ts'
 import { serverNotes } from './server-objections.ts'
 import type { Objection, OnlineStep, Plan, PurgeStep, Step } from './step.ts'
 import { showCount, showDuration, showRows } from './units.ts'
@@ -105,7 +106,7 @@ function goalOf(table: TableName, where: string): string {
   return `write down which rows of ${display(table)} are candidates: those where ${where}`
 }
 
-function objectionsTo({ table, leaves, key, place, mayCreateThere, server }: CandidateSituation): Objection[] {
+function objectionsTo({ table, leaves, reach, key, place, mayCreateThere, server }: CandidateSituation): Objection[] {
   const schema = ident(place.schema).text
   return [
     ...(key === null ? [{ ...noKeyObjection(table), what: noKey(table.name) }] : []),
@@ -116,6 +117,8 @@ function objectionsTo({ table, leaves, key, place, mayCreateThere, server }: Can
         `As its owner: grant create on schema ${schema} to ${ident(server.role).text};`,
       ),
     ),
+    ...rowsElsewhere(table, leaves, reach),
+    ...leaves.flatMap(storageObjections),
     ...leaves
       .filter(({ kind }) => kind !== 'table')
       .map(({ name }) =>

@@ -11,7 +11,7 @@ import { describeReading } from './condition.ts'
 import { disabledConstraintObjections } from './disabled-constraints.ts'
 import { intervalText, momentOf } from './moment.ts'
 import { objection, when } from './objection.ts'
-import { everything, rightsObjections, uncounted } from './purge-objections.ts'
+import { everything, rightsObjections, rowsElsewhere, storageObjections, uncounted } from './purge-objections.ts'
 import { checkStep, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './purge-walk.ts'
 import { ALONE, type MarkDeed, type PurgeWork } from './purge-work.ts'
@@ -94,6 +94,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
       ...one,
       wayOut: 'If all rows are meant, say --all-rows.',
     })),
+    ...rowsElsewhere(table, leaves, reach),
     ...objectionsTo(situation),
   ]
   if (objections.length > 0) return refuseMark({ server, table, objections }, request)
@@ -202,6 +203,7 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
           'Mark its rows in the database they are in, or exclude them by the condition.',
         ),
       ),
+      ...storageObjections(leaf),
       ...rightsObjections(leaf, server.role),
     ]),
     ...disabledConstraintObjections(facts.flatMap(({ disabledConstraints }) => disabledConstraints)),

@@ -92,6 +92,30 @@ function archiveObjection(): Objection {
   )
 }
 
+/**
+ * That rows match which are in none of the tables found: nothing would be done,
+ * and it would look as if nothing were to be done. Sizes of files tell, too.
+ */
+export function rowsElsewhere(
+  { name }: TableModel,
+  leaves: readonly LeafModel[],
+  { selectsSome }: Pick<Reach, 'selectsSome'>,
+): Objection[] {
+  const inNone = leaves.length === 0 ? selectsSome !== false : selectsSome === true && leaves.every(isWithoutBlocks)
+  if (!inNone) return []
+  return [
+    objection(
+      'rows-elsewhere',
+      `rows of ${display(name)} match, or may, and PostgreSQL shows no table of this server in which they are`,
+      'Delete them by means of whatever stores them.',
+    ),
+  ]
+}
+
+function isWithoutBlocks({ kind, blocks }: LeafModel): boolean {
+  return kind === 'table' && blocks === 0
+}
+
 /** So many of the rows match, by the planner's estimate, that it may be all. */
 const NEARLY_ALL = 0.95
 
@@ -123,6 +147,7 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
         'Purge it in the database it is in, or exclude it by the condition.',
       ),
     ),
+    ...storageObjections(leaf),
     ...rightsObjections(leaf, role),
     ...ruleObjections(leaf),
     ...when(leaf.deletesRefused, () =>
@@ -133,6 +158,18 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
       ),
     ),
     ...(orderBy === null || indexInOrder(leaf, orderBy) !== undefined ? [] : [noOrder(leaf, orderBy)]),
+  ]
+}
+
+/** Addresses of rows, blocks and sizes mean what they mean in heap alone. */
+export function storageObjections({ name, kind, accessMethod }: LeafFacts): Objection[] {
+  if (kind !== 'table' || accessMethod === 'heap') return []
+  return [
+    objection(
+      `access-method:${display(name)}`,
+      `${display(name)} is stored by the access method ${accessMethod ?? 'of an extension'}`,
+      'Only rows of heap tables can be reached one by one: delete them with SQL, or exclude the table by the condition.',
+    ),
   ]
 }
 

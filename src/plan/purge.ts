@@ -17,7 +17,7 @@ import { cascadeObjections } from './cascade-objections.ts'
 import { describeReading } from './condition.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from './cascade-words.ts'
 import { unaccepted } from './objection.ts'
-import { objectionsAbove, purgeObjections } from './purge-objections.ts'
+import { objectionsAbove, purgeObjections, rowsElsewhere } from './purge-objections.ts'
 import { chooseWalk, type ChosenWalk } from './purge-walk.ts'
 import type { PurgeWork } from './purge-work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS, WAL_PER_DELETED_ROW } from './rates.ts'
@@ -98,7 +98,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     ...purgeObjections(table, leaves, reach, request, situation.server),
     ...objectionsAbove(situation.itself, leaves),
     ...objectionsAround(situation),
-    ...(candidates === undefined ? [] : candidateObjections(candidates, table)),
+    ...(candidates === undefined ? rowsElsewhere(table, leaves, reach) : candidateObjections(candidates, table)),
   ]
   const objections = unaccepted(reasons, request.accept)
   if (objections.length > 0) return refusePurge(situation, request, objections)

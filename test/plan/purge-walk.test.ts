@@ -8,6 +8,7 @@ function leaf(given: Partial<LeafModel> = {}): LeafModel {
     oid: '1',
     name: { schema: 'public', name: 'events' },
     kind: 'table',
+    accessMethod: 'heap',
     blocks: 20_000,
     rows: 1_000_000,
     matching: 500_000,

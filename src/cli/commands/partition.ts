@@ -31,7 +31,7 @@ import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceWords } from '../pa
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
-import { collect, parseName, parseTimezone, parseWhole } from '../words.ts'
+import { parseName, parseTimezone, parseWhole } from '../words.ts'
 
 interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly method: string
@@ -41,7 +41,6 @@ interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly premake?: string
   readonly timezone: string
   readonly expireBy?: string
-  readonly accept?: readonly string[]
   readonly execute?: true
 }
 
@@ -65,7 +64,6 @@ export function partitionCommand(invocation: Invocation): Command {
     .option('--premake <n>', 'partitions ahead of now; by default what suits the width')
     .option('--timezone <name>', 'whose midnight separates partitions', 'UTC')
     .option('--expire-by <column>', 'the time by which rows of a table partitioned by id expire')
-    .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
   withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE)
   return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
 }

@@ -33,7 +33,6 @@ interface Words extends CommonWords, ChoiceWords, PaceWords, ReviewWords {
   readonly deadline: string
   readonly cascade?: true
   readonly protect?: readonly string[]
-  readonly accept?: readonly string[]
   readonly execute?: true
 }
 
@@ -54,7 +53,6 @@ export function purgeCommand(invocation: Invocation): Command {
       'touch no row of this table: what leads to one is set aside and reported; may be repeated',
       collect,
     )
-    .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
     .option('--order-by <column>', 'go along an index that begins with this column')
     .option('--all-rows', 'it is meant if the condition is true of every row')
     .option('--no-vacuum', 'leave vacuum and analyze afterwards to others')

@@ -33,7 +33,6 @@ import { OF_PARTITIONS, readPace, withPace, type PaceWords } from '../pace-optio
 import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
 import type { Reporter } from '../reporter.ts'
 import { planForPrograms } from '../show-plan.ts'
-import { collect } from '../words.ts'
 
 interface Words extends CommonWords, PatienceWords, PaceWords {
   readonly all?: true
@@ -41,7 +40,6 @@ interface Words extends CommonWords, PatienceWords, PaceWords {
   readonly retire: string
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
-  readonly accept?: readonly string[]
   readonly execute?: true
 }
 
@@ -59,7 +57,6 @@ export function rotateCommand(invocation: Invocation): Command {
     .option('--retire <how>', 'what becomes of an expired partition: drop, detach or truncate', 'drop')
     .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
     .option('--no-archive', 'the rows may go without being stored elsewhere')
-    .option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
     .option('--execute', EXECUTE)
   return withDatabase(withPace(withPatience(command), OF_PARTITIONS)).action((tables: string[], words: Words) =>
     act(invocation, tables, words),

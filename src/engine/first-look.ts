@@ -1,0 +1,62 @@
+import { readUnknownNodes } from '../catalog/planned-leaves.ts'
+import { readForeignCode } from '../catalog/table-code.ts'
+import type { ServerModel } from '../catalog/server-model.ts'
+import { inSnapshot, readOne, type Session } from '../db/session.ts'
+import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { unaccepted } from '../plan/objection.ts'
+import type { Objection } from '../plan/step.ts'
+import { codeObjections } from '../plan/table-code.ts'
+import { unknownNodeObjections } from '../plan/unknown-nodes.ts'
+import { quoted, type TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+import type { EngineOptions } from './options.ts'
+
+type Accepting = Pick<EngineOptions, 'accept'>
+
+/**
+ * What stands against any work on a table, whatever the command: code of others
+ * that a superuser would run, and an extension that decides where the rows are.
+ */
+export async function objectionsToTable(
+  session: Session,
+  server: ServerModel,
+  table: TableName,
+  { accept = [] }: Accepting,
+  ofAnyStorage = false,
+): Promise<Objection[]> {
+  return inSnapshot(session, async () => {
+    const code = unaccepted(codeObjections(await readForeignCode(session, table), server.role), accept)
+    // The planner itself runs functions of indexes and checks, so it is asked afterwards.
+    if (code.length > 0 || ofAnyStorage || !(await holdsRows(session, table))) return code
+    return unknownNodeObjections(table, await readUnknownNodes(session, table))
+  })
+}
+
+/** Whether it is a table, partitioned or not; what is said against anything else is said elsewhere. */
+async function holdsRows(session: Session, table: TableName): Promise<boolean> {
+  const { holds } = await readOne<{ holds: boolean }>(
+    session,
+    sql`select exists (select from pg_class where oid = to_regclass(${quoted(table).text}) and relkind in ('r', 'p')) as holds`,
+  )
+  return holds
+}
+
+/**
+ * Asks once more when work begins, or goes on: code may have come since the plan was made.
+ *
+ * @throws {EbbError} when there is some that was not accepted
+ */
+export async function assertOwnCode(
+  session: Session,
+  { role }: ServerModel,
+  table: TableName,
+  { accept = [] }: Accepting,
+): Promise<void> {
+  const objections = unaccepted(codeObjections(await readForeignCode(session, table), role), accept)
+  if (objections.length === 0) return
+  throw new EbbError(
+    objections.map(({ what }) => what).join('; '),
+    { state: NOTHING_CHANGED, next: objections.map(({ wayOut }) => wayOut).join(' ') },
+    EXIT.objections,
+  )
+}

@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest'
+import { readingOf, type PlanNode } from '../../src/catalog/planned-leaves.ts'
+
+// What EXPLAIN says of where rows are, read without a server. The plans of extensions are as TimescaleDB 2.19 and Citus give them.
+
+function scan(name: string, more: Partial<PlanNode> = {}): PlanNode {
+  return { 'Node Type': 'Seq Scan', Schema: 'public', 'Relation Name': name, 'Plan Rows': 10, ...more }
+}
+
+function node(type: string, plans: readonly PlanNode[], more: Partial<PlanNode> = {}): PlanNode {
+  return { 'Node Type': type, 'Plan Rows': 10, Plans: plans, ...more }
+}
+
+function names(plan: PlanNode): string[] {
+  return readingOf(plan).leaves.map(({ name }) => name.name)
+}
+
+describe('the leaves of a plan', () => {
+  test('are what it scans, with the index by which it does', () => {
+    const bitmap = scan('b', {
+      'Node Type': 'Bitmap Heap Scan',
+      Plans: [node('Bitmap Index Scan', [], { 'Index Name': 'b_at' })],
+    })
+    const index = scan('c', { 'Node Type': 'Index Scan', 'Index Name': 'c_at' })
+    const { leaves, unknown } = readingOf(node('Append', [scan('a'), bitmap, index]))
+    expect(leaves.map(({ name, index: by }) => [name.name, by])).toEqual([
+      ['a', null],
+      ['b', 'b_at'],
+      ['c', 'c_at'],
+    ])
+    expect(unknown).toEqual([])
+  })
+
+  test('are none where the planner has ruled everything out', () => {
+    expect(readingOf(node('Result', [], { 'One-Time Filter': 'false' }))).toEqual({ leaves: [], unknown: [] })
+  })
+
+  test('are not what a condition looks up besides', () => {
+    const lookUp = scan('other', {
+      'Parent Relationship': 'SubPlan',
+      'Node Type': 'Index Scan',
+      'Index Name': 'other_id',
+    })
+    const { leaves } = readingOf(scan('a', { Plans: [lookUp] }))
+    expect(leaves).toMatchObject([{ name: { name: 'a' }, index: null }])
+    expect(names(node('Append', [scan('a'), { ...lookUp, 'Parent Relationship': 'InitPlan' }]))).toEqual(['a'])
+  })
+})
+
+describe('a node that is not known', () => {
+  test.for<[string, PlanNode, string[]]>([
+    [
+      'hypertable, a condition with now()',
+      node('Custom Scan', [scan('_hyper_1_1_chunk')], {
+        'Custom Plan Provider': 'ChunkAppend',
+        Schema: 'public',
+        'Relation Name': 'm',
+      }),
+      ['Custom Scan (ChunkAppend)'],
+    ],
+    [
+      'hypertable, compressed',
+      node('Append', [
+        scan('_hyper_1_2_chunk'),
+        node('Custom Scan', [scan('compress_1')], {
+          'Custom Plan Provider': 'DecompressChunk',
+          Schema: 'public',
+          'Relation Name': '_hyper_1_1_chunk',
+        }),
+      ]),
+      ['Custom Scan (DecompressChunk)'],
+    ],
+    [
+      'hypertable, empty, to be deleted from',
+      node('Custom Scan', [node('ModifyTable', [node('Result', [])], { Schema: 'public', 'Relation Name': 'm' })], {
+        'Custom Plan Provider': 'HypertableModify',
+      }),
+      ['Custom Scan (HypertableModify)'],
+    ],
+    [
+      'distributed table',
+      node('Custom Scan', [], { 'Custom Plan Provider': 'Citus Adaptive' }),
+      ['Custom Scan (Citus Adaptive)'],
+    ],
+    ['function', node('Function Scan', []), ['Function Scan']],
+    ['join', node('Hash Join', [scan('a'), scan('b')]), ['Hash Join']],
+  ])('is never taken for nothing: %s', ([, plan, unknown]) => {
+    expect(readingOf(plan).unknown).toEqual(unknown)
+  })
+})
