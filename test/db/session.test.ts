@@ -22,16 +22,24 @@ const DEFAULTS = [
   ['jit', 'on', 'off'],
 ] as const
 
-test.for(DEFAULTS)('a default of the database does not reach us: %s', async ([name, theirs, ours], { database }) => {
-  await database.admin(`alter database ${ident(database.name).text} set ${name} to '${theirs}'`)
-  const session = await openSession(database.url, 'test')
-  try {
-    const { rows } = await session.query<{ value: string }>(`select current_setting('${name}') as value`)
-    expect(rows[0]?.value).toBe(ours)
-  } finally {
-    await session.end()
-  }
-})
+test.for(DEFAULTS)(
+  'a default of the database does not reach us: %s',
+  async ([name, theirs, ours], { database, skip }) => {
+    const given = database.admin(`alter database ${ident(database.name).text} set ${name} to '${theirs}'`)
+    if (name === 'standard_conforming_strings' && database.version >= 190_000) {
+      await expect(given).rejects.toMatchObject({ code: '0A000' })
+      skip('19 knows only one way to read strings')
+    }
+    await given
+    const session = await openSession(database.url, 'test')
+    try {
+      const { rows } = await session.query<{ value: string }>(`select current_setting('${name}') as value`)
+      expect(rows[0]?.value).toBe(ours)
+    } finally {
+      await session.end()
+    }
+  },
+)
 
 test('the server’s reason for hanging up between two queries is told', async ({ database }) => {
   const lost = withSession(database.url, 'test', async (session) => {

@@ -19,6 +19,8 @@ describe('while a table is copied, somebody else', () => {
   test.for([
     ['vacuum full', /has been rewritten|have not all been caught/],
     ['cluster', /has been rewritten|have not all been caught/],
+    ['repack', /has been rewritten|have not all been caught/],
+    ['repack (concurrently)', /has been rewritten|have not all been caught/],
     ['truncate', /has been rewritten|have not all been caught/],
     ['alter table add column', /have changed since the plan/],
     ['alter table add column, rewriting', /has been rewritten|have not all been caught/],
@@ -31,7 +33,8 @@ describe('while a table is copied, somebody else', () => {
     ['disable trigger', /have not all been caught/],
     ['disable and enable trigger', /have not all been caught/],
     ['exchange for another table', /has been rewritten|have not all been caught/],
-  ] as const)('says %s', async ([what, message], { database }) => {
+  ] as const)('says %s', async ([what, message], { database, skip }) => {
+    if (what.startsWith('repack') && database.version < 190_000) skip('19 has it first')
     const { table, app } = await filled(database)
     const hold = await Hold.at(database, 'id = 300')
     const rebuilding = new Rebuilding(database, table, { keep: hold.keep })
@@ -223,6 +226,8 @@ async function deed(what: string, table: TableName, session: pg.Client): Promise
   const deeds: Record<string, string[]> = {
     'vacuum full': [`vacuum full ${place}`],
     cluster: [`cluster ${place} using ledger_pkey`],
+    repack: [`repack ${place}`],
+    'repack (concurrently)': [`repack (concurrently) ${place}`],
     truncate: [`truncate ${place}`],
     'alter table add column': [`alter table ${place} add column later int default 7`],
     'alter table add column, rewriting': [`alter table ${place} add column later float default random()`],

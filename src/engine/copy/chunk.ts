@@ -63,7 +63,7 @@ export async function holdSource(session: ClientBase, work: CopyWork, { filenode
   await session.query(sql`lock table ${quoted(work.source)} in access share mode`.text)
   if ((await readFilenode(session, work)) === filenode) return
   throw new EbbError(
-    `${display(work.source)} has been rewritten by somebody else (VACUUM FULL, CLUSTER, TRUNCATE or ALTER TABLE)`,
+    `${display(work.source)} has been rewritten by somebody else (VACUUM FULL, CLUSTER, REPACK, TRUNCATE or ALTER TABLE)`,
     {
       state: 'The rows copied so far cannot be trusted any more; the table itself is untouched.',
       next: 'Undo the run with ebb abandon, and start again.',

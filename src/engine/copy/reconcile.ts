@@ -104,11 +104,18 @@ async function batch(place: Workplace, work: CopyWork, limit: number | null): Pr
 function batchUnderLease(place: Workplace, work: CopyWork, limit: number | null): Promise<number> {
   const { session, journalSchema, lease } = place
   return inTransaction(session, { isolation: 'repeatable read' }, async () => {
+    await holdBeforeSnapshot(session, work)
     await assertLease(session, journalSchema, lease)
     const entries = await reconcileLog(session, work, limit)
     await renewLease(session, journalSchema, lease)
     return entries
   })
+}
+
+// To a snapshot a table that is rewritten after it (ALTER TABLE, REPACK CONCURRENTLY) is empty: its rows would all have
+// gone. LOCK TABLE takes no snapshot, so that the first one finds what the lock holds on to.
+async function holdBeforeSnapshot(session: ClientBase, { source }: CopyWork): Promise<void> {
+  await session.query(sql`lock table ${quoted(source)} in access share mode`.text)
 }
 
 /** Reconciles up to `limit` entries (null: all) in the transaction that is open. Returns how many. */
