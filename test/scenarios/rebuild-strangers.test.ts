@@ -43,7 +43,7 @@ describe('while a table is copied, somebody else', () => {
     let isDone = false
     const done = deed(what, table, await database.session('somebody else')).finally(() => (isDone = true))
     // Most wait for the chunk that holds on to the table.
-    await until(async () => isDone || (await isWaiting(app, 'somebody else')))
+    await until(async () => isDone || (await isWaiting(app, 'somebody else')) || (await repackHasBegun(app, what)))
     await hold.release()
     await done
 
@@ -246,6 +246,12 @@ async function deed(what: string, table: TableName, session: pg.Client): Promise
     ],
   }
   for (const statement of deeds[what] ?? []) await session.query(statement)
+}
+
+// Its worker waits for every transaction under way before it reads a row.
+async function repackHasBegun(app: pg.Client, what: string): Promise<boolean> {
+  if (what !== 'repack (concurrently)') return false
+  return (await app.query(`select from pg_stat_progress_repack where datname = current_database()`)).rowCount !== 0
 }
 
 async function dropTriggers(place: string, session: pg.Client): Promise<string> {
