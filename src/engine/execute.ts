@@ -146,7 +146,7 @@ async function perform(
     case 'reconcile':
       return recordAfter(reconcile(step, place))
     case 'verify':
-      return recordAfter(verify(step, place))
+      return recordAfter(verify(step, runId, place))
     case 'purge':
       return recordAfter(purgeAtPace(step, runId, place, options))
     case 'vacuum':

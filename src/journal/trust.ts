@@ -14,6 +14,7 @@ export const JOURNAL_TABLES = [
   'capture',
   'chunk',
   'closed_partition',
+  'comparison',
   'lease',
   'migration',
   'pace',

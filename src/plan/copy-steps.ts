@@ -1,16 +1,15 @@
-import type { TableModel } from '../catalog/table-model.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { endCapture, prepareCapture, startCapture, type Capture } from './capture.ts'
 import { validateInbound } from './conversion.ts'
-import type { Transport } from './copy-work.ts'
+import type { CopyWork, Transport } from './copy-work.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
 import { exclusive } from './locks.ts'
 import { grants } from './privileges.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from './shadow.ts'
-import type { AloneStep, BriefStep, Lock, OnlineStep, Step, SwapStep } from './step.ts'
+import type { AloneStep, BriefStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from './step.ts'
 import { acquire, neighbours, sequencesUnderLock } from './swap.ts'
 import { underPath } from './user-code.ts'
 import { showBytes, showCount, showDuration } from './units.ts'
@@ -63,16 +62,7 @@ export function copySteps(plan: CopyPlan): Step[] {
       pass: 'until the log is short',
     },
     underPath(vacuumStep(shadow.name), table, forward.settings),
-    {
-      ...described(
-        'verify',
-        'compare both tables, row by row',
-        'counts and hashes in one snapshot, exact while everybody writes',
-      ),
-      kind: 'verify',
-      work: forward,
-      rowExpression: rowExpression(table),
-    },
+    verifyStep('compare both tables, row by row', forward, null),
     online(
       'way-back',
       'prepare to catch changes for the way back',
@@ -118,6 +108,12 @@ function analyzeStatistics(table: TableName): OnlineStep {
 
 function described(key: string, title: string, because: string) {
   return { key, title, because, locks: [] as Lock[], cost: 'does not block anybody', statements: [] as string[] }
+}
+
+/** `shared`: of the rows that the target may not have alone; null: of all. */
+export function verifyStep(title: string, work: CopyWork, shared: string | null): VerifyStep {
+  const because = 'range by range of the key, each in a snapshot of its own, exact while everybody writes'
+  return { ...described('verify', title, because), kind: 'verify', work, shared }
 }
 
 function beginCapture(capture: Capture): BriefStep {
@@ -227,13 +223,4 @@ function stepAside({ former: table, retired, aside, forward }: RebuildSummary): 
     ),
     ...foreignKeysOf(table).map(({ name }) => sql`alter table ${place} drop constraint ${ident(name)}`.text),
   ]
-}
-
-/** Types that PostgreSQL is known to hash, and arrays of them. Others go as text: of a domain or a composite one cannot tell. */
-const HASHED =
-  /^(?:smallint|integer|bigint|numeric|real|double precision|boolean|text|character varying|character|name|bytea|uuid|date|time|timestamp|interval|inet|cidr|macaddr|macaddr8|jsonb|oid)\b(?:\(| with|\[|$)/
-
-/** Column by column: as a whole (`s`) each row would be copied first, which takes a fifth longer. */
-function rowExpression(table: TableModel): string {
-  return `row(${table.columns.map(({ name, type }) => `s.${ident(name).text}${HASHED.test(type) ? '' : '::text'}`).join(', ')})`
 }

@@ -9,7 +9,7 @@ import { compareFacts, factsOf } from './facts.ts'
 import { exclusive, lockExclusively } from './locks.ts'
 import { objection, when } from './objection.ts'
 import type { RebuildSummary } from './rebuild.ts'
-import { captureTriggers } from './copy-steps.ts'
+import { captureTriggers, verifyStep } from './copy-steps.ts'
 import {
   addForeignKeys,
   foreignKeysOf,
@@ -148,6 +148,7 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
   return [
     catchUp(back, retired),
     underPath(vacuumStep(retired), former, back.settings),
+    compareBack(rebuild),
     swapBack(rebuild, current, partitions, gone, taken, role),
     ...validateForeignKeys([former.name], former),
     online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
@@ -182,6 +183,7 @@ export function planSplitRollback(
   const steps: Step[] = [
     catchUp(back, retired),
     ...foreignKeysOf(current).flatMap((key) => foreignKeySteps([retired], key)),
+    compareBack(rebuild),
     prove,
     swap,
     online(
@@ -209,6 +211,11 @@ function catchUp(work: RebuildSummary['back'], target: TableName): Step {
     work,
     pass: 'until the log is short',
   }
+}
+
+/** Rows that were left out are in the former table alone. */
+function compareBack({ former, retired, forward, back }: RebuildSummary): Step {
+  return verifyStep(`compare ${display(retired)} with ${display(former.name)}, row by row`, back, forward.keep)
 }
 
 function swapBack(

@@ -75,12 +75,12 @@ export interface ReconcileStep extends Described {
   readonly pass: 'whole log at once' | 'until the log is short'
 }
 
-/** Compares both sides, but for the rows that the log names, in one snapshot. */
+/** Compares both sides, but for the rows that the log names, range by range of the key. */
 export interface VerifyStep extends Described {
   readonly kind: 'verify'
   readonly work: CopyWork
-  /** A row as one value: whole, or column by column where a type has no hash. */
-  readonly rowExpression: string
+  /** A condition of the rows that the target may not have alone; null: of all. */
+  readonly shared: string | null
 }
 
 /** Deletes rows in batches, each its own transaction; comes back for those that were locked. */

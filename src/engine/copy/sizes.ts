@@ -22,3 +22,12 @@ export function firstSize(total: number, usual: number, most: number): number {
   const small = Math.max(Math.ceil(total / CHUNKS_TO_COMPARE), Math.ceil(usual / 8))
   return Math.min(small, usual, most)
 }
+
+/** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
+const CHUNK_MS = 400
+
+/** How much the next chunk carries, after one of `size`. */
+export function nextSize(size: number, milliseconds: number): number {
+  const wished = Math.round((size * CHUNK_MS) / Math.max(milliseconds, 1))
+  return Math.max(1, Math.min(wished, size * 4))
+}

@@ -1,65 +1,177 @@
-import { inTransaction, readOne, type Session } from '../../db/session.ts'
+import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
+import { workClock } from '../../db/work-clock.ts'
 import { EbbError } from '../../errors.ts'
-import { sameKey } from '../../plan/copy-key.ts'
+import { comparedSoFar, forgetRanges, foundDifferences, recordRange } from '../../journal/comparisons.ts'
+import { assertLease } from '../../journal/lease.ts'
+import type { Batch } from '../../pacing/batch-size.ts'
+import {
+  compareStatement,
+  endStatement,
+  FAULTS,
+  keysStatement,
+  type Comparison,
+  type Differences,
+  type Fault,
+  type KeySpan,
+  type KeyText,
+} from '../../plan/comparison.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import type { VerifyStep } from '../../plan/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { raw, sql, type Sql } from '../../sql/sql.ts'
+import { sql, type Sql } from '../../sql/sql.ts'
+import { withPace } from '../pace.ts'
 import type { Workplace } from '../workplace.ts'
 import { assertCaptured } from './captured.ts'
-import { kept } from './chunk.ts'
+import { comparedColumns, hasUniqueKey } from './compared-columns.ts'
+import { describeDifferences } from './differences.ts'
+import { nextSize } from './sizes.ts'
 
-interface Digest {
-  readonly rows: string
-  readonly hash: string
-}
+// Compares both sides of a copy, range by range of the key. What always holds:
+//
+//   - The first range has no beginning and the last no end, and each begins where
+//     the one before it ends: whatever key a row has, it is in exactly one.
+//   - A range is compared in one snapshot, which ends with it.
+//   - A range holds so few rows that a hash table of them stays in memory.
 
-/**
- * Counts and hashes both sides in one snapshot, leaving out the keys in the
- * log, whose turn is still to come: exact while everybody writes. Sums of
- * hashes, so the order of rows does not matter.
- *
- * @throws {EbbError} when the sides differ
- */
-export async function verify(
-  { work, rowExpression }: VerifyStep,
-  { session, journalSchema }: Workplace,
-): Promise<void> {
-  await assertCaptured(session, journalSchema, work)
-  await assertSameColumns(work, session)
-  const settled = sql`not exists (select from ${quoted(work.capture.log)} l where ${sameKey(work.capture.key, 'l', 's')})`
-  const hash = raw(`sum(hash_record_extended(${rowExpression}, 0))::text`)
-  const [source, target] = await inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
-    await putSession(session, work.settings)
-    return [
-      await readOne<Digest>(
-        session,
-        sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.source)} s where ${kept(work)} and ${settled}`,
-      ),
-      await readOne<Digest>(
-        session,
-        sql`select count(*)::text as rows, ${hash} as hash from ${quoted(work.target)} s where ${settled}`,
-      ),
-    ] as const
-  })
-  if (source.rows === target.rows && source.hash === target.hash) return
-  await assertSameColumns(work, session)
+/** A range should hold no more than this: 32 MB. */
+const MOST_BLOCKS = 4_096
+const FIRST_ROWS = 25_600
+/** Keys that are told of each fault. */
+const TOLD_KEYS = 10
+
+/** @throws {EbbError} when the sides differ */
+export async function verify(step: VerifyStep, runId: string, place: Workplace): Promise<void> {
+  const { session, journalSchema } = place
+  const { work, shared = null } = step
+  await assertComparable(work, place)
+  const columns = await comparedColumns(session, work.target)
+  const unique = await hasUniqueKey(session, work.target, work.capture.key)
+  await compareAll({ work, shared, columns, unique }, runId, place)
+  const { rows, differences } = await foundDifferences(session, journalSchema, runId)
+  if (differences.length === 0) return
+  await forgetRanges(session, journalSchema, runId)
+  await assertComparable(work, place)
   throw new EbbError(
-    `the copy of ${display(work.source)} is not what it should be: ${source.rows} rows to keep, ${target.rows} rows copied${source.rows === target.rows ? ', with other contents' : ''}`,
+    `the copy of ${display(work.source)} is not what it should be: of ${rows.toLocaleString('en-US')} rows in ${display(work.target)} ${describeDifferences(differences)}`,
     {
       state: 'There has been no swap; the table itself is untouched.',
-      next: 'Please report this. Undo the run with ebb abandon.',
+      next: 'Run the same command again to have everything compared once more. If it says the same, please report it, and undo the run with ebb abandon.',
     },
   )
 }
 
+function compareAll(comparison: Comparison, runId: string, place: Workplace): Promise<void> {
+  const { session, journalSchema, lease } = place
+  const { source, target } = comparison.work
+  return withPace(place, [source], async (pace) => {
+    const size = await sizeOf(session, target, Math.min(MOST_BLOCKS, place.copySizes.chunkBlocks))
+    const soFar = await comparedSoFar(session, journalSchema, runId)
+    const report = reporter(soFar?.rows ?? 0, size.rows, place)
+    let after = soFar?.upto ?? null
+    let number = soFar === undefined ? 0 : soFar.number + 1
+    let rows = Math.min(FIRST_ROWS, size.most)
+    let last: Batch | null = null
+    for (let done = number > 0 && after === null; !done; number++) {
+      await pace.turn(last, last?.rows)
+      const clock = workClock(session)
+      const asked = pace.fit(rows)
+      const span = await spanBehind(session, comparison, after, asked)
+      const found = await compareRange(session, comparison, span)
+      const milliseconds = clock()
+      await inTransaction(session, {}, async () => {
+        await assertLease(session, journalSchema, lease)
+        await recordRange(session, journalSchema, runId, { number, upto: span.upto, ...found, milliseconds })
+      })
+      report(found.rows)
+      last = { rows: asked, milliseconds }
+      rows = Math.min(size.most, nextSize(asked, milliseconds))
+      after = span.upto
+      done = span.upto === null
+    }
+  })
+}
+
+/** Rows of a table, as many as it was found to have by the last vacuum, and how many are in so many blocks. */
+async function sizeOf(session: Session, table: TableName, blocks: number): Promise<{ rows: number; most: number }> {
+  const { rows, pages } = await readOne<{ rows: number; pages: number }>(
+    session,
+    sql`
+    select coalesce(sum(greatest(c.reltuples, 0)), 0)::float8 as rows, coalesce(sum(c.relpages), 0)::float8 as pages
+    from pg_class c where c.relkind = 'r' and c.oid in (
+      select ${quoted(table).text}::regclass union select relid from pg_partition_tree(${quoted(table).text}::regclass))`,
+  )
+  return { rows, most: Math.max(1, Math.floor((rows / Math.max(pages, 1)) * blocks)) }
+}
+
+/** By the index of the target, which is compact and whose visibility map is set: few of its rows need be read. */
+async function spanBehind(
+  session: Session,
+  comparison: Comparison,
+  after: KeyText | null,
+  rows: number,
+): Promise<KeySpan> {
+  const [end] = await readAll<{ key: string[] }>(session, endStatement(comparison, after, rows))
+  return { after, upto: end?.key ?? null }
+}
+
+async function compareRange(session: Session, comparison: Comparison, span: KeySpan) {
+  return inTransaction(session, { isolation: 'repeatable read', readOnly: true }, async () => {
+    await session.query(PLANNING)
+    await putSession(session, comparison.work.settings)
+    const { rows, ...faults } = await readOne<{ rows: number } & Record<Fault, number>>(
+      session,
+      compareStatement(comparison, span),
+    )
+    return {
+      rows,
+      differences: await withKeys(session, faults, (fault) => keysStatement(comparison, span, fault, TOLD_KEYS)),
+    }
+  })
+}
+
+// The log has no index and its statistics may be those of an empty table: with a nested loop each row would be held
+// against all of it. A hash table of a range needs no more memory than that.
+const PLANNING = `set local enable_nestloop = off; set local work_mem = '64MB'; set local max_parallel_workers_per_gather = 0`
+
+async function withKeys(
+  session: Session,
+  faults: Readonly<Record<Fault, number>>,
+  statement: (fault: Fault) => Sql,
+): Promise<Differences | null> {
+  const found = FAULTS.filter((fault) => faults[fault] > 0)
+  const entries: [Fault, { rows: number; keys: KeyText[] }][] = []
+  for (const fault of found) {
+    const keys = await readAll<{ key: string[] }>(session, statement(fault))
+    entries.push([fault, { rows: faults[fault], keys: keys.map(({ key }) => key) }])
+  }
+  return entries.length === 0 ? null : Object.fromEntries(entries)
+}
+
+function reporter(before: number, expected: number, { observer }: Workplace): (rows: number) => void {
+  const began = performance.now()
+  let done = before
+  return (rows) => {
+    done += rows
+    const seconds = (performance.now() - began) / 1000
+    const perSecond = (done - before) / Math.max(seconds, 0.001)
+    const total = Math.max(expected, done)
+    const remainingSeconds = seconds < 1 ? null : (total - done) / perSecond
+    observer({
+      type: 'progress',
+      progress: { what: 'comparing', done, total, unit: 'rows', perSecond, remainingSeconds },
+    })
+  }
+}
+
 /**
  * Asked before, for a column that came makes no row different, and after a
- * difference, which is no fault of the copy if somebody has changed a type
- * meanwhile. A column that comes later is noticed under the lock of the swap.
+ * difference, which is no fault of the copy if changes have escaped, or somebody
+ * has changed a type meanwhile. A column that comes later is noticed under the lock of the swap.
  */
-async function assertSameColumns({ source, target }: CopyWork, session: Session): Promise<void> {
+async function assertComparable(work: CopyWork, { session, journalSchema }: Workplace): Promise<void> {
+  await assertCaptured(session, journalSchema, work)
+  const { source, target } = work
   const { same } = await readOne<{ same: boolean }>(
     session,
     sql`select ${columnsOf(source)} = ${columnsOf(target)} as same`,

@@ -7,6 +7,7 @@ import type { CopyStep } from '../../plan/step.ts'
 import type { Workplace } from '../workplace.ts'
 import type { SourceState } from './captured.ts'
 import { recordChunk, type Range } from './chunk.ts'
+import { nextSize } from './sizes.ts'
 import { TransportChoice } from './transport-choice.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
 import type { Walk } from './walk.ts'
@@ -17,9 +18,6 @@ import type { Walk } from './walk.ts'
 // chunk. A worker with two sessions to fill the shadow reads the next one
 // meanwhile, so that neither end stands idle. A pause begins when a chunk has
 // been read: what is on its way arrives, and is kept.
-
-/** A chunk should take about this long: short enough to pace by, long enough to cost nothing. */
-const CHUNK_MS = 400
 
 /** What all workers of a copy share. */
 export interface SharedCopy {
@@ -104,9 +102,4 @@ function carryOne({ runId, place, done, fail }: SharedCopy, range: Range, carrie
     .then((rows) => done(rows, range))
   written.catch(fail) // While the worker pauses nobody waits for it.
   return { read: Promise.race([read, written]), written }
-}
-
-function nextSize(size: number, milliseconds: number): number {
-  const wished = Math.round((size * CHUNK_MS) / Math.max(milliseconds, 1))
-  return Math.max(1, Math.min(wished, size * 4))
 }

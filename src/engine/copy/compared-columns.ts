@@ -1,0 +1,48 @@
+import { readAll, readOne, type Session } from '../../db/session.ts'
+import type { ComparedColumn } from '../../plan/comparison.ts'
+import type { CopyKey } from '../../plan/copy-key.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+
+/**
+ * The columns that a table stores; what is generated on reading is nothing to
+ * compare. A type has a binary form if all that it is made of has one: elements,
+ * attributes, bounds, and of a domain its base.
+ */
+export function comparedColumns(session: Session, table: TableName): Promise<ComparedColumn[]> {
+  return readAll<ComparedColumn>(
+    session,
+    sql`
+    select a.attname::text as name, not exists (
+        with recursive part (oid) as (
+          select a.atttypid
+          union
+          select p.oid from part join pg_type t on t.oid = part.oid cross join lateral (
+            select t.typbasetype where t.typtype = 'd'
+            union all select t.typelem where t.typelem <> 0
+            union all select r.rngsubtype from pg_range r where t.oid in (r.rngtypid, r.rngmultitypid)
+            union all select c.atttypid from pg_attribute c where t.typtype = 'c' and c.attrelid = t.typrelid and c.attnum > 0 and not c.attisdropped) p (oid))
+        select from part join pg_type t on t.oid = part.oid where t.typsend = 0) as binary
+    from pg_attribute a
+    where a.attrelid = ${quoted(table).text}::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v'
+    order by a.attnum`,
+  )
+}
+
+/**
+ * Whether an index over columns of the key alone is unique. In a table that is
+ * partitioned by another column, and so has that in its primary key, none need be.
+ */
+export async function hasUniqueKey(session: Session, table: TableName, { columns }: CopyKey): Promise<boolean> {
+  const { unique } = await readOne<{ unique: boolean }>(
+    session,
+    sql`
+    select exists (
+      select from pg_index i
+      where i.indrelid = ${quoted(table).text}::regclass and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null
+        and not exists (
+          select from generate_series(0, i.indnkeyatts - 1) n left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n]
+          where a.attname is null or a.attname <> all (${columns.map(({ name }) => name)}::text[]))) as unique`,
+  )
+  return unique
+}
