@@ -10,7 +10,7 @@ export function disabledConstraintObjections(disabled: readonly DisabledConstrai
     objection(
       'disabled-foreign-keys',
       `constraints are switched off (disable trigger all), so PostgreSQL does not look after them: ${describeDisabled(disabled)}`,
-      `Switch them on, and check the rows written meanwhile: ${tables.map((table) => `alter table ${table} enable trigger all;`).join(' ')}`,
+      `Switch them on: ${tables.map((table) => `alter table ${table} enable trigger all;`).join(' ')} Then look for rows that refer to nothing by a query, for validate constraint passes over a constraint that is called valid.`,
     ),
   ]
 }
