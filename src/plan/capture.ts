@@ -157,20 +157,15 @@ if tg_op = 'INSERT' or tg_op = 'UPDATE' and row(${list('new')})::record *<> row(
 end if;`
 }
 
-/**
- * Begins to catch. Takes SHARE ROW EXCLUSIVE: it waits for writers, and no reader waits for it. `leaves`: of a
- * partitioned table, for before 15 the state of its trigger does not reach those of the partitions.
- */
-export function startCapture(capture: Capture, leaves: readonly TableName[] = []): string[] {
-  const { table, function: place, trigger, truncateTrigger } = capture
+/** Begins to catch. Takes SHARE ROW EXCLUSIVE: it waits for writers, and no reader waits for it. */
+export function startCapture({ table, function: place, trigger, truncateTrigger }: Capture): string[] {
   const target = quoted(table)
   return [
     sql`create trigger ${ident(trigger)} after insert or update or delete on ${target} for each row execute function ${quoted(place)}()`
       .text,
     sql`create trigger ${ident(truncateTrigger)} after truncate on ${target} for each statement execute function ${quoted(place)}()`
       .text,
-    ...triggerState([table, ...leaves], { name: trigger, enabled: 'always' }),
-    ...triggerState([table], { name: truncateTrigger, enabled: 'always' }),
+    ...[trigger, truncateTrigger].flatMap((name) => triggerState([table], { name, enabled: 'always' })),
   ]
 }
 

@@ -188,7 +188,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
       ...definitions.views(table),
       ...definitions.functions(table),
       ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
-      ...startCapture(back.capture, shadow.leaves),
+      ...startCapture(back.capture),
     ],
     before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }),
     after: shadow.after,

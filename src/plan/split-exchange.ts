@@ -51,7 +51,6 @@ export function exchange(
   const { forward, back, shadow } = rebuild
   const { choice, cells, start, leaves } = layout
   const wide = quoted(partition.name)
-  const isOther = (name: TableName) => !sameName(name, partition.name)
   const { trigger, truncateTrigger } = forward.capture
   return {
     ...swap,
@@ -74,7 +73,7 @@ export function exchange(
       }),
       ...set.unusualTriggers.flatMap((one) => definitions.triggerState(leaves, one)),
       sql`drop table ${quoted(shadow)}`.text,
-      ...startCapture(back.capture, [...set.partitions.map(({ name }) => name).filter(isOther), ...leaves]),
+      ...startCapture(back.capture),
     ],
     before: factsOf(parent),
     after: factsOf(parent),
