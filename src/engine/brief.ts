@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders, type Holder } from '../db/holders.ts'
 import { inTransaction, type Session } from '../db/session.ts'
-import { isLockRefused } from '../db/sqlstate.ts'
+import { codeOf, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, EXIT } from '../errors.ts'
 import type { Lock } from '../plan/step.ts'
 import type { LockTimes, Observer } from '../report/events.ts'
@@ -17,8 +17,9 @@ import { sql } from '../sql/sql.ts'
 //     longer than deadlock_timeout (docs/postgres-facts.md, Locks).
 //   - Locks are held while waiting for further ones for less than deadlock_timeout
 //     in total, so that no application becomes the victim of a deadlock.
-//   - Anything that fails rolls back everything, and is tried again with jitter
-//     until the deadline.
+//   - A lock that is not had, or work that takes too long or is not ready after all,
+//     rolls back everything, and is tried again with jitter until the deadline:
+//     the more it has cost the others, the later.
 
 /** What to lock, and in which order. */
 export interface BriefLocks {
@@ -50,6 +51,9 @@ export interface BriefSessions {
   readonly deadlockTimeoutMs: number
 }
 
+/** Thrown by the work under the locks, when it had better be done later. */
+export class NotReady extends Error {}
+
 /** Runs `work` in one transaction that holds all the locks, and commits. Returns what it cost the others. */
 export async function underBriefLocks(
   sessions: BriefSessions,
@@ -61,6 +65,7 @@ export async function underBriefLocks(
 ): Promise<LockTimes> {
   const deadline = performance.now() + patience.deadlineMs
   let longest = 0
+  let cancelled = 0
   for (let attempts = 1; ; attempts++) {
     do await holdersGone(sessions, locks, patience, deadline, observer, signal)
     while (!((await locks.stillReady?.()) ?? true))
@@ -74,14 +79,21 @@ export async function underBriefLocks(
       return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, attempt.blockedMs()) }
     } catch (error) {
       longest = Math.max(longest, attempt.blockedMs())
-      if (!isLockRefused(error)) throw error
-      const holders = await readInTheWay(sessions, locks)
-      if (performance.now() > deadline) throw notGranted(locks, patience, holders, error)
-      observer({ type: 'waiting', reason: reasonToRetry(attempts, holders) })
+      if (codeOf(error) === SQLSTATE.queryCanceled && ++cancelled === MOST_CANCELLED) throw error
+      const reason = await reasonToRetry(error, sessions, locks, patience, attempts)
+      if (reason === null || signal.aborted) throw error
+      if (performance.now() > deadline) throw notDone(locks, patience, reason, error)
+      observer({ type: 'waiting', reason })
     }
-    await sleep(pauseAfter(attempts), undefined, { signal })
+    await sleep(Math.max(pauseAfter(attempts), LEFT_TO_OTHERS * attempt.blockedMs()), undefined, { signal })
   }
 }
+
+/** What takes too long under the locks so many times will not be quicker the next time. */
+const MOST_CANCELLED = 3
+
+/** While we try, others are blocked for a fifth of the time at most. */
+const LEFT_TO_OTHERS = 4
 
 /** Remembers since when an attempt may have kept others waiting. */
 class Attempt {
@@ -158,8 +170,8 @@ async function holdersGone(
     )
     // Short transactions come and go all the time; the ladder's time-out deals with them.
     if (old.length === 0) return
-    if (now > deadline) throw notGranted(locks, patience, old, undefined)
-    observer({ type: 'waiting', reason: `for ${old.map(describeHolder).join('; ')}` })
+    if (now > deadline) throw notGranted(locks, patience, old)
+    observer({ type: 'waiting', reason: `for ${describe(old)}` })
     await sleep(LOOK_EVERY_MS, undefined, { signal })
   }
 }
@@ -207,9 +219,26 @@ function conflict(ours: Lock['mode'], theirs: string): boolean {
   return STRENGTH.indexOf(theirs) >= STRENGTH.indexOf(CONFLICTS_FROM[ours])
 }
 
-function reasonToRetry(attempts: number, holders: readonly Holder[]): string {
-  const who = holders.length === 0 ? 'whoever held it has gone' : holders.slice(0, 3).map(describeHolder).join('; ')
-  return `a lock was not free within its time-out (attempt ${attempts}): ${who}`
+/** Null where trying again is no cure. */
+async function reasonToRetry(
+  error: unknown,
+  sessions: BriefSessions,
+  locks: BriefLocks,
+  { workTimeoutMs }: Patience,
+  attempts: number,
+): Promise<string | null> {
+  const because = (what: string) => `${what} (attempt ${attempts})`
+  if (error instanceof NotReady) return because(error.message)
+  if (codeOf(error) === SQLSTATE.queryCanceled)
+    return because(`what is done under the locks was not over within ${workTimeoutMs} ms, or somebody has cancelled it`)
+  if (!isLockRefused(error)) return null
+  const holders = await readInTheWay(sessions, locks)
+  const who = holders.length === 0 ? 'whoever held it has gone' : describe(holders.slice(0, 3))
+  return `${because('a lock was not free within its time-out')}: ${who}`
+}
+
+function describe(holders: readonly Holder[]): string {
+  return holders.map(describeHolder).join('; ')
 }
 
 /** 200 ms at first, up to 2 s, at random: retries must not become a queue of their own. */
@@ -217,11 +246,14 @@ function pauseAfter(attempts: number): number {
   return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
 }
 
-function notGranted(locks: BriefLocks, patience: Patience, holders: readonly Holder[], cause: unknown): EbbError {
+function notGranted(locks: BriefLocks, patience: Patience, holders: readonly Holder[]): EbbError {
+  return notDone(locks, patience, `held by ${describe(holders)}`, undefined)
+}
+
+function notDone(locks: BriefLocks, { deadlineMs }: Patience, reason: string, cause: unknown): EbbError {
   const tables = locks.locks.map(({ table }) => display(table)).join(', ')
-  const who = holders.length === 0 ? 'sessions that come and go' : holders.map(describeHolder).join('; ')
   return new EbbError(
-    `could not lock ${tables} within ${Math.round(patience.deadlineMs / 1000)} s: held by ${who}`,
+    `could not lock ${tables} within ${Math.round(deadlineMs / 1000)} s: ${reason}`,
     {
       state: 'This step has changed nothing; what was done before it is kept.',
       next: 'When they have ended, run the same command again: it goes on from here. Or undo what was done: ebb abandon.',

@@ -1,19 +1,15 @@
 import { readChildren } from '../catalog/partition-children.ts'
 import { readTable } from '../catalog/read-table.ts'
 import { inOneGo } from '../db/in-one-go.ts'
-import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError } from '../errors.ts'
 import { assertLease } from '../journal/lease.ts'
 import { compareFacts, describeChange, describeDifference, factsOf } from '../plan/facts.ts'
 import type { Facts, SwapStep } from '../plan/step.ts'
 import type { LockTimes } from '../report/events.ts'
-import type { CopyWork } from '../plan/copy-work.ts'
 import { display, quoted, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { underBriefLocks, type Patience } from './brief.ts'
-import { assertCaptured } from './copy/captured.ts'
-import { oldSnapshotsGone } from './copy/old-snapshots.ts'
-import { drain, explainedClash, isDrained, reconcileLog } from './copy/reconcile.ts'
+import { CatchingUp } from './copy/catching-up.ts'
 import { sessionsOf } from './execute.ts'
 import type { Workplace } from './workplace.ts'
 
@@ -29,40 +25,25 @@ export async function swap(
   record: () => Promise<void>,
 ): Promise<LockTimes> {
   await warmUp(step, place)
-  for (;;) {
-    try {
-      return await attemptSwap(step, place, patience, record)
-    } catch (error) {
-      if (!(error instanceof LogHasGrown)) throw error
-      place.observer({
-        type: 'waiting',
-        reason: 'for the log to be short again: too much has changed for a moment under lock',
-      })
-    }
+  if (step.work === null) return exchange(step, place, patience, null, record)
+  const catchingUp = new CatchingUp(step.work, place, patience)
+  try {
+    await catchingUp.prepare()
+    return await exchange(step, place, patience, catchingUp, record)
+  } catch (error) {
+    await catchingUp.stop()
+    throw error
   }
 }
 
-/** More has changed than can be caught up with while everybody waits. */
-class LogHasGrown extends Error {}
-
-/** Changes that are caught up with under the lock, at most: some milliseconds. */
-const MOST_UNDER_LOCK = 2_000
-
-async function attemptSwap(
+async function exchange(
   step: SwapStep,
   place: Workplace,
   patience: Patience,
+  copy: CatchingUp | null,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
-  const { work } = step
-  if (work !== null) await catchUp(work, place, patience)
-  // Whoever is in the way may be so for minutes, and the log grows meanwhile.
-  const stillReady = async () => {
-    if (work === null || (await isDrained(work, place))) return true
-    await catchUp(work, place, patience)
-    return false
-  }
-  const locks = { ...step, stillReady }
+  const locks = { ...step, stillReady: async () => (await copy?.isReady()) ?? true }
   return underBriefLocks(sessionsOf(place), locks, patience, place.observer, place.signal, async () => {
     // Verdicts are given when all is done: until the commit it can be undone as a whole.
     await inOneGo(place.session, () => [
@@ -70,40 +51,12 @@ async function attemptSwap(
       assertUnchanged(step, place),
       assertPartitions(step, place),
       ...step.mustBeEmpty.map((name) => assertEmpty(name, place)),
-      ...(work === null ? [] : catchUpUnderLock(work, place)),
+      ...(copy?.assertComplete() ?? []),
       place.session.query(step.statements.join(';\n')),
       assertCarried(step, place),
       record(),
     ])
   })
-}
-
-/** All but a few of the changes, and nobody may be left who would see too little. */
-async function catchUp(work: CopyWork, place: Workplace, { deadlineMs }: Patience): Promise<void> {
-  await drain(work, place)
-  await oldSnapshotsGone(place, deadlineMs)
-}
-
-/** With the source locked nobody writes any more: what is in the log now is all there will be. */
-function catchUpUnderLock(work: CopyWork, place: Workplace): Promise<unknown>[] {
-  return [
-    assertShort(work, place),
-    assertCaptured(place.session, place.journalSchema, work),
-    reconcileLog(place.session, work, null).catch((error: unknown) => {
-      throw explainedClash(work, error)
-    }),
-  ]
-}
-
-/** Has the server itself stop at a log that is too long, before it begins to catch up with it. */
-async function assertShort({ capture }: CopyWork, { session }: Workplace): Promise<void> {
-  await session
-    .query(
-      sql`select 1 / (count(*) <= ${MOST_UNDER_LOCK})::int from (select from ${quoted(capture.log)} limit ${MOST_UNDER_LOCK} + 1) log`,
-    )
-    .catch((error: unknown) => {
-      throw codeOf(error) === SQLSTATE.divisionByZero ? new LogHasGrown() : error
-    })
 }
 
 /** Has the session plan its look at the catalogue, and load it into its caches, while nobody waits for it. */

@@ -58,22 +58,26 @@ export function prepareCapture(capture: Capture): string[] {
     // A primary key: a publication of all tables would otherwise refuse our deletes.
     sql`create table ${quoted(log)} (ebb_seq bigint generated always as identity primary key, ${columns})`.text,
     sql`create sequence ${quoted(gapOf(capture))}`.text,
-    createFunction(capture),
+    captureFunction(capture),
     sql`revoke all on function ${quoted(place)}() from public`.text,
   ]
 }
 
-/** The mark is known to the function by its oid, so that it can be left whatever becomes of names and rights on the schema. */
-function createFunction(capture: Capture): string {
+/**
+ * The function of the triggers. The mark is known to it by its oid, so that it can be left whatever becomes of names and
+ * rights on the schema. What the PL/pgSQL block `first` returns from need not be logged; `settings` are further ones.
+ */
+export function captureFunction(capture: Capture, first = '', settings: readonly string[] = []): string {
   const gap = literal(quoted(gapOf(capture)).text)
-  const [before, after] = body(capture).map(dollarQuoted)
-  const head = sql`create function ${quoted(capture.function)}() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as `
+  const [before, after] = body(capture, first).map(dollarQuoted)
+  const under = raw(['set search_path = pg_catalog, pg_temp', ...settings].join(' '))
+  const head = sql`create or replace function ${quoted(capture.function)}() returns trigger language plpgsql security definer ${under} as `
   const creation = sql`begin execute ${dollarQuoted(head.text)} || pg_catalog.quote_literal(${before} || ${gap}::regclass::oid || ${after}); end`
   return sql`do ${dollarQuoted(creation.text)}`.text
 }
 
 /** The source of the function, before and after the oid of the mark. */
-function body({ log, key }: Capture): [string, string] {
+function body({ log, key }: Capture, first: string): [string, string] {
   const flag = literal(`ebb.${log.name}`).text
   const truncation = sql`insert into ${quoted({ schema: log.schema, name: 'truncation' })} (log_name) values (${literal(log.name)})`
   return [
@@ -83,7 +87,7 @@ declare
     `;
   ebb_state text := current_setting(${flag}, true);
 ${declared(key)}
-begin
+begin${first}
   if ebb_state = 'open' and tg_op <> 'TRUNCATE' then
     begin
       ${indented(reading(key), 6)}

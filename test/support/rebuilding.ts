@@ -1,12 +1,15 @@
 import type { EngineOptions } from '../../src/engine/options.ts'
+import { partitionByCopy } from '../../src/engine/partition-copy.ts'
 import { rebuild } from '../../src/engine/rebuild.ts'
 import { rollback } from '../../src/engine/runs.ts'
 import { split, type SplitOrder } from '../../src/engine/split.ts'
+import type { CopyRequest } from '../../src/plan/partition-copy.ts'
 import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import type { Event } from '../../src/report/events.ts'
 import type { TableName } from '../../src/sql/names.ts'
 import type { Database } from './database.ts'
-import { quietly, written } from './tool.ts'
+import { splitOrder } from '../engine/split-support.ts'
+import { monthly, quietly, written } from './tool.ts'
 import { until } from './until.ts'
 
 /** A request for all rows, by `insert … select`, with one job. */
@@ -18,7 +21,7 @@ export function rebuildRequest(overrides: Partial<RebuildRequest> = {}): Rebuild
 export const TINY = { chunkBlocks: 1, batchEntries: 1, shortLog: 0 }
 
 /** A run under way, in tiny turns, so that a test can act in its midst. */
-class UnderWay<Result> {
+export class UnderWay<Result> {
   readonly events: Event[] = []
   private readonly work: Promise<Result>
 
@@ -85,5 +88,26 @@ export class Splitting extends UnderWay<{ readonly runId: string }> {
 export class RollingBack extends UnderWay<unknown> {
   constructor(database: Database, runId: string, overrides: Partial<EngineOptions> = {}) {
     super((options) => rollback(database.url, { runId }, options), overrides)
+  }
+}
+
+/** Into a partition a month, by a column `at`. */
+export class PartitioningByCopy extends UnderWay<{ readonly runId: string }> {
+  constructor(database: Database, table: TableName, overrides: Partial<EngineOptions> = {}) {
+    const request: CopyRequest = {
+      ...monthly({ by: 'at', keep: null }),
+      transport: 'server',
+      jobs: 1,
+      noArchive: true,
+      retireAfter: null,
+    }
+    super((options) => partitionByCopy(database.url, written(table), request, options), overrides)
+  }
+}
+
+/** Of a table that has been partitioned by attaching it. */
+export class Splitting extends UnderWay<{ readonly runId: string }> {
+  constructor(database: Database, table: TableName, overrides: Partial<EngineOptions> = {}) {
+    super((options) => split(database.url, written(table), splitOrder({ noArchive: true }), options), overrides)
   }
 }

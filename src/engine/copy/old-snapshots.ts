@@ -1,53 +1,124 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, readOne } from '../../db/session.ts'
 import { EbbError, EXIT } from '../../errors.ts'
-import { sql } from '../../sql/sql.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 
+// Whoever has a snapshot older than the last rows that came into the copy would
+// read too little from it, without an error: a REPEATABLE READ transaction, a
+// dump, a STABLE function under way, here or on a standby. What always holds:
+//
+//   - A transaction that began after those rows were committed is none of them. As
+//     long as one that writes is open anywhere, all new snapshots look as old as
+//     that one, so who is old is seen once, and then only whether they have gone. A
+//     snapshot that is handed on (pg_export_snapshot) is known by its age.
+//   - A standby tells the oldest snapshot of all that read there, and only now and
+//     then (wal_receiver_status_interval), so it is asked again and again.
+
+const FIRST_LOOK_AFTER_MS = 5
 const LOOK_EVERY_MS = 250
+/** Short statements come and go; nobody need be told. */
+const WORTH_TELLING_MS = 100
+
+/** Somebody who would read too little. */
+interface OldSnapshot {
+  /** The same for as long as the snapshot lasts. */
+  readonly id: string
+  readonly who: string
+  readonly xmin: string | null
+  /** Counts even if it was not there at the first look. */
+  readonly always: boolean
+}
+
+/** Waits until nobody has a snapshot older than this moment, or for `mostMs`. Returns who still has one. */
+export async function oldSnapshots(place: Workplace, mostMs: number): Promise<readonly string[]> {
+  const { session, observer, signal } = place
+  const began = performance.now()
+  const { xid } = await readOne<{ xid: string }>(session, sql`select pg_current_xact_id()::text as xid`)
+  const leaving = new Leaving(await readOld(place, xid))
+  for (let pauseMs = FIRST_LOOK_AFTER_MS; leaving.who.length > 0; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS)) {
+    const waited = performance.now() - began
+    if (waited > mostMs) break
+    if (waited > WORTH_TELLING_MS)
+      observer({
+        type: 'waiting',
+        reason: `for transactions that began before the last rows were copied, and would read too little: ${leaving.who.join('; ')}`,
+      })
+    await sleep(pauseMs, undefined, { signal })
+    leaving.look(await readOld(place, xid))
+  }
+  return leaving.who
+}
+
+/** Those who were there at the first look, as long as they are, and whoever has taken over a snapshot of theirs. */
+class Leaving {
+  who: readonly string[]
+  private first: readonly OldSnapshot[]
+  private readonly followers = new Set<string>()
+
+  constructor(first: readonly OldSnapshot[]) {
+    this.first = first
+    this.who = first.map(({ who }) => who)
+  }
+
+  look(now: readonly OldSnapshot[]): void {
+    const xmins = new Set(this.first.map(({ xmin }) => xmin))
+    for (const { id, xmin } of now) if (xmin !== null && xmins.has(xmin)) this.followers.add(id)
+    const ids = new Set(this.first.map(({ id }) => id))
+    this.first = now.filter(({ id }) => ids.has(id))
+    this.who = now.filter(({ id, always }) => always || ids.has(id) || this.followers.has(id)).map(({ who }) => who)
+  }
+}
+
+export function stillOld(who: readonly string[]): EbbError {
+  return new EbbError(
+    `transactions are still open that began before the last rows were copied: ${who.join('; ')}`,
+    {
+      state: 'The copy is complete and still being kept up to date; the swap has not happened.',
+      next: 'When they have ended, run the same command again.',
+    },
+    EXIT.tryLater,
+  )
+}
+
+async function readOld({ control, pid, server }: Workplace, xid: string): Promise<OldSnapshot[]> {
+  const limit = sql`(${xid}::bigint & 4294967295)::text::xid`
+  return readAll<OldSnapshot>(
+    control,
+    sql`
+    select concat_ws(' ', a.pid, coalesce(l.virtualtransaction, a.backend_xmin::text)) as id,
+      format('pid %s (%s)%s', a.pid, coalesce(nullif(a.application_name, ''), 'no application name'),
+        case when a.state is not null then format(', %s for %s s', a.state, extract(epoch from clock_timestamp() - a.xact_start)::int) else '' end) as who,
+      a.backend_xmin::text as xmin, a.application_name = 'pg_dump' as always
+    from pg_stat_activity a
+    left join pg_locks l on l.pid = a.pid and l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock' and l.granted
+    where a.datname = current_database() and a.pid <> ${pid} and a.pid <> pg_backend_pid()
+      -- Of nobody: an autovacuum.
+      and a.usesysid is not null
+      and (a.application_name = 'pg_dump'
+        or a.backend_xmin is not null and age(a.backend_xmin) > age(${limit}) and not ${readsOneTableOnly(server.version)})
+    union all
+    select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback)', slot_name), null, true
+    from pg_replication_slots where slot_type = 'physical' and active and age(xmin) > age(${limit})
+    union all
+    select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback)', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, true
+    from pg_stat_replication r join pg_stat_activity a on a.pid = r.pid and a.datid is null
+    where age(r.backend_xmin) > age(${limit})`,
+  )
+}
 
 /**
- * Waits until no session has a snapshot older than the last copied row. Such a
- * session (a REPEATABLE READ transaction, a dump, a STABLE function under way)
- * would read too little from the new table, without an error.
- *
- * @throws {EbbError} when some are still there after `deadlineMs`
+ * Commands that read the rows of one table, and end their transaction: they keep nobody's swap of another one waiting.
+ * Of others' sessions not everything can be seen; what cannot run in a transaction block is known by its name or its locks.
  */
-export async function oldSnapshotsGone(
-  { session, control, pid, observer, signal }: Workplace,
-  deadlineMs: number,
-): Promise<void> {
-  const { xid, moment } = await readOne<{ xid: string; moment: string }>(
-    session,
-    sql`select pg_current_xact_id()::text as xid, clock_timestamp()::text as moment`,
-  )
-  const deadline = performance.now() + deadlineMs
-  for (;;) {
-    const old = await readAll<{ who: string }>(
-      control,
-      sql`
-      select format('pid %s (%s)%s', pid, coalesce(nullif(application_name, ''), 'no application name'),
-          case when state is not null then format(', %s for %s s', state, extract(epoch from clock_timestamp() - xact_start)::int) else '' end) as who
-      from pg_stat_activity where datname = current_database() and pid <> ${pid} and pid <> pg_backend_pid()
-        and (application_name = 'pg_dump' or (
-          backend_xmin is not null and age(backend_xmin) > age((${xid}::bigint & 4294967295)::text::xid)
-          -- As long as one transaction that writes is open anywhere, all new snapshots look as old as that one.
-          and (xact_start is null or xact_start <= ${moment}::timestamptz)
-          -- They read no rows for anybody.
-          and pid <> all (array(select pid from pg_stat_progress_vacuum union all select pid from pg_stat_progress_analyze))))`,
-    )
-    if (old.length === 0) return
-    const reason = `for transactions that began before the last rows were copied, and would read too little: ${old.map(({ who }) => who).join('; ')}`
-    if (performance.now() > deadline)
-      throw new EbbError(
-        `transactions are still open that began before the last rows were copied: ${old.map(({ who }) => who).join('; ')}`,
-        {
-          state: 'The copy is complete and still being kept up to date; the swap has not happened.',
-          next: 'When they have ended, run the same command again.',
-        },
-        EXIT.tryLater,
-      )
-    observer({ type: 'waiting', reason })
-    await sleep(LOOK_EVERY_MS, undefined, { signal })
-  }
+function readsOneTableOnly(version: number): Sql {
+  const holds = (mode: string) =>
+    sql`exists (select from pg_locks h where h.pid = a.pid and h.locktype = 'relation' and h.mode = ${mode})`
+  const repack = version >= 190_000
+  return sql`(
+    a.pid in (select pid from pg_stat_progress_vacuum)
+    or a.pid in (select pid from pg_stat_progress_create_index) and not ${holds('ShareLock')}
+    ${repack ? sql`or a.pid in (select pid from pg_stat_progress_repack) and not ${holds('AccessExclusiveLock')}` : raw('')}
+    or a.xact_start = a.query_start and a.pid in (
+      select pid from pg_stat_progress_analyze union all select pid from pg_stat_progress_create_index union all select pid from pg_stat_progress_cluster))`
 }

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientBase } from 'pg'
 import { inTransaction, readOne } from '../../db/session.ts'
-import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { assertLease, renewLease } from '../../journal/lease.ts'
 import { keyList, sameKey } from '../../plan/copy-key.ts'
@@ -31,32 +32,73 @@ export async function reconcile(step: ReconcileStep, place: Workplace): Promise<
     await batch(place, step.work, null)
     return
   }
-  await drain(step.work, place)
+  if (await drain(step.work, place)) return
+  place.observer({
+    type: 'note',
+    text: 'changes arrive faster than they are caught up with; before the swap they go into both tables, which makes an end of that',
+  })
 }
 
-/** Reconciles batch by batch until little is left for the swap to do under lock, and tells how it goes. */
-export async function drain(work: CopyWork, place: Workplace): Promise<void> {
+/**
+ * Reconciles batch by batch until no more than `most` entries are left, and tells how it goes. Ends before, with false,
+ * when changes arrive faster than they are caught up with.
+ */
+export async function drain(work: CopyWork, place: Workplace, most = place.copySizes.shortLog): Promise<boolean> {
   const began = performance.now()
+  const size = new BatchSize(place.copySizes.batchEntries)
   const atFirst = await logLength(place.session, work)
   let done = 0
-  for (let left = atFirst; left > place.copySizes.shortLog;) {
+  for (let left = atFirst; left > most;) {
     place.signal.throwIfAborted()
-    done += await oneBatch(place, work)
+    done += await oneBatch(place, work, size)
     left = await logLength(place.session, work)
-    forecast(place, { left, arrived: left + done - atFirst, done }, (performance.now() - began) / 1000)
+    const seconds = (performance.now() - began) / 1000
+    const closing = forecast(place, { left, arrived: left + done - atFirst, done }, Math.max(0, left - most), seconds)
+    if (!closing && seconds > LONG_ENOUGH_SECONDS) return false
   }
+  return true
 }
 
-/** Whether little enough is left for the swap to catch up with under lock. */
-export async function isDrained(work: CopyWork, { session, copySizes }: Workplace): Promise<boolean> {
-  return (await logLength(session, work)) <= copySizes.shortLog
+/** Whether changes arrive faster than they are caught up with is not seen in less. */
+const LONG_ENOUGH_SECONDS = 5
+
+/** Whether there is nothing left to be caught up with. */
+export async function isDrained(work: CopyWork, { session }: Workplace): Promise<boolean> {
+  return (await logLength(session, work)) === 0
+}
+
+/** A batch in which a row is set anew holds that row: whoever wants to change it waits that long, when writes go into both tables. */
+const BATCH_MS = 100
+
+/** Entries of a batch, so that it is over in time whatever the rows weigh. */
+class BatchSize {
+  entries: number
+  private readonly most: number
+
+  constructor(most: number) {
+    this.most = most
+    this.entries = Math.min(most, 500)
+  }
+
+  took(milliseconds: number): void {
+    const factor = Math.min(2, BATCH_MS / Math.max(milliseconds, 1))
+    this.entries = Math.max(1, Math.min(this.most, Math.floor(this.entries * factor)))
+  }
+
+  /** Somebody has changed one of the rows meanwhile: with fewer it is less likely. */
+  refused(): void {
+    this.entries = Math.max(1, Math.floor(this.entries / 2))
+  }
 }
 
 const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
 
-async function oneBatch(place: Workplace, work: CopyWork): Promise<number> {
+async function oneBatch(place: Workplace, work: CopyWork, size: BatchSize): Promise<number> {
+  const began = performance.now()
   try {
-    return await batch(place, work, place.copySizes.batchEntries)
+    const entries = await batch(place, work, size)
+    size.took(performance.now() - began)
+    return entries
   } catch (error) {
     // Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them.
     // The source as a whole is unique in every snapshot.
@@ -85,16 +127,23 @@ export function explainedClash({ source, target }: CopyWork, error: unknown): un
   )
 }
 
-async function batch(place: Workplace, work: CopyWork, limit: number | null): Promise<number> {
-  for (;;) {
+/** `size` null: the whole log. */
+async function batch(place: Workplace, work: CopyWork, size: BatchSize | null): Promise<number> {
+  for (let attempts = 1; ; attempts++) {
     try {
-      return await batchUnderLease(place, work, limit)
+      return await batchUnderLease(place, work, size?.entries ?? null)
     } catch (error) {
-      // The lease was being renewed when the snapshot was taken.
-      if (codeOf(error) !== SQLSTATE.serializationFailure) throw error
+      // The lease was being renewed when the snapshot was taken; or a row of the target was just being written by the application.
+      if (codeOf(error) !== SQLSTATE.serializationFailure && !isLockRefused(error)) throw error
+      size?.refused()
     }
+    place.signal.throwIfAborted()
+    if (attempts > 3) await sleep(Math.min(10 * attempts, 500) * Math.random(), undefined, { signal: place.signal })
   }
 }
+
+/** Writers of the application may hold rows of the target for long, and others of them wait for the rows of this batch. */
+const ROW_TIMEOUT_MS = 50
 
 /**
  * Two runs at once would set rows to the states of two moments. The lease comes
@@ -105,6 +154,7 @@ function batchUnderLease(place: Workplace, work: CopyWork, limit: number | null)
   const { session, journalSchema, lease } = place
   return inTransaction(session, { isolation: 'repeatable read' }, async () => {
     await holdBeforeSnapshot(session, work)
+    await session.query(`set local lock_timeout = ${ROW_TIMEOUT_MS}`)
     await assertLease(session, journalSchema, lease)
     const entries = await reconcileLog(session, work, limit)
     await renewLease(session, journalSchema, lease)
@@ -156,11 +206,16 @@ interface Changes {
   readonly done: number
 }
 
-function forecast({ observer, copySizes }: Workplace, { left, arrived, done }: Changes, seconds: number): void {
+/** Tells how it goes; false when it does not get shorter. */
+function forecast(
+  { observer }: Workplace,
+  { left, arrived, done }: Changes,
+  tooMany: number,
+  seconds: number,
+): boolean {
   const drained = done / Math.max(seconds, 0.001)
   const arriving = arrived / Math.max(seconds, 0.001)
   const closing = drained - arriving
-  const tooMany = Math.max(0, left - copySizes.shortLog)
   const never = closing <= 0 && tooMany > 0
   observer({
     type: 'progress',
@@ -173,9 +228,5 @@ function forecast({ observer, copySizes }: Workplace, { left, arrived, done }: C
       remainingSeconds: never ? null : tooMany / Math.max(closing, 0.001),
     },
   })
-  if (never && seconds > 5)
-    observer({
-      type: 'waiting',
-      reason: 'changes arrive faster than they are caught up with; at this pace the swap never becomes possible',
-    })
+  return !never
 }
