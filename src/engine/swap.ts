@@ -51,7 +51,7 @@ async function exchange(
       assertUnchanged(step, place),
       assertPartitions(step, place),
       ...step.mustBeEmpty.map((name) => assertEmpty(name, place)),
-      ...(copy?.assertComplete() ?? []),
+      ...(copy?.complete() ?? []),
       place.session.query(step.statements.join(';\n')),
       assertCarried(step, place),
       record(),

@@ -1,6 +1,6 @@
 import { quoted } from '../sql/names.ts'
-import { literal, raw, sql, type Sql } from '../sql/sql.ts'
-import { captureFunction } from './capture.ts'
+import { ident, literal, raw, sql, type Sql } from '../sql/sql.ts'
+import { captureFunction, moved } from './capture.ts'
 import { sameKey } from './copy-key.ts'
 import type { CopyWork } from './copy-work.ts'
 
@@ -10,9 +10,13 @@ import type { CopyWork } from './copy-work.ts'
 //   - A change is in both tables, or its key is in the log. So with the log empty
 //     both hold the same rows in every snapshot from the last catching up on, and
 //     the swap is seen by nobody, however old their transaction.
+//   - The state goes over, and not the change: other triggers may have changed the row
+//     once more before its turn comes here.
 //   - Nothing of it reaches the application: whatever fails is undone, and the key
-//     is logged as before. A row that is not found where it should be (not caught
-//     up with yet, or too new for the snapshot of the writer) is logged as well.
+//     is logged as before. A constraint that is deferred is checked at once, for at
+//     the commit it is too late.
+//   - A row that is in neither table may be on its way into the copy by somebody who
+//     catches up, unless no entry of the log is left: then it is logged once more.
 //   - Each row costs a subtransaction; a transaction has a few of them and then
 //     logs, for more than 64 would slow down all snapshots, and all standbys.
 //   - Beginning and ending is another body for the function, which nobody waits
@@ -21,11 +25,14 @@ import type { CopyWork } from './copy-work.ts'
 /** So many rows of a transaction are written to both tables, well below the 64 subtransactions that a snapshot has room for. */
 export const ROWS_OF_A_TRANSACTION = 48
 
+/** A log larger than this is not looked through for a row: it may have been long, and not be vacuumed yet. */
+const LARGE_LOG_BYTES = 131_072
+
 export interface DualWrites {
   /** Rows of one transaction that are written to both tables; null for all. */
   readonly rows: number | null
-  /** Whether the source has virtual generated columns, which triggers do not know. */
-  readonly virtualColumns: boolean
+  /** Constraints of the target that may be checked as late as at the commit. Their names are indexes', so unlike all others of the schema. */
+  readonly deferrable: readonly string[]
 }
 
 /** The statement that has the trigger write to both tables from now on. */
@@ -38,37 +45,50 @@ export function logOnly({ capture }: CopyWork): string {
   return captureFunction(capture)
 }
 
-function block(work: CopyWork, { rows, virtualColumns }: DualWrites): string {
-  const { target, columns, searchPath } = work
-  const key = (alias: string) => sameKey(work.capture.key, 't', alias)
-  const kept = work.keep === null ? raw('') : sql` where (${raw(work.keep)}\n)`
-  const row = (which: 'old' | 'new') => sql`(select ${raw(which)}.*) s${kept}`
-  const written =
-    work.keep === null || !virtualColumns
-      ? row('new')
-      : sql`${quoted(work.source)} s where (${raw(work.keep)}\n) and ${sameKey(work.capture.key, 's', 'new')}`
-  const path = (setting: Sql) => sql`perform pg_catalog.set_config('search_path', ${setting}, true)`.text
+function block(work: CopyWork, { rows, deferrable }: DualWrites): string {
+  const { target, capture } = work
+  const count = "pg_catalog.current_setting('ebb.dual_writes', true)"
+  const few = rows === null ? '' : ` and pg_catalog.length(coalesce(${count}, '')) < ${rows}`
+  const names = deferrable.map((name) => ident(target.schema, name).text).join(', ')
   return `
   declare
-    found_rows bigint := 1;
+    deleted bigint;
+    inserted bigint;
+    uncertain boolean := false;
   begin
-    if tg_op <> 'TRUNCATE'${rows === null ? '' : ` and pg_catalog.length(coalesce(pg_catalog.current_setting('ebb.dual_writes', true), '')) < ${rows}`} then
-      ${rows === null ? '' : "perform pg_catalog.set_config('ebb.dual_writes', pg_catalog.concat(pg_catalog.current_setting('ebb.dual_writes', true), '.'), true);"}
+    if tg_op <> 'TRUNCATE'${few} then
+      ${rows === null ? '' : `perform pg_catalog.set_config('ebb.dual_writes', pg_catalog.concat(${count}, '.'), true);`}
       begin
-        if tg_op <> 'INSERT' then
-          ${sql`delete from ${quoted(target)} t where ${key('old')}`.text};
-          get diagnostics found_rows = row_count;
+        ${names === '' ? '' : `set constraints ${names} immediate;`}
+        if tg_op <> 'INSERT' then${setRow(work, 'old')}
         end if;
-        ${path(literal(searchPath))};
-        if found_rows = 1${work.keep === null || virtualColumns ? '' : sql` or not exists (select from ${row('old')})`.text} then
-          if tg_op <> 'DELETE' then
-            ${sql`insert into ${quoted(target)} (${raw(columns)}) select ${raw(columns)} from ${written}`.text};
-          end if;
+        if tg_op = 'INSERT' or (tg_op = 'UPDATE' and ${moved(capture.key)}) then${setRow(work, 'new')}
+        end if;
+        if not uncertain then
           return null;
         end if;
-        ${path(literal('pg_catalog, pg_temp'))};
       exception when others then null;
       end;
     end if;
   end;`
+}
+
+/** Sets the row with this key to what the source holds. Indexes and conditions are evaluated under the user's path. */
+function setRow({ source, target, columns, keep, searchPath, capture }: CopyWork, which: 'old' | 'new'): string {
+  const { log, key } = capture
+  const remove = sql`delete from ${quoted(target)} t where ${sameKey(key, 't', which)}`.text
+  const path = (setting: Sql) => sql`perform pg_catalog.set_config('search_path', ${setting}, true)`.text
+  const kept = keep === null ? raw('') : sql` and (${raw(keep)}\n)`
+  return `
+          ${remove};
+          get diagnostics deleted = row_count;
+          ${path(literal(searchPath))};
+          ${sql`insert into ${quoted(target)} (${raw(columns)}) select ${raw(columns)} from ${quoted(source)} s where ${sameKey(key, 's', which)}${kept}`.text};
+          get diagnostics inserted = row_count;
+          ${path(literal('pg_catalog, pg_temp'))};
+          if deleted = 0 and inserted = 0 then
+            uncertain := uncertain or pg_catalog.pg_relation_size(${sql`${literal(quoted(log).text)}::pg_catalog.regclass`.text}) > ${LARGE_LOG_BYTES}
+              or exists (${sql`select from ${quoted(log)} l where ${sameKey(key, 'l', which)}`.text});
+            ${remove};
+          end if;`
 }

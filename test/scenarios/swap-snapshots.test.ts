@@ -87,7 +87,9 @@ const AS_IT_WAS_WRITTEN = [
 ]
 
 async function read(client: pg.Client, table: TableName): Promise<unknown[]> {
-  const { rows } = await client.query(sql`select id, v from ${quoted(table)} where id in (1, 2, 5000) order by id`)
+  const { rows } = await client.query<{ id: number; v: number }>(
+    sql`select id, v from ${quoted(table)} where id in (1, 2, 5000) order by id`,
+  )
   return rows
 }
 
@@ -97,6 +99,8 @@ async function numbers(database: Database): Promise<{ table: TableName; app: pg.
   await app.query(
     sql`create table ${quoted(table)} (id int primary key, v int, at timestamptz not null default now() - interval '1 day')`,
   )
-  await app.query(sql`insert into ${quoted(table)} (id, v, at) select n, 0, now() - n * interval '2 hours' from generate_series(1, 1000) n`)
+  await app.query(
+    sql`insert into ${quoted(table)} (id, v, at) select n, 0, now() - n * interval '2 hours' from generate_series(1, 1000) n`,
+  )
   return { table, app }
 }

@@ -1,4 +1,4 @@
-import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
@@ -7,7 +7,7 @@ import type { Workplace } from '../workplace.ts'
 import { assertCaptured } from './captured.ts'
 import { beginDualWrites, endDualWrites } from './dual-writes.ts'
 import { oldSnapshots, stillOld } from './old-snapshots.ts'
-import { drain, isDrained } from './reconcile.ts'
+import { drain, explainedClash, isDrained, reconcileLog } from './reconcile.ts'
 
 // The last catching up of a copy, so that under the lock nothing is left to do. What always holds:
 //
@@ -19,13 +19,19 @@ import { drain, isDrained } from './reconcile.ts'
 //     tables, whenever the swap comes.
 //   - What cannot be written to both tables is in the log. Then the log is drained
 //     again, and snapshots are waited for again: under the lock the log is empty,
-//     or the swap does not happen.
+//     or the swap does not happen. Only where it is never empty (an application that
+//     exchanges values of a deferrable unique constraint all the time) the last few
+//     entries are caught up with under the lock.
 
 /** For so long changes go into both tables while somebody with an old snapshot is waited for. A standby tells every 10 s, mostly. */
 const MOST_DUAL_MS = 30_000
 
 /** So many times the log was not empty under the lock; then large transactions, too, are written to both tables as a whole. */
 const TIMES_NOT_EMPTY = 2
+/** And so many times; then what is left of it is caught up with there. */
+const TIMES_NEVER_EMPTY = 5
+const MOST_UNDER_LOCK = 200
+const A_MOMENT_MS = 300
 
 export class CatchingUp {
   private readonly work: CopyWork
@@ -33,7 +39,9 @@ export class CatchingUp {
   private readonly patience: Patience
   /** Changes go into both tables, or may do so: the answer of the server was lost. */
   private dual = false
-  private ready = false
+  private rows: 'some' | 'all' = 'some'
+  /** What comes after may have to be caught up with. */
+  private readyUntil = 0
   private timesNotEmpty = 0
 
   constructor(work: CopyWork, place: Workplace, patience: Patience) {
@@ -44,24 +52,31 @@ export class CatchingUp {
 
   /** Leaves little to do for the moment when nobody is in the way any more. */
   async prepare(): Promise<void> {
-    await drain(this.work, this.place)
+    await drain(this.work, this.place, 'it logs')
     const old = await oldSnapshots(this.place, this.patience.deadlineMs)
     if (old.length > 0) throw stillOld(old)
   }
 
-  /** True at once, when nothing is left to catch up with; or false, after having caught up. */
+  /** True at once, when nothing is left to catch up with, or was a moment ago; or false, after having caught up. */
   async isReady(): Promise<boolean> {
-    if (this.ready && (await isDrained(this.work, this.place))) return true
+    if (performance.now() < this.readyUntil || (this.readyUntil > 0 && (await isDrained(this.work, this.place))))
+      return true
     const deadline = performance.now() + this.patience.deadlineMs
-    this.ready = this.dual && (await this.settle(deadline))
-    while (!this.ready) this.ready = await this.begin(deadline)
+    let settled = this.dual && this.rows === this.rowsNow() && (await this.settle(deadline))
+    while (!settled) settled = await this.begin(deadline)
+    this.readyUntil = performance.now() + A_MOMENT_MS
     return false
   }
 
-  /** Questions to be asked under the lock, where nobody writes: what is in the log now is all there will be. */
-  assertComplete(): readonly Promise<unknown>[] {
+  /** What there is to ask, and to do, under the lock, where nobody writes: what is in the log now is all there will be. */
+  complete(): readonly Promise<unknown>[] {
     const { session, journalSchema } = this.place
-    return [this.assertDrained(), assertCaptured(session, journalSchema, this.work)]
+    const never = this.timesNotEmpty >= TIMES_NEVER_EMPTY
+    return [
+      this.assertNoMoreThan(never ? MOST_UNDER_LOCK : 0),
+      assertCaptured(session, journalSchema, this.work),
+      ...(never ? [this.reconcile(), session.query("set local search_path to ''")] : []),
+    ]
   }
 
   /** To be called when the swap does not happen: changes are logged as before. Best effort, for both ways are right. */
@@ -74,33 +89,53 @@ export class CatchingUp {
     await this.stop()
     await this.prepare()
     this.dual = true
-    await beginDualWrites(this.work, this.place, this.timesNotEmpty < TIMES_NOT_EMPTY ? 'some' : 'all')
+    this.rows = this.rowsNow()
+    await vacuumLog(this.work, this.place)
+    await beginDualWrites(this.work, this.place, this.rows)
     return this.settle(deadline)
+  }
+
+  private rowsNow(): 'some' | 'all' {
+    return this.timesNotEmpty < TIMES_NOT_EMPTY ? 'some' : 'all'
   }
 
   /** False when somebody keeps an old snapshot for too long, or so much is logged that it is not caught up with. */
   private async settle(deadline: number): Promise<boolean> {
-    do {
-      if (!(await drain(this.work, this.place, 0))) {
-        this.timesNotEmpty = TIMES_NOT_EMPTY
+    for (let times = 0; times < 3; times++) {
+      if (!(await drain(this.work, this.place, 'it writes both'))) {
+        this.timesNotEmpty = Math.max(this.timesNotEmpty, TIMES_NOT_EMPTY)
         return false
       }
       const old = await oldSnapshots(this.place, MOST_DUAL_MS)
-      if (old.length === 0) continue
-      if (performance.now() > deadline) throw stillOld(old)
-      return false
-    } while (!(await isDrained(this.work, this.place)))
+      if (old.length > 0 && performance.now() > deadline) throw stillOld(old)
+      if (old.length > 0) return false
+      if (await isDrained(this.work, this.place)) break
+    }
     return true
   }
 
-  /** Has the server itself stop at a log that is not empty, before it begins with the exchange. */
-  private async assertDrained(): Promise<void> {
+  private async reconcile(): Promise<void> {
+    await reconcileLog(this.place.session, this.work, null).catch((error: unknown) => {
+      throw explainedClash(this.work, error)
+    })
+  }
+
+  /** Has the server itself stop at a log that is longer, before it begins with the exchange. */
+  private async assertNoMoreThan(most: number): Promise<void> {
+    const log = quoted(this.work.capture.log)
     await this.place.session
-      .query(sql`select 1 / (not exists (select from ${quoted(this.work.capture.log)}))::int`)
+      .query(sql`select 1 / (count(*) <= ${most})::int from (select from ${log} limit ${most} + 1) entries`)
       .catch((error: unknown) => {
         if (codeOf(error) !== SQLSTATE.divisionByZero) throw error
         this.timesNotEmpty++
         throw new NotReady('changes have been logged that are not in the copy yet')
       })
   }
+}
+
+/** It may have been long, and is looked through often from now on. Not while somebody else is at it. */
+async function vacuumLog({ capture }: CopyWork, { session }: Workplace): Promise<void> {
+  await session.query(sql`vacuum ${quoted(capture.log)}`.text).catch((error: unknown) => {
+    if (!isLockRefused(error)) throw error
+  })
 }

@@ -32,25 +32,29 @@ export async function reconcile(step: ReconcileStep, place: Workplace): Promise<
     await batch(place, step.work, null)
     return
   }
-  if (await drain(step.work, place)) return
+  if (await drain(step.work, place, 'it logs')) return
   place.observer({
     type: 'note',
     text: 'changes arrive faster than they are caught up with; before the swap they go into both tables, which makes an end of that',
   })
 }
 
+/** What the application does meanwhile: its changes go into the log, or into both tables, and into the log what cannot. */
+export type Meanwhile = 'it logs' | 'it writes both'
+
 /**
- * Reconciles batch by batch until no more than `most` entries are left, and tells how it goes. Ends before, with false,
+ * Reconciles batch by batch until little of the log is left, or nothing, and tells how it goes. Ends before, with false,
  * when changes arrive faster than they are caught up with.
  */
-export async function drain(work: CopyWork, place: Workplace, most = place.copySizes.shortLog): Promise<boolean> {
+export async function drain(work: CopyWork, place: Workplace, meanwhile: Meanwhile): Promise<boolean> {
+  const most = meanwhile === 'it logs' ? place.copySizes.shortLog : 0
   const began = performance.now()
   const size = new BatchSize(place.copySizes.batchEntries)
   const atFirst = await logLength(place.session, work)
   let done = 0
   for (let left = atFirst; left > most;) {
     place.signal.throwIfAborted()
-    done += await oneBatch(place, work, size)
+    done += await oneBatch(place, work, size, meanwhile)
     left = await logLength(place.session, work)
     const seconds = (performance.now() - began) / 1000
     const closing = forecast(place, { left, arrived: left + done - atFirst, done }, Math.max(0, left - most), seconds)
@@ -93,19 +97,34 @@ class BatchSize {
 
 const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
 
-async function oneBatch(place: Workplace, work: CopyWork, size: BatchSize): Promise<number> {
+async function oneBatch(place: Workplace, work: CopyWork, size: BatchSize, meanwhile: Meanwhile): Promise<number> {
   const began = performance.now()
   try {
     const entries = await batch(place, work, size)
     size.took(performance.now() - began)
     return entries
   } catch (error) {
-    // Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them.
-    // The source as a whole is unique in every snapshot.
     if (!CLASHES.includes(codeOf(error))) throw error
-    return batch(place, work, null).catch((again: unknown) => {
-      throw explainedClash(work, again)
-    })
+    return wholeLog(place, work, meanwhile)
+  }
+}
+
+/** So often somebody may have given away what must be unique, in both tables, since the log was read. */
+const MOST_CLASHES = 30
+
+/**
+ * Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them. The source
+ * as a whole is unique in every snapshot.
+ */
+async function wholeLog(place: Workplace, work: CopyWork, meanwhile: Meanwhile): Promise<number> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await batch(place, work, null)
+    } catch (error) {
+      const passing = meanwhile === 'it writes both' && attempts < MOST_CLASHES && CLASHES.includes(codeOf(error))
+      if (!passing) throw explainedClash(work, error)
+      await sleep(Math.random() * 10 * attempts, undefined, { signal: place.signal })
+    }
   }
 }
 

@@ -1,0 +1,239 @@
+import type pg from 'pg'
+import { describe, expect } from 'vitest'
+import { captureOf, prepareCapture, startCapture } from '../../src/plan/capture.ts'
+import type { CopyWork } from '../../src/plan/copy-work.ts'
+import { dualWrites, logOnly, ROWS_OF_A_TRANSACTION, type DualWrites } from '../../src/plan/dual-writes.ts'
+import { test, type Database } from '../support/database.ts'
+
+// What changes of an application do to the copy, to the log, and to the application, while they go into both tables.
+
+const ROWS = 100
+
+describe('while changes go into both tables', () => {
+  test('the copy has the row at once, and the log nothing', async ({ database }) => {
+    const { app, both, log } = await copied(database)
+
+    await app.query(`insert into t values (200, 200, 'new'), (201, 201, 'new')`)
+    await app.query(`update t set v = 'changed' where id in (1, 2, 200)`)
+    await app.query(`update t set id = 300 where id = 3`)
+    await app.query(`delete from t where id in (4, 201)`)
+
+    expect(await both()).toEqual([])
+    expect(await log()).toEqual([])
+  })
+
+  test('what is undone is undone in both, in part or as a whole', async ({ database }) => {
+    const { app, both, log } = await copied(database)
+
+    await app.query(`begin; update t set v = 'kept' where id = 1; savepoint s; delete from t where id = 2`)
+    await app.query(`rollback to s; update t set v = 'too' where id = 3; commit`)
+    await app.query(`begin; delete from t; rollback`)
+
+    expect(await both()).toEqual([])
+    expect(await log()).toEqual([])
+  })
+
+  test('rows that are left out stay out, come in when they are kept again, and go when they are not', async ({
+    database,
+  }) => {
+    const { app, copy, log } = await copied(database, { keep: `public.wanted(v)` })
+
+    await app.query(`insert into t values (200, 200, 'old'), (201, 201, 'new')`)
+    await app.query(`update t set v = 'old' where id = 1`)
+    await app.query(`update t set v = 'new' where id = 200`)
+    await app.query(`update t set slot = 500 where id = 1`)
+    await app.query(`delete from t where id = 1`)
+
+    expect(await copy('id in (1, 200, 201)')).toEqual(['200 200 new', '201 201 new'])
+    expect(await log()).toEqual([])
+  })
+
+  test('what replication applies goes into both', async ({ database }) => {
+    const { both, log } = await copied(database)
+    await database.admin(`set session_replication_role = replica; update t set v = 'applied' where id = 1`)
+    expect(await both()).toEqual([])
+    expect(await log()).toEqual([])
+  })
+
+  test('a row that other triggers change once more is there as they leave it', async ({ database }) => {
+    const { app, both, log } = await copied(database)
+    await app.query(`
+      create function again() returns trigger language plpgsql as $$
+      begin
+        if tg_op = 'DELETE' then insert into public.t values (old.id, old.slot, 'back'); return null; end if;
+        if pg_trigger_depth() = 1 then update public.t set v = 'again' where id in (new.id, 2); end if;
+        return null;
+      end $$;
+      create trigger aaa after insert or update on t for each row execute function again();
+      create trigger zzz after delete on t for each row execute function again()`)
+
+    await app.query(`insert into t values (200, 200, 'first')`)
+    await app.query(`update t set v = 'first' where id in (1, 2, 3)`)
+    await app.query(`delete from t where id = 5`)
+
+    expect(await both(await log())).toEqual([])
+    expect((await app.query(`select v from t where id in (5, 200) order by id`)).rows).toEqual([
+      { v: 'back' },
+      { v: 'again' },
+    ])
+  })
+})
+
+describe('the application never notices', () => {
+  test('a row that stands in the way in the copy, because it has not been caught up with', async ({ database }) => {
+    const { app, log } = await copied(database)
+    await app.query(`update copy_of_t set slot = 9999 where id = 1; update copy_of_t set slot = 1 where id = 2`)
+    await app.query(`update t set v = 'changed' where id = 1`)
+    await app.query(`insert into copy_of_t values (200, 200, 'stale')`)
+    await app.query(`insert into t values (200, 200, 'new')`)
+    expect(await log()).toEqual([1])
+  })
+
+  test.for([
+    ['a constraint of the copy, checked as late as at the commit', 'unique (slot) deferrable initially deferred'],
+    ['the same, checked at the end of the statement', 'unique (slot) deferrable'],
+    ['an exclusion that is deferred', 'exclude using btree (slot with =) deferrable initially deferred'],
+  ] as const)('%s', async ([, unique], { database }) => {
+    const { app, log } = await copied(database, { unique, deferrable: ['copy_slot'] })
+    // Not caught up with: in the table slot 1 has become free.
+    await app.query(`${paused} update t set slot = 500 where id = 1; ${resumed}`)
+
+    await app.query(`begin; update t set slot = 1 where id = 2; commit`)
+
+    expect(await log()).toEqual([2])
+  })
+
+  test('a copy that has gone', async ({ database }) => {
+    const { app, log } = await copied(database)
+    await app.query(`drop table copy_of_t`)
+    await app.query(`update t set v = 'changed' where id = 1; insert into t values (200, 200, 'new')`)
+    expect(await log()).toEqual([1, 200])
+  })
+
+  test('an error of code that belongs to the copy', async ({ database }) => {
+    const { app, log } = await copied(database, { keep: `1 / (id - 7) is not null` })
+    await app.query(`update t set v = 'changed' where id in (6, 7, 8)`)
+    expect(await log()).toEqual([7])
+  })
+
+  test('a row that has come into the copy after its own snapshot', async ({ database }) => {
+    const { app, log } = await copied(database)
+    await app.query(`delete from copy_of_t where id = 1`)
+    const other = await database.session('other')
+    await other.query('begin isolation level repeatable read')
+    await other.query('select from pg_class limit 1')
+    await app.query(`insert into copy_of_t select * from t where id = 1`)
+
+    await other.query(`update t set v = 'changed' where id = 1`)
+    await other.query('commit')
+
+    expect(await log()).toEqual([1])
+  })
+})
+
+describe('a row that is in neither table', () => {
+  test('is logged again while an entry of it is left: somebody may just be setting it', async ({ database }) => {
+    const { app, log } = await copied(database)
+    const catcher = await database.session('catcher')
+    await app.query(`${paused} insert into t values (200, 200, 'new'); ${resumed}`)
+    await app.query(`insert into ebb.t_log (id) values (200)`)
+    await catcher.query(`begin isolation level repeatable read; delete from ebb.t_log`)
+    await catcher.query(`insert into copy_of_t select * from t where id = 200`)
+
+    await app.query(`delete from t where id = 200`)
+    await catcher.query('commit')
+
+    expect(await log()).toEqual([200])
+  })
+})
+
+describe('a large transaction', () => {
+  test('logs what goes beyond the subtransactions it may have; the next one begins anew', async ({ database }) => {
+    const { app, both, log } = await copied(database)
+
+    await app.query(`begin; update t set v = 'all'; update t set v = 'again' where id = 1; commit`)
+    expect(await log()).toHaveLength(ROWS + 1 - ROWS_OF_A_TRANSACTION)
+    await app.query(`truncate ebb.t_log; truncate copy_of_t; insert into copy_of_t select * from t`)
+    await app.query(`update t set v = 'some' where id <= ${ROWS_OF_A_TRANSACTION}`)
+
+    expect(await log()).toEqual([])
+    expect(await both()).toEqual([])
+  })
+
+  test('can be written to both as a whole', async ({ database }) => {
+    const { app, both, log } = await copied(database, { rows: null })
+    await app.query(`update t set v = 'all'`)
+    expect(await log()).toEqual([])
+    expect(await both()).toEqual([])
+  })
+})
+
+test('afterwards the log has it all again', async ({ database }) => {
+  const { app, owner, work, copy, log } = await copied(database)
+  await owner.query(logOnly(work))
+  await app.query(`update t set v = 'changed' where id = 1`)
+  expect(await log()).toEqual([1])
+  expect(await copy('id = 1')).toEqual(['1 1 first'])
+})
+
+const paused = 'alter table t disable trigger t_capture;'
+const resumed = 'alter table t enable always trigger t_capture;'
+
+interface Setting extends Partial<DualWrites> {
+  readonly keep?: string
+  readonly unique?: string
+}
+
+/** A table and its copy, with nothing to catch up with. */
+async function copied(
+  database: Database,
+  { keep, unique = 'unique (slot)', rows = ROWS_OF_A_TRANSACTION, deferrable = [] }: Setting = {},
+) {
+  const owner = await database.session('owner')
+  const app = await database.session('app')
+  const capture = captureOf(
+    { schema: 'public', name: 't' },
+    { index: 't_pkey', columns: [{ name: 'id', type: 'int' }] },
+    'ebb',
+    't',
+  )
+  const work: CopyWork = {
+    source: capture.table,
+    target: { schema: 'public', name: 'copy_of_t' },
+    columns: 'id, slot, v',
+    keep: keep ?? null,
+    searchPath: 'public',
+    capture,
+  }
+  await owner.query(`
+    create schema ebb; create table ebb.truncation (log_name text);
+    create function public.wanted(v text) returns boolean immutable language sql as $$ select v <> 'old' $$;
+    create table t (id int primary key, slot int, v text, constraint slot ${unique});
+    create table copy_of_t (id int primary key, slot int, v text, constraint copy_slot ${unique});
+    insert into t select n, n, 'first' from generate_series(1, ${ROWS}) n;
+    insert into copy_of_t select * from t`)
+  for (const statement of [...prepareCapture(capture), ...startCapture(capture)]) await owner.query(statement)
+  await owner.query(dualWrites(work, { rows, deferrable }))
+  return {
+    owner,
+    app,
+    work,
+    /** Ids of rows that differ, but for these. */
+    both: (but: readonly number[] = []) =>
+      ids(
+        app,
+        `select id from t full join copy_of_t c using (id) where t is distinct from c and id <> all ('{${but.join()}}')`,
+      ),
+    log: () => ids(app, `select distinct id from ebb.t_log order by id`),
+    copy: async (where: string) => {
+      const { rows: found } = await app.query<{ row: string }>(
+        `select concat_ws(' ', id, slot, v) as row from copy_of_t where ${where} order by id`,
+      )
+      return found.map(({ row }) => row)
+    },
+  }
+}
+
+async function ids(client: pg.Client, query: string): Promise<number[]> {
+  return (await client.query<{ id: number }>(query)).rows.map(({ id }) => id)
+}
