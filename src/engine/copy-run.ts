@@ -1,5 +1,6 @@
 import { readRowEstimate } from '../catalog/condition.ts'
 import { readLeftOutReferences } from '../catalog/left-out.ts'
+import { readSilentStandbys } from '../catalog/standbys.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
@@ -8,6 +9,7 @@ import { registerSet } from '../journal/sets.ts'
 import { keepingOf, withReferences } from '../plan/left-out.ts'
 import { noRoom } from '../plan/no-room.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
+import { standbyNotes } from '../plan/standby-notes.ts'
 import type { LockTimes } from '../report/events.ts'
 import type { ConditionSettings } from '../sql/condition-settings.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
@@ -67,12 +69,20 @@ function lookingFurther<Copy extends RebuildPlan>(command: Command<Copy>, option
   return {
     ...command,
     readPlan: async (session, server, name) => {
-      const plan = withRoom(await command.readPlan(session, server, name), options)
+      const plan = withStandbys(
+        withRoom(await command.readPlan(session, server, name), options),
+        await readSilentStandbys(session),
+      )
       const keeping = keepingOf(plan)
       if (keeping === null) return plan
       return withReferences(plan, keeping, await inSnapshot(session, () => readLeftOutReferences(session, keeping)))
     },
   }
+}
+
+/** The plan, and who cannot be waited for. */
+function withStandbys<Copy extends RebuildPlan>(plan: Copy, silent: readonly string[]): Copy {
+  return { ...plan, notes: [...plan.notes, ...standbyNotes(silent)] }
 }
 
 /** The plan, or an objection to it where it is known that there is not disk enough. */

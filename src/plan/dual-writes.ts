@@ -1,4 +1,5 @@
 import { quoted } from '../sql/names.ts'
+import { asFunctionSettings } from '../sql/condition-settings.ts'
 import { ident, literal, raw, sql, type Sql } from '../sql/sql.ts'
 import { captureFunction, moved } from './capture.ts'
 import { sameKey } from './copy-key.ts'
@@ -37,7 +38,8 @@ export interface DualWrites {
 
 /** The statement that has the trigger write to both tables from now on. */
 export function dualWrites(work: CopyWork, options: DualWrites): string {
-  return captureFunction(work.capture, block(work, options), ['set row_security = off'])
+  const condition = work.keep === null ? [] : asFunctionSettings(work.settings)
+  return captureFunction(work.capture, block(work, options), ['set row_security to off', ...condition])
 }
 
 /** The statement that has it write keys to the log only. */
@@ -74,7 +76,7 @@ function block(work: CopyWork, { rows, deferrable }: DualWrites): string {
 }
 
 /** Sets the row with this key to what the source holds. Indexes and conditions are evaluated under the user's path. */
-function setRow({ source, target, columns, keep, searchPath, capture }: CopyWork, which: 'old' | 'new'): string {
+function setRow({ source, target, columns, keep, settings, capture }: CopyWork, which: 'old' | 'new'): string {
   const { log, key } = capture
   const remove = sql`delete from ${quoted(target)} t where ${sameKey(key, 't', which)}`.text
   const path = (setting: Sql) => sql`perform pg_catalog.set_config('search_path', ${setting}, true)`.text
@@ -82,7 +84,7 @@ function setRow({ source, target, columns, keep, searchPath, capture }: CopyWork
   return `
           ${remove};
           get diagnostics deleted = row_count;
-          ${path(literal(searchPath))};
+          ${path(literal(settings.search_path ?? ''))};
           ${sql`insert into ${quoted(target)} (${raw(columns)}) select ${raw(columns)} from ${quoted(source)} s where ${sameKey(key, 's', which)}${kept}`.text};
           get diagnostics inserted = row_count;
           ${path(literal('pg_catalog, pg_temp'))};

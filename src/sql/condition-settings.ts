@@ -36,6 +36,13 @@ export function putBack(settings: ConditionSettings): string[] {
   return othersThanOurs(settings).map(([name]) => `set local ${name} to ${valueForSet(name, ours[name] ?? '')}`)
 }
 
+/** All of them but the search path, for a function that may be called under any settings. */
+export function asFunctionSettings(settings: ConditionSettings): string[] {
+  return Object.entries({ ...OUR_SETTINGS, ...settings })
+    .filter(([name]) => name !== 'search_path' && name in OUR_SETTINGS)
+    .map(([name, value]) => `set ${name} to ${literal(value).text}`)
+}
+
 function othersThanOurs(settings: ConditionSettings): [string, string][] {
   const ours: ConditionSettings = OUR_SETTINGS
   return Object.keys(ours).flatMap((name): [string, string][] => {

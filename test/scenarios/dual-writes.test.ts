@@ -48,6 +48,14 @@ describe('while changes go into both tables', () => {
     expect(await log()).toEqual([])
   })
 
+  test('a condition means what it means for whoever began the run', async ({ database }) => {
+    const { app, copy } = await copied(database, {
+      keep: `v <> 'edge' or timestamptz '2025-12-31 20:00+00' >= '2026-01-01'`,
+    })
+    await app.query(`set timezone = 'UTC'; insert into t values (200, 200, 'edge')`)
+    expect(await copy('id = 200')).toEqual(['200 200 edge'])
+  })
+
   test('what replication applies goes into both', async ({ database }) => {
     const { both, log } = await copied(database)
     await database.admin(`set session_replication_role = replica; update t set v = 'applied' where id = 1`)
@@ -202,7 +210,7 @@ async function copied(
     target: { schema: 'public', name: 'copy_of_t' },
     columns: 'id, slot, v',
     keep: keep ?? null,
-    searchPath: 'public',
+    settings: { search_path: 'public', TimeZone: 'Asia/Tokyo' },
     capture,
   }
   await owner.query(`

@@ -6,6 +6,12 @@ import { handOver, serverAccount } from '../../src/embedded/account.ts'
 import { startServer, type EmbeddedServer } from '../../src/embedded/server.ts'
 import { once } from './template.ts'
 
+export interface StandbyOptions {
+  readonly settings?: Readonly<Record<string, string>>
+  /** Otherwise the primary knows of it by its connection only. */
+  readonly followsBySlot?: boolean
+}
+
 /**
  * Starts a streaming replica of the primary, for reading only; it goes when the test ends.
  *
@@ -13,11 +19,14 @@ import { once } from './template.ts'
  * "Continuous Archiving", because the npm package has no pg_basebackup. WAL stays with
  * the primary (a replication slot) for as long as the standby has not received it.
  */
-export async function startStandby(primary: EmbeddedServer): Promise<EmbeddedServer> {
+export async function startStandby(
+  primary: EmbeddedServer,
+  { settings = {}, followsBySlot = true }: StandbyOptions = {},
+): Promise<EmbeddedServer> {
   const slot = `standby_${Date.now()}`
   const dataFolder = join(dirname(primary.dataFolder), slot)
   await once(primary.url, (client) => copyCluster(client, primary.dataFolder, dataFolder, slot))
-  await follow(primary, dataFolder, slot)
+  await follow(primary, dataFolder, followsBySlot ? { ...settings, primary_slot_name: slot } : settings, slot)
   await handOver(dataFolder, serverAccount())
 
   const standby = await startServer({ binaries: primary.binaries, dataFolder })
@@ -67,12 +76,15 @@ function unlessGone(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error
 }
 
-async function follow(primary: EmbeddedServer, dataFolder: string, slot: string): Promise<void> {
+async function follow(
+  primary: EmbeddedServer,
+  dataFolder: string,
+  settings: Readonly<Record<string, string>>,
+  name: string,
+): Promise<void> {
   await mkdir(join(dataFolder, 'pg_wal', 'archive_status'), { mode: 0o700 })
   await writeFile(join(dataFolder, 'standby.signal'), '')
-  await appendFile(
-    join(dataFolder, 'postgresql.auto.conf'),
-    `primary_conninfo = 'host=127.0.0.1 port=${primary.port} user=postgres application_name=${slot}'\n` +
-      `primary_slot_name = '${slot}'\n`,
-  )
+  const primary_conninfo = `host=127.0.0.1 port=${primary.port} user=postgres application_name=${name}`
+  const lines = Object.entries({ ...settings, primary_conninfo }).map(([key, value]) => `${key} = '${value}'\n`)
+  await appendFile(join(dataFolder, 'postgresql.auto.conf'), lines.join(''))
 }

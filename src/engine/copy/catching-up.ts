@@ -75,7 +75,7 @@ export class CatchingUp {
     return [
       this.assertNoMoreThan(never ? MOST_UNDER_LOCK : 0),
       assertCaptured(session, journalSchema, this.work),
-      ...(never ? [this.reconcile(), session.query("set local search_path to ''")] : []),
+      ...(never ? [this.reconcile()] : []),
     ]
   }
 

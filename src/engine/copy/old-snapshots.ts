@@ -98,10 +98,10 @@ async function readOld({ control, pid, server }: Workplace, xid: string): Promis
       and (a.application_name = 'pg_dump'
         or a.backend_xmin is not null and age(a.backend_xmin) > age(${limit}) and not ${readsOneTableOnly(server.version)})
     union all
-    select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback)', slot_name), null, true
+    select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback), or somebody here who has been writing since before', slot_name), null, true
     from pg_replication_slots where slot_type = 'physical' and active and age(xmin) > age(${limit})
     union all
-    select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback)', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, true
+    select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback), or somebody here who has been writing since before', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, true
     from pg_stat_replication r join pg_stat_activity a on a.pid = r.pid and a.datid is null
     where age(r.backend_xmin) > age(${limit})`,
   )

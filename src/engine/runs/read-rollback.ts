@@ -2,6 +2,7 @@ import { isEmpty, readChildren } from '../../catalog/partition-children.ts'
 import { readTable } from '../../catalog/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
+import { readSilentStandbys } from '../../catalog/standbys.ts'
 import type { TableModel } from '../../catalog/table-model.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
@@ -9,6 +10,7 @@ import { at, type Run } from '../../journal/journal.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
 import { planRebuildRollback, planSplitRollback } from '../../plan/rebuild-undo.ts'
 import { planRollback, type OtherPartition, type RollbackPlan } from '../../plan/rollback.ts'
+import { standbyNotes } from '../../plan/standby-notes.ts'
 import type { SwapStep } from '../../plan/step.ts'
 import { display, sameName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
@@ -85,7 +87,8 @@ async function readRebuildRollback(
     role: server.role,
   }
   const split = run.command === 'split' ? run.plan.split : null
-  return split === null ? planRebuildRollback(situation) : planSplitRollback(situation, split)
+  const plan = split === null ? planRebuildRollback(situation) : planSplitRollback(situation, split)
+  return { ...plan, notes: [...plan.notes, ...standbyNotes(await readSilentStandbys(session))] }
 }
 
 async function removedSince(session: Session, schema: string, run: Run): Promise<string[]> {

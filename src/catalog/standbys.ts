@@ -1,0 +1,23 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../db/session.ts'
+import { sql } from '../sql/sql.ts'
+
+/**
+ * Standbys that do not tell this server whether somebody reads there: without hot_standby_feedback, or not connected at
+ * the moment. What is fed from an archive alone is not known here at all.
+ */
+export async function readSilentStandbys(session: ClientBase): Promise<string[]> {
+  const rows = await readAll<{ name: string }>(
+    session,
+    sql`
+    select coalesce(nullif(r.application_name, ''), 'pid ' || r.pid) as name
+    from pg_stat_replication r join pg_stat_activity a on a.pid = r.pid and a.datid is null
+    left join pg_replication_slots s on s.active_pid = r.pid
+    where r.backend_xmin is null and s.xmin is null and r.state is distinct from 'backup'
+      and r.application_name not in ('pg_receivewal', 'pg_basebackup')
+    union all
+    select format('replication slot %s, not connected', slot_name) from pg_replication_slots where slot_type = 'physical' and not active
+    order by name`,
+  )
+  return rows.map(({ name }) => name)
+}
