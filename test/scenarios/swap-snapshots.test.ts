@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest'
 import { partition } from '../../src/engine/partition.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
+import { splitOrder } from '../engine/split-support.ts'
 import { test, type Database } from '../support/database.ts'
 import { PartitioningByCopy, Rebuilding, RollingBack, Splitting, type UnderWay } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
@@ -40,14 +41,14 @@ const SWAPS: readonly Swap[] = [
     name: 'splitting a partition',
     async begin(database, table) {
       await partition(database.url, written(table), monthly({ by: 'at', keep: null }), quietly())
-      return new Splitting(database, table, USUAL)
+      return new Splitting(database, table, splitOrder({ noArchive: true }), USUAL)
     },
   },
   {
     name: 'the way back from a split',
     async begin(database, table) {
       await partition(database.url, written(table), monthly({ by: 'at', keep: null }), quietly())
-      const { runId } = await new Splitting(database, table).end()
+      const { runId } = await new Splitting(database, table, splitOrder({ noArchive: true })).end()
       return new RollingBack(database, runId, USUAL)
     },
   },

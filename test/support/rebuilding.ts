@@ -8,7 +8,6 @@ import type { RebuildRequest } from '../../src/plan/rebuild.ts'
 import type { Event } from '../../src/report/events.ts'
 import type { TableName } from '../../src/sql/names.ts'
 import type { Database } from './database.ts'
-import { splitOrder } from '../engine/split-support.ts'
 import { monthly, quietly, written } from './tool.ts'
 import { until } from './until.ts'
 
@@ -102,12 +101,5 @@ export class PartitioningByCopy extends UnderWay<{ readonly runId: string }> {
       retireAfter: null,
     }
     super((options) => partitionByCopy(database.url, written(table), request, options), overrides)
-  }
-}
-
-/** Of a table that has been partitioned by attaching it. */
-export class Splitting extends UnderWay<{ readonly runId: string }> {
-  constructor(database: Database, table: TableName, overrides: Partial<EngineOptions> = {}) {
-    super((options) => split(database.url, written(table), splitOrder({ noArchive: true }), options), overrides)
   }
 }
