@@ -28,7 +28,7 @@ export interface CopyPlan {
  * The steps of every copy: capture, copy, reconcile, finish, verify, swap. What
  * makes it right is argued in docs/how-a-copy-is-right.md; in short: a row that
  * does not change is copied once, one that does is in the log and is set to its
- * present state, and under the lock the log is drained to nothing.
+ * present state, and in the moments before the swap it is written to both tables.
  */
 export function copySteps(plan: CopyPlan): Step[] {
   const { rebuild, shadow } = plan
@@ -56,7 +56,11 @@ export function copySteps(plan: CopyPlan): Step[] {
     },
     ...shadow.finish.map((step) => underPath(step, table, forward.settings)),
     {
-      ...described('reconcile', 'catch up until the log is short', 'what is left is caught up with under the lock'),
+      ...described(
+        'reconcile',
+        'catch up until the log is short',
+        'what is left is caught up with right before the swap',
+      ),
       kind: 'reconcile',
       work: forward,
       pass: 'until the log is short',

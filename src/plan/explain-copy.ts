@@ -3,6 +3,7 @@ import { quoted } from '../sql/names.ts'
 import { statementComment } from '../sql/spelled-out.ts'
 import { keyList, sameKey } from './copy-key.ts'
 import type { CopyWork } from './copy-work.ts'
+import { dualWrites, ROWS_OF_A_TRANSACTION } from './dual-writes.ts'
 import type { RotationStep } from './rotate-step.ts'
 import type { CopyStep, ReconcileStep, Step, VerifyStep } from './step.ts'
 
@@ -45,12 +46,19 @@ export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): str
   }
 }
 
-/** What a swap does between taking its locks and exchanging the names. */
-export function explainLastCatchUp(work: CopyWork): string[] {
+/** What comes before the locks of a swap. */
+export function explainDualWrites(work: CopyWork): string[] {
   return pattern(
-    'no plain SQL: before, Ebb waits until no transaction is left that began before the last rows were copied. Here it makes sure that the capture has no gap, and catches up with the rest of the log',
-    catchUp(work, BATCH['whole log at once']),
+    'no plain SQL: Ebb has each change written to both tables from here on, as follows, catches up with the rest of the log, and waits until no transaction is left that began before',
+    [dualWrites(work, { rows: ROWS_OF_A_TRANSACTION, deferrable: [] })],
   )
+}
+
+/** What a swap does between taking its locks and exchanging the names. */
+export function explainComplete({ capture: { log } }: CopyWork): string[] {
+  return pattern('no plain SQL: Ebb makes sure that the capture has no gap, and that nothing is left in the log', [
+    `select from ${quoted(log).text} limit 1;`,
+  ])
 }
 
 function pattern(what: string, statements: readonly string[]): string[] {

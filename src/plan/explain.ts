@@ -1,7 +1,7 @@
 import { comment } from '../sql/comment.ts'
 import { display } from '../sql/names.ts'
 import { spelledOut } from '../sql/spelled-out.ts'
-import { explainCopying, explainLastCatchUp, isBeyondSql, STOP_PSQL } from './explain-copy.ts'
+import { explainComplete, explainCopying, explainDualWrites, isBeyondSql, STOP_PSQL } from './explain-copy.ts'
 import { explainPurging } from './explain-purge.ts'
 import type { RotationStep } from './rotate-step.ts'
 import type { Blocked, Fate, Lock, Objection, Plan, Step } from './step.ts'
@@ -126,8 +126,9 @@ function explainStatements(step: Step | RotationStep): string[] {
       return complete(['begin', LOCK_TIMEOUT, ...step.acquire, ...step.statements, 'commit'])
     case 'swap':
       return [
+        ...(step.work === null ? [] : explainDualWrites(step.work)),
         ...complete(['begin', LOCK_TIMEOUT, ...step.acquire]),
-        ...(step.work === null ? [] : explainLastCatchUp(step.work)),
+        ...(step.work === null ? [] : explainComplete(step.work)),
         ...complete([...step.statements, 'commit']),
       ]
   }
