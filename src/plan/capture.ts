@@ -82,6 +82,7 @@ function body({ log, key }: Capture, first: string): [string, string] {
   const truncation = sql`insert into ${quoted({ schema: log.schema, name: 'truncation' })} (log_name) values (${literal(log.name)})`
   return [
     `
+#variable_conflict use_column
 declare
   ebb_gap constant oid := `,
     `;

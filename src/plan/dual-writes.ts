@@ -1,8 +1,8 @@
 import { quoted } from '../sql/names.ts'
 import { asFunctionSettings } from '../sql/condition-settings.ts'
 import { ident, literal, raw, sql, type Sql } from '../sql/sql.ts'
-import { captureFunction, moved } from './capture.ts'
-import { sameKey } from './copy-key.ts'
+import { captureFunction } from './capture.ts'
+import { keyList, sameKey, type CopyKey } from './copy-key.ts'
 import type { CopyWork } from './copy-work.ts'
 
 // Dual writes: in the last moments before a swap each change goes into both
@@ -39,7 +39,7 @@ export interface DualWrites {
 /** The statement that has the trigger write to both tables from now on. */
 export function dualWrites(work: CopyWork, options: DualWrites): string {
   const condition = work.keep === null ? [] : asFunctionSettings(work.settings)
-  return captureFunction(work.capture, block(work, options), ['set row_security to off', ...condition])
+  return captureFunction(work.capture, dualWritesBlock(work, options), ['set row_security to off', ...condition])
 }
 
 /** The statement that has it write keys to the log only. */
@@ -47,16 +47,17 @@ export function logOnly({ capture }: CopyWork): string {
   return captureFunction(capture)
 }
 
-function block(work: CopyWork, { rows, deferrable }: DualWrites): string {
+/** What the trigger does first: a PL/pgSQL block, whose variables are never the names of columns. */
+export function dualWritesBlock(work: CopyWork, { rows, deferrable }: DualWrites): string {
   const { target, capture } = work
   const count = "pg_catalog.current_setting('ebb.dual_writes', true)"
   const few = rows === null ? '' : ` and pg_catalog.length(coalesce(${count}, '')) < ${rows}`
   const names = deferrable.map((name) => ident(target.schema, name).text).join(', ')
   return `
   declare
-    deleted bigint;
-    inserted bigint;
-    uncertain boolean := false;
+    ebb_deleted bigint;
+    ebb_inserted bigint;
+    ebb_uncertain boolean := false;
   begin
     if tg_op <> 'TRUNCATE'${few} then
       ${rows === null ? '' : `perform pg_catalog.set_config('ebb.dual_writes', pg_catalog.concat(${count}, '.'), true);`}
@@ -66,13 +67,18 @@ function block(work: CopyWork, { rows, deferrable }: DualWrites): string {
         end if;
         if tg_op = 'INSERT' or (tg_op = 'UPDATE' and ${moved(capture.key)}) then${setRow(work, 'new')}
         end if;
-        if not uncertain then
+        if not ebb_uncertain then
           return null;
         end if;
       exception when others then null;
       end;
     end if;
   end;`
+}
+
+/** Byte by byte: a row that is set twice is the same. */
+function moved(key: CopyKey): string {
+  return sql`row(${keyList(key, 'new')})::record *<> row(${keyList(key, 'old')})::record`.text
 }
 
 /** Sets the row with this key to what the source holds. Indexes and conditions are evaluated under the user's path. */
@@ -83,13 +89,13 @@ function setRow({ source, target, columns, keep, settings, capture }: CopyWork, 
   const kept = keep === null ? raw('') : sql` and (${raw(keep)}\n)`
   return `
           ${remove};
-          get diagnostics deleted = row_count;
+          get diagnostics ebb_deleted = row_count;
           ${path(literal(settings.search_path ?? ''))};
           ${sql`insert into ${quoted(target)} (${raw(columns)}) select ${raw(columns)} from ${quoted(source)} s where ${sameKey(key, 's', which)}${kept}`.text};
-          get diagnostics inserted = row_count;
+          get diagnostics ebb_inserted = row_count;
           ${path(literal('pg_catalog, pg_temp'))};
-          if deleted = 0 and inserted = 0 then
-            uncertain := uncertain or pg_catalog.pg_relation_size(${sql`${literal(quoted(log).text)}::pg_catalog.regclass`.text}) > ${LARGE_LOG_BYTES}
+          if ebb_deleted = 0 and ebb_inserted = 0 then
+            ebb_uncertain := ebb_uncertain or pg_catalog.pg_relation_size(${sql`${literal(quoted(log).text)}::pg_catalog.regclass`.text}) > ${LARGE_LOG_BYTES}
               or exists (${sql`select from ${quoted(log)} l where ${sameKey(key, 'l', which)}`.text});
             ${remove};
           end if;`

@@ -3,7 +3,7 @@ import { quoted } from '../sql/names.ts'
 import { statementComment } from '../sql/spelled-out.ts'
 import { keyList, sameKey } from './copy-key.ts'
 import type { CopyWork } from './copy-work.ts'
-import { dualWrites, ROWS_OF_A_TRANSACTION } from './dual-writes.ts'
+import { dualWritesBlock, ROWS_OF_A_TRANSACTION } from './dual-writes.ts'
 import type { RotationStep } from './rotate-step.ts'
 import type { CopyStep, ReconcileStep, Step, VerifyStep } from './step.ts'
 
@@ -50,7 +50,7 @@ export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): str
 export function explainDualWrites(work: CopyWork): string[] {
   return pattern(
     'no plain SQL: Ebb has each change written to both tables from here on, as follows, catches up with the rest of the log, and waits until no transaction is left that began before',
-    [dualWrites(work, { rows: ROWS_OF_A_TRANSACTION, deferrable: [] })],
+    [dualWritesBlock(work, { rows: ROWS_OF_A_TRANSACTION, deferrable: [] })],
   )
 }
 

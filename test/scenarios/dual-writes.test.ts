@@ -56,6 +56,20 @@ describe('while changes go into both tables', () => {
     expect(await copy('id = 200')).toEqual(['200 200 edge'])
   })
 
+  test('columns may have any names', async ({ database }) => {
+    const { app, owner, work, both, log } = await copied(database)
+    const names = ['ebb_state', 'inserted', 'deleted', 'old', 'new', 's', 't', 'found', 'tg_op']
+    const columns = names.map((name) => `"${name}"`)
+    for (const table of ['t', 'copy_of_t'])
+      await owner.query(`alter table ${table} ${columns.map((name) => `add ${name} int`).join(', ')}`)
+    await owner.query(
+      dualWrites({ ...work, columns: `id, slot, v, ${columns.join(', ')}` }, { rows: 9, deferrable: [] }),
+    )
+    await app.query(`update t set v = 'changed', inserted = 3, s = 4 where id = 1`)
+    expect(await both()).toEqual([])
+    expect(await log()).toEqual([])
+  })
+
   test('what replication applies goes into both', async ({ database }) => {
     const { both, log } = await copied(database)
     await database.admin(`set session_replication_role = replica; update t set v = 'applied' where id = 1`)
@@ -230,7 +244,7 @@ async function copied(
     both: (but: readonly number[] = []) =>
       ids(
         app,
-        `select id from t full join copy_of_t c using (id) where t is distinct from c and id <> all ('{${but.join()}}')`,
+        `select id from t as one full join copy_of_t as other using (id) where one is distinct from other and id <> all ('{${but.join()}}')`,
       ),
     log: () => ids(app, `select distinct id from ebb.t_log order by id`),
     copy: async (where: string) => {
