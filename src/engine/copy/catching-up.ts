@@ -1,4 +1,5 @@
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
+import { EbbError, EXIT } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
@@ -20,17 +21,20 @@ import { drain, explainedClash, isDrained, reconcileLog } from './reconcile.ts'
 //   - What cannot be written to both tables is in the log. Then the log is drained
 //     again, and snapshots are waited for again: under the lock the log is empty,
 //     or the swap does not happen. Only where it is never empty (an application that
-//     exchanges values of a deferrable unique constraint all the time) the last few
-//     entries are caught up with under the lock.
+//     exchanges values of a deferrable unique constraint all the time), or where
+//     changes cannot go into both tables, the last few entries are caught up with
+//     under the lock, and a snapshot of those milliseconds would miss them.
 
 /** For so long changes go into both tables while somebody with an old snapshot is waited for. A standby tells every 10 s, mostly. */
 const MOST_DUAL_MS = 30_000
 
 /** So many times the log was not empty under the lock; then large transactions, too, are written to both tables as a whole. */
 const TIMES_NOT_EMPTY = 2
-/** And so many times; then what is left of it is caught up with there. */
+/** And so many times; then what is left of it, if it is little, is caught up with there. */
 const TIMES_NEVER_EMPTY = 5
-const MOST_UNDER_LOCK = 200
+const MOST_NEVER_EMPTY = 200
+/** Where changes are only logged, so many are caught up with under the lock. */
+const MOST_LOGGED = 2_000
 const A_MOMENT_MS = 300
 
 export class CatchingUp {
@@ -71,12 +75,17 @@ export class CatchingUp {
   /** What there is to ask, and to do, under the lock, where nobody writes: what is in the log now is all there will be. */
   complete(): readonly Promise<unknown>[] {
     const { session, journalSchema } = this.place
-    const never = this.timesNotEmpty >= TIMES_NEVER_EMPTY
+    const most = this.mostUnderLock()
     return [
-      this.assertNoMoreThan(never ? MOST_UNDER_LOCK : 0),
+      this.assertNoMoreThan(most),
       assertCaptured(session, journalSchema, this.work),
-      ...(never ? [this.reconcile()] : []),
+      ...(most === 0 ? [] : [this.reconcile()]),
     ]
+  }
+
+  private mostUnderLock(): number {
+    if (!this.dual) return MOST_LOGGED
+    return this.timesNotEmpty < TIMES_NEVER_EMPTY ? 0 : MOST_NEVER_EMPTY
   }
 
   /** To be called when the swap does not happen: changes are logged as before. Best effort, for both ways are right. */
@@ -88,10 +97,10 @@ export class CatchingUp {
   private async begin(deadline: number): Promise<boolean> {
     await this.stop()
     await this.prepare()
-    this.dual = true
     this.rows = this.rowsNow()
     await vacuumLog(this.work, this.place)
-    await beginDualWrites(this.work, this.place, this.rows)
+    this.dual = true
+    this.dual = await beginDualWrites(this.work, this.place, this.rows)
     return this.settle(deadline)
   }
 
@@ -102,14 +111,15 @@ export class CatchingUp {
   /** False when somebody keeps an old snapshot for too long, or so much is logged that it is not caught up with. */
   private async settle(deadline: number): Promise<boolean> {
     for (let times = 0; times < 3; times++) {
-      if (!(await drain(this.work, this.place, 'it writes both'))) {
+      if (!(await drain(this.work, this.place, this.dual ? 'it writes both' : 'it logs'))) {
+        if (performance.now() > deadline) throw neverDone()
         this.timesNotEmpty = Math.max(this.timesNotEmpty, TIMES_NOT_EMPTY)
         return false
       }
       const old = await oldSnapshots(this.place, MOST_DUAL_MS)
       if (old.length > 0 && performance.now() > deadline) throw stillOld(old)
       if (old.length > 0) return false
-      if (await isDrained(this.work, this.place)) break
+      if (!this.dual || (await isDrained(this.work, this.place))) break
     }
     return true
   }
@@ -131,6 +141,17 @@ export class CatchingUp {
         throw new NotReady('changes have been logged that are not in the copy yet')
       })
   }
+}
+
+function neverDone(): EbbError {
+  return new EbbError(
+    'changes arrive faster than they are caught up with',
+    {
+      state: 'The copy is complete and still being kept up to date; the swap has not happened.',
+      next: 'Run the same command again when less is written to the table: it goes on from here.',
+    },
+    EXIT.tryLater,
+  )
 }
 
 /** It may have been long, and is looked through often from now on. Not while somebody else is at it. */

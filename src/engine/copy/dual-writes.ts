@@ -1,21 +1,31 @@
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { assertLease } from '../../journal/lease.ts'
+import { gapOf } from '../../plan/capture.ts'
 import type { CopyWork } from '../../plan/copy-work.ts'
 import { dualWrites, logOnly, type DualWrites, ROWS_OF_A_TRANSACTION } from '../../plan/dual-writes.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 
-/** From now on each change goes into both tables: the first rows of each transaction, or all of them. */
-export async function beginDualWrites(work: CopyWork, place: Workplace, rows: 'some' | 'all'): Promise<void> {
+/**
+ * From now on each change goes into both tables: the first rows of each transaction, or all of them. False where that
+ * cannot be: rules and triggers of the target would divert what the application writes, and cannot be switched off
+ * meanwhile; and a capture of a former version has another function.
+ */
+export async function beginDualWrites(work: CopyWork, place: Workplace, rows: 'some' | 'all'): Promise<boolean> {
   const { session } = place
-  const { deferrable } = await readOne<Pick<DualWrites, 'deferrable'>>(
+  const { possible, deferrable } = await readOne<{ possible: boolean; deferrable: string[] }>(
     session,
     sql`
-    select array(select conname::text from pg_constraint
-      where conrelid = ${quoted(work.target).text}::regclass and condeferrable and contype in ('u', 'x')) as deferrable`,
+    select to_regclass(${quoted(gapOf(work.capture)).text}) is not null
+        and not exists (select from pg_trigger where tgrelid = t.oid and not tgisinternal and tgenabled <> 'D')
+        and not exists (select from pg_rewrite where ev_class = t.oid and ev_enabled <> 'D') as possible,
+      array(select conname::text from pg_constraint where conrelid = t.oid and condeferrable and contype in ('u', 'x')) as deferrable
+    from (select ${quoted(work.target).text}::regclass as oid) t`,
   )
-  await replace(session, place, dualWrites(work, { deferrable, rows: rows === 'all' ? null : ROWS_OF_A_TRANSACTION }))
+  if (possible)
+    await replace(session, place, dualWrites(work, { deferrable, rows: rows === 'all' ? null : ROWS_OF_A_TRANSACTION }))
+  return possible
 }
 
 /** From now on keys go into the log only. By the session that looks around, for the other one may be about to be stopped. */
