@@ -1,6 +1,12 @@
 import { readReferenceGraph } from '../../src/catalog/reference-graph.ts'
 import { inSnapshot, inTransaction, readAll, readOne, type Session } from '../../src/db/session.ts'
-import { changesBetween, countAfter, countBefore, OverreachError, type Around } from '../../src/engine/purge/changes.ts'
+import {
+  changesBetween,
+  countChanges,
+  doDeferred,
+  OverreachError,
+  type Around,
+} from '../../src/engine/purge/changes.ts'
 import { entourageOf } from '../../src/plan/cascade-entourage.ts'
 import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/cascade.ts'
 import { batchStatement } from '../../src/plan/purge-batch.ts'
@@ -79,13 +85,14 @@ export class Cascading {
     if (watched === null) throw new Error('nothing refers to the table')
     return inTransaction(session, {}, async () => {
       await session.query(`set local lock_timeout = ${lockTimeoutMs}`)
-      const before = await countBefore(session, watched)
+      const before = await countChanges(session, watched)
       const { gone, counts, disturbed } = await readOne<{ gone: number; counts: number[]; disturbed: boolean }>(
         session,
         batchStatement(work, leaf, { after: null, upto: null }, raw('100000'), 'careful'),
       )
       if (disturbed) throw new OverreachError('disturbed')
-      const around = changesBetween(watched, before, await countAfter(session, watched, work.settings), {
+      await doDeferred(session, work.settings)
+      const around = changesBetween(watched, before, await countChanges(session, watched), {
         deed: 'delete',
         gone,
       })

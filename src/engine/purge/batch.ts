@@ -12,8 +12,8 @@ import { assertLookedAfter } from './disabled.ts'
 import { assertLeaf, prepareAtLeaf, type LeafFiles } from './leaf-state.ts'
 import {
   changesBetween,
-  countAfter,
-  countBefore,
+  countChanges,
+  doDeferred,
   OverreachError,
   watchedBy,
   type Around,
@@ -77,7 +77,7 @@ export async function runBatch(
        lock table only ${quoted(order.leaf.name).text} in ${mode} mode`
     const [, before] = await inOneGo(session, () => [
       prepareAtLeaf(session, work, order.leaf, files, preparation),
-      countBefore(session, watchedBy(work)),
+      countChanges(session, watchedBy(work)),
     ])
     const deleted = await deleteRows(session, work, order)
     const around = await judgeBatch(work, order.leaf, place, before, deleted)
@@ -101,8 +101,9 @@ async function judgeBatch(
   { found, gone }: Reported,
 ): Promise<Around> {
   const watched = watchedBy(work)
-  const [after] = await inOneGo(session, () => [
-    countAfter(session, watched, work.settings),
+  const [, after] = await inOneGo(session, () => [
+    doDeferred(session, work.settings),
+    countChanges(session, watched),
     assertLookedAfter(session, watched, leaf),
     found > 0 ? assertLease(session, journalSchema, lease) : Promise.resolve(),
   ])

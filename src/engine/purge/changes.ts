@@ -2,7 +2,7 @@ import type { Session } from '../../db/session.ts'
 import type { PurgeWork, Watched, WatchedTable } from '../../plan/purge-work.ts'
 import { putBack, putUnder, type ConditionSettings } from '../../sql/condition-settings.ts'
 import { display } from '../../sql/names.ts'
-import { join, literal, sql, type Sql } from '../../sql/sql.ts'
+import { sql } from '../../sql/sql.ts'
 
 // PostgreSQL's own count of what a transaction has deleted and updated, table by
 // table, with what foreign keys and triggers did by themselves. It is the guard
@@ -29,46 +29,24 @@ export function watchedBy({ table, oid, entourage }: PurgeWork): Watched {
   return entourage.watched ?? { root: { oid, name: table, protected: false }, others: [] }
 }
 
-/** Reads the count at the beginning of a transaction. There may be no savepoint until the end: what one undid is counted, too. */
-export async function countBefore(session: Session, watched: Watched): Promise<ChangeCount> {
-  return countOf(await session.query<CountRow>(countStatement(watched).text))
+/** Has everything done that was put off until the commit, under the user's `settings`. */
+export async function doDeferred(session: Session, settings: ConditionSettings): Promise<void> {
+  await session.query([...putUnder(settings), 'set constraints all immediate', ...putBack(settings)].join('; '))
 }
 
-/** Has everything done that was put off until the commit, under the user's `settings`, and reads the count once more. */
-export async function countAfter(
-  session: Session,
-  watched: Watched,
-  settings: ConditionSettings,
-): Promise<ChangeCount> {
-  const statements = [
-    ...putUnder(settings),
-    'set constraints all immediate',
-    ...putBack(settings),
-    countStatement(watched).text,
-  ]
-  // Several statements in one message have a result each.
-  const results = (await session.query(statements.join(';\n'))) as unknown as readonly {
-    readonly rows: readonly CountRow[]
-  }[]
-  return countOf(results.at(-1) ?? { rows: [] })
-}
-
-interface CountRow extends Changes {
-  readonly oid: string
-}
-
-function countOf({ rows }: { readonly rows: readonly CountRow[] }): ChangeCount {
-  return new Map(rows.map(({ oid, deleted, updated }) => [oid, { deleted, updated }]))
-}
-
-/** Without parameters, which several statements at once cannot have. */
-function countStatement({ root, others }: Watched): Sql {
-  const oids = join([root, ...others].map(({ oid }) => sql`${literal(oid)}::oid`))
-  return sql`
+/**
+ * Reads the count. Once at the beginning of a transaction and once before it
+ * commits, with no savepoint in between: what one undid is counted, too.
+ */
+export async function countChanges(session: Session, { root, others }: Watched): Promise<ChangeCount> {
+  const { text, values } = sql`
     select o.oid::text, sum(pg_stat_get_xact_tuples_deleted(m.relid))::float8 as deleted,
       sum(pg_stat_get_xact_tuples_updated(m.relid))::float8 as updated
-    from unnest(array[${oids}]) o (oid), lateral (select o.oid as relid union select relid from pg_partition_tree(o.oid)) m
+    from unnest(${[root, ...others].map(({ oid }) => oid)}::oid[]) o (oid), lateral (select o.oid as relid union select relid from pg_partition_tree(o.oid)) m
     group by o.oid`
+  // Named, for planning takes longer than execution, and each batch asks twice.
+  const { rows } = await session.query<Changes & { oid: string }>({ name: 'ebb changes', text, values })
+  return new Map(rows.map(({ oid, deleted, updated }) => [oid, { deleted, updated }]))
 }
 
 /** How many rows of the table itself a batch has deleted, or marked. */
