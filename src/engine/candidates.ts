@@ -5,7 +5,13 @@ import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts
 import { ObjectionsError } from '../errors.ts'
 import { completeSet, registerSet, setById, type StoredSet } from '../journal/candidates.ts'
 import { endRun } from '../journal/journal.ts'
-import { planCandidates, refuseCandidates, type CandidatePlan, type CandidateRequest } from '../plan/candidates.ts'
+import {
+  abandonSteps,
+  planCandidates,
+  refuseCandidates,
+  type CandidatePlan,
+  type CandidateRequest,
+} from '../plan/candidates.ts'
 import { isRefused } from '../plan/chosen-rows.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableName } from '../sql/names.ts'
@@ -14,6 +20,7 @@ import { parsePredicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { readChosenRows } from './chosen-rows.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
+import { orGivingBack, undoAll } from './give-back.ts'
 import type { EngineOptions } from './options.ts'
 import type { PurgeOptions } from './purge.ts'
 import { newTag } from './tag.ts'
@@ -75,7 +82,11 @@ export async function carryOutCandidates(
     set: () => [registerSet(session, journalSchema, { ...set, id: runId, table: plan.table })],
     settle: () => [completeSet(session, journalSchema, runId, set.place)],
   }
-  const steps = await executeRun(runId, plan.steps, place, { alongside, patience, turns })
+  const execute = executeRun(runId, plan.steps, place, { alongside, patience, turns })
+  const steps = await orGivingBack(execute, {
+    holds: () => Promise.resolve(true),
+    giveBack: () => undoAll(runId, abandonSteps(runId, set.place), place),
+  })
   const stored = (await setById(session, journalSchema, runId)) ?? null
   await endRun(session, journalSchema, runId, 'done', { rows: stored?.rows, bytes: stored?.bytes })
   return { runId, plan, steps, set: stored }

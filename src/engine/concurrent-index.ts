@@ -1,4 +1,5 @@
 import { readOne } from '../db/session.ts'
+import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { assertLease } from '../journal/lease.ts'
 import type { DropIndexStep, IndexStep } from '../plan/step.ts'
 import { quoted } from '../sql/names.ts'
@@ -19,8 +20,14 @@ export async function buildIndex(step: IndexStep, place: Workplace, patience: Pa
   await waitingOthersOut(place, patience, async () => {
     const state = await indexState(step, place)
     if (state === 'valid') return
-    if (state === 'invalid') await session.query(sql`drop index concurrently if exists ${quoted(step.index)}`)
-    for (const statement of step.statements) await session.query(statement)
+    const drop = () => session.query(sql`drop index concurrently if exists ${quoted(step.index)}`)
+    if (state === 'invalid') await drop()
+    for (const statement of step.statements)
+      await session.query(statement).catch(async (error: unknown) => {
+        // What there is of it fills the disk, and is of no use.
+        if (codeOf(error) === SQLSTATE.diskFull) await drop().catch(() => {})
+        throw error
+      })
   })
 }
 

@@ -2,20 +2,24 @@ import { readRowEstimate } from '../catalog/condition.ts'
 import { readLeftOutReferences } from '../catalog/left-out.ts'
 import { readSilentStandbys } from '../catalog/standbys.ts'
 import type { TableModel } from '../catalog/table-model.ts'
-import { inSnapshot, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
-import { endRun } from '../journal/journal.ts'
+import { doneSteps, endRun } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
 import { keepingOf, withReferences } from '../plan/left-out.ts'
 import { noRoom } from '../plan/no-room.ts'
-import type { RebuildPlan } from '../plan/rebuild.ts'
+import type { RebuildPlan, RebuildSummary } from '../plan/rebuild.ts'
+import { abandonSteps } from '../plan/rebuild-undo.ts'
 import { standbyNotes } from '../plan/standby-notes.ts'
 import type { LockTimes } from '../report/events.ts'
 import type { ConditionSettings } from '../sql/condition-settings.ts'
+import { quoted } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
+import { sql } from '../sql/sql.ts'
 import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
 import { recordCapture } from './copy/captured.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
+import { orGivingBack, undoAll } from './give-back.ts'
 import type { EngineOptions } from './options.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
@@ -109,9 +113,35 @@ export async function carryOutCopy(
       ...(rebuild.policy === null ? [] : [registerSet(session, journalSchema, plan.table, rebuild.policy, runId)]),
     ],
   }
-  const steps = await executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
+  if (await isGivenBack(runId, rebuild, place)) await giveBack(runId, rebuild, place)
+  const execute = executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
+  const steps = await orGivingBack(execute, {
+    holds: () => isBeforeSwap(runId, place),
+    giveBack: () => giveBack(runId, rebuild, place),
+  })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
+}
+
+async function giveBack(runId: string, rebuild: RebuildSummary, place: Workplace): Promise<void> {
+  const done = await doneSteps(place.session, place.journalSchema, runId)
+  await undoAll(runId, abandonSteps(rebuild, rebuild.forward.source, done), place)
+}
+
+/** The run was killed while it gave back what it had taken: its shadow is gone, and its journal does not know. */
+async function isGivenBack(runId: string, { shadow }: RebuildSummary, place: Workplace): Promise<boolean> {
+  const done = await doneSteps(place.session, place.journalSchema, runId)
+  if (!done.has('shadow') || done.has('swap')) return false
+  const { gone } = await readOne<{ gone: boolean }>(
+    place.session,
+    sql`select to_regclass(${quoted(shadow).text}) is null as gone`,
+  )
+  return gone
+}
+
+/** After it, what takes the room is the retired table, which is the way back. */
+async function isBeforeSwap(runId: string, place: Workplace): Promise<boolean> {
+  return !(await doneSteps(place.session, place.journalSchema, runId)).has('swap')
 }
 
 /**

@@ -83,7 +83,7 @@ function nextAfter(step: Step, code: string): string {
       : 'run the same command again, or undo what was done: ebb abandon.'
   if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
   if (code === SQLSTATE.diskFull)
-    return `Make room on the server’s disk and run the same command again: it goes on from here. Or give back what the copy has taken: ebb abandon.`
+    return 'Make room on the server’s disk and run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
   if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))

@@ -136,6 +136,16 @@ export async function recordStep(
     insert into ${at(schema, 'step')} (run_id, key, milliseconds) values (${id}, ${key}, ${milliseconds}) on conflict do nothing`)
 }
 
+/** Forgets all that a run has done, for it has been undone; in the transaction that undoes the last of it. */
+export async function forgetProgress(session: ClientBase, schema: string, id: string): Promise<void> {
+  const run = sql`where run_id = ${id}`
+  await session.query(sql`
+    with steps as (delete from ${at(schema, 'step')} ${run}), chunks as (delete from ${at(schema, 'chunk')} ${run}),
+      batches as (delete from ${at(schema, 'purge_batch')} ${run}), ranges as (delete from ${at(schema, 'purge_left')} ${run}),
+      captures as (delete from ${at(schema, 'capture')} ${run} returning log_name)
+    delete from ${at(schema, 'truncation')} where log_name in (select log_name from captures)`)
+}
+
 /** A table of the journal. */
 export function at(schema: string, table: string): Sql {
   return ident(schema, table)

@@ -188,17 +188,21 @@ function settleStep(place: TableName): Step {
 /** What giving up an unfinished set does: no row has been touched, so only the keys go. */
 export function planAbandonCandidates(runId: string, { table, set }: CandidatePlan): Plan {
   if (set === null) throw new Error(`run ${runId} has no candidate set`)
-  return abandonment(runId, table, 'no row has been changed', [
+  return abandonment(runId, table, 'no row has been changed', abandonSteps(runId, set.place))
+}
+
+export function abandonSteps(runId: string, place: TableName): OnlineStep[] {
+  return [
     {
       kind: 'online',
       key: 'abandon:candidates',
-      title: `drop ${display(set.place)}`,
+      title: `drop ${display(place)}`,
       because: 'the set is not to be completed',
       locks: [],
       cost: 'milliseconds',
-      statements: dropSet(set.place, runId),
+      statements: dropSet(place, runId),
     },
-  ])
+  ]
 }
 
 /** The statements that let a set go; what the journal knows of it is in the same schema. */

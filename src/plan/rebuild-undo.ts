@@ -20,36 +20,58 @@ import {
 } from './shadow.ts'
 import { exchangeBack, type SplitSummary } from './split-exchange.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock } from './swap.ts'
-import type { AloneStep, BriefStep, Lock, Objection, Plan, Step, SwapStep } from './step.ts'
+import type { AloneStep, BriefStep, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from './step.ts'
 import { underPath } from './user-code.ts'
 
 // The ways out of a rebuild: to abandon it before the swap, to roll it back
 // after, to let the former table go for good.
 
-/**
- * Takes back what an unfinished rebuild has put beside the table. `present` is what the table is called now; null when
- * it is gone. `done` tells whether the shadow is ours: before its step, somebody else may have taken the name.
- */
+/** Takes back what an unfinished rebuild has put beside the table. */
 export function planAbandonRebuild(
   runId: string,
   rebuild: RebuildSummary,
   present: TableName | null,
   done: ReadonlySet<string>,
 ): Plan {
-  const { forward, back, shadow } = rebuild
-  const steps: Step[] = [
+  const evidence = 'the table itself has not been touched: only what was put beside it is taken away'
+  return abandonment(runId, rebuild.former.name, evidence, abandonSteps(rebuild, present, done))
+}
+
+/**
+ * The steps of that; each may find nothing to undo. `present` is what the table is called now; null when it is gone.
+ * `done` tells whether the shadow is ours: before its step, somebody else may have taken the name.
+ */
+export function abandonSteps(
+  rebuild: RebuildSummary,
+  present: TableName | null,
+  done: ReadonlySet<string>,
+): (BriefStep | OnlineStep)[] {
+  const { forward, back } = rebuild
+  return [
+    // First, for it takes most room.
+    ...(done.has('shadow') ? [dropShadow(rebuild)] : []),
     // Before the capture has begun there is nothing on the table that a lock would have to be waited for.
     ...(present === null || !done.has('capture')
       ? []
       : [release('abandon:capture', { ...forward.capture, table: present })]),
-    online('abandon:shadow', `drop ${display(shadow)} and the logs`, 'they are of no use any more', 'milliseconds', [
-      ...(done.has('shadow') ? [sql`drop table if exists ${quoted(shadow)}`.text] : []),
+    online('abandon:logs', 'drop the logs', 'they are of no use any more', 'milliseconds', [
       ...dropHelpers(forward.capture),
       ...dropHelpers(back.capture),
     ]),
   ]
-  const evidence = 'the table itself has not been touched: only what was put beside it is taken away'
-  return abandonment(runId, rebuild.former.name, evidence, steps)
+}
+
+/** Its foreign keys, once it has them, have triggers on the tables that they refer to: those are locked, too. */
+function dropShadow({ former, shadow }: RebuildSummary): BriefStep {
+  const referenced = neighbours({ ...former, inboundForeignKeys: [] })
+  return brief(
+    'abandon:shadow',
+    `drop ${display(shadow)}`,
+    'it is of no use any more, and its space is given back',
+    referenced.map(exclusive),
+    referenced.map(lockExclusively),
+    [sql`drop table if exists ${quoted(shadow)}`.text],
+  )
 }
 
 /** Lets go of the former table of a finished rebuild; from then on there is no way back. */

@@ -1,14 +1,17 @@
 import { describe, expect } from 'vitest'
 import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
-import { abandon, status } from '../../src/engine/runs.ts'
+import { partition } from '../../src/engine/partition.ts'
+import { abandon, resume, status } from '../../src/engine/runs.ts'
+import { writeCandidates } from '../../src/engine/candidates.ts'
 import { EXIT } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { ident, literal, sql } from '../../src/sql/sql.ts'
+import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
+import { startTool, type Errand } from '../support/process.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { SmallDisk } from '../support/small-disk.ts'
-import { OWNER } from '../support/template.ts'
-import { quietly, written } from '../support/tool.ts'
+import { once, OWNER } from '../support/template.ts'
+import { monthly, persevere, quietly, written } from '../support/tool.ts'
 
 // The server's disk fills up while a copy is under way: a clear stop, and a way on as well as a way back.
 
@@ -26,14 +29,19 @@ describe('a disk that fills up', () => {
         await expect(again()).rejects.toMatchObject({
           message: expect.stringMatching(/^copy about .*: could not extend file .*No space left on device/) as string,
           exitCode: EXIT.failed,
-          advice: { next: expect.stringMatching(/^Make room .* run the same command again/) as string },
+          advice: {
+            state: 'All that the run had taken has been given back; the table is as it was.',
+            next: expect.stringMatching(/^Make room .* run the same command again/) as string,
+          },
         })
         expect(await rowsOf(database, table)).toEqual(rows)
-        await write(database, table)
+        // More than there would be room for beside what the copy had taken.
+        await write(database, table, 1_000)
+        expect(await leftOf(database)).toEqual([])
 
         disk.grow(64)
         await again()
-        expect(await rowsOf(database, table)).toEqual([...rows, { id: 100_000 }])
+        expect(await rowsOf(database, table)).toHaveLength(rows.length + 1_000)
       } finally {
         disk.unmount()
       }
@@ -55,6 +63,114 @@ describe('a disk that fills up', () => {
       await database.admin(
         sql`create table more tablespace small as select n, repeat('x', 1000) from generate_series(1, 4000) n`,
       )
+    } finally {
+      disk.unmount()
+    }
+  })
+})
+
+describe('a full disk', { timeout: 120_000 }, () => {
+  test('of which a run is killed while it gives back what it took, costs nothing', async ({ ownServer, skip }) => {
+    const { server, database } = await ownServer()
+    const disk = SmallDisk.mount(14, server.dataFolder, skip)
+    try {
+      const { table, rows } = await filled(database, disk)
+      // In nobody's way, but what catches changes cannot be taken off the table.
+      const reader = await database.session('reader')
+      await reader.query(sql`begin; select from ${quoted(table)} limit 1`.text)
+      const errand: Errand = { command: 'rebuild', url: database.url, table, rebuild: rebuildRequest(), options: SIZES }
+      const tool = startTool(errand)
+      await tool.says('waiting')
+      await write(database, table, 1_000)
+      tool.signal('SIGKILL')
+      await tool.end()
+      expect(await leftOf(database)).not.toEqual([])
+
+      await reader.query('commit')
+      disk.grow(64)
+      await persevere(() => resume(database.url, { table }, quietly(SIZES)))
+      expect(await rowsOf(database, table)).toHaveLength(rows.length + 1_000)
+    } finally {
+      disk.unmount()
+    }
+  })
+
+  test('of temporary files alone, which the server gives back itself, keeps the copy', async ({ ownServer, skip }) => {
+    const { server, database } = await ownServer({ maintenance_work_mem: '1MB' })
+    const disk = SmallDisk.mount(100, server.dataFolder, skip)
+    const scratch = SmallDisk.mount(2, server.dataFolder, skip)
+    try {
+      const { table, rows } = await filled(database, disk)
+      // Not compressed in the index, so that sorting it takes more than memory.
+      await database.admin(`alter table ${quoted(table).text} alter filler set storage external`)
+      await database.admin(`create index on ${quoted(table).text} (filler, id)`)
+      await database.admin(`create tablespace scratch location ${literal(scratch.folder).text}`)
+      await database.admin(`grant create on tablespace scratch to ${ident(OWNER).text}`)
+      await database.admin(`alter database ${ident(database.name).text} set temp_tablespaces = scratch`)
+      const again = () => rebuild(database.url, written(table), rebuildRequest(), quietly(SIZES))
+      await expect(again()).rejects.toMatchObject({
+        message: expect.stringMatching(/pgsql_tmp.*No space left on device/) as string,
+        advice: { state: expect.stringMatching(/what was done before it is kept/) as string },
+      })
+      const { runs } = await status(database.url, quietly())
+      expect(runs[0]?.stepsDone).toBeGreaterThan(3)
+
+      scratch.grow(64)
+      const { steps } = await again()
+      expect(steps.map(({ key }) => key)).not.toContain('copy')
+      expect(await rowsOf(database, table)).toEqual(rows)
+    } finally {
+      scratch.unmount()
+      disk.unmount()
+    }
+  })
+
+  test('keeps nothing of an index that could not be built', async ({ ownServer, skip }) => {
+    const { server, database } = await ownServer()
+    const disk = SmallDisk.mount(14, server.dataFolder, skip)
+    try {
+      const { table } = await filled(database, disk)
+      const owner = await database.session('owner')
+      await owner.query(sql`alter table ${quoted(table)} add at timestamptz not null default '2026-01-01'`.text)
+      await owner.query(sql`alter index ${ident(table.schema, 'filling_pkey')} set tablespace small`.text)
+      await useUp(database)
+      await expect(partition(database.url, written(table), monthly({ by: 'at' }), quietly())).rejects.toThrow(
+        /No space left on device/,
+      )
+      const { rows } = await database.admin(`select from pg_index where not indisvalid`)
+      expect(rows).toEqual([])
+    } finally {
+      disk.unmount()
+    }
+  })
+
+  test('keeps nothing of a candidate set that did not fit', async ({ ownServer, skip }) => {
+    const { server, database } = await ownServer()
+    const disk = SmallDisk.mount(40, server.dataFolder, skip)
+    try {
+      const table = database.table('many')
+      const owner = await database.session('owner')
+      await owner.query(sql`create table ${quoted(table)} as select generate_series(1, 60000) as id`)
+      await owner.query(sql`alter table ${quoted(table)} add primary key (id)`.text)
+      await owner.end()
+      await elsewhere(server.url, database.name, disk)
+      await writeCandidates(database.url, written(table), { where: 'id = 1' }, quietly())
+      // Room for some keys, and not for all.
+      await database.admin(`create table public.spare as select repeat('x', 1000) from generate_series(1, 1000)`)
+      await useUp(database, '')
+      await database.admin('drop table public.spare')
+
+      const words = { where: 'id > 1' }
+      await expect(writeCandidates(database.url, written(table), words, quietly())).rejects.toMatchObject({
+        message: expect.stringMatching(/No space left on device/) as string,
+        advice: { state: 'All that the run had taken has been given back; the table is as it was.' },
+      })
+      const left = await database.admin(`select from pg_class where relname ~ '^candidates_' and relkind = 'r'`)
+      expect(left.rowCount).toBe(1)
+
+      disk.grow(200)
+      const { set } = await writeCandidates(database.url, written(table), words, quietly())
+      expect(Number(set?.rows)).toBe(59_999)
     } finally {
       disk.unmount()
     }
@@ -96,10 +212,37 @@ async function filled(database: Database, disk: SmallDisk) {
   return { table, rows: await rowsOf(database, table) }
 }
 
-/** What needs no room: there is some where a row has been. */
-async function write(database: Database, table: TableName): Promise<void> {
+async function write(database: Database, table: TableName, rows: number): Promise<void> {
   const app = await database.session('app')
-  await app.query(sql`insert into ${quoted(table)} (id, filler) values (100000, 'late')`)
+  await app.query(
+    sql`insert into ${quoted(table)} (id, filler) select 100000 + n, repeat('x', 1000) from generate_series(1, ${raw(String(rows))}) n`,
+  )
+}
+
+/** What a run puts beside a table, and on it. */
+async function leftOf(database: Database): Promise<unknown[]> {
+  const { rows } = await database.admin(`
+    select relname as name from pg_class where relname ~ '^ebb_' or relname = 'filling_new'
+    union all select proname from pg_proc where proname ~ '^ebb_' union all select tgname from pg_trigger where tgname ~ '^ebb_'`)
+  return rows
+}
+
+/** Leaves no room on the disk at all. */
+async function useUp(database: Database, where = 'tablespace small'): Promise<void> {
+  await database.admin(`create table public.more (x text) ${where}`)
+  for (const rows of [2_000, 200, 20])
+    while (
+      await database.admin(`insert into public.more select repeat('x', 1000) from generate_series(1, ${rows})`).then(
+        () => true,
+        () => false,
+      )
+    );
+}
+
+/** Moves a database to the disk, with all that has no place of its own. */
+async function elsewhere(serverUrl: string, name: string, disk: SmallDisk): Promise<void> {
+  await once(serverUrl, (client) => client.query(`create tablespace small location ${literal(disk.folder).text}`))
+  await once(serverUrl, (client) => client.query(`alter database ${ident(name).text} set tablespace small`))
 }
 
 async function rowsOf(database: Database, table: TableName): Promise<unknown[]> {
