@@ -1,5 +1,6 @@
 import { isTimeType } from '../catalog/calendar-kind.ts'
 import { readConditionSettings } from '../catalog/condition-settings.ts'
+import { readHead } from '../catalog/key-head.ts'
 import { readKey, sampleIds } from '../catalog/key-model.ts'
 import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
@@ -7,7 +8,7 @@ import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../c
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError, UsageError } from '../errors.ts'
-import { endRun } from '../journal/journal.ts'
+import { doneSteps, endRun, runById } from '../journal/journal.ts'
 import { registerSet } from '../journal/sets.ts'
 import type { KeyEvidence } from '../plan/key-choice.ts'
 import { planPartition, type PartitionPlan, type PartitionSituation } from '../plan/partition.ts'
@@ -17,10 +18,12 @@ import type { LockTimes } from '../report/events.ts'
 import { pathOf } from '../sql/condition-settings.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
+import { assertFar, BoundNear, underBound } from './bound-watch.ts'
 import { agreedPlan, beginRun, isPartitionedAlready, newPlan, type Command } from './agreed.ts'
 import type { Patience } from './brief.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import type { EngineOptions } from './options.ts'
+import { takeBack } from './runs/abandon.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 /** What a conversion has come to. */
@@ -56,6 +59,25 @@ export async function partition(
   request: PartitionRequest,
   options: EngineOptions,
 ): Promise<PartitionResult> {
+  for (let left = MOST_BOUNDS; ; left--) {
+    try {
+      return await partitionOnce(target, written, request, options)
+    } catch (error) {
+      if (!(error instanceof BoundNear) || left === 1) throw error
+      options.observer({ type: 'note', text: `${error.message}: it begins anew, with a later bound` })
+    }
+  }
+}
+
+/** How often a conversion begins anew because rows came faster than they had before. */
+const MOST_BOUNDS = 5
+
+async function partitionOnce(
+  target: Target,
+  written: WrittenName,
+  request: PartitionRequest,
+  options: EngineOptions,
+): Promise<PartitionResult> {
   const command = commandOf(request, options)
   const agreed = await agreedPlan(target, written, command, options)
   const { server, name, plan, doneBy } = agreed
@@ -67,7 +89,11 @@ export async function partition(
   })
 }
 
-/** Takes an agreed plan to its end. */
+/**
+ * Takes an agreed plan to its end.
+ *
+ * @throws {BoundNear} when that would refuse rows of the application; then the preparations have been taken back
+ */
 export async function carryOut(
   runId: string,
   plan: PartitionPlan,
@@ -75,14 +101,32 @@ export async function carryOut(
   options: { readonly patience?: Patience },
 ): Promise<PartitionResult> {
   const { session, journalSchema } = place
-  const alongside: ExecuteOptions['alongside'] = {
-    // From the moment of the swap the table is a set that rotate keeps.
-    swap: () =>
-      plan.conversion === null ? [] : [registerSet(session, journalSchema, plan.table, plan.conversion.policy, runId)],
-  }
-  const steps = await executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
+  const steps = await executeConversion(runId, plan, place, options).catch(async (error: unknown) => {
+    const run = error instanceof BoundNear ? await runById(session, journalSchema, runId) : undefined
+    if (run !== undefined) await takeBack(run, place, options)
+    throw error
+  })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
+}
+
+async function executeConversion(
+  runId: string,
+  { table, steps, conversion }: PartitionPlan,
+  place: Workplace,
+  { patience }: { readonly patience?: Patience },
+): Promise<StepResult[]> {
+  if (conversion === null) throw new Error(`run ${runId} has no conversion`)
+  const { journalSchema } = place
+  const { bound, policy } = conversion
+  const alongside: ExecuteOptions['alongside'] = {
+    guard: ({ session }) => [assertFar(session, table, bound)],
+    // From the moment of the swap the table is a set that rotate keeps.
+    swap: ({ session }) => [registerSet(session, journalSchema, table, policy, runId)],
+  }
+  const execute = (watched: Workplace) => executeRun(runId, steps, watched, { alongside, patience })
+  const done = await doneSteps(place.session, journalSchema, runId)
+  return done.has('swap') ? execute(place) : underBound(table, bound, place, execute)
 }
 
 function commandOf(request: PartitionRequest, options: EngineOptions): Command<PartitionPlan> {
@@ -141,5 +185,6 @@ async function readEvidence(
   const time = table.columns.find(({ name }) => name === request.expireBy)
   const byId = request.expireBy !== null && isTimeType(time?.type) && /^(bigint|integer)$/.test(key.type) && key.indexed
   const samples = byId ? await sampleIds(session, table, request.by, request.expireBy) : []
-  return { key, samples, now: BigInt(server.now) }
+  const { handedOut } = await readHead(session, table.name, request.by)
+  return { key, samples, handedOut: handedOut === null ? null : BigInt(handedOut), now: BigInt(server.now) }
 }

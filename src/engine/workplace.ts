@@ -218,6 +218,6 @@ function noAnswer(): Error {
 }
 
 /** False when the signal came first. */
-async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(ms, true, { signal }).catch(() => false)
 }

@@ -131,7 +131,7 @@ function choose({ now }: AdviceSituation, candidate: KeyCandidate, interval: Int
     timezone: 'UTC',
     accept: [],
   }
-  return chooseKey(request, { key, samples, now })
+  return chooseKey(request, { key, samples, handedOut: null, now })
 }
 
 function obstaclesTo({ table, upserts }: AdviceSituation, { key: { column } }: KeyCandidate): Objection[] {

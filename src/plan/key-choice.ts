@@ -20,7 +20,7 @@ export interface KeyChoice {
   /** Where the rows are: null in an empty table. */
   readonly min: Position | null
   readonly max: Position | null
-  /** Where new rows go: the clock, or the greatest id. */
+  /** Where new rows go: the clock, or the greatest id there is or that has been handed out. */
   readonly head: Position
   /** Ids per microsecond, of a table partitioned by id whose rate is known. */
   readonly idRate: number | null
@@ -31,16 +31,19 @@ export interface KeyEvidence {
   readonly key: KeyModel
   /** Pairs of id and time, for a table partitioned by id. */
   readonly samples: readonly IdSample[]
+  /** The latest number of the column's sequence. */
+  readonly handedOut: bigint | null
   /** The server's clock, microseconds since the epoch. */
   readonly now: bigint
 }
 
 /** Reads the request and the evidence as a key, or objects. */
-export function chooseKey(request: PartitionRequest, { key, samples, now }: KeyEvidence): KeyChoice | Objection {
+export function chooseKey(request: PartitionRequest, evidence: KeyEvidence): KeyChoice | Objection {
+  const { key } = evidence
   if (!isKeyType(key.type)) return unsuitable(key)
-  if (request.every.kind === 'ids' || request.expireBy !== null) return idKey(request, { key, samples, now })
+  if (request.every.kind === 'ids' || request.expireBy !== null) return idKey(request, evidence)
   try {
-    return timeKey(request, request.every.interval, { key, samples, now })
+    return timeKey(request, request.every.interval, evidence)
   } catch (error) {
     // A value before the year 1 or after 9999.
     if (error instanceof EbbError)
@@ -79,7 +82,7 @@ function timeKindOf({ type, max }: KeyModel): KeyKind | null {
   return calendarKind(type) ?? (max === null ? null : epochUnitOf(BigInt(max)))
 }
 
-function idKey(request: PartitionRequest, { key, samples }: KeyEvidence): KeyChoice | Objection {
+function idKey(request: PartitionRequest, { key, samples, handedOut }: KeyEvidence): KeyChoice | Objection {
   const type = plainType(key.type)
   if (type !== 'bigint' && type !== 'integer') return idsNeedIntegers(key)
   const rate = rateOf(samples)
@@ -96,10 +99,14 @@ function idKey(request: PartitionRequest, { key, samples }: KeyEvidence): KeyCho
     timezone: request.timezone,
     min: key.min === null ? null : BigInt(key.min),
     max: key.max === null ? null : BigInt(key.max),
-    head: key.max === null ? 0n : BigInt(key.max),
+    head: greater(BigInt(key.max ?? 0), handedOut ?? 0n),
     idRate: rate,
     evidence: [describeRange(key), ...describeGrowth(request, samples, rate, width, disorder)],
   }
+}
+
+function greater(one: bigint, other: bigint): bigint {
+  return one > other ? one : other
 }
 
 /** Ids per microsecond over the newer half of the samples, where the present rate shows. */

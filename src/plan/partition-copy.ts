@@ -8,7 +8,7 @@ import { copySteps } from './copy-steps.ts'
 import type { Transport } from './copy-work.ts'
 import { fatesOf } from './fates.ts'
 import { describeKept } from './former-kept.ts'
-import { cutFor, runwayFrom } from './cut.ts'
+import { runwayEnd } from './cut.ts'
 import { keepWindow, type KeepWindow } from './keep-window.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { leftOutObjections } from './left-out.ts'
@@ -58,7 +58,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const premake = request.premake ?? defaultPremake(request.every)
   const { expireBy, timezone } = request
   const keep = keepWindow({ ...choice, expireBy, timezone }, request.keep, table, now)
-  const layout = layoutOf(situation, choice, keep, premake, now)
+  const layout = layoutOf(situation, choice, keep, premake)
   const end = layout.cells.at(-1)?.to ?? choice.head
   const all = [
     ...objections,
@@ -107,9 +107,8 @@ function layoutOf(
   choice: KeyChoice,
   keep: KeepWindow | null,
   premake: number,
-  now: bigint,
 ): Layout {
-  const end = runwayFrom(choice, cutFor(choice, now, premake), premake).at(-1)?.to ?? choice.head
+  const end = runwayEnd(choice, premake)
   const start = keep?.from ?? choice.min ?? choice.head
   const cells: Cell[] = cellsBetween(choice.grid, choice.kind, floor(choice.grid, choice.kind, start), end)
   const used = new Set(taken)

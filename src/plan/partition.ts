@@ -9,7 +9,7 @@ import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { display, freeCompanion, type TableName } from '../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
 import { fatesOf } from './fates.ts'
-import { cutFor, runwayFrom } from './cut.ts'
+import { cutFor, runwayFrom, type Bound } from './cut.ts'
 import { singlePrimaryKey } from './key-advice.ts'
 import { chooseKey, isObjection, type KeyChoice, type KeyEvidence } from './key-choice.ts'
 import {
@@ -29,6 +29,7 @@ import { defaultPremake, type PartitionRequest, type SetPolicy } from './request
 import { serverNotes } from './server-objections.ts'
 import { assertDistinctKeys, type Objection, type Plan } from './step.ts'
 import { asideNames, type AsideNames } from './swap.ts'
+import { showCount, showDuration } from './units.ts'
 import { fundamentalObjections, tableObjections } from './table-objections.ts'
 
 /** All that a plan depends on, read in one moment. */
@@ -57,7 +58,9 @@ export interface PartitionPlan extends Plan {
 export interface ConversionSummary {
   readonly policy: SetPolicy
   readonly history: TableName
+  /** The CHECK that proves the bound until the swap, and the bound. */
   readonly guard: string
+  readonly bound: Bound
   readonly primaryKey: NewPrimaryKey | null
   /** The names that parts of the former table took when they stepped aside. */
   readonly aside: AsideNames
@@ -116,7 +119,7 @@ function convert(
 ): PartitionPlan {
   const { table, server, taken, settings } = situation
   const premake = request.premake ?? defaultPremake(request.every)
-  const cut = cutFor(choice, situation.evidence?.now ?? 0n, premake)
+  const { at: cut, near } = cutFor(choice, premake)
   const runway = runwayFrom(choice, cut, premake)
   const primaryKey = newPrimaryKey(table, choice.column, taken)
   const names = chooseNames(situation, choice, runway, primaryKey)
@@ -139,6 +142,7 @@ function convert(
             policy: policyFor(request, choice, premake),
             history: names.history,
             guard: names.guard,
+            bound: { column: choice.column, kind: choice.kind, timezone: choice.timezone, at: cut, near },
             primaryKey,
             aside: names.aside,
             former: table,
@@ -222,13 +226,22 @@ function describeCut(
   history: TableName,
   { keep, timezone }: PartitionRequest,
 ): string[] {
-  const where = `the rows there are become partition ${display(history)}, which ends at ${displayPosition(choice.kind, cut, timezone)}`
+  const ends = displayPosition(choice.kind, cut, timezone)
+  const where = `the rows there are become partition ${display(history)}, which ends at ${ends}${describeDistance(choice, cut)}`
   if (keep === null || choice.kind === 'id') return [where]
   const gone = plus(cut, keep, choice.kind, timezone)
   return [
     where,
     `with ${displayInterval(keep)} kept it can go as a whole on ${displayPosition(choice.kind, gone, timezone)}`,
   ]
+}
+
+/** How long a history by id will go on growing; by time the bound itself says it. */
+function describeDistance({ kind, head, idRate }: KeyChoice, cut: Position): string {
+  if (kind !== 'id') return ''
+  const ids = Number(cut - head)
+  const days = idRate === null ? '' : `, about ${showDuration(ids / idRate / 1_000_000)} at the present rate`
+  return `, ${showCount(ids)} ids from now${days}`
 }
 
 export function notesOn(

@@ -38,10 +38,11 @@ function describeRows({ command, rows }: RunStatusLine): string {
   return rows === null ? '' : `, ${showRows(rows)} ${deedWords(command)?.done ?? ''}`
 }
 
-function whatToDo({ id, command, status, lastError, atWork }: RunStatusLine): string[] {
+function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork }: RunStatusLine): string[] {
   if (status !== 'running' || atWork) return []
   return [
     ...(lastError === null ? [] : [`    ${lastError.startsWith('stopped') ? '' : 'stopped by: '}${lastError}`]),
+    ...(refusesFrom === null ? [] : [`    until then rows of ${display(table)} from ${refusesFrom} on are refused`]),
     `    go on: ebb resume ${id} --execute    ${command === 'purge' || command === 'mark' ? 'leave it at that' : 'undo'}: ebb abandon ${id} --execute`,
   ]
 }

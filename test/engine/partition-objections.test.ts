@@ -166,8 +166,8 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a key just beyond the runway',
-    given: ({ log }) => `insert into ${log} values (1000, date_trunc('hour', now()) + interval '5 hours 30 minutes')`,
-    request: { every: { kind: 'interval', interval: { count: 1, unit: 'hour' } }, premake: 3 },
+    given: ({ log }) => `insert into ${log} values (1000, date_trunc('day', now()) + interval '5 days 12 hours')`,
+    request: { every: { kind: 'interval', interval: { count: 1, unit: 'day' } }, premake: 3 },
     code: 'key-in-future',
     wayOut: /--premake/,
   },

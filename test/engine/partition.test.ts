@@ -107,7 +107,7 @@ describe('partition by time', () => {
 
     const app = await database.session('app')
     const { rows } = await app.query<{ leaf: string }>(sql`
-      insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'now', now()), (1, 'then', date_trunc('month', now()) + interval '45 days')
+      insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'now', now()), (1, 'then', date_trunc('month', now()) + interval '75 days')
       returning tableoid::text as leaf`)
     expect(new Set(rows.map(({ leaf }) => leaf)).size).toBe(2)
   })
@@ -275,7 +275,7 @@ describe('rollback', () => {
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     const app = await database.session('app')
     await app.query(
-      sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'later', date_trunc('month', now()) + interval '40 days')`,
+      sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'later', date_trunc('month', now()) + interval '70 days')`,
     )
 
     await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(

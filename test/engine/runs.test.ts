@@ -54,10 +54,13 @@ describe('what somebody else does between the plan and the swap', () => {
     expect((await owner.query(sql`select from ${quoted(events)}`)).rowCount).toBe(ROWS)
   })
 
-  test('a row beyond the bound, written before the CHECK, stops the proof', async ({ database }) => {
+  test('a row beyond the bound, written before the CHECK, stops the proof where no index tells of it', async ({
+    database,
+  }) => {
     const { events } = await createEvents(database, { rows: ROWS })
-    const before = await modelOf(database, events)
     const owner = await database.session('owner')
+    await owner.query('drop index public.events_created_at_idx')
+    const before = await modelOf(database, events)
 
     const failure = await changedBefore(database, events, 'guard', async () => {
       await owner.query(
@@ -72,6 +75,24 @@ describe('what somebody else does between the plan and the swap', () => {
     await expect(partition(database.url, written(events), monthly(), quietly())).rejects.toMatchObject({
       exitCode: EXIT.objections,
     })
+  })
+
+  test('a row beyond the bound, written before the CHECK, is an objection where an index tells of it', async ({
+    database,
+  }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const before = await modelOf(database, events)
+    const owner = await database.session('owner')
+
+    const failure = await changedBefore(database, events, 'guard', async () => {
+      await owner.query(
+        sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'late', now() + interval '9 years')`,
+      )
+    })
+
+    expect(failure).toMatchObject({ exitCode: EXIT.objections })
+    expect(failure.message).toMatch(/further ahead than the runway is to be/)
+    expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
   })
 
   test('a row beyond the bound, written after the CHECK, is the writer’s error', async ({ database }) => {
@@ -283,7 +304,7 @@ describe('a roll-back', () => {
       async (options) => rollback(database.url, { runId }, options),
       async () => {
         await owner.query(
-          sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'next', date_trunc('month', now()) + interval '40 days')`,
+          sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'next', date_trunc('month', now()) + interval '70 days')`,
         )
       },
     )

@@ -31,7 +31,9 @@ const WAYS = {
     return untilItIsDone(random, copy, sizes(random))
   },
   split: async (database: Database, history: History, random: () => number) => {
-    await partition(database.url, written(history.table), BY_ID, quietly())
+    // The history reaches 50,000 ids ahead, and is divided up to its end.
+    const wider: PartitionRequest = { ...BY_ID, every: { kind: 'ids', ids: 1_000n }, premake: 3 }
+    await partition(database.url, written(history.table), wider, quietly())
     const order = { partition: null, every: null, keep: null, ...anyCopying(random) }
     await history.start()
     const copy = (options: EngineOptions) => split(database.url, written(history.table), order, options)

@@ -14,7 +14,7 @@ import { sql } from '../../sql/sql.ts'
 import { assertLatest } from '../agreed.ts'
 import { executeRun } from '../execute.ts'
 import type { EngineOptions } from '../options.ts'
-import { atWork } from '../workplace.ts'
+import { atWork, type Workplace } from '../workplace.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import { conversionOf, isCopy, known, rebuildOf } from './known.ts'
 import type { RunResult } from './result.ts'
@@ -37,12 +37,21 @@ export async function abandon(target: Target, choice: RunChoice, options: Engine
   assertAbandonable(run, done)
   return atWork({ target, server, ...options, command: 'abandon' }, run.table, async (place) => {
     await assertLatest(place, run.table, run)
-    const doneByNow = await doneSteps(place.session, place.journalSchema, run.id)
-    const plan = abandonment(run, doneByNow, await presentName(place.session, run))
-    const steps = await executeRun(run.id, plan.steps, place, { patience: options.patience })
-    await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
-    return { runId: run.id, plan, steps }
+    return takeBack(run, place, options)
   })
+}
+
+/** The same, by the lease that is held already. */
+export async function takeBack(
+  run: Run,
+  place: Workplace,
+  { patience }: Pick<EngineOptions, 'patience'>,
+): Promise<RunResult> {
+  const done = await doneSteps(place.session, place.journalSchema, run.id)
+  const plan = abandonment(run, done, await presentName(place.session, run))
+  const steps = await executeRun(run.id, plan.steps, place, { patience })
+  await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
+  return { runId: run.id, plan, steps }
 }
 
 const SWAPS = ['swap', 'swap-back']

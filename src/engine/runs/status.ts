@@ -1,4 +1,5 @@
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
+import { displayPosition } from '../../grid/key.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
@@ -6,7 +7,7 @@ import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { deedWords } from '../../plan/purge-deed.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
-import { known } from './known.ts'
+import { conversionOf, known, type KnownRun } from './known.ts'
 
 /** What has been done in a database, and what is kept there. */
 export interface StatusReport {
@@ -25,6 +26,8 @@ export interface RunStatusLine {
   readonly stepsDone: number
   readonly steps: number
   readonly lastError: string | null
+  /** Where a conversion has stopped before its swap: the key from which on rows are refused until it goes on or is abandoned. */
+  readonly refusesFrom: string | null
   /** It is unfinished, and somebody is at work on its table right now. */
   readonly atWork: boolean
   /** What has been done batch by batch so far: rows deleted, marked, or written down; null for other commands. */
@@ -62,9 +65,17 @@ async function statusLine(
     startedAt,
     endedAt,
     lastError,
+    refusesFrom: refusedFrom(known(run), done),
     stepsDone: done.size,
     steps: known(run).plan.steps.length,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),
     rows: deedWords(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
   }
+}
+
+/** The bound, while the CHECK that proves it is there. */
+function refusedFrom(run: KnownRun, done: ReadonlySet<string>): string | null {
+  if (run.command !== 'partition' || run.status !== 'running' || !done.has('guard') || done.has('swap')) return null
+  const { kind, at, timezone } = conversionOf(run).bound
+  return displayPosition(kind, at, timezone)
 }
