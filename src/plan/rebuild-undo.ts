@@ -68,7 +68,7 @@ function dropShadow({ former, shadow }: RebuildSummary): BriefStep {
     'abandon:shadow',
     `drop ${display(shadow)}`,
     'it is of no use any more, and its space is given back',
-    referenced.map(exclusive),
+    [shadow, ...referenced].map(exclusive),
     referenced.map(lockExclusively),
     [sql`drop table if exists ${quoted(shadow)}`.text],
   )
