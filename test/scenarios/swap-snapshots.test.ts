@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { partition } from '../../src/engine/partition.ts'
@@ -7,6 +8,7 @@ import { splitOrder } from '../engine/split-support.ts'
 import { test, type Database } from '../support/database.ts'
 import { PartitioningByCopy, Rebuilding, RollingBack, Splitting, type UnderWay } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 
 // Whoever has a snapshot from before the last rows came into the copy, and reads the table for the first time after the
 // swap, would read too little from it, without an error. Each swap with a copy behind it, one interleaving.
@@ -79,6 +81,43 @@ describe('a snapshot that is taken while the swap waits, after the last look at 
     await witness.query('commit')
     await swap.end()
     expect(await read(app, table)).toEqual(AS_IT_WAS_WRITTEN)
+  })
+})
+
+describe('the swap of another table does not wait for', () => {
+  test('an index that is built concurrently', { timeout: 60_000 }, async ({ database }) => {
+    const { table, app } = await numbers(database)
+    const writer = await database.session('long writer')
+    const builder = await database.session('builder')
+    await app.query('create table public.elsewhere (id int primary key)')
+    await writer.query('begin; insert into public.elsewhere values (1)')
+    const building = builder.query('create index concurrently on public.elsewhere (id)')
+    building.catch(() => {})
+    await until(async () => (await database.admin('select from pg_stat_progress_create_index')).rowCount !== 0)
+
+    await new Rebuilding(database, table, {}, USUAL).end()
+
+    await writer.query('commit')
+    await building
+  })
+})
+
+describe('a snapshot that is handed on', () => {
+  test('is waited for as long as the one who has taken it over is there', { timeout: 60_000 }, async ({ database }) => {
+    const { table } = await numbers(database)
+    const [exporter, importer] = [await database.session('exporter'), await database.session('importer')]
+    await exporter.query('begin isolation level repeatable read')
+    const { rows } = await exporter.query<{ id: string }>('select pg_export_snapshot() as id')
+    const rebuilding = new Rebuilding(database, table, {}, USUAL)
+    await rebuilding.waits(/exporter/)
+
+    await importer.query(`begin isolation level repeatable read; set transaction snapshot '${rows[0]?.id}'`)
+    await sleep(600)
+    await exporter.query('commit')
+    await sleep(1_000)
+    expect((await importer.query(sql`select from ${quoted(table)}`)).rowCount).toBe(1_000)
+    await importer.query('commit')
+    await rebuilding.end()
   })
 })
 
