@@ -25,11 +25,20 @@ export async function objectionsToTable(
   ofAnyStorage = false,
 ): Promise<Objection[]> {
   return inSnapshot(session, async () => {
-    const code = unaccepted(codeObjections(await readForeignCode(session, table), server.role), accept)
+    const code = await objectionsToCode(session, server, table, accept)
     // The planner itself runs functions of indexes and checks, so it is asked afterwards.
     if (code.length > 0 || ofAnyStorage || !(await holdsRows(session, table))) return code
     return unknownNodeObjections(table, await readUnknownNodes(session, table))
   })
+}
+
+async function objectionsToCode(
+  session: Session,
+  { superuser, role }: ServerModel,
+  table: TableName,
+  accept: readonly string[],
+): Promise<Objection[]> {
+  return superuser ? unaccepted(codeObjections(await readForeignCode(session, table), role), accept) : []
 }
 
 /** Whether it is a table, partitioned or not; what is said against anything else is said elsewhere. */
@@ -48,11 +57,11 @@ async function holdsRows(session: Session, table: TableName): Promise<boolean> {
  */
 export async function assertOwnCode(
   session: Session,
-  { role }: ServerModel,
+  server: ServerModel,
   table: TableName,
   { accept = [] }: Accepting,
 ): Promise<void> {
-  const objections = unaccepted(codeObjections(await readForeignCode(session, table), role), accept)
+  const objections = await objectionsToCode(session, server, table, accept)
   if (objections.length === 0) return
   throw new EbbError(
     objections.map(({ what }) => what).join('; '),
