@@ -6,7 +6,7 @@ import { split } from '../../src/engine/split.ts'
 import { compareFacts, factsOf } from '../../src/plan/facts.ts'
 import { withSession } from '../../src/db/session.ts'
 import { registerSet } from '../../src/journal/sets.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { rotateOne } from '../engine/rotate-support.ts'
 import { splitOrder } from '../engine/split-support.ts'
@@ -318,10 +318,6 @@ async function boundsOf(app: pg.Client, leaf: TableName): Promise<string> {
     sql`select pg_get_expr(relpartbound, oid) as bounds from pg_class where oid = ${quoted(leaf).text}::regclass`,
   )
   return rows[0]?.bounds ?? ''
-}
-
-function display({ schema, name }: TableName): string {
-  return `${schema}.${name}`
 }
 
 async function rowsOf(app: pg.Client, table: TableName): Promise<unknown[]> {
