@@ -1,4 +1,5 @@
-import { readAll, type Session } from '../db/session.ts'
+import type { ClientBase } from 'pg'
+import { readAll } from '../db/session.ts'
 import { OUR_SETTINGS, type ConditionSettings } from '../sql/condition-settings.ts'
 import { sql } from '../sql/sql.ts'
 
@@ -10,7 +11,7 @@ import { sql } from '../sql/sql.ts'
  * the plan, whoever goes on with it; and times are always written out in the
  * ISO format, whatever the order in which dates are read.
  */
-export async function readConditionSettings(session: Session): Promise<ConditionSettings> {
+export async function readConditionSettings(session: ClientBase): Promise<ConditionSettings> {
   const rows = await readAll<{ name: string; value: string }>(
     session,
     sql`

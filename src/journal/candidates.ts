@@ -3,7 +3,7 @@ import { readAll } from '../db/session.ts'
 import { SET_COLUMNS } from '../plan/candidate-sql.ts'
 import type { CandidateSet } from '../plan/candidate-set.ts'
 import { quoted, type TableName } from '../sql/names.ts'
-import { ident, sql, type Sql } from '../sql/sql.ts'
+import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 // Candidate sets as the journal keeps them: what is known of each, and a table of its keys.
@@ -54,13 +54,18 @@ export async function allSets(session: ClientBase, schema: string): Promise<Stor
   return findSets(session, schema, sql`true`)
 }
 
+// A plan may look at a journal that no run of this version has brought up to date.
+const SETTINGS = raw(
+  `coalesce(to_jsonb(s) -> 'settings', jsonb_build_object('search_path', to_jsonb(s) ->> 'search_path'))`,
+)
+
 async function findSets(session: ClientBase, schema: string, condition: Sql): Promise<StoredSet[]> {
   return readAll<StoredSet>(
     session,
     sql`
     select run_id::text as id, json_build_object('schema', schema_name, 'name', table_name) as table,
-      json_build_object('schema', ${schema}::text, 'name', set_name) as place, key, leaves, settings, condition,
+      json_build_object('schema', ${schema}::text, 'name', set_name) as place, key, leaves, ${SETTINGS} as settings, condition,
       rows::float8 as rows, bytes::float8 as bytes, written_at as "writtenAt", approved_by as "approvedBy", ticket
-    from ${at(schema, 'candidate_set')} where ${condition} order by run_id desc`,
+    from ${at(schema, 'candidate_set')} s where ${condition} order by run_id desc`,
   )
 }

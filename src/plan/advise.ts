@@ -2,6 +2,7 @@ import type { ReferenceGraph } from '../catalog/reference-graph.ts'
 import type { Interval } from '../grid/interval.ts'
 import { displayInterval } from '../grid/interval.ts'
 import { display, type TableName } from '../sql/names.ts'
+import { describeReading } from './condition.ts'
 import { primaryKeyChanges, type KeyAdvice } from './key-advice.ts'
 import { privilegeObjections } from './privilege-objections.ts'
 import { adviseAround, indexesFirst, missingIndexes, secondsOf } from './purge-around.ts'
@@ -65,6 +66,8 @@ export interface WaysAdvice {
   readonly bytes: number
   /** The rows worth keeping, with now() fixed; null for all. */
   readonly kept: string | null
+  /** Under which settings that is read, where it may matter. */
+  readonly reading: readonly string[]
   readonly ways: readonly Way[]
   readonly chosen: WayName | null
   readonly why: string
@@ -73,7 +76,7 @@ export interface WaysAdvice {
 /** Compares the ways, and says which to take and why. Pure. */
 export function adviseWays(situation: WaysSituation): WaysAdvice {
   const { rebuild, rows } = situation
-  const { table, keptRows, predicate } = rebuild
+  const { table, keptRows, predicate, condition } = rebuild
   const ways = waysFor(situation)
   const { chosen, why } = choose(situation, ways)
   const { heap, toast, indexes } = table.size
@@ -83,6 +86,7 @@ export function adviseWays(situation: WaysSituation): WaysAdvice {
     keptRows,
     bytes: heap + toast + indexes,
     kept: predicate?.text ?? null,
+    reading: describeReading(condition),
     ways: ways.map((way) => (way.name === chosen ? { ...way, verdict: 'chosen' } : way)),
     chosen,
     why,

@@ -9,13 +9,14 @@ const WIDTH = 112
 
 /** The ways side by side, each with what it costs and what it means; the advice comes last, where it is looked for. */
 export function describeAdvice(advice: WaysAdvice): string[] {
-  const { table, rows, keptRows, bytes, kept, ways, why, chosen } = advice
+  const { table, rows, keptRows, bytes, kept, reading, ways, why, chosen } = advice
   const name = display(table)
   const way = ways.find(({ name }) => name === chosen)
   const share = rows === 0 ? 0 : Math.round((100 * keptRows) / rows)
   return [
     ...(ways.length === 0 ? [] : [`${name}: about ${showCount(rows)} rows, ${showBytes(bytes)}`]),
     ...(kept === null ? [] : wrap(`kept: about ${showCount(keptRows)} rows (${share} %), ${kept}`, WIDTH)),
+    ...reading.flatMap((line) => wrap(line, WIDTH)),
     ...(ways.length === 0 ? [] : ['', ...compare(ways), ...ways.flatMap(describeWay), '', FIGURES]),
     ...(ways.length === 0 ? [] : ['']),
     chosen === null ? 'Advice: none of them' : `Advice: ${chosen}`,

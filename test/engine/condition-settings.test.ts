@@ -1,11 +1,14 @@
 import { describe, expect } from 'vitest'
 import { advise } from '../../src/engine/advise.ts'
+import { withSession } from '../../src/db/session.ts'
 import { planCandidatesOf, writeCandidates } from '../../src/engine/candidates.ts'
 import { mark } from '../../src/engine/mark.ts'
 import { planPurgeOf } from '../../src/engine/purge.ts'
 import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
 import { resume, retire } from '../../src/engine/runs.ts'
 import { keepView } from '../../src/engine/view.ts'
+import { describeAdvice } from '../../src/report/advice.ts'
+import { checkQuery } from '../../src/pacing/readings/health.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -120,8 +123,9 @@ describe('a condition is read under the time zone that the role has', () => {
     )
     await owner.query(sql`analyze ${quoted(table)}`.text)
     const request = { keep: BEFORE_NEW_YEAR, olderThan: null }
-    const { keptRows } = await advise(database.url, written(table), request, quietly())
-    expect(keptRows).toBeLessThan(100)
+    const advice = await advise(database.url, written(table), request, quietly())
+    expect(advice.keptRows).toBeLessThan(100)
+    expect(describeAdvice(advice).join('\n')).toContain('read with TimeZone = Asia/Tokyo')
   })
 })
 
@@ -200,6 +204,30 @@ describe('a run goes on under the settings it began with', () => {
     )
     await purgeRows(database, table, purgeRequest(BEFORE_NEW_YEAR))
     expect(await idsOf(database, table)).toEqual([3])
+  })
+})
+
+test('a candidate set of an earlier version is read as it was written', async ({ database }) => {
+  const table = await made(database, 'at timestamptz not null', MOMENTS)
+  await set(database, TOKYO)
+  // Written under UTC, as it was then.
+  const url = `${database.url}?options=${encodeURIComponent('-c timezone=UTC')}`
+  const { runId } = await writeCandidates(url, written(table), { where: BEFORE_NEW_YEAR }, quietly())
+  const owner = await database.session('earlier version')
+  await owner.query(`alter table ebb.candidate_set add search_path text not null default 'public', drop settings`)
+  await owner.query(`delete from ebb.migration where name like '%-settings%'`)
+  const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
+  const { remaining } = await purgeRows(database, table, purgeRequest('', { candidates }))
+  expect(remaining).toMatchObject({ drift: { changed: 0 } })
+  expect(await idsOf(database, table)).toEqual([3])
+})
+
+test('a health query is asked under them as well', async ({ database }) => {
+  await set(database, TOKYO)
+  await withSession(database.url, 'pace', async (session) => {
+    expect(await checkQuery(session, `select timestamptz '2026-01-01' = '2025-12-31 15:00+00'`)).toEqual({ ok: true })
+    const { rows } = await session.query<{ zone: string }>(`select current_setting('timezone') as zone`)
+    expect(rows).toEqual([{ zone: 'UTC' }])
   })
 })
 

@@ -1,5 +1,7 @@
 import type { ClientBase, QueryArrayConfig } from 'pg'
+import { readConditionSettings } from '../../catalog/condition-settings.ts'
 import { inTransaction } from '../../db/session.ts'
+import { putSession } from '../../db/settings.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
 import { reasonOf } from '../../errors.ts'
 import type { Health } from '../reading.ts'
@@ -9,14 +11,14 @@ export const CHECK_TIMEOUT_MS = 3_000
 
 /**
  * Asks the user's query: the first column of the first row must be true. It
- * can change nothing, is one statement, and finds tables as the role would by
- * itself. How long it may take is the session's statement_timeout.
+ * can change nothing, is one statement, and is read under the settings that
+ * the role has by itself. How long it may take is the session's statement_timeout.
  */
 export async function checkQuery(session: ClientBase, query: string): Promise<Health> {
   try {
     const rows = await inTransaction(session, { readOnly: true }, async () => {
-      await session.query(`select set_config('row_security', 'on', true),
-        set_config('search_path', (select reset_val from pg_catalog.pg_settings where name = 'search_path'), true)`)
+      await session.query('set local row_security = on')
+      await putSession(session, await readConditionSettings(session))
       return (await session.query<unknown[]>(single(query))).rows
     })
     return rows[0]?.[0] === true
