@@ -1,5 +1,5 @@
 import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
-import { putSession } from '../../db/settings.ts'
+import { askUnder, putSession } from '../../db/settings.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { EbbError } from '../../errors.ts'
 import { comparedSoFar, forgetRanges, foundDifferences, recordRange } from '../../journal/comparisons.ts'
@@ -111,7 +111,10 @@ async function spanBehind(
   after: KeyText | null,
   rows: number,
 ): Promise<KeySpan> {
-  const [end] = await readAll<{ key: string[] }>(session, endStatement(comparison, after, rows))
+  // Keys travel as text: what one statement writes, the next has to read under the same settings.
+  const [end] = await askUnder(session, comparison.work.settings, () =>
+    readAll<{ key: string[] }>(session, endStatement(comparison, after, rows)),
+  )
   return { after, upto: end?.key ?? null }
 }
 
