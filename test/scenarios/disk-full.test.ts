@@ -12,6 +12,7 @@ import { rebuildRequest } from '../support/rebuilding.ts'
 import { SmallDisk } from '../support/small-disk.ts'
 import { once, OWNER } from '../support/template.ts'
 import { monthly, persevere, quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 
 // The server's disk fills up while a copy is under way: a clear stop, and a way on as well as a way back.
 
@@ -80,7 +81,7 @@ describe('a full disk', { timeout: 120_000 }, () => {
       await reader.query(sql`begin; select from ${quoted(table)} limit 1`.text)
       const errand: Errand = { command: 'rebuild', url: database.url, table, rebuild: rebuildRequest(), options: SIZES }
       const tool = startTool(errand)
-      await tool.says('waiting')
+      await until(() => shadowHasGone(database), { what: 'the new table to be dropped', timeoutMs: 60_000 })
       await write(database, table, 1_000)
       tool.signal('SIGKILL')
       await tool.end()
@@ -133,7 +134,11 @@ describe('a full disk', { timeout: 120_000 }, () => {
       const owner = await database.session('owner')
       await owner.query(sql`alter table ${quoted(table)} add at timestamptz not null default '2026-01-01'`.text)
       await owner.query(sql`alter index ${ident(table.schema, 'filling_pkey')} set tablespace small`.text)
+      await database.admin(
+        `create table public.spare tablespace small as select repeat('x', 1000) from generate_series(1, 100)`,
+      )
       await useUp(database)
+      await database.admin('drop table public.spare')
       await expect(partition(database.url, written(table), monthly({ by: 'at' }), quietly())).rejects.toThrow(
         /No space left on device/,
       )
@@ -225,6 +230,17 @@ async function leftOf(database: Database): Promise<unknown[]> {
     select relname as name from pg_class where relname ~ '^ebb_' or relname = 'filling_new'
     union all select proname from pg_proc where proname ~ '^ebb_' union all select tgname from pg_trigger where tgname ~ '^ebb_'`)
   return rows
+}
+
+/** It had been made, and is not there any more, though its run is unfinished. */
+async function shadowHasGone(database: Database): Promise<boolean> {
+  const { rows } = await database
+    .admin<{ gone: boolean }>(
+      `select to_regclass(format('%I.%I', plan #>> '{rebuild,shadow,schema}', plan #>> '{rebuild,shadow,name}')) is null as gone
+       from ebb.run where exists (select from ebb.step where key = 'capture')`,
+    )
+    .catch(() => ({ rows: [] }))
+  return rows[0]?.gone ?? false
 }
 
 /** Leaves no room on the disk at all. */
