@@ -69,9 +69,7 @@ describe('a snapshot that is taken while the swap waits, after the last look at 
     await reader.query(sql`lock table ${quoted(table)} in access share mode`.text)
     await swap.waits(/somebody in the way/)
 
-    await app.query(sql`update ${quoted(table)} set v = 5 where id = 1`)
-    await app.query(sql`insert into ${quoted(table)} (id, v) values (5000, 7)`)
-    await app.query(sql`delete from ${quoted(table)} where id = 2`)
+    await writeSome(app, table)
     await witness.query('begin isolation level repeatable read')
     await witness.query('select count(*) from pg_class')
     await reader.query('commit')
@@ -82,6 +80,37 @@ describe('a snapshot that is taken while the swap waits, after the last look at 
     await swap.end()
     expect(await read(app, table)).toEqual(AS_IT_WAS_WRITTEN)
   })
+})
+
+describe('a snapshot that is taken when all old ones have been waited for, and the swap asks for its locks,', () => {
+  test.for(SWAPS)(
+    'reads what was written until then: $name',
+    { timeout: 60_000 },
+    async ({ begin }, { database, skip }) => {
+      if (process.env.EBB_TEST_ROLE === 'superuser')
+        skip('a superuser sees that it is no autovacuum, and would not ask for its lock')
+      const { table, app } = await numbers(database)
+      const witness = await database.session('witness')
+      const seemsToVacuum = await database.session('stranger', { admin: true })
+      const swap = await begin(database, table)
+      await swap.began(/swap/)
+      await seemsToVacuum.query('begin')
+      await seemsToVacuum.query(sql`lock table ${quoted(table)} in share update exclusive mode`.text)
+      const asked = sql`select from pg_locks where relation = ${quoted(table).text}::regclass and mode = 'ShareUpdateExclusiveLock' and not granted`
+      await until(async () => (await database.admin(asked)).rowCount !== 0)
+
+      await writeSome(app, table)
+      await witness.query('begin isolation level repeatable read')
+      await witness.query('select count(*) from pg_class')
+      await seemsToVacuum.query('commit')
+      await Promise.race([swap.end(), swap.waits(/witness/)])
+
+      expect(await read(witness, table)).toEqual(AS_IT_WAS_WRITTEN)
+      await witness.query('commit')
+      await swap.end()
+      expect(await read(app, table)).toEqual(AS_IT_WAS_WRITTEN)
+    },
+  )
 })
 
 describe('the swap of another table does not wait for', () => {
@@ -125,6 +154,12 @@ const AS_IT_WAS_WRITTEN = [
   { id: 1, v: 5 },
   { id: 5000, v: 7 },
 ]
+
+async function writeSome(app: pg.Client, table: TableName): Promise<void> {
+  await app.query(sql`update ${quoted(table)} set v = 5 where id = 1`)
+  await app.query(sql`insert into ${quoted(table)} (id, v) values (5000, 7)`)
+  await app.query(sql`delete from ${quoted(table)} where id = 2`)
+}
 
 async function read(client: pg.Client, table: TableName): Promise<unknown[]> {
   const { rows } = await client.query<{ id: number; v: number }>(

@@ -31,8 +31,9 @@ export class UnderWay<Result> {
   }
 
   /** Comes back when the step has begun, or fails when the run has. */
-  async began(key: string): Promise<void> {
-    await this.seen(`step ${key} to begin`, (event) => event.type === 'step started' && event.step.key === key)
+  async began(key: string | RegExp): Promise<void> {
+    const is = (step: string) => (typeof key === 'string' ? step === key : key.test(step))
+    await this.seen(`step ${key} to begin`, (event) => event.type === 'step started' && is(event.step.key))
   }
 
   /** Comes back when it says that it waits for something like this. */
