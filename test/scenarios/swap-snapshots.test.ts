@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
+import { PATIENCE } from '../../src/engine/brief.ts'
 import { partition } from '../../src/engine/partition.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -8,7 +9,7 @@ import { splitOrder } from '../engine/split-support.ts'
 import { test, type Database } from '../support/database.ts'
 import { PartitioningByCopy, Rebuilding, RollingBack, Splitting, type UnderWay } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
-import { until } from '../support/until.ts'
+import { isWaiting, until } from '../support/until.ts'
 
 // Whoever has a snapshot from before the last rows came into the copy, and reads the table for the first time after the
 // swap, would read too little from it, without an error. Each swap with a copy behind it, one interleaving.
@@ -148,6 +149,25 @@ describe('a snapshot that is handed on', () => {
     await importer.query('commit')
     await rebuilding.end()
   })
+})
+
+test('REPACK (CONCURRENTLY) of another table keeps no swap waiting', async ({ database, skip }) => {
+  if (database.version < 190_000) skip('19 has it first')
+  const { table, app } = await numbers(database)
+  const other = database.table('other')
+  await app.query(sql`create table ${quoted(other)} (id int primary key)`.text)
+  const reader = await database.session('reader of the other table')
+  const repacking = await database.session('somebody who repacks')
+  await reader.query('begin')
+  await reader.query(sql`lock table ${quoted(other)} in access share mode`.text)
+  // At its end it waits for the reader, and its snapshots are from before.
+  const repacked = repacking.query(sql`repack (concurrently) ${quoted(other)}`.text)
+  await until(() => isWaiting(app, 'somebody who repacks'))
+
+  await new Rebuilding(database, table, {}, { ...USUAL, patience: { ...PATIENCE, deadlineMs: 3_000 } }).end()
+  expect(await isWaiting(app, 'somebody who repacks')).toBe(true)
+  await reader.query('commit')
+  await repacked
 })
 
 const AS_IT_WAS_WRITTEN = [

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, readOne } from '../../db/session.ts'
 import { EbbError, EXIT } from '../../errors.ts'
-import { raw, sql, type Sql } from '../../sql/sql.ts'
+import { sql, type Sql } from '../../sql/sql.ts'
 import type { Workplace } from '../workplace.ts'
 
 // Whoever has a snapshot older than the last rows that came into the copy would
@@ -81,7 +81,7 @@ export function stillOld(who: readonly string[]): EbbError {
   )
 }
 
-async function readOld({ control, pid, server }: Workplace, xid: string): Promise<OldSnapshot[]> {
+async function readOld({ control, pid }: Workplace, xid: string): Promise<OldSnapshot[]> {
   const limit = sql`(${xid}::bigint & 4294967295)::text::xid`
   return readAll<OldSnapshot>(
     control,
@@ -93,10 +93,10 @@ async function readOld({ control, pid, server }: Workplace, xid: string): Promis
     from pg_stat_activity a
     left join pg_locks l on l.pid = a.pid and l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock' and l.granted
     where a.datname = current_database() and a.pid <> ${pid} and a.pid <> pg_backend_pid()
-      -- Of nobody: an autovacuum.
-      and a.usesysid is not null
+      -- Of nobody: an autovacuum. What decodes for REPACK (CONCURRENTLY), of 19, reads no table.
+      and a.usesysid is not null and a.backend_type is distinct from ${REPACKS}
       and (a.application_name = 'pg_dump'
-        or a.backend_xmin is not null and age(a.backend_xmin) > age(${limit}) and not ${readsOneTableOnly(server.version)})
+        or a.backend_xmin is not null and age(a.backend_xmin) > age(${limit}) and not ${readsOneTableOnly()})
     union all
     select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback), or somebody here who has been writing since before', slot_name), null, true
     from pg_replication_slots where slot_type = 'physical' and active and age(xmin) > age(${limit})
@@ -107,18 +107,19 @@ async function readOld({ control, pid, server }: Workplace, xid: string): Promis
   )
 }
 
+const REPACKS = 'REPACK decoding worker'
+
 /**
  * Commands that read the rows of one table, and end their transaction: they keep nobody's swap of another one waiting.
  * Of others' sessions not everything can be seen; what cannot run in a transaction block is known by its name or its locks.
  */
-function readsOneTableOnly(version: number): Sql {
+function readsOneTableOnly(): Sql {
   const holds = (mode: string) =>
     sql`exists (select from pg_locks h where h.pid = a.pid and h.locktype = 'relation' and h.mode = ${mode})`
-  const repack = version >= 190_000
   return sql`(
     a.pid in (select pid from pg_stat_progress_vacuum)
     or a.pid in (select pid from pg_stat_progress_create_index) and not ${holds('ShareLock')}
-    ${repack ? sql`or a.pid in (select pid from pg_stat_progress_repack) and not ${holds('AccessExclusiveLock')}` : raw('')}
+    or a.pid in (select leader_pid from pg_stat_activity where backend_type = ${REPACKS})
     or a.xact_start = a.query_start and a.pid in (
       select pid from pg_stat_progress_analyze union all select pid from pg_stat_progress_create_index union all select pid from pg_stat_progress_cluster))`
 }
