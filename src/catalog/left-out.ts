@@ -34,11 +34,15 @@ const LONGEST_MS = 4_000
  */
 export async function readLeftOutReferences(session: ClientBase, keeping: Keeping): Promise<LeftOutReference[]> {
   const found: LeftOutReference[] = []
-  for (const key of await readKeys(session, keeping.source)) {
-    const query = referring(key, keeping).text
-    found.push({ from: key.from, name: key.name, query, found: await look(session, query, keeping.settings) })
-  }
+  for (const key of await readReferring(session, keeping))
+    found.push({ ...key, found: await look(session, key.query, keeping.settings) })
   return found
+}
+
+/** The same without looking. */
+export async function readReferring(session: ClientBase, keeping: Keeping): Promise<Omit<LeftOutReference, 'found'>[]> {
+  const keys = await readKeys(session, keeping.source)
+  return keys.map((key) => ({ from: key.from, name: key.name, query: referring(key, keeping).text }))
 }
 
 interface Key extends Pick<LeftOutReference, 'from' | 'name'> {

@@ -10,25 +10,45 @@ import { VERSION } from '../version.ts'
 import { arrive } from './arrive.ts'
 import { objectionsToTable } from './first-look.ts'
 import type { EngineOptions } from './options.ts'
+import { planOf, storable, verifiedPlan, type StorablePlan } from './stored-plan.ts'
 import type { Workplace } from './workplace.ts'
 
 // A run carries out the plan that was agreed to when it began. So the same
 // command, given again, finds that plan in the journal and goes on with it.
 
-/** What was asked for, and how a plan of it is made. */
-export interface Command<Plan> {
+/**
+ * What was asked for, and how a plan of it is made: by reading a situation, and a pure function of that. The journal
+ * keeps the situation, and a run that goes on makes the plan from it again (stored-plan.ts).
+ */
+export interface Command<Plan, Situation = unknown> {
   /** Stands in the journal. */
   readonly name: string
   readonly request: unknown
-  readonly readPlan: (session: Session, server: ServerModel, table: TableName) => Promise<Plan>
+  read(session: Session, server: ServerModel, table: TableName): Promise<Situation | Refusal<Plan>>
+  plan(situation: Situation): Plan
   /** The plan that says only what is in the way. */
   readonly refused: (plan: BasePlan) => Plan
   /** It does not matter where the rows are, or the plan finds out for itself. */
   readonly ofAnyStorage?: true
+  /**
+   * Makes sure, in the snapshot that is open, that a stored situation says of the database what that says itself.
+   *
+   * @throws {EbbError} when it does not
+   */
+  verify(session: Session, server: ServerModel, table: TableName, situation: Situation): Promise<void>
   /** An unfinished run of another command of which the plan itself says what is to be done. */
   readonly knowsOf?: (run: Run) => boolean
-  /** Of a new plan: it cannot be carried out, because it has been. `readPlan` may also throw `NothingLeft`. */
+  /** Of a new plan: it cannot be carried out, because it has been. `read` may also throw `NothingLeft`. */
   isCarriedOut?(this: void, plan: Plan): boolean
+}
+
+/** Where there is no looking any further: a plan that says what is in the way. */
+export class Refusal<Plan> {
+  readonly plan: Plan
+
+  constructor(plan: Plan) {
+    this.plan = plan
+  }
 }
 
 /** There is nothing of what the command is there for: a wrong request, unless it has been carried out before. */
@@ -39,6 +59,8 @@ export interface Agreed<Plan> {
   readonly server: ServerModel
   readonly name: TableName
   readonly plan: Plan
+  /** What the plan was made from; null where it is not to be carried out. */
+  readonly situation: unknown
   /** Of the run that goes on; null where none has begun. */
   readonly runId: string | null
   /** The latest run of the table when the plan was made or found. */
@@ -48,7 +70,7 @@ export interface Agreed<Plan> {
 }
 
 /** A new plan, whatever runs there are. Reads in READ ONLY transactions and changes nothing. */
-export function newPlan<Plan>(
+export function newPlan<Plan extends StorablePlan>(
   target: Target,
   written: WrittenName,
   command: Command<Plan>,
@@ -56,22 +78,27 @@ export function newPlan<Plan>(
 ): Promise<Plan> {
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
-    return readPlanOf(session, server, name, command, options)
+    return (await planAnew(session, server, name, command, options)).plan
   })
 }
 
-/** The plan of a command, unless there is something against any work on the table. */
-export async function readPlanOf<Plan>(
+/** Reads the situation, and plans, unless there is something against any work on the table. */
+export async function planAnew<Plan>(
   session: Session,
   server: ServerModel,
   table: TableName,
-  command: Pick<Command<Plan>, 'name' | 'readPlan' | 'refused' | 'ofAnyStorage'>,
+  command: Command<Plan>,
   options: Pick<EngineOptions, 'accept'>,
-): Promise<Plan> {
+): Promise<Pick<Agreed<Plan>, 'plan' | 'situation'>> {
   const objections = await objectionsToTable(session, server, table, options, command.ofAnyStorage)
-  if (objections.length === 0) return command.readPlan(session, server, table)
-  const goal = `${command.name} ${display(table)}`
-  return command.refused({ goal, table, objections, evidence: [], fates: [], notes: [], steps: [] })
+  if (objections.length > 0) {
+    const goal = `${command.name} ${display(table)}`
+    const plan = command.refused({ goal, table, objections, evidence: [], fates: [], notes: [], steps: [] })
+    return { plan, situation: null }
+  }
+  const read = await command.read(session, server, table)
+  if (read instanceof Refusal) return { plan: (read as Refusal<Plan>).plan, situation: null }
+  return { plan: command.plan(read), situation: read }
 }
 
 /**
@@ -79,7 +106,7 @@ export async function readPlanOf<Plan>(
  *
  * @throws {EbbError} when another command, or the same with another request, is unfinished
  */
-export function agreedPlan<Plan>(
+export function agreedPlan<Plan extends StorablePlan>(
   target: Target,
   written: WrittenName,
   command: Command<Plan>,
@@ -92,7 +119,7 @@ export function agreedPlan<Plan>(
 }
 
 /** The same, where a session is there already. */
-export async function findAgreed<Plan>(
+export async function findAgreed<Plan extends StorablePlan>(
   session: Session,
   server: ServerModel,
   name: TableName,
@@ -104,7 +131,7 @@ export async function findAgreed<Plan>(
   const earlier = journal ? await latestRun<Plan>(session, journalSchema, name) : undefined
   if (earlier?.status === 'running' && command.knowsOf?.(earlier) !== true) {
     if (!isOf(command, earlier)) throw otherRun(earlier)
-    return { server, name, plan: fromStored(earlier.plan), runId: earlier.id, earlier, doneBy: null }
+    return { server, name, plan: planOf(command, earlier), situation: null, runId: earlier.id, earlier, doneBy: null }
   }
   const before = journal ? await latestRun<Plan>(session, journalSchema, name, [command.name]) : undefined
   const done = before?.status === 'done' && isOf(command, before) ? before : null
@@ -119,14 +146,14 @@ async function planOrDone<Plan>(
   command: Command<Plan>,
   done: Run<Plan> | null,
   options: EngineOptions,
-): Promise<Pick<Agreed<Plan>, 'plan' | 'doneBy'>> {
+): Promise<Pick<Agreed<Plan>, 'plan' | 'situation' | 'doneBy'>> {
   try {
-    const plan = await readPlanOf(session, server, name, command, options)
-    if (done === null || command.isCarriedOut?.(plan) !== true) return { plan, doneBy: null }
+    const anew = await planAnew(session, server, name, command, options)
+    if (done === null || command.isCarriedOut?.(anew.plan) !== true) return { ...anew, doneBy: null }
   } catch (error) {
     if (done === null || !(error instanceof NothingLeft)) throw error
   }
-  return { plan: fromStored(done.plan), doneBy: done.id }
+  return { plan: fromStored(done.plan), situation: null, doneBy: done.id }
 }
 
 /** Whether the run was started by this command. */
@@ -139,26 +166,38 @@ export function isPartitionedAlready({ objections }: { readonly objections: read
   return objections.some(({ code }) => code === 'partitioned')
 }
 
+/** A run that is under way, and the plan that it carries out. */
+export interface Begun<Plan> {
+  readonly runId: string
+  readonly plan: Plan
+}
+
 /**
- * The number of the run: that of the one that goes on, or of a new one.
+ * The run that goes on, or a new one.
  *
- * @throws {EbbError} when another run has worked on the table in the meantime
+ * @throws {EbbError} when another run has worked on the table in the meantime, or the plan of the one that goes on does
+ *   not fit the database any more
  */
-export async function beginRun<Plan>(
+export async function beginRun<Made extends StorablePlan>(
   place: Workplace,
-  command: Command<Plan>,
-  { name: table, plan, runId, earlier }: Agreed<Plan>,
-): Promise<string> {
+  command: Command<Made>,
+  { name: table, situation, runId, earlier }: Agreed<Made>,
+): Promise<Begun<Made>> {
   await assertLatest(place, table, earlier)
-  if (runId !== null) return runId
-  const run = {
-    command: command.name,
-    table,
-    request: toStored(command.request),
-    plan: toStored(plan),
-    version: VERSION,
-  }
-  return startRun(place.session, place.journalSchema, run)
+  if (runId !== null && earlier !== undefined) return { runId, plan: await verifiedPlan(place, command, earlier) }
+  return recordRun(place, command, table, situation)
+}
+
+/** Writes a run down before its first step. */
+export async function recordRun<Made extends StorablePlan>(
+  { session, journalSchema }: Workplace,
+  command: Command<Made>,
+  table: TableName,
+  situation: unknown,
+): Promise<Begun<Made>> {
+  const { plan, stored } = storable(command, situation)
+  const run = { ...stored, command: command.name, table, request: toStored(command.request), version: VERSION }
+  return { runId: await startRun(session, journalSchema, run), plan }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { momentLiteral } from '../plan/moment.ts'
-import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
+import { agreedPlan, beginRun, newPlan, Refusal, type Command } from './agreed.ts'
 import { readKeyColumns } from './key-columns.ts'
 import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
@@ -11,8 +11,11 @@ import {
   refuseCandidates,
   type CandidatePlan,
   type CandidateRequest,
+  type CandidateSituation,
 } from '../plan/candidates.ts'
 import { isRefused } from '../plan/chosen-rows.ts'
+import { readLeafFacts } from '../catalog/purge-leaves.ts'
+import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
@@ -21,7 +24,8 @@ import { sql } from '../sql/sql.ts'
 import { readChosenRows } from './chosen-rows.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { orGivingBack, undoAll } from './give-back.ts'
-import type { EngineOptions } from './options.ts'
+import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import type { PurgeOptions } from './purge.ts'
 import { newTag } from './tag.ts'
 import { atWork, type Workplace } from './workplace.ts'
@@ -42,7 +46,7 @@ export function planCandidatesOf(
   request: CandidateRequest,
   options: EngineOptions,
 ): Promise<CandidatePlan> {
-  return newPlan(target, written, commandOf(request, options), options)
+  return newPlan(target, written, candidatesCommand(request, options), options)
 }
 
 /**
@@ -57,14 +61,14 @@ export async function writeCandidates(
   request: CandidateRequest,
   options: PurgeOptions,
 ): Promise<CandidatesResult> {
-  const command = commandOf(request, options)
+  const command = candidatesCommand(request, options)
   const agreed = await agreedPlan(target, written, command, options)
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.set === null) return { runId: null, plan, steps: [], set: null }
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const runId = await beginRun(place, command, agreed)
-    return carryOutCandidates(runId, plan, place, options)
+    const begun = await beginRun(place, command, agreed)
+    return carryOutCandidates(begun.runId, begun.plan, place, options)
   })
 }
 
@@ -95,34 +99,45 @@ export async function carryOutCandidates(
 /** Nothing is deleted or locked. */
 const NOT_NEEDED = ['update', 'delete']
 
-function commandOf(request: CandidateRequest, options: EngineOptions): Command<CandidatePlan> {
+export function candidatesCommand(
+  request: CandidateRequest,
+  options: PlanOptions,
+): Command<CandidatePlan, CandidateSituation> {
   return {
     name: 'candidates',
     request,
-    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
     refused: (plan) => ({ ...plan, purge: null, set: null }),
     ofAnyStorage: true,
+    read: (session, server, name) => readSituation(session, server, name, request, options),
+    plan: (situation) => planCandidates(situation, request),
+    async verify(session, server, name, situation) {
+      const table = await readPresentTable(session, name, server.version)
+      const predicate = await parsePredicate(request.where, momentLiteral(situation.server.now))
+      await assertHarmless(session, name, predicate)
+      const leaves = situation.leaves.map((leaf) => leaf.name)
+      const found = [await readKeyColumns(session, table), await readLeafFacts(session, leaves)]
+      assertFoundAgain(name, situation, [server, options.journalSchema, table, predicate, found])
+    },
   }
 }
 
-async function readPlan(
+async function readSituation(
   session: Session,
   server: ServerModel,
   name: TableName,
   request: CandidateRequest,
-  { journalSchema }: EngineOptions,
-): Promise<CandidatePlan> {
+  { journalSchema }: PlanOptions,
+): Promise<CandidateSituation | Refusal<CandidatePlan>> {
   const predicate = await parsePredicate(request.where, momentLiteral(server.now))
   return inSnapshot(session, async () => {
     const chosen = await readChosenRows(session, server, name, predicate, journalSchema, NOT_NEEDED)
-    if (isRefused(chosen)) return refuseCandidates(chosen, request)
-    const situation = {
+    if (isRefused(chosen)) return new Refusal(refuseCandidates(chosen, request))
+    return {
       ...chosen,
       key: await readKeyColumns(session, chosen.table),
       place: { schema: journalSchema, name: `candidates_${newTag()}` },
       mayCreateThere: await mayCreateIn(session, journalSchema),
     }
-    return planCandidates(situation, request)
   })
 }
 

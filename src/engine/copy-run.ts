@@ -1,5 +1,5 @@
 import { readRowEstimate } from '../catalog/condition.ts'
-import { readLeftOutReferences } from '../catalog/left-out.ts'
+import { readLeftOutReferences, readReferring, type LeftOutReference } from '../catalog/left-out.ts'
 import { readSilentStandbys } from '../catalog/standbys.ts'
 import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts'
@@ -16,11 +16,12 @@ import type { ConditionSettings } from '../sql/condition-settings.ts'
 import { quoted } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { sql } from '../sql/sql.ts'
-import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
+import { agreedPlan, beginRun, newPlan, Refusal, type Command } from './agreed.ts'
 import { recordCapture } from './copy/captured.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { orGivingBack, undoAll } from './give-back.ts'
-import type { EngineOptions } from './options.ts'
+import { assertFoundAgain } from './found-again.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 // What all commands that copy have in common: plan, or find the plan that was
@@ -48,7 +49,7 @@ export function planCopy<Copy extends RebuildPlan>(
   command: Command<Copy>,
   options: EngineOptions,
 ): Promise<Copy> {
-  return newPlan(target, written, lookingFurther(command, options), options)
+  return newPlan(target, written, copyCommand(command, options), options)
 }
 
 /** Starts a copy, or goes on with the one that was interrupted. */
@@ -58,28 +59,51 @@ export async function runCopy(
   command: Command<RebuildPlan>,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  const agreed = await agreedPlan(target, written, lookingFurther(command, options), options)
+  const copying = copyCommand(command, options)
+  const agreed = await agreedPlan(target, written, copying, options)
   const { server, name, plan, doneBy } = agreed
   if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const runId = await beginRun(place, command, agreed)
-    return carryOutCopy(runId, plan, place, options)
+    const begun = await beginRun(place, copying, agreed)
+    return carryOutCopy(begun.runId, begun.plan, place, options)
   })
 }
 
+/** What a copy depends on besides its table. */
+export interface CopySituation<Situation> {
+  readonly of: Situation
+  /** Null where it is not known. */
+  readonly diskFree: number | null
+  readonly leftOut: readonly LeftOutReference[]
+  /** Standbys that cannot be waited for. */
+  readonly silent: readonly string[]
+}
+
 /** The command with plans that also know whether there is room, and what would refer to nothing. */
-function lookingFurther<Copy extends RebuildPlan>(command: Command<Copy>, options: EngineOptions): Command<Copy> {
+export function copyCommand<Copy extends RebuildPlan, Situation>(
+  command: Command<Copy, Situation>,
+  options: PlanOptions,
+): Command<Copy, CopySituation<Situation>> {
+  const diskFree = options.diskFree ?? null
   return {
     ...command,
-    readPlan: async (session, server, name) => {
-      const plan = withStandbys(
-        withRoom(await command.readPlan(session, server, name), options),
-        await readSilentStandbys(session),
-      )
+    async read(session, server, name) {
+      const of = await command.read(session, server, name)
+      if (of instanceof Refusal) return of
+      const keeping = keepingOf(withRoom(command.plan(of), diskFree))
+      const leftOut = keeping === null ? [] : await inSnapshot(session, () => readLeftOutReferences(session, keeping))
+      return { of, diskFree, leftOut, silent: await readSilentStandbys(session) }
+    },
+    plan({ of, diskFree, leftOut, silent }) {
+      const plan = withStandbys(withRoom(command.plan(of), diskFree), silent)
       const keeping = keepingOf(plan)
-      if (keeping === null) return plan
-      return withReferences(plan, keeping, await inSnapshot(session, () => readLeftOutReferences(session, keeping)))
+      return keeping === null ? plan : withReferences(plan, keeping, leftOut)
+    },
+    async verify(session, server, name, { of, leftOut }) {
+      await command.verify(session, server, name, of)
+      const keeping = keepingOf(command.plan(of))
+      assertFoundAgain(name, leftOut, keeping === null ? [] : await readReferring(session, keeping))
     },
   }
 }
@@ -90,9 +114,9 @@ function withStandbys<Copy extends RebuildPlan>(plan: Copy, silent: readonly str
 }
 
 /** The plan, or an objection to it where it is known that there is not disk enough. */
-function withRoom<Copy extends RebuildPlan>(plan: Copy, { diskFree }: EngineOptions): Copy {
+function withRoom<Copy extends RebuildPlan>(plan: Copy, diskFree: number | null): Copy {
   const needed = plan.rebuild?.diskBytes
-  if (diskFree === undefined || needed === undefined || needed <= diskFree) return plan
+  if (diskFree === null || needed === undefined || needed <= diskFree) return plan
   return { ...plan, steps: [], rebuild: null, objections: [...plan.objections, noRoom(needed, diskFree)] }
 }
 
@@ -145,17 +169,16 @@ async function isBeforeSwap(runId: string, place: Workplace): Promise<boolean> {
 }
 
 /**
- * Plans a copy of `source`. Which rows are kept is known from the plan, and how many they are is asked of the
- * server's planner afterwards, so where rows are left out it is made once more with that.
+ * How many rows a copy of `source` keeps: which, is known from the plan for all of them, and the server's planner is
+ * asked where some are left out.
  */
-export async function withKeptRows<Copy extends RebuildPlan>(
+export async function readKeptRows(
   session: Session,
   source: TableModel,
   settings: ConditionSettings,
-  plan: (keptRows: number) => Copy,
-): Promise<Copy> {
-  const keepingAll = plan(source.estimatedRows ?? 0)
-  const keep = keepingAll.rebuild?.forward.keep ?? null
-  if (keep === null) return keepingAll
-  return plan(await readRowEstimate(session, source.name, { written: keep, text: keep }, settings))
+  plan: (keptRows: number) => RebuildPlan,
+): Promise<number> {
+  const all = source.estimatedRows ?? 0
+  const keep = plan(all).rebuild?.forward.keep ?? null
+  return keep === null ? all : readRowEstimate(session, source.name, { written: keep, text: keep }, settings)
 }

@@ -52,12 +52,6 @@ interface Kept extends Omit<FormerTable, 'former'> {
   readonly retired: TableName
 }
 
-// PostgreSQL's intervals have no quarters.
-const goesAt = sql`
-  select ended_at + make_interval(hours => n * (unit = 'hour')::int, days => n * (unit = 'day')::int, weeks => n * (unit = 'week')::int,
-    months => n * case unit when 'month' then 1 when 'quarter' then 3 else 0 end, years => n * (unit = 'year')::int) as goes_at
-  from (select (plan #>> '{rebuild,retireAfter,count}')::int as n, plan #>> '{rebuild,retireAfter,unit}' as unit) i`
-
 /** Another table may have been given the name since: the oid tells. */
 async function readKept(session: Session, schema: string): Promise<Kept[]> {
   return readAll<Kept>(
@@ -65,12 +59,13 @@ async function readKept(session: Session, schema: string): Promise<Kept[]> {
     sql`
     select id::text as "runId", command, json_build_object('schema', schema_name, 'name', table_name) as table,
       json_build_object('schema', n.nspname, 'name', c.relname) as retired, ended_at as since,
-      goes_at as "goesAt", coalesce(goes_at <= clock_timestamp(), false) as due
-    from ${at(schema, 'run')} cross join lateral (${goesAt}) g join pg_class c
-        on c.oid = coalesce(plan #>> '{rebuild,sourceOid}', plan #>> '{rebuild,former,oid}')::oid
-      join pg_namespace n on n.oid = c.relnamespace
+      ended_at + l.retire_after as "goesAt", coalesce(ended_at + l.retire_after <= clock_timestamp(), false) as due
+    from ${at(schema, 'run')} r
+    -- A journal that an earlier version has brought up to date last has none of these columns.
+    cross join lateral jsonb_to_record(to_jsonb(r)) l (source_oid oid, retired_schema text, retired_name text, retire_after interval)
+    join pg_class c on c.oid = l.source_oid join pg_namespace n on n.oid = c.relnamespace
     where status = 'done' and command = any (${COPY_COMMANDS}::text[])
-      and n.nspname = plan #>> '{rebuild,retired,schema}' and c.relname = plan #>> '{rebuild,retired,name}'
+      and n.nspname = l.retired_schema and c.relname = l.retired_name
     order by id`,
   )
 }

@@ -1,20 +1,32 @@
 import { readMarkFacts } from '../catalog/mark-facts.ts'
-import type { LeafModel } from '../catalog/purge-leaves.ts'
+import { readLeafFacts, type LeafModel } from '../catalog/purge-leaves.ts'
 import { readPresentTable } from '../catalog/read-table.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
+import type { TableModel } from '../catalog/table-model.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { ObjectionsError } from '../errors.ts'
 import { isRefused } from '../plan/chosen-rows.ts'
-import { columnObjection, markBy, notYetMarked, planMark, refuseMark, type MarkRequest } from '../plan/mark.ts'
+import {
+  columnObjection,
+  markBy,
+  notYetMarked,
+  planMark,
+  refuseMark,
+  type Mark,
+  type MarkRequest,
+  type MarkSituation,
+} from '../plan/mark.ts'
 import { momentBefore, momentLiteral } from '../plan/moment.ts'
 import type { PurgePlan } from '../plan/purge.ts'
 import { withMatching, type GroupCount } from '../plan/stale.ts'
+import type { Objection } from '../plan/step.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { parsePredicate } from '../sql/predicate.ts'
-import { agreedPlan, beginRun, type Command } from './agreed.ts'
+import { parsePredicate, type Predicate } from '../sql/predicate.ts'
+import { agreedPlan, beginRun, Refusal, type Command } from './agreed.ts'
 import { readChosenRows } from './chosen-rows.ts'
-import type { EngineOptions } from './options.ts'
+import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import { readParents } from './stale-groups.ts'
 import { carryOutPurge, nothingToDo, planOrRest, type PurgeOptions, type PurgeResult } from './purge.ts'
 import { atWork } from './workplace.ts'
@@ -26,7 +38,7 @@ export function planMarkOf(
   request: MarkRequest,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return planOrRest(target, written, commandOf(request, options), options)
+  return planOrRest(target, written, markCommand(request, options), options)
 }
 
 /**
@@ -41,57 +53,89 @@ export async function mark(
   request: MarkRequest,
   options: PurgeOptions,
 ): Promise<PurgeResult> {
-  const command = commandOf(request, options)
+  const command = markCommand(request, options)
   const agreed = await agreedPlan(target, written, command, options)
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.purge === null) return nothingToDo(plan)
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const runId = await beginRun(place, command, agreed)
-    return carryOutPurge(runId, plan, place, options)
+    const begun = await beginRun(place, command, agreed)
+    return carryOutPurge(begun.runId, begun.plan, place, options)
   })
 }
 
 /** Nothing is deleted. */
 const NOT_NEEDED = ['delete']
 
-function commandOf(request: MarkRequest, options: EngineOptions): Command<PurgePlan> {
+interface StoredSituation extends MarkSituation {
+  readonly way: Mark
+}
+
+export function markCommand(request: MarkRequest, options: PlanOptions): Command<PurgePlan, StoredSituation> {
   return {
     name: 'mark',
     request,
-    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
     refused: (plan) => ({ ...plan, purge: null }),
     ofAnyStorage: true,
+    read: (session, server, name) => readSituation(session, server, name, request, options),
+    plan: ({ way, ...situation }) => planMark(situation, request, way),
+    async verify(session, server, name, situation) {
+      const table = await readPresentTable(session, name, server.version)
+      const found = await readWanted(session, situation.server, table, request)
+      if (!Array.isArray(found)) await assertHarmless(session, name, found.predicate)
+      const leaves = situation.leaves.map((leaf) => leaf.name)
+      const facts = await readMarkFacts(session, leaves)
+      assertFoundAgain(name, situation, [server, table, found, facts, await readLeafFacts(session, leaves)])
+    },
   }
 }
 
-async function readPlan(
+async function readSituation(
   session: Session,
   server: ServerModel,
   name: TableName,
   request: MarkRequest,
-  { journalSchema }: EngineOptions,
-): Promise<PurgePlan> {
-  const moment = momentLiteral(server.now)
-  const { staleOf } = request
+  { journalSchema }: PlanOptions,
+): Promise<StoredSituation | Refusal<PurgePlan>> {
   return inSnapshot(session, async () => {
     const table = await readPresentTable(session, name, server.version)
-    const column = table.columns.find((one) => one.name === request.column)
-    const at = staleOf === undefined ? `'${moment}'::pg_catalog.timestamptz` : momentBefore(moment, staleOf.idle)
-    const way = column === undefined ? null : markBy(column, at)
-    if (way === null)
-      return refuseMark({ server, table, objections: [columnObjection(table, request.column)] }, request)
-    const parents = staleOf === undefined ? undefined : await readParents(session, server, staleOf, name, moment)
-    if (Array.isArray(parents)) return refuseMark({ server, table, objections: parents }, request)
-    const wanted = notYetMarked(parents?.predicate ?? (await parsePredicate(request.where, moment)), way)
-    const chosen = await readChosenRows(session, server, name, wanted, journalSchema, NOT_NEEDED)
-    if (isRefused(chosen)) return refuseMark(chosen, request)
+    const wanted = await readWanted(session, server, table, request)
+    if (Array.isArray(wanted)) return new Refusal(refuseMark({ server, table, objections: wanted }, request))
+    const { way, predicate, count } = wanted
+    const chosen = await readChosenRows(session, server, name, predicate, journalSchema, NOT_NEEDED)
+    if (isRefused(chosen)) return new Refusal(refuseMark(chosen, request))
     const facts = await readMarkFacts(
       session,
       chosen.leaves.map((leaf) => leaf.name),
     )
-    return planMark({ ...chosen, leaves: withGroups(chosen.leaves, parents?.count ?? null), facts }, request, way)
+    return { ...chosen, leaves: withGroups(chosen.leaves, count), facts, way }
   })
+}
+
+interface Wanted {
+  readonly way: Mark
+  readonly predicate: Predicate
+  /** Null where the rows are not those of groups. */
+  readonly count: GroupCount | null
+}
+
+/** Which rows are to be marked and how, or why that cannot be told. */
+async function readWanted(
+  session: Session,
+  server: ServerModel,
+  table: TableModel,
+  request: MarkRequest,
+): Promise<Wanted | Objection[]> {
+  const moment = momentLiteral(server.now)
+  const { staleOf } = request
+  const column = table.columns.find((one) => one.name === request.column)
+  const at = staleOf === undefined ? `'${moment}'::pg_catalog.timestamptz` : momentBefore(moment, staleOf.idle)
+  const way = column === undefined ? null : markBy(column, at)
+  if (way === null) return [columnObjection(table, request.column)]
+  const parents = staleOf === undefined ? undefined : await readParents(session, server, staleOf, table.name, moment)
+  if (Array.isArray(parents)) return parents
+  const predicate = notYetMarked(parents?.predicate ?? (await parsePredicate(request.where, moment)), way)
+  return { way, predicate, count: parents?.count ?? null }
 }
 
 /** Each group is one row of the parent table. */

@@ -19,3 +19,6 @@ export interface EngineOptions {
   /** The server's clock as it was read before, so that several plans mean the same moment: microseconds since the epoch. */
   readonly now?: string
 }
+
+/** Those that a plan depends on. */
+export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree'>

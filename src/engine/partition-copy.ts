@@ -1,11 +1,11 @@
 import { inSnapshot, type Target } from '../db/session.ts'
-import { planPartitionByCopy, type CopyRequest } from '../plan/partition-copy.ts'
+import { planPartitionByCopy, type CopyRequest, type CopySituation } from '../plan/partition-copy.ts'
 import type { RebuildPlan } from '../plan/rebuild.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { isPartitionedAlready, type Command } from './agreed.ts'
-import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
-import type { EngineOptions } from './options.ts'
-import { readSituation } from './partition.ts'
+import { planCopy, readKeptRows, runCopy, type CopyResult } from './copy-run.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
+import { readSituation, verifySituation, withType } from './partition.ts'
 import { newTag } from './tag.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
@@ -15,7 +15,7 @@ export function planPartitionCopyOf(
   request: CopyRequest,
   options: EngineOptions,
 ): Promise<RebuildPlan> {
-  return planCopy(target, written, commandOf(request, options), options)
+  return planCopy(target, written, partitionCopyCommand(request, options), options)
 }
 
 /**
@@ -30,24 +30,27 @@ export function partitionByCopy(
   request: CopyRequest,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, commandOf(request, options), options)
+  return runCopy(target, written, partitionCopyCommand(request, options), options)
 }
 
-function commandOf(request: CopyRequest, options: EngineOptions): Command<RebuildPlan> {
+export function partitionCopyCommand(request: CopyRequest, options: PlanOptions): Command<RebuildPlan, CopySituation> {
   return {
     name: 'partition-copy',
     request,
     isCarriedOut: isPartitionedAlready,
     refused: (plan) => ({ ...plan, rebuild: null }),
-    readPlan: (session, server, name) =>
+    read: (session, server, name) =>
       inSnapshot(session, async () => {
         const situation = {
           ...(await readSituation(session, server, name, request, options)),
           tag: newTag(),
         }
-        return withKeptRows(session, situation.table, situation.settings, (keptRows) =>
+        const keptRows = await readKeptRows(session, situation.table, situation.settings, (keptRows) =>
           planPartitionByCopy({ ...situation, keptRows }, request),
         )
+        return { ...situation, keptRows }
       }),
+    plan: (situation) => planPartitionByCopy(withType(situation), request),
+    verify: verifySituation,
   }
 }

@@ -21,8 +21,9 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import { assertFar, BoundNear, underBound } from './bound-watch.ts'
 import { agreedPlan, beginRun, isPartitionedAlready, newPlan, type Command } from './agreed.ts'
 import type { Patience } from './brief.ts'
+import { assertFoundAgain } from './found-again.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
-import type { EngineOptions } from './options.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import { takeBack } from './runs/abandon.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
@@ -44,7 +45,7 @@ export function planPartitionOf(
   request: PartitionRequest,
   options: EngineOptions,
 ): Promise<PartitionPlan> {
-  return newPlan(target, written, commandOf(request, options), options)
+  return newPlan(target, written, partitionCommand(request, options), options)
 }
 
 /**
@@ -78,14 +79,14 @@ async function partitionOnce(
   request: PartitionRequest,
   options: EngineOptions,
 ): Promise<PartitionResult> {
-  const command = commandOf(request, options)
+  const command = partitionCommand(request, options)
   const agreed = await agreedPlan(target, written, command, options)
   const { server, name, plan, doneBy } = agreed
   if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const runId = await beginRun(place, command, agreed)
-    return carryOut(runId, plan, place, options)
+    const begun = await beginRun(place, command, agreed)
+    return carryOut(begun.runId, begun.plan, place, options)
   })
 }
 
@@ -129,25 +130,38 @@ async function executeConversion(
   return done.has('swap') ? execute(place) : underBound(table, bound, place, execute)
 }
 
-function commandOf(request: PartitionRequest, options: EngineOptions): Command<PartitionPlan> {
+export function partitionCommand(
+  request: PartitionRequest,
+  options: PlanOptions,
+): Command<PartitionPlan, PartitionSituation> {
   return {
     name: 'partition',
     request,
-    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
     refused: (plan) => ({ ...plan, conversion: null }),
     isCarriedOut: isPartitionedAlready,
+    read: (session, server, name) => inSnapshot(session, () => readSituation(session, server, name, request, options)),
+    plan: (situation) => planPartition(withType(situation), request),
+    verify: verifySituation,
   }
 }
 
-async function readPlan(
+/** The evidence with the type of the column as the table has it: of the rest of it only positions become SQL. */
+export function withType<Situation extends PartitionSituation>(situation: Situation): Situation {
+  const { evidence, table } = situation
+  if (evidence === null) return situation
+  const { type = '' } = table.columns.find(({ name }) => name === evidence.key.column) ?? {}
+  return { ...situation, evidence: { ...evidence, key: { ...evidence.key, type } } }
+}
+
+/** @throws {EbbError} when a stored situation is not that of the table */
+export async function verifySituation(
   session: Session,
   server: ServerModel,
   name: TableName,
-  request: PartitionRequest,
-  options: EngineOptions,
-): Promise<PartitionPlan> {
-  const situation = await inSnapshot(session, () => readSituation(session, server, name, request, options))
-  return planPartition(situation, request)
+  situation: PartitionSituation,
+): Promise<void> {
+  const table = await readPresentTable(session, name, server.version)
+  assertFoundAgain(name, situation, [server, table, await readPrivileges(session, table)])
 }
 
 /** Everything that a conversion depends on, in the snapshot that is open. */
@@ -156,7 +170,7 @@ export async function readSituation(
   server: ServerModel,
   name: TableName,
   request: PartitionRequest,
-  { journalSchema }: EngineOptions,
+  { journalSchema }: PlanOptions,
 ): Promise<PartitionSituation> {
   if (!(await knowsTimezone(session, request.timezone)))
     throw new UsageError(

@@ -2,7 +2,7 @@ import { readCondition, readRowEstimate } from '../catalog/condition.ts'
 import { readUnknownFor } from '../catalog/planned-leaves.ts'
 import { readLeafFacts, readLeaves } from '../catalog/purge-leaves.ts'
 import { readReach, type Reach } from '../catalog/reach.ts'
-import { readTable, resolveTable, vanished } from '../catalog/read-table.ts'
+import { readPresentTable, readTable, resolveTable, vanished } from '../catalog/read-table.ts'
 import { readReferenceGraph } from '../catalog/reference-graph.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, withSession, type Session, type Target } from '../db/session.ts'
@@ -13,18 +13,20 @@ import { readFigures, type PurgeFigures } from '../journal/purges.ts'
 import { planCascade } from '../plan/cascade.ts'
 import { momentLiteral } from '../plan/moment.ts'
 import { objectionsToLooking } from '../plan/purge-objections.ts'
-import { planPurge, refusePurge, type PurgePlan, type PurgeRequest } from '../plan/purge.ts'
+import { planPurge, refusePurge, type PurgePlan, type PurgeRequest, type PurgeSituation } from '../plan/purge.ts'
 import { unknownNodeObjections } from '../plan/unknown-nodes.ts'
-import { rowsOfStale, withMatching } from '../plan/stale.ts'
+import { rowsOfStale, staleSince, withMatching } from '../plan/stale.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
-import { agreedPlan, assertLatest, beginRun, findAgreed, readPlanOf, type Command } from './agreed.ts'
+import { agreedPlan, assertLatest, beginRun, findAgreed, planAnew, Refusal, type Command } from './agreed.ts'
 import { arrive } from './arrive.ts'
-import type { EngineOptions } from './options.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import { readGroupCount, readSince } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
+import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import { readKeyColumns } from './key-columns.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import type { Remaining } from './purge/check.ts'
 import type { Turns } from './purge/turns.ts'
@@ -66,7 +68,7 @@ export function planPurgeOf(
   request: PurgeRequest,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return planOrRest(target, written, commandOf(request, options), options)
+  return planOrRest(target, written, purgeCommand(request, options), options)
 }
 
 /** The plan of a command that works in batches, or what is left of it where it has begun. */
@@ -79,7 +81,7 @@ export function planOrRest(
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await arrive(session, written, options)
     // Where the journal may not be read, the plan says so.
-    if (!server.journalUsable) return readPlanOf(session, server, name, command, options)
+    if (!server.journalUsable) return (await planAnew(session, server, name, command, options)).plan
     const { runId: id, plan } = await findAgreed(session, server, name, command, options)
     if (id === null) return plan
     const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
@@ -98,7 +100,7 @@ export async function purge(
   request: PurgeRequest,
   options: PurgeOptions,
 ): Promise<PurgeResult> {
-  const command = commandOf(request, options)
+  const command = purgeCommand(request, options)
   const agreed = await agreedPlan(target, written, command, options)
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
@@ -107,8 +109,8 @@ export async function purge(
     await assertLatest(place, name, agreed.earlier)
     if (agreed.runId === null && request.candidates !== undefined)
       await approveSet(place.session, place.journalSchema, request.candidates.set, request.candidates)
-    const runId = await beginRun(place, command, agreed)
-    return carryOutPurge(runId, plan, place, options)
+    const begun = await beginRun(place, command, agreed)
+    return carryOutPurge(begun.runId, begun.plan, place, options)
   })
 }
 
@@ -175,25 +177,30 @@ function isByItself({ candidates, stale }: PurgeRequest): boolean {
   return candidates !== undefined || stale !== undefined
 }
 
-function commandOf(request: PurgeRequest, options: EngineOptions): Command<PurgePlan> {
+/** What the cascade is, follows from the graph. */
+type StoredSituation = Omit<PurgeSituation, 'cascade'>
+
+export function purgeCommand(request: PurgeRequest, options: PlanOptions): Command<PurgePlan, StoredSituation> {
   return {
     name: 'purge',
     request,
-    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
     refused: (plan) => ({ ...plan, purge: null }),
     ofAnyStorage: true,
+    read: (session, server, name) => readSituation(session, server, name, request, options),
+    plan: (situation) => planPurge({ ...situation, cascade: planCascade(situation.graph, situation.around) }, request),
+    verify: (session, server, name, situation) => verifySituation(session, server, name, situation, request),
     // A set that is still being written is an objection.
     knowsOf: ({ command, id }) => command === 'candidates' && id === request.candidates?.set,
   }
 }
 
-async function readPlan(
+async function readSituation(
   session: Session,
   server: ServerModel,
   name: TableName,
   request: PurgeRequest,
-  { journalSchema }: EngineOptions,
-): Promise<PurgePlan> {
+  { journalSchema }: PlanOptions,
+): Promise<StoredSituation | Refusal<PurgePlan>> {
   const choice = request.candidates
   const moment = momentLiteral(server.now)
   const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
@@ -205,16 +212,17 @@ async function readPlan(
     if (table === undefined || itself === undefined) throw vanished(name)
     const condition = await readCondition(session, name, written)
     const early = objectionsToLooking({ server, journalSchema, table, itself, condition }, request)
-    if (early.length > 0) return refusePurge({ server, table }, request, early)
+    if (early.length > 0) return new Refusal(refusePurge({ server, table }, request, early))
     const since = request.stale === undefined ? undefined : readSince(table, request.stale, moment)
-    if (Array.isArray(since)) return refusePurge({ server, table }, request, since)
+    if (Array.isArray(since)) return new Refusal(refusePurge({ server, table }, request, since))
     const predicate = since === undefined ? written : rowsOfStale(since)
     const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
     const settings = set?.settings ?? condition.settings
     // Says with a caret where the condition does not fit the table.
     if (set === undefined) await readRowEstimate(session, name, predicate, settings)
     const unknown = set === undefined ? await readUnknownFor(session, name, predicate.text, settings) : []
-    if (unknown.length > 0) return refusePurge({ server, table }, request, unknownNodeObjections(name, unknown))
+    if (unknown.length > 0)
+      return new Refusal(refusePurge({ server, table }, request, unknownNodeObjections(name, unknown)))
     const groups = since === undefined ? undefined : await readGroupCount(session, since)
     const found =
       set === undefined
@@ -224,10 +232,36 @@ async function readPlan(
     const reach = set === undefined ? await readReach(session, name, leaves, predicate, settings) : SPARING
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
-    const cascade = planCascade(graph, around)
-    const lookUps = await measureLookUps(session, cascade.walked)
-    const read = { server, table, itself, predicate, leaves, reach, condition, graph, around, cascade, lookUps }
+    const lookUps = await measureLookUps(session, planCascade(graph, around).walked)
+    const read = { server, table, itself, predicate, leaves, reach, condition, graph, around, lookUps }
     const chosenBy = { ...(set === undefined ? {} : { candidates: set }), ...(groups === undefined ? {} : { groups }) }
-    return planPurge({ ...read, ...chosenBy }, request)
+    return { ...read, ...chosenBy }
   })
+}
+
+async function verifySituation(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  { candidates, ...situation }: StoredSituation,
+  request: PurgeRequest,
+): Promise<void> {
+  const moment = momentLiteral(situation.server.now)
+  const table = await readPresentTable(session, name, server.version)
+  const since = request.stale === undefined ? null : staleSince(table, request.stale, moment)
+  const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
+  await assertHarmless(session, name, written)
+  const leaves = situation.leaves.map((leaf) => leaf.name)
+  const key = candidates === undefined ? null : await readKeyColumns(session, table)
+  const set = candidates === undefined ? null : { key: candidates.key, place: candidates.place }
+  assertFoundAgain(
+    name,
+    [situation, set],
+    [
+      [server, table, key, name, situation.around.protect],
+      since === null ? written : rowsOfStale(since),
+      await readLeafFacts(session, [name, ...leaves]),
+      await readReferenceGraph(session, name),
+    ],
+  )
 }

@@ -4,13 +4,14 @@ import type { ServerModel } from '../catalog/server-model.ts'
 import { readPrivileges, readTakenNames } from '../catalog/situation.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { momentLiteral } from '../plan/moment.ts'
-import { planRebuild, type RebuildPlan, type RebuildRequest } from '../plan/rebuild.ts'
+import { planRebuild, type RebuildPlan, type RebuildRequest, type RebuildSituation } from '../plan/rebuild.ts'
 import type { TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { parsePredicate } from '../sql/predicate.ts'
+import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import type { Command } from './agreed.ts'
 import { planCopy, runCopy, type CopyResult } from './copy-run.ts'
-import type { EngineOptions } from './options.ts'
+import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import { newTag } from './tag.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
@@ -20,7 +21,7 @@ export function planRebuildOf(
   request: RebuildRequest,
   options: EngineOptions,
 ): Promise<RebuildPlan> {
-  return planCopy(target, written, commandOf(request, options), options)
+  return planCopy(target, written, rebuildCommand(request, options), options)
 }
 
 /**
@@ -35,44 +36,51 @@ export function rebuild(
   request: RebuildRequest,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, commandOf(request, options), options)
+  return runCopy(target, written, rebuildCommand(request, options), options)
 }
 
-function commandOf(request: RebuildRequest, options: EngineOptions): Command<RebuildPlan> {
+export function rebuildCommand(request: RebuildRequest, options: PlanOptions): Command<RebuildPlan, RebuildSituation> {
   return {
     name: 'rebuild',
     request,
-    readPlan: (session, server, name) => readPlan(session, server, name, request, options),
     refused: (plan) => ({ ...plan, rebuild: null }),
+    read: (session, server, name) => readSituation(session, server, name, request, options),
+    plan: (situation) => planRebuild(situation, request),
+    async verify(session, server, name, situation) {
+      const predicate = await readPredicate(request, situation.server)
+      await assertHarmless(session, name, predicate)
+      assertFoundAgain(name, situation, [server, await readPresentTable(session, name, server.version), predicate])
+    },
   }
 }
 
-async function readPlan(
+function readPredicate({ keep }: RebuildRequest, { now }: ServerModel): Promise<Predicate> | null {
+  return keep === null ? null : parsePredicate(keep, momentLiteral(now))
+}
+
+async function readSituation(
   session: Session,
   server: ServerModel,
   name: TableName,
   request: RebuildRequest,
-  { journalSchema }: EngineOptions,
-): Promise<RebuildPlan> {
-  const predicate = request.keep === null ? null : await parsePredicate(request.keep, momentLiteral(server.now))
+  { journalSchema }: PlanOptions,
+): Promise<RebuildSituation> {
+  const predicate = await readPredicate(request, server)
   return inSnapshot(session, async () => {
     const table = await readPresentTable(session, name, server.version)
     const condition = await readCondition(session, table.name, predicate)
     const privileges = await readPrivileges(session, table)
     const readable = table.kind === 'table' && !privileges.lacking.includes('SELECT') && !privileges.rowsHidden
-    return planRebuild(
-      {
-        server,
-        journalSchema,
-        table,
-        privileges,
-        predicate,
-        condition,
-        keptRows: readable ? await readRowEstimate(session, table.name, predicate, condition.settings) : 0,
-        taken: await readTakenNames(session, name.schema),
-        tag: newTag(),
-      },
-      request,
-    )
+    return {
+      server,
+      journalSchema,
+      table,
+      privileges,
+      predicate,
+      condition,
+      keptRows: readable ? await readRowEstimate(session, table.name, predicate, condition.settings) : 0,
+      taken: await readTakenNames(session, name.schema),
+      tag: newTag(),
+    }
   })
 }

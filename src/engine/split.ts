@@ -17,14 +17,15 @@ import type { SetPolicy, Width } from '../plan/request.ts'
 import { inferPolicy } from '../plan/rotate-policy.ts'
 import { gridFor } from '../plan/rotate-runway.ts'
 import { widePartitions } from '../plan/split-layout.ts'
-import type { SplitRequest } from '../plan/split-situation.ts'
+import type { SplitRequest, SplitSituation } from '../plan/split-situation.ts'
 import { planSplit, type SplitPlan } from '../plan/split.ts'
 import { pathOf } from '../sql/condition-settings.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { NothingLeft, type Command } from './agreed.ts'
-import { planCopy, runCopy, withKeptRows, type CopyResult } from './copy-run.ts'
-import type { EngineOptions } from './options.ts'
+import { planCopy, readKeptRows, runCopy, type CopyResult } from './copy-run.ts'
+import { assertFoundAgain } from './found-again.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import { readIdRate } from './rotate-read.ts'
 import { newTag } from './tag.ts'
 
@@ -43,7 +44,7 @@ export function planSplitOf(
   order: SplitOrder,
   options: EngineOptions,
 ): Promise<SplitPlan> {
-  return planCopy(target, written, commandOf(order, options), options)
+  return planCopy(target, written, splitCommand(order, options), options)
 }
 
 /**
@@ -58,25 +59,32 @@ export function split(
   order: SplitOrder,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  return runCopy(target, written, commandOf(order, options), options)
+  return runCopy(target, written, splitCommand(order, options), options)
 }
 
-function commandOf(order: SplitOrder, options: EngineOptions): Command<SplitPlan> {
+export function splitCommand(order: SplitOrder, options: PlanOptions): Command<SplitPlan, SplitSituation> {
   return {
     name: 'split',
     request: order,
-    readPlan: (session, server, name) => inSnapshot(session, () => readPlan(session, server, name, order, options)),
     refused: (plan) => ({ ...plan, rebuild: null, split: null }),
+    read: (session, server, name) => inSnapshot(session, () => readSituation(session, server, name, order, options)),
+    plan: (situation) => planSplit(situation, order),
+    async verify(session, server, name, situation) {
+      const set = await readPartitionedTable(session, name, situation.policy.kind)
+      const parent = await readPresentTable(session, name, server.version)
+      const wide = await readPresentTable(session, situation.partition.name, server.version)
+      assertFoundAgain(name, situation, [server, set, parent, wide])
+    },
   }
 }
 
-async function readPlan(
+async function readSituation(
   session: Session,
   server: ServerModel,
   name: TableName,
   order: SplitOrder,
-  { journalSchema }: EngineOptions,
-): Promise<SplitPlan> {
+  { journalSchema }: PlanOptions,
+): Promise<SplitSituation> {
   const registered = (await journalExists(session, journalSchema))
     ? ((await registeredSets(session, journalSchema, name))[0]?.policy ?? null)
     : null
@@ -89,15 +97,17 @@ async function readPlan(
   const settings = pathOf(await readConditionSettings(session))
   const taken = await readTakenNames(session, name.schema)
   const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newTag() }
-  const planFor = async (partition: Partition): Promise<SplitPlan> => {
+  const situationFor = async (partition: Partition): Promise<SplitSituation> => {
     const wide = await readPresentTable(session, partition.name, server.version)
     const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
     const situation = { ...setting, partition, wide, least }
-    return withKeptRows(session, wide, settings, (keptRows) => planSplit({ ...situation, keptRows }, order))
+    const planned = (keptRows: number) => planSplit({ ...situation, keptRows }, order)
+    return { ...situation, keptRows: await readKeptRows(session, wide, settings, planned) }
   }
   for (const partition of choosePartitions(set, grid, policy, order)) {
-    const plan = await planFor(partition)
-    if (order.partition !== null || !plan.objections.some(({ code }) => code === 'not-wide')) return plan
+    const situation = await situationFor(partition)
+    const { objections } = planSplit(situation, order)
+    if (order.partition !== null || !objections.some(({ code }) => code === 'not-wide')) return situation
   }
   throw noneWider(set)
 }

@@ -5,14 +5,15 @@ import { inSnapshot, readOne, type Session, type Target } from '../db/session.ts
 import { ObjectionsError } from '../errors.ts'
 import { endRun } from '../journal/journal.ts'
 import { momentLiteral } from '../plan/moment.ts'
-import { planView, type ViewPlan, type ViewRequest } from '../plan/view.ts'
+import { planView, type ViewPlan, type ViewRequest, type ViewSituation } from '../plan/view.ts'
 import { companion, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate } from '../sql/predicate.ts'
 import { sql } from '../sql/sql.ts'
 import { agreedPlan, beginRun, newPlan, type Command } from './agreed.ts'
 import { executeRun, type StepResult } from './execute.ts'
-import type { EngineOptions } from './options.ts'
+import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 import { atWork, type Workplace } from './workplace.ts'
 
 /** A view: its name, null for `<table>_live` beside the table, and what it hides. */
@@ -34,7 +35,7 @@ export function planViewOf(
   order: ViewOrder,
   options: EngineOptions,
 ): Promise<ViewPlan> {
-  return newPlan(target, written, commandOf(order, options), options)
+  return newPlan(target, written, viewCommand(order, options), options)
 }
 
 /**
@@ -48,13 +49,13 @@ export async function keepView(
   order: ViewOrder,
   options: EngineOptions,
 ): Promise<ViewResult> {
-  const command = commandOf(order, options)
+  const command = viewCommand(order, options)
   const agreed = await agreedPlan(target, written, command, options)
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const runId = await beginRun(place, command, agreed)
-    return carryOutView(runId, plan, place, options)
+    const begun = await beginRun(place, command, agreed)
+    return carryOutView(begun.runId, begun.plan, place, options)
   })
 }
 
@@ -70,43 +71,47 @@ export async function carryOutView(
   return { runId, plan, steps }
 }
 
-function commandOf(order: ViewOrder, options: EngineOptions): Command<ViewPlan> {
+export function viewCommand(order: ViewOrder, options: PlanOptions): Command<ViewPlan, ViewSituation> {
   return {
     name: 'view',
     request: order,
-    readPlan: (session, server, name) => readPlan(session, server, name, order, options),
     refused: (plan) => ({ ...plan, view: nameOf(plan.table, order.name) }),
     ofAnyStorage: true,
+    read: (session, server, name) => inSnapshot(session, () => readSituation(session, server, name, order, options)),
+    plan: (situation) => planView(situation, order),
+    async verify(session, server, name, situation) {
+      const present = { ...server, now: situation.server.now }
+      const again = await readSituation(session, present, name, order, options)
+      await assertHarmless(session, name, again.expired)
+      assertFoundAgain(name, situation, again)
+    },
   }
 }
 
-async function readPlan(
+async function readSituation(
   session: Session,
   server: ServerModel,
   table: TableName,
   { name: given, ...request }: ViewOrder,
-  { journalSchema }: EngineOptions,
-): Promise<ViewPlan> {
+  { journalSchema }: PlanOptions,
+): Promise<ViewSituation> {
   const expired = request.expired === null ? null : await parsePredicate(request.expired, momentLiteral(server.now))
-  return inSnapshot(session, async () => {
-    const model = await readPresentTable(session, table, server.version)
-    const condition = await readCondition(session, table, expired)
-    // No row is counted here, so policies that hide some are no reason not to look at the condition.
-    await session.query('set local row_security = on')
-    if (expired !== null) await readRowEstimate(session, table, expired, condition.settings)
-    const name = nameOf(table, given)
-    const situation = {
-      server,
-      journalSchema,
-      table: model,
-      name,
-      existing: (await readTable(session, name, server.version)) ?? null,
-      expired,
-      condition,
-      mayCreate: await mayCreateIn(session, name.schema),
-    }
-    return planView(situation, request)
-  })
+  const model = await readPresentTable(session, table, server.version)
+  const condition = await readCondition(session, table, expired)
+  // No row is counted here, so policies that hide some are no reason not to look at the condition.
+  await session.query('set local row_security = on')
+  if (expired !== null) await readRowEstimate(session, table, expired, condition.settings)
+  const name = nameOf(table, given)
+  return {
+    server,
+    journalSchema,
+    table: model,
+    name,
+    existing: (await readTable(session, name, server.version)) ?? null,
+    expired,
+    condition,
+    mayCreate: await mayCreateIn(session, name.schema),
+  }
 }
 
 function nameOf(table: TableName, given: WrittenName | null): TableName {

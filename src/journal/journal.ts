@@ -19,7 +19,18 @@ export interface Run<Plan = unknown> {
   readonly command: string
   readonly table: TableName
   readonly request: unknown
+  /** For people, and what is known of what was made. Its steps have no SQL. */
   readonly plan: Plan
+  /** How plan and situation are to be read. */
+  readonly format: number
+  /** What the plan was made from; null once the run has ended. */
+  readonly situation: unknown
+  /** Of the steps that were agreed to. */
+  readonly digest: string | null
+  /** How many they are. */
+  readonly stepCount: number | null
+  /** Of a copy: the table that it was made from, and what that is called from the swap on. */
+  readonly retired: RetiredTable | null
   readonly status: RunStatus
   readonly startedAt: Date
   readonly endedAt: Date | null
@@ -28,15 +39,30 @@ export interface Run<Plan = unknown> {
   readonly lastError: string | null
 }
 
-export interface NewRun {
-  readonly command: string
-  readonly table: TableName
-  readonly request: unknown
-  readonly plan: unknown
+/** A table that a copy puts aside. Another one may be given its name: the oid tells. */
+export interface RetiredTable {
+  readonly oid: string
+  readonly name: TableName
+}
+
+/** A run as it is begun; what is to be stored has the form that JSON has. */
+export interface NewRun extends Pick<Run, 'command' | 'table' | 'request' | 'plan' | 'format' | 'situation'> {
+  readonly digest: string
+  readonly stepCount: number
+  readonly retired: RetiredTable | null
+  /** How long the retired table stays, as PostgreSQL reads it; null: until somebody lets it go. */
+  readonly retireAfter: string | null
   readonly version: string
 }
 
+/** Of the row as JSON: a journal that an earlier version has brought up to date last has some columns less. */
+const later = (column: string) => `(to_jsonb(r) ->> '${column}')`
+
 const RUN_COLUMNS = `id::text as id, command, json_build_object('schema', schema_name, 'name', table_name) as table, request, plan,
+  coalesce(${later('format')}::int, 1) as format, to_jsonb(r) -> 'situation' as situation, ${later('digest')} as digest,
+  ${later('steps')}::int as "stepCount",
+  case when ${later('source_oid')} is not null then json_build_object('oid', ${later('source_oid')},
+    'name', json_build_object('schema', ${later('retired_schema')}, 'name', ${later('retired_name')})) end as retired,
   status, started_at as "startedAt", ended_at as "endedAt", started_by as "startedBy", outcome, last_error as "lastError"`
 
 /** Writes down a run before its first step. */
@@ -44,8 +70,11 @@ export async function startRun(session: ClientBase, schema: string, run: NewRun)
   const { id } = await readOne<{ id: string }>(
     session,
     sql`
-    insert into ${at(schema, 'run')} (command, schema_name, table_name, request, plan, ebb_version)
-    values (${run.command}, ${run.table.schema}, ${run.table.name}, ${JSON.stringify(run.request)}, ${JSON.stringify(run.plan)}, ${run.version})
+    insert into ${at(schema, 'run')} (command, schema_name, table_name, request, plan, ebb_version, format, situation, digest, steps,
+      source_oid, retired_schema, retired_name, retire_after)
+    values (${run.command}, ${run.table.schema}, ${run.table.name}, ${JSON.stringify(run.request)}, ${JSON.stringify(run.plan)}, ${run.version},
+      ${run.format}, ${JSON.stringify(run.situation)}, ${run.digest}, ${run.stepCount},
+      ${run.retired?.oid}, ${run.retired?.name.schema}, ${run.retired?.name.name}, ${run.retireAfter})
     returning id::text as id`,
   )
   return id
@@ -95,7 +124,8 @@ export async function endRun(
   outcome: unknown,
 ): Promise<void> {
   await session.query(sql`
-    update ${at(schema, 'run')} set status = ${status}, outcome = ${JSON.stringify(outcome)}, ended_at = clock_timestamp(), last_error = null
+    update ${at(schema, 'run')} set status = ${status}, outcome = ${JSON.stringify(outcome)}, ended_at = clock_timestamp(), last_error = null,
+      situation = null
     where id = ${id}`)
 }
 

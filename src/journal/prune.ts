@@ -27,7 +27,7 @@ export async function pruneJournal(session: ClientBase, schema: string): Promise
         and exists (select from ${run} later where ${SAME_TABLE('later')} and later.command = r.command and later.id > r.id)
         and not exists (select from ${run} going where ${SAME_TABLE('going')} and going.status = 'running')
         and not (status = 'done'
-          and exists (select from pg_class where oid = coalesce(plan #>> '{rebuild,sourceOid}', plan #>> '{rebuild,former,oid}')::oid))
+          and exists (select from pg_class where oid = source_oid))
         and not exists (select from ${capture} c join pg_trigger t on t.oid = c.trigger_oid where c.run_id = r.id)
         and not exists (select from ${at(schema, 'candidate_set')} c where c.run_id = r.id)
       order by ended_at limit ${RUNS_AT_ONCE} for update skip locked

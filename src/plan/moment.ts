@@ -22,8 +22,11 @@ export function momentBefore(moment: string, interval: Interval): string {
   return `('${moment}'::pg_catalog.timestamptz ${own('-').text} interval '${intervalText(interval)}')`
 }
 
-/** An interval as PostgreSQL reads it: it knows no quarters. */
+const UNITS: readonly string[] = ['hour', 'day', 'week', 'month', 'quarter', 'year']
+
+/** An interval as PostgreSQL reads it: it knows no quarters. Stored ones come by here, too, so it is one or nothing. */
 export function intervalText({ count, unit }: Interval): string {
+  if (!Number.isInteger(count) || !UNITS.includes(unit)) throw new Error('not an interval')
   return unit === 'quarter' ? `${count * 3} months` : displayInterval({ count, unit })
 }
 

@@ -74,6 +74,35 @@ function dropShadow({ former, shadow }: RebuildSummary): BriefStep {
   )
 }
 
+/**
+ * Ends a run whose tables have changed places already, and that cannot be gone on with; `rebuild` is what it copied.
+ * What it has not done is for people.
+ */
+export function planLeaving(
+  runId: string,
+  table: TableName,
+  undone: readonly string[],
+  rebuild: RebuildSummary | null,
+): Plan {
+  const steps =
+    rebuild === null
+      ? []
+      : [
+          online(
+            'abandon:release',
+            'drop the log of the copy',
+            'nothing is caught there any more',
+            'milliseconds',
+            dropHelpers(rebuild.forward.capture),
+          ),
+        ]
+  const evidence = [
+    'the tables have changed places already, and that stays; it can be rolled back',
+    ...undone.map((title) => `not done: ${title}`),
+  ]
+  return plan(`end run ${runId} on ${display(table)} where it is`, table, evidence, [], steps)
+}
+
 /** Lets go of the former table of a finished rebuild; from then on there is no way back. */
 export function planRetire(runId: string, { former, retired, back }: RebuildSummary): Plan {
   return plan(

@@ -1,19 +1,27 @@
-// Plans and requests in the journal. JSON has no 64-bit integers, so they are
-// marked text there: { "bigint": "9000000" }.
+// Requests and situations in the journal. JSON has no 64-bit integers, no sets
+// and no dates, so they are marked there: { "bigint": "9000000" }, { "set": ["a"] }.
 
 /** A value as the journal keeps it. */
 export function toStored(value: unknown): unknown {
   return JSON.parse(
-    JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? { bigint: inner.toString() } : inner)),
+    // A date has turned itself into text before it is looked at.
+    JSON.stringify(value, function (this: Record<string, unknown>, field, inner: unknown) {
+      return marked(this[field] instanceof Date ? this[field] : inner)
+    }),
   )
+}
+
+function marked(value: unknown): unknown {
+  if (typeof value === 'bigint') return { bigint: value.toString() }
+  if (value instanceof Date) return { date: value.toISOString() }
+  return value instanceof Set ? { set: [...value] } : value
 }
 
 /** What `toStored` was given. */
 export function fromStored<T>(stored: T): T {
-  return JSON.parse(JSON.stringify(stored), (_, inner: unknown) => {
-    if (isMarked(inner)) return BigInt(inner.bigint)
-    return isOfEarlierVersion(inner) ? { ...inner, settings: { search_path: inner.searchPath } } : inner
-  }) as T
+  return JSON.parse(JSON.stringify(stored), (_, inner: unknown) =>
+    isOfEarlierVersion(inner) ? { ...inner, settings: { search_path: inner.searchPath } } : unmarked(inner),
+  ) as T
 }
 
 /** Work of which only the search path was kept: everything else was as sessions of Ebb had it. */
@@ -27,14 +35,11 @@ function isOfEarlierVersion(value: unknown): value is { searchPath: string } {
   )
 }
 
-function isMarked(value: unknown): value is { bigint: string } {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'bigint' in value &&
-    typeof value.bigint === 'string' &&
-    Object.keys(value).length === 1
-  )
+function unmarked(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Object.keys(value).length !== 1) return value
+  if ('bigint' in value && typeof value.bigint === 'string') return BigInt(value.bigint)
+  if ('date' in value && typeof value.date === 'string') return new Date(value.date)
+  return 'set' in value && Array.isArray(value.set) ? new Set(value.set) : value
 }
 
 /** JSON that is equal for equal values, whatever order their keys are in. */

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { partition } from '../../src/engine/partition.ts'
 import { abandon, planAbandonOf, planResumeOf, resume, rollback, status } from '../../src/engine/runs.ts'
@@ -272,7 +273,9 @@ describe('a roll-back', () => {
     const owner = await database.session('owner')
     const far = { schema: events.schema, name: companion(events.name, '_far') }
 
-    const failure = await stoppedBefore(
+    const failure = await changedUnderway(
+      owner,
+      events,
       'swap-back',
       async (options) => rollback(database.url, { runId }, options),
       async () => {
@@ -299,7 +302,9 @@ describe('a roll-back', () => {
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     const owner = await database.session('owner')
 
-    const failure = await stoppedBefore(
+    const failure = await changedUnderway(
+      owner,
+      events,
       'swap-back',
       async (options) => rollback(database.url, { runId }, options),
       async () => {
@@ -311,6 +316,22 @@ describe('a roll-back', () => {
 
     expect(failure.message).toMatch(/rows have been written to .* meanwhile, and would be lost/)
     expect((await owner.query(sql`select from ${quoted(events)}`)).rowCount).toBe(ROWS + 1)
+  })
+
+  test('that is gone on with is planned anew, and must come to the same', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    const { runId } = await partition(database.url, written(events), monthly(), quietly())
+    const owner = await database.session('owner')
+    const failure = await stoppedBefore(
+      'swap-back',
+      async (options) => rollback(database.url, { runId }, options),
+      async () => {
+        await owner.query(
+          sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'next', date_trunc('month', now()) + interval '40 days')`,
+        )
+      },
+    )
+    expect(failure.message).toMatch(/has changed since the plan was made: rows have been written to other partitions/)
   })
 
   test('lets referencing rows stay', async ({ database }) => {
@@ -376,6 +397,17 @@ async function stoppedBefore(
   command: (options: ReturnType<typeof quietly>) => Promise<unknown>,
   change: () => Promise<void>,
 ): Promise<EbbError> {
+  await stopBefore(key, command)
+  await change()
+  const outcome = await command(quietly()).catch((error: unknown) => error)
+  if (!(outcome instanceof EbbError)) throw new Error(`it went through, or worse: ${String(outcome)}`)
+  return outcome
+}
+
+async function stopBefore(
+  key: string,
+  command: (options: ReturnType<typeof quietly>) => Promise<unknown>,
+): Promise<void> {
   const stop = new AbortController()
   const stopped = await command(
     quietly({
@@ -386,10 +418,25 @@ async function stoppedBefore(
     }),
   ).catch((error: unknown) => error)
   expect(stopped).toMatchObject({ exitCode: EXIT.stopped })
+}
+
+/** As above, but it has gone on already, and waits for the table, when the change comes. */
+async function changedUnderway(
+  holder: pg.Client,
+  table: TableName,
+  key: string,
+  command: (options: ReturnType<typeof quietly>) => Promise<unknown>,
+  change: () => Promise<void>,
+): Promise<EbbError> {
+  await stopBefore(key, command)
+  await holder.query('begin')
+  await holder.query(sql`lock table ${quoted(table)} in access share mode`)
+  const options = quietly()
+  const running = failureOf(command(options))
+  await until(() => options.events.some(({ type }) => type === 'waiting'))
   await change()
-  const outcome = await command(quietly()).catch((error: unknown) => error)
-  if (!(outcome instanceof EbbError)) throw new Error(`it went through, or worse: ${String(outcome)}`)
-  return outcome
+  await holder.query('commit')
+  return running
 }
 
 async function checksOf(database: Database, table: TableName): Promise<string[]> {

@@ -110,7 +110,19 @@ async function carryOutOf(database: Database, plan: PartitionPlan): Promise<void
   const options = quietly()
   const server = await withSession(database.url, 'look', (session) => readServer(session, 'ebb'))
   await atWork({ target: database.url, server, ...options, command: 'partition' }, plan.table, async (place) => {
-    const run = { command: 'partition', table: plan.table, request: {}, plan: toStored(plan), version: 'test' }
+    const run = {
+      command: 'partition',
+      table: plan.table,
+      request: {},
+      plan: toStored(plan),
+      format: 0,
+      situation: null,
+      digest: '',
+      stepCount: plan.steps.length,
+      retired: null,
+      retireAfter: null,
+      version: 'test',
+    }
     await carryOut(await startRun(place.session, 'ebb', run), plan, place, options)
   })
 }

@@ -80,7 +80,7 @@ describe('a run that ended long ago', () => {
     const { runId } = await new Rebuilding(database, table).end()
     await age(database, [runId, await another(database, runId)], YEAR_AND_MORE)
     // As if the former table were gone: no table has this number.
-    await database.admin(`update ebb.run set plan = jsonb_set(plan, '{rebuild,sourceOid}', '"1"') where id = ${runId}`)
+    await database.admin(`update ebb.run set source_oid = 1 where id = ${runId}`)
     expect(await runsAfterAnother(database)).toContain(runId)
 
     await database.admin(sql`drop trigger ${ident(await triggerOf(database, runId))} on ${quoted(table)}`.text)

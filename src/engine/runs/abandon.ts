@@ -6,7 +6,7 @@ import { planAbandonCandidates } from '../../plan/candidates.ts'
 import { planAbandonMark } from '../../plan/mark.ts'
 import type { ConversionSummary } from '../../plan/partition.ts'
 import { planAbandonPurge } from '../../plan/purge.ts'
-import { planAbandonRebuild } from '../../plan/rebuild-undo.ts'
+import { planAbandonRebuild, planLeaving } from '../../plan/rebuild-undo.ts'
 import type { Plan } from '../../plan/step.ts'
 import { planAbandonView } from '../../plan/view.ts'
 import { display, type TableName } from '../../sql/names.ts'
@@ -14,9 +14,10 @@ import { sql } from '../../sql/sql.ts'
 import { assertLatest } from '../agreed.ts'
 import { executeRun } from '../execute.ts'
 import type { EngineOptions } from '../options.ts'
+import { FORMAT, SWAPS } from '../stored-plan.ts'
 import { atWork, type Workplace } from '../workplace.ts'
 import { findRun, type RunChoice } from './find-run.ts'
-import { conversionOf, isCopy, known, rebuildOf } from './known.ts'
+import { conversionOf, isCopy, known, rebuildOf, type KnownRun } from './known.ts'
 import type { RunResult } from './result.ts'
 import { REVERSIBLE } from './reversible.ts'
 
@@ -50,20 +51,25 @@ export async function takeBack(
   const done = await doneSteps(place.session, place.journalSchema, run.id)
   const plan = abandonment(run, done, await presentName(place.session, run))
   const steps = await executeRun(run.id, plan.steps, place, { patience })
-  await endRun(place.session, place.journalSchema, run.id, 'abandoned', { steps })
+  // What has been swapped can be rolled back, and retired.
+  await endRun(place.session, place.journalSchema, run.id, hasSwapped(done) ? 'done' : 'abandoned', { steps })
   return { runId: run.id, plan, steps }
 }
 
-const SWAPS = ['swap', 'swap-back']
+function hasSwapped(done: ReadonlySet<string>): boolean {
+  return SWAPS.some((key) => done.has(key))
+}
 
+// A run of an earlier version cannot be gone on with, so there must be an end to it, whatever it has done.
 function assertAbandonable(run: Run, done: ReadonlySet<string>): void {
   if (run.status !== 'running') throw notUnfinished(run)
-  if (SWAPS.some((key) => done.has(key))) throw pastTheSwap(run)
+  if (hasSwapped(done) && run.format === FORMAT) throw pastTheSwap(run)
 }
 
 function abandonment(found: Run, done: ReadonlySet<string>, present: TableName | null): Plan {
   const run = known(found)
   assertAbandonable(run, done)
+  if (hasSwapped(done)) return leaving(run, done)
   switch (run.command) {
     case 'partition':
       return abandonConversion(run.id, conversionOf(run), run.table, present)
@@ -82,6 +88,12 @@ function abandonment(found: Run, done: ReadonlySet<string>, present: TableName |
     case 'rollback':
       return planAbandon(run.id, { table: run.table, guard: null, index: run.plan.index })
   }
+}
+
+/** The run comes to an end where it is. */
+function leaving(run: KnownRun, done: ReadonlySet<string>): Plan {
+  const undone = run.plan.steps.filter(({ key }) => !done.has(key)).map(({ title }) => title)
+  return planLeaving(run.id, run.table, undone, isCopy(run) ? rebuildOf(run) : null)
 }
 
 function abandonConversion(

@@ -2,10 +2,9 @@ import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { withSession, type Session, type Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
-import type { RebuildPlan } from '../../plan/rebuild.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
-import { isRetiredThere } from './retired-there.ts'
+import { isThere } from './retired-there.ts'
 
 /** A run by its number, or the latest of a table, or (null) the only one there is. */
 export type RunChoice = { readonly runId: string } | { readonly table: TableName } | null
@@ -77,8 +76,7 @@ async function withWayBack(session: Session, newestFirst: readonly Run[]): Promi
   const found: Run[] = []
   for (const [i, run] of newestFirst.entries()) {
     if (newestFirst.slice(0, i).some(({ table }) => sameName(table, run.table))) continue
-    const rebuild = (run.plan as Partial<RebuildPlan>).rebuild ?? null
-    if (rebuild === null || (await isRetiredThere(session, rebuild))) found.push(run)
+    if (run.retired === null || (await isThere(session, run.retired))) found.push(run)
   }
   return found
 }
@@ -89,7 +87,7 @@ export function assertUnfinished({ id, status }: Run): void {
   throw new UsageError(`run ${id} is ${status}, so there is nothing to go on with`, 'See ebb status.')
 }
 
-function noRun(choice: RunChoice, commands?: readonly string[]): UsageError {
+export function noRun(choice: RunChoice, commands?: readonly string[]): UsageError {
   const which = () => {
     if (choice === null) return commands === undefined ? 'no unfinished run' : 'no run with a way back'
     return 'runId' in choice ? `no run ${choice.runId}` : `no run on ${display(choice.table)}`

@@ -10,7 +10,7 @@ import { COPY_COMMANDS } from '../copy-run.ts'
 import type { StoredRollback } from './carry-back.ts'
 
 /** What kind of plan each command leaves in the journal. */
-interface Plans {
+export interface Plans {
   readonly partition: PartitionPlan
   readonly 'partition-copy': RebuildPlan
   readonly rebuild: RebuildPlan

@@ -4,23 +4,49 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
 import { readSilentStandbys } from '../../catalog/standbys.ts'
 import type { TableModel } from '../../catalog/table-model.ts'
-import { inSnapshot, readAll, type Session } from '../../db/session.ts'
+import { readAll, type Session } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import { at, type Run } from '../../journal/journal.ts'
+import { fromText } from '../../grid/key.ts'
+import { factsOf } from '../../plan/facts.ts'
+import { boundLiteral } from '../../plan/leaf.ts'
 import type { PartitionPlan } from '../../plan/partition.ts'
-import { planRebuildRollback, planSplitRollback } from '../../plan/rebuild-undo.ts'
-import { planRollback, type OtherPartition, type RollbackPlan } from '../../plan/rollback.ts'
+import { planRebuildRollback, planSplitRollback, type RebuildRollbackSituation } from '../../plan/rebuild-undo.ts'
+import type { RebuildSummary } from '../../plan/rebuild.ts'
+import { planRollback, type OtherPartition, type RollbackPlan, type RollbackSituation } from '../../plan/rollback.ts'
+import { writtenColumns } from '../../plan/shadow.ts'
+import { rangeCondition } from '../../plan/split-bound.ts'
+import type { SplitSummary } from '../../plan/split-exchange.ts'
+import type { Facts, SwapStep } from '../../plan/step.ts'
 import { standbyNotes } from '../../plan/standby-notes.ts'
-import type { SwapStep } from '../../plan/step.ts'
 import { display, sameName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { EngineOptions } from '../options.ts'
 import { readGaps } from '../copy/captured.ts'
+import type { PlanOptions } from '../options.ts'
 import { conversionOf, isCopy, known, rebuildOf, type CopyRun } from './known.ts'
-import { isRetiredThere } from './retired-there.ts'
+import { isThere } from './retired-there.ts'
+
+/** What a roll-back depends on. */
+export type RollbackOf =
+  | { readonly back: 'conversion'; readonly situation: RollbackSituation }
+  | {
+      readonly back: 'copy'
+      readonly situation: RebuildRollbackSituation
+      readonly split: SplitSummary | null
+      /** Standbys that cannot be waited for. */
+      readonly silent: readonly string[]
+    }
+
+/** Plans it. Pure. */
+export function planBack(of: RollbackOf): RollbackPlan {
+  if (of.back === 'conversion') return planRollback(of.situation)
+  const plan = of.split === null ? planRebuildRollback(of.situation) : planSplitRollback(of.situation, of.split)
+  return { ...plan, notes: [...plan.notes, ...standbyNotes(of.silent)] }
+}
 
 /**
- * What going back after a finished run would do, from the table as it is now.
+ * What going back after a finished run depends on, from the table as it is now, in the snapshot that is open. Of the
+ * table that is to come back only the journal tells; everything of it that becomes SQL must be true of the present one.
  *
  * @throws {UsageError} for a run that has not come to its end, or whose table is gone
  */
@@ -28,18 +54,16 @@ export async function readRollback(
   session: Session,
   server: ServerModel,
   found: Run,
-  options: EngineOptions,
-): Promise<RollbackPlan> {
+  options: PlanOptions,
+): Promise<RollbackOf> {
   const run = known(found)
   if (run.status !== 'done') throw notDone(run)
   if (run.command !== 'partition' && !isCopy(run)) throw irreversible(run)
-  return inSnapshot(session, async () => {
-    const current = await readTable(session, run.table, server.version)
-    if (current === undefined) throw tableGone(run)
-    return run.command === 'partition'
-      ? readConversionRollback(session, run, current, server, options)
-      : readRebuildRollback(session, run, current, server, options)
-  })
+  const current = await readTable(session, run.table, server.version)
+  if (current === undefined) throw tableGone(run)
+  return run.command === 'partition'
+    ? readConversionRollback(session, run, current, server, options)
+    : readRebuildRollback(session, run, current, server, options)
 }
 
 async function readConversionRollback(
@@ -47,24 +71,26 @@ async function readConversionRollback(
   run: Run<PartitionPlan>,
   current: TableModel,
   server: ServerModel,
-  options: EngineOptions,
-): Promise<RollbackPlan> {
+  options: PlanOptions,
+): Promise<RollbackOf> {
   const conversion = conversionOf(run)
+  const { after } = run.plan.steps.find(({ key }) => key === 'swap') as SwapStep
   const children = await readChildren(session, run.table)
   const others: OtherPartition[] = []
   for (const name of children.filter((child) => !sameName(child, conversion.history)))
     others.push({ name, empty: await isEmpty(session, name) })
-  return planRollback({
+  const situation = {
     runId: run.id,
     conversion,
-    converted: (run.plan.steps.find(({ key }) => key === 'swap') as SwapStep).after,
+    converted: factsToday(conversion.former, after),
     current,
     historyAttached: others.length < children.length,
     others,
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
     role: server.role,
-  })
+  }
+  return { back: 'conversion', situation }
 }
 
 async function readRebuildRollback(
@@ -72,23 +98,53 @@ async function readRebuildRollback(
   run: CopyRun,
   current: TableModel,
   server: ServerModel,
-  options: EngineOptions,
-): Promise<RollbackPlan> {
-  const rebuild = rebuildOf(run)
+  options: PlanOptions,
+): Promise<RollbackOf> {
+  const split = run.command === 'split' ? splitAgain(rebuildOf(run), run.plan.split) : null
+  const rebuild = rebuildAgain(rebuildOf(run), split)
   const situation = {
     runId: run.id,
     rebuild,
     current,
-    retiredExists: await isRetiredThere(session, rebuild),
     gaps: await readGaps(session, options.journalSchema, rebuild.back),
+    retiredExists: await isThere(session, { oid: rebuild.sourceOid, name: rebuild.retired }),
     partitions: await readChildren(session, run.table),
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
     role: server.role,
   }
-  const split = run.command === 'split' ? run.plan.split : null
-  const plan = split === null ? planRebuildRollback(situation) : planSplitRollback(situation, split)
-  return { ...plan, notes: [...plan.notes, ...standbyNotes(await readSilentStandbys(session))] }
+  return { back: 'copy', situation, split, silent: await readSilentStandbys(session) }
+}
+
+/** What must be true of the table today, said by the former one. A primary key may have got a column, and is not brought back by its text. */
+function factsToday(former: TableModel, outcome: Facts): Facts {
+  const keys = former.constraints.filter(({ type }) => type === 'primary key').map(({ name }) => `constraint ${name}`)
+  return { ...factsOf(former), ...Object.fromEntries(keys.map((key) => [key, outcome[key] ?? ''])) }
+}
+
+/** With conditions and lists of columns that are made again instead of those that were stored. */
+function rebuildAgain(rebuild: RebuildSummary, split: SplitSummary | null): RebuildSummary {
+  const { former, back, outcome } = rebuild
+  return {
+    ...rebuild,
+    outcome: factsToday(former, outcome),
+    back: { ...back, columns: writtenColumns(former).text, keep: split === null ? null : split.bound },
+  }
+}
+
+function splitAgain({ former }: RebuildSummary, split: SplitSummary | null): SplitSummary | null {
+  if (split === null) return null
+  const { column, kind } = split.key
+  const [from, to] = [split.from, split.to].map((bound) =>
+    bound.startsWith("'") ? fromText(kind, bound.slice(1, -1)) : null,
+  )
+  const range = { from: from ?? null, to: to ?? null }
+  return {
+    ...split,
+    from: boundLiteral(kind, range.from, 'from').text,
+    to: boundLiteral(kind, range.to, 'to').text,
+    bound: rangeCondition({ column, kind }, range, former).text,
+  }
 }
 
 async function removedSince(session: Session, schema: string, run: Run): Promise<string[]> {

@@ -1,7 +1,9 @@
 import { inSnapshot, withSession, type Target } from '../../db/session.ts'
 import { doneSteps } from '../../journal/journal.ts'
 import type { Plan } from '../../plan/step.ts'
-import type { EngineOptions } from '../options.ts'
+import { commandOf } from '../commands.ts'
+import type { PlanOptions } from '../options.ts'
+import { planOf } from '../stored-plan.ts'
 import { describeSoFar } from '../purge/so-far.ts'
 import { assertUnfinished, chooseRun, type RunChoice } from './find-run.ts'
 import { known, type KnownRun } from './known.ts'
@@ -19,17 +21,14 @@ export interface Remainder {
  *
  * @throws {EbbError} when there is no such run, or it is not unfinished
  */
-export async function planResumeOf(
-  target: Target,
-  choice: RunChoice,
-  { journalSchema }: Pick<EngineOptions, 'journalSchema'>,
-): Promise<Remainder> {
+export async function planResumeOf(target: Target, choice: RunChoice, options: PlanOptions): Promise<Remainder> {
+  const { journalSchema } = options
   return withSession(target, 'plan resume', (session) =>
     inSnapshot(session, async () => {
       const run = known(await chooseRun(session, journalSchema, choice))
       assertUnfinished(run)
       const done = await doneSteps(session, journalSchema, run.id)
-      const { plan } = run
+      const plan: Plan = planOf(commandOf(run, options), run)
       const evidence = [...(await describeSoFar(session, journalSchema, run)), ...plan.evidence]
       const steps = plan.steps.filter(({ key }) => !done.has(key))
       return { run, plan: { ...plan, evidence, steps }, done: done.size }

@@ -1,10 +1,12 @@
 import type { Target } from '../../db/session.ts'
 import { assertLatest } from '../agreed.ts'
 import { carryOutCandidates } from '../candidates.ts'
+import { commandOf } from '../commands.ts'
 import { carryOutCopy } from '../copy-run.ts'
 import type { EngineOptions } from '../options.ts'
 import { carryOut } from '../partition.ts'
 import { carryOutPurge } from '../purge.ts'
+import { verifiedPlan } from '../stored-plan.ts'
 import { carryOutView } from '../view.ts'
 import { atWork, type Workplace } from '../workplace.ts'
 import { carryBack } from './carry-back.ts'
@@ -19,7 +21,8 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
   const agreed = known(run)
   return atWork({ target, server, ...options, command: run.command }, run.table, async (place) => {
     await assertLatest(place, run.table, run)
-    return goOn(agreed, place, options)
+    const plan = await verifiedPlan(place, commandOf(agreed, options), run)
+    return goOn({ ...agreed, plan } as KnownRun, place, options)
   })
 }
 

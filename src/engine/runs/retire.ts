@@ -11,7 +11,7 @@ import { atWork } from '../workplace.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import { isCopy, known, rebuildOf } from './known.ts'
 import type { RunResult } from './result.ts'
-import { isRetiredThere } from './retired-there.ts'
+import { isThere } from './retired-there.ts'
 
 /** What letting the former table of a rebuild go would do. */
 export async function planRetireOf(
@@ -39,7 +39,7 @@ export async function retire(target: Target, choice: RunChoice, options: EngineO
 async function retirement(session: Session, found: Run): Promise<Plan> {
   const run = known(found)
   const rebuild = isCopy(run) && run.status === 'done' ? rebuildOf(run) : null
-  if (rebuild === null || !(await isRetiredThere(session, rebuild)))
+  if (rebuild === null || !(await isThere(session, { oid: rebuild.sourceOid, name: rebuild.retired })))
     throw new UsageError(`run ${run.id} has no former table to let go of`, 'See ebb status.')
   return planRetire(run.id, rebuild)
 }

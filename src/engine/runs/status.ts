@@ -8,6 +8,7 @@ import { deedWords } from '../../plan/purge-deed.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
 import { conversionOf, known, type KnownRun } from './known.ts'
+import { FORMAT } from '../stored-plan.ts'
 
 /** What has been done in a database, and what is kept there. */
 export interface StatusReport {
@@ -67,7 +68,7 @@ async function statusLine(
     lastError,
     refusesFrom: refusedFrom(known(run), done),
     stepsDone: done.size,
-    steps: known(run).plan.steps.length,
+    steps: run.stepCount ?? done.size,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),
     rows: deedWords(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
   }
@@ -75,7 +76,14 @@ async function statusLine(
 
 /** The bound, while the CHECK that proves it is there. */
 function refusedFrom(run: KnownRun, done: ReadonlySet<string>): string | null {
-  if (run.command !== 'partition' || run.status !== 'running' || !done.has('guard') || done.has('swap')) return null
+  if (
+    run.command !== 'partition' ||
+    run.format !== FORMAT ||
+    run.status !== 'running' ||
+    !done.has('guard') ||
+    done.has('swap')
+  )
+    return null
   const { kind, at, timezone } = conversionOf(run).bound
   return displayPosition(kind, at, timezone)
 }
