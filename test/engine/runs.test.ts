@@ -327,7 +327,7 @@ describe('a roll-back', () => {
       async (options) => rollback(database.url, { runId }, options),
       async () => {
         await owner.query(
-          sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'next', date_trunc('month', now()) + interval '40 days')`,
+          sql`insert into ${quoted(events)} (user_id, kind, created_at) values (1, 'next', date_trunc('month', now()) + interval '70 days')`,
         )
       },
     )
