@@ -7,7 +7,7 @@ import { unaccepted } from '../plan/objection.ts'
 import type { Objection } from '../plan/step.ts'
 import { codeObjections } from '../plan/table-code.ts'
 import { unknownNodeObjections } from '../plan/unknown-nodes.ts'
-import { quoted, type TableName } from '../sql/names.ts'
+import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import type { EngineOptions } from './options.ts'
 
@@ -42,10 +42,12 @@ async function objectionsToCode(
 }
 
 /** Whether it is a table, partitioned or not; what is said against anything else is said elsewhere. */
-async function holdsRows(session: Session, table: TableName): Promise<boolean> {
+async function holdsRows(session: Session, { schema, name }: TableName): Promise<boolean> {
   const { holds } = await readOne<{ holds: boolean }>(
     session,
-    sql`select exists (select from pg_class where oid = to_regclass(${quoted(table).text}) and relkind in ('r', 'p')) as holds`,
+    sql`
+    select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = ${schema} and c.relname = ${name} and c.relkind in ('r', 'p') and not pg_is_other_temp_schema(n.oid)) as holds`,
   )
   return holds
 }

@@ -8,8 +8,11 @@ import type { Predicate } from '../sql/predicate.ts'
 // whole statements that PostgreSQL has printed. Each piece of text in it must be
 // one that the catalogue says now, of what the plan is about.
 
-/** Single words: names of columns, kinds and states, numbers as text. Nothing is executed by one. */
-const WORD = /^[\w$/+:.-]*$/
+/**
+ * Single words: names of columns, kinds and states, numbers as text, storage parameters (an autovacuum may be told to hurry
+ * while a run waits for it). Nothing is executed by one.
+ */
+const WORD = /^[\w$/+:.=-]*$/
 
 /** Fields that never become SQL, or only as literals and quoted identifiers. */
 const UNUSED = new Set(['evidence', 'settings', 'taken', 'unheeded', 'upserts', 'versionText', 'written'])

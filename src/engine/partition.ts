@@ -180,7 +180,8 @@ export async function readSituation(
   const table = await readPresentTable(session, name, server.version)
   const privileges = await readPrivileges(session, table)
   const taken = await readTakenNames(session, name.schema)
-  const readable = kindObjection(table) === undefined && privileges.actAsOwner && !privileges.rowsHidden
+  const ofOthers = table.persistence === 'temporary'
+  const readable = kindObjection(table) === undefined && !ofOthers && privileges.actAsOwner && !privileges.rowsHidden
   const evidence = readable ? await readEvidence(session, server, table, request) : null
   const upserts = await readUpserts(session, table)
   const settings = pathOf(await readConditionSettings(session))

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { partition, planPartitionOf } from '../../src/engine/partition.ts'
 import { resume, status } from '../../src/engine/runs.ts'
@@ -5,7 +6,7 @@ import type { PartitionRequest } from '../../src/plan/request.ts'
 import type { Event } from '../../src/report/events.ts'
 import { describeStatus } from '../../src/report/status.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
-import { literal, raw, sql } from '../../src/sql/sql.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { startTool } from '../support/process.ts'
@@ -84,11 +85,11 @@ describe('a plan that has grown old', { timeout: 90_000 }, () => {
     expect(await rowsOf(database, events)).toBe(ROWS + 60_000 + writes)
   })
 
-  test('refuses nothing when it is gone on with: the clock', async ({ database }) => {
+  test('refuses nothing when it is gone on with: times', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 1_000 })
     await killedAfter(database, events, monthly(), 'primary-key-index')
-    await asIfTimeHadPassed(database)
     const app = await database.session('app')
+    await insertJustBeforeTheBound(database, app, events)
 
     await persevere(() => partition(database.url, written(events), monthly(), quietly()))
     await insert(app, events, 10)
@@ -101,8 +102,9 @@ describe('a plan that has grown old', { timeout: 90_000 }, () => {
     expect(describeStatus(await status(database.url, quietly()), []).join('\n')).toMatch(
       /^ +until then rows of public.events from 60000 on are refused$/m,
     )
-    await asIfTimeHadPassed(database)
-    await insert(await database.session('app'), events, 1)
+    const app = await database.session('app')
+    await app.query(sql`select setval(pg_get_serial_sequence(${quoted(events).text}, 'id'), 50000)`)
+    await insert(app, events, 1)
     const holder = await database.session('holder')
     await holder.query(`begin; lock table ${quoted(events).text} in share update exclusive mode`)
 
@@ -165,15 +167,17 @@ async function killedAfter(database: Database, table: TableName, request: Partit
   await until(async () => (await database.admin(its)).rowCount === 0, 'the server to notice the kill')
 }
 
-/** Nobody can set the server's clock, so the plan is made older than it is. */
-async function asIfTimeHadPassed(database: Database): Promise<void> {
-  const passed = { bigint: '1' }
-  await database.admin(
-    sql`update ebb.run set plan = jsonb_set(plan, '{conversion,bound,near}', ${literal(JSON.stringify(passed))}::jsonb)`,
+/** Nobody can set the server's clock; a row that is dated ahead comes as near to the bound. */
+async function insertJustBeforeTheBound(database: Database, app: pg.Client, table: TableName): Promise<void> {
+  const { rows } = await database.admin<{ at: string }>(
+    `select (to_timestamp((plan #>> '{conversion,bound,at,bigint}')::numeric / 1e6) - interval '1 hour')::text as at from ebb.run`,
+  )
+  await app.query(
+    sql`insert into ${quoted(table)} (user_id, kind, created_at) values (1, 'click', ${rows[0]?.at}::timestamptz)`,
   )
 }
 
-async function insert(app: Awaited<ReturnType<Database['session']>>, table: TableName, rows: number): Promise<void> {
+async function insert(app: pg.Client, table: TableName, rows: number): Promise<void> {
   await app.query(
     sql`insert into ${quoted(table)} (user_id, kind) select 1, 'click' from generate_series(1, ${raw(String(rows))})`,
   )
