@@ -55,8 +55,15 @@ describe('a rebuild', () => {
     await rebuilding.began('copy')
     await app.query(sql`update ${quoted(table)} set n = 7 where n = 1`)
     await app.query(sql`update ${quoted(table)} set k = 'b.c' where n = 2`)
-    await rebuilding.end().catch(() => {})
     await reader.query('commit')
+    await rebuilding.end()
+
+    const { rows } = await app.query(sql`select k::text, n from ${quoted(table)} where n in (2, 7) order by k::text`)
+    expect(rows).toEqual([
+      { k: 'a.n1', n: 7 },
+      { k: 'a.n7', n: 7 },
+      { k: 'b.c', n: 2 },
+    ])
   })
 
   test('lets the application truncate, whatever the key is, and stops', async ({ database }) => {
