@@ -186,25 +186,6 @@ describe('a run goes on under the settings it began with', () => {
     await resume(database.url, { runId: rows[0]?.id ?? '' }, quietly())
     expect(await idsOf(database, table)).toEqual([2, 3])
   })
-
-  test('and a plan of an earlier version, which knew the search path alone, under what it had', async ({
-    database,
-  }) => {
-    const table = await made(database, 'at timestamptz not null', MOMENTS)
-    await set(database, TOKYO)
-    const stop = new AbortController()
-    const began = purgeRows(database, table, purgeRequest(BEFORE_NEW_YEAR), {
-      signal: stop.signal,
-      observer: (event) => void (event.type === 'step started' && event.step.key === 'purge' && stop.abort()),
-    })
-    await expect(began).rejects.toThrow()
-    // As it was stored then.
-    await database.admin(
-      `update ebb.run set plan = regexp_replace(plan::text, '"settings": \\{[^{}]*\\}', '"searchPath": "public"', 'g')::jsonb`,
-    )
-    await purgeRows(database, table, purgeRequest(BEFORE_NEW_YEAR))
-    expect(await idsOf(database, table)).toEqual([3])
-  })
 })
 
 test('a candidate set of an earlier version is read as it was written', async ({ database }) => {
