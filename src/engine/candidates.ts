@@ -24,7 +24,7 @@ import { sql } from '../sql/sql.ts'
 import { readChosenRows } from './chosen-rows.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from './execute.ts'
 import { orGivingBack, undoAll } from './give-back.ts'
-import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import { assertFoundAgain, assertHarmless, rowsOf } from './found-again.ts'
 import type { EngineOptions, PlanOptions } from './options.ts'
 import type { PurgeOptions } from './purge.ts'
 import { newTag } from './tag.ts'
@@ -116,7 +116,7 @@ export function candidatesCommand(
       await assertHarmless(session, name, predicate)
       const leaves = situation.leaves.map((leaf) => leaf.name)
       const found = [await readKeyColumns(session, table), await readLeafFacts(session, leaves)]
-      assertFoundAgain(name, situation, [server, options.journalSchema, table, predicate, found])
+      assertFoundAgain(name, rowsOf(situation), [server, options.journalSchema, table, predicate, found])
     },
   }
 }

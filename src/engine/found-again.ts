@@ -1,4 +1,5 @@
 import { readCondition } from '../catalog/condition.ts'
+import type { TableModel } from '../catalog/table-model.ts'
 import type { Session } from '../db/session.ts'
 import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -26,6 +27,15 @@ export function assertFoundAgain(table: TableName, situation: unknown, texts: un
   const known = new Set(textsOf(texts, '').map(({ text }) => text))
   const strange = textsOf(situation, '').find(({ text }) => !known.has(text))
   if (strange !== undefined) throw changed(table, strange)
+}
+
+/**
+ * What batches make SQL of: its columns and their types. A trigger or a constraint that stood in the way of a batch may be
+ * altered or dropped before the run goes on.
+ */
+export function rowsOf<Situation extends { readonly table: TableModel }>(situation: Situation): unknown {
+  const { name, columns } = situation.table
+  return { ...situation, table: { name, columns: columns.map((column) => ({ name: column.name, type: column.type })) } }
 }
 
 /**

@@ -25,7 +25,7 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../sql/predicate.ts'
 import { agreedPlan, beginRun, Refusal, type Command } from './agreed.ts'
 import { readChosenRows } from './chosen-rows.ts'
-import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import { assertFoundAgain, assertHarmless, rowsOf } from './found-again.ts'
 import type { EngineOptions, PlanOptions } from './options.ts'
 import { readParents } from './stale-groups.ts'
 import { carryOutPurge, nothingToDo, planOrRest, type PurgeOptions, type PurgeResult } from './purge.ts'
@@ -85,7 +85,7 @@ export function markCommand(request: MarkRequest, options: PlanOptions): Command
       if (!Array.isArray(found)) await assertHarmless(session, name, found.predicate)
       const leaves = situation.leaves.map((leaf) => leaf.name)
       const facts = await readMarkFacts(session, leaves)
-      assertFoundAgain(name, situation, [server, table, found, facts, await readLeafFacts(session, leaves)])
+      assertFoundAgain(name, rowsOf(situation), [server, table, found, facts, await readLeafFacts(session, leaves)])
     },
   }
 }

@@ -25,7 +25,7 @@ import { arrive } from './arrive.ts'
 import type { EngineOptions, PlanOptions } from './options.ts'
 import { readGroupCount, readSince } from './stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from './candidate-set.ts'
-import { assertFoundAgain, assertHarmless } from './found-again.ts'
+import { assertFoundAgain, assertHarmless, rowsOf } from './found-again.ts'
 import { readKeyColumns } from './key-columns.ts'
 import { executeRun, type StepResult } from './execute.ts'
 import type { Remaining } from './purge/check.ts'
@@ -256,7 +256,7 @@ async function verifySituation(
   const set = candidates === undefined ? null : { key: candidates.key, place: candidates.place }
   assertFoundAgain(
     name,
-    [situation, set],
+    [rowsOf(situation), set],
     [
       [server, table, key, name, situation.around.protect],
       since === null ? written : rowsOfStale(since),

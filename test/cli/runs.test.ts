@@ -73,7 +73,7 @@ test('rollback makes a plain table of a converted one; with rows elsewhere it ob
   await ebb(convert(table, database))
   const client = await database.session('late writer')
   await client.query(
-    sql`insert into ${quoted(name)} (at, kind) values (date_trunc('month', now()) + interval '40 days', 'new')`,
+    sql`insert into ${quoted(name)} (at, kind) values (date_trunc('month', now()) + interval '100 days', 'new')`,
   )
   const refused = await ebb([...back, '--execute', '--json'])
   expect(refused.code).toBe(3)

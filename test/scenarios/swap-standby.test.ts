@@ -25,6 +25,7 @@ describe('a reader on a standby with an older view of the world', () => {
       const table = await numbers(database)
       const standby = await startStandby(server, { settings: FEEDBACK, followsBySlot })
       const reader = await connected(standby, database, table)
+      await until(() => isTold(database))
       await reader.query('begin isolation level repeatable read')
       await reader.query('select from pg_class limit 1')
 
@@ -59,6 +60,14 @@ describe('a reader on a standby with an older view of the world', () => {
     await until(async () => /replication slot standby_\d+, not connected/.test(await notes()))
   })
 })
+
+/** Whether the standby has told of its readers for the first time, which it does some time after it has connected. */
+async function isTold(database: Database): Promise<boolean> {
+  const { rowCount } = await database.admin(
+    `select xmin from pg_replication_slots where xmin is not null union all select backend_xmin from pg_stat_replication where backend_xmin is not null`,
+  )
+  return rowCount !== 0
+}
 
 const USUAL = { copySizes: { chunkBlocks: 32_768, batchEntries: 5_000, shortLog: 500 } }
 
