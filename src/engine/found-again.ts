@@ -30,12 +30,11 @@ export function assertFoundAgain(table: TableName, situation: unknown, texts: un
 }
 
 /**
- * What batches make SQL of: its columns and their types. A trigger or a constraint that stood in the way of a batch may be
- * altered or dropped before the run goes on.
+ * Without what may stand in the way of a batch, and never becomes SQL of one: a trigger or a constraint may be altered or
+ * dropped before the run goes on.
  */
 export function rowsOf<Situation extends { readonly table: TableModel }>(situation: Situation): unknown {
-  const { name, columns } = situation.table
-  return { ...situation, table: { name, columns: columns.map((column) => ({ name: column.name, type: column.type })) } }
+  return { ...situation, table: { ...situation.table, triggers: [], constraints: [], indexes: [] } }
 }
 
 /**
