@@ -4,7 +4,7 @@ import { readAll, readOne } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { sameName } from '../sql/names.ts'
 import { ident, sql, type Sql } from '../sql/sql.ts'
-import type { TableModel } from './table-model.ts'
+import type { TableModel } from './table/table-model.ts'
 
 /** The names that relations in a schema have; a new one must be none of them. */
 export async function readTakenNames(client: ClientBase, schema: string): Promise<Set<string>> {

@@ -2,14 +2,14 @@ import { Command } from 'commander'
 import type { Target } from '../db/session.ts'
 import type { ExitCode } from '../errors.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
-import { shellWord } from '../plan/shell-word.ts'
-import type { Observer } from '../report/events.ts'
-import { redact } from '../report/redact.ts'
+import { shellWord } from '../text/shell-word.ts'
+import type { Observer } from '../events.ts'
+import { redact } from '../text/redact.ts'
 import { targetOf } from './connection.ts'
 import type { Context } from './context.ts'
 import type { Faults } from './faults.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
-import { collect, parseName } from './words.ts'
+import { collect, parseName } from './parse.ts'
 
 /** One command line under way. */
 export interface Invocation {

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander'
 import { DEFAULT_PACE, type PaceSettings, type Pacing } from '../pacing/limits.ts'
 import { parsePaceWord } from '../pacing/parse-settings.ts'
 import type { Faults, Settled } from './faults.ts'
-import { collect } from './words.ts'
+import { collect } from './parse.ts'
 
 /** The words on pace, as commander hands them over. */
 export interface PaceWords {

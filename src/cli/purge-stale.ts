@@ -1,9 +1,9 @@
-import type { Flag, StalePurgeRequest } from '../engine/purge-stale.ts'
-import { planStaleOf, purgeStale } from '../engine/purge-stale.ts'
+import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
+import { planStaleOf, purgeStale } from '../engine/commands/purge-stale.ts'
 import { EXIT } from '../errors.ts'
 import { describePurged } from '../report/purged.ts'
-import { toText } from '../sql/comment.ts'
-import type { PurgeErrand } from './purge-errand.ts'
+import { toText } from '../text/comment.ts'
+import type { PurgeErrand } from './purge-invocation.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
 /** Shows what purging stale groups means, or does it. */

@@ -1,7 +1,7 @@
-import type { Event, Observer } from '../report/events.ts'
+import type { Event, Observer } from '../events.ts'
 import { toJson } from '../report/json.ts'
 import { progressPrinter } from '../report/progress.ts'
-import { harmless } from '../sql/comment.ts'
+import { harmless } from '../text/comment.ts'
 import type { Context } from './context.ts'
 
 /** Who is told: a person, or a program that reads JSON. */

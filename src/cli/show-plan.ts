@@ -1,7 +1,7 @@
 import { EXIT, ObjectionsError } from '../errors.ts'
-import { explain } from '../plan/explain.ts'
-import type { RotationPlan } from '../plan/rotate-plan.ts'
-import type { Plan } from '../plan/step.ts'
+import { explain } from '../plan/explain/explain.ts'
+import type { RotationPlan } from '../plan/rotate/plan.ts'
+import type { Plan } from '../plan/language/step.ts'
 import { executing, type Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'
 

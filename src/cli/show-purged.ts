@@ -1,7 +1,7 @@
-import type { PurgeResult } from '../engine/purge.ts'
+import type { PurgeResult } from '../engine/commands/purge.ts'
 import { EXIT } from '../errors.ts'
 import { describePurged } from '../report/purged.ts'
-import { toText } from '../sql/comment.ts'
+import { toText } from '../text/comment.ts'
 import type { Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'
 

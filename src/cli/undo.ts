@@ -1,11 +1,11 @@
 import type { Target } from '../db/session.ts'
 import type { EngineOptions } from '../engine/options.ts'
-import type { RunChoice, RunResult } from '../engine/runs.ts'
-import type { Plan } from '../plan/step.ts'
+import type { RunChoice, RunResult } from '../engine/runs/runs.ts'
+import type { Plan } from '../plan/language/step.ts'
 import { describeUndone } from '../report/undone.ts'
-import { toText } from '../sql/comment.ts'
+import { toText } from '../text/comment.ts'
 import { reporting, type Invocation } from './command.ts'
-import { readRunWords, type RunWords } from './run-words.ts'
+import { readRunWords, type RunWords } from './run-options.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
 /** A way of going back on a run. */

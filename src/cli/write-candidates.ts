@@ -1,8 +1,8 @@
-import { approveCandidates, candidateSet } from '../engine/candidate-review.ts'
-import { planCandidatesOf, writeCandidates } from '../engine/candidates.ts'
+import { approveCandidates, candidateSet } from '../engine/purge/candidate-review.ts'
+import { planCandidatesOf, writeCandidates } from '../engine/commands/candidates.ts'
 import { display } from '../sql/names.ts'
-import { showReview, type Review } from './candidate-words.ts'
-import type { PurgeErrand } from './purge-errand.ts'
+import { showReview, type Review } from './candidate-options.ts'
+import type { PurgeErrand } from './purge-invocation.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
 /** Shows what writing down candidates means, or does it, and shows of the set what was asked for. */

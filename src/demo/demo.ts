@@ -5,7 +5,7 @@ import 'umzug'
 import type { Context } from '../cli/context.ts'
 import { startServer, type EmbeddedServer } from '../embedded/server.ts'
 import { EbbError, EXIT } from '../errors.ts'
-import { showCount } from '../plan/units.ts'
+import { showCount } from '../text/units.ts'
 import {
   countMissing,
   describeFigures,

@@ -1,7 +1,7 @@
-import { shellWord } from '../plan/shell-word.ts'
+import { shellWord } from '../text/shell-word.ts'
 import type { Output } from '../report/output.ts'
-import { showElapsed } from '../report/elapsed.ts'
-import { harmless, wrap } from '../sql/comment.ts'
+import { showElapsed } from '../text/elapsed.ts'
+import { harmless, wrap } from '../text/comment.ts'
 
 /** Lines longer than this are hard to read, however wide the terminal. */
 const WIDEST = 96

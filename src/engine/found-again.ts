@@ -1,5 +1,5 @@
-import { readCondition } from '../catalog/condition.ts'
-import type { TableModel } from '../catalog/table-model.ts'
+import { readCondition } from '../catalog/condition/condition.ts'
+import type { TableModel } from '../catalog/table/table-model.ts'
 import type { Session } from '../db/session.ts'
 import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'

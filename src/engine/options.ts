@@ -1,6 +1,6 @@
 import type { Pacing } from '../pacing/limits.ts'
-import type { Observer } from '../report/events.ts'
-import type { Patience } from './brief.ts'
+import type { Observer } from '../events.ts'
+import type { Patience } from './locks/short-locks.ts'
 import type { CopySizes } from './copy/sizes.ts'
 
 /** What every command is given besides its request. */

@@ -1,6 +1,6 @@
 import { Pace } from '../pacing/throttle.ts'
 import type { TableName } from '../sql/names.ts'
-import type { Workplace } from './workplace.ts'
+import type { Workplace } from './table-context.ts'
 
 /** The pace of a run that changes these tables, for as long as `work` takes; the observer hears how it has been. */
 export async function withPace<T>(

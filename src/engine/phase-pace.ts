@@ -1,4 +1,4 @@
-import type { Progress } from '../report/events.ts'
+import type { Progress } from '../events.ts'
 
 /** A statement under way, and how far it has come as far as PostgreSQL tells. */
 export interface Activity {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, type Session } from '../db/session.ts'
 import { reasonOf } from '../errors.ts'
-import type { Observer } from '../report/events.ts'
+import type { Observer } from '../events.ts'
 import { sql } from '../sql/sql.ts'
 import { PhasePace, type Activity } from './phase-pace.ts'
 

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
-import type { Differences, KeyText } from '../plan/comparison.ts'
+import type { Differences, KeyText } from '../plan/copy/comparison.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 

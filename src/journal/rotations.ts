@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../db/session.ts'
 import { fromText, toText } from '../grid/key.ts'
-import type { BegunRetirement, Newest, RetirementEntry } from '../plan/rotate-begun.ts'
+import type { BegunRetirement, Newest, RetirementEntry } from '../plan/rotate/begun.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'

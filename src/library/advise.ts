@@ -1,7 +1,7 @@
-import * as advising from '../engine/advise.ts'
+import * as advising from '../engine/commands/advise.ts'
 import { UsageError } from '../errors.ts'
 import { parseInterval } from '../grid/interval.ts'
-import type { WaysAdvice } from '../plan/advise.ts'
+import type { WaysAdvice } from '../plan/advise/advise.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options } from './options.ts'
 

@@ -1,5 +1,5 @@
 import { parseInterval } from '../grid/interval.ts'
-import type { Transport } from '../plan/copy-work.ts'
+import type { Transport } from '../plan/copy/work.ts'
 import { assertWhole } from './checks.ts'
 
 /** How rows are copied, and what becomes of those that are not. */

@@ -1,4 +1,4 @@
-import * as inspecting from '../engine/inspect.ts'
+import * as inspecting from '../engine/commands/inspect.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options } from './options.ts'
 

@@ -1,9 +1,9 @@
-import { PATIENCE } from '../engine/brief.ts'
+import { PATIENCE } from '../engine/locks/short-locks.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { DEFAULT_PACE, type PaceSettings, type Pacing } from '../pacing/limits.ts'
 import { parseWindow } from '../pacing/window.ts'
-import type { Observer } from '../report/events.ts'
+import type { Observer } from '../events.ts'
 
 /** What every call takes. */
 export interface Options {

@@ -1,5 +1,5 @@
-import * as staling from '../engine/purge-stale.ts'
-import { DEADLINE_MS } from '../engine/purge.ts'
+import * as staling from '../engine/commands/purge-stale.ts'
+import { DEADLINE_MS } from '../engine/commands/purge.ts'
 import { parseInterval } from '../grid/interval.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete } from './options.ts'

@@ -1,8 +1,8 @@
-import * as rotating from '../engine/rotate.ts'
+import * as rotating from '../engine/commands/rotate.ts'
 import { parseInterval } from '../grid/interval.ts'
 import { LIGHT_PACE } from '../pacing/limits.ts'
-import type { RotationPlan } from '../plan/rotate-plan.ts'
-import type { Retire } from '../plan/rotate-request.ts'
+import type { RotationPlan } from '../plan/rotate/plan.ts'
+import type { Retire } from '../plan/rotate/request.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type PacedOptions } from './options.ts'
 

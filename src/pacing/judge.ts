@@ -1,4 +1,4 @@
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showCount } from '../text/units.ts'
 import type { Limits } from './limits.ts'
 import type { Health, Reading, Signal } from './reading.ts'
 import { isOpen, showWindow } from './window.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Observer } from '../report/events.ts'
-import { showElapsed } from '../report/elapsed.ts'
+import type { Observer } from '../events.ts'
+import { showElapsed } from '../text/elapsed.ts'
 import type { TableName } from '../sql/names.ts'
 import type { Target } from '../db/session.ts'
 import { afterBatch, startingPace, type Batch, type BatchPace } from './batch-size.ts'

@@ -1,7 +1,7 @@
-import type { Way, WaysAdvice } from '../plan/advise.ts'
-import { showBytes, showCount, showDuration } from '../plan/units.ts'
-import { wrap } from '../sql/comment.ts'
-import { columns } from '../sql/columns.ts'
+import type { Way, WaysAdvice } from '../plan/advise/advise.ts'
+import { showBytes, showCount, showDuration } from '../text/units.ts'
+import { wrap } from '../text/comment.ts'
+import { columns } from '../text/columns.ts'
 import { display } from '../sql/names.ts'
 import { indented } from './partitioned.ts'
 

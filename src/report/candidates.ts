@@ -1,6 +1,6 @@
 import type { StoredSet } from '../journal/candidates.ts'
-import { showBytes, showCount } from '../plan/units.ts'
-import { columns } from '../sql/columns.ts'
+import { showBytes, showCount } from '../text/units.ts'
+import { columns } from '../text/columns.ts'
 import { display } from '../sql/names.ts'
 import { indented } from './partitioned.ts'
 

@@ -1,6 +1,6 @@
 import type { StepResult } from '../engine/execute.ts'
-import { columns } from '../sql/columns.ts'
-import { showElapsed } from './elapsed.ts'
+import { columns } from '../text/columns.ts'
+import { showElapsed } from '../text/elapsed.ts'
 
 /** What steps have cost: their time, and what of it others may have felt. */
 export function describeCosts(steps: readonly StepResult[]): string[] {

@@ -1,7 +1,7 @@
 import { EbbError, EXIT, reasonOf, type ExitCode } from '../errors.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
-import { harmless } from '../sql/comment.ts'
-import { redact } from './redact.ts'
+import { harmless } from '../text/comment.ts'
+import { redact } from '../text/redact.ts'
 import { describeSqlError, isSqlError } from './sql-error.ts'
 
 /** An error as people and programs are told of it. No password is in it. */

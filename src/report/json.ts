@@ -1,4 +1,4 @@
-import { spellOut } from '../sql/comment.ts'
+import { spellOut } from '../text/comment.ts'
 
 /**
  * JSON in one line. 64-bit integers become text: JavaScript's JSON would round them, or refuse. Of the characters that

@@ -1,7 +1,7 @@
-import { rangeOf, type MapEntry } from '../catalog/inspect-partitions.ts'
-import { showBytes, showCount } from '../plan/units.ts'
+import { rangeOf, type MapEntry } from '../catalog/partitions/inspect-partitions.ts'
+import { showBytes, showCount } from '../text/units.ts'
 import { ident } from '../sql/sql.ts'
-import { columns } from '../sql/columns.ts'
+import { columns } from '../text/columns.ts'
 
 /** More lines than this tell a reader nothing; the ones in the middle are counted instead. */
 const MOST_LINES = 40

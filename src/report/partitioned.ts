@@ -1,6 +1,6 @@
-import type { MapEntry } from '../catalog/inspect-partitions.ts'
+import type { MapEntry } from '../catalog/partitions/inspect-partitions.ts'
 import type { StepResult } from '../engine/execute.ts'
-import { showBytes, showCount } from '../plan/units.ts'
+import { showBytes, showCount } from '../text/units.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
 import { partitionMap } from './partition-map.ts'

@@ -1,6 +1,6 @@
 import type { PaceSummary } from '../pacing/summary.ts'
-import { showBytes, showCount } from '../plan/units.ts'
-import { showElapsed } from './elapsed.ts'
+import { showBytes, showCount } from '../text/units.ts'
+import { showElapsed } from '../text/elapsed.ts'
 
 /** `paused for 12 s: replica lag 11 s, other runs 1.0 s`. */
 export function describePauses({ pausedMs, pausedMsBy }: PaceSummary): string {

@@ -1,7 +1,7 @@
-import { showBytes, showCount, showDuration } from '../plan/units.ts'
-import { oneLine } from '../sql/comment.ts'
-import type { Event, LockTimes, Observer, Progress } from './events.ts'
-import { showElapsed } from './elapsed.ts'
+import { showBytes, showCount, showDuration } from '../text/units.ts'
+import { oneLine } from '../text/comment.ts'
+import type { Event, LockTimes, Observer, Progress } from '../events.ts'
+import { showElapsed } from '../text/elapsed.ts'
 import { describePauses } from './pauses.ts'
 import type { Output } from './output.ts'
 

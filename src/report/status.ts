@@ -1,12 +1,12 @@
-import type { FormerTable } from '../engine/former.ts'
-import type { RunStatusLine, StatusReport } from '../engine/runs.ts'
+import type { FormerTable } from '../engine/runs/retired.ts'
+import type { RunStatusLine, StatusReport } from '../engine/runs/runs.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
-import { deedWords } from '../plan/purge-deed.ts'
-import type { SetPolicy, Width } from '../plan/request.ts'
-import { showBytes, showRows } from '../plan/units.ts'
+import { deedWords } from '../plan/purge/action-sql.ts'
+import type { SetPolicy, Width } from '../plan/language/policy.ts'
+import { showBytes, showRows } from '../text/units.ts'
 import { display } from '../sql/names.ts'
-import { columns } from '../sql/columns.ts'
+import { columns } from '../text/columns.ts'
 import { indented } from './partitioned.ts'
 
 /** Runs, former tables and sets, a line each. */

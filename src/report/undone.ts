@@ -1,4 +1,4 @@
-import type { RunResult } from '../engine/runs.ts'
+import type { RunResult } from '../engine/runs/runs.ts'
 import { display } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
 import { indented } from './partitioned.ts'

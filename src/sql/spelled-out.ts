@@ -1,4 +1,4 @@
-import { comment, isPlain, spellOut } from './comment.ts'
+import { comment, isPlain, spellOut } from '../text/comment.ts'
 
 // A statement as it is printed: the same for PostgreSQL, and one in which a terminal finds nothing but text. Names and
 // literals may hold any character, line breaks included, after which they could look like the next line of a plan.

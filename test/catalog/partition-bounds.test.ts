@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseBounds } from '../../src/catalog/partition-bounds.ts'
+import { parseBounds } from '../../src/catalog/partitions/bounds.ts'
 
 const range = (from: string | null, to: string | null) => ({ kind: 'range', from, to })
 

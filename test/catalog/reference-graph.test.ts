@@ -1,6 +1,10 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { readReferenceGraph, type GraphReference, type ReferenceGraph } from '../../src/catalog/reference-graph.ts'
+import {
+  readReferenceGraph,
+  type GraphReference,
+  type ReferenceGraph,
+} from '../../src/catalog/references/reference-graph.ts'
 import { inSnapshot } from '../../src/db/session.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { readForeignCode } from '../../src/catalog/table-code.ts'
+import { readForeignCode } from '../../src/catalog/table/table-code.ts'
 import { withSession } from '../../src/db/session.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'

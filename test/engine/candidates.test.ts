@@ -6,10 +6,10 @@ import {
   dropCandidates,
   exportCandidates,
   sampleCandidates,
-} from '../../src/engine/candidate-review.ts'
-import { planCandidatesOf, writeCandidates, type CandidatesResult } from '../../src/engine/candidates.ts'
-import { planPurgeOf, type PurgeOptions, type PurgeResult } from '../../src/engine/purge.ts'
-import { batchStatement } from '../../src/plan/purge-batch.ts'
+} from '../../src/engine/purge/candidate-review.ts'
+import { planCandidatesOf, writeCandidates, type CandidatesResult } from '../../src/engine/commands/candidates.ts'
+import { planPurgeOf, type PurgeOptions, type PurgeResult } from '../../src/engine/commands/purge.ts'
+import { batchStatement } from '../../src/plan/purge/batch.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { inspect, type Inspection } from '../../src/engine/inspect.ts'
+import { inspect, type Inspection } from '../../src/engine/commands/inspect.ts'
 import { describeInspection } from '../../src/report/inspection.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'

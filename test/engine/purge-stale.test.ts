@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { planStaleOf, purgeStale, type StalePurgeRequest } from '../../src/engine/purge-stale.ts'
-import type { PurgeOptions } from '../../src/engine/purge.ts'
+import { planStaleOf, purgeStale, type StalePurgeRequest } from '../../src/engine/commands/purge-stale.ts'
+import type { PurgeOptions } from '../../src/engine/commands/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { planRebuildOf, rebuild } from '../../src/engine/rebuild.ts'
+import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { ObjectionsError } from '../../src/errors.ts'
 import { ident } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'

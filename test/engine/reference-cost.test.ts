@@ -1,8 +1,8 @@
 import { expect } from 'vitest'
-import { readReferenceGraph } from '../../src/catalog/reference-graph.ts'
+import { readReferenceGraph } from '../../src/catalog/references/reference-graph.ts'
 import { inSnapshot, openSession } from '../../src/db/session.ts'
-import { measureLookUps } from '../../src/engine/reference-cost.ts'
-import { planCascade } from '../../src/plan/cascade.ts'
+import { measureLookUps } from '../../src/engine/purge/reference-cost.ts'
+import { planCascade } from '../../src/plan/references/cascade.ts'
 import { test } from '../support/database.ts'
 
 test('what no index serves is measured, level by level, in a transaction that cannot write', async ({ database }) => {

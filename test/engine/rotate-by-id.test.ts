@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { migrateJournal } from '../../src/journal/migrate.ts'
 import { registerSet } from '../../src/journal/sets.ts'
-import type { SetPolicy } from '../../src/plan/request.ts'
+import type { SetPolicy } from '../../src/plan/language/policy.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

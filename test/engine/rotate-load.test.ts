@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { planRotations, rotate } from '../../src/engine/rotate.ts'
+import { planRotations, rotate } from '../../src/engine/commands/rotate.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { blockedBy } from '../support/blocked.ts'

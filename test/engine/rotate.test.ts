@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, vi } from 'vitest'
-import { exitCodeOf, planRotations, rotate } from '../../src/engine/rotate.ts'
+import { exitCodeOf, planRotations, rotate } from '../../src/engine/commands/rotate.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'

@@ -1,4 +1,4 @@
-import type { SplitOrder } from '../../src/engine/split.ts'
+import type { SplitOrder } from '../../src/engine/commands/split.ts'
 
 /** What is asked for where a test does not say otherwise: the first wide partition, all its rows. */
 export function splitOrder(overrides: Partial<SplitOrder> = {}): SplitOrder {

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { keepView, planViewOf, type ViewOrder } from '../../src/engine/view.ts'
+import { keepView, planViewOf, type ViewOrder } from '../../src/engine/commands/view.ts'
 import { ident, raw, sql } from '../../src/sql/sql.ts'
 import { companion, quoted, type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'

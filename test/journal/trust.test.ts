@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
 import { withSession } from '../../src/db/session.ts'
-import { status } from '../../src/engine/runs.ts'
+import { status } from '../../src/engine/runs/runs.ts'
 import { journalExists } from '../../src/journal/journal.ts'
 import { migrateJournal } from '../../src/journal/migrate.ts'
 import { JOURNAL_TABLES } from '../../src/journal/trust.ts'

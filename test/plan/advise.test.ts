@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { ReferenceGraph } from '../../src/catalog/reference-graph.ts'
-import type { Column, TableModel } from '../../src/catalog/table-model.ts'
-import { adviseWays, type WaysSituation, type Wish } from '../../src/plan/advise.ts'
-import type { KeyAdvice } from '../../src/plan/key-advice.ts'
+import type { ReferenceGraph } from '../../src/catalog/references/reference-graph.ts'
+import type { Column, TableModel } from '../../src/catalog/table/table-model.ts'
+import { adviseWays, type WaysSituation, type Wish } from '../../src/plan/advise/advise.ts'
+import type { KeyAdvice } from '../../src/plan/advise/key-advice.ts'
 import type { Predicate } from '../../src/sql/predicate.ts'
-import { showBytes } from '../../src/plan/units.ts'
+import { showBytes } from '../../src/text/units.ts'
 import { graphOf, graphTable, graphWith, reference } from './cascade-support.ts'
 
 const ROWS = 5_000_000

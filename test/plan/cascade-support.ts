@@ -1,4 +1,9 @@
-import type { DeleteAction, GraphReference, GraphTable, ReferenceGraph } from '../../src/catalog/reference-graph.ts'
+import type {
+  DeleteAction,
+  GraphReference,
+  GraphTable,
+  ReferenceGraph,
+} from '../../src/catalog/references/reference-graph.ts'
 import type { TableName } from '../../src/sql/names.ts'
 
 /** A table of 1000 rows in public; its name is its oid. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import type { ReferenceGraph } from '../../src/catalog/reference-graph.ts'
-import { costObjections, lookUpSeconds, estimateGoing } from '../../src/plan/cascade-cost.ts'
-import { cascadeObjections } from '../../src/plan/cascade-objections.ts'
-import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/cascade.ts'
-import { describeReferences } from '../../src/plan/cascade-words.ts'
+import type { ReferenceGraph } from '../../src/catalog/references/reference-graph.ts'
+import { costObjections, lookUpSeconds, estimateGoing } from '../../src/plan/references/cascade-cost.ts'
+import { cascadeObjections } from '../../src/plan/references/cascade-objections.ts'
+import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/references/cascade.ts'
+import { describeReferences } from '../../src/plan/references/cascade-text.ts'
 import { graphOf, graphTable, graphWith, named, reference } from './cascade-support.ts'
 
 const ALONG: CascadeRequest = { cascade: true, protect: [] }

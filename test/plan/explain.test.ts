@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { explain } from '../../src/plan/explain.ts'
-import { captureOf } from '../../src/plan/capture.ts'
-import type { CopyWork } from '../../src/plan/copy-work.ts'
-import type { Plan, Step } from '../../src/plan/step.ts'
+import { explain } from '../../src/plan/explain/explain.ts'
+import { captureOf } from '../../src/plan/copy/capture.ts'
+import type { CopyWork } from '../../src/plan/copy/work.ts'
+import type { Plan, Step } from '../../src/plan/language/step.ts'
 
 const events = { schema: 'public', name: 'events' }
 const CARRY_OUT = { command: 'ebb partition events --by at --every month --execute' }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { IdSample, KeyModel } from '../../src/catalog/key-model.ts'
-import type { Column, TableModel } from '../../src/catalog/table-model.ts'
-import { adviseKeys, type AdviceSituation, type KeyCandidate } from '../../src/plan/key-advice.ts'
+import type { IdSample, KeyModel } from '../../src/catalog/table/key-model.ts'
+import type { Column, TableModel } from '../../src/catalog/table/table-model.ts'
+import { adviseKeys, type AdviceSituation, type KeyCandidate } from '../../src/plan/advise/key-advice.ts'
 
 const DAY = 86_400_000_000n
 const NOW = BigInt(Date.UTC(2026, 10, 21)) * 1000n

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { LeafIndex, LeafModel } from '../../src/catalog/purge-leaves.ts'
-import { chooseWalk } from '../../src/plan/purge-walk.ts'
+import type { LeafIndex, LeafModel } from '../../src/catalog/partitions/purge-leaves.ts'
+import { chooseWalk } from '../../src/plan/purge/walk.ts'
 
 /** A million rows of 160 bytes or so. */
 function leaf(given: Partial<LeafModel> = {}): LeafModel {

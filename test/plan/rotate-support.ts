@@ -1,9 +1,9 @@
-import type { Partition, PartitionedTable } from '../../src/catalog/partitioned-table.ts'
+import type { Partition, PartitionedTable } from '../../src/catalog/partitions/partitioned-table.ts'
 import { fromText, type KeyKind } from '../../src/grid/key.ts'
 import { parseInterval } from '../../src/grid/interval.ts'
-import type { RotateRequest } from '../../src/plan/rotate-request.ts'
-import type { RotationPlan, RotationSituation } from '../../src/plan/rotate-plan.ts'
-import type { SetPolicy } from '../../src/plan/request.ts'
+import type { RotateRequest } from '../../src/plan/rotate/request.ts'
+import type { RotationPlan, RotationSituation } from '../../src/plan/rotate/plan.ts'
+import type { SetPolicy } from '../../src/plan/language/policy.ts'
 
 /** An instant as the server's clock has it. */
 export function instant(text: string): bigint {

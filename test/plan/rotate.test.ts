@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { SetPolicy } from '../../src/plan/request.ts'
-import { planRotation } from '../../src/plan/rotate.ts'
-import type { RotationSituation } from '../../src/plan/rotate-plan.ts'
+import type { SetPolicy } from '../../src/plan/language/policy.ts'
+import { planRotation } from '../../src/plan/rotate/rotate.ts'
+import type { RotationSituation } from '../../src/plan/rotate/plan.ts'
 import {
   BY_ID,
   gist,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Event } from '../../src/report/events.ts'
+import type { Event } from '../../src/events.ts'
 import { progressPrinter } from '../../src/report/progress.ts'
-import type { Step } from '../../src/plan/step.ts'
+import type { Step } from '../../src/plan/language/step.ts'
 
 const step: Step = {
   kind: 'online',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { redact } from '../../src/report/redact.ts'
+import { redact } from '../../src/text/redact.ts'
 
 test.each([
   ['postgres://u:secret@h/d', 'postgres://u:***@h/d'],

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { abandon, planRollbackOf, retire, rollback } from '../../src/engine/runs.ts'
+import { abandon, planRollbackOf, retire, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { partition } from '../../src/engine/partition.ts'
+import { partition } from '../../src/engine/commands/partition.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'

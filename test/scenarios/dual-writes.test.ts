@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { captureOf, prepareCapture, startCapture } from '../../src/plan/capture.ts'
-import type { CopyWork } from '../../src/plan/copy-work.ts'
-import { dualWrites, logOnly, ROWS_OF_A_TRANSACTION, type DualWrites } from '../../src/plan/dual-writes.ts'
+import { captureOf, prepareCapture, startCapture } from '../../src/plan/copy/capture.ts'
+import type { CopyWork } from '../../src/plan/copy/work.ts'
+import { dualWrites, logOnly, ROWS_OF_A_TRANSACTION, type DualWrites } from '../../src/plan/copy/dual-writes.ts'
 import { test, type Database } from '../support/database.ts'
 
 // What changes of an application do to the copy, to the log, and to the application, while they go into both tables.

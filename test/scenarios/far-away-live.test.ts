@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { purge } from '../../src/engine/purge.ts'
-import { rebuild } from '../../src/engine/rebuild.ts'
+import { purge } from '../../src/engine/commands/purge.ts'
+import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { SIZES } from '../../src/engine/copy/sizes.ts'
-import { partition } from '../../src/engine/partition.ts'
+import { partition } from '../../src/engine/commands/partition.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { contentOf } from '../support/purging.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { mark } from '../../src/engine/mark.ts'
+import { mark } from '../../src/engine/commands/mark.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { test, type Database } from '../support/database.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { planPartitionOf } from '../../src/engine/partition.ts'
+import { planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
 import { expectPurged, purgeRequest } from '../support/purging.ts'

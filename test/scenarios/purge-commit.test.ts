@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { EXIT } from '../../src/errors.ts'
-import { purge } from '../../src/engine/purge.ts'
+import { purge } from '../../src/engine/commands/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { CutLine } from '../support/cut-line.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { planPurgeOf } from '../../src/engine/purge.ts'
+import { planPurgeOf } from '../../src/engine/commands/purge.ts'
 import { EbbError } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'

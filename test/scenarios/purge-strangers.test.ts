@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
-import type { PurgeOptions } from '../../src/engine/purge.ts'
-import type { Event } from '../../src/report/events.ts'
+import type { PurgeOptions } from '../../src/engine/commands/purge.ts'
+import type { Event } from '../../src/events.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

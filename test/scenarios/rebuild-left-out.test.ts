@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { planRebuildOf } from '../../src/engine/rebuild.ts'
-import { abandon } from '../../src/engine/runs.ts'
+import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
+import { abandon } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

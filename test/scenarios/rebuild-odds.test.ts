@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
-import { planRebuildOf } from '../../src/engine/rebuild.ts'
-import { abandon, retire, rollback } from '../../src/engine/runs.ts'
+import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
+import { abandon, retire, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect, onTestFinished } from 'vitest'
-import { purge } from '../../src/engine/purge.ts'
+import { purge } from '../../src/engine/commands/purge.ts'
 import type { Turns } from '../../src/engine/purge/turns.ts'
 import { afterBatch, startingPace } from '../../src/pacing/batch-size.ts'
 import { DEFAULT_PACE } from '../../src/pacing/limits.ts'

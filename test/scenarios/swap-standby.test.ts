@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { describe, expect, onTestFinished } from 'vitest'
-import { planRebuildOf } from '../../src/engine/rebuild.ts'
+import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
 import type { EmbeddedServer } from '../../src/embedded/server.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'

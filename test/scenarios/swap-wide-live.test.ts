@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { rebuild } from '../../src/engine/rebuild.ts'
+import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import { parsePredicate } from '../../src/sql/predicate.ts'
-import { planRebuildOf } from '../../src/engine/rebuild.ts'
+import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { harmless, isPlain, oneLine } from '../../src/sql/comment.ts'
+import { harmless, isPlain, oneLine } from '../../src/text/comment.ts'
 import { spelledOut, statementComment } from '../../src/sql/spelled-out.ts'
 import { ident, literal } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'

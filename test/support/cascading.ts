@@ -1,4 +1,4 @@
-import { readReferenceGraph } from '../../src/catalog/reference-graph.ts'
+import { readReferenceGraph } from '../../src/catalog/references/reference-graph.ts'
 import { inSnapshot, inTransaction, readAll, readOne, type Session } from '../../src/db/session.ts'
 import {
   changesBetween,
@@ -7,10 +7,10 @@ import {
   OverreachError,
   type Around,
 } from '../../src/engine/purge/changes.ts'
-import { entourageOf } from '../../src/plan/cascade-entourage.ts'
-import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/cascade.ts'
-import { batchStatement } from '../../src/plan/purge-batch.ts'
-import type { PurgeLeaf, PurgeWork } from '../../src/plan/purge-work.ts'
+import { entourageOf } from '../../src/plan/references/dependents.ts'
+import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/references/cascade.ts'
+import { batchStatement } from '../../src/plan/purge/batch.ts'
+import type { PurgeLeaf, PurgeWork } from '../../src/plan/purge/work.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import type { Database } from './database.ts'

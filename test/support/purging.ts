@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { purge, type PurgeOptions, type PurgeResult } from '../../src/engine/purge.ts'
-import type { PurgeRequest } from '../../src/plan/purge.ts'
+import { purge, type PurgeOptions, type PurgeResult } from '../../src/engine/commands/purge.ts'
+import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import type { Database } from './database.ts'

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { abandon, planAbandonOf } from '../../engine/runs.ts'
+import { abandon, planAbandonOf } from '../../engine/runs/runs.ts'
 import type { Invocation } from '../command.ts'
-import { withRun, type RunWords } from '../run-words.ts'
+import { withRun, type RunWords } from '../run-options.ts'
 import { undo } from '../undo.ts'
 
 /** `ebb abandon`: takes back what an unfinished run has prepared. */

@@ -5,15 +5,15 @@ import {
   candidateSets,
   dropCandidates,
   type ReviewOptions,
-} from '../../engine/candidate-review.ts'
+} from '../../engine/purge/candidate-review.ts'
 import type { Target } from '../../db/session.ts'
 import { describeCandidateSets, describeDropped } from '../../report/candidates.ts'
-import { toText } from '../../sql/comment.ts'
-import { readReview, showReview, withReview, type ReviewWords } from '../candidate-words.ts'
+import { toText } from '../../text/comment.ts'
+import { readReview, showReview, withReview, type ReviewWords } from '../candidate-options.ts'
 import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 import type { Reporter } from '../reporter.ts'
-import { parseWhole } from '../words.ts'
+import { parseWhole } from '../parse.ts'
 
 interface Words extends CommonWords, ReviewWords {
   readonly drop?: true

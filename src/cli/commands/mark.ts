@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { PATIENCE } from '../../engine/brief.ts'
-import { mark, planMarkOf } from '../../engine/mark.ts'
-import type { PurgeOptions } from '../../engine/purge.ts'
-import type { MarkRequest } from '../../plan/mark.ts'
+import { PATIENCE } from '../../engine/locks/short-locks.ts'
+import { mark, planMarkOf } from '../../engine/commands/mark.ts'
+import type { PurgeOptions } from '../../engine/commands/purge.ts'
+import type { MarkRequest } from '../../plan/purge/mark.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import {
   EXECUTE,
@@ -17,7 +17,7 @@ import { Faults } from '../faults.ts'
 import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
-import { parseCondition, parseDeadline, parseName } from '../words.ts'
+import { parseCondition, parseDeadline, parseName } from '../parse.ts'
 
 interface Words extends CommonWords, PaceWords {
   readonly where?: string

@@ -1,20 +1,20 @@
 import { Command } from 'commander'
 import type { Target } from '../../db/session.ts'
 import type { EngineOptions } from '../../engine/options.ts'
-import { partition, planPartitionOf } from '../../engine/partition.ts'
-import { partitionByCopy, planPartitionCopyOf } from '../../engine/partition-copy.ts'
+import { partition, planPartitionOf } from '../../engine/commands/partition.ts'
+import { partitionByCopy, planPartitionCopyOf } from '../../engine/commands/partition-copy.ts'
 import { ObjectionsError, UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
-import { parseWidth } from '../../plan/parse-width.ts'
-import type { CopyRequest } from '../../plan/partition-copy.ts'
-import type { PartitionPlan } from '../../plan/partition.ts'
-import type { RebuildPlan } from '../../plan/rebuild.ts'
-import type { PartitionRequest } from '../../plan/request.ts'
+import { parseWidth } from '../../plan/partition/parse-width.ts'
+import type { CopyRequest } from '../../plan/partition/partition-copy.ts'
+import type { PartitionPlan } from '../../plan/partition/partition.ts'
+import type { RebuildPlan } from '../../plan/copy/rebuild.ts'
+import type { PartitionRequest } from '../../plan/language/policy.ts'
 import { describeCopied } from '../../report/copied.ts'
 import { describePartitioned } from '../../report/partitioned.ts'
-import { toText } from '../../sql/comment.ts'
+import { toText } from '../../text/comment.ts'
 import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
-import { lookAfterCopy } from '../after-copy.ts'
+import { lookAfterCopy } from '../copied.ts'
 import {
   EXECUTE,
   readSurroundings,
@@ -24,14 +24,14 @@ import {
   type CommonWords,
   type Invocation,
 } from '../command.ts'
-import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
+import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
-import { mapAfterwards } from '../map-afterwards.ts'
+import { mapAfterwards } from '../partition-map.ts'
 import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceWords } from '../pace-options.ts'
-import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
 import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
-import { parseName, parseTimezone, parseWhole } from '../words.ts'
+import { parseName, parseTimezone, parseWhole } from '../parse.ts'
 
 interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
   readonly method: string

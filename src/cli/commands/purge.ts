@@ -1,10 +1,10 @@
 import { Command } from 'commander'
-import { PATIENCE } from '../../engine/brief.ts'
-import { planPurgeOf, purge, type PurgeOptions } from '../../engine/purge.ts'
-import type { PurgeRequest } from '../../plan/purge.ts'
+import { PATIENCE } from '../../engine/locks/short-locks.ts'
+import { planPurgeOf, purge, type PurgeOptions } from '../../engine/commands/purge.ts'
+import type { PurgeRequest } from '../../plan/purge/purge.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
-import { readReview, withReview, type ReviewWords } from '../candidate-words.ts'
+import { readReview, withReview, type ReviewWords } from '../candidate-options.ts'
 import {
   EXECUTE,
   readSurroundings,
@@ -21,7 +21,7 @@ import { readPace, withPace, type PaceWords } from '../pace-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { writeCandidateSet } from '../write-candidates.ts'
-import { collect, parseDeadline, parseName } from '../words.ts'
+import { collect, parseDeadline, parseName } from '../parse.ts'
 
 interface Words extends CommonWords, ChoiceWords, PaceWords, ReviewWords {
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */

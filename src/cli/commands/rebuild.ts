@@ -1,12 +1,12 @@
 import { Command } from 'commander'
 import type { EngineOptions } from '../../engine/options.ts'
-import { planRebuildOf, rebuild } from '../../engine/rebuild.ts'
+import { planRebuildOf, rebuild } from '../../engine/commands/rebuild.ts'
 import { UsageError } from '../../errors.ts'
-import type { RebuildRequest } from '../../plan/rebuild.ts'
+import type { RebuildRequest } from '../../plan/copy/rebuild.ts'
 import { describeCopied } from '../../report/copied.ts'
-import { toText } from '../../sql/comment.ts'
+import { toText } from '../../text/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { lookAfterCopy } from '../after-copy.ts'
+import { lookAfterCopy } from '../copied.ts'
 import {
   EXECUTE,
   readSurroundings,
@@ -16,10 +16,10 @@ import {
   type CommonWords,
   type Invocation,
 } from '../command.ts'
-import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-words.ts'
+import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
-import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 
 interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { planRollbackOf, rollback } from '../../engine/runs.ts'
+import { planRollbackOf, rollback } from '../../engine/runs/runs.ts'
 import type { Invocation } from '../command.ts'
-import { withRun, type RunWords } from '../run-words.ts'
+import { withRun, type RunWords } from '../run-options.ts'
 import { undo } from '../undo.ts'
 
 /** `ebb rollback`: the way back after a finished run. */

@@ -8,13 +8,13 @@ import {
   rotate,
   type RotateRequest,
   type RotationReport,
-} from '../../engine/rotate.ts'
+} from '../../engine/commands/rotate.ts'
 import { EXIT, UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
-import { explain } from '../../plan/explain.ts'
-import { explainRotation } from '../../plan/explain-rotation.ts'
+import { explain } from '../../plan/explain/explain.ts'
+import { explainRotation } from '../../plan/explain/rotation.ts'
 import { describeRotation, NO_SETS, rotationForPrograms, type RotatedSet } from '../../report/rotation.ts'
-import { toText } from '../../sql/comment.ts'
+import { toText } from '../../text/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
 import {
@@ -27,10 +27,10 @@ import {
   type Invocation,
 } from '../command.ts'
 import { Faults } from '../faults.ts'
-import { mapAfterwards } from '../map-afterwards.ts'
+import { mapAfterwards } from '../partition-map.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
 import { OF_PARTITIONS, readPace, withPace, type PaceWords } from '../pace-options.ts'
-import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
 import type { Reporter } from '../reporter.ts'
 import { planForPrograms } from '../show-plan.ts'
 

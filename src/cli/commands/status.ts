@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { retirable } from '../../engine/former.ts'
-import { status } from '../../engine/runs.ts'
+import { retirable } from '../../engine/runs/retired.ts'
+import { status } from '../../engine/runs/runs.ts'
 import { describeStatus } from '../../report/status.ts'
-import { toText } from '../../sql/comment.ts'
+import { toText } from '../../text/comment.ts'
 import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { keepView, planViewOf, type ViewOrder } from '../../engine/view.ts'
+import { keepView, planViewOf, type ViewOrder } from '../../engine/commands/view.ts'
 import { UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
-import { toText } from '../../sql/comment.ts'
+import { toText } from '../../text/comment.ts'
 import { display } from '../../sql/names.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import {
@@ -15,9 +15,9 @@ import {
   type Invocation,
 } from '../command.ts'
 import { Faults, type Settled } from '../faults.ts'
-import { readPatience, withPatience, type PatienceWords } from '../patience.ts'
+import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
-import { parseCondition, parseName } from '../words.ts'
+import { parseCondition, parseName } from '../parse.ts'
 
 interface Words extends CommonWords, PatienceWords {
   readonly name?: string

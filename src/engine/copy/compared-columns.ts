@@ -1,6 +1,6 @@
 import { readAll, readOne, type Session } from '../../db/session.ts'
-import type { ComparedColumn } from '../../plan/comparison.ts'
-import type { CopyKey } from '../../plan/copy-key.ts'
+import type { ComparedColumn } from '../../plan/copy/comparison.ts'
+import type { CopyKey } from '../../plan/copy/key.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 

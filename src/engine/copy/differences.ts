@@ -1,5 +1,5 @@
-import { FAULTS, type Differences, type Fault, type KeyText } from '../../plan/comparison.ts'
-import { oneLine } from '../../sql/comment.ts'
+import { FAULTS, type Differences, type Fault, type KeyText } from '../../plan/copy/comparison.ts'
+import { oneLine } from '../../text/comment.ts'
 
 /** Keys that are told of each fault, of all ranges together. */
 const MOST_KEYS = 10

@@ -1,11 +1,11 @@
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { assertLease } from '../../journal/lease.ts'
-import { gapOf } from '../../plan/capture.ts'
-import type { CopyWork } from '../../plan/copy-work.ts'
-import { dualWrites, logOnly, ROWS_OF_A_TRANSACTION } from '../../plan/dual-writes.ts'
+import { gapOf } from '../../plan/copy/capture.ts'
+import type { CopyWork } from '../../plan/copy/work.ts'
+import { dualWrites, logOnly, ROWS_OF_A_TRANSACTION } from '../../plan/copy/dual-writes.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Workplace } from '../workplace.ts'
+import type { Workplace } from '../table-context.ts'
 
 /**
  * From now on each change goes into both tables: the first rows of each transaction, or all of them. False where that

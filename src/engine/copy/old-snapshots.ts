@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, readOne } from '../../db/session.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
-import type { Workplace } from '../workplace.ts'
+import type { Workplace } from '../table-context.ts'
 
 // Whoever has a snapshot older than the last rows that came into the copy would
 // read too little from it, without an error: a REPEATABLE READ transaction, a

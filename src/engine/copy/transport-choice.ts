@@ -1,4 +1,4 @@
-import type { Transport } from '../../plan/copy-work.ts'
+import type { Transport } from '../../plan/copy/work.ts'
 
 /** A copy that is done sooner is not worth comparing for: what could be gained is what the comparison takes. */
 const WORTH_MS = 2_000

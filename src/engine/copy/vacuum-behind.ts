@@ -3,7 +3,7 @@ import { backendPid } from '../../db/pooler.ts'
 import { withSession, type Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { cancelUntil, type Workplace } from '../workplace.ts'
+import { cancelUntil, type Workplace } from '../table-context.ts'
 
 /** A rest between two vacuums is at least so long, and some times what the last one took: each looks at the whole visibility map. */
 const REST_MS = 1300

@@ -15,13 +15,13 @@ import {
   type Fault,
   type KeySpan,
   type KeyText,
-} from '../../plan/comparison.ts'
-import type { CopyWork } from '../../plan/copy-work.ts'
-import type { VerifyStep } from '../../plan/step.ts'
+} from '../../plan/copy/comparison.ts'
+import type { CopyWork } from '../../plan/copy/work.ts'
+import type { VerifyStep } from '../../plan/language/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import { withPace } from '../pace.ts'
-import type { Workplace } from '../workplace.ts'
+import type { Workplace } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { comparedColumns, hasUniqueKey } from './compared-columns.ts'
 import { describeDifferences } from './differences.ts'

@@ -1,14 +1,14 @@
 import { inTransaction, readAll, type Session } from '../../db/session.ts'
 import { at } from '../../journal/journal.ts'
-import type { CopyWork } from '../../plan/copy-work.ts'
+import type { CopyWork } from '../../plan/copy/work.ts'
 import { display } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Workplace } from '../workplace.ts'
+import type { Workplace } from '../table-context.ts'
 import { BlockWalk } from './block-walk.ts'
 import type { SourceState } from './captured.ts'
 import type { Range } from './chunk.ts'
 import { columnOf, KeyWalk, mostRows } from './key-walk.ts'
-import { readReach } from './reach.ts'
+import { readReach } from './copied-range.ts'
 
 // How a copy gets through the source: by blocks, one after the other, or by an
 // index of which the kept rows are a small part. Both divide the rows once and

@@ -1,5 +1,5 @@
 import type { Session } from '../../db/session.ts'
-import type { PurgeWork, Watched, WatchedTable } from '../../plan/purge-work.ts'
+import type { PurgeWork, Watched, WatchedTable } from '../../plan/purge/work.ts'
 import { putBack, putUnder, type ConditionSettings } from '../../sql/condition-settings.ts'
 import { display } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'

@@ -1,8 +1,12 @@
-import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from '../../catalog/disabled-constraints.ts'
+import {
+  DISABLED_CONSTRAINTS,
+  FIRED_BY,
+  type DisabledConstraint,
+} from '../../catalog/references/disabled-constraints.ts'
 import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
-import { describeDisabled } from '../../plan/disabled-constraints.ts'
-import type { PurgeLeaf, Watched } from '../../plan/purge-work.ts'
+import { describeDisabled } from '../../plan/table/disabled-constraints.ts'
+import type { PurgeLeaf, Watched } from '../../plan/purge/work.ts'
 import { raw, sql } from '../../sql/sql.ts'
 
 const FIRING = FIRED_BY.delete | FIRED_BY.update

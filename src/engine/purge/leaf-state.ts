@@ -1,7 +1,7 @@
 import { readAll, type Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
-import { usesAddresses } from '../../plan/purge-walk.ts'
-import type { PurgeLeaf, PurgeWork } from '../../plan/purge-work.ts'
+import { usesAddresses } from '../../plan/purge/walk.ts'
+import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 

@@ -1,7 +1,7 @@
-import { DEED_WORDS } from '../../plan/purge-deed.ts'
-import { showRows } from '../../plan/units.ts'
-import type { PurgeWork } from '../../plan/purge-work.ts'
-import type { Observer } from '../../report/events.ts'
+import { DEED_WORDS } from '../../plan/purge/action-sql.ts'
+import { showRows } from '../../text/units.ts'
+import type { PurgeWork } from '../../plan/purge/work.ts'
+import type { Observer } from '../../events.ts'
 
 /** Tells how far a walk has come: in which leaf, at which of its blocks, and how many rows are gone in all. */
 export type Progressing = (leaf: number, block: number, rows: number) => void

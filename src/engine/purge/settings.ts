@@ -1,5 +1,5 @@
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import type { Workplace } from '../workplace.ts'
+import type { Workplace } from '../table-context.ts'
 
 /**
  * In a deadlock the one whose time runs out first gives up, and that should be

@@ -2,13 +2,13 @@ import { inTransaction } from '../../db/session.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { forgetRangesOf, lastWalked } from '../../journal/purges.ts'
-import { amongCandidates, type SetWalk } from '../../plan/candidate-sql.ts'
-import type { PurgeLeaf } from '../../plan/purge-work.ts'
+import { amongCandidates, type SetWalk } from '../../plan/purge/candidate-sql.ts'
+import type { PurgeLeaf } from '../../plan/purge/work.ts'
 import { display, sameName } from '../../sql/names.ts'
 import type { BatchOrder } from './batch.ts'
 import { readSlice } from './candidate-slices.ts'
 import { LeafLostError, WalkAnewError } from './leaf-state.ts'
-import { blockOf, count, endOfSpan, mannerOf, walkBatch, type Done, type Purging } from './purger.ts'
+import { blockOf, count, endOfSpan, mannerOf, walkBatch, type Done, type Purging } from './attempts.ts'
 
 /** Goes through all leaves once, from where the journal says that it was. */
 export async function walk(purging: Purging): Promise<void> {

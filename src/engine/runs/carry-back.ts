@@ -1,9 +1,9 @@
 import { endRun } from '../../journal/journal.ts'
 import { forgetSet } from '../../journal/sets.ts'
-import type { RollbackPlan } from '../../plan/rollback.ts'
+import type { RollbackPlan } from '../../plan/partition/rollback.ts'
 import { executeRun, type ExecuteOptions } from '../execute.ts'
 import type { EngineOptions } from '../options.ts'
-import type { Workplace } from '../workplace.ts'
+import type { Workplace } from '../table-context.ts'
 import type { RunResult } from './result.ts'
 
 export interface StoredRollback extends RollbackPlan {

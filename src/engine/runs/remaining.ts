@@ -1,10 +1,10 @@
 import { inSnapshot, withSession, type Target } from '../../db/session.ts'
 import { doneSteps } from '../../journal/journal.ts'
-import type { Plan } from '../../plan/step.ts'
-import { commandOf } from '../commands.ts'
+import type { Plan } from '../../plan/language/step.ts'
+import { commandOf } from '../commands/registry.ts'
 import type { PlanOptions } from '../options.ts'
 import { planOf } from '../stored-plan.ts'
-import { describeSoFar } from '../purge/so-far.ts'
+import { describeSoFar } from '../purge/progress.ts'
 import { assertUnfinished, chooseRun, type RunChoice } from './find-run.ts'
 import { known, type KnownRun } from './known.ts'
 

@@ -1,4 +1,4 @@
-import type { Plan } from '../../plan/step.ts'
+import type { Plan } from '../../plan/language/step.ts'
 import type { StepResult } from '../execute.ts'
 
 /** What has been done to a run. */

@@ -1,7 +1,7 @@
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { inSnapshot, type Session } from '../../db/session.ts'
 import { runById, type Run } from '../../journal/journal.ts'
-import type { Command } from '../agreed.ts'
+import type { Command } from '../command.ts'
 import type { PlanOptions } from '../options.ts'
 import { assertSameSteps } from '../stored-plan.ts'
 import type { StoredRollback } from './carry-back.ts'

@@ -1,5 +1,5 @@
 import type { ClientBase, QueryArrayConfig } from 'pg'
-import { readConditionSettings } from '../../catalog/condition-settings.ts'
+import { readConditionSettings } from '../../catalog/condition/condition-settings.ts'
 import { inTransaction } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'

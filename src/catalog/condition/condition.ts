@@ -1,0 +1,124 @@
+import { takingBack } from '../../db/savepoint.ts'
+import type { Session } from '../../db/session.ts'
+import { readOne } from '../../db/session.ts'
+import { putSession } from '../../db/settings.ts'
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { EbbError, EXIT, reasonOf, UsageError } from '../../errors.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { pointAt, type Predicate } from '../../sql/predicate.ts'
+import { pathOf, type ConditionSettings } from '../../sql/condition-settings.ts'
+import { literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { readConditionSettings } from './condition-settings.ts'
+
+/** What is known of a condition besides the rows that it selects. */
+export interface ConditionFacts {
+  /** Under which it is read. */
+  readonly settings: ConditionSettings
+  /** Functions that give another answer each time they are asked. */
+  readonly volatile: readonly string[]
+  /** It may mean other rows in another time zone. */
+  readonly timed: boolean
+  /** What this role has and Ebb cannot follow, where other rows may be meant by it: `extra_float_digits = 0`. */
+  readonly unheeded: readonly string[]
+}
+
+/** In the transaction that is open. */
+export async function readCondition(
+  session: Session,
+  table: TableName,
+  predicate: Predicate | null,
+): Promise<ConditionFacts> {
+  const settings = await readConditionSettings(session)
+  // What Ebb has made depends on no setting; only code of the user's that runs meanwhile may need the path.
+  if (predicate === null || predicate.uses === null)
+    return { settings: pathOf(settings), volatile: [], timed: false, unheeded: [] }
+  const { functions, columns, types, operators } = predicate.uses
+  const facts = await readOne<Omit<ConditionFacts, 'settings'>>(
+    session,
+    sql`
+    with called as (select * from pg_proc where proname = any (${functions}::text[])),
+      used as (
+        select coalesce(e.typcategory, t.typcategory) as category
+        from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
+        where a.attrelid = to_regclass(${quoted(table).text}) and a.attname = any (${columns}::text[]) and not a.attisdropped
+        union all select typcategory from pg_type where typname = any (${types}::text[]))
+    select array(select distinct proname::text from called where provolatile = 'v') as volatile,
+      exists (select from used where category in (${DATE_TIME}, ${RANGE}, ${COMPOSITE})) or exists (select from called where provolatile = 's') as timed,
+      array(select name || ' = ' || reset_val from pg_settings
+        where case name
+          when 'DateStyle' then reset_val not like 'ISO,%' and ${writesOut(types, operators)}
+          when 'extra_float_digits' then reset_val::int < 1 and ${writesOut(types, operators)}
+          when 'standard_conforming_strings' then reset_val = 'off' and ${predicate.written.includes('\\')}
+          else false end) as unheeded`,
+  )
+  return { settings, ...facts }
+}
+
+const [DATE_TIME, RANGE, COMPOSITE] = ['D', 'R', 'C'].map((category) => literal(category))
+
+/** Whether values become text in it, by a cast, an operator or a function: how they are written out may then decide. */
+function writesOut(types: readonly string[], operators: readonly string[]): Sql {
+  const becomes = `exists (select from called join pg_type t on t.oid = prorettype where provolatile = 's' and proname <> 'to_char' and typcategory in ('S', 'U'))`
+  return sql`(${operators.includes('||')} or exists (select from pg_type where typname = any (${types}::text[]) and typcategory = 'S') or ${raw(becomes)})`
+}
+
+/**
+ * Rows that a condition (null: none) selects, as the planner believes; nothing
+ * is read. The server reads the condition for it, under the given settings.
+ *
+ * @throws {UsageError} when it does not fit the table
+ * @throws {EbbError} when the role may not see all of it
+ */
+export async function readRowEstimate(
+  session: Session,
+  table: TableName,
+  predicate: Pick<Predicate, 'text' | 'written'> | null,
+  settings: ConditionSettings,
+): Promise<number> {
+  const { written, text } = predicate ?? { written: 'true', text: 'true' }
+  // The user's own words first: an error points into them.
+  if (written !== text) await estimate(session, table, written, settings)
+  return estimate(session, table, text, settings)
+}
+
+async function estimate(
+  session: Session,
+  table: TableName,
+  condition: string,
+  settings: ConditionSettings,
+): Promise<number> {
+  const before = sql`explain (format json) select from ${quoted(table)} t where (`
+  try {
+    return await takingBack(session, async () => {
+      await putSession(session, settings)
+      const explain = sql`${before}${raw(condition)}\n)`
+      const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
+      return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+    })
+  } catch (error) {
+    if (codeOf(error) === SQLSTATE.insufficientPrivilege) throw notToBeSeen(table, error)
+    throw new UsageError(
+      `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...before.text].length)}`,
+      'Use columns and types of the table.',
+      error,
+    )
+  }
+}
+
+function notToBeSeen(table: TableName, error: unknown): EbbError {
+  return new EbbError(
+    `this role may not see all of ${display(table)}: ${reasonOf(error)}`,
+    {
+      state: 'Nothing has been changed.',
+      next: 'Connect as its owner; where row-level security is forced on the owner, as a role with BYPASSRLS.',
+    },
+    EXIT.objections,
+    error,
+  )
+}
+
+function reasonAndPlace(error: unknown, condition: string, before: number): string {
+  const reason = reasonOf(error)
+  const { position } = error as { position?: string }
+  return position === undefined ? reason : reason + pointAt(condition, Number(position) - 1 - before)
+}

@@ -1,0 +1,54 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../../db/session.ts'
+import type { TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+
+/** One partition, as its parent's map shows it. Any kind of partitioning; nothing is concluded from the bounds. */
+export interface MapEntry {
+  readonly name: TableName
+  /** PostgreSQL's own words: `FOR VALUES FROM ('…') TO ('…')`, `DEFAULT`. */
+  readonly bounds: string
+  /** As the planner believes; null where it was never analysed. */
+  readonly estimatedRows: number | null
+  /** With indexes, TOAST and partitions of its own. */
+  readonly bytes: number
+  /** `partitioned` has partitions of its own; `detaching` is on its way out, see `detach partition … finalize`. */
+  readonly state: 'table' | 'partitioned' | 'foreign table' | 'detaching'
+}
+
+/** The partitions of a table, in the order of their bounds. */
+export async function readPartitionMap(client: ClientBase, table: TableName): Promise<MapEntry[]> {
+  const entries = await readAll<MapEntry>(
+    client,
+    sql`
+    select json_build_object('schema', cn.nspname, 'name', c.relname) as name,
+      coalesce(pg_get_expr(c.relpartbound, c.oid), '') as bounds, nullif(c.reltuples, -1)::float8 as "estimatedRows",
+      (select coalesce(sum(pg_total_relation_size(t.relid)), 0) from pg_partition_tree(c.oid) t)::float8 as bytes,
+      case when i.inhdetachpending then 'detaching' when c.relkind = 'p' then 'partitioned'
+        when c.relkind = 'f' then 'foreign table' else 'table' end as state
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_namespace cn on cn.oid = c.relnamespace
+      join pg_class p on p.oid = i.inhparent join pg_namespace pn on pn.oid = p.relnamespace
+    where pn.nspname = ${table.schema} and p.relname = ${table.name} and p.relkind = 'p'`,
+  )
+  return entries.sort((a, b) => compareBounds(rangeOf(a.bounds), rangeOf(b.bounds)))
+}
+
+/** The two ends of a range, without their quotes; null where the bounds are something else. */
+export function rangeOf(bounds: string): { readonly from: string; readonly to: string } | null {
+  const [, from, to] = /^FOR VALUES FROM \((.*)\) TO \((.*)\)$/s.exec(bounds) ?? []
+  return from === undefined || to === undefined ? null : { from: unquoted(from), to: unquoted(to) }
+}
+
+function unquoted(literal: string): string {
+  return /^'(?:[^']|'')*'$/.test(literal) ? literal.slice(1, -1).replaceAll("''", "'") : literal
+}
+
+type Range = ReturnType<typeof rangeOf>
+
+function compareBounds(a: Range, b: Range): number {
+  if (a === null || b === null) return Number(a === null) - Number(b === null)
+  if (a.from === b.from) return 0
+  if (a.from === 'MINVALUE' || b.from === 'MINVALUE') return a.from === 'MINVALUE' ? -1 : 1
+  if (/^-?\d+$/.test(a.from) && /^-?\d+$/.test(b.from)) return BigInt(a.from) < BigInt(b.from) ? -1 : 1
+  return a.from < b.from ? -1 : 1
+}

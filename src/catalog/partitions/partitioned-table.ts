@@ -1,0 +1,165 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../../db/session.ts'
+import type { KeyKind, Position } from '../../grid/key.ts'
+import type { TableName } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { parseBounds, type Bounds } from './bounds.ts'
+import { kindOfSet, spanOf } from './key.ts'
+import { partitionParts } from './parts.ts'
+
+/** A partitioned table and its partitions, half-detached ones included. Bounds are the catalogue's; names decide nothing. */
+export interface PartitionedTable {
+  readonly oid: string
+  readonly name: TableName
+  readonly owner: string
+  readonly strategy: 'range' | 'list' | 'hash'
+  /** Null where it is no single column of a type that can be a key, partitioned by range. */
+  readonly key: SetKey | null
+  readonly columns: readonly SetColumn[]
+  /** In the order of their lower bounds. */
+  readonly partitions: readonly Partition[]
+  readonly tablespace: string | null
+  readonly rowSecurity: 'off' | 'on' | 'forced'
+  /** Roles that default privileges have something to say of (null is PUBLIC) when the owner, or the role connected, makes a table here. */
+  readonly defaultGrantees: readonly (string | null)[]
+  /** Row triggers that are switched off, or fire in replicas too. */
+  readonly unusualTriggers: readonly {
+    readonly name: string
+    readonly enabled: 'disabled' | 'replica' | 'always'
+  }[]
+  /** Tables that its foreign keys point to. */
+  readonly references: readonly TableName[]
+  readonly inboundForeignKeys: readonly { readonly name: string; readonly table: TableName }[]
+  readonly publications: readonly string[]
+  readonly actAsOwner: boolean
+  readonly createInSchema: boolean
+  /** The last value that the key's own sequence has given out. */
+  readonly sequencePosition: bigint | null
+}
+
+export interface SetKey {
+  readonly column: string
+  readonly type: string
+  readonly kind: KeyKind
+}
+
+export interface SetColumn {
+  readonly name: string
+  readonly type: string
+  readonly notNull: boolean
+}
+
+export interface Partition {
+  readonly oid: string
+  readonly name: TableName
+  readonly kind: 'table' | 'partitioned' | 'foreign'
+  readonly isDefault: boolean
+  /** What an interrupted `detach … concurrently` leaves: its rows cannot be seen through the parent any more. */
+  readonly detachPending: boolean
+  /** Null where nothing is known about the bounds, so that nothing is decided by them. */
+  readonly range: PartitionRange | null
+  /** As PostgreSQL prints the bounds: two equal texts mean the same partition of the line. */
+  readonly boundsText: string
+  /** As the planner believes; null when never analysed. */
+  readonly estimatedRows: number | null
+  /** With indexes and TOAST. */
+  readonly bytes: number
+  /** Not a single block, so not a single row. */
+  readonly empty: boolean
+  readonly actAsOwner: boolean
+  readonly tablespace: string | null
+  /** Storage parameters, `toast.` ones included. */
+  readonly options: readonly string[]
+  readonly rowSecurity: boolean
+  readonly replicaIdentity: 'default' | 'nothing' | 'full' | 'index'
+  readonly foreignKeys: readonly { readonly name: string; readonly references: TableName }[]
+  /** What would keep it from being dropped, in PostgreSQL's words: a view on this very partition, … */
+  readonly dependents: readonly string[]
+}
+
+/** From is inside, to is not; null is without a bound. */
+export interface PartitionRange {
+  readonly from: Position | null
+  readonly to: Position | null
+  /** The same as text, for a neighbour that has to begin exactly where this one ends. */
+  readonly fromText: string | null
+  readonly toText: string | null
+  /** False where the upper bound lies a little after `to`, between two positions. */
+  readonly toIsExact: boolean
+}
+
+/**
+ * Reads a partitioned table; undefined where there is none of that name. One
+ * query, so that a thousand partitions take no longer than their sizes do.
+ *
+ * @param kind what an integer key means, where a policy says so; otherwise the bounds tell
+ */
+export async function readPartitionedTable(
+  client: ClientBase,
+  name: TableName,
+  kind: KeyKind | null = null,
+): Promise<PartitionedTable | undefined> {
+  const [row] = await readAll<Row>(
+    client,
+    sql`
+    select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name, pg_get_userbyid(c.relowner)::text as owner,
+      case t.partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end as strategy,
+      (select spcname::text from pg_tablespace where oid = c.reltablespace) as tablespace,
+      case when not c.relrowsecurity then 'off' when c.relforcerowsecurity then 'forced' else 'on' end as "rowSecurity",
+      ${raw(partitionParts)}
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_partitioned_table t on t.partrelid = c.oid
+    where n.nspname = ${name.schema} and c.relname = ${name.name}`,
+  )
+  return row === undefined ? undefined : understood(row, kind)
+}
+
+type Row = Omit<PartitionedTable, 'key' | 'partitions' | 'sequencePosition'> & {
+  readonly keyColumns: readonly (string | null)[]
+  readonly partitions: readonly RawPartition[]
+  readonly sequencePosition: string | null
+}
+
+type RawPartition = Omit<Partition, 'range' | 'isDefault'>
+
+function understood(row: Row, given: KeyKind | null): PartitionedTable {
+  const bounds = row.partitions.map(({ boundsText }) => parseBounds(boundsText))
+  const key = keyOf(
+    row,
+    bounds.filter((bound) => bound !== null),
+    given,
+  )
+  return {
+    ...row,
+    key,
+    partitions: row.partitions.map((partition, i) => placed(partition, bounds[i] ?? null, key)).sort(byStart),
+    sequencePosition: row.sequencePosition === null ? null : BigInt(row.sequencePosition),
+  }
+}
+
+function keyOf(
+  { strategy, keyColumns, columns }: Row,
+  bounds: readonly Bounds[],
+  given: KeyKind | null,
+): SetKey | null {
+  const [name] = keyColumns
+  const column = keyColumns.length === 1 ? columns.find((candidate) => candidate.name === name) : undefined
+  if (strategy !== 'range' || column === undefined) return null
+  const kind = given ?? kindOfSet(column.type, bounds)
+  return kind === null ? null : { column: column.name, type: column.type, kind }
+}
+
+function placed(partition: RawPartition, bounds: Bounds | null, key: SetKey | null): Partition {
+  const isDefault = bounds?.kind === 'default'
+  const place = bounds?.kind === 'range' && key !== null ? spanOf(key.kind, bounds) : null
+  if (bounds?.kind !== 'range' || place === null) return { ...partition, isDefault, range: null }
+  const { span, toIsExact } = place
+  return { ...partition, isDefault, range: { ...span, fromText: bounds.from, toText: bounds.to, toIsExact } }
+}
+
+function byStart({ range: a }: Partition, { range: b }: Partition): number {
+  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1
+  if (a.from === b.from) return 0
+  if (a.from === null) return -1
+  if (b.from === null) return 1
+  return a.from < b.from ? -1 : 1
+}

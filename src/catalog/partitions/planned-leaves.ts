@@ -1,0 +1,144 @@
+import { takingBack } from '../../db/savepoint.ts'
+import type { Session } from '../../db/session.ts'
+import { putSession } from '../../db/settings.ts'
+import { EbbError, EXIT } from '../../errors.ts'
+import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import type { ConditionSettings } from '../../sql/condition-settings.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
+
+/** A table that the planner would look into for a condition. */
+export interface PlannedLeaf {
+  readonly name: TableName
+  /** Rows that match, as it believes. */
+  readonly matching: number
+  /** The index by which it would reach them, if by one. */
+  readonly index: string | null
+}
+
+/** A node of a plan, its parts as PostgreSQL calls them. */
+export interface PlanNode {
+  readonly 'Node Type': string
+  /** Of a node that an extension has made. */
+  readonly 'Custom Plan Provider'?: string
+  readonly 'Parent Relationship'?: string
+  readonly Schema?: string
+  readonly 'Relation Name'?: string
+  readonly 'Index Name'?: string
+  readonly 'Plan Rows': number
+  readonly 'One-Time Filter'?: string
+  readonly Plans?: readonly PlanNode[]
+}
+
+/** Reads of one table, by itself or with what lies below. */
+const READS: ReadonlySet<string> = new Set(
+  'Seq Scan,Index Scan,Index Only Scan,Bitmap Heap Scan,Tid Scan,Tid Range Scan,Foreign Scan'.split(','),
+)
+/** Puts together what others have read, or finds by itself that there is nothing. */
+const COMBINES: ReadonlySet<string> = new Set(['Append', 'Merge Append', 'Result', 'ModifyTable'])
+/** Values that a condition needs, and no rows of the table. */
+const ASIDE: readonly (string | undefined)[] = ['InitPlan', 'SubPlan']
+
+/** What a plan says of where the rows are. */
+export interface Reading {
+  readonly leaves: readonly PlannedLeaf[]
+  /** Nodes of which that cannot be told: `Custom Scan (ChunkAppend)`. Never is one of them taken for nothing. */
+  readonly unknown: readonly string[]
+}
+
+/** Which tables a plan reads. Pure. */
+export function readingOf(node: PlanNode): Reading {
+  const { 'Node Type': type, Schema: schema, 'Relation Name': name } = node
+  const below = (node.Plans ?? []).filter((one) => !ASIDE.includes(one['Parent Relationship']))
+  if (READS.has(type) && schema !== undefined && name !== undefined) {
+    const index = node['Index Name'] ?? (below.length === 1 ? below[0]?.['Index Name'] : undefined)
+    return { leaves: [{ name: { schema, name }, matching: node['Plan Rows'], index: index ?? null }], unknown: [] }
+  }
+  const readings = below.map(readingOf)
+  const leaves = readings.flatMap((one) => one.leaves)
+  const unknown = readings.flatMap((one) => one.unknown)
+  return COMBINES.has(type) ? { leaves, unknown } : { leaves, unknown: [describeNode(node), ...unknown] }
+}
+
+function describeNode({ 'Node Type': type, 'Custom Plan Provider': provider }: PlanNode): string {
+  return provider === undefined ? type : `${type} (${provider})`
+}
+
+/**
+ * Nodes, in the plans of reading and deleting the rows of a table, of which
+ * nobody can tell what they read; in the transaction that is open, and nothing is
+ * executed. None where the role may not ask.
+ */
+export async function readUnknownNodes(session: Session, table: TableName): Promise<string[]> {
+  // Of no rows, so that nobody asks a foreign server; extensions take their part in the plan all the same.
+  const none = sql`from ${quoted(table)} where false`
+  const found: string[] = []
+  for (const query of [sql`select ${none}`, sql`delete ${none}`]) {
+    const nodes = await explained(session, query, {}).catch((error: unknown) => {
+      if (codeOf(error) !== SQLSTATE.insufficientPrivilege) throw error
+      return []
+    })
+    found.push(...nodes.flatMap((node) => readingOf(node).unknown))
+  }
+  return [...new Set(found)]
+}
+
+/** The same for the rows that match a condition. */
+export async function readUnknownFor(
+  session: Session,
+  table: TableName,
+  condition: string,
+  settings: ConditionSettings,
+): Promise<readonly string[]> {
+  return readingOf(await readPlan(session, matching(table, condition), settings)).unknown
+}
+
+function matching(table: TableName, condition: string): Sql {
+  return sql`select from ${quoted(table)} t where (${raw(condition)}\n)`
+}
+
+/**
+ * The leaves of a table that the planner does not rule out for a condition, in the transaction that is open.
+ *
+ * @throws {EbbError} when an extension decides where the rows are
+ */
+export async function readPlanned(
+  session: Session,
+  table: TableName,
+  condition: string,
+  settings: ConditionSettings,
+): Promise<PlannedLeaf[]> {
+  const { leaves, unknown } = readingOf(await readPlan(session, matching(table, condition), settings))
+  if (unknown.length > 0) throw unknownPlan(table, unknown)
+  return [...leaves]
+}
+
+function unknownPlan(table: TableName, nodes: readonly string[]): EbbError {
+  return new EbbError(
+    `PostgreSQL reaches the rows of ${display(table)} by ${nodes.join(', ')}, which Ebb does not know, so it cannot tell in which tables they are`,
+    {
+      state: 'Nothing has been changed that is not in the journal.',
+      next: 'Leave their retention to the extension that stores them (TimescaleDB: drop_chunks), or delete them with SQL.',
+    },
+    EXIT.objections,
+  )
+}
+
+/** What the planner would do under the settings that a condition is read under; nothing is read. */
+export async function readPlan(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode> {
+  const [plan] = await explained(session, query, settings)
+  if (plan === undefined) throw new Error('explain has returned nothing')
+  return plan
+}
+
+/** More than one plan, or none, where rules make something else of the query. */
+function explained(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode[]> {
+  return takingBack(session, async () => {
+    await session.query('set local max_parallel_workers_per_gather = 0')
+    await putSession(session, settings)
+    const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
+      sql`explain (verbose, format json) ${query}`.text,
+    )
+    return rows.flatMap((row) => row['QUERY PLAN'].map(({ Plan: plan }) => plan))
+  })
+}

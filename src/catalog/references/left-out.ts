@@ -1,0 +1,96 @@
+import type { ClientBase } from 'pg'
+import { within } from '../../db/savepoint.ts'
+import { readAll } from '../../db/session.ts'
+import { putSession } from '../../db/settings.ts'
+import { SQLSTATE } from '../../db/sqlstate.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import type { ConditionSettings } from '../../sql/condition-settings.ts'
+import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+
+/** A valid foreign key, and what is known of rows that refer to rows which a copy would leave out. */
+export interface LeftOutReference {
+  /** Holds the foreign key; may be the table that is copied. */
+  readonly from: TableName
+  readonly name: string
+  /** A row for each that refers to one left out; names are qualified, but for those in the condition. */
+  readonly query: string
+  /** `unknown` where it could not be told in time. */
+  readonly found: 'some' | 'none' | 'unknown'
+}
+
+/** What is copied: rows of `source` for which `keep` is true, read under `settings`. */
+export interface Keeping {
+  readonly source: TableName
+  readonly keep: string
+  readonly settings: ConditionSettings
+}
+
+/** For each foreign key. It is asked again, without a limit, before the swap. */
+const LONGEST_MS = 4_000
+
+/**
+ * Looks for rows that would refer to nothing once the copy takes over: their
+ * foreign keys could not be validated any more. In a READ ONLY transaction.
+ */
+export async function readLeftOutReferences(session: ClientBase, keeping: Keeping): Promise<LeftOutReference[]> {
+  const found: LeftOutReference[] = []
+  for (const key of await readReferring(session, keeping))
+    found.push({ ...key, found: await look(session, key.query, keeping.settings) })
+  return found
+}
+
+/** The same without looking. */
+export async function readReferring(session: ClientBase, keeping: Keeping): Promise<Omit<LeftOutReference, 'found'>[]> {
+  const keys = await readKeys(session, keeping.source)
+  return keys.map((key) => ({ from: key.from, name: key.name, query: referring(key, keeping).text }))
+}
+
+interface Key extends Pick<LeftOutReference, 'from' | 'name'> {
+  readonly self: boolean
+  /** Column by column, as the foreign key compares them. */
+  readonly pairs: readonly { readonly from: string; readonly to: string; readonly operator: string }[]
+}
+
+async function readKeys(session: ClientBase, { schema, name }: TableName): Promise<Key[]> {
+  return readAll<Key>(
+    session,
+    sql`
+    select json_build_object('schema', fn.nspname, 'name', f.relname) as from, k.conname as name, k.conrelid = k.confrelid as self,
+      (select json_agg(json_build_object('from', a.attname, 'to', b.attname, 'operator', format('operator(%I.%s)', n.nspname, o.oprname)) order by place)
+        from unnest(k.conkey, k.confkey, k.conpfeqop) with ordinality u (f, t, op, place)
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.f
+        join pg_attribute b on b.attrelid = k.confrelid and b.attnum = u.t
+        join pg_operator o on o.oid = u.op join pg_namespace n on n.oid = o.oprnamespace) as pairs
+    from pg_constraint k
+    join pg_class c on c.oid = k.confrelid join pg_namespace cn on cn.oid = c.relnamespace
+    join pg_class f on f.oid = k.conrelid join pg_namespace fn on fn.oid = f.relnamespace
+    where k.contype = 'f' and k.convalidated and cn.nspname = ${schema} and c.relname = ${name} and f.relkind in ('r', 'p')
+      and not exists (select from pg_constraint p where p.oid = k.conparentid and p.confrelid = k.confrelid)
+    order by 1::text, 2`,
+  )
+}
+
+// The condition names columns of the copied table alone, so nothing else stands beside it where it is read.
+function referring({ from, self, pairs }: Key, { source, keep }: Keeping): Sql {
+  const columns = pairs.map(({ to }, position) => sql`t.${ident(to)} as ${ident(`ebb_${position}`)}`)
+  const equal = pairs.map(
+    ({ from: column, operator }, position) => sql`p.${ident(`ebb_${position}`)} ${raw(operator)} c.${ident(column)}`,
+  )
+  const table = quoted(source)
+  const children = self ? sql`(select * from ${table} t where (${raw(keep)}\n))` : quoted(from)
+  return sql`select from ${children} c, (select ${join(columns)} from ${table} t where (${raw(keep)}\n) is not true) p where ${join(equal, ' and ')}`
+}
+
+// What the role may not read is an objection elsewhere.
+async function look(
+  session: ClientBase,
+  query: string,
+  settings: ConditionSettings,
+): Promise<LeftOutReference['found']> {
+  const ask = async () => {
+    await putSession(session, settings)
+    const { rowCount } = await session.query(`${query} limit 1`)
+    return rowCount === 0 ? 'none' : 'some'
+  }
+  return within(session, LONGEST_MS, ask, [SQLSTATE.insufficientPrivilege])
+}

@@ -1,0 +1,152 @@
+import type { ClientBase } from 'pg'
+import { readOne } from '../../db/session.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { PUBLISHES, UNIDENTIFIED } from '../table/published.ts'
+import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
+
+// The foreign keys that are followed downwards from one table: onto it, onto
+// the tables that refer to it, and so on. A foreign key of or onto partitions
+// that PostgreSQL made for one of the whole table is none of its own; one onto a
+// table that the partition belongs to is one onto the partition as well.
+
+/** What hangs on rows of the root, as far down as it goes. */
+export interface ReferenceGraph {
+  /** The table that the graph was read for. */
+  readonly root: GraphTable
+  /** The root and all tables that refer to it, directly or through others; by name. */
+  readonly tables: readonly GraphTable[]
+  /** By the names of tables and constraints. Those that PostgreSQL does not enforce are left out. */
+  readonly references: readonly GraphReference[]
+  /** PostgreSQL counts what a transaction deletes and updates, also where it does so by itself (track_counts). */
+  readonly counts: boolean
+}
+
+/** A table of the graph, and what the connected role may do there. */
+export interface GraphTable {
+  readonly oid: string
+  readonly name: TableName
+  readonly owner: string
+  readonly partitioned: boolean
+  /** As the planner believes; null where it was never analysed. */
+  readonly estimatedRows: number | null
+  readonly mayDelete: boolean
+  readonly mayVacuum: boolean
+  /** Row-level security hides rows from this role: deleting there is an error then. */
+  readonly rowsHidden: boolean
+  /** It is in a publication of deletes, and has nothing by which subscribers could tell the rows. */
+  readonly deletesUnpublishable: boolean
+  /** Constraints that somebody switched off there, or in its partitions. */
+  readonly disabledConstraints: readonly DisabledConstraint[]
+}
+
+/** What a foreign key says is to happen when the row it points to is deleted. */
+export type DeleteAction = 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default'
+
+/** One foreign key, as deleting a row of `to` sees it. */
+export interface GraphReference {
+  readonly name: string
+  /** Oids of tables of the graph: the referring one and the one pointed to. */
+  readonly from: string
+  readonly to: string
+  /** In the order of the constraint. */
+  readonly pairs: readonly ColumnPair[]
+  readonly onDelete: DeleteAction
+  /** Set null would meet a column that may not be null, so the row cannot go while it is referred to. */
+  readonly cannotSetNull: boolean
+  /** It points at one partition of `to` only, whose rows cannot be told from those of others by their key. */
+  readonly ontoPartition: boolean
+  /** For periods of time (PERIOD, from 18 on): equality of columns does not describe it. */
+  readonly temporal: boolean
+  /** A whole, valid index begins with the referring columns. A partial one may serve too: that is found out by trying. */
+  readonly indexed: boolean
+  /** The role may read the columns of both sides. */
+  readonly readable: boolean
+}
+
+export interface ColumnPair {
+  readonly referring: string
+  readonly referred: string
+  /** The equality that the constraint uses, in SQL: `operator(pg_catalog.=)`. Another one may compare otherwise (citext). */
+  readonly operator: string
+  /** In SQL, where the two columns sort by different rules and the one of the referred column has to be named. */
+  readonly collation: string | null
+}
+
+/** Reads the graph below a table, in one statement. */
+export async function readReferenceGraph(client: ClientBase, root: TableName): Promise<ReferenceGraph> {
+  const { oid, tables, references, counts } = await readOne<GraphRow>(
+    client,
+    sql`
+    with recursive node (oid) as (
+      select ${quoted(root).text}::regclass::oid
+      union
+      select f.conrelid from node n, ${raw(FAMILY)}, pg_constraint f where f.confrelid = m.relid and ${raw(TOP)}
+    ),
+    edge as (
+      select f.oid, f.conrelid, n.oid as target, m.part as onto_partition, f.conname, f.conkey, f.confkey, f.conpfeqop, f.confdeltype,
+        coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false) as temporal,
+        (select array_agg(s::int2) from jsonb_array_elements_text(nullif(to_jsonb(f) -> 'confdelsetcols', 'null')) s) as set_columns
+      from node n, ${raw(FAMILY)}, pg_constraint f where f.confrelid = m.relid and ${raw(TOP)}
+    )
+    select ${quoted(root).text}::regclass::oid::text as oid, current_setting('track_counts')::boolean as counts,
+      (select json_agg(${raw(TABLE)} order by s.nspname, c.relname)
+       from node n join pg_class c on c.oid = n.oid join pg_namespace s on s.oid = c.relnamespace) as tables,
+      (select coalesce(json_agg(${raw(REFERENCE)} order by s.nspname, c.relname, e.conname, e.target), '[]')
+       from edge e join pg_class c on c.oid = e.conrelid join pg_namespace s on s.oid = c.relnamespace) as references`,
+  )
+  const found = tables.find((table) => table.oid === oid)
+  if (found === undefined) throw new Error('a graph without its root')
+  return { root: found, tables, references, counts }
+}
+
+interface GraphRow extends Pick<ReferenceGraph, 'tables' | 'references' | 'counts'> {
+  readonly oid: string
+}
+
+/** The constraint itself and not what PostgreSQL made of it for partitions. NOT ENFORCED exists from 18 on; a row as JSON has the columns that there are. */
+const TOP = `f.contype = 'f' and f.conparentid = 0 and coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)`
+
+/** The table n, the tables it is a partition of, and its partitions (`part`). */
+const FAMILY = `lateral (
+  select n.oid as relid, false as part
+  union select a.relid, false from pg_partition_ancestors(n.oid) a
+  union select t.relid, true from pg_partition_tree(n.oid) t where t.relid <> n.oid) m`
+
+// Of a partitioned table never analysed itself, the partitions' rows are the best that is known.
+const TABLE = `json_build_object(
+  'oid', c.oid::text, 'name', json_build_object('schema', s.nspname, 'name', c.relname), 'owner', pg_get_userbyid(c.relowner),
+  'partitioned', c.relkind = 'p',
+  'estimatedRows', case when c.relkind = 'p'
+    then (select case when bool_and(l.reltuples >= 0) then sum(l.reltuples) end from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid where t.isleaf)
+    else nullif(c.reltuples, -1) end,
+  'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
+  'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),
+  'deletesUnpublishable', c.relkind = 'r' and ${UNIDENTIFIED('c')}
+    and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 's')}),
+  'disabledConstraints', ${DISABLED_CONSTRAINTS(
+    't.tgrelid = c.oid or t.tgrelid in (select relid from pg_partition_tree(c.oid))',
+    FIRED_BY.delete | FIRED_BY.update,
+  )})`
+
+const REFERENCE = `json_build_object(
+  'name', e.conname, 'from', e.conrelid::text, 'to', e.target::text, 'ontoPartition', e.onto_partition, 'temporal', e.temporal,
+  'onDelete', case e.confdeltype when 'a' then 'no action' when 'r' then 'restrict' when 'c' then 'cascade' when 'n' then 'set null' else 'set default' end,
+  'pairs', (select json_agg(json_build_object('referring', x.attname, 'referred', y.attname,
+      'operator', format('operator(%I.%s)', (select nspname from pg_namespace where oid = o.oprnamespace), o.oprname),
+      'collation', case when x.attcollation <> y.attcollation then
+        (select format('%I.%I', q.nspname, l.collname) from pg_collation l join pg_namespace q on q.oid = l.collnamespace where l.oid = y.attcollation) end)
+      order by k.position)
+    from unnest(e.conkey, e.confkey, e.conpfeqop) with ordinality k (referring, referred, operator, position)
+      join pg_attribute x on x.attrelid = e.conrelid and x.attnum = k.referring
+      join pg_constraint f on f.oid = e.oid join pg_attribute y on y.attrelid = f.confrelid and y.attnum = k.referred
+      join pg_operator o on o.oid = k.operator),
+  'cannotSetNull', e.confdeltype = 'n' and exists (select from pg_attribute x
+    where x.attrelid = e.conrelid and x.attnum = any (coalesce(e.set_columns, e.conkey)) and x.attnotnull),
+  'indexed', exists (select from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am a on a.oid = x.relam
+    where i.indrelid = e.conrelid and i.indisvalid and i.indpred is null and a.amname in ('btree', 'hash')
+      and i.indnkeyatts >= cardinality(e.conkey) and (i.indkey::int2[])[0:cardinality(e.conkey) - 1] @> e.conkey),
+  'readable', has_schema_privilege(s.oid, 'usage')
+    and (select bool_and(has_column_privilege(e.conrelid, k, 'select')) from unnest(e.conkey) k)
+    and (select bool_and(has_column_privilege(e.target, y.attname::text, 'select')) from pg_constraint f, unnest(f.confkey) k,
+           pg_attribute y where f.oid = e.oid and y.attrelid = f.confrelid and y.attnum = k))`

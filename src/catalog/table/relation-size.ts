@@ -1,0 +1,29 @@
+import type { ClientBase } from 'pg'
+import { readAll } from '../../db/session.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+
+/** How large a table is, with indexes, TOAST and partitions. */
+export interface RelationSize {
+  readonly name: TableName
+  /** As the planner believes; null where it was never analysed. */
+  readonly estimatedRows: number | null
+  readonly bytes: number
+}
+
+/** The sizes of those of the tables that are there. */
+export async function readRelationSizes(client: ClientBase, tables: readonly TableName[]): Promise<RelationSize[]> {
+  return readAll<RelationSize>(
+    client,
+    // The tree of a plain table is empty.
+    sql`
+    select json_build_object('schema', n.nspname, 'name', c.relname) as name,
+      (select case when bool_and(f.reltuples >= 0) then sum(f.reltuples) end from pg_class f where f.oid = any (leaves))::float8 as "estimatedRows",
+      (select coalesce(sum(pg_total_relation_size(f)), 0) from unnest(leaves) f)::float8 as bytes
+    from unnest(${tables.map((table) => quoted(table).text)}::text[]) with ordinality w (written, position)
+      join pg_class c on c.oid = to_regclass(w.written) join pg_namespace n on n.oid = c.relnamespace
+      cross join lateral (select case when c.relkind = 'p' then array(select relid::oid from pg_partition_tree(c.oid) where isleaf)
+        else array[c.oid] end as leaves) l
+    order by w.position`,
+  )
+}

@@ -1,0 +1,106 @@
+import { readAll, type Session } from '../../db/session.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
+
+// Whoever writes to a table, or only asks the planner about it, runs what its
+// owner has hung on it: checks, defaults, triggers, expressions of indexes,
+// generated columns, rules, checks of domains. It runs with the rights of whoever
+// writes. A superuser may do anything, and so may then what others wrote; SET ROLE
+// is no boundary, for code can take it back.
+
+/** A function that the table's code calls, and that a superuser need not trust. */
+export interface ForeignCode {
+  /** With its arguments, in PostgreSQL's words. */
+  readonly function: string
+  readonly owner: string
+  /** What calls it, in PostgreSQL's words: `trigger t on table x`. */
+  readonly calledBy: string
+}
+
+/**
+ * The code of others that working on the table would run; none for a role that
+ * is no superuser. With the table come its partitions and children, and the
+ * tables that refer to it: their triggers fire where rows go along.
+ *
+ * What a superuser wrote is trusted, and whatever that calls. So is what is in
+ * pg_catalog, but for two kinds of functions, where the table belongs to
+ * somebody else: those that not everybody may call, and those that run a query
+ * which they are given as text.
+ */
+export async function readForeignCode(session: Session, table: TableName): Promise<ForeignCode[]> {
+  return readAll<ForeignCode>(
+    session,
+    sql`
+    with recursive place (oid) as (
+      select c.oid from pg_class c where c.oid = to_regclass(${quoted(table).text}) and (select rolsuper from pg_roles where rolname = current_user)
+      union select m.oid from place p cross join lateral (${raw(FAMILY)}) m (oid)
+    ),
+    item (classid, objid) as (
+      select 'pg_class'::regclass::oid, oid from place
+      union select s.classid, s.objid from item i cross join lateral (${raw(PARTS)}) s (classid, objid)
+    ),
+    call (callee, classid, objid) as (
+      select d.refobjid, d.classid, d.objid from item i join pg_depend d on d.classid = i.classid and d.objid = i.objid
+        join pg_proc f on d.refclassid = 'pg_proc'::regclass and f.oid = d.refobjid
+        where i.classid <> 'pg_proc'::regclass and not (select rolsuper from pg_roles where oid = f.proowner)
+      union all select f.oid, i.classid, i.objid from item i join (${raw(IMPLEMENTATIONS)}) m (classid, objid, callee) using (classid, objid)
+        join pg_proc f on f.oid = m.callee where not (select rolsuper from pg_roles where oid = f.proowner)
+      union all select f.oid, i.classid, i.objid from item i join (${raw(EXPRESSIONS)}) e (classid, objid, owner, expression) using (classid, objid)
+        cross join lateral regexp_matches(e.expression, ':(?:funcid|opfuncid) (\\d+)', 'g') m join pg_proc f on f.oid = m[1]::oid
+        where not (select rolsuper from pg_roles where oid = e.owner) and f.pronamespace = 'pg_catalog'::regnamespace
+          and (not has_function_privilege('public', f.oid, 'execute') or f.proname = any (${RUNS_TEXT}))
+    )
+    select distinct on (1) c.callee::regprocedure::text as function, pg_get_userbyid(f.proowner)::text as owner,
+      pg_describe_object(c.classid, c.objid, 0) as "calledBy"
+    from call c join pg_proc f on f.oid = c.callee order by 1, 3`,
+  )
+}
+
+/** Of pg_catalog: they run a query that they are given as text, or read views. */
+const RUNS_TEXT = [
+  ...['query_to_xml', 'query_to_xmlschema', 'query_to_xml_and_xmlschema', 'cursor_to_xml', 'cursor_to_xmlschema'],
+  ...['table', 'schema', 'database'].flatMap((what) => [
+    `${what}_to_xml`,
+    `${what}_to_xmlschema`,
+    `${what}_to_xml_and_xmlschema`,
+  ]),
+  ...['ts_stat', 'ts_rewrite', 'set_config'],
+]
+
+const FAMILY = `
+  select h.inhrelid from pg_inherits h where h.inhparent = p.oid
+  union all select k.conrelid from pg_constraint k where k.contype = 'f' and k.confrelid = p.oid`
+
+const OF_TABLE = `i.classid = 'pg_class'::regclass`
+const OF_TYPE = `i.classid = 'pg_type'::regclass`
+
+// What hangs on a table; what a type is made of; and the operators and types that any of it uses.
+const PARTS = `
+  select 'pg_constraint'::regclass::oid, k.oid from pg_constraint k where ${OF_TABLE} and k.conrelid = i.objid
+  union all select 'pg_attrdef'::regclass, d.oid from pg_attrdef d where ${OF_TABLE} and d.adrelid = i.objid
+  union all select 'pg_trigger'::regclass, t.oid from pg_trigger t where ${OF_TABLE} and t.tgrelid = i.objid and not t.tgisinternal
+  union all select 'pg_rewrite'::regclass, r.oid from pg_rewrite r where ${OF_TABLE} and r.ev_class = i.objid
+  union all select 'pg_class'::regclass, x.indexrelid from pg_index x where ${OF_TABLE} and x.indrelid = i.objid
+  union all select 'pg_type'::regclass, a.atttypid from pg_attribute a where ${OF_TABLE} and a.attrelid = i.objid and a.attnum > 0 and not a.attisdropped
+  union all select 'pg_constraint'::regclass, k.oid from pg_constraint k where ${OF_TYPE} and k.contypid = i.objid
+  union all select 'pg_type'::regclass, o.oid from pg_type t, lateral (values (t.typbasetype), (t.typelem)) o (oid)
+    where ${OF_TYPE} and t.oid = i.objid and o.oid <> 0
+  union all select 'pg_type'::regclass, a.atttypid from pg_type t join pg_attribute a on a.attrelid = t.typrelid
+    where ${OF_TYPE} and t.oid = i.objid and a.attnum > 0 and not a.attisdropped
+  union all select 'pg_type'::regclass, r.rngsubtype from pg_range r where ${OF_TYPE} and r.rngtypid = i.objid
+  union all select d.refclassid, d.refobjid from pg_depend d
+    where d.classid = i.classid and d.objid = i.objid and d.refclassid in ('pg_operator'::regclass, 'pg_type'::regclass)`
+
+const IMPLEMENTATIONS = `
+  select 'pg_operator'::regclass::oid, oid, oprcode::oid from pg_operator
+  union all select 'pg_type'::regclass, rngtypid, rngcanonical from pg_range
+  union all select 'pg_type'::regclass, rngtypid, rngsubdiff from pg_range`
+
+// As they are stored. Whose they are is whose table, or type, it is.
+const EXPRESSIONS = `
+  select 'pg_constraint'::regclass::oid, k.oid, coalesce(c.relowner, t.typowner), k.conbin::text
+    from pg_constraint k left join pg_class c on c.oid = k.conrelid left join pg_type t on t.oid = k.contypid where k.conbin is not null
+  union all select 'pg_attrdef'::regclass, d.oid, c.relowner, d.adbin::text from pg_attrdef d join pg_class c on c.oid = d.adrelid
+  union all select 'pg_trigger'::regclass, t.oid, c.relowner, t.tgqual::text from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgqual is not null
+  union all select 'pg_rewrite'::regclass, r.oid, c.relowner, r.ev_action::text || r.ev_qual::text from pg_rewrite r join pg_class c on c.oid = r.ev_class
+  union all select 'pg_class'::regclass, x.indexrelid, c.relowner, concat(x.indexprs::text, x.indpred::text) from pg_index x join pg_class c on c.oid = x.indexrelid`

@@ -1,0 +1,30 @@
+import type { Target } from '../db/session.ts'
+import type { CopyResult } from '../engine/copy/run.ts'
+import { sizesOf } from '../engine/runs/retired.ts'
+import type { Copied } from '../report/copied.ts'
+import { sameName } from '../sql/names.ts'
+import { mapAfterwards } from './partition-map.ts'
+
+/**
+ * What to tell of a copy that has come to its end. The work is done by then: a
+ * look that fails must not be reported as if the work had.
+ */
+export async function lookAfterCopy(
+  target: Target,
+  command: string,
+  { runId, plan, steps, nothingToDo }: Omit<CopyResult, 'swap'>,
+): Promise<Copied> {
+  const retired = plan.rebuild?.retired ?? plan.table
+  const sizes = await sizesOf(target, [plan.table, retired]).catch(() => [])
+  return {
+    runId,
+    command,
+    table: plan.table,
+    steps,
+    now: sizes.find(({ name }) => sameName(name, plan.table)) ?? null,
+    former: sizes.find(({ name }) => sameName(name, retired)) ?? null,
+    retireAfter: plan.rebuild?.retireAfter ?? null,
+    map: await mapAfterwards(target, plan.table),
+    nothingToDo,
+  }
+}

@@ -1,0 +1,72 @@
+import type { Command } from 'commander'
+import { UsageError } from '../errors.ts'
+import { parseInterval, type Interval } from '../grid/interval.ts'
+import type { Transport } from '../plan/copy/work.ts'
+import type { Faults, Settled } from './faults.ts'
+import { refuseArchive } from './archive.ts'
+import { parseBytes } from '../pacing/parse-settings.ts'
+import { parseWhole } from './parse.ts'
+
+/** The words of commands that copy. */
+export interface CopyWords {
+  readonly transport?: string
+  readonly jobs?: string
+  /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
+  readonly archive?: string | false
+  readonly retireAfter?: string
+  readonly diskFree?: string
+}
+
+/** What they mean. */
+export interface CopySettings {
+  readonly transport: Transport | 'auto'
+  readonly jobs: number
+  readonly noArchive: boolean
+  readonly retireAfter: Interval | null
+}
+
+/** Gives a command the words on how rows are copied. */
+export function withCopying(command: Command): Command {
+  return command
+    .option(
+      '--transport <how>',
+      'how rows travel: copy (streamed through Ebb, little WAL), server (insert … select), or auto, which tries both',
+    )
+    .option('--jobs <n>', 'chunks that are copied at the same time (default: 1)')
+    .option('--archive <uri>', 'store the rows that are left out there first (not yet possible in this version)')
+    .option('--no-archive', 'rows that are left out may go without being stored elsewhere')
+    .option('--disk-free <size>', 'free disk on the server: "50 GB"; if the copy would not fit it is not started')
+    .option(
+      '--retire-after <interval>',
+      'let the former table go by itself, by the first ebb rotate that long after the end: "7 days" (default: ebb retire does it)',
+    )
+}
+
+const MOST_JOBS = 32
+
+export function readCopying(words: CopyWords, args: readonly string[], faults: Faults): Settled<CopySettings> {
+  const transport = faults.read('--transport', () => parseTransport(words.transport ?? 'auto'))
+  const jobs = faults.read('--jobs', () => parseWhole(words.jobs ?? '1', 1, MOST_JOBS))
+  faults.read('--archive', () => refuseArchive(args))
+  const retireAfter = faults.readOptional('--retire-after', words.retireAfter, parseInterval)
+  return () => ({
+    transport: transport(),
+    jobs: jobs(),
+    noArchive: words.archive === false,
+    retireAfter: retireAfter(),
+  })
+}
+
+/** Not part of what is copied, and how: by the time a run goes on there may be more of it, or less. */
+export function readDiskFree({ diskFree }: CopyWords, faults: Faults): Settled<{ readonly diskFree?: number }> {
+  const free = faults.readOptional('--disk-free', diskFree, parseBytes)
+  return () => {
+    const bytes = free()
+    return bytes === null ? {} : { diskFree: bytes }
+  }
+}
+
+function parseTransport(text: string): Transport | 'auto' {
+  if (text === 'auto' || text === 'copy' || text === 'server') return text
+  throw new UsageError(`'${text}' is no way for rows to travel`, 'Say copy, server or auto.')
+}

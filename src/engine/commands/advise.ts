@@ -1,0 +1,97 @@
+import { calendarKind } from '../../catalog/table/calendar-kind.ts'
+import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
+import { plainType } from '../../catalog/table/key-model.ts'
+import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
+import { readTakenNames, readPrivileges } from '../../catalog/situation.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { inSnapshot, withSession, type Target } from '../../db/session.ts'
+import { UsageError } from '../../errors.ts'
+import type { Interval } from '../../grid/interval.ts'
+import { adviseWays, type WaysAdvice, type Wish } from '../../plan/advise/advise.ts'
+import type { KeyAdvice } from '../../plan/advise/key-advice.ts'
+import { intervalText, momentLiteral } from '../../plan/language/moment.ts'
+import { display } from '../../sql/names.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
+import { parsePredicate } from '../../sql/predicate.ts'
+import { ident } from '../../sql/sql.ts'
+import { inspect, type InspectOptions } from './inspect.ts'
+import { newTag } from '../name-suffix.ts'
+
+/** What is to be asked of the table: which rows are worth keeping, or how old they may be; neither, or one of them. */
+export interface AdviceRequest {
+  readonly keep: string | null
+  readonly olderThan: Interval | null
+}
+
+/**
+ * Compares partitioning, rebuilding and deleting. Reads the catalogue, the
+ * planner's estimates and the ranges of keys, in READ ONLY transactions.
+ *
+ * @throws {UsageError} when the condition cannot be read, or no column tells how old a row is
+ */
+export async function advise(
+  target: Target,
+  written: WrittenName,
+  request: AdviceRequest,
+  options: InspectOptions,
+): Promise<WaysAdvice> {
+  const { server, table, advice: keys } = await inspect(target, written, options)
+  const isTable = table.kind === 'table'
+  const wish = isTable ? wishOf(table, keys, request) : ({ kind: 'nothing' } as const)
+  const predicate = wish.kind === 'nothing' ? null : await parsePredicate(wish.written, momentLiteral(server.now))
+  return withSession(target, 'advise', (session) =>
+    inSnapshot(session, async () => {
+      const condition = await readCondition(session, table.name, predicate)
+      const estimate = (of: typeof predicate) =>
+        isTable ? readRowEstimate(session, table.name, of, condition.settings) : 0
+      const rows = await estimate(null)
+      const rebuild = {
+        server,
+        journalSchema: options.journalSchema,
+        table,
+        privileges: await readPrivileges(session, table),
+        predicate,
+        condition,
+        keptRows: Math.min(rows, await estimate(predicate)),
+        taken: await readTakenNames(session, table.name.schema),
+        tag: newTag(),
+      }
+      const graph = await readReferenceGraph(session, table.name)
+      return adviseWays({ wish, rebuild, rows, graph, keys })
+    }),
+  )
+}
+
+function wishOf(table: TableModel, keys: readonly KeyAdvice[], { keep, olderThan }: AdviceRequest): Wish {
+  if (keep !== null) return { kind: 'condition', written: keep }
+  if (olderThan === null) return { kind: 'nothing' }
+  const column = timeColumn(table, keys)
+  if (column === undefined)
+    throw new UsageError(
+      `no column of ${display(table.name)} is known to tell how old a row is`,
+      'Say which rows are worth keeping instead: --keep "<condition>".',
+    )
+  return { kind: 'older', than: olderThan, column: column.name, written: youngerThan(olderThan, column) }
+}
+
+/** The column by which the best key would let rows expire; epochs and UUIDs have no condition that people would write. */
+function timeColumn(table: TableModel, keys: readonly KeyAdvice[]): TableModel['columns'][number] | undefined {
+  const names = keys.map(({ by, expireBy }) => expireBy ?? by)
+  return names
+    .map((name) => table.columns.find((column) => column.name === name))
+    .find((column) => column !== undefined && calendarKind(column.type) !== null)
+}
+
+// Times without a zone are taken for UTC, as `partition` does unless told otherwise.
+function youngerThan(interval: Interval, { name, type, notNull }: TableModel['columns'][number]): string {
+  const column = ident(name).text
+  const length = `interval '${intervalText(interval)}'`
+  const since = {
+    'timestamp with time zone': `now() - ${length}`,
+    'timestamp without time zone': `(now() at time zone 'UTC') - ${length}`,
+    date: `((now() at time zone 'UTC') - ${length})::date`,
+  }[plainType(type)]
+  const younger = `${column} >= ${since ?? 'null'}`
+  // Of a row without a time nobody knows that it is old.
+  return notNull ? younger : `${younger} or ${column} is null`
+}

@@ -1,0 +1,173 @@
+import { isTimeType } from '../../catalog/table/calendar-kind.ts'
+import {
+  readActivity,
+  readLongTransactions,
+  type Activity,
+  type LongTransaction,
+} from '../../catalog/inspect-activity.ts'
+import { readPartitionMap, type MapEntry } from '../../catalog/partitions/inspect-partitions.ts'
+import { readReferences, type Reference } from '../../catalog/references/inspect-references.ts'
+import { isKeyType, readKey, sampleIds, type KeyModel } from '../../catalog/table/key-model.ts'
+import { readPresentTable, resolveTable } from '../../catalog/table/read-table.ts'
+import { readServer, type ServerModel } from '../../catalog/server-model.ts'
+import { readPrivileges, readUpserts } from '../../catalog/situation.ts'
+import type { Column, TableModel } from '../../catalog/table/table-model.ts'
+import { inSnapshot, readOne, withSession, type Session, type Target } from '../../db/session.ts'
+import { adviseKeys, singlePrimaryKey, type KeyAdvice, type KeyCandidate } from '../../plan/advise/key-advice.ts'
+import { risksOf, type Risk } from '../../plan/advise/risks.ts'
+import type { Observer } from '../../events.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { assertOwnCode } from '../first-look.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
+import { sql } from '../../sql/sql.ts'
+
+/** A table as it stands, and what can be said about it. */
+export interface Inspection {
+  readonly server: ServerModel
+  readonly table: TableModel
+  /** Whether the role may see all rows: it has SELECT, and no policy hides any. */
+  readonly rowsReadable: boolean
+  /** Columns that might be a key; empty where rows may not be read, or the table is partitioned already. */
+  readonly keys: readonly KeyModel[]
+  readonly activity: Activity
+  /** Foreign keys of other tables onto this one. */
+  readonly references: readonly Reference[]
+  readonly longTransactions: readonly LongTransaction[]
+  /** Of a table that is partitioned already. */
+  readonly partitions: readonly MapEntry[]
+  /** How it could be partitioned, the best way first. */
+  readonly advice: readonly KeyAdvice[]
+  readonly risks: readonly Risk[]
+}
+
+export interface InspectOptions {
+  readonly journalSchema: string
+  readonly accept?: readonly string[]
+  readonly observer: Observer
+  readonly signal: AbortSignal
+}
+
+/** Looks at a table, in one READ ONLY transaction. Columns without an index are looked at for a few seconds at most. */
+export async function inspect(target: Target, written: WrittenName, options: InspectOptions): Promise<Inspection> {
+  return withSession(target, 'inspect', (session) =>
+    inSnapshot(session, async () => {
+      const server = await readServer(session, options.journalSchema)
+      const name = await resolveTable(session, written)
+      await assertOwnCode(session, server, name, options)
+      const table = await readPresentTable(session, name, server.version)
+      return look(session, server, table, options)
+    }),
+  )
+}
+
+async function look(
+  session: Session,
+  server: ServerModel,
+  table: TableModel,
+  options: InspectOptions,
+): Promise<Inspection> {
+  const rowsReadable = await mayReadRows(session, table)
+  const candidates = table.kind === 'table' && rowsReadable ? await readCandidates(session, table, options) : []
+  const partitions = await readPartitionMap(session, table.name)
+  const situation = {
+    server,
+    journalSchema: options.journalSchema,
+    table,
+    rowsReadable,
+    privileges: await readPrivileges(session, table),
+    keys: distinctKeys(candidates),
+    activity: await readActivity(session, table.name),
+    references: await readReferences(session, table.name),
+    longTransactions: await readLongTransactions(session, table.name),
+    partitions,
+  }
+  const { keys, activity, references, longTransactions } = situation
+  const upserts = await readUpserts(session, table)
+  return {
+    server,
+    table,
+    rowsReadable,
+    keys,
+    activity,
+    references,
+    longTransactions,
+    partitions,
+    advice: table.kind === 'table' ? adviseKeys({ table, candidates, upserts, now: BigInt(server.now) }) : [],
+    risks: risksOf(situation),
+  }
+}
+
+/** Rows are read for ranges only, and only where a policy would not hide some of them. */
+async function mayReadRows(session: Session, table: TableModel): Promise<boolean> {
+  const { may } = await readOne<{ may: boolean }>(
+    session,
+    sql`select has_table_privilege(${quoted(table.name).text}, 'select') and not row_security_active(${quoted(table.name).text}) as may`,
+  )
+  return may
+}
+
+/** Columns without an index have to be read from end to end; of more than these only the planner's statistics would be left to tell. */
+const MOST_COLUMNS = 12
+/** Less is read before anybody has begun to wait. */
+const LONG_READ_BYTES = 200_000_000
+
+async function readCandidates(session: Session, table: TableModel, options: InspectOptions): Promise<KeyCandidate[]> {
+  const candidates: KeyCandidate[] = []
+  for (const column of possibleKeys(table)) {
+    options.signal.throwIfAborted()
+    if (!leadsIndex(table, column) && table.size.heap > LONG_READ_BYTES)
+      options.observer({ type: 'note', text: `no index begins with ${column.name}: reading rows for a few seconds` })
+    const key = await readKey(session, table, column.name)
+    candidates.push({ key, expireBy: null, samples: [] })
+  }
+  const byId = await readGrowingId(session, table, candidates)
+  return byId === undefined ? candidates : [byId, ...candidates]
+}
+
+function possibleKeys(table: TableModel): Column[] {
+  const worth = (column: Column) => (leadsIndex(table, column) ? 2 : 0) + (isTimeType(column.type) ? 1 : 0)
+  return table.columns
+    .filter(({ type, generated }) => isKeyType(type) && !generated)
+    .sort((a, b) => worth(b) - worth(a))
+    .slice(0, MOST_COLUMNS)
+}
+
+function leadsIndex(table: TableModel, { name }: Column): boolean {
+  return table.indexes.some(({ columns }) => columns[0] === name)
+}
+
+/** The primary key, where it is an integer, beside the time that follows it best. */
+async function readGrowingId(
+  session: Session,
+  table: TableModel,
+  candidates: readonly KeyCandidate[],
+): Promise<KeyCandidate | undefined> {
+  const id = singlePrimaryKey(table)
+  const key = candidates.find((candidate) => candidate.key.column === id)?.key
+  const time = bestTime(table, candidates)
+  if (key === undefined || time === undefined || !/^(bigint|integer)$/.test(key.type)) return undefined
+  return { key, expireBy: time, samples: await sampleIds(session, table, key.column, time) }
+}
+
+function bestTime(table: TableModel, candidates: readonly KeyCandidate[]): string | undefined {
+  const notNull = (column: string) => table.columns.some(({ name, notNull }) => name === column && notNull)
+  const worth = ({ column, correlation }: KeyModel) => (notNull(column) ? 2 : 0) + (correlation ?? 0)
+  return candidates
+    .map(({ key }) => key)
+    .filter(({ type }) => isTimeType(type))
+    .sort((a, b) => worth(b) - worth(a))[0]?.column
+}
+
+function distinctKeys(candidates: readonly KeyCandidate[]): KeyModel[] {
+  return candidates.filter(({ expireBy }) => expireBy === null).map(({ key }) => key)
+}
+
+/** The partitions of a table, as they are now. */
+export async function partitionMapOf(target: Target, table: TableName): Promise<MapEntry[]> {
+  return withSession(target, 'inspect', (session) => inSnapshot(session, () => readPartitionMap(session, table)))
+}
+
+/** Where a written name leads, for the role that connects. */
+export async function resolveName(target: Target, written: WrittenName): Promise<TableName> {
+  return withSession(target, 'resolve', (session) => inSnapshot(session, () => resolveTable(session, written)))
+}

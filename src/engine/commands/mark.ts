@@ -1,0 +1,145 @@
+import { readMarkFacts } from '../../catalog/table/mark-facts.ts'
+import { readLeafFacts, type LeafModel } from '../../catalog/partitions/purge-leaves.ts'
+import { readPresentTable } from '../../catalog/table/read-table.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { inSnapshot, type Session, type Target } from '../../db/session.ts'
+import { ObjectionsError } from '../../errors.ts'
+import { isRefused } from '../../plan/purge/chosen-rows.ts'
+import {
+  columnObjection,
+  markBy,
+  notYetMarked,
+  planMark,
+  refuseMark,
+  type Mark,
+  type MarkRequest,
+  type MarkSituation,
+} from '../../plan/purge/mark.ts'
+import { momentBefore, momentLiteral } from '../../plan/language/moment.ts'
+import type { PurgePlan } from '../../plan/purge/purge.ts'
+import { withMatching, type GroupCount } from '../../plan/purge/stale.ts'
+import type { Objection } from '../../plan/language/step.ts'
+import type { TableName } from '../../sql/names.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
+import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
+import { agreedPlan, beginRun, Refusal, type Command } from '../command.ts'
+import { readChosenRows } from '../purge/chosen-rows.ts'
+import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
+import type { EngineOptions, PlanOptions } from '../options.ts'
+import { readParents } from '../purge/stale-groups.ts'
+import { carryOutPurge, nothingToDo, planOrRest, type PurgeOptions, type PurgeResult } from './purge.ts'
+import { atWork } from '../table-context.ts'
+
+/** What would be marked, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
+export function planMarkOf(
+  target: Target,
+  written: WrittenName,
+  request: MarkRequest,
+  options: EngineOptions,
+): Promise<PurgePlan> {
+  return planOrRest(target, written, markCommand(request, options), options)
+}
+
+/**
+ * Marks the rows that match and are not marked yet, in batches, or goes on with
+ * a run that was interrupted.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start
+ */
+export async function mark(
+  target: Target,
+  written: WrittenName,
+  request: MarkRequest,
+  options: PurgeOptions,
+): Promise<PurgeResult> {
+  const command = markCommand(request, options)
+  const agreed = await agreedPlan(target, written, command, options)
+  const { server, name, plan } = agreed
+  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
+  if (plan.purge === null) return nothingToDo(plan)
+  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
+    const begun = await beginRun(place, command, agreed)
+    return carryOutPurge(begun.runId, begun.plan, place, options)
+  })
+}
+
+/** Nothing is deleted. */
+const NOT_NEEDED = ['delete']
+
+interface StoredSituation extends MarkSituation {
+  readonly way: Mark
+}
+
+export function markCommand(request: MarkRequest, options: PlanOptions): Command<PurgePlan, StoredSituation> {
+  return {
+    name: 'mark',
+    request,
+    refused: (plan) => ({ ...plan, purge: null }),
+    ofAnyStorage: true,
+    read: (session, server, name) => readSituation(session, server, name, request, options),
+    plan: ({ way, ...situation }) => planMark(situation, request, way),
+    async verify(session, server, name, situation) {
+      const table = await readPresentTable(session, name, server.version)
+      const found = await readWanted(session, situation.server, table, request)
+      if (!Array.isArray(found)) await assertHarmless(session, name, found.predicate)
+      const leaves = situation.leaves.map((leaf) => leaf.name)
+      const facts = await readMarkFacts(session, leaves)
+      assertFoundAgain(name, rowsOf(situation), [server, table, found, facts, await readLeafFacts(session, leaves)])
+    },
+  }
+}
+
+async function readSituation(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: MarkRequest,
+  { journalSchema }: PlanOptions,
+): Promise<StoredSituation | Refusal<PurgePlan>> {
+  return inSnapshot(session, async () => {
+    const table = await readPresentTable(session, name, server.version)
+    const wanted = await readWanted(session, server, table, request)
+    if (Array.isArray(wanted)) return new Refusal(refuseMark({ server, table, objections: wanted }, request))
+    const { way, predicate, count } = wanted
+    const chosen = await readChosenRows(session, server, name, predicate, journalSchema, NOT_NEEDED)
+    if (isRefused(chosen)) return new Refusal(refuseMark(chosen, request))
+    const facts = await readMarkFacts(
+      session,
+      chosen.leaves.map((leaf) => leaf.name),
+    )
+    return { ...chosen, leaves: withGroups(chosen.leaves, count), facts, way }
+  })
+}
+
+interface Wanted {
+  readonly way: Mark
+  readonly predicate: Predicate
+  /** Null where the rows are not those of groups. */
+  readonly count: GroupCount | null
+}
+
+/** Which rows are to be marked and how, or why that cannot be told. */
+async function readWanted(
+  session: Session,
+  server: ServerModel,
+  table: TableModel,
+  request: MarkRequest,
+): Promise<Wanted | Objection[]> {
+  const moment = momentLiteral(server.now)
+  const { staleOf } = request
+  const column = table.columns.find((one) => one.name === request.column)
+  const at = staleOf === undefined ? `'${moment}'::pg_catalog.timestamptz` : momentBefore(moment, staleOf.idle)
+  const way = column === undefined ? null : markBy(column, at)
+  if (way === null) return [columnObjection(table, request.column)]
+  const parents = staleOf === undefined ? undefined : await readParents(session, server, staleOf, table.name, moment)
+  if (Array.isArray(parents)) return parents
+  const predicate = notYetMarked(parents?.predicate ?? (await parsePredicate(request.where, moment)), way)
+  return { way, predicate, count: parents?.count ?? null }
+}
+
+/** Each group is one row of the parent table. */
+function withGroups(leaves: readonly LeafModel[], count: GroupCount | null): readonly LeafModel[] {
+  const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
+  return count === null || rows === 0 ? leaves : withMatching(leaves, Math.min(1, count.stale / rows))
+}

@@ -1,0 +1,119 @@
+import { resolveTable } from '../../catalog/table/read-table.ts'
+import { readClock } from '../../db/clock.ts'
+import { withSession, type Target } from '../../db/session.ts'
+import { ObjectionsError } from '../../errors.ts'
+import { journalExists, latestRun } from '../../journal/journal.ts'
+import type { MarkRequest } from '../../plan/purge/mark.ts'
+import type { PurgePlan, PurgeRequest } from '../../plan/purge/purge.ts'
+import type { StaleGroups } from '../../plan/purge/stale.ts'
+import type { Plan } from '../../plan/language/step.ts'
+import type { TableName } from '../../sql/names.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
+import { mark, planMarkOf } from './mark.ts'
+import type { EngineOptions } from '../options.ts'
+import { planPurgeOf, purge, type PurgeOptions, type PurgeResult } from './purge.ts'
+
+/** Where groups are flagged before their rows go. */
+export interface Flag {
+  /** The table that the group's foreign key leads to. */
+  readonly table: WrittenName
+  readonly column: string
+}
+
+export type StalePurgeRequest = PurgeRequest & { readonly stale: StaleGroups }
+
+/** Both parts of a stale purge; they are two runs, one on each table. */
+export interface StalePlan extends Plan {
+  /** Null where nothing is flagged. */
+  readonly flag: PurgePlan | null
+  readonly purge: PurgePlan
+}
+
+export interface StaleResult {
+  readonly flagged: PurgeResult | null
+  readonly purged: PurgeResult
+}
+
+/** What would be flagged and deleted, and how. Reads in READ ONLY transactions and changes nothing. */
+export async function planStaleOf(
+  target: Target,
+  written: WrittenName,
+  request: StalePurgeRequest,
+  flag: Flag | null,
+  options: EngineOptions,
+): Promise<StalePlan> {
+  const flagging = flag === null ? null : await planFlag(target, written, request, flag, options)
+  const purging = await planPurgeOf(target, written, request, options)
+  return together(flagging, purging)
+}
+
+/**
+ * Flags the groups without activity in their parent table, then deletes their
+ * rows; a group that becomes active in between is left alone.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start with either
+ */
+export async function purgeStale(
+  target: Target,
+  written: WrittenName,
+  request: StalePurgeRequest,
+  flag: Flag | null,
+  options: PurgeOptions,
+): Promise<StaleResult> {
+  const table = await tableOf(target, written)
+  // What is to be gone on with has its horizon already, and its groups are flagged.
+  if (await isUnderWay(target, table, options))
+    return { flagged: null, purged: await purge(target, table, request, options) }
+  const now = await withSession(target, 'plan purge', readClock)
+  const fixed = { ...options, now: String(now) }
+  const plan = await planStaleOf(target, table, request, flag, fixed)
+  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
+  const flagged = flag === null ? null : await mark(target, flag.table, flagRequest(table, request, flag), fixed)
+  return { flagged, purged: await purge(target, table, request, fixed) }
+}
+
+async function planFlag(
+  target: Target,
+  written: WrittenName,
+  request: StalePurgeRequest,
+  flag: Flag,
+  options: EngineOptions,
+): Promise<PurgePlan> {
+  return planMarkOf(target, flag.table, flagRequest(await tableOf(target, written), request, flag), options)
+}
+
+function tableOf(target: Target, written: WrittenName): Promise<TableName> {
+  return withSession(target, 'plan purge', (session) => resolveTable(session, written))
+}
+
+async function isUnderWay(target: Target, table: TableName, { journalSchema }: EngineOptions): Promise<boolean> {
+  return withSession(target, 'plan purge', async (session) => {
+    if (!(await journalExists(session, journalSchema))) return false
+    const run = await latestRun(session, journalSchema, table)
+    return run?.status === 'running' && run.command === 'purge'
+  })
+}
+
+// However many groups are stale, flagging them is what was asked for.
+function flagRequest(table: TableName, { stale, vacuum }: StalePurgeRequest, { column }: Flag): MarkRequest {
+  return { where: '', column, allRows: true, vacuum, staleOf: { ...stale, table } }
+}
+
+function together(flag: PurgePlan | null, purge: PurgePlan): StalePlan {
+  if (flag === null) return { ...purge, flag, purge }
+  const objections = [
+    ...flag.objections,
+    ...purge.objections.filter(({ code }) => !flag.objections.some((one) => one.code === code)),
+  ]
+  // Where one of them cannot be, nor is the other begun.
+  if (objections.length > 0) return { ...purge, flag, purge, evidence: [], notes: [], steps: [], objections }
+  return {
+    ...purge,
+    flag,
+    purge,
+    evidence: [...flag.evidence, ...purge.evidence],
+    objections,
+    notes: [...new Set([...flag.notes, ...purge.notes])],
+    steps: [...flag.steps.map((step) => ({ ...step, key: `flag ${step.key}` })), ...purge.steps],
+  }
+}

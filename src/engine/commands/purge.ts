@@ -1,0 +1,273 @@
+import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
+import { readUnknownFor } from '../../catalog/partitions/planned-leaves.ts'
+import { readLeafFacts, readLeaves } from '../../catalog/partitions/purge-leaves.ts'
+import { readReach, type Reach } from '../../catalog/condition/selectivity.ts'
+import { readPresentTable, readTable, resolveTable, vanished } from '../../catalog/table/read-table.ts'
+import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import { inSnapshot, readOne, withSession, type Session, type Target } from '../../db/session.ts'
+import { ObjectionsError } from '../../errors.ts'
+import { approveSet } from '../../journal/candidates.ts'
+import { at, endRun } from '../../journal/journal.ts'
+import { readFigures, type PurgeFigures } from '../../journal/purges.ts'
+import { planCascade } from '../../plan/references/cascade.ts'
+import { momentLiteral } from '../../plan/language/moment.ts'
+import { objectionsToLooking } from '../../plan/purge/objections.ts'
+import {
+  planPurge,
+  refusePurge,
+  type PurgePlan,
+  type PurgeRequest,
+  type PurgeSituation,
+} from '../../plan/purge/purge.ts'
+import { unknownNodeObjections } from '../../plan/table/unknown-nodes.ts'
+import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
+import type { TableName } from '../../sql/names.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
+import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
+import { sql } from '../../sql/sql.ts'
+import { agreedPlan, assertLatest, beginRun, findAgreed, planAnew, Refusal, type Command } from '../command.ts'
+import { arrive } from '../arrive.ts'
+import type { EngineOptions, PlanOptions } from '../options.ts'
+import { readGroupCount, readSince } from '../purge/stale-groups.ts'
+import { readLeavesOfSet, readSetFor } from '../purge/candidate-set.ts'
+import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
+import { readKeyColumns } from '../purge/key-columns.ts'
+import { executeRun, type StepResult } from '../execute.ts'
+import type { Remaining } from '../purge/check.ts'
+import type { Turns } from '../purge/turns.ts'
+import { describeSoFar } from '../purge/progress.ts'
+import { measureLookUps } from '../purge/reference-cost.ts'
+import { atWork, type Workplace } from '../table-context.ts'
+
+export interface PurgeOptions extends EngineOptions {
+  /** Who paces the batches; without one they only follow the time that a batch should take. */
+  readonly turns?: Turns
+}
+
+/** How long to come back for rows that others hold, unless told otherwise: what is not to be had cheaply can wait for the next time. */
+export const DEADLINE_MS = 60_000
+
+/** What a purge has come to. */
+export interface PurgeResult {
+  /** Null where there was nothing to do. */
+  readonly runId: string | null
+  readonly plan: PurgePlan
+  /** Of this call; those an earlier call had done are not repeated. */
+  readonly steps: readonly StepResult[]
+  /** Of all calls that it took. */
+  readonly figures: PurgeFigures | null
+  /** What matched at the end. */
+  readonly remaining: Remaining | null
+  /** From the first call to the end, pauses between calls included. */
+  readonly milliseconds: number
+  /** What calls before this one had done. */
+  readonly batchesBefore: number
+  /** Written by the whole server meanwhile, in this call. */
+  readonly walBytes: number
+}
+
+/** What would be deleted, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
+export function planPurgeOf(
+  target: Target,
+  written: WrittenName,
+  request: PurgeRequest,
+  options: EngineOptions,
+): Promise<PurgePlan> {
+  return planOrRest(target, written, purgeCommand(request, options), options)
+}
+
+/** The plan of a command that works in batches, or what is left of it where it has begun. */
+export function planOrRest(
+  target: Target,
+  written: WrittenName,
+  command: Command<PurgePlan>,
+  options: EngineOptions,
+): Promise<PurgePlan> {
+  return withSession(target, `plan ${command.name}`, async (session) => {
+    const { server, name } = await arrive(session, written, options)
+    // Where the journal may not be read, the plan says so.
+    if (!server.journalUsable) return (await planAnew(session, server, name, command, options)).plan
+    const { runId: id, plan } = await findAgreed(session, server, name, command, options)
+    if (id === null) return plan
+    const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
+    return { ...plan, evidence: [...soFar, ...plan.evidence] }
+  })
+}
+
+/**
+ * Deletes the rows that match, in batches, or goes on with a purge that was interrupted.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start
+ */
+export async function purge(
+  target: Target,
+  written: WrittenName,
+  request: PurgeRequest,
+  options: PurgeOptions,
+): Promise<PurgeResult> {
+  const command = purgeCommand(request, options)
+  const agreed = await agreedPlan(target, written, command, options)
+  const { server, name, plan } = agreed
+  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
+  if (plan.purge === null) return nothingToDo(plan)
+  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
+    await assertLatest(place, name, agreed.earlier)
+    if (agreed.runId === null && request.candidates !== undefined)
+      await approveSet(place.session, place.journalSchema, request.candidates.set, request.candidates)
+    const begun = await beginRun(place, command, agreed)
+    return carryOutPurge(begun.runId, begun.plan, place, options)
+  })
+}
+
+/** Where no row matches. */
+export function nothingToDo(plan: PurgePlan): PurgeResult {
+  return {
+    runId: null,
+    plan,
+    steps: [],
+    figures: null,
+    remaining: null,
+    milliseconds: 0,
+    batchesBefore: 0,
+    walBytes: 0,
+  }
+}
+
+/** Takes an agreed plan to its end. */
+export async function carryOutPurge(
+  runId: string,
+  plan: PurgePlan,
+  place: Workplace,
+  options: PurgeOptions,
+): Promise<PurgeResult & { readonly runId: string }> {
+  const { session, journalSchema } = place
+  const { patience, turns } = options
+  const walBefore = await walPosition(session)
+  const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
+  const steps = await executeRun(runId, plan.steps, place, { patience, turns })
+  const figures = await readFigures(session, journalSchema, runId)
+  const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
+  const walBytes = (await walPosition(session)) - walBefore
+  await endRun(session, journalSchema, runId, 'done', { figures, remaining, walBytes })
+  return { runId, plan, steps, figures, remaining, milliseconds, batchesBefore, walBytes }
+}
+
+async function walPosition(session: Session): Promise<number> {
+  const { bytes } = await readOne<{ bytes: number }>(
+    session,
+    sql`select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 as bytes`,
+  )
+  return bytes
+}
+
+async function readCourse(
+  session: Session,
+  schema: string,
+  runId: string,
+): Promise<{ remaining: Remaining | null; milliseconds: number }> {
+  return readOne(
+    session,
+    sql`select outcome as remaining, (extract(epoch from clock_timestamp() - started_at) * 1000)::float8 as milliseconds
+        from ${at(schema, 'run')} where id = ${runId}`,
+  )
+}
+
+/** Fails closed: where something else decides which rows are meant, whoever asks for the condition finds none. */
+const BY_ITSELF: Predicate = { written: 'false', text: 'false', uses: null }
+/** A set spares whatever it does not name. */
+const SPARING: Reach = { selectsSome: null, sparesSome: true }
+
+/** Without a condition that was written. */
+function isByItself({ candidates, stale }: PurgeRequest): boolean {
+  return candidates !== undefined || stale !== undefined
+}
+
+/** What the cascade is, follows from the graph. */
+type StoredSituation = Omit<PurgeSituation, 'cascade'>
+
+export function purgeCommand(request: PurgeRequest, options: PlanOptions): Command<PurgePlan, StoredSituation> {
+  return {
+    name: 'purge',
+    request,
+    refused: (plan) => ({ ...plan, purge: null }),
+    ofAnyStorage: true,
+    read: (session, server, name) => readSituation(session, server, name, request, options),
+    plan: (situation) => planPurge({ ...situation, cascade: planCascade(situation.graph, situation.around) }, request),
+    verify: (session, server, name, situation) => verifySituation(session, server, name, situation, request),
+    // A set that is still being written is an objection.
+    knowsOf: ({ command, id }) => command === 'candidates' && id === request.candidates?.set,
+  }
+}
+
+async function readSituation(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  request: PurgeRequest,
+  { journalSchema }: PlanOptions,
+): Promise<StoredSituation | Refusal<PurgePlan>> {
+  const choice = request.candidates
+  const moment = momentLiteral(server.now)
+  const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
+  return inSnapshot(session, async () => {
+    const protect: TableName[] = []
+    for (const table of request.protect) protect.push(await resolveTable(session, table))
+    const table = await readTable(session, name, server.version)
+    const [itself] = await readLeafFacts(session, [name])
+    if (table === undefined || itself === undefined) throw vanished(name)
+    const condition = await readCondition(session, name, written)
+    const early = objectionsToLooking({ server, journalSchema, table, itself, condition }, request)
+    if (early.length > 0) return new Refusal(refusePurge({ server, table }, request, early))
+    const since = request.stale === undefined ? undefined : readSince(table, request.stale, moment)
+    if (Array.isArray(since)) return new Refusal(refusePurge({ server, table }, request, since))
+    const predicate = since === undefined ? written : rowsOfStale(since)
+    const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
+    const settings = set?.settings ?? condition.settings
+    // Says with a caret where the condition does not fit the table.
+    if (set === undefined) await readRowEstimate(session, name, predicate, settings)
+    const unknown = set === undefined ? await readUnknownFor(session, name, predicate.text, settings) : []
+    if (unknown.length > 0)
+      return new Refusal(refusePurge({ server, table }, request, unknownNodeObjections(name, unknown)))
+    const groups = since === undefined ? undefined : await readGroupCount(session, since)
+    const found =
+      set === undefined
+        ? await readLeaves(session, name, predicate, settings, request.orderBy)
+        : await readLeavesOfSet(session, set)
+    const leaves = groups ? withMatching(found, groups.stale / Math.max(groups.groups, 1)) : found
+    const reach = set === undefined ? await readReach(session, name, leaves, predicate, settings) : SPARING
+    const graph = await readReferenceGraph(session, name)
+    const around = { cascade: request.cascade, protect }
+    const lookUps = await measureLookUps(session, planCascade(graph, around).walked)
+    const read = { server, table, itself, predicate, leaves, reach, condition, graph, around, lookUps }
+    const chosenBy = { ...(set === undefined ? {} : { candidates: set }), ...(groups === undefined ? {} : { groups }) }
+    return { ...read, ...chosenBy }
+  })
+}
+
+async function verifySituation(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  { candidates, ...situation }: StoredSituation,
+  request: PurgeRequest,
+): Promise<void> {
+  const moment = momentLiteral(situation.server.now)
+  const table = await readPresentTable(session, name, server.version)
+  const since = request.stale === undefined ? null : staleSince(table, request.stale, moment)
+  const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
+  await assertHarmless(session, name, written)
+  const leaves = situation.leaves.map((leaf) => leaf.name)
+  const key = candidates === undefined ? null : await readKeyColumns(session, table)
+  const set = candidates === undefined ? null : { key: candidates.key, place: candidates.place }
+  assertFoundAgain(
+    name,
+    [rowsOf(situation), set],
+    [
+      [server, table, key, name, situation.around.protect],
+      since === null ? written : rowsOfStale(since),
+      await readLeafFacts(session, [name, ...leaves]),
+      await readReferenceGraph(session, name),
+    ],
+  )
+}

@@ -1,0 +1,207 @@
+import { resolveTable } from '../../catalog/table/read-table.ts'
+import { readServer, type ServerModel } from '../../catalog/server-model.ts'
+import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
+import { EbbError, EXIT, ObjectionsError, type ExitCode } from '../../errors.ts'
+import { journalExists } from '../../journal/journal.ts'
+import { registeredSets } from '../../journal/sets.ts'
+import { LIGHT_PACE } from '../../pacing/limits.ts'
+import { notPartitioned } from '../../plan/rotate/objections.ts'
+import type { RotateRequest } from '../../plan/rotate/request.ts'
+import { planRotation, refuse } from '../../plan/rotate/rotate.ts'
+import type { RotationPlan } from '../../plan/rotate/plan.ts'
+import type { Plan } from '../../plan/language/step.ts'
+import { serverObjections } from '../../plan/table/server-objections.ts'
+import { display, sameName, type TableName } from '../../sql/names.ts'
+import type { EngineOptions } from '../options.ts'
+import { dueFormerTables, retireDue, type LettingGo } from '../runs/retire-due.ts'
+import { readSituation } from '../rotate/read-situation.ts'
+import { asError, rotateSet, stopped, type Failure, type SetReport } from '../rotate/set.ts'
+import { planRetireOf } from '../runs/runs.ts'
+import { objectionsToTable } from '../first-look.ts'
+import { atWork } from '../table-context.ts'
+
+export type { RotateRequest } from '../../plan/rotate/request.ts'
+export type { Failure, RetiredPartition, SetReport } from '../rotate/set.ts'
+
+const LIGHT_PACING = { settings: LIGHT_PACE, paceFile: null }
+
+/** What a rotation has done, set by set. */
+export interface RotationReport {
+  readonly sets: readonly SetReport[]
+  /** Former tables of copies whose time had come. */
+  readonly former: LettingGo
+  /** It was asked to stop before it had come to the end. */
+  readonly stopped: boolean
+}
+
+/** What rotate would do with each set. Reads in READ ONLY transactions and changes nothing. */
+export async function planRotations(
+  target: Target,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<RotationPlan[]> {
+  return withSession(target, 'plan rotate', async (session) => {
+    const { server, tables, unresolved } = await arrive(session, request, options)
+    if (unresolved[0] !== undefined) throw unresolved[0].error
+    const plans: RotationPlan[] = []
+    for (const table of tables) plans.push(await planOne(session, server, table, request, options))
+    return plans
+  })
+}
+
+/**
+ * Rotates sets one after the other. Each stands for itself: what goes wrong
+ * with one is in the report, and the others go on.
+ *
+ * @throws {EbbError} only where nothing could be tried at all: no connection, a replica, no such table
+ */
+export async function rotate(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
+  const arrived = await withSession(target, 'plan rotate', (session) => arrive(session, request, options))
+  const { server, tables, unresolved } = arrived
+  const impossible = serverObjections(server, options.journalSchema)
+  if (impossible.length > 0) throw new ObjectionsError('rotate', { objections: impossible })
+  if (tables.length === 0 && unresolved[0] !== undefined) throw unresolved[0].error
+
+  const sets: SetReport[] = unresolved.map(({ what, error }) => failedSet({ schema: '', name: what }, { what, error }))
+  for (const table of tables) {
+    if (options.signal.aborted || sets.some(isStopped)) break
+    sets.push(await rotateOne(target, server, table, request, options))
+  }
+  const whose = request.tables === 'all' ? 'all' : tables
+  const due = sets.some(isStopped) ? [] : await dueFormerTables(target, whose, options)
+  const former = await retireDue(target, due, options)
+  return { sets, former, stopped: options.signal.aborted || sets.some(isStopped) }
+}
+
+/** What rotate would let go of besides: the former tables of copies whose time has come (`--retire-after`). */
+export async function planRetirements(
+  target: Target,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<(Plan & { readonly runId: string })[]> {
+  const whose =
+    request.tables === 'all'
+      ? 'all'
+      : (await withSession(target, 'plan rotate', (session) => arrive(session, request, options))).tables
+  const plans: (Plan & { readonly runId: string })[] = []
+  for (const { runId } of await dueFormerTables(target, whose, options))
+    plans.push(await planRetireOf(target, { runId }, options))
+  return plans
+}
+
+/** What the command answers: everything done, objections, something failed, stopped. */
+export function exitCodeOf({ sets, former, stopped }: RotationReport): ExitCode {
+  if (stopped) return EXIT.stopped
+  const failures = [...sets, former].flatMap(({ failed }) => failed.map(({ error }) => error))
+  if (failures.length > 0)
+    return failures.every((error) => error instanceof EbbError && error.exitCode === EXIT.tryLater)
+      ? EXIT.tryLater
+      : EXIT.failed
+  return sets.some(({ plan }) => plan !== null && plan.objections.length > 0) ? EXIT.objections : EXIT.done
+}
+
+/** It is so when a user has interrupted it, and when a stop file was there. */
+function isStopped({ failed }: SetReport): boolean {
+  return failed.some(({ error }) => error instanceof EbbError && error.exitCode === EXIT.stopped)
+}
+
+interface Arrival {
+  readonly server: ServerModel
+  readonly tables: readonly TableName[]
+  /** Written names that lead nowhere. */
+  readonly unresolved: readonly Failure[]
+}
+
+async function arrive(session: Session, request: RotateRequest, { journalSchema }: EngineOptions): Promise<Arrival> {
+  return inSnapshot(session, async () => {
+    const server = await readServer(session, journalSchema)
+    if (request.tables !== 'all') return { server, ...(await resolveAll(session, request.tables)) }
+    const sets = (await journalExists(session, journalSchema)) ? await registeredSets(session, journalSchema) : []
+    return { server, tables: sets.map(({ table }) => table), unresolved: [] }
+  })
+}
+
+async function resolveAll(
+  session: Session,
+  written: Exclude<RotateRequest['tables'], 'all'>,
+): Promise<Omit<Arrival, 'server'>> {
+  const tables: TableName[] = []
+  const unresolved: Failure[] = []
+  for (const name of written) {
+    try {
+      const table = await resolveTable(session, name)
+      if (!tables.some((other) => sameName(other, table))) tables.push(table)
+    } catch (error) {
+      if (!(error instanceof EbbError)) throw error
+      unresolved.push({ what: name.schema === null ? name.name : display({ ...name, schema: name.schema }), error })
+    }
+  }
+  return { tables, unresolved }
+}
+
+async function planOne(
+  session: Session,
+  server: ServerModel,
+  table: TableName,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<RotationPlan> {
+  const objections = await objectionsToTable(session, server, table, options)
+  if (objections.length > 0) return refuse(table, null, objections)
+  const { journalSchema } = options
+  const situation = await readSituation(session, server, table, journalSchema, 'quick')
+  return situation === undefined
+    ? refuse(table, null, [notPartitioned(table, request.tables === 'all')])
+    : planRotation(situation, request)
+}
+
+async function rotateOne(
+  target: Target,
+  server: ServerModel,
+  table: TableName,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<SetReport> {
+  const began = performance.now()
+  try {
+    const plan = await withSession(target, 'plan rotate', (session) =>
+      planOne(session, server, table, request, options),
+    )
+    // Without a policy there is nothing that could be done, not even a lease to be taken.
+    if (plan.policy === null || isRefused(plan))
+      return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
+    return await atWork({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (place) =>
+      rotateSet(place, table, request, options.patience),
+    )
+  } catch (error) {
+    return failedSet(table, {
+      what: `rotate ${display(table)}`,
+      error: options.signal.aborted ? stopped(table, error) : asError(error),
+    })
+  }
+}
+
+/** An objection to the set as a whole: the plan has not come as far as to say where its rows expire. */
+function isRefused({ objections, evidence }: RotationPlan): boolean {
+  return objections.length > 0 && evidence.length === 0
+}
+
+function emptyReport(table: TableName): SetReport {
+  return {
+    table,
+    plan: null,
+    finalized: [],
+    created: [],
+    retired: [],
+    skipped: [],
+    failed: [],
+    milliseconds: 0,
+    longestLockMs: 0,
+    longestWaitCausedMs: 0,
+    pace: null,
+  }
+}
+
+function failedSet(table: TableName, failure: Failure): SetReport {
+  return { ...emptyReport(table), failed: [failure] }
+}

@@ -1,0 +1,206 @@
+import { readKey } from '../../catalog/table/key-model.ts'
+import { readLeast, lookWithin } from '../../catalog/partitions/rows.ts'
+import {
+  readPartitionedTable,
+  type Partition,
+  type PartitionedTable,
+} from '../../catalog/partitions/partitioned-table.ts'
+import { readPresentTable, readTable } from '../../catalog/table/read-table.ts'
+import { readConditionSettings } from '../../catalog/condition/condition-settings.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import { readTakenNames } from '../../catalog/situation.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { inSnapshot, type Session, type Target } from '../../db/session.ts'
+import { UsageError } from '../../errors.ts'
+import type { Grid } from '../../grid/grid.ts'
+import { fromText, type Position } from '../../grid/key.ts'
+import { journalExists } from '../../journal/journal.ts'
+import { registeredSets } from '../../journal/sets.ts'
+import { keepWindow, type KeepWindow } from '../../plan/copy/keep-window.ts'
+import type { SetPolicy, Width } from '../../plan/language/policy.ts'
+import { inferPolicy } from '../../plan/rotate/policy.ts'
+import { gridFor } from '../../plan/rotate/runway.ts'
+import { widePartitions } from '../../plan/split/layout.ts'
+import type { SplitRequest, SplitSituation } from '../../plan/split/situation.ts'
+import { planSplit, type SplitPlan } from '../../plan/split/split.ts'
+import { pathOf } from '../../sql/condition-settings.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
+import { NothingLeft, type Command } from '../command.ts'
+import { planCopy, readKeptRows, runCopy, type CopyResult } from '../copy/run.ts'
+import { assertFoundAgain } from '../found-again.ts'
+import type { EngineOptions, PlanOptions } from '../options.ts'
+import { readIdRate } from '../rotate/read-situation.ts'
+import { newTag } from '../name-suffix.ts'
+
+/** What to split, and into what. */
+export interface SplitOrder extends SplitRequest {
+  /** Null for the first partition that is wider than the grid. */
+  readonly partition: WrittenName | null
+  /** Null for the set's own width. */
+  readonly every: Width | null
+}
+
+/** What would be done. Reads in READ ONLY transactions and changes nothing. */
+export function planSplitOf(
+  target: Target,
+  written: WrittenName,
+  order: SplitOrder,
+  options: EngineOptions,
+): Promise<SplitPlan> {
+  return planCopy(target, written, splitCommand(order, options), options)
+}
+
+/**
+ * Exchanges a wide partition for proper ones, expired rows left behind, or goes
+ * on with a split that was interrupted.
+ *
+ * @throws {ObjectionsError} when there are reasons not to start
+ */
+export function split(
+  target: Target,
+  written: WrittenName,
+  order: SplitOrder,
+  options: EngineOptions,
+): Promise<CopyResult> {
+  return runCopy(target, written, splitCommand(order, options), options)
+}
+
+export function splitCommand(order: SplitOrder, options: PlanOptions): Command<SplitPlan, SplitSituation> {
+  return {
+    name: 'split',
+    request: order,
+    refused: (plan) => ({ ...plan, rebuild: null, split: null }),
+    read: (session, server, name) => inSnapshot(session, () => readSituation(session, server, name, order, options)),
+    plan: (situation) => planSplit(situation, order),
+    async verify(session, server, name, situation) {
+      const set = await readPartitionedTable(session, name, situation.policy.kind)
+      const parent = await readPresentTable(session, name, server.version)
+      const wide = await readPresentTable(session, situation.partition.name, server.version)
+      assertFoundAgain(name, situation, [server, set, parent, wide])
+    },
+  }
+}
+
+async function readSituation(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  order: SplitOrder,
+  { journalSchema }: PlanOptions,
+): Promise<SplitSituation> {
+  const registered = (await journalExists(session, journalSchema))
+    ? ((await registeredSets(session, journalSchema, name))[0]?.policy ?? null)
+    : null
+  const set = await readPartitionedTable(session, name, registered?.kind ?? null)
+  const parent = await readTable(session, name, server.version)
+  if (set === undefined || parent === undefined || set.key === null) throw notASet(name)
+  const policy = policyOf(set, registered, order)
+  const now = BigInt(server.now)
+  const grid = await readGrid(session, set, policy, order, now)
+  const settings = pathOf(await readConditionSettings(session))
+  const taken = await readTakenNames(session, name.schema)
+  const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newTag() }
+  const situationFor = async (partition: Partition): Promise<SplitSituation> => {
+    const wide = await readPresentTable(session, partition.name, server.version)
+    const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
+    const situation = { ...setting, partition, wide, least }
+    const planned = (keptRows: number) => planSplit({ ...situation, keptRows }, order)
+    return { ...situation, keptRows: await readKeptRows(session, wide, settings, planned) }
+  }
+  for (const partition of choosePartitions(set, grid, policy, order)) {
+    const situation = await situationFor(partition)
+    const { objections } = planSplit(situation, order)
+    if (order.partition !== null || !objections.some(({ code }) => code === 'not-wide')) return situation
+  }
+  throw noneWider(set)
+}
+
+function policyOf(set: PartitionedTable, registered: SetPolicy | null, { every }: SplitOrder): SetPolicy {
+  if (registered !== null) return every === null ? registered : { ...registered, every }
+  const inferred = inferPolicy(set, 'UTC')
+  if ('policy' in inferred) return every === null ? inferred.policy : { ...inferred.policy, every }
+  if (every === null || set.key === null)
+    throw new UsageError(inferred.what, 'Say how wide a partition is to be: --every month.')
+  const { column, kind } = set.key
+  return { column, kind, timezone: 'UTC', every, expireBy: null, keep: null, premake: 0 }
+}
+
+/** That of the set; where the user asks for another stretch of time of a set by id, what that means at the present rate. */
+async function readGrid(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  { every }: SplitOrder,
+  now: bigint,
+): Promise<Grid> {
+  if (every?.kind === 'ids' && policy.kind !== 'id') throw notById(set)
+  if (every?.kind !== 'interval' || policy.kind !== 'id') return gridFor(set, policy, { idRate: null, now })
+  const idRate = await readIdRate(session, set, policy, now)
+  if (idRate === null) throw noRate(set)
+  return gridFor(set, policy, { idRate, now })
+}
+
+/** The one that is named; else all that may be wider than the others: whether one without a lower bound is, its plan tells. */
+function choosePartitions(
+  set: PartitionedTable,
+  grid: Grid,
+  { kind }: SetPolicy,
+  { partition }: SplitOrder,
+): Partition[] {
+  if (partition === null) return widePartitions(set, grid, kind)
+  const named = set.partitions.find(
+    ({ name }) => name.name === partition.name && (partition.schema === null || name.schema === partition.schema),
+  )
+  if (named !== undefined) return [named]
+  throw new NothingLeft(
+    `${display(set.name)} has no partition ${partition.name}`,
+    `Its partitions are ${set.partitions.map(({ name }) => display(name)).join(', ')}.`,
+  )
+}
+
+/** How long a plan may look for the first row that is kept, where no index leads to it. */
+const LOOKING_MS = 20_000
+
+async function readLeastKept(
+  session: Session,
+  wide: TableModel,
+  { column, kind }: SetPolicy,
+  window: KeepWindow | null,
+): Promise<Position | null> {
+  if (window !== null) {
+    const found = await lookWithin(session, LOOKING_MS, () => readLeast(session, wide.name, column, window.condition))
+    if (found !== 'unknown') return found === undefined ? null : fromText(kind, found)
+    if (window.from !== null) return window.from
+  }
+  const { min } = await readKey(session, wide, column)
+  return min === null ? null : fromText(kind, min)
+}
+
+function noneWider(set: PartitionedTable): NothingLeft {
+  return new NothingLeft(
+    `no partition of ${display(set.name)} is wider than the others`,
+    'Name the one to split, or give a narrower --every.',
+  )
+}
+
+function notASet(name: TableName): UsageError {
+  return new UsageError(
+    `${display(name)} is not partitioned by range over one column that can be a key`,
+    'Convert it first: ebb partition.',
+  )
+}
+
+function notById(set: PartitionedTable): UsageError {
+  return new UsageError(
+    `${display(set.name)} is partitioned by time, and its partitions are not counted in ids`,
+    'Say how wide they are to be as a stretch of time: --every month.',
+  )
+}
+
+function noRate(set: PartitionedTable): UsageError {
+  return new UsageError(
+    `how many ids of ${display(set.name)} come in a stretch of time cannot be told`,
+    'Say how wide its partitions are to be in ids: --every 1000000.',
+  )
+}

@@ -1,0 +1,283 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describeHolder, readHolders } from '../../db/holders.ts'
+import { inTransaction, readAll } from '../../db/session.ts'
+import { askUnder, underSettings } from '../../db/settings.ts'
+import { isLockRefused } from '../../db/sqlstate.ts'
+import { EbbError, EXIT } from '../../errors.ts'
+import { assertLease } from '../../journal/lease.ts'
+import { leaveRange, recordBatch, type BatchEntry, type LeftRange } from '../../journal/purges.ts'
+import { amongCandidates } from '../../plan/purge/candidate-sql.ts'
+import { positionStatement, spanStatement } from '../../plan/purge/batch.ts'
+import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+import type { Workplace } from '../table-context.ts'
+import {
+  isToBeRetried,
+  rangeOf,
+  refusalOf,
+  runBatch,
+  tookTooLong,
+  type BatchOrder,
+  type BatchOutcome,
+} from './batch.ts'
+import type { Around, Changes } from './changes.ts'
+import type { LeafFiles } from './leaf-state.ts'
+import type { Progressing } from './meter.ts'
+import type { BatchPast, Turns } from './turns.ts'
+
+/** A purge under way: where it works, whose turn it is, and what it has come to. */
+export interface Purging {
+  readonly runId: string
+  readonly work: PurgeWork
+  readonly place: Workplace
+  readonly turns: Turns
+  readonly deadlineMs: number
+  readonly tally: Tally
+  readonly files: LeafFiles
+  readonly progress: Progressing
+}
+
+/** Changes as batches are done. */
+export interface Tally {
+  number: number
+  rows: number
+  last: BatchPast | null
+  /** Batches that still go around locked rows, for somebody has been in the way lately. */
+  careful: number
+  /** Along an index: at how many entries a batch looks at most; null where that has never taken too long. */
+  entries: number | null
+}
+
+/** After a lock was refused, so many batches go around locked rows from the start. */
+const CAREFUL_BATCHES = 20
+/** More are not looked at once a batch has taken too long. */
+const MOST_ENTRIES = 100_000
+/** A row that is not to be had after so many attempts is left for later. */
+const MOST_ATTEMPTS = 6
+
+/** The manner of the next batch: looking for locked rows costs twice the time and a third more WAL. */
+export function mannerOf({ work, tally }: Purging): 'quick' | 'careful' {
+  const { columns, reasons } = work.entourage
+  return columns.length > 0 || reasons.length > 0 || tally.careful > 0 ? 'careful' : 'quick'
+}
+
+/** What came of a batch. */
+export interface Done {
+  readonly outcome: BatchOutcome
+  /** Where the next one begins; null at the end of the range. */
+  readonly next: string | null
+}
+
+/**
+ * Does one batch of a walk, with fewer rows and a little later where somebody is
+ * in the way. What cannot be had is written down as left, and passed over.
+ */
+export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<Done> {
+  const { place, tally } = purging
+  const began = performance.now()
+  let order = wanted
+  for (let attempts = 1; ; attempts++) {
+    try {
+      const outcome = await runBatch(purging, order, (outcome) =>
+        settleWalk(purging, order, outcome, performance.now() - began),
+      )
+      tally.careful = Math.max(0, tally.careful - 1)
+      if (tally.entries !== null) tally.entries = Math.min(MOST_ENTRIES, tally.entries * 2)
+      return { outcome, next: nextPosition(order, outcome) }
+    } catch (error) {
+      if (!isToBeRetried(error, place.signal)) throw error
+      const slow = tookTooLong(error)
+      if (order.manner !== 'careful' && !slow) attempts = 0
+      if (!slow) tally.careful = CAREFUL_BATCHES
+      if (order.limit === 1 && attempts >= MOST_ATTEMPTS) {
+        const refused = refusalOf(error)
+        if (refused !== null || !(await waitForTable(purging, order.leaf, error)))
+          return passOver(purging, order, refused)
+        attempts = 0
+        order = wanted
+      }
+      // A row that is refused is not to be waited for: what made it so is seen at once.
+      const ms = attempts === 0 || slow || refusalOf(error) !== null ? 0 : pause(attempts)
+      await sleep(ms, undefined, { signal: place.signal })
+      order = slow ? await shorter(purging, order) : lesser(order)
+    }
+  }
+}
+
+// Going around locked rows comes first; only then fewer rows.
+function lesser(order: BatchOrder): BatchOrder {
+  if (order.manner !== 'careful') return { ...order, manner: 'careful' }
+  return { ...order, limit: Math.max(1, Math.floor(order.limit / 4)) }
+}
+
+/** With less to look at, for that is what takes the time where few rows match. */
+async function shorter(purging: Purging, order: BatchOrder): Promise<BatchOrder> {
+  const { leaf, after, upto } = order
+  const limit = Math.max(1, Math.floor(order.limit / 4))
+  if (leaf.walk.kind === 'key') {
+    const { tally } = purging
+    tally.entries = Math.max(1, Math.floor((tally.entries ?? MOST_ENTRIES) / 4))
+    return { ...order, limit, upto: await endOfSpan(purging, leaf, after, upto) }
+  }
+  const first = blockOf(after ?? '')
+  const blocks = Math.floor((blockOf(upto ?? '') - first) / 4)
+  return { ...order, limit, upto: `(${first + Math.max(1, blocks)},0)` }
+}
+
+/** Along an index: where as many entries end as a batch can look at in its time; `upto` where that is not known, or there are fewer. */
+export async function endOfSpan(
+  { tally, place, work }: Purging,
+  leaf: PurgeLeaf,
+  after: string | null,
+  upto: string | null,
+): Promise<string | null> {
+  if (tally.entries === null || leaf.walk.kind === 'blocks' || amongCandidates(leaf.walk)) return upto
+  const statement = spanStatement(leaf, leaf.walk, rangeOf({ leaf, after, upto }), sql`${tally.entries}`)
+  const [end] = await askUnder(place.session, work.settings, () =>
+    readAll<{ position: string }>(place.session, statement),
+  )
+  return end?.position ?? upto
+}
+
+export function blockOf(position: string): number {
+  return Number(/^\((\d+),/.exec(position)?.[1] ?? 0)
+}
+
+/** 20 ms at first, up to a second, at random: those who met once must not meet again. */
+function pause(attempts: number): number {
+  return Math.min(1_000, 10 * 2 ** attempts) * (0.5 + Math.random())
+}
+
+function nextPosition({ upto, limit, manner }: BatchOrder, { found, position }: BatchOutcome): string | null {
+  return manner === 'range' || found < limit ? upto : position
+}
+
+async function settleWalk(
+  purging: Purging,
+  order: BatchOrder,
+  outcome: BatchOutcome,
+  milliseconds: number,
+): Promise<void> {
+  if (outcome.found === 0) return
+  const { runId, place } = purging
+  const upto = nextPosition(order, outcome) ?? outcome.position
+  const { leaf, after } = order
+  await record(purging, { pass: 'walk', leaf: leaf.name, after, upto }, outcome, milliseconds)
+  if (upto === null) return
+  for (const left of leftOf(outcome))
+    await leaveRange(place.session, place.journalSchema, runId, {
+      ...left,
+      leaf: leaf.name,
+      after,
+      upto: outcome.position ?? upto,
+    })
+}
+
+/** What a batch has to come back for. Rows behind others are come back for as a whole range: which ones could go then depends on the others. */
+export function leftOf(outcome: BatchOutcome): Pick<LeftRange, 'rows' | 'reason' | 'why'>[] {
+  const { behind, stayed } = outcome
+  const locked = lockedOf(outcome)
+  if (locked > 0) return [{ rows: locked + behind + stayed, reason: 'locked', why: null }]
+  if (behind > 0) return [{ rows: behind + stayed, reason: 'behind', why: null }]
+  return stayed > 0 ? [{ rows: stayed, reason: 'refused', why: 'a trigger keeps them' }] : []
+}
+
+/** Rows that were to go and that others were holding or changing. */
+function lockedOf({ found, held, gone, behind, stayed }: BatchOutcome): number {
+  return found - held - gone - behind - stayed
+}
+
+/** Writes a batch into the journal, in the transaction that is open. */
+export async function record(
+  { runId, place, tally, files }: Purging,
+  where: Pick<BatchEntry, 'pass' | 'leaf' | 'after' | 'upto'>,
+  outcome: BatchOutcome,
+  milliseconds: number,
+): Promise<void> {
+  const { held, gone, around } = outcome
+  await recordBatch(place.session, place.journalSchema, runId, {
+    ...where,
+    number: tally.number + 1,
+    rows: gone,
+    locked: lockedOf(outcome),
+    held,
+    counts: changesOf(around, 'deleted'),
+    changed: changesOf(around, 'updated'),
+    milliseconds,
+    file: files.get(display(where.leaf)) ?? null,
+  })
+}
+
+function changesOf(around: Around, which: keyof Changes): Record<string, number> {
+  const entries = Object.entries(around).map(([table, changes]) => [table, changes[which]] as const)
+  return Object.fromEntries(entries.filter(([, rows]) => rows > 0))
+}
+
+/** To be called when a batch has committed. */
+export function count(tally: Tally, { found, gone }: BatchOutcome, effort: number, milliseconds: number): void {
+  if (found > 0) tally.number += 1
+  tally.rows += gone
+  tally.last = { rows: effort, milliseconds }
+}
+
+/** The next row cannot be had now, or is `refused` (why): it is left, and the walk goes on behind it. */
+async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, refused: string | null): Promise<Done> {
+  const { runId, work, place } = purging
+  const { session, journalSchema, lease } = place
+  const nothing = { held: 0, gone: 0, behind: 0, stayed: 0, around: {} }
+  return inTransaction(session, {}, async () => {
+    const [row] = await underSettings(session, work.settings, () =>
+      readAll<{ position: string }>(session, positionStatement(work, leaf, rangeOf({ leaf, after, upto }))),
+    )
+    if (row === undefined) return { outcome: { ...nothing, found: 0, position: null }, next: upto }
+    const { position } = row
+    const outcome = { ...nothing, found: 1, position }
+    await assertLease(session, journalSchema, lease)
+    const left = { rows: 1, reason: refused === null ? ('locked' as const) : ('refused' as const), why: refused }
+    await leaveRange(session, journalSchema, runId, { ...left, leaf: leaf.name, after, upto: position })
+    await record(purging, { pass: 'walk', leaf: leaf.name, after, upto: position }, outcome, 0)
+    return { outcome, next: position }
+  })
+}
+
+const LOOK_EVERY_MS = 500
+
+/** Where the table as a whole is locked, comes back when it is no more; gives up at the deadline. False where it is only rows. */
+async function waitForTable({ place, deadlineMs }: Purging, { name }: PurgeLeaf, cause: unknown): Promise<boolean> {
+  const deadline = performance.now() + deadlineMs
+  let waited = false
+  while (await isTableLocked(place, name)) {
+    const holders = await readHolders(place.control, [name], place.pid)
+    const who = holders.slice(0, 3).map(describeHolder).join('; ')
+    if (performance.now() > deadline) throw tableLocked(display(name), who, cause)
+    place.observer({ type: 'waiting', reason: `for the lock on ${display(name)}: ${who}` })
+    await sleep(LOOK_EVERY_MS, undefined, { signal: place.signal })
+    waited = true
+  }
+  return waited
+}
+
+async function isTableLocked({ session }: Workplace, name: PurgeLeaf['name']): Promise<boolean> {
+  try {
+    await inTransaction(session, {}, () =>
+      session.query(sql`lock table only ${quoted(name)} in row exclusive mode nowait`.text),
+    )
+    return false
+  } catch (error) {
+    if (!isLockRefused(error)) throw error
+    return true
+  }
+}
+
+function tableLocked(table: string, who: string, cause: unknown): EbbError {
+  return new EbbError(
+    `${table} is locked as a whole by ${who}`,
+    {
+      state: 'The batches so far are done, and recorded.',
+      next: 'Run the same command again later: it goes on from here.',
+    },
+    EXIT.tryLater,
+    cause,
+  )
+}

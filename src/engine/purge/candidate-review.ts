@@ -1,0 +1,124 @@
+import { pipeline } from 'node:stream/promises'
+import type { Writable } from 'node:stream'
+import { CopyOut } from '../../db/copy-out.ts'
+import { inSnapshot, inTransaction, readAll, withSession, type Session, type Target } from '../../db/session.ts'
+import { UsageError } from '../../errors.ts'
+import { allSets, approveSet, type StoredSet } from '../../journal/candidates.ts'
+import { journalExists, latestRun, runById, type Run } from '../../journal/journal.ts'
+import { dropSet } from '../../plan/purge/candidates.ts'
+import { sameKeyAsCandidate } from '../../plan/purge/candidate-sql.ts'
+import type { PurgeRequest } from '../../plan/purge/purge.ts'
+import { quoted } from '../../sql/names.ts'
+import { ident, join, sql } from '../../sql/sql.ts'
+import { readSet } from './candidate-set.ts'
+
+// What is done with a candidate set between writing it down and purging its rows: look, export, approve, let go.
+
+export interface ReviewOptions {
+  readonly journalSchema: string
+}
+
+/** All candidate sets, the latest first. */
+export async function candidateSets(target: Target, { journalSchema }: ReviewOptions): Promise<StoredSet[]> {
+  return withSession(target, 'candidates', (session) =>
+    inSnapshot(session, async () => ((await hasSets(session, journalSchema)) ? allSets(session, journalSchema) : [])),
+  )
+}
+
+// A journal of an earlier version has no place for sets yet.
+async function hasSets(session: Session, schema: string): Promise<boolean> {
+  if (!(await journalExists(session, schema))) return false
+  const rows = await readAll(
+    session,
+    sql`select from pg_tables where schemaname = ${schema} and tablename = 'candidate_set'`,
+  )
+  return rows.length > 0
+}
+
+/** One of them. */
+export async function candidateSet(target: Target, id: string, { journalSchema }: ReviewOptions): Promise<StoredSet> {
+  return withSession(target, 'candidates', (session) => inSnapshot(session, () => readSet(session, journalSchema, id)))
+}
+
+/** Some of the rows as they are now, chosen at random, each as JSON text. Candidates whose rows are no more are left out. */
+export async function sampleCandidates(
+  target: Target,
+  id: string,
+  rows: number,
+  { journalSchema }: ReviewOptions,
+): Promise<string[]> {
+  return withSession(target, 'candidates', (session) =>
+    inSnapshot(session, async () => {
+      const set = await readSet(session, journalSchema, id)
+      const walk = { kind: 'key', index: '', unique: true, columns: set.key } as const
+      const found = await readAll<{ row: string }>(
+        session,
+        sql`
+        select row_to_json(t.*)::text as row
+        from (select * from ${quoted(set.place)} order by random() limit ${rows}) ebb_c join ${quoted(set.table)} t on ${sameKeyAsCandidate(walk)}`,
+      )
+      return found.map(({ row }) => row)
+    }),
+  )
+}
+
+/** The keys as CSV with a header, in their order; `out` is ended. */
+export async function exportCandidates(
+  target: Target,
+  id: string,
+  out: Writable,
+  { journalSchema }: ReviewOptions,
+): Promise<void> {
+  await withSession(target, 'candidates', (session) =>
+    inSnapshot(session, async () => {
+      const { place, key } = await readSet(session, journalSchema, id)
+      const columns = join(key.map(({ name }) => ident(name)))
+      const rows = sql`select ${columns} from ${quoted(place)} order by ${columns}`
+      const stream = session.query(new CopyOut(sql`copy (${rows}) to stdout (format csv, header true)`.text))
+      await pipeline(stream, out)
+    }),
+  )
+}
+
+/** Notes who has approved of a set, and under which ticket; what is null is left as it is. */
+export async function approveCandidates(
+  target: Target,
+  id: string,
+  approval: Pick<StoredSet, 'approvedBy' | 'ticket'>,
+  { journalSchema }: ReviewOptions,
+): Promise<StoredSet> {
+  return withSession(target, 'candidates', async (session) => {
+    await readSet(session, journalSchema, id)
+    await approveSet(session, journalSchema, id, approval)
+    return readSet(session, journalSchema, id)
+  })
+}
+
+/**
+ * Lets a set go. The rows that it names stay.
+ *
+ * @throws {UsageError} while a run is at work on it
+ */
+export async function dropCandidates(target: Target, id: string, { journalSchema }: ReviewOptions): Promise<StoredSet> {
+  return withSession(target, 'candidates', async (session) => {
+    const set = await readSet(session, journalSchema, id)
+    const run = await runById(session, journalSchema, id)
+    if (run?.status === 'running')
+      throw new UsageError(`candidate set ${id} is still being written`, `Abandon it: ebb abandon ${id} --execute.`)
+    const latest = await latestRun(session, journalSchema, set.table)
+    if (latest !== undefined && isPurgeOf(id, latest))
+      throw new UsageError(
+        `run ${latest.id} purges the rows of candidate set ${id}, and is unfinished`,
+        `Finish it with ebb resume ${latest.id}, or leave it at that: ebb abandon ${latest.id}.`,
+      )
+    await inTransaction(session, {}, async () => {
+      for (const statement of dropSet(set.place, id)) await session.query(statement)
+    })
+    return set
+  })
+}
+
+function isPurgeOf(id: string, { command, status, request }: Run): boolean {
+  const { candidates } = request as Partial<PurgeRequest>
+  return command === 'purge' && status === 'running' && candidates?.set === id
+}

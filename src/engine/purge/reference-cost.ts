@@ -1,0 +1,58 @@
+import type { ClientBase } from 'pg'
+import { within } from '../../db/savepoint.ts'
+import { oneRowOf, referringRows } from '../../plan/references/cascade-sql.ts'
+import type { LookUpCost } from '../../plan/references/cascade-cost.ts'
+import type { WalkedReference } from '../../plan/references/graph.ts'
+import { sql } from '../../sql/sql.ts'
+
+/** Rows of the referred table that are tried. */
+const SAMPLES = 3
+
+/** A single look-up that takes longer is slow enough to be told, and not to be waited for. */
+const LONGEST_MS = 2_000
+
+/**
+ * Measures, for references that no whole index serves, what it costs to find the
+ * rows that refer to one row: PostgreSQL does so for each row it deletes. In a
+ * READ ONLY transaction; nothing that is found leaves the server.
+ */
+export async function measureLookUps(
+  session: ClientBase,
+  walked: readonly WalkedReference[],
+): Promise<readonly LookUpCost[]> {
+  const costs: LookUpCost[] = []
+  for (const one of walked) {
+    if (one.reference.indexed || !one.reference.readable || one.from.rowsHidden) continue
+    const { name, from } = one.reference
+    costs.push({ name, from, ...(await measureOne(session, one)) })
+  }
+  return costs
+}
+
+async function measureOne(
+  session: ClientBase,
+  one: WalkedReference,
+): Promise<Pick<LookUpCost, 'milliseconds' | 'atLeast'>> {
+  const times: number[] = []
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    const milliseconds = await lookUp(session, one, sample)
+    if (milliseconds === 'unknown') return { milliseconds: LONGEST_MS, atLeast: true }
+    times.push(milliseconds)
+  }
+  // The first may have had to read from disk what the others then found in memory; so will the purge.
+  return { milliseconds: times.reduce((sum, time) => sum + time, 0) / times.length, atLeast: false }
+}
+
+/** In milliseconds, as the server measures; unknown where it takes too long. */
+async function lookUp(
+  session: ClientBase,
+  { reference, from, to }: WalkedReference,
+  sample: number,
+): Promise<number | 'unknown'> {
+  const query = sql`explain (analyze, timing off, summary on, format json)
+    select from (${oneRowOf(reference, to, sample)}) p, ${referringRows(reference, from, 'c', 'p')}`
+  return within(session, LONGEST_MS, async () => {
+    const { rows } = await session.query<{ 'QUERY PLAN': readonly { 'Execution Time': number }[] }>(query)
+    return rows[0]?.['QUERY PLAN'][0]?.['Execution Time'] ?? 0
+  })
+}

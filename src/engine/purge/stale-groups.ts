@@ -1,0 +1,84 @@
+import { readPresentTable } from '../../catalog/table/read-table.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { within } from '../../db/savepoint.ts'
+import { readAll, readOne, type Session } from '../../db/session.ts'
+import type { StaleParents } from '../../plan/purge/mark.ts'
+import {
+  countGroups,
+  parentsOfStale,
+  staleObjections,
+  staleSince,
+  type GroupCount,
+  type StaleGroups,
+  type StaleSince,
+} from '../../plan/purge/stale.ts'
+import type { Objection } from '../../plan/language/step.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import type { Predicate } from '../../sql/predicate.ts'
+import { sql } from '../../sql/sql.ts'
+
+/** The groups with their horizon, or why they cannot be told. */
+export function readSince(table: TableModel, groups: StaleGroups, moment: string): StaleSince | Objection[] {
+  const objections = staleObjections(table, groups)
+  return objections.length > 0 ? objections : (staleSince(table, groups, moment) ?? [])
+}
+
+/** Stale groups as rows of a parent table. */
+export interface Parents {
+  readonly predicate: Predicate
+  /** Null where there are very many. */
+  readonly count: GroupCount | null
+}
+
+/** The rows of a parent table to which stale groups belong, or why they cannot be told. */
+export async function readParents(
+  session: Session,
+  server: ServerModel,
+  groups: StaleParents,
+  parent: TableName,
+  moment: string,
+): Promise<Parents | Objection[]> {
+  const table = await readPresentTable(session, groups.table, server.version)
+  const since = readSince(table, groups, moment)
+  if (Array.isArray(since)) return since
+  const key = await readReferenced(session, table, groups.group, parent)
+  if (key === undefined) return [noReference(table, groups.group, parent)]
+  return { predicate: parentsOfStale(since, key), count: await readGroupCount(session, since) }
+}
+
+/** The column of the parent to which a foreign key of that one column leads. */
+async function readReferenced(
+  session: Session,
+  { name }: TableModel,
+  column: string,
+  parent: TableName,
+): Promise<string | undefined> {
+  const [found] = await readAll<{ key: string }>(
+    session,
+    sql`
+    select k.attname::text as key from pg_constraint c
+    join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    join pg_attribute k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
+    where c.contype = 'f' and cardinality(c.conkey) = 1 and a.attname = ${column}
+      and c.conrelid = ${quoted(name).text}::regclass and c.confrelid = ${quoted(parent).text}::regclass`,
+  )
+  return found?.key
+}
+
+function noReference({ name }: TableModel, column: string, parent: TableName): Objection {
+  return {
+    code: 'flag-reference',
+    what: `no foreign key leads from ${column} of ${display(name)} to ${display(parent)}, so which row a group belongs to is not known`,
+    wayOut: 'Name the table that the foreign key leads to, or leave --flag away.',
+    acceptable: false,
+  }
+}
+
+const LOOK_MS = 5_000
+
+/** Null where counting took too long: there are very many groups. */
+export async function readGroupCount(session: Session, since: StaleSince): Promise<GroupCount | null> {
+  const count = await within(session, LOOK_MS, () => readOne<GroupCount>(session, countGroups(since)))
+  return count === 'unknown' ? null : count
+}

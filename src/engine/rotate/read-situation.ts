@@ -1,0 +1,234 @@
+import { isReadable, readAtLeast, readGreatest, readNewest, lookWithin } from '../../catalog/partitions/rows.ts'
+import {
+  readPartitionedTable,
+  type Partition,
+  type PartitionedTable,
+} from '../../catalog/partitions/partitioned-table.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import { readTakenNames } from '../../catalog/situation.ts'
+import { readClock } from '../../db/clock.ts'
+import { inSnapshot, readOne, type Session } from '../../db/session.ts'
+import { fromText, positionOf, type Position } from '../../grid/key.ts'
+import { validateTimezone } from '../../grid/grid.ts'
+import { journalExists, latestRun } from '../../journal/journal.ts'
+import { begunRetirements, rememberedNewest } from '../../journal/rotations.ts'
+import { registeredSets } from '../../journal/sets.ts'
+import { expiryKind, isClosed } from '../../plan/rotate/horizon.ts'
+import { inferPolicy } from '../../plan/rotate/policy.ts'
+import type { NewestRow, RotationSituation } from '../../plan/rotate/plan.ts'
+import type { Newest } from '../../plan/rotate/begun.ts'
+import type { SetPolicy } from '../../plan/language/policy.ts'
+import type { TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+
+/** How long to look for what only rows can tell, where no index leads to them. */
+export type Thoroughness = 'quick' | 'thorough'
+
+const LOOKING_MS: Readonly<Record<Thoroughness, number>> = { quick: 4_000, thorough: 60_000 }
+
+/** What a rotation of the set depends on, read in one moment; undefined where the table is not partitioned. */
+export async function readSituation(
+  session: Session,
+  server: ServerModel,
+  name: TableName,
+  journalSchema: string,
+  thoroughness: Thoroughness,
+): Promise<RotationSituation | undefined> {
+  return inSnapshot(session, async () => {
+    const journal = await readJournal(session, journalSchema, name)
+    const set = await readPartitionedTable(session, name, journal.registered?.kind ?? null)
+    if (set === undefined) return undefined
+    const timezone = await readTimezone(session)
+    const now = await readClock(session)
+    const situation = {
+      server: { ...server, now: String(now) },
+      journalSchema,
+      set,
+      timezone,
+      thorough: thoroughness === 'thorough',
+      ...journal,
+    }
+    const taken = await readTakenNames(session, name.schema)
+    const policy = policyOf(set, journal.registered, timezone)
+    const rows =
+      policy === null ? NO_ROWS : await readRows(session, set, policy, journal.newestIn, now, LOOKING_MS[thoroughness])
+    return { ...situation, taken, ...rows }
+  })
+}
+
+type JournalPart = Pick<RotationSituation, 'registered' | 'begun' | 'unfinished' | 'newestIn'>
+
+async function readJournal(session: Session, schema: string, name: TableName): Promise<JournalPart> {
+  if (!(await journalExists(session, schema)))
+    return { registered: null, begun: [], unfinished: null, newestIn: new Map() }
+  const run = await latestRun(session, schema, name)
+  return {
+    registered: (await registeredSets(session, schema, name))[0]?.policy ?? null,
+    begun: await begunRetirements(session, schema, name),
+    unfinished: run?.status === 'running' ? { id: run.id, command: run.command } : null,
+    newestIn: await rememberedNewest(session, schema, name),
+  }
+}
+
+/** The setting of the server for this role, which sessions of ours do not use; UTC where it is no name of a zone. */
+async function readTimezone(session: Session): Promise<string> {
+  const { zone } = await readOne<{ zone: string }>(
+    session,
+    sql`select reset_val as zone from pg_settings where name = 'TimeZone'`,
+  )
+  try {
+    validateTimezone(zone)
+    return zone
+  } catch {
+    return 'UTC' // 'localtime', 'posixrules' and offsets are settings too
+  }
+}
+
+function policyOf(set: PartitionedTable, registered: SetPolicy | null, timezone: string): SetPolicy | null {
+  if (set.key === null || !set.actAsOwner) return null
+  if (registered !== null) return registered.column === set.key.column ? registered : null
+  const inferred = inferPolicy(set, timezone)
+  return 'wayOut' in inferred ? null : inferred.policy
+}
+
+// ---- what only rows can tell ---------------------------------------------------------
+
+type RowPart = Pick<RotationSituation, 'newest' | 'idRate' | 'newestIn'>
+
+const NO_ROWS: RowPart = { newest: null, idRate: null, newestIn: new Map() }
+
+async function readRows(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  remembered: ReadonlyMap<string, Newest>,
+  now: bigint,
+  patienceMs: number,
+): Promise<RowPart> {
+  const deadline = performance.now() + patienceMs
+  const left = () => deadline - performance.now()
+  const newest = await readNewestRow(session, set, policy, now, left)
+  const head = newest === null || newest === 'unknown' ? null : newest
+  if (policy.kind !== 'id') return { newest, idRate: null, newestIn: remembered }
+  return {
+    newest,
+    idRate: head === null ? null : await readRate(session, set, policy, head, now, left),
+    newestIn: head === null ? remembered : await lookedAt(session, set, policy, head.key, remembered, left),
+  }
+}
+
+/** Partitions are looked through from the newest down to the first that holds a row; those of the future may be empty, or hold a row of the year 2099. */
+async function readNewestRow(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  now: bigint,
+  left: () => number,
+): Promise<NewestRow | null | 'unknown'> {
+  const here = policy.kind === 'id' ? null : positionOf(policy.kind, now, policy.timezone)
+  const begun = set.partitions.filter(
+    (partition) =>
+      isReadable(partition) && partition.range !== null && (here === null || (partition.range.from ?? here) <= here),
+  )
+  const time = expiryKind(set, policy)
+  for (const { name } of begun.toReversed()) {
+    const row = await lookWithin(session, left(), () => readGreatest(session, name, policy.column, policy.expireBy))
+    if (row === 'unknown') return 'unknown'
+    if (row === undefined) continue
+    return {
+      key: fromText(policy.kind, row.key),
+      time: row.time === null || time === null ? null : placed(() => fromText(time, row.time ?? '')),
+    }
+  }
+  return null
+}
+
+/** Ids per microsecond in a set by id; null where that cannot be told, or not within a few seconds. */
+export async function readIdRate(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  now: bigint,
+): Promise<number | null> {
+  const deadline = performance.now() + LOOKING_MS.quick
+  const left = () => deadline - performance.now()
+  const newest = await readNewestRow(session, set, policy, now, left)
+  return newest === null || newest === 'unknown' ? null : readRate(session, set, policy, newest, now, left)
+}
+
+/** Ids per microsecond since one partition ago: what arrives now, idle hours included. */
+async function readRate(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  head: NewestRow,
+  now: bigint,
+  left: () => number,
+): Promise<number | null> {
+  const { expireBy, every } = policy
+  if (every.kind === 'ids' || expireBy === null || expiryKind(set, policy) !== 'timestamptz') return null
+  const width = set.partitions.reduce(
+    (last, { range }) => (range?.from != null && range.to != null ? range.to - range.from : last),
+    0n,
+  )
+  const earlier = await lookWithin(session, left(), () =>
+    readAtLeast(session, set.name, policy.column, head.key - width, expireBy),
+  )
+  if (earlier === 'unknown' || earlier?.time == null) return null
+  const then = placed(() => fromText('timestamptz', earlier.time ?? ''))
+  const ids = head.key - BigInt(earlier.key)
+  return then === null || then >= now || ids <= 0n ? null : Number(ids) / Number(now - then)
+}
+
+/** How old closed partitions are, of which the journal knows nothing yet; as many as the time allows, from the oldest on. */
+async function lookedAt(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  head: Position,
+  remembered: ReadonlyMap<string, Newest>,
+  left: () => number,
+): Promise<ReadonlyMap<string, Newest>> {
+  const found = new Map(remembered)
+  for (const partition of closedUnknown(set, policy, head, remembered)) {
+    const newest = await lookWithin(session, left(), () => readAge(session, set, policy, partition))
+    if (newest === 'unknown') break
+    found.set(partition.oid, newest)
+  }
+  return found
+}
+
+/** Closed partitions whose newest row nobody has looked for. */
+export function closedUnknown(
+  set: PartitionedTable,
+  policy: SetPolicy,
+  head: Position,
+  known: ReadonlyMap<string, Newest>,
+): Partition[] {
+  if (expiryKind(set, policy) === null) return []
+  return set.partitions.filter(
+    (partition) =>
+      partition.kind === 'table' && !partition.detachPending && isClosed(partition, head) && !known.has(partition.oid),
+  )
+}
+
+/** The newest time by which rows of a partition by id expire. */
+export async function readAge(
+  session: Session,
+  set: PartitionedTable,
+  policy: SetPolicy,
+  partition: Pick<Partition, 'name'>,
+): Promise<Newest> {
+  const column = set.columns.find(({ name }) => name === policy.expireBy)
+  const kind = expiryKind(set, policy)
+  if (column === undefined || kind === null) throw new Error('a set by id without an expiring column has no ages')
+  return readNewest(session, partition.name, column, kind)
+}
+
+function placed(read: () => Position): Position | null {
+  try {
+    return read()
+  } catch {
+    return null // infinity, or a year beyond the calendar: no evidence of anything
+  }
+}

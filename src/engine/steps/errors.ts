@@ -1,0 +1,94 @@
+import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
+import { EbbError, EXIT, reasonOf } from '../../errors.ts'
+import type { Step } from '../../plan/language/step.ts'
+import { display } from '../../sql/names.ts'
+
+// What a step that did not come to its end says: what happened, how things stand, and what to do.
+
+const GO_ON = 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
+
+/** Somebody asked to stop, and it was about to begin. */
+export function stoppedBefore({ title }: Step): EbbError {
+  return new EbbError(
+    `stopped before: ${title}`,
+    { state: 'What was done before it is kept.', next: GO_ON },
+    EXIT.stopped,
+  )
+}
+
+/**
+ * What an error within a step means. What explains itself already stays as it is.
+ *
+ * @param stopped whether somebody asked to stop: then the error is our own doing
+ * @param waitedFor what was last said of a wait
+ */
+export function explainedOf(step: Step, error: unknown, stopped: boolean, waitedFor: string | null): unknown {
+  if (error instanceof EbbError) return error
+  if (stopped)
+    return new EbbError(
+      `stopped while working on: ${step.title}`,
+      { state: undoneIn(step), next: GO_ON },
+      EXIT.stopped,
+      error,
+    )
+  const reason = reasonOf(error)
+  if (isConnectionLost(error))
+    return new EbbError(
+      `the connection was lost while working on: ${step.title} (${reason})`,
+      { state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`, next: GO_ON },
+      EXIT.tryLater,
+      error,
+    )
+  const code = codeOf(error)
+  if (code === undefined) return error
+  if (isLockRefused(error))
+    return new EbbError(
+      `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
+      { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: GO_ON },
+      EXIT.tryLater,
+      error,
+    )
+  const slow =
+    code === SQLSTATE.queryCanceled
+      ? ' (it was cancelled because it took too long under lock, or by somebody else)'
+      : ''
+  return new EbbError(
+    `${step.title}: ${reason}${slow}`,
+    { state: undoneIn(step), next: nextAfter(step, code) },
+    EXIT.failed,
+    error,
+  )
+}
+
+/** What is committed again and again within a step: a failure undoes the last one alone. */
+const PIECES: Partial<Record<Step['kind'], string>> = { purge: 'batch', reconcile: 'batch', copy: 'chunk' }
+
+function pieceOf({ kind }: Step): string {
+  const piece = PIECES[kind]
+  return piece === undefined ? 'step' : `last ${piece}`
+}
+
+function undoneIn({ kind }: Step): string {
+  const piece = PIECES[kind]
+  return piece === undefined
+    ? 'The step has been undone; what was done before it is kept.'
+    : `The last ${piece} has been undone; those before it are kept.`
+}
+
+function nextAfter(step: Step, code: string): string {
+  const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
+  const again =
+    step.kind === 'purge'
+      ? 'run the same command again: it goes on from there. Or leave it at that: ebb abandon.'
+      : 'run the same command again, or undo what was done: ebb abandon.'
+  if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
+  if (code === SQLSTATE.diskFull)
+    return 'Make room on the server’s disk and run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
+  if (code === SQLSTATE.checkViolation)
+    return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
+  if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
+    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it goes on from here.'
+  if (code === SQLSTATE.uniqueViolation)
+    return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
+  return `Remove the cause, then ${again}`
+}

@@ -1,0 +1,66 @@
+import { readOne } from '../../db/session.ts'
+import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
+import { EbbError, EXIT, reasonOf } from '../../errors.ts'
+import type { RehearseStep } from '../../plan/language/step.ts'
+import { sql } from '../../sql/sql.ts'
+import type { Workplace } from '../table-context.ts'
+
+/** The function of PostgreSQL that says "partition constraint … is implied by existing constraints": a sign that no language changes. */
+const IMPLIED = 'QueuePartitionConstraintValidation'
+
+/**
+ * Plays the step and rolls it back.
+ *
+ * @throws {EbbError} when the last statement, the attach, would build an index,
+ *   would read the rows, or fails
+ */
+export async function rehearse(step: RehearseStep, { session }: Workplace): Promise<void> {
+  const preparations = step.statements.slice(0, -1)
+  const attach = step.statements.at(-1) ?? ''
+  const routines: (string | undefined)[] = []
+  const listen = (notice: { readonly routine?: string | undefined }) => void routines.push(notice.routine)
+  await session.query('begin')
+  session.on('notice', listen)
+  try {
+    for (const statement of preparations) await session.query(statement)
+    const before = await twinIndexes(session)
+    await session.query('set local client_min_messages = debug1')
+    await session.query(attach)
+    await session.query('set local client_min_messages = warning')
+    if ((await twinIndexes(session)) !== before) throw failed('attaching would build an index under lock')
+    if (!routines.includes(IMPLIED)) throw failed('attaching would read the whole table under lock')
+  } catch (error) {
+    if (error instanceof EbbError || saysNothing(error)) throw error
+    throw failed(reasonOf(error), error)
+  } finally {
+    session.off('notice', listen)
+    await session.query('rollback').catch(() => {}) // a lost connection has rolled back by itself
+  }
+}
+
+/** Of the attach: the session was lost, or the statement stopped, or the table was locked for the moment. */
+function saysNothing(error: unknown): boolean {
+  return isConnectionLost(error) || isLockRefused(error) || codeOf(error) === SQLSTATE.queryCanceled
+}
+
+async function twinIndexes(session: Workplace['session']): Promise<string> {
+  const { oids } = await readOne<{ oids: string }>(
+    session,
+    sql`
+    select coalesce(string_agg(indexrelid::text, ' ' order by indexrelid), '') as oids
+    from pg_index where indrelid = 'pg_temp.ebb_twin'::regclass`,
+  )
+  return oids
+}
+
+function failed(what: string, cause?: unknown): EbbError {
+  return new EbbError(
+    `the rehearsal on an empty twin failed: ${what}`,
+    {
+      state: 'It has been rolled back: the table is untouched.',
+      next: 'Undo the run with ebb abandon, remove the cause, and start again.',
+    },
+    EXIT.failed,
+    cause,
+  )
+}

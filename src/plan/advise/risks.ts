@@ -1,0 +1,152 @@
+import type { Activity, LongTransaction } from '../../catalog/inspect-activity.ts'
+import type { MapEntry } from '../../catalog/partitions/inspect-partitions.ts'
+import type { Reference } from '../../catalog/references/inspect-references.ts'
+import type { KeyModel } from '../../catalog/table/key-model.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { Privileges } from '../../catalog/situation.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { display } from '../../sql/names.ts'
+import { ident } from '../../sql/sql.ts'
+import { privilegeObjections } from '../table/privilege-objections.ts'
+import { serverNotes, serverObjections } from '../table/server-objections.ts'
+import { kindObjection, tableObjections } from '../table/table-objections.ts'
+import { showBytes, showCount, showDuration } from '../../text/units.ts'
+
+/** Something that could go wrong, and what helps; `wayOut` is empty where there is nothing to do but to know it. */
+export interface Risk {
+  readonly what: string
+  readonly wayOut: string
+}
+
+/** All that is looked at for what could go wrong. */
+export interface RiskSituation {
+  readonly server: ServerModel
+  readonly journalSchema: string
+  readonly table: TableModel
+  readonly privileges: Privileges
+  readonly rowsReadable: boolean
+  readonly keys: readonly KeyModel[]
+  readonly activity: Activity
+  readonly references: readonly Reference[]
+  readonly longTransactions: readonly LongTransaction[]
+  readonly partitions: readonly MapEntry[]
+}
+
+/** Everything that could go wrong with a table, by itself or when it is converted. Pure. */
+export function risksOf(situation: RiskSituation): Risk[] {
+  const { server, journalSchema } = situation
+  return [
+    ...serverObjections(server, journalSchema).map(asRisk),
+    ...readingRisks(situation),
+    ...conversionRisks(situation),
+    ...idRisks(situation),
+    ...situation.references.filter(({ indexed }) => !indexed).map((reference) => unindexed(situation.table, reference)),
+    ...statisticsRisks(situation),
+    ...situation.longTransactions.map((transaction) => longTransaction(situation.table, transaction)),
+    ...partitionRisks(situation),
+    ...serverNotes(server).map((what) => ({ what, wayOut: '' })),
+  ]
+}
+
+function readingRisks({ table, rowsReadable, server: { role } }: RiskSituation): Risk[] {
+  if (rowsReadable) return []
+  const name = ident(table.name.schema, table.name.name).text
+  return [
+    {
+      what: `${role} may not see all rows, so nothing is known of their ranges`,
+      wayOut: `grant select on ${name} to ${ident(role).text}; or, where a policy hides some, connect as the owner.`,
+    },
+  ]
+}
+
+function conversionRisks({ table, privileges, server }: RiskSituation): Risk[] {
+  // Partitioned already: what stands against a conversion says nothing about it.
+  if (table.kind === 'partitioned table') return []
+  const kind = kindObjection(table)
+  if (kind !== undefined) return [asRisk(kind)]
+  return [...privilegeObjections(table, privileges, server.role), ...tableObjections(table)].map(asRisk)
+}
+
+const LARGEST_INTEGER = 2_147_483_647
+const WORTH_A_WORD = 0.7
+
+function idRisks({ table, keys }: RiskSituation): Risk[] {
+  return keys
+    .filter(({ type, max }) => type === 'integer' && max !== null && Number(max) > WORTH_A_WORD * LARGEST_INTEGER)
+    .map(({ column, max }) => ({
+      what: `${column} has reached ${showCount(Number(max))}, ${Math.floor((100 * Number(max)) / LARGEST_INTEGER)} % of what an integer can hold`,
+      wayOut: `Make it a bigint before it is full; ${display(table.name)} cannot take rows any more when it is.`,
+    }))
+}
+
+/** A table that small is read in no time. */
+const FEW_ROWS = 1_000
+
+function unindexed(table: TableModel, { name, table: other, columns, estimatedRows }: Reference): Risk {
+  const rows = estimatedRows === null ? '' : ` (${showCount(estimatedRows)} rows)`
+  const small = estimatedRows !== null && estimatedRows < FEW_ROWS ? '; as long as it is small that does no harm' : ''
+  return {
+    what: `no index of ${display(other)} begins with the columns of foreign key ${name} (${columns.join(', ')}): each row deleted from ${display(table.name)} reads it all${rows}${small}`,
+    wayOut: `create index concurrently on ${ident(other.schema, other.name).text} (${columns.map((column) => ident(column).text).join(', ')});`,
+  }
+}
+
+const DEAD_ROWS = 10_000
+const DEAD_SHARE = 0.2
+
+function statisticsRisks({ table, activity }: RiskSituation): Risk[] {
+  const name = ident(table.name.schema, table.name.name).text
+  if (table.kind !== 'table' && table.kind !== 'partitioned table') return []
+  const { liveRows, deadRows } = activity
+  return [
+    ...(table.estimatedRows === null
+      ? [
+          {
+            what: 'it was never analysed, so rows and key ranges are not known to the planner',
+            wayOut: `analyze ${name};`,
+          },
+        ]
+      : []),
+    ...(deadRows > DEAD_ROWS && deadRows > DEAD_SHARE * liveRows
+      ? [
+          {
+            what: `${showCount(deadRows)} dead rows beside ${showCount(liveRows)} live ones${activity.vacuumedAt === null ? '; it was never vacuumed' : ''}`,
+            wayOut: `vacuum (analyze) ${name}; and let autovacuum come more often (autovacuum_vacuum_scale_factor).`,
+          },
+        ]
+      : []),
+  ]
+}
+
+function longTransaction(table: TableModel, { pid, who, state, seconds, onTable }: LongTransaction): Risk {
+  const what = pid === null ? `prepared transaction ${who}` : `pid ${pid} (${who}), ${state},`
+  return {
+    what: `${what} has been open for ${showDuration(seconds)}${onTable ? ` and holds a lock on ${display(table.name)}` : ''}: building indexes and taking locks wait for it`,
+    wayOut: pid === null ? 'End it with commit prepared or rollback prepared.' : 'Let it end first.',
+  }
+}
+
+function partitionRisks({ table, partitions }: RiskSituation): Risk[] {
+  const name = display(table.name)
+  return partitions.flatMap(({ name: partition, bounds, state, bytes }) => {
+    if (state === 'detaching')
+      return [
+        {
+          what: `${display(partition)} is half detached: its rows cannot be seen through ${name}`,
+          wayOut: `ebb rotate ${name} --execute finishes it.`,
+        },
+      ]
+    if (bounds === 'DEFAULT')
+      return [
+        {
+          what: `there is a DEFAULT partition, ${display(partition)} (${showBytes(bytes)}): nothing can be detached concurrently, and new partitions have to check its rows`,
+          wayOut: 'Move its rows to proper partitions, and drop it.',
+        },
+      ]
+    return []
+  })
+}
+
+function asRisk({ what, wayOut }: Risk): Risk {
+  return { what, wayOut }
+}

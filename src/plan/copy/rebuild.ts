@@ -1,0 +1,201 @@
+import type { ConditionFacts } from '../../catalog/condition/condition.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { Privileges } from '../../catalog/situation.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { Interval } from '../../grid/interval.ts'
+import { display, freeCompanion, type TableName } from '../../sql/names.ts'
+import type { Predicate } from '../../sql/predicate.ts'
+import { captureObjections, captureOf } from './capture.ts'
+import { conditionObjections, describeReading } from '../table/condition-objections.ts'
+import { copyKeyOf, noKeyObjection, type CopyKey } from './key.ts'
+import { copySteps } from './steps.ts'
+import type { CopyWork, Transport } from './work.ts'
+import { fatesOf } from '../table/fates.ts'
+import { describeKept } from './retention-of-retired.ts'
+import { leftOutObjections } from './left-out.ts'
+import { copyRightsObjections, privilegeObjections } from '../table/privilege-objections.ts'
+import type { SetPolicy } from '../language/policy.ts'
+import { serverNotes } from '../table/server-objections.ts'
+import { plainShadow, shadowNames, writtenColumns, type Shadow } from '../table/shadow.ts'
+import { assertDistinctKeys, type Facts, type Objection, type Plan } from '../language/step.ts'
+import { asideNames, type AsideNames } from '../table/swap.ts'
+import { fundamentalObjections, publishedCopyObjections, tableObjections } from '../table/table-objections.ts'
+import { showBytes, showCount } from '../../text/units.ts'
+
+/** What the user asked for. */
+export interface RebuildRequest {
+  /** The rows worth keeping; null keeps all. */
+  readonly keep: string | null
+  readonly transport: Transport | 'auto'
+  readonly jobs: number
+  /** Rows that are left out go for good: there is no archive. */
+  readonly noArchive: boolean
+  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  readonly retireAfter: Interval | null
+}
+
+export interface RebuildSituation {
+  readonly server: ServerModel
+  readonly journalSchema: string
+  readonly table: TableModel
+  readonly privileges: Privileges
+  readonly predicate: Predicate | null
+  /** Rows to be kept, as the planner estimates. */
+  readonly keptRows: number
+  readonly condition: ConditionFacts
+  readonly taken: ReadonlySet<string>
+  /** Makes the names of this run's helpers unlike those of any other. */
+  readonly tag: string
+}
+
+export interface RebuildPlan extends Plan {
+  /** Null where there are objections. */
+  readonly rebuild: RebuildSummary | null
+}
+
+/** What later runs need to know: to undo preparations, to go back, to let the former table go. */
+export interface RebuildSummary {
+  /** Of the table that is copied from, which its name may leave meanwhile. */
+  readonly sourceOid: string
+  readonly former: TableModel
+  readonly shadow: TableName
+  readonly retired: TableName
+  readonly aside: AsideNames
+  /** From the table into the shadow. */
+  readonly forward: CopyWork
+  /** From the new table into the retired one, from the swap on. */
+  readonly back: CopyWork
+  /** Where the new table is partitioned: how rotate keeps it. */
+  readonly policy: SetPolicy | null
+  /** Disk that it needs beside the table, by estimate. The log and WAL come on top. */
+  readonly diskBytes: number
+  /** After the end of the run; null: the former table stays until somebody lets it go. */
+  readonly retireAfter: Interval | null
+  /** What is true of the new table when all is done. */
+  readonly outcome: Facts
+}
+
+/** Plans a new table with the rows worth keeping, built beside the old one and swapped in. Pure. */
+export function planRebuild(situation: RebuildSituation, request: RebuildRequest): RebuildPlan {
+  const { table, server } = situation
+  const fundamental = fundamentalObjections(server, situation.journalSchema, table)
+  const key = copyKeyOf(table)
+  const objections =
+    fundamental.length > 0
+      ? fundamental
+      : [
+          ...privilegeObjections(table, situation.privileges, server.role),
+          ...copyRightsObjections(table, situation.privileges, server.role),
+          ...rebuildObjections(situation, request, key),
+        ]
+  const base = {
+    goal: goalOf(table, request),
+    table: table.name,
+    fates: key === null ? [] : fatesOf(table, { history: null, primaryKey: null, partitioned: false }),
+    notes: serverNotes(server),
+  }
+  if (objections.length > 0 || key === null) return { ...base, objections, evidence: [], steps: [], rebuild: null }
+  const names = shadowNames(table, situation.taken)
+  const shadow = plainShadow(table, names, server.role, shareOf(situation))
+  const rebuild = {
+    ...summaryOf({ ...situation, settings: situation.condition.settings }, key, shadow, predicateText(situation)),
+    diskBytes: newSize(situation),
+    retireAfter: request.retireAfter,
+  }
+  const { transport, jobs } = request
+  const steps = copySteps({ rebuild, shadow, role: server.role, keptRows: situation.keptRows, transport, jobs })
+  assertDistinctKeys(steps)
+  return { ...base, objections, evidence: evidenceOf(situation, request, key, rebuild), steps, rebuild }
+}
+
+function goalOf({ name }: TableModel, { keep }: RebuildRequest): string {
+  return keep === null
+    ? `rebuild ${display(name)} with all its rows`
+    : `rebuild ${display(name)} around the rows where ${keep}`
+}
+
+/** What stands against a new table in the place of this one. Most is as for a conversion; some things a copy can do. */
+function rebuildObjections(
+  { table, condition }: RebuildSituation,
+  request: RebuildRequest,
+  key: CopyKey | null,
+): Objection[] {
+  const copied = [
+    'exclusion:',
+    'not-valid:',
+    'no-inherit:',
+    'transition-tables:',
+    'publication:',
+    'excepted:',
+    'self-reference:',
+  ]
+  return [
+    ...tableObjections(table).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
+    ...(key === null ? [noKeyObjection(table)] : []),
+    ...captureObjections(table),
+    ...publishedCopyObjections(table),
+    ...conditionObjections(condition),
+    ...leftOutObjections(request),
+  ]
+}
+
+function predicateText({ predicate }: RebuildSituation): string | null {
+  return predicate === null ? null : predicate.text
+}
+
+/** A table that is copied, and under which settings. */
+export type CopiedTable = Pick<RebuildSituation, 'table' | 'journalSchema' | 'taken' | 'tag'> &
+  Pick<CopyWork, 'settings'>
+
+/** What a copy of this table into `shadow` has to remember. */
+export function summaryOf(
+  { table, journalSchema, settings, taken, tag }: CopiedTable,
+  key: CopyKey,
+  { name: shadow, outcome }: Shadow,
+  keep: string | null,
+): Omit<RebuildSummary, 'diskBytes'> {
+  const retired = { schema: table.name.schema, name: freeCompanion(table.name.name, '_retired', taken) }
+  const columns = writtenColumns(table).text
+  const capture = (side: string) => captureOf(table.name, key, journalSchema, `ebb_${tag}_${side}`)
+  return {
+    sourceOid: table.oid,
+    former: table,
+    shadow,
+    retired,
+    aside: asideNames(table, null, new Set([...taken, retired.name]), '_retired'),
+    forward: { source: table.name, target: shadow, columns, keep, settings, capture: capture('forward') },
+    back: { source: table.name, target: retired, columns, keep: null, settings, capture: capture('back') },
+    policy: null,
+    retireAfter: null,
+    outcome,
+  }
+}
+
+/** The part of the rows that is kept, by the planner's estimates. */
+function shareOf({ table, keptRows }: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
+  return table.estimatedRows === null || table.estimatedRows === 0 ? 1 : Math.min(1, keptRows / table.estimatedRows)
+}
+
+/** Of the new table with its indexes. */
+export function newSize(situation: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
+  const { heap, toast, indexes } = situation.table.size
+  return (heap + toast + indexes) * shareOf(situation)
+}
+
+function evidenceOf(
+  situation: RebuildSituation,
+  request: RebuildRequest,
+  key: CopyKey,
+  { retired }: RebuildSummary,
+): string[] {
+  const { table, keptRows, predicate, condition } = situation
+  const rows = table.estimatedRows
+  return [
+    ...(predicate === null ? [] : [`kept: ${predicate.text}`, ...describeReading(condition)]),
+    `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
+    `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
+    describeKept(retired, request.retireAfter),
+    `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
+  ]
+}

@@ -1,0 +1,11 @@
+import { displayInterval, type Interval } from '../../grid/interval.ts'
+import { display, type TableName } from '../../sql/names.ts'
+
+/** For how long the former table stays, for people. */
+export function describeKept(retired: TableName, retireAfter: Interval | null): string {
+  const end =
+    retireAfter === null
+      ? 'until `ebb retire`'
+      : `and goes by itself: the first \`ebb rotate\` ${displayInterval(retireAfter)} after the end lets it go`
+  return `${display(retired)} stays for the way back, ${end}`
+}

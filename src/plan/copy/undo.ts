@@ -1,0 +1,367 @@
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
+import { ident, sql } from '../../sql/sql.ts'
+import { abandonment } from '../language/abandonment.ts'
+import { dropHelpers, endCapture } from './capture.ts'
+import { validateInbound } from '../partition/conversion.ts'
+import * as definitions from '../table/definitions.ts'
+import { compareFacts, factsOf } from '../table/facts.ts'
+import { exclusive, lockExclusively } from '../language/locks.ts'
+import { objection, when } from '../language/objection.ts'
+import type { RebuildSummary } from './rebuild.ts'
+import { captureTriggers, verifyStep } from './steps.ts'
+import {
+  addForeignKeys,
+  foreignKeysOf,
+  foreignKeySteps,
+  online,
+  validateForeignKeys,
+  withForeignKeysUnproven,
+} from '../table/shadow.ts'
+import { exchangeBack, type SplitSummary } from '../split/exchange.ts'
+import { acquire, asideNames, neighbours, sequencesUnderLock } from '../table/swap.ts'
+import type { AloneStep, BriefStep, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from '../language/step.ts'
+import { underPath } from '../table/user-code.ts'
+
+// The ways out of a rebuild: to abandon it before the swap, to roll it back
+// after, to let the former table go for good.
+
+/** Takes back what an unfinished rebuild has put beside the table. */
+export function planAbandonRebuild(
+  runId: string,
+  rebuild: RebuildSummary,
+  present: TableName | null,
+  done: ReadonlySet<string>,
+): Plan {
+  const evidence = 'the table itself has not been touched: only what was put beside it is taken away'
+  return abandonment(runId, rebuild.former.name, evidence, abandonSteps(rebuild, present, done))
+}
+
+/**
+ * The steps of that; each may find nothing to undo. `present` is what the table is called now; null when it is gone.
+ * `done` tells whether the shadow is ours: before its step, somebody else may have taken the name.
+ */
+export function abandonSteps(
+  rebuild: RebuildSummary,
+  present: TableName | null,
+  done: ReadonlySet<string>,
+): (BriefStep | OnlineStep)[] {
+  const { forward, back } = rebuild
+  return [
+    // First, for it takes most room.
+    ...(done.has('shadow') ? [dropShadow(rebuild)] : []),
+    // Before the capture has begun there is nothing on the table that a lock would have to be waited for.
+    ...(present === null || !done.has('capture')
+      ? []
+      : [release('abandon:capture', { ...forward.capture, table: present })]),
+    online('abandon:logs', 'drop the logs', 'they are of no use any more', 'milliseconds', [
+      ...dropHelpers(forward.capture),
+      ...dropHelpers(back.capture),
+    ]),
+  ]
+}
+
+/** Its foreign keys, once it has them, have triggers on the tables that they refer to: those are locked, too. */
+function dropShadow({ former, shadow }: RebuildSummary): BriefStep {
+  const referenced = neighbours({ ...former, inboundForeignKeys: [] })
+  return brief(
+    'abandon:shadow',
+    `drop ${display(shadow)}`,
+    'it is of no use any more, and its space is given back',
+    [shadow, ...referenced].map(exclusive),
+    referenced.map(lockExclusively),
+    [sql`drop table if exists ${quoted(shadow)}`.text],
+  )
+}
+
+/**
+ * Ends a run whose tables have changed places already, and that cannot be gone on with; `rebuild` is what it copied.
+ * What it has not done is for people.
+ */
+export function planLeaving(
+  runId: string,
+  table: TableName,
+  undone: readonly string[],
+  rebuild: RebuildSummary | null,
+): Plan {
+  const steps =
+    rebuild === null
+      ? []
+      : [
+          online(
+            'abandon:release',
+            'drop the log of the copy',
+            'nothing is caught there any more',
+            'milliseconds',
+            dropHelpers(rebuild.forward.capture),
+          ),
+        ]
+  const evidence = [
+    'the tables have changed places already, and that stays; it can be rolled back',
+    ...undone.map((title) => `not done: ${title}`),
+  ]
+  return plan(`end run ${runId} on ${display(table)} where it is`, table, evidence, [], steps)
+}
+
+/** Lets go of the former table of a finished rebuild; from then on there is no way back. */
+export function planRetire(runId: string, { former, retired, back }: RebuildSummary): Plan {
+  return plan(
+    `retire the former ${display(former.name)} of run ${runId}`,
+    former.name,
+    [
+      `${display(retired)} holds the rows as they were, those that were left out included; after this there is no way back`,
+    ],
+    [],
+    [
+      release('retire:capture', back.capture),
+      online('retire:drop', `drop ${display(retired)}`, 'its space is given back', 'milliseconds', [
+        ...dropHelpers(back.capture),
+        sql`drop table if exists ${quoted(retired)}`.text,
+      ]),
+    ],
+  )
+}
+
+export interface RebuildRollbackSituation {
+  readonly runId: string
+  readonly rebuild: RebuildSummary
+  readonly current: TableModel
+  readonly retiredExists: boolean
+  /** What has kept changes from being caught since, in words. */
+  readonly gaps: readonly string[]
+  /** Of a new table that is partitioned. */
+  readonly partitions: readonly TableName[]
+  /** Partitions that rotate has removed since. */
+  readonly removed: readonly string[]
+  readonly taken: ReadonlySet<string>
+  /** As whom we are connected. */
+  readonly role: string
+}
+
+/** Plans the return of the former table, with every write made since. Pure. */
+export function planRebuildRollback(situation: RebuildRollbackSituation): Plan & { readonly index: null } {
+  const { runId, rebuild, current } = situation
+  const objections = rollbackObjections(situation)
+  const evidence = [
+    `changes since the swap have been caught; they are brought into ${display(rebuild.retired)} before it takes its place again`,
+  ]
+  const steps = objections.length > 0 ? [] : rollbackSteps(situation)
+  return {
+    ...plan(
+      `roll back run ${runId}: bring the former ${display(current.name)} back`,
+      current.name,
+      evidence,
+      objections,
+      steps,
+    ),
+    index: null,
+  }
+}
+
+function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
+  const { runId, rebuild, current, retiredExists, gaps, removed } = situation
+  const changed = compareFacts(rebuild.outcome, factsOf(current, captureTriggers(rebuild)))
+  return [
+    ...when(!retiredExists, () =>
+      objection(
+        'retired',
+        `the former table ${display(rebuild.retired)} has been let go`,
+        'There is nothing to go back to.',
+      ),
+    ),
+    ...when(retiredExists && gaps.length > 0, () =>
+      objection(
+        'gap',
+        `changes of ${display(current.name)} have not all been caught since: ${gaps.join('; ')}`,
+        `They would be lost, so there is no way back any more. Stay with the new table, and let the former one go: ebb retire ${runId}`,
+      ),
+    ),
+    ...when(removed.length > 0, () =>
+      objection(
+        'removed',
+        `partitions have been removed since: ${removed.join(', ')}`,
+        'Their rows would be back without a word, for the former table still has them. Stay with the new table.',
+      ),
+    ),
+    ...when(changed.length > 0, () =>
+      objection(
+        'changed',
+        `${display(current.name)} has been altered since the rebuild: ${changed.map(({ fact }) => fact).join(', ')}`,
+        'Undo these changes first; they would be lost.',
+      ),
+    ),
+  ]
+}
+
+function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRollbackSituation): Step[] {
+  const { former, back, retired } = rebuild
+  const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_ebb', taken) }
+  return [
+    catchUp(back, retired),
+    underPath(vacuumStep(retired), former, back.settings),
+    compareBack(rebuild),
+    swapBack(rebuild, current, partitions, gone, taken, role),
+    ...validateForeignKeys([former.name], former),
+    online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
+      sql`drop table if exists ${quoted(gone)}`.text,
+      ...dropHelpers(back.capture),
+    ]),
+    ...former.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(former.name, key)),
+  ]
+}
+
+function vacuumStep(retired: TableName): AloneStep {
+  return {
+    kind: 'alone',
+    key: 'vacuum',
+    title: `vacuum and analyze ${display(retired)}`,
+    because: 'so that its plans are ready',
+    locks: [],
+    cost: '',
+    statements: [sql`vacuum (analyze) ${quoted(retired)}`.text],
+  }
+}
+
+/** Plans the return of a partition that was split. Pure. */
+export function planSplitRollback(
+  situation: RebuildRollbackSituation,
+  split: SplitSummary,
+): Plan & { readonly index: null } {
+  const { runId, rebuild, current, partitions } = situation
+  const { back, retired } = rebuild
+  const objections = rollbackObjections(situation)
+  const { prove, swap, dropLeaves } = exchangeBack(current, rebuild, split, partitions)
+  const steps: Step[] = [
+    catchUp(back, retired),
+    ...foreignKeysOf(current).flatMap((key) => foreignKeySteps([retired], key)),
+    compareBack(rebuild),
+    prove,
+    swap,
+    online(
+      'drop-new',
+      'drop the partitions it was split into',
+      'the former one has taken its place again',
+      'milliseconds',
+      [...dropLeaves, ...dropHelpers(back.capture)],
+    ),
+  ]
+  const goal = `roll back run ${runId}: bring ${display(retired)} back`
+  const evidence = [`changes since the split have been caught; they are brought into ${display(retired)} first`]
+  return { ...plan(goal, current.name, evidence, objections, objections.length > 0 ? [] : steps), index: null }
+}
+
+function catchUp(work: RebuildSummary['back'], target: TableName): Step {
+  return {
+    kind: 'reconcile',
+    key: 'reconcile',
+    title: `bring ${display(target)} up to date`,
+    because: 'it gets every write made since the swap',
+    locks: [],
+    cost: 'does not block anybody',
+    statements: [],
+    work,
+    pass: 'until the log is short',
+  }
+}
+
+/** Rows that were left out are in the former table alone. */
+function compareBack({ former, retired, forward, back }: RebuildSummary): Step {
+  return verifyStep(`compare ${display(retired)} with ${display(former.name)}, row by row`, back, forward.keep)
+}
+
+function swapBack(
+  rebuild: RebuildSummary,
+  current: TableModel,
+  partitions: readonly TableName[],
+  gone: TableName,
+  taken: ReadonlySet<string>,
+  role: string,
+): SwapStep {
+  const { former, retired, aside, back } = rebuild
+  const now = asideNames(current, null, new Set([...taken, gone.name]), '_ebb')
+  const schema = former.name.schema
+  const { trigger, truncateTrigger } = back.capture
+  return {
+    kind: 'swap',
+    key: 'swap-back',
+    title: `let ${display(retired)} be ${display(former.name)} again`,
+    because: 'it holds every row there was, and every write made since',
+    locks: [...current.views.map(({ name }) => name), current.name, ...neighbours(current)].map(exclusive),
+    cost: 'milliseconds; the time under lock is measured and reported',
+    quiet: current.name,
+    table: current.name,
+    acquire: acquire(current, now),
+    statements: [
+      ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${quoted(current.name)}`.text),
+      sql`alter table ${quoted(current.name)} rename to ${ident(gone.name)}`.text,
+      ...Object.entries(now.indexes).map(
+        ([name, other]) => sql`alter index ${ident(schema, name)} rename to ${ident(other)}`.text,
+      ),
+      ...current.statistics.map(
+        ({ name }) => sql`alter statistics ${quoted(name)} rename to ${ident(now.statistics[name.name] ?? '')}`.text,
+      ),
+      sql`alter table ${quoted(retired)} rename to ${ident(former.name.name)}`.text,
+      ...Object.entries(aside.indexes).map(
+        ([name, other]) => sql`alter index ${ident(schema, other)} rename to ${ident(name)}`.text,
+      ),
+      ...former.statistics.map(
+        ({ name }) =>
+          sql`alter statistics ${ident(schema, aside.statistics[name.name] ?? '')} rename to ${ident(name.name)}`.text,
+      ),
+      ...addForeignKeys([former.name], former),
+      ...former.triggers.flatMap((one) => definitions.trigger(former.name, one)),
+      ...former.triggers.flatMap((one) => definitions.triggerState([former.name], one)),
+      ...definitions.publications(former.name, gone, former.publications),
+      ...definitions.sequences(former, gone, now.sequences, role),
+      ...definitions.views(former),
+      ...definitions.functions(former),
+      ...former.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
+      ...current.constraints
+        .filter(({ type }) => type === 'foreign key')
+        .map(({ name }) => sql`alter table ${quoted(gone)} drop constraint ${ident(name)}`.text),
+    ],
+    before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }, captureTriggers(rebuild)),
+    after: factsOf(withForeignKeysUnproven(former)),
+    ours: captureTriggers(rebuild),
+    partitions,
+    mustBeEmpty: [],
+    work: back,
+  }
+}
+
+/** Takes the capture off a table that is in use. */
+function release(key: string, capture: RebuildSummary['back']['capture']): BriefStep {
+  const { table } = capture
+  const lock: Lock = exclusive(table)
+  return brief(
+    key,
+    `stop catching changes of ${display(table)}`,
+    'nothing needs them any more',
+    [lock],
+    [lockExclusively(table)],
+    endCapture(capture),
+    table,
+  )
+}
+
+function brief(
+  key: string,
+  title: string,
+  because: string,
+  locks: readonly Lock[],
+  acquireLocks: readonly string[],
+  statements: readonly string[],
+  quiet: TableName | null = null,
+): BriefStep {
+  return { kind: 'brief', key, title, because, locks, cost: 'milliseconds', quiet, acquire: acquireLocks, statements }
+}
+
+function plan(
+  goal: string,
+  table: TableName,
+  evidence: readonly string[],
+  objections: readonly Objection[],
+  steps: readonly Step[],
+): Plan {
+  return { goal, table, evidence, fates: [], objections, notes: [], steps }
+}

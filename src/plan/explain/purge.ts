@@ -1,0 +1,33 @@
+import { comment } from '../../text/comment.ts'
+import { statementComment } from '../../sql/spelled-out.ts'
+import { raw, type Sql } from '../../sql/sql.ts'
+import { batchStatement, countStatement } from '../purge/batch.ts'
+import type { PurgeLeaf } from '../purge/work.ts'
+import type { CheckStep, PurgeStep } from '../language/step.ts'
+
+/** What a purge repeats, for its first leaf, as comments. */
+export function explainPurging({ kind, work }: PurgeStep | CheckStep): string[] {
+  const [leaf] = work.leaves
+  if (leaf === undefined) return []
+  const others = work.leaves.length === 1 ? '' : `, partition by partition (${work.leaves.length})`
+  const range = placeholders(leaf)
+  if (kind === 'check')
+    return shown(`no plain SQL: Ebb adds up what this returns, piece by piece${others}`, [
+      countStatement(work, leaf, leaf.walk.kind === 'blocks' ? range : { after: null, upto: null }),
+    ])
+  return shown(
+    `no plain SQL: Ebb does this batch by batch${others}, remembers how far it came in the same transaction, and gives way when others need it`,
+    [batchStatement(work, leaf, range, raw('…'), 'careful')],
+  )
+}
+
+function placeholders({ walk }: PurgeLeaf) {
+  return walk.kind === 'blocks'
+    ? { after: raw("'(first block,0)'"), upto: raw("'(end block,0)'") }
+    : { after: raw("'[the last key]'::jsonb"), upto: null }
+}
+
+function shown(what: string, statements: readonly Sql[]): string[] {
+  const lines = statements.flatMap(({ text }) => statementComment(`${text.trim()};`, '    '))
+  return [...comment(`${what}:`, '  '), ...lines]
+}

@@ -1,0 +1,65 @@
+import { columns } from '../../text/columns.ts'
+import { comment } from '../../text/comment.ts'
+import { display } from '../../sql/names.ts'
+import { asScript, explainObjections, script, section, type ToDo } from './explain.ts'
+import type { Retirement, RotationPlan } from '../rotate/plan.ts'
+import { showBytes, showCount } from '../../text/units.ts'
+
+/** The upkeep of one set as a script: what comes, what goes and why, what stays and why, and the statements. */
+export function explainRotation(plan: RotationPlan, todo: ToDo): string {
+  const { create, retire, withheld, skipped, finalize, leftovers } = plan
+  return asScript([
+    ...comment(plan.goal),
+    ...section('What this rests on', plan.evidence),
+    ...section(
+      `To finish (${finalize.length + leftovers.length})`,
+      [...finalize, ...leftovers].map(({ step }) => `${step.title}: ${step.because}`),
+    ),
+    ...section(
+      `To create (${create.length})`,
+      columns(create.map(({ partition, shown }) => [display(partition), ...range(shown)])),
+    ),
+    ...section(`To retire (${retire.length}), the oldest first`, describeRetirements(retire)),
+    ...section(`Withheld (${withheld.length}): see the reasons not to start`, describeRetirements(withheld)),
+    ...section(
+      `What stays (${skipped.length})`,
+      skipped.map(({ partition, reason }) => `${display(partition)}: ${reason}`),
+    ),
+    ...section('When the history goes', describeHistory(plan)),
+    ...section('Worth knowing', plan.notes),
+    ...explainObjections(plan.objections),
+    ...script(plan.steps),
+    '',
+    ...comment(conclusion(plan, todo), '', Infinity),
+  ])
+}
+
+function describeRetirements(retirements: readonly Retirement[]): string[] {
+  const rows = retirements.map(({ partition, method, shown, rows, bytes, newest }) => [
+    method,
+    display(partition.name),
+    ...range(shown),
+    rows === null ? 'rows unknown' : `${showCount(rows)} rows`,
+    showBytes(bytes),
+    newest === null ? '' : `newest ${newest}`,
+  ])
+  return columns(rows, [4, 5])
+}
+
+function range({ from, to }: { readonly from: string; readonly to: string }): string[] {
+  return [`from ${from}`, `until ${to}`]
+}
+
+function describeHistory({ historyGoesOn }: RotationPlan): string[] {
+  if (historyGoesOn === null) return []
+  return [`${display(historyGoesOn.partition)} can go as a whole on ${historyGoesOn.shown}`]
+}
+
+function conclusion({ objections, steps }: RotationPlan, { command }: ToDo): string {
+  if (steps.length === 0)
+    return objections.length === 0
+      ? 'Nothing has been changed, and there is nothing to do.'
+      : 'Nothing has been changed. It cannot be done until these reasons are out of the way.'
+  const all = objections.length === 0 ? 'To do it' : 'To do what nothing speaks against'
+  return `Nothing has been changed. ${all}: ${command}`
+}

@@ -1,0 +1,28 @@
+import { display, type TableName } from '../../sql/names.ts'
+import type { AloneStep, Plan, Step } from './step.ts'
+
+/** A plan that gives up an unfinished run; `evidence` says what that leaves behind. */
+export function abandonment(runId: string, table: TableName, evidence: string, steps: readonly Step[]): Plan {
+  return {
+    goal: `abandon run ${runId} on ${display(table)}`,
+    table,
+    evidence: [evidence],
+    fates: [],
+    objections: [],
+    notes: [],
+    steps,
+  }
+}
+
+/** Where nothing has to be undone: the run ends, and that is all. */
+export function endTheRun(key: string): AloneStep {
+  return {
+    kind: 'alone',
+    key,
+    title: 'end the run',
+    because: 'it is not to be gone on with',
+    locks: [],
+    cost: '',
+    statements: [],
+  }
+}

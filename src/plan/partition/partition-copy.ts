@@ -1,0 +1,157 @@
+import type { Interval } from '../../grid/interval.ts'
+import type { Cell } from '../../grid/grid.ts'
+import { cellsBetween, floor } from '../../grid/grid.ts'
+import { partitionName } from '../../grid/partition-name.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import { copyKeyOf, noKeyObjection } from '../copy/key.ts'
+import { copySteps } from '../copy/steps.ts'
+import type { Transport } from '../copy/work.ts'
+import { fatesOf } from '../table/fates.ts'
+import { describeKept } from '../copy/retention-of-retired.ts'
+import { runwayEnd } from './history-bound.ts'
+import { keepWindow, type KeepWindow } from '../copy/keep-window.ts'
+import type { KeyChoice } from './key-choice.ts'
+import { leftOutObjections } from '../copy/left-out.ts'
+import { objection, when } from '../language/objection.ts'
+import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
+import { describeLayout, partitionedShadow, type Layout } from './partitioned-shadow.ts'
+import { copyRightsObjections } from '../table/privilege-objections.ts'
+import { newPrimaryKey } from '../table/primary-key.ts'
+import { newSize, summaryOf, type RebuildPlan } from '../copy/rebuild.ts'
+import { defaultPremake, type PartitionRequest } from '../language/policy.ts'
+import { serverNotes } from '../table/server-objections.ts'
+import { shadowNames } from '../table/shadow.ts'
+import { leafShape } from '../table/swap.ts'
+import { assertDistinctKeys, type Objection } from '../language/step.ts'
+import { publishedCopyObjections } from '../table/table-objections.ts'
+import { showBytes, showCount } from '../../text/units.ts'
+
+/** A conversion that copies the rows worth keeping into partitions, in one go. */
+export interface CopyRequest extends PartitionRequest {
+  readonly transport: Transport | 'auto'
+  readonly jobs: number
+  /** Rows that are left out go for good: there is no archive. */
+  readonly noArchive: boolean
+  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  readonly retireAfter: Interval | null
+}
+
+export interface CopySituation extends PartitionSituation {
+  /** Rows to be kept, as the planner estimates. */
+  readonly keptRows: number
+  readonly tag: string
+}
+
+/** More partitions than this cost every query that does not name the key, and locks; see docs/limits.md. */
+const MOST_PARTITIONS = 2_000
+
+/** Plans a partitioned table built beside this one, with the rows of the keep window, and swapped in. Pure. */
+export function planPartitionByCopy(situation: CopySituation, request: CopyRequest): RebuildPlan {
+  const { table, server } = situation
+  const { choice, objections } = readRequest(situation, request)
+  const goal = `partition ${display(table.name)} by ${request.by}, copying the rows worth keeping`
+  const key = copyKeyOf(table)
+  if (choice === null)
+    return { goal, table: table.name, evidence: [], fates: [], objections, notes: [], steps: [], rebuild: null }
+
+  const now = situation.evidence?.now ?? 0n
+  const premake = request.premake ?? defaultPremake(request.every)
+  const { expireBy, timezone } = request
+  const keep = keepWindow({ ...choice, expireBy, timezone }, request.keep, table, now)
+  const layout = layoutOf(situation, choice, keep, premake)
+  const end = layout.cells.at(-1)?.to ?? choice.head
+  const all = [
+    ...objections,
+    ...keyObjections(situation, request, choice, layout.primaryKey, end, end),
+    ...(key === null ? [noKeyObjection(table)] : []),
+    ...copyRightsObjections(table, situation.privileges, server.role),
+    ...publishedCopyObjections(table).filter(({ code }) => !objections.some((one) => one.code === code)),
+    ...copyObjections(request, layout),
+  ]
+  const base = {
+    goal: `${goal}, ${describeWidth(choice)}`,
+    table: table.name,
+    fates: fatesOf(table, { history: null, primaryKey: layout.primaryKey, partitioned: true }),
+    objections: all,
+    notes: [...serverNotes(server), ...notesOn(situation, request, choice, layout.primaryKey)],
+  }
+  if (all.length > 0 || key === null) return { ...base, evidence: choice.evidence, steps: [], rebuild: null }
+
+  const names = shadowNames(table, situation.taken)
+  const shadow = partitionedShadow(table, names, layout, server.role, 1)
+  const rebuild = {
+    ...summaryOf(situation, key, shadow, keep?.condition ?? null),
+    policy: policyFor(request, choice, premake),
+    diskBytes: newSize(situation),
+    retireAfter: request.retireAfter,
+  }
+  const steps = copySteps({
+    rebuild,
+    shadow,
+    role: server.role,
+    keptRows: situation.keptRows,
+    transport: request.transport,
+    jobs: request.jobs,
+  })
+  assertDistinctKeys(steps)
+  return {
+    ...base,
+    evidence: [...evidenceOf(situation, choice, layout, keep), describeKept(rebuild.retired, request.retireAfter)],
+    steps,
+    rebuild,
+  }
+}
+
+function layoutOf(
+  { table, taken }: CopySituation,
+  choice: KeyChoice,
+  keep: KeepWindow | null,
+  premake: number,
+): Layout {
+  const end = runwayEnd(choice, premake)
+  const start = keep?.from ?? choice.min ?? choice.head
+  const cells: Cell[] = cellsBetween(choice.grid, choice.kind, floor(choice.grid, choice.kind, start), end)
+  const used = new Set(taken)
+  const leaves = cells.map(({ from }): TableName => {
+    const name = partitionName(table.name.name, choice.grid, choice.kind, from, used)
+    used.add(name)
+    return { schema: table.name.schema, name }
+  })
+  return {
+    choice,
+    cells,
+    start: null,
+    leaves,
+    primaryKey: newPrimaryKey(table, choice.column, taken),
+    shape: leafShape(table),
+  }
+}
+
+function copyObjections(request: CopyRequest, { cells }: Layout): Objection[] {
+  return [
+    ...when(cells.length > MOST_PARTITIONS, () =>
+      objection(
+        'too-many-partitions',
+        `${showCount(cells.length)} partitions would be needed`,
+        'Choose a wider --every, or keep less with --keep.',
+      ),
+    ),
+    ...leftOutObjections(request),
+  ]
+}
+
+function evidenceOf(situation: CopySituation, choice: KeyChoice, layout: Layout, keep: KeepWindow | null): string[] {
+  const { table, keptRows } = situation
+  const { heap, toast, indexes } = table.size
+  return [
+    ...choice.evidence,
+    describeLayout(layout),
+    ...(keep === null
+      ? []
+      : [
+          `rows from ${keep.shown} on are kept: ${keep.condition}`,
+          `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
+        ]),
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
+  ]
+}

@@ -1,0 +1,223 @@
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
+import { ident, literal, sql } from '../../sql/sql.ts'
+import { validateInbound } from './conversion.ts'
+import * as definitions from '../table/definitions.ts'
+import { compareFacts, factsOf } from '../table/facts.ts'
+import { exclusive } from '../language/locks.ts'
+import { objection, when } from '../language/objection.ts'
+import type { ConversionSummary } from './partition.ts'
+import { buildUniqueIndex, plainColumns } from '../table/primary-key.ts'
+import { acquire, asideNames, neighbours, sequenceLocks, sequencesUnderLock, type AsideNames } from '../table/swap.ts'
+import type { Facts, Objection, Plan, Step, SwapStep } from '../language/step.ts'
+
+// The way back: the history partition becomes the table again, under its old
+// name and with everything that hung on it. Possible while the other partitions
+// are empty and none has been removed, for then the history holds all there is.
+
+/** A partition beside the history. */
+export interface OtherPartition {
+  readonly name: TableName
+  readonly empty: boolean
+}
+
+export interface RollbackSituation {
+  readonly runId: string
+  readonly conversion: ConversionSummary
+  /** The facts that the conversion ended with. */
+  readonly converted: Facts
+  /** The partitioned table as it is now. */
+  readonly current: TableModel
+  readonly historyAttached: boolean
+  readonly others: readonly OtherPartition[]
+  /** Partitions that rotate has removed since. */
+  readonly removed: readonly string[]
+  readonly taken: ReadonlySet<string>
+  /** As whom we are connected. */
+  readonly role: string
+}
+
+export interface RollbackPlan extends Plan {
+  /** The index that is built for it, to be dropped when the roll-back is abandoned. */
+  readonly index: TableName | null
+}
+
+/** Plans the return of a converted table to a plain one. Pure. */
+export function planRollback(situation: RollbackSituation): RollbackPlan {
+  const { runId, conversion, current, taken } = situation
+  const objections = rollbackObjections(situation)
+  const index = conversion.primaryKey === null ? null : freeCompanion(conversion.primaryKey.constraint, '_plain', taken)
+  return {
+    goal: `roll back run ${runId}: make ${display(current.name)} a plain table again`,
+    table: current.name,
+    evidence: [
+      `all its rows are in ${display(conversion.history)}; the other ${situation.others.length} partitions are ${objections.length === 0 ? 'empty and are dropped' : 'looked at below'}`,
+    ],
+    fates: [],
+    objections,
+    notes: [],
+    steps: objections.length > 0 ? [] : rollbackSteps(situation, index),
+    index: index === null ? null : { schema: current.name.schema, name: index },
+  }
+}
+
+function rollbackObjections({
+  conversion,
+  converted,
+  current,
+  historyAttached,
+  others,
+  removed,
+}: RollbackSituation): Objection[] {
+  const name = display(current.name)
+  const history = display(conversion.history)
+  const written = others.filter(({ empty }) => !empty).map((other) => display(other.name))
+  const changed = compareFacts(converted, factsOf(current)).map(({ fact }) => fact)
+  return [
+    ...when(!historyAttached, () =>
+      objection(
+        'history-gone',
+        `${history}, which held all rows at the time of the conversion, is no partition of ${name} any more`,
+        'There is nothing to go back to.',
+      ),
+    ),
+    ...when(removed.length > 0, () =>
+      objection(
+        'removed',
+        `partitions have been removed since the conversion: ${removed.join(', ')}`,
+        'What they held would be missing without a word; restore them first, or stay partitioned.',
+      ),
+    ),
+    ...when(written.length > 0, () =>
+      objection(
+        'written',
+        `rows have been written to other partitions: ${written.join(', ')}`,
+        `Move them into ${history}’s range first, or stay partitioned.`,
+      ),
+    ),
+    ...when(changed.length > 0, () =>
+      objection(
+        'changed',
+        `${name} has been altered since the conversion: ${changed.join(', ')}`,
+        'Undo these changes first; they would be lost.',
+      ),
+    ),
+  ]
+}
+
+function rollbackSteps(situation: RollbackSituation, index: string | null): Step[] {
+  const { conversion, current } = situation
+  const { former } = conversion
+  const key = former.indexes.find(({ primary }) => primary)
+  const because = `the primary key goes back to ${former.constraints.find(({ type }) => type === 'primary key')?.definition ?? ''}`
+  return [
+    ...(index === null || key === undefined
+      ? []
+      : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, former.estimatedRows ?? 0, because)]),
+    swapBack(situation, index),
+    ...former.inboundForeignKeys
+      .filter(({ validated }) => validated)
+      .map((inbound) => validateInbound(current.name, inbound)),
+  ]
+}
+
+function swapBack(situation: RollbackSituation, index: string | null): SwapStep {
+  const { conversion, current, others, taken } = situation
+  const { former } = conversion
+  // The names things took when they stepped aside were chosen by this very function.
+  const now = asideNames(current, null, taken)
+  return {
+    kind: 'swap',
+    key: 'swap-back',
+    title: `make ${display(conversion.history)} the table ${display(current.name)} again, and drop the empty partitions`,
+    because: 'it holds every row',
+    locks: [
+      ...[...current.views.map(({ name }) => name), current.name, ...neighbours(current)].map(exclusive),
+      ...sequenceLocks(current),
+    ],
+    cost: 'milliseconds; the time under lock is measured and reported',
+    quiet: current.name,
+    acquire: acquire(current, now),
+    statements: swapBackStatements(situation, now, index),
+    table: current.name,
+    before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }),
+    after: factsOf(former),
+    ours: [],
+    partitions: [conversion.history, ...others.map(({ name }) => name)],
+    mustBeEmpty: others.map(({ name }) => name),
+    work: null,
+  }
+}
+
+function swapBackStatements(
+  { conversion, current, taken, role }: RollbackSituation,
+  now: AsideNames,
+  index: string | null,
+): string[] {
+  const { former, history } = conversion
+  const place = quoted(former.name)
+  const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_partitioned', taken) }
+  const partitions = [former.name]
+  return [
+    ...dropInbound(current),
+    sql`alter table ${place} detach partition ${quoted(history)}`.text,
+    sql`alter table ${place} rename to ${ident(gone.name)}`.text,
+    sql`alter table ${quoted(history)} rename to ${ident(former.name.name)}`.text,
+    ...definitions.publications(former.name, gone, former.publications),
+    ...definitions.sequences(former, gone, now.sequences, role),
+    ...definitions.views(former),
+    ...definitions.functions(former),
+    sql`drop table ${quoted(gone)}`.text,
+    ...renameBack(conversion),
+    ...primaryKeyBack(conversion, index),
+    ...former.triggers.flatMap((trigger) => definitions.trigger(former.name, trigger)),
+    ...former.triggers.flatMap((trigger) => definitions.triggerState(partitions, trigger)),
+    ...addInbound(former),
+  ]
+}
+
+// Detaching would look for rows that point at the partition, and refuse.
+function dropInbound(current: TableModel): string[] {
+  return current.inboundForeignKeys.map(
+    (key) => sql`alter table ${quoted(key.table)} drop constraint ${ident(key.name)}`.text,
+  )
+}
+
+function addInbound(former: TableModel): string[] {
+  return former.inboundForeignKeys.flatMap((key) => definitions.addForeignKey(key))
+}
+
+function renameBack({ former, primaryKey, aside }: ConversionSummary): string[] {
+  const { schema } = former.name
+  return [
+    ...Object.entries(aside.indexes).map(
+      ([name, other]) => sql`alter index ${ident(schema, other)} rename to ${ident(name)}`.text,
+    ),
+    ...former.statistics.map(
+      ({ name }) =>
+        sql`alter statistics ${quoted({ schema: name.schema, name: aside.statistics[name.name] ?? '' })} rename to ${ident(name.name)}`
+          .text,
+    ),
+    ...(primaryKey === null
+      ? []
+      : [sql`alter table ${quoted(former.name)} drop constraint ${ident(primaryKey.index)}`.text]),
+  ]
+}
+
+function primaryKeyBack({ former, primaryKey }: ConversionSummary, index: string | null): string[] {
+  if (primaryKey === null || index === null) return []
+  const constraint = former.constraints.find(({ name }) => name === primaryKey.constraint)
+  const model = former.indexes.find(({ name }) => name === primaryKey.constraint)
+  if (constraint === undefined || model === undefined) throw new Error(`no primary key ${primaryKey.constraint}`)
+  const attributes = `${constraint.deferrable ? ' deferrable' : ''}${constraint.deferred ? ' initially deferred' : ''}`
+  return [
+    `${sql`alter table ${quoted(former.name)} add constraint ${ident(constraint.name)} primary key using index ${ident(index)}`.text}${attributes}`,
+    ...(constraint.comment === null
+      ? []
+      : [
+          sql`comment on constraint ${ident(constraint.name)} on ${quoted(former.name)} is ${literal(constraint.comment)}`
+            .text,
+        ]),
+    ...definitions.indexComment(former.name.schema, model),
+  ]
+}

@@ -1,0 +1,53 @@
+import { quoted, sameName } from '../../sql/names.ts'
+import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import { FINGERPRINT, ROW_BYTES, SET_COLUMNS } from './candidate-sql.ts'
+import type { Deed, GatherDeed, PurgeLeaf, PurgeWork } from './work.ts'
+
+/** The statement that does to the rows `t` of a leaf that `those` selects what is to become of them; `returning` may follow. */
+export function deedTo({ deed, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
+  const place = sql`only ${quoted(leaf.name)} t`
+  switch (deed.kind) {
+    case 'delete':
+      return sql`delete from ${place} where ${those}`
+    case 'mark':
+      return sql`update ${place} set ${raw(deed.set)} where ${those}`
+    case 'gather': {
+      const number = leaves.findIndex(({ name }) => sameName(name, leaf.name))
+      return gather(deed, sql`select ${raw(String(number))}, ${rowColumns(deed)} from ${place} where ${those}`)
+    }
+  }
+}
+
+// A row that was moved may be met twice; what it holds now is what counts.
+function gather({ into, key }: GatherDeed, rows: Sql): Sql {
+  const { leaf, fingerprint, bytes } = SET_COLUMNS
+  const columns = [leaf, ...key, fingerprint, bytes].map((name) => ident(name))
+  const identity = [leaf, ...key].map((name) => ident(name))
+  const anew = [fingerprint, bytes].map((name) => sql`${ident(name)} = excluded.${ident(name)}`)
+  return sql`insert into ${quoted(into)} (${join(columns)}) ${rows}
+  on conflict (${join(identity)}) do update set ${join(anew)}`
+}
+
+function rowColumns({ key }: GatherDeed): Sql {
+  return join([...key.map((name) => sql`t.${ident(name)}`), raw(FINGERPRINT), raw(ROW_BYTES)])
+}
+
+/** How a deed is told: `deleting, 300 rows gone`; `stopped while purging public.events`. */
+export const DEED_WORDS: Readonly<Record<Deed['kind'], DeedWords>> = {
+  delete: { doing: 'deleting', done: 'gone', at: 'purging' },
+  mark: { doing: 'marking', done: 'marked', at: 'marking rows of' },
+  gather: { doing: 'writing down candidates', done: 'written down', at: 'writing down candidates of' },
+}
+
+export interface DeedWords {
+  readonly doing: string
+  readonly done: string
+  readonly at: string
+}
+
+/** The words for what a command does batch by batch; undefined for one that does not. */
+export function deedWords(command: string): DeedWords | undefined {
+  if (command === 'purge') return DEED_WORDS.delete
+  if (command === 'mark') return DEED_WORDS.mark
+  return command === 'candidates' ? DEED_WORDS.gather : undefined
+}

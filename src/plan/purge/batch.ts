@@ -1,0 +1,268 @@
+import { quoted } from '../../sql/names.ts'
+import { ordered, own } from '../../sql/operators.ts'
+import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import { amongCandidates, leafNumber, sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
+import { deedTo } from './action-sql.ts'
+import { heldCondition, type Entourage, type KeyWalk, type PurgeLeaf, type PurgeWork } from './work.ts'
+
+// The statement of a batch. What always holds:
+//
+//   - One statement under one snapshot; nothing but counts and a position comes back.
+//   - The condition is asked again by the delete itself: a row that somebody has
+//     changed to be kept since the snapshot stays, for PostgreSQL asks it of the newest version.
+//   - An address means one row only within one table, so it is one partition at a time.
+//   - Rows behind the position are never read again, dead ones least of all.
+//   - `(…) is true` keeps an index on a column of the condition from being used,
+//     where rows are to be reached by their address: it would lead over every dead row.
+//   - All but the condition names the schemas of its operators and functions: the
+//     user's search path is in force.
+
+/** A part of a leaf. Positions are outside at the beginning and inside at the end. */
+export interface BatchRange {
+  readonly after: Sql | null
+  readonly upto: Sql | null
+}
+
+/** How a batch meets rows that others have locked: it gives up at once, or goes around them. */
+export type Manner = 'quick' | 'careful'
+
+/** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others or `stayed` although they were locked for us, `counts` of companions, and the `position` of the last one found. */
+export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
+  const { entourage } = work
+  const { narrowing, companions, disturbed } = entourage
+  const place = sql`only ${quoted(leaf.name)} t`
+  const going = raw(narrowing.at(-1)?.name ?? 'victim')
+  const held = heldCondition(entourage)
+  const looksFirst = manner === 'careful' && work.deed.kind !== 'gather'
+  return sql`
+with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}candidate as materialized (
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
+  where ${inRange(leaf, range)} and ${condition(work, leaf)}
+  order by ${orderOf(leaf)} limit ${limit}
+), ${looksFirst ? locked(entourage, held, place) : chosen(held)}${parts(narrowing)}, gone as (
+  ${deedTo(work, leaf, sql`t.ctid ${own('=')} any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
+  returning 1${shown(entourage)}
+)${parts(companions)}
+select ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
+  ${count('gone')}::int as gone, ${narrowing.length === 0 ? raw('0') : sql`(${count('victim')} ${own('-')} ${count(going.text)})::int`} as behind,
+  ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
+  (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
+}
+
+function count(rows: string): Sql {
+  return raw(`(select pg_catalog.count(*) from ${rows})`)
+}
+
+function parts(named: Entourage['narrowing']): Sql {
+  return raw(named.map(({ name, statement }) => `, ${name} as (${statement}\n)`).join(''))
+}
+
+/** `, t."a", t."b"`: the columns that the rest of the statement joins by. */
+function shown({ columns }: Entourage): Sql {
+  return join(
+    columns.map((column) => sql`, t.${ident(column)}`),
+    '',
+  )
+}
+
+function chosen(held: string | null): Sql {
+  return sql`victim as (
+  select ebb_at from candidate${free(held)}
+)`
+}
+
+// A row that was moved since the snapshot is locked where it is now. It is no victim: the delete would not see it, and
+// companions of a row that stays must stay.
+function locked(entourage: Entourage, held: string | null, place: Sql): Sql {
+  return sql`reached as materialized (
+  select t.tableoid as ebb_table, t.ctid as ebb_at${shown(entourage)} from ${place}
+  where t.ctid ${own('=')} any (array(select ebb_at from candidate${free(held)})) for update skip locked
+), victim as materialized (
+  select * from reached where ebb_at ${own('=')} any (select ebb_at from candidate)
+)`
+}
+
+function free(held: string | null): Sql {
+  return raw(held === null ? '' : ' where not ebb_held')
+}
+
+/** Without looking first: for ranges of blocks whose rows are known to be few enough. It gives up where a row is locked. */
+export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  return sql`
+with gone as (
+  ${deedTo(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
+)
+select pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
+}
+
+/** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */
+export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  const { reasons } = work.entourage
+  const why = reasons.map(({ condition }, i) => ` when (${condition}) then ${i}`).join('')
+  const counts = reasons.map((_, i) => `, pg_catalog.count(*) filter (where why ${own('=').text} ${i})`).join('')
+  return sql`
+select array[pg_catalog.count(*)${raw(counts)}]::pg_catalog.text[] as counts from (
+  select ${raw(why === '' ? 'null::int' : `case${why} end`)} as why from ${source(leaf)}
+  where ${inRange(leaf, range)} and ${condition(work, leaf)}
+) matching`
+}
+
+/** The condition as a row is asked for it that has been reached in another way. */
+function asked({ where }: PurgeWork, { walk }: PurgeLeaf): Sql {
+  return amongCandidates(walk) ? sql`${unchangedSince(walk)} is true` : raw(`(${where}\n) is true`)
+}
+
+/** Along an index the condition may lead to where the walk ends. */
+function condition(work: PurgeWork, leaf: PurgeLeaf): Sql {
+  const indexed = leaf.walk.kind === 'key' && leaf.walk.among === undefined
+  return indexed ? raw(`(${work.where}\n)`) : asked(work, leaf)
+}
+
+/** The rows of the leaf as `t`; of those in a candidate set, with what was written down as `ebb_c`. */
+function source({ name, walk }: PurgeLeaf): Sql {
+  const place = sql`only ${quoted(name)} t`
+  if (!amongCandidates(walk)) return place
+  return sql`${quoted(walk.among.set)} ebb_c join ${place} on ${sameKeyAsCandidate(walk)}`
+}
+
+function inRange({ walk }: PurgeLeaf, { after, upto }: BatchRange): Sql {
+  const bounds = [
+    ...(amongCandidates(walk) ? [leafNumber(walk)] : []),
+    ...(after === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid ${own('>')} ${after}` : beyond(walk, after)]),
+    ...(upto === null ? [] : [walk.kind === 'blocks' ? sql`t.ctid ${own('<=')} ${upto}` : compared(walk, '<=', upto)]),
+  ]
+  return bounds.length === 0 ? raw('true') : join(bounds, ' and ')
+}
+
+function beyond(walk: KeyWalk, after: Sql): Sql {
+  if (walk.unique) return compared(walk, '>', after)
+  const address = sql`(${after} ${own('->>')} ${raw(String(walk.columns.length))})::pg_catalog.tid`
+  const further = sql`${compared(walk, '>', after)} or ${compared(walk, '=', after)} and t.ctid ${own('>')} ${address}`
+  return sql`${compared(walk, '>=', after)} and (${further})`
+}
+
+/**
+ * The key in the order of its index. As a row where one operator compares all columns, which an index can follow to the
+ * end; else column by column, and the index follows the first.
+ */
+function compared(walk: KeyWalk, operator: '<=' | '=' | '>=' | '>', at: Sql): Sql {
+  const [first, ...others] = walk.columns.map(({ operators }) => ordered(operators, operator).text)
+  if (others.every((other) => other === first))
+    return sql`row(${keyList(walk)}) ${raw(first ?? operator)} row(${valueList(walk, at)})`
+  return columnByColumn(walk, operator, at)
+}
+
+function columnByColumn(walk: KeyWalk, operator: '<=' | '=' | '>=' | '>', at: Sql): Sql {
+  const pairs = walk.columns.map((column, i) => ({
+    is: (by: '<' | '<=' | '=' | '>=' | '>') =>
+      sql`${keyOf(walk, i)} ${ordered(column.operators, by)} ${valueOf(walk, i, at)}`,
+  }))
+  if (operator === '=')
+    return join(
+      pairs.map(({ is }) => is('=')),
+      ' and ',
+    )
+  const strict = operator === '<=' ? '<' : '>'
+  const orEqual = operator === '<=' ? '<=' : '>='
+  const last = pairs.length - 1
+  const beyond = pairs.map((pair, i) =>
+    join([...pairs.slice(0, i).map(({ is }) => is('=')), pair.is(i === last ? operator : strict)], ' and '),
+  )
+  return sql`(${pairs[0]?.is(orEqual) ?? raw('true')} and (${join(beyond, ' or ')}))`
+}
+
+function keyOf({ columns, among }: KeyWalk, i: number): Sql {
+  return sql`${raw(among === undefined ? 't' : 'ebb_c')}.${ident(columns[i]?.name ?? '')}`
+}
+
+function keyList(walk: KeyWalk): Sql {
+  return join(walk.columns.map((_, i) => keyOf(walk, i)))
+}
+
+function valueOf({ columns }: KeyWalk, i: number, at: Sql): Sql {
+  return sql`(${at} ${own('->>')} ${raw(String(i))})::${raw(columns[i]?.type ?? '')}`
+}
+
+function valueList(walk: KeyWalk, at: Sql): Sql {
+  return join(walk.columns.map((_, i) => valueOf(walk, i, at)))
+}
+
+function keyColumns({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks') return raw('')
+  return join(
+    walk.columns.map(({ name }, i) => sql`, t.${ident(name)} as ${keyName(i)}`),
+    '',
+  )
+}
+
+function orderOf({ walk }: PurgeLeaf): Sql {
+  return walk.kind === 'blocks' ? raw('t.ctid') : walk.unique ? keyList(walk) : sql`${keyList(walk)}, t.ctid`
+}
+
+// Qualified: a bare name would mean the column that is returned, which is text.
+function lastFirst({ walk }: PurgeLeaf): Sql {
+  const names = walk.kind === 'blocks' ? [] : walk.columns.map((_, i) => keyName(i))
+  return join([...names, raw('ebb_at')].map((name) => sql`candidate.${name} desc`))
+}
+
+/** As text: a row's address, or a JSON array of the key's values and the address. */
+function position({ walk }: PurgeLeaf): Sql {
+  if (walk.kind === 'blocks') return raw('ebb_at::pg_catalog.text')
+  const texts = walk.columns.map((_, i) => sql`${keyName(i)}::pg_catalog.text`)
+  return sql`pg_catalog.json_build_array(${join([...texts, raw('ebb_at::pg_catalog.text')])})::pg_catalog.text`
+}
+
+function keyName(i: number): Sql {
+  return raw(`ebb_k${i}`)
+}
+
+function heldColumn(held: string | null): Sql {
+  return held === null ? raw('') : raw(`, coalesce((${held}), false) as ebb_held`)
+}
+
+/** In the order of the companions: their tables' names could be anything. */
+function companionCounts({ companions }: Entourage): Sql {
+  if (companions.length === 0) return raw(`'[]'::pg_catalog.jsonb`)
+  return sql`pg_catalog.jsonb_build_array(${join(companions.map(({ name }) => count(name)))})`
+}
+
+/** Where the next `rows` candidates end, whether they are still there or not; no row where there are none. */
+export function sliceStatement(leaf: PurgeLeaf, walk: SetWalk, range: BatchRange, rows: Sql): Sql {
+  const keys = walk.columns.map((_, i) => keyName(i))
+  const shown = walk.columns.map(({ name }, i) => sql`ebb_c.${ident(name)} as ${keyName(i)}`)
+  return sql`
+with slice as (
+  select ${join(shown)} from ${quoted(walk.among.set)} ebb_c where ${inRange(leaf, range)} order by ${orderOf(leaf)} limit ${rows}
+)
+select pg_catalog.json_build_array(${join(keys.map((name) => sql`${name}::pg_catalog.text`))}, '(0,0)'::pg_catalog.text)::pg_catalog.text as position, ${count('slice')}::int as rows
+from slice order by ${join(keys.map((name) => sql`slice.${name} desc`))} limit 1`
+}
+
+/** Where the next `entries` of an index end, whatever rows they lead to; no row where there are not so many. */
+export function spanStatement(leaf: PurgeLeaf, walk: KeyWalk, range: BatchRange, entries: Sql): Sql {
+  return sql`
+with entry as (
+  select t.ctid as ebb_at${keyColumns(leaf)} from only ${quoted(leaf.name)} t
+  where ${inRange({ ...leaf, walk }, range)} order by ${orderOf(leaf)} offset ${entries} limit 1
+)
+select ${position(leaf)} as position from entry`
+}
+
+/** Of a slice of a candidate set: how many rows have changed since, and how many are no more. */
+export function driftStatement({ name }: PurgeLeaf, walk: SetWalk, range: BatchRange): Sql {
+  const bounds = inRange({ name, walk } as PurgeLeaf, range)
+  return sql`
+select pg_catalog.count(*) filter (where t.ctid is not null and ${unchangedSince(walk)} is not true)::pg_catalog.float8 as changed,
+  pg_catalog.count(*) filter (where t.ctid is null)::pg_catalog.float8 as gone
+from ${quoted(walk.among.set)} ebb_c left join only ${quoted(name)} t on ${sameKeyAsCandidate(walk)} where ${bounds}`
+}
+
+/** Where the first row of a part of a leaf is that matches; no row where there is none. */
+export function positionStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  return sql`
+with candidate as (
+  select t.ctid as ebb_at${keyColumns(leaf)} from ${source(leaf)}
+  where ${inRange(leaf, range)} and ${condition(work, leaf)} order by ${orderOf(leaf)} limit 1
+)
+select ${position(leaf)} as position from candidate`
+}

@@ -1,0 +1,55 @@
+import { quoted } from '../../sql/names.ts'
+import { ordered, own } from '../../sql/operators.ts'
+import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import type { KeyWalk, SetPart, Walk } from './work.ts'
+
+// Candidate sets in SQL: a table of keys, each with the number of its leaf, a
+// fingerprint of the row and its size. In statements a row of the set is
+// `ebb_c`, the row that it stands for is `t`.
+
+/** Columns of every set besides those of the key. */
+export const SET_COLUMNS = { leaf: 'ebb_leaf', fingerprint: 'ebb_fingerprint', bytes: 'ebb_bytes' } as const
+
+/**
+ * What a row `t` holds, as one number: of its text, which tells 1.0 from 1.00
+ * and 'a' from 'A' where a hash of values need not, and exists for every type. It
+ * stays what it is through VACUUM, freezing, rewrites and restores, as ctid and
+ * xmin do not; two different rows have the same one once in 2^64. `t.*` is the
+ * whole row even where a column is called t.
+ */
+export const FINGERPRINT = 'pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)'
+
+/** Bytes of the row `t`, out-of-line values included. */
+export const ROW_BYTES = 'pg_catalog.pg_column_size(t.*)'
+
+/** A walk along a candidate set. */
+export interface SetWalk extends KeyWalk {
+  readonly among: SetPart
+}
+
+export function amongCandidates(walk: Walk): walk is SetWalk {
+  return walk.kind === 'key' && walk.among !== undefined
+}
+
+/** Joins a row of the set to its row. */
+export function sameKeyAsCandidate({ columns }: KeyWalk, side = 'ebb_c'): Sql {
+  return join(
+    columns.map(({ name, operators }) => sql`${raw(side)}.${ident(name)} ${ordered(operators, '=')} t.${ident(name)}`),
+    ' and ',
+  )
+}
+
+export function leafNumber({ among }: SetWalk, side = 'ebb_c'): Sql {
+  return sql`${raw(side)}.${ident(SET_COLUMNS.leaf)} ${own('=')} ${raw(String(among.leaf))}`
+}
+
+/**
+ * True of a row `t` that is in the set and holds what it held then. It looks the
+ * set up by itself, so that PostgreSQL can ask it again of the newest version of
+ * a row, and always by the key: `exists` might be answered by reading the whole set.
+ */
+export function unchangedSince(walk: SetWalk): Sql {
+  const written = sql`select ebb_s.${ident(SET_COLUMNS.fingerprint)} from ${quoted(walk.among.set)} ebb_s
+    where ${leafNumber(walk, 'ebb_s')} and ${sameKeyAsCandidate(walk, 'ebb_s')}`
+  return sql`((${written}) ${own('=')} ${raw(FINGERPRINT)})`
+}

@@ -1,0 +1,28 @@
+import type { ConditionFacts } from '../../catalog/condition/condition.ts'
+import type { LeafModel } from '../../catalog/partitions/purge-leaves.ts'
+import type { Reach } from '../../catalog/condition/selectivity.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { Predicate } from '../../sql/predicate.ts'
+import type { Objection } from '../language/step.ts'
+
+/** The rows of a table that a condition selects, as far as a plan has to know them. */
+export interface ChosenRows {
+  readonly server: ServerModel
+  readonly table: TableModel
+  readonly predicate: Predicate
+  readonly leaves: readonly LeafModel[]
+  readonly reach: Reach
+  readonly condition: ConditionFacts
+}
+
+/** Where nobody may look for them at all. */
+export interface NotToBeChosen {
+  readonly server: ServerModel
+  readonly table: TableModel
+  readonly objections: readonly Objection[]
+}
+
+export function isRefused(chosen: ChosenRows | NotToBeChosen): chosen is NotToBeChosen {
+  return 'objections' in chosen
+}

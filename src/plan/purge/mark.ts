@@ -1,0 +1,243 @@
+import type { MarkFacts } from '../../catalog/table/mark-facts.ts'
+import type { Column, TableModel } from '../../catalog/table/table-model.ts'
+import type { Interval } from '../../grid/interval.ts'
+import { pathForCode } from '../../sql/condition-settings.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import type { Predicate } from '../../sql/predicate.ts'
+import { ident, sql } from '../../sql/sql.ts'
+import { abandonment, endTheRun } from '../language/abandonment.ts'
+import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
+import { describeReading } from '../table/condition-objections.ts'
+import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
+import { intervalText, momentOf } from '../language/moment.ts'
+import { objection, when } from '../language/objection.ts'
+import { everything, rightsObjections, rowsElsewhere, storageObjections, uncounted } from './objections.ts'
+import { checkStep, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
+import { chooseWalk } from './walk.ts'
+import { ALONE, type MarkDeed, type PurgeWork } from './work.ts'
+import { serverNotes } from '../table/server-objections.ts'
+import { describeStale, type StaleGroups } from './stale.ts'
+import { assertDistinctKeys, type Objection, type Plan, type PurgeStep, type Step } from '../language/step.ts'
+import { showRows } from '../../text/units.ts'
+
+/** What the user asked for. */
+export interface MarkRequest {
+  /** The rows to mark, as after WHERE. */
+  readonly where: string
+  /** Where the mark goes: a boolean becomes true, a time the moment at which the run began. */
+  readonly column: string
+  readonly allRows: boolean
+  readonly vacuum: boolean
+  /** Instead of a condition: the rows of this table to which stale groups of another belong. `where` is empty then. */
+  readonly staleOf?: StaleParents
+}
+
+/** Groups, and the table whose rows are grouped. */
+export interface StaleParents extends StaleGroups {
+  readonly table: TableName
+}
+
+export interface MarkSituation extends ChosenRows {
+  readonly facts: readonly MarkFacts[]
+}
+
+/** How a column marks a row. */
+export interface Mark {
+  /** True of a row that is not marked. */
+  readonly missing: string
+  /** True of one that is. */
+  readonly there: string
+  readonly deed: MarkDeed
+}
+
+/**
+ * Null where the column cannot hold a mark.
+ *
+ * @param moment a timestamptz literal, cast included
+ */
+export function markBy({ name, type, generated }: Column, moment: string): Mark | null {
+  const column = ident(name).text
+  if (generated) return null
+  if (type === 'boolean')
+    return {
+      missing: `${column} is not true`,
+      there: `${column} is true`,
+      deed: { kind: 'mark', set: `${column} = true` },
+    }
+  const value = momentOf(type, moment)
+  if (value === null) return null
+  return {
+    missing: `${column} is null`,
+    there: `${column} is not null`,
+    deed: { kind: 'mark', set: `${column} = ${value}` },
+  }
+}
+
+/** The condition that a row is marked, for at least so long, as a user would write it; null where the column cannot tell. */
+export function markedLongerAgo(column: Column, olderThan: Interval | null): string | null {
+  const mark = markBy(column, 'now()')
+  if (mark === null || olderThan === null) return mark?.there ?? null
+  const horizon = momentOf(column.type, `(now() - interval '${intervalText(olderThan)}')`)
+  return horizon === null ? null : `${ident(column.name).text} < ${horizon}`
+}
+
+/** The rows that a condition selects and that are not marked yet. */
+export function notYetMarked(predicate: Predicate, { missing }: Mark): Predicate {
+  return { ...predicate, text: `(${predicate.text}\n) and ${missing}` }
+}
+
+/** Plans marking the rows that match, batch by batch. Pure. */
+export function planMark(situation: MarkSituation, request: MarkRequest, mark: Mark): PurgePlan {
+  const { table, leaves, reach, predicate, condition, server } = situation
+  const objections = [
+    ...everything(table, leaves, reach, request).map((one) => ({
+      ...one,
+      wayOut: 'If all rows are meant, say --all-rows.',
+    })),
+    ...rowsElsewhere(table, leaves, reach),
+    ...objectionsTo(situation),
+  ]
+  if (objections.length > 0) return refuseMark({ server, table, objections }, request)
+  const base = { goal: goalOf(table.name, request), table: table.name, fates: [], objections }
+  if (reach.selectsSome === false || leaves.length === 0)
+    return { ...base, evidence: ['no row matches that is not marked yet'], notes: [], steps: [], purge: null }
+  const chosen = leaves.map((leaf) => chooseWalk(leaf, null))
+  const work: PurgeWork = {
+    table: table.name,
+    oid: table.oid,
+    where: predicate.text,
+    settings: condition.settings,
+    leaves: chosen.map(({ leaf }) => leaf),
+    entourage: ALONE,
+    deed: mark.deed,
+  }
+  const steps: Step[] = [
+    markStep(work),
+    ...vacuumSteps({ leaves, table }, request, 'former versions of rows').map((step) => ({
+      ...step,
+      settings: pathForCode(work.settings),
+    })),
+    checkStep(work),
+  ]
+  assertDistinctKeys(steps)
+  const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
+  return {
+    ...base,
+    evidence: [
+      `marked: ${predicate.text}`,
+      ...describeReading(condition),
+      `about ${showRows(matching)} to be marked, by ${request.staleOf === undefined ? 'the planner’s estimate' : 'the number of groups'}`,
+      `the mark: ${mark.deed.set}`,
+      ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),
+    ],
+    notes: notesOn(situation, request),
+    steps,
+    purge: work,
+  }
+}
+
+const MOST_SHOWN = 10
+
+/** A plan that says only what is in the way. */
+export function refuseMark({ server, table, objections }: NotToBeChosen, request: MarkRequest): PurgePlan {
+  const { where, allRows, vacuum } = request
+  const purge = { where, allRows, vacuum, orderBy: null, noArchive: true, cascade: false, protect: [], accept: [] }
+  return { ...refusePurge({ server, table }, purge, objections), goal: goalOf(table.name, request) }
+}
+
+/** That the column is none that could hold a mark. */
+export function columnObjection(table: TableModel, name: string): Objection {
+  const column = table.columns.find((one) => one.name === name)
+  const what =
+    column === undefined
+      ? `${display(table.name)} has no column ${name}`
+      : `${name} cannot hold a mark: it is ${column.generated ? 'generated' : `of type ${column.type}`}`
+  return objection(
+    'mark-column',
+    what,
+    `Name a column of type boolean, timestamptz, timestamp or date. A new one costs nothing: alter table ${quoted(table.name).text} add column deleted_at timestamptz;`,
+  )
+}
+
+/** What giving up an unfinished run does: batches are whole. */
+export function planAbandonMark(runId: string, table: TableName): Plan {
+  return abandonment(
+    runId,
+    table,
+    'rows that are marked stay marked; the others are not, and nothing else has been changed',
+    [endTheRun('abandon:mark')],
+  )
+}
+
+function goalOf(table: TableName, { where, column, staleOf }: MarkRequest): string {
+  if (staleOf !== undefined)
+    return `flag in ${display(table)}.${column} ${describeStale(staleOf)} in ${display(staleOf.table)}`
+  return `mark the rows of ${display(table)} where ${where}, in ${column}`
+}
+
+function markStep(work: PurgeWork): PurgeStep {
+  const rows = work.leaves.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0)
+  return {
+    kind: 'purge',
+    key: 'mark',
+    title: `mark rows of ${display(work.table)} in batches`,
+    because: 'each batch is a transaction of its own, so short that nobody notices',
+    locks: [{ table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' }],
+    cost: `about ${showRows(rows)}; each leaves a dead version behind, and an entry in every index unless there is room on its page`,
+    statements: [],
+    work,
+  }
+}
+
+function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
+  return [
+    ...uncounted(
+      server,
+      facts.flatMap(({ triggers }) => triggers),
+    ),
+    ...leaves.flatMap((leaf) => [
+      ...when(leaf.kind !== 'table', () =>
+        objection(
+          `foreign:${display(leaf.name)}`,
+          `${display(leaf.name)} is a foreign table`,
+          'Mark its rows in the database they are in, or exclude them by the condition.',
+        ),
+      ),
+      ...storageObjections(leaf),
+      ...rightsObjections(leaf, server.role),
+    ]),
+    ...disabledConstraintObjections(facts.flatMap(({ disabledConstraints }) => disabledConstraints)),
+    ...facts.flatMap(({ name, rules, refused }) => [
+      ...rules.map((rule) =>
+        objection(
+          `rule:${display(name)}.${rule}`,
+          `rule ${rule} makes something else of an update on ${display(name)}`,
+          sql`Switch it off meanwhile: alter table ${quoted(name)} disable rule ${ident(rule)};`.text,
+        ),
+      ),
+      ...when(refused, () =>
+        objection(
+          `replica-identity:${display(name)}`,
+          `${display(name)} is published with its updates and has no replica identity, so PostgreSQL refuses to update it`,
+          sql`Give it one: a primary key, or alter table ${quoted(name)} replica identity using index …; or publish no updates.`
+            .text,
+        ),
+      ),
+    ]),
+  ]
+}
+
+function notesOn({ server, table, facts }: MarkSituation, { column }: MarkRequest): string[] {
+  const triggers = [...new Set(facts.flatMap((fact) => fact.triggers))]
+  return [
+    ...serverNotes(server),
+    ...(triggers.length === 0 ? [] : [`triggers fire as for any update, and take their time: ${triggers.join(', ')}`]),
+    ...(table.publications.length === 0
+      ? []
+      : [
+          `each row that is marked is an update for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
+        ]),
+    'rows that are marked already are left as they are; those that somebody holds locked are passed over, and come back for',
+    `readers have to leave out what is marked: ebb view makes a view that does; ebb purge --marked ${column} deletes it later`,
+  ]
+}

@@ -1,0 +1,293 @@
+import type { ConditionFacts } from '../../catalog/condition/condition.ts'
+import type { LeafFacts, LeafModel } from '../../catalog/partitions/purge-leaves.ts'
+import type { Reach } from '../../catalog/condition/selectivity.ts'
+import type { ReferenceGraph } from '../../catalog/references/reference-graph.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { pathForCode } from '../../sql/condition-settings.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
+import type { Predicate } from '../../sql/predicate.ts'
+import { abandonment, endTheRun } from '../language/abandonment.ts'
+import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
+import type { Cascade, CascadeRequest } from '../references/cascade.ts'
+import { costObjections, lookUpSeconds, type LookUpCost } from '../references/cascade-cost.ts'
+import { entourageOf } from '../references/dependents.ts'
+import { cascadeObjections } from '../references/cascade-objections.ts'
+import { describeReading } from '../table/condition-objections.ts'
+import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from '../references/cascade-text.ts'
+import { unaccepted } from '../language/objection.ts'
+import { objectionsAbove, purgeObjections, rowsElsewhere } from './objections.ts'
+import { chooseWalk, type ChosenWalk } from './walk.ts'
+import type { PurgeWork } from './work.ts'
+import {
+  BLOCK_READ_SECONDS,
+  DELETED_BY_BLOCK_SECONDS,
+  DELETED_BY_KEY_SECONDS,
+  WAL_PER_DELETED_ROW,
+} from '../advise/rates.ts'
+import { serverNotes } from '../table/server-objections.ts'
+import { describeGroups, describeStale, type GroupCount, type StaleGroups } from './stale.ts'
+import {
+  assertDistinctKeys,
+  type CheckStep,
+  type Objection,
+  type Plan,
+  type PurgeStep,
+  type Step,
+  type VacuumStep,
+} from '../language/step.ts'
+import { showBytes, showCount, showDuration, showRows } from '../../text/units.ts'
+
+/** What the user asked for. */
+export interface PurgeRequest {
+  /** The rows to delete, as after WHERE. */
+  readonly where: string
+  /** Goes along an index that begins with this column. */
+  readonly orderBy: string | null
+  /** It is meant if the condition is true of every row. */
+  readonly allRows: boolean
+  /** Afterwards, the tables touched are vacuumed and analysed. */
+  readonly vacuum: boolean
+  /** The rows go for good: there is no archive. */
+  readonly noArchive: boolean
+  /** Rows of other tables that refer to them go, too. */
+  readonly cascade: boolean
+  /** Tables no row of which is to be touched. */
+  readonly protect: readonly WrittenName[]
+  /** Codes of objections that the user has accepted. */
+  readonly accept: readonly string[]
+  /** Instead of a condition: the rows of a candidate set. `where` is empty then. */
+  readonly candidates?: CandidateChoice
+  /** Instead of a condition: the rows of groups without activity. `where` is empty then. */
+  readonly stale?: StaleGroups
+}
+
+/** A candidate set by the number of its run, and who wants its rows gone. */
+export interface CandidateChoice {
+  readonly set: string
+  readonly approvedBy: string | null
+  readonly ticket: string | null
+}
+
+export interface PurgeSituation {
+  readonly server: ServerModel
+  readonly table: TableModel
+  /** The table's own facts, partitioned or not. */
+  readonly itself: LeafFacts
+  readonly predicate: Predicate
+  readonly leaves: readonly LeafModel[]
+  readonly reach: Reach
+  readonly condition: ConditionFacts
+  readonly graph: ReferenceGraph
+  /** What the request means for the tables of the graph. */
+  readonly around: CascadeRequest
+  readonly cascade: Cascade
+  /** What looking for rows that refer to one costs, where no index serves. */
+  readonly lookUps: readonly LookUpCost[]
+  /** Where the rows are those of a candidate set. */
+  readonly candidates?: CandidateSet
+  /** Where they are those of groups without activity, which may be too many to count. */
+  readonly groups?: GroupCount | null
+}
+
+export interface PurgePlan extends Plan {
+  /** Null where there are objections, or nothing to delete. */
+  readonly purge: PurgeWork | null
+}
+
+/** Plans deleting the rows that match, batch by batch. Pure. */
+export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
+  const { table, leaves, reach, candidates } = situation
+  const reasons = [
+    ...purgeObjections(table, leaves, reach, request, situation.server),
+    ...objectionsAbove(situation.itself, leaves),
+    ...objectionsAround(situation),
+    ...(candidates === undefined ? rowsElsewhere(table, leaves, reach) : candidateObjections(candidates, table)),
+  ]
+  const objections = unaccepted(reasons, request.accept)
+  if (objections.length > 0) return refusePurge(situation, request, objections)
+  const base = { goal: goalOf(table, request), table: table.name, fates: [], objections }
+  if (reach.selectsSome === false || leaves.length === 0)
+    return { ...base, evidence: ['no row matches'], notes: [], steps: [], purge: null }
+  const chosen = leaves.map((leaf) =>
+    candidates === undefined ? chooseWalk(leaf, request.orderBy) : walkThrough(candidates, leaf),
+  )
+  const purge: PurgeWork = {
+    table: table.name,
+    oid: table.oid,
+    where: situation.predicate.text,
+    settings: candidates?.settings ?? situation.condition.settings,
+    leaves: chosen.map(({ leaf }) => leaf),
+    entourage: entourageOf(situation.cascade),
+    deed: { kind: 'delete' },
+  }
+  const steps: Step[] = [
+    purgeStep(purge, situation),
+    ...[...vacuumSteps(situation, request), ...(request.vacuum ? cascadeVacuums(situation.cascade) : [])].map(
+      (step) => ({ ...step, settings: pathForCode(purge.settings) }),
+    ),
+    checkStep(purge),
+  ]
+  assertDistinctKeys(steps)
+  return { ...base, evidence: evidenceOf(situation, chosen), notes: notesOn(situation, request), steps, purge }
+}
+
+function objectionsAround({ graph, around, cascade, lookUps, leaves, server }: PurgeSituation): Objection[] {
+  const rows = leaves.reduce((sum, { matching }) => sum + matching, 0)
+  return [...cascadeObjections(graph, cascade, around, server.role), ...costObjections(cascade, lookUps, rows)]
+}
+
+/** A plan that says only what is in the way. */
+export function refusePurge(
+  { server, table }: Pick<PurgeSituation, 'server' | 'table'>,
+  request: PurgeRequest,
+  objections: readonly Objection[],
+): PurgePlan {
+  const plan = { goal: goalOf(table, request), table: table.name, objections, notes: serverNotes(server) }
+  return { ...plan, fates: [], evidence: [], steps: [], purge: null }
+}
+
+/** What giving up an unfinished purge does: batches are whole, and their rows do not come back. */
+export function planAbandonPurge(runId: string, table: TableName): Plan {
+  return abandonment(runId, table, 'rows that are gone stay gone; the others stay, and nothing else has been changed', [
+    endTheRun('abandon:purge'),
+  ])
+}
+
+function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest): string {
+  if (candidates !== undefined) return `purge ${display(name)} of the candidates of set ${candidates.set}`
+  if (stale !== undefined) return `purge ${display(name)} of ${describeStale(stale)}`
+  return `purge ${display(name)} of the rows where ${where}`
+}
+
+function purgeStep(work: PurgeWork, { cascade, lookUps }: PurgeSituation): PurgeStep {
+  const rows = rowsOf(work)
+  const seconds = secondsOf(work) + lookUpSeconds(cascade, lookUps, rows)
+  return {
+    kind: 'purge',
+    key: 'purge',
+    title: `delete rows of ${display(work.table)} in batches`,
+    because: 'each batch is a transaction of its own, so short that nobody notices',
+    locks: [
+      { table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
+      ...cascadeLocks(cascade),
+    ],
+    cost: `about ${showRows(rows)}, ${showDuration(seconds)} without pauses`,
+    statements: [],
+    work,
+  }
+}
+
+function rowsOf({ leaves }: PurgeWork): number {
+  return leaves.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0)
+}
+
+function secondsOf({ leaves }: PurgeWork): number {
+  return leaves.reduce(
+    (sum, { walk, blocks, estimatedRows }) =>
+      sum +
+      (walk.kind === 'blocks'
+        ? blocks * BLOCK_READ_SECONDS + estimatedRows * DELETED_BY_BLOCK_SECONDS
+        : estimatedRows * DELETED_BY_KEY_SECONDS),
+    0,
+  )
+}
+
+/** What is vacuumed afterwards, as far as the role may. */
+export function vacuumSteps(
+  { leaves, table }: Pick<PurgeSituation, 'leaves' | 'table'>,
+  { vacuum }: Pick<PurgeRequest, 'vacuum'>,
+  left: 'deleted rows' | 'former versions of rows' = 'deleted rows',
+): VacuumStep[] {
+  if (!vacuum) return []
+  const own = leaves.filter(({ mayVacuum }) => mayVacuum)
+  const steps = own.map(({ name, oid }): VacuumStep => ({
+    kind: 'vacuum',
+    key: `vacuum ${oid}`,
+    title: `vacuum and analyze ${display(name)}`,
+    because: `the space of the ${left} can be used again, and the planner learns how things are`,
+    locks: [{ table: name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
+    cost: 'reads what has changed, at the pace of an autovacuum; skipped where nothing has changed, or another vacuum is at work',
+    table: name,
+    whole: false,
+    // Giving blocks at the end back would need ACCESS EXCLUSIVE, which replicas feel.
+    statements: [`vacuum (analyze, truncate false, skip_locked) ${quoted(name).text}`],
+  }))
+  if (table.kind !== 'partitioned table' || own.length < leaves.length) return steps
+  return [
+    ...steps,
+    {
+      kind: 'vacuum',
+      key: 'analyze',
+      title: `analyze ${display(table.name)}`,
+      because: 'an autovacuum never does that for a partitioned table as a whole',
+      locks: [{ table: table.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
+      cost: 'reads a sample',
+      table: table.name,
+      whole: true,
+      statements: [`analyze (skip_locked) ${quoted(table.name).text}`],
+    },
+  ]
+}
+
+/** Counts what matches at the end. */
+export function checkStep(work: PurgeWork): CheckStep {
+  return {
+    kind: 'check',
+    key: 'check',
+    title: `count the rows of ${display(work.table)} that match now`,
+    because: 'only that shows that nothing was left, or how much',
+    locks: [{ table: work.table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
+    cost: 'reads them once more, a piece at a time',
+    statements: [],
+    work,
+  }
+}
+
+function evidenceOf(
+  { predicate, condition, leaves, cascade, candidates, groups }: PurgeSituation,
+  chosen: readonly ChosenWalk[],
+): string[] {
+  const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
+  const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
+  const shown = chosen.slice(0, MOST_SHOWN)
+  const by =
+    candidates !== undefined ? 'as the set says' : groups ? 'by the share of their groups' : 'by the planner’s estimate'
+  return [
+    ...(groups === undefined ? [] : [describeGroups(groups)]),
+    ...(candidates === undefined
+      ? [`deleted: ${predicate.text}`, ...describeReading(condition)]
+      : [describeSet(candidates)]),
+    `about ${showCount(matching)} of ${showCount(rows)} rows match, ${by}; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
+    ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
+    ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
+    ...describeReferences(cascade),
+  ]
+}
+
+const MOST_SHOWN = 10
+
+function describeWalk(walk: ChosenWalk['leaf']['walk']): string {
+  return walk.kind === 'blocks' ? 'block after block' : `along ${walk.index}`
+}
+
+function notesOn({ server, table, leaves, cascade }: PurgeSituation, { vacuum }: PurgeRequest): string[] {
+  const triggers = [...new Set(leaves.flatMap(({ deleteTriggers }) => deleteTriggers))]
+  const foreign = leaves.filter(({ mayVacuum }) => !mayVacuum)
+  return [
+    ...serverNotes(server),
+    ...(triggers.length === 0 ? [] : [`triggers fire as for any delete, and take their time: ${triggers.join(', ')}`]),
+    ...(table.publications.length === 0
+      ? []
+      : [
+          `each row that goes is a delete event for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
+        ]),
+    ...(vacuum && foreign.length > 0
+      ? [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: that is its owner’s right`]
+      : []),
+    ...cascadeNotes(cascade),
+    'rows that somebody holds locked are passed over, and come back for; rows that come to match while it runs may stay for the next time',
+    'no space is given back to the operating system: it is used again by rows to come (ebb rebuild gives it back)',
+  ]
+}

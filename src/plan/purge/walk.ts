@@ -1,0 +1,72 @@
+import type { LeafIndex, LeafModel } from '../../catalog/partitions/purge-leaves.ts'
+import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS } from '../advise/rates.ts'
+import type { KeyWalk, PurgeLeaf, Walk } from './work.ts'
+
+// Which way leads to the rows of a leaf, and why. Reading all blocks in their
+// order is cheap for each; an index pays where few rows match.
+
+/** With more rows under one key, a batch would read those again that the ones before it have deleted. */
+const MOST_ROWS_PER_KEY = 1_000
+
+/** Blocks may be fuller than the average. */
+const FULLER = 2
+
+export interface ChosenWalk {
+  readonly leaf: PurgeLeaf
+  readonly why: string
+}
+
+/** `orderBy` makes it an index that begins with this column; objections say where there is none. */
+export function chooseWalk(leaf: LeafModel, orderBy: string | null): ChosenWalk {
+  const { walk, why } = orderBy === null ? cheaper(leaf) : inOrder(leaf, orderBy)
+  const { name, oid, blocks, matching } = leaf
+  return { leaf: { name, oid, walk, blocks, rowsPerBlock: rowsPerBlock(leaf), estimatedRows: matching }, why }
+}
+
+function rowsPerBlock({ rows, blocks, deleteTriggers }: LeafModel): number | null {
+  return rows === null || blocks === 0 || deleteTriggers.length > 0 ? null : Math.ceil((rows / blocks) * FULLER)
+}
+
+/** Whether positions are addresses of rows, or end with one. */
+export function usesAddresses(walk: Walk): boolean {
+  return walk.kind === 'blocks' || (!walk.unique && walk.among === undefined)
+}
+
+/** The index to walk along for `--order-by`. */
+export function indexInOrder({ indexes }: LeafModel, column: string): LeafIndex | undefined {
+  return indexes
+    .filter((index) => index.columns[0]?.name === column && isWalkable(index))
+    .sort((a, b) => a.rowsPerKey - b.rowsPerKey || a.columns.length - b.columns.length)[0]
+}
+
+function isWalkable({ coversMatches, rowsPerKey }: LeafIndex): boolean {
+  return coversMatches && rowsPerKey <= MOST_ROWS_PER_KEY
+}
+
+function inOrder(leaf: LeafModel, column: string): { walk: Walk; why: string } {
+  const index = indexInOrder(leaf, column)
+  if (index === undefined) return { walk: { kind: 'blocks' }, why: `no index is in the order of ${column}` }
+  return { walk: along(index), why: `in the order of ${column}, as asked` }
+}
+
+function cheaper(leaf: LeafModel): { walk: Walk; why: string } {
+  const index = leaf.indexes.find(({ name }) => name === leaf.plannedIndex)
+  if (index === undefined) return { walk: { kind: 'blocks' }, why: 'no index leads to few of its rows' }
+  const byBlocks = leaf.blocks * BLOCK_READ_SECONDS + leaf.matching * DELETED_BY_BLOCK_SECONDS
+  const byKey = leaf.matching * DELETED_BY_KEY_SECONDS
+  if (byBlocks <= byKey) return { walk: { kind: 'blocks' }, why: `too many rows match to go by ${index.name}` }
+  if (!isWalkable(index))
+    return { walk: { kind: 'blocks' }, why: `${index.name} has too many rows under one key, or none for some of them` }
+  return { walk: along(index), why: `few rows match, and ${index.name} leads to them` }
+}
+
+function along({ name, columns, unique }: LeafIndex): KeyWalk {
+  // What may be NULL is not unique, even where all rows that match have a value.
+  const distinct = unique && columns.every(({ notNull }) => notNull)
+  return {
+    kind: 'key',
+    index: name,
+    columns: columns.map(({ name, type, operators }) => ({ name, type, operators })),
+    unique: distinct,
+  }
+}

@@ -1,0 +1,141 @@
+import type { ConditionSettings } from '../../sql/condition-settings.ts'
+import type { TableName } from '../../sql/names.ts'
+import type { Ordering } from '../../sql/operators.ts'
+
+// What a purge does, as the journal keeps it: plain data, its SQL as text without parameters.
+
+/** The rows to delete, and how they are come by. */
+export interface PurgeWork {
+  readonly table: TableName
+  /** By which the table is known, whatever is called so later. */
+  readonly oid: string
+  /** The condition with now() fixed; to be put in parentheses and on lines of its own, for it may end in a comment. */
+  readonly where: string
+  /** Under which the condition is read, and triggers fire. */
+  readonly settings: ConditionSettings
+  /** The table itself, or its partitions that can hold such rows: an address is unique only within one of them. */
+  readonly leaves: readonly PurgeLeaf[]
+  readonly entourage: Entourage
+  readonly deed: Deed
+}
+
+/** What becomes of the rows: they go, they are marked, or their keys are written down. */
+export type Deed = { readonly kind: 'delete' } | MarkDeed | GatherDeed
+
+export interface MarkDeed {
+  readonly kind: 'mark'
+  /** `"deleted_at" = '…'::timestamptz`. A row that is marked must not match any more. */
+  readonly set: string
+}
+
+/** Into a candidate set, with what tells whether a row has changed since. */
+export interface GatherDeed {
+  readonly kind: 'gather'
+  readonly into: TableName
+  /** Columns of the key. */
+  readonly key: readonly string[]
+}
+
+export interface PurgeLeaf {
+  readonly name: TableName
+  readonly oid: string
+  readonly walk: Walk
+  /** Its size when the purge was planned. Rows in later blocks were written since. */
+  readonly blocks: number
+  /** Rows in a block at most, by the statistics; null where that cannot be told, or a row may cost or do anything: triggers fire. */
+  readonly rowsPerBlock: number | null
+  /** Rows that match, as the planner believes. */
+  readonly estimatedRows: number
+}
+
+/** How the rows are found: block after block, or along an index. */
+export type Walk = { readonly kind: 'blocks' } | KeyWalk
+
+export interface KeyWalk {
+  readonly kind: 'key'
+  readonly index: string
+  readonly columns: readonly KeyWalkColumn[]
+  /** Equal keys need the address as well to be told apart. */
+  readonly unique: boolean
+  /** The keys are those of a candidate set, and decide alone which rows are meant. */
+  readonly among?: SetPart
+}
+
+/** The rows of one leaf in a candidate set. */
+export interface SetPart {
+  readonly set: TableName
+  /** The leaf's number there. */
+  readonly leaf: number
+}
+
+export interface KeyWalkColumn {
+  readonly name: string
+  /** Its type, qualified and quoted, without a length: casting to `character` would keep one letter. */
+  readonly type: string
+  /** By what its values are compared, and ordered. */
+  readonly operators?: Ordering | undefined
+}
+
+/** What goes with the rows of a batch, and what keeps rows from going. */
+export interface Entourage {
+  /** Columns that `victim`, the rows of a batch, and `gone`, those deleted, have to show the rest. */
+  readonly columns: readonly string[]
+  /** Why rows that match have to stay. */
+  readonly reasons: readonly StayReason[]
+  /** Parts of the statement that leave rows out of `victim`, by name; the last of them is what goes. */
+  readonly narrowing: readonly NamedPart[]
+  /** Deleted in the same statement, each with the rows of `gone` or of one before it. */
+  readonly companions: readonly Companion[]
+  /** True where companions have not gone as they were chosen, and the batch must not be committed; null where that cannot be. */
+  readonly disturbed: string | null
+  /** Tables in which PostgreSQL counts what a batch changes; null where that is the table itself alone, for nothing refers to it. */
+  readonly watched: Watched | null
+}
+
+export interface StayReason {
+  /** Follows `2 rows`. */
+  readonly what: string
+  /** True of a row `t` that stays for it. */
+  readonly condition: string
+  /** It may be true of a row only until others have gone, so a batch does not ask it; the end report does. */
+  readonly atTheEnd: boolean
+}
+
+export interface NamedPart {
+  readonly name: string
+  readonly statement: string
+}
+
+export interface Companion extends NamedPart {
+  /** Whose rows it deletes; null where it only chooses. */
+  readonly table: TableName | null
+}
+
+/** Whose changes are counted. */
+export interface Watched {
+  readonly root: WatchedTable
+  /** The tables around it. */
+  readonly others: readonly WatchedTable[]
+}
+
+export interface WatchedTable {
+  readonly oid: string
+  readonly name: TableName
+  /** No row of it may be touched. */
+  readonly protected: boolean
+}
+
+export const ALONE: Entourage = {
+  columns: [],
+  reasons: [],
+  narrowing: [],
+  companions: [],
+  disturbed: null,
+  watched: null,
+}
+
+/** True of a row `t` that matches and has to stay as far as a batch can tell; null where no row has. */
+export function heldCondition({ reasons }: Entourage): string | null {
+  const conditions = reasons.filter(({ atTheEnd }) => !atTheEnd).map(({ condition }) => condition)
+  return conditions.length === 0 ? null : conditions.map((condition) => `(${condition})`).join(' or ')
+}

@@ -1,0 +1,94 @@
+import type { GraphTable } from '../../catalog/references/reference-graph.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { ident } from '../../sql/sql.ts'
+import type { Cascade } from './cascade.ts'
+import type { WalkedReference } from './graph.ts'
+import { shellWord } from '../../text/shell-word.ts'
+import type { Objection } from '../language/step.ts'
+import { showDuration, showRows } from '../../text/units.ts'
+
+/** What it takes to find the rows that refer to one row through a foreign key without a whole index. */
+export interface LookUpCost {
+  /** Of the constraint, and the oid of its table. */
+  readonly name: string
+  readonly from: string
+  /** For one row. */
+  readonly milliseconds: number
+  /** It took longer than anybody wanted to wait. */
+  readonly atLeast: boolean
+}
+
+/** From this on a look-up is no longer lost in what deleting a row takes anyway: it reads some ten thousand rows. */
+const SLOW_MS = 1
+
+/**
+ * Foreign keys that make each deleted row expensive.
+ *
+ * @param rows of the root that are to go
+ */
+export function costObjections(cascade: Cascade, costs: readonly LookUpCost[], rows: number): Objection[] {
+  const going = estimateGoing(cascade, rows)
+  return cascade.walked.flatMap((one) => {
+    const cost = costs.find(({ name, from }) => name === one.reference.name && from === one.from.oid)
+    return cost === undefined || cost.milliseconds < SLOW_MS
+      ? []
+      : [objection(one, cost, going.get(one.to.oid) ?? rows)]
+  })
+}
+
+/** How long the look-ups of a purge take together, in seconds. At least so long where one of them was not waited for. */
+export function lookUpSeconds(cascade: Cascade, costs: readonly LookUpCost[], rows: number): number {
+  const going = estimateGoing(cascade, rows)
+  return cascade.walked.reduce((sum, { reference, from, to, again }) => {
+    const cost = costs.find((one) => one.name === reference.name && one.from === from.oid)
+    return cost === undefined || again ? sum : sum + (cost.milliseconds * (going.get(to.oid) ?? rows)) / 1000
+  }, 0)
+}
+
+function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, rows: number): Objection {
+  const columns = reference.pairs.map(({ referring }) => referring)
+  const code = `unindexed:${display(from.name)}.${reference.name}`
+  const seconds = (cost.milliseconds * rows) / 1000
+  return {
+    code,
+    what:
+      `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row of ${display(to.name)} that goes costs ` +
+      `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ` +
+      `for about ${showRows(rows)} ${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)}`,
+    wayOut: `${indexCure(from, columns)} Or go ahead with --accept ${shellWord(code)}.`,
+    acceptable: true,
+  }
+}
+
+/** How to make an index that serves a foreign key of the table, in a sentence. */
+export function indexCure({ partitioned, name }: GraphTable, columns: readonly string[]): string {
+  const table = quoted(name).text
+  const list = `(${columns.map((column) => ident(column).text).join(', ')})`
+  if (!partitioned) return `Create one without blocking anybody: create index concurrently on ${table} ${list};`
+  return `Create one on each partition (create index concurrently on … ${list};), then create index on ${table} ${list};, which adopts them.`
+}
+
+/**
+ * How many rows of each table go, by oid, as far as averages tell: where a table
+ * has three rows for one of its parent, three go with each.
+ */
+export function estimateGoing({ root, emptied, walked }: Cascade, rows: number): ReadonlyMap<string, number> {
+  const going = new Map([[root.oid, rows]])
+  for (const table of emptied.slice(1)) {
+    const sizes = walked
+      .filter(({ from, fate }) => fate === 'followed' && from.oid === table.oid)
+      .map(({ to }) => share(table.estimatedRows, to.estimatedRows) * (going.get(to.oid) ?? 0))
+    going.set(table.oid, Math.min(Math.max(0, ...sizes), table.estimatedRows ?? Infinity))
+  }
+  return going
+}
+
+/** Rows of a child for one of its parent; one where nothing is known. */
+function share(child: number | null, parent: number | null): number {
+  return child === null || parent === null || parent === 0 ? 1 : child / parent
+}
+
+function showMilliseconds(milliseconds: number): string {
+  if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(0)} s`
+  return `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`
+}

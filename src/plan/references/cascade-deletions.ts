@@ -1,0 +1,120 @@
+import type { GraphReference, GraphTable } from '../../catalog/references/reference-graph.ts'
+import { own } from '../../sql/operators.ts'
+import { join, raw, sql, type Sql } from '../../sql/sql.ts'
+import type { Cascade } from './cascade.ts'
+import { list, neededOf, refers, rowsOf, type Part } from './cascade-sql.ts'
+
+// How rows of other tables go in the statement of a batch. What always holds:
+//
+//   - A row goes only together with the row it refers to: the statements that
+//     delete children join the rows that their parents' statement has returned, not
+//     those it was to delete. A child that was moved to another parent while we
+//     waited for it stays, and so does what hangs on it.
+//   - All parts see one snapshot, and constraints are checked at the end of the
+//     statement. A row that comes to refer to one of ours after the snapshot is not
+//     seen; then the constraint refuses the batch, which is tried again, or
+//     PostgreSQL's own cascade takes the row, which is found out by counting.
+//   - A row that is reached twice is deleted once and counted once: PostgreSQL
+//     passes over what the same statement has deleted already.
+//   - Only of a table that refers to itself is a tree chosen beforehand, for no
+//     statement can join what it returns itself. If exactly that tree has not gone in
+//     the end, somebody was at work in it, and the batch must not be committed.
+
+/** A part of the WITH. */
+export interface ChildPart extends Part {
+  /** Whose rows it deletes; a table may have several parts, one for each way to it. Null where it only chooses. */
+  readonly table: GraphTable | null
+}
+
+export interface ChildDeletions {
+  /** In an order in which each needs only those before it. */
+  readonly parts: readonly ChildPart[]
+  /** True where a tree has not gone as it was chosen; null where there are no trees. */
+  readonly disturbed: Sql | null
+}
+
+/**
+ * What deletes the rows that go with those of the root. Trees need `with recursive`.
+ *
+ * @param gone the part of the WITH that deletes rows of the root and returns `rootColumns`
+ */
+export function childDeletions(cascade: Cascade, gone: string): ChildDeletions {
+  const parts: ChildPart[] = []
+  const disturbed: Sql[] = []
+  const deleting = (table: GraphTable): string[] =>
+    table.oid === cascade.root.oid
+      ? [gone]
+      : parts.filter((part) => part.table?.oid === table.oid).map(({ name }) => name)
+
+  for (const table of cascade.emptied.slice(1)) {
+    const name = `${gone}_${cascade.emptied.indexOf(table)}`
+    const ways = waysTo(cascade, table).map(({ reference, to }) => ({ reference, parents: deleting(to) }))
+    const returned = columnsFor(cascade, table)
+    ways.forEach((way, i) => parts.push({ name: `${name}_${i + 1}`, table, query: deletion(table, way, returned) }))
+
+    const selves = subtreesOf(cascade, table)
+    if (selves.length === 0) continue
+    const tree = `${name}_tree`
+    parts.push({ name: tree, table: null, query: choice(table, ways, selves, tree) })
+    for (const [i, reference] of selves.entries())
+      parts.push({
+        name: `${name}_below_${i + 1}`,
+        table,
+        query: deletion(table, { reference, parents: [tree] }, returned),
+      })
+    disturbed.push(sql`(${size([tree])}) ${own('<>')} (${size(deleting(table))})`)
+  }
+  return { parts, disturbed: disturbed.length === 0 ? null : join(disturbed, ' or ') }
+}
+
+/** A reference, and the parts that show the rows it may point to. */
+interface Way {
+  readonly reference: GraphReference
+  readonly parents: readonly string[]
+}
+
+function deletion(table: GraphTable, way: Way, returned: readonly string[]): Sql {
+  return sql`
+    delete from ${rowsOf(table)} c using (${parentsOf(way)}) p where ${refers(way.reference, 'c', 'p')}
+    returning ${returned.length === 0 ? raw('true') : list(returned, 'c')}`
+}
+
+/** Rows that go with their parents, and all that hang on them. */
+function choice(table: GraphTable, ways: readonly Way[], selves: readonly GraphReference[], tree: string): Sql {
+  const columns = list([...new Set(selves.flatMap(neededOf))], 'c')
+  const row = sql`select c.tableoid as ebb_table, c.ctid as ebb_at, ${columns} from ${rowsOf(table)} c`
+  const tops = ways.map((way) => sql`${row} join (${parentsOf(way)}) p on ${refers(way.reference, 'c', 'p')}`)
+  const below = selves.map((self) => refers(self, 'c', 'p'))
+  return sql`
+    ${join(tops, ' union all ')}
+    union
+    ${row} join ${raw(tree)} p on ${join(below, ' or ')}`
+}
+
+function parentsOf({ reference, parents }: Way): Sql {
+  const columns = list(neededOf(reference))
+  return join(
+    parents.map((parent) => sql`select ${columns} from ${raw(parent)}`),
+    ' union all ',
+  )
+}
+
+function size(parts: readonly string[]): Sql {
+  return raw(parts.map((part) => `(select pg_catalog.count(*) from ${part})`).join(` ${own('+').text} `))
+}
+
+function waysTo({ walked }: Cascade, table: GraphTable) {
+  return walked.filter(({ from, fate }) => fate === 'followed' && from.oid === table.oid)
+}
+
+function subtreesOf({ walked }: Cascade, table: GraphTable): GraphReference[] {
+  return walked
+    .filter(({ from, fate }) => fate === 'subtree' && from.oid === table.oid)
+    .map(({ reference }) => reference)
+}
+
+/** What the parts of its children join by. */
+function columnsFor({ walked }: Cascade, table: GraphTable): string[] {
+  const children = walked.filter(({ to, fate }) => fate === 'followed' && to.oid === table.oid)
+  return [...new Set(children.flatMap(({ reference }) => neededOf(reference)))]
+}

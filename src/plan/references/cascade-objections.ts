@@ -1,0 +1,148 @@
+import type { GraphTable, ReferenceGraph } from '../../catalog/references/reference-graph.ts'
+import { display, quoted, sameName } from '../../sql/names.ts'
+import { ident } from '../../sql/sql.ts'
+import { distinctTables, type Cascade, type CascadeRequest } from './cascade.ts'
+import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
+import { objection, when } from '../language/objection.ts'
+import { trackCounts } from '../purge/objections.ts'
+import type { Fate, WalkedReference } from './graph.ts'
+import { shellWord } from '../../text/shell-word.ts'
+import type { Objection } from '../language/step.ts'
+
+/** Reasons not to start that lie in the tables around the root. `role` is the one connected. */
+export function cascadeObjections(
+  graph: ReferenceGraph,
+  cascade: Cascade,
+  request: CascadeRequest,
+  role: string,
+): Objection[] {
+  return [
+    ...protectionObjections(graph, cascade, request),
+    ...cascade.walked.flatMap((one) => silentCascade(one)),
+    ...cascade.walked.flatMap((one) => indescribable(one)),
+    ...disabledObjections(cascade),
+    ...privilegeObjections(cascade, role),
+    ...countObjections(graph, cascade, role),
+  ]
+}
+
+function protectionObjections(graph: ReferenceGraph, { root }: Cascade, { protect }: CascadeRequest): Objection[] {
+  return protect.flatMap((name) => {
+    const table = graph.tables.find((one) => sameName(one.name, name))
+    if (table === undefined)
+      return [
+        objection(
+          `protect:${display(name)}`,
+          `${display(name)} does not refer to ${display(root.name)}, directly or through others, so nothing in it tells which rows to set aside`,
+          'Check the name; if it is right, leave --protect out: no row of it is touched.',
+        ),
+      ]
+    if (table.oid === root.oid)
+      return [objection('protect-root', `${display(name)} is the table to be purged`, 'Leave out --protect for it.')]
+    return []
+  })
+}
+
+/** ON DELETE CASCADE takes rows of other tables along, whether or not anybody asked. */
+function silentCascade({ reference, from, to, fate }: WalkedReference): Objection[] {
+  if (fate !== 'held' || reference.onDelete !== 'cascade') return []
+  const table = display(from.name)
+  return [
+    objection(
+      `cascade:${table}.${reference.name}`,
+      `rows of ${table} would go with the rows of ${display(to.name)} they refer to (${reference.name}, on delete cascade)`,
+      `If they are to go, say so: --cascade; if they are not: --protect ${shellWord(table)}.`,
+    ),
+  ]
+}
+
+function indescribable({ reference, from, to, fate }: WalkedReference): Objection[] {
+  if (fate === 'set null' || fate === 'set default') return []
+  const name = `${display(from.name)}.${reference.name}`
+  const drop = `alter table ${quoted(from.name).text} drop constraint ${ident(reference.name).text};`
+  return [
+    ...when(reference.ontoPartition, () =>
+      objection(
+        `onto-partition:${name}`,
+        `foreign key ${name} refers to one partition of ${display(to.name)}, so a key alone does not tell which row it means`,
+        `Purge that partition by itself, or drop the foreign key: ${drop}`,
+      ),
+    ),
+    ...when(reference.temporal, () =>
+      objection(
+        `temporal:${name}`,
+        `foreign key ${name} is one over periods of time, and what refers to a row cannot be told by equality`,
+        `Drop it for the time of the purge: ${drop}`,
+      ),
+    ),
+  ]
+}
+
+const CHANGED: ReadonlySet<Fate> = new Set(['followed', 'set null', 'set default', 'self', 'cycle', 'subtree'])
+
+/** Of the tables whose rows go or change; the root's are asked of its leaves. */
+function disabledObjections({ root, walked }: Cascade): Objection[] {
+  const changed = walked.filter(({ fate }) => CHANGED.has(fate)).map(({ from }) => from)
+  const others = distinctTables(changed).filter(({ oid }) => oid !== root.oid)
+  return disabledConstraintObjections(others.flatMap(({ disabledConstraints }) => disabledConstraints))
+}
+
+const LOOKED_AT: ReadonlySet<Fate> = new Set(['followed', 'held', 'protected', 'subtree', 'self'])
+
+function privilegeObjections(cascade: Cascade, role: string): Objection[] {
+  const us = ident(role).text
+  const looked = cascade.walked.filter(({ fate, again }) => LOOKED_AT.has(fate) && !again)
+  return [
+    ...distinctTables(looked.map(({ from }) => from)).flatMap((table) => tableObjections(cascade, table, role)),
+    ...looked
+      .filter(({ reference }) => !reference.readable)
+      .map(({ reference, from, to }) =>
+        objection(
+          `no-select:${display(from.name)}.${reference.name}`,
+          `${role} may not read the columns of foreign key ${reference.name}, by which rows of ${display(from.name)} refer to ${display(to.name)}`,
+          `As the owner: grant select on ${quoted(from.name).text}, ${quoted(to.name).text} to ${us};`,
+        ),
+      ),
+  ]
+}
+
+function tableObjections({ root, emptied }: Cascade, table: GraphTable, role: string): Objection[] {
+  if (table.oid === root.oid) return []
+  const name = display(table.name)
+  const goes = emptied.some(({ oid }) => oid === table.oid)
+  return [
+    ...when(goes && !table.mayDelete, () =>
+      objection(
+        `no-delete:${name}`,
+        `${role} may not delete from ${name}, whose rows would go too`,
+        `As ${table.owner}: grant select, delete on ${quoted(table.name).text} to ${ident(role).text};`,
+      ),
+    ),
+    ...when(table.rowsHidden, () =>
+      objection(
+        `row-security:${name}`,
+        `row-level security hides rows of ${name} from ${role}, so what refers to a row cannot be told`,
+        'Connect as a role with BYPASSRLS or, where it is not forced on owners, as the owner.',
+      ),
+    ),
+    ...when(goes && table.deletesUnpublishable, () =>
+      objection(
+        `replica-identity:${name}`,
+        `${name} is published, and without a replica identity PostgreSQL refuses to delete from it`,
+        `Give it one: alter table ${quoted(table.name).text} replica identity full; or publish no deletes of it.`,
+      ),
+    ),
+  ]
+}
+
+/** Where only PostgreSQL's own count tells that a row went along, there has to be one. */
+function countObjections({ counts }: ReferenceGraph, { walked }: Cascade, role: string): Objection[] {
+  const silent = walked.find(
+    ({ fate, reference }) =>
+      (fate === 'protected' && reference.onDelete !== 'no action' && reference.onDelete !== 'restrict') ||
+      ((fate === 'self' || fate === 'cycle') && reference.onDelete === 'cascade'),
+  )
+  if (counts || silent === undefined) return []
+  const name = `${display(silent.from.name)}.${silent.reference.name}`
+  return [trackCounts(`a row that ${name} takes along in the wrong moment`, role)]
+}

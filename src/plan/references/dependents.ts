@@ -1,0 +1,43 @@
+import { display } from '../../sql/names.ts'
+import { distinctTables, type Cascade } from './cascade.ts'
+import { childDeletions } from './cascade-deletions.ts'
+import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
+import type { Entourage, StayReason, Watched } from '../purge/work.ts'
+
+/** What a cascade means for the statement of a batch, in SQL. */
+export function entourageOf(cascade: Cascade): Entourage {
+  const narrowing = withoutReferenced(cascade, 'victim', 'going') ?? []
+  const { parts, disturbed } = childDeletions(cascade, 'gone')
+  return {
+    columns: rootColumns(cascade),
+    reasons: [...setAside(cascade), ...referredByOwn(cascade)],
+    narrowing: narrowing.map(({ name, query }) => ({ name, statement: query.text })),
+    companions: parts.map(({ name, query, table }) => ({ name, statement: query.text, table: table?.name ?? null })),
+    disturbed: disturbed === null ? null : disturbed.text,
+    watched: cascade.walked.length > 0 ? watchedOf(cascade) : null,
+  }
+}
+
+function setAside({ reasons }: Cascade): StayReason[] {
+  return reasons.map((reason) => ({ what: reason.what, condition: isSetAside(reason, 't').text, atTheEnd: false }))
+}
+
+// A batch may hold the row that refers and the one it refers to, and then both go; so it is not asked of single rows.
+function referredByOwn(cascade: Cascade): StayReason[] {
+  return cascade.walked
+    .filter(({ fate }) => fate === 'self')
+    .map(({ reference, from }) => ({
+      what: `referred to by ${display(from.name)}.${reference.name}, by rows that stay`,
+      condition: isReferredByOwn(cascade, reference, 't').text,
+      atTheEnd: true,
+    }))
+}
+
+function watchedOf({ root, walked, protected: spared }: Cascade): Watched {
+  const watch = ({ oid, name }: Cascade['root']) => ({ oid, name, protected: spared.some((one) => one.oid === oid) })
+  const others = walked.map(({ from }) => from).filter(({ oid }) => oid !== root.oid)
+  return {
+    root: watch(root),
+    others: distinctTables(others).map(watch),
+  }
+}

@@ -1,0 +1,199 @@
+import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
+import { minus } from '../../grid/grid.ts'
+import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
+import { unaccepted } from '../language/objection.ts'
+import { expiredByAge, expiredByBounds, expiryKind, horizonOf, isClosed, liesBefore, type Horizon } from './horizon.ts'
+import {
+  archiveObjection,
+  clockObjection,
+  clockUnchecked,
+  noExpiry,
+  noSuchExpiry,
+  truncateObjection,
+} from './objections.ts'
+import type { Retire, RotateRequest } from './request.ts'
+import { retireSteps } from './retire.ts'
+import type { SetPolicy } from '../language/policy.ts'
+import type { Objection } from '../language/step.ts'
+import type { RotationSituation, Retirement, Skipped } from './plan.ts'
+
+/** What has expired, and what of it stays. */
+export interface Expiry {
+  readonly horizon: Horizon | null
+  readonly candidates: readonly Retirement[]
+  readonly skipped: readonly Skipped[]
+  readonly objections: readonly Objection[]
+  /** Closed partitions by id of which nobody has found out yet how old they are. */
+  readonly unknown: number
+}
+
+const NOTHING_EXPIRES: Expiry = { horizon: null, candidates: [], skipped: [], objections: [], unknown: 0 }
+
+export function planExpiry(
+  situation: RotationSituation,
+  request: RotateRequest,
+  policy: SetPolicy,
+  now: bigint,
+): Expiry {
+  const { set } = situation
+  const keep = request.keep ?? policy.keep
+  if (keep === null) return NOTHING_EXPIRES
+  if (policy.kind === 'id' && policy.expireBy === null) return { ...NOTHING_EXPIRES, objections: [noExpiry(set)] }
+  const kind = expiryKind(set, policy)
+  if (kind === null) return { ...NOTHING_EXPIRES, objections: [noSuchExpiry(set, policy.expireBy ?? '')] }
+
+  const horizon = horizonOf(kind, policy.timezone, now, keep)
+  const { expired, unknown } = expiredPartitions(situation, policy, horizon)
+  const old = expired.filter((partition) => !(request.retire === 'truncate' && partition.empty))
+  const removable = old.filter((partition) => reasonToLeave(partition, request.retire) === null)
+  const candidates = removable.map((partition) => retirement(situation, policy, horizon, partition, request.retire))
+  return {
+    horizon,
+    candidates,
+    skipped: [
+      ...old.flatMap((partition) => {
+        const reason = reasonToLeave(partition, request.retire)
+        return reason === null ? [] : [{ partition: partition.name, reason }]
+      }),
+      ...overlapping(set, policy, horizon),
+      ...withoutBounds(set),
+    ],
+    objections: unaccepted(retireObjections(situation, request, policy, horizon, removable), request.accept),
+    unknown,
+  }
+}
+
+function expiredPartitions(
+  { set, newest, newestIn }: RotationSituation,
+  policy: SetPolicy,
+  horizon: Horizon,
+): { readonly expired: readonly Partition[]; readonly unknown: number } {
+  const attached = set.partitions.filter(({ detachPending }) => !detachPending)
+  if (policy.kind !== 'id') return { expired: expiredByBounds(attached, horizon.position), unknown: 0 }
+  // Only rows tell that ids have grown past a partition: a sequence may have been set ahead.
+  const head = newest === null || newest === 'unknown' ? null : newest.key
+  return {
+    expired: expiredByAge(attached, head, newestIn, horizon.position),
+    unknown: attached.filter((partition) => isClosed(partition, head) && !newestIn.has(partition.oid)).length,
+  }
+}
+
+/** Why a partition stays although all its rows have expired. */
+function reasonToLeave(partition: Partition, method: Retire): string | null {
+  if (partition.kind === 'foreign') return 'it is a foreign table: its rows are elsewhere'
+  if (partition.kind === 'partitioned') return 'it is itself partitioned: somebody else looks after it'
+  if (!partition.actAsOwner) return 'it belongs to a role that we may not act for'
+  if (method === 'drop' && partition.dependents.length > 0)
+    return `other objects stand on it: ${partition.dependents.join(', ')}`
+  return null
+}
+
+/** Partitions with expired rows beside rows that are kept, which is worth knowing where they are wide. */
+function overlapping({ partitions }: PartitionedTable, { kind }: SetPolicy, horizon: Horizon): Skipped[] {
+  if (kind === 'id') return []
+  return partitions.flatMap(({ name, range, detachPending }) => {
+    if (range === null || detachPending || liesBefore(range, horizon.position)) return []
+    if (range.from !== null && range.from >= horizon.position) return []
+    return [
+      {
+        partition: name,
+        reason: `only a part of its range lies before the horizon: it ends at ${end(range, kind, horizon)}`,
+      },
+    ]
+  })
+}
+
+function withoutBounds({ partitions }: PartitionedTable): Skipped[] {
+  return partitions.flatMap(({ name, range, isDefault, boundsText }) => {
+    if (isDefault)
+      return [{ partition: name, reason: 'it is the default partition: no bounds say how old its rows are' }]
+    return range === null ? [{ partition: name, reason: `its bounds are not understood: ${boundsText}` }] : []
+  })
+}
+
+function end(range: PartitionRange, kind: KeyKind, { timezone }: Horizon): string {
+  return range.to === null ? 'no end' : displayPosition(kind, range.to, timezone)
+}
+
+function retirement(
+  { set, newestIn }: RotationSituation,
+  policy: SetPolicy,
+  horizon: Horizon,
+  partition: Partition,
+  method: Retire,
+): Retirement {
+  const newest = policy.kind === 'id' ? newestIn.get(partition.oid) : undefined
+  const shownNewest =
+    newest === undefined
+      ? null
+      : typeof newest === 'bigint'
+        ? displayPosition(horizon.kind, newest, horizon.timezone)
+        : 'no rows'
+  const shown = shownBounds(partition.range, policy)
+  const because =
+    shownNewest === null
+      ? `all its rows lie before ${shown.to}, and the horizon is ${horizon.shown}`
+      : `its newest row is of ${shownNewest}, and the horizon is ${horizon.shown}`
+  return {
+    partition,
+    method,
+    shown,
+    rows: partition.empty ? 0 : partition.estimatedRows,
+    bytes: partition.bytes,
+    newest: shownNewest,
+    steps: retireSteps(set, partition, method, because),
+  }
+}
+
+function shownBounds(range: PartitionRange | null, { kind, timezone }: SetPolicy): { from: string; to: string } {
+  const show = (position: Position | null | undefined, none: string) =>
+    position === null || position === undefined ? none : displayPosition(kind, position, timezone)
+  return { from: show(range?.from, 'the beginning'), to: show(range?.to, 'the end') }
+}
+
+function retireObjections(
+  situation: RotationSituation,
+  request: RotateRequest,
+  policy: SetPolicy,
+  horizon: Horizon,
+  removable: readonly Partition[],
+): Objection[] {
+  const { set } = situation
+  if (removable.length === 0) return []
+  return [
+    ...(request.retire !== 'detach' && !request.noArchive ? [archiveObjection(request.retire, removable.length)] : []),
+    ...(request.retire === 'truncate' && set.inboundForeignKeys.length > 0 ? [truncateObjection(set)] : []),
+    ...clockDoubts(situation, policy, horizon, removable),
+  ]
+}
+
+/**
+ * A clock that is years ahead makes every row look expired. So it is doubted
+ * when nothing has been written for longer than is kept, or when the very
+ * partition of the newest row would go.
+ */
+function clockDoubts(
+  { set, newest, thorough, server }: RotationSituation,
+  policy: SetPolicy,
+  { kind, timezone, keep, position: horizon }: Horizon,
+  removable: readonly Partition[],
+): Objection[] {
+  if (newest === 'unknown') return thorough ? [clockUnchecked(set, policy.column, removable.length)] : []
+  if (newest === null) return []
+  const time = policy.kind === 'id' ? newest.time : newest.key
+  if (time === null) return []
+  const now = BigInt(server.now)
+  const silent = time < horizon && time < twoIntervalsAgo(policy, kind, now)
+  const nothingLeft = removable.some(
+    ({ range }) =>
+      range !== null && range.to !== null && newest.key < range.to && newest.key >= (range.from ?? newest.key),
+  )
+  if (!silent && !nothingLeft) return []
+  return [clockObjection({ now, newest: time, kind, timezone, keep, count: removable.length })]
+}
+
+function twoIntervalsAgo({ every, timezone }: SetPolicy, kind: KeyKind, now: bigint): Position {
+  const here = positionOf(kind, now, timezone)
+  if (every.kind === 'ids') return here
+  return minus(minus(here, every.interval, kind, timezone), every.interval, kind, timezone)
+}

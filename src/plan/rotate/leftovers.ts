@@ -1,0 +1,55 @@
+import { parseBounds } from '../../catalog/partitions/bounds.ts'
+import { spanOf } from '../../catalog/partitions/key.ts'
+import type { BegunRetirement } from './begun.ts'
+import { display } from '../../sql/names.ts'
+import { liesBefore, type Horizon } from './horizon.ts'
+import type { RotateRequest } from './request.ts'
+import { dropStep } from './retire.ts'
+import type { SetPolicy } from '../language/policy.ts'
+import type { RotationSituation, Leftover, Skipped } from './plan.ts'
+
+/** What an interrupted rotation has detached and not dropped. */
+export function planLeftovers(
+  { begun, set }: RotationSituation,
+  request: RotateRequest,
+  policy: SetPolicy,
+  horizon: Horizon | null,
+): { readonly finish: readonly Leftover[]; readonly skipped: readonly Skipped[] } {
+  const detached = begun.filter(
+    ({ method, state }) => method === 'drop' && (state === 'detached' || state === 'half detached'),
+  )
+  const judged = detached.map((entry) => ({ entry, reason: reasonToKeep(entry, request, policy, horizon) }))
+  return {
+    finish: judged.flatMap(({ entry, reason }) =>
+      reason === null
+        ? [{ begun: entry, step: dropStep({ name: entry.partition, foreignKeys: entry.foreignKeys }) }]
+        : [],
+    ),
+    skipped: judged.flatMap(({ entry, reason }) =>
+      reason === null
+        ? []
+        : [
+            {
+              partition: entry.partition,
+              reason: `an interrupted rotation has detached it from ${display(set.name)}, and ${reason}`,
+            },
+          ],
+    ),
+  }
+}
+
+function reasonToKeep(
+  { bounds }: BegunRetirement,
+  { retire, noArchive }: RotateRequest,
+  policy: SetPolicy,
+  horizon: Horizon | null,
+): string | null {
+  if (retire !== 'drop') return `it stays a table of its own with --retire ${retire}`
+  if (!noArchive) return 'dropping it wants --no-archive'
+  if (horizon === null) return 'nothing is said about how long to keep rows'
+  if (policy.kind === 'id') return null // its newest row is looked at before it goes
+  const parsed = parseBounds(bounds)
+  const placed = parsed?.kind === 'range' ? spanOf(policy.kind, parsed) : null
+  const expired = placed !== null && liesBefore({ to: placed.span.to, toIsExact: placed.toIsExact }, horizon.position)
+  return expired ? null : `it lies inside the keep window: attach it again (${bounds})`
+}

@@ -1,0 +1,137 @@
+import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { displayPosition, type KeyKind, type Position } from '../../grid/key.ts'
+import { displayInterval, type Interval } from '../../grid/interval.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import { ident } from '../../sql/sql.ts'
+import { objection } from '../language/objection.ts'
+import type { RotateRequest } from './request.ts'
+import type { Objection } from '../language/step.ts'
+
+// Why a set cannot be rotated, or why its partitions are not retired. The
+// second kind leaves the runway alone: no row is refused because an old one could not go.
+
+export function notPartitioned(name: TableName, registered: boolean): Objection {
+  return registered
+    ? objection(
+        'gone',
+        `${display(name)}, which the journal knows as a set, is no partitioned table any more`,
+        'If it is gone for good, delete its line from partition_set in the journal’s schema.',
+      )
+    : objection(
+        'not-partitioned',
+        `${display(name)} is not partitioned`,
+        `Convert it first: ebb partition ${display(name)} …`,
+      )
+}
+
+/** A set of a kind that cannot be rotated at all, or not by this role. */
+export function setObjections(set: PartitionedTable, role: string): Objection[] {
+  const name = display(set.name)
+  if (set.key === null)
+    return [
+      objection(
+        'not-by-range',
+        `${name} is partitioned by ${set.strategy === 'range' ? 'several columns, an expression, or a type that is no key' : set.strategy}`,
+        'Only sets by range of one timestamptz, timestamp, date, integer or UUIDv7 column can be rotated.',
+      ),
+    ]
+  const owner = ident(set.owner).text
+  if (!set.actAsOwner)
+    return [
+      objection(
+        'not-owner',
+        `${name} belongs to ${set.owner}, and ${role} may not act for it`,
+        `Connect as ${set.owner}, or have an administrator say: grant ${owner} to ${ident(role).text};`,
+      ),
+    ]
+  if (!set.createInSchema)
+    return [
+      objection(
+        'no-create',
+        `${set.owner} may not create tables in schema ${set.name.schema}, where the partitions would be`,
+        `As its owner: grant create on schema ${ident(set.name.schema).text} to ${owner};`,
+      ),
+    ]
+  return []
+}
+
+export function policyDiffers(set: PartitionedTable, column: string): Objection {
+  return objection(
+    'other-key',
+    `the registered policy of ${display(set.name)} is by ${column}, and the table is partitioned by ${set.key?.column ?? 'something else'}`,
+    'Somebody has rebuilt it: delete its line from partition_set in the journal’s schema, and rotate it anew.',
+  )
+}
+
+export function unfinishedRun(name: TableName, id: string, command: string): Objection {
+  return objection(
+    'unfinished-run',
+    `run ${id} (ebb ${command}) on ${display(name)} is unfinished`,
+    `Finish it first with ebb resume ${id}, or undo it with ebb abandon ${id}.`,
+  )
+}
+
+export function noExpiry(set: PartitionedTable): Objection {
+  return objection(
+    'expire-by',
+    `${display(set.name)} is partitioned by id, and no time column is registered by which its rows expire`,
+    'Rows without an age cannot expire: rotate without --keep, or register the set with an expiring column (ebb partition … --expire-by).',
+  )
+}
+
+export function noSuchExpiry(set: PartitionedTable, column: string): Objection {
+  return objection(
+    'expire-by',
+    `${display(set.name)} has no time column ${JSON.stringify(column)}, by which its policy says its rows expire`,
+    'Was it renamed? Correct the policy in partition_set in the journal’s schema.',
+  )
+}
+
+export function archiveObjection(method: RotateRequest['retire'], count: number): Objection {
+  return objection(
+    'archive',
+    `Archives cannot be written yet by this version, so ${plural(count)} would be gone for good with --retire ${method}`,
+    'Say --no-archive if the rows may go without being stored elsewhere, or --retire detach to keep them as tables of their own.',
+  )
+}
+
+export function truncateObjection(set: PartitionedTable): Objection {
+  const keys = set.inboundForeignKeys.map(({ name, table }) => `${name} of ${display(table)}`).join(', ')
+  return objection(
+    'truncate-referenced',
+    `partitions of ${display(set.name)} cannot be truncated, because foreign keys point at it: ${keys}`,
+    'Use --retire drop or --retire detach: a partition to which no row refers any more can be detached.',
+  )
+}
+
+/** What looks as if the server's clock were wrong. */
+export interface ClockDoubt {
+  readonly now: bigint
+  readonly newest: Position
+  readonly kind: KeyKind
+  readonly timezone: string
+  readonly keep: Interval
+  readonly count: number
+}
+
+export function clockObjection({ now, newest, kind, timezone, keep, count }: ClockDoubt): Objection {
+  return {
+    code: 'clock',
+    what: `the server’s clock says ${displayPosition('timestamptz', now, timezone)}, the newest row is of ${displayPosition(kind, newest, timezone)}; with ${displayInterval(keep)} kept ${plural(count)} would go`,
+    wayOut: 'Look at the clock and at what writes here; if that is right: --accept clock',
+    acceptable: true,
+  }
+}
+
+export function clockUnchecked(set: PartitionedTable, column: string, count: number): Objection {
+  return {
+    code: 'clock',
+    what: `the newest row of ${display(set.name)} could not be found within a minute, so the server’s clock cannot be checked before ${plural(count)} go`,
+    wayOut: `Create an index on ${ident(column).text}; or, if the clock is right: --accept clock`,
+    acceptable: true,
+  }
+}
+
+export function plural(partitions: number): string {
+  return partitions === 1 ? '1 partition' : `${partitions} partitions`
+}

@@ -1,0 +1,76 @@
+import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { Span } from '../../grid/gaps.ts'
+import { inferGrid, type Grid } from '../../grid/grid.ts'
+import { displayInterval } from '../../grid/interval.ts'
+import { isTimeKind, type KeyKind } from '../../grid/key.ts'
+import { isWallClock } from '../../grid/key-kind.ts'
+import { display } from '../../sql/names.ts'
+import { defaultPremake, type SetPolicy, type Width } from '../language/policy.ts'
+import type { Objection } from '../language/step.ts'
+
+/** A policy that is known by looking at the partitions: that of a set which nobody has told us about. */
+export interface InferredPolicy {
+  readonly policy: SetPolicy
+  readonly evidence: string
+}
+
+/**
+ * The policy that a set's latest partitions follow. Rows are kept for ever by
+ * it: how long to keep them nobody can see.
+ *
+ * @param timezone the server's setting; the calendar may be that of UTC or this one
+ */
+export function inferPolicy(set: PartitionedTable, timezone: string): InferredPolicy | Objection {
+  const { key, name } = set
+  if (key === null) throw new Error(`${display(name)} has no key`)
+  const grid = gridOf(set, key.kind, zones(key.kind, timezone))
+  if (grid === null) return noGrid(set)
+  const every: Width =
+    grid.kind === 'id' ? { kind: 'ids', ids: grid.width } : { kind: 'interval', interval: grid.every }
+  const zone = grid.kind === 'time' ? grid.timezone : 'UTC'
+  return {
+    policy: {
+      column: key.column,
+      kind: key.kind,
+      timezone: zone,
+      every,
+      expireBy: null,
+      keep: null,
+      premake: defaultPremake(every),
+    },
+    evidence: `no policy is registered; its latest partitions say: by ${key.column}, ${describeEvery(every)}, ${isTimeKind(key.kind) ? `time zone ${zone}, ` : ''}${defaultPremake(every)} ahead`,
+  }
+}
+
+export function describeEvery(every: Width): string {
+  return every.kind === 'ids' ? `${every.ids} ids a partition` : `one every ${displayInterval(every.interval)}`
+}
+
+// A wall clock's bounds are midnight in every zone; the server's own is the likeliest that its rows were written by.
+function zones(kind: KeyKind, timezone: string): string[] {
+  const both = isTimeKind(kind) && isWallClock(kind) ? [timezone, 'UTC'] : ['UTC', timezone]
+  return [...new Set(both)]
+}
+
+function gridOf({ partitions }: PartitionedTable, kind: KeyKind, timezones: readonly string[]): Grid | null {
+  const spans = partitions.flatMap(({ range, detachPending }) => (range === null || detachPending ? [] : [range]))
+  return inferGrid(kind, spans, timezones) ?? inferGrid(kind, consecutive(spans), timezones)
+}
+
+/** The last partitions without a gap among them; none when it is only one, for that would be a guess. */
+function consecutive(spans: readonly Span[]): Span[] {
+  const bounded = spans.filter(({ from, to }) => from !== null && to !== null)
+  let first = bounded.length - 1
+  while (first > 0 && bounded[first - 1]?.to === bounded[first]?.from) first--
+  return bounded.length - first < 2 ? [] : bounded.slice(first)
+}
+
+function noGrid({ name }: PartitionedTable): Objection {
+  return {
+    code: 'no-grid',
+    what: `the latest partitions of ${display(name)} follow no calendar and have no common width, so what the next one should be cannot be told`,
+    wayOut:
+      'Make the last two partitions consecutive and of one width (an hour, day, week, month, quarter, year or a multiple, or equally many ids); rotate goes on from there.',
+    acceptable: false,
+  }
+}

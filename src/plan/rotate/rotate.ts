@@ -1,0 +1,164 @@
+import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { plus } from '../../grid/grid.ts'
+import { displayInterval } from '../../grid/interval.ts'
+import { displayPosition, type Position } from '../../grid/key.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import { plural, policyDiffers, setObjections, unfinishedRun } from './objections.ts'
+import { describeEvery, inferPolicy } from './policy.ts'
+import type { Retire, RotateRequest } from './request.ts'
+import { finalizeStep } from './retire.ts'
+import { newestTable, planRunway } from './runway.ts'
+import type { SetPolicy } from '../language/policy.ts'
+import { serverNotes, serverObjections } from '../table/server-objections.ts'
+import type { Objection } from '../language/step.ts'
+import { showBytes, showCount } from '../../text/units.ts'
+import { planExpiry, type Expiry } from './candidates.ts'
+import { planLeftovers } from './leftovers.ts'
+import type { RotationSituation, RotationPlan } from './plan.ts'
+
+/** Plans the upkeep of one set. Pure: same situation, same plan; the only clock in it is the server's. */
+export function planRotation(situation: RotationSituation, request: RotateRequest): RotationPlan {
+  const { set, server, registered, unfinished } = situation
+  const impossible = serverObjections(server, situation.journalSchema)
+  const fatal = impossible.length > 0 ? impossible : setObjections(set, server.role)
+  if (fatal.length > 0) return refuse(set.name, registered, fatal)
+  if (unfinished !== null)
+    return refuse(set.name, registered, [unfinishedRun(set.name, unfinished.id, unfinished.command)])
+  if (registered !== null && registered.column !== set.key?.column)
+    return refuse(set.name, registered, [policyDiffers(set, registered.column)])
+  if (registered !== null)
+    return withPolicy(
+      situation,
+      request,
+      registered,
+      `by ${registered.column}, ${describeEvery(registered.every)}, ${registered.premake} ahead (registered)`,
+    )
+  const inferred = inferPolicy(set, situation.timezone)
+  if ('wayOut' in inferred) return refuse(set.name, registered, [inferred])
+  return withPolicy(situation, request, { ...inferred.policy, keep: request.keep }, inferred.evidence)
+}
+
+/** A plan that does nothing, and says why. */
+export function refuse(table: TableName, registered: SetPolicy | null, objections: readonly Objection[]): RotationPlan {
+  return {
+    goal: `rotate ${display(table)}`,
+    table,
+    policy: registered,
+    registered: registered !== null,
+    horizon: null,
+    finalize: [],
+    create: [],
+    leftovers: [],
+    retire: [],
+    withheld: [],
+    skipped: [],
+    historyGoesOn: null,
+    evidence: [],
+    fates: [],
+    objections,
+    notes: [],
+    steps: [],
+  }
+}
+
+function withPolicy(
+  situation: RotationSituation,
+  request: RotateRequest,
+  policy: SetPolicy,
+  evidence: string,
+): RotationPlan {
+  const { set, server } = situation
+  const now = BigInt(server.now)
+  const finalize = set.partitions
+    .filter(({ detachPending }) => detachPending)
+    .map((partition) => ({ partition, step: finalizeStep(set, partition) }))
+  const head = headOf(situation)
+  const create = planRunway(set, policy, { ...situation, now, head, role: server.role })
+  const expiry = planExpiry(situation, request, policy, now)
+  const leftovers = planLeftovers(situation, request, policy, expiry.horizon)
+  const blocked = expiry.objections.length > 0
+  const retire = blocked ? [] : expiry.candidates
+  return {
+    ...refuse(set.name, situation.registered, expiry.objections),
+    policy,
+    horizon: expiry.horizon,
+    finalize,
+    create,
+    leftovers: leftovers.finish,
+    retire,
+    withheld: blocked ? expiry.candidates : [],
+    skipped: [...expiry.skipped, ...leftovers.skipped],
+    historyGoesOn: historyGoesOn(set, policy, expiry),
+    evidence: [evidence, ...describeExpiry(expiry, request.retire)],
+    notes: [...serverNotes(server), ...notesOn(situation, policy, expiry, request)],
+    steps: [
+      ...finalize.map(({ step }) => step),
+      ...create.map(({ step }) => step),
+      ...leftovers.finish.map(({ step }) => step),
+      ...retire.flatMap(({ steps }) => steps),
+    ],
+  }
+}
+
+/** The greatest id in use. Rows tell it, and so does the sequence they get theirs from. */
+function headOf({ newest, set }: RotationSituation): Position | null {
+  const row = newest === null || newest === 'unknown' ? null : newest.key
+  if (set.key?.kind !== 'id' || set.sequencePosition === null) return row
+  return row === null || set.sequencePosition > row ? set.sequencePosition : row
+}
+
+function historyGoesOn(
+  { partitions }: PartitionedTable,
+  { kind, timezone }: SetPolicy,
+  { horizon, candidates }: Expiry,
+): RotationPlan['historyGoesOn'] {
+  const history = partitions.find(({ range, detachPending }) => range !== null && range.from === null && !detachPending)
+  const to = history?.range?.to ?? null
+  if (history === undefined || to === null || horizon === null || kind === 'id') return null
+  if (candidates.some(({ partition }) => partition === history)) return null
+  const position = plus(to, horizon.keep, kind, timezone)
+  return { partition: history.name, position, shown: displayPosition(kind, position, timezone) }
+}
+
+function describeExpiry({ horizon, candidates }: Expiry, method: Retire): string[] {
+  if (horizon === null) return ['nothing is said about how long to keep rows (--keep), so none are removed']
+  const kept = `with ${displayInterval(horizon.keep)} kept the horizon is ${horizon.shown}, by the server’s clock`
+  if (candidates.length === 0) return [kept, 'no partition lies before it as a whole, so none is retired']
+  const unanalysed = candidates.some(({ rows }) => rows === null)
+  const rows = candidates.reduce((sum, candidate) => sum + (candidate.rows ?? 0), 0)
+  const bytes = candidates.reduce((sum, candidate) => sum + candidate.bytes, 0)
+  return [
+    kept,
+    `to ${method}: ${plural(candidates.length)}, about ${showCount(rows)} rows${unanalysed ? ' and those of partitions never analysed' : ''}, ${showBytes(bytes)}; 0 rows inside the keep window`,
+  ]
+}
+
+function notesOn(
+  { set, registered, newest }: RotationSituation,
+  policy: SetPolicy,
+  { candidates, unknown }: Expiry,
+  request: RotateRequest,
+): string[] {
+  const keep = request.keep === null ? '' : `, with ${displayInterval(request.keep)} kept from then on`
+  return [
+    ...(registered === null ? [`the set will be registered${keep}, so that rotate --all looks after it too`] : []),
+    ...(unknown > 0
+      ? [`how old the rows of ${plural(unknown)} are is not known yet; it is found out when this is carried out`]
+      : []),
+    ...(newest === 'unknown' && candidates.length > 0
+      ? [
+          `the newest row could not be found quickly (no index begins with ${policy.column}), so whether the server’s clock agrees with it is found out when this is carried out`,
+        ]
+      : []),
+    ...(newestTable(set)?.replicaIdentity === 'index'
+      ? [
+          'the replica identity of the partitions is an index, which new partitions do not get: say alter table … replica identity using index … for each',
+        ]
+      : []),
+    ...(set.publications.length > 0 && candidates.length > 0
+      ? [
+          `published by ${set.publications.join(', ')}: ${request.retire === 'truncate' ? 'subscribers are told of a truncate, if the publication publishes it' : 'subscribers are not told that rows went, for detaching and dropping are no deletes'}`,
+        ]
+      : []),
+  ]
+}

@@ -1,0 +1,142 @@
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { KeyKind } from '../../grid/key.ts'
+import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
+import { ident, raw, sql } from '../../sql/sql.ts'
+import { startCapture } from '../copy/capture.ts'
+import { captureTriggers } from '../copy/steps.ts'
+import * as definitions from '../table/definitions.ts'
+import { factsOf } from '../table/facts.ts'
+import { attach, boundLiteral } from '../table/leaf.ts'
+import { exclusive, lockExclusively } from '../language/locks.ts'
+import type { Layout } from '../partition/partitioned-shadow.ts'
+import type { RebuildSummary } from '../copy/rebuild.ts'
+import { foreignKeysOf, online } from '../table/shadow.ts'
+import { addBound, dropBound, rangeCondition } from './bound.ts'
+import type { SplitSituation } from './situation.ts'
+import type { Step, SwapStep } from '../language/step.ts'
+import { neighbours } from '../table/swap.ts'
+
+// The exchange: in one short transaction partitions change places, there and
+// back. The parent, and all that hangs on it, stays what it is. Whatever comes
+// in has proven its bounds, so nothing is read under the lock.
+
+/** A wide partition as it is, for the way back. */
+export interface SplitSummary {
+  readonly key: { readonly column: string; readonly type: string; readonly kind: KeyKind }
+  readonly from: string
+  readonly to: string
+  readonly bound: string
+  readonly leaves: readonly TableName[]
+}
+
+export function splitSummary({ policy, partition, parent, set }: SplitSituation, { leaves }: Layout): SplitSummary {
+  const { kind, column } = policy
+  const range = { from: partition.range?.from ?? null, to: partition.range?.to ?? null }
+  return {
+    key: { column, kind, type: set.key?.type ?? '' },
+    from: boundLiteral(kind, range.from, 'from').text,
+    to: boundLiteral(kind, range.to, 'to').text,
+    bound: rangeCondition(policy, range, parent).text,
+    leaves,
+  }
+}
+
+/** The swap of a copy, made into the exchange of the wide partition for its parts. */
+export function exchange(
+  { set, parent, partition }: SplitSituation,
+  rebuild: RebuildSummary,
+  layout: Layout,
+  swap: SwapStep,
+): SwapStep {
+  const { forward, back, shadow } = rebuild
+  const { choice, cells, start, leaves } = layout
+  const wide = quoted(partition.name)
+  const { trigger, truncateTrigger } = forward.capture
+  return {
+    ...swap,
+    title: `exchange ${display(partition.name)} for its ${leaves.length} partitions`,
+    because: 'they hold every row worth keeping, in its present state, and their bounds are proven',
+    ...exclusively(parent),
+    statements: [
+      ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${wide}`.text),
+      detach(parent.name, partition.name),
+      // Rows that nobody sees any more must not keep others from being deleted.
+      ...foreignKeysOf(parent).map(({ name }) => sql`alter table ${wide} drop constraint ${ident(name)}`.text),
+      ...cells.flatMap((cell, i) => {
+        const leaf = leaves[i] as TableName
+        const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
+        return [
+          detach(shadow, leaf),
+          attach(parent.name, leaf, from, boundLiteral(choice.kind, cell.to, 'to')),
+          dropBound(leaf),
+        ]
+      }),
+      ...set.unusualTriggers.flatMap((one) => definitions.triggerState(leaves, one)),
+      sql`drop table ${quoted(shadow)}`.text,
+      ...startCapture(back.capture),
+    ],
+    before: factsOf(parent),
+    after: factsOf(parent),
+    ours: captureTriggers(rebuild),
+    partitions: set.partitions.map(({ name }) => name),
+  }
+}
+
+/** The steps by which a wide partition takes its place again; see rebuild-undo.ts for what comes before and after. */
+export function exchangeBack(
+  parent: TableModel,
+  rebuild: RebuildSummary,
+  split: SplitSummary,
+  children: readonly TableName[],
+): { readonly prove: Step; readonly swap: SwapStep; readonly dropLeaves: string[] } {
+  const { back, retired } = rebuild
+  const leaves = split.leaves.filter((leaf) => children.some((child) => sameName(child, leaf)))
+  const { trigger, truncateTrigger } = back.capture
+  const facts = factsOf(parent, captureTriggers(rebuild))
+  const swap: SwapStep = {
+    kind: 'swap',
+    key: 'swap-back',
+    title: `exchange the partitions for ${display(retired)} again`,
+    because: 'it holds every row there was in its range, and every write made since',
+    ...exclusively(parent),
+    cost: 'milliseconds; the time under lock is measured and reported',
+    quiet: parent.name,
+    table: parent.name,
+    statements: [
+      ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${quoted(parent.name)}`.text),
+      ...leaves.map((leaf) => detach(parent.name, leaf)),
+      attach(parent.name, retired, raw(split.from), raw(split.to)),
+      dropBound(retired),
+    ],
+    before: facts,
+    after: facts,
+    ours: captureTriggers(rebuild),
+    partitions: children,
+    mustBeEmpty: [],
+    work: back,
+  }
+  return {
+    prove: online(
+      'bound',
+      `prove the bounds of ${display(retired)}`,
+      'attaching it then reads nothing',
+      'reads it once',
+      [addBound(retired, raw(split.bound))],
+    ),
+    swap,
+    dropLeaves: leaves.map((leaf) => sql`drop table if exists ${quoted(leaf)}`.text),
+  }
+}
+
+/** The parent, then what is joined to it by a foreign key. */
+function exclusively(parent: TableModel): Pick<SwapStep, 'locks' | 'acquire'> {
+  const tables = [parent.name, ...neighbours(parent)]
+  return {
+    locks: tables.map(exclusive),
+    acquire: tables.map((table) => lockExclusively(table)),
+  }
+}
+
+function detach(parent: TableName, partition: TableName): string {
+  return sql`alter table ${quoted(parent)} detach partition ${quoted(partition)}`.text
+}

@@ -1,0 +1,51 @@
+import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { cellsBetween, floor, type Cell, type Grid } from '../../grid/grid.ts'
+import type { KeyKind, Position } from '../../grid/key.ts'
+import { partitionName } from '../../grid/partition-name.ts'
+import type { Layout } from '../partition/partitioned-shadow.ts'
+import { leafShapeOf } from '../rotate/runway.ts'
+import type { SplitSituation } from './situation.ts'
+
+/**
+ * The partitions that span more than a cell of the grid, the earliest first. Of one without a lower bound
+ * only its rows tell.
+ */
+export function widePartitions(set: PartitionedTable, grid: Grid, kind: KeyKind): Partition[] {
+  return set.partitions.filter(({ range, kind: relation, isDefault, detachPending }) => {
+    if (relation !== 'table' || isDefault || detachPending || range === null || range.to === null) return false
+    return range.from === null || isWider(grid, kind, range.from, range.to)
+  })
+}
+
+/** Ids are not in step with a grid whose width has changed since, and so may touch two cells of it. */
+function isWider(grid: Grid, kind: KeyKind, from: Position, to: Position): boolean {
+  return grid.kind === 'id' ? to - from > grid.width : cellsBetween(grid, kind, from, to).length > 1
+}
+
+/**
+ * Into which partitions the range of the wide one is divided. Where nothing is
+ * kept there is no cell of its own: the first one takes whatever still comes there.
+ */
+export function layoutOf({ set, policy, grid, partition, least, taken }: SplitSituation): Layout {
+  const { range } = partition
+  const { kind, column } = policy
+  const to = range?.to ?? 0n
+  const start = floor(grid, kind, least !== null && least < to ? least : to - 1n)
+  const cells = cellsBetween(grid, kind, range?.from != null && start < range.from ? range.from : start, to).map(
+    (cell): Cell => ({ from: cell.from, to: cell.to < to ? cell.to : to }),
+  )
+  const used = new Set(taken)
+  const leaves = cells.map((cell) => {
+    const name = partitionName(set.name.name, grid, kind, cell.from, used)
+    used.add(name)
+    return { schema: set.name.schema, name }
+  })
+  return {
+    choice: { column, kind },
+    cells,
+    start: range?.from ?? null,
+    leaves,
+    primaryKey: null,
+    shape: { ...leafShapeOf(set), triggers: [] },
+  }
+}

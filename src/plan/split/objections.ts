@@ -1,0 +1,64 @@
+import { display } from '../../sql/names.ts'
+import { captureObjections } from '../copy/capture.ts'
+import { noKeyObjection, type CopyKey } from '../copy/key.ts'
+import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
+import { objection, when } from '../language/objection.ts'
+import type { Layout } from '../partition/partitioned-shadow.ts'
+import { expiryKind } from '../rotate/horizon.ts'
+import type { SplitRequest, SplitSituation } from './situation.ts'
+import type { Objection } from '../language/step.ts'
+import { publishedCopyObjections } from '../table/table-objections.ts'
+
+/** What stands against exchanging the wide partition for these. */
+export function splitObjections(
+  { set, parent, partition, policy }: SplitSituation,
+  request: SplitRequest,
+  layout: Layout,
+  key: CopyKey | null,
+): Objection[] {
+  const name = display(partition.name)
+  return [
+    ...(key === null ? [noKeyObjection(parent)] : []),
+    ...captureObjections(parent),
+    ...publishedCopyObjections(parent),
+    ...disabledConstraintObjections(parent.disabledConstraints ?? []),
+    ...when(partition.range?.to == null, () =>
+      objection(
+        'unbounded',
+        `${name} has no upper bound`,
+        'Split the partitions that end somewhere; this one takes what comes.',
+      ),
+    ),
+    ...when(layout.cells.length < 2 && request.keep === null, () =>
+      objection('not-wide', `${name} is no wider than one partition`, 'There is nothing to split.'),
+    ),
+    ...when(request.keep !== null && expiryKind(set, policy) === null, () =>
+      objection(
+        'expire-by',
+        `nothing tells how old a row of ${display(set.name)} is: it is partitioned by id, and no time column is registered by which its rows expire`,
+        'Keep all rows, or register such a column (ebb partition … --expire-by).',
+      ),
+    ),
+    ...set.inboundForeignKeys.map((one) =>
+      objection(
+        `inbound:${one.name}`,
+        `foreign key ${one.name} of ${display(one.table)} points at ${display(set.name)}: exchanging partitions would check its rows under lock`,
+        'Drop it before, and add it again afterwards, NOT VALID and then validated.',
+      ),
+    ),
+    ...partition.dependents.map((dependent) =>
+      objection(
+        `dependent:${dependent}`,
+        `${dependent} depends on ${name} itself`,
+        'Let it read from the partitioned table.',
+      ),
+    ),
+    ...when(request.keep !== null && !request.noArchive, () =>
+      objection(
+        'archive',
+        'the rows that are left behind would be gone, and archives cannot be written by this version',
+        `If they are not needed any more, say --no-archive. Until \`ebb retire\` they are still in ${name}, detached.`,
+      ),
+    ),
+  ]
+}

@@ -1,0 +1,47 @@
+import { createPartitioned, type Layout } from '../partition/partitioned-shadow.ts'
+import { factsOf } from '../table/facts.ts'
+import {
+  checkStep,
+  foreignKeysOf,
+  foreignKeySteps,
+  indexStep,
+  online,
+  type Shadow,
+  type ShadowNames,
+} from '../table/shadow.ts'
+import { addBound, rangeCondition } from './bound.ts'
+import type { SplitSituation } from './situation.ts'
+import type { TableName } from '../../sql/names.ts'
+
+/** The partitions in the making, under a parent of their own which sorts the rows into them until the exchange. */
+export function splitShadow({ parent, server, policy }: SplitSituation, names: ShadowNames, layout: Layout): Shadow {
+  const { leaves, cells, start } = layout
+  const checks = parent.constraints.filter(({ type }) => type === 'check')
+  const proofs = cells.map((cell, i) =>
+    addBound(
+      leaves[i] as TableName,
+      rangeCondition(policy, { from: i === 0 ? start : cell.from, to: cell.to }, parent),
+    ),
+  )
+  return {
+    name: names.shadow,
+    leaves,
+    create: createPartitioned(parent, names.shadow, layout, server.role),
+    finish: [
+      ...parent.indexes.map((index) => indexStep(parent, names, index, null, 1)),
+      ...checks.map((check) => checkStep(names.shadow, check)),
+      ...foreignKeysOf(parent).flatMap((key) => foreignKeySteps(leaves, key)),
+      online(
+        'bounds',
+        'prove the bounds of the new partitions',
+        'attaching them then reads nothing',
+        'reads them once',
+        proofs,
+      ),
+    ],
+    takePlace: [],
+    after: factsOf(parent),
+    settle: [],
+    outcome: factsOf(parent),
+  }
+}

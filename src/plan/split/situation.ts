@@ -1,0 +1,43 @@
+import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { Grid } from '../../grid/grid.ts'
+import type { Interval } from '../../grid/interval.ts'
+import type { Position } from '../../grid/key.ts'
+import type { ConditionSettings } from '../../sql/condition-settings.ts'
+import type { Transport } from '../copy/work.ts'
+import type { SetPolicy } from '../language/policy.ts'
+
+/** What the user asked for. */
+export interface SplitRequest {
+  /** The rows worth keeping; null keeps all. */
+  readonly keep: Interval | null
+  readonly transport: Transport | 'auto'
+  readonly jobs: number
+  /** Rows that are left behind go for good: there is no archive. */
+  readonly noArchive: boolean
+  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  readonly retireAfter: Interval | null
+}
+
+/** What a split depends on, read in one moment. */
+export interface SplitSituation {
+  readonly server: ServerModel
+  readonly journalSchema: string
+  readonly set: PartitionedTable
+  /** The partitioned table, with all that hangs on it. */
+  readonly parent: TableModel
+  readonly policy: SetPolicy
+  readonly grid: Grid
+  readonly partition: Partition
+  /** The partition as a table. */
+  readonly wide: TableModel
+  /** Least value of the key among its rows that are kept, or one below where that cannot be told; null where there are none. */
+  readonly least: Position | null
+  /** Rows to be kept, as the planner estimates. */
+  readonly keptRows: number
+  /** Of the role, for code of the user's. */
+  readonly settings: ConditionSettings
+  readonly taken: ReadonlySet<string>
+  readonly tag: string
+}

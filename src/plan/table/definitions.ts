@@ -1,0 +1,262 @@
+import type {
+  Column,
+  Constraint,
+  Index,
+  InboundForeignKey,
+  OwnedSequence,
+  Publication,
+  TableModel,
+  Trigger,
+} from '../../catalog/table/table-model.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { withoutNotValid } from './facts.ts'
+import { grants, type Hands } from './privileges.ts'
+import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
+
+// The statements that give a table what a table of the same name had before.
+// Wherever PostgreSQL prints a complete definition it is executed word for
+// word: the new table has the old name by then, so the text means the new one.
+// No definition is ever rewritten by search and replace.
+
+type Statement = string
+
+/** What `like … including` leaves behind of a column: statistics target, `n_distinct`, … */
+export function columnSettings(table: TableModel): Statement[] {
+  const alter = (column: Column, action: Sql) =>
+    sql`alter table ${quoted(table.name)} alter column ${ident(column.name)} ${action}`.text
+  return table.columns.flatMap((column) => [
+    ...(column.statisticsTarget === null
+      ? []
+      : [alter(column, sql`set statistics ${raw(String(column.statisticsTarget))}`)]),
+    ...(column.options.length === 0 ? [] : [alter(column, sql`set (${raw(column.options.join(', '))})`)]),
+  ])
+}
+
+export function constraint(
+  table: TableName,
+  { name, definition, comment }: Pick<Constraint, 'name' | 'definition' | 'comment'>,
+): Statement[] {
+  return [
+    sql`alter table ${quoted(table)} add constraint ${ident(name)} ${raw(definition)}`.text,
+    ...commentOn(sql`constraint ${ident(name)} on ${quoted(table)}`, comment),
+  ]
+}
+
+/**
+ * A key's definition with the storage parameters of its index, which the grammar wants
+ * before DEFERRABLE. pg_get_constraintdef leaves them out, but for exclusion constraints.
+ */
+export function withStorage(
+  definition: string,
+  { type }: Pick<Constraint, 'type'>,
+  options: readonly string[],
+): string {
+  if (options.length === 0 || type === 'exclusion') return definition
+  const attributes = / DEFERRABLE( INITIALLY DEFERRED)?$/.exec(definition)?.[0] ?? ''
+  const keys = definition.slice(0, definition.length - attributes.length)
+  return `${keys} WITH (${options.join(', ')})${attributes}`
+}
+
+/** An index that no constraint owns. */
+export function index(schema: string, model: Index): Statement[] {
+  return [model.definition, ...indexSettings(schema, model)]
+}
+
+/** What is said of an index, be it a constraint's or not, once it is there; a constraint has a comment of its own. */
+export function indexSettings(schema: string, { name, comment, statisticsTargets, tablespace }: Index): Statement[] {
+  const place = quoted({ schema, name })
+  return [
+    ...statisticsTargets.map(
+      ({ column, target }) =>
+        sql`alter index ${place} alter column ${raw(String(column))} set statistics ${raw(String(target))}`.text,
+    ),
+    ...(tablespace === null ? [] : [sql`alter index ${place} set tablespace ${ident(tablespace)}`.text]),
+    ...commentOn(sql`index ${place}`, comment),
+  ]
+}
+
+/** The comment on the index behind a constraint. */
+export function indexComment(schema: string, { name, comment }: Index): Statement[] {
+  return commentOn(sql`index ${quoted({ schema, name })}`, comment)
+}
+
+export function trigger(table: TableName, { name, definition, comment }: Trigger): Statement[] {
+  return [definition, ...commentOn(sql`trigger ${ident(name)} on ${quoted(table)}`, comment)]
+}
+
+const TRIGGER_STATE = {
+  origin: 'enable',
+  disabled: 'disable',
+  replica: 'enable replica',
+  always: 'enable always',
+} as const
+
+/**
+ * The firing state of a trigger, said to the parent and to each partition:
+ * before 15 the parent's state does not reach the partitions' own triggers.
+ */
+export function triggerState(
+  tables: readonly TableName[],
+  { name, enabled }: Pick<Trigger, 'name' | 'enabled'>,
+): Statement[] {
+  if (enabled === 'origin') return []
+  return tables.map(
+    (table) => sql`alter table ${quoted(table)} ${raw(TRIGGER_STATE[enabled])} trigger ${ident(name)}`.text,
+  )
+}
+
+export function rowSecurity(table: TableName, state: TableModel['rowSecurity']): Statement[] {
+  if (state === 'off') return []
+  return [
+    sql`alter table ${quoted(table)} enable row level security`.text,
+    ...(state === 'forced' ? [sql`alter table ${quoted(table)} force row level security`.text] : []),
+  ]
+}
+
+export function policies(table: TableModel): Statement[] {
+  return table.policies.flatMap((policy) => {
+    const to = join(policy.roles.map((role) => (role === null ? raw('public') : ident(role))))
+    const kind = raw(policy.permissive ? 'permissive' : 'restrictive')
+    const using = policy.using === null ? raw('') : sql` using (${raw(policy.using)})`
+    const check = policy.check === null ? raw('') : sql` with check (${raw(policy.check)})`
+    return [
+      sql`create policy ${ident(policy.name)} on ${quoted(table.name)} as ${kind} for ${raw(policy.command)} to ${to}${using}${check}`
+        .text,
+      ...commentOn(sql`policy ${ident(policy.name)} on ${quoted(table.name)}`, policy.comment),
+    ]
+  })
+}
+
+export function rules(table: TableModel): Statement[] {
+  return table.rules.flatMap(({ name, definition, enabled, comment }) => [
+    withoutSemicolon(definition),
+    ...(enabled === 'origin'
+      ? []
+      : [sql`alter table ${quoted(table.name)} ${raw(TRIGGER_STATE[enabled])} rule ${ident(name)}`.text]),
+    ...commentOn(sql`rule ${ident(name)} on ${quoted(table.name)}`, comment),
+  ])
+}
+
+export function statistics(table: TableModel, role: string): Statement[] {
+  return table.statistics.flatMap(({ name, definition, owner, target, comment }) => [
+    definition,
+    ...(owner === role ? [] : [sql`alter statistics ${quoted(name)} owner to ${ident(owner)}`.text]),
+    ...(target === null ? [] : [sql`alter statistics ${quoted(name)} set statistics ${raw(String(target))}`.text]),
+    ...commentOn(sql`statistics ${quoted(name)}`, comment),
+  ])
+}
+
+const REPLICA_IDENTITY = { default: null, nothing: 'nothing', full: 'full' } as const
+
+/** What logical replication says of an updated row; `indexName` is that of the table at hand. */
+export function replicaIdentity(
+  table: TableName,
+  model: Pick<TableModel, 'replicaIdentity'>,
+  indexName: string | null,
+): Statement[] {
+  const alter = sql`alter table ${quoted(table)} replica identity`
+  if (model.replicaIdentity === 'index')
+    return indexName === null ? [] : [sql`${alter} using index ${ident(indexName)}`.text]
+  const identity = REPLICA_IDENTITY[model.replicaIdentity]
+  return identity === null ? [] : [sql`${alter} ${raw(identity)}`.text]
+}
+
+/** The table takes the place of `former` in the publications that name it. */
+export function publications(table: TableName, former: TableName, list: readonly Publication[]): Statement[] {
+  return list
+    .filter(({ covers }) => covers === 'table')
+    .flatMap(({ name, columns, filter }) => {
+      const only = columns === null ? raw('') : sql` (${join(columns.map((column) => ident(column)))})`
+      const where = filter === null ? raw('') : sql` where (${raw(filter)})`
+      return [
+        sql`alter publication ${ident(name)} drop table ${quoted(former)}`.text,
+        sql`alter publication ${ident(name)} add table ${quoted(table)}${only}${where}`.text,
+      ]
+    })
+}
+
+/** `create or replace` keeps the view's identity, owner, grants, and the views on top of it; its options it would reset. */
+export function views(table: TableModel): Statement[] {
+  return table.views.map(({ name, options, definition }) => {
+    const withOptions = options.length === 0 ? raw('') : sql` with (${raw(options.join(', '))})`
+    return sql`create or replace view ${quoted(name)}${withOptions} as ${raw(withoutSemicolon(definition))}`.text
+  })
+}
+
+export function functions(table: TableModel): Statement[] {
+  return table.functions.map(({ definition }) => withoutSemicolon(definition))
+}
+
+/** Points a foreign key of another table at the table that has the name now; validated later, online. */
+export function repointForeignKey(key: InboundForeignKey): Statement[] {
+  return [sql`alter table ${quoted(key.table)} drop constraint ${ident(key.name)}`.text, ...addForeignKey(key)]
+}
+
+/** Without looking at the rows there are. */
+export function addForeignKey(key: InboundForeignKey): Statement[] {
+  const table = quoted(key.table)
+  const definition = `${withoutNotValid(key.definition)} NOT VALID`
+  return [
+    sql`alter table ${table} add constraint ${ident(key.name)} ${raw(definition)}`.text,
+    ...commentOn(sql`constraint ${ident(key.name)} on ${table}`, key.comment),
+  ]
+}
+
+/** Hands the sequences of the columns to the table that has the name now; `aside` is what identities' own are called meanwhile. */
+export function sequences(
+  table: TableModel,
+  from: TableName,
+  aside: Readonly<Record<string, string>>,
+  role: string,
+): Statement[] {
+  return table.sequences.flatMap((sequence) => {
+    const column = table.columns.find(({ name }) => name === sequence.column)
+    if (column === undefined) throw new Error(`no column ${sequence.column}`)
+    if (!sequence.identity)
+      return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
+    const former = { schema: sequence.name.schema, name: aside[sequence.name.name] ?? '' }
+    return moveIdentity(from, table.name, column, sequence, former, { owner: table.owner, role })
+  })
+}
+
+/**
+ * Hands an identity column from one table to another. PostgreSQL has no way to
+ * move the sequence itself, so it makes room for a new one that takes over
+ * name, settings and position; the former column keeps its values and loses its identity.
+ */
+function moveIdentity(
+  from: TableName,
+  to: TableName,
+  column: Column,
+  sequence: OwnedSequence,
+  aside: TableName,
+  hands: Hands,
+): Statement[] {
+  const { name } = sequence
+  const kind = raw(column.identity ?? 'always')
+  const settings = raw(
+    `increment by ${sequence.increment} minvalue ${sequence.min} maxvalue ${sequence.max} start with ${sequence.start} ` +
+      `cache ${sequence.cache} ${sequence.cycle ? 'cycle' : 'no cycle'}`,
+  )
+  return [
+    sql`alter table ${quoted(to)} alter column ${ident(column.name)} add generated ${kind} as identity (sequence name ${quoted(name)} ${settings})`
+      .text,
+    sql`select pg_catalog.setval(${literal(quoted(name).text)}::pg_catalog.regclass, last_value, is_called) from ${quoted(aside)}`
+      .text,
+    sql`alter table ${quoted(from)} alter column ${ident(column.name)} drop identity`.text,
+    ...grants('sequence', name, hands, sequence.grants, sequence.defaultGrantees),
+    ...commentOn(sql`sequence ${quoted(name)}`, sequence.comment),
+  ]
+}
+
+export function tableComment(table: TableModel): Statement[] {
+  return commentOn(sql`table ${quoted(table.name)}`, table.comment)
+}
+
+function commentOn(object: Sql, comment: string | null): Statement[] {
+  return comment === null ? [] : [sql`comment on ${object} is ${literal(comment)}`.text]
+}
+
+function withoutSemicolon(definition: string): string {
+  return definition.trimEnd().replace(/;$/, '')
+}

@@ -1,0 +1,294 @@
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { ident } from '../../sql/sql.ts'
+import { disabledConstraintObjections } from './disabled-constraints.ts'
+import { objection, when } from '../language/objection.ts'
+import { serverObjections } from './server-objections.ts'
+import type { Objection } from '../language/step.ts'
+
+// What stands against turning a table into a partitioned one: each a line with
+// the way out, all of them at once, before anything has changed.
+
+/** Why this is no table that could be converted at all; the first reason is enough. */
+export function kindObjection(table: TableModel): Objection | undefined {
+  const name = display(table.name)
+  switch (table.kind) {
+    case 'table':
+      break
+    case 'partitioned table':
+      return objection(
+        'partitioned',
+        `${name} is partitioned already (by ${table.partitionKey ?? '?'})`,
+        `Keep it in shape with: ebb rotate ${name}`,
+      )
+    case 'view':
+    case 'materialized view':
+      return objection('view', `${name} is a ${table.kind}`, 'Name the table below it.')
+    case 'foreign table':
+      return objection('foreign-table', `${name} is a foreign table`, 'Convert it on the server where its rows are.')
+    case 'sequence':
+    case 'index':
+    case 'composite type':
+    case 'other':
+      return objection(
+        'not-a-table',
+        `${name} is ${table.kind === 'other' ? 'no table' : `a ${table.kind}`}`,
+        'Name a table.',
+      )
+  }
+  if (table.persistence === 'temporary')
+    return objection('temporary', `${name} is a temporary table of another session`, 'Name a permanent table.')
+  if (table.partitionOf !== null)
+    return objection(
+      'partition-of',
+      `${name} is a partition of ${table.partitionOf}`,
+      `Name the partitioned table; to make one wide partition into several: ebb split ${table.partitionOf}.`,
+    )
+  if (/^(pg_|information_schema$)/.test(table.name.schema))
+    return objection('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
+  return undefined
+}
+
+/** What is in the way of any conversion, so that nothing else need be looked at. */
+export function fundamentalObjections(server: ServerModel, journalSchema: string, table: TableModel): Objection[] {
+  const kind = kindObjection(table)
+  return [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]
+}
+
+/** Everything about the table itself that cannot be carried or proven. */
+export function tableObjections(table: TableModel): Objection[] {
+  return [
+    ...shapeObjections(table),
+    ...partObjections(table),
+    ...dependentObjections(table),
+    ...replicationObjections(table),
+  ]
+}
+
+function shapeObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  return [
+    ...when(table.persistence === 'unlogged', () =>
+      objection(
+        'unlogged',
+        `${name} is unlogged: its rows do not survive a crash, nor would those of what it becomes`,
+        `Make it permanent first: alter table ${sqlName(table)} set logged; (this rewrites it under lock)`,
+      ),
+    ),
+    ...when(table.inheritsFrom.length > 0, () =>
+      objection(
+        'inherits',
+        `${name} inherits from ${table.inheritsFrom.join(', ')}`,
+        `Take it out first: alter table ${sqlName(table)} no inherit ${table.inheritsFrom[0]};`,
+      ),
+    ),
+    ...when(table.inheritedBy.length > 0, () =>
+      objection(
+        'inherited',
+        `${name} has inheritance children: ${table.inheritedBy.join(', ')}`,
+        'Move their rows here, or detach them: alter table <child> no inherit …;',
+      ),
+    ),
+    ...when(table.typed, () =>
+      objection(
+        'typed',
+        `${name} is a typed table (create table … of)`,
+        `Untie it first: alter table ${sqlName(table)} not of;`,
+      ),
+    ),
+    ...when(table.extension !== null, () =>
+      objection('extension', `${name} belongs to the extension ${table.extension}`, 'Leave it to the extension.'),
+    ),
+    ...when(table.securityLabels > 0, () =>
+      objection(
+        'security-label',
+        `${name} carries security labels, which are not carried over`,
+        'Remove them, convert, and set them again.',
+      ),
+    ),
+    ...when(table.accessMethod !== 'heap', () =>
+      objection(
+        'access-method',
+        `${name} uses the access method ${table.accessMethod}`,
+        'Only heap tables can be converted.',
+      ),
+    ),
+  ]
+}
+
+function partObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  const constraints = table.constraints.filter(({ type }) => type !== 'not null')
+  return [
+    ...table.indexes
+      .filter(({ valid }) => !valid)
+      .map((index) =>
+        objection(
+          `invalid-index:${index.name}`,
+          `index ${index.name} is invalid: what built it was interrupted`,
+          `Drop it (drop index concurrently) or rebuild it: reindex index concurrently ${ident(table.name.schema, index.name).text};`,
+        ),
+      ),
+    ...table.constraints
+      .filter(({ validated }) => !validated)
+      .map((constraint) =>
+        objection(
+          `not-valid:${constraint.name}`,
+          `${constraint.type} ${constraint.name} is NOT VALID, and a partition cannot have such a constraint of its parent’s`,
+          `Validate it first, which blocks nobody: alter table ${sqlName(table)} validate constraint ${ident(constraint.name).text};`,
+        ),
+      ),
+    ...constraints
+      .filter(({ type, noInherit }) => type === 'check' && noInherit)
+      .map((constraint) =>
+        objection(
+          `no-inherit:${constraint.name}`,
+          `check ${constraint.name} is NO INHERIT, which a partitioned table cannot have`,
+          `Replace it by an ordinary check: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text}, add constraint … not valid; and validate it.`,
+        ),
+      ),
+    ...constraints
+      .filter(({ type }) => type === 'exclusion')
+      .map((constraint) =>
+        objection(
+          `exclusion:${constraint.name}`,
+          `exclusion constraint ${constraint.name} cannot hold across partitions`,
+          `Drop it first if it can be done without: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
+        ),
+      ),
+    ...constraints
+      .filter(({ type, references }) => type === 'foreign key' && references !== null && display(references) === name)
+      .map((constraint) =>
+        objection(
+          `self-reference:${constraint.name}`,
+          `foreign key ${constraint.name} points at ${name} itself; adopting it would check every row under lock`,
+          `Drop it first: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
+        ),
+      ),
+    ...table.triggers
+      .filter(({ perRow, transitionTables }) => perRow && transitionTables)
+      .map((trigger) =>
+        objection(
+          `transition-tables:${trigger.name}`,
+          `row trigger ${trigger.name} uses transition tables, which is refused on partitions`,
+          'Make it a statement trigger (for each statement).',
+        ),
+      ),
+    ...disabledConstraintObjections(table.disabledConstraints ?? []),
+    ...table.columns
+      .filter(
+        ({ identity, name: column }) =>
+          identity !== null && !table.sequences.some((sequence) => sequence.column === column),
+      )
+      .map((column) =>
+        objection(
+          `identity:${column.name}`,
+          `the sequence of identity column ${column.name} cannot be found`,
+          'Please report this.',
+        ),
+      ),
+  ]
+}
+
+function dependentObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  return [
+    ...table.otherDependents.map(({ description, because }) =>
+      objection(
+        `dependent:${description}`,
+        `${description} ${because === 'mentions the table' ? `mentions ${name}` : `uses the row type of ${name}`} and would stay with the former table`,
+        'Drop it before and create it again afterwards; its definition is in pg_dump --schema-only.',
+      ),
+    ),
+    ...table.wholeRows.map((what) =>
+      objection(
+        `whole-row:${what}`,
+        `${what} is over whole rows of ${name}, whose type changes`,
+        'Let it name columns, or drop it before and create it again afterwards.',
+      ),
+    ),
+    ...table.identityUsers.map((what) =>
+      objection(
+        `identity-used:${what}`,
+        `${what} uses the sequence of an identity column of ${name}, which is replaced by a new one of the same name`,
+        'Let it use a sequence of its own, or drop it before and create it again afterwards.',
+      ),
+    ),
+    ...table.views
+      .filter(({ usesRowType }) => usesRowType)
+      .map((view) =>
+        objection(
+          `row-type-view:${display(view.name)}`,
+          `view ${display(view.name)} returns whole rows of ${name}, whose type changes`,
+          'Let it list columns, or drop it before and create it again afterwards.',
+        ),
+      ),
+    ...table.inboundForeignKeys
+      .filter(({ tableKind }) => tableKind !== 'table')
+      .map((key) =>
+        objection(
+          `inbound-partitioned:${display(key.table)}.${key.name}`,
+          `foreign key ${key.name} of the partitioned table ${display(key.table)} points here, and can only be made anew by checking all its rows under lock`,
+          `Drop it first: alter table ${quoted(key.table).text} drop constraint ${ident(key.name).text};`,
+        ),
+      ),
+  ]
+}
+
+function replicationObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  const wayOut = (publication: string) =>
+    `Publish under the name of the root: alter publication ${ident(publication).text} set (publish_via_partition_root = true); subscribers then go on receiving ${name}.`
+  return [
+    ...table.publications
+      .filter(({ viaRoot }) => !viaRoot)
+      .map((publication) =>
+        objection(
+          `publication:${publication.name}`,
+          `publication ${publication.name} would send the partitions under their own names, which subscribers do not know`,
+          wayOut(publication.name),
+        ),
+      ),
+    ...exceptObjections(table),
+    ...when(table.subscriptions.length > 0, () =>
+      objection(
+        'subscribed',
+        `${name} receives a logical replication subscription, which would lose track of it`,
+        `End the subscription of this table first (alter subscription … refresh publication on a publication without it).`,
+      ),
+    ),
+  ]
+}
+
+/** What a new table beside this one would be sent as, while it is filled: rows of a table that subscribers do not know. */
+export function publishedCopyObjections(table: TableModel): Objection[] {
+  return [
+    ...table.publications
+      .filter(({ covers }) => covers !== 'table')
+      .map(({ name, covers }) =>
+        objection(
+          `publication:${name}`,
+          `publication ${name} publishes ${covers === 'schema' ? 'every table of the schema' : 'all tables'}, so subscribers would be sent the new table under a name they do not know, and stop`,
+          'Let it list its tables, or take this schema out of it, for the time of the run.',
+        ),
+      ),
+    ...exceptObjections(table),
+  ]
+}
+
+// PostgreSQL cannot attach a table that a publication excepts, nor except one that is not there yet.
+function exceptObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  return table.exceptedFrom.map((publication) =>
+    objection(
+      `excepted:${publication}`,
+      `publication ${publication} publishes all tables except ${name}, and would publish the new table that takes its name`,
+      `Let subscribers use a publication that lists its tables, and drop ${publication}; afterwards it can be created again, FOR ALL TABLES EXCEPT (TABLE ${sqlName(table)}).`,
+    ),
+  )
+}
+
+function sqlName({ name }: TableModel): string {
+  return quoted(name).text
+}

@@ -1,0 +1,257 @@
+import type { ConditionFacts } from '../../catalog/condition/condition.ts'
+import type { ServerModel } from '../../catalog/server-model.ts'
+import type { Column, Grant, TableModel } from '../../catalog/table/table-model.ts'
+import { displayInterval, type Interval } from '../../grid/interval.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import type { Predicate } from '../../sql/predicate.ts'
+import { putBack, putUnder } from '../../sql/condition-settings.ts'
+import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { abandonment, endTheRun } from '../language/abandonment.ts'
+import { conditionObjections, describeReading } from '../table/condition-objections.ts'
+import { exclusive } from '../language/locks.ts'
+import { columnObjection, markBy } from '../purge/mark.ts'
+import { intervalText, momentOf } from '../language/moment.ts'
+import { objection, when } from '../language/objection.ts'
+import { ownership } from '../table/privileges.ts'
+import { serverNotes, serverObjections } from '../table/server-objections.ts'
+import type { BriefStep, Lock, Objection, Plan } from '../language/step.ts'
+
+/** What the user asked for. At least one of the three is there. */
+export interface ViewRequest {
+  /** Hides rows that are marked in this column. */
+  readonly hideMarked: string | null
+  /** Hides rows for which this is true, as after WHERE; now() moves on. */
+  readonly expired: string | null
+  /** Hides rows that are older. */
+  readonly keep: { readonly by: string; readonly interval: Interval } | null
+}
+
+export interface ViewSituation {
+  readonly server: ServerModel
+  readonly journalSchema: string
+  readonly table: TableModel
+  readonly name: TableName
+  /** What has the view's name already. */
+  readonly existing: TableModel | null
+  /** What `expired` says, as PostgreSQL's grammar reads it. */
+  readonly expired: Predicate | null
+  readonly condition: ConditionFacts
+  readonly mayCreate: boolean
+}
+
+export interface ViewPlan extends Plan {
+  readonly view: TableName
+}
+
+const SECURITY_INVOKER_FROM = 150_000
+/** By which a view is known to be ours. */
+const KEPT = 'Kept by ebb view'
+
+/** Plans making a view, or bringing it up to date. Pure. */
+export function planView(situation: ViewSituation, request: ViewRequest): ViewPlan {
+  const { server, table, name, existing, condition } = situation
+  const conditions = conditionsOf(situation, request)
+  const objections = objectionsTo(situation, request)
+  const base = {
+    goal: `keep ${display(name)}, a view of ${display(table.name)}`,
+    table: table.name,
+    view: name,
+    fates: [],
+  }
+  if (objections.length > 0) return { ...base, objections, evidence: [], notes: serverNotes(server), steps: [] }
+  return {
+    ...base,
+    objections,
+    evidence: [
+      ...conditions.map(({ words }) => `hidden: rows ${words}`),
+      ...describeReading(condition),
+      `the horizon moves: now() is asked anew by each query`,
+      `readable for those who may read ${display(table.name)}: ${readers(table).map(someoneText).join(', ') || 'its owner'}`,
+    ],
+    notes: notesOn(situation),
+    steps: [viewStep(situation, conditions, existing === null)],
+  }
+}
+
+interface Hidden {
+  /** True of a row that is shown. */
+  readonly shown: string
+  readonly words: string
+}
+
+function conditionsOf({ table, expired }: ViewSituation, { hideMarked, keep }: ViewRequest): Hidden[] {
+  const marked = hideMarked === null ? null : columnOf(table, hideMarked)
+  const mark = marked === null ? null : markBy(marked, 'now()')
+  const key = keep === null ? null : columnOf(table, keep.by)
+  const horizon = keep === null || key === null ? null : horizonOf(key, keep.interval)
+  return [
+    ...(mark === null ? [] : [{ shown: mark.missing, words: `that are marked in ${hideMarked ?? ''}` }]),
+    ...(expired === null ? [] : [{ shown: `(${expired.written}\n) is not true`, words: `where ${expired.written}` }]),
+    ...(keep === null || key === null || horizon === null
+      ? []
+      : [
+          {
+            shown: withoutTime(key, `${ident(key.name).text} operator(pg_catalog.>=) ${horizon}`),
+            words: `older than ${displayInterval(keep.interval)} by ${keep.by}`,
+          },
+        ]),
+  ]
+}
+
+// A row without a time does not expire. Where there is none, an index on the column serves the view as well.
+function withoutTime({ name, notNull }: Column, condition: string): string {
+  return notNull ? condition : `(${condition} or ${ident(name).text} is null)`
+}
+
+function horizonOf({ type }: Column, interval: Interval): string | null {
+  return momentOf(type, `(pg_catalog.now() operator(pg_catalog.-) interval '${intervalText(interval)}')`)
+}
+
+function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew: boolean): BriefStep {
+  const { table, name, condition, expired } = situation
+  const lock: Lock = isNew
+    ? { table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }
+    : exclusive(name)
+  return {
+    kind: 'brief',
+    key: 'view',
+    title: `${isNew ? 'create' : 'replace'} ${display(name)}`,
+    because: 'readers find in it what is neither marked nor expired',
+    locks: [lock],
+    cost: 'milliseconds',
+    quiet: null,
+    acquire: [],
+    statements: [
+      ...(expired === null ? [] : putUnder(condition.settings)),
+      definition(situation, conditions).text,
+      ...(expired === null ? [] : putBack(condition.settings)),
+      sql`comment on view ${quoted(name)} is ${literal(`${KEPT}: without rows ${conditions.map(({ words }) => words).join(', or ')}`)}`
+        .text,
+      ...(isNew ? ownership(name, table.owner, situation.server.role) : []),
+      ...readingRights(situation),
+    ],
+  }
+}
+
+function definition({ server, table, name }: ViewSituation, conditions: readonly Hidden[]): Sql {
+  const options = raw(server.version >= SECURITY_INVOKER_FROM ? ' with (security_invoker = true)' : '')
+  const columns = join(table.columns.map((column) => ident(column.name)))
+  const where = raw(conditions.map(({ shown }) => `(${shown})`).join(' and '))
+  return sql`create or replace view ${quoted(name)}${options} as select ${columns} from ${quoted(table.name)} where ${where}`
+}
+
+/** Whoever may read the table may read the view, and nobody else. */
+function readingRights({ table, name, existing }: ViewSituation): string[] {
+  const before = existing === null ? table.defaultGrantees : [...new Set(existing.grants.map(({ grantee }) => grantee))]
+  const view = quoted(name)
+  return [
+    ...before
+      .filter((grantee) => grantee !== table.owner)
+      .map((grantee) => sql`revoke all on ${view} from ${someone(grantee)}`.text),
+    ...readers(table).map(({ column, grantee }) =>
+      column === null
+        ? sql`grant select on ${view} to ${someone(grantee)}`.text
+        : sql`grant select (${ident(column)}) on ${view} to ${someone(grantee)}`.text,
+    ),
+  ]
+}
+
+function readers({ grants, owner }: TableModel): Grant[] {
+  return grants.filter(({ privilege, grantee }) => privilege === 'SELECT' && grantee !== owner)
+}
+
+function someone(grantee: string | null): Sql {
+  return grantee === null ? raw('public') : ident(grantee)
+}
+
+function someoneText({ grantee }: Grant): string {
+  return grantee ?? 'everybody'
+}
+
+function columnOf({ columns }: TableModel, name: string): Column | null {
+  return columns.find((column) => column.name === name) ?? null
+}
+
+function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection[] {
+  const { server, journalSchema, table, name, existing, condition, mayCreate } = situation
+  const fundamental = serverObjections(server, journalSchema)
+  if (fundamental.length > 0) return fundamental
+  if (!['table', 'partitioned table'].includes(table.kind))
+    return [objection('no-table', `${display(table.name)} is a ${table.kind}`, 'Name the table below it.')]
+  const { hideMarked, keep } = request
+  const marked = hideMarked === null ? null : columnOf(table, hideMarked)
+  return [
+    ...(hideMarked !== null && (marked === null || markBy(marked, 'now()') === null)
+      ? [columnObjection(table, hideMarked)]
+      : []),
+    ...(keep === null ? [] : keyObjections(table, keep.by)),
+    ...conditionObjections(condition),
+    ...when(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off', () =>
+      objection(
+        'row-security',
+        `a view would show rows that the policies of ${display(table.name)} hide: PostgreSQL before 15 asks them in the name of the view's owner`,
+        'Update the server, or let readers use the condition themselves.',
+      ),
+    ),
+    ...(existing === null
+      ? mayCreate
+        ? []
+        : [
+            objection(
+              'schema-create',
+              `${server.role} may not create anything in schema ${name.schema}`,
+              `As its owner: grant create on schema ${ident(name.schema).text} to ${ident(server.role).text};`,
+            ),
+          ]
+      : existingObjections(existing, table)),
+  ]
+}
+
+function keyObjections(table: TableModel, by: string): Objection[] {
+  const column = columnOf(table, by)
+  if (column !== null && momentOf(column.type, 'now()') !== null) return []
+  const what =
+    column === null ? `${display(table.name)} has no column ${by}` : `${by} is of type ${column.type}, not a time`
+  return [
+    objection(
+      'view-key',
+      what,
+      'Name a column of type timestamptz, timestamp or date; or say --expired "<condition>".',
+    ),
+  ]
+}
+
+function existingObjections(existing: TableModel, table: TableModel): Objection[] {
+  const name = display(existing.name)
+  if (existing.kind !== 'view' || !(existing.comment ?? '').startsWith(KEPT))
+    return [
+      objection('view-name', `${name} is there, and ebb view has not made it`, 'Choose another name with --name.'),
+    ]
+  const fits = existing.columns.every(
+    ({ name, type }, i) => table.columns[i]?.name === name && table.columns[i].type === type,
+  )
+  if (fits) return []
+  return [
+    objection(
+      'view-columns',
+      `columns of ${display(table.name)} have been dropped or changed since ${name} was made, and a view can only gain columns at its end`,
+      sql`In one transaction: drop view ${quoted(existing.name)}, and what hangs on it; then run this command again.`
+        .text,
+    ),
+  ]
+}
+
+function notesOn({ server, table, name }: ViewSituation): string[] {
+  return [
+    ...serverNotes(server),
+    `run this command again when ${display(table.name)} gains a column, or others may read it`,
+    ...(server.version >= SECURITY_INVOKER_FROM
+      ? [`row-level security and rights of ${display(table.name)} hold for whoever reads ${display(name)}`]
+      : []),
+  ]
+}
+
+/** What giving up an unfinished run does: its only step is a transaction. */
+export function planAbandonView(runId: string, table: TableName): Plan {
+  return abandonment(runId, table, 'nothing has been changed', [endTheRun('abandon:view')])
+}
