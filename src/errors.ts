@@ -54,7 +54,7 @@ export class UsageError extends EbbError {
 
 /** There are reasons not to start. Each is in the plan, with its way out. */
 export class ObjectionsError<
-  Plan extends { readonly objections: readonly { what: string; wayOut: string }[] },
+  Plan extends { readonly objections: readonly { what: string; fix: string }[] },
 > extends EbbError {
   override readonly name = 'ObjectionsError'
   readonly plan: Plan
@@ -64,7 +64,7 @@ export class ObjectionsError<
     const count = objections.length === 1 ? 'a reason' : `${objections.length} reasons`
     super(
       `there is ${count} not to ${goal}: ${objections.map(({ what }) => what).join('; ')}`,
-      { state: NOTHING_CHANGED, next: objections.map(({ wayOut }) => wayOut).join(' ') },
+      { state: NOTHING_CHANGED, next: objections.map(({ fix }) => fix).join(' ') },
       EXIT.objections,
     )
     this.plan = plan

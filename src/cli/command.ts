@@ -21,7 +21,7 @@ export interface Invocation {
 }
 
 /** The words that every command with a database understands. */
-export interface CommonWords {
+export interface CommonOptions {
   readonly url?: string
   readonly journalSchema: string
   readonly accept?: readonly string[]
@@ -35,7 +35,7 @@ export const TABLE = 'as SQL names it: events, public.events, \'"My.Schema"."Eve
 export const EXECUTE = 'do it; without this the plan is shown and nothing is changed'
 
 /** What they mean. */
-export interface Surroundings {
+export interface CommonSettings {
   readonly target: Target
   readonly journalSchema: string
   /** Codes of objections that are accepted. */
@@ -57,7 +57,11 @@ export function withDatabase(command: Command): Command {
 }
 
 /** Reads the common words; false values are noted in `faults`. */
-export function readSurroundings(words: CommonWords, { env, signal }: Context, faults: Faults): () => Surroundings {
+export function readCommonOptions(
+  words: CommonOptions,
+  { env, signal }: Context,
+  faults: Faults,
+): () => CommonSettings {
   const target = faults.read('connection', () => targetOf(words.url, env))
   const journalSchema = faults.read('--journal-schema', () => parseName(words.journalSchema))
   return () => ({ target: target(), journalSchema: journalSchema(), accept: words.accept ?? [], signal })
@@ -66,7 +70,7 @@ export function readSurroundings(words: CommonWords, { env, signal }: Context, f
 /** Runs `work` with a reporter, which is ended whatever happens. */
 export async function reporting<T>(
   context: Context,
-  { json }: Pick<CommonWords, 'json'>,
+  { json }: Pick<CommonOptions, 'json'>,
   work: (reporter: Reporter, observer: Observer) => Promise<T>,
 ): Promise<T> {
   const reporter = reporterFor(context, json === true)

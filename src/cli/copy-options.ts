@@ -8,7 +8,7 @@ import { parseBytes } from '../pacing/parse-settings.ts'
 import { parseWhole } from './parse.ts'
 
 /** The words of commands that copy. */
-export interface CopyWords {
+export interface CopyOptions {
   readonly transport?: string
   readonly jobs?: string
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
@@ -44,7 +44,7 @@ export function withCopying(command: Command): Command {
 
 const MOST_JOBS = 32
 
-export function readCopying(words: CopyWords, args: readonly string[], faults: Faults): Settled<CopySettings> {
+export function readCopying(words: CopyOptions, args: readonly string[], faults: Faults): Settled<CopySettings> {
   const transport = faults.read('--transport', () => parseTransport(words.transport ?? 'auto'))
   const jobs = faults.read('--jobs', () => parseWhole(words.jobs ?? '1', 1, MOST_JOBS))
   faults.read('--archive', () => refuseArchive(args))
@@ -58,7 +58,7 @@ export function readCopying(words: CopyWords, args: readonly string[], faults: F
 }
 
 /** Not part of what is copied, and how: by the time a run goes on there may be more of it, or less. */
-export function readDiskFree({ diskFree }: CopyWords, faults: Faults): Settled<{ readonly diskFree?: number }> {
+export function readDiskFree({ diskFree }: CopyOptions, faults: Faults): Settled<{ readonly diskFree?: number }> {
   const free = faults.readOptional('--disk-free', diskFree, parseBytes)
   return () => {
     const bytes = free()

@@ -1,22 +1,22 @@
 import type { Command } from 'commander'
-import { PATIENCE, type Patience } from '../engine/locks/short-locks.ts'
+import { LOCK_LIMITS, type LockLimits } from '../engine/locks/short-locks.ts'
 import type { Faults, Settled } from './faults.ts'
 import { parseDeadline, parseWhole } from './parse.ts'
 
-export interface PatienceWords {
+export interface LockWords {
   readonly lockTimeout: string
   readonly deadline: string
 }
 
 /** Gives a command the words on how locks are asked for. */
-export function withPatience(command: Command): Command {
+export function withLockOptions(command: Command): Command {
   return command
-    .option('--lock-timeout <ms>', 'how long others may queue behind us for a lock', String(PATIENCE.lockTimeoutMs))
+    .option('--lock-timeout <ms>', 'how long others may queue behind us for a lock', String(LOCK_LIMITS.lockTimeoutMs))
     .option('--deadline <time>', 'how long to try for a lock: seconds, or 10 minutes', '10 minutes')
 }
 
-export function readPatience(words: PatienceWords, faults: Faults): Settled<Patience> {
+export function readLockOptions(words: LockWords, faults: Faults): Settled<LockLimits> {
   const lockTimeoutMs = faults.read('--lock-timeout', () => parseWhole(words.lockTimeout, 1, 60_000))
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
-  return () => ({ ...PATIENCE, lockTimeoutMs: lockTimeoutMs(), deadlineMs: deadlineMs() })
+  return () => ({ ...LOCK_LIMITS, lockTimeoutMs: lockTimeoutMs(), deadlineMs: deadlineMs() })
 }

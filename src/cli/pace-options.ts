@@ -5,7 +5,7 @@ import type { Faults, Settled } from './faults.ts'
 import { collect } from './parse.ts'
 
 /** The words on pace, as commander hands them over. */
-export interface PaceWords {
+export interface PaceOptions {
   readonly maxBlocked?: string
   readonly maxReplicaLag?: string
   readonly maxSlotWal?: string
@@ -66,18 +66,18 @@ export function withPace(
 }
 
 /** The words on pace that were said, as flags. */
-export function saidOfPace(words: PaceWords): string[] {
+export function saidOfPace(words: PaceOptions): string[] {
   return OPTIONS.map(([flags]) => new Option(flags))
-    .filter((option) => words[option.attributeName() as keyof PaceWords] !== undefined)
+    .filter((option) => words[option.attributeName() as keyof PaceOptions] !== undefined)
     .map((option) => `--${option.name()}`)
 }
 
 /** Reads the words on pace; false values are noted in `faults`. */
-export function readPace(words: PaceWords, faults: Faults, defaults: PaceSettings = DEFAULT_PACE): Settled<Pacing> {
+export function readPace(words: PaceOptions, faults: Faults, defaults: PaceSettings = DEFAULT_PACE): Settled<Pacing> {
   const read = OPTIONS.map(([flags]) => new Option(flags))
     .filter((option) => option.name() !== 'pace-file')
     .map((option) => {
-      const word = words[option.attributeName() as keyof PaceWords]
+      const word = words[option.attributeName() as keyof PaceOptions]
       const text = typeof word === 'string' || word === undefined ? word : word.join(',')
       return faults.readOptional(`--${option.name()}`, text, (given) => parsePaceWord(option.name(), given))
     })

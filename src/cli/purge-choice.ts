@@ -14,7 +14,7 @@ import type { Faults, Settled } from './faults.ts'
 import { parseCondition, parseName, parseWhole } from './parse.ts'
 
 /** The words on which rows a purge means. */
-export interface ChoiceWords {
+export interface ChoiceOptions {
   readonly where?: string
   readonly candidates?: true
   readonly fromCandidates?: string
@@ -62,7 +62,7 @@ const CHOICES = ['where', 'fromCandidates', 'marked', 'staleGroup'] as const
 const SPELLED = ['--where', '--from-candidates', '--marked', '--stale-group']
 
 /** Reads them; false values, and words that do not go together, are noted in `faults`. */
-export function readChoice(words: ChoiceWords, faults: Faults): Settled<RowChoice> {
+export function readChoice(words: ChoiceOptions, faults: Faults): Settled<RowChoice> {
   const said = CHOICES.filter((name) => words[name] !== undefined)
   if (said.length > 1)
     return faults.read('--where', () => {
@@ -102,7 +102,7 @@ function settled<Kind extends RowChoice['kind']>(
     }) as unknown as RowChoice
 }
 
-function readStale(words: ChoiceWords, faults: Faults): Settled<RowChoice> {
+function readStale(words: ChoiceOptions, faults: Faults): Settled<RowChoice> {
   const group = faults.readRequired('--stale-group', words.staleGroup, '--stale-group experiment_id', parseName)
   const activity = faults.readRequired(
     '--activity',
@@ -129,7 +129,7 @@ function parseFlag(text: string): Flag {
 }
 
 // Words that say something of another: alone they would be passed over in silence.
-function refuseLoners(words: ChoiceWords, faults: Faults): void {
+function refuseLoners(words: ChoiceOptions, faults: Faults): void {
   const loners = [
     ['--older-than', words.olderThan, '--marked', words.marked],
     ['--activity', words.activity, '--stale-group', words.staleGroup],
@@ -157,7 +157,7 @@ function refuseLoners(words: ChoiceWords, faults: Faults): void {
 }
 
 /** The table, which only a candidate set knows by itself. */
-export function readTableWord(text: string | undefined, { fromCandidates }: ChoiceWords): WrittenName | null {
+export function readTableWord(text: string | undefined, { fromCandidates }: ChoiceOptions): WrittenName | null {
   if (text !== undefined) return parseTableName(text)
   if (fromCandidates !== undefined) return null
   throw new UsageError('it is missing', 'Name the table whose rows are to go.')

@@ -5,7 +5,7 @@ import type { Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'
 
 /** A purge on the command line, whatever rows it means. */
-export interface PurgeErrand {
+export interface PurgeInvocation {
   readonly invocation: Invocation
   readonly reporter: Reporter
   readonly target: Target

@@ -3,12 +3,12 @@ import { planStaleOf, purgeStale } from '../engine/commands/purge-stale.ts'
 import { EXIT } from '../errors.ts'
 import { describePurged } from '../report/purged.ts'
 import { toText } from '../text/comment.ts'
-import type { PurgeErrand } from './purge-invocation.ts'
+import type { PurgeInvocation } from './purge-invocation.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
 /** Shows what purging stale groups means, or does it. */
 export async function purgeStaleGroups(
-  { invocation, reporter, target, table, execute, engine }: PurgeErrand,
+  { invocation, reporter, target, table, execute, engine }: PurgeInvocation,
   request: StalePurgeRequest,
   flag: Flag | null,
 ): Promise<void> {

@@ -1,24 +1,24 @@
 import type { Command } from 'commander'
-import type { Patience } from '../engine/locks/short-locks.ts'
+import type { LockLimits } from '../engine/locks/short-locks.ts'
 import { resolveName } from '../engine/commands/inspect.ts'
 import type { RunChoice } from '../engine/runs/runs.ts'
 import type { Pacing } from '../pacing/limits.ts'
 import { parseTableName, type WrittenName } from '../sql/parse-name.ts'
-import { readSurroundings, withDatabase, type CommonWords, type Invocation, type Surroundings } from './command.ts'
+import { readCommonOptions, withDatabase, type CommonOptions, type Invocation, type CommonSettings } from './command.ts'
 import { Faults } from './faults.ts'
-import { readPace, type PaceWords } from './pace-options.ts'
-import { withPatience, readPatience, type PatienceWords } from './lock-options.ts'
+import { readPace, type PaceOptions } from './pace-options.ts'
+import { withLockOptions, readLockOptions, type LockWords } from './lock-options.ts'
 
 // The words of the commands that deal with a run: resume, abandon, rollback, retire.
 
-export interface RunWords extends CommonWords, PatienceWords, PaceWords {
+export interface RunOptions extends CommonOptions, LockWords, PaceOptions {
   readonly execute?: true
 }
 
 /** What they mean, before anybody has been asked. */
-export interface ChosenRun extends Surroundings {
+export interface ChosenRun extends CommonSettings {
   readonly choice: RunChoice
-  readonly patience: Patience
+  readonly lockLimits: LockLimits
   readonly pacing: Pacing
 }
 
@@ -28,27 +28,27 @@ export function withRun(
   which = 'its number, or its table; without it the only one there is',
 ): Command {
   return withDatabase(
-    withPatience(
+    withLockOptions(
       command.argument('[run]', which).option('--execute', 'do it; without this it is shown and nothing is changed'),
     ),
   )
 }
 
-export async function readRunWords(
+export async function readRunOptions(
   { context }: Invocation,
   text: string | undefined,
-  words: RunWords,
+  words: RunOptions,
 ): Promise<ChosenRun> {
   const faults = new Faults()
   const run = faults.readOptional('[run]', text, parseRun)
-  const patience = readPatience(words, faults)
+  const lockLimits = readLockOptions(words, faults)
   const pacing = readPace(words, faults)
-  const surroundings = readSurroundings(words, context, faults)
+  const surroundings = readCommonOptions(words, context, faults)
   faults.throwIfAny()
   const { target } = surroundings()
   const written = run()
   const choice = written === null || 'runId' in written ? written : { table: await resolveName(target, written) }
-  return { ...surroundings(), choice, patience: patience(), pacing: pacing() }
+  return { ...surroundings(), choice, lockLimits: lockLimits(), pacing: pacing() }
 }
 
 export function parseRun(text: string): { readonly runId: string } | WrittenName {

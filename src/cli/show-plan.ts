@@ -31,9 +31,17 @@ export async function orObjections(
  * journal keeps besides (the whole former table, the facts that a swap
  * compares) is nobody's interface.
  */
-export function planForPrograms({ goal, table, evidence, fates, objections, notes, steps }: Plan | RotationPlan) {
+export function planForPrograms({
+  goal,
+  table,
+  evidence,
+  dependents: dependents,
+  objections,
+  notes,
+  steps,
+}: Plan | RotationPlan) {
   const shown = steps.map(({ key, kind, title, because, locks, cost, statements }) => {
     return { key, kind, title, because, locks, cost, statements }
   })
-  return { goal, table, evidence, fates, objections, notes, steps: shown }
+  return { goal, table, evidence, dependents, objections, notes, steps: shown }
 }

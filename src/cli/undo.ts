@@ -5,7 +5,7 @@ import type { Plan } from '../plan/language/step.ts'
 import { describeUndone } from '../report/undone.ts'
 import { toText } from '../text/comment.ts'
 import { reporting, type Invocation } from './command.ts'
-import { readRunWords, type RunWords } from './run-options.ts'
+import { readRunOptions, type RunOptions } from './run-options.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
 /** A way of going back on a run. */
@@ -19,11 +19,11 @@ export interface Undoing {
 export async function undo(
   invocation: Invocation,
   run: string | undefined,
-  words: RunWords,
+  words: RunOptions,
   { name, plan, act }: Undoing,
 ): Promise<void> {
   await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, choice, ...rest } = await readRunWords(invocation, run, words)
+    const { target, choice, ...rest } = await readRunOptions(invocation, run, words)
     const options: EngineOptions = { ...rest, observer }
     if (words.execute !== true) return showPlan(invocation, reporter, await plan(target, choice, options))
     await orObjections(invocation, reporter, async () => {

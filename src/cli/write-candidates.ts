@@ -2,12 +2,12 @@ import { approveCandidates, candidateSet } from '../engine/purge/candidate-revie
 import { planCandidatesOf, writeCandidates } from '../engine/commands/candidates.ts'
 import { display } from '../sql/names.ts'
 import { showReview, type Review } from './candidate-options.ts'
-import type { PurgeErrand } from './purge-invocation.ts'
+import type { PurgeInvocation } from './purge-invocation.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
 /** Shows what writing down candidates means, or does it, and shows of the set what was asked for. */
 export async function writeCandidateSet(
-  { invocation, reporter, target, table, execute, engine }: PurgeErrand,
+  { invocation, reporter, target, table, execute, engine }: PurgeInvocation,
   where: string,
   review: Review,
 ): Promise<void> {

@@ -40,7 +40,7 @@ export async function tellStory(stage: Stage): Promise<void> {
   narrator.heading('4. Rotate')
   narrator.say(
     `From now on this is all there is to do, say once a day: make partitions ahead, and drop those whose rows are all older than ${KEPT}. ` +
-      'page_views, which has had monthly partitions all along, goes by the same command. First the plan, then the deed.',
+      'page_views, which has had monthly partitions all along, goes by the same command. First the plan, then the action.',
   )
   await type(stage, ROTATE, withoutScript)
   await type(stage, [...ROTATE, '--execute'], withoutMaps)

@@ -11,7 +11,7 @@ import { arrive } from './arrive.ts'
 import { objectionsToTable } from './first-look.ts'
 import type { EngineOptions } from './options.ts'
 import { planOf, storable, verifiedPlan, type StorablePlan } from './stored-plan.ts'
-import type { Workplace } from './table-context.ts'
+import type { TableContext } from './table-context.ts'
 
 // A run carries out the plan that was agreed to when it began. So the same
 // command, given again, finds that plan in the journal and goes on with it.
@@ -93,7 +93,7 @@ export async function planAnew<Plan>(
   const objections = await objectionsToTable(session, server, table, options, command.ofAnyStorage)
   if (objections.length > 0) {
     const goal = `${command.name} ${display(table)}`
-    const plan = command.refused({ goal, table, objections, evidence: [], fates: [], notes: [], steps: [] })
+    const plan = command.refused({ goal, table, objections, evidence: [], dependents: [], notes: [], steps: [] })
     return { plan, situation: null }
   }
   const read = await command.read(session, server, table)
@@ -179,18 +179,18 @@ export interface Begun<Plan> {
  *   not fit the database any more
  */
 export async function beginRun<Made extends StorablePlan>(
-  place: Workplace,
+  context: TableContext,
   command: Command<Made>,
   { name: table, situation, runId, earlier }: Agreed<Made>,
 ): Promise<Begun<Made>> {
-  await assertLatest(place, table, earlier)
-  if (runId !== null && earlier !== undefined) return { runId, plan: await verifiedPlan(place, command, earlier) }
-  return recordRun(place, command, table, situation)
+  await assertLatest(context, table, earlier)
+  if (runId !== null && earlier !== undefined) return { runId, plan: await verifiedPlan(context, command, earlier) }
+  return recordRun(context, command, table, situation)
 }
 
 /** Writes a run down before its first step. */
 export async function recordRun<Made extends StorablePlan>(
-  { session, journalSchema }: Workplace,
+  { session, journalSchema }: TableContext,
   command: Command<Made>,
   table: TableName,
   situation: unknown,
@@ -206,8 +206,8 @@ export async function recordRun<Made extends StorablePlan>(
  *
  * @throws {EbbError} when the latest run of the table is not the one that was seen, or not as it was
  */
-export async function assertLatest(place: Workplace, table: TableName, seen: Run | undefined): Promise<void> {
-  const latest = await latestRun(place.session, place.journalSchema, table)
+export async function assertLatest(context: TableContext, table: TableName, seen: Run | undefined): Promise<void> {
+  const latest = await latestRun(context.session, context.journalSchema, table)
   if (latest?.id === seen?.id && latest?.status === seen?.status) return
   throw new EbbError(
     `another run has worked on ${display(table)} in the meantime`,

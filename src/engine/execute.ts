@@ -7,7 +7,7 @@ import type { AloneStep, OnlineStep, PurgeStep, Step } from '../plan/language/st
 import type { PaceSummary } from '../pacing/summary.ts'
 import type { LockTimes, Observer } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
-import { PATIENCE, underBriefLocks, type Patience } from './locks/short-locks.ts'
+import { LOCK_LIMITS, underShortLocks, type LockLimits } from './locks/short-locks.ts'
 import { buildIndex, dropIndex } from './steps/concurrent-index.ts'
 import { copyChunks } from './copy/copy.ts'
 import { reconcile } from './copy/reconcile.ts'
@@ -15,11 +15,11 @@ import { verify } from './copy/verify.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
 import type { Turns } from './purge/turns.ts'
 import { withPace } from './pace.ts'
-import { rehearse } from './steps/rehearse.ts'
+import { dryRun } from './steps/dry-run.ts'
 import { explainedOf, stoppedBefore } from './steps/errors.ts'
 import { swap } from './steps/swap.ts'
 import { watched } from './watch.ts'
-import type { Workplace } from './table-context.ts'
+import type { TableContext } from './table-context.ts'
 
 /** What was done and what it cost. */
 export interface StepResult {
@@ -31,27 +31,27 @@ export interface StepResult {
 }
 
 export interface ExecuteOptions {
-  readonly patience?: Patience | undefined
+  readonly lockLimits?: LockLimits | undefined
   /** Who paces the batches of a purge. */
   readonly turns?: Turns | undefined
   /** What else belongs into the transaction of a step, by its key: what is true from then on; one query each. */
-  readonly alongside?: Readonly<Record<string, (place: Workplace) => readonly Promise<void>[]>>
+  readonly alongside?: Readonly<Record<string, (context: TableContext) => readonly Promise<void>[]>>
 }
 
 /** Carries out what is left of a run; when it stops, the journal says why. */
 export async function executeRun(
   runId: string,
   steps: readonly Step[],
-  place: Workplace,
+  context: TableContext,
   options: ExecuteOptions = {},
 ): Promise<StepResult[]> {
   try {
-    await noteError(place.session, place.journalSchema, runId, null)
-    return await execute(runId, steps, place, options)
+    await noteError(context.session, context.journalSchema, runId, null)
+    return await execute(runId, steps, context, options)
   } catch (error) {
     const reason = reasonOf(error)
     // By the session that looks around: the one at work may be what was lost. If both were, the reason is told all the same.
-    await noteError(place.control, place.journalSchema, runId, reason).catch(() => {})
+    await noteError(context.control, context.journalSchema, runId, reason).catch(() => {})
     throw error
   }
 }
@@ -64,21 +64,21 @@ export async function executeRun(
 async function execute(
   runId: string,
   steps: readonly Step[],
-  place: Workplace,
+  context: TableContext,
   options: ExecuteOptions = {},
 ): Promise<StepResult[]> {
-  const done = await doneSteps(place.session, place.journalSchema, runId)
+  const done = await doneSteps(context.session, context.journalSchema, runId)
   const begun = steps.filter(({ key }) => done.has(key)).length
-  if (begun > 0) place.observer({ type: 'resumed', runId, done: begun, of: steps.length })
+  if (begun > 0) context.observer({ type: 'resumed', runId, done: begun, of: steps.length })
   const results: StepResult[] = []
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
-    place.observer({ type: 'step started', step, position, of: steps.length })
-    if (place.signal.aborted) throw stoppedBefore(step)
+    context.observer({ type: 'step started', step, position, of: steps.length })
+    if (context.signal.aborted) throw stoppedBefore(step)
     const began = performance.now()
-    const { lock, pace } = await attempt(runId, step, place, options)
+    const { lock, pace } = await attempt(runId, step, context, options)
     const milliseconds = performance.now() - began
-    place.observer({ type: 'step finished', step, milliseconds, lock })
+    context.observer({ type: 'step finished', step, milliseconds, lock })
     results.push({ key: step.key, milliseconds, lock, pace })
   }
   return results
@@ -87,25 +87,25 @@ async function execute(
 async function attempt(
   runId: string,
   step: Step,
-  place: Workplace,
+  context: TableContext,
   options: ExecuteOptions,
 ): Promise<Pick<StepResult, 'lock' | 'pace'>> {
   let waitedFor: string | null = null
   let pace: PaceSummary | null = null
   const listen: Observer = (event) => {
     if (event.type === 'waiting') waitedFor = event.reason
-    place.observer(event)
+    context.observer(event)
   }
   const observer: Observer = (event) => {
     if (event.type === 'paced') pace = event.pace
-    place.observer(event)
+    context.observer(event)
   }
   try {
-    const paced = { ...place, observer }
-    const lock = await watched(place.control, place.pid, listen, () => perform(runId, step, paced, options))
+    const paced = { ...context, observer }
+    const lock = await watched(context.control, context.pid, listen, () => perform(runId, step, paced, options))
     return { lock, pace }
   } catch (error) {
-    throw explainedOf(step, error, place.signal.aborted, waitedFor)
+    throw explainedOf(step, error, context.signal.aborted, waitedFor)
   }
 }
 
@@ -113,15 +113,15 @@ async function attempt(
 async function perform(
   runId: string,
   step: Step,
-  place: Workplace,
+  context: TableContext,
   options: ExecuteOptions,
 ): Promise<LockTimes | null> {
   const began = performance.now()
-  const { session, journalSchema, lease } = place
-  const { patience = PATIENCE } = options
+  const { session, journalSchema, lease } = context
+  const { lockLimits: lockLimits = LOCK_LIMITS } = options
   const record = async () => {
     await inOneGo(session, () => [
-      ...(options.alongside?.[step.key]?.(place) ?? []),
+      ...(options.alongside?.[step.key]?.(context) ?? []),
       recordStep(session, journalSchema, runId, step.key, performance.now() - began),
     ])
   }
@@ -135,30 +135,30 @@ async function perform(
     return null
   }
   switch (step.kind) {
-    case 'rehearse':
-      return recordAfter(rehearse(step, place))
+    case 'dry run':
+      return recordAfter(dryRun(step, context))
     case 'index':
-      return recordAfter(buildIndex(step, place, patience))
+      return recordAfter(buildIndex(step, context, lockLimits))
     case 'drop index':
-      return recordAfter(dropIndex(step, place, patience))
+      return recordAfter(dropIndex(step, context, lockLimits))
     case 'copy':
-      return recordAfter(copyChunks(step, runId, place))
+      return recordAfter(copyChunks(step, runId, context))
     case 'reconcile':
-      return recordAfter(reconcile(step, place))
+      return recordAfter(reconcile(step, context))
     case 'verify':
-      return recordAfter(verify(step, runId, place))
+      return recordAfter(verify(step, runId, context))
     case 'purge':
-      return recordAfter(purgeAtPace(step, runId, place, options))
+      return recordAfter(purgeAtPace(step, runId, context, options))
     case 'vacuum':
-      return recordAfter(atPace([step.table], place, options, (turns) => vacuum(step, runId, place, turns)))
+      return recordAfter(atPace([step.table], context, options, (turns) => vacuum(step, runId, context, turns)))
     case 'check':
-      return recordAfter(check(step, runId, place))
+      return recordAfter(check(step, runId, context))
     case 'alone':
-      return recordAfter(runAlone(step, place))
+      return recordAfter(runAlone(step, context))
     case 'online':
-      return runOnline(step, place, patience, record)
-    case 'brief':
-      return underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
+      return runOnline(step, context, lockLimits, record)
+    case 'short lock':
+      return underShortLocks(sessionsOf(context), step, lockLimits, context.observer, context.signal, async () => {
         await inOneGo(session, () => [
           assertLease(session, journalSchema, lease),
           session.query(step.statements.join(';\n')),
@@ -166,28 +166,33 @@ async function perform(
         ])
       })
     case 'swap':
-      return swap(step, place, patience, record)
+      return swap(step, context, lockLimits, record)
   }
 }
 
-async function purgeAtPace(step: PurgeStep, runId: string, place: Workplace, options: ExecuteOptions): Promise<void> {
-  const { deadlineMs } = options.patience ?? PATIENCE
-  const { table, entourage } = step.work
-  const around = entourage.watched?.others.filter((one) => !one.protected) ?? []
+async function purgeAtPace(
+  step: PurgeStep,
+  runId: string,
+  context: TableContext,
+  options: ExecuteOptions,
+): Promise<void> {
+  const { deadlineMs } = options.lockLimits ?? LOCK_LIMITS
+  const { table, dependents } = step.work
+  const around = dependents.watched?.others.filter((one) => !one.protected) ?? []
   const tables = [table, ...around.map(({ name }) => name)]
-  return atPace(tables, place, options, (turns) => purgeRows(step, runId, place, turns, deadlineMs))
+  return atPace(tables, context, options, (turns) => purgeRows(step, runId, context, turns, deadlineMs))
 }
 
 function atPace(
   tables: readonly TableName[],
-  place: Workplace,
+  context: TableContext,
   { turns }: ExecuteOptions,
   work: (turns: Turns) => Promise<void>,
 ): Promise<void> {
-  return turns === undefined ? withPace(place, tables, work) : work(turns)
+  return turns === undefined ? withPace(context, tables, work) : work(turns)
 }
 
-export function sessionsOf({ session, pid, control, server }: Workplace) {
+export function sessionsOf({ session, pid, control, server }: TableContext) {
   return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs }
 }
 
@@ -198,22 +203,22 @@ export function sessionsOf({ session, pid, control, server }: Workplace) {
  */
 async function runOnline(
   step: OnlineStep,
-  place: Workplace,
-  { deadlineMs }: Patience,
+  context: TableContext,
+  { deadlineMs }: LockLimits,
   record: () => Promise<void>,
 ): Promise<null> {
-  await inTransaction(place.session, {}, async () => {
-    await place.session.query(
+  await inTransaction(context.session, {}, async () => {
+    await context.session.query(
       `set local lock_timeout = ${Math.ceil(deadlineMs)}; set local idle_in_transaction_session_timeout = 0`,
     )
-    for (const statement of step.statements) await place.session.query(statement)
-    await assertLease(place.session, place.journalSchema, place.lease)
+    for (const statement of step.statements) await context.session.query(statement)
+    await assertLease(context.session, context.journalSchema, context.lease)
     await record()
   })
   return null
 }
 
 /** Statements that no transaction may hold. */
-async function runAlone({ statements }: AloneStep, { session }: Workplace): Promise<void> {
+async function runAlone({ statements }: AloneStep, { session }: TableContext): Promise<void> {
   for (const statement of statements) await session.query(statement)
 }

@@ -1,6 +1,6 @@
 import type { Pacing } from '../pacing/limits.ts'
 import type { Observer } from '../events.ts'
-import type { Patience } from './locks/short-locks.ts'
+import type { LockLimits } from './locks/short-locks.ts'
 import type { CopySizes } from './copy/sizes.ts'
 
 /** What every command is given besides its request. */
@@ -12,7 +12,7 @@ export interface EngineOptions {
   readonly accept?: readonly string[]
   readonly observer: Observer
   readonly signal: AbortSignal
-  readonly patience?: Patience
+  readonly lockLimits?: LockLimits
   readonly copySizes?: CopySizes
   /** Of batches, chunks, and partitions that go. */
   readonly pacing?: Pacing

@@ -1,10 +1,10 @@
 import { Pace } from '../pacing/throttle.ts'
 import type { TableName } from '../sql/names.ts'
-import type { Workplace } from './table-context.ts'
+import type { TableContext } from './table-context.ts'
 
 /** The pace of a run that changes these tables, for as long as `work` takes; the observer hears how it has been. */
 export async function withPace<T>(
-  { target, holder, journalSchema, pacing, observer, signal }: Workplace,
+  { target, holder, journalSchema, pacing, observer, signal }: TableContext,
   tables: readonly TableName[],
   work: (pace: Pace) => Promise<T>,
 ): Promise<T> {

@@ -9,7 +9,7 @@ import { canonicalJson, fromStored, toStored } from '../plan/language/stored.ts'
 import { assertPlain } from '../sql/plain.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { Command } from './command.ts'
-import type { Workplace } from './table-context.ts'
+import type { TableContext } from './table-context.ts'
 
 // Plans in the journal are data, and no authority. What is kept of one is the
 // situation that it was made from; its steps, with their SQL, are made from
@@ -94,11 +94,11 @@ export function planOf<Made extends Plan>(command: Command<Made>, run: Run): Mad
  * @throws {EbbError} when this version cannot make it, or it does not fit the database
  */
 export async function verifiedPlan<Made extends Plan>(
-  place: Workplace,
+  context: TableContext,
   command: Command<Made>,
   run: Run,
 ): Promise<Made> {
-  const { session, journalSchema, server } = place
+  const { session, journalSchema, server } = context
   const plan = planOf(command, run)
   const done = await doneSteps(session, journalSchema, run.id)
   const left = plan.steps.filter(({ key }) => !done.has(key))

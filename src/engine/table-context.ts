@@ -17,7 +17,7 @@ import { assertOwnCode } from './first-look.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
 
 /** Where a run takes place: two sessions, the lease of the table, and whoever listens. */
-export interface Workplace {
+export interface TableContext {
   /** For further sessions of the same run, and the name they all have. */
   readonly target: Target
   readonly holder: string
@@ -35,7 +35,7 @@ export interface Workplace {
   readonly signal: AbortSignal
 }
 
-export interface WorkplaceOptions {
+export interface TableContextOptions {
   readonly target: Target
   readonly server: ServerModel
   readonly journalSchema: string
@@ -58,10 +58,10 @@ const SILENT_MS = 30_000
  * does `work`, and leaves everything as it was. An abort cancels the statement
  * that is running; a transaction in which it runs is rolled back.
  */
-export async function atWork<T>(
-  options: WorkplaceOptions,
+export async function withTable<T>(
+  options: TableContextOptions,
   table: TableName,
-  work: (place: Workplace) => Promise<T>,
+  work: (context: TableContext) => Promise<T>,
 ): Promise<T> {
   if (options.server.inRecovery) throw onReplica()
   if (!options.server.firesTriggers) throw withoutTriggers(options.server)
@@ -94,7 +94,7 @@ export async function atWork<T>(
 }
 
 /** The work is done whether this is or not. */
-async function prune(control: Session, { journalSchema, observer }: WorkplaceOptions): Promise<void> {
+async function prune(control: Session, { journalSchema, observer }: TableContextOptions): Promise<void> {
   await pruneJournal(control, journalSchema).catch((error: unknown) => {
     observer({ type: 'note', text: `what is over stays in the journal for now: ${reasonOf(error)}` })
   })
@@ -110,8 +110,8 @@ function onReplica(): EbbError {
 
 /** A plan says so by itself; a run that is resumed, abandoned or rolled back has one already. */
 function withoutTriggers(server: ServerModel): EbbError {
-  const { what, wayOut } = firesNoTriggers(server)
-  return new EbbError(what, { state: NOTHING_CHANGED, next: wayOut }, EXIT.objections)
+  const { what, fix: fix } = firesNoTriggers(server)
+  return new EbbError(what, { state: NOTHING_CHANGED, next: fix }, EXIT.objections)
 }
 
 // What comes from a step has been explained already; this is what happens between steps.
@@ -128,11 +128,11 @@ function explained(error: unknown, signal: AbortSignal): unknown {
 }
 
 async function withWorker<T>(
-  options: WorkplaceOptions,
+  options: TableContextOptions,
   holder: string,
   control: Session,
   lease: Lease,
-  work: (place: Workplace) => Promise<T>,
+  work: (context: TableContext) => Promise<T>,
 ): Promise<T> {
   const session = await openSession(options.target, holder)
   const pid = await backendPid(session)

@@ -1,4 +1,4 @@
-import { PATIENCE } from '../engine/locks/short-locks.ts'
+import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { DEFAULT_PACE, type PaceSettings, type Pacing } from '../pacing/limits.ts'
@@ -40,13 +40,13 @@ export interface PacedOptions extends LockOptions {
 
 /** Options with nothing left out; `pace` is what holds where the call says nothing of it. */
 export function complete(options: PacedOptions & { readonly diskFree?: number }, pace = DEFAULT_PACE): EngineOptions {
-  const { lockTimeoutMs = PATIENCE.lockTimeoutMs, deadlineMs = PATIENCE.deadlineMs } = options
+  const { lockTimeoutMs = LOCK_LIMITS.lockTimeoutMs, deadlineMs = LOCK_LIMITS.deadlineMs } = options
   return {
     journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
     accept: options.accept ?? [],
     observer: options.observer ?? (() => {}),
     signal: options.signal ?? new AbortController().signal,
-    patience: { ...PATIENCE, lockTimeoutMs, deadlineMs },
+    lockLimits: { ...LOCK_LIMITS, lockTimeoutMs, deadlineMs },
     pacing: pacingOf(options.pace ?? {}, pace),
     ...(options.diskFree === undefined ? {} : { diskFree: options.diskFree }),
   }

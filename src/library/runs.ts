@@ -105,7 +105,7 @@ export async function retire(
 }
 
 /** The former tables that copies have put aside and that are still there, the oldest first. */
-export async function retirable(database: Database, options: Options = {}): Promise<former.FormerTable[]> {
+export async function retirable(database: Database, options: Options = {}): Promise<former.RetiredTable[]> {
   return former.retirable(targetOf(database), complete(options))
 }
 

@@ -67,7 +67,7 @@ function describeWay({ name, what, verdict, locks, application, consumers, obsta
       ...points('change-data capture', consumers),
       ...points(
         'in the way',
-        obstacles.map(({ what, wayOut }) => `${what}. ${wayOut}`),
+        obstacles.map(({ what, fix: fix }) => `${what}. ${fix}`),
       ),
     ]),
   ]

@@ -162,8 +162,8 @@ function actionOf(definition: string): string {
   return /\b(BEFORE|AFTER|INSTEAD OF) .*$/s.exec(definition)?.[0] ?? definition
 }
 
-function describeRisk({ what, wayOut }: Risk): string[] {
-  return [...point(what), ...(wayOut === '' ? [] : point(wayOut, '    '))]
+function describeRisk({ what, fix: fix }: Risk): string[] {
+  return [...point(what), ...(fix === '' ? [] : point(fix, '    '))]
 }
 
 function describeAdvice(advice: KeyAdvice, position: number): string[] {

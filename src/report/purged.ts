@@ -24,7 +24,7 @@ export function describePurged({
   if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
   // The first that had one: of those after it, each only waits for its turn.
   const pace = steps.find((step) => step.pace !== null)?.pace
-  const marked = plan.purge?.deed.kind === 'mark'
+  const marked = plan.purge?.action.kind === 'mark'
   // What is not in the journal is known of this call alone.
   const since = batchesBefore > 0 ? ', since it went on' : ''
   const known: [string, string][] = [

@@ -1,5 +1,5 @@
 import type { MapEntry } from '../catalog/partitions/inspect-partitions.ts'
-import type { LettingGo } from '../engine/runs/retire-due.ts'
+import type { Retirements } from '../engine/runs/retire-due.ts'
 import type { Failure, RetiredPartition, RotationReport, SetReport } from '../engine/commands/rotate.ts'
 import { explainObjections } from '../plan/explain/explain.ts'
 import { showBytes, showCount } from '../text/units.ts'
@@ -20,9 +20,9 @@ export interface RotatedSet {
 /** What a rotation has done, set by set. */
 export function describeRotation(
   sets: readonly RotatedSet[],
-  { former, stopped }: Pick<RotationReport, 'former' | 'stopped'>,
+  { retired, stopped }: Pick<RotationReport, 'retired' | 'stopped'>,
 ): string[] {
-  const lettingGo = describeLettingGo(former)
+  const lettingGo = describeLettingGo(retired)
   if (sets.length === 0 && lettingGo.length === 0 && !stopped) return NO_SETS
   return [
     ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set)]),
@@ -32,12 +32,12 @@ export function describeRotation(
   ]
 }
 
-/** A line for each former table that was due. */
-function describeLettingGo({ gone, failed }: LettingGo): string[] {
+/** A line for each retired table that was due. */
+function describeLettingGo({ dropped: gone, failed }: Retirements): string[] {
   return [
     ...gone.map(
-      ({ runId, former: { name, bytes } }) =>
-        `let go of ${display(name)}, the former table of run ${runId}: ${showBytes(bytes)}`,
+      ({ runId, retired: { name, bytes } }) =>
+        `let go of ${display(name)}, the retired table of run ${runId}: ${showBytes(bytes)}`,
     ),
     ...failed.flatMap(describeFailure),
   ]
@@ -108,7 +108,7 @@ export interface ToldSet extends Omit<SetReport, 'plan' | 'failed'> {
   readonly map: readonly MapEntry[]
 }
 
-export function rotationForPrograms(sets: readonly RotatedSet[], { former, stopped }: RotationReport) {
+export function rotationForPrograms(sets: readonly RotatedSet[], { retired, stopped }: RotationReport) {
   const told = sets.map(({ report: { plan, failed, ...report }, map }): ToldSet => {
     return {
       ...report,
@@ -117,7 +117,7 @@ export function rotationForPrograms(sets: readonly RotatedSet[], { former, stopp
       map,
     }
   })
-  return { sets: told, former: { gone: former.gone, failed: former.failed.map(tellFailure) }, stopped }
+  return { sets: told, retired: { gone: retired.dropped, failed: retired.failed.map(tellFailure) }, stopped }
 }
 
 function tellFailure({ what, error }: Failure) {

@@ -1,8 +1,8 @@
-import type { FormerTable } from '../engine/runs/retired.ts'
+import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { RunStatusLine, StatusReport } from '../engine/runs/runs.ts'
 import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
-import { deedWords } from '../plan/purge/action-sql.ts'
+import { actionText } from '../plan/purge/action-sql.ts'
 import type { SetPolicy, Width } from '../plan/language/policy.ts'
 import { showBytes, showRows } from '../text/units.ts'
 import { display } from '../sql/names.ts'
@@ -10,7 +10,7 @@ import { columns } from '../text/columns.ts'
 import { indented } from './partitioned.ts'
 
 /** Runs, former tables and sets, a line each. */
-export function describeStatus({ runs, sets }: StatusReport, former: readonly FormerTable[]): string[] {
+export function describeStatus({ runs, sets }: StatusReport, former: readonly RetiredTable[]): string[] {
   if (runs.length === 0 && sets.length === 0) return ['Ebb has not worked in this database yet.']
   return [
     ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
@@ -35,7 +35,7 @@ function describeState(run: RunStatusLine): string[] {
 }
 
 function describeRows({ command, rows }: RunStatusLine): string {
-  return rows === null ? '' : `, ${showRows(rows)} ${deedWords(command)?.done ?? ''}`
+  return rows === null ? '' : `, ${showRows(rows)} ${actionText(command)?.done ?? ''}`
 }
 
 function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork }: RunStatusLine): string[] {
@@ -47,8 +47,8 @@ function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork }
   ]
 }
 
-function describeFormer(former: readonly FormerTable[]): string[] {
-  const rows = former.map(({ runId, former: { name, bytes }, since, goesAt, due }) => [
+function describeFormer(former: readonly RetiredTable[]): string[] {
+  const rows = former.map(({ runId, retired: { name, bytes }, since, goesAt, due }) => [
     display(name),
     showBytes(bytes),
     `since ${minute(since)}${describeEnd(goesAt, due)}`,

@@ -50,7 +50,7 @@ test('--execute converts, reports, and has nothing to do the second time', async
   const args = ['partition', display(table), ...MONTHLY, '--url', database.url, '--execute']
   const first = await ebb(args)
   expect(first.code).toBe(0)
-  expect(first.err).toMatch(/^step 1 of \d+: rehearse/)
+  expect(first.err).toMatch(/^step 1 of \d+: dry run/)
   expect(first.err).toMatch(/locked \d+ ms, longest anyone can have waited for us \d+ ms/)
   expect(first.out).toContain('locked for the swap')
   expect(first.out).toMatch(/MINVALUE +\d{4}-\d\d-01 +2,000/)
@@ -93,7 +93,7 @@ async function relations(database: Database): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-test('on a terminal the status line is gone before an error is told; --deadline ends the patience', async ({
+test('on a terminal the status line is gone before an error is told; --deadline ends the lockLimits', async ({
   database,
 }) => {
   const table = await eventsTable(database)

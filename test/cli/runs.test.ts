@@ -37,7 +37,7 @@ test('a stopped run exits 4, is shown by status, and resume brings it to its end
   const shown = await ebb(['resume', '1', '--url', database.url])
   expect(shown.code).toBe(0)
   expect(shown.out).toContain('-- Step 1 of')
-  expect(shown.out).not.toContain('rehearse')
+  expect(shown.out).not.toContain('dry run')
 
   const resumed = await ebb(['resume', '--url', database.url, '--execute'])
   expect(resumed.err).toMatch(/^going on with run 1: [34] of \d+ steps are done/)

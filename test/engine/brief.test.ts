@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { PATIENCE } from '../../src/engine/locks/short-locks.ts'
+import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
 import { partition } from '../../src/engine/commands/partition.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { EXIT } from '../../src/errors.ts'
@@ -88,7 +88,7 @@ describe('a lock that is held', () => {
       await holder.hold(client, parts)
       await setTimeout(250) // by then it is no short transaction
       const writers = await application(database, parts)
-      const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_500 } })
+      const options = quietly({ lockLimits: { ...LOCK_LIMITS, deadlineMs: 1_500 } })
 
       const failure = await partition(database.url, written(events), byId, options).catch((error: unknown) => error)
 
@@ -112,7 +112,7 @@ describe('a lock that is held', () => {
     )
     await client.query(`prepare transaction 'left ''over'`)
     const writers = await application(database, parts)
-    const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_000 } })
+    const options = quietly({ lockLimits: { ...LOCK_LIMITS, deadlineMs: 1_000 } })
 
     const failure = await partition(database.url, written(parts.events), byId, options).catch((error: unknown) => error)
     await client.query(`rollback prepared 'left ''over'`)
@@ -131,7 +131,7 @@ describe('a lock that is held', () => {
     await client.query('begin')
     await client.query('select nextval($1)', [quoted(sequence).text])
     const writers = await application(database, parts)
-    const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_000 } })
+    const options = quietly({ lockLimits: { ...LOCK_LIMITS, deadlineMs: 1_000 } })
 
     const failure = await partition(database.url, written(parts.events), byId, options).catch((error: unknown) => error)
 
@@ -148,7 +148,7 @@ describe('a lock that is held', () => {
     await client.query('begin')
     await client.query(sql`insert into ${quoted(parts.events)} (user_id, kind, token) values (1, 'open', 'open')`)
     const writers = await application(database, parts)
-    const options = quietly({ patience: { ...PATIENCE, deadlineMs: 1_500 } })
+    const options = quietly({ lockLimits: { ...LOCK_LIMITS, deadlineMs: 1_500 } })
 
     const failure = await partition(database.url, written(parts.events), monthly(), options).catch(
       (error: unknown) => error,
@@ -230,7 +230,7 @@ describe('an autovacuum', () => {
         database.url,
         written(parts.events),
         byId,
-        quietly({ patience: { ...PATIENCE, deadlineMs: 3_000 } }),
+        quietly({ lockLimits: { ...LOCK_LIMITS, deadlineMs: 3_000 } }),
       ).catch((error: unknown) => error)
 
     const asOwner = await attempt()

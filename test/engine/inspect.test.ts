@@ -82,7 +82,7 @@ test('nothing is changed, whatever there is to be seen', async ({ database }) =>
 
 describe('what could go wrong', () => {
   function risks({ risks }: Inspection): string {
-    return risks.map(({ what, wayOut }) => `${what} | ${wayOut}`).join('\n')
+    return risks.map(({ what, fix: fix }) => `${what} | ${fix}`).join('\n')
   }
 
   test('nothing, of a plain table', async ({ database }) => {
@@ -197,7 +197,7 @@ describe('other relations', () => {
   test('a view is a view', async ({ database }) => {
     const table = await made(database, `create view TABLE as select 1 as id`)
     const inspection = await look(database, table)
-    expect(inspection.risks).toMatchObject([{ wayOut: 'Name the table below it.' }])
+    expect(inspection.risks).toMatchObject([{ fix: 'Name the table below it.' }])
     expect(inspection.advice).toEqual([])
     expect(text(inspection)).not.toContain('What to do next')
   })

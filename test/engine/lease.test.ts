@@ -75,7 +75,7 @@ describe('two tools on one table', () => {
       database.url,
       written(events),
       byId,
-      quietly({ patience: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 } }),
+      quietly({ lockLimits: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 } }),
     ).catch((error: unknown) => error)
     first.signal('SIGCONT')
     await holder.query('commit')

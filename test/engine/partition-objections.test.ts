@@ -41,7 +41,7 @@ interface Case {
   readonly request?: Partial<PartitionRequest>
   /** Of the objection. */
   readonly code: string | RegExp
-  readonly wayOut: RegExp
+  readonly fix: RegExp
   /** Who carries out the SQL of the way out, if that is what it is. */
   readonly cure?: 'owner' | 'administrator'
   /** It is about what a role may do. */
@@ -62,32 +62,32 @@ const CASES: readonly Case[] = [
     what: 'a view',
     instead: ({ log }) => `create view ${log} as select now() as at`,
     code: 'view',
-    wayOut: /Name the table below/,
+    fix: /Name the table below/,
   },
   {
     what: 'a materialized view',
     instead: ({ log }) => `create materialized view ${log} as select now() as at`,
     code: 'view',
-    wayOut: /Name the table below/,
+    fix: /Name the table below/,
   },
-  { what: 'a sequence', instead: ({ log }) => `create sequence ${log}`, code: 'not-a-table', wayOut: /Name a table/ },
+  { what: 'a sequence', instead: ({ log }) => `create sequence ${log}`, code: 'not-a-table', fix: /Name a table/ },
   {
     what: 'a type',
     instead: ({ log }) => `create type ${log} as (at timestamptz)`,
     code: 'not-a-table',
-    wayOut: /Name a table/,
+    fix: /Name a table/,
   },
   {
     what: 'partitioned already',
     instead: ({ log }) => `create table ${log} (at timestamptz not null) partition by range (at)`,
     code: 'partitioned',
-    wayOut: /ebb rotate/,
+    fix: /ebb rotate/,
   },
   {
     what: 'unlogged',
     given: ({ log }) => `alter table ${log} set unlogged`,
     code: 'unlogged',
-    wayOut: /set logged/,
+    fix: /set logged/,
     cure: 'owner',
   },
   {
@@ -95,27 +95,27 @@ const CASES: readonly Case[] = [
     given: ({ log, other }) =>
       `create table ${other} (like ${log}) partition by range (at); alter table ${other} attach partition ${log} for values from (minvalue) to (maxvalue)`,
     code: 'partition-of',
-    wayOut: /ebb split/,
+    fix: /ebb split/,
   },
   {
     what: 'a child by inheritance',
     given: ({ log, other }) => `create table ${other} (at timestamptz not null); alter table ${log} inherit ${other}`,
     code: 'inherits',
-    wayOut: /no inherit/,
+    fix: /no inherit/,
     cure: 'owner',
   },
   {
     what: 'a parent by inheritance',
     given: ({ log, other }) => `create table ${other} () inherits (${log})`,
     code: 'inherited',
-    wayOut: /no inherit/,
+    fix: /no inherit/,
   },
   {
     what: 'typed',
     instead: ({ log, other }) =>
       `create type ${other} as (id bigint, at timestamptz); create table ${log} of ${other} (at not null)`,
     code: 'typed',
-    wayOut: /not of/,
+    fix: /not of/,
     cure: 'owner',
   },
   // The key
@@ -123,20 +123,20 @@ const CASES: readonly Case[] = [
     what: 'a key that is no column',
     request: { by: 'nonsense' },
     code: 'no-column',
-    wayOut: /Its columns are id, at, small, note/,
+    fix: /Its columns are id, at, small, note/,
   },
   {
     what: 'a key of text',
     request: { by: 'note' },
     given: ({ log }) => `update ${log} set note = 'x'; alter table ${log} alter note set not null`,
     code: 'key-type',
-    wayOut: /timestamptz, timestamp, date/,
+    fix: /timestamptz, timestamp, date/,
   },
   {
     what: 'a nullable key',
     given: ({ log }) => `alter table ${log} alter at drop not null`,
     code: 'key-nullable',
-    wayOut: /validate constraint/,
+    fix: /validate constraint/,
     cure: 'owner',
   },
   {
@@ -144,97 +144,97 @@ const CASES: readonly Case[] = [
     given: ({ log }) => `alter table ${log} add late bigint generated always as (id * 2) stored not null`,
     request: { by: 'late', every: { kind: 'ids', ids: 1000n }, keep: null },
     code: 'key-generated',
-    wayOut: /made from/,
+    fix: /made from/,
   },
   {
     what: 'infinity in the key',
     given: ({ log }) => `insert into ${log} values (1000, 'infinity')`,
     code: 'key-infinity',
-    wayOut: /update/,
+    fix: /update/,
   },
   {
     what: 'minus infinity in the key',
     given: ({ log }) => `insert into ${log} values (1000, '-infinity')`,
     code: 'key-infinity',
-    wayOut: /update/,
+    fix: /update/,
   },
   {
     what: 'a key far in the future',
     given: ({ log }) => `insert into ${log} values (1000, now() + interval '10 years')`,
     code: 'key-in-future',
-    wayOut: /select … where .*--premake/,
+    fix: /select … where .*--premake/,
   },
   {
     what: 'a key just beyond the runway',
     given: ({ log }) => `insert into ${log} values (1000, date_trunc('day', now()) + interval '5 days 12 hours')`,
     request: { every: { kind: 'interval', interval: { count: 1, unit: 'day' } }, premake: 3 },
     code: 'key-in-future',
-    wayOut: /--premake/,
+    fix: /--premake/,
   },
   {
     what: 'a key in the year 20000',
     given: ({ log }) => `insert into ${log} values (1000, '20000-01-01')`,
     code: 'key-off-calendar',
-    wayOut: /give those rows a real time/,
+    fix: /give those rows a real time/,
   },
   {
     what: 'a key before Christ',
     given: ({ log }) => `insert into ${log} values (1000, '0044-03-15 BC')`,
     code: 'key-off-calendar',
-    wayOut: /give those rows a real time/,
+    fix: /give those rows a real time/,
   },
   {
     what: 'an integer that is no time',
     request: { by: 'id' },
     code: 'key-not-epoch',
-    wayOut: /--by id --every 10000000 --expire-by/,
+    fix: /--by id --every 10000000 --expire-by/,
   },
   {
     what: 'random UUIDs',
     given: ({ log }) => `alter table ${log} add token uuid not null default gen_random_uuid()`,
     request: { by: 'token' },
     code: 'key-not-uuidv7',
-    wayOut: /time column/,
+    fix: /time column/,
   },
   {
     what: 'a number of ids on a time',
     request: { every: { kind: 'ids', ids: 1000n }, keep: null },
     code: 'key-not-integer',
-    wayOut: /--by at --every month/,
+    fix: /--by at --every month/,
   },
   {
     what: 'an expiry by no column',
     request: { ...byIds, expireBy: 'nonsense' },
     code: 'no-column',
-    wayOut: /Its columns are/,
+    fix: /Its columns are/,
   },
-  { what: 'an expiry by text', request: { ...byIds, expireBy: 'note' }, code: 'expire-by-type', wayOut: /--expire-by/ },
+  { what: 'an expiry by text', request: { ...byIds, expireBy: 'note' }, code: 'expire-by-type', fix: /--expire-by/ },
   {
     what: 'an expiry by a range of dates',
     given: ({ log }) => `alter table ${log} add days daterange default '[2026-01-01,2026-01-02)'`,
     request: { ...byIds, expireBy: 'days' },
     code: 'expire-by-type',
-    wayOut: /--expire-by/,
+    fix: /--expire-by/,
   },
   {
     what: 'ids to be kept for some time that nothing tells',
     request: { ...byIds, expireBy: null },
     code: 'expire-by',
-    wayOut: /--expire-by created_at/,
+    fix: /--expire-by created_at/,
   },
   {
     what: 'ids that do not grow with time',
     given: ({ log }) => `update ${log} set at = now() - interval '1 hour' * ((id * 37) % 100)`,
     request: byIds,
     code: 'id-not-growing',
-    wayOut: /--by at --every month/,
+    fix: /--by at --every month/,
   },
   {
     what: 'an integer id near its end',
     given: ({ log }) => `alter table ${log} alter small set not null; update ${log} set small = 2147483000 + small`,
     request: { by: 'small', every: { kind: 'ids', ids: 1_000_000n }, keep: null },
     code: 'ids-run-out',
-    wayOut: /smaller --every|widen the column/,
+    fix: /smaller --every|widen the column/,
   },
   {
     what: 'epoch seconds in an integer, beyond 2038',
@@ -242,34 +242,34 @@ const CASES: readonly Case[] = [
       `alter table ${log} alter small set not null; update ${log} set small = extract(epoch from at)::int`,
     request: { by: 'small', every: { kind: 'interval', interval: { count: 1, unit: 'year' } }, premake: 20 },
     code: 'ids-run-out',
-    wayOut: /--premake|widen the column/,
+    fix: /--premake|widen the column/,
   },
   {
     what: 'too few ids to tell how many make a month',
     given: ({ log }) => `truncate ${log}`,
     request: { ...byIds, every: { kind: 'interval', interval: { count: 1, unit: 'month' } } },
     code: 'id-rate-unknown',
-    wayOut: /--every 10000000/,
+    fix: /--every 10000000/,
   },
   // Keys and constraints
   {
     what: 'a foreign key on the primary key, which lacks the key',
     given: ({ log, other }) => `create table ${other} (log_id bigint constraint "to log" references ${log} (id))`,
     code: /^inbound:/,
-    wayOut: /drop constraint .*--by id --every <ids> --expire-by at/,
+    fix: /drop constraint .*--by id --every <ids> --expire-by at/,
     cure: 'owner',
   },
   {
     what: 'a unique index without the key',
     given: ({ log }) => `create unique index "only one" on ${log} (small)`,
     code: 'unique:only one',
-    wayOut: /replace it by one that contains at/,
+    fix: /replace it by one that contains at/,
   },
   {
     what: 'an exclusion constraint',
     given: ({ log }) => `alter table ${log} add constraint apart exclude using gist (tstzrange(at, at) with &&)`,
     code: 'exclusion:apart',
-    wayOut: /drop constraint/,
+    fix: /drop constraint/,
     cure: 'owner',
   },
   {
@@ -278,14 +278,14 @@ const CASES: readonly Case[] = [
     admin: () =>
       `update pg_index set indisvalid = false where indexrelid = (select oid from pg_class where relname = 'B.y note')`,
     code: 'invalid-index:B.y note',
-    wayOut: /reindex index concurrently/,
+    fix: /reindex index concurrently/,
     cure: 'owner',
   },
   {
     what: 'a check that is not valid',
     given: ({ log }) => `alter table ${log} add constraint "no ""n""" check (note <> '') not valid`,
     code: 'not-valid:no "n"',
-    wayOut: /validate constraint/,
+    fix: /validate constraint/,
     cure: 'owner',
   },
   {
@@ -296,21 +296,21 @@ const CASES: readonly Case[] = [
     }) => `create table ${other} (id int primary key); insert into ${other} select generate_series(1, 100);
       alter table ${log} add constraint to_other foreign key (small) references ${other} not valid`,
     code: 'not-valid:to_other',
-    wayOut: /validate constraint/,
+    fix: /validate constraint/,
     cure: 'owner',
   },
   {
     what: 'a check that is not inherited',
     given: ({ log }) => `alter table ${log} add constraint mine check (note <> '') no inherit`,
     code: 'no-inherit:mine',
-    wayOut: /ordinary check/,
+    fix: /ordinary check/,
   },
   {
     what: 'a foreign key to itself',
     given: ({ log }) => `alter table ${log} add parent_id bigint constraint tree references ${log} (id)`,
     request: byIds,
     code: 'self-reference:tree',
-    wayOut: /drop constraint/,
+    fix: /drop constraint/,
     cure: 'owner',
   },
   {
@@ -322,7 +322,7 @@ const CASES: readonly Case[] = [
       alter table ${log} add constraint to_other foreign key (small) references ${other}`,
     admin: ({ log }) => `alter table ${log} disable trigger all`,
     code: 'disabled-foreign-keys',
-    wayOut: /enable trigger all/,
+    fix: /enable trigger all/,
     cure: 'administrator',
   },
   // What hangs on it
@@ -331,51 +331,51 @@ const CASES: readonly Case[] = [
     given: ({ log, other }) => `create function ${other}() returns trigger language plpgsql as 'begin return null; end';
       create trigger changes after update on ${log} referencing old table as old for each row execute function ${other}()`,
     code: 'transition-tables:changes',
-    wayOut: /statement trigger/,
+    fix: /statement trigger/,
   },
   {
     what: 'a materialized view on it',
     given: ({ log, other }) => `create materialized view ${other} as select at from ${log}`,
     code: /^dependent:.*materialized view/,
-    wayOut: /create it again/,
+    fix: /create it again/,
   },
   {
     what: 'a function that takes its rows',
     given: ({ log, other }) => `create function ${other}(${log}) returns int language sql as 'select 1'`,
     code: /^dependent:function/,
-    wayOut: /create it again/,
+    fix: /create it again/,
   },
   {
     what: 'a column of its row type',
     given: ({ log, other }) => `create table ${other} (was ${log})`,
     code: /^dependent:/,
-    wayOut: /create it again/,
+    fix: /create it again/,
   },
   {
     what: 'a policy of another table that reads it',
     given: ({ log, other }) =>
       `create table ${other} (id bigint); create policy seen on ${other} using (id in (select id from ${log}))`,
     code: /^dependent:policy/,
-    wayOut: /create it again/,
+    fix: /create it again/,
   },
   {
     what: 'a view that returns its rows whole',
     given: ({ log, other }) => `create view ${other} as select l from ${log} l`,
     code: /^(row-type-view|dependent):/,
-    wayOut: /create it again/,
+    fix: /create it again/,
   },
   {
     what: 'a publication that would show the partitions',
     given: ({ log }) => `create publication "to. them" for table ${log}`,
     code: 'publication:to. them',
-    wayOut: /publish_via_partition_root/,
+    fix: /publish_via_partition_root/,
     cure: 'owner',
   },
   {
     what: 'a publication of all tables',
     admin: () => `create publication everything for all tables`,
     code: 'publication:everything',
-    wayOut: /publish_via_partition_root/,
+    fix: /publish_via_partition_root/,
     cure: 'administrator',
   },
   // Rights
@@ -384,7 +384,7 @@ const CASES: readonly Case[] = [
     what: 'a table of somebody else',
     admin: ({ log, stranger }) => `alter table ${log} owner to ${stranger}`,
     code: 'not-owner',
-    wayOut: /grant .* to /,
+    fix: /grant .* to /,
     cure: 'administrator',
     then: ({ schema, stranger }) => `grant usage, create on schema ${schema} to ${stranger}`,
   },
@@ -394,7 +394,7 @@ const CASES: readonly Case[] = [
     admin: ({ schema, owner }) =>
       `alter schema ${schema} owner to postgres; revoke all on schema ${schema} from ${owner}, public; grant usage on schema ${schema} to public`,
     code: 'no-create',
-    wayOut: /grant create on schema/,
+    fix: /grant create on schema/,
     cure: 'administrator',
   },
   {
@@ -403,7 +403,7 @@ const CASES: readonly Case[] = [
     admin: ({ owner }) => `do $$ begin execute format('alter database %I owner to postgres', current_database());
       execute format('revoke create on database %I from public, ${owner}', current_database()); end $$`,
     code: 'journal-schema',
-    wayOut: /create schema/,
+    fix: /create schema/,
     cure: 'administrator',
   },
   {
@@ -413,7 +413,7 @@ const CASES: readonly Case[] = [
       execute format('revoke temporary on database %I from public', current_database());
       execute format('grant create on database %I to ${owner}', current_database()); end $$`,
     code: 'no-temporary',
-    wayOut: /grant temporary on database/,
+    fix: /grant temporary on database/,
     cure: 'administrator',
   },
   {
@@ -422,7 +422,7 @@ const CASES: readonly Case[] = [
     given: ({ log, other }) => `create view ${other} as select at from ${log}`,
     admin: ({ other, stranger }) => `alter view ${other} owner to ${stranger}`,
     code: /^not-ours:view/,
-    wayOut: /owner granted to/,
+    fix: /owner granted to/,
   },
   {
     rights: true,
@@ -435,7 +435,7 @@ const CASES: readonly Case[] = [
     admin: ({ owner, other, stranger }) =>
       `alter table ${other} owner to ${stranger}; revoke all on ${other} from ${owner}`,
     code: /^no-references:/,
-    wayOut: /grant references, update on/,
+    fix: /grant references, update on/,
     cure: 'administrator',
   },
   {
@@ -444,7 +444,7 @@ const CASES: readonly Case[] = [
     admin: ({ stranger }) =>
       `create schema ebb authorization ${stranger}; create table ebb.run (id int); alter table ebb.run owner to ${stranger}`,
     code: 'journal-rights',
-    wayOut: /grant .* on schema ebb|--journal-schema/,
+    fix: /grant .* on schema ebb|--journal-schema/,
   },
   {
     rights: true,
@@ -452,7 +452,7 @@ const CASES: readonly Case[] = [
     given: ({ log }) =>
       `alter table ${log} enable row level security; alter table ${log} force row level security; create policy few on ${log} using (id < 10)`,
     code: 'row-security',
-    wayOut: /no force row level security/,
+    fix: /no force row level security/,
     cure: 'owner',
   },
 ]
@@ -474,13 +474,13 @@ describe('an objection to', () => {
 
     const objection = plan.objections.find(({ code }) => matches(given.code, code))
     expect(plan.objections.map(({ code }) => code)).toEqual([objection?.code])
-    expect(objection?.wayOut).toMatch(given.wayOut)
+    expect(objection?.fix).toMatch(given.fix)
     expect(plan.steps).toEqual([])
     expect(failure).toMatchObject({ exitCode: EXIT.objections, advice: { state: 'Nothing has been changed.' } })
     expect(await fingerprint(database)).toEqual(before)
 
     if (given.cure === undefined) return
-    const statements = sqlIn(objection?.wayOut ?? '')
+    const statements = sqlIn(objection?.fix ?? '')
     for (const statement of statements) {
       if (given.cure === 'owner') await owner.query(statement)
       else await database.admin(statement)
@@ -523,7 +523,7 @@ describe('an objection to', () => {
     )
 
     expect(plan.objections).toMatchObject(
-      [{ code: 'foreign-table', wayOut: /on the server where its rows are/ }].map(({ code }) => ({ code })),
+      [{ code: 'foreign-table', fix: /on the server where its rows are/ }].map(({ code }) => ({ code })),
     )
   })
 
@@ -754,9 +754,9 @@ function matches(wanted: string | RegExp, code: string): boolean {
 }
 
 /** The statements in a way out: what follows a colon, up to the last semicolon. */
-function sqlIn(wayOut: string): string[] {
-  const text = /(?:^|: )((?:alter|create|drop|grant|reindex|update) .*);/s.exec(wayOut)?.[1]
-  if (text === undefined) throw new Error(`no SQL in: ${wayOut}`)
+function sqlIn(fix: string): string[] {
+  const text = /(?:^|: )((?:alter|create|drop|grant|reindex|update) .*);/s.exec(fix)?.[1]
+  if (text === undefined) throw new Error(`no SQL in: ${fix}`)
   return text.split(/; (?=alter|create|drop|grant|reindex|update)/)
 }
 

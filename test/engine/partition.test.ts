@@ -152,13 +152,13 @@ describe('partition by time', () => {
 
     expect(plan.objections).toEqual([])
     expect(plan.steps.map(({ kind }) => kind)).toEqual([
-      'rehearse',
+      'dry run',
       'index',
-      'brief',
+      'short lock',
       'online',
       'swap',
-      'brief',
-      'brief',
+      'short lock',
+      'short lock',
       'online',
     ])
     expect(factsOf(await read(database, events))).toEqual(factsOf(before))

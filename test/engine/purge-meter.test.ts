@@ -6,8 +6,8 @@ import type { Event } from '../../src/events.ts'
 function work(walk: Walk): PurgeWork {
   const name = { schema: 'public', name: 'events' }
   const leaf = { name, oid: '1', walk, blocks: 1_000, rowsPerBlock: null, estimatedRows: 300 }
-  const deed = { kind: 'delete' } as const
-  return { table: name, oid: '1', where: 'true', settings: {}, leaves: [leaf], entourage: ALONE, deed }
+  const action = { kind: 'delete' } as const
+  return { table: name, oid: '1', where: 'true', settings: {}, leaves: [leaf], dependents: ALONE, action: action }
 }
 
 function told(walk: Walk, block: number, rows: number): Event | undefined {

@@ -123,7 +123,7 @@ test('without an index, or without a foreign key to the flag, there are objectio
   expect(plan.objections).toMatchObject([
     {
       code: 'stale-index',
-      wayOut: expect.stringMatching(/^create index concurrently on .* \("experiment", "seen"\);$/) as string,
+      fix: expect.stringMatching(/^create index concurrently on .* \("experiment", "seen"\);$/) as string,
     },
   ])
   await database.admin(sql`create index on ${quoted(ground.rows)} (experiment, seen)`.text)

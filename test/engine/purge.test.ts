@@ -99,7 +99,7 @@ describe('rows that match go, and no others', () => {
     await database.admin(`alter role current_user in database ${ident(database.name).text} set search_path to public`)
     const { figures, remaining } = await purgeRows(database, table, purgeRequest('id <= 100'), {
       ...SMALL,
-      patience: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 },
+      lockLimits: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 },
     })
     expect(figures).toMatchObject({ rows: 90, locked: 0, refused: [{ why: 'a trigger keeps them', rows: 10 }] })
     expect(remaining).toMatchObject({ matching: 10, held: 0 })
@@ -304,8 +304,8 @@ test('a batch over blocks is never led by an index over rows that are dead', asy
     rowsPerBlock: 100,
     estimatedRows: 20,
   } as const
-  const deed = { kind: 'delete' } as const
-  const work = { table, oid: '0', where: `kind = 'old'`, settings: {}, leaves: [leaf], entourage: ALONE, deed }
+  const action = { kind: 'delete' } as const
+  const work = { table, oid: '0', where: `kind = 'old'`, settings: {}, leaves: [leaf], dependents: ALONE, action }
   const range = { after: raw(`'(0,0)'::tid`), upto: raw(`'(300,0)'::tid`) }
   const owner = await database.session('owner')
   for (const statement of [

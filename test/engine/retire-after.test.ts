@@ -35,7 +35,7 @@ describe('a former table that is to go by itself', () => {
     expect(await planRetirements(database.url, ALL, quietly())).toMatchObject([
       { steps: [{ key: 'retire:capture' }, { key: 'retire:drop' }] },
     ])
-    expect((await rotated(database)).gone).toMatchObject([{ table }])
+    expect((await rotated(database)).dropped).toMatchObject([{ table }])
     expect(await retirable(database.url, quietly())).toEqual([])
     expect(await rotated(database)).toEqual({ gone: [], failed: [] })
   })
@@ -67,8 +67,8 @@ describe('a former table that is to go by itself', () => {
     await owner.query(sql`create table ${quoted(other)} (at timestamptz not null) partition by range (at)`)
     await ended(database, `interval '1 week'`)
 
-    expect((await rotated(database, [written(other)])).gone).toEqual([])
-    expect((await rotated(database, [written(table)])).gone).toMatchObject([{ table }])
+    expect((await rotated(database, [written(other)])).dropped).toEqual([])
+    expect((await rotated(database, [written(table)])).dropped).toMatchObject([{ table }])
   })
 
   test('stays while the run has not come to its end', async ({ database }) => {
@@ -102,13 +102,13 @@ describe('a former table that is to go by itself', () => {
     const reader = await database.session('reader')
     await reader.query('begin')
     await reader.query(sql`select from ${quoted(table)}`)
-    const patience = { lockTimeoutMs: 20, workTimeoutMs: 1_000, deadlineMs: 100 }
-    const { former } = await rotate(database.url, ALL, quietly({ patience }))
-    expect(former.gone).toEqual([])
+    const lockLimits = { lockTimeoutMs: 20, workTimeoutMs: 1_000, deadlineMs: 100 }
+    const { retired: former } = await rotate(database.url, ALL, quietly({ lockLimits: lockLimits }))
+    expect(former.dropped).toEqual([])
     expect(former.failed.map(({ what }) => what).join()).toMatch(/_retired/)
 
     await reader.query('commit')
-    expect((await rotated(database)).gone).toMatchObject([{ table }])
+    expect((await rotated(database)).dropped).toMatchObject([{ table }])
   })
 
   test('is that of partition --method copy, too', async ({ database }) => {
@@ -116,7 +116,7 @@ describe('a former table that is to go by itself', () => {
     const request = { ...monthly(), transport: 'server', jobs: 1, noArchive: true, retireAfter: WEEK } as const
     await partitionByCopy(database.url, written(events), request, quietly())
     await ended(database, `interval '1 week'`)
-    expect((await rotated(database)).gone).toMatchObject([{ command: 'partition-copy', table: events }])
+    expect((await rotated(database)).dropped).toMatchObject([{ command: 'partition-copy', table: events }])
   })
 
   test('is that of split, too', async ({ database }) => {
@@ -125,7 +125,7 @@ describe('a former table that is to go by itself', () => {
     const order = { partition: null, every: null, keep: null, transport: 'server', jobs: 1, noArchive: true } as const
     await split(database.url, written(events), { ...order, retireAfter: WEEK }, quietly())
     await ended(database, `interval '1 week'`)
-    expect((await rotated(database)).gone).toMatchObject([{ command: 'split', table: events }])
+    expect((await rotated(database)).dropped).toMatchObject([{ command: 'split', table: events }])
   })
 })
 
@@ -149,5 +149,5 @@ async function ended(database: Database, ago: string): Promise<void> {
 }
 
 async function rotated(database: Database, tables: RotateRequest['tables'] = 'all') {
-  return (await rotate(database.url, { ...ALL, tables }, quietly())).former
+  return (await rotate(database.url, { ...ALL, tables }, quietly())).retired
 }

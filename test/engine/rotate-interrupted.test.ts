@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { readServer } from '../../src/catalog/server-model.ts'
 import { withSession } from '../../src/db/session.ts'
-import { PATIENCE } from '../../src/engine/locks/short-locks.ts'
+import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
 import { readSituation } from '../../src/engine/rotate/read-situation.ts'
 import { retire } from '../../src/engine/rotate/retire.ts'
-import { atWork } from '../../src/engine/table-context.ts'
+import { withTable } from '../../src/engine/table-context.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import { exitCodeOf, rotate } from '../../src/engine/commands/rotate.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -63,7 +63,7 @@ describe('an interrupted detach', () => {
     expect(await isThere(database, leafOf(database, table, -3))).toBe(false)
   })
 
-  test('of the present one is finished, and rows have a place again', async ({ database }) => {
+  test('of the present one is finished, and rows have a context again', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     await halfDetach(database, table, leafOf(database, table, 0))
     await expect(database.admin(sql`insert into ${quoted(table)} (at) values (now())`)).rejects.toThrow('no partition')
@@ -83,7 +83,7 @@ describe('an interrupted detach', () => {
       database.url,
       request({ tables: [table], keep: '2 months' }),
       options({
-        patience: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 },
+        lockLimits: { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 },
         observer: (event) => void (event.type === 'waiting' && reasons.push(event.reason)),
       }),
     )
@@ -247,8 +247,8 @@ test('two at once: the second is told who is at work', async ({ database }) => {
 test('a partition that has got other bounds since the plan was made is left as it is', async ({ database }) => {
   const table = await monthlyEvents(database, -3, 1)
   const server = await withSession(database.url, 'test', (session) => readServer(session, 'ebb'))
-  await atWork({ target: database.url, server, ...options(), command: 'rotate' }, table, async (place) => {
-    const situation = await readSituation(place.session, server, table, 'ebb', 'thorough')
+  await withTable({ target: database.url, server, ...options(), command: 'rotate' }, table, async (context) => {
+    const situation = await readSituation(context.session, server, table, 'ebb', 'thorough')
     const plan = planRotation(situation!, request({ keep: '2 months' }))
     const old = quoted(plan.retire[0]!.partition.name)
     const somebody = await database.session('somebody')
@@ -256,8 +256,8 @@ test('a partition that has got other bounds since the plan was made is left as i
     await somebody.query(
       sql`alter table ${quoted(table)} attach partition ${old} for values from (minvalue) to (${raw(plan.retire[0]!.partition.range!.toText === null ? '' : `'${plan.retire[0]!.partition.range!.toText}'`)})`,
     )
-    const context = { place, set: situation!.set, plan, patience: PATIENCE }
-    await expect(retire(context, plan.retire[0]!)).rejects.toThrow('its bounds are FOR VALUES FROM (MINVALUE)')
+    const retiring = { context, set: situation!.set, plan, lockLimits: LOCK_LIMITS }
+    await expect(retire(retiring, plan.retire[0]!)).rejects.toThrow('its bounds are FOR VALUES FROM (MINVALUE)')
   })
   expect(await isThere(database, leafOf(database, table, -3))).toBe(true)
 })

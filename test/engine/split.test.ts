@@ -178,9 +178,9 @@ describe('split', () => {
     await owner.query(sql`alter table ${quoted(history)} add constraint "old ones" check (id > 0)`.text)
     const table = await read(database, events)
 
-    const { fates } = await planSplitOf(database.url, written(events), splitOrder(), quietly())
+    const { dependents: dependents } = await planSplitOf(database.url, written(events), splitOrder(), quietly())
 
-    const told = (fate: string) => fates.filter((one) => one.fate === fate).map(({ thing }) => thing)
+    const told = (fate: string) => dependents.filter((one) => one.outcome === fate).map(({ name: thing }) => thing)
     expect(told('rebuilt')).toEqual(
       table.indexes.map(({ name, constraint }) => `${constraint === null ? 'index' : 'constraint'} ${name}`),
     )
@@ -198,7 +198,9 @@ describe('split', () => {
         `publication ${parts.publication}`,
       ]),
     )
-    const alone = fates.filter(({ how }) => how.startsWith(`on ${display(history)} only`)).map(({ thing }) => thing)
+    const alone = dependents
+      .filter(({ how }) => how.startsWith(`on ${display(history)} only`))
+      .map(({ name: thing }) => thing)
     expect(alone.filter((thing) => !thing.startsWith('statistics'))).toEqual(['index just here', 'check old ones'])
   })
 

@@ -3,7 +3,7 @@ import { readTable } from '../../src/catalog/table/read-table.ts'
 import { readServer } from '../../src/catalog/server-model.ts'
 import { inSnapshot, withSession } from '../../src/db/session.ts'
 import { carryOut, partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
-import { atWork } from '../../src/engine/table-context.ts'
+import { withTable } from '../../src/engine/table-context.ts'
 import { startRun } from '../../src/journal/journal.ts'
 import { factsOf } from '../../src/plan/table/facts.ts'
 import type { PartitionPlan } from '../../src/plan/partition/partition.ts'
@@ -109,7 +109,7 @@ function swapOf(plan: PartitionPlan): SwapStep {
 async function carryOutOf(database: Database, plan: PartitionPlan): Promise<void> {
   const options = quietly()
   const server = await withSession(database.url, 'look', (session) => readServer(session, 'ebb'))
-  await atWork({ target: database.url, server, ...options, command: 'partition' }, plan.table, async (place) => {
+  await withTable({ target: database.url, server, ...options, command: 'partition' }, plan.table, async (context) => {
     const run = {
       command: 'partition',
       table: plan.table,
@@ -123,7 +123,7 @@ async function carryOutOf(database: Database, plan: PartitionPlan): Promise<void
       retireAfter: null,
       version: 'test',
     }
-    await carryOut(await startRun(place.session, 'ebb', run), plan, place, options)
+    await carryOut(await startRun(context.session, 'ebb', run), plan, context, options)
   })
 }
 

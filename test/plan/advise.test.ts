@@ -120,7 +120,7 @@ const key: KeyAdvice = {
   command: "ebb partition public.events --by at --every '1 month'",
 }
 
-const inTheWay = { code: 'inbound', what: 'a foreign key points here', wayOut: 'Drop it.', acceptable: false }
+const inTheWay = { code: 'inbound', what: 'a foreign key points here', fix: 'Drop it.', acceptable: false }
 const older: Wish = {
   kind: 'older',
   than: { count: 90, unit: 'day' },

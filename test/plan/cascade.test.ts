@@ -9,7 +9,7 @@ import { graphOf, graphTable, graphWith, named, reference } from './cascade-supp
 const ALONG: CascadeRequest = { cascade: true, protect: [] }
 const ASIDE: CascadeRequest = { cascade: false, protect: [] }
 
-function fates({ walked }: Cascade): string[] {
+function dependents({ walked }: Cascade): string[] {
   return walked.map(({ from, to, fate, depth }) => `${'.'.repeat(depth)}${from.oid} → ${to.oid}: ${fate}`)
 }
 
@@ -62,12 +62,12 @@ describe('what becomes of rows that refer to others', () => {
     ['two ways lead to them', ['b → a', 'c → a', 'd → b', 'd → c', 'e → d'], ALONG,
       ['b → a: followed', '.d → b: followed', '..e → d: followed', 'c → a: followed', '.d → c: followed']],
   ])('%s', (_, arrows, request, expected) => {
-    expect(fates(planCascade(graphOf(...arrows), request))).toEqual(expected)
+    expect(dependents(planCascade(graphOf(...arrows), request))).toEqual(expected)
   }) // prettier-ignore
 
   test('set null of a column that may not be null holds the row, with and without --cascade', () => {
     const graph = graphWith([reference('b → a', { onDelete: 'set null', cannotSetNull: true })])
-    for (const request of [ALONG, ASIDE]) expect(fates(planCascade(graph, request))).toEqual(['b → a: held'])
+    for (const request of [ALONG, ASIDE]) expect(dependents(planCascade(graph, request))).toEqual(['b → a: held'])
   })
 
   test('every way to a protected table is looked along', () => {
@@ -115,7 +115,7 @@ describe('objections', () => {
         {
           "acceptable": true,
           "code": "unindexed:public.b.b_a_fkey",
-          "wayOut": "Create one without blocking anybody: create index concurrently on "public"."b" ("a_id"); Or go ahead with --accept unindexed:public.b.b_a_fkey.",
+          "fix": "Create one without blocking anybody: create index concurrently on "public"."b" ("a_id"); Or go ahead with --accept unindexed:public.b.b_a_fkey.",
           "what": "no index of public.b begins with a_id, so each row of public.a that goes costs 57 ms (b_a_fkey, measured), for about 10,000 rows about 10 min",
         },
       ]
@@ -133,7 +133,7 @@ describe('objections', () => {
       100,
     )
     expect(objection?.what).toMatch(/costs more than 2 s .* at least 4 min$/)
-    expect(objection?.wayOut).toMatch(/on each partition/)
+    expect(objection?.fix).toMatch(/on each partition/)
   })
 })
 

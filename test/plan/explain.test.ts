@@ -11,9 +11,9 @@ const plan: Plan = {
   goal: 'partition public.events by at',
   table: events,
   evidence: ['at runs from 2026-01-01 to 2026-11-21'],
-  fates: [
-    { thing: 'index events_at_idx', fate: 'carried', how: 'adopted' },
-    { thing: 'view recent', fate: 'rebuilt', how: 'create or replace' },
+  dependents: [
+    { name: 'index events_at_idx', outcome: 'carried', how: 'adopted' },
+    { name: 'view recent', outcome: 'rebuilt', how: 'create or replace' },
   ],
   objections: [],
   notes: ['ctid is unique only within one partition'],
@@ -34,7 +34,7 @@ const index: Step = {
 
 const brief: Step = {
   ...described,
-  kind: 'brief',
+  kind: 'short lock',
   key: 'guard',
   title: 'guard the bound',
   locks: [{ table: events, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }],
@@ -45,9 +45,9 @@ const brief: Step = {
 
 const rehearse: Step = {
   ...described,
-  kind: 'rehearse',
-  key: 'rehearse',
-  title: 'rehearse',
+  kind: 'dry run',
+  key: 'dry run',
+  title: 'dry run',
   twin: { schema: 'pg_temp', name: 'twin' },
   statements: ['create temporary table twin ()'],
 }
@@ -71,7 +71,7 @@ test('a plan is a script: people read the comments, psql runs the rest', () => {
     \\set ON_ERROR_STOP on
     set search_path to '';
 
-    -- Step 1 of 3: rehearse
+    -- Step 1 of 3: dry run
     --   why:   it must be
     --   locks: none
     --   cost:  milliseconds
@@ -102,8 +102,8 @@ test('a plan is a script: people read the comments, psql runs the rest', () => {
 
 test('with objections there is nothing to run, and each has its way out', () => {
   const objections = [
-    { code: 'key-nullable', what: 'column at may be null', wayOut: 'alter table …', acceptable: false },
-    { code: 'upsert', what: 'ON CONFLICT is used', wayOut: '--accept upsert', acceptable: true },
+    { code: 'key-nullable', what: 'column at may be null', fix: 'alter table …', acceptable: false },
+    { code: 'upsert', what: 'ON CONFLICT is used', fix: '--accept upsert', acceptable: true },
   ]
   expect(explain({ ...plan, objections }, CARRY_OUT)).toMatchInlineSnapshot(`
     "-- partition public.events by at
@@ -146,7 +146,7 @@ describe('a name cannot leave its comment', () => {
         goal: evil,
         evidence: [evil],
         notes: [evil],
-        fates: [{ thing: evil, fate: 'kept', how: evil }],
+        dependents: [{ name: evil, outcome: 'kept', how: evil }],
         steps: [{ ...brief, title: evil, because: evil, cost: evil, locks: [{ ...brief.locks[0]!, table }] }],
       },
       { command: evil },
@@ -203,7 +203,8 @@ const copying: Step[] = [
 ]
 
 test('what copies, catches up and compares is shown as a pattern, and psql is stopped before anything', () => {
-  expect(explain({ ...plan, evidence: [], fates: [], notes: [], steps: copying }, CARRY_OUT)).toMatchInlineSnapshot(`
+  expect(explain({ ...plan, evidence: [], dependents: [], notes: [], steps: copying }, CARRY_OUT))
+    .toMatchInlineSnapshot(`
     "-- partition public.events by at
 
     -- To be read: some steps are no plain SQL, so psql stops here. With --execute Ebb does them, waits for whoever holds a

@@ -128,7 +128,7 @@ describe('what stays although it is old', () => {
       'detach: alter table "public"."events" detach partition "public"."p_2026-01-01" concurrently',
     ])
     expect(kinds([...YEAR, fallback])).toEqual([
-      'brief: alter table "public"."events" detach partition "public"."p_2026-01-01"',
+      'short lock: alter table "public"."events" detach partition "public"."p_2026-01-01"',
     ])
   })
 })

@@ -71,7 +71,7 @@ describe('while a conversion waits', { timeout: 90_000 }, () => {
 describe('a plan that has grown old', { timeout: 90_000 }, () => {
   test('refuses nothing when it is gone on with: ids', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
-    await killedAfter(database, events, byId, 'rehearse')
+    await killedAfter(database, events, byId, 'dry run')
     const app = await database.session('app')
     await insert(app, events, 60_000)
     const writers = await startWriters(database, {

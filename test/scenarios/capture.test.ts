@@ -278,7 +278,7 @@ async function expectClosed(database: Database, runId: string, reason: RegExp): 
   const { objections } = await planRollbackOf(database.url, { runId }, quietly())
   const gap = objections.find(({ code }) => code === 'gap')
   expect(gap?.what).toMatch(reason)
-  expect(gap?.wayOut).toContain(`ebb retire ${runId}`)
+  expect(gap?.fix).toContain(`ebb retire ${runId}`)
   await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(reason)
 }
 

@@ -10,7 +10,7 @@ import { expectNoneLeft, failureOf, gone, inParts, inTheMidst, OLD, owned, ROWS,
 describe('a foreign key that has come in the midst', () => {
   test.for(['cascade', 'set null'])(
     'on delete %s touches no row that the plan did not know of',
-    async (deed, { database }) => {
+    async (action, { database }) => {
       const table = await visits(database)
       const place = quoted(table).text
       const failure = await failureOf(
@@ -18,7 +18,7 @@ describe('a foreign key that has come in the midst', () => {
           turns: inTheMidst(5, async () => {
             await owned(
               database,
-              `create table notes (visit int references ${place} on delete ${deed}); create index on notes (visit)`,
+              `create table notes (visit int references ${place} on delete ${action}); create index on notes (visit)`,
             )
             await owned(database, `insert into notes select id from ${place} where id > 2000`)
           }),

@@ -48,7 +48,7 @@ describe.for(WAYS)('%s', ([, request]) => {
     await app.query('begin')
     await app.query(sql`select from ${quoted(table)} where id in (10, 11, 1200, 2000) for update`)
 
-    const purging = start(database, table, { patience: PATIENT, turns: batchesOf(100) }, request)
+    const purging = start(database, table, { lockLimits: PATIENT, turns: batchesOf(100) }, request)
     await purging.waits(/for 3 rows that others hold locked/)
     expect(await contentOf(database, table, `kind = 'new'`)).toMatchObject({ rows: 3 })
     await app.query('commit')
@@ -64,7 +64,7 @@ describe.for(WAYS)('%s', ([, request]) => {
     await app.query('begin')
     await app.query(sql`select from ${quoted(table)} where id = 10 for share`)
 
-    const hasty = { patience: { ...PATIENT, deadlineMs: 300 }, turns: batchesOf(100) }
+    const hasty = { lockLimits: { ...PATIENT, deadlineMs: 300 }, turns: batchesOf(100) }
     const { figures, remaining } = await purgeRows(database, table, request, hasty)
     expect(figures).toMatchObject({ rows: ROWS / 2 - 1, locked: 1 })
     expect(remaining).toMatchObject({ matching: 1, held: 0 })
@@ -101,7 +101,7 @@ test('a row that is changed in a transaction that goes on is left to it, and kep
   await app.query('begin')
   await app.query(sql`update ${quoted(table)} set kind = 'new' where id = 4`)
   await app.query(sql`delete from ${quoted(table)} where id = 6`)
-  const purging = start(database, table, { patience: PATIENT, turns: batchesOf(100) })
+  const purging = start(database, table, { lockLimits: PATIENT, turns: batchesOf(100) })
   await purging.waits(/for 2 rows/)
   await app.query('commit')
   const { figures, remaining } = await purging.end
@@ -118,7 +118,7 @@ test('an application never waits for a row longer than a batch takes, nor a purg
   await app.query('begin')
   await app.query(sql`select from ${quoted(table)} where id = 1000 for update`)
   const began = performance.now()
-  const purging = start(database, table, { patience: PATIENT, turns: batchesOf(10) })
+  const purging = start(database, table, { lockLimits: PATIENT, turns: batchesOf(10) })
   await purging.waits(/for 1 row /)
   // A hundred batches and some rounds for the one row that is held.
   expect(performance.now() - began).toBeLessThan(5_000)
@@ -136,7 +136,7 @@ test('a table that is locked as a whole is waited for by looking, and by name', 
   const { purge: work } = await planPurgeOf(database.url, written(table), OLD, quietly())
   expect(work).not.toBeNull()
   const purging = start(database, table, {
-    patience: PATIENT,
+    lockLimits: PATIENT,
     turns: {
       turn: async (last) => {
         if (last === null) {
@@ -160,7 +160,7 @@ test('a second purge of the table is told who is at work; it changes nothing', a
   const app = await database.session('app')
   await app.query('begin')
   await app.query(sql`select from ${quoted(table)} where id = 10 for update`)
-  const first = start(database, table, { patience: PATIENT, turns: batchesOf(100) })
+  const first = start(database, table, { lockLimits: PATIENT, turns: batchesOf(100) })
   await first.waits(/for 1 row /)
   const second = await purgeRows(database, table, OLD).catch((error: unknown) => error)
   expect(second).toBeInstanceOf(EbbError)
@@ -199,7 +199,7 @@ test(
         database.url,
         written(table),
         i === 1 ? OLD : purgeRequest(`kind = 'old'`, { orderBy: 'id' }),
-        quietly({ journalSchema: `journal_${i}`, patience: PATIENT, turns: batchesOf(40) } as Partial<PurgeOptions>),
+        quietly({ journalSchema: `journal_${i}`, lockLimits: PATIENT, turns: batchesOf(40) } as Partial<PurgeOptions>),
       ),
     )
     const results = await Promise.all(both)

@@ -75,14 +75,16 @@ async function purged(
   const { url } = database
   const { table } = history
   const batchRows = 1 + Math.floor(random() * 15)
-  const patience = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 300 }
+  const lockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 300 }
   while (random() < 0.25) {
     const dieAtStatement = { number: 20 + Math.floor(random() * 300), afterMs: Math.floor(random() * 4) }
-    const errand = { command: 'purge', url, table, purge: request, batchRows, options: { patience } } as const
+    const errand = { command: 'purge', url, table, purge: request, batchRows, options: { lockLimits } } as const
     expect(await startTool({ ...errand, dieAtStatement }).end()).toSatisfy(isDeadOrDone)
   }
   await untilItIsDone(random, (options) =>
-    persevere(() => purgeRows(database, table, request, { ...options, turns: batchesOf(batchRows), patience })),
+    persevere(() =>
+      purgeRows(database, table, request, { ...options, turns: batchesOf(batchRows), lockLimits: lockLimits }),
+    ),
   )
 }
 

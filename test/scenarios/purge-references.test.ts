@@ -15,7 +15,7 @@ function run(
   request: Partial<PurgeRequest> = {},
   rows = 100,
 ): Promise<PurgeResult> {
-  const options = quietly({ patience: { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 1_500 } })
+  const options = quietly({ lockLimits: { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 1_500 } })
   const asked = purgeRequest(where, { cascade: true, allRows: true, ...request })
   return purge(database.url, parseTableName(table), asked, { ...options, turns: batchesOf(rows) })
 }

@@ -41,7 +41,7 @@ describe('while a table is copied, somebody else', () => {
     await Promise.race([hold.reached(), rebuilding.end()])
 
     let isDone = false
-    const done = deed(what, table, await database.session('somebody else')).finally(() => (isDone = true))
+    const done = action(what, table, await database.session('somebody else')).finally(() => (isDone = true))
     // Most wait for the chunk that holds on to the table.
     await until(async () => isDone || (await isWaiting(app, 'somebody else')) || (await repackHasBegun(app, what)))
     await hold.release()
@@ -194,8 +194,8 @@ describe('before the swap, the copy', () => {
       while (reading) await session.query('select pg_sleep(0.2)')
     })
 
-    const patience = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 4_000 }
-    await new Rebuilding(database, table, {}, { patience }).end().finally(() => (reading = false))
+    const lockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 4_000 }
+    await new Rebuilding(database, table, {}, { lockLimits: lockLimits }).end().finally(() => (reading = false))
 
     await Promise.all(readers)
     await elsewhere.query('commit')
@@ -220,7 +220,7 @@ async function filled(database: Database): Promise<Filled> {
   return { table, app }
 }
 
-async function deed(what: string, table: TableName, session: pg.Client): Promise<void> {
+async function action(what: string, table: TableName, session: pg.Client): Promise<void> {
   const place = quoted(table).text
   const elsewhere = quoted({ ...table, name: 'elsewhere' }).text
   const deeds: Record<string, string[]> = {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { PATIENCE } from '../../src/engine/locks/short-locks.ts'
+import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
 import { partition } from '../../src/engine/commands/partition.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -164,7 +164,7 @@ test('REPACK (CONCURRENTLY) of another table keeps no swap waiting', async ({ da
   const repacked = repacking.query(sql`repack (concurrently) ${quoted(other)}`.text)
   await until(() => isWaiting(app, 'somebody who repacks'))
 
-  await new Rebuilding(database, table, {}, { ...USUAL, patience: { ...PATIENCE, deadlineMs: 3_000 } }).end()
+  await new Rebuilding(database, table, {}, { ...USUAL, lockLimits: { ...LOCK_LIMITS, deadlineMs: 3_000 } }).end()
   expect(await isWaiting(app, 'somebody who repacks')).toBe(true)
   await reader.query('commit')
   await repacked

@@ -3,7 +3,7 @@ import { readServer } from '../../src/catalog/server-model.ts'
 import { openSession, withSession } from '../../src/db/session.ts'
 import { Sockets } from '../../src/db/sockets.ts'
 import { resume } from '../../src/engine/runs/runs.ts'
-import { atWork } from '../../src/engine/table-context.ts'
+import { withTable } from '../../src/engine/table-context.ts'
 import { EXIT } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -101,7 +101,7 @@ function asleep(database: Database, line: DeadLine) {
   const table = database.table('anything')
   const end = (async () => {
     const server = await withSession(line.url, 'test', (session) => readServer(session, 'ebb'))
-    await atWork({ target: line.url, server, ...quietly(), command: 'partition' }, table, async ({ session }) => {
+    await withTable({ target: line.url, server, ...quietly(), command: 'partition' }, table, async ({ session }) => {
       hasBegun()
       await session.query('select pg_sleep(600)')
     })

@@ -7,7 +7,7 @@ import {
   OverreachError,
   type Around,
 } from '../../src/engine/purge/changes.ts'
-import { entourageOf } from '../../src/plan/references/dependents.ts'
+import { dependentsOf } from '../../src/plan/references/dependents.ts'
 import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/references/cascade.ts'
 import { batchStatement } from '../../src/plan/purge/batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../src/plan/purge/work.ts'
@@ -71,17 +71,17 @@ export class Cascading {
       rowsPerBlock: null,
       estimatedRows: 1,
     }
-    const entourage = entourageOf(this.cascade)
+    const dependents = dependentsOf(this.cascade)
     const work: PurgeWork = {
       table: name,
       oid: '0',
       where: predicate,
       settings: {},
       leaves: [leaf],
-      entourage,
-      deed: { kind: 'delete' },
+      dependents,
+      action: { kind: 'delete' },
     }
-    const { watched, companions } = entourage
+    const { watched, companions } = dependents
     if (watched === null) throw new Error('nothing refers to the table')
     return inTransaction(session, {}, async () => {
       await session.query(`set local lock_timeout = ${lockTimeoutMs}`)
@@ -93,7 +93,7 @@ export class Cascading {
       if (disturbed) throw new OverreachError('disturbed')
       await doDeferred(session, work.settings)
       const around = changesBetween(watched, before, await countChanges(session, watched), {
-        deed: 'delete',
+        action: 'delete',
         gone,
       })
       const counted: Record<string, number> = {}

@@ -5,7 +5,7 @@ import { quietly } from './tool.ts'
 // Copies made at random, for the history checks.
 
 /** The writers may wait longer for us than an application should: a round is to be short. */
-export const hasty = { patience: { lockTimeoutMs: 400, workTimeoutMs: 5_000, deadlineMs: 30_000 } }
+export const hasty = { lockLimits: { lockTimeoutMs: 400, workTimeoutMs: 5_000, deadlineMs: 30_000 } }
 
 export function anyCopying(random: () => number) {
   return {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
-import type { Patience } from '../../src/engine/locks/short-locks.ts'
+import type { LockLimits } from '../../src/engine/locks/short-locks.ts'
 import type { CopySizes } from '../../src/engine/copy/sizes.ts'
 import type { CandidateRequest } from '../../src/plan/purge/candidates.ts'
 import type { MarkRequest } from '../../src/plan/purge/mark.ts'
@@ -27,7 +27,7 @@ export interface Errand {
   readonly mark?: MarkRequest
   /** Of a purge, or what works like one: each batch has so many rows. */
   readonly batchRows?: number
-  readonly options?: { readonly patience?: Patience; readonly copySizes?: CopySizes }
+  readonly options?: { readonly lockLimits?: LockLimits; readonly copySizes?: CopySizes }
   /** `step started: swap` or `step finished: swap`: dies by SIGKILL at that moment. */
   readonly dieAt?: string
   /** Dies by SIGKILL so many milliseconds after it has sent its statement of that number, over all its sessions. */

@@ -11,8 +11,8 @@ export interface Patience {
 }
 
 /** Comes back with the first truthy answer. Throws when there is none in time. */
-export async function until<T>(condition: () => T | Promise<T>, patience: Patience = {}): Promise<T> {
-  const { timeoutMs = 10_000, what = condition.toString() } = patience
+export async function until<T>(condition: () => T | Promise<T>, lockLimits: Patience = {}): Promise<T> {
+  const { timeoutMs = 10_000, what = condition.toString() } = lockLimits
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const answer = await condition()

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { abandon, planAbandonOf } from '../../engine/runs/runs.ts'
 import type { Invocation } from '../command.ts'
-import { withRun, type RunWords } from '../run-options.ts'
+import { withRun, type RunOptions } from '../run-options.ts'
 import { undo } from '../undo.ts'
 
 /** `ebb abandon`: takes back what an unfinished run has prepared. */
@@ -9,7 +9,7 @@ export function abandonCommand(invocation: Invocation): Command {
   const command = new Command('abandon')
     .summary('undo an unfinished run')
     .description('Takes back what an unfinished run has prepared, so that the table is as it was before.')
-  return withRun(command).action((run: string | undefined, words: RunWords) =>
+  return withRun(command).action((run: string | undefined, words: RunOptions) =>
     undo(invocation, run, words, { name: 'abandon', plan: planAbandonOf, act: abandon }),
   )
 }

@@ -5,10 +5,10 @@ import { parseInterval } from '../../grid/interval.ts'
 import { describeAdvice } from '../../report/advice.ts'
 import { toText } from '../../text/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { readSurroundings, reporting, TABLE, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readCommonOptions, reporting, TABLE, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 
-interface Words extends CommonWords {
+interface Words extends CommonOptions {
   readonly keep?: string
   readonly olderThan?: string
 }
@@ -27,7 +27,7 @@ export function adviseCommand({ context }: Invocation): Command {
     const faults = new Faults()
     const table = faults.read('<table>', () => parseTableName(text))
     const request = faults.read('--keep, --older-than', () => parseRequest(words))
-    const surroundings = readSurroundings(words, context, faults)
+    const surroundings = readCommonOptions(words, context, faults)
     faults.throwIfAny()
     const { target, ...options } = surroundings()
     await reporting(context, words, async (reporter, observer) => {

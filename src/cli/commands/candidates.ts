@@ -10,12 +10,19 @@ import type { Target } from '../../db/session.ts'
 import { describeCandidateSets, describeDropped } from '../../report/candidates.ts'
 import { toText } from '../../text/comment.ts'
 import { readReview, showReview, withReview, type ReviewWords } from '../candidate-options.ts'
-import { executing, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import {
+  executing,
+  readCommonOptions,
+  reporting,
+  withDatabase,
+  type CommonOptions,
+  type Invocation,
+} from '../command.ts'
 import { Faults } from '../faults.ts'
 import type { Reporter } from '../reporter.ts'
 import { parseWhole } from '../parse.ts'
 
-interface Words extends CommonWords, ReviewWords {
+interface Words extends CommonOptions, ReviewWords {
   readonly drop?: true
   readonly execute?: true
 }
@@ -39,7 +46,7 @@ async function act({ context, args }: Invocation, given: string | undefined, wor
   const faults = new Faults()
   const id = faults.readOptional('<set>', given, (text) => String(parseWhole(text, 1, Number.MAX_SAFE_INTEGER)))
   const review = readReview(words, faults)
-  const surroundings = readSurroundings(words, context, faults)
+  const surroundings = readCommonOptions(words, context, faults)
   faults.throwIfAny()
   const { target, journalSchema } = surroundings()
   const set = id()

@@ -3,7 +3,7 @@ import { inspect } from '../../engine/commands/inspect.ts'
 import { describeInspection } from '../../report/inspection.ts'
 import { toText } from '../../text/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { readSurroundings, reporting, TABLE, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readCommonOptions, reporting, TABLE, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 
 /** `ebb inspect`: what a table is and what could go wrong with it. */
@@ -14,10 +14,10 @@ export function inspectCommand({ context }: Invocation): Command {
       'Looks at a table without changing anything: what it is, its size, which columns could be the key, everything that hangs on it, what could go wrong, and what to do next.',
     )
     .argument('<table>', TABLE)
-  return withDatabase(command).action(async (text: string, words: CommonWords) => {
+  return withDatabase(command).action(async (text: string, words: CommonOptions) => {
     const faults = new Faults()
     const table = faults.read('<table>', () => parseTableName(text))
-    const surroundings = readSurroundings(words, context, faults)
+    const surroundings = readCommonOptions(words, context, faults)
     faults.throwIfAny()
     const { target, ...options } = surroundings()
     await reporting(context, words, async (reporter, observer) => {

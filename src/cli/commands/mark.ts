@@ -1,25 +1,25 @@
 import { Command } from 'commander'
-import { PATIENCE } from '../../engine/locks/short-locks.ts'
+import { LOCK_LIMITS } from '../../engine/locks/short-locks.ts'
 import { mark, planMarkOf } from '../../engine/commands/mark.ts'
 import type { PurgeOptions } from '../../engine/commands/purge.ts'
 import type { MarkRequest } from '../../plan/purge/mark.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import {
   EXECUTE,
-  readSurroundings,
+  readCommonOptions,
   reporting,
   TABLE,
   withDatabase,
-  type CommonWords,
+  type CommonOptions,
   type Invocation,
 } from '../command.ts'
 import { Faults } from '../faults.ts'
-import { readPace, withPace, type PaceWords } from '../pace-options.ts'
+import { readPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { parseCondition, parseDeadline, parseName } from '../parse.ts'
 
-interface Words extends CommonWords, PaceWords {
+interface Words extends CommonOptions, PaceOptions {
   readonly where?: string
   readonly set?: string
   readonly allRows?: true
@@ -73,7 +73,7 @@ function readWords({ context }: Invocation, text: string, words: Words) {
   const column = faults.readRequired('--set', words.set, '--set deleted_at: where the mark goes', parseName)
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
   const pacing = readPace(words, faults)
-  const surroundings = readSurroundings(words, context, faults)
+  const surroundings = readCommonOptions(words, context, faults)
   faults.throwIfAny()
   const request: MarkRequest = {
     where: where(),
@@ -81,7 +81,7 @@ function readWords({ context }: Invocation, text: string, words: Words) {
     allRows: words.allRows === true,
     vacuum: words.vacuum,
   }
-  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
+  const options = { ...surroundings(), lockLimits: { ...LOCK_LIMITS, deadlineMs: deadlineMs() }, pacing: pacing() }
   return { table: table(), request, options }
 }
 

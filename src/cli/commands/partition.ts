@@ -17,23 +17,23 @@ import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../copied.ts'
 import {
   EXECUTE,
-  readSurroundings,
+  readCommonOptions,
   reporting,
   TABLE,
   withDatabase,
-  type CommonWords,
+  type CommonOptions,
   type Invocation,
 } from '../command.ts'
-import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-options.ts'
+import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../partition-map.ts'
-import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceWords } from '../pace-options.ts'
-import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
+import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceOptions } from '../pace-options.ts'
+import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
 import type { Reporter } from '../reporter.ts'
 import { showPlan } from '../show-plan.ts'
 import { parseName, parseTimezone, parseWhole } from '../parse.ts'
 
-interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
+interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly method: string
   readonly by?: string
   readonly every?: string
@@ -65,7 +65,7 @@ export function partitionCommand(invocation: Invocation): Command {
     .option('--timezone <name>', 'whose midnight separates partitions', 'UTC')
     .option('--expire-by <column>', 'the time by which rows of a table partitioned by id expire')
   withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE)
-  return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withLockOptions(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
@@ -131,9 +131,9 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const expireBy = faults.readOptional('--expire-by', words.expireBy, parseName)
   const copying = readCopying(words, args, faults)
   const diskFree = readDiskFree(words, faults)
-  const patience = readPatience(words, faults)
+  const lockLimits = readLockOptions(words, faults)
   const pacing = readPace(words, faults)
-  const surroundings = readSurroundings(words, context, faults)
+  const surroundings = readCommonOptions(words, context, faults)
   faults.throwIfAny()
   const request: PartitionRequest = {
     by: by(),
@@ -148,7 +148,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     table: table(),
     request,
     copying: method() === 'copy' ? { ...request, ...copying() } : null,
-    options: { ...surroundings(), ...diskFree(), patience: patience(), pacing: pacing() },
+    options: { ...surroundings(), ...diskFree(), lockLimits: lockLimits(), pacing: pacing() },
   }
 }
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { PATIENCE } from '../../engine/locks/short-locks.ts'
+import { LOCK_LIMITS } from '../../engine/locks/short-locks.ts'
 import { planPurgeOf, purge, type PurgeOptions } from '../../engine/commands/purge.ts'
 import type { PurgeRequest } from '../../plan/purge/purge.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
@@ -7,23 +7,23 @@ import { refuseArchive } from '../archive.ts'
 import { readReview, withReview, type ReviewWords } from '../candidate-options.ts'
 import {
   EXECUTE,
-  readSurroundings,
+  readCommonOptions,
   reporting,
   TABLE,
   withDatabase,
-  type CommonWords,
+  type CommonOptions,
   type Invocation,
 } from '../command.ts'
 import { Faults } from '../faults.ts'
-import { readChoice, readTableWord, whichRows, withChoices, type ChoiceWords } from '../purge-choice.ts'
+import { readChoice, readTableWord, whichRows, withChoices, type ChoiceOptions } from '../purge-choice.ts'
 import { purgeStaleGroups } from '../purge-stale.ts'
-import { readPace, withPace, type PaceWords } from '../pace-options.ts'
+import { readPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 import { writeCandidateSet } from '../write-candidates.ts'
 import { collect, parseDeadline, parseName } from '../parse.ts'
 
-interface Words extends CommonWords, ChoiceWords, PaceWords, ReviewWords {
+interface Words extends CommonOptions, ChoiceOptions, PaceOptions, ReviewWords {
   /** Commander has one place for both: `--archive <uri>` puts the text there, `--no-archive` puts false. */
   readonly archive?: string | false
   readonly orderBy?: string
@@ -94,7 +94,7 @@ function readWords({ context, args }: Invocation, text: string | undefined, word
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
   const protect = faults.read('--protect', () => (words.protect ?? []).map(parseTableName))
   const pacing = readPace(words, faults)
-  const surroundings = readSurroundings(words, context, faults)
+  const surroundings = readCommonOptions(words, context, faults)
   faults.throwIfAny()
   const request: Omit<PurgeRequest, 'where'> = {
     orderBy: orderBy(),
@@ -105,6 +105,6 @@ function readWords({ context, args }: Invocation, text: string | undefined, word
     protect: protect(),
     accept: words.accept ?? [],
   }
-  const options = { ...surroundings(), patience: { ...PATIENCE, deadlineMs: deadlineMs() }, pacing: pacing() }
+  const options = { ...surroundings(), lockLimits: { ...LOCK_LIMITS, deadlineMs: deadlineMs() }, pacing: pacing() }
   return { table: table(), choice: choice(), review: review(), request, options }
 }

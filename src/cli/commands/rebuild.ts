@@ -9,20 +9,20 @@ import { parseTableName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../copied.ts'
 import {
   EXECUTE,
-  readSurroundings,
+  readCommonOptions,
   reporting,
   TABLE,
   withDatabase,
-  type CommonWords,
+  type CommonOptions,
   type Invocation,
 } from '../command.ts'
-import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-options.ts'
+import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
-import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
-import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
+import { OF_CHUNKS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
+import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 
-interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
+interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly keep?: string
   readonly keepAll?: true
   readonly execute?: true
@@ -42,7 +42,7 @@ export function rebuildCommand(invocation: Invocation): Command {
       'the rows worth keeping, as after WHERE: "created_at > now() - interval \'90 days\'"; now() is fixed once, at the start',
     )
     .option('--keep-all', 'keep every row: gives back the space of those that are gone already')
-  return withDatabase(withPatience(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
+  return withDatabase(withLockOptions(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
     (table: string, words: Words) => act(invocation, table, words),
   )
 }
@@ -67,15 +67,15 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   const keep = faults.read('--keep', () => whatToKeep(words))
   const copying = readCopying(words, args, faults)
   const diskFree = readDiskFree(words, faults)
-  const patience = readPatience(words, faults)
+  const lockLimits = readLockOptions(words, faults)
   const pacing = readPace(words, faults)
-  const surroundings = readSurroundings(words, context, faults)
+  const surroundings = readCommonOptions(words, context, faults)
   faults.throwIfAny()
   const request: RebuildRequest = { keep: keep(), ...copying() }
   return {
     table: table(),
     request,
-    options: { ...surroundings(), ...diskFree(), patience: patience(), pacing: pacing() },
+    options: { ...surroundings(), ...diskFree(), lockLimits: lockLimits(), pacing: pacing() },
   }
 }
 

@@ -13,7 +13,7 @@ import { reporting, type Invocation } from '../command.ts'
 import { mapAfterwards } from '../partition-map.ts'
 import { withPace } from '../pace-options.ts'
 import type { Reporter } from '../reporter.ts'
-import { readRunWords, withRun, type RunWords } from '../run-options.ts'
+import { readRunOptions, withRun, type RunOptions } from '../run-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 
@@ -22,9 +22,9 @@ export function resumeCommand(invocation: Invocation): Command {
   const command = new Command('resume')
     .summary('go on with an unfinished run')
     .description('Goes on with an unfinished run, from the plan that was agreed to when it began.')
-  return withPace(withRun(command)).action(async (chosen: string | undefined, words: RunWords) => {
+  return withPace(withRun(command)).action(async (chosen: string | undefined, words: RunOptions) => {
     await reporting(invocation.context, words, async (reporter, observer) => {
-      const { target, choice, ...options } = await readRunWords(invocation, chosen, words)
+      const { target, choice, ...options } = await readRunOptions(invocation, chosen, words)
       const { run, plan, done } = await planResumeOf(target, choice, options)
       if (words.execute !== true) return showPlan(invocation, reporter, plan, { runId: run.id, done })
       const result = await resume(target, { runId: run.id }, { ...options, observer })

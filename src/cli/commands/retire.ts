@@ -7,14 +7,14 @@ import { explain } from '../../plan/explain/explain.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { describeUndone } from '../../report/undone.ts'
 import { toText } from '../../text/comment.ts'
-import { executing, reporting, type CommonWords, type Invocation } from '../command.ts'
+import { executing, reporting, type CommonOptions, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
-import type { PatienceWords } from '../lock-options.ts'
+import type { LockWords } from '../lock-options.ts'
 import type { Reporter } from '../reporter.ts'
-import { parseRun, readRunWords, withRun } from '../run-options.ts'
+import { parseRun, readRunOptions, withRun } from '../run-options.ts'
 import { planForPrograms } from '../show-plan.ts'
 
-interface Words extends CommonWords, PatienceWords {
+interface Words extends CommonOptions, LockWords {
   readonly all?: true
   readonly execute?: true
 }
@@ -36,7 +36,7 @@ export function retireCommand(invocation: Invocation): Command {
 async function act(invocation: Invocation, run: string | undefined, words: Words): Promise<void> {
   assertOneOf(run, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, choice, ...rest } = await readRunWords(invocation, run, words)
+    const { target, choice, ...rest } = await readRunOptions(invocation, run, words)
     const options: EngineOptions = { ...rest, observer }
     const choices: RunChoice[] = words.all === true ? await retirable(target, options) : [choice]
     if (words.execute !== true) {

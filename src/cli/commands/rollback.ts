@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { planRollbackOf, rollback } from '../../engine/runs/runs.ts'
 import type { Invocation } from '../command.ts'
-import { withRun, type RunWords } from '../run-options.ts'
+import { withRun, type RunOptions } from '../run-options.ts'
 import { undo } from '../undo.ts'
 
 /** `ebb rollback`: the way back after a finished run. */
@@ -11,7 +11,7 @@ export function rollbackCommand(invocation: Invocation): Command {
     .description(
       'Goes back after a finished run. A partitioned table becomes a plain one again, as long as all its rows are in the partition that it was made from; after a copy (rebuild, split, partition --method copy) the former table comes back with every write made since, until ebb retire lets it go.',
     )
-  return withRun(command).action((run: string | undefined, words: RunWords) =>
+  return withRun(command).action((run: string | undefined, words: RunOptions) =>
     undo(invocation, run, words, { name: 'rollback', plan: planRollbackOf, act: rollback }),
   )
 }

@@ -20,21 +20,21 @@ import { refuseArchive } from '../archive.ts'
 import {
   EXECUTE,
   executing,
-  readSurroundings,
+  readCommonOptions,
   reporting,
   withDatabase,
-  type CommonWords,
+  type CommonOptions,
   type Invocation,
 } from '../command.ts'
 import { Faults } from '../faults.ts'
 import { mapAfterwards } from '../partition-map.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
-import { OF_PARTITIONS, readPace, withPace, type PaceWords } from '../pace-options.ts'
-import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
+import { OF_PARTITIONS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
+import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
 import type { Reporter } from '../reporter.ts'
 import { planForPrograms } from '../show-plan.ts'
 
-interface Words extends CommonWords, PatienceWords, PaceWords {
+interface Words extends CommonOptions, LockWords, PaceOptions {
   readonly all?: true
   readonly keep?: string
   readonly retire: string
@@ -58,7 +58,7 @@ export function rotateCommand(invocation: Invocation): Command {
     .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
     .option('--no-archive', 'the rows may go without being stored elsewhere')
     .option('--execute', EXECUTE)
-  return withDatabase(withPace(withPatience(command), OF_PARTITIONS)).action((tables: string[], words: Words) =>
+  return withDatabase(withPace(withLockOptions(command), OF_PARTITIONS)).action((tables: string[], words: Words) =>
     act(invocation, tables, words),
   )
 }
@@ -123,9 +123,9 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
   const keep = faults.readOptional('--keep', words.keep, parseInterval)
   const retire = faults.read('--retire', () => parseRetire(words.retire))
   faults.read('--archive', () => refuseArchive(invocation.args, ', or --retire detach to keep them as tables'))
-  const patience = readPatience(words, faults)
+  const lockLimits = readLockOptions(words, faults)
   const pacing = readPace(words, faults, LIGHT_PACE)
-  const surroundings = readSurroundings(words, invocation.context, faults)
+  const surroundings = readCommonOptions(words, invocation.context, faults)
   faults.throwIfAny()
   const { target, ...rest } = surroundings()
   const request: RotateRequest = {
@@ -135,7 +135,7 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
     noArchive: words.archive === false,
     accept: words.accept ?? [],
   }
-  return { target, request, options: { ...rest, patience: patience(), pacing: pacing() } }
+  return { target, request, options: { ...rest, lockLimits: lockLimits(), pacing: pacing() } }
 }
 
 function whichTables(texts: readonly string[], { all }: Words): RotateRequest['tables'] {

@@ -7,14 +7,14 @@ import { describeCopied } from '../../report/copied.ts'
 import { toText } from '../../text/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { lookAfterCopy } from '../copied.ts'
-import { EXECUTE, readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
-import { readCopying, readDiskFree, withCopying, type CopyWords } from '../copy-options.ts'
+import { EXECUTE, readCommonOptions, reporting, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
+import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
-import { OF_CHUNKS, readPace, withPace, type PaceWords } from '../pace-options.ts'
-import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
+import { OF_CHUNKS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
+import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 
-interface Words extends CommonWords, PatienceWords, PaceWords, CopyWords {
+interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly every?: string
   readonly keep?: string
   readonly execute?: true
@@ -31,7 +31,7 @@ export function splitCommand(invocation: Invocation): Command {
     .argument('[partition]', 'the one to divide; without it the first that is wider than the others')
     .option('--every <width>', 'of the new partitions: month, 7 days, … or so many ids; by default that of the set')
     .option('--keep <interval>', 'rows that are older are left behind; without it all are kept')
-  return withDatabase(withPatience(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
+  return withDatabase(withLockOptions(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
     (table: string, partition: string | undefined, words: Words) => act(invocation, table, partition, words),
   )
 }
@@ -57,14 +57,14 @@ function readWords({ context, args }: Invocation, text: string, wide: string | u
   const keep = faults.readOptional('--keep', words.keep, parseInterval)
   const copying = readCopying(words, args, faults)
   const diskFree = readDiskFree(words, faults)
-  const patience = readPatience(words, faults)
+  const lockLimits = readLockOptions(words, faults)
   const pacing = readPace(words, faults)
-  const surroundings = readSurroundings(words, context, faults)
+  const surroundings = readCommonOptions(words, context, faults)
   faults.throwIfAny()
   const order: SplitOrder = { partition: partition(), every: every(), keep: keep(), ...copying() }
   return {
     table: table(),
     order,
-    options: { ...surroundings(), ...diskFree(), patience: patience(), pacing: pacing() },
+    options: { ...surroundings(), ...diskFree(), lockLimits: lockLimits(), pacing: pacing() },
   }
 }

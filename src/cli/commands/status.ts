@@ -3,7 +3,7 @@ import { retirable } from '../../engine/runs/retired.ts'
 import { status } from '../../engine/runs/runs.ts'
 import { describeStatus } from '../../report/status.ts'
 import { toText } from '../../text/comment.ts'
-import { readSurroundings, reporting, withDatabase, type CommonWords, type Invocation } from '../command.ts'
+import { readCommonOptions, reporting, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 
 /** `ebb status`: what has been done, what is under way, what rotate keeps. */
@@ -13,9 +13,9 @@ export function statusCommand({ context }: Invocation): Command {
     .description(
       'Lists runs, the unfinished ones first, former tables that copies have put aside, and the partitioned tables that rotate keeps.',
     )
-  return withDatabase(command).action(async (words: CommonWords) => {
+  return withDatabase(command).action(async (words: CommonOptions) => {
     const faults = new Faults()
-    const surroundings = readSurroundings(words, context, faults)
+    const surroundings = readCommonOptions(words, context, faults)
     faults.throwIfAny()
     const { target, ...options } = surroundings()
     await reporting(context, words, async (reporter, observer) => {

@@ -7,19 +7,19 @@ import { display } from '../../sql/names.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import {
   EXECUTE,
-  readSurroundings,
+  readCommonOptions,
   reporting,
   TABLE,
   withDatabase,
-  type CommonWords,
+  type CommonOptions,
   type Invocation,
 } from '../command.ts'
 import { Faults, type Settled } from '../faults.ts'
-import { readPatience, withPatience, type PatienceWords } from '../lock-options.ts'
+import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 import { parseCondition, parseName } from '../parse.ts'
 
-interface Words extends CommonWords, PatienceWords {
+interface Words extends CommonOptions, LockWords {
   readonly name?: string
   readonly hideMarked?: string
   readonly expired?: string
@@ -43,19 +43,19 @@ export function viewCommand(invocation: Invocation): Command {
     .option('--by <key>', 'with --keep: the time by which rows expire')
     .option('--keep <interval>', 'without the rows that are older: 90 days')
     .option('--execute', EXECUTE)
-  return withDatabase(withPatience(command)).action((table: string, words: Words) => act(invocation, table, words))
+  return withDatabase(withLockOptions(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
   const faults = new Faults()
   const table = faults.read('<table>', () => parseTableName(text))
   const order = readOrder(words, faults)
-  const patience = readPatience(words, faults)
-  const surroundings = readSurroundings(words, invocation.context, faults)
+  const lockLimits = readLockOptions(words, faults)
+  const surroundings = readCommonOptions(words, invocation.context, faults)
   faults.throwIfAny()
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = surroundings()
-    const engine = { ...rest, observer, patience: patience() }
+    const engine = { ...rest, observer, lockLimits: lockLimits() }
     if (words.execute !== true)
       return showPlan(invocation, reporter, await planViewOf(target, table(), order(), engine))
     await orObjections(invocation, reporter, async () => {

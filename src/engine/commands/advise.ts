@@ -15,7 +15,7 @@ import type { WrittenName } from '../../sql/parse-name.ts'
 import { parsePredicate } from '../../sql/predicate.ts'
 import { ident } from '../../sql/sql.ts'
 import { inspect, type InspectOptions } from './inspect.ts'
-import { newTag } from '../name-suffix.ts'
+import { newNameSuffix } from '../name-suffix.ts'
 
 /** What is to be asked of the table: which rows are worth keeping, or how old they may be; neither, or one of them. */
 export interface AdviceRequest {
@@ -54,7 +54,7 @@ export async function advise(
         condition,
         keptRows: Math.min(rows, await estimate(predicate)),
         taken: await readTakenNames(session, table.name.schema),
-        tag: newTag(),
+        tag: newNameSuffix(),
       }
       const graph = await readReferenceGraph(session, table.name)
       return adviseWays({ wish, rebuild, rows, graph, keys })

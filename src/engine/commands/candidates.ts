@@ -27,8 +27,8 @@ import { orGivingBack, undoAll } from '../copy/give-back.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
 import type { PurgeOptions } from './purge.ts'
-import { newTag } from '../name-suffix.ts'
-import { atWork, type Workplace } from '../table-context.ts'
+import { newNameSuffix } from '../name-suffix.ts'
+import { withTable, type TableContext } from '../table-context.ts'
 
 /** What writing a candidate set has come to. */
 export interface CandidatesResult {
@@ -66,9 +66,9 @@ export async function writeCandidates(
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.set === null) return { runId: null, plan, steps: [], set: null }
-  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const begun = await beginRun(place, command, agreed)
-    return carryOutCandidates(begun.runId, begun.plan, place, options)
+  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
+    const begun = await beginRun(context, command, agreed)
+    return carryOutCandidates(begun.runId, begun.plan, context, options)
   })
 }
 
@@ -76,20 +76,20 @@ export async function writeCandidates(
 export async function carryOutCandidates(
   runId: string,
   plan: CandidatePlan,
-  place: Workplace,
-  { patience, turns }: PurgeOptions,
+  context: TableContext,
+  { lockLimits: lockLimits, turns }: PurgeOptions,
 ): Promise<CandidatesResult & { readonly runId: string }> {
-  const { session, journalSchema } = place
+  const { session, journalSchema } = context
   const { set } = plan
   if (set === null) throw new Error(`run ${runId} has no candidate set`)
   const alongside: ExecuteOptions['alongside'] = {
     set: () => [registerSet(session, journalSchema, { ...set, id: runId, table: plan.table })],
     settle: () => [completeSet(session, journalSchema, runId, set.place)],
   }
-  const execute = executeRun(runId, plan.steps, place, { alongside, patience, turns })
+  const execute = executeRun(runId, plan.steps, context, { alongside, lockLimits, turns })
   const steps = await orGivingBack(execute, {
     holds: () => Promise.resolve(true),
-    giveBack: () => undoAll(runId, abandonSteps(runId, set.place), place),
+    giveBack: () => undoAll(runId, abandonSteps(runId, set.place), context),
   })
   const stored = (await setById(session, journalSchema, runId)) ?? null
   await endRun(session, journalSchema, runId, 'done', { rows: stored?.rows, bytes: stored?.bytes })
@@ -135,7 +135,7 @@ async function readSituation(
     return {
       ...chosen,
       key: await readKeyColumns(session, chosen.table),
-      place: { schema: journalSchema, name: `candidates_${newTag()}` },
+      place: { schema: journalSchema, name: `candidates_${newNameSuffix()}` },
       mayCreateThere: await mayCreateIn(session, journalSchema),
     }
   })

@@ -29,7 +29,7 @@ import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
 import { readParents } from '../purge/stale-groups.ts'
 import { carryOutPurge, nothingToDo, planOrRest, type PurgeOptions, type PurgeResult } from './purge.ts'
-import { atWork } from '../table-context.ts'
+import { withTable } from '../table-context.ts'
 
 /** What would be marked, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
 export function planMarkOf(
@@ -58,9 +58,9 @@ export async function mark(
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.purge === null) return nothingToDo(plan)
-  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const begun = await beginRun(place, command, agreed)
-    return carryOutPurge(begun.runId, begun.plan, place, options)
+  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
+    const begun = await beginRun(context, command, agreed)
+    return carryOutPurge(begun.runId, begun.plan, context, options)
   })
 }
 

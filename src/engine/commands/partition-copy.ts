@@ -6,7 +6,7 @@ import { isPartitionedAlready, type Command } from '../command.ts'
 import { planCopy, readKeptRows, runCopy, type CopyResult } from '../copy/run.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
 import { readSituation, verifySituation, withType } from './partition.ts'
-import { newTag } from '../name-suffix.ts'
+import { newNameSuffix } from '../name-suffix.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
 export function planPartitionCopyOf(
@@ -43,7 +43,7 @@ export function partitionCopyCommand(request: CopyRequest, options: PlanOptions)
       inSnapshot(session, async () => {
         const situation = {
           ...(await readSituation(session, server, name, request, options)),
-          tag: newTag(),
+          tag: newNameSuffix(),
         }
         const keptRows = await readKeptRows(session, situation.table, situation.settings, (keptRows) =>
           planPartitionByCopy({ ...situation, keptRows }, request),

@@ -20,12 +20,12 @@ import type { TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { assertFar, BoundNear, underBound } from '../locks/bound-watch.ts'
 import { agreedPlan, beginRun, isPartitionedAlready, newPlan, type Command } from '../command.ts'
-import type { Patience } from '../locks/short-locks.ts'
+import type { LockLimits } from '../locks/short-locks.ts'
 import { assertFoundAgain } from '../found-again.ts'
 import { executeRun, type ExecuteOptions, type StepResult } from '../execute.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
 import { takeBack } from '../runs/abandon.ts'
-import { atWork, type Workplace } from '../table-context.ts'
+import { withTable, type TableContext } from '../table-context.ts'
 
 /** What a conversion has come to. */
 export interface PartitionResult {
@@ -84,9 +84,9 @@ async function partitionOnce(
   const { server, name, plan, doneBy } = agreed
   if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const begun = await beginRun(place, command, agreed)
-    return carryOut(begun.runId, begun.plan, place, options)
+  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
+    const begun = await beginRun(context, command, agreed)
+    return carryOut(begun.runId, begun.plan, context, options)
   })
 }
 
@@ -98,13 +98,13 @@ async function partitionOnce(
 export async function carryOut(
   runId: string,
   plan: PartitionPlan,
-  place: Workplace,
-  options: { readonly patience?: Patience },
+  context: TableContext,
+  options: { readonly lockLimits?: LockLimits },
 ): Promise<PartitionResult> {
-  const { session, journalSchema } = place
-  const steps = await executeConversion(runId, plan, place, options).catch(async (error: unknown) => {
+  const { session, journalSchema } = context
+  const steps = await executeConversion(runId, plan, context, options).catch(async (error: unknown) => {
     const run = error instanceof BoundNear ? await runById(session, journalSchema, runId) : undefined
-    if (run !== undefined) await takeBack(run, place, options)
+    if (run !== undefined) await takeBack(run, context, options)
     throw error
   })
   await endRun(session, journalSchema, runId, 'done', { steps })
@@ -114,20 +114,20 @@ export async function carryOut(
 async function executeConversion(
   runId: string,
   { table, steps, conversion }: PartitionPlan,
-  place: Workplace,
-  { patience }: { readonly patience?: Patience },
+  context: TableContext,
+  { lockLimits }: { readonly lockLimits?: LockLimits },
 ): Promise<StepResult[]> {
   if (conversion === null) throw new Error(`run ${runId} has no conversion`)
-  const { journalSchema } = place
+  const { journalSchema } = context
   const { bound, policy } = conversion
   const alongside: ExecuteOptions['alongside'] = {
     guard: ({ session }) => [assertFar(session, table, bound)],
     // From the moment of the swap the table is a set that rotate keeps.
     swap: ({ session }) => [registerSet(session, journalSchema, table, policy, runId)],
   }
-  const execute = (watched: Workplace) => executeRun(runId, steps, watched, { alongside, patience })
-  const done = await doneSteps(place.session, journalSchema, runId)
-  return done.has('swap') ? execute(place) : underBound(table, bound, place, execute)
+  const execute = (watched: TableContext) => executeRun(runId, steps, watched, { alongside, lockLimits })
+  const done = await doneSteps(context.session, journalSchema, runId)
+  return done.has('swap') ? execute(context) : underBound(table, bound, context, execute)
 }
 
 export function partitionCommand(

@@ -38,7 +38,7 @@ import type { Remaining } from '../purge/check.ts'
 import type { Turns } from '../purge/turns.ts'
 import { describeSoFar } from '../purge/progress.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
-import { atWork, type Workplace } from '../table-context.ts'
+import { withTable, type TableContext } from '../table-context.ts'
 
 export interface PurgeOptions extends EngineOptions {
   /** Who paces the batches; without one they only follow the time that a batch should take. */
@@ -111,12 +111,12 @@ export async function purge(
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   if (plan.purge === null) return nothingToDo(plan)
-  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    await assertLatest(place, name, agreed.earlier)
+  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
+    await assertLatest(context, name, agreed.earlier)
     if (agreed.runId === null && request.candidates !== undefined)
-      await approveSet(place.session, place.journalSchema, request.candidates.set, request.candidates)
-    const begun = await beginRun(place, command, agreed)
-    return carryOutPurge(begun.runId, begun.plan, place, options)
+      await approveSet(context.session, context.journalSchema, request.candidates.set, request.candidates)
+    const begun = await beginRun(context, command, agreed)
+    return carryOutPurge(begun.runId, begun.plan, context, options)
   })
 }
 
@@ -138,14 +138,14 @@ export function nothingToDo(plan: PurgePlan): PurgeResult {
 export async function carryOutPurge(
   runId: string,
   plan: PurgePlan,
-  place: Workplace,
+  context: TableContext,
   options: PurgeOptions,
 ): Promise<PurgeResult & { readonly runId: string }> {
-  const { session, journalSchema } = place
-  const { patience, turns } = options
+  const { session, journalSchema } = context
+  const { lockLimits: lockLimits, turns } = options
   const walBefore = await walPosition(session)
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
-  const steps = await executeRun(runId, plan.steps, place, { patience, turns })
+  const steps = await executeRun(runId, plan.steps, context, { lockLimits, turns })
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore

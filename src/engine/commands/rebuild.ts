@@ -12,7 +12,7 @@ import type { Command } from '../command.ts'
 import { planCopy, runCopy, type CopyResult } from '../copy/run.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
-import { newTag } from '../name-suffix.ts'
+import { newNameSuffix } from '../name-suffix.ts'
 
 /** What would be done. Reads in READ ONLY transactions and changes nothing. */
 export function planRebuildOf(
@@ -80,7 +80,7 @@ async function readSituation(
       condition,
       keptRows: readable ? await readRowEstimate(session, table.name, predicate, condition.settings) : 0,
       taken: await readTakenNames(session, name.schema),
-      tag: newTag(),
+      tag: newNameSuffix(),
     }
   })
 }

@@ -13,12 +13,12 @@ import type { Plan } from '../../plan/language/step.ts'
 import { serverObjections } from '../../plan/table/server-objections.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
-import { dueFormerTables, retireDue, type LettingGo } from '../runs/retire-due.ts'
+import { dueRetiredTables, retireDue, type Retirements } from '../runs/retire-due.ts'
 import { readSituation } from '../rotate/read-situation.ts'
 import { asError, rotateSet, stopped, type Failure, type SetReport } from '../rotate/set.ts'
 import { planRetireOf } from '../runs/runs.ts'
 import { objectionsToTable } from '../first-look.ts'
-import { atWork } from '../table-context.ts'
+import { withTable } from '../table-context.ts'
 
 export type { RotateRequest } from '../../plan/rotate/request.ts'
 export type { Failure, RetiredPartition, SetReport } from '../rotate/set.ts'
@@ -29,7 +29,7 @@ const LIGHT_PACING = { settings: LIGHT_PACE, paceFile: null }
 export interface RotationReport {
   readonly sets: readonly SetReport[]
   /** Former tables of copies whose time had come. */
-  readonly former: LettingGo
+  readonly retired: Retirements
   /** It was asked to stop before it had come to the end. */
   readonly stopped: boolean
 }
@@ -68,9 +68,9 @@ export async function rotate(target: Target, request: RotateRequest, options: En
     sets.push(await rotateOne(target, server, table, request, options))
   }
   const whose = request.tables === 'all' ? 'all' : tables
-  const due = sets.some(isStopped) ? [] : await dueFormerTables(target, whose, options)
+  const due = sets.some(isStopped) ? [] : await dueRetiredTables(target, whose, options)
   const former = await retireDue(target, due, options)
-  return { sets, former, stopped: options.signal.aborted || sets.some(isStopped) }
+  return { sets, retired: former, stopped: options.signal.aborted || sets.some(isStopped) }
 }
 
 /** What rotate would let go of besides: the former tables of copies whose time has come (`--retire-after`). */
@@ -84,13 +84,13 @@ export async function planRetirements(
       ? 'all'
       : (await withSession(target, 'plan rotate', (session) => arrive(session, request, options))).tables
   const plans: (Plan & { readonly runId: string })[] = []
-  for (const { runId } of await dueFormerTables(target, whose, options))
+  for (const { runId } of await dueRetiredTables(target, whose, options))
     plans.push(await planRetireOf(target, { runId }, options))
   return plans
 }
 
 /** What the command answers: everything done, objections, something failed, stopped. */
-export function exitCodeOf({ sets, former, stopped }: RotationReport): ExitCode {
+export function exitCodeOf({ sets, retired: former, stopped }: RotationReport): ExitCode {
   if (stopped) return EXIT.stopped
   const failures = [...sets, former].flatMap(({ failed }) => failed.map(({ error }) => error))
   if (failures.length > 0)
@@ -170,8 +170,8 @@ async function rotateOne(
     // Without a policy there is nothing that could be done, not even a lease to be taken.
     if (plan.policy === null || isRefused(plan))
       return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
-    return await atWork({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (place) =>
-      rotateSet(place, table, request, options.patience),
+    return await withTable({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (context) =>
+      rotateSet(context, table, request, options.lockLimits),
     )
   } catch (error) {
     return failedSet(table, {

@@ -31,7 +31,7 @@ import { planCopy, readKeptRows, runCopy, type CopyResult } from '../copy/run.ts
 import { assertFoundAgain } from '../found-again.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
 import { readIdRate } from '../rotate/read-situation.ts'
-import { newTag } from '../name-suffix.ts'
+import { newNameSuffix } from '../name-suffix.ts'
 
 /** What to split, and into what. */
 export interface SplitOrder extends SplitRequest {
@@ -100,7 +100,7 @@ async function readSituation(
   const grid = await readGrid(session, set, policy, order, now)
   const settings = pathOf(await readConditionSettings(session))
   const taken = await readTakenNames(session, name.schema)
-  const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newTag() }
+  const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newNameSuffix() }
   const situationFor = async (partition: Partition): Promise<SplitSituation> => {
     const wide = await readPresentTable(session, partition.name, server.version)
     const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))

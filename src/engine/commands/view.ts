@@ -14,7 +14,7 @@ import { agreedPlan, beginRun, newPlan, type Command } from '../command.ts'
 import { executeRun, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
-import { atWork, type Workplace } from '../table-context.ts'
+import { withTable, type TableContext } from '../table-context.ts'
 
 /** A view: its name, null for `<table>_live` beside the table, and what it hides. */
 export interface ViewOrder extends ViewRequest {
@@ -53,9 +53,9 @@ export async function keepView(
   const agreed = await agreedPlan(target, written, command, options)
   const { server, name, plan } = agreed
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const begun = await beginRun(place, command, agreed)
-    return carryOutView(begun.runId, begun.plan, place, options)
+  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
+    const begun = await beginRun(context, command, agreed)
+    return carryOutView(begun.runId, begun.plan, context, options)
   })
 }
 
@@ -63,11 +63,11 @@ export async function keepView(
 export async function carryOutView(
   runId: string,
   plan: ViewPlan,
-  place: Workplace,
-  { patience }: EngineOptions,
+  context: TableContext,
+  { lockLimits: lockLimits }: EngineOptions,
 ): Promise<ViewResult> {
-  const steps = await executeRun(runId, plan.steps, place, { patience })
-  await endRun(place.session, place.journalSchema, runId, 'done', { view: plan.view })
+  const steps = await executeRun(runId, plan.steps, context, { lockLimits })
+  await endRun(context.session, context.journalSchema, runId, 'done', { view: plan.view })
   return { runId, plan, steps }
 }
 

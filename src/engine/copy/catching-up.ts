@@ -3,8 +3,8 @@ import { EbbError, EXIT } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { NotReady, type Patience } from '../locks/short-locks.ts'
-import type { Workplace } from '../table-context.ts'
+import { NotReady, type LockLimits } from '../locks/short-locks.ts'
+import type { TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { beginDualWrites, endDualWrites } from './dual-writes.ts'
 import { oldSnapshots, stillOld } from './old-snapshots.ts'
@@ -39,8 +39,8 @@ const A_MOMENT_MS = 300
 
 export class CatchingUp {
   private readonly work: CopyWork
-  private readonly place: Workplace
-  private readonly patience: Patience
+  private readonly context: TableContext
+  private readonly lockLimits: LockLimits
   /** Changes go into both tables, or may do so: the answer of the server was lost. */
   private dual = false
   private rows: 'some' | 'all' = 'some'
@@ -48,24 +48,24 @@ export class CatchingUp {
   private readyUntil = 0
   private timesNotEmpty = 0
 
-  constructor(work: CopyWork, place: Workplace, patience: Patience) {
+  constructor(work: CopyWork, context: TableContext, lockLimits: LockLimits) {
     this.work = work
-    this.place = place
-    this.patience = patience
+    this.context = context
+    this.lockLimits = lockLimits
   }
 
   /** Leaves little to do for the moment when nobody is in the way any more. */
   async prepare(): Promise<void> {
-    await drain(this.work, this.place, 'it logs')
-    const old = await oldSnapshots(this.place, this.patience.deadlineMs)
+    await drain(this.work, this.context, 'it logs')
+    const old = await oldSnapshots(this.context, this.lockLimits.deadlineMs)
     if (old.length > 0) throw stillOld(old)
   }
 
   /** True at once, when nothing is left to catch up with, or was a moment ago; or false, after having caught up. */
   async isReady(): Promise<boolean> {
-    if (performance.now() < this.readyUntil || (this.readyUntil > 0 && (await isDrained(this.work, this.place))))
+    if (performance.now() < this.readyUntil || (this.readyUntil > 0 && (await isDrained(this.work, this.context))))
       return true
-    const deadline = performance.now() + this.patience.deadlineMs
+    const deadline = performance.now() + this.lockLimits.deadlineMs
     let settled = this.dual && this.rows === this.rowsNow() && (await this.settle(deadline))
     while (!settled) settled = await this.begin(deadline)
     this.readyUntil = performance.now() + A_MOMENT_MS
@@ -74,7 +74,7 @@ export class CatchingUp {
 
   /** What there is to ask, and to do, under the lock, where nobody writes: what is in the log now is all there will be. */
   complete(): readonly Promise<unknown>[] {
-    const { session, journalSchema } = this.place
+    const { session, journalSchema } = this.context
     const most = this.mostUnderLock()
     return [
       this.assertNoMoreThan(most),
@@ -90,7 +90,7 @@ export class CatchingUp {
 
   /** To be called when the swap does not happen: changes are logged as before. Best effort, for both ways are right. */
   async stop(): Promise<void> {
-    if (this.dual) await endDualWrites(this.work, this.place).catch(() => {})
+    if (this.dual) await endDualWrites(this.work, this.context).catch(() => {})
     this.dual = false
   }
 
@@ -98,9 +98,9 @@ export class CatchingUp {
     await this.stop()
     await this.prepare()
     this.rows = this.rowsNow()
-    await vacuumLog(this.work, this.place)
+    await vacuumLog(this.work, this.context)
     this.dual = true
-    this.dual = await beginDualWrites(this.work, this.place, this.rows)
+    this.dual = await beginDualWrites(this.work, this.context, this.rows)
     return this.settle(deadline)
   }
 
@@ -111,21 +111,21 @@ export class CatchingUp {
   /** False when somebody keeps an old snapshot for too long, or so much is logged that it is not caught up with. */
   private async settle(deadline: number): Promise<boolean> {
     for (let times = 0; times < 3; times++) {
-      if (!(await drain(this.work, this.place, this.dual ? 'it writes both' : 'it logs'))) {
+      if (!(await drain(this.work, this.context, this.dual ? 'it writes both' : 'it logs'))) {
         if (performance.now() > deadline) throw neverDone()
         this.timesNotEmpty = Math.max(this.timesNotEmpty, TIMES_NOT_EMPTY)
         return false
       }
-      const old = await oldSnapshots(this.place, MOST_DUAL_MS)
+      const old = await oldSnapshots(this.context, MOST_DUAL_MS)
       if (old.length > 0 && performance.now() > deadline) throw stillOld(old)
       if (old.length > 0) return false
-      if (!this.dual || (await isDrained(this.work, this.place))) break
+      if (!this.dual || (await isDrained(this.work, this.context))) break
     }
     return true
   }
 
   private async reconcile(): Promise<void> {
-    await reconcileLog(this.place.session, this.work, null).catch((error: unknown) => {
+    await reconcileLog(this.context.session, this.work, null).catch((error: unknown) => {
       throw explainedClash(this.work, error)
     })
   }
@@ -133,7 +133,7 @@ export class CatchingUp {
   /** Has the server itself stop at a log that is longer, before it begins with the exchange. */
   private async assertNoMoreThan(most: number): Promise<void> {
     const log = quoted(this.work.capture.log)
-    await this.place.session
+    await this.context.session
       .query(sql`select 1 / (count(*) <= ${most})::int from (select from ${log} limit ${most} + 1) entries`)
       .catch((error: unknown) => {
         if (codeOf(error) !== SQLSTATE.divisionByZero) throw error
@@ -155,7 +155,7 @@ function neverDone(): EbbError {
 }
 
 /** It may have been long, and is looked through often from now on. Not while somebody else is at it. */
-async function vacuumLog({ capture }: CopyWork, { session }: Workplace): Promise<void> {
+async function vacuumLog({ capture }: CopyWork, { session }: TableContext): Promise<void> {
   await session.query(sql`vacuum ${quoted(capture.log)}`.text).catch((error: unknown) => {
     if (!isLockRefused(error)) throw error
   })

@@ -1,7 +1,7 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, EXIT, reasonOf } from '../../errors.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import { withPace } from '../pace.ts'
 import { readSource } from './captured.ts'
 import type { Range } from './chunk.ts'
@@ -20,21 +20,21 @@ import { carryChunks, type SharedCopy, type WorkerSessions } from './worker.ts'
 //   - No snapshot is held for longer than a chunk takes.
 
 /** Copies all chunks that the journal does not have yet. */
-export async function copyChunks(step: CopyStep, runId: string, place: Workplace): Promise<void> {
-  const state = await readSource(place.session, place.journalSchema, step.work)
-  const walk = await openWalk(step.work, runId, state, place)
+export async function copyChunks(step: CopyStep, runId: string, context: TableContext): Promise<void> {
+  const state = await readSource(context.session, context.journalSchema, step.work)
+  const walk = await openWalk(step.work, runId, state, context)
   const began = performance.now()
   const progress = { rows: 0, done: 0 }
   const done = (rows: number, { size }: Range) => {
     progress.rows += rows
     progress.done += walk.unit === 'rows' ? rows : size
-    report(progress, walk, walk.total, (performance.now() - began) / 1000, place)
+    report(progress, walk, walk.total, (performance.now() - began) / 1000, context)
   }
   const rowsSoFar = () => progress.rows
-  const copyAll = () => workTogether({ step, runId, place, state, walk, done })
-  await withVacuumBehind(place, step.work.target, rowsSoFar, copyAll)
+  const copyAll = () => workTogether({ step, runId, context: context, state, walk, done })
+  await withVacuumBehind(context, step.work.target, rowsSoFar, copyAll)
   // How many rows an index would lead to was an estimate.
-  report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, place)
+  report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, context)
 }
 
 /**
@@ -42,16 +42,16 @@ export async function copyChunks(step: CopyStep, runId: string, place: Workplace
  * all have come to rest, so that none goes on behind our back.
  */
 async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
-  const { step, place, walk } = copy
+  const { step, context: context, walk } = copy
   const failed = new AbortController()
   const fail = (error: unknown) => {
     walk.close()
     failed.abort(error)
   }
-  const signal = AbortSignal.any([place.signal, failed.signal])
-  await withPace({ ...place, signal }, [step.work.source], async (pace) => {
+  const signal = AbortSignal.any([context.signal, failed.signal])
+  await withPace({ ...context, signal }, [step.work.source], async (pace) => {
     const carry = (sessions: WorkerSessions) => carryChunks({ ...copy, pace, fail }, sessions)
-    const workers = Array.from({ length: step.jobs }, (_, i) => withSessions(step, place, i, carry).catch(fail))
+    const workers = Array.from({ length: step.jobs }, (_, i) => withSessions(step, context, i, carry).catch(fail))
     await Promise.all(workers)
   })
   failed.signal.throwIfAborted()
@@ -64,7 +64,7 @@ async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<vo
  */
 async function withSessions(
   { jobs, transport }: CopyStep,
-  { session, target, holder }: Workplace,
+  { session, target, holder }: TableContext,
   worker: number,
   work: (sessions: WorkerSessions) => Promise<void>,
 ): Promise<void> {
@@ -106,7 +106,7 @@ function report(
   { begun, unit }: Walk,
   expected: number,
   seconds: number,
-  { observer }: Workplace,
+  { observer }: TableContext,
 ): void {
   const perSecond = progress.done / Math.max(seconds, 0.001)
   const done = begun + progress.done

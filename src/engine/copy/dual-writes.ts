@@ -5,15 +5,15 @@ import type { CopyWork } from '../../plan/copy/work.ts'
 import { dualWrites, logOnly, ROWS_OF_A_TRANSACTION } from '../../plan/copy/dual-writes.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 /**
  * From now on each change goes into both tables: the first rows of each transaction, or all of them. False where that
  * cannot be: rules and triggers of the target would divert what the application writes, and cannot be switched off
  * meanwhile; and a capture of a former version has another function.
  */
-export async function beginDualWrites(work: CopyWork, place: Workplace, rows: 'some' | 'all'): Promise<boolean> {
-  const { session } = place
+export async function beginDualWrites(work: CopyWork, context: TableContext, rows: 'some' | 'all'): Promise<boolean> {
+  const { session } = context
   const { possible, deferrable } = await readOne<{ possible: boolean; deferrable: string[] }>(
     session,
     sql`
@@ -24,16 +24,20 @@ export async function beginDualWrites(work: CopyWork, place: Workplace, rows: 's
     from (select ${quoted(work.target).text}::regclass as oid) t`,
   )
   if (possible)
-    await replace(session, place, dualWrites(work, { deferrable, rows: rows === 'all' ? null : ROWS_OF_A_TRANSACTION }))
+    await replace(
+      session,
+      context,
+      dualWrites(work, { deferrable, rows: rows === 'all' ? null : ROWS_OF_A_TRANSACTION }),
+    )
   return possible
 }
 
 /** From now on keys go into the log only. By the session that looks around, for the other one may be about to be stopped. */
-export async function endDualWrites(work: CopyWork, place: Workplace): Promise<void> {
-  await replace(place.control, place, logOnly(work))
+export async function endDualWrites(work: CopyWork, context: TableContext): Promise<void> {
+  await replace(context.control, context, logOnly(work))
 }
 
-async function replace(session: Session, { journalSchema, lease }: Workplace, statement: string): Promise<void> {
+async function replace(session: Session, { journalSchema, lease }: TableContext, statement: string): Promise<void> {
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)
     await session.query(statement)

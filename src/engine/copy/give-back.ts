@@ -4,10 +4,10 @@ import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, reasonOf } from '../../errors.ts'
 import { forgetProgress } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
-import type { BriefStep, OnlineStep } from '../../plan/language/step.ts'
-import { PATIENCE, underBriefLocks } from '../locks/short-locks.ts'
+import type { ShortLockStep, OnlineStep } from '../../plan/language/step.ts'
+import { LOCK_LIMITS, underShortLocks } from '../locks/short-locks.ts'
 import { sessionsOf } from '../execute.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 // A full disk stops the application first: it writes all the time, and what we
 // have taken is what it lacks. So what a run has put beside the table goes before
@@ -21,26 +21,30 @@ const DEADLINE_MS = 30_000
 /** Takes back all that a run has done, and has its journal forget it. Each step may find nothing to undo. */
 export async function undoAll(
   runId: string,
-  steps: readonly (BriefStep | OnlineStep)[],
-  place: Workplace,
+  steps: readonly (ShortLockStep | OnlineStep)[],
+  context: TableContext,
 ): Promise<void> {
-  const { session, journalSchema } = place
+  const { session, journalSchema } = context
   const last = steps.at(-1)
   for (const step of steps) {
     const statements = () => [
-      assertLease(session, journalSchema, place.lease),
+      assertLease(session, journalSchema, context.lease),
       session.query(step.statements.join(';\n')),
       ...(step === last ? [forgetProgress(session, journalSchema, runId)] : []),
     ]
-    if (step.kind === 'brief') await underLocks(step, place, statements)
+    if (step.kind === 'short lock') await underLocks(step, context, statements)
     else await inTransaction(session, {}, () => inOneGo(session, statements))
   }
 }
 
-async function underLocks(step: BriefStep, place: Workplace, statements: () => Promise<unknown>[]): Promise<void> {
-  const patience = { ...PATIENCE, deadlineMs: DEADLINE_MS }
-  await underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
-    await inOneGo(place.session, statements)
+async function underLocks(
+  step: ShortLockStep,
+  context: TableContext,
+  statements: () => Promise<unknown>[],
+): Promise<void> {
+  const lockLimits = { ...LOCK_LIMITS, deadlineMs: DEADLINE_MS }
+  await underShortLocks(sessionsOf(context), step, lockLimits, context.observer, context.signal, async () => {
+    await inOneGo(context.session, statements)
   })
 }
 

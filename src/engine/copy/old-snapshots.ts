@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, readOne } from '../../db/session.ts'
 import { EbbError, EXIT } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 // Whoever has a snapshot older than the last rows that came into the copy would
 // read too little from it, without an error: a REPEATABLE READ transaction, a
@@ -31,11 +31,11 @@ interface OldSnapshot {
 }
 
 /** Waits until nobody has a snapshot older than this moment, or for `mostMs`. Returns who still has one. */
-export async function oldSnapshots(place: Workplace, mostMs: number): Promise<readonly string[]> {
-  const { session, observer, signal } = place
+export async function oldSnapshots(context: TableContext, mostMs: number): Promise<readonly string[]> {
+  const { session, observer, signal } = context
   const began = performance.now()
   const { xid } = await readOne<{ xid: string }>(session, sql`select pg_current_xact_id()::text as xid`)
-  const leaving = new Leaving(await readOld(place, xid))
+  const leaving = new Leaving(await readOld(context, xid))
   for (let pauseMs = FIRST_LOOK_AFTER_MS; leaving.who.length > 0; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS)) {
     const waited = performance.now() - began
     if (waited > mostMs) break
@@ -45,7 +45,7 @@ export async function oldSnapshots(place: Workplace, mostMs: number): Promise<re
         reason: `for transactions that began before the last rows were copied, and would read too little: ${leaving.who.join('; ')}`,
       })
     await sleep(pauseMs, undefined, { signal })
-    leaving.look(await readOld(place, xid))
+    leaving.look(await readOld(context, xid))
   }
   return leaving.who
 }
@@ -81,7 +81,7 @@ export function stillOld(who: readonly string[]): EbbError {
   )
 }
 
-async function readOld({ control, pid }: Workplace, xid: string): Promise<OldSnapshot[]> {
+async function readOld({ control, pid }: TableContext, xid: string): Promise<OldSnapshot[]> {
   const limit = sql`(${xid}::bigint & 4294967295)::text::xid`
   return readAll<OldSnapshot>(
     control,

@@ -11,7 +11,7 @@ import { showCount } from '../../text/units.ts'
 import { putBack, putUnder } from '../../sql/condition-settings.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { join, raw, sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { kept } from './chunk.ts'
 import { disturbersBack, disturbersOff } from './disturbers.ts'
@@ -26,14 +26,14 @@ import { disturbersBack, disturbersOff } from './disturbers.ts'
 //     the log, and is reconciled by a later batch.
 
 /** Reconciles until the log is short, or in one go. */
-export async function reconcile(step: ReconcileStep, place: Workplace): Promise<void> {
-  await assertCaptured(place.session, place.journalSchema, step.work)
+export async function reconcile(step: ReconcileStep, context: TableContext): Promise<void> {
+  await assertCaptured(context.session, context.journalSchema, step.work)
   if (step.pass === 'whole log at once') {
-    await batch(place, step.work, null)
+    await batch(context, step.work, null)
     return
   }
-  if (await drain(step.work, place, 'it logs')) return
-  place.observer({
+  if (await drain(step.work, context, 'it logs')) return
+  context.observer({
     type: 'note',
     text: 'changes arrive faster than they are caught up with; before the swap they go into both tables, which makes an end of that',
   })
@@ -46,18 +46,18 @@ export type Meanwhile = 'it logs' | 'it writes both'
  * Reconciles batch by batch until little of the log is left, or nothing, and tells how it goes. Ends before, with false,
  * when changes arrive faster than they are caught up with.
  */
-export async function drain(work: CopyWork, place: Workplace, meanwhile: Meanwhile): Promise<boolean> {
-  const most = meanwhile === 'it logs' ? place.copySizes.shortLog : 0
+export async function drain(work: CopyWork, context: TableContext, meanwhile: Meanwhile): Promise<boolean> {
+  const most = meanwhile === 'it logs' ? context.copySizes.shortLog : 0
   const began = performance.now()
-  const size = new BatchSize(place.copySizes.batchEntries)
-  const atFirst = await logLength(place.session, work)
+  const size = new BatchSize(context.copySizes.batchEntries)
+  const atFirst = await logLength(context.session, work)
   let done = 0
   for (let left = atFirst; left > most;) {
-    place.signal.throwIfAborted()
-    done += await oneBatch(place, work, size, meanwhile)
-    left = await logLength(place.session, work)
+    context.signal.throwIfAborted()
+    done += await oneBatch(context, work, size, meanwhile)
+    left = await logLength(context.session, work)
     const seconds = (performance.now() - began) / 1000
-    const closing = forecast(place, { left, arrived: left + done - atFirst, done }, Math.max(0, left - most), seconds)
+    const closing = forecast(context, { left, arrived: left + done - atFirst, done }, Math.max(0, left - most), seconds)
     if (!closing && seconds > LONG_ENOUGH_SECONDS) return false
   }
   return true
@@ -67,7 +67,7 @@ export async function drain(work: CopyWork, place: Workplace, meanwhile: Meanwhi
 const LONG_ENOUGH_SECONDS = 5
 
 /** Whether there is nothing left to be caught up with. */
-export async function isDrained(work: CopyWork, { session }: Workplace): Promise<boolean> {
+export async function isDrained(work: CopyWork, { session }: TableContext): Promise<boolean> {
   return (await logLength(session, work)) === 0
 }
 
@@ -97,15 +97,15 @@ class BatchSize {
 
 const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
 
-async function oneBatch(place: Workplace, work: CopyWork, size: BatchSize, meanwhile: Meanwhile): Promise<number> {
+async function oneBatch(context: TableContext, work: CopyWork, size: BatchSize, meanwhile: Meanwhile): Promise<number> {
   const began = performance.now()
   try {
-    const entries = await batch(place, work, size)
+    const entries = await batch(context, work, size)
     size.took(performance.now() - began)
     return entries
   } catch (error) {
     if (!CLASHES.includes(codeOf(error))) throw error
-    return wholeLog(place, work, meanwhile)
+    return wholeLog(context, work, meanwhile)
   }
 }
 
@@ -116,14 +116,14 @@ const MOST_CLASHES = 30
  * Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them. The source
  * as a whole is unique in every snapshot.
  */
-async function wholeLog(place: Workplace, work: CopyWork, meanwhile: Meanwhile): Promise<number> {
+async function wholeLog(context: TableContext, work: CopyWork, meanwhile: Meanwhile): Promise<number> {
   for (let attempts = 1; ; attempts++) {
     try {
-      return await batch(place, work, null)
+      return await batch(context, work, null)
     } catch (error) {
       const passing = meanwhile === 'it writes both' && attempts < MOST_CLASHES && CLASHES.includes(codeOf(error))
       if (!passing) throw explainedClash(work, error)
-      await sleep(Math.random() * 10 * attempts, undefined, { signal: place.signal })
+      await sleep(Math.random() * 10 * attempts, undefined, { signal: context.signal })
     }
   }
 }
@@ -147,17 +147,17 @@ export function explainedClash({ source, target }: CopyWork, error: unknown): un
 }
 
 /** `size` null: the whole log. */
-async function batch(place: Workplace, work: CopyWork, size: BatchSize | null): Promise<number> {
+async function batch(context: TableContext, work: CopyWork, size: BatchSize | null): Promise<number> {
   for (let attempts = 1; ; attempts++) {
     try {
-      return await batchUnderLease(place, work, size?.entries ?? null)
+      return await batchUnderLease(context, work, size?.entries ?? null)
     } catch (error) {
       // The lease was being renewed when the snapshot was taken; or a row of the target was just being written by the application.
       if (codeOf(error) !== SQLSTATE.serializationFailure && !isLockRefused(error)) throw error
       size?.refused()
     }
-    place.signal.throwIfAborted()
-    if (attempts > 3) await sleep(Math.min(10 * attempts, 500) * Math.random(), undefined, { signal: place.signal })
+    context.signal.throwIfAborted()
+    if (attempts > 3) await sleep(Math.min(10 * attempts, 500) * Math.random(), undefined, { signal: context.signal })
   }
 }
 
@@ -169,8 +169,8 @@ const ROW_TIMEOUT_MS = 50
  * first, for in a snapshot a row that changes later cannot be locked; and it is
  * renewed at the end, for until then it could not be.
  */
-function batchUnderLease(place: Workplace, work: CopyWork, limit: number | null): Promise<number> {
-  const { session, journalSchema, lease } = place
+function batchUnderLease(context: TableContext, work: CopyWork, limit: number | null): Promise<number> {
+  const { session, journalSchema, lease } = context
   return inTransaction(session, { isolation: 'repeatable read' }, async () => {
     await holdBeforeSnapshot(session, work)
     await session.query(`set local lock_timeout = ${ROW_TIMEOUT_MS}`)
@@ -227,7 +227,7 @@ interface Changes {
 
 /** Tells how it goes; false when it does not get shorter. */
 function forecast(
-  { observer }: Workplace,
+  { observer }: TableContext,
   { left, arrived, done }: Changes,
   tooMany: number,
   seconds: number,

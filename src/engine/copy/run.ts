@@ -7,7 +7,7 @@ import { ObjectionsError } from '../../errors.ts'
 import { doneSteps, endRun } from '../../journal/journal.ts'
 import { registerSet } from '../../journal/sets.ts'
 import { keepingOf, withReferences } from '../../plan/copy/left-out.ts'
-import { noRoom } from '../../plan/copy/disk-space.ts'
+import { notEnoughDisk } from '../../plan/copy/disk-space.ts'
 import type { RebuildPlan, RebuildSummary } from '../../plan/copy/rebuild.ts'
 import { abandonSteps } from '../../plan/copy/undo.ts'
 import { standbyNotes } from '../../plan/copy/standby-notes.ts'
@@ -22,7 +22,7 @@ import { executeRun, type ExecuteOptions, type StepResult } from '../execute.ts'
 import { orGivingBack, undoAll } from './give-back.ts'
 import { assertFoundAgain } from '../found-again.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
-import { atWork, type Workplace } from '../table-context.ts'
+import { withTable, type TableContext } from '../table-context.ts'
 
 // What all commands that copy have in common: plan, or find the plan that was
 // agreed to; then carry it out to its end.
@@ -64,9 +64,9 @@ export async function runCopy(
   const { server, name, plan, doneBy } = agreed
   if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  return atWork({ target, server, ...options, command: command.name }, name, async (place) => {
-    const begun = await beginRun(place, copying, agreed)
-    return carryOutCopy(begun.runId, begun.plan, place, options)
+  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
+    const begun = await beginRun(context, copying, agreed)
+    return carryOutCopy(begun.runId, begun.plan, context, options)
   })
 }
 
@@ -117,17 +117,17 @@ function withStandbys<Copy extends RebuildPlan>(plan: Copy, silent: readonly str
 function withRoom<Copy extends RebuildPlan>(plan: Copy, diskFree: number | null): Copy {
   const needed = plan.rebuild?.diskBytes
   if (diskFree === null || needed === undefined || needed <= diskFree) return plan
-  return { ...plan, steps: [], rebuild: null, objections: [...plan.objections, noRoom(needed, diskFree)] }
+  return { ...plan, steps: [], rebuild: null, objections: [...plan.objections, notEnoughDisk(needed, diskFree)] }
 }
 
 /** Takes an agreed plan to its end. */
 export async function carryOutCopy(
   runId: string,
   plan: RebuildPlan,
-  place: Workplace,
+  context: TableContext,
   options: EngineOptions,
 ): Promise<CopyResult> {
-  const { session, journalSchema } = place
+  const { session, journalSchema } = context
   const { rebuild } = plan
   if (rebuild === null) throw new Error(`run ${runId} has no rebuild`)
   const alongside: ExecuteOptions['alongside'] = {
@@ -137,35 +137,35 @@ export async function carryOutCopy(
       ...(rebuild.policy === null ? [] : [registerSet(session, journalSchema, plan.table, rebuild.policy, runId)]),
     ],
   }
-  if (await isGivenBack(runId, rebuild, place)) await giveBack(runId, rebuild, place)
-  const execute = executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
+  if (await isGivenBack(runId, rebuild, context)) await giveBack(runId, rebuild, context)
+  const execute = executeRun(runId, plan.steps, context, { alongside, lockLimits: options.lockLimits })
   const steps = await orGivingBack(execute, {
-    holds: () => isBeforeSwap(runId, place),
-    giveBack: () => giveBack(runId, rebuild, place),
+    holds: () => isBeforeSwap(runId, context),
+    giveBack: () => giveBack(runId, rebuild, context),
   })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
 }
 
-async function giveBack(runId: string, rebuild: RebuildSummary, place: Workplace): Promise<void> {
-  const done = await doneSteps(place.session, place.journalSchema, runId)
-  await undoAll(runId, abandonSteps(rebuild, rebuild.forward.source, done), place)
+async function giveBack(runId: string, rebuild: RebuildSummary, context: TableContext): Promise<void> {
+  const done = await doneSteps(context.session, context.journalSchema, runId)
+  await undoAll(runId, abandonSteps(rebuild, rebuild.forward.source, done), context)
 }
 
 /** The run was killed while it gave back what it had taken: its shadow is gone, and its journal does not know. */
-async function isGivenBack(runId: string, { shadow }: RebuildSummary, place: Workplace): Promise<boolean> {
-  const done = await doneSteps(place.session, place.journalSchema, runId)
+async function isGivenBack(runId: string, { shadow }: RebuildSummary, context: TableContext): Promise<boolean> {
+  const done = await doneSteps(context.session, context.journalSchema, runId)
   if (!done.has('shadow') || done.has('swap')) return false
   const { gone } = await readOne<{ gone: boolean }>(
-    place.session,
+    context.session,
     sql`select to_regclass(${quoted(shadow).text}) is null as gone`,
   )
   return gone
 }
 
 /** After it, what takes the room is the retired table, which is the way back. */
-async function isBeforeSwap(runId: string, place: Workplace): Promise<boolean> {
-  return !(await doneSteps(place.session, place.journalSchema, runId)).has('swap')
+async function isBeforeSwap(runId: string, context: TableContext): Promise<boolean> {
+  return !(await doneSteps(context.session, context.journalSchema, runId)).has('swap')
 }
 
 /**

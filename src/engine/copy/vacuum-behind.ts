@@ -3,14 +3,14 @@ import { backendPid } from '../../db/pooler.ts'
 import { withSession, type Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { cancelUntil, type Workplace } from '../table-context.ts'
+import { cancelUntil, type TableContext } from '../table-context.ts'
 
 /** A rest between two vacuums is at least so long, and some times what the last one took: each looks at the whole visibility map. */
 const REST_MS = 1300
 const REST_TIMES = 4
 
 /** What is needed of a workplace. */
-export type VacuumPlace = Pick<Workplace, 'target' | 'holder' | 'control' | 'signal'>
+export type VacuumPlace = Pick<TableContext, 'target' | 'holder' | 'control' | 'signal'>
 
 /**
  * Vacuums the shadow in a session of its own while `work` fills it: what came a

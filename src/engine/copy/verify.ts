@@ -21,7 +21,7 @@ import type { VerifyStep } from '../../plan/language/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import { withPace } from '../pace.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { comparedColumns, hasUniqueKey } from './compared-columns.ts'
 import { describeDifferences } from './differences.ts'
@@ -41,17 +41,17 @@ const FIRST_ROWS = 25_600
 const TOLD_KEYS = 10
 
 /** @throws {EbbError} when the sides differ */
-export async function verify(step: VerifyStep, runId: string, place: Workplace): Promise<void> {
-  const { session, journalSchema } = place
+export async function verify(step: VerifyStep, runId: string, context: TableContext): Promise<void> {
+  const { session, journalSchema } = context
   const { work, shared = null } = step
-  await assertComparable(work, place)
+  await assertComparable(work, context)
   const columns = await comparedColumns(session, work.target)
   const unique = await hasUniqueKey(session, work.target, work.capture.key)
-  await compareAll({ work, shared, columns, unique }, runId, place)
+  await compareAll({ work, shared, columns, unique }, runId, context)
   const { rows, differences } = await foundDifferences(session, journalSchema, runId)
   if (differences.length === 0) return
   await forgetRanges(session, journalSchema, runId)
-  await assertComparable(work, place)
+  await assertComparable(work, context)
   throw new EbbError(
     `the copy of ${display(work.source)} is not what it should be: of ${rows.toLocaleString('en-US')} rows in ${display(work.target)} ${describeDifferences(differences)}`,
     {
@@ -61,13 +61,13 @@ export async function verify(step: VerifyStep, runId: string, place: Workplace):
   )
 }
 
-function compareAll(comparison: Comparison, runId: string, place: Workplace): Promise<void> {
-  const { session, journalSchema, lease } = place
+function compareAll(comparison: Comparison, runId: string, context: TableContext): Promise<void> {
+  const { session, journalSchema, lease } = context
   const { source, target } = comparison.work
-  return withPace(place, [source], async (pace) => {
-    const size = await sizeOf(session, target, Math.min(MOST_BLOCKS, place.copySizes.chunkBlocks))
+  return withPace(context, [source], async (pace) => {
+    const size = await sizeOf(session, target, Math.min(MOST_BLOCKS, context.copySizes.chunkBlocks))
     const soFar = await comparedSoFar(session, journalSchema, runId)
-    const report = reporter(soFar?.rows ?? 0, size.rows, place)
+    const report = reporter(soFar?.rows ?? 0, size.rows, context)
     let after = soFar?.upto ?? null
     let number = soFar === undefined ? 0 : soFar.number + 1
     let rows = Math.min(FIRST_ROWS, size.most)
@@ -151,7 +151,7 @@ async function withKeys(
   return entries.length === 0 ? null : Object.fromEntries(entries)
 }
 
-function reporter(before: number, expected: number, { observer }: Workplace): (rows: number) => void {
+function reporter(before: number, expected: number, { observer }: TableContext): (rows: number) => void {
   const began = performance.now()
   let done = before
   return (rows) => {
@@ -172,7 +172,7 @@ function reporter(before: number, expected: number, { observer }: Workplace): (r
  * difference, which is no fault of the copy if changes have escaped, or somebody
  * has changed a type meanwhile. A column that comes later is noticed under the lock of the swap.
  */
-async function assertComparable(work: CopyWork, { session, journalSchema }: Workplace): Promise<void> {
+async function assertComparable(work: CopyWork, { session, journalSchema }: TableContext): Promise<void> {
   await assertCaptured(session, journalSchema, work)
   const { source, target } = work
   const { same } = await readOne<{ same: boolean }>(

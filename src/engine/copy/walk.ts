@@ -3,7 +3,7 @@ import { at } from '../../journal/journal.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import { display } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import { BlockWalk } from './block-walk.ts'
 import type { SourceState } from './captured.ts'
 import type { Range } from './chunk.ts'
@@ -44,8 +44,13 @@ export interface DoneChunk {
  * Goes on with the walk that was begun; a new one goes by an index where
  * PostgreSQL would reach the kept rows by it rather than read the whole table.
  */
-export async function openWalk(work: CopyWork, runId: string, state: SourceState, place: Workplace): Promise<Walk> {
-  const { session, journalSchema, copySizes, observer } = place
+export async function openWalk(
+  work: CopyWork,
+  runId: string,
+  state: SourceState,
+  context: TableContext,
+): Promise<Walk> {
+  const { session, journalSchema, copySizes, observer } = context
   const done = await doneChunks(session, journalSchema, runId)
   const reach = await inTransaction(session, { readOnly: true }, () => readReach(session, work, mostRows(copySizes)))
   const begunBy = done[0]?.byColumn ?? null

@@ -4,7 +4,7 @@ import { assertLease } from '../../journal/lease.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import type { SourceState } from './captured.ts'
 import { recordChunk, type Range } from './chunk.ts'
 import { nextSize } from './sizes.ts'
@@ -23,7 +23,7 @@ import type { Walk } from './walk.ts'
 export interface SharedCopy {
   readonly step: CopyStep
   readonly runId: string
-  readonly place: Workplace
+  readonly context: TableContext
   readonly state: SourceState
   readonly walk: Walk
   readonly pace: Pace
@@ -53,7 +53,7 @@ export async function carryChunks(copy: SharedCopy, sessions: WorkerSessions): P
 }
 
 async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Promise<void>[]): Promise<void> {
-  const { step, walk, pace, place } = copy
+  const { step, walk, pace, context: context } = copy
   const nextCarrier = carriersInTurn(copy, sessions)
   const choice = new TransportChoice(step.transport, walk.total - walk.begun)
   let size = walk.firstSize
@@ -69,7 +69,7 @@ async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Pro
     if (!choice.made || writing.length >= sessions.targets.length) await writing.shift()
     const milliseconds = clock()
     const chosen = choice.measured(range.size, milliseconds)
-    if (chosen !== null) place.observer({ type: 'note', text: chosen })
+    if (chosen !== null) context.observer({ type: 'note', text: chosen })
     last = { rows: range.size, milliseconds }
     if (choice.made) size = Math.min(walk.maxSize, nextSize(range.size, milliseconds))
   }
@@ -90,14 +90,14 @@ interface Chunk {
   readonly written: Promise<void>
 }
 
-function carryOne({ runId, place, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
+function carryOne({ runId, context: context, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
   const began = performance.now()
   let hasRead = () => {}
   const read = new Promise<void>((resolve) => (hasRead = resolve))
   const written = carrier
     .carry(range, hasRead, async (target, rows) => {
-      await assertLease(target, place.journalSchema, place.lease)
-      await recordChunk(target, place.journalSchema, runId, range, rows, performance.now() - began, carrier.transport)
+      await assertLease(target, context.journalSchema, context.lease)
+      await recordChunk(target, context.journalSchema, runId, range, rows, performance.now() - began, carrier.transport)
     })
     .then((rows) => done(rows, range))
   written.catch(fail) // While the worker pauses nobody waits for it.

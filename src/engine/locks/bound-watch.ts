@@ -5,7 +5,7 @@ import { isNear, type Bound } from '../../plan/partition/history-bound.ts'
 import { displayPosition } from '../../grid/key.ts'
 import type { Observer } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import { cancelUntil, pause, type Workplace } from '../table-context.ts'
+import { cancelUntil, pause, type TableContext } from '../table-context.ts'
 
 // From the moment of the CHECK until the swap, rows beyond the bound are refused.
 // It lies far ahead, but a plan may be old when its run goes on, ids may be used
@@ -36,20 +36,20 @@ const LOOK_EVERY_MS = 1_000
 export async function underBound<T>(
   table: TableName,
   bound: Bound,
-  place: Workplace,
-  work: (place: Workplace) => Promise<T>,
+  context: TableContext,
+  work: (context: TableContext) => Promise<T>,
 ): Promise<T> {
   const near = new AbortController()
   const ended = new AbortController()
   const observer: Observer = (event) => {
     if (event.type === 'step started' && event.step.key === 'swap') ended.abort()
-    place.observer(event)
+    context.observer(event)
   }
-  const watching = watch(table, bound, place, near, ended.signal)
+  const watching = watch(table, bound, context, near, ended.signal)
   try {
-    return await work({ ...place, observer, signal: AbortSignal.any([place.signal, near.signal]) })
+    return await work({ ...context, observer, signal: AbortSignal.any([context.signal, near.signal]) })
   } catch (error) {
-    if (near.signal.aborted && !place.signal.aborted) throw near.signal.reason
+    if (near.signal.aborted && !context.signal.aborted) throw near.signal.reason
     throw error
   } finally {
     ended.abort()
@@ -65,7 +65,7 @@ export async function assertFar(session: Session, table: TableName, bound: Bound
 async function watch(
   table: TableName,
   bound: Bound,
-  { control, pid }: Workplace,
+  { control, pid }: TableContext,
   near: AbortController,
   ended: AbortSignal,
 ): Promise<void> {

@@ -31,7 +31,7 @@ export interface BriefLocks {
   readonly stillReady?: () => Promise<boolean>
 }
 
-export interface Patience {
+export interface LockLimits {
   /** For each lock, in milliseconds: how long others may queue behind us. */
   readonly lockTimeoutMs: number
   /** For the work under the locks. A statement that takes longer is cancelled and all is undone. */
@@ -40,7 +40,7 @@ export interface Patience {
   readonly deadlineMs: number
 }
 
-export const PATIENCE: Patience = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 600_000 }
+export const LOCK_LIMITS: LockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 600_000 }
 
 export interface BriefSessions {
   /** The session the transaction runs in. */
@@ -55,24 +55,24 @@ export interface BriefSessions {
 export class NotReady extends Error {}
 
 /** Runs `work` in one transaction that holds all the locks, and commits. Returns what it cost the others. */
-export async function underBriefLocks(
+export async function underShortLocks(
   sessions: BriefSessions,
   locks: BriefLocks,
-  patience: Patience,
+  lockLimits: LockLimits,
   observer: Observer,
   signal: AbortSignal,
   work: () => Promise<void>,
 ): Promise<LockTimes> {
-  const deadline = performance.now() + patience.deadlineMs
+  const deadline = performance.now() + lockLimits.deadlineMs
   let longest = 0
   let cancelled = 0
   for (let attempts = 1; ; attempts++) {
-    do await holdersGone(sessions, locks, patience, deadline, observer, signal)
+    do await holdersGone(sessions, locks, lockLimits, deadline, observer, signal)
     while (!((await locks.stillReady?.()) ?? true))
     const attempt = new Attempt()
     try {
       await inTransaction(sessions.session, {}, async () => {
-        await takeLocks(sessions, locks, patience, attempt)
+        await takeLocks(sessions, locks, lockLimits, attempt)
         await work()
       })
       const heldMs = attempt.heldMs()
@@ -80,9 +80,9 @@ export async function underBriefLocks(
     } catch (error) {
       longest = Math.max(longest, attempt.blockedMs())
       if (codeOf(error) === SQLSTATE.queryCanceled && ++cancelled === MOST_CANCELLED) throw error
-      const reason = await reasonToRetry(error, sessions, locks, patience, attempts)
+      const reason = await reasonToRetry(error, sessions, locks, lockLimits, attempts)
       if (reason === null || signal.aborted) throw error
-      if (performance.now() > deadline) throw notDone(locks, patience, reason, error)
+      if (performance.now() > deadline) throw notDone(locks, lockLimits, reason, error)
       observer({ type: 'waiting', reason })
     }
     await sleep(Math.max(pauseAfter(attempts), LEFT_TO_OTHERS * attempt.blockedMs()), undefined, { signal })
@@ -123,7 +123,7 @@ class Attempt {
 async function takeLocks(
   { session, deadlockTimeoutMs }: BriefSessions,
   locks: BriefLocks,
-  patience: Patience,
+  lockLimits: LockLimits,
   attempt: Attempt,
 ): Promise<void> {
   // If this process hangs while it holds locks, the server lets them go.
@@ -131,17 +131,17 @@ async function takeLocks(
     `set local idle_in_transaction_session_timeout = '2s'; set local lock_timeout = ${deadlockTimeoutMs + 200}`,
   )
   if (locks.quiet !== null) await session.query(sql`lock table ${quoted(locks.quiet)} in share update exclusive mode`)
-  await session.query(`set local lock_timeout = ${timeoutForEach(locks, patience, deadlockTimeoutMs)}`)
+  await session.query(`set local lock_timeout = ${timeoutForEach(locks, lockLimits, deadlockTimeoutMs)}`)
   attempt.asking()
   // One round trip for all: each lock held is time that others may be waiting.
-  await session.query([...locks.acquire, `set local statement_timeout = ${patience.workTimeoutMs}`].join(';\n'))
+  await session.query([...locks.acquire, `set local statement_timeout = ${lockLimits.workTimeoutMs}`].join(';\n'))
   attempt.holding()
 }
 
 /** How many locks may each use up their time-out: others wait for the sum. */
 const FULL_TIMEOUTS = 4
 
-function timeoutForEach({ acquire }: BriefLocks, { lockTimeoutMs }: Patience, deadlockTimeoutMs: number): number {
+function timeoutForEach({ acquire }: BriefLocks, { lockTimeoutMs }: LockLimits, deadlockTimeoutMs: number): number {
   const inTotal = Math.min(FULL_TIMEOUTS * lockTimeoutMs, deadlockTimeoutMs / 2)
   return Math.max(1, Math.floor(Math.min(lockTimeoutMs, inTotal / Math.max(1, acquire.length))))
 }
@@ -154,7 +154,7 @@ const LOOK_EVERY_MS = 100
 async function holdersGone(
   sessions: BriefSessions,
   locks: BriefLocks,
-  patience: Patience,
+  lockLimits: LockLimits,
   deadline: number,
   observer: Observer,
   signal: AbortSignal,
@@ -170,7 +170,7 @@ async function holdersGone(
     )
     // Short transactions come and go all the time; the ladder's time-out deals with them.
     if (old.length === 0) return
-    if (now > deadline) throw notGranted(locks, patience, old)
+    if (now > deadline) throw notGranted(locks, lockLimits, old)
     observer({ type: 'waiting', reason: `for ${describe(old)}` })
     await sleep(LOOK_EVERY_MS, undefined, { signal })
   }
@@ -224,7 +224,7 @@ async function reasonToRetry(
   error: unknown,
   sessions: BriefSessions,
   locks: BriefLocks,
-  { workTimeoutMs }: Patience,
+  { workTimeoutMs }: LockLimits,
   attempts: number,
 ): Promise<string | null> {
   const because = (what: string) => `${what} (attempt ${attempts})`
@@ -246,11 +246,11 @@ function pauseAfter(attempts: number): number {
   return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
 }
 
-function notGranted(locks: BriefLocks, patience: Patience, holders: readonly Holder[]): EbbError {
-  return notDone(locks, patience, `held by ${describe(holders)}`, undefined)
+function notGranted(locks: BriefLocks, lockLimits: LockLimits, holders: readonly Holder[]): EbbError {
+  return notDone(locks, lockLimits, `held by ${describe(holders)}`, undefined)
 }
 
-function notDone(locks: BriefLocks, { deadlineMs }: Patience, reason: string, cause: unknown): EbbError {
+function notDone(locks: BriefLocks, { deadlineMs }: LockLimits, reason: string, cause: unknown): EbbError {
   const tables = locks.locks.map(({ table }) => display(table)).join(', ')
   return new EbbError(
     `could not lock ${tables} within ${Math.round(deadlineMs / 1000)} s: ${reason}`,

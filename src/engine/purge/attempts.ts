@@ -11,7 +11,7 @@ import { positionStatement, spanStatement } from '../../plan/purge/batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import {
   isToBeRetried,
   rangeOf,
@@ -30,7 +30,7 @@ import type { BatchPast, Turns } from './turns.ts'
 export interface Purging {
   readonly runId: string
   readonly work: PurgeWork
-  readonly place: Workplace
+  readonly context: TableContext
   readonly turns: Turns
   readonly deadlineMs: number
   readonly tally: Tally
@@ -58,7 +58,7 @@ const MOST_ATTEMPTS = 6
 
 /** The manner of the next batch: looking for locked rows costs twice the time and a third more WAL. */
 export function mannerOf({ work, tally }: Purging): 'quick' | 'careful' {
-  const { columns, reasons } = work.entourage
+  const { columns, reasons } = work.dependents
   return columns.length > 0 || reasons.length > 0 || tally.careful > 0 ? 'careful' : 'quick'
 }
 
@@ -74,7 +74,7 @@ export interface Done {
  * in the way. What cannot be had is written down as left, and passed over.
  */
 export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<Done> {
-  const { place, tally } = purging
+  const { context: context, tally } = purging
   const began = performance.now()
   let order = wanted
   for (let attempts = 1; ; attempts++) {
@@ -86,7 +86,7 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
       if (tally.entries !== null) tally.entries = Math.min(MOST_ENTRIES, tally.entries * 2)
       return { outcome, next: nextPosition(order, outcome) }
     } catch (error) {
-      if (!isToBeRetried(error, place.signal)) throw error
+      if (!isToBeRetried(error, context.signal)) throw error
       const slow = tookTooLong(error)
       if (order.manner !== 'careful' && !slow) attempts = 0
       if (!slow) tally.careful = CAREFUL_BATCHES
@@ -99,7 +99,7 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
       }
       // A row that is refused is not to be waited for: what made it so is seen at once.
       const ms = attempts === 0 || slow || refusalOf(error) !== null ? 0 : pause(attempts)
-      await sleep(ms, undefined, { signal: place.signal })
+      await sleep(ms, undefined, { signal: context.signal })
       order = slow ? await shorter(purging, order) : lesser(order)
     }
   }
@@ -127,15 +127,15 @@ async function shorter(purging: Purging, order: BatchOrder): Promise<BatchOrder>
 
 /** Along an index: where as many entries end as a batch can look at in its time; `upto` where that is not known, or there are fewer. */
 export async function endOfSpan(
-  { tally, place, work }: Purging,
+  { tally, context: context, work }: Purging,
   leaf: PurgeLeaf,
   after: string | null,
   upto: string | null,
 ): Promise<string | null> {
   if (tally.entries === null || leaf.walk.kind === 'blocks' || amongCandidates(leaf.walk)) return upto
   const statement = spanStatement(leaf, leaf.walk, rangeOf({ leaf, after, upto }), sql`${tally.entries}`)
-  const [end] = await askUnder(place.session, work.settings, () =>
-    readAll<{ position: string }>(place.session, statement),
+  const [end] = await askUnder(context.session, work.settings, () =>
+    readAll<{ position: string }>(context.session, statement),
   )
   return end?.position ?? upto
 }
@@ -160,13 +160,13 @@ async function settleWalk(
   milliseconds: number,
 ): Promise<void> {
   if (outcome.found === 0) return
-  const { runId, place } = purging
+  const { runId, context: context } = purging
   const upto = nextPosition(order, outcome) ?? outcome.position
   const { leaf, after } = order
   await record(purging, { pass: 'walk', leaf: leaf.name, after, upto }, outcome, milliseconds)
   if (upto === null) return
   for (const left of leftOf(outcome))
-    await leaveRange(place.session, place.journalSchema, runId, {
+    await leaveRange(context.session, context.journalSchema, runId, {
       ...left,
       leaf: leaf.name,
       after,
@@ -190,13 +190,13 @@ function lockedOf({ found, held, gone, behind, stayed }: BatchOutcome): number {
 
 /** Writes a batch into the journal, in the transaction that is open. */
 export async function record(
-  { runId, place, tally, files }: Purging,
+  { runId, context: context, tally, files }: Purging,
   where: Pick<BatchEntry, 'pass' | 'leaf' | 'after' | 'upto'>,
   outcome: BatchOutcome,
   milliseconds: number,
 ): Promise<void> {
   const { held, gone, around } = outcome
-  await recordBatch(place.session, place.journalSchema, runId, {
+  await recordBatch(context.session, context.journalSchema, runId, {
     ...where,
     number: tally.number + 1,
     rows: gone,
@@ -223,8 +223,8 @@ export function count(tally: Tally, { found, gone }: BatchOutcome, effort: numbe
 
 /** The next row cannot be had now, or is `refused` (why): it is left, and the walk goes on behind it. */
 async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, refused: string | null): Promise<Done> {
-  const { runId, work, place } = purging
-  const { session, journalSchema, lease } = place
+  const { runId, work, context: context } = purging
+  const { session, journalSchema, lease } = context
   const nothing = { held: 0, gone: 0, behind: 0, stayed: 0, around: {} }
   return inTransaction(session, {}, async () => {
     const [row] = await underSettings(session, work.settings, () =>
@@ -244,21 +244,25 @@ async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, ref
 const LOOK_EVERY_MS = 500
 
 /** Where the table as a whole is locked, comes back when it is no more; gives up at the deadline. False where it is only rows. */
-async function waitForTable({ place, deadlineMs }: Purging, { name }: PurgeLeaf, cause: unknown): Promise<boolean> {
+async function waitForTable(
+  { context: context, deadlineMs }: Purging,
+  { name }: PurgeLeaf,
+  cause: unknown,
+): Promise<boolean> {
   const deadline = performance.now() + deadlineMs
   let waited = false
-  while (await isTableLocked(place, name)) {
-    const holders = await readHolders(place.control, [name], place.pid)
+  while (await isTableLocked(context, name)) {
+    const holders = await readHolders(context.control, [name], context.pid)
     const who = holders.slice(0, 3).map(describeHolder).join('; ')
     if (performance.now() > deadline) throw tableLocked(display(name), who, cause)
-    place.observer({ type: 'waiting', reason: `for the lock on ${display(name)}: ${who}` })
-    await sleep(LOOK_EVERY_MS, undefined, { signal: place.signal })
+    context.observer({ type: 'waiting', reason: `for the lock on ${display(name)}: ${who}` })
+    await sleep(LOOK_EVERY_MS, undefined, { signal: context.signal })
     waited = true
   }
   return waited
 }
 
-async function isTableLocked({ session }: Workplace, name: PurgeLeaf['name']): Promise<boolean> {
+async function isTableLocked({ session }: TableContext, name: PurgeLeaf['name']): Promise<boolean> {
   try {
     await inTransaction(session, {}, () =>
       session.query(sql`lock table only ${quoted(name)} in row exclusive mode nowait`.text),

@@ -7,7 +7,7 @@ import { batchStatement, rangeStatement, type BatchRange, type Manner } from '..
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import { assertLookedAfter } from './disabled.ts'
 import { assertLeaf, prepareAtLeaf, type LeafFiles } from './leaf-state.ts'
 import {
@@ -58,21 +58,21 @@ const SINGLE_ROW_MS = 60_000
 /** Where batches take place. */
 export interface BatchPlace {
   readonly work: PurgeWork
-  readonly place: Workplace
+  readonly context: TableContext
   readonly files: LeafFiles
 }
 
 /** One transaction. What `settle` writes commits with what is deleted; an error undoes both. */
 export async function runBatch(
-  { work, place, files }: BatchPlace,
+  { work, context: context, files }: BatchPlace,
   order: BatchOrder,
   settle: (outcome: BatchOutcome) => Promise<void>,
 ): Promise<BatchOutcome> {
-  const { session, server } = place
+  const { session, server } = context
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
   const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
-  const deed = inTransaction(session, {}, async () => {
-    const mode = work.deed.kind === 'gather' ? 'access share' : 'row exclusive'
+  const action = inTransaction(session, {}, async () => {
+    const mode = work.action.kind === 'gather' ? 'access share' : 'row exclusive'
     const preparation = `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
        lock table only ${quoted(order.leaf.name).text} in ${mode} mode`
     const [, before] = await inOneGo(session, () => [
@@ -80,12 +80,12 @@ export async function runBatch(
       countChanges(session, watchedBy(work)),
     ])
     const deleted = await deleteRows(session, work, order)
-    const around = await judgeBatch(work, order.leaf, place, before, deleted)
+    const around = await judgeBatch(work, order.leaf, context, before, deleted)
     const outcome = { ...deleted, around: withCompanions(work, deleted.counts, around) }
     await settle(outcome)
     return outcome
   })
-  return deed.catch(async (error: unknown) => {
+  return action.catch(async (error: unknown) => {
     // There is no table of that name, and what became of it is another matter. Or it is a trigger that misses one.
     if (codeOf(error) === SQLSTATE.undefinedTable) await assertLeaf(session, work, order.leaf, files)
     throw error
@@ -96,7 +96,7 @@ export async function runBatch(
 async function judgeBatch(
   work: PurgeWork,
   leaf: PurgeLeaf,
-  { session, journalSchema, lease }: Workplace,
+  { session, journalSchema, lease }: TableContext,
   before: ChangeCount,
   { found, gone }: Reported,
 ): Promise<Around> {
@@ -107,8 +107,8 @@ async function judgeBatch(
     assertLookedAfter(session, watched, leaf),
     found > 0 ? assertLease(session, journalSchema, lease) : Promise.resolve(),
   ])
-  const { kind } = work.deed
-  return kind === 'gather' ? {} : changesBetween(watched, before, after, { deed: kind, gone })
+  const { kind } = work.action
+  return kind === 'gather' ? {} : changesBetween(watched, before, after, { action: kind, gone })
 }
 
 /** What the statement itself reports, `counts` being those of the companions in their order. */
@@ -126,10 +126,10 @@ async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder):
 }
 
 /** Where PostgreSQL does not count changes (track_counts), companions at least count themselves. */
-function withCompanions({ entourage }: PurgeWork, counts: readonly number[], around: Around): Around {
+function withCompanions({ dependents }: PurgeWork, counts: readonly number[], around: Around): Around {
   const counted: Record<string, Changes> = { ...around }
   const own = new Map<string, number>()
-  for (const [i, { table }] of entourage.companions.entries())
+  for (const [i, { table }] of dependents.companions.entries())
     if (table !== null) own.set(display(table), (own.get(display(table)) ?? 0) + (counts[i] ?? 0))
   for (const [table, deleted] of own)
     if (deleted > 0 && counted[table] === undefined) counted[table] = { deleted, updated: 0 }

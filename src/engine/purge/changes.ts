@@ -25,8 +25,8 @@ export interface Changes {
 export type Around = Readonly<Record<string, Changes>>
 
 /** The table itself, and those around it. Triggers may come at any time, so there is no batch without a guard. */
-export function watchedBy({ table, oid, entourage }: PurgeWork): Watched {
-  return entourage.watched ?? { root: { oid, name: table, protected: false }, others: [] }
+export function watchedBy({ table, oid, dependents }: PurgeWork): Watched {
+  return dependents.watched ?? { root: { oid, name: table, protected: false }, others: [] }
 }
 
 /** Has everything done that was put off until the commit, under the user's `settings`. */
@@ -51,7 +51,7 @@ export async function countChanges(session: Session, { root, others }: Watched):
 
 /** How many rows of the table itself a batch has deleted, or marked. */
 export interface Chosen {
-  readonly deed: 'delete' | 'mark'
+  readonly action: 'delete' | 'mark'
   readonly gone: number
 }
 
@@ -64,14 +64,14 @@ export function changesBetween(
   { root, others }: Watched,
   before: ChangeCount,
   after: ChangeCount,
-  { deed, gone }: Chosen,
+  { action, gone }: Chosen,
 ): Around {
   const { deleted, updated } = difference(root, before, after)
   // Marking a row deletes it where the mark decides in which partition it is.
-  const strangers = (deed === 'delete' ? deleted : deleted + updated) - gone
+  const strangers = (action === 'delete' ? deleted : deleted + updated) - gone
   if (strangers > 0)
     throw new OverreachError(
-      `${strangers} more rows of ${display(root.name)} would ${deed === 'delete' ? 'go' : 'be changed'} than were chosen`,
+      `${strangers} more rows of ${display(root.name)} would ${action === 'delete' ? 'go' : 'be changed'} than were chosen`,
     )
   const changed = others
     .map((table) => ({ table, ...difference(table, before, after) }))

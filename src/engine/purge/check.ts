@@ -8,7 +8,7 @@ import { countStatement } from '../../plan/purge/batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import type { TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import { rangeOf } from './batch.ts'
 import { forEachSlice, readDrift, type Drift } from './candidate-slices.ts'
 import { assertLeaf, LeafLostError, WalkAnewError } from './leaf-state.ts'
@@ -33,17 +33,17 @@ const BY_INDEX_MS = 5_000
 type Counts = readonly number[]
 
 /** Counts, to the present end of each leaf: what came to match since the walk is there as well. */
-export async function countRemaining(work: PurgeWork, place: Workplace): Promise<Remaining> {
+export async function countRemaining(work: PurgeWork, context: TableContext): Promise<Remaining> {
   let counts: Counts = []
   const drifts: Drift[] = []
   for (const leaf of work.leaves) {
-    place.signal.throwIfAborted()
-    counts = sum(counts, await countPresent(work, leaf, place, drifts))
+    context.signal.throwIfAborted()
+    counts = sum(counts, await countPresent(work, leaf, context, drifts))
   }
-  for (const leaf of await readLeavesSince(work, place.session))
-    counts = sum(counts, await countBlocks(work, leaf, place))
+  for (const leaf of await readLeavesSince(work, context.session))
+    counts = sum(counts, await countBlocks(work, leaf, context))
   const [matching = 0, ...staying] = counts
-  const reasons = work.entourage.reasons.map(({ what }, i) => ({ what, rows: staying[i] ?? 0 }))
+  const reasons = work.dependents.reasons.map(({ what }, i) => ({ what, rows: staying[i] ?? 0 }))
   return {
     matching,
     held: staying.reduce((total, rows) => total + rows, 0),
@@ -60,12 +60,12 @@ function sumOfDrifts(drifts: readonly Drift[]): Drift {
 }
 
 /** Nothing, where the leaf is no longer there, or none of the table's. */
-async function countPresent(work: PurgeWork, leaf: PurgeLeaf, place: Workplace, drifts: Drift[]): Promise<Counts> {
+async function countPresent(work: PurgeWork, leaf: PurgeLeaf, context: TableContext, drifts: Drift[]): Promise<Counts> {
   try {
-    await assertLeaf(place.session, work, leaf, new Map())
-    return await countLeaf(work, leaf, place, drifts)
+    await assertLeaf(context.session, work, leaf, new Map())
+    return await countLeaf(work, leaf, context, drifts)
   } catch (error) {
-    if (error instanceof WalkAnewError) return countBlocks(work, error.leaf, place)
+    if (error instanceof WalkAnewError) return countBlocks(work, error.leaf, context)
     if (error instanceof LeafLostError) return []
     throw error
   }
@@ -98,26 +98,26 @@ async function readLeavesSince(work: PurgeWork, session: Session): Promise<Purge
   })
 }
 
-async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, place: Workplace, drifts: Drift[]): Promise<Counts> {
-  if (amongCandidates(leaf.walk)) return countCandidates(work, leaf, leaf.walk, place, drifts)
-  if (leaf.walk.kind === 'blocks') return countBlocks(work, leaf, place)
-  const { session } = place
+async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, context: TableContext, drifts: Drift[]): Promise<Counts> {
+  if (amongCandidates(leaf.walk)) return countCandidates(work, leaf, leaf.walk, context, drifts)
+  if (leaf.walk.kind === 'blocks') return countBlocks(work, leaf, context)
+  const { session } = context
   await session.query(`set statement_timeout = ${BY_INDEX_MS}`)
   try {
     return await readCounts(session, work, countStatement(work, leaf, { after: null, upto: null }))
   } catch (error) {
-    if (codeOf(error) !== SQLSTATE.queryCanceled || place.signal.aborted) throw error
+    if (codeOf(error) !== SQLSTATE.queryCanceled || context.signal.aborted) throw error
   } finally {
     await session.query('set statement_timeout = 0').catch(() => {})
   }
-  return countBlocks(work, { ...leaf, walk: { kind: 'blocks' } }, place)
+  return countBlocks(work, { ...leaf, walk: { kind: 'blocks' } }, context)
 }
 
 async function countCandidates(
   work: PurgeWork,
   leaf: PurgeLeaf,
   walk: SetWalk,
-  { session, signal }: Workplace,
+  { session, signal }: TableContext,
   drifts: Drift[],
 ): Promise<Counts> {
   let counts: Counts = []
@@ -128,7 +128,7 @@ async function countCandidates(
   return counts
 }
 
-async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }: Workplace): Promise<Counts> {
+async function countBlocks(work: PurgeWork, leaf: PurgeLeaf, { session, signal }: TableContext): Promise<Counts> {
   const { blocks } = await readOne<{ blocks: number }>(
     session,
     sql`

@@ -123,9 +123,9 @@ function indexed({ walk }: PurgeLeaf): Sql {
  * keeps a trigger with each table whose rows it follows, where they are found by an index;
  * there is none of pg_constraint.
  */
-function followers({ oid, deed, entourage }: PurgeWork): Sql {
-  if (deed.kind !== 'delete') return raw(`'{}'::text[]`)
-  const { watched, companions } = entourage
+function followers({ oid, action: action, dependents }: PurgeWork): Sql {
+  if (action.kind !== 'delete') return raw(`'{}'::text[]`)
+  const { watched, companions } = dependents
   const known = watched?.others ?? []
   const going = known.filter(({ name }) => companions.some(({ table }) => table !== null && sameName(table, name)))
   const list = (tables: readonly { readonly oid: string }[]) => tables.map((one) => sql`, ${literal(one.oid)}::oid`)

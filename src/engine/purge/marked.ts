@@ -32,8 +32,8 @@ export async function readMarkedCondition(target: Target, written: WrittenName, 
           `${marked.column} is a boolean, and does not say since when a row is marked`,
           'Leave --older-than away.',
         )
-      const { what, wayOut } = columnObjection(table, marked.column)
-      throw new UsageError(what, wayOut)
+      const { what, fix: fix } = columnObjection(table, marked.column)
+      throw new UsageError(what, fix)
     }),
   )
 }

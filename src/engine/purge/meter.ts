@@ -1,4 +1,4 @@
-import { DEED_WORDS } from '../../plan/purge/action-sql.ts'
+import { ACTION_TEXTS } from '../../plan/purge/action-sql.ts'
 import { showRows } from '../../text/units.ts'
 import type { PurgeWork } from '../../plan/purge/work.ts'
 import type { Observer } from '../../events.ts'
@@ -7,11 +7,11 @@ import type { Observer } from '../../events.ts'
 export type Progressing = (leaf: number, block: number, rows: number) => void
 
 /** By blocks where all leaves are walked so, else by rows. */
-export function progressOf({ leaves, deed }: PurgeWork, observer: Observer): Progressing {
+export function progressOf({ leaves, action: action }: PurgeWork, observer: Observer): Progressing {
   const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks')
   const total = leaves.reduce((sum, leaf) => sum + (byBlocks ? leaf.blocks : leaf.estimatedRows), 0)
   const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))
-  const words = DEED_WORDS[deed.kind]
+  const words = ACTION_TEXTS[action.kind]
   const begun = performance.now()
   let first: { readonly done: number; readonly rows: number } | undefined
   return (leaf, block, rows) => {

@@ -7,7 +7,7 @@ import { forgetRange, forgetRangesOf, leaveRange, leftRanges, type LeftRange } f
 import { positionStatement } from '../../plan/purge/batch.ts'
 import { showRows } from '../../text/units.ts'
 import { sameName } from '../../sql/names.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import {
   isToBeRetried,
   rangeOf,
@@ -28,14 +28,14 @@ import { count, leftOf, record, type Purging } from './attempts.ts'
  * leads anywhere. What is left then stays in the journal, and in the report.
  */
 export async function comeBack(purging: Purging): Promise<void> {
-  const { runId, place, deadlineMs } = purging
+  const { runId, context: context, deadlineMs } = purging
   const deadline = performance.now() + deadlineMs
   for (let [round, achieved] = [1, true]; ; round++) {
-    const ranges = await leftRanges(place.session, place.journalSchema, runId)
+    const ranges = await leftRanges(context.session, context.journalSchema, runId)
     const locked = ranges.filter(({ reason }) => reason === 'locked')
     const remainingMs = deadline - performance.now()
     if (ranges.length === 0 || (!achieved && (locked.length === 0 || remainingMs <= 0))) return
-    await rest(round, Math.max(0, remainingMs), locked, place)
+    await rest(round, Math.max(0, remainingMs), locked, context)
     achieved = false
     // Rows that refer to others of their table mostly come after them.
     for (const range of ranges.toReversed()) if (await tryAgain(purging, range)) achieved = true
@@ -43,30 +43,31 @@ export async function comeBack(purging: Purging): Promise<void> {
 }
 
 /** 0.1 s at first, up to 5 s; not at all where nobody is in the way. */
-async function rest(round: number, mostMs: number, locked: readonly LeftRange[], place: Workplace): Promise<void> {
-  place.signal.throwIfAborted()
+async function rest(round: number, mostMs: number, locked: readonly LeftRange[], context: TableContext): Promise<void> {
+  context.signal.throwIfAborted()
   if (locked.length === 0) return
   const rows = locked.reduce((sum, range) => sum + range.rows, 0)
   const ms = Math.min(mostMs, 5_000, 100 * 2 ** (round - 1)) * (0.5 + Math.random() / 2)
-  if (round > 1) place.observer({ type: 'waiting', reason: `for ${showRows(rows)} that others hold locked` })
-  await sleep(ms, undefined, { signal: place.signal })
+  if (round > 1) context.observer({ type: 'waiting', reason: `for ${showRows(rows)} that others hold locked` })
+  await sleep(ms, undefined, { signal: context.signal })
 }
 
 /** Returns whether anything came of it. A range that has been forgotten meanwhile, with its leaf, holds nothing any more. */
 async function tryAgain(purging: Purging, range: LeftRange): Promise<boolean> {
-  const { place, runId } = purging
+  const { context: context, runId } = purging
   try {
     return await takeUp(purging, range)
   } catch (error) {
     if (error instanceof WalkAnewError) await walkAnew(purging, error)
-    else if (error instanceof LeafLostError) await forgetRangesOf(place.session, place.journalSchema, runId, range.leaf)
+    else if (error instanceof LeafLostError)
+      await forgetRangesOf(context.session, context.journalSchema, runId, range.leaf)
     else throw error
     return true
   }
 }
 
 async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
-  const { work, place, turns, tally } = purging
+  const { work, context: context, turns, tally } = purging
   const planned = work.leaves.find(({ name }) => sameName(name, range.leaf))
   if (planned === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
   const leaf = inTheWayOf(planned, range.upto)
@@ -74,13 +75,13 @@ async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
   for (;;) {
     const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit, manner: 'careful' }
     const began = performance.now()
-    const clock = workClock(place.session)
+    const clock = workClock(context.session)
     try {
       const outcome = await runBatch(purging, order, (outcome) => settle(purging, range, order, outcome, began))
       count(tally, { ...outcome, found: outcome.gone }, outcome.found, clock())
       return outcome.gone > 0
     } catch (error) {
-      if (!isToBeRetried(error, place.signal)) throw error
+      if (!isToBeRetried(error, context.signal)) throw error
       const refused = refusalOf(error)
       if (refused === null && (limit === 1 || !tookTooLong(error))) return false
       if (refused !== null && limit === 1) return setApart(purging, range, order, refused)
@@ -97,8 +98,8 @@ async function settle(
   outcome: BatchOutcome,
   began: number,
 ): Promise<void> {
-  const { runId, place } = purging
-  const { session, journalSchema } = place
+  const { runId, context: context } = purging
+  const { session, journalSchema } = context
   const beyond = outcome.found === limit && outcome.position !== null && outcome.position !== range.upto
   const left = leftOf(outcome)
   const same = left.every(({ rows, reason }) => rows === range.rows && reason === range.reason)
@@ -119,8 +120,8 @@ async function settle(
 
 /** The first row of the range is refused: it becomes a range of its own, so that the others can go without it. */
 async function setApart(purging: Purging, range: LeftRange, order: BatchOrder, why: string): Promise<boolean> {
-  const { runId, work, place } = purging
-  const { session, journalSchema, lease } = place
+  const { runId, work, context: context } = purging
+  const { session, journalSchema, lease } = context
   if (range.rows === 1 && range.reason === 'refused') return false
   return inTransaction(session, {}, async () => {
     const [row] = await underSettings(session, work.settings, () =>

@@ -3,13 +3,13 @@ import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { lastFiles, purgedTables, readFigures } from '../../journal/purges.ts'
-import { DEED_WORDS } from '../../plan/purge/action-sql.ts'
+import { ACTION_TEXTS } from '../../plan/purge/action-sql.ts'
 import { showRows } from '../../text/units.ts'
 import { inSession } from '../../plan/table/user-code.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
 import { EbbError, EXIT } from '../../errors.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import { countRemaining } from './check.ts'
 import { comeBack } from './revisit.ts'
 import { progressOf } from './meter.ts'
@@ -22,35 +22,35 @@ import { walk } from './walk.ts'
 export async function purgeRows(
   { work }: PurgeStep,
   runId: string,
-  place: Workplace,
+  context: TableContext,
   turns: Turns,
   deadlineMs: number,
 ): Promise<void> {
-  const { lastNumber, rows } = await readFigures(place.session, place.journalSchema, runId)
+  const { lastNumber, rows } = await readFigures(context.session, context.journalSchema, runId)
   const tally = { number: lastNumber, rows, last: null, careful: 0, entries: null }
   if (lastNumber > 0)
-    place.observer({
+    context.observer({
       type: 'note',
-      text: `going on with run ${runId}: ${showRows(rows)} ${DEED_WORDS[work.deed.kind].done} so far`,
+      text: `going on with run ${runId}: ${showRows(rows)} ${ACTION_TEXTS[work.action.kind].done} so far`,
     })
-  const files = await lastFiles(place.session, place.journalSchema, runId)
-  const progress = progressOf(work, place.observer)
-  const purging: Purging = { runId, work, place, turns, deadlineMs, tally, files, progress }
+  const files = await lastFiles(context.session, context.journalSchema, runId)
+  const progress = progressOf(work, context.observer)
+  const purging: Purging = { runId, work, context: context, turns, deadlineMs, tally, files, progress }
   try {
-    await withPurgeSettings(place, async () => {
+    await withPurgeSettings(context, async () => {
       await walk(purging)
       await comeBack(purging)
     })
   } catch (error) {
     const between = error instanceof EbbError && error.exitCode === EXIT.stopped ? error : null
-    const within = place.signal.aborted && !(error instanceof EbbError)
+    const within = context.signal.aborted && !(error instanceof EbbError)
     throw between !== null || within ? stopped(purging, between?.message ?? 'stopped on request', error) : error
   }
 }
 
-function stopped({ work, tally, runId, place }: Purging, how: string, cause: unknown): EbbError {
-  const { at, done } = DEED_WORDS[work.deed.kind]
-  const again = place.signal.aborted ? 'Run' : 'Remove the file and run'
+function stopped({ work, tally, runId, context: context }: Purging, how: string, cause: unknown): EbbError {
+  const { at, done } = ACTION_TEXTS[work.action.kind]
+  const again = context.signal.aborted ? 'Run' : 'Remove the file and run'
   return new EbbError(
     `${how}, while ${at} ${display(work.table)}`,
     {
@@ -76,10 +76,10 @@ const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200"
 export async function vacuum(
   { table, whole, statements, settings = {} }: VacuumStep,
   runId: string,
-  place: Workplace,
+  context: TableContext,
   turns: Turns,
 ): Promise<void> {
-  const { session, journalSchema, observer } = place
+  const { session, journalSchema, observer } = context
   const touched = await purgedTables(session, journalSchema, runId)
   if (!touched.has(display(table)) && !(whole && touched.size > 0)) return
   await turns.turn(null)
@@ -102,9 +102,9 @@ async function resetVacuum(session: Session): Promise<void> {
 }
 
 /** Counts what matches now, for the report. */
-export async function check({ work }: CheckStep, runId: string, place: Workplace): Promise<void> {
-  const { session, journalSchema, lease } = place
-  const remaining = await withPurgeSettings(place, () => countRemaining(work, place))
+export async function check({ work }: CheckStep, runId: string, context: TableContext): Promise<void> {
+  const { session, journalSchema, lease } = context
+  const remaining = await withPurgeSettings(context, () => countRemaining(work, context))
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)
     await noteOutcome(session, journalSchema, runId, remaining)

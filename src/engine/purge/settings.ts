@@ -1,5 +1,5 @@
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 /**
  * In a deadlock the one whose time runs out first gives up, and that should be
@@ -9,7 +9,7 @@ import type { Workplace } from '../table-context.ts'
 const DEADLOCK_MS = 20
 
 /** The session as a purge wants it, for as long as `work` takes: it is nobody else's. */
-export async function withPurgeSettings<T>({ session }: Workplace, work: () => Promise<T>): Promise<T> {
+export async function withPurgeSettings<T>({ session }: TableContext, work: () => Promise<T>): Promise<T> {
   const victim = await session.query(`set deadlock_timeout = ${DEADLOCK_MS}`).then(
     () => true,
     (error: unknown) => {

@@ -70,7 +70,7 @@ function noReference({ name }: TableModel, column: string, parent: TableName): O
   return {
     code: 'flag-reference',
     what: `no foreign key leads from ${column} of ${display(name)} to ${display(parent)}, so which row a group belongs to is not known`,
-    wayOut: 'Name the table that the foreign key leads to, or leave --flag away.',
+    fix: 'Name the table that the foreign key leads to, or leave --flag away.',
     acceptable: false,
   }
 }

@@ -12,8 +12,8 @@ import { blockOf, count, endOfSpan, mannerOf, walkBatch, type Done, type Purging
 
 /** Goes through all leaves once, from where the journal says that it was. */
 export async function walk(purging: Purging): Promise<void> {
-  const { runId, work, place } = purging
-  const last = await lastWalked(place.session, place.journalSchema, runId)
+  const { runId, work, context: context } = purging
+  const last = await lastWalked(context.session, context.journalSchema, runId)
   const begin = last === undefined ? 0 : work.leaves.findIndex(({ name }) => sameName(name, last.leaf))
   for (const [i, leaf] of work.leaves.entries()) {
     if (i < begin) continue
@@ -30,14 +30,14 @@ async function walkThrough(purging: Purging, leaf: PurgeLeaf, from: string | nul
   } catch (error) {
     if (error instanceof WalkAnewError) return walkAnew(purging, error)
     if (!(error instanceof LeafLostError)) throw error
-    purging.place.observer({ type: 'note', text: error.message })
+    purging.context.observer({ type: 'note', text: error.message })
   }
 }
 
 /** From the beginning of a leaf, and what was left of it is forgotten: it is met again. */
 export async function walkAnew(purging: Purging, { message, leaf, file }: WalkAnewError): Promise<void> {
-  const { runId, files, place } = purging
-  const { session, journalSchema, lease, observer } = place
+  const { runId, files, context: context } = purging
+  const { session, journalSchema, lease, observer } = context
   observer({ type: 'note', text: message })
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)
@@ -70,7 +70,7 @@ async function walkBlocks(purging: Purging, leaf: PurgeLeaf, from: string, index
     const first = blockOf(after)
     const end = Math.min(leaf.blocks, first + blocksFor(rows, density))
     const order: BatchOrder = { leaf, after, upto: `(${end},0)`, limit: rows, manner: mannerOf(purging) }
-    const clock = workClock(purging.place.session)
+    const clock = workClock(purging.context.session)
     const done = await walkBatch(purging, {
       ...order,
       manner: isFewEnough(order, end - first) ? 'range' : order.manner,
@@ -100,7 +100,7 @@ async function walkKeys(purging: Purging, leaf: PurgeLeaf, from: string | null, 
   let after = from
   for (;;) {
     const { rows } = await takeTurn(purging)
-    const clock = workClock(purging.place.session)
+    const clock = workClock(purging.context.session)
     const upto = await endOfSpan(purging, leaf, after, null)
     const done = await walkBatch(purging, { leaf, after, upto, limit: rows, manner: mannerOf(purging) })
     settle(purging, done, 0, clock())
@@ -121,9 +121,9 @@ async function walkSet(
   let after = from
   for (;;) {
     const { rows } = await takeTurn(purging)
-    const slice = await readSlice(purging.place.session, purging.work, leaf, walk, after, rows)
+    const slice = await readSlice(purging.context.session, purging.work, leaf, walk, after, rows)
     if (slice === null) return
-    const clock = workClock(purging.place.session)
+    const clock = workClock(purging.context.session)
     const order = { leaf, after, upto: slice.position, limit: rows, manner: mannerOf(purging) }
     const done = await walkBatch(purging, order)
     after = done.next ?? slice.position
@@ -132,8 +132,8 @@ async function walkSet(
   }
 }
 
-async function takeTurn({ turns, tally, place }: Purging): Promise<{ rows: number }> {
-  place.signal.throwIfAborted()
+async function takeTurn({ turns, tally, context: context }: Purging): Promise<{ rows: number }> {
+  context.signal.throwIfAborted()
   return turns.turn(tally.last)
 }
 

@@ -7,9 +7,9 @@ import { assertLease } from '../../journal/lease.ts'
 import type { DetachStep } from '../../plan/rotate/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Patience } from '../locks/short-locks.ts'
+import type { LockLimits } from '../locks/short-locks.ts'
 import { watched } from '../watch.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 // `detach … concurrently` runs in two transactions. What always holds:
 //
@@ -53,17 +53,17 @@ export async function readState(
 export async function detachConcurrently(
   step: DetachStep,
   oid: string,
-  place: Workplace,
-  patience: Patience,
+  context: TableContext,
+  lockLimits: LockLimits,
 ): Promise<PartitionState> {
-  const { session, journalSchema, lease } = place
-  await holdersGone(step.table, place, patience)
+  const { session, journalSchema, lease } = context
+  await holdersGone(step.table, context, lockLimits)
   await assertLease(session, journalSchema, lease)
   let failure: unknown
   await session.query('set lock_timeout = 0')
   try {
-    await watched(place.control, place.pid, place.observer, () =>
-      givingWay(place, patience.deadlineMs, async () => {
+    await watched(context.control, context.pid, context.observer, () =>
+      givingWay(context, lockLimits.deadlineMs, async () => {
         for (const statement of step.statements) await session.query(statement)
       }),
     )
@@ -83,18 +83,18 @@ const LOOK_FIRST_MS = 10
 const LOOK_EVERY_MS = 100
 
 /** Those who are at work when we begin; whoever comes after them is waited for by the detach itself. */
-async function holdersGone(table: TableName, place: Workplace, { deadlineMs }: Patience): Promise<void> {
+async function holdersGone(table: TableName, context: TableContext, { deadlineMs }: LockLimits): Promise<void> {
   const deadline = performance.now() + deadlineMs
-  const read = () => readHolders(place.control, [table], place.pid)
+  const read = () => readHolders(context.control, [table], context.pid)
   let pauseMs = LOOK_FIRST_MS
   for (let waitedFor = await read(); waitedFor.length > 0; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS)) {
-    await sleep(pauseMs, undefined, { signal: place.signal })
+    await sleep(pauseMs, undefined, { signal: context.signal })
     const transactions = new Set(waitedFor.map(({ transaction }) => transaction))
     waitedFor = (await read()).filter(({ transaction }) => transactions.has(transaction))
     if (waitedFor.length === 0 || pauseMs < LOOK_EVERY_MS) continue
     const who = waitedFor.slice(0, 3).map(describeHolder).join('; ')
     if (performance.now() > deadline) throw busy(table, who, deadlineMs)
-    place.observer({ type: 'waiting', reason: `for ${who}` })
+    context.observer({ type: 'waiting', reason: `for ${who}` })
   }
 }
 
@@ -103,9 +103,9 @@ const IN_THE_WAY_MS = 100
 const WATCH_EVERY_MS = 25
 
 /** Cancels what the working session does when somebody waits for it, or when it takes longer than `deadlineMs`. */
-async function givingWay(place: Workplace, deadlineMs: number, work: () => Promise<void>): Promise<void> {
+async function givingWay(context: TableContext, deadlineMs: number, work: () => Promise<void>): Promise<void> {
   const stop = new AbortController()
-  const guarding = guard(place, performance.now() + deadlineMs, stop.signal)
+  const guarding = guard(context, performance.now() + deadlineMs, stop.signal)
   try {
     await work()
   } finally {
@@ -114,7 +114,7 @@ async function givingWay(place: Workplace, deadlineMs: number, work: () => Promi
   }
 }
 
-async function guard({ control, pid, observer }: Workplace, deadline: number, signal: AbortSignal): Promise<void> {
+async function guard({ control, pid, observer }: TableContext, deadline: number, signal: AbortSignal): Promise<void> {
   try {
     for (;;) {
       await sleep(WATCH_EVERY_MS, undefined, { signal })
@@ -149,13 +149,13 @@ async function readWaiting(control: Session, pid: number): Promise<string[]> {
  * Waits until no transaction is left that began before we looked: `finalize`
  * waits for all their snapshots, and would hold its locks meanwhile.
  */
-export async function oldSnapshotsGone(place: Workplace, deadlineMs: number): Promise<void> {
+export async function oldSnapshotsGone(context: TableContext, deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs
-  const first = await readSnapshots(place)
+  const first = await readSnapshots(context)
   for (let left = first; ;) {
-    await sleep(left.length === 0 ? 0 : LOOK_EVERY_MS, undefined, { signal: place.signal })
+    await sleep(left.length === 0 ? 0 : LOOK_EVERY_MS, undefined, { signal: context.signal })
     if (left.length === 0) return
-    const now = new Set((await readSnapshots(place)).map(({ snapshot }) => snapshot))
+    const now = new Set((await readSnapshots(context)).map(({ snapshot }) => snapshot))
     left = left.filter(({ snapshot }) => now.has(snapshot))
     if (left.length === 0) return
     const who = left
@@ -163,11 +163,11 @@ export async function oldSnapshotsGone(place: Workplace, deadlineMs: number): Pr
       .map((one) => one.who)
       .join('; ')
     if (performance.now() > deadline) throw stillSeen(who, deadlineMs)
-    place.observer({ type: 'waiting', reason: `for the snapshot of ${who}` })
+    context.observer({ type: 'waiting', reason: `for the snapshot of ${who}` })
   }
 }
 
-async function readSnapshots({ control, pid }: Workplace): Promise<{ snapshot: string; who: string }[]> {
+async function readSnapshots({ control, pid }: TableContext): Promise<{ snapshot: string; who: string }[]> {
   return readAll(
     control,
     sql`

@@ -5,22 +5,22 @@ import { EbbError, EXIT, reasonOf } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
-import type { BriefStep } from '../../plan/language/step.ts'
+import type { ShortLockStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import { underBriefLocks, type Patience } from '../locks/short-locks.ts'
+import { underShortLocks, type LockLimits } from '../locks/short-locks.ts'
 import { sessionsOf } from '../execute.ts'
 import { readState } from './detach.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 // What a rotation does to one partition at a moment: under brief locks, with a line in the journal.
 
 /** The rotation of one set. */
 export interface RetireContext {
-  readonly place: Workplace
+  readonly context: TableContext
   readonly set: PartitionedTable
   readonly plan: RotationPlan
-  readonly patience: Patience
+  readonly lockLimits: LockLimits
 }
 
 /** What is known of a partition on its way out. */
@@ -28,16 +28,16 @@ export type Leaving = Pick<Partition, 'oid' | 'name' | 'boundsText' | 'bytes' | 
 
 /** One brief step with its line in the journal, and what must be true under the lock. */
 export async function brief(
-  { place, patience }: Pick<RetireContext, 'place' | 'patience'>,
-  step: BriefStep,
+  { context, lockLimits }: Pick<RetireContext, 'context' | 'lockLimits'>,
+  step: ShortLockStep,
   record: () => Promise<void>,
   check: () => Promise<void> = async () => {},
 ): Promise<LockTimes> {
   try {
-    return await underBriefLocks(sessionsOf(place), step, patience, place.observer, place.signal, async () => {
-      await assertLease(place.session, place.journalSchema, place.lease)
+    return await underShortLocks(sessionsOf(context), step, lockLimits, context.observer, context.signal, async () => {
+      await assertLease(context.session, context.journalSchema, context.lease)
       await check()
-      await place.session.query(step.statements.join(';\n'))
+      await context.session.query(step.statements.join(';\n'))
       await record()
     })
   } catch (error) {
@@ -47,12 +47,12 @@ export async function brief(
 
 /** A line in the journal about a partition that is on its way out, or stays after all. */
 export async function write(
-  { place, set }: Pick<RetireContext, 'place' | 'set'>,
+  { context, set }: Pick<RetireContext, 'context' | 'set'>,
   partition: Leaving,
   action: RotationAction,
 ): Promise<void> {
   const bounds = rangeIn(partition.boundsText)
-  await recordRotation(place.session, place.journalSchema, {
+  await recordRotation(context.session, context.journalSchema, {
     table: set.name,
     partition: partition.name,
     action,
@@ -70,8 +70,8 @@ export function rangeIn(boundsText: string) {
 }
 
 /** @throws {EbbError} when it is attached, or gone */
-export async function isDetached({ place, set }: RetireContext, partition: Leaving): Promise<void> {
-  const { state } = await readState(place.session, set.name, partition)
+export async function isDetached({ context, set }: RetireContext, partition: Leaving): Promise<void> {
+  const { state } = await readState(context.session, set.name, partition)
   if (state !== 'detached') throw changed(partition.name, `it is ${state}`)
 }
 
@@ -83,7 +83,7 @@ export function changed(partition: TableName, how: string): EbbError {
   })
 }
 
-function explained(step: BriefStep, error: unknown): unknown {
+function explained(step: ShortLockStep, error: unknown): unknown {
   const code = codeOf(error)
   if (error instanceof EbbError || code === undefined || isConnectionLost(error)) return error
   const reason = reasonOf(error)

@@ -88,7 +88,7 @@ function policyOf(set: PartitionedTable, registered: SetPolicy | null, timezone:
   if (set.key === null || !set.actAsOwner) return null
   if (registered !== null) return registered.column === set.key.column ? registered : null
   const inferred = inferPolicy(set, timezone)
-  return 'wayOut' in inferred ? null : inferred.policy
+  return 'fix' in inferred ? null : inferred.policy
 }
 
 // ---- what only rows can tell ---------------------------------------------------------

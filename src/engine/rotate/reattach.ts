@@ -2,7 +2,7 @@ import type { PartitionedTable } from '../../catalog/partitions/partitioned-tabl
 import { endRetirement, rememberNewest } from '../../journal/rotations.ts'
 import { exclusive } from '../../plan/language/locks.ts'
 import type { Newest } from '../../plan/rotate/begun.ts'
-import type { BriefStep } from '../../plan/language/step.ts'
+import type { ShortLockStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { ident, join, literal, raw, sql } from '../../sql/sql.ts'
@@ -15,12 +15,12 @@ import { watched } from '../watch.ts'
  * Somebody has written a row that is to be kept. PostgreSQL would read the
  * whole partition under lock to know that it fits: the CHECK proves it before.
  */
-export async function attachAgain(context: RetireContext, partition: Leaving, newest: Newest): Promise<LockTimes> {
-  const { place, set } = context
-  await proveBounds(context, partition)
+export async function attachAgain(retiring: RetireContext, partition: Leaving, newest: Newest): Promise<LockTimes> {
+  const { context, set } = retiring
+  await proveBounds(retiring, partition)
   const table = quoted(partition.name)
-  const step: BriefStep = {
-    kind: 'brief',
+  const step: ShortLockStep = {
+    kind: 'short lock',
     key: `attach:${display(partition.name)}`,
     title: `attach ${display(partition.name)} again`,
     because: 'a row in it is to be kept after all',
@@ -37,32 +37,32 @@ export async function attachAgain(context: RetireContext, partition: Leaving, ne
     ],
   }
   return brief(
-    context,
+    retiring,
     step,
     async () => {
-      await write(context, partition, 'reattached')
-      await endRetirement(place.session, place.journalSchema, partition.oid)
-      await rememberNewest(place.session, place.journalSchema, set.name, partition, newest)
+      await write(retiring, partition, 'reattached')
+      await endRetirement(context.session, context.journalSchema, partition.oid)
+      await rememberNewest(context.session, context.journalSchema, set.name, partition, newest)
     },
-    () => isDetached(context, partition),
+    () => isDetached(retiring, partition),
   )
 }
 
 const PROOF = 'ebb_bounds'
 
 /** Says and validates that the rows lie within the bounds. */
-async function proveBounds(context: RetireContext, partition: Leaving): Promise<void> {
-  const { place, set } = context
+async function proveBounds(retiring: RetireContext, partition: Leaving): Promise<void> {
+  const { context, set } = retiring
   const condition = boundsCondition(set, partition)
   const table = quoted(partition.name)
   const work = async () => {
-    await place.session.query(sql`alter table ${table} drop constraint if exists ${raw(PROOF)}`)
-    await place.session.query(
+    await context.session.query(sql`alter table ${table} drop constraint if exists ${raw(PROOF)}`)
+    await context.session.query(
       `${sql`alter table ${table} add constraint ${raw(PROOF)}`.text} check (${condition}) not valid`,
     )
-    await place.session.query(sql`alter table ${table} validate constraint ${raw(PROOF)}`)
+    await context.session.query(sql`alter table ${table} validate constraint ${raw(PROOF)}`)
   }
-  await watched(place.control, place.pid, place.observer, work)
+  await watched(context.control, context.pid, context.observer, work)
 }
 
 function boundsCondition(set: PartitionedTable, { boundsText }: Leaving): string {

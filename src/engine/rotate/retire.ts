@@ -3,7 +3,7 @@ import { inTransaction } from '../../db/session.ts'
 import { beginRetirement, endRetirement, forgetNewest } from '../../journal/rotations.ts'
 import type { Newest } from '../../plan/rotate/begun.ts'
 import type { Finalization, Leftover, Retirement } from '../../plan/rotate/plan.ts'
-import type { BriefStep } from '../../plan/language/step.ts'
+import type { ShortLockStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
 import { brief, changed, isDetached, write, type Leaving, type RetireContext } from './partition-step.ts'
 import { detachConcurrently, oldSnapshotsGone, readState } from './detach.ts'
@@ -27,15 +27,15 @@ export interface Retired {
 }
 
 /** Retires one partition. */
-export async function retire(context: RetireContext, retirement: Retirement): Promise<Retired> {
+export async function retire(retiring: RetireContext, retirement: Retirement): Promise<Retired> {
   const { partition, method, steps } = retirement
-  await stillAsPlanned(context, partition)
-  if (method === 'truncate') return truncate(context, retirement)
+  await stillAsPlanned(retiring, partition)
+  if (method === 'truncate') return truncate(retiring, retirement)
 
   const [first, drop] = steps
   if (first === undefined) throw new Error('a retirement has steps')
-  const { place, set } = context
-  await beginRetirement(place.session, place.journalSchema, {
+  const { context, set } = retiring
+  await beginRetirement(context.session, context.journalSchema, {
     oid: partition.oid,
     table: set.name,
     partition: partition.name,
@@ -44,52 +44,52 @@ export async function retire(context: RetireContext, retirement: Retirement): Pr
     bytes: partition.bytes,
     estimatedRows: partition.estimatedRows,
   })
-  const lock = await detach(context, retirement, first).catch(async (error: unknown) => {
-    await forgetIntention(context, partition).catch(() => {}) // the first error tells more
+  const lock = await detach(retiring, retirement, first).catch(async (error: unknown) => {
+    await forgetIntention(retiring, partition).catch(() => {}) // the first error tells more
     throw error
   })
-  if (drop?.kind !== 'brief') return { outcome: 'detached', lock }
-  return worse(lock, await dropUnlessYoung(context, partition, drop))
+  if (drop?.kind !== 'short lock') return { outcome: 'detached', lock }
+  return worse(lock, await dropUnlessYoung(retiring, partition, drop))
 }
 
 /** Nothing is on its way out that is still attached. */
-async function forgetIntention({ place, set }: RetireContext, partition: Partition): Promise<void> {
-  const { state } = await readState(place.session, set.name, partition)
-  if (state === 'attached') await endRetirement(place.session, place.journalSchema, partition.oid)
+async function forgetIntention({ context, set }: RetireContext, partition: Partition): Promise<void> {
+  const { state } = await readState(context.session, set.name, partition)
+  if (state === 'attached') await endRetirement(context.session, context.journalSchema, partition.oid)
 }
 
 async function detach(
-  context: RetireContext,
+  retiring: RetireContext,
   { partition, method }: Retirement,
   step: Retirement['steps'][number],
 ): Promise<LockTimes | null> {
-  const { place, patience } = context
+  const { context, lockLimits } = retiring
   const record = async () => {
-    await write(context, partition, 'detached')
+    await write(retiring, partition, 'detached')
     // Nothing else is intended, so the intention is fulfilled.
-    if (method === 'detach') await endRetirement(place.session, place.journalSchema, partition.oid)
+    if (method === 'detach') await endRetirement(context.session, context.journalSchema, partition.oid)
   }
-  if (step.kind === 'brief') return brief(context, step, record, () => stillAsPlanned(context, partition))
+  if (step.kind === 'short lock') return brief(retiring, step, record, () => stillAsPlanned(retiring, partition))
 
-  const state = await detachConcurrently(step, partition.oid, place, patience)
-  if (state === 'half detached') return finish(context, { partition, step: step.finalize }, record)
+  const state = await detachConcurrently(step, partition.oid, context, lockLimits)
+  if (state === 'half detached') return finish(retiring, { partition, step: step.finalize }, record)
   if (state === 'gone') throw changed(partition.name, 'it is gone')
-  await inTransaction(place.session, {}, record)
+  await inTransaction(context.session, {}, record)
   return null
 }
 
 /** Finishes a detach that was interrupted, by us or by anybody. */
 export async function finish(
-  context: Pick<RetireContext, 'place' | 'patience'>,
+  retiring: Pick<RetireContext, 'context' | 'lockLimits'>,
   { step }: Finalization,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
-  await oldSnapshotsGone(context.place, context.patience.deadlineMs)
-  return brief(context, step, record)
+  await oldSnapshotsGone(retiring.context, retiring.lockLimits.deadlineMs)
+  return brief(retiring, step, record)
 }
 
 /** Drops what an earlier rotation has detached. */
-export async function dropLeftover(context: RetireContext, { begun, step }: Leftover): Promise<Retired> {
+export async function dropLeftover(retiring: RetireContext, { begun, step }: Leftover): Promise<Retired> {
   const partition = {
     oid: begun.oid,
     name: begun.partition,
@@ -98,61 +98,61 @@ export async function dropLeftover(context: RetireContext, { begun, step }: Left
     estimatedRows: begun.estimatedRows,
     range: null,
   }
-  return dropUnlessYoung(context, partition, step)
+  return dropUnlessYoung(retiring, partition, step)
 }
 
-async function dropUnlessYoung(context: RetireContext, partition: Leaving, step: BriefStep): Promise<Retired> {
-  const young = await youngest(context, partition)
-  if (young !== null) return { outcome: 'reattached', lock: await attachAgain(context, partition, young) }
-  const { place } = context
+async function dropUnlessYoung(retiring: RetireContext, partition: Leaving, step: ShortLockStep): Promise<Retired> {
+  const young = await youngest(retiring, partition)
+  if (young !== null) return { outcome: 'reattached', lock: await attachAgain(retiring, partition, young) }
+  const { context } = retiring
   const lock = await brief(
-    context,
+    retiring,
     step,
     async () => {
-      await write(context, partition, 'dropped')
-      await endRetirement(place.session, place.journalSchema, partition.oid)
-      await forgetNewest(place.session, place.journalSchema, partition.oid)
+      await write(retiring, partition, 'dropped')
+      await endRetirement(context.session, context.journalSchema, partition.oid)
+      await forgetNewest(context.session, context.journalSchema, partition.oid)
     },
-    () => isDetached(context, partition),
+    () => isDetached(retiring, partition),
   )
   return { outcome: 'dropped', lock }
 }
 
 /** Of a set by id, the newest time in a partition if that has not expired after all. */
-async function youngest(context: RetireContext, partition: Leaving): Promise<Newest | null> {
-  const { place, set, plan } = context
+async function youngest(retiring: RetireContext, partition: Leaving): Promise<Newest | null> {
+  const { context, set, plan } = retiring
   if (plan.policy === null || plan.policy.kind !== 'id' || plan.horizon === null) return null
   const { policy, horizon } = plan
-  const newest = await watched(place.control, place.pid, place.observer, () =>
-    readAge(place.session, set, policy, partition),
+  const newest = await watched(context.control, context.pid, context.observer, () =>
+    readAge(context.session, set, policy, partition),
   )
   if (newest === 'empty' || (newest !== 'never' && newest < horizon.position)) return null
   return newest
 }
 
-async function truncate(context: RetireContext, { partition, steps }: Retirement): Promise<Retired> {
+async function truncate(retiring: RetireContext, { partition, steps }: Retirement): Promise<Retired> {
   const [step] = steps
-  if (step?.kind !== 'brief') throw new Error('truncating is one brief step')
-  const { place } = context
+  if (step?.kind !== 'short lock') throw new Error('truncating is one brief step')
+  const { context } = retiring
   const lock = await brief(
-    context,
+    retiring,
     step,
     async () => {
-      await write(context, partition, 'truncated')
-      await forgetNewest(place.session, place.journalSchema, partition.oid)
+      await write(retiring, partition, 'truncated')
+      await forgetNewest(context.session, context.journalSchema, partition.oid)
     },
     async () => {
-      await stillAsPlanned(context, partition)
-      const newest = await youngest(context, partition)
+      await stillAsPlanned(retiring, partition)
+      const newest = await youngest(retiring, partition)
       if (newest !== null) throw changed(partition.name, 'a row in it is to be kept after all')
     },
   )
   return { outcome: 'truncated', lock }
 }
 
-/** Right before, and under the lock where there is one: the same relation, in the same place, with the same bounds. */
-async function stillAsPlanned({ place, set }: RetireContext, partition: Partition): Promise<void> {
-  const { state, boundsText } = await readState(place.session, set.name, partition)
+/** Right before, and under the lock where there is one: the same relation, in the same context, with the same bounds. */
+async function stillAsPlanned({ context, set }: RetireContext, partition: Partition): Promise<void> {
+  const { state, boundsText } = await readState(context.session, set.name, partition)
   if (state !== 'attached') throw changed(partition.name, `it is ${state} by now`)
   if (boundsText !== partition.boundsText) throw changed(partition.name, `its bounds are ${boundsText} by now`)
 }

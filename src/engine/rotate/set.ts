@@ -15,13 +15,13 @@ import type { LockTimes } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { PaceSummary } from '../../pacing/summary.ts'
 import type { Pace } from '../../pacing/throttle.ts'
-import { PATIENCE, type Patience } from '../locks/short-locks.ts'
+import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
 import { brief, write, type RetireContext } from './partition-step.ts'
 import { dropLeftover, finish, retire, type Retired } from './retire.ts'
 import { watched } from '../watch.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 /** What a rotation has done with one set. */
 export interface SetReport {
@@ -78,10 +78,10 @@ const BESIDE_DEFAULT_MS = 200
  * stop that was asked for, end it. Throws nothing: all is in the report.
  */
 export async function rotateSet(
-  place: Workplace,
+  context: TableContext,
   table: TableName,
   request: RotateRequest,
-  patience: Patience = PATIENCE,
+  lockLimits: LockLimits = LOCK_LIMITS,
 ): Promise<SetReport> {
   const began = performance.now()
   const done: Draft = {
@@ -95,36 +95,36 @@ export async function rotateSet(
     pace: null,
   }
   try {
-    await carryOut(place, table, request, patience, done)
+    await carryOut(context, table, request, lockLimits, done)
   } catch (error) {
     done.failed.push({
       what: `rotate ${display(table)}`,
-      error: place.signal.aborted ? stopped(table, error) : asError(error),
+      error: context.signal.aborted ? stopped(table, error) : asError(error),
     })
   }
   return { table, ...done, skipped: done.plan?.skipped ?? [], milliseconds: performance.now() - began }
 }
 
 async function carryOut(
-  place: Workplace,
+  context: TableContext,
   table: TableName,
   request: RotateRequest,
-  patience: Patience,
+  lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
-  const first = await look(place, table, request)
+  const first = await look(context, table, request)
   const { policy, registered } = first.plan
   done.plan = first.plan
   if (policy === null) return
-  await settleBegun(place, first.situation.begun)
-  if (!registered) await registerSet(place.session, place.journalSchema, table, policy, null)
-  await finalizeAll(place, first, patience, done)
-  await createAll(place, first, patience, done)
+  await settleBegun(context, first.situation.begun)
+  if (!registered) await registerSet(context.session, context.journalSchema, table, policy, null)
+  await finalizeAll(context, first, lockLimits, done)
+  await createAll(context, first, lockLimits, done)
   // What only rows can tell is found out now, when the runway is safe; and the situation has changed.
-  if (policy.kind === 'id') await findAges(place, table, request, done)
-  const { situation, plan } = await look(place, table, request)
+  if (policy.kind === 'id') await findAges(context, table, request, done)
+  const { situation, plan } = await look(context, table, request)
   done.plan = { ...plan, registered }
-  await retireAll({ place, set: situation.set, plan, patience }, done)
+  await retireAll({ context, set: situation.set, plan, lockLimits }, done)
 }
 
 interface Looked {
@@ -132,8 +132,8 @@ interface Looked {
   readonly plan: RotationPlan
 }
 
-async function look(place: Workplace, table: TableName, request: RotateRequest): Promise<Looked> {
-  const situation = await readSituation(place.session, place.server, table, place.journalSchema, 'thorough')
+async function look(context: TableContext, table: TableName, request: RotateRequest): Promise<Looked> {
+  const situation = await readSituation(context.session, context.server, table, context.journalSchema, 'thorough')
   if (situation === undefined)
     throw new EbbError(`${display(table)} is no partitioned table any more`, {
       state: 'Nothing more has been changed.',
@@ -143,30 +143,35 @@ async function look(place: Workplace, table: TableName, request: RotateRequest):
 }
 
 /** Intentions that need nothing any more: their partition is gone, was to be detached and is, or was never detached. */
-async function settleBegun(place: Workplace, begun: readonly BegunRetirement[]): Promise<void> {
+async function settleBegun(context: TableContext, begun: readonly BegunRetirement[]): Promise<void> {
   for (const entry of begun) {
     const { state, method, oid } = entry
     if (state === 'half detached' || (state === 'detached' && method === 'drop')) continue
     if (state === 'detached')
-      await recordRotation(place.session, place.journalSchema, { ...entry, action: 'detached', from: null, to: null })
-    await endRetirement(place.session, place.journalSchema, oid)
+      await recordRotation(context.session, context.journalSchema, {
+        ...entry,
+        action: 'detached',
+        from: null,
+        to: null,
+      })
+    await endRetirement(context.session, context.journalSchema, oid)
   }
 }
 
 async function finalizeAll(
-  place: Workplace,
+  context: TableContext,
   { situation, plan }: Looked,
-  patience: Patience,
+  lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
-  const hurried = { ...patience, deadlineMs: Math.min(patience.deadlineMs, FINALIZE_MS) }
+  const hurried = { ...lockLimits, deadlineMs: Math.min(lockLimits.deadlineMs, FINALIZE_MS) }
   for (const finalization of plan.finalize) {
     const { partition, step } = finalization
     const begun = situation.begun.find(({ oid }) => oid === partition.oid)
-    await trying(place, done, step.title, async () => {
-      const lock = await finish({ place, patience: hurried }, finalization, async () => {
-        await write({ place, set: situation.set }, partition, 'finalized')
-        if (begun?.method === 'detach') await endRetirement(place.session, place.journalSchema, partition.oid)
+    await trying(context, done, step.title, async () => {
+      const lock = await finish({ context, lockLimits: hurried }, finalization, async () => {
+        await write({ context, set: situation.set }, partition, 'finalized')
+        if (begun?.method === 'detach') await endRetirement(context.session, context.journalSchema, partition.oid)
       })
       note(done, lock)
       done.finalized.push(partition.name)
@@ -175,22 +180,24 @@ async function finalizeAll(
 }
 
 async function createAll(
-  place: Workplace,
+  context: TableContext,
   { situation, plan }: Looked,
-  patience: Patience,
+  lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
   const beside = situation.set.partitions.some(({ isDefault, empty }) => isDefault && !empty)
   const careful = beside
-    ? { ...patience, workTimeoutMs: Math.min(patience.workTimeoutMs, BESIDE_DEFAULT_MS) }
-    : patience
+    ? { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, BESIDE_DEFAULT_MS) }
+    : lockLimits
   for (const [position, creation] of plan.create.entries()) {
     const { step } = creation
-    const going = await trying(place, done, step.title, async () => {
-      place.observer({ type: 'step started', step, position, of: plan.create.length })
+    const going = await trying(context, done, step.title, async () => {
+      context.observer({ type: 'step started', step, position, of: plan.create.length })
       const startedMs = performance.now()
-      const lock = await brief({ place, patience: careful }, step, () => writeCreated(place, situation.set, creation))
-      place.observer({ type: 'step finished', step, milliseconds: performance.now() - startedMs, lock })
+      const lock = await brief({ context, lockLimits: careful }, step, () =>
+        writeCreated(context, situation.set, creation),
+      )
+      context.observer({ type: 'step finished', step, milliseconds: performance.now() - startedMs, lock })
       note(done, lock)
       done.created.push({ partition: creation.partition, ...creation.shown })
     })
@@ -198,9 +205,13 @@ async function createAll(
   }
 }
 
-async function writeCreated(place: Workplace, set: PartitionedTable, { partition, text }: Creation): Promise<void> {
-  await recordLeaf(place.session, place.journalSchema, set.oid, partition)
-  await recordRotation(place.session, place.journalSchema, {
+async function writeCreated(
+  context: TableContext,
+  set: PartitionedTable,
+  { partition, text }: Creation,
+): Promise<void> {
+  await recordLeaf(context.session, context.journalSchema, set.oid, partition)
+  await recordRotation(context.session, context.journalSchema, {
     table: set.name,
     partition,
     action: 'created',
@@ -211,44 +222,46 @@ async function writeCreated(place: Workplace, set: PartitionedTable, { partition
 }
 
 /** Looks for the newest row of closed partitions by id, and remembers it, so that each is looked through once. */
-async function findAges(place: Workplace, table: TableName, request: RotateRequest, done: Draft): Promise<void> {
-  const { situation, plan } = await look(place, table, request)
+async function findAges(context: TableContext, table: TableName, request: RotateRequest, done: Draft): Promise<void> {
+  const { situation, plan } = await look(context, table, request)
   const { set, newest, newestIn } = situation
   const { policy } = plan
   if (policy === null || plan.horizon === null || newest === null || newest === 'unknown') return
-  const remembered = await rememberedNewest(place.session, place.journalSchema, table)
+  const remembered = await rememberedNewest(context.session, context.journalSchema, table)
   for (const partition of closedUnknown(set, policy, newest.key, remembered)) {
-    const found = await trying(place, done, `look for the newest row of ${display(partition.name)}`, async () => {
+    const found = await trying(context, done, `look for the newest row of ${display(partition.name)}`, async () => {
       const known = newestIn.get(partition.oid)
       const age =
         known ??
-        (await watched(place.control, place.pid, place.observer, () => readAge(place.session, set, policy, partition)))
-      await rememberNewest(place.session, place.journalSchema, table, partition, age)
+        (await watched(context.control, context.pid, context.observer, () =>
+          readAge(context.session, set, policy, partition),
+        ))
+      await rememberNewest(context.session, context.journalSchema, table, partition, age)
     })
     if (!found) return
   }
 }
 
-async function retireAll(context: RetireContext, done: Draft): Promise<void> {
-  const { place, plan } = context
+async function retireAll(retiring: RetireContext, done: Draft): Promise<void> {
+  const { context, plan } = retiring
   // PostgreSQL detaches nothing else from a table before; that it is not finished has been reported.
   if (plan.finalize.length > 0 || plan.leftovers.length + plan.retire.length === 0) return
-  await withPace(place, [plan.table], async (pace) => {
+  await withPace(context, [plan.table], async (pace) => {
     try {
-      await dropLeftovers(context, pace, done)
-      await retireExpired(context, pace, done)
+      await dropLeftovers(retiring, pace, done)
+      await retireExpired(retiring, pace, done)
     } finally {
       done.pace = pace.summary()
     }
   })
 }
 
-async function dropLeftovers(context: RetireContext, pace: Pace, done: Draft): Promise<void> {
-  for (const leftover of context.plan.leftovers) {
+async function dropLeftovers(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
+  for (const leftover of retiring.plan.leftovers) {
     await pace.turn(null)
-    await trying(context.place, done, leftover.step.title, async () => {
+    await trying(retiring.context, done, leftover.step.title, async () => {
       const { begun } = leftover
-      const retired = await dropLeftover(context, leftover)
+      const retired = await dropLeftover(retiring, leftover)
       note(done, retired.lock)
       done.retired.push({
         partition: begun.partition,
@@ -262,17 +275,17 @@ async function dropLeftovers(context: RetireContext, pace: Pace, done: Draft): P
   }
 }
 
-async function retireExpired(context: RetireContext, pace: Pace, done: Draft): Promise<void> {
-  const { place, plan } = context
+async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
+  const { context, plan } = retiring
   for (const [position, retirement] of plan.retire.entries()) {
     const { partition, method, shown, rows, bytes } = retirement
     await pace.turn(null)
-    const going = await trying(place, done, `${method} ${display(partition.name)}`, async () => {
-      place.observer({
+    const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
+      context.observer({
         type: 'note',
         text: `${method} ${display(partition.name)} (${position + 1} of ${plan.retire.length})`,
       })
-      const retired = await retire(context, retirement)
+      const retired = await retire(retiring, retirement)
       note(done, retired.lock)
       done.retired.push({ partition: partition.name, outcome: retired.outcome, ...shown, rows, bytes })
     })
@@ -285,14 +298,14 @@ async function retireExpired(context: RetireContext, pace: Pace, done: Draft): P
  * there is no sense in going on. False where the next would have to wait for
  * the same in vain.
  */
-async function trying(place: Workplace, done: Draft, what: string, work: () => Promise<void>): Promise<boolean> {
-  place.signal.throwIfAborted()
+async function trying(context: TableContext, done: Draft, what: string, work: () => Promise<void>): Promise<boolean> {
+  context.signal.throwIfAborted()
   try {
     await work()
     return true
   } catch (error) {
-    if (place.signal.aborted || isConnectionLost(error)) throw error
-    await assertLease(place.session, place.journalSchema, place.lease)
+    if (context.signal.aborted || isConnectionLost(error)) throw error
+    await assertLease(context.session, context.journalSchema, context.lease)
     done.failed.push({ what, error: asError(error) })
     return !(error instanceof EbbError && error.exitCode === EXIT.tryLater)
   }

@@ -15,7 +15,7 @@ import { assertLatest } from '../command.ts'
 import { executeRun } from '../execute.ts'
 import type { EngineOptions } from '../options.ts'
 import { FORMAT, SWAPS } from '../stored-plan.ts'
-import { atWork, type Workplace } from '../table-context.ts'
+import { withTable, type TableContext } from '../table-context.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import { conversionOf, isCopy, known, rebuildOf, type KnownRun } from './known.ts'
 import type { RunResult } from './result.ts'
@@ -36,23 +36,23 @@ export async function planAbandonOf(
 export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run, done } = await findRun(target, choice, options)
   assertAbandonable(run, done)
-  return atWork({ target, server, ...options, command: 'abandon' }, run.table, async (place) => {
-    await assertLatest(place, run.table, run)
-    return takeBack(run, place, options)
+  return withTable({ target, server, ...options, command: 'abandon' }, run.table, async (context) => {
+    await assertLatest(context, run.table, run)
+    return takeBack(run, context, options)
   })
 }
 
 /** The same, by the lease that is held already. */
 export async function takeBack(
   run: Run,
-  place: Workplace,
-  { patience }: Pick<EngineOptions, 'patience'>,
+  context: TableContext,
+  { lockLimits: lockLimits }: Pick<EngineOptions, 'lockLimits'>,
 ): Promise<RunResult> {
-  const done = await doneSteps(place.session, place.journalSchema, run.id)
-  const plan = abandonment(run, done, await presentName(place.session, run))
-  const steps = await executeRun(run.id, plan.steps, place, { patience })
+  const done = await doneSteps(context.session, context.journalSchema, run.id)
+  const plan = abandonment(run, done, await presentName(context.session, run))
+  const steps = await executeRun(run.id, plan.steps, context, { lockLimits })
   // What has been swapped can be rolled back, and retired.
-  await endRun(place.session, place.journalSchema, run.id, hasSwapped(done) ? 'done' : 'abandoned', { steps })
+  await endRun(context.session, context.journalSchema, run.id, hasSwapped(done) ? 'done' : 'abandoned', { steps })
   return { runId: run.id, plan, steps }
 }
 

@@ -3,7 +3,7 @@ import { forgetSet } from '../../journal/sets.ts'
 import type { RollbackPlan } from '../../plan/partition/rollback.ts'
 import { executeRun, type ExecuteOptions } from '../execute.ts'
 import type { EngineOptions } from '../options.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 import type { RunResult } from './result.ts'
 
 export interface StoredRollback extends RollbackPlan {
@@ -15,17 +15,17 @@ export interface StoredRollback extends RollbackPlan {
 export async function carryBack(
   runId: string,
   plan: StoredRollback,
-  place: Workplace,
+  context: TableContext,
   options: EngineOptions,
 ): Promise<RunResult> {
-  const { session, journalSchema } = place
+  const { session, journalSchema } = context
   const alongside: ExecuteOptions['alongside'] = {
     'swap-back': () => [
       forgetSet(session, journalSchema, plan.table),
       endRun(session, journalSchema, plan.of, 'rolled back', null),
     ],
   }
-  const steps = await executeRun(runId, plan.steps, place, { alongside, patience: options.patience })
+  const steps = await executeRun(runId, plan.steps, context, { alongside, lockLimits: options.lockLimits })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps }
 }

@@ -8,7 +8,7 @@ import { carryOut } from '../commands/partition.ts'
 import { carryOutPurge } from '../commands/purge.ts'
 import { verifiedPlan } from '../stored-plan.ts'
 import { carryOutView } from '../commands/view.ts'
-import { atWork, type Workplace } from '../table-context.ts'
+import { withTable, type TableContext } from '../table-context.ts'
 import { carryBack } from './carry-back.ts'
 import { assertUnfinished, findRun, type RunChoice } from './find-run.ts'
 import { known, type KnownRun } from './known.ts'
@@ -19,29 +19,29 @@ export async function resume(target: Target, choice: RunChoice, options: EngineO
   const { server, run } = await findRun(target, choice, options)
   assertUnfinished(run)
   const agreed = known(run)
-  return atWork({ target, server, ...options, command: run.command }, run.table, async (place) => {
-    await assertLatest(place, run.table, run)
-    const plan = await verifiedPlan(place, commandOf(agreed, options), run)
-    return goOn({ ...agreed, plan } as KnownRun, place, options)
+  return withTable({ target, server, ...options, command: run.command }, run.table, async (context) => {
+    await assertLatest(context, run.table, run)
+    const plan = await verifiedPlan(context, commandOf(agreed, options), run)
+    return goOn({ ...agreed, plan } as KnownRun, context, options)
   })
 }
 
-async function goOn(run: KnownRun, place: Workplace, options: EngineOptions): Promise<RunResult> {
+async function goOn(run: KnownRun, context: TableContext, options: EngineOptions): Promise<RunResult> {
   switch (run.command) {
     case 'partition':
-      return carryOut(run.id, run.plan, place, options)
+      return carryOut(run.id, run.plan, context, options)
     case 'partition-copy':
     case 'rebuild':
     case 'split':
-      return carryOutCopy(run.id, run.plan, place, options)
+      return carryOutCopy(run.id, run.plan, context, options)
     case 'purge':
     case 'mark':
-      return carryOutPurge(run.id, run.plan, place, options)
+      return carryOutPurge(run.id, run.plan, context, options)
     case 'view':
-      return carryOutView(run.id, run.plan, place, options)
+      return carryOutView(run.id, run.plan, context, options)
     case 'candidates':
-      return carryOutCandidates(run.id, run.plan, place, options)
+      return carryOutCandidates(run.id, run.plan, context, options)
     case 'rollback':
-      return carryBack(run.id, run.plan, place, options)
+      return carryBack(run.id, run.plan, context, options)
   }
 }

@@ -1,34 +1,34 @@
 import type { Target } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
 import { display, sameName } from '../../sql/names.ts'
-import { retirable, type FormerTable } from './retired.ts'
+import { retirable, type RetiredTable } from './retired.ts'
 import type { EngineOptions } from '../options.ts'
 import { asError, type Failure } from '../rotate/set.ts'
 import { retire } from './runs.ts'
 
 /** The former tables whose time has come by the server's clock, of these tables or of all. */
-export async function dueFormerTables(
+export async function dueRetiredTables(
   target: Target,
   tables: readonly TableName[] | 'all',
   options: Pick<EngineOptions, 'journalSchema'>,
-): Promise<FormerTable[]> {
+): Promise<RetiredTable[]> {
   const former = await retirable(target, options)
   return former.filter(({ due, table }) => due && (tables === 'all' || tables.some((name) => sameName(name, table))))
 }
 
 /** What has been let go, and what could not be. */
-export interface LettingGo {
-  readonly gone: readonly FormerTable[]
+export interface Retirements {
+  readonly dropped: readonly RetiredTable[]
   readonly failed: readonly Failure[]
 }
 
 /** Lets them go, one after the other; each stands for itself. */
 export async function retireDue(
   target: Target,
-  due: readonly FormerTable[],
+  due: readonly RetiredTable[],
   options: EngineOptions,
-): Promise<LettingGo> {
-  const gone: FormerTable[] = []
+): Promise<Retirements> {
+  const gone: RetiredTable[] = []
   const failed: Failure[] = []
   for (const one of due) {
     if (options.signal.aborted) break
@@ -36,8 +36,8 @@ export async function retireDue(
       await retire(target, { runId: one.runId }, options)
       gone.push(one)
     } catch (error) {
-      failed.push({ what: `let go of ${display(one.former.name)}`, error: asError(error) })
+      failed.push({ what: `let go of ${display(one.retired.name)}`, error: asError(error) })
     }
   }
-  return { gone, failed }
+  return { dropped: gone, failed }
 }

@@ -7,7 +7,7 @@ import { otherRun } from '../command.ts'
 import { COPY_COMMANDS } from '../copy/run.ts'
 import { executeRun } from '../execute.ts'
 import type { EngineOptions } from '../options.ts'
-import { atWork } from '../table-context.ts'
+import { withTable } from '../table-context.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import { isCopy, known, rebuildOf } from './known.ts'
 import type { RunResult } from './result.ts'
@@ -26,12 +26,12 @@ export async function planRetireOf(
 /** Lets the former table of a rebuild go, for good. */
 export async function retire(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run } = await findRun(target, choice, options, COPY_COMMANDS)
-  return atWork({ target, server, ...options, command: 'retire' }, run.table, async (place) => {
+  return withTable({ target, server, ...options, command: 'retire' }, run.table, async (context) => {
     // A roll-back that is under way needs the former table.
-    const latest = await latestRun(place.session, place.journalSchema, run.table)
+    const latest = await latestRun(context.session, context.journalSchema, run.table)
     if (latest?.status === 'running') throw otherRun(latest)
-    const plan = await retirement(place.session, run)
-    const steps = await executeRun(run.id, plan.steps, place, { patience: options.patience })
+    const plan = await retirement(context.session, run)
+    const steps = await executeRun(run.id, plan.steps, context, { lockLimits: options.lockLimits })
     return { runId: run.id, plan, steps }
   })
 }

@@ -8,13 +8,13 @@ import type { EngineOptions } from '../options.ts'
 
 // What copies leave behind: tables as they were, kept for the way back.
 
-/** A former table that is still there, and the finished run that has put it aside. */
-export interface FormerTable {
+/** A retired table that is still there, and the finished run that has put it aside. */
+export interface RetiredTable {
   readonly runId: string
   readonly command: string
   /** The table that has taken its place. */
   readonly table: TableName
-  readonly former: RelationSize
+  readonly retired: RelationSize
   readonly since: Date
   /** When it goes by itself; null where nobody has asked for that. */
   readonly goesAt: Date | null
@@ -22,12 +22,12 @@ export interface FormerTable {
   readonly due: boolean
 }
 
-/** The former tables that `retire` would let go, the oldest first. */
+/** The retired tables that `retire` would let go, the oldest first. */
 export async function retirable(
   target: Target,
   { journalSchema }: Pick<EngineOptions, 'journalSchema'>,
-): Promise<FormerTable[]> {
-  return withSession(target, 'look for former tables', (session) =>
+): Promise<RetiredTable[]> {
+  return withSession(target, 'look for retired tables', (session) =>
     inSnapshot(session, async () => {
       if (!(await journalExists(session, journalSchema))) return []
       const kept = await readKept(session, journalSchema)
@@ -35,9 +35,9 @@ export async function retirable(
         session,
         kept.map(({ retired }) => retired),
       )
-      return kept.flatMap(({ retired, ...run }) => {
-        const former = sizes.find(({ name }) => sameName(name, retired))
-        return former === undefined ? [] : [{ ...run, former }]
+      return kept.flatMap((run) => {
+        const retired = sizes.find(({ name }) => sameName(name, run.retired))
+        return retired === undefined ? [] : [{ ...run, retired }]
       })
     }),
   )
@@ -48,7 +48,7 @@ export async function sizesOf(target: Target, tables: readonly TableName[]): Pro
   return withSession(target, 'look', (session) => inSnapshot(session, () => readRelationSizes(session, tables)))
 }
 
-interface Kept extends Omit<FormerTable, 'former'> {
+interface Kept extends Omit<RetiredTable, 'retired'> {
   readonly retired: TableName
 }
 

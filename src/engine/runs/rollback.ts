@@ -4,7 +4,7 @@ import { latestRun } from '../../journal/journal.ts'
 import type { RollbackPlan } from '../../plan/partition/rollback.ts'
 import { assertLatest, otherRun, recordRun } from '../command.ts'
 import type { EngineOptions } from '../options.ts'
-import { atWork } from '../table-context.ts'
+import { withTable } from '../table-context.ts'
 import { carryBack } from './carry-back.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import type { RunResult } from './result.ts'
@@ -42,9 +42,9 @@ export async function rollback(target: Target, choice: RunChoice, options: Engin
     planRollbackAnew(session, server, request, options),
   )
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  return atWork({ target, server, ...options, command: 'rollback' }, run.table, async (place) => {
-    await assertLatest(place, run.table, begun)
-    const recorded = await recordRun(place, rollbackCommand(request, options), run.table, situation)
-    return carryBack(recorded.runId, recorded.plan, place, options)
+  return withTable({ target, server, ...options, command: 'rollback' }, run.table, async (context) => {
+    await assertLatest(context, run.table, begun)
+    const recorded = await recordRun(context, rollbackCommand(request, options), run.table, situation)
+    return carryBack(recorded.runId, recorded.plan, context, options)
   })
 }

@@ -4,7 +4,7 @@ import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
-import { deedWords } from '../../plan/purge/action-sql.ts'
+import { actionText } from '../../plan/purge/action-sql.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
 import { conversionOf, known, type KnownRun } from './known.ts'
@@ -70,7 +70,7 @@ async function statusLine(
     stepsDone: done.size,
     steps: run.stepCount ?? done.size,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),
-    rows: deedWords(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
+    rows: actionText(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
   }
 }
 

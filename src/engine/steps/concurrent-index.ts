@@ -4,8 +4,8 @@ import { assertLease } from '../../journal/lease.ts'
 import type { DropIndexStep, IndexStep } from '../../plan/language/step.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Patience } from '../locks/short-locks.ts'
-import type { Workplace } from '../table-context.ts'
+import type { LockLimits } from '../locks/short-locks.ts'
+import type { TableContext } from '../table-context.ts'
 
 // Indexes that come and go concurrently: in nobody's way, and in no transaction.
 
@@ -14,11 +14,11 @@ import type { Workplace } from '../table-context.ts'
  * leaves an invalid index, which costs every write and serves no read, so it is
  * dropped and built anew.
  */
-export async function buildIndex(step: IndexStep, place: Workplace, patience: Patience): Promise<void> {
-  const { session } = place
-  await assertLease(session, place.journalSchema, place.lease)
-  await waitingOthersOut(place, patience, async () => {
-    const state = await indexState(step, place)
+export async function buildIndex(step: IndexStep, context: TableContext, lockLimits: LockLimits): Promise<void> {
+  const { session } = context
+  await assertLease(session, context.journalSchema, context.lease)
+  await waitingOthersOut(context, lockLimits, async () => {
+    const state = await indexState(step, context)
     if (state === 'valid') return
     const drop = () => session.query(sql`drop index concurrently if exists ${quoted(step.index)}`)
     if (state === 'invalid') await drop()
@@ -32,25 +32,29 @@ export async function buildIndex(step: IndexStep, place: Workplace, patience: Pa
 }
 
 /** Drops an index concurrently; done twice is done once. */
-export async function dropIndex(step: DropIndexStep, place: Workplace, patience: Patience): Promise<void> {
-  await assertLease(place.session, place.journalSchema, place.lease)
-  await waitingOthersOut(place, patience, async () => {
-    for (const statement of step.statements) await place.session.query(statement)
+export async function dropIndex(step: DropIndexStep, context: TableContext, lockLimits: LockLimits): Promise<void> {
+  await assertLease(context.session, context.journalSchema, context.lease)
+  await waitingOthersOut(context, lockLimits, async () => {
+    for (const statement of step.statements) await context.session.query(statement)
   })
 }
 
 /** For statements that wait for others without being in their way; `watched` tells for whom. */
-async function waitingOthersOut(place: Workplace, { deadlineMs }: Patience, work: () => Promise<void>): Promise<void> {
-  await place.session.query(`set lock_timeout = ${Math.ceil(deadlineMs)}`)
+async function waitingOthersOut(
+  context: TableContext,
+  { deadlineMs }: LockLimits,
+  work: () => Promise<void>,
+): Promise<void> {
+  await context.session.query(`set lock_timeout = ${Math.ceil(deadlineMs)}`)
   try {
     await work()
   } finally {
     // When the connection is lost there is nothing to reset, and the first error tells why.
-    await place.session.query('reset lock_timeout').catch(() => {})
+    await context.session.query('reset lock_timeout').catch(() => {})
   }
 }
 
-async function indexState({ index }: IndexStep, { session }: Workplace): Promise<'none' | 'invalid' | 'valid'> {
+async function indexState({ index }: IndexStep, { session }: TableContext): Promise<'none' | 'invalid' | 'valid'> {
   const { state } = await readOne<{ state: 'none' | 'invalid' | 'valid' }>(
     session,
     sql`

@@ -8,10 +8,10 @@ import type { Facts, SwapStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { underBriefLocks, type Patience } from '../locks/short-locks.ts'
+import { underShortLocks, type LockLimits } from '../locks/short-locks.ts'
 import { CatchingUp } from '../copy/catching-up.ts'
 import { sessionsOf } from '../execute.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 /**
  * Carries out a swap. Under the lock the table must be what it was when the
@@ -20,16 +20,16 @@ import type { Workplace } from '../table-context.ts'
  */
 export async function swap(
   step: SwapStep,
-  place: Workplace,
-  patience: Patience,
+  context: TableContext,
+  lockLimits: LockLimits,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
-  await warmUp(step, place)
-  if (step.work === null) return exchange(step, place, patience, null, record)
-  const catchingUp = new CatchingUp(step.work, place, patience)
+  await warmUp(step, context)
+  if (step.work === null) return exchange(step, context, lockLimits, null, record)
+  const catchingUp = new CatchingUp(step.work, context, lockLimits)
   try {
     await catchingUp.prepare()
-    return await exchange(step, place, patience, catchingUp, record)
+    return await exchange(step, context, lockLimits, catchingUp, record)
   } catch (error) {
     await catchingUp.stop()
     throw error
@@ -38,50 +38,50 @@ export async function swap(
 
 async function exchange(
   step: SwapStep,
-  place: Workplace,
-  patience: Patience,
+  context: TableContext,
+  lockLimits: LockLimits,
   copy: CatchingUp | null,
   record: () => Promise<void>,
 ): Promise<LockTimes> {
   const locks = { ...step, stillReady: async () => (await copy?.isReady()) ?? true }
-  return underBriefLocks(sessionsOf(place), locks, patience, place.observer, place.signal, async () => {
+  return underShortLocks(sessionsOf(context), locks, lockLimits, context.observer, context.signal, async () => {
     // Verdicts are given when all is done: until the commit it can be undone as a whole.
-    await inOneGo(place.session, () => [
-      assertLease(place.session, place.journalSchema, place.lease),
-      assertUnchanged(step, place),
-      assertPartitions(step, place),
-      ...step.mustBeEmpty.map((name) => assertEmpty(name, place)),
+    await inOneGo(context.session, () => [
+      assertLease(context.session, context.journalSchema, context.lease),
+      assertUnchanged(step, context),
+      assertPartitions(step, context),
+      ...step.mustBeEmpty.map((name) => assertEmpty(name, context)),
       ...(copy?.complete() ?? []),
-      place.session.query(step.statements.join(';\n')),
-      assertCarried(step, place),
+      context.session.query(step.statements.join(';\n')),
+      assertCarried(step, context),
       record(),
     ])
   })
 }
 
 /** Has the session plan its look at the catalogue, and load it into its caches, while nobody waits for it. */
-async function warmUp(step: SwapStep, place: Workplace): Promise<void> {
-  await place.session.query('set plan_cache_mode = force_generic_plan')
-  for (let i = 0; i < 2; i++) await readFacts(step, place)
-  await readChildren(place.session, step.table)
+async function warmUp(step: SwapStep, context: TableContext): Promise<void> {
+  await context.session.query('set plan_cache_mode = force_generic_plan')
+  for (let i = 0; i < 2; i++) await readFacts(step, context)
+  await readChildren(context.session, step.table)
 }
 
-async function readFacts(step: SwapStep, { session, server }: Workplace): Promise<Facts> {
+async function readFacts(step: SwapStep, { session, server }: TableContext): Promise<Facts> {
   const table = await readTable(session, step.table, server.version)
   return table === undefined ? {} : factsOf(table, step.ours)
 }
 
-async function assertUnchanged(step: SwapStep, place: Workplace): Promise<void> {
-  const differences = compareFacts(step.before, await readFacts(step, place))
+async function assertUnchanged(step: SwapStep, context: TableContext): Promise<void> {
+  const differences = compareFacts(step.before, await readFacts(step, context))
   if (differences.length > 0) throw changedMeanwhile(step, differences.map(describeChange))
 }
 
-async function assertCarried(step: SwapStep, place: Workplace): Promise<void> {
-  const differences = compareFacts(step.after, await readFacts(step, place))
+async function assertCarried(step: SwapStep, context: TableContext): Promise<void> {
+  const differences = compareFacts(step.after, await readFacts(step, context))
   if (differences.length > 0) throw notCarried(step, differences.map(describeDifference))
 }
 
-async function assertPartitions(step: SwapStep, { session }: Workplace): Promise<void> {
+async function assertPartitions(step: SwapStep, { session }: TableContext): Promise<void> {
   const planned = new Set(step.partitions.map(display))
   const present = (await readChildren(session, step.table)).map(display)
   const others = present.filter((name) => !planned.has(name))
@@ -93,7 +93,7 @@ async function assertPartitions(step: SwapStep, { session }: Workplace): Promise
   ])
 }
 
-async function assertEmpty(name: TableName, { session }: Workplace): Promise<void> {
+async function assertEmpty(name: TableName, { session }: TableContext): Promise<void> {
   const { rowCount } = await session.query(sql`select from ${quoted(name)} limit 1`)
   if (rowCount === 0) return
   throw new EbbError(`rows have been written to ${display(name)} meanwhile, and would be lost`, {

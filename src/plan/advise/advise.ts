@@ -5,7 +5,7 @@ import { display, type TableName } from '../../sql/names.ts'
 import { describeReading } from '../table/condition-objections.ts'
 import { primaryKeyChanges, type KeyAdvice } from './key-advice.ts'
 import { privilegeObjections } from '../table/privilege-objections.ts'
-import { adviseAround, indexesFirst, missingIndexes, secondsOf } from '../purge/around.ts'
+import { adviseAround, indexesFirst, missingIndexes, secondsOf } from './purge-advice.ts'
 import { planRebuild, type RebuildSituation } from '../copy/rebuild.ts'
 import { serverObjections } from '../table/server-objections.ts'
 import { shellWord } from '../../text/shell-word.ts'
@@ -221,7 +221,7 @@ const MANY = 0.3
 
 function choose(situation: WaysSituation, ways: readonly Way[]): Choice {
   const kind = kindObjection(situation.rebuild.table)
-  if (kind !== undefined) return { chosen: null, why: `${kind.what}. ${kind.wayOut}` }
+  if (kind !== undefined) return { chosen: null, why: `${kind.what}. ${kind.fix}` }
   const isOpen = (name: WayName) => ways.some((way) => way.name === name && way.verdict === 'possible')
   switch (situation.wish.kind) {
     case 'nothing':

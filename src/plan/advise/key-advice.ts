@@ -138,7 +138,7 @@ function obstaclesTo({ table, upserts }: AdviceSituation, { key: { column } }: K
   const asColumn = keyColumn(table, column)
   const idColumn = singlePrimaryKey(table)
   return [
-    ...('wayOut' in asColumn ? [asColumn] : []),
+    ...('fix' in asColumn ? [asColumn] : []),
     ...uniquenessObjections(table, column),
     ...(primaryKeyChanges(table, column)
       ? [...primaryKeyObjections(table, column, idColumn), ...upsertObjections(upserts ?? [], column, idColumn)]

@@ -12,10 +12,10 @@ import { serverNotes, serverObjections } from '../table/server-objections.ts'
 import { kindObjection, tableObjections } from '../table/table-objections.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
 
-/** Something that could go wrong, and what helps; `wayOut` is empty where there is nothing to do but to know it. */
+/** Something that could go wrong, and what helps; `fix` is empty where there is nothing to do but to know it. */
 export interface Risk {
   readonly what: string
-  readonly wayOut: string
+  readonly fix: string
 }
 
 /** All that is looked at for what could go wrong. */
@@ -44,7 +44,7 @@ export function risksOf(situation: RiskSituation): Risk[] {
     ...statisticsRisks(situation),
     ...situation.longTransactions.map((transaction) => longTransaction(situation.table, transaction)),
     ...partitionRisks(situation),
-    ...serverNotes(server).map((what) => ({ what, wayOut: '' })),
+    ...serverNotes(server).map((what) => ({ what, fix: '' })),
   ]
 }
 
@@ -54,7 +54,7 @@ function readingRisks({ table, rowsReadable, server: { role } }: RiskSituation):
   return [
     {
       what: `${role} may not see all rows, so nothing is known of their ranges`,
-      wayOut: `grant select on ${name} to ${ident(role).text}; or, where a policy hides some, connect as the owner.`,
+      fix: `grant select on ${name} to ${ident(role).text}; or, where a policy hides some, connect as the owner.`,
     },
   ]
 }
@@ -75,7 +75,7 @@ function idRisks({ table, keys }: RiskSituation): Risk[] {
     .filter(({ type, max }) => type === 'integer' && max !== null && Number(max) > WORTH_A_WORD * LARGEST_INTEGER)
     .map(({ column, max }) => ({
       what: `${column} has reached ${showCount(Number(max))}, ${Math.floor((100 * Number(max)) / LARGEST_INTEGER)} % of what an integer can hold`,
-      wayOut: `Make it a bigint before it is full; ${display(table.name)} cannot take rows any more when it is.`,
+      fix: `Make it a bigint before it is full; ${display(table.name)} cannot take rows any more when it is.`,
     }))
 }
 
@@ -87,7 +87,7 @@ function unindexed(table: TableModel, { name, table: other, columns, estimatedRo
   const small = estimatedRows !== null && estimatedRows < FEW_ROWS ? '; as long as it is small that does no harm' : ''
   return {
     what: `no index of ${display(other)} begins with the columns of foreign key ${name} (${columns.join(', ')}): each row deleted from ${display(table.name)} reads it all${rows}${small}`,
-    wayOut: `create index concurrently on ${ident(other.schema, other.name).text} (${columns.map((column) => ident(column).text).join(', ')});`,
+    fix: `create index concurrently on ${ident(other.schema, other.name).text} (${columns.map((column) => ident(column).text).join(', ')});`,
   }
 }
 
@@ -103,7 +103,7 @@ function statisticsRisks({ table, activity }: RiskSituation): Risk[] {
       ? [
           {
             what: 'it was never analysed, so rows and key ranges are not known to the planner',
-            wayOut: `analyze ${name};`,
+            fix: `analyze ${name};`,
           },
         ]
       : []),
@@ -111,7 +111,7 @@ function statisticsRisks({ table, activity }: RiskSituation): Risk[] {
       ? [
           {
             what: `${showCount(deadRows)} dead rows beside ${showCount(liveRows)} live ones${activity.vacuumedAt === null ? '; it was never vacuumed' : ''}`,
-            wayOut: `vacuum (analyze) ${name}; and let autovacuum come more often (autovacuum_vacuum_scale_factor).`,
+            fix: `vacuum (analyze) ${name}; and let autovacuum come more often (autovacuum_vacuum_scale_factor).`,
           },
         ]
       : []),
@@ -122,7 +122,7 @@ function longTransaction(table: TableModel, { pid, who, state, seconds, onTable 
   const what = pid === null ? `prepared transaction ${who}` : `pid ${pid} (${who}), ${state},`
   return {
     what: `${what} has been open for ${showDuration(seconds)}${onTable ? ` and holds a lock on ${display(table.name)}` : ''}: building indexes and taking locks wait for it`,
-    wayOut: pid === null ? 'End it with commit prepared or rollback prepared.' : 'Let it end first.',
+    fix: pid === null ? 'End it with commit prepared or rollback prepared.' : 'Let it end first.',
   }
 }
 
@@ -133,20 +133,20 @@ function partitionRisks({ table, partitions }: RiskSituation): Risk[] {
       return [
         {
           what: `${display(partition)} is half detached: its rows cannot be seen through ${name}`,
-          wayOut: `ebb rotate ${name} --execute finishes it.`,
+          fix: `ebb rotate ${name} --execute finishes it.`,
         },
       ]
     if (bounds === 'DEFAULT')
       return [
         {
           what: `there is a DEFAULT partition, ${display(partition)} (${showBytes(bytes)}): nothing can be detached concurrently, and new partitions have to check its rows`,
-          wayOut: 'Move its rows to proper partitions, and drop it.',
+          fix: 'Move its rows to proper partitions, and drop it.',
         },
       ]
     return []
   })
 }
 
-function asRisk({ what, wayOut }: Risk): Risk {
-  return { what, wayOut }
+function asRisk({ what, fix: fix }: Risk): Risk {
+  return { what, fix: fix }
 }

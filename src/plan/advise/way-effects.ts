@@ -1,7 +1,7 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { primaryKeyChanges, type KeyAdvice } from './key-advice.ts'
-import type { AdvisedAround, MissingIndex } from '../purge/around.ts'
+import type { AdvisedAround, MissingIndex } from './purge-advice.ts'
 import { CAPTURE_MICROSECONDS } from './rates.ts'
 import { showCount, showDuration } from '../../text/units.ts'
 import type { Quantities, WayCosts } from './way-costs.ts'

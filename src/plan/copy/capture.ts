@@ -201,7 +201,7 @@ export function captureObjections({ name, triggers }: TableModel): Objection[] {
     {
       code: 'captured',
       what: `changes of ${display(name)} are still being caught, for the way back from an earlier run`,
-      wayOut: 'Let its former table go (ebb retire), or bring it back (ebb rollback); see ebb status.',
+      fix: 'Let its former table go (ebb retire), or bring it back (ebb rollback); see ebb status.',
       acceptable: false,
     },
   ]

@@ -2,11 +2,11 @@ import type { Objection } from '../language/step.ts'
 import { showBytes } from '../../text/units.ts'
 
 /** A copy stands beside what it is made from, and a disk that is full stops everybody. */
-export function noRoom(needed: number, free: number): Objection {
+export function notEnoughDisk(needed: number, free: number): Objection {
   return {
     code: 'disk',
     what: `the copy may need ${showBytes(needed)} of disk, WAL not counted, and ${showBytes(free)} are free`,
-    wayOut: 'Make room first, keep fewer rows, or take partitions by attaching, which copies nothing.',
+    fix: 'Make room first, keep fewer rows, or take partitions by attaching, which copies nothing.',
     acceptable: false,
   }
 }

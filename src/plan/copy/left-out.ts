@@ -54,7 +54,7 @@ function referred({ from, name }: LeftOutReference, { source }: Keeping): Object
   return {
     code: `referred:${display(from)}.${name}`,
     what: `rows of ${display(from)} refer to rows of ${display(source)} that would be left out (${name})`,
-    wayOut: `Keep those they refer to, or remove the rows of ${display(from)} first; or delete both in batches, by ebb purge with --cascade.`,
+    fix: `Keep those they refer to, or remove the rows of ${display(from)} first; or delete both in batches, by ebb purge with --cascade.`,
     acceptable: false,
   }
 }

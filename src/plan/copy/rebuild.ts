@@ -10,7 +10,7 @@ import { conditionObjections, describeReading } from '../table/condition-objecti
 import { copyKeyOf, noKeyObjection, type CopyKey } from './key.ts'
 import { copySteps } from './steps.ts'
 import type { CopyWork, Transport } from './work.ts'
-import { fatesOf } from '../table/fates.ts'
+import { dependentsOf } from '../table/dependents.ts'
 import { describeKept } from './retention-of-retired.ts'
 import { leftOutObjections } from './left-out.ts'
 import { copyRightsObjections, privilegeObjections } from '../table/privilege-objections.ts'
@@ -91,7 +91,7 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
   const base = {
     goal: goalOf(table, request),
     table: table.name,
-    fates: key === null ? [] : fatesOf(table, { history: null, primaryKey: null, partitioned: false }),
+    dependents: key === null ? [] : dependentsOf(table, { history: null, primaryKey: null, partitioned: false }),
     notes: serverNotes(server),
   }
   if (objections.length > 0 || key === null) return { ...base, objections, evidence: [], steps: [], rebuild: null }

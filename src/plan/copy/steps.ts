@@ -9,7 +9,7 @@ import { exclusive } from '../language/locks.ts'
 import { grants } from '../table/privileges.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from '../table/shadow.ts'
-import type { AloneStep, BriefStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from '../language/step.ts'
+import type { AloneStep, ShortLockStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from '../language/step.ts'
 import { acquire, neighbours, sequencesUnderLock } from '../table/swap.ts'
 import { underPath } from '../table/user-code.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
@@ -120,10 +120,10 @@ export function verifyStep(title: string, work: CopyWork, shared: string | null)
   return { ...described('verify', title, because), kind: 'verify', work, shared }
 }
 
-function beginCapture(capture: Capture): BriefStep {
+function beginCapture(capture: Capture): ShortLockStep {
   const { table } = capture
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: 'capture',
     title: `catch the changes of ${display(table)} from now on`,
     because: 'the key of each changed row goes into a log; about 3 µs a row',

@@ -20,7 +20,7 @@ import {
 } from '../table/shadow.ts'
 import { exchangeBack, type SplitSummary } from '../split/exchange.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock } from '../table/swap.ts'
-import type { AloneStep, BriefStep, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from '../language/step.ts'
+import type { AloneStep, ShortLockStep, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from '../language/step.ts'
 import { underPath } from '../table/user-code.ts'
 
 // The ways out of a rebuild: to abandon it before the swap, to roll it back
@@ -45,7 +45,7 @@ export function abandonSteps(
   rebuild: RebuildSummary,
   present: TableName | null,
   done: ReadonlySet<string>,
-): (BriefStep | OnlineStep)[] {
+): (ShortLockStep | OnlineStep)[] {
   const { forward, back } = rebuild
   return [
     // First, for it takes most room.
@@ -62,7 +62,7 @@ export function abandonSteps(
 }
 
 /** Its foreign keys, once it has them, have triggers on the tables that they refer to: those are locked, too. */
-function dropShadow({ former, shadow }: RebuildSummary): BriefStep {
+function dropShadow({ former, shadow }: RebuildSummary): ShortLockStep {
   const referenced = neighbours({ ...former, inboundForeignKeys: [] })
   return brief(
     'abandon:shadow',
@@ -330,7 +330,7 @@ function swapBack(
 }
 
 /** Takes the capture off a table that is in use. */
-function release(key: string, capture: RebuildSummary['back']['capture']): BriefStep {
+function release(key: string, capture: RebuildSummary['back']['capture']): ShortLockStep {
   const { table } = capture
   const lock: Lock = exclusive(table)
   return brief(
@@ -352,8 +352,18 @@ function brief(
   acquireLocks: readonly string[],
   statements: readonly string[],
   quiet: TableName | null = null,
-): BriefStep {
-  return { kind: 'brief', key, title, because, locks, cost: 'milliseconds', quiet, acquire: acquireLocks, statements }
+): ShortLockStep {
+  return {
+    kind: 'short lock',
+    key,
+    title,
+    because,
+    locks,
+    cost: 'milliseconds',
+    quiet,
+    acquire: acquireLocks,
+    statements,
+  }
 }
 
 function plan(
@@ -363,5 +373,5 @@ function plan(
   objections: readonly Objection[],
   steps: readonly Step[],
 ): Plan {
-  return { goal, table, evidence, fates: [], objections, notes: [], steps }
+  return { goal, table, evidence, dependents: [], objections, notes: [], steps }
 }

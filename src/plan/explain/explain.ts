@@ -4,7 +4,7 @@ import { spelledOut } from '../../sql/spelled-out.ts'
 import { explainComplete, explainCopying, explainDualWrites, isBeyondSql, STOP_PSQL } from './copy.ts'
 import { explainPurging } from './purge.ts'
 import type { RotationStep } from '../rotate/step.ts'
-import type { Blocked, Fate, Lock, Objection, Plan, Step } from '../language/step.ts'
+import type { Blocked, DependentObject, Lock, Objection, Plan, Step } from '../language/step.ts'
 
 // A plan as a script: people read the comments, psql runs the rest. No default
 // branches: a new kind of step does not compile until it can be explained.
@@ -24,7 +24,7 @@ export function explain(plan: Plan, todo: ToDo): string {
   return asScript([
     ...comment(plan.goal),
     ...section('What this rests on', plan.evidence),
-    ...section('What becomes of everything that hangs on it', plan.fates.map(describeFate)),
+    ...section('What becomes of everything that hangs on it', plan.dependents.map(describeFate)),
     ...section('Worth knowing', plan.notes),
     ...explainObjections(plan.objections),
     ...script(plan.steps),
@@ -44,9 +44,9 @@ export function explainObjections(objections: readonly Objection[]): string[] {
   if (objections.length === 0) return []
   return [
     ...heading(`Reasons not to start (${objections.length})`),
-    ...objections.flatMap(({ code, what, wayOut }) => [
+    ...objections.flatMap(({ code, what, fix: fix }) => [
       ...comment(`${code}: ${what}`, '  '),
-      ...comment(`way out: ${wayOut}`, '      '),
+      ...comment(`way out: ${fix}`, '      '),
     ]),
   ]
 }
@@ -105,7 +105,7 @@ const LOCK_TIMEOUT = "set local lock_timeout = '50ms'"
 
 function explainStatements(step: Step | RotationStep): string[] {
   switch (step.kind) {
-    case 'rehearse':
+    case 'dry run':
       return complete(['begin', ...step.statements, 'rollback'])
     case 'index':
     case 'drop index':
@@ -122,7 +122,7 @@ function explainStatements(step: Step | RotationStep): string[] {
       return explainPurging(step)
     case 'online':
       return complete(['begin', ...step.statements, 'commit'])
-    case 'brief':
+    case 'short lock':
       return complete(['begin', LOCK_TIMEOUT, ...step.acquire, ...step.statements, 'commit'])
     case 'swap':
       return [
@@ -138,7 +138,7 @@ function complete(statements: readonly string[]): string[] {
   return statements.map((statement) => `${statement};`)
 }
 
-function describeFate({ thing, fate, how }: Fate): string {
+function describeFate({ name: thing, outcome: fate, how }: DependentObject): string {
   return `${fate.padEnd('carried'.length)}  ${thing}: ${how}`
 }
 

@@ -7,7 +7,7 @@ export function abandonment(runId: string, table: TableName, evidence: string, s
     goal: `abandon run ${runId} on ${display(table)}`,
     table,
     evidence: [evidence],
-    fates: [],
+    dependents: [],
     objections: [],
     notes: [],
     steps,

@@ -1,8 +1,8 @@
 import type { Objection } from './step.ts'
 
 /** A reason not to start that cannot be accepted: it has to be removed first. */
-export function objection(code: string, what: string, wayOut: string): Objection {
-  return { code, what, wayOut, acceptable: false }
+export function objection(code: string, what: string, fix: string): Objection {
+  return { code, what, fix: fix, acceptable: false }
 }
 
 /** Those that the user has not accepted. */

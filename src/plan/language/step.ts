@@ -37,8 +37,8 @@ interface Described {
 }
 
 /** A transaction that is rolled back: finds out what PostgreSQL would do, on an empty copy. */
-export interface RehearseStep extends Described {
-  readonly kind: 'rehearse'
+export interface DryRunStep extends Described {
+  readonly kind: 'dry run'
   /** The copy that stands for the table. */
   readonly twin: TableName
 }
@@ -111,8 +111,8 @@ export interface AloneStep extends Described {
 }
 
 /** One short transaction under locks that block others: tried with short time-outs until all are had at once. */
-export interface BriefStep extends Described {
-  readonly kind: 'brief'
+export interface ShortLockStep extends Described {
+  readonly kind: 'short lock'
   /** The table an autovacuum is asked to leave first; null where none can be in the way. */
   readonly quiet: TableName | null
   /** The statements that take the locks, in the one order in which applications take them too. */
@@ -120,7 +120,7 @@ export interface BriefStep extends Described {
 }
 
 /** A brief step that exchanges tables, and commits only when the catalogue says that nothing was lost. */
-export interface SwapStep extends Omit<BriefStep, 'kind'> {
+export interface SwapStep extends Omit<ShortLockStep, 'kind'> {
   readonly kind: 'swap'
   readonly table: TableName
   /** Facts before (checked under the lock) and after (checked before the commit); see facts.ts. */
@@ -137,7 +137,7 @@ export interface SwapStep extends Omit<BriefStep, 'kind'> {
 }
 
 export type Step =
-  | RehearseStep
+  | DryRunStep
   | IndexStep
   | DropIndexStep
   | CopyStep
@@ -148,7 +148,7 @@ export type Step =
   | CheckStep
   | AloneStep
   | OnlineStep
-  | BriefStep
+  | ShortLockStep
   | SwapStep
 
 /** What is true of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
@@ -158,14 +158,14 @@ export type Facts = Readonly<Record<string, string>>
 export interface Objection {
   readonly code: string
   readonly what: string
-  readonly wayOut: string
+  readonly fix: string
   readonly acceptable: boolean
 }
 
 /** What happens to one thing that hangs on the table. */
-export interface Fate {
-  readonly thing: string
-  readonly fate: 'carried' | 'kept' | 'rebuilt' | 'changed'
+export interface DependentObject {
+  readonly name: string
+  readonly outcome: 'carried' | 'kept' | 'rebuilt' | 'changed'
   readonly how: string
 }
 
@@ -174,7 +174,7 @@ export interface Plan {
   readonly table: TableName
   /** What the plan rests on, for people: why this key, where the cut falls. */
   readonly evidence: readonly string[]
-  readonly fates: readonly Fate[]
+  readonly dependents: readonly DependentObject[]
   readonly objections: readonly Objection[]
   /** Not in the way, but worth knowing. */
   readonly notes: readonly string[]

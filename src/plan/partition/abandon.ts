@@ -24,7 +24,7 @@ export function planAbandon(runId: string, { table, guard, index }: Preparations
 
 function dropGuard(table: TableName, guard: string): Step {
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: 'abandon:guard',
     title: `drop the CHECK ${guard}`,
     because: 'it rejects rows beyond the bound, and nothing needs it any more',

@@ -8,7 +8,7 @@ import type { KeyChoice } from './key-choice.ts'
 import { boundLiteral, createLeaf } from '../table/leaf.ts'
 import { exclusive } from '../language/locks.ts'
 import { buildUniqueIndex, plainColumns, type NewPrimaryKey } from '../table/primary-key.ts'
-import { rehearsal } from './rehearsal.ts'
+import { dryRun } from './dry-run.ts'
 import type { Lock, OnlineStep, Step } from '../language/step.ts'
 import { leafShape, planSwap, type AsideNames, type SwapRequest } from '../table/swap.ts'
 import { underPath } from '../table/user-code.ts'
@@ -40,7 +40,7 @@ export function conversionSteps(conversion: Conversion): Step[] {
   const { table, choice, runway, primaryKey, leaves } = conversion
   const request = swapRequest(conversion)
   return [
-    rehearsal(request, choice),
+    dryRun(request, choice),
     ...(primaryKey === null ? [] : [primaryKeyStep(table, primaryKey, choice.column)]),
     guardStep(conversion),
     validateGuardStep(conversion),
@@ -99,7 +99,7 @@ function guardStep({ table, choice, cut, guard }: Conversion): Step {
   // Of any other type PostgreSQL would not take the bound as proof.
   const bound = sql`${ident(choice.column)} < ${literal(toText(choice.kind, cut))}::${raw(choice.type)}`
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: 'guard',
     title: `say that every row lies before ${shown(choice, cut)}`,
     because:
@@ -133,7 +133,7 @@ function leafStep({ table, role, choice }: Conversion, cell: Cell, name: TableNa
     triggers: table.triggers.filter(({ perRow, enabled }) => perRow && enabled !== 'origin'),
   }
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: `runway:${name.name}`,
     title: `add partition ${display(name)}`,
     because: `for rows from ${shown(choice, cell.from)} until ${shown(choice, cell.to)}`,

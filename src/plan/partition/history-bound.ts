@@ -16,7 +16,7 @@ const MARGIN_MICROS = 3n * 86_400_000_000n
 /** So many ids may be used at once, by a batch job or an import, before anybody looks. */
 const BURST_IDS = 50_000n
 
-export interface Cut {
+export interface HistoryBound {
   /** The upper bound of the history partition. */
   readonly at: Position
   /** What is written must not come so far before the swap: there the CHECK is taken away and a later cut chosen. */
@@ -24,7 +24,7 @@ export interface Cut {
 }
 
 /** A cut, and what is needed to see how far away it is. */
-export interface Bound extends Cut {
+export interface Bound extends HistoryBound {
   readonly column: string
   readonly kind: KeyKind
   readonly timezone: string
@@ -37,7 +37,7 @@ export function isNear({ kind, timezone, near }: Bound, { now, newest, handedOut
 }
 
 /** The bound of the grid that is safely ahead of all that will be written until the swap, and of every row there is as long as that lies within the runway. */
-export function cutFor(choice: KeyChoice, premake: number): Cut {
+export function cutFor(choice: KeyChoice, premake: number): HistoryBound {
   const margin = marginOf(choice)
   const at = boundFrom(choice, newestOf(choice, premake) + margin)
   return { at, near: at - (margin + 3n) / 4n }

@@ -53,7 +53,7 @@ export function chooseKey(request: PartitionRequest, evidence: KeyEvidence): Key
 }
 
 export function isObjection(choice: KeyChoice | Objection): choice is Objection {
-  return 'wayOut' in choice
+  return 'fix' in choice
 }
 
 function timeKey(request: PartitionRequest, interval: Interval, { key, now }: KeyEvidence): KeyChoice | Objection {

@@ -6,7 +6,7 @@ import { display, type TableName } from '../../sql/names.ts'
 import { copyKeyOf, noKeyObjection } from '../copy/key.ts'
 import { copySteps } from '../copy/steps.ts'
 import type { Transport } from '../copy/work.ts'
-import { fatesOf } from '../table/fates.ts'
+import { dependentsOf } from '../table/dependents.ts'
 import { describeKept } from '../copy/retention-of-retired.ts'
 import { runwayEnd } from './history-bound.ts'
 import { keepWindow, type KeepWindow } from '../copy/keep-window.ts'
@@ -52,7 +52,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const goal = `partition ${display(table.name)} by ${request.by}, copying the rows worth keeping`
   const key = copyKeyOf(table)
   if (choice === null)
-    return { goal, table: table.name, evidence: [], fates: [], objections, notes: [], steps: [], rebuild: null }
+    return { goal, table: table.name, evidence: [], dependents: [], objections, notes: [], steps: [], rebuild: null }
 
   const now = situation.evidence?.now ?? 0n
   const premake = request.premake ?? defaultPremake(request.every)
@@ -71,7 +71,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const base = {
     goal: `${goal}, ${describeWidth(choice)}`,
     table: table.name,
-    fates: fatesOf(table, { history: null, primaryKey: layout.primaryKey, partitioned: true }),
+    dependents: dependentsOf(table, { history: null, primaryKey: layout.primaryKey, partitioned: true }),
     objections: all,
     notes: [...serverNotes(server), ...notesOn(situation, request, choice, layout.primaryKey)],
   }

@@ -8,7 +8,7 @@ import { partitionName } from '../../grid/partition-name.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { display, freeCompanion, type TableName } from '../../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
-import { fatesOf } from '../table/fates.ts'
+import { dependentsOf } from '../table/dependents.ts'
 import { cutFor, runwayFrom, type Bound } from './history-bound.ts'
 import { singlePrimaryKey } from '../advise/key-advice.ts'
 import { chooseKey, isObjection, type KeyChoice, type KeyEvidence } from './key-choice.ts'
@@ -86,13 +86,13 @@ export function readRequest(
   if (fundamental.length > 0) return { choice: null, objections: fundamental }
   const column = keyColumn(table, request.by)
   const objections = [
-    ...('wayOut' in column ? [column] : []),
+    ...('fix' in column ? [column] : []),
     ...expiryObjections(table, request),
     ...privilegeObjections(table, privileges, server.role),
     ...tableObjections(table),
     ...captureObjections(table),
   ]
-  if (situation.evidence === null || 'wayOut' in column) return { choice: null, objections }
+  if (situation.evidence === null || 'fix' in column) return { choice: null, objections }
   const choice = chooseKey(request, situation.evidence)
   return isObjection(choice) ? { choice: null, objections: [choice, ...objections] } : { choice, objections }
 }
@@ -103,7 +103,7 @@ function refuse(table: TableModel, request: PartitionRequest, objections: readon
     goal: `partition ${display(table.name)} by ${request.by}`,
     table: table.name,
     evidence: [],
-    fates: [],
+    dependents: [],
     objections,
     notes: [],
     steps: [],
@@ -131,7 +131,7 @@ function convert(
     goal: `partition ${display(table.name)} by ${choice.column}, ${describeWidth(choice)}`,
     table: table.name,
     evidence: [...choice.evidence, ...describeCut(choice, cut, names.history, request)],
-    fates: fatesOf(table, { history: names.history, primaryKey, partitioned: true }),
+    dependents: dependentsOf(table, { history: names.history, primaryKey, partitioned: true }),
     objections: all,
     notes: [...serverNotes(server), ...notesOn(situation, request, choice, primaryKey)],
     steps,

@@ -53,7 +53,7 @@ export function planRollback(situation: RollbackSituation): RollbackPlan {
     evidence: [
       `all its rows are in ${display(conversion.history)}; the other ${situation.others.length} partitions are ${objections.length === 0 ? 'empty and are dropped' : 'looked at below'}`,
     ],
-    fates: [],
+    dependents: [],
     objections,
     notes: [],
     steps: objections.length > 0 ? [] : rollbackSteps(situation, index),

@@ -1,25 +1,25 @@
 import { quoted, sameName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { FINGERPRINT, ROW_BYTES, SET_COLUMNS } from './candidate-sql.ts'
-import type { Deed, GatherDeed, PurgeLeaf, PurgeWork } from './work.ts'
+import type { Action, CollectAction, PurgeLeaf, PurgeWork } from './work.ts'
 
 /** The statement that does to the rows `t` of a leaf that `those` selects what is to become of them; `returning` may follow. */
-export function deedTo({ deed, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
+export function actionSql({ action: action, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
   const place = sql`only ${quoted(leaf.name)} t`
-  switch (deed.kind) {
+  switch (action.kind) {
     case 'delete':
       return sql`delete from ${place} where ${those}`
     case 'mark':
-      return sql`update ${place} set ${raw(deed.set)} where ${those}`
+      return sql`update ${place} set ${raw(action.set)} where ${those}`
     case 'gather': {
       const number = leaves.findIndex(({ name }) => sameName(name, leaf.name))
-      return gather(deed, sql`select ${raw(String(number))}, ${rowColumns(deed)} from ${place} where ${those}`)
+      return gather(action, sql`select ${raw(String(number))}, ${rowColumns(action)} from ${place} where ${those}`)
     }
   }
 }
 
 // A row that was moved may be met twice; what it holds now is what counts.
-function gather({ into, key }: GatherDeed, rows: Sql): Sql {
+function gather({ into, key }: CollectAction, rows: Sql): Sql {
   const { leaf, fingerprint, bytes } = SET_COLUMNS
   const columns = [leaf, ...key, fingerprint, bytes].map((name) => ident(name))
   const identity = [leaf, ...key].map((name) => ident(name))
@@ -28,26 +28,26 @@ function gather({ into, key }: GatherDeed, rows: Sql): Sql {
   on conflict (${join(identity)}) do update set ${join(anew)}`
 }
 
-function rowColumns({ key }: GatherDeed): Sql {
+function rowColumns({ key }: CollectAction): Sql {
   return join([...key.map((name) => sql`t.${ident(name)}`), raw(FINGERPRINT), raw(ROW_BYTES)])
 }
 
-/** How a deed is told: `deleting, 300 rows gone`; `stopped while purging public.events`. */
-export const DEED_WORDS: Readonly<Record<Deed['kind'], DeedWords>> = {
+/** How a action is told: `deleting, 300 rows gone`; `stopped while purging public.events`. */
+export const ACTION_TEXTS: Readonly<Record<Action['kind'], ActionText>> = {
   delete: { doing: 'deleting', done: 'gone', at: 'purging' },
   mark: { doing: 'marking', done: 'marked', at: 'marking rows of' },
   gather: { doing: 'writing down candidates', done: 'written down', at: 'writing down candidates of' },
 }
 
-export interface DeedWords {
+export interface ActionText {
   readonly doing: string
   readonly done: string
   readonly at: string
 }
 
 /** The words for what a command does batch by batch; undefined for one that does not. */
-export function deedWords(command: string): DeedWords | undefined {
-  if (command === 'purge') return DEED_WORDS.delete
-  if (command === 'mark') return DEED_WORDS.mark
-  return command === 'candidates' ? DEED_WORDS.gather : undefined
+export function actionText(command: string): ActionText | undefined {
+  if (command === 'purge') return ACTION_TEXTS.delete
+  if (command === 'mark') return ACTION_TEXTS.mark
+  return command === 'candidates' ? ACTION_TEXTS.gather : undefined
 }

@@ -2,8 +2,8 @@ import { quoted } from '../../sql/names.ts'
 import { ordered, own } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { amongCandidates, leafNumber, sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
-import { deedTo } from './action-sql.ts'
-import { heldCondition, type Entourage, type KeyWalk, type PurgeLeaf, type PurgeWork } from './work.ts'
+import { actionSql } from './action-sql.ts'
+import { heldCondition, type Dependents, type KeyWalk, type PurgeLeaf, type PurgeWork } from './work.ts'
 
 // The statement of a batch. What always holds:
 //
@@ -28,24 +28,24 @@ export type Manner = 'quick' | 'careful'
 
 /** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others or `stayed` although they were locked for us, `counts` of companions, and the `position` of the last one found. */
 export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
-  const { entourage } = work
-  const { narrowing, companions, disturbed } = entourage
+  const { dependents } = work
+  const { narrowing, companions, disturbed } = dependents
   const place = sql`only ${quoted(leaf.name)} t`
   const going = raw(narrowing.at(-1)?.name ?? 'victim')
-  const held = heldCondition(entourage)
-  const looksFirst = manner === 'careful' && work.deed.kind !== 'gather'
+  const held = heldCondition(dependents)
+  const looksFirst = manner === 'careful' && work.action.kind !== 'gather'
   return sql`
 with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}candidate as materialized (
   select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
-), ${looksFirst ? locked(entourage, held, place) : chosen(held)}${parts(narrowing)}, gone as (
-  ${deedTo(work, leaf, sql`t.ctid ${own('=')} any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
-  returning 1${shown(entourage)}
+), ${looksFirst ? locked(dependents, held, place) : chosen(held)}${parts(narrowing)}, gone as (
+  ${actionSql(work, leaf, sql`t.ctid ${own('=')} any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
+  returning 1${shown(dependents)}
 )${parts(companions)}
 select ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
   ${count('gone')}::int as gone, ${narrowing.length === 0 ? raw('0') : sql`(${count('victim')} ${own('-')} ${count(going.text)})::int`} as behind,
-  ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(entourage)} as counts,
+  ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(dependents)} as counts,
   (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
 }
 
@@ -53,12 +53,12 @@ function count(rows: string): Sql {
   return raw(`(select pg_catalog.count(*) from ${rows})`)
 }
 
-function parts(named: Entourage['narrowing']): Sql {
+function parts(named: Dependents['narrowing']): Sql {
   return raw(named.map(({ name, statement }) => `, ${name} as (${statement}\n)`).join(''))
 }
 
 /** `, t."a", t."b"`: the columns that the rest of the statement joins by. */
-function shown({ columns }: Entourage): Sql {
+function shown({ columns }: Dependents): Sql {
   return join(
     columns.map((column) => sql`, t.${ident(column)}`),
     '',
@@ -73,9 +73,9 @@ function chosen(held: string | null): Sql {
 
 // A row that was moved since the snapshot is locked where it is now. It is no victim: the delete would not see it, and
 // companions of a row that stays must stay.
-function locked(entourage: Entourage, held: string | null, place: Sql): Sql {
+function locked(dependents: Dependents, held: string | null, place: Sql): Sql {
   return sql`reached as materialized (
-  select t.tableoid as ebb_table, t.ctid as ebb_at${shown(entourage)} from ${place}
+  select t.tableoid as ebb_table, t.ctid as ebb_at${shown(dependents)} from ${place}
   where t.ctid ${own('=')} any (array(select ebb_at from candidate${free(held)})) for update skip locked
 ), victim as materialized (
   select * from reached where ebb_at ${own('=')} any (select ebb_at from candidate)
@@ -90,14 +90,14 @@ function free(held: string | null): Sql {
 export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
   return sql`
 with gone as (
-  ${deedTo(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
+  ${actionSql(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
 )
 select pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
 }
 
 /** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */
 export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
-  const { reasons } = work.entourage
+  const { reasons } = work.dependents
   const why = reasons.map(({ condition }, i) => ` when (${condition}) then ${i}`).join('')
   const counts = reasons.map((_, i) => `, pg_catalog.count(*) filter (where why ${own('=').text} ${i})`).join('')
   return sql`
@@ -221,7 +221,7 @@ function heldColumn(held: string | null): Sql {
 }
 
 /** In the order of the companions: their tables' names could be anything. */
-function companionCounts({ companions }: Entourage): Sql {
+function companionCounts({ companions }: Dependents): Sql {
   if (companions.length === 0) return raw(`'[]'::pg_catalog.jsonb`)
   return sql`pg_catalog.jsonb_build_array(${join(companions.map(({ name }) => count(name)))})`
 }

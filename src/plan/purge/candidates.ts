@@ -49,7 +49,7 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
   const { table, leaves, reach, predicate, condition, key, place, server } = situation
   const objections = objectionsTo(situation)
   if (objections.length > 0 || key === null) return refuseCandidates({ server, table, objections }, { where })
-  const base = { goal: goalOf(table.name, where), table: table.name, fates: [], objections }
+  const base = { goal: goalOf(table.name, where), table: table.name, dependents: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)
     return { ...base, evidence: ['no row matches'], notes: [], steps: [], purge: null, set: null }
   const chosen = leaves.map((leaf) => chooseWalk(leaf, null))
@@ -59,8 +59,8 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
     where: predicate.text,
     settings: condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
-    entourage: ALONE,
-    deed: { kind: 'gather', into: place, key: key.map(({ name }) => name) },
+    dependents: ALONE,
+    action: { kind: 'gather', into: place, key: key.map(({ name }) => name) },
   }
   const set = {
     place,

@@ -47,7 +47,7 @@ export interface Mark {
   readonly missing: string
   /** True of one that is. */
   readonly there: string
-  readonly deed: MarkDeed
+  readonly action: MarkDeed
 }
 
 /**
@@ -62,14 +62,14 @@ export function markBy({ name, type, generated }: Column, moment: string): Mark 
     return {
       missing: `${column} is not true`,
       there: `${column} is true`,
-      deed: { kind: 'mark', set: `${column} = true` },
+      action: { kind: 'mark', set: `${column} = true` },
     }
   const value = momentOf(type, moment)
   if (value === null) return null
   return {
     missing: `${column} is null`,
     there: `${column} is not null`,
-    deed: { kind: 'mark', set: `${column} = ${value}` },
+    action: { kind: 'mark', set: `${column} = ${value}` },
   }
 }
 
@@ -92,13 +92,13 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
   const objections = [
     ...everything(table, leaves, reach, request).map((one) => ({
       ...one,
-      wayOut: 'If all rows are meant, say --all-rows.',
+      fix: 'If all rows are meant, say --all-rows.',
     })),
     ...rowsElsewhere(table, leaves, reach),
     ...objectionsTo(situation),
   ]
   if (objections.length > 0) return refuseMark({ server, table, objections }, request)
-  const base = { goal: goalOf(table.name, request), table: table.name, fates: [], objections }
+  const base = { goal: goalOf(table.name, request), table: table.name, dependents: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)
     return { ...base, evidence: ['no row matches that is not marked yet'], notes: [], steps: [], purge: null }
   const chosen = leaves.map((leaf) => chooseWalk(leaf, null))
@@ -108,8 +108,8 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     where: predicate.text,
     settings: condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
-    entourage: ALONE,
-    deed: mark.deed,
+    dependents: ALONE,
+    action: mark.action,
   }
   const steps: Step[] = [
     markStep(work),
@@ -127,7 +127,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
       `marked: ${predicate.text}`,
       ...describeReading(condition),
       `about ${showRows(matching)} to be marked, by ${request.staleOf === undefined ? 'the planner’s estimate' : 'the number of groups'}`,
-      `the mark: ${mark.deed.set}`,
+      `the mark: ${mark.action.set}`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),
     ],
     notes: notesOn(situation, request),

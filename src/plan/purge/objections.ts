@@ -128,12 +128,12 @@ export function everything(
 ): Objection[] {
   if (allRows || sparesSome === true) return []
   const name = display(table.name)
-  const wayOut = `If all rows are to go, say --all-rows; where nobody needs the table meanwhile, truncate ${quoted(table.name).text} is done in a moment.`
-  if (sparesSome === false) return [objection('all-rows', `every row of ${name} matches the condition`, wayOut)]
+  const fix = `If all rows are to go, say --all-rows; where nobody needs the table meanwhile, truncate ${quoted(table.name).text} is done in a moment.`
+  if (sparesSome === false) return [objection('all-rows', `every row of ${name} matches the condition`, fix)]
   const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   if (matching < rows * NEARLY_ALL) return []
-  return [objection('all-rows', `every row of ${name} may match the condition: within 5 s no other was found`, wayOut)]
+  return [objection('all-rows', `every row of ${name} may match the condition: within 5 s no other was found`, fix)]
 }
 
 function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string): Objection[] {
@@ -196,7 +196,7 @@ function sleepingTriggers(itself: LeafFacts): Objection[] {
     return {
       code,
       what: `statement trigger ${trigger} of ${display(itself.name)} would not fire, for rows are deleted from its partitions directly`,
-      wayOut: `If that does no harm, go ahead with --accept ${shellWord(code)}; else create the trigger on each partition.`,
+      fix: `If that does no harm, go ahead with --accept ${shellWord(code)}; else create the trigger on each partition.`,
       acceptable: true,
     }
   })

@@ -12,7 +12,7 @@ import { abandonment, endTheRun } from '../language/abandonment.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from '../references/cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from '../references/cascade-cost.ts'
-import { entourageOf } from '../references/dependents.ts'
+import { dependentsOf } from '../references/dependents.ts'
 import { cascadeObjections } from '../references/cascade-objections.ts'
 import { describeReading } from '../table/condition-objections.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from '../references/cascade-text.ts'
@@ -107,7 +107,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   ]
   const objections = unaccepted(reasons, request.accept)
   if (objections.length > 0) return refusePurge(situation, request, objections)
-  const base = { goal: goalOf(table, request), table: table.name, fates: [], objections }
+  const base = { goal: goalOf(table, request), table: table.name, dependents: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)
     return { ...base, evidence: ['no row matches'], notes: [], steps: [], purge: null }
   const chosen = leaves.map((leaf) =>
@@ -119,8 +119,8 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     where: situation.predicate.text,
     settings: candidates?.settings ?? situation.condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
-    entourage: entourageOf(situation.cascade),
-    deed: { kind: 'delete' },
+    dependents: dependentsOf(situation.cascade),
+    action: { kind: 'delete' },
   }
   const steps: Step[] = [
     purgeStep(purge, situation),
@@ -145,7 +145,7 @@ export function refusePurge(
   objections: readonly Objection[],
 ): PurgePlan {
   const plan = { goal: goalOf(table, request), table: table.name, objections, notes: serverNotes(server) }
-  return { ...plan, fates: [], evidence: [], steps: [], purge: null }
+  return { ...plan, dependents: [], evidence: [], steps: [], purge: null }
 }
 
 /** What giving up an unfinished purge does: batches are whole, and their rows do not come back. */

@@ -15,12 +15,12 @@ export interface PurgeWork {
   readonly settings: ConditionSettings
   /** The table itself, or its partitions that can hold such rows: an address is unique only within one of them. */
   readonly leaves: readonly PurgeLeaf[]
-  readonly entourage: Entourage
-  readonly deed: Deed
+  readonly dependents: Dependents
+  readonly action: Action
 }
 
 /** What becomes of the rows: they go, they are marked, or their keys are written down. */
-export type Deed = { readonly kind: 'delete' } | MarkDeed | GatherDeed
+export type Action = { readonly kind: 'delete' } | MarkDeed | CollectAction
 
 export interface MarkDeed {
   readonly kind: 'mark'
@@ -29,7 +29,7 @@ export interface MarkDeed {
 }
 
 /** Into a candidate set, with what tells whether a row has changed since. */
-export interface GatherDeed {
+export interface CollectAction {
   readonly kind: 'gather'
   readonly into: TableName
   /** Columns of the key. */
@@ -77,7 +77,7 @@ export interface KeyWalkColumn {
 }
 
 /** What goes with the rows of a batch, and what keeps rows from going. */
-export interface Entourage {
+export interface Dependents {
   /** Columns that `victim`, the rows of a batch, and `gone`, those deleted, have to show the rest. */
   readonly columns: readonly string[]
   /** Why rows that match have to stay. */
@@ -125,7 +125,7 @@ export interface WatchedTable {
   readonly protected: boolean
 }
 
-export const ALONE: Entourage = {
+export const ALONE: Dependents = {
   columns: [],
   reasons: [],
   narrowing: [],
@@ -135,7 +135,7 @@ export const ALONE: Entourage = {
 }
 
 /** True of a row `t` that matches and has to stay as far as a batch can tell; null where no row has. */
-export function heldCondition({ reasons }: Entourage): string | null {
+export function heldCondition({ reasons }: Dependents): string | null {
   const conditions = reasons.filter(({ atTheEnd }) => !atTheEnd).map(({ condition }) => condition)
   return conditions.length === 0 ? null : conditions.map((condition) => `(${condition})`).join(' or ')
 }

@@ -55,7 +55,7 @@ function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, r
       `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row of ${display(to.name)} that goes costs ` +
       `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ` +
       `for about ${showRows(rows)} ${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)}`,
-    wayOut: `${indexCure(from, columns)} Or go ahead with --accept ${shellWord(code)}.`,
+    fix: `${indexCure(from, columns)} Or go ahead with --accept ${shellWord(code)}.`,
     acceptable: true,
   }
 }

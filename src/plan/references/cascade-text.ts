@@ -72,8 +72,8 @@ export function cascadeNotes(cascade: Cascade): string[] {
 }
 
 function touched({ root, walked }: Cascade): GraphTable[] {
-  const fates = new Set<Fate>(['followed', 'set null', 'set default'])
-  return distinctTables(walked.filter(({ fate }) => fates.has(fate)).map(({ from }) => from)).filter(
+  const dependents = new Set<Fate>(['followed', 'set null', 'set default'])
+  return distinctTables(walked.filter(({ fate }) => dependents.has(fate)).map(({ from }) => from)).filter(
     ({ oid }) => oid !== root.oid,
   )
 }

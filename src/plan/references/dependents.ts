@@ -2,10 +2,10 @@ import { display } from '../../sql/names.ts'
 import { distinctTables, type Cascade } from './cascade.ts'
 import { childDeletions } from './cascade-deletions.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
-import type { Entourage, StayReason, Watched } from '../purge/work.ts'
+import type { Dependents, StayReason, Watched } from '../purge/work.ts'
 
 /** What a cascade means for the statement of a batch, in SQL. */
-export function entourageOf(cascade: Cascade): Entourage {
+export function dependentsOf(cascade: Cascade): Dependents {
   const narrowing = withoutReferenced(cascade, 'victim', 'going') ?? []
   const { parts, disturbed } = childDeletions(cascade, 'gone')
   return {

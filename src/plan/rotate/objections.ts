@@ -118,7 +118,7 @@ export function clockObjection({ now, newest, kind, timezone, keep, count }: Clo
   return {
     code: 'clock',
     what: `the server’s clock says ${displayPosition('timestamptz', now, timezone)}, the newest row is of ${displayPosition(kind, newest, timezone)}; with ${displayInterval(keep)} kept ${plural(count)} would go`,
-    wayOut: 'Look at the clock and at what writes here; if that is right: --accept clock',
+    fix: 'Look at the clock and at what writes here; if that is right: --accept clock',
     acceptable: true,
   }
 }
@@ -127,7 +127,7 @@ export function clockUnchecked(set: PartitionedTable, column: string, count: num
   return {
     code: 'clock',
     what: `the newest row of ${display(set.name)} could not be found within a minute, so the server’s clock cannot be checked before ${plural(count)} go`,
-    wayOut: `Create an index on ${ident(column).text}; or, if the clock is right: --accept clock`,
+    fix: `Create an index on ${ident(column).text}; or, if the clock is right: --accept clock`,
     acceptable: true,
   }
 }

@@ -8,7 +8,7 @@ import type { Retire } from './request.ts'
 import { type Creation } from './runway.ts'
 import type { RotationStep } from './step.ts'
 import type { SetPolicy } from '../language/policy.ts'
-import type { BriefStep, Fate, Objection } from '../language/step.ts'
+import type { ShortLockStep, DependentObject, Objection } from '../language/step.ts'
 
 /** All that a rotation depends on, read in one moment. */
 export interface RotationSituation {
@@ -66,7 +66,7 @@ export interface RotationPlan {
   /** When the wide partition of everything before can go as a whole. */
   readonly historyGoesOn: { readonly partition: TableName; readonly position: Position; readonly shown: string } | null
   readonly evidence: readonly string[]
-  readonly fates: readonly Fate[]
+  readonly dependents: readonly DependentObject[]
   readonly objections: readonly Objection[]
   readonly notes: readonly string[]
   readonly steps: readonly RotationStep[]
@@ -74,12 +74,12 @@ export interface RotationPlan {
 
 export interface Finalization {
   readonly partition: Partition
-  readonly step: BriefStep
+  readonly step: ShortLockStep
 }
 
 export interface Leftover {
   readonly begun: BegunRetirement
-  readonly step: BriefStep
+  readonly step: ShortLockStep
 }
 
 export interface Retirement {

@@ -4,7 +4,7 @@ import { ident, sql } from '../../sql/sql.ts'
 import { exclusive } from '../language/locks.ts'
 import type { Retire } from './request.ts'
 import type { DetachStep, RotationStep } from './step.ts'
-import type { BriefStep, Lock } from '../language/step.ts'
+import type { ShortLockStep, Lock } from '../language/step.ts'
 
 // The steps that take a partition out of its set. Never with CASCADE: what
 // depends on a partition is a reason to leave it.
@@ -53,9 +53,9 @@ function detachOnline(set: PartitionedTable, partition: Partition, because: stri
 }
 
 /** What is left to do of a detach that was interrupted. */
-export function finalizeStep(set: PartitionedTable, partition: Partition): BriefStep {
+export function finalizeStep(set: PartitionedTable, partition: Partition): ShortLockStep {
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: `finalize:${display(partition.name)}`,
     title: `finish the interrupted detach of ${display(partition.name)}`,
     because: 'its rows can be neither seen nor written through the parent, and nothing else can be detached before',
@@ -70,9 +70,14 @@ export function finalizeStep(set: PartitionedTable, partition: Partition): Brief
   }
 }
 
-function detachUnderLock(set: PartitionedTable, partition: Partition, fallback: Partition, because: string): BriefStep {
+function detachUnderLock(
+  set: PartitionedTable,
+  partition: Partition,
+  fallback: Partition,
+  because: string,
+): ShortLockStep {
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: `detach:${display(partition.name)}`,
     title: `detach ${display(partition.name)}`,
     because: `${because}; not concurrently, because there is a default partition, ${display(fallback.name)}`,
@@ -100,10 +105,10 @@ function detachedLocks(set: PartitionedTable, partition: Partition): Lock[] {
 }
 
 /** Its foreign keys go first, each locking the table it points to for a moment: `drop table` would lock them all in an order of its own. */
-export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreignKeys'>): BriefStep {
+export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreignKeys'>): ShortLockStep {
   const place = quoted(name)
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: `drop:${display(name)}`,
     title: `drop ${display(name)}`,
     because: 'it is no part of the set any more',
@@ -118,9 +123,9 @@ export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreig
   }
 }
 
-function truncateStep({ name }: Partition, because: string): BriefStep {
+function truncateStep({ name }: Partition, because: string): ShortLockStep {
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: `truncate:${display(name)}`,
     title: `truncate ${display(name)}`,
     because,

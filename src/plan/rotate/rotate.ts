@@ -34,7 +34,7 @@ export function planRotation(situation: RotationSituation, request: RotateReques
       `by ${registered.column}, ${describeEvery(registered.every)}, ${registered.premake} ahead (registered)`,
     )
   const inferred = inferPolicy(set, situation.timezone)
-  if ('wayOut' in inferred) return refuse(set.name, registered, [inferred])
+  if ('fix' in inferred) return refuse(set.name, registered, [inferred])
   return withPolicy(situation, request, { ...inferred.policy, keep: request.keep }, inferred.evidence)
 }
 
@@ -54,7 +54,7 @@ export function refuse(table: TableName, registered: SetPolicy | null, objection
     skipped: [],
     historyGoesOn: null,
     evidence: [],
-    fates: [],
+    dependents: [],
     objections,
     notes: [],
     steps: [],

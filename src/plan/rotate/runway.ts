@@ -11,7 +11,7 @@ import { createLeaf, type LeafShape } from '../table/leaf.ts'
 import { leafLocks } from '../partition/conversion.ts'
 import { exclusive } from '../language/locks.ts'
 import type { SetPolicy } from '../language/policy.ts'
-import type { BriefStep, Lock } from '../language/step.ts'
+import type { ShortLockStep, Lock } from '../language/step.ts'
 
 /** A partition to come. */
 export interface Creation {
@@ -22,7 +22,7 @@ export interface Creation {
   readonly shown: { readonly from: string; readonly to: string }
   /** The bounds as the statement has them. */
   readonly text: { readonly from: string; readonly to: string }
-  readonly step: BriefStep
+  readonly step: ShortLockStep
 }
 
 /** What the runway depends on besides the set. */
@@ -121,8 +121,8 @@ function creation(
     to: displayPosition(policy.kind, to, policy.timezone),
   }
   const text = { from: boundText(set, policy.kind, from), to: boundText(set, policy.kind, to) }
-  const step: BriefStep = {
-    kind: 'brief',
+  const step: ShortLockStep = {
+    kind: 'short lock',
     key: `create:${display(partition)}`,
     title: `add partition ${display(partition)}`,
     because: `for rows from ${shown.from} until ${shown.to}`,

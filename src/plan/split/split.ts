@@ -11,7 +11,7 @@ import { serverNotes } from '../table/server-objections.ts'
 import { shadowNames, writtenColumns } from '../table/shadow.ts'
 import { rangeCondition } from './bound.ts'
 import { exchange, splitSummary, type SplitSummary } from './exchange.ts'
-import { splitFates } from './fates.ts'
+import { splitDependents } from './dependents.ts'
 import { layoutOf } from './layout.ts'
 import { splitObjections } from './objections.ts'
 import { splitShadow } from './shadow.ts'
@@ -36,7 +36,7 @@ export function planSplit(situation: SplitSituation, request: SplitRequest): Spl
   const base = {
     goal: `split ${display(partition.name)} of ${display(set.name)} into ${layout.cells.length} partitions`,
     table: parent.name,
-    fates: splitFates(situation),
+    dependents: splitDependents(situation),
     objections,
     notes: serverNotes(server),
   }

@@ -9,7 +9,7 @@ export function codeObjections(code: readonly ForeignCode[], role: string): Obje
     return {
       code: id,
       what: `function ${name} of ${owner} would run with the rights of ${role}, a superuser: ${calledBy} calls it`,
-      wayOut: `Connect as the owner of the table, whose rights are enough; or, if the function is to be trusted, go ahead with --accept ${shellWord(id)}.`,
+      fix: `Connect as the owner of the table, whose rights are enough; or, if the function is to be trusted, go ahead with --accept ${shellWord(id)}.`,
       acceptable: true,
     }
   })

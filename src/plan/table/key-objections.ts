@@ -114,7 +114,7 @@ export function upsertObjections(statements: readonly string[], key: string, idC
     {
       code: 'upsert',
       what: `the application has run ${statements.length} kinds of statement with ON CONFLICT on this table, which fail unless their conflict target contains ${key}: ${statements[0]}`,
-      wayOut: `Change them to name ${key} too${byId}; or go ahead with --accept upsert.`,
+      fix: `Change them to name ${key} too${byId}; or go ahead with --accept upsert.`,
       acceptable: true,
     },
   ]

@@ -87,16 +87,16 @@ function releaseNotes({ version, versionText }: ServerModel): string[] {
 
 // The journal is written to and has sequences: subscribers ask for the whole of what is published.
 function publicationNotes({ publishingAll, journalSchema }: ServerModel): string[] {
-  const wayOut = `give them those: pg_dump --schema-only --schema=${patternOf(journalSchema)} … | psql …`
+  const fix = `give them those: pg_dump --schema-only --schema=${patternOf(journalSchema)} … | psql …`
   return publishingAll.flatMap(({ name, tables, sequences }) => [
     ...(tables
       ? [
-          `publication ${name} publishes all tables, the journal’s in ${journalSchema} too, and subscribers stop at tables they do not have; ${wayOut}`,
+          `publication ${name} publishes all tables, the journal’s in ${journalSchema} too, and subscribers stop at tables they do not have; ${fix}`,
         ]
       : []),
     ...(sequences
       ? [
-          `publication ${name} publishes all sequences, the journal’s in ${journalSchema} too, and subscribers cannot refresh without having them; ${wayOut}`,
+          `publication ${name} publishes all sequences, the journal’s in ${journalSchema} too, and subscribers cannot refresh without having them; ${fix}`,
         ]
       : []),
   ])

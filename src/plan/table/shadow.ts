@@ -4,7 +4,7 @@ import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { factsOf } from './facts.ts'
 import { ownersAlone, ownership } from './privileges.ts'
-import type { BriefStep, Facts, OnlineStep, Step } from '../language/step.ts'
+import type { ShortLockStep, Facts, OnlineStep, Step } from '../language/step.ts'
 import { showBytes } from '../../text/units.ts'
 
 // The shadow: a new table with the columns of the source and, while it fills,
@@ -260,9 +260,9 @@ export function briefly(
   because: string,
   referenced: TableName,
   statements: readonly string[],
-): BriefStep {
+): ShortLockStep {
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key,
     title: `${title}, which points at ${display(referenced)}`,
     because,

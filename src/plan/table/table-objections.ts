@@ -238,7 +238,7 @@ function dependentObjections(table: TableModel): Objection[] {
 
 function replicationObjections(table: TableModel): Objection[] {
   const name = display(table.name)
-  const wayOut = (publication: string) =>
+  const fix = (publication: string) =>
     `Publish under the name of the root: alter publication ${ident(publication).text} set (publish_via_partition_root = true); subscribers then go on receiving ${name}.`
   return [
     ...table.publications
@@ -247,7 +247,7 @@ function replicationObjections(table: TableModel): Objection[] {
         objection(
           `publication:${publication.name}`,
           `publication ${publication.name} would send the partitions under their own names, which subscribers do not know`,
-          wayOut(publication.name),
+          fix(publication.name),
         ),
       ),
     ...exceptObjections(table),

@@ -14,7 +14,7 @@ import { intervalText, momentOf } from '../language/moment.ts'
 import { objection, when } from '../language/objection.ts'
 import { ownership } from '../table/privileges.ts'
 import { serverNotes, serverObjections } from '../table/server-objections.ts'
-import type { BriefStep, Lock, Objection, Plan } from '../language/step.ts'
+import type { ShortLockStep, Lock, Objection, Plan } from '../language/step.ts'
 
 /** What the user asked for. At least one of the three is there. */
 export interface ViewRequest {
@@ -56,7 +56,7 @@ export function planView(situation: ViewSituation, request: ViewRequest): ViewPl
     goal: `keep ${display(name)}, a view of ${display(table.name)}`,
     table: table.name,
     view: name,
-    fates: [],
+    dependents: [],
   }
   if (objections.length > 0) return { ...base, objections, evidence: [], notes: serverNotes(server), steps: [] }
   return {
@@ -107,13 +107,13 @@ function horizonOf({ type }: Column, interval: Interval): string | null {
   return momentOf(type, `(pg_catalog.now() operator(pg_catalog.-) interval '${intervalText(interval)}')`)
 }
 
-function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew: boolean): BriefStep {
+function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew: boolean): ShortLockStep {
   const { table, name, condition, expired } = situation
   const lock: Lock = isNew
     ? { table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }
     : exclusive(name)
   return {
-    kind: 'brief',
+    kind: 'short lock',
     key: 'view',
     title: `${isNew ? 'create' : 'replace'} ${display(name)}`,
     because: 'readers find in it what is neither marked nor expired',

@@ -3,17 +3,17 @@ import { display } from '../../sql/names.ts'
 import { describeGrant } from '../table/facts.ts'
 import { foreignKeysOf } from '../table/shadow.ts'
 import type { SplitSituation } from './situation.ts'
-import type { Fate } from '../language/step.ts'
+import type { DependentObject } from '../language/step.ts'
 
 type Tables = Pick<SplitSituation, 'parent' | 'wide'>
 
 /** What becomes of everything that hangs on the partitioned table, and on the wide partition by itself. */
-export function splitFates({ parent, wide }: Tables): Fate[] {
+export function splitDependents({ parent, wide }: Tables): DependentObject[] {
   return [...carriedFates({ parent, wide }), ...keptFates(parent), ...ownFates({ parent, wide })]
 }
 
 /** What a partition has of the table, the new ones too. */
-function carriedFates({ parent, wide }: Tables): Fate[] {
+function carriedFates({ parent, wide }: Tables): DependentObject[] {
   return [
     fate(`${parent.columns.length} columns with defaults and comments`, 'carried', 'by LIKE, to the new partitions'),
     ...parent.indexes.map((index) =>
@@ -38,7 +38,7 @@ function carriedFates({ parent, wide }: Tables): Fate[] {
 }
 
 /** What belongs to the table as a whole, which stays what it is. */
-function keptFates(parent: TableModel): Fate[] {
+function keptFates(parent: TableModel): DependentObject[] {
   const kept = (thing: string) => fate(thing, 'kept', 'the table itself stays what it is')
   return [
     fate(
@@ -58,7 +58,7 @@ function keptFates(parent: TableModel): Fate[] {
 }
 
 /** What somebody has put on this one partition: the new ones do not get it. */
-function ownFates({ parent, wide }: Tables): Fate[] {
+function ownFates({ parent, wide }: Tables): DependentObject[] {
   const own = (thing: string) =>
     fate(
       thing,
@@ -98,6 +98,6 @@ function checksOf(table: TableModel): Constraint[] {
   return table.constraints.filter(({ type }) => type === 'check')
 }
 
-function fate(thing: string, what: Fate['fate'], how: string): Fate {
-  return { thing, fate: what, how }
+function fate(thing: string, what: DependentObject['outcome'], how: string): DependentObject {
+  return { name: thing, outcome: what, how }
 }

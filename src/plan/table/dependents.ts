@@ -1,7 +1,7 @@
 import type { Index, TableModel } from '../../catalog/table/table-model.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
-import type { Fate } from '../language/step.ts'
+import type { DependentObject } from '../language/step.ts'
 
 /** Where the rows go, and what of the table changes on the way. */
 export interface Move {
@@ -13,17 +13,21 @@ export interface Move {
 }
 
 /** What becomes of everything that hangs on a table, for people. */
-export function fatesOf(table: TableModel, { history, primaryKey, partitioned }: Move): Fate[] {
-  const carried = (thing: string, how = 'the same on the new table'): Fate => ({ thing, fate: 'carried', how })
+export function dependentsOf(table: TableModel, { history, primaryKey, partitioned }: Move): DependentObject[] {
+  const carried = (thing: string, how = 'the same on the new table'): DependentObject => ({
+    name: thing,
+    outcome: 'carried',
+    how,
+  })
   return [
     {
-      thing: `${table.columns.length} columns with defaults, comments and statistics targets`,
-      fate: 'carried',
+      name: `${table.columns.length} columns with defaults, comments and statistics targets`,
+      outcome: 'carried',
       how: 'by LIKE',
     },
     {
-      thing: `owner ${table.owner} and ${table.grants.length} grants`,
-      fate: 'carried',
+      name: `owner ${table.owner} and ${table.grants.length} grants`,
+      outcome: 'carried',
       how: partitioned
         ? 'the same on the new parent; new partitions can be reached through it only'
         : 'the same on the new table',
@@ -32,9 +36,9 @@ export function fatesOf(table: TableModel, { history, primaryKey, partitioned }:
     ...table.constraints
       .filter(({ type }) => type === 'check' || type === 'foreign key')
       .map(({ type, name }) => carried(`${type} ${name}`)),
-    ...table.inboundForeignKeys.map((key): Fate => ({
-      thing: `foreign key ${display(key.table)}.${key.name}`,
-      fate: 'rebuilt',
+    ...table.inboundForeignKeys.map((key): DependentObject => ({
+      name: `foreign key ${display(key.table)}.${key.name}`,
+      outcome: 'rebuilt',
       how: 'pointed at the new table, NOT VALID in the swap and validated afterwards while everybody works',
     })),
     ...table.sequences.map(({ name, identity }) =>
@@ -50,14 +54,14 @@ export function fatesOf(table: TableModel, { history, primaryKey, partitioned }:
     ...table.publications
       .filter(({ covers }) => covers === 'table')
       .map(({ name }) => carried(`publication ${name}`, 'the new table takes the place of the former')),
-    ...table.views.map(({ name }): Fate => ({
-      thing: `view ${display(name)}`,
-      fate: 'rebuilt',
+    ...table.views.map(({ name }): DependentObject => ({
+      name: `view ${display(name)}`,
+      outcome: 'rebuilt',
       how: 'create or replace: same identity, grants and views on top',
     })),
-    ...table.functions.map(({ signature }): Fate => ({
-      thing: `function ${signature}`,
-      fate: 'rebuilt',
+    ...table.functions.map(({ signature }): DependentObject => ({
+      name: `function ${signature}`,
+      outcome: 'rebuilt',
       how: 'create or replace: its body is bound to the table',
     })),
     ...(history === null ? [] : staysBehind(table, history)),
@@ -65,31 +69,35 @@ export function fatesOf(table: TableModel, { history, primaryKey, partitioned }:
 }
 
 /** What a partitioned table cannot have. */
-function staysBehind(table: TableModel, history: TableName): Fate[] {
+function staysBehind(table: TableModel, history: TableName): DependentObject[] {
   const clustered = table.indexes.filter((index) => index.clustered)
   return [
     ...(table.options.length === 0
       ? []
       : [
           {
-            thing: `storage parameters ${table.options.join(', ')}`,
-            fate: 'kept' as const,
+            name: `storage parameters ${table.options.join(', ')}`,
+            outcome: 'kept' as const,
             how: `on ${display(history)} and on every new partition; a partitioned table has none`,
           },
         ]),
-    ...clustered.map(({ name }): Fate => ({
-      thing: `cluster mark on ${name}`,
-      fate: 'kept',
+    ...clustered.map(({ name }): DependentObject => ({
+      name: `cluster mark on ${name}`,
+      outcome: 'kept',
       how: `on ${display(history)} only; a partitioned table cannot have one`,
     })),
   ]
 }
 
-function indexFate({ name, constraint }: Index, primaryKey: NewPrimaryKey | null, history: TableName | null): Fate {
+function indexFate(
+  { name, constraint }: Index,
+  primaryKey: NewPrimaryKey | null,
+  history: TableName | null,
+): DependentObject {
   if (name === primaryKey?.constraint)
-    return { thing: `primary key ${name}`, fate: 'changed', how: primaryKey.definition }
+    return { name: `primary key ${name}`, outcome: 'changed', how: primaryKey.definition }
   const thing = constraint === null ? `index ${name}` : `constraint ${name}`
   return history === null
-    ? { thing, fate: 'rebuilt', how: 'built anew once the rows are there' }
-    : { thing, fate: 'carried', how: 'the existing index is adopted, none is built' }
+    ? { name: thing, outcome: 'rebuilt', how: 'built anew once the rows are there' }
+    : { name: thing, outcome: 'carried', how: 'the existing index is adopted, none is built' }
 }

@@ -2,7 +2,7 @@ import { quoted } from '../../sql/names.ts'
 import { ident, raw, sql } from '../../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
 import type { SwapRequest } from '../table/swap.ts'
-import type { RehearseStep } from '../language/step.ts'
+import type { DryRunStep } from '../language/step.ts'
 
 const TWIN = sql`pg_temp.ebb_twin`
 const PARENT = sql`pg_temp.ebb_parent`
@@ -17,7 +17,7 @@ const TWIN_KEY = 'ebb_twin_pkey'
  *
  * Foreign keys are left out, because they would lock the tables they point to.
  */
-export function rehearsal({ table, key, guard, primaryKey, cut }: SwapRequest, choice: KeyChoice): RehearseStep {
+export function dryRun({ table, key, guard, primaryKey, cut }: SwapRequest, choice: KeyChoice): DryRunStep {
   const like = raw('including all excluding identity')
   const bound = sql`${ident(choice.column)} < ${cut}::${raw(choice.type)}`
   const replaceKey =
@@ -28,9 +28,9 @@ export function rehearsal({ table, key, guard, primaryKey, cut }: SwapRequest, c
           sql`alter table ${TWIN} add ${raw(primaryKey.definition)}`.text,
         ]
   return {
-    kind: 'rehearse',
-    key: 'rehearse',
-    title: 'rehearse with an empty twin, and roll back',
+    kind: 'dry run',
+    key: 'dry run',
+    title: 'dry run on an empty copy, rolled back',
     because: 'it shows whether anything would be built or read under lock before anything real is touched',
     locks: [{ table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
     cost: 'milliseconds',

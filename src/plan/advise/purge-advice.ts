@@ -2,11 +2,11 @@ import type { ReferenceGraph } from '../../catalog/references/reference-graph.ts
 import { display } from '../../sql/names.ts'
 import { estimateGoing, indexCure } from '../references/cascade-cost.ts'
 import { planCascade, type Cascade } from '../references/cascade.ts'
-import { UNINDEXED_REFERENCE_SECONDS_PER_MILLION_ROWS } from '../advise/rates.ts'
+import { UNINDEXED_REFERENCE_SECONDS_PER_MILLION_ROWS } from './rates.ts'
 import type { WalkedReference } from '../references/graph.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import { showDuration } from '../../text/units.ts'
-import { purgeCosts, type Quantities } from '../advise/way-costs.ts'
+import { purgeCosts, type Quantities } from './way-costs.ts'
 
 // A purge as it is advised: with the words that rows of other tables make
 // necessary, and with what looking for those rows would cost.

@@ -1,9 +1,9 @@
 import { readOne } from '../../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, EXIT, reasonOf } from '../../errors.ts'
-import type { RehearseStep } from '../../plan/language/step.ts'
+import type { DryRunStep } from '../../plan/language/step.ts'
 import { sql } from '../../sql/sql.ts'
-import type { Workplace } from '../table-context.ts'
+import type { TableContext } from '../table-context.ts'
 
 /** The function of PostgreSQL that says "partition constraint … is implied by existing constraints": a sign that no language changes. */
 const IMPLIED = 'QueuePartitionConstraintValidation'
@@ -14,7 +14,7 @@ const IMPLIED = 'QueuePartitionConstraintValidation'
  * @throws {EbbError} when the last statement, the attach, would build an index,
  *   would read the rows, or fails
  */
-export async function rehearse(step: RehearseStep, { session }: Workplace): Promise<void> {
+export async function dryRun(step: DryRunStep, { session }: TableContext): Promise<void> {
   const preparations = step.statements.slice(0, -1)
   const attach = step.statements.at(-1) ?? ''
   const routines: (string | undefined)[] = []
@@ -43,7 +43,7 @@ function saysNothing(error: unknown): boolean {
   return isConnectionLost(error) || isLockRefused(error) || codeOf(error) === SQLSTATE.queryCanceled
 }
 
-async function twinIndexes(session: Workplace['session']): Promise<string> {
+async function twinIndexes(session: TableContext['session']): Promise<string> {
   const { oids } = await readOne<{ oids: string }>(
     session,
     sql`
@@ -55,7 +55,7 @@ async function twinIndexes(session: Workplace['session']): Promise<string> {
 
 function failed(what: string, cause?: unknown): EbbError {
   return new EbbError(
-    `the rehearsal on an empty twin failed: ${what}`,
+    `the dry run on an empty copy failed: ${what}`,
     {
       state: 'It has been rolled back: the table is untouched.',
       next: 'Undo the run with ebb abandon, remove the cause, and start again.',
