@@ -1,19 +1,8 @@
 // Every error a user can meet. Each says what happened, how things stand, and
-// what to do next; the command line prints these three sentences and an exit
-// code. Any other error that escapes is a bug and is shown with its stack.
+// what to do next; the command line prints these three sentences. Any other error that escapes is a bug and is shown with its stack.
 
-/** Few and documented (docs/exit-codes.md). */
-export const EXIT = {
-  done: 0,
-  failed: 1,
-  usage: 2,
-  objections: 3,
-  stopped: 4,
-  bug: 70,
-  tryLater: 75,
-} as const
-
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+/** What kind of failure it is; the command line has an exit code for each (cli/exit-codes.ts). */
+export type ErrorKind = 'failed' | 'usage' | 'objections' | 'stopped' | 'try later'
 
 export interface Advice {
   /** How things stand now, after the failure. */
@@ -30,13 +19,13 @@ export function reasonOf(error: unknown): string {
 /** An error that was foreseen. */
 export class EbbError extends Error {
   override readonly name: string = 'EbbError'
-  readonly exitCode: ExitCode
+  readonly kind: ErrorKind
   readonly advice: Advice
 
-  constructor(message: string, advice: Advice, exitCode: ExitCode = EXIT.failed, cause?: unknown) {
+  constructor(message: string, advice: Advice, kind: ErrorKind = 'failed', cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause })
     this.advice = advice
-    this.exitCode = exitCode
+    this.kind = kind
   }
 }
 
@@ -48,7 +37,7 @@ export class UsageError extends EbbError {
   override readonly name = 'UsageError'
 
   constructor(message: string, next: string, cause?: unknown) {
-    super(message, { state: NOTHING_CHANGED, next }, EXIT.usage, cause)
+    super(message, { state: NOTHING_CHANGED, next }, 'usage', cause)
   }
 }
 
@@ -65,7 +54,7 @@ export class ObjectionsError<
     super(
       `there is ${count} not to ${goal}: ${objections.map(({ what }) => what).join('; ')}`,
       { state: NOTHING_CHANGED, next: objections.map(({ fix }) => fix).join(' ') },
-      EXIT.objections,
+      'objections',
     )
     this.plan = plan
   }

@@ -1,4 +1,4 @@
-import { EbbError } from 'pg-ebb'
+import { EbbError, exitCodeOf } from 'pg-ebb'
 import pg from 'pg'
 import { Umzug } from 'umzug'
 
@@ -33,7 +33,7 @@ try {
   const known = error instanceof EbbError ? error : error.cause
   if (!(known instanceof EbbError)) throw error
   console.error(`${known.message}\n${known.advice.state}\n${known.advice.next}`)
-  process.exitCode = known.exitCode
+  process.exitCode = exitCodeOf(known.kind)
 } finally {
   await pool.end()
 }

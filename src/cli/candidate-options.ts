@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Target } from '../db/session.ts'
 import { exportCandidates, sampleCandidates, type ReviewOptions } from '../engine/purge/candidate-review.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError } from '../errors.ts'
 import type { StoredSet } from '../journal/candidates.ts'
 import { describeCandidateSet } from '../report/candidates.ts'
 import { toText } from '../text/comment.ts'
@@ -81,7 +81,7 @@ async function exportTo(target: Target, id: string, file: string, options: Revie
         state: 'The candidate set is kept; no row has been changed.',
         next: `Name another file: ebb candidates ${id} --export <file>.`,
       },
-      EXIT.usage,
+      'usage',
       error,
     )
   }

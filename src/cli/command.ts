@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Target } from '../db/session.ts'
-import type { ExitCode } from '../errors.ts'
+import type { ExitCode } from './exit-codes.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { shellWord } from '../text/shell-word.ts'
 import type { Observer } from '../events.ts'

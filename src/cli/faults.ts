@@ -1,4 +1,4 @@
-import { EXIT, EbbError, UsageError } from '../errors.ts'
+import { EbbError, UsageError } from '../errors.ts'
 
 /** A value that can be asked for once `throwIfAny` has found no fault. */
 export type Settled<T> = () => T
@@ -44,7 +44,7 @@ export class Faults {
     throw new EbbError(
       lines.length === 1 ? lines.join() : `${lines.length} things are wrong:\n       ${lines.join('\n       ')}`,
       { state: first.error.advice.state, next: [...nexts].join('\n       ') },
-      EXIT.usage,
+      'usage',
       first.error,
     )
   }

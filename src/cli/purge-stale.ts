@@ -1,6 +1,6 @@
 import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
 import { planStaleOf, purgeStale } from '../engine/commands/purge-stale.ts'
-import { EXIT } from '../errors.ts'
+import { EXIT } from './exit-codes.ts'
 import { describePurged } from '../report/purged.ts'
 import { toText } from '../text/comment.ts'
 import type { PurgeInvocation } from './purge-invocation.ts'

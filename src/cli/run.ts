@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
-import { EbbError, EXIT, UsageError, type ExitCode } from '../errors.ts'
+import { EbbError, UsageError } from '../errors.ts'
+import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts'
 import { toJson } from '../report/json.ts'
 import { errorText, tellError } from '../report/error-text.ts'
 import { VERSION } from '../version.ts'
@@ -79,9 +80,10 @@ function speakThrough(command: Command, { out, err }: Context): void {
 function report(error: unknown, args: readonly string[], context: Context): ExitCode {
   if (error instanceof CommanderError && isHelp(error)) return error.exitCode === 0 ? EXIT.done : EXIT.usage
   const told = tellError(translated(error, args, context))
+  const exitCode = exitCodeOf(told.kind)
   context.err.write(errorText(told))
-  if (args.includes('--json')) context.out.write(`${toJson({ type: 'error', error: told })}\n`)
-  return told.exitCode
+  if (args.includes('--json')) context.out.write(`${toJson({ type: 'error', error: { ...told, exitCode } })}\n`)
+  return exitCode
 }
 
 function isHelp({ code }: CommanderError): boolean {
@@ -112,7 +114,7 @@ function stopped(cause: unknown): EbbError {
       state: 'What was done before is kept, and nothing is half done.',
       next: 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.',
     },
-    EXIT.stopped,
+    'stopped',
     cause,
   )
 }

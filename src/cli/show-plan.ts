@@ -1,4 +1,5 @@
-import { EXIT, ObjectionsError } from '../errors.ts'
+import { ObjectionsError } from '../errors.ts'
+import { EXIT } from './exit-codes.ts'
 import { explain } from '../plan/explain/explain.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
 import type { Plan } from '../plan/language/step.ts'

@@ -1,5 +1,5 @@
 import type { PurgeResult } from '../engine/commands/purge.ts'
-import { EXIT } from '../errors.ts'
+import { EXIT } from './exit-codes.ts'
 import { describePurged } from '../report/purged.ts'
 import { toText } from '../text/comment.ts'
 import type { Invocation } from './command.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 
 /** How long a pooler may let a session wait for a connection of its own. */
 const FREE_WITHIN_MS = 10_000
@@ -70,6 +70,6 @@ function noneFree(): EbbError {
       state: 'No further session was opened.',
       next: 'Ebb needs four at once, and two more for each further --jobs: give the pool more (PgBouncer default_pool_size), or connect to PostgreSQL directly.',
     },
-    EXIT.tryLater,
+    'try later',
   )
 }

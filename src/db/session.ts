@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { EbbError, EXIT, reasonOf, UsageError } from '../errors.ts'
+import { EbbError, reasonOf, UsageError, type ErrorKind } from '../errors.ts'
 import { OUR_SETTINGS } from '../sql/condition-settings.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
@@ -127,7 +127,7 @@ export function connectionLost(error: unknown): unknown {
       state: 'What was under way is either undone or done as a whole; the journal knows which.',
       next: 'When the server can be reached, run the same command again: it goes on from there.',
     },
-    EXIT.tryLater,
+    'try later',
     error,
   )
 }
@@ -180,8 +180,8 @@ function connectionError(error: unknown): Error {
   const code = codeOf(error)
   const reason = error instanceof Error ? error.message || String(code) : String(error)
   const state = 'No session was opened, so nothing has been read or changed.'
-  const refused = (next: string, exit: 1 | 2 | 75 = EXIT.failed) =>
-    new EbbError(`cannot connect: ${reason}`, { state, next }, exit, error)
+  const refused = (next: string, kind: ErrorKind = 'failed') =>
+    new EbbError(`cannot connect: ${reason}`, { state, next }, kind, error)
 
   if (code === SQLSTATE.invalidAuthorization && /no encryption/.test(reason))
     return refused('The server wants TLS, or another user or database: add ?sslmode=require to the connection string.')
@@ -194,14 +194,14 @@ function connectionError(error: unknown): Error {
   if (code === SQLSTATE.undefinedDatabase)
     return refused('Check the database name in --url, DATABASE_URL or PGDATABASE.')
   if (code === SQLSTATE.tooManyConnections)
-    return refused('Ebb needs three free connections, and five to copy. Try again when some are free.', EXIT.tryLater)
+    return refused('Ebb needs three free connections, and five to copy. Try again when some are free.', 'try later')
   if (code === SQLSTATE.cannotConnectNow)
-    return refused('The server is starting or stopping. Try again in a moment.', EXIT.tryLater)
+    return refused('The server is starting or stopping. Try again in a moment.', 'try later')
   const whereabouts =
     'Check that the server runs and that host and port are right: --url, DATABASE_URL, PGHOST, PGPORT.'
   if ((error as NodeJS.ErrnoException).syscall === 'open')
-    return refused('Check the files that the connection string names: sslrootcert, sslcert, sslkey.', EXIT.usage)
-  if (AWAY.includes(code ?? '') || /timeout expired/.test(reason)) return refused(whereabouts, EXIT.tryLater)
+    return refused('Check the files that the connection string names: sslrootcert, sslcert, sslkey.', 'usage')
+  if (AWAY.includes(code ?? '') || /timeout expired/.test(reason)) return refused(whereabouts, 'try later')
   if (code === 'ENOTFOUND') return refused(whereabouts)
   if (UNTRUSTED.includes(code ?? ''))
     return refused(
@@ -210,7 +210,7 @@ function connectionError(error: unknown): Error {
   if (isConnectionLost(error))
     return refused(
       'The server, or what is between, has hung up in the midst of it. Try again in a moment.',
-      EXIT.tryLater,
+      'try later',
     )
   if (code === 'ERR_INVALID_URL' || /Invalid URL/i.test(reason))
     return new UsageError(

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import 'umzug'
 import type { Context } from '../cli/context.ts'
 import { startServer, type EmbeddedServer } from '../embedded/server.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError } from '../errors.ts'
 import { showCount } from '../text/units.ts'
 import {
   countMissing,
@@ -108,7 +108,7 @@ function stopped(cause: unknown): EbbError {
   return new EbbError(
     'the demo was stopped',
     { state: 'Its server is gone, with all that was in it.', next: 'Start it again: ebb demo.' },
-    EXIT.stopped,
+    'stopped',
     cause,
   )
 }

@@ -1,6 +1,7 @@
 import { run } from '../cli/run.ts'
 import type { Context } from '../cli/context.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError } from '../errors.ts'
+import { EXIT } from '../cli/exit-codes.ts'
 import type { Output } from '../report/output.ts'
 import { KEPT } from './figures.ts'
 import type { Narrator } from './narrator.ts'
@@ -108,7 +109,7 @@ function withoutMaps(report: string): string {
 function ended(args: readonly string[], code: number, signal: AbortSignal): EbbError {
   const state = 'The demo and its server are gone.'
   return signal.aborted
-    ? new EbbError('the demo was stopped', { state, next: 'Start it again: ebb demo.' }, EXIT.stopped)
+    ? new EbbError('the demo was stopped', { state, next: 'Start it again: ebb demo.' }, 'stopped')
     : new EbbError(`ebb ${args[0]} ended with exit code ${code}`, {
         state,
         next: 'Please report it with the lines above.',

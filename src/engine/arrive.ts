@@ -1,7 +1,7 @@
 import { resolveTable } from '../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, type Session } from '../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { journalExists } from '../journal/journal.ts'
 import { OLDEST_VERSION } from '../plan/table/server-objections.ts'
 import type { TableName } from '../sql/names.ts'
@@ -34,6 +34,6 @@ function assertSupported(server: ServerModel): void {
   throw new EbbError(
     `this is PostgreSQL ${server.versionText}, and Ebb needs ${OLDEST_VERSION / 10_000} or later`,
     { state: NOTHING_CHANGED, next: 'Update the server first, or partition with other means.' },
-    EXIT.objections,
+    'objections',
   )
 }

@@ -1,6 +1,6 @@
 import type { ServerModel } from '../catalog/server-model.ts'
 import { withSession, type Session, type Target } from '../db/session.ts'
-import { EbbError, EXIT, UsageError } from '../errors.ts'
+import { EbbError, UsageError } from '../errors.ts'
 import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import type { Objection, Plan as BasePlan } from '../plan/language/step.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/language/stored.ts'
@@ -215,7 +215,7 @@ export async function assertLatest(context: TableContext, table: TableName, seen
       state: 'This command has changed nothing.',
       next: 'Look at ebb status, and run this command again if it is still wanted.',
     },
-    EXIT.tryLater,
+    'try later',
   )
 }
 
@@ -227,6 +227,6 @@ export function otherRun(run: Run): EbbError {
       state: 'This command has changed nothing.',
       next: `Finish it with ebb resume ${run.id}, or undo it with ebb abandon ${run.id}, before starting another.`,
     },
-    EXIT.objections,
+    'objections',
   )
 }

@@ -2,7 +2,7 @@ import { readUnknownNodes } from '../catalog/partitions/planned-leaves.ts'
 import { readForeignCode } from '../catalog/table/table-code.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, type Session } from '../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { unaccepted } from '../plan/language/objection.ts'
 import type { Objection } from '../plan/language/step.ts'
 import { codeObjections } from '../plan/table/code-objections.ts'
@@ -68,6 +68,6 @@ export async function assertOwnCode(
   throw new EbbError(
     objections.map(({ what }) => what).join('; '),
     { state: NOTHING_CHANGED, next: objections.map(({ fix: fix }) => fix).join(' ') },
-    EXIT.objections,
+    'objections',
   )
 }

@@ -1,7 +1,7 @@
 import { readCondition } from '../catalog/condition/condition.ts'
 import type { TableModel } from '../catalog/table/table-model.ts'
 import type { Session } from '../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 
@@ -52,7 +52,7 @@ export async function assertHarmless(session: Session, table: TableName, predica
       state: NOTHING_CHANGED,
       next: 'Take back what was done with ebb abandon, and see who has written to the journal.',
     },
-    EXIT.objections,
+    'objections',
   )
 }
 

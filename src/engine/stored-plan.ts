@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { inSnapshot } from '../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { doneSteps, type NewRun, type Run } from '../journal/journal.ts'
 import { intervalText } from '../plan/language/moment.ts'
 import type { RebuildPlan } from '../plan/copy/rebuild.ts'
@@ -137,7 +137,7 @@ function otherFormat({ id, command, table, format }: Run): EbbError {
         ? 'Use the version that began it, or a later one.'
         : `End it with ebb abandon ${id}: preparations are taken back; rows that are gone, and tables that have changed places, stay so. Then run the command again if something is left to do.`,
     },
-    EXIT.objections,
+    'objections',
   )
 }
 
@@ -148,6 +148,6 @@ function otherSteps({ id, command, table }: Run): EbbError {
       state: NOTHING_CHANGED,
       next: `Go on with the version that began it, or give it up with ebb abandon ${id} and run the command again.`,
     },
-    EXIT.objections,
+    'objections',
   )
 }

@@ -5,7 +5,7 @@ import { backendPid } from '../db/pooler.ts'
 import { connectionLost, openSession, type Session, type Target } from '../db/session.ts'
 import { Sockets } from '../db/sockets.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
-import { EbbError, EXIT, NOTHING_CHANGED, reasonOf } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED, reasonOf } from '../errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
 import { migrateJournal } from '../journal/migrate.ts'
 import { pruneJournal } from '../journal/prune.ts'
@@ -104,14 +104,14 @@ function onReplica(): EbbError {
   return new EbbError(
     'this server is a replica',
     { state: 'Nothing has been changed.', next: 'Connect to the primary: nothing can be changed here.' },
-    EXIT.objections,
+    'objections',
   )
 }
 
 /** A plan says so by itself; a run that is resumed, abandoned or rolled back has one already. */
 function withoutTriggers(server: ServerModel): EbbError {
   const { what, fix: fix } = firesNoTriggers(server)
-  return new EbbError(what, { state: NOTHING_CHANGED, next: fix }, EXIT.objections)
+  return new EbbError(what, { state: NOTHING_CHANGED, next: fix }, 'objections')
 }
 
 // What comes from a step has been explained already; this is what happens between steps.
@@ -121,7 +121,7 @@ function explained(error: unknown, signal: AbortSignal): unknown {
     return new EbbError(
       'stopped',
       { state: 'What was done before is kept.', next: 'Run the same command again: it goes on from there.' },
-      EXIT.stopped,
+      'stopped',
       error,
     )
   return isConnectionLost(error) ? connectionLost(error) : error

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import { assertKnown } from './migrate.ts'
@@ -217,6 +217,6 @@ function unreadable(schema: string, { role, owner }: { readonly role: string; re
         `To work with it, which is to act for whoever goes on with a run of it: grant ${ident(owner).text} to ${us}. ` +
         'Or keep a journal of your own with --journal-schema <name>.',
     },
-    EXIT.objections,
+    'objections',
   )
 }

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { isLockRefused } from '../db/sqlstate.ts'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
@@ -105,6 +105,6 @@ async function leaseHeld(session: ClientBase, schema: string, table: TableName):
       state: 'This command has changed nothing.',
       next: 'Wait until it has finished (ebb status), or stop it and run this command again.',
     },
-    EXIT.tryLater,
+    'try later',
   )
 }

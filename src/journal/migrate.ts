@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import type { ClientBase } from 'pg'
 import type { UmzugStorage } from 'umzug'
 import { inTransaction, readAll } from '../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { VERSION } from '../version.ts'
 import { assertTrusted, revokeGrants } from './trust.ts'
@@ -56,7 +56,7 @@ export async function assertKnown(session: ClientBase, schema: string): Promise<
   throw new EbbError(
     `the journal in schema ${schema} has been brought up to date by a newer version of Ebb (${newer.map(({ name }) => name).join(', ')}), and this is ${VERSION}`,
     { state: NOTHING_CHANGED, next: 'Use that version, or a later one.' },
-    EXIT.objections,
+    'objections',
   )
 }
 

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
 
 // A resume does what the journal says, and whoever writes to a table runs what
@@ -191,7 +191,7 @@ function distrusted(schema: string, flaws: readonly Flaw[]): EbbError {
       state: NOTHING_CHANGED,
       next: `Find out who has done this. ${remedies.length === 0 ? 'Drop what does not belong there' : `If it is to be trusted: ${remedies.slice(0, MOST_SHOWN).join('; ')}`}; or keep a journal of your own with --journal-schema <name>.`,
     },
-    EXIT.objections,
+    'objections',
   )
 }
 

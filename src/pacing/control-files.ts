@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises'
-import { EbbError, EXIT } from '../errors.ts'
+import { EbbError } from '../errors.ts'
 import type { PaceSettings } from './limits.ts'
 
 // Files that steer a run from outside: all that somebody has to know in a hurry is `touch`.
@@ -24,7 +24,7 @@ export async function assertGoing(
 
 function stopped(how: string, next: string): EbbError {
   const state = 'What was done before is kept, and nothing is half done.'
-  return new EbbError(`stopped ${how}`, { state, next }, EXIT.stopped)
+  return new EbbError(`stopped ${how}`, { state, next }, 'stopped')
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { EbbError, EXIT, reasonOf, type ExitCode } from '../errors.ts'
+import { EbbError, reasonOf, type ErrorKind } from '../errors.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { harmless } from '../text/comment.ts'
 import { redact } from '../text/redact.ts'
@@ -10,13 +10,13 @@ export interface ToldError {
   readonly details: readonly string[]
   readonly state: string
   readonly next: string
-  readonly exitCode: ExitCode
+  readonly kind: ErrorKind | 'bug'
 }
 
 /** What happened, how things stand and what to do next, of any error. */
 export function tellError(error: unknown): ToldError {
-  const { message, details, state, next, exitCode } = told(error)
-  return { message: redact(message), details: details.map(redact), state: redact(state), next: redact(next), exitCode }
+  const { message, details, state, next, kind } = told(error)
+  return { message: redact(message), details: details.map(redact), state: redact(state), next: redact(next), kind }
 }
 
 /** The same in lines. */
@@ -33,13 +33,13 @@ function told(error: unknown): ToldError {
   return unforeseen(error)
 }
 
-function foreseen({ message, advice, exitCode, cause }: EbbError): ToldError {
+function foreseen({ message, advice, kind, cause }: EbbError): ToldError {
   // A stop that was asked for cancels a statement, and there is nothing to say of that.
-  const cancelledByUs = exitCode === EXIT.stopped && codeOf(cause) === SQLSTATE.queryCanceled
+  const cancelledByUs = kind === 'stopped' && codeOf(cause) === SQLSTATE.queryCanceled
   // Its message is in ours already; what else PostgreSQL said about it is not.
   const [first = '', ...more] = isSqlError(cause) && !cancelledByUs ? describeSqlError(cause) : []
   const details = first === '' ? [] : [first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
-  return { message, details, ...advice, exitCode }
+  return { message, details, ...advice, kind }
 }
 
 function fromPostgres(error: Parameters<typeof describeSqlError>[0]): ToldError {
@@ -51,7 +51,7 @@ function fromPostgres(error: Parameters<typeof describeSqlError>[0]): ToldError 
     next: again
       ? 'Try again in a moment: running the same command again goes on from where it was.'
       : 'Remove the cause and run the same command again. If the message does not tell the cause, please report it.',
-    exitCode: again ? EXIT.tryLater : EXIT.failed,
+    kind: again ? 'try later' : 'failed',
   }
 }
 
@@ -61,7 +61,7 @@ function connectionLost(error: unknown): ToldError {
     details: [],
     state: 'What was committed is kept; an open transaction has been rolled back by the server.',
     next: 'Run the same command again: it goes on from where it was.',
-    exitCode: EXIT.tryLater,
+    kind: 'try later',
   }
 }
 
@@ -72,6 +72,6 @@ function unforeseen(error: unknown): ToldError {
     details: stack.split('\n'),
     state: 'Not known. What a run has done so far is in the journal: ebb status.',
     next: 'Report it with the lines above, and look at ebb status before going on.',
-    exitCode: EXIT.bug,
+    kind: 'bug',
   }
 }

@@ -1,4 +1,4 @@
-import { EbbError, EXIT, NOTHING_CHANGED } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 
 // Statements that execute nothing but themselves: no function, operator or
 // query of anybody's, whatever tables they name. PostgreSQL's own grammar says so.
@@ -50,6 +50,6 @@ function notPlain(): EbbError {
   return new EbbError(
     'what is stored of the run would make a statement that does more than is left to be done',
     { state: NOTHING_CHANGED, next: 'See who has written to the journal.' },
-    EXIT.objections,
+    'objections',
   )
 }

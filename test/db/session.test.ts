@@ -3,7 +3,6 @@ import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import { openSession, withSession } from '../../src/db/session.ts'
-import { EXIT } from '../../src/errors.ts'
 import { ident } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 
@@ -50,7 +49,7 @@ test('the server’s reason for hanging up between two queries is told', async (
   })
   await expect(lost).rejects.toMatchObject({
     message: 'the connection was lost (terminating connection due to idle-in-transaction timeout)',
-    exitCode: EXIT.tryLater,
+    kind: 'try later',
   })
 })
 
@@ -60,5 +59,5 @@ test('a server that does not answer is away, not wrong', async () => {
   await once(silent, 'listening')
   const { port } = silent.address() as AddressInfo
   const session = openSession({ host: '127.0.0.1', port, connectionTimeoutMillis: 300 }, 'test')
-  await expect(session).rejects.toMatchObject({ message: 'cannot connect: timeout expired', exitCode: EXIT.tryLater })
+  await expect(session).rejects.toMatchObject({ message: 'cannot connect: timeout expired', kind: 'try later' })
 })

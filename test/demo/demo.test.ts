@@ -6,7 +6,6 @@ import pg from 'pg'
 import { afterEach, beforeEach, expect, vi } from 'vitest'
 import type { Context } from '../../src/cli/context.ts'
 import { runDemo } from '../../src/demo/demo.ts'
-import { EXIT } from '../../src/errors.ts'
 import { test } from '../support/database.ts'
 import { until } from '../support/until.ts'
 
@@ -70,7 +69,7 @@ test.for([
   await until(() => heard().includes(sign))
   await setTimeout(afterMs)
   stop()
-  expect(await ended).toMatchObject({ exitCode: EXIT.stopped })
+  expect(await ended).toMatchObject({ kind: 'stopped' })
   expect(await readdir(folder)).toEqual([])
 })
 

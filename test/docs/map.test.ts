@@ -20,9 +20,9 @@ const FOLDERS = [
   'engine',
   'report',
   'library',
-  'index.ts',
   'embedded',
   'cli',
+  'index.ts',
   'demo',
 ]
 

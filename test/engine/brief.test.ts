@@ -4,7 +4,7 @@ import { describe, expect } from 'vitest'
 import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
 import { partition } from '../../src/engine/commands/partition.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
-import { EXIT } from '../../src/errors.ts'
+import { EXIT } from '../../src/cli/exit-codes.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import type { Event } from '../../src/events.ts'
 import { quoted } from '../../src/sql/names.ts'
@@ -92,7 +92,7 @@ describe('a lock that is held', () => {
 
       const failure = await partition(database.url, written(events), byId, options).catch((error: unknown) => error)
 
-      expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(holder.named) as string })
+      expect(failure).toMatchObject({ kind: 'try later', message: expect.stringMatching(holder.named) as string })
       expect(reasons(options.events).join('\n')).toMatch(holder.named)
       const queued = reasons(options.events).filter((reason) => /not free within its time-out/.test(reason))
       if (!holder.hidden) expect(queued).toEqual([])
@@ -118,7 +118,7 @@ describe('a lock that is held', () => {
     await client.query(`rollback prepared 'left ''over'`)
 
     const named = /prepared transaction "left 'over"/
-    expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(named) as string })
+    expect(failure).toMatchObject({ kind: 'try later', message: expect.stringMatching(named) as string })
     await partition(database.url, written(parts.events), byId, quietly())
     await expectUndisturbed(database, parts, writers)
   })
@@ -136,7 +136,7 @@ describe('a lock that is held', () => {
     const failure = await partition(database.url, written(parts.events), byId, options).catch((error: unknown) => error)
 
     const named = /pid \d+ \(holder, \w+\), idle in transaction for \d+ s: select nextval/
-    expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(named) as string })
+    expect(failure).toMatchObject({ kind: 'try later', message: expect.stringMatching(named) as string })
     await client.query('rollback')
     await partition(database.url, written(parts.events), byId, quietly())
     await expectUndisturbed(database, parts, writers)
@@ -155,7 +155,7 @@ describe('a lock that is held', () => {
     )
 
     const named = /for pid \d+ \(holder\), idle in transaction/
-    expect(failure).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(named) as string })
+    expect(failure).toMatchObject({ kind: 'try later', message: expect.stringMatching(named) as string })
     await client.query('rollback')
     await partition(database.url, written(parts.events), monthly(), quietly())
     await expectUndisturbed(database, parts, writers)
@@ -238,9 +238,9 @@ describe('an autovacuum', () => {
     const seeingAll = await attempt()
 
     const seen = SUPERUSER ? /an autovacuum to prevent wraparound/ : /pid \d+.*holding ShareUpdateExclusiveLock/
-    expect(asOwner).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(seen) as string })
+    expect(asOwner).toMatchObject({ kind: 'try later', message: expect.stringMatching(seen) as string })
     expect(seeingAll).toMatchObject({
-      exitCode: EXIT.tryLater,
+      kind: 'try later',
       message: expect.stringMatching(/an autovacuum to prevent wraparound.*must be left to finish/) as string,
     })
     expect(await isVacuumed(database, parts, 'to prevent wraparound')).toBe(true)

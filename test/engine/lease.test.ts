@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest'
 import { partition } from '../../src/engine/commands/partition.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
+import { EXIT } from '../../src/cli/exit-codes.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -28,7 +29,7 @@ describe('two tools on one table', () => {
 
     expect(second).toBeInstanceOf(EbbError)
     expect((second as EbbError).message).toMatch(/^ebb partition [0-9a-f]{6} \(backend \d+\) is at work on /)
-    expect((second as EbbError).exitCode).toBe(EXIT.tryLater)
+    expect((second as EbbError).kind).toBe('try later')
     expect(await first.end()).toBe(EXIT.done)
     expect((await partition(database.url, written(events), byId, quietly())).nothingToDo).toBe(true)
   })
@@ -80,7 +81,7 @@ describe('two tools on one table', () => {
     first.signal('SIGCONT')
     await holder.query('commit')
 
-    expect(taken).toMatchObject({ exitCode: EXIT.tryLater, message: expect.stringMatching(/could not lock/) as string })
+    expect(taken).toMatchObject({ kind: 'try later', message: expect.stringMatching(/could not lock/) as string })
     expect(await first.end()).toBe(EXIT.failed)
     expect(first.said.at(-1)?.message).toMatch(/another run has taken over/)
     expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
@@ -114,7 +115,7 @@ describe('two tools on one table', () => {
     await gate.query('commit')
 
     expect(await late).toMatchObject({
-      exitCode: EXIT.tryLater,
+      kind: 'try later',
       message: expect.stringMatching(/another run has worked on .* in the meantime/) as string,
     })
     expect((await modelOf(database, other)).constraints.filter(({ type }) => type === 'check')).toEqual([])

@@ -5,7 +5,7 @@ import { describe, expect } from 'vitest'
 import type { ServerModel } from '../../src/catalog/server-model.ts'
 import { partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { status } from '../../src/engine/runs/runs.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import type { PartitionRequest } from '../../src/plan/language/policy.ts'
 import { serverNotes, serverObjections } from '../../src/plan/table/server-objections.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -476,7 +476,7 @@ describe('an objection to', () => {
     expect(plan.objections.map(({ code }) => code)).toEqual([objection?.code])
     expect(objection?.fix).toMatch(given.fix)
     expect(plan.steps).toEqual([])
-    expect(failure).toMatchObject({ exitCode: EXIT.objections, advice: { state: 'Nothing has been changed.' } })
+    expect(failure).toMatchObject({ kind: 'objections', advice: { state: 'Nothing has been changed.' } })
     expect(await fingerprint(database)).toEqual(before)
 
     if (given.cure === undefined) return
@@ -507,7 +507,7 @@ describe('an objection to', () => {
     await expect(
       planPartitionOf(database.url, { schema: null, name: 'log' }, monthly({ by: 'at' }), quietly()),
     ).rejects.toMatchObject({
-      exitCode: EXIT.usage,
+      kind: 'usage',
     })
   })
 
@@ -566,7 +566,7 @@ describe('words that lead nowhere', () => {
     expect(failure).toBeInstanceOf(EbbError)
     expect((failure as EbbError).message).toMatch(message)
     expect((failure as EbbError).advice.next).toMatch(next)
-    expect((failure as EbbError).exitCode).toBe(EXIT.usage)
+    expect((failure as EbbError).kind).toBe('usage')
   })
 
   test('a time zone that the server does not know', async ({ database }) => {
@@ -580,7 +580,7 @@ describe('words that lead nowhere', () => {
         monthly({ by: 'at', timezone: 'Mars/Olympus' }),
         quietly(),
       ),
-    ).rejects.toMatchObject({ exitCode: EXIT.usage, message: /no time zone "Mars\/Olympus"/ as never })
+    ).rejects.toMatchObject({ kind: 'usage', message: /no time zone "Mars\/Olympus"/ as never })
   })
 })
 
@@ -601,7 +601,7 @@ describe('a server that cannot be worked with', () => {
       quietly(),
     ).catch((error: unknown) => error)
 
-    expect(failure).toMatchObject({ exitCode: EXIT.objections })
+    expect(failure).toMatchObject({ kind: 'objections' })
     const { next } = (failure as EbbError).advice
     expect(next).toMatch(/alter role .* set default_transaction_read_only = off/)
     await database.admin(/alter role .* = off/.exec(next)?.[0] ?? '')
@@ -626,7 +626,7 @@ describe('a server that cannot be worked with', () => {
 
     expect(plan.objections.map(({ code }) => code)).toEqual(['replica'])
     await expect(partition(url.href, written(table), monthly({ by: 'at' }), quietly())).rejects.toMatchObject({
-      exitCode: EXIT.objections,
+      kind: 'objections',
     })
   })
 
@@ -721,7 +721,7 @@ describe('PgBouncer', () => {
 
     await expect(status(url, quietly())).rejects.toMatchObject({
       message: expect.stringMatching(/pooler in between had no connection free/) as string,
-      exitCode: EXIT.tryLater,
+      kind: 'try later',
     })
   })
 

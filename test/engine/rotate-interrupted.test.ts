@@ -1,4 +1,4 @@
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import { asError } from '../../src/engine/rotate/set.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
@@ -9,7 +9,8 @@ import { readSituation } from '../../src/engine/rotate/read-situation.ts'
 import { retire } from '../../src/engine/rotate/retire.ts'
 import { withTable } from '../../src/engine/table-context.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
-import { exitCodeOf, rotate } from '../../src/engine/commands/rotate.ts'
+import { exitCodeOfRotation } from '../../src/cli/exit-codes.ts'
+import { rotate } from '../../src/engine/commands/rotate.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -87,7 +88,7 @@ describe('an interrupted detach', () => {
         observer: (event) => void (event.type === 'waiting' && reasons.push(event.reason)),
       }),
     )
-    expect(exitCodeOf(report)).toBe(75)
+    expect(exitCodeOfRotation(report)).toBe(75)
     expect(reasons[0]).toContain('old reader')
     expect(await monthsOf(database, table)).toEqual([-3, -2, -1, 0, 1, 2, 3])
     await reader.query('commit')
@@ -265,6 +266,6 @@ test('a partition that has got other bounds since the plan was made is left as i
 test('a lost connection is something to try again, however it is told', () => {
   const told = asError(new Error('Client has encountered a connection error and is not queryable'))
   expect(told).toBeInstanceOf(EbbError)
-  expect((told as EbbError).exitCode).toBe(EXIT.tryLater)
+  expect((told as EbbError).kind).toBe('try later')
   expect(asError(new Error('other')).message).toBe('other')
 })

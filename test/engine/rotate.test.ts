@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, vi } from 'vitest'
-import { exitCodeOf, planRotations, rotate } from '../../src/engine/commands/rotate.ts'
+import { exitCodeOfRotation } from '../../src/cli/exit-codes.ts'
+import { planRotations, rotate } from '../../src/engine/commands/rotate.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
@@ -35,7 +36,7 @@ describe('a set by month', () => {
     expect(again.sets.map(({ created, retired, failed }) => ({ created, retired, failed }))).toEqual([
       { created: [], retired: [], failed: [] },
     ])
-    expect(exitCodeOf(again)).toBe(0)
+    expect(exitCodeOfRotation(again)).toBe(0)
   })
 
   test('is only looked at by a plan', async ({ database }) => {
@@ -90,7 +91,7 @@ describe('a set by month', () => {
       request({ tables: [table], keep: '3 months', noArchive: false }),
       options(),
     )
-    expect(exitCodeOf(report)).toBe(3)
+    expect(exitCodeOfRotation(report)).toBe(3)
     expect(report.sets[0]!.created).toHaveLength(3)
     expect(await monthsOf(database, table)).toEqual([-6, -5, -4, -3, -2, -1, 0, 1, 2, 3])
   })
@@ -299,7 +300,7 @@ describe('several sets', () => {
         ...(plan?.objections ?? []).map(({ code }) => code),
       ]),
     ).toEqual([[expect.stringContaining('there is no table')], ['not-by-range'], []])
-    expect(exitCodeOf(report)).toBe(1)
+    expect(exitCodeOfRotation(report)).toBe(1)
     expect(await monthsOf(database, good)).toEqual([-3, -2, -1, 0, 1, 2, 3])
   })
 
@@ -311,7 +312,7 @@ describe('several sets', () => {
     const plans = await planRotations(database.url, request(), options())
     expect(plans.map(({ objections }) => objections.map(({ code }) => code)).toSorted()).toEqual([[], ['gone']])
     const report = await rotate(database.url, request(), options())
-    expect(exitCodeOf(report)).toBe(3)
+    expect(exitCodeOfRotation(report)).toBe(3)
   })
 
   test('where there is not one, that is said at once', async ({ database }) => {

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { partition } from '../../src/engine/commands/partition.ts'
 import { abandon, planAbandonOf, planResumeOf, resume, rollback, status } from '../../src/engine/runs/runs.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import { companion, quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
@@ -38,7 +38,7 @@ describe('what somebody else does between the plan and the swap', () => {
     })
 
     expect(failure).toMatchObject({
-      exitCode: EXIT.failed,
+      kind: 'failed',
       message: expect.stringMatching(/has changed since the plan was made/) as string,
     })
     expect(failure.message).toMatch(named)
@@ -74,7 +74,7 @@ describe('what somebody else does between the plan and the swap', () => {
     await abandon(database.url, { table: events }, quietly())
     expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
     await expect(partition(database.url, written(events), monthly(), quietly())).rejects.toMatchObject({
-      exitCode: EXIT.objections,
+      kind: 'objections',
     })
   })
 
@@ -91,7 +91,7 @@ describe('what somebody else does between the plan and the swap', () => {
       )
     })
 
-    expect(failure).toMatchObject({ exitCode: EXIT.objections })
+    expect(failure).toMatchObject({ kind: 'objections' })
     expect(failure.message).toMatch(/further ahead than the runway is to be/)
     expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
   })
@@ -166,7 +166,7 @@ describe('a run that was stopped', () => {
         (error: unknown) => error,
       )
       if (!(outcome instanceof Error)) break
-      expect(outcome).toMatchObject({ exitCode: EXIT.stopped })
+      expect(outcome).toMatchObject({ kind: 'stopped' })
       if (keys.size > 20) throw new Error('it does not get on')
     }
 
@@ -191,7 +191,7 @@ describe('a run that was stopped', () => {
     })
 
     await expect(partition(database.url, written(events), monthly(), options)).rejects.toMatchObject({
-      exitCode: EXIT.stopped,
+      kind: 'stopped',
     })
 
     expect(performance.now() - stoppedAt).toBeLessThan(1_500)
@@ -221,7 +221,7 @@ describe('a run that was stopped', () => {
 
     await expect(partition(database.url, written(events), monthly({ premake: 7 }), quietly())).rejects.toMatchObject({
       message: expect.stringMatching(/is unfinished, and was started with other settings/) as string,
-      exitCode: EXIT.objections,
+      kind: 'objections',
     })
   })
 
@@ -229,8 +229,8 @@ describe('a run that was stopped', () => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())
 
-    await expect(abandon(database.url, { table: events }, quietly())).rejects.toMatchObject({ exitCode: EXIT.usage })
-    await expect(resume(database.url, { table: events }, quietly())).rejects.toMatchObject({ exitCode: EXIT.usage })
+    await expect(abandon(database.url, { table: events }, quietly())).rejects.toMatchObject({ kind: 'usage' })
+    await expect(resume(database.url, { table: events }, quietly())).rejects.toMatchObject({ kind: 'usage' })
     await expect(abandon(database.url, null, quietly())).rejects.toThrow(/no unfinished run/)
 
     // A later run of the table makes no difference to that.
@@ -250,7 +250,7 @@ describe('a run that was stopped', () => {
     await until(() => status(url, quietly()).then(({ runs }) => runs.length > 0))
     for (const act of [resume, abandon]) {
       const failure = await failureOf(act(url, { runId: '1' }, quietly()))
-      expect(failure).toMatchObject({ message: 'this server is a replica', exitCode: EXIT.objections })
+      expect(failure).toMatchObject({ message: 'this server is a replica', kind: 'objections' })
     }
   })
 
@@ -417,7 +417,7 @@ async function stopBefore(
       },
     }),
   ).catch((error: unknown) => error)
-  expect(stopped).toMatchObject({ exitCode: EXIT.stopped })
+  expect(stopped).toMatchObject({ kind: 'stopped' })
 }
 
 /** As above, but it has gone on already, and waits for the table, when the change comes. */

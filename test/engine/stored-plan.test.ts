@@ -181,7 +181,7 @@ describe('a run is not gone on with', () => {
     await database.admin(`update ebb.run set format = ${FORMAT + 1}`)
     const newer = await failureOf(resume(database.url, { runId: run.id }, quietly()))
     expect(newer).toMatchObject({
-      exitCode: 3,
+      kind: 'objections',
       advice: { next: expect.stringMatching(/Use the version that began it/) as string },
     })
     expect(await failureOf(planResumeOf(database.url, { runId: run.id }, quietly()))).toEqual(newer)
@@ -273,7 +273,7 @@ async function begun(database: Database, events: TableName, start: Start, before
     },
   })
   const failure = await failureOf(start(database, events, options))
-  expect(failure, failure.message).toMatchObject({ exitCode: 4 })
+  expect(failure, failure.message).toMatchObject({ kind: 'stopped' })
   return latest(database)
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { purge } from '../../src/engine/commands/purge.ts'
 import { rebuild } from '../../src/engine/commands/rebuild.ts'
-import { EXIT, type EbbError } from '../../src/errors.ts'
+import { type EbbError } from '../../src/errors.ts'
 import { DEFAULT_PACE, type PaceSettings } from '../../src/pacing/limits.ts'
 import type { Event } from '../../src/events.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
@@ -50,7 +50,7 @@ test('a purge stops for a stop file within a batch, and goes on where it was', a
   await until(async () => (await contentOf(database, table)).rows < ROWS)
   await writeFile(stopFile, '')
   expect(await purging).toMatchObject({
-    exitCode: EXIT.stopped,
+    kind: 'stopped',
     message: expect.stringContaining(`stopped by the stop file ${stopFile}, while purging`) as string,
   })
   const { rows: left } = await contentOf(database, table)
@@ -97,7 +97,7 @@ test('a rebuild gives way between chunks, stops for a stop file, and goes on', a
   const rebuilding = rebuild(database.url, written(table), request, options).catch((error: unknown) => error)
   await until(() => said(/pause file/))
   await writeFile(stopFile, '')
-  expect((await rebuilding) as EbbError).toMatchObject({ exitCode: EXIT.stopped })
+  expect((await rebuilding) as EbbError).toMatchObject({ kind: 'stopped' })
 
   await rm(pauseFile)
   await rm(stopFile)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished } from 'vitest'
 import { openSession } from '../../src/db/session.ts'
-import { EXIT, type EbbError } from '../../src/errors.ts'
+import { type EbbError } from '../../src/errors.ts'
 import { parseWindow } from '../../src/pacing/window.ts'
 import { test } from '../support/database.ts'
 import { isWaiting, until } from '../support/until.ts'
@@ -105,7 +105,7 @@ describe('files', () => {
 
     const error = (await end.catch((error: unknown) => error)) as EbbError
     expect(error.message).toBe(`stopped by the stop file ${stopFile}`)
-    expect(error.exitCode).toBe(EXIT.stopped)
+    expect(error.kind).toBe('stopped')
     await rm(pauseFile)
     await expect(run.pace.turn(BATCH)).rejects.toThrow('stop file')
   })
@@ -119,7 +119,7 @@ describe('files', () => {
       await waitsFor(run, /between batches/)
       const began = performance.now()
       abort.abort()
-      await expect(end).rejects.toMatchObject({ exitCode: EXIT.stopped })
+      await expect(end).rejects.toMatchObject({ kind: 'stopped' })
       waitedMs += performance.now() - began
     }
     expect(waitedMs).toBeLessThan(150)

@@ -1,6 +1,6 @@
 import type { DatabaseError } from 'pg'
 import { describe, expect, test as plainTest } from 'vitest'
-import { EbbError, EXIT, type ExitCode } from '../../src/errors.ts'
+import { EbbError, type ErrorKind } from '../../src/errors.ts'
 import { errorText, tellError } from '../../src/report/error-text.ts'
 import { describeSqlError, pointInto } from '../../src/report/sql-error.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -59,8 +59,8 @@ test('a lock that was not free is no failure for ever', async ({ database }) => 
   await holder.query('begin; lock table public.t in row exclusive mode')
   const error = await failure(database, "set lock_timeout = '10ms'; lock table public.t in share mode")
   // From 19 on PostgreSQL says which lock it was, too.
-  const { exitCode, details } = tellError(error)
-  expect(exitCode).toBe(75)
+  const { kind, details } = tellError(error)
+  expect(kind).toBe('try later')
   expect(details[0]).toBe('SQLSTATE 55P03')
   expect(details.slice(1)).toEqual(
     database.version < 190_000 ? [] : [expect.stringMatching(/^where: waiting for ShareLock/)],
@@ -86,7 +86,7 @@ describe('the caret', () => {
 describe('other errors', () => {
   plainTest('a foreseen one tells its three sentences, and what PostgreSQL said beyond the message', () => {
     const cause = Object.assign(new Error('no'), { code: '23514', severity: 'ERROR', detail: 'row 7' })
-    const error = new EbbError('prove it: no', { state: 'Undone.', next: 'Again.' }, 1, cause)
+    const error = new EbbError('prove it: no', { state: 'Undone.', next: 'Again.' }, 'failed', cause)
     expect(errorText(tellError(error))).toBe(
       'error: prove it: no\n       SQLSTATE 23514\n       detail: row 7\n  now: Undone.\n next: Again.\n',
     )
@@ -94,7 +94,7 @@ describe('other errors', () => {
 
   plainTest('any other is a bug, with its stack and without passwords', () => {
     const told = tellError(new TypeError('cannot read postgres://u:secret@h/d'))
-    expect(told).toMatchObject({ message: 'this is a bug, please report it', exitCode: 70 })
+    expect(told).toMatchObject({ message: 'this is a bug, please report it', kind: 'bug' })
     expect(told.details[0]).toBe('TypeError: cannot read postgres://u:***@h/d')
     expect(told.details.some((line) => line.includes('sql-error.test'))).toBe(true)
   })
@@ -105,9 +105,9 @@ test('what PostgreSQL said is told, but not of a statement that was cancelled be
 }) => {
   const cancelled = await failure(database, 'select pg_cancel_backend(pg_backend_pid())')
   const divided = await failure(database, 'select 1 / 0')
-  const toldOf = (exitCode: ExitCode, cause: DatabaseError) =>
-    tellError(new EbbError('it has ended', { state: 'Half done.', next: 'Go on.' }, exitCode, cause)).details
-  expect(toldOf(EXIT.failed, cancelled)).toEqual(['SQLSTATE 57014'])
-  expect(toldOf(EXIT.stopped, cancelled)).toEqual([])
-  expect(toldOf(EXIT.stopped, divided)).toEqual(['SQLSTATE 22012'])
+  const toldOf = (kind: ErrorKind, cause: DatabaseError) =>
+    tellError(new EbbError('it has ended', { state: 'Half done.', next: 'Go on.' }, kind, cause)).details
+  expect(toldOf('failed', cancelled)).toEqual(['SQLSTATE 57014'])
+  expect(toldOf('stopped', cancelled)).toEqual([])
+  expect(toldOf('stopped', divided)).toEqual(['SQLSTATE 22012'])
 })

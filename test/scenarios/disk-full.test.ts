@@ -3,7 +3,6 @@ import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { partition } from '../../src/engine/commands/partition.ts'
 import { abandon, resume, status } from '../../src/engine/runs/runs.ts'
 import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { EXIT } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -29,7 +28,7 @@ describe('a disk that fills up', () => {
         const again = () => rebuild(database.url, written(table), rebuildRequest({ transport }), quietly(SIZES))
         await expect(again()).rejects.toMatchObject({
           message: expect.stringMatching(/^copy about .*: could not extend file .*No space left on device/) as string,
-          exitCode: EXIT.failed,
+          kind: 'failed',
           advice: {
             state: 'All that the run had taken has been given back; the table is as it was.',
             next: expect.stringMatching(/^Make room .* run the same command again/) as string,

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { EXIT } from '../../src/errors.ts'
 import { planCandidatesOf } from '../../src/engine/commands/candidates.ts'
 import { inspect } from '../../src/engine/commands/inspect.ts'
 import { mark } from '../../src/engine/commands/mark.ts'
@@ -59,7 +58,7 @@ describe('code of others', () => {
       )),
     ])
       expect(plan.objections).toMatchObject(REFUSED.plan.objections)
-    await expect(inspect(adminUrl, name, quietly())).rejects.toMatchObject({ exitCode: EXIT.objections })
+    await expect(inspect(adminUrl, name, quietly())).rejects.toMatchObject({ kind: 'objections' })
     expect(await witnesses(database)).toEqual([])
     expect(await contentOf(database, table)).toMatchObject({ rows: 40 })
   })
@@ -93,7 +92,7 @@ describe('code of others', () => {
       ...quietly({ signal: stop.signal }),
       turns,
     })
-    await expect(begun).rejects.toMatchObject({ exitCode: EXIT.stopped })
+    await expect(begun).rejects.toMatchObject({ kind: 'stopped' })
     await owner.query('create table public.witness (who text)')
     await owner.query(
       `create function public.tell() returns trigger language plpgsql as $$ begin insert into public.witness values (current_user); return null; end $$`,
@@ -103,7 +102,7 @@ describe('code of others', () => {
     )
     const refused = {
       message: expect.stringMatching(/function public\.tell\(\) of ebb_owner/) as string,
-      exitCode: EXIT.objections,
+      kind: 'objections',
     }
     await expect(resume(database.adminUrl, { table }, quietly())).rejects.toMatchObject(refused)
     await expect(purge(database.adminUrl, written(table), purgeRequest('old'), quietly())).rejects.toMatchObject(

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { EXIT } from '../../src/errors.ts'
 import { mark } from '../../src/engine/commands/mark.ts'
 import { purge } from '../../src/engine/commands/purge.ts'
 import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
@@ -143,7 +142,7 @@ describe('a role whose sessions run as a replica', () => {
     const { rows } = await contentOf(database, parent)
     await expect(resume(url, { table: parent }, quietly())).rejects.toMatchObject({
       message: expect.stringMatching(/run as a replica/) as string,
-      exitCode: EXIT.objections,
+      kind: 'objections',
     })
     expect(await contentOf(database, parent)).toMatchObject({ rows })
   })

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { abandon, resume } from '../../src/engine/runs/runs.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -193,7 +193,7 @@ async function stepOn(database: Database, events: TableName, key: string): Promi
     },
   })
   await resume(database.url, { table: events }, options).catch((error: unknown) => {
-    if (!(error instanceof EbbError && error.exitCode === EXIT.stopped)) throw error
+    if (!(error instanceof EbbError && error.kind === 'stopped')) throw error
   })
 }
 

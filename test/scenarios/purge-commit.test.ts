@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { EXIT } from '../../src/errors.ts'
 import { purge } from '../../src/engine/commands/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -59,7 +58,7 @@ describe.for(['before the commit', 'after the commit'] as const)('a line that is
       const { cuts } = line
       // The server may still be winding up what the line has left behind.
       const lost: unknown = await unlessAtWork(again)
-      expect(lost).toMatchObject({ exitCode: EXIT.tryLater })
+      expect(lost).toMatchObject({ kind: 'try later' })
       expect(line.cuts).toBe(cuts + 1)
       const now = await expectAudited(database, table)
       expect(now).toBeGreaterThanOrEqual(gone)
@@ -86,7 +85,7 @@ test('a trigger that is put off until the commit, and fails then, ends the run w
   )
   expect(failed).toMatchObject({
     message: expect.stringMatching(/not this one/) as string,
-    exitCode: EXIT.failed,
+    kind: 'failed',
     advice: {
       state: expect.stringMatching(/those before it are kept/) as string,
       next: expect.stringMatching(/goes on from there/) as string,

@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest'
 import type pg from 'pg'
 import { setTimeout } from 'node:timers/promises'
 import { planPurgeOf, purge, type PurgeOptions } from '../../src/engine/commands/purge.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import type { Event } from '../../src/events.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -165,12 +165,12 @@ test('a second purge of the table is told who is at work; it changes nothing', a
   const second = await purgeRows(database, table, OLD).catch((error: unknown) => error)
   expect(second).toBeInstanceOf(EbbError)
   expect(second).toMatchObject({
-    exitCode: EXIT.tryLater,
+    kind: 'try later',
     message: expect.stringMatching(/ebb purge .* is at work on/) as string,
   })
   const other = await purgeRows(database, table, purgeRequest('id < 50')).catch((error: unknown) => error)
   expect(other).toMatchObject({
-    exitCode: EXIT.objections,
+    kind: 'objections',
     message: expect.stringMatching(/run 1 .*is unfinished/) as string,
   })
   await app.query('commit')

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { EXIT } from '../../src/errors.ts'
+import { EXIT } from '../../src/cli/exit-codes.ts'
 import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'

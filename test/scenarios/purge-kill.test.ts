@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
 import { abandon, planAbandonOf, resume, status } from '../../src/engine/runs/runs.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -73,7 +73,7 @@ describe.for(WAYS)('a purge %s, killed', ([, request]) => {
       },
     }).catch((error: unknown) => error)
     expect(lost).toBeInstanceOf(EbbError)
-    expect(lost).toMatchObject({ exitCode: EXIT.tryLater })
+    expect(lost).toMatchObject({ kind: 'try later' })
     await expectAudit(database, table)
     await persevere(() => resume(database.url, { table }, { ...quietly(), ...SMALL }))
     await expectAudit(database, table, GONE)
@@ -92,7 +92,7 @@ test('the server crashed in the midst of a purge: after the restart it goes on',
       if (event.type === 'progress' && event.progress.done > 20) crash ??= server.crash()
     },
   }).catch((error: unknown) => error)
-  expect(lost).toMatchObject({ exitCode: EXIT.tryLater })
+  expect(lost).toMatchObject({ kind: 'try later' })
   await crash
   await server.restart()
   await expectAudit(database, table)
@@ -104,7 +104,7 @@ test('one that was stopped is gone on with by resume, or given up; status tells 
   const table = await readings(database)
   const request = purgeRequest('id % 2 = 0')
   const stopped = await stoppedAfter(5, database, table, request)
-  expect(stopped).toMatchObject({ exitCode: EXIT.stopped })
+  expect(stopped).toMatchObject({ kind: 'stopped' })
   await expectAudit(database, table)
   const [line] = (await status(database.url, quietly())).runs
   expect(line).toMatchObject({ command: 'purge', status: 'running' })

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect } from 'vitest'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -112,7 +112,7 @@ describe('a rebuild by ranges of a key', () => {
         await rebuilding.end()
         break
       } catch (error) {
-        if (!(error instanceof EbbError && error.exitCode === EXIT.stopped)) throw error
+        if (!(error instanceof EbbError && error.kind === 'stopped')) throw error
         stops++
         // As if the session of one of the jobs had been lost before it could commit.
         if (stops === 2) await database.admin('delete from ebb.chunk where first in (1, 2)')

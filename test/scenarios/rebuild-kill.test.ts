@@ -3,7 +3,7 @@ import { describe, expect } from 'vitest'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { abandon, planRollbackOf, resume, rollback } from '../../src/engine/runs/runs.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import { type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
@@ -177,7 +177,7 @@ async function strikeAtEachStep(database: Database, events: TableName, strike: (
     const outcome = await persevereUntilAtWork(() => rebuild(database.url, written(events), request, options))
     await struck
     if (!(outcome instanceof Error)) return interrupted
-    if (outcome instanceof EbbError && outcome.exitCode === EXIT.stopped) continue
+    if (outcome instanceof EbbError && outcome.kind === 'stopped') continue
     interrupted++
     expect(outcome).toSatisfy(isToBeRepeated)
   }

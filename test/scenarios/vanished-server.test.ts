@@ -4,7 +4,7 @@ import { openSession, withSession } from '../../src/db/session.ts'
 import { Sockets } from '../../src/db/sockets.ts'
 import { resume } from '../../src/engine/runs/runs.ts'
 import { withTable } from '../../src/engine/table-context.ts'
-import { EXIT } from '../../src/errors.ts'
+import { EXIT } from '../../src/cli/exit-codes.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -46,7 +46,7 @@ test(
     line.die()
     await expect(sleeping.end).rejects.toMatchObject({
       message: 'the connection was lost (no answer from the server for 30 s)',
-      exitCode: EXIT.tryLater,
+      kind: 'try later',
     })
     expect(await copying.ended).toBe(EXIT.tryLater)
     expect(performance.now() - began).toBeLessThan(WITHIN_MS)

@@ -1,5 +1,5 @@
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import { quietly } from './tool.ts'
 
 // Copies made at random, for the history checks.
@@ -38,7 +38,7 @@ export async function untilItIsDone<Result>(
     try {
       return await copy(quietly({ ...hasty, copySizes, signal: stop.signal }))
     } catch (error) {
-      if (!(error instanceof EbbError && error.exitCode === EXIT.stopped)) throw error
+      if (!(error instanceof EbbError && error.kind === 'stopped')) throw error
     } finally {
       clearTimeout(timer)
     }

@@ -40,7 +40,7 @@ export interface Said {
   readonly key?: string | null
   readonly reason?: string | null
   readonly message?: string
-  readonly exitCode?: number | null
+  readonly kind?: string | null
 }
 
 const MAIN = fileURLToPath(new URL('tool-process.ts', import.meta.url))

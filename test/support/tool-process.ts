@@ -6,6 +6,7 @@ import { writeCandidates } from '../../src/engine/commands/candidates.ts'
 import { mark } from '../../src/engine/commands/mark.ts'
 import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { abandon, resume, rollback } from '../../src/engine/runs/runs.ts'
+import { exitCodeOf } from '../../src/cli/exit-codes.ts'
 import { EbbError } from '../../src/errors.ts'
 import { fromStored } from '../../src/plan/language/stored.ts'
 import type { Event } from '../../src/events.ts'
@@ -25,9 +26,9 @@ try {
   say({
     type: 'failed',
     message: error instanceof Error ? error.message : String(error),
-    exitCode: error instanceof EbbError ? error.exitCode : null,
+    kind: error instanceof EbbError ? error.kind : null,
   })
-  process.exitCode = error instanceof EbbError ? error.exitCode : 70
+  process.exitCode = exitCodeOf(error instanceof EbbError ? error.kind : 'bug')
 }
 
 async function run(errand: Errand, options: EngineOptions): Promise<void> {

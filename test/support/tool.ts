@@ -3,7 +3,7 @@ import { readTable } from '../../src/catalog/table/read-table.ts'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { EbbError, EXIT } from '../../src/errors.ts'
+import { EbbError } from '../../src/errors.ts'
 import type { Database } from './database.ts'
 import type { PartitionRequest } from '../../src/plan/language/policy.ts'
 import type { Event } from '../../src/events.ts'
@@ -50,7 +50,7 @@ export async function modelOf(database: Database, table: TableName): Promise<Tab
 
 /** Whether the tool says: try again later. */
 export function isToBeRepeated(error: unknown): boolean {
-  return error instanceof EbbError && error.exitCode === EXIT.tryLater
+  return error instanceof EbbError && error.kind === 'try later'
 }
 
 /** What a user does who is told to try again later, for instance while the server still winds up what was killed. */

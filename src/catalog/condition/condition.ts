@@ -3,7 +3,7 @@ import type { Session } from '../../db/session.ts'
 import { readOne } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT, reasonOf, UsageError } from '../../errors.ts'
+import { EbbError, reasonOf, UsageError } from '../../errors.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { pointAt, type Predicate } from '../../sql/predicate.ts'
 import { pathOf, type ConditionSettings } from '../../sql/condition-settings.ts'
@@ -112,7 +112,7 @@ function notToBeSeen(table: TableName, error: unknown): EbbError {
       state: 'Nothing has been changed.',
       next: 'Connect as its owner; where row-level security is forced on the owner, as a role with BYPASSRLS.',
     },
-    EXIT.objections,
+    'objections',
     error,
   )
 }

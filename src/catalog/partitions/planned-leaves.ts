@@ -1,7 +1,7 @@
 import { takingBack } from '../../db/savepoint.ts'
 import type { Session } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
@@ -120,7 +120,7 @@ function unknownPlan(table: TableName, nodes: readonly string[]): EbbError {
       state: 'Nothing has been changed that is not in the journal.',
       next: 'Leave their retention to the extension that stores them (TimescaleDB: drop_chunks), or delete them with SQL.',
     },
-    EXIT.objections,
+    'objections',
   )
 }
 

@@ -2,14 +2,14 @@ import { Command } from 'commander'
 import type { Target } from '../../db/session.ts'
 import type { EngineOptions } from '../../engine/options.ts'
 import {
-  exitCodeOf,
   planRetirements,
   planRotations,
   rotate,
   type RotateRequest,
   type RotationReport,
 } from '../../engine/commands/rotate.ts'
-import { EXIT, UsageError } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
+import { EXIT, exitCodeOfRotation } from '../exit-codes.ts'
 import { parseInterval } from '../../grid/interval.ts'
 import { explain } from '../../plan/explain/explain.ts'
 import { explainRotation } from '../../plan/explain/rotation.ts'
@@ -108,7 +108,7 @@ async function execute(
   const report = await rotate(target, request, options)
   const sets = await withMaps(target, report)
   reporter.show('result', rotationForPrograms(sets, report), () => toText(describeRotation(sets, report)))
-  end(exitCodeOf(report))
+  end(exitCodeOfRotation(report))
 }
 
 async function withMaps(target: Target, { sets }: RotationReport): Promise<RotatedSet[]> {

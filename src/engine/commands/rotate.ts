@@ -1,7 +1,7 @@
 import { resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT, ObjectionsError, type ExitCode } from '../../errors.ts'
+import { EbbError, ObjectionsError } from '../../errors.ts'
 import { journalExists } from '../../journal/journal.ts'
 import { registeredSets } from '../../journal/sets.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
@@ -89,20 +89,9 @@ export async function planRetirements(
   return plans
 }
 
-/** What the command answers: everything done, objections, something failed, stopped. */
-export function exitCodeOf({ sets, retired: former, stopped }: RotationReport): ExitCode {
-  if (stopped) return EXIT.stopped
-  const failures = [...sets, former].flatMap(({ failed }) => failed.map(({ error }) => error))
-  if (failures.length > 0)
-    return failures.every((error) => error instanceof EbbError && error.exitCode === EXIT.tryLater)
-      ? EXIT.tryLater
-      : EXIT.failed
-  return sets.some(({ plan }) => plan !== null && plan.objections.length > 0) ? EXIT.objections : EXIT.done
-}
-
 /** It is so when a user has interrupted it, and when a stop file was there. */
 function isStopped({ failed }: SetReport): boolean {
-  return failed.some(({ error }) => error instanceof EbbError && error.exitCode === EXIT.stopped)
+  return failed.some(({ error }) => error instanceof EbbError && error.kind === 'stopped')
 }
 
 interface Arrival {

@@ -1,5 +1,5 @@
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
@@ -150,7 +150,7 @@ function neverDone(): EbbError {
       state: 'The copy is complete and still being kept up to date; the swap has not happened.',
       next: 'Run the same command again when less is written to the table: it goes on from here.',
     },
-    EXIT.tryLater,
+    'try later',
   )
 }
 

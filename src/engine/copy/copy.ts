@@ -1,5 +1,5 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT, reasonOf } from '../../errors.ts'
+import { EbbError, reasonOf } from '../../errors.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
 import type { TableContext } from '../table-context.ts'
 import { withPace } from '../pace.ts'
@@ -95,7 +95,7 @@ async function openOne(target: Target, holder: string): Promise<Session> {
         state: 'The chunks that were copied are kept.',
         next: 'When the server has room for another session, run the same command again: it goes on from here.',
       },
-      EXIT.tryLater,
+      'try later',
       error,
     )
   }

@@ -77,26 +77,26 @@ function hasFilledDisk(error: unknown): error is EbbError {
   return !error.message.includes('pgsql_tmp')
 }
 
-function givenBack({ message, exitCode, cause }: EbbError): EbbError {
+function givenBack({ message, kind, cause }: EbbError): EbbError {
   return new EbbError(
     message,
     {
       state: 'All that the run had taken has been given back; the table is as it was.',
       next: 'Make room on the server’s disk and run the same command again: it begins anew. Or leave it at that: ebb abandon.',
     },
-    exitCode,
+    kind,
     cause,
   )
 }
 
-function notGivenBack({ message, exitCode, cause }: EbbError, failure: unknown): EbbError {
+function notGivenBack({ message, kind, cause }: EbbError, failure: unknown): EbbError {
   return new EbbError(
     message,
     {
       state: `What the run has taken could not all be given back: ${reasonOf(failure)}.`,
       next: 'Make room on the server’s disk. Then run the same command again: it gives back the rest, and begins anew. Or ebb abandon.',
     },
-    exitCode,
+    kind,
     cause,
   )
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, readOne } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 
@@ -77,7 +77,7 @@ export function stillOld(who: readonly string[]): EbbError {
       state: 'The copy is complete and still being kept up to date; the swap has not happened.',
       next: 'When they have ended, run the same command again.',
     },
-    EXIT.tryLater,
+    'try later',
   )
 }
 

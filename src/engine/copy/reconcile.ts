@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientBase } from 'pg'
 import { inTransaction, readOne } from '../../db/session.ts'
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import { assertLease, renewLease } from '../../journal/lease.ts'
 import { keyList, sameKey } from '../../plan/copy/key.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
@@ -141,7 +141,7 @@ export function explainedClash({ source, target }: CopyWork, error: unknown): un
       state: 'This step has been undone; both tables are as they were, and nothing has been lost.',
       next: `If it is a row that was left out and is not needed, delete it from ${display(target)} and run the same command again. Or stay with what there is: ebb abandon.`,
     },
-    EXIT.failed,
+    'failed',
     error,
   )
 }

@@ -1,6 +1,6 @@
 import { readHead } from '../../catalog/table/key-head.ts'
 import type { Session } from '../../db/session.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import { isNear, type Bound } from '../../plan/partition/history-bound.ts'
 import { displayPosition } from '../../grid/key.ts'
 import type { Observer } from '../../events.ts'
@@ -21,7 +21,7 @@ export class BoundNear extends EbbError {
         state: 'The preparations have been taken back, the CHECK among them: nothing is refused.',
         next: 'Run ebb partition again: the new plan takes a later bound.',
       },
-      EXIT.tryLater,
+      'try later',
     )
   }
 }

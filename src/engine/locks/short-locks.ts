@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders, type Holder } from '../../db/holders.ts'
 import { inTransaction, type Session } from '../../db/session.ts'
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import type { Lock } from '../../plan/language/step.ts'
 import type { LockTimes, Observer } from '../../events.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
@@ -258,7 +258,7 @@ function notDone(locks: BriefLocks, { deadlineMs }: LockLimits, reason: string, 
       state: 'This step has changed nothing; what was done before it is kept.',
       next: 'When they have ended, run the same command again: it goes on from here. Or undo what was done: ebb abandon.',
     },
-    EXIT.tryLater,
+    'try later',
     cause,
   )
 }

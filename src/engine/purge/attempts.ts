@@ -3,7 +3,7 @@ import { describeHolder, readHolders } from '../../db/holders.ts'
 import { inTransaction, readAll } from '../../db/session.ts'
 import { askUnder, underSettings } from '../../db/settings.ts'
 import { isLockRefused } from '../../db/sqlstate.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { leaveRange, recordBatch, type BatchEntry, type LeftRange } from '../../journal/purges.ts'
 import { amongCandidates } from '../../plan/purge/candidate-sql.ts'
@@ -281,7 +281,7 @@ function tableLocked(table: string, who: string, cause: unknown): EbbError {
       state: 'The batches so far are done, and recorded.',
       next: 'Run the same command again later: it goes on from here.',
     },
-    EXIT.tryLater,
+    'try later',
     cause,
   )
 }

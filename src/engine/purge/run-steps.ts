@@ -8,7 +8,7 @@ import { showRows } from '../../text/units.ts'
 import { inSession } from '../../plan/table/user-code.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import type { TableContext } from '../table-context.ts'
 import { countRemaining } from './check.ts'
 import { comeBack } from './revisit.ts'
@@ -42,7 +42,7 @@ export async function purgeRows(
       await comeBack(purging)
     })
   } catch (error) {
-    const between = error instanceof EbbError && error.exitCode === EXIT.stopped ? error : null
+    const between = error instanceof EbbError && error.kind === 'stopped' ? error : null
     const within = context.signal.aborted && !(error instanceof EbbError)
     throw between !== null || within ? stopped(purging, between?.message ?? 'stopped on request', error) : error
   }
@@ -57,7 +57,7 @@ function stopped({ work, tally, runId, context: context }: Purging, how: string,
       state: `${capital(done)} so far: ${showRows(tally.rows)}, batch by batch; none is half done.`,
       next: `${again} the same command again, or ebb resume ${runId} --execute: it goes on from here. Or leave it at that: ebb abandon ${runId} --execute.`,
     },
-    EXIT.stopped,
+    'stopped',
     cause,
   )
 }

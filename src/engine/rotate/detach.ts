@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders } from '../../db/holders.ts'
 import { readAll, type Session } from '../../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT, reasonOf } from '../../errors.ts'
+import { EbbError, reasonOf } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { DetachStep } from '../../plan/rotate/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
@@ -190,7 +190,7 @@ function explained({ title, partition, table }: DetachStep, error: unknown): unk
         state,
         next: `Remove or re-point the rows that refer to it; the next rotation of ${display(table)} tries again.`,
       },
-      EXIT.failed,
+      'failed',
       error,
     )
   if (code === SQLSTATE.queryCanceled)
@@ -200,13 +200,13 @@ function explained({ title, partition, table }: DetachStep, error: unknown): unk
         state,
         next: 'Nothing needs to be done: the next rotation tries again. Where foreign keys point at the table, an index on their columns makes it quick.',
       },
-      EXIT.tryLater,
+      'try later',
       error,
     )
   return new EbbError(
     `${title}: ${reason}`,
     { state, next: 'Remove the cause; the next rotation tries again.' },
-    EXIT.failed,
+    'failed',
     error,
   )
 }
@@ -215,7 +215,7 @@ function busy(table: TableName, who: string, deadlineMs: number): EbbError {
   return new EbbError(
     `${quoted(table).text} was never free of those at work on it within ${Math.round(deadlineMs / 1000)} s: ${who}`,
     { state: 'The partition is attached as before.', next: 'When they have ended, rotate again.' },
-    EXIT.tryLater,
+    'try later',
   )
 }
 
@@ -226,6 +226,6 @@ function stillSeen(who: string, deadlineMs: number): EbbError {
       state: 'The partition stays half detached: its rows can be neither seen nor written through the parent.',
       next: 'When they have ended, rotate again.',
     },
-    EXIT.tryLater,
+    'try later',
   )
 }

@@ -1,7 +1,7 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT, reasonOf } from '../../errors.ts'
+import { EbbError, reasonOf } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
@@ -91,7 +91,7 @@ function explained(step: ShortLockStep, error: unknown): unknown {
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
     { state: 'This step has been undone; what was done before it is kept.', next: nextAfter(code) },
-    EXIT.failed,
+    'failed',
     error,
   )
 }

@@ -1,7 +1,7 @@
 import { connectionLost } from '../../db/session.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
-import { EbbError, EXIT } from '../../errors.ts'
+import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { recordLeaf } from '../copy/captured.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
@@ -307,7 +307,7 @@ async function trying(context: TableContext, done: Draft, what: string, work: ()
     if (context.signal.aborted || isConnectionLost(error)) throw error
     await assertLease(context.session, context.journalSchema, context.lease)
     done.failed.push({ what, error: asError(error) })
-    return !(error instanceof EbbError && error.exitCode === EXIT.tryLater)
+    return !(error instanceof EbbError && error.kind === 'try later')
   }
 }
 
@@ -324,7 +324,7 @@ export function stopped(table: TableName, cause: unknown): EbbError {
       state: 'What was done before is kept; what was under way has been undone, or is finished by the next rotation.',
       next: 'Run the same command again: it goes on from here.',
     },
-    EXIT.stopped,
+    'stopped',
     cause,
   )
 }

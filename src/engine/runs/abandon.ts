@@ -1,5 +1,5 @@
 import { readAll, withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, EXIT, NOTHING_CHANGED, UsageError } from '../../errors.ts'
+import { EbbError, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
 import { planAbandon } from '../../plan/partition/abandon.ts'
 import { planAbandonCandidates } from '../../plan/purge/candidates.ts'
@@ -140,6 +140,6 @@ function pastTheSwap(run: Run): EbbError {
       state: NOTHING_CHANGED,
       next: `Finish it with ebb resume ${run.id}${REVERSIBLE.includes(run.command) ? '; then ebb rollback can go back' : ''}.`,
     },
-    EXIT.objections,
+    'objections',
   )
 }

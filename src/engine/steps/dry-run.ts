@@ -1,6 +1,6 @@
 import { readOne } from '../../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT, reasonOf } from '../../errors.ts'
+import { EbbError, reasonOf } from '../../errors.ts'
 import type { DryRunStep } from '../../plan/language/step.ts'
 import { sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
@@ -60,7 +60,7 @@ function failed(what: string, cause?: unknown): EbbError {
       state: 'It has been rolled back: the table is untouched.',
       next: 'Undo the run with ebb abandon, remove the cause, and start again.',
     },
-    EXIT.failed,
+    'failed',
     cause,
   )
 }

@@ -1,5 +1,5 @@
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, EXIT, reasonOf } from '../../errors.ts'
+import { EbbError, reasonOf } from '../../errors.ts'
 import type { Step } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
 
@@ -9,11 +9,7 @@ const GO_ON = 'Run the same command again: it goes on from here. Or undo what wa
 
 /** Somebody asked to stop, and it was about to begin. */
 export function stoppedBefore({ title }: Step): EbbError {
-  return new EbbError(
-    `stopped before: ${title}`,
-    { state: 'What was done before it is kept.', next: GO_ON },
-    EXIT.stopped,
-  )
+  return new EbbError(`stopped before: ${title}`, { state: 'What was done before it is kept.', next: GO_ON }, 'stopped')
 }
 
 /**
@@ -28,7 +24,7 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
     return new EbbError(
       `stopped while working on: ${step.title}`,
       { state: undoneIn(step), next: GO_ON },
-      EXIT.stopped,
+      'stopped',
       error,
     )
   const reason = reasonOf(error)
@@ -36,7 +32,7 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,
       { state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`, next: GO_ON },
-      EXIT.tryLater,
+      'try later',
       error,
     )
   const code = codeOf(error)
@@ -45,7 +41,7 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
     return new EbbError(
       `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
       { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: GO_ON },
-      EXIT.tryLater,
+      'try later',
       error,
     )
   const slow =
@@ -55,7 +51,7 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
     { state: undoneIn(step), next: nextAfter(step, code) },
-    EXIT.failed,
+    'failed',
     error,
   )
 }
