@@ -135,7 +135,7 @@ test('rebuilt, split, rolled back and let go from a program', async ({ database 
   expect((await rebuild(database.url, { table, keep, noArchive: true })).rebuild).not.toBeNull()
   const rebuilt = await rebuild(database.url, { table, keep, noArchive: true, transport: 'server', execute: true })
   expect(await retirable(database.url)).toMatchObject([
-    { runId: rebuilt.runId, table, former: { estimatedRows: 2000 } },
+    { runId: rebuilt.runId, table, retired: { estimatedRows: 2000 } },
   ])
   await rollback(database.url, { run: Number(rebuilt.runId), execute: true })
   expect(await retirable(database.url)).toEqual([])

@@ -63,7 +63,7 @@ test('--execute rebuilds and says what is there; retire shows, then lets the for
   expect(status.out).toMatch(/1 {2}rebuild .* done/)
   expect(status.out).toMatch(/Former tables .*\n .*_retired\S* +[\d.]+ kB .*ebb retire 1 .*ebb rollback 1/)
   expect(objects((await ebb(['status', '--url', database.url, '--json'])).out)).toMatchObject([
-    { status: { former: [{ runId: '1', table, former: { estimatedRows: 2000 } }] } },
+    { status: { former: [{ runId: '1', table, retired: { estimatedRows: 2000 } }] } },
   ])
 
   const shown = await ebb(['retire', '1', '--url', database.url])
