@@ -118,7 +118,7 @@ async function perform(
 ): Promise<LockTimes | null> {
   const began = performance.now()
   const { session, journalSchema, lease } = context
-  const { lockLimits: lockLimits = LOCK_LIMITS } = options
+  const { lockLimits = LOCK_LIMITS } = options
   const record = async () => {
     await inOneGo(session, () => [
       ...(options.alongside?.[step.key]?.(context) ?? []),

@@ -158,7 +158,7 @@ test('rows that others hold locked are passed over and come back for', async ({ 
   await app.query('begin')
   await app.query(sql`select from ${quoted(table)} where id = 300 for update`.text)
   const lockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1000, deadlineMs: 300 }
-  const first = await purgeSet(database, table, set, { ...SMALL, lockLimits: lockLimits })
+  const first = await purgeSet(database, table, set, { ...SMALL, lockLimits })
   expect(first.figures).toMatchObject({ rows: 332, locked: 1 })
   expect(first.remaining?.matching).toBe(1)
   await app.query('rollback')

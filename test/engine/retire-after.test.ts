@@ -103,7 +103,7 @@ describe('a former table that is to go by itself', () => {
     await reader.query('begin')
     await reader.query(sql`select from ${quoted(table)}`)
     const lockLimits = { lockTimeoutMs: 20, workTimeoutMs: 1_000, deadlineMs: 100 }
-    const { retired: former } = await rotate(database.url, ALL, quietly({ lockLimits: lockLimits }))
+    const { retired: former } = await rotate(database.url, ALL, quietly({ lockLimits }))
     expect(former.dropped).toEqual([])
     expect(former.failed.map(({ what }) => what).join()).toMatch(/_retired/)
 

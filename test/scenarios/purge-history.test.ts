@@ -83,7 +83,7 @@ async function purged(
   }
   await untilItIsDone(random, (options) =>
     persevere(() =>
-      purgeRows(database, table, request, { ...options, turns: batchesOf(batchRows), lockLimits: lockLimits }),
+      purgeRows(database, table, request, { ...options, turns: batchesOf(batchRows), lockLimits }),
     ),
   )
 }

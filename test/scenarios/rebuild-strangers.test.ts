@@ -195,7 +195,7 @@ describe('before the swap, the copy', () => {
     })
 
     const lockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 4_000 }
-    await new Rebuilding(database, table, {}, { lockLimits: lockLimits }).end().finally(() => (reading = false))
+    await new Rebuilding(database, table, {}, { lockLimits }).end().finally(() => (reading = false))
 
     await Promise.all(readers)
     await elsewhere.query('commit')

@@ -77,7 +77,7 @@ export async function carryOutCandidates(
   runId: string,
   plan: CandidatePlan,
   context: TableContext,
-  { lockLimits: lockLimits, turns }: PurgeOptions,
+  { lockLimits, turns }: PurgeOptions,
 ): Promise<CandidatesResult & { readonly runId: string }> {
   const { session, journalSchema } = context
   const { set } = plan

@@ -142,7 +142,7 @@ export async function carryOutPurge(
   options: PurgeOptions,
 ): Promise<PurgeResult & { readonly runId: string }> {
   const { session, journalSchema } = context
-  const { lockLimits: lockLimits, turns } = options
+  const { lockLimits, turns } = options
   const walBefore = await walPosition(session)
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
   const steps = await executeRun(runId, plan.steps, context, { lockLimits, turns })

@@ -64,7 +64,7 @@ export async function carryOutView(
   runId: string,
   plan: ViewPlan,
   context: TableContext,
-  { lockLimits: lockLimits }: EngineOptions,
+  { lockLimits }: EngineOptions,
 ): Promise<ViewResult> {
   const steps = await executeRun(runId, plan.steps, context, { lockLimits })
   await endRun(context.session, context.journalSchema, runId, 'done', { view: plan.view })

@@ -31,7 +31,7 @@ export async function copyChunks(step: CopyStep, runId: string, context: TableCo
     report(progress, walk, walk.total, (performance.now() - began) / 1000, context)
   }
   const rowsSoFar = () => progress.rows
-  const copyAll = () => workTogether({ step, runId, context: context, state, walk, done })
+  const copyAll = () => workTogether({ step, runId, context, state, walk, done })
   await withVacuumBehind(context, step.work.target, rowsSoFar, copyAll)
   // How many rows an index would lead to was an estimate.
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, context)
@@ -42,7 +42,7 @@ export async function copyChunks(step: CopyStep, runId: string, context: TableCo
  * all have come to rest, so that none goes on behind our back.
  */
 async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
-  const { step, context: context, walk } = copy
+  const { step, context, walk } = copy
   const failed = new AbortController()
   const fail = (error: unknown) => {
     walk.close()

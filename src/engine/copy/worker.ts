@@ -53,7 +53,7 @@ export async function carryChunks(copy: SharedCopy, sessions: WorkerSessions): P
 }
 
 async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Promise<void>[]): Promise<void> {
-  const { step, walk, pace, context: context } = copy
+  const { step, walk, pace, context } = copy
   const nextCarrier = carriersInTurn(copy, sessions)
   const choice = new TransportChoice(step.transport, walk.total - walk.begun)
   let size = walk.firstSize
@@ -90,7 +90,7 @@ interface Chunk {
   readonly written: Promise<void>
 }
 
-function carryOne({ runId, context: context, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
+function carryOne({ runId, context, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
   const began = performance.now()
   let hasRead = () => {}
   const read = new Promise<void>((resolve) => (hasRead = resolve))

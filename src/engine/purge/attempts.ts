@@ -74,7 +74,7 @@ export interface Done {
  * in the way. What cannot be had is written down as left, and passed over.
  */
 export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<Done> {
-  const { context: context, tally } = purging
+  const { context, tally } = purging
   const began = performance.now()
   let order = wanted
   for (let attempts = 1; ; attempts++) {
@@ -127,7 +127,7 @@ async function shorter(purging: Purging, order: BatchOrder): Promise<BatchOrder>
 
 /** Along an index: where as many entries end as a batch can look at in its time; `upto` where that is not known, or there are fewer. */
 export async function endOfSpan(
-  { tally, context: context, work }: Purging,
+  { tally, context, work }: Purging,
   leaf: PurgeLeaf,
   after: string | null,
   upto: string | null,
@@ -160,7 +160,7 @@ async function settleWalk(
   milliseconds: number,
 ): Promise<void> {
   if (outcome.found === 0) return
-  const { runId, context: context } = purging
+  const { runId, context } = purging
   const upto = nextPosition(order, outcome) ?? outcome.position
   const { leaf, after } = order
   await record(purging, { pass: 'walk', leaf: leaf.name, after, upto }, outcome, milliseconds)
@@ -190,7 +190,7 @@ function lockedOf({ found, held, gone, behind, stayed }: BatchOutcome): number {
 
 /** Writes a batch into the journal, in the transaction that is open. */
 export async function record(
-  { runId, context: context, tally, files }: Purging,
+  { runId, context, tally, files }: Purging,
   where: Pick<BatchEntry, 'pass' | 'leaf' | 'after' | 'upto'>,
   outcome: BatchOutcome,
   milliseconds: number,
@@ -223,7 +223,7 @@ export function count(tally: Tally, { found, gone }: BatchOutcome, effort: numbe
 
 /** The next row cannot be had now, or is `refused` (why): it is left, and the walk goes on behind it. */
 async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, refused: string | null): Promise<Done> {
-  const { runId, work, context: context } = purging
+  const { runId, work, context } = purging
   const { session, journalSchema, lease } = context
   const nothing = { held: 0, gone: 0, behind: 0, stayed: 0, around: {} }
   return inTransaction(session, {}, async () => {
@@ -245,7 +245,7 @@ const LOOK_EVERY_MS = 500
 
 /** Where the table as a whole is locked, comes back when it is no more; gives up at the deadline. False where it is only rows. */
 async function waitForTable(
-  { context: context, deadlineMs }: Purging,
+  { context, deadlineMs }: Purging,
   { name }: PurgeLeaf,
   cause: unknown,
 ): Promise<boolean> {

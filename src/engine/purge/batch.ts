@@ -64,7 +64,7 @@ export interface BatchPlace {
 
 /** One transaction. What `settle` writes commits with what is deleted; an error undoes both. */
 export async function runBatch(
-  { work, context: context, files }: BatchPlace,
+  { work, context, files }: BatchPlace,
   order: BatchOrder,
   settle: (outcome: BatchOutcome) => Promise<void>,
 ): Promise<BatchOutcome> {

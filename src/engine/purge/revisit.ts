@@ -28,7 +28,7 @@ import { count, leftOf, record, type Purging } from './attempts.ts'
  * leads anywhere. What is left then stays in the journal, and in the report.
  */
 export async function comeBack(purging: Purging): Promise<void> {
-  const { runId, context: context, deadlineMs } = purging
+  const { runId, context, deadlineMs } = purging
   const deadline = performance.now() + deadlineMs
   for (let [round, achieved] = [1, true]; ; round++) {
     const ranges = await leftRanges(context.session, context.journalSchema, runId)
@@ -54,7 +54,7 @@ async function rest(round: number, mostMs: number, locked: readonly LeftRange[],
 
 /** Returns whether anything came of it. A range that has been forgotten meanwhile, with its leaf, holds nothing any more. */
 async function tryAgain(purging: Purging, range: LeftRange): Promise<boolean> {
-  const { context: context, runId } = purging
+  const { context, runId } = purging
   try {
     return await takeUp(purging, range)
   } catch (error) {
@@ -67,7 +67,7 @@ async function tryAgain(purging: Purging, range: LeftRange): Promise<boolean> {
 }
 
 async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
-  const { work, context: context, turns, tally } = purging
+  const { work, context, turns, tally } = purging
   const planned = work.leaves.find(({ name }) => sameName(name, range.leaf))
   if (planned === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
   const leaf = inTheWayOf(planned, range.upto)
@@ -98,7 +98,7 @@ async function settle(
   outcome: BatchOutcome,
   began: number,
 ): Promise<void> {
-  const { runId, context: context } = purging
+  const { runId, context } = purging
   const { session, journalSchema } = context
   const beyond = outcome.found === limit && outcome.position !== null && outcome.position !== range.upto
   const left = leftOf(outcome)
@@ -120,7 +120,7 @@ async function settle(
 
 /** The first row of the range is refused: it becomes a range of its own, so that the others can go without it. */
 async function setApart(purging: Purging, range: LeftRange, order: BatchOrder, why: string): Promise<boolean> {
-  const { runId, work, context: context } = purging
+  const { runId, work, context } = purging
   const { session, journalSchema, lease } = context
   if (range.rows === 1 && range.reason === 'refused') return false
   return inTransaction(session, {}, async () => {

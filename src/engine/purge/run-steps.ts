@@ -35,7 +35,7 @@ export async function purgeRows(
     })
   const files = await lastFiles(context.session, context.journalSchema, runId)
   const progress = progressOf(work, context.observer)
-  const purging: Purging = { runId, work, context: context, turns, deadlineMs, tally, files, progress }
+  const purging: Purging = { runId, work, context, turns, deadlineMs, tally, files, progress }
   try {
     await withPurgeSettings(context, async () => {
       await walk(purging)
@@ -48,7 +48,7 @@ export async function purgeRows(
   }
 }
 
-function stopped({ work, tally, runId, context: context }: Purging, how: string, cause: unknown): EbbError {
+function stopped({ work, tally, runId, context }: Purging, how: string, cause: unknown): EbbError {
   const { at, done } = ACTION_TEXTS[work.action.kind]
   const again = context.signal.aborted ? 'Run' : 'Remove the file and run'
   return new EbbError(

@@ -12,7 +12,7 @@ import { blockOf, count, endOfSpan, mannerOf, walkBatch, type Done, type Purging
 
 /** Goes through all leaves once, from where the journal says that it was. */
 export async function walk(purging: Purging): Promise<void> {
-  const { runId, work, context: context } = purging
+  const { runId, work, context } = purging
   const last = await lastWalked(context.session, context.journalSchema, runId)
   const begin = last === undefined ? 0 : work.leaves.findIndex(({ name }) => sameName(name, last.leaf))
   for (const [i, leaf] of work.leaves.entries()) {
@@ -36,7 +36,7 @@ async function walkThrough(purging: Purging, leaf: PurgeLeaf, from: string | nul
 
 /** From the beginning of a leaf, and what was left of it is forgotten: it is met again. */
 export async function walkAnew(purging: Purging, { message, leaf, file }: WalkAnewError): Promise<void> {
-  const { runId, files, context: context } = purging
+  const { runId, files, context } = purging
   const { session, journalSchema, lease, observer } = context
   observer({ type: 'note', text: message })
   await inTransaction(session, {}, async () => {
@@ -132,7 +132,7 @@ async function walkSet(
   }
 }
 
-async function takeTurn({ turns, tally, context: context }: Purging): Promise<{ rows: number }> {
+async function takeTurn({ turns, tally, context }: Purging): Promise<{ rows: number }> {
   context.signal.throwIfAborted()
   return turns.turn(tally.last)
 }

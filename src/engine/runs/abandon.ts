@@ -46,7 +46,7 @@ export async function abandon(target: Target, choice: RunChoice, options: Engine
 export async function takeBack(
   run: Run,
   context: TableContext,
-  { lockLimits: lockLimits }: Pick<EngineOptions, 'lockLimits'>,
+  { lockLimits }: Pick<EngineOptions, 'lockLimits'>,
 ): Promise<RunResult> {
   const done = await doneSteps(context.session, context.journalSchema, run.id)
   const plan = abandonment(run, done, await presentName(context.session, run))
