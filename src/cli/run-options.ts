@@ -48,7 +48,7 @@ export async function readRunOptions(
   const { target } = surroundings()
   const written = run()
   const choice = written === null || 'runId' in written ? written : { table: await resolveName(target, written) }
-  return { ...surroundings(), choice, lockLimits(), pacing: pacing() }
+  return { ...surroundings(), choice, lockLimits: lockLimits(), pacing: pacing() }
 }
 
 export function parseRun(text: string): { readonly runId: string } | WrittenName {

@@ -148,7 +148,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
     table: table(),
     request,
     copying: method() === 'copy' ? { ...request, ...copying() } : null,
-    options: { ...surroundings(), ...diskFree(), lockLimits(), pacing: pacing() },
+    options: { ...surroundings(), ...diskFree(), lockLimits: lockLimits(), pacing: pacing() },
   }
 }
 

@@ -75,7 +75,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   return {
     table: table(),
     request,
-    options: { ...surroundings(), ...diskFree(), lockLimits(), pacing: pacing() },
+    options: { ...surroundings(), ...diskFree(), lockLimits: lockLimits(), pacing: pacing() },
   }
 }
 

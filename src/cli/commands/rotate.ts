@@ -135,7 +135,7 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
     noArchive: words.archive === false,
     accept: words.accept ?? [],
   }
-  return { target, request, options: { ...rest, lockLimits(), pacing: pacing() } }
+  return { target, request, options: { ...rest, lockLimits: lockLimits(), pacing: pacing() } }
 }
 
 function whichTables(texts: readonly string[], { all }: Words): RotateRequest['tables'] {

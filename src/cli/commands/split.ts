@@ -65,6 +65,6 @@ function readWords({ context, args }: Invocation, text: string, wide: string | u
   return {
     table: table(),
     order,
-    options: { ...surroundings(), ...diskFree(), lockLimits(), pacing: pacing() },
+    options: { ...surroundings(), ...diskFree(), lockLimits: lockLimits(), pacing: pacing() },
   }
 }
