@@ -55,7 +55,7 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
   faults.throwIfAny()
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = surroundings()
-    const engine = { ...rest, observer, lockLimits() }
+    const engine = { ...rest, observer, lockLimits: lockLimits() }
     if (words.execute !== true)
       return showPlan(invocation, reporter, await planViewOf(target, table(), order(), engine))
     await orObjections(invocation, reporter, async () => {
