@@ -5,12 +5,11 @@ import { validateInbound } from '../partition/conversion.ts'
 import type { CopyWork, Transport } from './work.ts'
 import * as definitions from '../table/definitions.ts'
 import { factsOf } from '../table/facts.ts'
-import { exclusive } from '../language/locks.ts'
 import { grants } from '../table/privileges.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from '../table/shadow.ts'
 import type { AloneStep, ShortLockStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from '../language/step.ts'
-import { acquire, neighbours, sequencesUnderLock } from '../table/swap.ts'
+import { acquire, sequencesUnderLock, swapLocks } from '../table/swap.ts'
 import { underPath } from '../table/user-code.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
 
@@ -164,7 +163,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
     key: 'swap',
     title: `let ${display(shadow.name)} become ${display(table.name)}, and ${display(table.name)} ${display(retired)}`,
     because: 'it holds every row worth keeping, in its present state',
-    locks: [...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
+    locks: swapLocks(table),
     cost: 'milliseconds; the time under lock is measured and reported',
     quiet: table.name,
     table: table.name,

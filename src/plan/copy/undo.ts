@@ -19,7 +19,7 @@ import {
   withForeignKeysUnproven,
 } from '../table/shadow.ts'
 import { exchangeBack, type SplitSummary } from '../split/exchange.ts'
-import { acquire, asideNames, neighbours, sequencesUnderLock } from '../table/swap.ts'
+import { acquire, asideNames, neighbours, sequencesUnderLock, swapLocks } from '../table/swap.ts'
 import type { AloneStep, ShortLockStep, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from '../language/step.ts'
 import { underPath } from '../table/user-code.ts'
 
@@ -286,7 +286,7 @@ function swapBack(
     key: 'swap-back',
     title: `let ${display(retired)} be ${display(former.name)} again`,
     because: 'it holds every row there was, and every write made since',
-    locks: [...current.views.map(({ name }) => name), current.name, ...neighbours(current)].map(exclusive),
+    locks: swapLocks(current),
     cost: 'milliseconds; the time under lock is measured and reported',
     quiet: current.name,
     table: current.name,

@@ -4,11 +4,10 @@ import { ident, literal, sql } from '../../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
 import * as definitions from '../table/definitions.ts'
 import { compareFacts, factsOf } from '../table/facts.ts'
-import { exclusive } from '../language/locks.ts'
 import { objection, when } from '../language/objection.ts'
 import type { ConversionSummary } from './partition.ts'
 import { buildUniqueIndex, plainColumns } from '../table/primary-key.ts'
-import { acquire, asideNames, neighbours, sequenceLocks, sequencesUnderLock, type AsideNames } from '../table/swap.ts'
+import { acquire, asideNames, sequencesUnderLock, swapLocks, type AsideNames } from '../table/swap.ts'
 import type { Facts, Objection, Plan, Step, SwapStep } from '../language/step.ts'
 
 // The way back: the history partition becomes the table again, under its old
@@ -131,10 +130,7 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
     key: 'swap-back',
     title: `make ${display(conversion.history)} the table ${display(current.name)} again, and drop the empty partitions`,
     because: 'it holds every row',
-    locks: [
-      ...[...current.views.map(({ name }) => name), current.name, ...neighbours(current)].map(exclusive),
-      ...sequenceLocks(current),
-    ],
+    locks: swapLocks(current),
     cost: 'milliseconds; the time under lock is measured and reported',
     quiet: current.name,
     acquire: acquire(current, now),

@@ -102,7 +102,8 @@ export function planSwap(request: SwapRequest): SwapStep {
   }
 }
 
-function swapLocks(table: TableModel): Lock[] {
+/** What `acquire` takes. */
+export function swapLocks(table: TableModel): Lock[] {
   return [
     ...[...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
     ...sequenceLocks(table),
@@ -110,7 +111,7 @@ function swapLocks(table: TableModel): Lock[] {
 }
 
 /** What handing over the sequences locks: an identity's takes another name, another's owner changes. */
-export function sequenceLocks(table: TableModel): Lock[] {
+function sequenceLocks(table: TableModel): Lock[] {
   return table.sequences.map(({ name, identity }) => ({
     table: name,
     mode: identity ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE',

@@ -1,0 +1,324 @@
+import { describe, expect, test } from 'vitest'
+import { withReferences, keepingOf } from '../../src/plan/copy/left-out.ts'
+import { planRebuild } from '../../src/plan/copy/rebuild.ts'
+import {
+  AWFUL,
+  AWFUL_SQL,
+  column,
+  condition,
+  constraint,
+  foreignKey,
+  inbound,
+  index,
+  named,
+  predicate,
+  primaryKey,
+  privileges,
+  sequence,
+  server,
+  table,
+  trigger,
+  view,
+} from '../support/models.ts'
+import { acceptable, blocking, codes, keys, kinds, locksOf, sqlOf, stepOf } from './support/gist.ts'
+import { FURNISHED, rebuildRequest, rebuildSituation } from './support/situations.ts'
+
+const key = primaryKey('events_pkey', ['id'])
+
+function planOf(overrides: Parameters<typeof table>[0] = {}) {
+  return planRebuild(rebuildSituation({ table: table(overrides) }), rebuildRequest())
+}
+
+const around = rebuildSituation({ predicate: predicate("kind = 'a'"), keptRows: 10 })
+const request = rebuildRequest({ keep: "kind = 'a'" })
+
+describe('the steps', () => {
+  test('capture, copy, catch up, index, catch up, compare, swap, release', () => {
+    expect(keys(planOf())).toEqual([
+      'shadow',
+      'capture',
+      'copy',
+      'reconcile-first',
+      'index:events_pkey',
+      'reconcile',
+      'vacuum',
+      'verify',
+      'way-back',
+      'swap',
+      'release',
+    ])
+    expect(kinds(planOf())).toEqual([
+      'online',
+      'short lock',
+      'copy',
+      'reconcile',
+      'online',
+      'reconcile',
+      'alone',
+      'verify',
+      'online',
+      'swap',
+      'online',
+    ])
+  })
+
+  test('starting to capture blocks writes, the swap blocks all, the rest nobody', () => {
+    expect(blocking(planOf())).toEqual({
+      capture: ['public.events: SHARE ROW EXCLUSIVE, blocks writes'],
+      swap: ['public.events: ACCESS EXCLUSIVE, blocks reads and writes'],
+    })
+  })
+
+  test('the copy has columns and NOT NULL, no index and no autovacuum until the rows are there', () => {
+    expect(sqlOf(planOf(), 'shadow')[0]).toBe(
+      'create table "public"."events_ebb" (like "public"."events" including defaults including generated including storage including compression including comments) with (autovacuum_enabled=false)',
+    )
+    expect(sqlOf(planOf(), 'index:events_pkey')).toEqual([
+      'alter table "public"."events_ebb" add constraint "events_pkey_ebb" PRIMARY KEY (id)',
+    ])
+  })
+
+  test('the names change hands, and changes are caught for the way back from then on', () => {
+    const { statements, work } = stepOf(planOf(), 'swap', 'swap')
+
+    expect(statements.slice(0, 2)).toEqual([
+      'alter table "public"."events" rename to "events_retired"',
+      'alter index "public"."events_pkey" rename to "events_pkey_retired"',
+    ])
+    expect(statements).toContain('alter table "public"."events_ebb" rename to "events"')
+    expect(statements).toContain('alter index "public"."events_pkey_ebb" rename to "events_pkey"')
+    expect(statements.slice(-4, -3)).toEqual([
+      'create trigger "ebb_0a1b2c3d_back_capture" after insert or update or delete on "public"."events" for each row execute function "ebb"."ebb_0a1b2c3d_back_capture"()',
+    ])
+    expect(work?.target).toEqual(named('events_ebb'))
+  })
+
+  test('the retired table has neither triggers nor foreign keys: nobody sees its rows', () => {
+    const { statements } = stepOf(
+      planOf({
+        triggers: [trigger('audit')],
+        constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))],
+      }),
+      'swap',
+      'swap',
+    )
+
+    expect(statements).toContain('drop trigger "audit" on "public"."events_retired"')
+    expect(statements).toContain('alter table "public"."events_retired" drop constraint "of_user"')
+  })
+
+  test('foreign keys are made in the swap, unproven, and proven after it', () => {
+    const plan = planOf({ constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))] })
+
+    expect(sqlOf(plan, 'swap')).toContain(
+      'alter table "public"."events" add constraint "of_user" FOREIGN KEY (user_id) REFERENCES public.users(id) NOT VALID',
+    )
+    expect(sqlOf(plan, 'validate:of_user')).toEqual(['alter table "public"."events" validate constraint "of_user"'])
+    expect(keys(plan).indexOf('validate:of_user')).toBe(keys(plan).indexOf('swap') + 1)
+  })
+
+  test('those that were unproven stay so, and foreign keys onto the table are proven again', () => {
+    const unproven = foreignKey('of_user', 'user_id', named('users'), { validated: false })
+    const plan = planOf({
+      constraints: [key.constraint, unproven],
+      inboundForeignKeys: [inbound(named('details'), 'of_event')],
+    })
+
+    expect(keys(plan).slice(-3)).toEqual(['swap', 'validate:public.details.of_event', 'release'])
+  })
+
+  test('the swap announces every lock that it takes, those on sequences too', () => {
+    const plan = planOf({
+      views: [view(named('recent'))],
+      inboundForeignKeys: [inbound(named('details'), 'of_event')],
+      constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))],
+      sequences: [sequence('events_id_seq', 'id')],
+    })
+
+    expect(stepOf(plan, 'swap', 'swap').acquire).toHaveLength(5)
+    expect(locksOf(plan, 'swap')).toEqual([
+      ...['recent', 'events', 'details', 'users'].map(
+        (one) => `public.${one}: ACCESS EXCLUSIVE, blocks reads and writes`,
+      ),
+      'public.events_id_seq: SHARE ROW EXCLUSIVE, blocks writes',
+    ])
+  })
+
+  test('an identity goes over with its position', () => {
+    const plan = planOf({
+      columns: [column('id', 'bigint', { identity: 'always' })],
+      sequences: [sequence('events_id_seq', 'id', { identity: true })],
+    })
+
+    expect(locksOf(plan, 'swap')).toContain('public.events_id_seq: ACCESS EXCLUSIVE, blocks reads and writes')
+    expect(stepOf(plan, 'swap', 'swap').acquire).toContain(
+      'alter sequence "public"."events_id_seq" rename to "events_id_seq_retired"',
+    )
+    expect(sqlOf(plan, 'swap')).toContain(
+      `select pg_catalog.setval('"public"."events_id_seq"'::pg_catalog.regclass, last_value, is_called) from "public"."events_id_seq_retired"`,
+    )
+  })
+
+  test('statistics are gathered for statistics objects, which come into being at the swap', () => {
+    expect(keys(planRebuild(rebuildSituation({ table: FURNISHED }), rebuildRequest())).at(-1)).toBe('analyze')
+  })
+
+  test('what calls functions runs under the path they count on', () => {
+    const checked = table({ constraints: [key.constraint, constraint('sane', 'check', 'CHECK (sane(id))')] })
+    const plan = planRebuild(
+      rebuildSituation({ table: checked, condition: condition({ settings: { search_path: 'app' } }) }),
+      rebuildRequest(),
+    )
+
+    expect(sqlOf(plan, 'check:sane')).toEqual([
+      'set local search_path to "pg_catalog", "app"',
+      'alter table "public"."events_ebb" add constraint "sane" CHECK (sane(id))',
+      `set local search_path to ''`,
+    ])
+    expect(sqlOf(plan, 'vacuum')[0]).toBe('set search_path to "pg_catalog", "app"')
+  })
+})
+
+describe('the rows worth keeping', () => {
+  test('the condition goes with the copy; the way back keeps all', () => {
+    const { rebuild } = planRebuild(around, request)
+
+    expect(rebuild?.forward.keep).toBe("kind = 'a'")
+    expect(rebuild?.back.keep).toBeNull()
+  })
+
+  test('without --no-archive they would be gone', () => {
+    const plan = planRebuild(around, { ...request, noArchive: false })
+
+    expect(codes(plan)).toEqual(['archive'])
+    expect(plan.steps).toEqual([])
+    expect(plan.rebuild).toBeNull()
+  })
+
+  test.each([
+    [condition({ volatile: ['random'] }), 'volatile:random'],
+    [condition({ unheeded: ['extra_float_digits = 0'] }), 'condition-settings:extra_float_digits'],
+  ])('a condition that cannot be told: %o', (facts, code) => {
+    expect(codes(planRebuild({ ...around, condition: facts }, request))).toEqual([code])
+  })
+
+  describe('and rows elsewhere that refer to others', () => {
+    const plan = planRebuild(around, request)
+    const keeping = keepingOf(plan)
+    const reference = { from: named('details'), name: 'of_event', query: 'select 1' }
+
+    test('are an objection where there are some', () => {
+      if (keeping === null) throw new Error('nothing is left out')
+      const refused = withReferences(plan, keeping, [{ ...reference, found: 'some' }])
+
+      expect(codes(refused)).toEqual(['referred:public.details.of_event'])
+      expect(refused.steps).toEqual([])
+      expect(refused.rebuild).toBeNull()
+    })
+
+    test.each(['none', 'unknown'] as const)('are looked for right before the swap (%s now)', (found) => {
+      if (keeping === null) throw new Error('nothing is left out')
+      const asked = withReferences(plan, keeping, [{ ...reference, found }])
+
+      expect(keys(asked).slice(-3)).toEqual(['referred:public.details.of_event', 'swap', 'release'])
+      expect(asked.notes).toHaveLength(found === 'unknown' ? 1 : 0)
+    })
+
+    test('are nowhere where all rows are kept', () => {
+      expect(keepingOf(planOf())).toBeNull()
+    })
+  })
+})
+
+describe('names', () => {
+  test('whatever they hold, they are quoted', () => {
+    const plan = planRebuild(
+      rebuildSituation({ table: table({ name: AWFUL }), taken: new Set([AWFUL.name, 'events_pkey']) }),
+      rebuildRequest(),
+    )
+
+    expect(sqlOf(plan, 'capture')[0]).toContain(` on ${AWFUL_SQL} for each row `)
+    expect(sqlOf(plan, 'swap')[0]).toBe(`alter table ${AWFUL_SQL} rename to "Big ""Ta.ble_retired"`)
+  })
+
+  test('of 63 bytes, the copy and the retired table have names of their own', () => {
+    const long = named('x'.repeat(63))
+    const plan = planRebuild(
+      rebuildSituation({ table: table({ name: long }), taken: new Set([long.name]) }),
+      rebuildRequest(),
+    )
+
+    expect(plan.rebuild?.shadow.name).toBe(`${'x'.repeat(59)}_ebb`)
+    expect(plan.rebuild?.retired.name).toBe(`${'x'.repeat(55)}_retired`)
+  })
+
+  test('those that are taken are left alone', () => {
+    const plan = planRebuild(rebuildSituation({ taken: new Set(['events_ebb', 'events_retired']) }), rebuildRequest())
+
+    expect(plan.rebuild?.shadow.name).toBe('events_ebb_2')
+    expect(plan.rebuild?.retired.name).toBe('events_retired_2')
+  })
+})
+
+describe('objections', () => {
+  test.each<[string, Parameters<typeof table>[0], string]>([
+    ['a view', { kind: 'view' }, 'view'],
+    ['no key', { indexes: [], constraints: [] }, 'no-key'],
+    ['a key that may be null', { columns: [column('id', 'bigint', { notNull: false })] }, 'no-key'],
+    ['a key that is checked at the commit', keyed({ deferrable: true }), 'no-key'],
+    ['a broken index', { indexes: [key.index, index('half', ['kind'], { valid: false })] }, 'invalid-index:half'],
+    ['captured already', { triggers: [trigger('ebb_0a1b2c3d_back_capture')] }, 'captured'],
+    [
+      'published with all tables',
+      { publications: [{ name: 'p', owner: 'o', covers: 'all tables', viaRoot: true, columns: null, filter: null }] },
+      'publication:p',
+    ],
+    ['excepted from a publication', { exceptedFrom: ['p'] }, 'excepted:p'],
+    ['constraints switched off', { disabledConstraints: [{ name: 'c', of: 'a', on: 'a' }] }, 'disabled-foreign-keys'],
+  ])('%s', (_, model, code) => {
+    const plan = planOf(model)
+
+    expect(codes(plan)).toEqual([code])
+    expect(acceptable(plan)).toEqual([])
+    expect(plan.steps).toEqual([])
+    expect(plan.rebuild).toBeNull()
+  })
+
+  test.each<[string, Parameters<typeof table>[0]]>([
+    ['an exclusion', { constraints: [key.constraint, constraint('c', 'exclusion', 'EXCLUDE (at WITH =)')] }],
+    [
+      'an unproven check',
+      { constraints: [key.constraint, constraint('c', 'check', 'CHECK (true) NOT VALID', { validated: false })] },
+    ],
+    ['a reference to itself', { constraints: [key.constraint, foreignKey('c', 'id', named('events'))] }],
+    ['transition tables by row', { triggers: [trigger('t', { transitionTables: true })] }],
+    [
+      'a publication that lists it',
+      { publications: [{ name: 'p', owner: 'o', covers: 'table', viaRoot: false, columns: null, filter: null }] },
+    ],
+  ])('what partitions cannot have, a copy can: %s', (_, model) => {
+    expect(codes(planOf(model))).toEqual([])
+  })
+
+  test.each([
+    [{ lacking: ['INSERT'] }, 'owner-rights'],
+    [{ defaultsTake: true }, 'default-privileges'],
+    [{ actAsOwner: false }, 'not-owner'],
+  ])('the role: %o → %s', (lacking, code) => {
+    expect(codes(planRebuild(rebuildSituation({ privileges: privileges(lacking) }), rebuildRequest()))).toEqual([code])
+  })
+
+  test('a server that cannot be written to is all that is said', () => {
+    const plan = planRebuild(
+      rebuildSituation({ server: server({ inRecovery: true }), table: table({ indexes: [] }) }),
+      rebuildRequest(),
+    )
+
+    expect(codes(plan)).toEqual(['replica'])
+  })
+})
+
+function keyed(overrides: Parameters<typeof primaryKey>[2]): Parameters<typeof table>[0] {
+  const { constraint: made, index: behind } = primaryKey('events_pkey', ['id'], overrides)
+  return { indexes: [behind], constraints: [made] }
+}

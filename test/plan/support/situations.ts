@@ -1,0 +1,281 @@
+import { fromText } from '../../../src/grid/key.ts'
+import type { CopyRequest, CopySituation } from '../../../src/plan/partition/partition-copy.ts'
+import type { PartitionSituation } from '../../../src/plan/partition/partition.ts'
+import type { PartitionRequest } from '../../../src/plan/language/policy.ts'
+import {
+  planRebuild,
+  type RebuildRequest,
+  type RebuildSituation,
+  type RebuildSummary,
+} from '../../../src/plan/copy/rebuild.ts'
+import { planCascade, type CascadeRequest } from '../../../src/plan/references/cascade.ts'
+import type { PurgeRequest, PurgeSituation } from '../../../src/plan/purge/purge.ts'
+import type { CandidateSituation } from '../../../src/plan/purge/candidates.ts'
+import { markBy, type Mark, type MarkRequest, type MarkSituation } from '../../../src/plan/purge/mark.ts'
+import type { SplitRequest, SplitSituation } from '../../../src/plan/split/situation.ts'
+import type { ViewRequest, ViewSituation } from '../../../src/plan/view/view.ts'
+import { OUR_SETTINGS } from '../../../src/sql/condition-settings.ts'
+import type { ReferenceGraph } from '../../../src/catalog/references/reference-graph.ts'
+import {
+  column,
+  condition,
+  constraint,
+  foreignKey,
+  inbound,
+  index,
+  instant,
+  leaf,
+  named,
+  NOW,
+  predicate,
+  primaryKey,
+  privileges,
+  sequence,
+  server,
+  table,
+  trigger,
+  view,
+} from '../../support/models.ts'
+import { MONTHLY, partition, setOf } from '../rotate-support.ts'
+
+// What each planner is given: the table of models.ts, and a request that can be
+// granted. A test changes the one thing that it is about.
+
+const DAY = { count: 1, unit: 'day' } as const
+
+/** A table that has one of everything a plan must carry, keep or rebuild. */
+export const FURNISHED = table({
+  comment: 'what happened',
+  columns: [
+    column('id', 'bigint', { default: "nextval('public.events_id_seq')" }),
+    column('at'),
+    column('user_id', 'bigint'),
+  ],
+  indexes: [primaryKey('events_pkey', ['id', 'at']).index, index('events_user', ['user_id'])],
+  constraints: [
+    primaryKey('events_pkey', ['id', 'at']).constraint,
+    constraint('sane', 'check', 'CHECK (id > 0)', { columns: ['id'] }),
+    foreignKey('of_user', 'user_id', named('users')),
+  ],
+  sequences: [sequence('events_id_seq', 'id')],
+  triggers: [trigger('audit')],
+  inboundForeignKeys: [inbound(named('details'), 'of_event')],
+  views: [view(named('recent'))],
+  statistics: [
+    {
+      name: named('events_stat'),
+      definition: 'CREATE STATISTICS public.events_stat ON id, user_id FROM public.events',
+      owner: 'ebb_owner',
+      target: null,
+      comment: null,
+    },
+  ],
+})
+
+export function partitionSituation(overrides: Partial<PartitionSituation> = {}): PartitionSituation {
+  return {
+    server: server(),
+    journalSchema: 'ebb',
+    table: table({ indexes: [BY_TIME.index], constraints: [BY_TIME.constraint] }),
+    privileges: privileges(),
+    evidence: timeEvidence(),
+    upserts: [],
+    taken: new Set(['events']),
+    settings: OUR_SETTINGS,
+    ...overrides,
+  }
+}
+
+/** A primary key that holds the key of the partitions already. */
+const BY_TIME = primaryKey('events_pkey', ['id', 'at'])
+
+export function timeEvidence(min = '2026-01-05 00:00:00+00', max = '2026-03-14 00:00:00+00') {
+  const key = {
+    column: 'at',
+    type: 'timestamp with time zone',
+    min,
+    max,
+    range: 'exact' as const,
+    correlation: 1,
+    nullFraction: 0,
+    indexed: true,
+  }
+  return { key, samples: [], handedOut: null, now: instant(NOW) }
+}
+
+export function partitionRequest(overrides: Partial<PartitionRequest> = {}): PartitionRequest {
+  return {
+    by: 'at',
+    every: { kind: 'interval', interval: { count: 1, unit: 'month' } },
+    expireBy: null,
+    keep: null,
+    premake: 2,
+    timezone: 'UTC',
+    accept: [],
+    ...overrides,
+  }
+}
+
+export function copySituation(overrides: Partial<CopySituation> = {}): CopySituation {
+  return { ...partitionSituation(), keptRows: 1_000_000, tag: '0a1b2c3d', ...overrides }
+}
+
+export function copyRequest(overrides: Partial<CopyRequest> = {}): CopyRequest {
+  return { ...partitionRequest(), transport: 'auto', jobs: 1, noArchive: true, retireAfter: null, ...overrides }
+}
+
+export function rebuildSituation(overrides: Partial<RebuildSituation> = {}): RebuildSituation {
+  return {
+    server: server(),
+    journalSchema: 'ebb',
+    table: table(),
+    privileges: privileges(),
+    predicate: null,
+    keptRows: 1_000_000,
+    condition: condition(),
+    taken: new Set(['events', 'events_pkey']),
+    tag: '0a1b2c3d',
+    ...overrides,
+  }
+}
+
+export function rebuildRequest(overrides: Partial<RebuildRequest> = {}): RebuildRequest {
+  return { keep: null, transport: 'auto', jobs: 1, noArchive: true, retireAfter: null, ...overrides }
+}
+
+/** What a rebuild that has ended is remembered by. */
+export function rebuilt(overrides: Partial<RebuildSituation> = {}): RebuildSummary {
+  const { rebuild } = planRebuild(rebuildSituation(overrides), rebuildRequest())
+  if (rebuild === null) throw new Error('it has objections')
+  return rebuild
+}
+
+/** Everything up to March in one partition, in a table that is by months. */
+export function splitSituation(overrides: Partial<SplitSituation> = {}): SplitSituation {
+  const wide = partition(null, '2026-04-01', { name: named('events_history'), oid: '16400' })
+  const set = setOf([wide, partition('2026-04-01', '2026-05-01')])
+  const parent = table({
+    kind: 'partitioned table',
+    indexes: [BY_TIME.index],
+    constraints: [BY_TIME.constraint],
+  })
+  return {
+    server: server(),
+    journalSchema: 'ebb',
+    set,
+    parent,
+    policy: MONTHLY,
+    grid: { kind: 'time', every: { count: 1, unit: 'month' }, timezone: 'UTC' },
+    partition: wide,
+    wide: table({ ...parent, oid: '16400', name: wide.name, kind: 'table', partitionOf: 'public.events' }),
+    least: fromText('timestamptz', '2026-02-10 00:00:00+00'),
+    keptRows: 500_000,
+    settings: OUR_SETTINGS,
+    taken: new Set(['events', 'events_history', 'p_2026-04-01']),
+    tag: '0a1b2c3d',
+    ...overrides,
+  }
+}
+
+export function splitRequest(overrides: Partial<SplitRequest> = {}): SplitRequest {
+  return { keep: null, transport: 'auto', jobs: 1, noArchive: true, retireAfter: null, ...overrides }
+}
+
+export function purgeSituation(overrides: Partial<PurgeSituation> & { around?: CascadeRequest } = {}): PurgeSituation {
+  const around = overrides.around ?? { cascade: false, protect: [] }
+  const graph = overrides.graph ?? NOTHING_AROUND
+  return {
+    server: server(),
+    table: table(),
+    itself: leaf(),
+    predicate: predicate('at < now()'),
+    leaves: [leaf()],
+    reach: { selectsSome: true, sparesSome: true },
+    condition: condition(),
+    graph,
+    around,
+    cascade: planCascade(graph, around),
+    lookUps: [],
+    ...overrides,
+  }
+}
+
+const EVENTS = {
+  oid: '16384',
+  name: named('events'),
+  owner: 'ebb_owner',
+  partitioned: false,
+  estimatedRows: 100_000,
+  mayDelete: true,
+  mayVacuum: true,
+  rowsHidden: false,
+  deletesUnpublishable: false,
+  disabledConstraints: [],
+}
+
+const NOTHING_AROUND: ReferenceGraph = { root: EVENTS, tables: [EVENTS], references: [], counts: true }
+
+export function purgeRequest(overrides: Partial<PurgeRequest> = {}): PurgeRequest {
+  return {
+    where: 'at < now()',
+    orderBy: null,
+    allRows: false,
+    vacuum: true,
+    noArchive: true,
+    cascade: false,
+    protect: [],
+    accept: [],
+    ...overrides,
+  }
+}
+
+export function markSituation(overrides: Partial<MarkSituation> = {}): MarkSituation {
+  const { server, table, predicate, leaves, reach, condition } = purgeSituation()
+  const facts = [{ name: named('events'), rules: [], disabledConstraints: [], refused: false, triggers: [] }]
+  return { server, table, predicate, leaves, reach, condition, facts, ...overrides }
+}
+
+export function markRequest(overrides: Partial<MarkRequest> = {}): MarkRequest {
+  return { where: 'at < now()', column: 'gone', allRows: false, vacuum: true, ...overrides }
+}
+
+export function markIn(type: string, name = 'gone'): Mark {
+  const mark = markBy(column(name, type), "'2026-03-15 00:00:00+00'::pg_catalog.timestamptz")
+  if (mark === null) throw new Error(`no mark in a column of type ${type}`)
+  return mark
+}
+
+export function candidateSituation(overrides: Partial<CandidateSituation> = {}): CandidateSituation {
+  const { server, table, predicate, leaves, reach, condition } = purgeSituation()
+  return {
+    server,
+    table,
+    predicate,
+    leaves,
+    reach,
+    condition,
+    key: [{ name: 'id', type: 'pg_catalog.int8' }],
+    place: { schema: 'ebb', name: 'candidates_7' },
+    mayCreateThere: true,
+    ...overrides,
+  }
+}
+
+export function viewSituation(overrides: Partial<ViewSituation> = {}): ViewSituation {
+  return {
+    server: server(),
+    journalSchema: 'ebb',
+    table: table(),
+    name: named('events_live'),
+    existing: null,
+    expired: null,
+    condition: condition(),
+    mayCreate: true,
+    ...overrides,
+  }
+}
+
+/** Rows younger than a day. */
+export function viewRequest(overrides: Partial<ViewRequest> = {}): ViewRequest {
+  return { hideMarked: null, expired: null, keep: { by: 'at', interval: DAY }, ...overrides }
+}
