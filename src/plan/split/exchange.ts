@@ -60,8 +60,7 @@ export function exchange(
     statements: [
       ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${wide}`.text),
       detach(parent.name, partition.name),
-      // Rows that nobody sees any more must not keep others from being deleted.
-      ...foreignKeysOf(parent).map(({ name }) => sql`alter table ${wide} drop constraint ${ident(name)}`.text),
+      ...dropForeignKeys(partition.name, parent),
       ...cells.flatMap((cell, i) => {
         const leaf = leaves[i] as TableName
         const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
@@ -104,7 +103,7 @@ export function exchangeBack(
     table: parent.name,
     statements: [
       ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${quoted(parent.name)}`.text),
-      ...leaves.map((leaf) => detach(parent.name, leaf)),
+      ...leaves.flatMap((leaf) => [detach(parent.name, leaf), ...dropForeignKeys(leaf, parent)]),
       attach(parent.name, retired, raw(split.from), raw(split.to)),
       dropBound(retired),
     ],
@@ -135,6 +134,14 @@ function exclusively(parent: TableModel): Pick<SwapStep, 'locks' | 'acquire'> {
     locks: tables.map(exclusive),
     acquire: tables.map((table) => lockExclusively(table)),
   }
+}
+
+/**
+ * Of a partition on its way out. Rows that nobody sees any more must not keep others from being deleted; and dropping it
+ * later would lock the tables that they refer to against everybody.
+ */
+function dropForeignKeys(table: TableName, parent: TableModel): string[] {
+  return foreignKeysOf(parent).map(({ name }) => sql`alter table ${quoted(table)} drop constraint ${ident(name)}`.text)
 }
 
 function detach(parent: TableName, partition: TableName): string {

@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest'
+import { planAbandonRebuild, planLeaving } from '../../src/plan/copy/undo.ts'
+import { planAbandon } from '../../src/plan/partition/abandon.ts'
+import { planAbandonPurge } from '../../src/plan/purge/purge.ts'
+import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, table } from '../support/models.ts'
+import { blocking, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
+import { rebuilt } from './support/situations.ts'
+
+const events = named('events')
+
+describe('a conversion', () => {
+  const index = { schema: AWFUL.schema, name: 'K"ey' }
+
+  test('its bound goes first, for it refuses rows; then its index', () => {
+    const plan = planAbandon('7', { table: AWFUL, guard: 'Bou"nd', index })
+
+    expect(keys(plan)).toEqual(['abandon:guard', 'abandon:index'])
+    expect(kinds(plan)).toEqual(['short lock', 'drop index'])
+    expect(sqlOf(plan, 'abandon:guard')).toEqual([`alter table ${AWFUL_SQL} drop constraint if exists "Bou""nd"`])
+    expect(sqlOf(plan, 'abandon:index')).toEqual(['drop index concurrently if exists "My.sch""ema"."K""ey"'])
+  })
+
+  test('only the bound blocks anybody', () => {
+    expect(blocking(planAbandon('7', { table: events, guard: 'bound', index }))).toEqual({
+      'abandon:guard': ['public.events: ACCESS EXCLUSIVE, blocks reads and writes'],
+    })
+  })
+
+  test('what it has not made is not taken back', () => {
+    expect(keys(planAbandon('7', { table: events, guard: null, index }))).toEqual(['abandon:index'])
+    expect(keys(planAbandon('7', { table: events, guard: 'bound', index: null }))).toEqual(['abandon:guard'])
+    expect(keys(planAbandon('7', { table: events, guard: null, index: null }))).toEqual([])
+  })
+})
+
+describe('a copy', () => {
+  const key = primaryKey('events_pkey', ['id'])
+  const keyed = table({ constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))] })
+  const abandoned = (done: readonly string[], present = events as typeof events | null) =>
+    planAbandonRebuild('7', rebuilt({ table: keyed }), present, new Set(done))
+
+  test('begun only: nothing on the table, and a table of that name may be anybody’s', () => {
+    expect(keys(abandoned([]))).toEqual(['abandon:logs'])
+    expect(blocking(abandoned([]))).toEqual({})
+  })
+
+  test('under way: the copy goes, then the triggers, then what they write to', () => {
+    const plan = abandoned(['shadow', 'capture'])
+
+    expect(keys(plan)).toEqual(['abandon:shadow', 'abandon:capture', 'abandon:logs'])
+    expect(sqlOf(plan, 'abandon:shadow')).toEqual(['drop table if exists "public"."events_ebb"'])
+    expect(sqlOf(plan, 'abandon:capture')[0]).toBe(
+      'drop trigger if exists "ebb_0a1b2c3d_forward_capture" on "public"."events"',
+    )
+    expect(sqlOf(plan, 'abandon:logs')).toContain('drop table if exists "ebb"."ebb_0a1b2c3d_back_log"')
+  })
+
+  test('dropping a table locks those it refers to', () => {
+    const plan = abandoned(['shadow'])
+
+    expect(blocking(plan)['abandon:shadow']).toEqual(
+      ['events_ebb', 'users'].map((one) => `public.${one}: ACCESS EXCLUSIVE, blocks reads and writes`),
+    )
+    expect(stepOf(plan, 'short lock', 'abandon:shadow').acquire).toEqual([
+      'lock table "public"."users" in access exclusive mode',
+    ])
+  })
+
+  test('the table has been renamed: the triggers are where it is now', () => {
+    expect(sqlOf(abandoned(['shadow', 'capture'], AWFUL), 'abandon:capture')[0]).toMatch(
+      new RegExp(` on ${AWFUL_SQL.replaceAll('.', '\\.')}$`),
+    )
+  })
+
+  test('it has been dropped, and its triggers with it', () => {
+    expect(keys(abandoned(['shadow', 'capture'], null))).toEqual(['abandon:shadow', 'abandon:logs'])
+  })
+})
+
+describe('after the swap', () => {
+  test('a copy leaves its log, and nothing else is touched', () => {
+    const plan = planLeaving('7', events, ['validate'], rebuilt())
+
+    expect(keys(plan)).toEqual(['abandon:release'])
+    expect(sqlOf(plan, 'abandon:release').at(-1)).toBe('drop table if exists "ebb"."ebb_0a1b2c3d_forward_log"')
+    expect(blocking(plan)).toEqual({})
+    expect(plan.evidence).toHaveLength(2)
+  })
+
+  test('anything else leaves nothing', () => {
+    expect(planLeaving('7', events, [], null).steps).toEqual([])
+  })
+})
+
+test('a purge ends where it is', () => {
+  expect(planAbandonPurge('7', events).steps).toMatchObject([{ key: 'abandon:purge', statements: [] }])
+})

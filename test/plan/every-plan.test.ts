@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'vitest'
+import { digestOf } from '../../src/engine/stored-plan.ts'
+import { explain } from '../../src/plan/explain/explain.ts'
+import { planAbandonRebuild, planLeaving, planRebuildRollback, planRetire } from '../../src/plan/copy/undo.ts'
+import { planRebuild } from '../../src/plan/copy/rebuild.ts'
+import { planAbandon } from '../../src/plan/partition/abandon.ts'
+import { planPartitionByCopy } from '../../src/plan/partition/partition-copy.ts'
+import { planPartition } from '../../src/plan/partition/partition.ts'
+import { planCandidates } from '../../src/plan/purge/candidates.ts'
+import { planMark } from '../../src/plan/purge/mark.ts'
+import { planPurge } from '../../src/plan/purge/purge.ts'
+import { planSplit } from '../../src/plan/split/split.ts'
+import { assertDistinctKeys, type Plan, type Step } from '../../src/plan/language/step.ts'
+import { fromStored, toStored } from '../../src/plan/language/stored.ts'
+import { planView } from '../../src/plan/view/view.ts'
+import { named, table } from '../support/models.ts'
+import {
+  candidateSituation,
+  copyRequest,
+  copySituation,
+  FURNISHED,
+  markIn,
+  markRequest,
+  markSituation,
+  partitionRequest,
+  partitionSituation,
+  purgeRequest,
+  purgeSituation,
+  rebuildRequest,
+  rebuildSituation,
+  rebuilt,
+  splitRequest,
+  splitSituation,
+  viewRequest,
+  viewSituation,
+} from './support/situations.ts'
+
+// What is true of every plan, here of a table with one of everything.
+
+const rebuild = rebuilt({ table: FURNISHED })
+const back = {
+  runId: '7',
+  rebuild,
+  current: FURNISHED,
+  retiredExists: true,
+  gaps: [],
+  partitions: [],
+  removed: [],
+  taken: new Set<string>(),
+  role: 'ebb_owner',
+}
+
+const PLANS: readonly [string, Plan][] = [
+  ['partition', planPartition(partitionSituation({ table: FURNISHED }), partitionRequest())],
+  ['partition, with another primary key', planPartition(partitionSituation({ table: table() }), partitionRequest())],
+  ['partition --copy', planPartitionByCopy(copySituation({ table: FURNISHED }), copyRequest())],
+  ['rebuild', planRebuild(rebuildSituation({ table: FURNISHED }), rebuildRequest())],
+  ['split', planSplit(splitSituation(), splitRequest())],
+  ['purge', planPurge(purgeSituation(), purgeRequest())],
+  ['mark', planMark(markSituation(), markRequest(), markIn('boolean'))],
+  ['candidates', planCandidates(candidateSituation(), { where: 'true' })],
+  ['view', planView(viewSituation(), viewRequest())],
+  ['rollback', planRebuildRollback(back)],
+  ['retire', planRetire('7', rebuild)],
+  ['abandon a conversion', planAbandon('7', { table: named('events'), guard: 'bound', index: named('key') })],
+  ['abandon a copy', planAbandonRebuild('7', rebuild, named('events'), new Set(['shadow', 'capture']))],
+  ['leave a copy', planLeaving('7', named('events'), [], rebuild)],
+]
+
+/** Loops around SQL, with decisions in between: psql is kept from running what comes after. */
+const BEYOND_SQL: readonly Step['kind'][] = ['copy', 'reconcile', 'verify', 'purge', 'check']
+
+describe.each(PLANS)('%s', (_, plan) => {
+  test('has steps, and no two of one key', () => {
+    expect(plan.objections).toEqual([])
+    expect(plan.steps).not.toEqual([])
+    assertDistinctKeys(plan.steps)
+  })
+
+  test('is a script in which every statement of every step stands', () => {
+    const script = explain(plan, { command: 'ebb …' })
+
+    for (const { kind, statements, title } of plan.steps) {
+      expect(script).toContain(title)
+      if (!BEYOND_SQL.includes(kind)) for (const statement of statements) expect(script).toContain(`${statement};`)
+    }
+  })
+
+  test('does not run on in psql where SQL cannot do it', () => {
+    const beyond = plan.steps.some((step) => BEYOND_SQL.includes(step.kind))
+
+    expect(explain(plan, { command: 'ebb …' }).includes('do $$ begin raise exception')).toBe(beyond)
+  })
+
+  test('is the same when it comes back from the journal', () => {
+    const again = fromStored(toStored(plan) as Plan)
+
+    expect(again).toEqual(plan)
+    expect(digestOf(again.steps)).toBe(digestOf(plan.steps))
+  })
+
+  test('blocks only for milliseconds, and only under locks that are tried for', () => {
+    const blocking = plan.steps.filter(({ locks }) => locks.some(({ blocks }) => blocks !== 'nothing'))
+
+    for (const { kind, locks } of blocking) {
+      expect(['short lock', 'swap']).toContain(kind)
+      expect(new Set(locks.map(({ held }) => held))).toEqual(new Set(['milliseconds']))
+    }
+  })
+})
+
+test('together they have every kind of step', () => {
+  const all: Record<Step['kind'], true> = {
+    'dry run': true,
+    index: true,
+    'drop index': true,
+    copy: true,
+    reconcile: true,
+    verify: true,
+    purge: true,
+    vacuum: true,
+    check: true,
+    alone: true,
+    online: true,
+    'short lock': true,
+    swap: true,
+  }
+  const seen = new Set(PLANS.flatMap(([, { steps }]) => steps.map(({ kind }) => kind)))
+
+  expect([...seen].sort()).toEqual(Object.keys(all).sort())
+})

@@ -1,0 +1,188 @@
+import { describe, expect, test } from 'vitest'
+import { planRebuildRollback } from '../../src/plan/copy/undo.ts'
+import { planPartition } from '../../src/plan/partition/partition.ts'
+import { planRollback, type RollbackSituation } from '../../src/plan/partition/rollback.ts'
+import { factsOf } from '../../src/plan/table/facts.ts'
+import { foreignKey, inbound, named, primaryKey, sequence, table, trigger, view } from '../support/models.ts'
+import { blocking, codes, keys, kinds, locksOf, sqlOf, stepOf } from './support/gist.ts'
+import { partitionRequest, partitionSituation, rebuilt } from './support/situations.ts'
+
+const plain = primaryKey('events_pkey', ['id'])
+const byTime = primaryKey('events_pkey', ['id', 'at'])
+
+describe('from partitions', () => {
+  const april = { name: named('events_2026_04'), empty: true }
+
+  /** Back from a conversion of this table, to which nothing has happened since. */
+  function converted(former: Parameters<typeof table>[0] = {}): RollbackSituation {
+    const model = table(former)
+    const { conversion } = planPartition(partitionSituation({ table: model }), partitionRequest())
+    if (conversion === null) throw new Error('it has objections')
+    const current = table({ ...former, indexes: [byTime.index], constraints: [byTime.constraint] })
+    return {
+      runId: '7',
+      conversion,
+      converted: factsOf(current),
+      current,
+      historyAttached: true,
+      others: [april],
+      removed: [],
+      taken: new Set(['events', 'events_history']),
+      role: 'ebb_owner',
+    }
+  }
+
+  test('the index of the former primary key is built online, then the history becomes the table', () => {
+    const plan = planRollback(converted())
+
+    expect(keys(plan)).toEqual(['primary-key-index', 'swap-back'])
+    expect(kinds(plan)).toEqual(['index', 'swap'])
+    expect(sqlOf(plan, 'primary-key-index')).toEqual([
+      'create unique index concurrently "events_pkey_plain" on "public"."events_history" ("id")',
+    ])
+    expect(plan.index).toEqual(named('events_pkey_plain'))
+    expect(sqlOf(plan, 'swap-back')).toEqual([
+      'alter table "public"."events" detach partition "public"."events_history"',
+      'alter table "public"."events" rename to "events_partitioned"',
+      'alter table "public"."events_history" rename to "events"',
+      'drop table "public"."events_partitioned"',
+      'alter table "public"."events" drop constraint "events_pkey_history"',
+      'alter table "public"."events" add constraint "events_pkey" primary key using index "events_pkey_plain"',
+    ])
+  })
+
+  test('where the primary key held the key already, nothing is built', () => {
+    const plan = planRollback(converted({ indexes: [byTime.index], constraints: [byTime.constraint] }))
+
+    expect(keys(plan)).toEqual(['swap-back'])
+    expect(plan.index).toBeNull()
+    expect(sqlOf(plan, 'swap-back')).toContain('alter index "public"."events_pkey_history" rename to "events_pkey"')
+  })
+
+  test('partitions that are dropped must be empty, and no others there: looked at under the lock', () => {
+    const swap = stepOf(planRollback(converted()), 'swap', 'swap-back')
+
+    expect(swap.partitions).toEqual([named('events_history'), april.name])
+    expect(swap.mustBeEmpty).toEqual([april.name])
+  })
+
+  test('what hangs on the table is locked with it, and put back', () => {
+    const plan = planRollback(
+      converted({
+        indexes: [byTime.index],
+        constraints: [byTime.constraint],
+        inboundForeignKeys: [inbound(named('details'), 'of_event')],
+        views: [view(named('recent'))],
+        sequences: [sequence('events_id_seq', 'id')],
+        triggers: [trigger('audit', { enabled: 'always' })],
+      }),
+    )
+
+    expect(blocking(plan)).toEqual({
+      'swap-back': [
+        ...['recent', 'events', 'details'].map((one) => `public.${one}: ACCESS EXCLUSIVE, blocks reads and writes`),
+        'public.events_id_seq: SHARE ROW EXCLUSIVE, blocks writes',
+      ],
+    })
+    expect(sqlOf(plan, 'swap-back')).toContain('alter table "public"."events" enable always trigger "audit"')
+    expect(sqlOf(plan, 'swap-back')[0]).toBe('alter table "public"."details" drop constraint "of_event"')
+    expect(keys(plan)).toEqual(['swap-back', 'validate:public.details.of_event'])
+  })
+
+  test.each<[string, Partial<RollbackSituation>, string]>([
+    ['the history has gone', { historyAttached: false }, 'history-gone'],
+    ['partitions have gone', { removed: ['public.events_2025_01'] }, 'removed'],
+    ['rows in other partitions', { others: [{ ...april, empty: false }] }, 'written'],
+    ['altered since', { current: table({ comment: 'new' }) }, 'changed'],
+  ])('objects: %s', (_, changes, code) => {
+    const plan = planRollback({ ...converted(), ...changes })
+
+    expect(codes(plan)).toEqual([code])
+    expect(plan.objections[0]?.acceptable).toBe(false)
+    expect(plan.steps).toEqual([])
+  })
+})
+
+describe('from a rebuild', () => {
+  const furnished = {
+    constraints: [plain.constraint, foreignKey('of_user', 'user_id', named('users'))],
+    inboundForeignKeys: [inbound(named('details'), 'of_event')],
+    sequences: [sequence('events_id_seq', 'id')],
+  }
+
+  function situation(model: Parameters<typeof table>[0] = {}) {
+    const current = table(model)
+    return {
+      runId: '7',
+      rebuild: rebuilt({ table: current }),
+      current,
+      retiredExists: true,
+      gaps: [],
+      partitions: [],
+      removed: [],
+      taken: new Set(['events', 'events_retired']),
+      role: 'ebb_owner',
+    }
+  }
+
+  test('every write since is brought into the retired table, which then takes its place again', () => {
+    const plan = planRebuildRollback(situation(furnished))
+
+    expect(keys(plan)).toEqual([
+      'reconcile',
+      'vacuum',
+      'verify',
+      'swap-back',
+      'validate:of_user',
+      'drop-new',
+      'validate:public.details.of_event',
+    ])
+    expect(sqlOf(plan, 'drop-new')[0]).toBe('drop table if exists "public"."events_ebb"')
+    expect(stepOf(plan, 'swap', 'swap-back').work).toMatchObject({
+      source: named('events'),
+      target: named('events_retired'),
+    })
+  })
+
+  test('rows that were left out are in the retired table alone, and are no difference', () => {
+    const { rebuild, ...rest } = situation()
+    const partly = { ...rebuild, forward: { ...rebuild.forward, keep: 'id > 5' } }
+
+    expect(stepOf(planRebuildRollback({ ...rest, rebuild: partly }), 'verify', 'verify').shared).toBe('id > 5')
+  })
+
+  test('the names change hands, and the table that is dropped refers to nothing any more', () => {
+    const statements = sqlOf(planRebuildRollback(situation(furnished)), 'swap-back')
+
+    expect(statements.slice(2, 6)).toEqual([
+      'alter table "public"."events" rename to "events_ebb"',
+      'alter index "public"."events_pkey" rename to "events_pkey_ebb"',
+      'alter table "public"."events_retired" rename to "events"',
+      'alter index "public"."events_pkey_retired" rename to "events_pkey"',
+    ])
+    expect(statements.at(-1)).toBe('alter table "public"."events_ebb" drop constraint "of_user"')
+  })
+
+  test('the swap announces every lock that it takes', () => {
+    const plan = planRebuildRollback(situation(furnished))
+
+    expect(locksOf(plan, 'swap-back')).toEqual([
+      ...['events', 'details', 'users'].map((one) => `public.${one}: ACCESS EXCLUSIVE, blocks reads and writes`),
+      'public.events_id_seq: SHARE ROW EXCLUSIVE, blocks writes',
+    ])
+    expect(stepOf(plan, 'swap', 'swap-back').acquire).toHaveLength(4)
+  })
+
+  test.each([
+    [{ retiredExists: false }, 'retired'],
+    [{ gaps: ['truncated'] }, 'gap'],
+    [{ removed: ['public.events_2026_02'] }, 'removed'],
+    [{ current: table({ comment: 'new' }) }, 'changed'],
+  ])('objects: %o → %s', (changes, code) => {
+    const plan = planRebuildRollback({ ...situation(), ...changes })
+
+    expect(codes(plan)).toEqual([code])
+    expect(plan.objections[0]?.acceptable).toBe(false)
+    expect(plan.steps).toEqual([])
+  })
+})
