@@ -93,12 +93,12 @@ test('a table or a run that is not there is wrong words, too', async ({ database
   await expect(rollback(database.url, { run: table })).rejects.toBeInstanceOf(UsageError)
 })
 
-test('what a purge has done can neither be gone back from nor let go', async ({ database }) => {
+test('what a purge has done can be neither rolled back nor retired', async ({ database }) => {
   const table = await eventsTable(database)
   const { runId } = await purge(database.url, { table, where: 'id < 3', noArchive: true, execute: true })
   const run = BigInt(runId ?? 0)
   await expect(rollback(database.url, { run })).rejects.toThrow(/\(ebb purge\) cannot be taken back/)
-  await expect(retire(database.url, { run })).rejects.toThrow(/has no former table to let go of/)
+  await expect(retire(database.url, { run })).rejects.toThrow(/has no retired table to drop/)
 })
 
 test('a pool’s password is used, which it hides from being copied; another copy of pg will do', async ({
@@ -127,7 +127,7 @@ test('ids may be wider than a JavaScript number', async ({ database }) => {
   expect(plan.conversion?.policy.every ?? plan.objections).toEqual({ kind: 'ids', ids: every })
 })
 
-test('rebuilt, split, rolled back and let go from a program', async ({ database }) => {
+test('rebuilt, split, rolled back and retired from a program', async ({ database }) => {
   const table = await eventsTable(database)
   const keep = "at > now() - interval '40 days'"
   const refused = await rebuild(database.url, { table, keep })

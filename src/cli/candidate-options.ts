@@ -59,7 +59,7 @@ export async function showReview(
 ): Promise<void> {
   const rows = sample === null ? null : await sampleCandidates(target, set.id, sample, options)
   if (file !== null) await exportTo(target, set.id, file, options)
-  const last = todo === null ? [] : ['', `Nothing has been changed. To do it: ${todo}`]
+  const last = todo === null ? [] : ['', `Nothing has been changed. To execute: ${todo}`]
   const shown = { set, ...(rows === null ? {} : { sample: rows }), ...(todo === null ? {} : { command: todo }) }
   reporter.show('candidates', shown, () =>
     toText([...describeCandidateSet(set, file), ...(rows === null ? [] : ['', ...rows]), ...last]),

@@ -22,7 +22,7 @@ export async function lookAfterCopy(
     table: plan.table,
     steps,
     now: sizes.find(({ name }) => sameName(name, plan.table)) ?? null,
-    former: sizes.find(({ name }) => sameName(name, retired)) ?? null,
+    retired: sizes.find(({ name }) => sameName(name, retired)) ?? null,
     retireAfter: plan.rebuild?.retireAfter ?? null,
     map: await mapAfterwards(target, plan.table),
     nothingToDo,

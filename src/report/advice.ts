@@ -7,7 +7,7 @@ import { indented } from './partitioned.ts'
 
 const WIDTH = 112
 
-/** The ways side by side, each with what it costs and what it means; the advice comes last, where it is looked for. */
+/** The ways side by side, with the cost and effects of each; the advice comes last. */
 export function describeAdvice(advice: WaysAdvice): string[] {
   const { table, rows, keptRows, bytes, kept, reading, ways, why, chosen } = advice
   const name = display(table)
@@ -22,7 +22,7 @@ export function describeAdvice(advice: WaysAdvice): string[] {
     chosen === null ? 'Advice: none of them' : `Advice: ${chosen}`,
     ...wrap(why, WIDTH).map((line) => `  ${line}`),
     ...(way === undefined || way.first.length === 0 ? [] : ['', 'First:', ...way.first.map((line) => `  ${line}`)]),
-    ...(way === undefined ? [] : ['', 'See the plan, which changes nothing:', `  ${way.command}`]),
+    ...(way === undefined ? [] : ['', 'Show the plan, which changes nothing:', `  ${way.command}`]),
   ]
 }
 
@@ -30,7 +30,7 @@ const FIGURES =
   'Rows are the planner’s estimates; times and WAL are rough, from measurements on a machine with two processors.'
 
 function compare(ways: readonly Way[]): string[] {
-  const header = ['', 'rows written or deleted', 'read', 'WAL', 'time', 'disk needed', 'given back', '']
+  const header = ['', 'rows written or deleted', 'read', 'WAL', 'time', 'disk needed', 'disk freed', '']
   return columns([header, ...ways.map(row)], [1, 2, 3, 4, 5, 6])
 }
 
@@ -49,14 +49,14 @@ function row({ name, verdict, costs }: Way): string[] {
 }
 
 const VERDICT: Readonly<Record<Way['verdict'], string>> = {
-  chosen: '<- advised',
+  chosen: '<- recommended',
   possible: '',
-  obstructed: 'something is in the way',
+  obstructed: 'blocked',
   'does not fit': 'cannot express the condition',
 }
 
 function describeWay({ name, what, verdict, locks, application, consumers, obstacles }: Way): string[] {
-  // What does not answer the question needs no arguments.
+  // A way that does not fit needs no arguments.
   if (verdict === 'does not fit') return []
   return [
     '',
@@ -66,7 +66,7 @@ function describeWay({ name, what, verdict, locks, application, consumers, obsta
       ...points('application', application),
       ...points('change-data capture', consumers),
       ...points(
-        'in the way',
+        'blocked by',
         obstacles.map(({ what, fix: fix }) => `${what}. ${fix}`),
       ),
     ]),

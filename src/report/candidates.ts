@@ -4,7 +4,7 @@ import { columns } from '../text/columns.ts'
 import { display } from '../sql/names.ts'
 import { indented } from './partitioned.ts'
 
-/** A candidate set, and how to go on with it. `file` is where its keys have been written to. */
+/** A candidate set, and what can be done with it. `file` is the export of its keys. */
 export function describeCandidateSet(set: StoredSet, file: string | null): string[] {
   const { id, table, place, key, condition, rows, bytes, approvedBy, ticket } = set
   return [
@@ -24,9 +24,9 @@ export function describeCandidateSet(set: StoredSet, file: string | null): strin
       ? [`To complete it:  ebb resume ${id} --execute`]
       : [
           `To see some of its rows:  ebb candidates ${id} --sample 20`,
-          `To delete what has not changed since:  ebb purge --from-candidates ${id} --no-archive --execute`,
+          `To delete the rows unchanged since:  ebb purge --from-candidates ${id} --no-archive --execute`,
         ]),
-    `To let it go:  ebb candidates ${id} --drop --execute`,
+    `To drop it:  ebb candidates ${id} --drop --execute`,
   ]
 }
 
@@ -45,7 +45,7 @@ export function describeCandidateSets(sets: readonly StoredSet[]): string[] {
 }
 
 export function describeDropped({ id }: StoredSet): string[] {
-  return [`Candidate set ${id} is gone. Its rows have not been touched.`]
+  return [`Candidate set ${id} is dropped. Its rows are untouched.`]
 }
 
 function size({ rows, bytes }: StoredSet): string {

@@ -9,53 +9,55 @@ import { describeCosts } from './costs.ts'
 import { indented } from './partitioned.ts'
 import { partitionMap } from './partition-map.ts'
 
-/** A copy that has come to its end, and taken the place of what it was made from. */
+/** A finished copy: the new table has replaced the original. */
 export interface Copied {
   readonly runId: string
   readonly command: string
   readonly table: TableName
   readonly steps: readonly StepResult[]
-  /** Null where they cannot be looked at. */
+  /** Null where the size cannot be read. */
   readonly now: RelationSize | null
-  readonly former: RelationSize | null
+  readonly retired: RelationSize | null
   readonly map: readonly MapEntry[]
-  /** After the end; null: the former table stays until somebody lets it go. */
+  /** Counted from the end of the run; null: the retired table is kept until it is dropped by hand. */
   readonly retireAfter: Interval | null
-  /** The same command had done it before. */
+  /** An earlier run of the same command has done it. */
   readonly nothingToDo: boolean
 }
 
-/** What a copy has come to: what it cost the others, what is there now, and what has been put aside. */
+/** The result of a copy: its impact on other sessions, the new table, and the retired one. */
 export function describeCopied(copied: Copied): string[] {
-  const { runId, command, table, steps, now, former, map, retireAfter, nothingToDo } = copied
+  const { runId, command, table, steps, now, retired, map, retireAfter, nothingToDo } = copied
   const name = display(table)
   return [
     nothingToDo
-      ? `${name} has been ${DONE[command] ?? command} by run ${runId} already: there was nothing to do.`
+      ? `${name} was already ${DONE[command] ?? command} by run ${runId}: nothing to do.`
       : `${name} is ${DONE[command] ?? command} (run ${runId}).`,
     ...indented(describeCosts(steps)),
     '',
     ...columns(
       [
         ...(now === null ? [] : [[name, ...sizeOf(now)]]),
-        ...(former === null ? [] : [[display(former.name), ...sizeOf(former), 'as it was, until it is let go']]),
+        ...(retired === null
+          ? []
+          : [[display(retired.name), ...sizeOf(retired), 'retired table, kept for a rollback']]),
       ],
       [1, 2],
     ),
     ...(map.length === 0 ? [] : ['', ...indented(partitionMap(map))]),
     '',
     ...columns([
-      ...(nothingToDo && former === null ? [] : waysOn(runId, retireAfter)),
+      ...(nothingToDo && retired === null ? [] : waysOn(runId, retireAfter)),
       ...(map.length === 0 ? [] : [[`From now on:`, `ebb rotate ${name}`]]),
     ]),
   ]
 }
 
 function waysOn(runId: string, retireAfter: Interval | null): string[][] {
-  const byItself = retireAfter === null ? '' : `; the first ebb rotate in ${displayInterval(retireAfter)} does it`
+  const byItself = retireAfter === null ? '' : `; or ebb rotate drops it after ${displayInterval(retireAfter)}`
   return [
-    [`To go back:`, `ebb rollback ${runId}`],
-    [`To let the former one go:`, `ebb retire ${runId}${byItself}`],
+    [`To roll back:`, `ebb rollback ${runId}`],
+    [`To drop the retired table:`, `ebb retire ${runId}${byItself}`],
   ]
 }
 

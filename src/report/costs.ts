@@ -2,7 +2,7 @@ import type { StepResult } from '../engine/execute.ts'
 import { columns } from '../text/columns.ts'
 import { showElapsed } from '../text/elapsed.ts'
 
-/** What steps have cost: their time, and what of it others may have felt. */
+/** What steps have cost: elapsed time, and how long they may have blocked others. */
 export function describeCosts(steps: readonly StepResult[]): string[] {
   if (steps.length === 0) return []
   const taken = steps.reduce((sum, { milliseconds }) => sum + milliseconds, 0)
@@ -12,6 +12,6 @@ export function describeCosts(steps: readonly StepResult[]): string[] {
   return columns([
     ['time taken', showElapsed(taken)],
     ...(swap === null ? [] : [['locked for the swap', `${showElapsed(swap.heldMs)}${attempts}`]]),
-    ['longest anyone can have waited for us', showElapsed(longest)],
+    ['maximum blocking time', showElapsed(longest)],
   ])
 }

@@ -4,7 +4,7 @@ import { harmless } from '../text/comment.ts'
 import { redact } from '../text/redact.ts'
 import { describeSqlError, isSqlError } from './sql-error.ts'
 
-/** An error as people and programs are told of it. No password is in it. */
+/** An error for people and programs. It contains no password. */
 export interface ToldError {
   readonly message: string
   readonly details: readonly string[]
@@ -13,7 +13,7 @@ export interface ToldError {
   readonly kind: ErrorKind | 'bug'
 }
 
-/** What happened, how things stand and what to do next, of any error. */
+/** What happened, how things stand and what to do next, for any error. */
 export function tellError(error: unknown): ToldError {
   const { message, details, state, next, kind } = told(error)
   return { message: redact(message), details: details.map(redact), state: redact(state), next: redact(next), kind }
@@ -22,7 +22,7 @@ export function tellError(error: unknown): ToldError {
 /** The same in lines. */
 export function errorText({ message, details, state, next }: ToldError): string {
   const lines = [`error: ${message}`, ...details.map((line) => `       ${line}`), `  now: ${state}`, ` next: ${next}`]
-  // What PostgreSQL says may have lines of its own; none of them begins where ours do.
+  // Messages of PostgreSQL may have several lines; they are indented deeper than ours.
   return `${lines.map((line) => harmless(line).replaceAll('\n', '\n         ')).join('\n')}\n`
 }
 
@@ -34,9 +34,9 @@ function told(error: unknown): ToldError {
 }
 
 function foreseen({ message, advice, kind, cause }: EbbError): ToldError {
-  // A stop that was asked for cancels a statement, and there is nothing to say of that.
+  // A requested stop cancels a statement; that needs no report.
   const cancelledByUs = kind === 'stopped' && codeOf(cause) === SQLSTATE.queryCanceled
-  // Its message is in ours already; what else PostgreSQL said about it is not.
+  // Its message is already in ours; the details are not.
   const [first = '', ...more] = isSqlError(cause) && !cancelledByUs ? describeSqlError(cause) : []
   const details = first === '' ? [] : [first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
   return { message, details, ...advice, kind }
@@ -49,8 +49,8 @@ function fromPostgres(error: Parameters<typeof describeSqlError>[0]): ToldError 
     details: describeSqlError(error).map((line) => line.replace(/^(SQLSTATE \w+): .*$/s, '$1')),
     state: 'The statement has been rolled back, with the transaction it was in; what was committed before is kept.',
     next: again
-      ? 'Try again in a moment: running the same command again goes on from where it was.'
-      : 'Remove the cause and run the same command again. If the message does not tell the cause, please report it.',
+      ? 'Run the same command again: it resumes where it stopped.'
+      : 'Resolve the cause and run the same command again. If the message does not show the cause, please report it.',
     kind: again ? 'try later' : 'failed',
   }
 }
@@ -60,7 +60,7 @@ function connectionLost(error: unknown): ToldError {
     message: `the connection was lost: ${reasonOf(error)}`,
     details: [],
     state: 'What was committed is kept; an open transaction has been rolled back by the server.',
-    next: 'Run the same command again: it goes on from where it was.',
+    next: 'Run the same command again: it resumes where it stopped.',
     kind: 'try later',
   }
 }
@@ -70,8 +70,8 @@ function unforeseen(error: unknown): ToldError {
   return {
     message: 'this is a bug, please report it',
     details: stack.split('\n'),
-    state: 'Not known. What a run has done so far is in the journal: ebb status.',
-    next: 'Report it with the lines above, and look at ebb status before going on.',
+    state: 'Unknown. The journal has what the run has done so far: ebb status.',
+    next: 'Report it with the lines above, and check ebb status before resuming.',
     kind: 'bug',
   }
 }

@@ -10,19 +10,19 @@ import { columns } from '../text/columns.ts'
 import { indented } from './partitioned.ts'
 import { partitionMap } from './partition-map.ts'
 
-/** Everything that was found out about a table, in sections; those with nothing in them are left out. */
+/** Everything known about a table, in sections; empty sections are left out. */
 export function describeInspection(inspection: Inspection): string[] {
   const { table, keys, partitions, advice, risks } = inspection
   return [
     ...whatItIs(inspection),
     ...section('Size', describeSize(inspection)),
     ...section(`Partitions (${partitions.length})`, partitionMap(partitions), partitions.length > 0),
-    ...section('Columns that could be the key', describeKeys(keys), keys.length > 0),
+    ...section('Candidate keys', describeKeys(keys), keys.length > 0),
     ...section('Indexes', describeIndexes(table.indexes), table.indexes.length > 0),
-    ...section('What hangs on it', describeDependents(inspection)),
-    ...section('What could go wrong', risks.flatMap(describeRisk)),
-    ...section('How it could be partitioned, the best way first', advice.flatMap(describeAdvice)),
-    ...section('What to do next', whatNext(inspection)),
+    ...section('Dependent objects', describeDependents(inspection)),
+    ...section('Risks', risks.flatMap(describeRisk)),
+    ...section('Ways to partition it, best first', advice.flatMap(describeAdvice)),
+    ...section('Next steps', whatNext(inspection)),
   ]
 }
 
@@ -32,7 +32,7 @@ function section(title: string, lines: readonly string[], isThere = lines.length
 
 const WIDTH = 112
 
-/** A point of a list, with its further lines below its first words. */
+/** A list item, with its further lines aligned below its first words. */
 function point(text: string, bullet = '- '): string[] {
   return wrap(text, WIDTH).map((line, i) => (i === 0 ? bullet : ' '.repeat(bullet.length)) + line)
 }
@@ -60,10 +60,10 @@ function describeSize({ table, activity, partitions }: Inspection): string[] {
     ['rows', `${rows}; ${showCount(deadRows)} dead`],
     [
       'written',
-      `${showCount(inserted)} inserted, ${showCount(updated)} updated, ${showCount(deleted)} deleted since statistics began`,
+      `${showCount(inserted)} inserted, ${showCount(updated)} updated, ${showCount(deleted)} deleted since the last statistics reset`,
     ],
-    ['analysed', analyzedAt ?? 'never, as far as is known'],
-    ['vacuumed', vacuumedAt ?? 'never, as far as is known'],
+    ['analysed', analyzedAt ?? 'not known'],
+    ['vacuumed', vacuumedAt ?? 'not known'],
   ])
 }
 
@@ -114,7 +114,7 @@ function describeDependents({ table, references }: Inspection): string[] {
     ...references.map((reference) => [
       'referenced by',
       `${display(reference.table)}.${reference.name}`,
-      `(${reference.columns.join(', ')})${reference.indexed ? '' : ', which no index begins with'}`,
+      `(${reference.columns.join(', ')})${reference.indexed ? '' : ', not indexed'}`,
     ]),
     ...table.sequences.map(({ name, column, identity }) => [
       identity ? 'identity' : 'sequence',
@@ -169,8 +169,8 @@ function describeRisk({ what, fix: fix }: Risk): string[] {
 function describeAdvice(advice: KeyAdvice, position: number): string[] {
   const { verdict, by, expireBy, every, reasons, obstacles, command } = advice
   const how = expireBy === null ? `by ${by}, every ${every}` : `by ${by}, ${every} a partition, expiring by ${expireBy}`
-  const inTheWay = obstacles.flatMap(({ what }) => point(`in the way: ${what}`, '   - '))
-  // Of the ways that are barred, only the best is worth its arguments; the plan tells the ways out.
+  const inTheWay = obstacles.flatMap(({ what }) => point(`blocked: ${what}`, '   - '))
+  // Of the blocked ways, only the best is worth its arguments; the plan shows the fixes.
   const isWorthMore = position === 0 || verdict !== 'obstructed'
   return [
     ...(position === 0 ? [] : ['']),
@@ -184,18 +184,18 @@ function describeAdvice(advice: KeyAdvice, position: number): string[] {
 const VERDICT: Readonly<Record<KeyAdvice['verdict'], string>> = {
   recommended: 'recommended',
   possible: 'possible',
-  obstructed: 'something is in the way',
+  obstructed: 'blocked',
 }
 
 function whatNext(inspection: Inspection): string[] {
   const { table, advice } = inspection
   const name = display(table.name)
-  if (table.kind === 'partitioned table') return [`see what is due:   ebb rotate ${name}`]
+  if (table.kind === 'partitioned table') return [`see what is due:  ebb rotate ${name}`]
   if (table.kind !== 'table') return []
   const [best] = advice
-  if (best === undefined && !inspection.rowsReadable) return ['Look again as a role that may read its rows.']
-  if (best === undefined) return ['No column is a time or a growing id, so it cannot be divided by age.']
+  if (best === undefined && !inspection.rowsReadable) return ['Inspect it as a role that may read its rows.']
+  if (best === undefined) return ['No column is a time or a growing id, so it cannot be partitioned by age.']
   if (best.verdict === 'obstructed')
-    return ['Remove what is in the way of one of the ways above; the plan shows all of it:', best.command]
-  return ['see the plan, which changes nothing:', `  ${best.command} --keep '90 days'`]
+    return ['Resolve what blocks one of the ways above; the plan lists all of it:', best.command]
+  return ['show the plan, which changes nothing:', `  ${best.command} --keep '90 days'`]
 }

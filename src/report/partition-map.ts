@@ -3,10 +3,10 @@ import { showBytes, showCount } from '../text/units.ts'
 import { ident } from '../sql/sql.ts'
 import { columns } from '../text/columns.ts'
 
-/** More lines than this tell a reader nothing; the ones in the middle are counted instead. */
+/** Beyond this many lines, those in the middle are only counted. */
 const MOST_LINES = 40
 
-/** The partitions of a table, a line each: name, bounds, rows, size. */
+/** The partitions of a table, one line each: name, bounds, rows, size. */
 export function partitionMap(entries: readonly MapEntry[]): string[] {
   const lines = columns([['partition', 'from', 'to', 'rows', 'size', ''], ...entries.map(row)], [3, 4])
   if (entries.length <= MOST_LINES) return lines

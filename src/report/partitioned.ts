@@ -5,7 +5,7 @@ import { display, type TableName } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
 import { partitionMap } from './partition-map.ts'
 
-/** A conversion that has come to its end. */
+/** A finished conversion. */
 export interface Partitioned {
   readonly runId: string
   readonly table: TableName
@@ -14,13 +14,13 @@ export interface Partitioned {
   readonly map: readonly MapEntry[]
 }
 
-/** What a conversion has come to: what it cost the others, and what is there now. */
+/** The result of a conversion: its impact on other sessions, and the partitions. */
 export function describePartitioned({ runId, table, steps, nothingToDo, map }: Partitioned): string[] {
   const name = display(table)
   const total = map.reduce((sum, { bytes }) => sum + bytes, 0)
   return [
     nothingToDo
-      ? `${name} has been partitioned by run ${runId} already: there was nothing to do.`
+      ? `${name} was already partitioned by run ${runId}: nothing to do.`
       : `${name} is partitioned (run ${runId}).`,
     ...indented(describeCosts(steps)),
     '',

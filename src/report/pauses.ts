@@ -7,16 +7,14 @@ export function describePauses({ pausedMs, pausedMsBy }: PaceSummary): string {
   return `paused for ${showElapsed(pausedMs)}: ${reasons(pausedMsBy)}`
 }
 
-/** How a run has got on with others, as pairs of a word and a figure. */
+/** A run's pauses and its impact on other sessions, as label and figure. */
 export function paceFigures(pace: PaceSummary): [word: string, figure: string][] {
   const { pausedMs, pausedMsBy, waitsSeen, longestWaitSeenMs, maxReplicaLagBytes: lag } = pace
   const waits = `${showCount(waitsSeen)}, the longest ${showElapsed(longestWaitSeenMs)}`
   return [
     ['pauses', pausedMs === 0 ? 'none' : `${showElapsed(pausedMs)} (${reasons(pausedMsBy)})`],
-    ['waits for our locks that were seen', waitsSeen === 0 ? 'none' : waits],
-    ...(lag === null
-      ? []
-      : [['replicas behind, at most', showLag(lag, pace.maxReplicaLagSeconds)] as [string, string]]),
+    ['waits for our locks seen', waitsSeen === 0 ? 'none' : waits],
+    ...(lag === null ? [] : [['maximum replica lag', showLag(lag, pace.maxReplicaLagSeconds)] as [string, string]]),
   ]
 }
 

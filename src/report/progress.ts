@@ -6,9 +6,9 @@ import { describePauses } from './pauses.ts'
 import type { Output } from './output.ts'
 
 /**
- * Tells a person what happens, as it happens. On a terminal the last line shows
- * progress and the present reason to wait, written over as they change; where
- * lines are kept (a log), each change makes one.
+ * Reports progress to a person. On a terminal the last line shows progress and
+ * the current reason for waiting, and is overwritten as they change; in a log,
+ * each change is a line.
  */
 export function progressPrinter(output: Output): ProgressPrinter {
   const printer = output.isTTY ? new Terminal(output) : new Log(output)
@@ -17,11 +17,11 @@ export function progressPrinter(output: Output): ProgressPrinter {
 
 export interface ProgressPrinter {
   readonly observer: Observer
-  /** Leaves the terminal with a fresh line. */
+  /** Ends the status line, so that the terminal is on a new line. */
   readonly end: () => void
 }
 
-/** Finished lines, and what is true for the moment. */
+/** Finished lines, and the current status. */
 interface Printer {
   line(text: string): void
   waiting(reason: string): void
@@ -33,7 +33,7 @@ interface Printer {
 function tell(event: Event, printer: Printer): void {
   switch (event.type) {
     case 'resumed':
-      return printer.line(`going on with run ${event.runId}: ${event.done} of ${event.of} steps are done`)
+      return printer.line(`resuming run ${event.runId}: ${event.done} of ${event.of} steps are done`)
     case 'step started':
       return printer.line(`step ${event.position + 1} of ${event.of}: ${event.step.title}`)
     case 'step finished':
@@ -51,11 +51,11 @@ function tell(event: Event, printer: Printer): void {
   }
 }
 
-/** `; locked 12 ms, longest anyone can have waited for us 14 ms`. */
+/** `; locked 12 ms, maximum blocking time 14 ms`. */
 function describeLock(lock: LockTimes | null): string {
   if (lock === null) return ''
   const attempts = lock.attempts === 1 ? '' : ` at attempt ${lock.attempts}`
-  return `; locked ${showElapsed(lock.heldMs)}${attempts}, longest anyone can have waited for us ${showElapsed(lock.longestWaitCausedMs)}`
+  return `; locked ${showElapsed(lock.heldMs)}${attempts}, maximum blocking time ${showElapsed(lock.longestWaitCausedMs)}`
 }
 
 /**
@@ -75,21 +75,21 @@ function describeProgress(progress: Progress): string {
   return `${what}: ${percent(done, total)} %${left} (${figures.join(', ')})`
 }
 
-/** `vacuuming indexes: at work for 12 s`. */
+/** `vacuuming indexes: running for 12 s`. */
 function describeWork(phase: string | null, seconds: number): string {
-  return `${phase === null ? '' : `${phase}: `}at work for ${showElapsed(seconds * 1000)}`
+  return `${phase === null ? '' : `${phase}: `}running for ${showElapsed(seconds * 1000)}`
 }
 
-/** Of all servers that nobody has built otherwise. */
+/** The default block size. */
 const BLOCK_BYTES = 8192
 
-/** Changes come while others are caught up with, so a share of them all would say nothing: intake stands against drain. */
+/** New changes are captured while others are applied, so a percentage would mean nothing: the rates are compared. */
 function describeCatchingUp({ what, done, total, perSecond, remainingSeconds }: Progress): string {
-  return `${what}, ${showCount(perSecond)} a second are caught up with; ${showCount(total - done)} left, ${outlook(remainingSeconds)}`
+  return `${what}, ${showCount(perSecond)}/s applied; backlog ${showCount(total - done)}, ${outlook(remainingSeconds)}`
 }
 
 function outlook(remainingSeconds: number | null): string {
-  if (remainingSeconds === null) return 'at this pace the swap is never possible'
+  if (remainingSeconds === null) return 'at this rate the backlog never shrinks enough to swap'
   return remainingSeconds === 0 ? 'swap possible' : `swap possible in about ${showElapsed(remainingSeconds * 1000)}`
 }
 
@@ -97,7 +97,7 @@ function percent(done: number, total: number): number {
   return total === 0 ? 0 : Math.floor((100 * done) / total)
 }
 
-/** Keeps one line below the finished ones up to date. */
+/** Maintains a status line below the finished lines. */
 class Terminal implements Printer {
   private readonly output: Output
   private shown = false
@@ -123,7 +123,7 @@ class Terminal implements Printer {
     this.show(`  ${describeWork(phase, seconds)}`)
   }
 
-  // A line that the terminal breaks could not be taken back.
+  // A line that the terminal wraps could not be overwritten.
   private show(text: string): void {
     const fits = [...oneLine(text)].slice(0, this.output.columns - 1).join('')
     this.output.write(`\r\x1b[2K${fits}`)
@@ -136,9 +136,9 @@ class Terminal implements Printer {
   }
 }
 
-/** In a log a tenth of the way is worth a line, and a reason that only grows older is not. */
+/** In a log each tenth of the work is a line; a reason of which only the duration changes is not. */
 const LOG_EVERY_PERCENT = 10
-/** Work that only goes on is worth a line after this time, and whenever it has doubled. */
+/** Work without progress figures is a line after this time, and whenever the time has doubled. */
 const LOG_WORK_FROM_SECONDS = 10
 
 class Log implements Printer {

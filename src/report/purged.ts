@@ -9,7 +9,7 @@ import { showElapsed } from '../text/elapsed.ts'
 import { indented } from './partitioned.ts'
 import { paceFigures } from './pauses.ts'
 
-/** What a purge has come to: what went, what it cost, what is left and why. */
+/** The result of a purge: what was deleted, what it cost, what is left and why. */
 export function describePurged({
   runId,
   plan,
@@ -21,15 +21,15 @@ export function describePurged({
   walBytes,
 }: PurgeResult): string[] {
   const name = display(plan.table)
-  if (runId === null || figures === null) return [`${name}: no row matches, so there was nothing to do.`]
-  // The first that had one: of those after it, each only waits for its turn.
+  if (runId === null || figures === null) return [`${name}: no row matches, nothing to do.`]
+  // The first that waited: those after it only wait for their turn.
   const pace = steps.find((step) => step.pace !== null)?.pace
   const marked = plan.purge?.action.kind === 'mark'
-  // What is not in the journal is known of this call alone.
-  const since = batchesBefore > 0 ? ', since it went on' : ''
+  // What is not in the journal is known for this call only.
+  const since = batchesBefore > 0 ? ', since it was resumed' : ''
   const known: [string, string][] = [
     ...(pace === undefined || pace === null ? [] : paceFigures(pace)),
-    ['WAL that the server wrote meanwhile', showBytes(walBytes)],
+    ['WAL written by the server meanwhile', showBytes(walBytes)],
   ]
   return [
     marked
@@ -55,30 +55,30 @@ function leftOver(figures: PurgeFigures, remaining: PurgeResult['remaining']): s
   if (remaining === null) return []
   const { matching, held, drift } = remaining
   if (drift !== undefined) return ofCandidates(figures, remaining, drift)
-  if (matching === 0) return ['', 'No row is left that matches.']
+  if (matching === 0) return ['', 'No matching rows are left.']
   const kept = figures.refused.reduce((sum, { rows }) => sum + rows, 0)
   const others = Math.max(0, matching - held - figures.locked - kept)
   return [
     '',
-    `Left that match: ${showRows(matching)}`,
+    `Matching rows left: ${showRows(matching)}`,
     ...indented([
       ...reasonsToStay(figures, remaining),
       ...(others === 0
         ? []
-        : [`came to match, or were moved, while it ran: ${showRows(others)}; the same command takes them`]),
+        : [`came to match, or were moved, during the run: ${showRows(others)}; the same command deletes them`]),
     ]),
   ]
 }
 
-/** Of a candidate set only those go that are what they were. */
+/** Of a candidate set, only unchanged rows are deleted. */
 function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, gone }: Drift): string[] {
   const others = Math.max(0, gone - figures.rows)
   const allGone = remaining.matching + changed + others === 0
   return [
     '',
-    allGone ? 'All candidates are gone.' : 'Of the candidates',
+    allGone ? 'All candidates are deleted.' : 'Of the candidates',
     ...indented([
-      ...(changed === 0 ? [] : [`changed since they were written down, and kept: ${showRows(changed)}`]),
+      ...(changed === 0 ? [] : [`changed since they were recorded, and kept: ${showRows(changed)}`]),
       ...(others === 0 ? [] : [`deleted by others, or by an earlier run: ${showRows(others)}`]),
       ...reasonsToStay(figures, remaining),
     ]),
@@ -87,8 +87,8 @@ function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, go
 
 function reasonsToStay({ locked, refused }: PurgeFigures, { reasons }: Remaining): string[] {
   return [
-    ...(locked === 0 ? [] : [`locked by others each time: ${showRows(locked)}; the same command tries again`]),
-    ...reasons.map(({ what, rows }) => `set aside, ${what}: ${showRows(rows)}`),
-    ...refused.map(({ why, rows }) => `could not go: ${showRows(rows)}, ${why}`),
+    ...(locked === 0 ? [] : [`locked by others at every attempt: ${showRows(locked)}; the same command tries again`]),
+    ...reasons.map(({ what, rows }) => `skipped, ${what}: ${showRows(rows)}`),
+    ...refused.map(({ why, rows }) => `could not be deleted: ${showRows(rows)}, ${why}`),
   ]
 }

@@ -11,13 +11,13 @@ import { partitionMap } from './partition-map.ts'
 import { indented } from './partitioned.ts'
 import { describePauses } from './pauses.ts'
 
-/** What has been done with one set, and its partitions afterwards. */
+/** What was done to one set, and its partitions afterwards. */
 export interface RotatedSet {
   readonly report: SetReport
   readonly map: readonly MapEntry[]
 }
 
-/** What a rotation has done, set by set. */
+/** The result of a rotation, set by set. */
 export function describeRotation(
   sets: readonly RotatedSet[],
   { retired, stopped }: Pick<RotationReport, 'retired' | 'stopped'>,
@@ -28,7 +28,7 @@ export function describeRotation(
     ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set)]),
     ...(sets.length === 0 || lettingGo.length === 0 ? [] : ['']),
     ...lettingGo,
-    ...(stopped ? ['', 'Stopped on request: what was done is kept, and the next rotation does the rest.'] : []),
+    ...(stopped ? ['', 'Stopped on request: what is done stays done, and the next rotation does the rest.'] : []),
   ]
 }
 
@@ -37,14 +37,14 @@ function describeLettingGo({ dropped: gone, failed }: Retirements): string[] {
   return [
     ...gone.map(
       ({ runId, retired: { name, bytes } }) =>
-        `let go of ${display(name)}, the retired table of run ${runId}: ${showBytes(bytes)}`,
+        `dropped ${display(name)}, the retired table of run ${runId}: ${showBytes(bytes)}`,
     ),
     ...failed.flatMap(describeFailure),
   ]
 }
 
-/** There was nothing to rotate. */
-export const NO_SETS = ['No set is registered here. Name a partitioned table, and it will be: ebb rotate <table>']
+/** No table to rotate. */
+export const NO_SETS = ['No table is managed by rotate yet. To register a partitioned table: ebb rotate <table>']
 
 function describeSet({ report, map }: RotatedSet): string[] {
   const { table, finalized, created, retired, skipped, failed, plan } = report
@@ -63,7 +63,7 @@ function describeSet({ report, map }: RotatedSet): string[] {
       ...failed.flatMap(describeFailure),
       ...explainObjections(plan?.objections ?? []).map((line) => line.replace(/^--( |$)/, '')),
       ...(plan?.historyGoesOn
-        ? [`${display(plan.historyGoesOn.partition)} can go as a whole on ${plan.historyGoesOn.shown}`]
+        ? [`${display(plan.historyGoesOn.partition)} expires as a whole on ${plan.historyGoesOn.shown}`]
         : []),
     ]),
     ...(map.length === 0 ? [] : ['', ...indented([describeSize(map), ...partitionMap(map)])]),
@@ -71,7 +71,7 @@ function describeSet({ report, map }: RotatedSet): string[] {
 }
 
 function describeTimes({ milliseconds, longestLockMs, longestWaitCausedMs }: SetReport): string {
-  return `${showElapsed(milliseconds)}; longest lock ${showElapsed(longestLockMs)}, longest anyone can have waited for us ${showElapsed(longestWaitCausedMs)}`
+  return `${showElapsed(milliseconds)}; longest lock ${showElapsed(longestLockMs)}, maximum blocking time ${showElapsed(longestWaitCausedMs)}`
 }
 
 function describeRetired({ partition, outcome, from, to, rows, bytes }: RetiredPartition): string[] {

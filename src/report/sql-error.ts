@@ -1,10 +1,10 @@
 import type { DatabaseError } from 'pg'
 
-/** A line or so on either side of the place is enough to find it again. */
+/** A line or two around the position are enough to find it. */
 const SHOWN_AROUND = 2
 
 /**
- * What PostgreSQL has said, complete: code, detail, hint, context, and where it
+ * The complete error of PostgreSQL: code, detail, hint, context, and where it
  * points into a statement that is known, that statement with a caret below the place.
  */
 export function describeSqlError(error: DatabaseError): string[] {
@@ -17,7 +17,7 @@ export function describeSqlError(error: DatabaseError): string[] {
   ]
 }
 
-/** Whether PostgreSQL itself has said it. The class alone will not do: a program may bring its own copy of pg. */
+/** Whether the error comes from PostgreSQL. The class alone does not tell: a program may bring its own copy of pg. */
 export function isSqlError(error: unknown): error is DatabaseError {
   return error instanceof Error && 'code' in error && 'severity' in error && typeof error.code === 'string'
 }

@@ -9,13 +9,13 @@ import { display } from '../sql/names.ts'
 import { columns } from '../text/columns.ts'
 import { indented } from './partitioned.ts'
 
-/** Runs, former tables and sets, a line each. */
-export function describeStatus({ runs, sets }: StatusReport, former: readonly RetiredTable[]): string[] {
-  if (runs.length === 0 && sets.length === 0) return ['Ebb has not worked in this database yet.']
+/** Runs, retired tables and the tables managed by rotate, one line each. */
+export function describeStatus({ runs, sets }: StatusReport, retired: readonly RetiredTable[]): string[] {
+  if (runs.length === 0 && sets.length === 0) return ['There are no runs in this database yet.']
   return [
     ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
-    ...(former.length === 0 ? [] : ['', 'Former tables that are still there', ...indented(describeFormer(former))]),
-    ...(sets.length === 0 ? [] : ['', 'Sets that rotate keeps', ...indented(columns(sets.map(describeSet)))]),
+    ...(retired.length === 0 ? [] : ['', 'Retired tables', ...indented(describeRetired(retired))]),
+    ...(sets.length === 0 ? [] : ['', 'Tables managed by rotate', ...indented(columns(sets.map(describeSet)))]),
   ]
 }
 
@@ -28,7 +28,7 @@ function describeState(run: RunStatusLine): string[] {
   const { status, startedAt, endedAt, stepsDone, steps, atWork } = run
   return status === 'running'
     ? [
-        `${atWork ? 'at work' : 'unfinished'}, ${stepsDone} of ${steps} steps done${describeRows(run)}`,
+        `${atWork ? 'running' : 'unfinished'}, ${stepsDone} of ${steps} steps done${describeRows(run)}`,
         `since ${minute(startedAt)}`,
       ]
     : [`${status}${describeRows(run)}`, minute(endedAt ?? startedAt)]
@@ -42,37 +42,37 @@ function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork }
   if (status !== 'running' || atWork) return []
   return [
     ...(lastError === null ? [] : [`    ${lastError.startsWith('stopped') ? '' : 'stopped by: '}${lastError}`]),
-    ...(refusesFrom === null ? [] : [`    until then rows of ${display(table)} from ${refusesFrom} on are refused`]),
-    `    go on: ebb resume ${id} --execute    ${command === 'purge' || command === 'mark' ? 'leave it at that' : 'undo'}: ebb abandon ${id} --execute`,
+    ...(refusesFrom === null ? [] : [`    until then ${display(table)} rejects rows from ${refusesFrom} on`]),
+    `    resume: ebb resume ${id} --execute    ${command === 'purge' || command === 'mark' ? 'stop here' : 'undo'}: ebb abandon ${id} --execute`,
   ]
 }
 
-function describeFormer(former: readonly RetiredTable[]): string[] {
-  const rows = former.map(({ runId, retired: { name, bytes }, since, goesAt, due }) => [
+function describeRetired(tables: readonly RetiredTable[]): string[] {
+  const rows = tables.map(({ runId, retired: { name, bytes }, since, goesAt, due }) => [
     display(name),
     showBytes(bytes),
     `since ${minute(since)}${describeEnd(goesAt, due)}`,
-    `let it go: ebb retire ${runId}`,
-    `go back: ebb rollback ${runId}`,
+    `drop: ebb retire ${runId}`,
+    `roll back: ebb rollback ${runId}`,
   ])
-  const all = former.length === 1 ? [] : ['let all of them go: ebb retire --all']
+  const all = tables.length === 1 ? [] : ['drop all of them: ebb retire --all']
   return [...columns(rows, [1]), ...all]
 }
 
 function describeEnd(goesAt: Date | null, due: boolean): string {
   if (goesAt === null) return ''
-  return due ? ', goes with the next ebb rotate' : `, goes by ebb rotate from ${minute(goesAt)} on`
+  return due ? ', dropped by the next ebb rotate' : `, dropped by ebb rotate from ${minute(goesAt)} on`
 }
 
 function describeSet({ table, policy }: RegisteredSet): string[] {
   return [display(table), describePolicy(policy)]
 }
 
-/** `by created_at, 1 month wide (UTC), 3 ahead, 90 days kept`. */
+/** `by created_at, every 1 month (UTC), premake 3, keep 90 days`. */
 function describePolicy({ column, every, expireBy, keep, premake, timezone }: SetPolicy): string {
-  const kept = keep === null ? 'nothing is removed' : `${displayInterval(keep)} kept`
+  const kept = keep === null ? 'keep all' : `keep ${displayInterval(keep)}`
   const expiry = expireBy === null ? '' : ` by ${expireBy}`
-  return `by ${column}, ${showWidth(every)} wide (${timezone}), ${premake} ahead, ${kept}${expiry}`
+  return `by ${column}, every ${showWidth(every)} (${timezone}), premake ${premake}, ${kept}${expiry}`
 }
 
 function showWidth(every: Width): string {

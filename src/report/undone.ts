@@ -3,24 +3,24 @@ import { display } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
 import { indented } from './partitioned.ts'
 
-/** What going back on a run, or giving up the way back, has come to. */
+/** The result of abandon, rollback and retire. */
 export function describeUndone(name: 'abandon' | 'rollback' | 'retire', { runId, plan, steps }: RunResult): string[] {
   const table = display(plan.table)
   const what = {
     abandon: plan.steps.some(({ key }) => key === 'abandon:purge')
-      ? `Run ${runId} is abandoned: what it has deleted from ${table} stays deleted, and the other rows stay.`
+      ? `Run ${runId} is abandoned: rows already deleted from ${table} stay deleted, the others are kept.`
       : plan.steps.some(({ key }) => key === 'abandon:mark')
-        ? `Run ${runId} is abandoned: what it has marked in ${table} stays marked, and the other rows are not.`
+        ? `Run ${runId} is abandoned: rows already marked in ${table} stay marked, the others are unchanged.`
         : `Run ${runId} is abandoned: ${table} is as it was before.`,
     rollback: isOfCopy(plan)
-      ? `What ${table} was before is back, with every write made since (run ${runId}).`
+      ? `${table} is rolled back to what it was before run ${runId}, with every write made since.`
       : `${table} is a plain table again (run ${runId}).`,
-    retire: `The former ${table} of run ${runId} is gone, and its space is given back.`,
+    retire: `The retired table of run ${runId} on ${table} is dropped, and its disk space is freed.`,
   }
   return [what[name], ...indented(describeCosts(steps))]
 }
 
-// Only what was copied has to be brought up to date before it comes back.
+// Only a copy applies captured changes before it is swapped back.
 function isOfCopy({ steps }: RunResult['plan']): boolean {
   return steps.some(({ kind }) => kind === 'reconcile')
 }

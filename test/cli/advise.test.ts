@@ -10,7 +10,7 @@ test('by age: the ways beside each other, and a command that works as it is prin
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(out).toMatch(/about 2,000 rows/)
   expect(out).toMatch(/kept: about 7\d\d rows \(3[67] %\), "at" >= '\d{4}-.*'::pg_catalog\.timestamptz/)
-  expect(out).toMatch(/partition by copying .*<- advised\n/)
+  expect(out).toMatch(/partition by copying .*<- recommended\n/)
   expect(out).toMatch(/purge +1,\d+ .* B\n/)
   const [, words = ''] = /which changes nothing:\n {2}ebb (.*)\n/.exec(out) ?? []
   const typed = words.match(/'[^']*'|\S+/g)?.map((word) => word.replace(/^'|'$/g, '')) ?? []

@@ -43,7 +43,7 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
 
   const approval = ['candidates', '1', '--approved-by', 'Ann', '--ticket', 'OPS-7', ...at]
   expect((await ebb(approval)).out).toMatch(
-    /nobody yet[^]*Nothing has been changed\. To do it: ebb candidates 1 .* --execute$/m,
+    /nobody yet[^]*Nothing has been changed\. To execute: ebb candidates 1 .* --execute$/m,
   )
   const approved = await ebb([...approval, '--execute'])
   expect(approved.out).toContain('Ann (OPS-7)')
@@ -53,13 +53,13 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
   const approver = ['--approved-by', 'Bob', '--ticket', 'OPS-8']
   const purged = await ebb(['purge', '--from-candidates', '1', ...approver, '--no-archive', '--execute', ...at])
   expect(purged.code, purged.err).toBe(0)
-  expect(purged.out).toContain('changed since they were written down, and kept: 2 rows')
+  expect(purged.out).toContain('changed since they were recorded, and kept: 2 rows')
   expect(await count(database, table, sql`at < now() - interval '30 days'`)).toBe(2)
 
   const shown = objects((await ebb(['candidates', '--json', ...at])).out)
   expect(shown).toMatchObject([{ type: 'sets', sets: [{ id: '1', approvedBy: 'Bob', ticket: 'OPS-8' }] }])
   expect((await ebb(['candidates', '1', '--drop', ...at])).out).toContain('Nothing has been changed')
-  expect((await ebb(['candidates', '1', '--drop', '--execute', ...at])).out).toContain('is gone')
+  expect((await ebb(['candidates', '1', '--drop', '--execute', ...at])).out).toContain('is dropped')
   expect(existsSync(file)).toBe(true)
 })
 
@@ -132,7 +132,7 @@ test('a set that was not written to its end is not purged from, and it is said h
   const at = ['--url', database.url]
   const stopping = new AbortController()
   const err = {
-    write: (text: string) => void (/written down/.test(text) && stopping.abort()),
+    write: (text: string) => void (/recorded/.test(text) && stopping.abort()),
     isTTY: true,
     columns: 100,
   }

@@ -33,7 +33,7 @@ test('without --execute the plan is shown, and psql is kept from running any of 
     /for update skip locked/,
     /delete from only .* is true returning 1/,
     /vacuum \(analyze, truncate false, skip_locked\)/,
-    /Nothing has been changed\. To do it: ebb purge .* --no-archive .*--execute\n$/,
+    /Nothing has been changed\. To execute: ebb purge .* --no-archive .*--execute\n$/,
   ])
     expect(text).toMatch(part)
   expect(() =>
@@ -49,7 +49,7 @@ test('what looking for referring rows takes is part of the estimate', async ({ d
   await client.query(`alter table notes add foreign key (event_id) references ${quoted(table).text}; analyze notes`)
   const accept = ['--accept', 'unindexed:public.notes.notes_event_id_fkey']
   const { out } = await ebb(purge(table, database, '--where', 'id > 1', ...accept))
-  expect(out.replace(/\n-- +/g, ' ')).toMatch(/about 1,9\d\d rows, ([2-9]|\d\d) s without pauses/)
+  expect(out.replace(/\n-- +/g, ' ')).toMatch(/about 1,9\d\d rows, ([2-9]|\d\d) s plus pauses/)
 })
 
 test('--execute deletes and reports; the same again has nothing to do', async ({ database }) => {
@@ -58,16 +58,16 @@ test('--execute deletes and reports; the same again has nothing to do', async ({
   expect(done.code, done.err).toBe(0)
   expect(done.err).toMatch(/deleting, [\d,]+ rows gone: 100 %/)
   expect(done.out).toContain('is purged of 1,281 rows (run 1).')
-  for (const line of [/batches +\d+/, /time taken/, /slowest batch +[\d.]+ m?s/, /WAL that the server wrote meanwhile/])
+  for (const line of [/batches +\d+/, /time taken/, /slowest batch +[\d.]+ m?s/, /WAL written by the server meanwhile/])
     expect(done.out).toMatch(line)
-  expect(done.out).toContain('No row is left that matches.')
+  expect(done.out).toContain('No matching rows are left.')
   expect(await contentOf(database, table)).toMatchObject({ rows: 2000 - GONE })
   expect((await ebb(['status', '--url', database.url])).out).toMatch(/1 {2}purge .* done, 1,281 rows gone/)
 
   const again = await ebb([...purge(table, database, ...WHERE), '--execute'])
   expect(again).toMatchObject({
     code: 0,
-    out: expect.stringContaining('no row matches, so there was nothing to do') as string,
+    out: expect.stringContaining('no row matches, nothing to do') as string,
   })
   const shown = await ebb(purge(table, database, ...WHERE))
   expect(shown.out).toContain('there is nothing to do')
@@ -107,15 +107,15 @@ test('a run that was stopped is gone on with, and what is left of it shown', asy
   const status = await ebb(['status', '--url', database.url])
   expect(status.out).toMatch(/purge .* unfinished, 0 of 3 steps done, [\d,]+ rows gone/)
   expect(status.out).toContain('\n      stopped on request, while purging')
-  expect(status.out).toContain('leave it at that: ebb abandon 1 --execute')
+  expect(status.out).toContain('stop here: ebb abandon 1 --execute')
   for (const left of [purge(table, database, ...WHERE), ['resume', '--url', database.url]])
     expect((await ebb(left)).out).toMatch(/run 1 has begun: [1-9]\d+ rows gone so far, and it goes on from there/)
   const other = await ebb(purge(table, database, '--where', 'id = 5'))
   expect(other).toMatchObject({ code: 3, err: expect.stringContaining('run 1 (ebb purge ') as string })
   const resumed = await ebb(['resume', '--url', database.url, '--execute'])
   expect(resumed.code, resumed.err).toBe(0)
-  expect(resumed.err).toMatch(/note: going on with run 1: [1-9]\d+ rows gone so far/)
-  expect(resumed.out).toMatch(/pauses, since it went on +none/)
+  expect(resumed.err).toMatch(/note: resuming run 1: [1-9]\d+ rows gone so far/)
+  expect(resumed.out).toMatch(/pauses, since it was resumed +none/)
   expect(resumed.out).toContain('is purged of 1,281 rows (run 1).')
 })
 
@@ -126,7 +126,7 @@ test('rows that stay locked are told, and the exit code says to try again', asyn
   await app.query(sql`select from ${quoted(table)} where id = 7 for update`)
   const { code, out } = await ebb([...purge(table, database, ...WHERE), '--execute', '--deadline', '1'])
   expect(code).toBe(75)
-  expect(out).toMatch(/Left that match: 1 row\n +locked by others each time: 1 row;/)
+  expect(out).toMatch(/Matching rows left: 1 row\n +locked by others at every attempt: 1 row;/)
 })
 
 describe('what cannot be done is said before anything has changed', () => {
@@ -163,7 +163,7 @@ describe('what cannot be done is said before anything has changed', () => {
   test('rows for good, unless it is said', async ({ database }) => {
     const table = await eventsTable(database)
     const words = ['purge', display(table), ...WHERE, '--url', database.url, '--execute']
-    expect(await ebb(words)).toMatchObject({ code: 3, out: expect.stringContaining('say --no-archive') as string })
+    expect(await ebb(words)).toMatchObject({ code: 3, out: expect.stringContaining('pass --no-archive') as string })
     const archive = await ebb([...words, '--archive', 's3://bucket/path'])
     expect(archive).toMatchObject({ code: 2, err: expect.stringContaining('archives cannot be written yet') as string })
     await expectUntouched(database, table)
@@ -211,7 +211,7 @@ describe('what cannot be done is said before anything has changed', () => {
     await owner.query(sql`create rule "Not so" as on delete to ${place} do instead nothing`.text)
     const { code, out } = await ebb(purge(table, database, ...WHERE))
     expect(code).toBe(3)
-    expect(out).toContain('rows of public.notes would go with the rows')
+    expect(out).toContain('rows of public.notes would be deleted with the rows')
     expect(out).toContain('disable rule "Not so"')
   })
 })
@@ -223,13 +223,13 @@ test('every row goes where that is meant', async ({ database }) => {
   expect(await contentOf(database, table)).toMatchObject({ rows: 0 })
 })
 
-test('a row that others refer to is set aside, and told', async ({ database }) => {
+test('a row that others refer to is skipped, and told', async ({ database }) => {
   const table = await eventsTable(database)
   const owner = await database.session('owner')
   await owner.query(sql`create table notes (event bigint references ${quoted(table)} (id))`.text)
   await owner.query('create index on notes (event); insert into notes values (100)')
   const done = await ebb([...purge(table, database, ...WHERE), '--execute'])
   expect(done.code, done.err).toBe(0)
-  expect(done.out).toMatch(/Left that match: 1 row\n +set aside, referred to by public\.notes\.notes_event_fkey: 1 row/)
+  expect(done.out).toMatch(/Matching rows left: 1 row\n +skipped, referenced by public\.notes\.notes_event_fkey: 1 row/)
   expect(await contentOf(database, table, 'id <> 100')).toMatchObject({ rows: 1 })
 })

@@ -36,7 +36,7 @@ test('without --execute the plan is shown, and psql is kept from running half of
   expect({ code, err }).toEqual({ code: 0, err: '' })
   const unwrapped = out.replace(/\n-- +/g, ' ')
   expect(unwrapped).toMatch(/^-- rebuild .* around the rows where at > now\(\) - interval '30 days'\s/)
-  for (const pattern of ['s.ctid >= ', 'ebb_seq in (select', 's.* *<> t.*', 'for one range of blocks after'])
+  for (const pattern of ['s.ctid >= ', 'ebb_seq in (select', 's.* *<> t.*', 'for each range of blocks'])
     expect(unwrapped).toContain(pattern)
   expect(out.trimEnd().split('\n').at(-1)).toMatch(
     /^-- Nothing has been changed\. To do it: ebb rebuild .* --no-archive .*--execute$/,
@@ -48,7 +48,7 @@ test('without --execute the plan is shown, and psql is kept from running half of
   expect(await everything(database)).toBe(before)
 })
 
-test('--execute rebuilds and says what is there; retire shows, then lets the former table go', async ({ database }) => {
+test('--execute rebuilds and says what is there; retire shows, then drops the retired table', async ({ database }) => {
   const table = await eventsTable(database)
   const done = await ebb([...rebuild(table, database, ...KEEP), '--execute'])
   expect(done.code, done.err).toBe(0)
@@ -56,14 +56,14 @@ test('--execute rebuilds and says what is there; retire shows, then lets the for
   expect(done.out).toContain(`${display(table)} is rebuilt (run 1).`)
   expect(done.out).toContain('locked for the swap')
   expect(done.out).toMatch(new RegExp(`about ${KEPT} rows`))
-  expect(done.out).toMatch(/_retired\S* +about 2,000 rows .* as it was, until it is let go/)
+  expect(done.out).toMatch(/_retired\S* +about 2,000 rows .* retired table, kept for a rollback/)
   expect(await count(database, table)).toBe(KEPT)
 
   const status = await ebb(['status', '--url', database.url])
   expect(status.out).toMatch(/1 {2}rebuild .* done/)
-  expect(status.out).toMatch(/Former tables .*\n .*_retired\S* +[\d.]+ kB .*ebb retire 1 .*ebb rollback 1/)
+  expect(status.out).toMatch(/Retired tables\n .*_retired\S* +[\d.]+ kB .*ebb retire 1 .*ebb rollback 1/)
   expect(objects((await ebb(['status', '--url', database.url, '--json'])).out)).toMatchObject([
-    { status: { former: [{ runId: '1', table, retired: { estimatedRows: 2000 } }] } },
+    { status: { retired: [{ runId: '1', table, retired: { estimatedRows: 2000 } }] } },
   ])
 
   const shown = await ebb(['retire', '1', '--url', database.url])
@@ -72,15 +72,15 @@ test('--execute rebuilds and says what is there; retire shows, then lets the for
   expect(await everything(database)).toContain('_retired')
   const gone = await ebb(['retire', '1', '--url', database.url, '--execute'])
   expect(gone.code, gone.err).toBe(0)
-  expect(gone.out).toContain(`The former ${display(table)} of run 1 is gone`)
+  expect(gone.out).toContain(`The retired table of run 1 on ${display(table)} is dropped`)
   expect(await everything(database)).not.toContain('_retired')
-  expect((await ebb(['status', '--url', database.url])).out).not.toContain('Former tables')
+  expect((await ebb(['status', '--url', database.url])).out).not.toContain('Retired tables')
 
   expect(await ebb(['retire', '1', '--url', database.url])).toMatchObject({ code: 2 })
   expect(await ebb(['rollback', '1', '--url', database.url])).toMatchObject({ code: 3 })
 })
 
-test('retire --all lets every former table go, and finds none the second time', async ({ database }) => {
+test('retire --all drops every retired table, and finds none the second time', async ({ database }) => {
   const table = await eventsTable(database)
   const other: TableName = { schema: table.schema, name: 'other' }
   const owner = await database.session('owner')
@@ -93,7 +93,7 @@ test('retire --all lets every former table go, and finds none the second time', 
   const gone = objects((await ebb([...all, '--execute', '--json'])).out)
   expect(gone.at(-1)).toMatchObject({ type: 'result', result: [{ runId: '1' }, { runId: '2' }] })
   expect(await everything(database)).not.toContain('_retired')
-  expect(await ebb([...all, '--execute'])).toMatchObject({ code: 0, out: 'There is no former table to let go.\n' })
+  expect(await ebb([...all, '--execute'])).toMatchObject({ code: 0, out: 'There is no retired table to drop.\n' })
   expect(await count(database, table)).toBe(2000)
 })
 
@@ -129,28 +129,28 @@ test('the latest run is the one with the highest number, from ten runs on too', 
   expect(back).toMatchObject({ code: 0, out: expect.stringContaining('roll back run 10') as string })
 })
 
-test('--retire-after: rotate --all shows that the former table goes, and lets it go', async ({ database }) => {
+test('--retire-after: rotate --all shows that the retired table is due, and drops it', async ({ database }) => {
   const table = await eventsTable(database)
   const rebuilt = await ebb([...rebuild(table, database, '--keep-all'), '--retire-after', '7 days', '--execute'])
-  expect(rebuilt.out).toContain('ebb retire 1; the first ebb rotate in 7 days does it')
+  expect(rebuilt.out).toContain('ebb retire 1; or ebb rotate drops it after 7 days')
   const all = ['rotate', '--all', '--url', database.url]
   const status = async () => (await ebb(['status', '--url', database.url])).out
-  expect((await ebb(all)).out).toContain('No set is registered here')
-  expect(await status()).toMatch(/goes by ebb rotate from 20\d\d-/)
+  expect((await ebb(all)).out).toContain('No table is managed by rotate yet')
+  expect(await status()).toMatch(/dropped by ebb rotate from 20\d\d-/)
 
   await database.admin(`update ebb.run set ended_at = now() - interval '7 days'`)
-  expect(await status()).toContain('goes with the next ebb rotate')
+  expect(await status()).toContain('dropped by the next ebb rotate')
   expect((await ebb(all)).out).toContain('drop table if exists')
   expect(objects((await ebb([...all, '--json'])).out)).toMatchObject([{ plans: [{ runId: '1', policy: null }] }])
   const gone = await ebb([...all, '--execute'])
   expect(gone).toMatchObject({
     code: 0,
-    out: expect.stringMatching(/^let go of .*_retired"?, .* of run 1: /) as string,
+    out: expect.stringMatching(/^dropped .*_retired"?, .* of run 1: /) as string,
   })
   expect(await everything(database)).not.toContain('_retired')
 })
 
-test('rollback brings the former table back with what was written since', async ({ database }) => {
+test('rollback brings the retired table back with what was written since', async ({ database }) => {
   const table = await eventsTable(database)
   await ebb([...rebuild(table, database, ...KEEP), '--execute'])
   await database.admin(sql`insert into ${quoted(table)} (at, kind) values (now(), 'since')`)
@@ -159,7 +159,7 @@ test('rollback brings the former table back with what was written since', async 
   expect(shown.out).toContain('This plan is for reading')
   const back = await ebb(['rollback', display(table), '--url', database.url, '--execute'])
   expect(back.code, back.err).toBe(0)
-  expect(back.out).toContain('is back, with every write made since (run 2)')
+  expect(back.out).toContain('is rolled back to what it was before run')
   expect(await count(database, table)).toBe(2001)
 })
 
@@ -175,9 +175,9 @@ async function stoppedAt(step: number, table: TableName, database: Database): Pr
   expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
 }
 
-test('what is not the former table of a finished run is not let go', async ({ database }) => {
+test('what is not the retired table of a finished run is not dropped', async ({ database }) => {
   const table = await eventsTable(database)
-  const none = { code: 0, out: 'There is no former table to let go.\n' }
+  const none = { code: 0, out: 'There is no retired table to drop.\n' }
   const all = ['retire', '--all', '--url', database.url, '--execute']
   await stoppedAt(12, table, database) // after the swap, before the end
   expect(await everything(database)).toContain('_retired')
@@ -221,7 +221,7 @@ test('partition --method copy makes partitions of the rows in the window', async
   const words = ['partition', display(table), '--by', 'at', '--every', 'week', '--keep', '30 days', '--method', 'copy']
   const refused = await ebb([...words, '--url', database.url])
   expect(refused.code).toBe(3)
-  expect(refused.out).toContain('say --no-archive')
+  expect(refused.out).toContain('pass --no-archive')
   const done = await ebb([...words, '--no-archive', '--transport', 'copy', '--url', database.url, '--execute'])
   expect(done.code, done.err + done.out).toBe(0)
   expect(done.out).toContain(`${display(table)} is partitioned (run 1).`)

@@ -38,11 +38,13 @@ test('the plan shows what comes and what goes, and changes nothing', async ({ da
   const words = ['rotate', display(table), '--keep', '2 months', '--no-archive', '--url', database.url]
   const { code, out } = await ebb(words)
   expect(code).toBe(0)
-  expect(out).toMatch(/-- To create \(3\)/)
-  expect(out).toMatch(/-- To retire \(3\), the oldest first\n-- {3}drop .*1 rows/)
+  expect(out).toMatch(/-- Create \(3\)/)
+  expect(out).toMatch(/-- Retire \(3\), oldest first\n-- {3}drop .*1 rows/)
   expect(out).toContain('0 rows inside the keep window')
   expect(out).toContain('concurrently;\n')
-  expect(out.trimEnd().split('\n').at(-1)).toMatch(/^-- Nothing has been changed\. To do it: ebb rotate .* --execute$/)
+  expect(out.trimEnd().split('\n').at(-1)).toMatch(
+    /^-- Nothing has been changed\. To execute: ebb rotate .* --execute$/,
+  )
   expect(await partitions(database, table)).toBe(6)
 })
 
@@ -79,7 +81,7 @@ test('without --no-archive nothing is dropped, the runway is made, and it exits 
   expect(shown.code).toBe(3)
   expect(shown.out).toMatch(/-- Withheld \(3\)/)
   expect(shown.out).toContain('--no-archive')
-  expect(shown.out).toContain('To do what nothing speaks against: ')
+  expect(shown.out).toContain('To execute what is not blocked: ')
 
   const done = await ebb([...words, '--execute', '--json'])
   expect(done.code).toBe(3)
@@ -128,6 +130,6 @@ test('--all where nothing is registered', async ({ database }) => {
   for (const more of [[], ['--execute']]) {
     const { code, out } = await ebb(['rotate', '--all', '--url', database.url, ...more])
     expect(code).toBe(0)
-    expect(out).toMatch(/^No set is registered here/)
+    expect(out).toMatch(/^No table is managed by rotate yet/)
   }
 })

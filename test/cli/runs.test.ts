@@ -32,7 +32,7 @@ test('a stopped run exits 4, is shown by status, and resume brings it to its end
 
   const status = await ebb(['status', '--url', database.url])
   expect(status.out).toMatch(/1 {2}partition .* unfinished, [34] of \d+ steps done/)
-  expect(status.out).toContain('go on: ebb resume 1 --execute')
+  expect(status.out).toContain('resume: ebb resume 1 --execute')
 
   const shown = await ebb(['resume', '1', '--url', database.url])
   expect(shown.code).toBe(0)
@@ -40,10 +40,10 @@ test('a stopped run exits 4, is shown by status, and resume brings it to its end
   expect(shown.out).not.toContain('dry run')
 
   const resumed = await ebb(['resume', '--url', database.url, '--execute'])
-  expect(resumed.err).toMatch(/^going on with run 1: [34] of \d+ steps are done/)
+  expect(resumed.err).toMatch(/^resuming run 1: [34] of \d+ steps are done/)
   expect(resumed.code).toBe(0)
   expect(resumed.out).toContain(`${table} is partitioned (run 1).`)
-  expect((await ebb(['status', '--url', database.url])).out).toContain('Sets that rotate keeps')
+  expect((await ebb(['status', '--url', database.url])).out).toContain('Tables managed by rotate')
 })
 
 test('abandon shows what it would undo, and undoes it', async ({ database }) => {
@@ -83,10 +83,10 @@ test('rollback makes a plain table of a converted one; with rows elsewhere it ob
 test('status of a database that Ebb has not seen', async ({ database }) => {
   expect(await ebb(['status', '--url', database.url])).toMatchObject({
     code: 0,
-    out: 'Ebb has not worked in this database yet.\n',
+    out: 'There are no runs in this database yet.\n',
   })
   const json = await ebb(['status', '--url', database.url, '--json'])
-  expect(objects(json.out)).toEqual([{ type: 'status', status: { runs: [], sets: [], former: [] } }])
+  expect(objects(json.out)).toEqual([{ type: 'status', status: { runs: [], sets: [], retired: [] } }])
 })
 
 test('a run that is not there', async ({ database }) => {

@@ -142,7 +142,7 @@ describe('what could go wrong', () => {
     const inspection = await look(database, table, database.urlFor(role))
     expect(inspection).toMatchObject({ rowsReadable: false, keys: [] })
     expect(risks(inspection)).toContain(`${role} may not see all rows`)
-    expect(text(inspection)).toContain('Look again as a role that may read its rows.')
+    expect(text(inspection)).toContain('Inspect it as a role that may read its rows.')
   })
 
   test('a prepared transaction that was forgotten', async ({ database }) => {
@@ -199,7 +199,7 @@ describe('other relations', () => {
     const inspection = await look(database, table)
     expect(inspection.risks).toMatchObject([{ fix: 'Name the table below it.' }])
     expect(inspection.advice).toEqual([])
-    expect(text(inspection)).not.toContain('What to do next')
+    expect(text(inspection)).not.toContain('Next steps')
   })
 
   test('an empty table', async ({ database }) => {

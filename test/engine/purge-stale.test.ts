@@ -139,6 +139,6 @@ test('what is going to go is estimated by the groups, of which the planner knows
   const flag = { table: ground.parents, column: 'archived' }
   const plan = await planStaleOf(database.url, written(ground.rows), request(), flag, quietly())
   // 19 of 40 groups; 1,001 rows.
-  expect(plan.evidence.join('\n')).toMatch(/about 475 of 1,001 rows match, by the share of their groups/)
-  expect(plan.evidence.join('\n')).toMatch(/about 19 rows to be marked, by the number of groups/)
+  expect(plan.evidence.join('\n')).toMatch(/about 475 of 1,001 rows match, by the share of stale groups/)
+  expect(plan.evidence.join('\n')).toMatch(/about 19 rows to mark, by the number of groups/)
 })

@@ -69,7 +69,7 @@ describe('what somebody else does between the plan and the swap', () => {
       )
     })
 
-    expect(failure.message).toMatch(/prove it: check constraint .* is violated by some row/)
+    expect(failure.message).toMatch(/validate the CHECK: check constraint .* is violated by some row/)
     expect(failure.advice.next).toMatch(/Some rows of .* lie beyond the bound.*ebb abandon/)
     await abandon(database.url, { table: events }, quietly())
     expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])

@@ -112,6 +112,6 @@ test('the end report of a purge has its pauses, and flags come to it', async ({ 
   const { code, out, err } = await ebb([...words, '--pause-ms', '20', '--target-ms', '10'])
   expect(code, err).toBe(0)
   expect(out).toMatch(/pauses +[\d.]+ m?s \(fixed pause [\d.]+ m?s/)
-  expect(out).toMatch(/waits for our locks that were seen +none/)
+  expect(out).toMatch(/waits for our locks seen +none/)
   expect(err).toContain('waiting: the pause between batches')
 })

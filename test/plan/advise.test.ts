@@ -274,7 +274,7 @@ describe('rows that refer to those which go', () => {
   const plain = '--no-archive'
 
   test.for<[what: string, graph: ReferenceGraph, words: string, said: string]>([
-    ['keep them where the schema says so', graphOf('notes → events'), plain, 'rows referred to by public.notes.'],
+    ['keep them where the schema says so', graphOf('notes → events'), plain, 'rows referenced by public.notes.'],
     ['go along where the schema says so', graphOf('notes → events cascade'), `${plain} --cascade`, 'public.notes that'],
     ['lose what refers', graphOf('notes → events set null'), plain, 'triggers and cascades fire'],
     [
@@ -295,7 +295,7 @@ describe('rows that refer to those which go', () => {
     expect(purgeOf(graph(true)).first).toEqual([])
     expect(purgeOf(graph(false)).first).toEqual([
       'Make an index: without it deleting takes 24 min, with it 3 s.',
-      'Create one without blocking anybody: create index concurrently on "public"."notes" ("events_id");',
+      'Create one without blocking writes: create index concurrently on "public"."notes" ("events_id");',
     ])
     const few = graphWith([reference('notes → events', { indexed: false })], [{ ...notes, estimatedRows: 100 }])
     expect(purgeOf(few).first).toEqual([])

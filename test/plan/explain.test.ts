@@ -43,7 +43,7 @@ const brief: Step = {
   statements: ['alter table "public"."events" add check (true) not valid'],
 }
 
-const rehearse: Step = {
+const dryRun: Step = {
   ...described,
   kind: 'dry run',
   key: 'dry run',
@@ -53,21 +53,21 @@ const rehearse: Step = {
 }
 
 test('a plan is a script: people read the comments, psql runs the rest', () => {
-  expect(explain({ ...plan, steps: [rehearse, index, brief] }, CARRY_OUT)).toMatchInlineSnapshot(`
+  expect(explain({ ...plan, steps: [dryRun, index, brief] }, CARRY_OUT)).toMatchInlineSnapshot(`
     "-- partition public.events by at
     --
-    -- What this rests on
+    -- Basis
     --   at runs from 2026-01-01 to 2026-11-21
     --
-    -- What becomes of everything that hangs on it
+    -- Dependent objects
     --   carried  index events_at_idx: adopted
     --   rebuilt  view recent: create or replace
     --
-    -- Worth knowing
+    -- Notes
     --   ctid is unique only within one partition
 
-    -- psql stops at the first thing that fails. With --execute Ebb also waits for whoever holds a lock, tries again,
-    --   compares the catalogue before it commits, goes on after an interruption, and remembers what rotate has to keep.
+    -- psql stops at the first error. With --execute Ebb also waits for lock holders, retries, compares the catalogue
+    --   before it commits, can resume after an interruption, and registers the table for ebb rotate.
     \\set ON_ERROR_STOP on
     set search_path to '';
 
@@ -95,12 +95,12 @@ test('a plan is a script: people read the comments, psql runs the rest', () => {
     alter table "public"."events" add check (true) not valid;
     commit;
 
-    -- Nothing has been changed. To do it: ebb partition events --by at --every month --execute
+    -- Nothing has been changed. To execute: ebb partition events --by at --every month --execute
     "
   `)
 })
 
-test('with objections there is nothing to run, and each has its way out', () => {
+test('with objections there is nothing to run, and each has its fix', () => {
   const objections = [
     { code: 'key-nullable', what: 'column at may be null', fix: 'alter table …', acceptable: false },
     { code: 'upsert', what: 'ON CONFLICT is used', fix: '--accept upsert', acceptable: true },
@@ -108,23 +108,23 @@ test('with objections there is nothing to run, and each has its way out', () => 
   expect(explain({ ...plan, objections }, CARRY_OUT)).toMatchInlineSnapshot(`
     "-- partition public.events by at
     --
-    -- What this rests on
+    -- Basis
     --   at runs from 2026-01-01 to 2026-11-21
     --
-    -- What becomes of everything that hangs on it
+    -- Dependent objects
     --   carried  index events_at_idx: adopted
     --   rebuilt  view recent: create or replace
     --
-    -- Worth knowing
+    -- Notes
     --   ctid is unique only within one partition
     --
-    -- Reasons not to start (2)
+    -- Blocking issues (2)
     --   key-nullable: column at may be null
-    --       way out: alter table …
+    --       fix: alter table …
     --   upsert: ON CONFLICT is used
-    --       way out: --accept upsert
+    --       fix: --accept upsert
 
-    -- Nothing has been changed. It cannot be done until these reasons are out of the way.
+    -- Nothing has been changed. Resolve the blocking issues first.
     "
   `)
 })
@@ -163,7 +163,7 @@ describe('a name cannot leave its comment', () => {
 
 test('the command is in one line, however long', () => {
   const command = `ebb partition events ${'--accept some-code '.repeat(20)}--execute`
-  expect(explain({ ...plan, steps: [index] }, { command })).toContain(`To do it: ${command}\n`)
+  expect(explain({ ...plan, steps: [index] }, { command })).toContain(`To execute: ${command}\n`)
 })
 
 const work: CopyWork = {
@@ -205,55 +205,54 @@ const copying: Step[] = [
 test('what copies, catches up and compares is shown as a pattern, and psql is stopped before anything', () => {
   expect(explain({ ...plan, evidence: [], dependents: [], notes: [], steps: copying }, CARRY_OUT))
     .toMatchInlineSnapshot(`
-    "-- partition public.events by at
+      "-- partition public.events by at
 
-    -- To be read: some steps are no plain SQL, so psql stops here. With --execute Ebb does them, waits for whoever holds a
-    --   lock, tries again, compares the catalogue before it commits, and goes on after an interruption.
-    \\set ON_ERROR_STOP on
-    do $$ begin raise exception 'This plan is for reading. What Ebb itself does in it, no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;
-    set search_path to '';
+      -- For reading only: some steps are not plain SQL, so psql stops here. With --execute Ebb performs them, waits for lock
+      --   holders, retries, compares the catalogue before it commits, and can resume after an interruption.
+      \\set ON_ERROR_STOP on
+      do $$ begin raise exception 'This plan is for reading only: it has steps that only Ebb can perform.' using hint = 'Nothing has been changed. The last line of the plan is the command to run.'; end $$;
+      set search_path to '';
 
-    -- Step 1 of 3: copy
-    --   why:   it must be
-    --   locks: none
-    --   cost:  milliseconds
-    --   no plain SQL: Ebb does this for one range of blocks after the other, or of values of an index that reaches the
-    --     kept rows:
-    --     copy (select "id", "at" from "public"."events" s where s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'
-    --       and (at > '2026-08-23' -- ours
-    --     )) to stdout (format binary);
-    --     copy "public"."events_ebb" ("id", "at") from stdin (format binary); -- in another session, from the first
+      -- Step 1 of 3: copy
+      --   why:   it must be
+      --   locks: none
+      --   cost:  milliseconds
+      --   not plain SQL: Ebb repeats this for each range of blocks, or of values of an index that leads to the kept rows:
+      --     copy (select "id", "at" from "public"."events" s where s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'
+      --       and (at > '2026-08-23' -- ours
+      --     )) to stdout (format binary);
+      --     copy "public"."events_ebb" ("id", "at") from stdin (format binary); -- in another session, from the first
 
-    -- Step 2 of 3: catch up
-    --   why:   it must be
-    --   locks: none
-    --   cost:  milliseconds
-    --   no plain SQL: Ebb does this batch by batch, until few entries are left in the log:
-    --     begin isolation level repeatable read;
-    --     create temporary table batch as with taken as (delete from "ebb"."ebb_0_forward_log" where ebb_seq in (select
-    --       ebb_seq from "ebb"."ebb_0_forward_log" order by ebb_seq limit …) returning "id") select * from taken;
-    --     delete from "public"."events_ebb" t using batch b where t."id" = b."id";
-    --     insert into "public"."events_ebb" ("id", "at") select "id", "at" from "public"."events" s where (at >
-    --       '2026-08-23' -- ours
-    --     ) and exists (select from batch b where s."id" = b."id");
-    --     commit;
+      -- Step 2 of 3: catch up
+      --   why:   it must be
+      --   locks: none
+      --   cost:  milliseconds
+      --   not plain SQL: Ebb repeats this batch by batch until the backlog is small:
+      --     begin isolation level repeatable read;
+      --     create temporary table batch as with taken as (delete from "ebb"."ebb_0_forward_log" where ebb_seq in (select
+      --       ebb_seq from "ebb"."ebb_0_forward_log" order by ebb_seq limit …) returning "id") select * from taken;
+      --     delete from "public"."events_ebb" t using batch b where t."id" = b."id";
+      --     insert into "public"."events_ebb" ("id", "at") select "id", "at" from "public"."events" s where (at >
+      --       '2026-08-23' -- ours
+      --     ) and exists (select from batch b where s."id" = b."id");
+      --     commit;
 
-    -- Step 3 of 3: compare
-    --   why:   it must be
-    --   locks: none
-    --   cost:  milliseconds
-    --   no plain SQL: Ebb does this for one range of keys after the other, and looks at rows that differ once more, as
-    --     text and in binary form:
-    --     begin isolation level repeatable read, read only;
-    --     select count(*) from (select * from "public"."events" s where … and (at > '2026-08-23' -- ours
-    --     ) and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id")) s full join (select * from
-    --       "public"."events_ebb" s where … and true and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" =
-    --       s."id")) t on s."id" = t."id" where t is null or s is null or s.* *<> t.*;
-    --     commit;
+      -- Step 3 of 3: compare
+      --   why:   it must be
+      --   locks: none
+      --   cost:  milliseconds
+      --   not plain SQL: Ebb repeats this for each range of keys, and compares rows that differ once more, as text and in
+      --     binary form:
+      --     begin isolation level repeatable read, read only;
+      --     select count(*) from (select * from "public"."events" s where … and (at > '2026-08-23' -- ours
+      --     ) and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" = s."id")) s full join (select * from
+      --       "public"."events_ebb" s where … and true and not exists (select from "ebb"."ebb_0_forward_log" l where l."id" =
+      --       s."id")) t on s."id" = t."id" where t is null or s is null or s.* *<> t.*;
+      --     commit;
 
-    -- Nothing has been changed. To do it: ebb partition events --by at --every month --execute
-    "
-  `)
+      -- Nothing has been changed. To execute: ebb partition events --by at --every month --execute
+      "
+    `)
 })
 
 test.for(copying)('a condition cannot leave the comment of its step: $kind', (step) => {

@@ -47,7 +47,7 @@ describe('which way leads to the rows', () => {
     ],
     ['an index that cannot be walked along', { plannedIndex: 'gin', matching: 10 }, 'blocks'],
     [
-      'too many rows under one key',
+      'too many rows per key value',
       { plannedIndex: 'by_at', matching: 10, indexes: [{ ...byAt, rowsPerKey: 5_000 }] },
       'blocks',
     ],

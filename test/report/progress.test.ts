@@ -6,7 +6,7 @@ import type { Step } from '../../src/plan/language/step.ts'
 const step: Step = {
   kind: 'online',
   key: 'validate',
-  title: 'prove it',
+  title: 'validate the CHECK',
   because: '',
   locks: [],
   cost: '',
@@ -38,10 +38,10 @@ test('steps, locks and notes', () => {
     { type: 'step finished', step, milliseconds: 12, lock: null },
   ])
   expect(text).toBe(
-    `going on with run 7: 2 of 9 steps are done
-step 3 of 9: prove it
+    `resuming run 7: 2 of 9 steps are done
+step 3 of 9: validate the CHECK
   note: progress can no longer be seen
-  done in 2.3 s; locked 12 ms at attempt 3, longest anyone can have waited for us 61 ms
+  done in 2.3 s; locked 12 ms at attempt 3, maximum blocking time 61 ms
   done in 12 ms
 `,
   )
@@ -73,7 +73,7 @@ describe('in a log', () => {
     expect(printed([waiting('for x'), started, waiting('for x')]).match(/waiting/g)).toHaveLength(2)
   })
 
-  test('figures in what is being done make no new lines; intake stands against drain', () => {
+  test('figures in what is being done make no new lines; the rates are compared', () => {
     const figures = { done: 300, total: 1000, unit: 'changes', perSecond: 250 }
     const catchingUp = (arriving: number, remainingSeconds: number | null): Event => {
       const what = `catching up, ${arriving} changes a second arrive`
@@ -90,9 +90,11 @@ describe('in a log', () => {
       '  deleting: 1 %, a second left (1 of 100 rows)\n  deleting: 100 % (100 of 100 rows, 50/s)\n',
     )
     expect(printed([catchingUp(50, 240), catchingUp(60, 230)])).toBe(
-      '  catching up, 50 changes a second arrive, 250 a second are caught up with; 700 left, swap possible in about 4 min\n',
+      '  catching up, 50 changes a second arrive, 250/s applied; backlog 700, swap possible in about 4 min\n',
     )
-    expect(printed([catchingUp(300, null)])).toContain('700 left, at this pace the swap is never possible')
+    expect(printed([catchingUp(300, null)])).toContain(
+      'backlog 700, at this rate the backlog never shrinks enough to swap',
+    )
   })
 
   test('rows a second stand beside blocks', () => {
@@ -107,7 +109,7 @@ describe('in a log', () => {
     const started: Event = { type: 'step started', step, position: 0, of: 1 }
     const text = printed([...Array.from({ length: 90 }, (_, i) => working(i / 2)), started, working(12)])
     expect(text).toBe(
-      '  at work for 10 s\n  at work for 20 s\n  at work for 40 s\nstep 1 of 1: prove it\n  at work for 12 s\n',
+      '  running for 10 s\n  running for 20 s\n  running for 40 s\nstep 1 of 1: validate the CHECK\n  running for 12 s\n',
     )
   })
 
@@ -136,7 +138,7 @@ describe('on a terminal', () => {
   test('work that goes on is seen to go on', () => {
     const working = (seconds: number): Event => ({ type: 'working', phase: 'vacuuming indexes', seconds })
     expect(printed([working(2.5), working(3)], true)).toBe(
-      `${CLEAR}  vacuuming indexes: at work for 2.5 s${CLEAR}  vacuuming indexes: at work for 3.0 s${CLEAR}`,
+      `${CLEAR}  vacuuming indexes: running for 2.5 s${CLEAR}  vacuuming indexes: running for 3.0 s${CLEAR}`,
     )
   })
 

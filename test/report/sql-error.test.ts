@@ -48,7 +48,7 @@ test('an error from PostgreSQL that nobody foresaw is told with what it says', a
     `error: PostgreSQL refused a statement: division by zero
        SQLSTATE 22012
   now: The statement has been rolled back, with the transaction it was in; what was committed before is kept.
- next: Remove the cause and run the same command again. If the message does not tell the cause, please report it.
+ next: Resolve the cause and run the same command again. If the message does not show the cause, please report it.
 `,
   )
 })
@@ -86,9 +86,9 @@ describe('the caret', () => {
 describe('other errors', () => {
   plainTest('a foreseen one tells its three sentences, and what PostgreSQL said beyond the message', () => {
     const cause = Object.assign(new Error('no'), { code: '23514', severity: 'ERROR', detail: 'row 7' })
-    const error = new EbbError('prove it: no', { state: 'Undone.', next: 'Again.' }, 'failed', cause)
+    const error = new EbbError('validate the CHECK: no', { state: 'Undone.', next: 'Again.' }, 'failed', cause)
     expect(errorText(tellError(error))).toBe(
-      'error: prove it: no\n       SQLSTATE 23514\n       detail: row 7\n  now: Undone.\n next: Again.\n',
+      'error: validate the CHECK: no\n       SQLSTATE 23514\n       detail: row 7\n  now: Undone.\n next: Again.\n',
     )
   })
 

@@ -130,7 +130,7 @@ describe('before anything has changed', () => {
     const { code, out } = await ebb(words(database, '--cascade', '--protect', 'payments'))
     expect(code).toBe(0)
     const text = out.replace(/\n-- +/g, ' ')
-    expect(text).toContain('← public.user_sessions (user_id), on delete no action: its rows go too')
+    expect(text).toContain('← public.user_sessions (user_id), on delete no action: its rows are deleted too')
     expect(text).toContain('← public.payments (payment_method_id), on delete no action: protected')
     expect(text).toContain('← public.invitations (invited_by), on delete set null: PostgreSQL sets the column to null')
     expect(text).toMatch(/public\.audit_logs → .*public\.user_sessions → .*public\.users/)
@@ -179,7 +179,7 @@ describe('before anything has changed', () => {
     expect(code).toBe(3)
     const text = out.replace(/\n-- +/g, ' ')
     expect(text).toMatch(
-      /no index of public\.audit_logs begins with session_id, so each row of public\.user_sessions that goes costs [\d.]+ ms/,
+      /no index of public\.audit_logs begins with session_id, so each row deleted from public\.user_sessions costs [\d.]+ ms/,
     )
     expect(text).toContain('create index concurrently on "public"."audit_logs" ("session_id");')
     const accepted = await ebb([
@@ -200,7 +200,7 @@ test('the end report says who stayed, and why', async ({ database }) => {
   expect(done.out).toContain('public.users is purged of 70 rows')
   expect(done.out).toMatch(/rows of public\.audit_logs +280/)
   expect(done.out).toMatch(/rows of public\.invitations changed +\d+/)
-  expect(done.out).toContain('set aside, leading to rows of public.payments, which is protected: 2 rows')
+  expect(done.out).toContain('skipped, leading to rows of public.payments, which is protected: 2 rows')
   const again = await ebb([...words(database, '--cascade', '--protect', 'payments', '--execute'), '--json'])
   expect(again.code).toBe(0)
   expect(JSON.stringify(objects(again.out))).toContain('"held":2')
@@ -218,8 +218,8 @@ test('of candidates it says as well who stayed, and why', async ({ database }) =
   expect(done.out).toContain('public.users is purged of 67 rows')
   expect(done.out.slice(done.out.indexOf('Of the candidates')).trimEnd().split('\n')).toEqual([
     'Of the candidates',
-    '  changed since they were written down, and kept: 3 rows',
-    '  set aside, leading to rows of public.payments, which is protected: 2 rows',
+    '  changed since they were recorded, and kept: 3 rows',
+    '  skipped, leading to rows of public.payments, which is protected: 2 rows',
   ])
 })
 

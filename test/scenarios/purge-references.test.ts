@@ -57,7 +57,7 @@ describe('rows that refer to their own table', () => {
     expect(remaining).toMatchObject({
       matching: (rows[0]?.n ?? 0) - 2,
       held: (rows[0]?.n ?? 0) - 2,
-      reasons: [{ what: 'referred to by public.nodes.nodes_parent_fkey, by rows that stay' }],
+      reasons: [{ what: 'referenced by public.nodes.nodes_parent_fkey, by kept rows' }],
     })
   })
 })

@@ -199,7 +199,7 @@ async function finish(database: Database, events: TableName): Promise<void> {
 }
 
 function unlessRolledBack(error: unknown): void {
-  if (!(error instanceof EbbError && /is rolled back|is done|no former table/.test(error.message))) throw error
+  if (!(error instanceof EbbError && /is rolled back|is done|no retired table/.test(error.message))) throw error
 }
 
 async function isPastTheSwap(database: Database, before: TableModel): Promise<boolean> {

@@ -41,7 +41,7 @@ async function one<Row extends Record<string, unknown>>(database: Database, quer
 test('experiments that nobody has archived are found, flagged, and gone, under live writes', async ({ database }) => {
   await assignments(database)
   const refused = await ebb(words(database, '--execute'))
-  expect(refused).toMatchObject({ code: 3, out: expect.stringContaining('say --no-archive') as string })
+  expect(refused).toMatchObject({ code: 3, out: expect.stringContaining('pass --no-archive') as string })
   const plan = await ebb(words(database, '--no-archive'))
   expect(plan.out.replace(/\n-- +/g, ' ')).toContain(`${STALE} of ${EXPERIMENTS} groups`)
   const untouched =
@@ -81,7 +81,7 @@ test('experiments that nobody has archived are found, flagged, and gone, under l
        (select count(archived_at)::int from experiments) as flags from assignments`,
   )
   expect(left).toEqual({ active: (EXPERIMENTS - STALE) * ROWS_EACH, stale: 0, returned: 1, flags: STALE })
-  expect(purging.said.out).toMatch(/waits for our locks that were seen +none/)
+  expect(purging.said.out).toMatch(/waits for our locks seen +none/)
 
   const again = await ebb(words(database, '--no-archive', '--execute'))
   expect(again).toMatchObject({ code: 0, out: expect.stringContaining('nothing to do') as string })

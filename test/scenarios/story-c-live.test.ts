@@ -56,8 +56,8 @@ describe('with a streaming replica', () => {
     expect(purging.said.err).toMatch(/waiting: replica standby_\d+ is [\d.]+ MB \(limit 16\.0 MB\) behind/)
     expect(purging.said.out).toMatch(/is purged of 150,000 rows/)
     expect(purging.said.out).toMatch(/pauses +[\d.]+ m?i?n?s? .*replica lag/)
-    expect(purging.said.out).toMatch(/replicas behind, at most +[\d.]+ MB/)
-    expect(purging.said.out).toContain('No row is left that matches.')
+    expect(purging.said.out).toMatch(/maximum replica lag +[\d.]+ MB/)
+    expect(purging.said.out).toContain('No matching rows are left.')
   })
 
   // The best of either side: what else the machine does only ever takes away.

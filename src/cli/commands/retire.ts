@@ -54,7 +54,7 @@ async function act(invocation: Invocation, run: string | undefined, words: Words
   })
 }
 
-const NONE = 'There is no former table to let go.\n'
+const NONE = 'There is no retired table to drop.\n'
 
 function show(
   { args, end }: Invocation,

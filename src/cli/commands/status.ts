@@ -20,8 +20,8 @@ export function statusCommand({ context }: Invocation): Command {
     const { target, ...options } = surroundings()
     await reporting(context, words, async (reporter, observer) => {
       const report = await status(target, { ...options, observer })
-      const former = await retirable(target, options)
-      reporter.show('status', { ...report, former }, () => toText(describeStatus(report, former)))
+      const retired = await retirable(target, options)
+      reporter.show('status', { ...report, retired }, () => toText(describeStatus(report, retired)))
     })
   })
 }

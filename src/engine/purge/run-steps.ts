@@ -31,7 +31,7 @@ export async function purgeRows(
   if (lastNumber > 0)
     context.observer({
       type: 'note',
-      text: `going on with run ${runId}: ${showRows(rows)} ${ACTION_TEXTS[work.action.kind].done} so far`,
+      text: `resuming run ${runId}: ${showRows(rows)} ${ACTION_TEXTS[work.action.kind].done} so far`,
     })
   const files = await lastFiles(context.session, context.journalSchema, runId)
   const progress = progressOf(work, context.observer)

@@ -40,6 +40,6 @@ async function retirement(session: Session, found: Run): Promise<Plan> {
   const run = known(found)
   const rebuild = isCopy(run) && run.status === 'done' ? rebuildOf(run) : null
   if (rebuild === null || !(await isThere(session, { oid: rebuild.sourceOid, name: rebuild.retired })))
-    throw new UsageError(`run ${run.id} has no former table to let go of`, 'See ebb status.')
+    throw new UsageError(`run ${run.id} has no retired table to drop`, 'See ebb status.')
   return planRetire(run.id, rebuild)
 }

@@ -28,8 +28,8 @@ export function leftOutObjections({
   return when(keep !== null && !noArchive, () =>
     objection(
       'archive',
-      'the rows that are left out would be gone, and archives cannot be written by this version',
-      'If they are not needed any more, say --no-archive. Until `ebb retire` they are still in the former table.',
+      'the rows left out would be deleted without an archive, which this version cannot write',
+      'If they are no longer needed, pass --no-archive. Until `ebb retire` they remain in the retired table.',
     ),
   )
 }

@@ -46,7 +46,7 @@ export function copySteps(plan: CopyPlan): Step[] {
     {
       ...described(
         'reconcile-first',
-        'set what has changed meanwhile to its present state',
+        'apply captured changes, first pass',
         'in one join, before there are unique indexes',
       ),
       kind: 'reconcile',
@@ -57,7 +57,7 @@ export function copySteps(plan: CopyPlan): Step[] {
     {
       ...described(
         'reconcile',
-        'catch up until the log is short',
+        'apply captured changes until the backlog is small',
         'what is left is caught up with right before the swap',
       ),
       kind: 'reconcile',
@@ -68,7 +68,7 @@ export function copySteps(plan: CopyPlan): Step[] {
     verifyStep('compare both tables, row by row', forward, null),
     online(
       'way-back',
-      'prepare to catch changes for the way back',
+      'prepare change capture for a rollback',
       'from the swap on, so that a roll-back loses nothing',
       'milliseconds',
       prepareCapture(back.capture),
@@ -81,7 +81,7 @@ export function copySteps(plan: CopyPlan): Step[] {
     online(
       'release',
       'drop the log of the copy',
-      'nothing is caught there any more',
+      'nothing writes to it any more',
       'milliseconds',
       endCapture({ ...forward.capture, table: retired }),
     ),
@@ -124,7 +124,7 @@ function beginCapture(capture: Capture): ShortLockStep {
   return {
     kind: 'short lock',
     key: 'capture',
-    title: `catch the changes of ${display(table)} from now on`,
+    title: `capture changes of ${display(table)}`,
     because: 'the key of each changed row goes into a log; about 3 µs a row',
     locks: [{ table, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
     cost: 'milliseconds',
@@ -161,7 +161,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
   return {
     kind: 'swap',
     key: 'swap',
-    title: `let ${display(shadow.name)} become ${display(table.name)}, and ${display(table.name)} ${display(retired)}`,
+    title: `swap: ${display(shadow.name)} becomes ${display(table.name)}, ${display(table.name)} becomes ${display(retired)}`,
     because: 'it holds every row worth keeping, in its present state',
     locks: swapLocks(table),
     cost: 'milliseconds; the time under lock is measured and reported',

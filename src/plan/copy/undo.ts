@@ -91,7 +91,7 @@ export function planLeaving(
           online(
             'abandon:release',
             'drop the log of the copy',
-            'nothing is caught there any more',
+            'nothing writes to it any more',
             'milliseconds',
             dropHelpers(rebuild.forward.capture),
           ),
@@ -284,7 +284,7 @@ function swapBack(
   return {
     kind: 'swap',
     key: 'swap-back',
-    title: `let ${display(retired)} be ${display(former.name)} again`,
+    title: `swap back: ${display(retired)} becomes ${display(former.name)} again`,
     because: 'it holds every row there was, and every write made since',
     locks: swapLocks(current),
     cost: 'milliseconds; the time under lock is measured and reported',
@@ -335,7 +335,7 @@ function release(key: string, capture: RebuildSummary['back']['capture']): Short
   const lock: Lock = exclusive(table)
   return brief(
     key,
-    `stop catching changes of ${display(table)}`,
+    `stop capturing changes of ${display(table)}`,
     'nothing needs them any more',
     [lock],
     [lockExclusively(table)],

@@ -7,11 +7,11 @@ import { dualWritesBlock, ROWS_OF_A_TRANSACTION } from '../copy/dual-writes.ts'
 import type { RotationStep } from '../rotate/step.ts'
 import type { CopyStep, ReconcileStep, Step, VerifyStep } from '../language/step.ts'
 
-// The steps of a copy are loops around SQL, with decisions in between: no script
-// can do them. Their pattern is shown in comments, and psql is kept from running
-// what stands around them, for that would swap in a table without its rows.
+// The steps of a copy are loops around SQL, with decisions in between, which a
+// script cannot perform. Their statements are shown as comments, and psql is kept
+// from running the steps around them, which would swap in a table without rows.
 
-/** Whether Ebb itself is needed for it. */
+/** Whether only Ebb itself can perform the step. */
 export function isBeyondSql(step: Step | RotationStep): boolean {
   if (step.kind === 'swap') return step.work !== null
   return BEYOND.includes(step.kind)
@@ -19,44 +19,44 @@ export function isBeyondSql(step: Step | RotationStep): boolean {
 
 const BEYOND: readonly string[] = ['copy', 'reconcile', 'verify', 'purge', 'check']
 
-/** Lets psql go no further. */
+/** Stops psql. */
 export const STOP_PSQL =
-  "do $$ begin raise exception 'This plan is for reading. What Ebb itself does in it, no script can do.' using hint = 'Nothing has been changed. The last line of the plan says what to type.'; end $$;"
+  "do $$ begin raise exception 'This plan is for reading only: it has steps that only Ebb can perform.' using hint = 'Nothing has been changed. The last line of the plan is the command to run.'; end $$;"
 
-/** What a step of a copy repeats, as comments. */
+/** The statements a step of a copy repeats, as comments. */
 export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): string[] {
   switch (step.kind) {
     case 'copy':
       return pattern(
-        'no plain SQL: Ebb does this for one range of blocks after the other, or of values of an index that reaches the kept rows',
+        'not plain SQL: Ebb repeats this for each range of blocks, or of values of an index that leads to the kept rows',
         chunk(step),
       )
     case 'reconcile':
       return pattern(
         step.pass === 'whole log at once'
-          ? 'no plain SQL: Ebb does this once'
-          : 'no plain SQL: Ebb does this batch by batch, until few entries are left in the log',
+          ? 'not plain SQL: Ebb does this once'
+          : 'not plain SQL: Ebb repeats this batch by batch until the backlog is small',
         ['begin isolation level repeatable read;', ...catchUp(step.work, BATCH[step.pass]), 'commit;'],
       )
     case 'verify':
       return pattern(
-        'no plain SQL: Ebb does this for one range of keys after the other, and looks at rows that differ once more, as text and in binary form',
+        'not plain SQL: Ebb repeats this for each range of keys, and compares rows that differ once more, as text and in binary form',
         compare(step),
       )
   }
 }
 
-/** What comes before the locks of a swap. */
+/** What precedes the locks of a swap. */
 export function explainDualWrites(work: CopyWork): string[] {
   return pattern(
-    'no plain SQL: Ebb has each change written to both tables from here on, as follows, catches up with the rest of the log, and waits until no transaction is left that began before',
+    'not plain SQL: from here on each change is written to both tables, as follows; Ebb applies the rest of the backlog, and waits for all transactions that began before',
     [dualWritesBlock(work, { rows: ROWS_OF_A_TRANSACTION, deferrable: [] })],
   )
 }
 
-/** What a swap does between taking its locks and exchanging the names. */
+/** What a swap does between taking its locks and renaming the tables. */
 export function explainComplete({ capture: { log } }: CopyWork): string[] {
-  return pattern('no plain SQL: Ebb makes sure that the capture has no gap, and that nothing is left in the log', [
+  return pattern('not plain SQL: Ebb checks that the capture has no gap and that the log is empty', [
     `select from ${quoted(log).text} limit 1;`,
   ])
 }

@@ -6,10 +6,10 @@ import { explainPurging } from './purge.ts'
 import type { RotationStep } from '../rotate/step.ts'
 import type { Blocked, DependentObject, Lock, Objection, Plan, Step } from '../language/step.ts'
 
-// A plan as a script: people read the comments, psql runs the rest. No default
-// branches: a new kind of step does not compile until it can be explained.
+// A plan as a script: comments for people, the rest for psql. There are no
+// default branches: a new kind of step does not compile until it is explained.
 
-/** What the last line of an explanation says to type. */
+/** The command in the last line of the explanation. */
 export interface ToDo {
   /** The whole command that carries the plan out, `--execute` included. */
   readonly command: string
@@ -17,41 +17,41 @@ export interface ToDo {
 
 /**
  * The plan as a script that psql can run. What Ebb does beyond it cannot be
- * written in SQL: waiting for lock holders by looking, trying again, comparing
- * the catalogue before a commit, and remembering how far it came.
+ * written in SQL: polling for lock holders, retrying, comparing the catalogue
+ * before a commit, and recording progress in the journal.
  */
 export function explain(plan: Plan, todo: ToDo): string {
   return asScript([
     ...comment(plan.goal),
-    ...section('What this rests on', plan.evidence),
-    ...section('What becomes of everything that hangs on it', plan.dependents.map(describeFate)),
-    ...section('Worth knowing', plan.notes),
+    ...section('Basis', plan.evidence),
+    ...section('Dependent objects', plan.dependents.map(describeFate)),
+    ...section('Notes', plan.notes),
     ...explainObjections(plan.objections),
     ...script(plan.steps),
     '',
-    // In one line, however long: it is there to be copied.
+    // In one line, however long, so that it can be copied.
     ...comment(conclusion(plan, todo), '', Infinity),
   ])
 }
 
-/** A script that is still the same SQL, and on a terminal nothing but text. */
+/** Escapes control characters for a terminal, without changing the SQL. */
 export function asScript(lines: readonly string[]): string {
   return `${lines.map(spelledOut).join('\n')}\n`
 }
 
-/** Reasons not to start, each with its way out. */
+/** The blocking issues, each with its fix. */
 export function explainObjections(objections: readonly Objection[]): string[] {
   if (objections.length === 0) return []
   return [
-    ...heading(`Reasons not to start (${objections.length})`),
+    ...heading(`Blocking issues (${objections.length})`),
     ...objections.flatMap(({ code, what, fix: fix }) => [
       ...comment(`${code}: ${what}`, '  '),
-      ...comment(`way out: ${fix}`, '      '),
+      ...comment(`fix: ${fix}`, '      '),
     ]),
   ]
 }
 
-/** The steps, ready for psql, which must stop where one fails. */
+/** The steps for psql, which has to stop at the first failure. */
 export function script(steps: readonly (Step | RotationStep)[]): string[] {
   if (steps.length === 0) return []
   return [
@@ -66,13 +66,13 @@ function preface(steps: readonly (Step | RotationStep)[]): string[] {
   if (!steps.some(isBeyondSql))
     return [
       ...comment(
-        'psql stops at the first thing that fails. With --execute Ebb also waits for whoever holds a lock, tries again, compares the catalogue before it commits, goes on after an interruption, and remembers what rotate has to keep.',
+        'psql stops at the first error. With --execute Ebb also waits for lock holders, retries, compares the catalogue before it commits, can resume after an interruption, and registers the table for ebb rotate.',
       ),
       '\\set ON_ERROR_STOP on',
     ]
   return [
     ...comment(
-      'To be read: some steps are no plain SQL, so psql stops here. With --execute Ebb does them, waits for whoever holds a lock, tries again, compares the catalogue before it commits, and goes on after an interruption.',
+      'For reading only: some steps are not plain SQL, so psql stops here. With --execute Ebb performs them, waits for lock holders, retries, compares the catalogue before it commits, and can resume after an interruption.',
     ),
     '\\set ON_ERROR_STOP on',
     STOP_PSQL,
@@ -100,7 +100,7 @@ const BLOCKS: Readonly<Record<Blocked, string>> = {
   'reads and writes': 'reads and writes',
 }
 
-/** Others queue behind a lock we wait for, so a script must not wait long either. */
+/** Other sessions queue behind a lock request, so a script must not wait long either. */
 const LOCK_TIMEOUT = "set local lock_timeout = '50ms'"
 
 function explainStatements(step: Step | RotationStep): string[] {
@@ -143,13 +143,12 @@ function describeFate({ name: thing, outcome: fate, how }: DependentObject): str
 }
 
 function conclusion({ objections, steps }: Plan, { command }: ToDo): string {
-  if (objections.length > 0)
-    return 'Nothing has been changed. It cannot be done until these reasons are out of the way.'
+  if (objections.length > 0) return 'Nothing has been changed. Resolve the blocking issues first.'
   if (steps.length === 0) return 'Nothing has been changed, and there is nothing to do.'
-  return `Nothing has been changed. To do it: ${command}`
+  return `Nothing has been changed. To execute: ${command}`
 }
 
-/** A heading and its lines; nothing at all where there are none. */
+/** A heading and its lines; nothing where there are no lines. */
 export function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [...heading(title), ...lines.flatMap((line) => comment(line, '  '))]
 }

@@ -5,18 +5,18 @@ import { batchStatement, countStatement } from '../purge/batch.ts'
 import type { PurgeLeaf } from '../purge/work.ts'
 import type { CheckStep, PurgeStep } from '../language/step.ts'
 
-/** What a purge repeats, for its first leaf, as comments. */
+/** The statement a purge repeats, for its first leaf, as comments. */
 export function explainPurging({ kind, work }: PurgeStep | CheckStep): string[] {
   const [leaf] = work.leaves
   if (leaf === undefined) return []
   const others = work.leaves.length === 1 ? '' : `, partition by partition (${work.leaves.length})`
   const range = placeholders(leaf)
   if (kind === 'check')
-    return shown(`no plain SQL: Ebb adds up what this returns, piece by piece${others}`, [
+    return shown(`not plain SQL: Ebb repeats this range by range and adds up the results${others}`, [
       countStatement(work, leaf, leaf.walk.kind === 'blocks' ? range : { after: null, upto: null }),
     ])
   return shown(
-    `no plain SQL: Ebb does this batch by batch${others}, remembers how far it came in the same transaction, and gives way when others need it`,
+    `not plain SQL: Ebb repeats this batch by batch${others}, records the position in the same transaction, and pauses when the server is busy`,
     [batchStatement(work, leaf, range, raw('…'), 'careful')],
   )
 }

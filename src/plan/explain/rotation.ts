@@ -5,28 +5,28 @@ import { asScript, explainObjections, script, section, type ToDo } from './expla
 import type { Retirement, RotationPlan } from '../rotate/plan.ts'
 import { showBytes, showCount } from '../../text/units.ts'
 
-/** The upkeep of one set as a script: what comes, what goes and why, what stays and why, and the statements. */
+/** The rotation of one set as a script: partitions to create, to retire and to keep, with reasons, and the statements. */
 export function explainRotation(plan: RotationPlan, todo: ToDo): string {
   const { create, retire, withheld, skipped, finalize, leftovers } = plan
   return asScript([
     ...comment(plan.goal),
-    ...section('What this rests on', plan.evidence),
+    ...section('Basis', plan.evidence),
     ...section(
-      `To finish (${finalize.length + leftovers.length})`,
+      `Finish (${finalize.length + leftovers.length})`,
       [...finalize, ...leftovers].map(({ step }) => `${step.title}: ${step.because}`),
     ),
     ...section(
-      `To create (${create.length})`,
+      `Create (${create.length})`,
       columns(create.map(({ partition, shown }) => [display(partition), ...range(shown)])),
     ),
-    ...section(`To retire (${retire.length}), the oldest first`, describeRetirements(retire)),
-    ...section(`Withheld (${withheld.length}): see the reasons not to start`, describeRetirements(withheld)),
+    ...section(`Retire (${retire.length}), oldest first`, describeRetirements(retire)),
+    ...section(`Withheld (${withheld.length}): see the blocking issues`, describeRetirements(withheld)),
     ...section(
-      `What stays (${skipped.length})`,
+      `Kept (${skipped.length})`,
       skipped.map(({ partition, reason }) => `${display(partition)}: ${reason}`),
     ),
-    ...section('When the history goes', describeHistory(plan)),
-    ...section('Worth knowing', plan.notes),
+    ...section('History partition', describeHistory(plan)),
+    ...section('Notes', plan.notes),
     ...explainObjections(plan.objections),
     ...script(plan.steps),
     '',
@@ -52,14 +52,14 @@ function range({ from, to }: { readonly from: string; readonly to: string }): st
 
 function describeHistory({ historyGoesOn }: RotationPlan): string[] {
   if (historyGoesOn === null) return []
-  return [`${display(historyGoesOn.partition)} can go as a whole on ${historyGoesOn.shown}`]
+  return [`${display(historyGoesOn.partition)} expires as a whole on ${historyGoesOn.shown}`]
 }
 
 function conclusion({ objections, steps }: RotationPlan, { command }: ToDo): string {
   if (steps.length === 0)
     return objections.length === 0
       ? 'Nothing has been changed, and there is nothing to do.'
-      : 'Nothing has been changed. It cannot be done until these reasons are out of the way.'
-  const all = objections.length === 0 ? 'To do it' : 'To do what nothing speaks against'
+      : 'Nothing has been changed. Resolve the blocking issues first.'
+  const all = objections.length === 0 ? 'To execute' : 'To execute what is not blocked'
   return `Nothing has been changed. ${all}: ${command}`
 }

@@ -1,7 +1,7 @@
 import { display, type TableName } from '../../sql/names.ts'
 import type { AloneStep, Plan, Step } from './step.ts'
 
-/** A plan that gives up an unfinished run; `evidence` says what that leaves behind. */
+/** A plan that abandons an unfinished run; `evidence` says what that leaves behind. */
 export function abandonment(runId: string, table: TableName, evidence: string, steps: readonly Step[]): Plan {
   return {
     goal: `abandon run ${runId} on ${display(table)}`,
@@ -14,13 +14,13 @@ export function abandonment(runId: string, table: TableName, evidence: string, s
   }
 }
 
-/** Where nothing has to be undone: the run ends, and that is all. */
+/** Where nothing has to be undone: only the run ends. */
 export function endTheRun(key: string): AloneStep {
   return {
     kind: 'alone',
     key,
     title: 'end the run',
-    because: 'it is not to be gone on with',
+    because: 'it will not be resumed',
     locks: [],
     cost: '',
     statements: [],

@@ -4,8 +4,8 @@ import type { TimeKind } from '../../grid/key.ts'
 import { own } from '../../sql/operators.ts'
 import { literal } from '../../sql/sql.ts'
 
-// Moments in SQL: the one that now() stands for in a run, and others as far from
-// it as an interval, in the types that columns have.
+// Timestamps in SQL: the value of now() in a run, and others an interval away
+// from it, in the types of columns.
 
 /** The server's clock (microseconds since the epoch) as the text of a timestamptz, without quotes and cast. */
 export function momentLiteral(nowMicros: string): string {
@@ -17,14 +17,14 @@ export function momentLiteral(nowMicros: string): string {
   return literal(`${iso}.${String(micros % 1_000_000n).padStart(6, '0')}+00`).text.slice(1, -1)
 }
 
-/** A moment, as `momentLiteral` gives it, less an interval: a timestamptz. */
+/** The timestamp of `momentLiteral` less an interval: a timestamptz. */
 export function momentBefore(moment: string, interval: Interval): string {
   return `('${moment}'::pg_catalog.timestamptz ${own('-').text} interval '${intervalText(interval)}')`
 }
 
 const UNITS: readonly string[] = ['hour', 'day', 'week', 'month', 'quarter', 'year']
 
-/** An interval as PostgreSQL reads it: it knows no quarters. Stored ones come by here, too, so it is one or nothing. */
+/** An interval in PostgreSQL's syntax, which has no quarters. Stored values pass through here too, so they are validated. */
 export function intervalText({ count, unit }: Interval): string {
   if (!Number.isInteger(count) || !UNITS.includes(unit)) throw new Error('not an interval')
   return unit === 'quarter' ? `${count * 3} months` : displayInterval({ count, unit })
@@ -37,7 +37,7 @@ const AS: Readonly<Partial<Record<TimeKind, (moment: string) => string>>> = {
 }
 
 /**
- * A timestamptz in the type of a column, null where that is no time. Without a
+ * A timestamptz in the type of a column; null if that is not a time. Without a
  * time zone it is UTC, as everywhere in Ebb.
  */
 export function momentOf(type: string, moment: string): string | null {

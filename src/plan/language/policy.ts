@@ -1,21 +1,21 @@
 import type { Interval } from '../../grid/interval.ts'
 import type { KeyKind } from '../../grid/key.ts'
 
-/** How wide a partition is to be: a stretch of time, or so many ids. */
+/** The width of a partition: an interval of time, or a number of ids. */
 export type Width =
   { readonly kind: 'interval'; readonly interval: Interval } | { readonly kind: 'ids'; readonly ids: bigint }
 
-/** What the user asked for, complete and checked as far as can be without the database. */
+/** The user's request, complete and checked as far as possible without the database. */
 export interface PartitionRequest {
   readonly by: string
   readonly every: Width
   /** The time column by which rows of a table partitioned by id expire. */
   readonly expireBy: string | null
   readonly keep: Interval | null
-  /** Partitions ahead of now; null for what suits the width. */
+  /** Partitions ahead of now; null for the default of the width. */
   readonly premake: number | null
   readonly timezone: string
-  /** Codes of objections the user has accepted. */
+  /** Codes of objections accepted by the user. */
   readonly accept: readonly string[]
 }
 
@@ -34,7 +34,7 @@ export interface SetPolicy {
 const PREMAKE_BY_UNIT = { hour: 48, day: 14, week: 6, month: 3, quarter: 2, year: 1 } as const
 const PREMAKE_IDS = 3
 
-/** How many partitions ahead suit a width: enough to survive a long weekend without a rotation, few enough to plan over. */
+/** The default premake for a width: enough to survive a long weekend without a rotation, few enough for the planner. */
 export function defaultPremake(every: Width): number {
   return every.kind === 'ids' ? PREMAKE_IDS : PREMAKE_BY_UNIT[every.interval.unit]
 }

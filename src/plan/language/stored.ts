@@ -1,10 +1,10 @@
 // Requests and situations in the journal. JSON has no 64-bit integers, no sets
 // and no dates, so they are marked there: { "bigint": "9000000" }, { "set": ["a"] }.
 
-/** A value as the journal keeps it. */
+/** A value as stored in the journal. */
 export function toStored(value: unknown): unknown {
   return JSON.parse(
-    // A date has turned itself into text before it is looked at.
+    // toJSON has already turned a date into text.
     JSON.stringify(value, function (this: Record<string, unknown>, field, inner: unknown) {
       return marked(this[field] instanceof Date ? this[field] : inner)
     }),
@@ -17,14 +17,14 @@ function marked(value: unknown): unknown {
   return value instanceof Set ? { set: [...value] } : value
 }
 
-/** What `toStored` was given. */
+/** The inverse of `toStored`. */
 export function fromStored<T>(stored: T): T {
   return JSON.parse(JSON.stringify(stored), (_, inner: unknown) =>
     isOfEarlierVersion(inner) ? { ...inner, settings: { search_path: inner.searchPath } } : unmarked(inner),
   ) as T
 }
 
-/** Work of which only the search path was kept: everything else was as sessions of Ebb had it. */
+/** Work of which only the search path was stored: all other settings were those of Ebb's sessions. */
 function isOfEarlierVersion(value: unknown): value is { searchPath: string } {
   return (
     typeof value === 'object' &&
@@ -42,7 +42,7 @@ function unmarked(value: unknown): unknown {
   return 'set' in value && Array.isArray(value.set) ? new Set(value.set) : value
 }
 
-/** JSON that is equal for equal values, whatever order their keys are in. */
+/** JSON that is equal for equal values, whatever the order of their keys. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)

@@ -101,7 +101,7 @@ function guardStep({ table, choice, cut, guard }: Conversion): Step {
   return {
     kind: 'short lock',
     key: 'guard',
-    title: `say that every row lies before ${shown(choice, cut)}`,
+    title: `add CHECK (${choice.column} < ${shown(choice, cut)}) NOT VALID`,
     because:
       'PostgreSQL then need not read the table when it becomes a partition; until the swap a row beyond it would be rejected, so the bound lies well ahead',
     locks: [exclusive(table.name)],
@@ -119,7 +119,7 @@ function validateGuardStep({ table, guard }: Conversion): Step {
   return {
     kind: 'online',
     key: 'validate-guard',
-    title: 'prove it',
+    title: 'validate the CHECK',
     because: 'this reads every row once, while everybody works',
     locks: [{ table: table.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
     cost: `reads ${showBytes(table.size.heap)}, about ${showDuration(table.size.heap / READ_BYTES_PER_SECOND)}`,

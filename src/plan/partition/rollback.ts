@@ -128,7 +128,7 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
   return {
     kind: 'swap',
     key: 'swap-back',
-    title: `make ${display(conversion.history)} the table ${display(current.name)} again, and drop the empty partitions`,
+    title: `swap back: ${display(conversion.history)} becomes ${display(current.name)}, the empty partitions are dropped`,
     because: 'it holds every row',
     locks: swapLocks(current),
     cost: 'milliseconds; the time under lock is measured and reported',

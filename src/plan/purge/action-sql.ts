@@ -3,7 +3,7 @@ import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { FINGERPRINT, ROW_BYTES, SET_COLUMNS } from './candidate-sql.ts'
 import type { Action, CollectAction, PurgeLeaf, PurgeWork } from './work.ts'
 
-/** The statement that does to the rows `t` of a leaf that `those` selects what is to become of them; `returning` may follow. */
+/** The statement that deletes, marks or records the rows `t` of a leaf selected by `those`; `returning` may follow. */
 export function actionSql({ action: action, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
   const place = sql`only ${quoted(leaf.name)} t`
   switch (action.kind) {
@@ -18,7 +18,7 @@ export function actionSql({ action: action, leaves }: PurgeWork, leaf: PurgeLeaf
   }
 }
 
-// A row that was moved may be met twice; what it holds now is what counts.
+// A row that was moved may be met twice; its current state counts.
 function gather({ into, key }: CollectAction, rows: Sql): Sql {
   const { leaf, fingerprint, bytes } = SET_COLUMNS
   const columns = [leaf, ...key, fingerprint, bytes].map((name) => ident(name))
@@ -32,11 +32,11 @@ function rowColumns({ key }: CollectAction): Sql {
   return join([...key.map((name) => sql`t.${ident(name)}`), raw(FINGERPRINT), raw(ROW_BYTES)])
 }
 
-/** How a action is told: `deleting, 300 rows gone`; `stopped while purging public.events`. */
+/** How an action is reported: `deleting, 300 rows deleted`; `stopped while purging public.events`. */
 export const ACTION_TEXTS: Readonly<Record<Action['kind'], ActionText>> = {
   delete: { doing: 'deleting', done: 'gone', at: 'purging' },
   mark: { doing: 'marking', done: 'marked', at: 'marking rows of' },
-  gather: { doing: 'writing down candidates', done: 'written down', at: 'writing down candidates of' },
+  gather: { doing: 'recording candidates', done: 'recorded', at: 'recording candidates of' },
 }
 
 export interface ActionText {
@@ -45,7 +45,7 @@ export interface ActionText {
   readonly at: string
 }
 
-/** The words for what a command does batch by batch; undefined for one that does not. */
+/** The texts for what a command does batch by batch; undefined for one that does not. */
 export function actionText(command: string): ActionText | undefined {
   if (command === 'purge') return ACTION_TEXTS.delete
   if (command === 'mark') return ACTION_TEXTS.mark

@@ -5,11 +5,11 @@ import { amongCandidates, leafNumber, sameKeyAsCandidate, unchangedSince, type S
 import { actionSql } from './action-sql.ts'
 import { heldCondition, type Dependents, type KeyWalk, type PurgeLeaf, type PurgeWork } from './work.ts'
 
-// The statement of a batch. What always holds:
+// The statement of a batch. Invariants:
 //
 //   - One statement under one snapshot; nothing but counts and a position comes back.
-//   - The condition is asked again by the delete itself: a row that somebody has
-//     changed to be kept since the snapshot stays, for PostgreSQL asks it of the newest version.
+//   - The condition is checked again by the delete itself: a row changed since the
+//     snapshot so that it is kept stays, for PostgreSQL checks the newest version.
 //   - An address means one row only within one table, so it is one partition at a time.
 //   - Rows behind the position are never read again, dead ones least of all.
 //   - `(…) is true` keeps an index on a column of the condition from being used,
@@ -23,7 +23,7 @@ export interface BatchRange {
   readonly upto: Sql | null
 }
 
-/** How a batch meets rows that others have locked: it gives up at once, or goes around them. */
+/** How a batch treats rows locked by others: it fails at once, or skips them. */
 export type Manner = 'quick' | 'careful'
 
 /** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others or `stayed` although they were locked for us, `counts` of companions, and the `position` of the last one found. */
@@ -107,18 +107,18 @@ select array[pg_catalog.count(*)${raw(counts)}]::pg_catalog.text[] as counts fro
 ) matching`
 }
 
-/** The condition as a row is asked for it that has been reached in another way. */
+/** The condition for a row that was reached in another way. */
 function asked({ where }: PurgeWork, { walk }: PurgeLeaf): Sql {
   return amongCandidates(walk) ? sql`${unchangedSince(walk)} is true` : raw(`(${where}\n) is true`)
 }
 
-/** Along an index the condition may lead to where the walk ends. */
+/** In an index walk the condition may determine where the walk ends. */
 function condition(work: PurgeWork, leaf: PurgeLeaf): Sql {
   const indexed = leaf.walk.kind === 'key' && leaf.walk.among === undefined
   return indexed ? raw(`(${work.where}\n)`) : asked(work, leaf)
 }
 
-/** The rows of the leaf as `t`; of those in a candidate set, with what was written down as `ebb_c`. */
+/** The rows of the leaf as `t`; for a candidate set, with its entries as `ebb_c`. */
 function source({ name, walk }: PurgeLeaf): Sql {
   const place = sql`only ${quoted(name)} t`
   if (!amongCandidates(walk)) return place

@@ -9,9 +9,9 @@ import type { ChosenWalk } from './walk.ts'
 import type { Objection } from '../language/step.ts'
 import { showBytes, showCount } from '../../text/units.ts'
 
-/** Rows chosen for deletion, as they were written down. */
+/** Rows chosen for deletion, as they were recorded. */
 export interface CandidateSet {
-  /** The number of the run that has written it. */
+  /** The number of the run that recorded it. */
   readonly id: string
   readonly table: TableName
   /** Where the keys are. */
@@ -29,11 +29,11 @@ export interface CandidateSet {
   readonly writtenAt: Date | null
   readonly approvedBy: string | null
   readonly ticket: string | null
-  /** The table has no longer a key of the same columns and types. */
+  /** The table no longer has a key of the same columns and types. */
   readonly keyChanged: boolean
 }
 
-/** Along the keys that were written down. */
+/** Walks the recorded keys. */
 export function walkThrough(set: CandidateSet, { name, oid, blocks, matching }: LeafModel): ChosenWalk {
   const leaf = set.leaves.findIndex((other) => sameName(other, name))
   const walk: SetWalk = {
@@ -45,13 +45,13 @@ export function walkThrough(set: CandidateSet, { name, oid, blocks, matching }: 
   }
   return {
     leaf: { name, oid, walk, blocks, rowsPerBlock: null, estimatedRows: matching },
-    why: 'they alone decide which rows are meant',
+    why: 'the set alone decides which rows are deleted',
   }
 }
 
 /** Why its rows cannot be purged. */
 export function candidateObjections(set: CandidateSet, table: TableModel): Objection[] {
-  const anew = `Write a new one: ebb purge ${display(table.name)} --where … --candidates.`
+  const anew = `Record a new one: ebb purge ${display(table.name)} --where … --candidates.`
   if (set.rows === null)
     return [
       objection(
@@ -65,14 +65,14 @@ export function candidateObjections(set: CandidateSet, table: TableModel): Objec
       objection(
         'candidates-elsewhere',
         `candidate set ${set.id} is of ${display(set.table)}, not of ${display(table.name)}`,
-        'Leave the table away: the set knows it.',
+        'Omit the table: the set names it.',
       ),
     ]
   if (set.keyChanged)
     return [
       objection(
         'candidates-key',
-        `the key of ${display(table.name)} is not what it was when candidate set ${set.id} was written`,
+        `the key of ${display(table.name)} has changed since candidate set ${set.id} was recorded`,
         anew,
       ),
     ]
@@ -80,8 +80,8 @@ export function candidateObjections(set: CandidateSet, table: TableModel): Objec
 }
 
 export function describeSet({ id, rows, bytes, condition, approvedBy, ticket, writtenAt }: CandidateSet): string {
-  const approval = approvedBy === null ? 'approved by nobody yet' : `approved by ${approvedBy}`
+  const approval = approvedBy === null ? 'not approved yet' : `approved by ${approvedBy}`
   const where = ticket === null ? approval : `${approval} (${ticket})`
-  const when = writtenAt === null ? 'not complete' : `written down on ${writtenAt.toISOString().slice(0, 10)}`
-  return `deleted: what candidate set ${id} names and is unchanged since: ${showCount(rows ?? 0)} rows, ${showBytes(bytes ?? 0)}, ${when}, ${where}; chosen where ${condition}`
+  const when = writtenAt === null ? 'not complete' : `recorded on ${writtenAt.toISOString().slice(0, 10)}`
+  return `deleted: the rows of candidate set ${id} that are unchanged since: ${showCount(rows ?? 0)} rows, ${showBytes(bytes ?? 0)}, ${when}, ${where}; chosen where ${condition}`
 }

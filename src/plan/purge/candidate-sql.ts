@@ -13,8 +13,8 @@ export const SET_COLUMNS = { leaf: 'ebb_leaf', fingerprint: 'ebb_fingerprint', b
 /**
  * What a row `t` holds, as one number: of its text, which tells 1.0 from 1.00
  * and 'a' from 'A' where a hash of values need not, and exists for every type. It
- * stays what it is through VACUUM, freezing, rewrites and restores, as ctid and
- * xmin do not; two different rows have the same one once in 2^64. `t.*` is the
+ * is stable across VACUUM, freezing, rewrites and restores, which ctid and
+ * xmin are not; two different rows have the same one once in 2^64. `t.*` is the
  * whole row even where a column is called t.
  */
 export const FINGERPRINT = 'pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)'
@@ -22,7 +22,7 @@ export const FINGERPRINT = 'pg_catalog.hashtextextended((t.*)::pg_catalog.text, 
 /** Bytes of the row `t`, out-of-line values included. */
 export const ROW_BYTES = 'pg_catalog.pg_column_size(t.*)'
 
-/** A walk along a candidate set. */
+/** The walk of a candidate set. */
 export interface SetWalk extends KeyWalk {
   readonly among: SetPart
 }

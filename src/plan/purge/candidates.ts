@@ -16,9 +16,9 @@ import { serverNotes } from '../table/server-objections.ts'
 import type { Objection, OnlineStep, Plan, PurgeStep, Step } from '../language/step.ts'
 import { showCount, showDuration, showRows } from '../../text/units.ts'
 
-/** What the user asked for. */
+/** The user's request. */
 export interface CandidateRequest {
-  /** The rows to write down, as after WHERE. */
+  /** The rows to record, as after WHERE. */
   readonly where: string
 }
 
@@ -27,7 +27,7 @@ export interface CandidatePlan extends PurgePlan {
   readonly set: PlannedSet | null
 }
 
-/** A candidate set as it is to be made. */
+/** The candidate set to create. */
 export interface PlannedSet {
   readonly place: TableName
   readonly key: readonly KeyWalkColumn[]
@@ -37,14 +37,14 @@ export interface PlannedSet {
 }
 
 export interface CandidateSituation extends ChosenRows {
-  /** The columns by which a row is found again; null where nothing does. */
+  /** The columns that identify a row; null where none do. */
   readonly key: readonly KeyWalkColumn[] | null
-  /** Where the keys are to be. */
+  /** The table for the keys. */
   readonly place: TableName
   readonly mayCreateThere: boolean
 }
 
-/** Plans writing down the keys of the rows that match. Pure; no row is touched. */
+/** Plans recording the keys of the matching rows. Pure; no row is touched. */
 export function planCandidates(situation: CandidateSituation, { where }: CandidateRequest): CandidatePlan {
   const { table, leaves, reach, predicate, condition, key, place, server } = situation
   const objections = objectionsTo(situation)
@@ -73,16 +73,16 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
   return {
     ...base,
     evidence: [
-      `written down: ${predicate.text}`,
+      `recorded: ${predicate.text}`,
       ...describeReading(condition),
-      `about ${showRows(matching)} to be written down, by the planner’s estimate; each costs its key and 20 bytes or so`,
-      `a row is found again by ${key.map(({ name }) => ident(name).text).join(', ')}, and whether it has changed is told by what it holds as a whole`,
+      `about ${showRows(matching)} to record, by the planner’s estimate; each takes its key plus about 20 bytes`,
+      `rows are identified by ${key.map(({ name }) => ident(name).text).join(', ')}; changes are detected by comparing the whole row`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),
     ],
     notes: [
       ...serverNotes(server),
       'no row is deleted, changed or locked',
-      'rows that come to match while it runs may be missing',
+      'rows that come to match during the run may be missing',
     ],
     steps: [createSet(table.name, set), gatherStep(work), settleStep(place)],
     purge: work,
@@ -92,7 +92,7 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
 
 const MOST_SHOWN = 10
 
-/** A plan that says only what is in the way. */
+/** A plan with objections only. */
 export function refuseCandidates(
   { server, table, objections }: NotToBeChosen,
   { where }: CandidateRequest,
@@ -103,7 +103,7 @@ export function refuseCandidates(
 }
 
 function goalOf(table: TableName, where: string): string {
-  return `write down which rows of ${display(table)} are candidates: those where ${where}`
+  return `record candidate rows of ${display(table)} where ${where}`
 }
 
 function objectionsTo({ table, leaves, reach, key, place, mayCreateThere, server }: CandidateSituation): Objection[] {
@@ -125,14 +125,14 @@ function objectionsTo({ table, leaves, reach, key, place, mayCreateThere, server
         objection(
           `foreign:${display(name)}`,
           `${display(name)} is a foreign table`,
-          'Do it in the database it is in, or exclude it by the condition.',
+          'Run this in the database that holds it, or exclude it by the condition.',
         ),
       ),
   ]
 }
 
 function noKey(table: TableName): string {
-  return `${display(table)} has neither a primary key nor a unique index over columns that cannot be null, so a row that was written down could not be found again`
+  return `${display(table)} has neither a primary key nor a unique index over columns that cannot be null, so a recorded row could not be found again`
 }
 
 function createSet(table: TableName, { place, key }: PlannedSet): OnlineStep {
@@ -148,7 +148,7 @@ function createSet(table: TableName, { place, key }: PlannedSet): OnlineStep {
     kind: 'online',
     key: 'set',
     title: `create ${display(place)}`,
-    because: 'the keys go there, in their order',
+    because: 'stores the keys, in key order',
     locks: [{ table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
     cost: 'milliseconds',
     statements: [
@@ -164,10 +164,11 @@ function gatherStep(work: PurgeWork): PurgeStep {
   return {
     kind: 'purge',
     key: 'gather',
-    title: `write down the keys of the rows of ${display(work.table)} that match`,
-    because: 'in pieces, each under a snapshot of its own and recorded with its rows, so that a kill costs one piece',
+    title: `record the keys of matching rows of ${display(work.table)}`,
+    because:
+      'range by range, each under its own snapshot and journalled with its rows, so that a crash loses one range',
     locks: [{ table: work.table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
-    cost: `reads at most ${showCount(blocks)} blocks, ${showDuration(blocks * BLOCK_READ_SECONDS)} or so without pauses`,
+    cost: `reads at most ${showCount(blocks)} blocks, about ${showDuration(blocks * BLOCK_READ_SECONDS)} plus pauses`,
     statements: [],
     work,
   }
@@ -177,15 +178,15 @@ function settleStep(place: TableName): Step {
   return {
     kind: 'alone',
     key: 'settle',
-    title: `analyze ${display(place)}, and count it`,
-    because: 'the purge goes along it',
+    title: `analyze and count ${display(place)}`,
+    because: 'the purge walks it',
     locks: [],
     cost: 'reads a sample',
     statements: [sql`analyze ${quoted(place)}`.text],
   }
 }
 
-/** What giving up an unfinished set does: no row has been touched, so only the keys go. */
+/** Abandoning an unfinished set: no row has been touched, so only the keys are dropped. */
 export function planAbandonCandidates(runId: string, { table, set }: CandidatePlan): Plan {
   if (set === null) throw new Error(`run ${runId} has no candidate set`)
   return abandonment(runId, table, 'no row has been changed', abandonSteps(runId, set.place))
@@ -197,7 +198,7 @@ export function abandonSteps(runId: string, place: TableName): OnlineStep[] {
       kind: 'online',
       key: 'abandon:candidates',
       title: `drop ${display(place)}`,
-      because: 'the set is not to be completed',
+      because: 'the set will not be completed',
       locks: [],
       cost: 'milliseconds',
       statements: dropSet(place, runId),
@@ -205,7 +206,7 @@ export function abandonSteps(runId: string, place: TableName): OnlineStep[] {
   ]
 }
 
-/** The statements that let a set go; what the journal knows of it is in the same schema. */
+/** The statements that drop a set; its entry in the journal is in the same schema. */
 export function dropSet(place: TableName, id: string): string[] {
   return [
     sql`drop table if exists ${quoted(place)}`.text,

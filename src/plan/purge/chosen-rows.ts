@@ -6,7 +6,7 @@ import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import type { Objection } from '../language/step.ts'
 
-/** The rows of a table that a condition selects, as far as a plan has to know them. */
+/** What a plan has to know about the rows that match a condition. */
 export interface ChosenRows {
   readonly server: ServerModel
   readonly table: TableModel
@@ -16,7 +16,7 @@ export interface ChosenRows {
   readonly condition: ConditionFacts
 }
 
-/** Where nobody may look for them at all. */
+/** Where they cannot be looked for at all. */
 export interface NotToBeChosen {
   readonly server: ServerModel
   readonly table: TableModel

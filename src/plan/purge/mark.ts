@@ -20,11 +20,11 @@ import { describeStale, type StaleGroups } from './stale.ts'
 import { assertDistinctKeys, type Objection, type Plan, type PurgeStep, type Step } from '../language/step.ts'
 import { showRows } from '../../text/units.ts'
 
-/** What the user asked for. */
+/** The user's request. */
 export interface MarkRequest {
   /** The rows to mark, as after WHERE. */
   readonly where: string
-  /** Where the mark goes: a boolean becomes true, a time the moment at which the run began. */
+  /** The column of the mark: a boolean becomes true, a time the start of the run. */
   readonly column: string
   readonly allRows: boolean
   readonly vacuum: boolean
@@ -73,7 +73,7 @@ export function markBy({ name, type, generated }: Column, moment: string): Mark 
   }
 }
 
-/** The condition that a row is marked, for at least so long, as a user would write it; null where the column cannot tell. */
+/** The condition that a row is marked, for at least this long, as a user would write it; null where the column does not show it. */
 export function markedLongerAgo(column: Column, olderThan: Interval | null): string | null {
   const mark = markBy(column, 'now()')
   if (mark === null || olderThan === null) return mark?.there ?? null
@@ -86,13 +86,13 @@ export function notYetMarked(predicate: Predicate, { missing }: Mark): Predicate
   return { ...predicate, text: `(${predicate.text}\n) and ${missing}` }
 }
 
-/** Plans marking the rows that match, batch by batch. Pure. */
+/** Plans marking the matching rows, batch by batch. Pure. */
 export function planMark(situation: MarkSituation, request: MarkRequest, mark: Mark): PurgePlan {
   const { table, leaves, reach, predicate, condition, server } = situation
   const objections = [
     ...everything(table, leaves, reach, request).map((one) => ({
       ...one,
-      fix: 'If all rows are meant, say --all-rows.',
+      fix: 'To mark all rows, pass --all-rows.',
     })),
     ...rowsElsewhere(table, leaves, reach),
     ...objectionsTo(situation),
@@ -100,7 +100,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
   if (objections.length > 0) return refuseMark({ server, table, objections }, request)
   const base = { goal: goalOf(table.name, request), table: table.name, dependents: [], objections }
   if (reach.selectsSome === false || leaves.length === 0)
-    return { ...base, evidence: ['no row matches that is not marked yet'], notes: [], steps: [], purge: null }
+    return { ...base, evidence: ['all matching rows are marked already'], notes: [], steps: [], purge: null }
   const chosen = leaves.map((leaf) => chooseWalk(leaf, null))
   const work: PurgeWork = {
     table: table.name,
@@ -113,7 +113,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
   }
   const steps: Step[] = [
     markStep(work),
-    ...vacuumSteps({ leaves, table }, request, 'former versions of rows').map((step) => ({
+    ...vacuumSteps({ leaves, table }, request, 'old row versions').map((step) => ({
       ...step,
       settings: pathForCode(work.settings),
     })),
@@ -126,7 +126,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     evidence: [
       `marked: ${predicate.text}`,
       ...describeReading(condition),
-      `about ${showRows(matching)} to be marked, by ${request.staleOf === undefined ? 'the planner’s estimate' : 'the number of groups'}`,
+      `about ${showRows(matching)} to mark, by ${request.staleOf === undefined ? 'the planner’s estimate' : 'the number of groups'}`,
       `the mark: ${mark.action.set}`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),
     ],
@@ -138,14 +138,14 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
 
 const MOST_SHOWN = 10
 
-/** A plan that says only what is in the way. */
+/** A plan with objections only. */
 export function refuseMark({ server, table, objections }: NotToBeChosen, request: MarkRequest): PurgePlan {
   const { where, allRows, vacuum } = request
   const purge = { where, allRows, vacuum, orderBy: null, noArchive: true, cascade: false, protect: [], accept: [] }
   return { ...refusePurge({ server, table }, purge, objections), goal: goalOf(table.name, request) }
 }
 
-/** That the column is none that could hold a mark. */
+/** That the column cannot hold a mark. */
 export function columnObjection(table: TableModel, name: string): Objection {
   const column = table.columns.find((one) => one.name === name)
   const what =
@@ -159,14 +159,11 @@ export function columnObjection(table: TableModel, name: string): Objection {
   )
 }
 
-/** What giving up an unfinished run does: batches are whole. */
+/** Abandoning an unfinished run: batches are atomic. */
 export function planAbandonMark(runId: string, table: TableName): Plan {
-  return abandonment(
-    runId,
-    table,
-    'rows that are marked stay marked; the others are not, and nothing else has been changed',
-    [endTheRun('abandon:mark')],
-  )
+  return abandonment(runId, table, 'rows already marked stay marked; nothing else has been changed', [
+    endTheRun('abandon:mark'),
+  ])
 }
 
 function goalOf(table: TableName, { where, column, staleOf }: MarkRequest): string {
@@ -181,9 +178,9 @@ function markStep(work: PurgeWork): PurgeStep {
     kind: 'purge',
     key: 'mark',
     title: `mark rows of ${display(work.table)} in batches`,
-    because: 'each batch is a transaction of its own, so short that nobody notices',
+    because: 'each batch is a short transaction of its own',
     locks: [{ table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' }],
-    cost: `about ${showRows(rows)}; each leaves a dead version behind, and an entry in every index unless there is room on its page`,
+    cost: `about ${showRows(rows)}; each leaves a dead row version, and an entry in every index unless the update is HOT`,
     statements: [],
     work,
   }
@@ -200,7 +197,7 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
         objection(
           `foreign:${display(leaf.name)}`,
           `${display(leaf.name)} is a foreign table`,
-          'Mark its rows in the database they are in, or exclude them by the condition.',
+          'Mark its rows in the database that holds them, or exclude them by the condition.',
         ),
       ),
       ...storageObjections(leaf),
@@ -211,7 +208,7 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
       ...rules.map((rule) =>
         objection(
           `rule:${display(name)}.${rule}`,
-          `rule ${rule} makes something else of an update on ${display(name)}`,
+          `rule ${rule} rewrites updates on ${display(name)}`,
           sql`Switch it off meanwhile: alter table ${quoted(name)} disable rule ${ident(rule)};`.text,
         ),
       ),
@@ -231,13 +228,13 @@ function notesOn({ server, table, facts }: MarkSituation, { column }: MarkReques
   const triggers = [...new Set(facts.flatMap((fact) => fact.triggers))]
   return [
     ...serverNotes(server),
-    ...(triggers.length === 0 ? [] : [`triggers fire as for any update, and take their time: ${triggers.join(', ')}`]),
+    ...(triggers.length === 0 ? [] : [`triggers fire as for any update: ${triggers.join(', ')}`]),
     ...(table.publications.length === 0
       ? []
       : [
-          `each row that is marked is an update for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
+          `each marked row is an update event for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
         ]),
-    'rows that are marked already are left as they are; those that somebody holds locked are passed over, and come back for',
-    `readers have to leave out what is marked: ebb view makes a view that does; ebb purge --marked ${column} deletes it later`,
+    'rows already marked are left as they are; rows locked by other sessions are skipped and retried',
+    `readers have to exclude marked rows: ebb view creates a view that does; ebb purge --marked ${column} deletes them later`,
   ]
 }

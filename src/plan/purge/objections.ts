@@ -14,16 +14,16 @@ import { shellWord } from '../../text/shell-word.ts'
 import { serverObjections } from '../table/server-objections.ts'
 import type { Objection } from '../language/step.ts'
 
-/** What is no table with rows of its own; undefined where there is nothing wrong with it. */
+/** Objects that are not tables with rows of their own; undefined for tables. */
 function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
   if (kind === 'table' || kind === 'partitioned table') return undefined
   const what = `${display(name)} is a ${kind}`
-  if (kind === 'view' || kind === 'materialized view') return objection('view', what, 'Name the table below it.')
-  if (kind === 'foreign table') return objection('foreign-table', what, 'Purge it in the database that it is in.')
-  return objection('no-table', `${display(name)} is no table (${kind})`, 'Name a table.')
+  if (kind === 'view' || kind === 'materialized view') return objection('view', what, 'Name the underlying table.')
+  if (kind === 'foreign table') return objection('foreign-table', what, 'Purge it in the database that holds it.')
+  return objection('no-table', `${display(name)} is not a table (${kind})`, 'Name a table.')
 }
 
-/** What is in the way of looking for the rows at all. */
+/** Objections to looking for the rows at all. */
 export function objectionsToLooking(
   { server, journalSchema, table, itself, condition }: BeforeLooking,
   { noArchive }: Pick<PurgeRequest, 'noArchive'>,
@@ -38,7 +38,7 @@ export function objectionsToLooking(
   ]
 }
 
-/** What is known without any look into the table. */
+/** What is known without reading the table. */
 export interface BeforeLooking {
   readonly server: ServerModel
   readonly journalSchema: string
@@ -48,7 +48,7 @@ export interface BeforeLooking {
   readonly condition: ConditionFacts
 }
 
-/** What is in the way of deleting these rows, with the way out of each. */
+/** Objections to deleting these rows, each with its fix. */
 export function purgeObjections(
   table: TableModel,
   leaves: readonly LeafModel[],
@@ -68,18 +68,18 @@ export function purgeObjections(
   ]
 }
 
-/** Triggers may take rows along that nobody chose, and only PostgreSQL's own count tells. */
+/** Triggers may delete rows nobody chose, which only PostgreSQL's own counters show. */
 export function uncounted({ countsChanges, role }: ServerModel, triggers: readonly string[]): Objection[] {
   const [trigger] = triggers
   if (countsChanges || trigger === undefined) return []
-  return [trackCounts(`what trigger ${trigger} does beyond the rows that were chosen`, role)]
+  return [trackCounts(`what trigger ${trigger} does beyond the chosen rows`, role)]
 }
 
 /** `what` would go unnoticed. */
 export function trackCounts(what: string, role: string): Objection {
   return objection(
     'track-counts',
-    `PostgreSQL does not count what transactions change (track_counts is off), so ${what} would go unnoticed`,
+    `PostgreSQL does not count the changes of transactions (track_counts is off), so ${what} would go unnoticed`,
     `As an administrator: alter role ${ident(role).text} set track_counts = on;`,
   )
 }
@@ -87,14 +87,14 @@ export function trackCounts(what: string, role: string): Objection {
 function archiveObjection(): Objection {
   return objection(
     'archive',
-    'the rows would be gone for good, and archives cannot be written by this version',
-    'If they are not needed any more, say --no-archive.',
+    'the rows would be deleted without an archive, which this version cannot write',
+    'If they are no longer needed, pass --no-archive.',
   )
 }
 
 /**
- * That rows match which are in none of the tables found: nothing would be done,
- * and it would look as if nothing were to be done. Sizes of files tell, too.
+ * That rows match which are in none of the tables found: nothing would be deleted,
+ * and it would look as if there were nothing to delete. File sizes show it, too.
  */
 export function rowsElsewhere(
   { name }: TableModel,
@@ -106,8 +106,8 @@ export function rowsElsewhere(
   return [
     objection(
       'rows-elsewhere',
-      `rows of ${display(name)} match, or may, and PostgreSQL shows no table of this server in which they are`,
-      'Delete them by means of whatever stores them.',
+      `rows of ${display(name)} match, or may match, but PostgreSQL shows no table of this server that holds them`,
+      'Delete them with the tools of the extension that stores them.',
     ),
   ]
 }
@@ -116,10 +116,10 @@ function isWithoutBlocks({ kind, blocks }: LeafModel): boolean {
   return kind === 'table' && blocks === 0
 }
 
-/** So many of the rows match, by the planner's estimate, that it may be all. */
+/** By the planner's estimate so many rows match that it may be all of them. */
 const NEARLY_ALL = 0.95
 
-/** That the condition spares nothing, or may do so. */
+/** That the condition matches, or may match, every row. */
 export function everything(
   table: TableModel,
   leaves: readonly LeafModel[],
@@ -128,12 +128,14 @@ export function everything(
 ): Objection[] {
   if (allRows || sparesSome === true) return []
   const name = display(table.name)
-  const fix = `If all rows are to go, say --all-rows; where nobody needs the table meanwhile, truncate ${quoted(table.name).text} is done in a moment.`
+  const fix = `To delete all rows, pass --all-rows; if the table is not in use, truncate ${quoted(table.name).text} is faster.`
   if (sparesSome === false) return [objection('all-rows', `every row of ${name} matches the condition`, fix)]
   const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   if (matching < rows * NEARLY_ALL) return []
-  return [objection('all-rows', `every row of ${name} may match the condition: within 5 s no other was found`, fix)]
+  return [
+    objection('all-rows', `every row of ${name} may match the condition: none that does not was found within 5 s`, fix),
+  ]
 }
 
 function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string): Objection[] {
@@ -144,7 +146,7 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
       objection(
         `foreign:${name}`,
         `${name} is a foreign table`,
-        'Purge it in the database it is in, or exclude it by the condition.',
+        'Purge it in the database that holds it, or exclude it by the condition.',
       ),
     ),
     ...storageObjections(leaf),
@@ -154,20 +156,20 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
       objection(
         `replica-identity:${name}`,
         `${name} is published with its deletes and has no replica identity, so PostgreSQL refuses to delete from it`,
-        `Give it one: a primary key, or alter table ${place} replica identity using index …; or publish no deletes.`,
+        `Add a primary key, or alter table ${place} replica identity using index …; or stop publishing its deletes.`,
       ),
     ),
     ...(orderBy === null || indexInOrder(leaf, orderBy) !== undefined ? [] : [noOrder(leaf, orderBy)]),
   ]
 }
 
-/** Addresses of rows, blocks and sizes mean what they mean in heap alone. */
+/** Row addresses, blocks and sizes have their meaning only in heap tables. */
 export function storageObjections({ name, kind, accessMethod }: LeafFacts): Objection[] {
   if (kind !== 'table' || accessMethod === 'heap') return []
   return [
     objection(
       `access-method:${display(name)}`,
-      `${display(name)} is stored by the access method ${accessMethod ?? 'of an extension'}`,
+      `${display(name)} uses the access method ${accessMethod ?? 'of an extension'}`,
       'Only rows of heap tables can be reached one by one: delete them with SQL, or exclude the table by the condition.',
     ),
   ]
@@ -177,13 +179,13 @@ function ruleObjections({ name, deleteRules }: LeafFacts): Objection[] {
   return deleteRules.map((rule) =>
     objection(
       `rule:${display(name)}.${rule}`,
-      `rule ${rule} makes something else of a delete on ${display(name)}`,
-      `Switch it off for the time of the purge: alter table ${quoted(name).text} disable rule ${ident(rule).text};`,
+      `rule ${rule} rewrites deletes on ${display(name)}`,
+      `Disable it for the duration of the purge: alter table ${quoted(name).text} disable rule ${ident(rule).text};`,
     ),
   )
 }
 
-/** Rows are deleted from the partitions, or children, that they are in, and what is to happen by the table above does not. */
+/** Rows are deleted directly from their partitions or children, so statement triggers of the parent do not fire. */
 export function objectionsAbove(itself: LeafFacts, leaves: readonly LeafModel[]): Objection[] {
   if (leaves.every(({ oid }) => oid === itself.oid)) return []
   const rules = leaves.some(({ oid }) => oid === itself.oid) ? [] : ruleObjections(itself)
@@ -195,14 +197,14 @@ function sleepingTriggers(itself: LeafFacts): Objection[] {
     const code = `statement-trigger:${display(itself.name)}.${trigger}`
     return {
       code,
-      what: `statement trigger ${trigger} of ${display(itself.name)} would not fire, for rows are deleted from its partitions directly`,
-      fix: `If that does no harm, go ahead with --accept ${shellWord(code)}; else create the trigger on each partition.`,
+      what: `statement trigger ${trigger} of ${display(itself.name)} would not fire, because rows are deleted from its partitions directly`,
+      fix: `If that is acceptable, pass --accept ${shellWord(code)}; otherwise create the trigger on each partition.`,
       acceptable: true,
     }
   })
 }
 
-/** What the role may not do there, or does not see. */
+/** What the role may not do there, or cannot see. */
 export function rightsObjections(leaf: LeafFacts, role: string): Objection[] {
   const name = display(leaf.name)
   const place = quoted(leaf.name).text
@@ -217,8 +219,8 @@ export function rightsObjections(leaf: LeafFacts, role: string): Objection[] {
     ...when(leaf.rowsHidden, () =>
       objection(
         `row-security:${name}`,
-        `row-level security hides rows of ${name} from ${role}, so which ones match cannot be told`,
-        `Connect as a role with BYPASSRLS, or, if it is forced on the owner, lift that for the time of the purge: alter table ${place} no force row level security;`,
+        `row-level security hides rows of ${name} from ${role}, so the matching rows cannot be determined`,
+        `Connect as a role with BYPASSRLS, or, if it is forced on the owner, lift that for the duration of the purge: alter table ${place} no force row level security;`,
       ),
     ),
   ]
@@ -230,18 +232,18 @@ function noOrder({ name, indexes, columns }: LeafModel, column: string): Objecti
     return objection(
       code,
       `${display(name)} has no column ${column}`,
-      'Say --order-by with one of its columns, or leave it away.',
+      'Name one of its columns with --order-by, or omit it.',
     )
   const beginning = indexes.filter((index) => index.columns[0]?.name === column)
   const why =
     beginning.length === 0
-      ? `no index of ${display(name)} that could be walked along begins with ${column}`
+      ? `no index of ${display(name)} that can be walked begins with ${column}`
       : beginning.some(({ coversMatches }) => coversMatches)
         ? `too many rows of ${display(name)} share a ${column}`
-        : `rows of ${display(name)} that match may have no ${column}, and would not be found in its order`
+        : `matching rows of ${display(name)} may have no ${column}, and would not be found in its order`
   return objection(
     code,
     why,
-    `Leave --order-by away, or, with the primary key's columns behind it to tell rows apart: create index concurrently on ${quoted(name).text} (${ident(column).text}, …);`,
+    `Omit --order-by, or, with the primary key's columns appended to tell rows apart: create index concurrently on ${quoted(name).text} (${ident(column).text}, …);`,
   )
 }

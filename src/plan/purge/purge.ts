@@ -39,23 +39,23 @@ import {
 } from '../language/step.ts'
 import { showBytes, showCount, showDuration, showRows } from '../../text/units.ts'
 
-/** What the user asked for. */
+/** The user's request. */
 export interface PurgeRequest {
   /** The rows to delete, as after WHERE. */
   readonly where: string
-  /** Goes along an index that begins with this column. */
+  /** Walks an index that begins with this column. */
   readonly orderBy: string | null
-  /** It is meant if the condition is true of every row. */
+  /** A condition that is true of every row is intended. */
   readonly allRows: boolean
-  /** Afterwards, the tables touched are vacuumed and analysed. */
+  /** The tables touched are vacuumed and analysed at the end. */
   readonly vacuum: boolean
-  /** The rows go for good: there is no archive. */
+  /** The rows are deleted without an archive. */
   readonly noArchive: boolean
-  /** Rows of other tables that refer to them go, too. */
+  /** Rows of other tables that reference them are deleted, too. */
   readonly cascade: boolean
-  /** Tables no row of which is to be touched. */
+  /** Tables of which no row may be touched. */
   readonly protect: readonly WrittenName[]
-  /** Codes of objections that the user has accepted. */
+  /** Codes of objections accepted by the user. */
   readonly accept: readonly string[]
   /** Instead of a condition: the rows of a candidate set. `where` is empty then. */
   readonly candidates?: CandidateChoice
@@ -63,7 +63,7 @@ export interface PurgeRequest {
   readonly stale?: StaleGroups
 }
 
-/** A candidate set by the number of its run, and who wants its rows gone. */
+/** A candidate set by the number of its run, and who deletes its rows. */
 export interface CandidateChoice {
   readonly set: string
   readonly approvedBy: string | null
@@ -83,7 +83,7 @@ export interface PurgeSituation {
   /** What the request means for the tables of the graph. */
   readonly around: CascadeRequest
   readonly cascade: Cascade
-  /** What looking for rows that refer to one costs, where no index serves. */
+  /** The cost of finding the rows that reference one, where no index serves. */
   readonly lookUps: readonly LookUpCost[]
   /** Where the rows are those of a candidate set. */
   readonly candidates?: CandidateSet
@@ -96,7 +96,7 @@ export interface PurgePlan extends Plan {
   readonly purge: PurgeWork | null
 }
 
-/** Plans deleting the rows that match, batch by batch. Pure. */
+/** Plans the deletion of the matching rows, batch by batch. Pure. */
 export function planPurge(situation: PurgeSituation, request: PurgeRequest): PurgePlan {
   const { table, leaves, reach, candidates } = situation
   const reasons = [
@@ -138,7 +138,7 @@ function objectionsAround({ graph, around, cascade, lookUps, leaves, server }: P
   return [...cascadeObjections(graph, cascade, around, server.role), ...costObjections(cascade, lookUps, rows)]
 }
 
-/** A plan that says only what is in the way. */
+/** A plan with objections only. */
 export function refusePurge(
   { server, table }: Pick<PurgeSituation, 'server' | 'table'>,
   request: PurgeRequest,
@@ -148,11 +148,14 @@ export function refusePurge(
   return { ...plan, dependents: [], evidence: [], steps: [], purge: null }
 }
 
-/** What giving up an unfinished purge does: batches are whole, and their rows do not come back. */
+/** Abandoning an unfinished purge: batches are atomic, and their rows do not come back. */
 export function planAbandonPurge(runId: string, table: TableName): Plan {
-  return abandonment(runId, table, 'rows that are gone stay gone; the others stay, and nothing else has been changed', [
-    endTheRun('abandon:purge'),
-  ])
+  return abandonment(
+    runId,
+    table,
+    'rows already deleted stay deleted; the others are kept, and nothing else has been changed',
+    [endTheRun('abandon:purge')],
+  )
 }
 
 function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest): string {
@@ -168,12 +171,12 @@ function purgeStep(work: PurgeWork, { cascade, lookUps }: PurgeSituation): Purge
     kind: 'purge',
     key: 'purge',
     title: `delete rows of ${display(work.table)} in batches`,
-    because: 'each batch is a transaction of its own, so short that nobody notices',
+    because: 'each batch is a short transaction of its own',
     locks: [
       { table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
       ...cascadeLocks(cascade),
     ],
-    cost: `about ${showRows(rows)}, ${showDuration(seconds)} without pauses`,
+    cost: `about ${showRows(rows)}, ${showDuration(seconds)} plus pauses`,
     statements: [],
     work,
   }
@@ -194,11 +197,11 @@ function secondsOf({ leaves }: PurgeWork): number {
   )
 }
 
-/** What is vacuumed afterwards, as far as the role may. */
+/** What is vacuumed at the end, as far as the role may. */
 export function vacuumSteps(
   { leaves, table }: Pick<PurgeSituation, 'leaves' | 'table'>,
   { vacuum }: Pick<PurgeRequest, 'vacuum'>,
-  left: 'deleted rows' | 'former versions of rows' = 'deleted rows',
+  left: 'deleted rows' | 'old row versions' = 'deleted rows',
 ): VacuumStep[] {
   if (!vacuum) return []
   const own = leaves.filter(({ mayVacuum }) => mayVacuum)
@@ -206,12 +209,12 @@ export function vacuumSteps(
     kind: 'vacuum',
     key: `vacuum ${oid}`,
     title: `vacuum and analyze ${display(name)}`,
-    because: `the space of the ${left} can be used again, and the planner learns how things are`,
+    because: `frees the space of ${left} for reuse, and refreshes the planner statistics`,
     locks: [{ table: name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
-    cost: 'reads what has changed, at the pace of an autovacuum; skipped where nothing has changed, or another vacuum is at work',
+    cost: 'reads what has changed, at autovacuum speed; skipped where nothing has changed, or another vacuum is running',
     table: name,
     whole: false,
-    // Giving blocks at the end back would need ACCESS EXCLUSIVE, which replicas feel.
+    // Truncating the file would need ACCESS EXCLUSIVE, which is replayed on replicas.
     statements: [`vacuum (analyze, truncate false, skip_locked) ${quoted(name).text}`],
   }))
   if (table.kind !== 'partitioned table' || own.length < leaves.length) return steps
@@ -221,7 +224,7 @@ export function vacuumSteps(
       kind: 'vacuum',
       key: 'analyze',
       title: `analyze ${display(table.name)}`,
-      because: 'an autovacuum never does that for a partitioned table as a whole',
+      because: 'autovacuum never analyses a partitioned table itself',
       locks: [{ table: table.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
       cost: 'reads a sample',
       table: table.name,
@@ -231,15 +234,15 @@ export function vacuumSteps(
   ]
 }
 
-/** Counts what matches at the end. */
+/** Counts the matching rows at the end. */
 export function checkStep(work: PurgeWork): CheckStep {
   return {
     kind: 'check',
     key: 'check',
     title: `count the rows of ${display(work.table)} that match now`,
-    because: 'only that shows that nothing was left, or how much',
+    because: 'to report what is left',
     locks: [{ table: work.table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
-    cost: 'reads them once more, a piece at a time',
+    cost: 'reads the table once more, range by range',
     statements: [],
     work,
   }
@@ -253,7 +256,11 @@ function evidenceOf(
   const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   const shown = chosen.slice(0, MOST_SHOWN)
   const by =
-    candidates !== undefined ? 'as the set says' : groups ? 'by the share of their groups' : 'by the planner’s estimate'
+    candidates !== undefined
+      ? 'as recorded in the set'
+      : groups
+        ? 'by the share of stale groups'
+        : 'by the planner’s estimate'
   return [
     ...(groups === undefined ? [] : [describeGroups(groups)]),
     ...(candidates === undefined
@@ -277,17 +284,17 @@ function notesOn({ server, table, leaves, cascade }: PurgeSituation, { vacuum }:
   const foreign = leaves.filter(({ mayVacuum }) => !mayVacuum)
   return [
     ...serverNotes(server),
-    ...(triggers.length === 0 ? [] : [`triggers fire as for any delete, and take their time: ${triggers.join(', ')}`]),
+    ...(triggers.length === 0 ? [] : [`triggers fire as for any delete: ${triggers.join(', ')}`]),
     ...(table.publications.length === 0
       ? []
       : [
-          `each row that goes is a delete event for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
+          `each deleted row is a delete event for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
         ]),
     ...(vacuum && foreign.length > 0
-      ? [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: that is its owner’s right`]
+      ? [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: only the owner may`]
       : []),
     ...cascadeNotes(cascade),
-    'rows that somebody holds locked are passed over, and come back for; rows that come to match while it runs may stay for the next time',
-    'no space is given back to the operating system: it is used again by rows to come (ebb rebuild gives it back)',
+    'rows locked by other sessions are skipped and retried; rows that come to match during the run may be left for the next one',
+    'no disk space is returned to the operating system: it is reused by new rows (ebb rebuild returns it)',
   ]
 }

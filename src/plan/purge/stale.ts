@@ -10,16 +10,16 @@ import { objection } from '../language/objection.ts'
 import type { Objection } from '../language/step.ts'
 import { showCount } from '../../text/units.ts'
 
-/** Groups of rows, say one for each experiment, of which none has been active for some time. */
+/** Groups of rows, say one for each experiment, without activity for some time. */
 export interface StaleGroups {
-  /** The column that tells the group; rows without one are in none. */
+  /** The grouping column; rows where it is null are in no group. */
   readonly group: string
-  /** The time of a row's activity. A row without one keeps its group. */
+  /** The time of a row's activity. A row where it is null keeps its group. */
   readonly activity: string
   readonly idle: Interval
 }
 
-/** The same with the moment before which nothing may have happened, as SQL of the activity's type. */
+/** The same with the horizon, as SQL of the activity's type. */
 export interface StaleSince extends StaleGroups {
   readonly table: TableName
   readonly horizon: string
@@ -49,7 +49,7 @@ export function staleSince(table: TableModel, groups: StaleGroups, moment: strin
   }
 }
 
-/** The rows of groups without activity; whether their group is still without is asked with each row. */
+/** The rows of groups without activity; checked again for each row. */
 export function rowsOfStale(since: StaleSince): Predicate {
   const { group, activity, horizon } = since
   const [groupColumn, time] = [ident(group), ident(activity)]
@@ -96,9 +96,9 @@ export interface GroupCount {
   readonly stale: number
 }
 
-/** What is known of the groups, for a plan; null where they could not be counted in time. */
+/** What is known about the groups, for a plan; null where counting them timed out. */
 export function describeGroups(count: GroupCount | null): string {
-  if (count === null) return 'there are too many groups to be counted within 5 s'
+  if (count === null) return 'there are too many groups to count within 5 s'
   return `${showCount(count.stale)} of ${showCount(count.groups)} groups have had no activity; one that becomes active again in time keeps its rows`
 }
 
@@ -107,7 +107,7 @@ export function withMatching(leaves: readonly LeafModel[], share: number): LeafM
   return leaves.map((leaf) => (leaf.rows === null ? leaf : { ...leaf, matching: Math.round(leaf.rows * share) }))
 }
 
-/** Why groups cannot be told, or not cheaply. */
+/** Why groups cannot be determined, or not cheaply. */
 export function staleObjections(table: TableModel, { group, activity }: StaleGroups): Objection[] {
   const name = display(table.name)
   const missing = [group, activity].filter((column) => columnOf(table, column) === undefined)
@@ -120,7 +120,7 @@ export function staleObjections(table: TableModel, { group, activity }: StaleGro
     return [
       objection(
         'activity-type',
-        `${activity} is of type ${type}, which tells no time`,
+        `${activity} is of type ${type}, which is not a time`,
         'Name a column of type timestamptz, timestamp or date.',
       ),
     ]

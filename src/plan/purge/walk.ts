@@ -2,10 +2,10 @@ import type { LeafIndex, LeafModel } from '../../catalog/partitions/purge-leaves
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS } from '../advise/rates.ts'
 import type { KeyWalk, PurgeLeaf, Walk } from './work.ts'
 
-// Which way leads to the rows of a leaf, and why. Reading all blocks in their
-// order is cheap for each; an index pays where few rows match.
+// The access path to the rows of a leaf, and why. Reading all blocks in order is
+// cheap per row; an index pays where few rows match.
 
-/** With more rows under one key, a batch would read those again that the ones before it have deleted. */
+/** With more rows per key value, a batch would read again those that earlier batches have deleted. */
 const MOST_ROWS_PER_KEY = 1_000
 
 /** Blocks may be fuller than the average. */
@@ -27,12 +27,12 @@ function rowsPerBlock({ rows, blocks, deleteTriggers }: LeafModel): number | nul
   return rows === null || blocks === 0 || deleteTriggers.length > 0 ? null : Math.ceil((rows / blocks) * FULLER)
 }
 
-/** Whether positions are addresses of rows, or end with one. */
+/** Whether positions are row addresses (ctid), or end with one. */
 export function usesAddresses(walk: Walk): boolean {
   return walk.kind === 'blocks' || (!walk.unique && walk.among === undefined)
 }
 
-/** The index to walk along for `--order-by`. */
+/** The index to walk for `--order-by`. */
 export function indexInOrder({ indexes }: LeafModel, column: string): LeafIndex | undefined {
   return indexes
     .filter((index) => index.columns[0]?.name === column && isWalkable(index))
@@ -51,17 +51,17 @@ function inOrder(leaf: LeafModel, column: string): { walk: Walk; why: string } {
 
 function cheaper(leaf: LeafModel): { walk: Walk; why: string } {
   const index = leaf.indexes.find(({ name }) => name === leaf.plannedIndex)
-  if (index === undefined) return { walk: { kind: 'blocks' }, why: 'no index leads to few of its rows' }
+  if (index === undefined) return { walk: { kind: 'blocks' }, why: 'no selective index' }
   const byBlocks = leaf.blocks * BLOCK_READ_SECONDS + leaf.matching * DELETED_BY_BLOCK_SECONDS
   const byKey = leaf.matching * DELETED_BY_KEY_SECONDS
-  if (byBlocks <= byKey) return { walk: { kind: 'blocks' }, why: `too many rows match to go by ${index.name}` }
+  if (byBlocks <= byKey) return { walk: { kind: 'blocks' }, why: `too many rows match to use ${index.name}` }
   if (!isWalkable(index))
-    return { walk: { kind: 'blocks' }, why: `${index.name} has too many rows under one key, or none for some of them` }
+    return { walk: { kind: 'blocks' }, why: `${index.name} has too many rows per key value, or lacks some rows` }
   return { walk: along(index), why: `few rows match, and ${index.name} leads to them` }
 }
 
 function along({ name, columns, unique }: LeafIndex): KeyWalk {
-  // What may be NULL is not unique, even where all rows that match have a value.
+  // A nullable column is not unique, even where all matching rows have a value.
   const distinct = unique && columns.every(({ notNull }) => notNull)
   return {
     kind: 'key',

@@ -2,12 +2,12 @@ import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Ordering } from '../../sql/operators.ts'
 
-// What a purge does, as the journal keeps it: plain data, its SQL as text without parameters.
+// What a purge does, as stored in the journal: plain data, its SQL as text without parameters.
 
-/** The rows to delete, and how they are come by. */
+/** The rows to delete, and how to reach them. */
 export interface PurgeWork {
   readonly table: TableName
-  /** By which the table is known, whatever is called so later. */
+  /** Identifies the table, even if another one takes its name. */
   readonly oid: string
   /** The condition with now() fixed; to be put in parentheses and on lines of its own, for it may end in a comment. */
   readonly where: string
@@ -19,7 +19,7 @@ export interface PurgeWork {
   readonly action: Action
 }
 
-/** What becomes of the rows: they go, they are marked, or their keys are written down. */
+/** What is done to the rows: they are deleted or marked, or their keys are recorded. */
 export type Action = { readonly kind: 'delete' } | MarkDeed | CollectAction
 
 export interface MarkDeed {
@@ -28,7 +28,7 @@ export interface MarkDeed {
   readonly set: string
 }
 
-/** Into a candidate set, with what tells whether a row has changed since. */
+/** Into a candidate set, with a fingerprint that shows whether a row has changed since. */
 export interface CollectAction {
   readonly kind: 'gather'
   readonly into: TableName
@@ -76,17 +76,17 @@ export interface KeyWalkColumn {
   readonly operators?: Ordering | undefined
 }
 
-/** What goes with the rows of a batch, and what keeps rows from going. */
+/** What is deleted with the rows of a batch, and what keeps rows from being deleted. */
 export interface Dependents {
   /** Columns that `victim`, the rows of a batch, and `gone`, those deleted, have to show the rest. */
   readonly columns: readonly string[]
-  /** Why rows that match have to stay. */
+  /** Why matching rows have to be kept. */
   readonly reasons: readonly StayReason[]
   /** Parts of the statement that leave rows out of `victim`, by name; the last of them is what goes. */
   readonly narrowing: readonly NamedPart[]
   /** Deleted in the same statement, each with the rows of `gone` or of one before it. */
   readonly companions: readonly Companion[]
-  /** True where companions have not gone as they were chosen, and the batch must not be committed; null where that cannot be. */
+  /** True where companions were not deleted as chosen, and the batch must not be committed; null where that cannot happen. */
   readonly disturbed: string | null
   /** Tables in which PostgreSQL counts what a batch changes; null where that is the table itself alone, for nothing refers to it. */
   readonly watched: Watched | null
@@ -95,9 +95,9 @@ export interface Dependents {
 export interface StayReason {
   /** Follows `2 rows`. */
   readonly what: string
-  /** True of a row `t` that stays for it. */
+  /** True of a row `t` that is kept for it. */
   readonly condition: string
-  /** It may be true of a row only until others have gone, so a batch does not ask it; the end report does. */
+  /** It may be true of a row only until others are deleted, so a batch does not check it; the final report does. */
   readonly atTheEnd: boolean
 }
 

@@ -7,18 +7,18 @@ import { shellWord } from '../../text/shell-word.ts'
 import type { Objection } from '../language/step.ts'
 import { showDuration, showRows } from '../../text/units.ts'
 
-/** What it takes to find the rows that refer to one row through a foreign key without a whole index. */
+/** The cost of finding the rows that reference one row through a foreign key that no index serves. */
 export interface LookUpCost {
   /** Of the constraint, and the oid of its table. */
   readonly name: string
   readonly from: string
   /** For one row. */
   readonly milliseconds: number
-  /** It took longer than anybody wanted to wait. */
+  /** The measurement timed out. */
   readonly atLeast: boolean
 }
 
-/** From this on a look-up is no longer lost in what deleting a row takes anyway: it reads some ten thousand rows. */
+/** From here on a look-up is significant beside the cost of deleting a row: it reads some ten thousand rows. */
 const SLOW_MS = 1
 
 /**
@@ -36,7 +36,7 @@ export function costObjections(cascade: Cascade, costs: readonly LookUpCost[], r
   })
 }
 
-/** How long the look-ups of a purge take together, in seconds. At least so long where one of them was not waited for. */
+/** The total time of a purge's look-ups, in seconds. A lower bound where a measurement timed out. */
 export function lookUpSeconds(cascade: Cascade, costs: readonly LookUpCost[], rows: number): number {
   const going = estimateGoing(cascade, rows)
   return cascade.walked.reduce((sum, { reference, from, to, again }) => {
@@ -52,10 +52,10 @@ function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, r
   return {
     code,
     what:
-      `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row of ${display(to.name)} that goes costs ` +
+      `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row deleted from ${display(to.name)} costs ` +
       `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ` +
-      `for about ${showRows(rows)} ${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)}`,
-    fix: `${indexCure(from, columns)} Or go ahead with --accept ${shellWord(code)}.`,
+      `${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)} for about ${showRows(rows)}`,
+    fix: `${indexCure(from, columns)} Or accept this with --accept ${shellWord(code)}.`,
     acceptable: true,
   }
 }
@@ -64,7 +64,7 @@ function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, r
 export function indexCure({ partitioned, name }: GraphTable, columns: readonly string[]): string {
   const table = quoted(name).text
   const list = `(${columns.map((column) => ident(column).text).join(', ')})`
-  if (!partitioned) return `Create one without blocking anybody: create index concurrently on ${table} ${list};`
+  if (!partitioned) return `Create one without blocking writes: create index concurrently on ${table} ${list};`
   return `Create one on each partition (create index concurrently on … ${list};), then create index on ${table} ${list};, which adopts them.`
 }
 

@@ -4,21 +4,21 @@ import { join, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { Cascade } from './cascade.ts'
 import { list, neededOf, refers, rowsOf, type Part } from './cascade-sql.ts'
 
-// How rows of other tables go in the statement of a batch. What always holds:
+// How rows of other tables are deleted in the statement of a batch. Invariants:
 //
-//   - A row goes only together with the row it refers to: the statements that
+//   - A row is deleted only together with the row it references: the statements that
 //     delete children join the rows that their parents' statement has returned, not
 //     those it was to delete. A child that was moved to another parent while we
-//     waited for it stays, and so does what hangs on it.
+//     waited for it stays, and so do its dependents.
 //   - All parts see one snapshot, and constraints are checked at the end of the
 //     statement. A row that comes to refer to one of ours after the snapshot is not
 //     seen; then the constraint refuses the batch, which is tried again, or
-//     PostgreSQL's own cascade takes the row, which is found out by counting.
+//     PostgreSQL's own cascade deletes the row, which counting detects.
 //   - A row that is reached twice is deleted once and counted once: PostgreSQL
 //     passes over what the same statement has deleted already.
 //   - Only of a table that refers to itself is a tree chosen beforehand, for no
 //     statement can join what it returns itself. If exactly that tree has not gone in
-//     the end, somebody was at work in it, and the batch must not be committed.
+//     the end, another session changed it, and the batch must not be committed.
 
 /** A part of the WITH. */
 export interface ChildPart extends Part {
@@ -29,12 +29,12 @@ export interface ChildPart extends Part {
 export interface ChildDeletions {
   /** In an order in which each needs only those before it. */
   readonly parts: readonly ChildPart[]
-  /** True where a tree has not gone as it was chosen; null where there are no trees. */
+  /** True where a tree was not deleted as it was chosen; null where there are no trees. */
   readonly disturbed: Sql | null
 }
 
 /**
- * What deletes the rows that go with those of the root. Trees need `with recursive`.
+ * Deletes the rows that are deleted with those of the root. Trees need `with recursive`.
  *
  * @param gone the part of the WITH that deletes rows of the root and returns `rootColumns`
  */
@@ -79,7 +79,7 @@ function deletion(table: GraphTable, way: Way, returned: readonly string[]): Sql
     returning ${returned.length === 0 ? raw('true') : list(returned, 'c')}`
 }
 
-/** Rows that go with their parents, and all that hang on them. */
+/** Rows deleted with their parents, and all their dependents. */
 function choice(table: GraphTable, ways: readonly Way[], selves: readonly GraphReference[], tree: string): Sql {
   const columns = list([...new Set(selves.flatMap(neededOf))], 'c')
   const row = sql`select c.tableoid as ebb_table, c.ctid as ebb_at, ${columns} from ${rowsOf(table)} c`

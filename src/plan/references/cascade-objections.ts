@@ -9,7 +9,7 @@ import type { Fate, WalkedReference } from './graph.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import type { Objection } from '../language/step.ts'
 
-/** Reasons not to start that lie in the tables around the root. `role` is the one connected. */
+/** Objections that come from tables related to the root. `role` is the connected role. */
 export function cascadeObjections(
   graph: ReferenceGraph,
   cascade: Cascade,
@@ -33,25 +33,25 @@ function protectionObjections(graph: ReferenceGraph, { root }: Cascade, { protec
       return [
         objection(
           `protect:${display(name)}`,
-          `${display(name)} does not refer to ${display(root.name)}, directly or through others, so nothing in it tells which rows to set aside`,
-          'Check the name; if it is right, leave --protect out: no row of it is touched.',
+          `${display(name)} does not reference ${display(root.name)}, directly or through other tables, so it cannot protect any row`,
+          'Check the name; if it is right, omit --protect: none of its rows is touched.',
         ),
       ]
     if (table.oid === root.oid)
-      return [objection('protect-root', `${display(name)} is the table to be purged`, 'Leave out --protect for it.')]
+      return [objection('protect-root', `${display(name)} is the table to be purged`, 'Omit --protect for it.')]
     return []
   })
 }
 
-/** ON DELETE CASCADE takes rows of other tables along, whether or not anybody asked. */
+/** ON DELETE CASCADE deletes rows of other tables, whether or not that was asked for. */
 function silentCascade({ reference, from, to, fate }: WalkedReference): Objection[] {
   if (fate !== 'held' || reference.onDelete !== 'cascade') return []
   const table = display(from.name)
   return [
     objection(
       `cascade:${table}.${reference.name}`,
-      `rows of ${table} would go with the rows of ${display(to.name)} they refer to (${reference.name}, on delete cascade)`,
-      `If they are to go, say so: --cascade; if they are not: --protect ${shellWord(table)}.`,
+      `rows of ${table} would be deleted with the rows of ${display(to.name)} they reference (${reference.name}, on delete cascade)`,
+      `To delete them too: --cascade; to keep them: --protect ${shellWord(table)}.`,
     ),
   ]
 }
@@ -64,15 +64,15 @@ function indescribable({ reference, from, to, fate }: WalkedReference): Objectio
     ...when(reference.ontoPartition, () =>
       objection(
         `onto-partition:${name}`,
-        `foreign key ${name} refers to one partition of ${display(to.name)}, so a key alone does not tell which row it means`,
+        `foreign key ${name} references one partition of ${display(to.name)}, so a key alone does not identify the row`,
         `Purge that partition by itself, or drop the foreign key: ${drop}`,
       ),
     ),
     ...when(reference.temporal, () =>
       objection(
         `temporal:${name}`,
-        `foreign key ${name} is one over periods of time, and what refers to a row cannot be told by equality`,
-        `Drop it for the time of the purge: ${drop}`,
+        `foreign key ${name} is temporal (PERIOD), so what references a row cannot be found by equality`,
+        `Drop it for the duration of the purge: ${drop}`,
       ),
     ),
   ]
@@ -80,7 +80,7 @@ function indescribable({ reference, from, to, fate }: WalkedReference): Objectio
 
 const CHANGED: ReadonlySet<Fate> = new Set(['followed', 'set null', 'set default', 'self', 'cycle', 'subtree'])
 
-/** Of the tables whose rows go or change; the root's are asked of its leaves. */
+/** For tables whose rows are deleted or change; those of the root are checked for its leaves. */
 function disabledObjections({ root, walked }: Cascade): Objection[] {
   const changed = walked.filter(({ fate }) => CHANGED.has(fate)).map(({ from }) => from)
   const others = distinctTables(changed).filter(({ oid }) => oid !== root.oid)
@@ -99,7 +99,7 @@ function privilegeObjections(cascade: Cascade, role: string): Objection[] {
       .map(({ reference, from, to }) =>
         objection(
           `no-select:${display(from.name)}.${reference.name}`,
-          `${role} may not read the columns of foreign key ${reference.name}, by which rows of ${display(from.name)} refer to ${display(to.name)}`,
+          `${role} may not read the columns of foreign key ${reference.name}, by which rows of ${display(from.name)} reference ${display(to.name)}`,
           `As the owner: grant select on ${quoted(from.name).text}, ${quoted(to.name).text} to ${us};`,
         ),
       ),
@@ -114,14 +114,14 @@ function tableObjections({ root, emptied }: Cascade, table: GraphTable, role: st
     ...when(goes && !table.mayDelete, () =>
       objection(
         `no-delete:${name}`,
-        `${role} may not delete from ${name}, whose rows would go too`,
+        `${role} may not delete from ${name}, whose rows would be deleted too`,
         `As ${table.owner}: grant select, delete on ${quoted(table.name).text} to ${ident(role).text};`,
       ),
     ),
     ...when(table.rowsHidden, () =>
       objection(
         `row-security:${name}`,
-        `row-level security hides rows of ${name} from ${role}, so what refers to a row cannot be told`,
+        `row-level security hides rows of ${name} from ${role}, so what references a row cannot be determined`,
         'Connect as a role with BYPASSRLS or, where it is not forced on owners, as the owner.',
       ),
     ),
@@ -129,13 +129,13 @@ function tableObjections({ root, emptied }: Cascade, table: GraphTable, role: st
       objection(
         `replica-identity:${name}`,
         `${name} is published, and without a replica identity PostgreSQL refuses to delete from it`,
-        `Give it one: alter table ${quoted(table.name).text} replica identity full; or publish no deletes of it.`,
+        `Set one: alter table ${quoted(table.name).text} replica identity full; or stop publishing its deletes.`,
       ),
     ),
   ]
 }
 
-/** Where only PostgreSQL's own count tells that a row went along, there has to be one. */
+/** Where only PostgreSQL's own counters show that a row was cascaded, they have to be on. */
 function countObjections({ counts }: ReferenceGraph, { walked }: Cascade, role: string): Objection[] {
   const silent = walked.find(
     ({ fate, reference }) =>
@@ -144,5 +144,5 @@ function countObjections({ counts }: ReferenceGraph, { walked }: Cascade, role: 
   )
   if (counts || silent === undefined) return []
   const name = `${display(silent.from.name)}.${silent.reference.name}`
-  return [trackCounts(`a row that ${name} takes along in the wrong moment`, role)]
+  return [trackCounts(`a row deleted by ${name} at the wrong moment`, role)]
 }

@@ -4,7 +4,7 @@ import { own } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { Branch, Cascade, Reason } from './cascade.ts'
 
-// What keeps rows of the root from going, and how rows refer to one another, in SQL.
+// What keeps rows of the root from being deleted, and how rows reference one another, in SQL.
 
 /** One `name as (…)` of a WITH. */
 export interface Part {
@@ -12,7 +12,7 @@ export interface Part {
   readonly query: Sql
 }
 
-/** The columns of the root that the rest joins by: the rows chosen, and those deleted, have to be returned with them. */
+/** The join columns of the root: the rows chosen, and those deleted, have to return them. */
 export function rootColumns(cascade: Cascade): readonly string[] {
   const { oid } = cascade.root
   const columns = cascade.walked.flatMap(({ reference, fate }) => [
@@ -24,7 +24,7 @@ export function rootColumns(cascade: Cascade): readonly string[] {
   return [...new Set(columns)]
 }
 
-/** True for a row that has to stay for this reason. `row` is the name by which the statement knows rows of the root. */
+/** True for a row that has to be kept for this reason. `row` is the name by which the statement knows rows of the root. */
 export function isSetAside({ branches }: Reason, row: string): Sql {
   return join(
     branches.map((branch) => leadsOn(branch, row, 1)),
@@ -32,7 +32,7 @@ export function isSetAside({ branches }: Reason, row: string): Sql {
   )
 }
 
-/** True for a row that another one of the root refers to. */
+/** True for a row that another one of the root references. */
 export function isReferredByOwn({ root }: Cascade, self: GraphReference, row: string): Sql {
   const other = sql`row(c.tableoid, c.ctid) ${own('<>')} row(${raw(row)}.tableoid, ${raw(row)}.ctid)`
   return sql`exists (select from ${referringRows(self, root, 'c', row)} and ${other})`
@@ -78,22 +78,22 @@ export function withoutReferenced(cascade: Cascade, chosen: string, going: strin
   ]
 }
 
-/** A row of the table pointed to, the first, second, … that comes, with the columns that are referred to. */
+/** The first, second, … row of the referenced table, with the referenced columns. */
 export function oneRowOf(reference: GraphReference, to: GraphTable, position: number): Sql {
   return sql`select ${list(neededOf(reference))} from ${rowsOf(to)} limit 1 offset ${raw(String(position))}`
 }
 
-/** `child c where …`: the rows that refer to the row `parent`. */
+/** `child c where …`: the rows that reference the row `parent`. */
 export function referringRows(reference: GraphReference, from: GraphTable, child: string, parent: string): Sql {
   return sql`${rowsOf(from)} ${raw(child)} where ${refers(reference, child, parent)}`
 }
 
-/** The rows that the constraint itself looks at: a plain table's own, a partitioned one's all. */
+/** The rows the constraint itself covers: of a plain table its own, of a partitioned one all. */
 export function rowsOf({ name, partitioned }: GraphTable): Sql {
   return partitioned ? quoted(name) : sql`only ${quoted(name)}`
 }
 
-/** `child` refers to `parent`, compared as the constraint compares. A null refers to nothing. */
+/** `child` references `parent`, compared as the constraint compares. A null references nothing. */
 export function refers({ pairs }: GraphReference, child: string, parent: string): Sql {
   return join(
     pairs.map(({ referring, referred, operator, collation }) => {

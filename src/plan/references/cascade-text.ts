@@ -5,17 +5,17 @@ import type { Fate, WalkedReference } from './graph.ts'
 import type { Lock, VacuumStep } from '../language/step.ts'
 
 /**
- * What refers to the rows of a table, as a tree with the fate of each reference,
- * and the order in which rows go. Nothing where nothing refers to it.
+ * What references the rows of a table, as a tree with the treatment of each
+ * reference, and the order of deletion. Empty where nothing references it.
  */
 export function describeReferences(cascade: Cascade): string[] {
   const { walked, emptied, root } = cascade
   if (walked.length === 0) return []
   const order = emptied.toReversed().map(({ name }) => display(name))
   return [
-    `refers to rows of ${display(root.name)}:`,
+    `references to rows of ${display(root.name)}:`,
     ...walked.map(describeOne),
-    ...(order.length === 1 ? [] : [`rows go in this order, in one statement: ${order.join(' → ')}`]),
+    ...(order.length === 1 ? [] : [`rows are deleted in this order, in one statement: ${order.join(' → ')}`]),
   ]
 }
 
@@ -26,17 +26,17 @@ function describeOne({ reference, from, to, depth, fate, again }: WalkedReferenc
 }
 
 const FATES: Readonly<Record<Fate, (to: string) => string>> = {
-  followed: () => 'its rows go too',
-  held: (to) => `rows of ${to} it refers to stay`,
-  protected: () => 'protected, what leads to its rows stays',
+  followed: () => 'its rows are deleted too',
+  held: (to) => `rows of ${to} it references are kept`,
+  protected: () => 'protected, rows leading to its rows are kept',
   'set null': () => 'PostgreSQL sets the column to null',
   'set default': () => 'PostgreSQL sets the column to its default',
-  subtree: () => 'rows that hang on one that goes go too',
-  self: (to) => `a row of ${to} stays while one that stays refers to it`,
-  cycle: () => 'closes a cycle and is not followed; a row it refuses to let go stays',
+  subtree: () => 'rows below a deleted one are deleted too',
+  self: (to) => `a row of ${to} is kept while a kept row references it`,
+  cycle: () => 'closes a cycle and is not followed; a row it keeps from being deleted stays',
 }
 
-/** The locks that a batch takes on the tables around. None of them keeps readers or writers of other rows waiting. */
+/** The locks a batch takes on related tables. None of them blocks readers, or writers of other rows. */
 export function cascadeLocks({ root, walked }: Cascade): Lock[] {
   const written = new Set<Fate>(['followed', 'subtree', 'set null', 'set default'])
   return distinctTables(walked.map(({ from }) => from))
@@ -47,7 +47,7 @@ export function cascadeLocks({ root, walked }: Cascade): Lock[] {
     })
 }
 
-/** The tables from which rows go, or in which they change, are to be vacuumed, too. */
+/** The tables from which rows are deleted, or in which they change, are vacuumed as well. */
 export function cascadeVacuums(cascade: Cascade): VacuumStep[] {
   return touched(cascade)
     .filter(({ mayVacuum }) => mayVacuum)
@@ -55,9 +55,9 @@ export function cascadeVacuums(cascade: Cascade): VacuumStep[] {
       kind: 'vacuum',
       key: `vacuum ${oid}`,
       title: `vacuum and analyze ${display(name)}`,
-      because: 'rows of it go with those they refer to, or change',
+      because: 'its rows are deleted with those they reference, or change',
       locks: [{ table: name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
-      cost: 'reads what has changed, at the pace of an autovacuum; skipped where nothing has, or another vacuum is at work',
+      cost: 'reads what has changed, at autovacuum speed; skipped where nothing has, or another vacuum is running',
       table: name,
       whole: false,
       statements: [`vacuum (analyze, truncate false, skip_locked) ${quoted(name).text}`],
@@ -68,7 +68,7 @@ export function cascadeNotes(cascade: Cascade): string[] {
   const foreign = touched(cascade).filter(({ mayVacuum }) => !mayVacuum)
   return foreign.length === 0
     ? []
-    : [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: that is its owner’s right`]
+    : [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: only the owner may`]
 }
 
 function touched({ root, walked }: Cascade): GraphTable[] {

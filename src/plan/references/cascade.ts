@@ -2,23 +2,23 @@ import type { GraphReference, GraphTable, ReferenceGraph } from '../../catalog/r
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import { parentsFirst, walkReferences, type Ruling, type WalkedReference } from './graph.ts'
 
-/** What the user says about rows of other tables that refer to those which go. */
+/** The user's options for rows of other tables that reference deleted rows. */
 export interface CascadeRequest {
-  /** They go too. Without it a row that is referred to stays. */
+  /** They are deleted too. Without it a referenced row is kept. */
   readonly cascade: boolean
-  /** Tables no row of which is to be touched: what leads to one stays. */
+  /** Tables of which no row may be touched: rows leading to one are kept. */
   readonly protect: readonly TableName[]
 }
 
-/** What deleting rows of the root means for the tables around it. Plain data: the journal keeps it with the plan. */
+/** What deleting rows of the root means for related tables. Plain data, stored in the journal with the plan. */
 export interface Cascade {
   readonly root: GraphTable
   /** The way down from the root, as it is shown. */
   readonly walked: readonly WalkedReference[]
-  /** The tables from which rows go, the root first, each before all that refer to it. */
+  /** The tables from which rows are deleted, the root first, each before all that reference it. */
   readonly emptied: readonly GraphTable[]
   readonly protected: readonly GraphTable[]
-  /** Why rows that the condition selects stay. */
+  /** Why rows that match the condition are kept. */
   readonly reasons: readonly Reason[]
 }
 
@@ -37,7 +37,7 @@ export interface Branch {
   readonly onwards: readonly Branch[]
 }
 
-/** Decides what becomes of everything that refers to rows of the root. */
+/** Decides what happens to everything that references rows of the root. */
 export function planCascade(graph: ReferenceGraph, request: CascadeRequest): Cascade {
   const spared = graph.tables.filter(({ name }) => isProtected(name, request))
   const walked = walkReferences(graph, (reference) => ruling(reference, spared, request.cascade))
@@ -77,7 +77,7 @@ function heldReasons(root: GraphTable, walked: readonly WalkedReference[]): Reas
     .filter(({ fate }) => fate === 'held')
     .map((held) => {
       const name = `${display(held.from.name)}.${held.reference.name}`
-      const through = held.depth === 0 ? 'referred to' : 'leading to a row referred to'
+      const through = held.depth === 0 ? 'referenced' : 'leading to a referenced row'
       return {
         code: `referenced:${name}`,
         what: `${through} by ${name}`,

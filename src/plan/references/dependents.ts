@@ -22,12 +22,12 @@ function setAside({ reasons }: Cascade): StayReason[] {
   return reasons.map((reason) => ({ what: reason.what, condition: isSetAside(reason, 't').text, atTheEnd: false }))
 }
 
-// A batch may hold the row that refers and the one it refers to, and then both go; so it is not asked of single rows.
+// A batch may hold both the referencing and the referenced row, and then deletes both; so single rows are not checked.
 function referredByOwn(cascade: Cascade): StayReason[] {
   return cascade.walked
     .filter(({ fate }) => fate === 'self')
     .map(({ reference, from }) => ({
-      what: `referred to by ${display(from.name)}.${reference.name}, by rows that stay`,
+      what: `referenced by ${display(from.name)}.${reference.name}, by kept rows`,
       condition: isReferredByOwn(cascade, reference, 't').text,
       atTheEnd: true,
     }))

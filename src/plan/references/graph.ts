@@ -1,15 +1,15 @@
 import type { GraphReference, GraphTable, ReferenceGraph } from '../../catalog/references/reference-graph.ts'
 
 /**
- * What becomes of the rows that refer to a row which goes:
+ * What happens to the rows that reference a deleted row:
  *
- *   - `followed`: they go with it.
- *   - `held`: the row they refer to stays.
- *   - `protected`: the same, because they are not to be touched at all.
+ *   - `followed`: they are deleted with it.
+ *   - `held`: the row they reference is kept.
+ *   - `protected`: the same, because they must not be touched at all.
  *   - `set null`, `set default`: PostgreSQL changes them.
- *   - `subtree`: the same table again, below the root: what hangs on a row that goes goes with it.
- *   - `self`: rows of the root. They go if they are chosen themselves; if not, the row they refer to stays.
- *   - `cycle`: it leads back to where we come from. Not followed, so the constraint itself has the last word.
+ *   - `subtree`: the same table again, below the root: dependents of a deleted row are deleted with it.
+ *   - `self`: rows of the root. They are deleted if they are chosen themselves; if not, the row they reference is kept.
+ *   - `cycle`: it leads back to a table above. Not followed: the constraint itself decides.
  */
 export type Fate = 'followed' | 'held' | 'protected' | 'set null' | 'set default' | 'subtree' | 'self' | 'cycle'
 
@@ -25,7 +25,7 @@ export interface WalkedReference {
   readonly again: boolean
 }
 
-/** What is decided of a foreign key by itself, wherever it is met. */
+/** What is decided about a foreign key itself, wherever it occurs in the walk. */
 export type Ruling = Exclude<Fate, 'subtree' | 'self' | 'cycle'>
 
 /**
@@ -63,8 +63,8 @@ function fateOf({ from, to }: GraphReference, ruling: Ruling, path: readonly str
 }
 
 /**
- * The tables from which rows go, each before all that refer to it. Turned round,
- * it is the order in which a person would delete them: children first.
+ * The tables from which rows are deleted, each before all that reference it. In
+ * reverse it is the usual order of deletion: children first.
  */
 export function parentsFirst(root: GraphTable, walked: readonly WalkedReference[]): readonly GraphTable[] {
   const followed = walked.filter(({ fate }) => fate === 'followed')

@@ -54,7 +54,7 @@ export function exchange(
   const { trigger, truncateTrigger } = forward.capture
   return {
     ...swap,
-    title: `exchange ${display(partition.name)} for its ${leaves.length} partitions`,
+    title: `swap ${display(partition.name)} for its ${leaves.length} new partitions`,
     because: 'they hold every row worth keeping, in its present state, and their bounds are proven',
     ...exclusively(parent),
     statements: [
@@ -95,7 +95,7 @@ export function exchangeBack(
   const swap: SwapStep = {
     kind: 'swap',
     key: 'swap-back',
-    title: `exchange the partitions for ${display(retired)} again`,
+    title: `swap back: attach ${display(retired)} in place of the new partitions`,
     because: 'it holds every row there was in its range, and every write made since',
     ...exclusively(parent),
     cost: 'milliseconds; the time under lock is measured and reported',

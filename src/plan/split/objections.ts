@@ -56,8 +56,8 @@ export function splitObjections(
     ...when(request.keep !== null && !request.noArchive, () =>
       objection(
         'archive',
-        'the rows that are left behind would be gone, and archives cannot be written by this version',
-        `If they are not needed any more, say --no-archive. Until \`ebb retire\` they are still in ${name}, detached.`,
+        'the rows left behind would be deleted without an archive, which this version cannot write',
+        `If they are no longer needed, pass --no-archive. Until \`ebb retire\` they remain in ${name}, detached.`,
       ),
     ),
   ]

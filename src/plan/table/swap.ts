@@ -78,7 +78,7 @@ export function planSwap(request: SwapRequest): SwapStep {
   return {
     kind: 'swap',
     key: 'swap',
-    title: `turn ${display(table.name)} into a partitioned table, with all it holds as partition ${display(history)}`,
+    title: `swap: ${display(table.name)} becomes a partitioned table, its rows partition ${display(history)}`,
     because: 'its bound is proven, so nothing has to be read or moved',
     cost: 'milliseconds; the time under lock is measured and reported',
     table: table.name,
