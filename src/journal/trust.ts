@@ -39,9 +39,9 @@ interface Flaw {
   readonly remedy: string | null
 }
 
-/** Expressions that migrations write: no function but the server's own, and none that takes an argument. */
+/** Expressions that migrations and captures write: no function but the server's own, and none that takes an argument. */
 const HARMLESS = [
-  /^(?:now|clock_timestamp)\(\)$/,
+  /^(?:now|clock_timestamp|pg_current_xact_id)\(\)$/,
   /^CURRENT_USER$/,
   /^'[^'\\]*'::(?:text|jsonb)$/,
   /^-?\d+$/,

@@ -229,8 +229,9 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
       --   cost:  milliseconds
       --   not plain SQL: Ebb repeats this batch by batch until the backlog is small:
       --     begin isolation level repeatable read;
-      --     create temporary table batch as with taken as (delete from "ebb"."ebb_0_forward_log" where ebb_seq in (select
-      --       ebb_seq from "ebb"."ebb_0_forward_log" order by ebb_seq limit …) returning "id") select * from taken;
+      --     create temporary table batch as with taken as (delete from "ebb"."ebb_0_forward_log" where ctid = any
+      --       (array(select ctid from "ebb"."ebb_0_forward_log" order by ebb_seq limit …)) returning "id") select * from
+      --       taken;
       --     delete from "public"."events_ebb" t using batch b where t."id" = b."id";
       --     insert into "public"."events_ebb" ("id", "at") select "id", "at" from "public"."events" s where (at >
       --       '2026-08-23' -- ours

@@ -2,11 +2,12 @@ import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { abandon, planRollbackOf, retire, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { sql } from '../../src/sql/sql.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { Hold } from '../support/hold.ts'
-import { Rebuilding } from '../support/rebuilding.ts'
+import { PartitioningByCopy, Rebuilding } from '../support/rebuilding.ts'
 import { persevere, quietly } from '../support/tool.ts'
+import { beforeStep, stoppedRebuild } from '../support/stopped-rebuild.ts'
 import { SmallDisk } from '../support/small-disk.ts'
 
 // Whatever becomes of what catches changes: the application writes as if it were not there, and that something was not
@@ -210,6 +211,62 @@ describe('what it costs', () => {
     // That of the transaction, that of the block its first row is in, and that which is read here.
     expect(Number(later[0]?.after) - Number(rows[0]?.before)).toBeLessThanOrEqual(3)
   })
+})
+
+// What PHP's lastInsertId() and many others ask for after an insert.
+describe('lastval() is that of the application’s own insert', () => {
+  test('while a table is copied, and while the way back is kept', async ({ database }) => {
+    const { table, app } = await filled(database)
+    const { goOn } = await stoppedRebuild(database, table, beforeStep('copy'))
+    await expectOwnLastval(app, table, ROWS + 1)
+    await app.query(sql`update ${quoted(table)} set note = 'changed' where id = 3`)
+    await expectOwnLastval(app, table, ROWS + 2)
+
+    const { runId } = await goOn()
+    await expectOwnLastval(app, table, ROWS + 3)
+    await rollback(database.url, { runId }, quietly())
+    await expectOwnLastval(app, table, ROWS + 4)
+  })
+
+  test('in a partitioned table, by its partitions', async ({ database }) => {
+    const table = database.table('events')
+    const app = await database.session('app')
+    await app.query(sql`create table ${quoted(table)} (id bigint generated always as identity, at timestamptz not null, note text,
+      primary key (id, at)); insert into ${quoted(table)} (at) select now() - n * interval '1 day' from generate_series(1, ${raw('60')}) n`)
+    await new PartitioningByCopy(database, table).end()
+    for (const days of [0, 40]) {
+      const inserted = await app.query<{ id: string }>(
+        sql`insert into ${quoted(table)} (at) values (now() - ${days} * interval '1 day') returning id`,
+      )
+      expect((await app.query('select lastval() as id')).rows).toEqual(inserted.rows)
+    }
+  })
+
+  test('after a change that could not be caught', async ({ database }) => {
+    const { table, app } = await filled(database)
+    const { runId } = await new Rebuilding(database, table).end()
+    const owner = await database.session('owner')
+    await owner.query(`drop table ${await logOf(database, 'back')}`)
+    await expectOwnLastval(app, table, ROWS + 1)
+    await expectClosed(database, runId, /their log has been dropped/)
+  })
+})
+
+async function expectOwnLastval(app: pg.Client, table: TableName, id: number): Promise<void> {
+  const inserted = await app.query(sql`insert into ${quoted(table)} (note) values ('one more') returning id`)
+  expect(inserted.rows).toEqual([{ id }])
+  expect((await app.query('select lastval()::int as id')).rows).toEqual([{ id }])
+}
+
+test('a publication may send on what is deleted from the log', async ({ database }) => {
+  const { table, app } = await filled(database)
+  const { runId } = await new Rebuilding(database, table).end()
+  await database.admin(`create publication logs for table ${await logOf(database, 'back')}`)
+  await app.query(sql`update ${quoted(table)} set note = 'changed' where id < 10`)
+  await rollback(database.url, { runId }, quietly())
+  expect((await app.query(sql`select count(*)::int as n from ${quoted(table)} where note = 'changed'`)).rows).toEqual([
+    { n: 9 },
+  ])
 })
 
 describe('while a table is copied, when', () => {

@@ -4,6 +4,7 @@ import { inTransaction, readOne } from '../../db/session.ts'
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { assertLease, renewLease } from '../../journal/lease.ts'
+import { takeFromLog } from '../../plan/copy/capture.ts'
 import { keyList, sameKey } from '../../plan/copy/key.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import type { ReconcileStep } from '../../plan/language/step.ts'
@@ -191,11 +192,9 @@ async function holdBeforeSnapshot(session: ClientBase, { source }: CopyWork): Pr
 export async function reconcileLog(session: ClientBase, work: CopyWork, limit: number | null): Promise<number> {
   const { capture, source, target } = work
   const key = capture.key
-  const some = limit === null ? raw('') : raw(` limit ${limit}`)
   const statements = [
     sql`create temporary table ebb_batch on commit drop as
-        with taken as (delete from ${quoted(capture.log)} where ebb_seq = any (array(select ebb_seq from ${quoted(capture.log)} order by ebb_seq${some})) returning ${keyList(key)})
-        select ${keyList(key)} from taken`,
+        with taken as (${takeFromLog(capture, limit)}) select ${keyList(key)} from taken`,
     sql`analyze pg_temp.ebb_batch`,
     disturbersOff(target),
     sql`delete from ${quoted(target)} t using pg_temp.ebb_batch b where ${sameKey(key, 't', 'b')}`,

@@ -1,6 +1,6 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { dollarQuoted, ident, join, literal, raw, sql } from '../../sql/sql.ts'
+import { dollarQuoted, ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { keyList, type CopyKey } from './key.ts'
 import { triggerState } from '../table/definitions.ts'
 import type { Objection } from '../language/step.ts'
@@ -18,6 +18,8 @@ import type { Objection } from '../language/step.ts'
 //     before; it fires in replication too (enable always); a truncation, which
 //     fires no row trigger, leaves a mark of its own.
 //   - The log survives a crash, for changes that nobody remembers are lost.
+//   - It draws nothing from a sequence, so lastval() stays the application's own;
+//     setval(), which leaves the mark, does not change that either.
 
 /** Where the changes of one table are caught. */
 export interface Capture {
@@ -50,13 +52,25 @@ export function isWayBack({ log }: Pick<Capture, 'log'>): boolean {
   return log.name.endsWith('_back_log')
 }
 
+/**
+ * Takes entries out of the log, the earlier transactions' first: the statement deletes exactly those that it has read
+ * and returns their keys. `limit` is a number, or its place in an explanation; null for all.
+ */
+export function takeFromLog({ log, key }: Capture, limit: number | string | null): Sql {
+  const some = sql` where ctid = any (array(select ctid from ${quoted(log)} order by ebb_seq limit ${raw(String(limit))}))`
+  return sql`delete from ${quoted(log)}${limit === null ? raw('') : some} returning ${keyList(key)}`
+}
+
 /** Log, mark and function: nobody sees them yet. */
 export function prepareCapture(capture: Capture): string[] {
   const { key, log, function: place } = capture
   const columns = join(key.columns.map(({ name, type }) => sql`${ident(name)} ${raw(type)}`))
   return [
-    // A primary key: a publication of all tables would otherwise refuse our deletes.
-    sql`create table ${quoted(log)} (ebb_seq bigint generated always as identity primary key, ${columns})`.text,
+    // No sequence: lastval() of the application's session would tell of it.
+    sql`create table ${quoted(log)} (ebb_seq xid8 not null default pg_catalog.pg_current_xact_id(), ${columns})`.text,
+    sql`create index on ${quoted(log)} (ebb_seq)`.text,
+    // Or a publication that the log is in would refuse our deletes.
+    sql`alter table ${quoted(log)} replica identity full`.text,
     sql`create sequence ${quoted(gapOf(capture))}`.text,
     captureFunction(capture),
     sql`revoke all on function ${quoted(place)}() from public`.text,

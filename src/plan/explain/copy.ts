@@ -1,7 +1,8 @@
 import { comment } from '../../text/comment.ts'
 import { quoted } from '../../sql/names.ts'
 import { statementComment } from '../../sql/spelled-out.ts'
-import { keyList, sameKey } from '../copy/key.ts'
+import { takeFromLog } from '../copy/capture.ts'
+import { sameKey } from '../copy/key.ts'
 import type { CopyWork } from '../copy/work.ts'
 import { dualWritesBlock, ROWS_OF_A_TRANSACTION } from '../copy/dual-writes.ts'
 import type { RotationStep } from '../rotate/step.ts'
@@ -84,14 +85,13 @@ function chunk({ work, transport }: CopyStep): string[] {
   }
 }
 
-const BATCH = { 'whole log at once': '', 'until the log is short': ' order by ebb_seq limit …' } as const
+const BATCH = { 'whole log at once': null, 'until the log is short': '…' } as const
 
-function catchUp(work: CopyWork, some: string): string[] {
+function catchUp(work: CopyWork, limit: string | null): string[] {
   const { capture, source, target, columns } = work
   const { key } = capture
-  const log = quoted(capture.log).text
   return [
-    `create temporary table batch as with taken as (delete from ${log} where ebb_seq in (select ebb_seq from ${log}${some}) returning ${keyList(key).text}) select * from taken;`,
+    `create temporary table batch as with taken as (${takeFromLog(capture, limit).text}) select * from taken;`,
     `delete from ${quoted(target).text} t using batch b where ${sameKey(key, 't', 'b').text};`,
     `insert into ${place(work)} select ${columns} from ${quoted(source).text} s where ${kept(work)} and exists (select from batch b where ${sameKey(key, 's', 'b').text});`,
   ]
