@@ -191,6 +191,35 @@ describe('ranges', () => {
     expect(comparings(events)).toHaveLength(after.length - before.length)
   })
 
+  test('are few where rows lie in another order than their keys, and what differs is found all the same', async ({
+    database,
+  }) => {
+    const table = await scattered(database)
+    const { shadow, goOn } = await stoppedRebuild(database, table, beforeStep('verify'), {}, { copySizes: TINY })
+    const owner = await database.session('owner')
+    const place = quoted(shadow).text
+    const { rows } = await owner.query<{ key: string }>(
+      `select (array_agg(key::text order by key))[1] as key from ${place}`,
+    )
+    await owner.query(`update ${place} set v = 'other' where key = '${rows[0]?.key}'`)
+    await expect(goOn()).rejects.toThrow(`1 row is there with other contents (key ${rows[0]?.key})`)
+    await owner.query(`update ${place} set v = 'v' where v = 'other'`)
+    await goOn()
+    const compared = await ranges(database)
+    expect(compared.reduce((sum, range) => sum + range.rows, 0)).toBe(SCATTERED_ROWS)
+    expect(compared.length).toBeGreaterThan(1)
+    expect(compared.length).toBeLessThanOrEqual(9)
+  })
+
+  test('are small all the same where temporary files are limited to less than a large one may take', async ({
+    database,
+  }) => {
+    const table = await scattered(database)
+    await database.admin(`alter database "${database.name}" set temp_file_limit = '32kB'`)
+    await new Rebuilding(database, table).end()
+    expect((await ranges(database)).length).toBeGreaterThan(9)
+  })
+
   test.for(KEYS())(
     'go by a key like this: ($key) of $columns',
     async ({ key, columns, values }, { database, skip }) => {
@@ -251,6 +280,19 @@ describe('ranges', () => {
     )
   })
 })
+
+const SCATTERED_ROWS = 3000
+
+/** Whose keys are in no order. */
+async function scattered(database: Database): Promise<TableName> {
+  const table = database.table('scattered')
+  const owner = await database.session('owner')
+  await owner.query(`
+    create table ${quoted(table).text} (key uuid primary key, v text);
+    insert into ${quoted(table).text} select md5(n::text)::uuid, 'v' from generate_series(1, ${SCATTERED_ROWS}) n`)
+  await owner.query(`analyze ${quoted(table).text}`)
+  return table
+}
 
 interface Planted {
   readonly what: string

@@ -19,7 +19,7 @@ import {
 import type { CopyWork } from '../../plan/copy/work.ts'
 import type { VerifyStep } from '../../plan/language/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { sql, type Sql } from '../../sql/sql.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import { withPace } from '../pace.ts'
 import type { TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
@@ -32,10 +32,14 @@ import { nextSize } from './sizes.ts'
 //   - The first range has no beginning and the last no end, and each begins where
 //     the one before it ends: whatever key a row has, it is in exactly one.
 //   - A range is compared in one snapshot, which ends with it.
-//   - A range holds so few rows that a hash table of them stays in memory.
+//   - A range holds so few rows that a hash table of them stays in memory, unless
+//     rows do not lie in the order of their keys: see `sizesOf`.
 
 /** A range should hold no more than this: 32 MB. */
 const MOST_BLOCKS = 4_096
+/** Where rows lie in another order than their keys: so many ranges at most, of 128 MB at least. */
+const MOST_SCATTERED = 8
+const LEAST_SCATTERED = 4
 const FIRST_ROWS = 25_600
 /** Keys that are told of each fault. */
 const TOLD_KEYS = 10
@@ -63,19 +67,19 @@ export async function verify(step: VerifyStep, runId: string, context: TableCont
 
 function compareAll(comparison: Comparison, runId: string, context: TableContext): Promise<void> {
   const { session, journalSchema, lease } = context
-  const { source, target } = comparison.work
+  const { source } = comparison.work
   return withPace(context, [source], async (pace) => {
-    const size = await sizeOf(session, target, Math.min(MOST_BLOCKS, context.copySizes.chunkBlocks))
+    const size = await sizesOf(session, comparison.work, Math.min(MOST_BLOCKS, context.copySizes.chunkBlocks))
     const soFar = await comparedSoFar(session, journalSchema, runId)
     const report = reporter(soFar?.rows ?? 0, size.rows, context)
     let after = soFar?.upto ?? null
     let number = soFar === undefined ? 0 : soFar.number + 1
-    let rows = Math.min(FIRST_ROWS, size.most)
+    let rows = Math.max(size.least, Math.min(FIRST_ROWS, size.most))
     let last: Batch | null = null
     for (let done = number > 0 && after === null; !done; number++) {
       await pace.turn(last, last?.rows)
       const clock = workClock(session)
-      const asked = pace.fit(rows)
+      const asked = Math.max(size.least, pace.fit(rows))
       const span = await spanBehind(session, comparison, after, asked)
       const found = await compareRange(session, comparison, span)
       const milliseconds = clock()
@@ -85,23 +89,63 @@ function compareAll(comparison: Comparison, runId: string, context: TableContext
       })
       report(found.rows)
       last = { rows: asked, milliseconds }
-      rows = Math.min(size.most, nextSize(asked, milliseconds))
+      rows = Math.max(size.least, Math.min(size.most, nextSize(asked, milliseconds)))
       after = span.upto
       done = span.upto === null
     }
   })
 }
 
-/** Rows of a table, as many as it was found to have by the last vacuum, and how many are in so many blocks. */
-async function sizeOf(session: Session, table: TableName, blocks: number): Promise<{ rows: number; most: number }> {
-  const { rows, pages } = await readOne<{ rows: number; pages: number }>(
+interface Sizes {
+  /** Of the target, as many as the last vacuum has found. */
+  readonly rows: number
+  /** Of a range. */
+  readonly least: number
+  readonly most: number
+}
+
+/**
+ * An index fetches the rows of a range one by one from all over a table whose rows lie in another order than their keys
+ * (random UUIDs), from the source or the target. So there are few ranges then, each worth reading both tables whole, which
+ * the planner decides. What it hashes goes to temporary files, so not where those are limited to less.
+ */
+async function sizesOf(session: Session, { source, target, capture }: CopyWork, blocks: number): Promise<Sizes> {
+  const column = capture.key.columns[0]?.name ?? ''
+  const found = await readOne<{ rows: number; pages: number; scattered: boolean; room: number }>(
     session,
     sql`
-    select coalesce(sum(greatest(c.reltuples, 0)), 0)::float8 as rows, coalesce(sum(c.relpages), 0)::float8 as pages
-    from pg_class c where c.relkind = 'r' and c.oid in (
-      select ${quoted(table).text}::regclass union select relid from pg_partition_tree(${quoted(table).text}::regclass))`,
+    select ${sumOver(target, 'greatest(c.reltuples, 0)')} as rows, ${sumOver(target, 'c.relpages')} as pages,
+      ${isScattered(source, column)} or ${isScattered(target, column)} as scattered,
+      (select case when setting = '-1' then 'infinity' else setting::float8 * 1024 / current_setting('block_size')::int end
+        from pg_settings where name = 'temp_file_limit')::float8 as room`,
   )
-  return { rows, most: Math.max(1, Math.floor((rows / Math.max(pages, 1)) * blocks)) }
+  const { rows, pages, scattered, room } = found
+  const most = Math.max(1, Math.floor((rows / Math.max(pages, 1)) * blocks))
+  const share = 1 / MOST_SCATTERED
+  if (!scattered || 2 * Math.max(share * pages, LEAST_SCATTERED * blocks) > room) return { rows, least: 1, most }
+  const least = Math.max(Math.ceil(share * rows), LEAST_SCATTERED * most)
+  return { rows, least, most: least }
+}
+
+/** Where rows are: in a table, or in its partitions. */
+function filesOf(table: TableName): Sql {
+  return sql`pg_class c where c.relkind = 'r' and c.oid in (
+      select ${quoted(table).text}::regclass union select relid from pg_partition_tree(${quoted(table).text}::regclass))`
+}
+
+function sumOver(table: TableName, what: string): Sql {
+  return sql`(select coalesce(sum(${raw(what)}), 0)::float8 from ${filesOf(table)})`
+}
+
+/** Below this, whatever the sign, the order of rows says little of that of their values. */
+const CORRELATED = 0.5
+
+/** Of most rows of a table it is known that they lie in another order than the values of this column. */
+function isScattered(table: TableName, column: string): Sql {
+  const correlation = sql`(select abs(s.correlation) from pg_stats s join pg_namespace n on n.nspname = s.schemaname
+    where n.oid = c.relnamespace and s.tablename = c.relname and s.attname = ${column} and not s.inherited)`
+  return sql`(select coalesce(sum(c.reltuples) filter (where ${correlation} < ${CORRELATED}) > sum(c.reltuples) / 2, false)
+    from ${filesOf(table)} and c.reltuples > 0)`
 }
 
 /** By the index of the target, which is compact and whose visibility map is set: few of its rows need be read. */
