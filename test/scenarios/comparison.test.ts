@@ -230,6 +230,8 @@ describe('ranges', () => {
           'create schema types; grant usage on schema types to public; create extension citext schema types',
         )
       }
+      // Many small ranges, also where rows lie in another order than their keys.
+      await database.admin(`alter database "${database.name}" set temp_file_limit = '8kB'`)
       const table = database.table('keyed')
       const app = await database.session('app')
       const place = quoted(table).text
