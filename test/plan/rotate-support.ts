@@ -4,11 +4,7 @@ import { parseInterval } from '../../src/grid/interval.ts'
 import type { RotateRequest } from '../../src/plan/rotate/request.ts'
 import type { RotationPlan, RotationSituation } from '../../src/plan/rotate/plan.ts'
 import type { SetPolicy } from '../../src/plan/language/policy.ts'
-
-/** An instant as the server's clock has it. */
-export function instant(text: string): bigint {
-  return fromText('timestamptz', text.length === 10 ? `${text} 00:00:00+00` : `${text}+00`)
-}
+import { instant, server } from '../support/models.ts'
 
 export const MONTHLY: SetPolicy = {
   column: 'at',
@@ -103,24 +99,7 @@ export function situation(
   changes: Partial<RotationSituation> = {},
 ): RotationSituation {
   return {
-    server: {
-      version: 170010,
-      versionText: '17.10',
-      inRecovery: false,
-      readOnly: false,
-      now: instant(now).toString(),
-      database: 'app',
-      role: 'ebb_owner',
-      superuser: false,
-      mayCreateSchema: true,
-      journalExists: true,
-      journalUsable: true,
-      firesTriggers: true,
-      countsChanges: true,
-      deadlockTimeoutMs: 1000,
-      journalSchema: 'ebb',
-      publishingAll: [],
-    },
+    server: server({ now: instant(now).toString() }),
     journalSchema: 'ebb',
     set,
     registered: MONTHLY,

@@ -2,18 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { SetPolicy } from '../../src/plan/language/policy.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import type { RotationSituation } from '../../src/plan/rotate/plan.ts'
-import {
-  BY_ID,
-  gist,
-  idSet,
-  instant,
-  MONTHLY,
-  partition,
-  partitions,
-  request,
-  setOf,
-  situation,
-} from './rotate-support.ts'
+import { BY_ID, gist, idSet, MONTHLY, partition, partitions, request, setOf, situation } from './rotate-support.ts'
+import { instant } from '../support/models.ts'
 
 const YEAR = partitions(
   '2026-01-01', '2026-02-01', '2026-03-01', '2026-04-01', '2026-05-01', '2026-06-01', '2026-07-01', '2026-08-01',
