@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { readingOf, type PlanNode } from '../../src/catalog/partitions/planned-leaves.ts'
+import type { PlanNode } from '../../src/catalog/explain.ts'
+import { readingOf } from '../../src/catalog/partitions/planned-leaves.ts'
 
 // What EXPLAIN says of where rows are, read without a server. The plans of extensions are as TimescaleDB 2.19 and Citus give them.
 

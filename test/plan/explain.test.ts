@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { explain } from '../../src/plan/explain/explain.ts'
 import { captureOf } from '../../src/plan/copy/capture.ts'
+import { BEYOND_SQL } from '../../src/plan/explain/copy.ts'
 import type { CopyWork } from '../../src/plan/copy/work.ts'
 import type { Plan, Step } from '../../src/plan/language/step.ts'
 
@@ -261,3 +262,6 @@ test.for(copying)('a condition cannot leave the comment of its step: $kind', (st
   const text = explain({ ...plan, steps: [{ ...step, work: { ...work, keep } } as Step] }, CARRY_OUT)
   expect(text.split('\n').filter((line) => /^\s*drop table/.test(line))).toEqual([])
 })
+
+// @ts-expect-error A new kind of step does not compile until it is known whether psql may run it.
+BEYOND_SQL satisfies Record<Step['kind'] | 'a new kind', boolean>

@@ -1,3 +1,4 @@
+import { EXPLAIN, explained } from '../explain.ts'
 import { takingBack } from '../../db/savepoint.ts'
 import type { Session } from '../../db/session.ts'
 import { readOne } from '../../db/session.ts'
@@ -87,18 +88,17 @@ async function estimate(
   condition: string,
   settings: ConditionSettings,
 ): Promise<number> {
-  const before = sql`explain (format json) select from ${quoted(table)} t where (`
+  const before = sql`select from ${quoted(table)} t where (`
   try {
     return await takingBack(session, async () => {
       await putSession(session, settings)
-      const explain = sql`${before}${raw(condition)}\n)`
-      const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(explain.text)
-      return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+      const [first] = await explained(session, sql`${before}${raw(condition)}\n)`)
+      return first?.Plan['Plan Rows'] ?? 0
     })
   } catch (error) {
     if (codeOf(error) === SQLSTATE.insufficientPrivilege) throw notToBeSeen(table, error)
     throw new UsageError(
-      `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...before.text].length)}`,
+      `the condition does not fit ${display(table)}: ${reasonAndPlace(error, condition, [...(EXPLAIN + before.text)].length)}`,
       'Use columns and types of the table.',
       error,
     )

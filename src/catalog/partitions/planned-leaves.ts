@@ -1,3 +1,4 @@
+import { explained, type PlanNode } from '../explain.ts'
 import { takingBack } from '../../db/savepoint.ts'
 import type { Session } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
@@ -14,20 +15,6 @@ export interface PlannedLeaf {
   readonly matching: number
   /** The index by which it would reach them, if by one. */
   readonly index: string | null
-}
-
-/** A node of a plan, its parts as PostgreSQL calls them. */
-export interface PlanNode {
-  readonly 'Node Type': string
-  /** Of a node that an extension has made. */
-  readonly 'Custom Plan Provider'?: string
-  readonly 'Parent Relationship'?: string
-  readonly Schema?: string
-  readonly 'Relation Name'?: string
-  readonly 'Index Name'?: string
-  readonly 'Plan Rows': number
-  readonly 'One-Time Filter'?: string
-  readonly Plans?: readonly PlanNode[]
 }
 
 /** Reads of one table, by itself or with what lies below. */
@@ -74,7 +61,7 @@ export async function readUnknownNodes(session: Session, table: TableName): Prom
   const none = sql`from ${quoted(table)} where false`
   const found: string[] = []
   for (const query of [sql`select ${none}`, sql`delete ${none}`]) {
-    const nodes = await explained(session, query, {}).catch((error: unknown) => {
+    const nodes = await plans(session, query, {}).catch((error: unknown) => {
       if (codeOf(error) !== SQLSTATE.insufficientPrivilege) throw error
       return []
     })
@@ -126,19 +113,15 @@ function unknownPlan(table: TableName, nodes: readonly string[]): EbbError {
 
 /** What the planner would do under the settings that a condition is read under; nothing is read. */
 export async function readPlan(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode> {
-  const [plan] = await explained(session, query, settings)
+  const [plan] = await plans(session, query, settings)
   if (plan === undefined) throw new Error('explain has returned nothing')
   return plan
 }
 
-/** More than one plan, or none, where rules make something else of the query. */
-function explained(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode[]> {
+function plans(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode[]> {
   return takingBack(session, async () => {
     await session.query('set local max_parallel_workers_per_gather = 0')
     await putSession(session, settings)
-    const { rows } = await session.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
-      sql`explain (verbose, format json) ${query}`.text,
-    )
-    return rows.flatMap((row) => row['QUERY PLAN'].map(({ Plan: plan }) => plan))
+    return (await explained(session, query)).map(({ Plan: plan }) => plan)
   })
 }

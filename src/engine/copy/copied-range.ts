@@ -1,5 +1,6 @@
+import { explained, type PlanNode } from '../../catalog/explain.ts'
 import { NEVER_NULL } from '../../catalog/table/json-parts.ts'
-import { readAll, readOne, type Session } from '../../db/session.ts'
+import { readAll, type Session } from '../../db/session.ts'
 import { underSettings } from '../../db/settings.ts'
 import type { CopyWork } from '../../plan/copy/work.ts'
 import { quoted } from '../../sql/names.ts'
@@ -14,14 +15,6 @@ export interface Reach {
   readonly column: WalkColumn | null
   /** Kept rows, as the planner estimates. */
   readonly rows: number
-}
-
-interface PlanNode {
-  readonly 'Node Type': string
-  readonly 'Plan Rows': number
-  readonly 'Index Name'?: string
-  readonly 'One-Time Filter'?: string
-  readonly Plans?: readonly PlanNode[]
 }
 
 /**
@@ -41,13 +34,9 @@ export async function readReach(session: Session, work: CopyWork, mostRows: numb
 }
 
 async function planned(session: Session, work: CopyWork, which: Sql): Promise<PlanNode | undefined> {
-  const row = await underSettings(session, work.settings, () =>
-    readOne<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }>(
-      session,
-      sql`explain (format json) select ${raw(work.columns)} from ${quoted(work.source)} s where ${kept(work)} and ${which}`,
-    ),
-  )
-  return row['QUERY PLAN'][0]?.Plan
+  const query = sql`select ${raw(work.columns)} from ${quoted(work.source)} s where ${kept(work)} and ${which}`
+  const [first] = await underSettings(session, work.settings, () => explained(session, query))
+  return first?.Plan
 }
 
 /**

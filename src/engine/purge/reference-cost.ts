@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { EXPLAIN_ANALYZE, explained } from '../../catalog/explain.ts'
 import { within } from '../../db/savepoint.ts'
 import { oneRowOf, referringRows } from '../../plan/references/cascade-sql.ts'
 import type { LookUpCost } from '../../plan/references/cascade-cost.ts'
@@ -49,10 +50,9 @@ async function lookUp(
   { reference, from, to }: WalkedReference,
   sample: number,
 ): Promise<number | 'unknown'> {
-  const query = sql`explain (analyze, timing off, summary on, format json)
-    select from (${oneRowOf(reference, to, sample)}) p, ${referringRows(reference, from, 'c', 'p')}`
+  const query = sql`select from (${oneRowOf(reference, to, sample)}) p, ${referringRows(reference, from, 'c', 'p')}`
   return within(session, LONGEST_MS, async () => {
-    const { rows } = await session.query<{ 'QUERY PLAN': readonly { 'Execution Time': number }[] }>(query)
-    return rows[0]?.['QUERY PLAN'][0]?.['Execution Time'] ?? 0
+    const [first] = await explained(session, query, EXPLAIN_ANALYZE)
+    return first?.['Execution Time'] ?? 0
   })
 }

@@ -57,16 +57,30 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
 }
 
 /** What is committed again and again within a step: a failure undoes the last one alone. */
-const PIECES: Partial<Record<Step['kind'], string>> = { purge: 'batch', reconcile: 'batch', copy: 'chunk' }
+const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
+  'dry run': null,
+  index: null,
+  'drop index': null,
+  copy: 'chunk',
+  reconcile: 'batch',
+  verify: null,
+  purge: 'batch',
+  vacuum: null,
+  check: null,
+  alone: null,
+  online: null,
+  'short lock': null,
+  swap: null,
+}
 
 function pieceOf({ kind }: Step): string {
   const piece = PIECES[kind]
-  return piece === undefined ? 'step' : `last ${piece}`
+  return piece === null ? 'step' : `last ${piece}`
 }
 
 function undoneIn({ kind }: Step): string {
   const piece = PIECES[kind]
-  return piece === undefined
+  return piece === null
     ? 'The step has been undone; what was done before it is kept.'
     : `The last ${piece} has been undone; those before it are kept.`
 }

@@ -15,10 +15,26 @@ import type { CopyStep, ReconcileStep, Step, VerifyStep } from '../language/step
 /** Whether only Ebb itself can perform the step. */
 export function isBeyondSql(step: Step | RotationStep): boolean {
   if (step.kind === 'swap') return step.work !== null
-  return BEYOND.includes(step.kind)
+  return BEYOND_SQL[step.kind]
 }
 
-const BEYOND: readonly string[] = ['copy', 'reconcile', 'verify', 'purge', 'check']
+/** By kind, so that a new kind does not compile until it is known whether psql may run it. Of a swap it depends on its work. */
+export const BEYOND_SQL = {
+  'dry run': false,
+  index: false,
+  'drop index': false,
+  copy: true,
+  reconcile: true,
+  verify: true,
+  purge: true,
+  vacuum: false,
+  check: true,
+  alone: false,
+  online: false,
+  'short lock': false,
+  swap: false,
+  detach: false,
+} satisfies Record<(Step | RotationStep)['kind'], boolean>
 
 /** Stops psql. */
 export const STOP_PSQL =
