@@ -26,6 +26,25 @@ const EVENTS = `
   insert into TABLE (at, kind) select now() - (1001 - n) * interval '1 hour', 'k' from generate_series(1, 1000) n;
   analyze TABLE;`
 
+test('an index that finds no single value does not serve a foreign key, and one of a partitioned table is one', async ({
+  database,
+}) => {
+  const table = await made(
+    database,
+    `${EVENTS}
+     create table SCHEMA.notes (event_id bigint references TABLE);
+     create index on SCHEMA.notes using brin (event_id);
+     create table SCHEMA.parts (event_id bigint references TABLE) partition by hash (event_id);
+     create table SCHEMA.part partition of SCHEMA.parts for values with (modulus 1, remainder 0);
+     create index on SCHEMA.parts (event_id)`,
+  )
+  const { references } = await look(database, table)
+  expect(references.map(({ name, indexed }) => [name, indexed])).toEqual([
+    ['notes_event_id_fkey', false],
+    ['parts_event_id_fkey', true],
+  ])
+})
+
 test('everything that hangs on the table is in the model and in the text', async ({ database }) => {
   const table = await made(
     database,

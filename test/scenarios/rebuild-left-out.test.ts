@@ -49,6 +49,20 @@ test('rows that are kept and refer to rows left out of the same table are one, t
   expect(await codes(database, orders)).toEqual([expect.stringMatching(/^referred:/)])
 })
 
+test('where the columns of a foreign key sort by different rules, rows are compared as it compares them', async ({
+  database,
+}) => {
+  const [labels, notes] = [database.table('labels'), database.table('notes')]
+  const app = await database.session('app')
+  await app.query(sql`create table ${quoted(labels)} (code text collate "C" primary key, keep boolean)`)
+  await app.query(sql`create table ${quoted(notes)} (code text collate "POSIX" references ${quoted(labels)})`)
+  await app.query(sql`insert into ${quoted(labels)} values ('kept', true), ('left out', false)`)
+  await app.query(sql`insert into ${quoted(notes)} values ('kept')`)
+  expect(await codes(database, labels)).toEqual([])
+  await app.query(sql`insert into ${quoted(notes)} values ('left out')`)
+  expect(await codes(database, labels)).toEqual([expect.stringMatching(/^referred:/)])
+})
+
 test('one that comes while the copy runs stops it before the swap, and nothing is lost', async ({ database }) => {
   const { app, orders, items } = await shop(database)
   const rebuilding = new Rebuilding(database, orders, { keep: 'keep' })

@@ -1,3 +1,4 @@
+import { IS_FOREIGN_KEY } from '../references/foreign-key.ts'
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
 import { LIST, NEVER_NULL } from '../table/json-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
@@ -34,7 +35,7 @@ const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, 
     where o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass and o.refobjid = p.oid and o.deptype in ('a', 'i')) d
   where case d.classid
     when 'pg_rewrite'::regclass then exists (select from pg_rewrite x where x.oid = d.objid and x.ev_class <> p.oid)
-    when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and x.contype = 'f' and x.conrelid <> p.oid and x.conparentid = 0)
+    when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and x.conrelid <> p.oid and ${IS_FOREIGN_KEY('x')})
     when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid <> p.oid)
     when 'pg_proc'::regclass then true
     when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid <> p.oid)
@@ -68,7 +69,7 @@ const REFERENCES = LIST(`select json_agg(distinct jsonb_build_object('schema', r
 const INBOUND_FOREIGN_KEYS =
   LIST(`select json_agg(json_build_object('name', k.conname, 'table', ${NAME('rn', 'r')}) order by rn.nspname, r.relname, k.conname)
   from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace rn on rn.oid = r.relnamespace
-  where k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0`)
+  where k.confrelid = c.oid and ${IS_FOREIGN_KEY('k')}`)
 
 const PUBLICATIONS = LIST(`select json_agg(distinct p.pubname) from pg_publication p
   where ${PUBLISHES('p', 'c', 'n')} or exists (select from pg_publication_rel r where r.prpubid = p.oid and not ${EXCEPTED('r')}

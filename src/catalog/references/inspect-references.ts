@@ -1,7 +1,8 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
-import { sql } from '../../sql/sql.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { IS_FOREIGN_KEY, IS_INDEXED } from './foreign-key.ts'
 
 /** A foreign key of another table onto this one, as deleting a row here sees it. */
 export interface Reference {
@@ -21,11 +22,10 @@ export async function readReferences(client: ClientBase, table: TableName): Prom
     select f.conname as name, json_build_object('schema', n.nspname, 'name', c.relname) as table,
       array(select a.attname::text from unnest(f.conkey) with ordinality k (num, position)
             join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.position) as columns,
-      exists (select from pg_index i where i.indrelid = f.conrelid and i.indisvalid and i.indpred is null
-              and (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey) as indexed,
+      ${raw(IS_INDEXED('f'))} as indexed,
       nullif(c.reltuples, -1)::float8 as "estimatedRows"
     from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace
-    where f.contype = 'f' and f.confrelid = ${quoted(table).text}::regclass and f.conparentid = 0
+    where f.confrelid = ${quoted(table).text}::regclass and ${raw(IS_FOREIGN_KEY('f'))}
     order by n.nspname, c.relname, f.conname`,
   )
 }

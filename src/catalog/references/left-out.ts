@@ -6,6 +6,7 @@ import { SQLSTATE } from '../../db/sqlstate.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import { COLUMN_PAIRS, type ColumnPair } from './foreign-key.ts'
 
 /** A valid foreign key, and what is known of rows that refer to rows which a copy would leave out. */
 export interface LeftOutReference {
@@ -48,7 +49,7 @@ export async function readReferring(session: ClientBase, keeping: Keeping): Prom
 interface Key extends Pick<LeftOutReference, 'from' | 'name'> {
   readonly self: boolean
   /** Column by column, as the foreign key compares them. */
-  readonly pairs: readonly { readonly from: string; readonly to: string; readonly operator: string }[]
+  readonly pairs: readonly ColumnPair[]
 }
 
 async function readKeys(session: ClientBase, { schema, name }: TableName): Promise<Key[]> {
@@ -56,11 +57,7 @@ async function readKeys(session: ClientBase, { schema, name }: TableName): Promi
     session,
     sql`
     select json_build_object('schema', fn.nspname, 'name', f.relname) as from, k.conname as name, k.conrelid = k.confrelid as self,
-      (select json_agg(json_build_object('from', a.attname, 'to', b.attname, 'operator', format('operator(%I.%s)', n.nspname, o.oprname)) order by place)
-        from unnest(k.conkey, k.confkey, k.conpfeqop) with ordinality u (f, t, op, place)
-        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.f
-        join pg_attribute b on b.attrelid = k.confrelid and b.attnum = u.t
-        join pg_operator o on o.oid = u.op join pg_namespace n on n.oid = o.oprnamespace) as pairs
+      ${raw(COLUMN_PAIRS('k'))} as pairs
     from pg_constraint k
     join pg_class c on c.oid = k.confrelid join pg_namespace cn on cn.oid = c.relnamespace
     join pg_class f on f.oid = k.conrelid join pg_namespace fn on fn.oid = f.relnamespace
@@ -72,9 +69,10 @@ async function readKeys(session: ClientBase, { schema, name }: TableName): Promi
 
 // The condition names columns of the copied table alone, so nothing else stands beside it where it is read.
 function referring({ from, self, pairs }: Key, { source, keep }: Keeping): Sql {
-  const columns = pairs.map(({ to }, position) => sql`t.${ident(to)} as ${ident(`ebb_${position}`)}`)
+  const columns = pairs.map(({ referred }, position) => sql`t.${ident(referred)} as ${ident(`ebb_${position}`)}`)
   const equal = pairs.map(
-    ({ from: column, operator }, position) => sql`p.${ident(`ebb_${position}`)} ${raw(operator)} c.${ident(column)}`,
+    ({ referring, operator, collation }, position) =>
+      sql`p.${ident(`ebb_${position}`)} ${raw(operator)} c.${ident(referring)}${raw(collation === null ? '' : ` collate ${collation}`)}`,
   )
   const table = quoted(source)
   const children = self ? sql`(select * from ${table} t where (${raw(keep)}\n))` : quoted(from)

@@ -3,6 +3,7 @@ import { readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { PUBLISHES, UNIDENTIFIED } from '../table/published.ts'
+import { COLUMN_PAIRS, IS_ENFORCED, IS_FOREIGN_KEY, IS_INDEXED, type ColumnPair } from './foreign-key.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
 
 // The foreign keys that are followed downwards from one table: onto it, onto
@@ -64,15 +65,6 @@ export interface GraphReference {
   readonly readable: boolean
 }
 
-export interface ColumnPair {
-  readonly referring: string
-  readonly referred: string
-  /** The equality that the constraint uses, in SQL: `operator(pg_catalog.=)`. Another one may compare otherwise (citext). */
-  readonly operator: string
-  /** In SQL, where the two columns sort by different rules and the one of the referred column has to be named. */
-  readonly collation: string | null
-}
-
 /** Reads the graph below a table, in one statement. */
 export async function readReferenceGraph(client: ClientBase, root: TableName): Promise<ReferenceGraph> {
   const { oid, tables, references, counts } = await readOne<GraphRow>(
@@ -84,7 +76,7 @@ export async function readReferenceGraph(client: ClientBase, root: TableName): P
       select f.conrelid from node n, ${raw(FAMILY)}, pg_constraint f where f.confrelid = m.relid and ${raw(TOP)}
     ),
     edge as (
-      select f.oid, f.conrelid, n.oid as target, m.part as onto_partition, f.conname, f.conkey, f.confkey, f.conpfeqop, f.confdeltype,
+      select f.oid, f.conrelid, f.confrelid, n.oid as target, m.part as onto_partition, f.conname, f.conkey, f.confkey, f.conpfeqop, f.confdeltype,
         coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false) as temporal,
         (select array_agg(s::int2) from jsonb_array_elements_text(nullif(to_jsonb(f) -> 'confdelsetcols', 'null')) s) as set_columns
       from node n, ${raw(FAMILY)}, pg_constraint f where f.confrelid = m.relid and ${raw(TOP)}
@@ -104,8 +96,7 @@ interface GraphRow extends Pick<ReferenceGraph, 'tables' | 'references' | 'count
   readonly oid: string
 }
 
-/** The constraint itself and not what PostgreSQL made of it for partitions. NOT ENFORCED exists from 18 on; a row as JSON has the columns that there are. */
-const TOP = `f.contype = 'f' and f.conparentid = 0 and coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)`
+const TOP = `${IS_FOREIGN_KEY('f')} and ${IS_ENFORCED('f')}`
 
 /** The table n, the tables it is a partition of, and its partitions (`part`). */
 const FAMILY = `lateral (
@@ -132,20 +123,10 @@ const TABLE = `json_build_object(
 const REFERENCE = `json_build_object(
   'name', e.conname, 'from', e.conrelid::text, 'to', e.target::text, 'ontoPartition', e.onto_partition, 'temporal', e.temporal,
   'onDelete', case e.confdeltype when 'a' then 'no action' when 'r' then 'restrict' when 'c' then 'cascade' when 'n' then 'set null' else 'set default' end,
-  'pairs', (select json_agg(json_build_object('referring', x.attname, 'referred', y.attname,
-      'operator', format('operator(%I.%s)', (select nspname from pg_namespace where oid = o.oprnamespace), o.oprname),
-      'collation', case when x.attcollation <> y.attcollation then
-        (select format('%I.%I', q.nspname, l.collname) from pg_collation l join pg_namespace q on q.oid = l.collnamespace where l.oid = y.attcollation) end)
-      order by k.position)
-    from unnest(e.conkey, e.confkey, e.conpfeqop) with ordinality k (referring, referred, operator, position)
-      join pg_attribute x on x.attrelid = e.conrelid and x.attnum = k.referring
-      join pg_constraint f on f.oid = e.oid join pg_attribute y on y.attrelid = f.confrelid and y.attnum = k.referred
-      join pg_operator o on o.oid = k.operator),
+  'pairs', ${COLUMN_PAIRS('e')},
   'cannotSetNull', e.confdeltype = 'n' and exists (select from pg_attribute x
     where x.attrelid = e.conrelid and x.attnum = any (coalesce(e.set_columns, e.conkey)) and x.attnotnull),
-  'indexed', exists (select from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am a on a.oid = x.relam
-    where i.indrelid = e.conrelid and i.indisvalid and i.indpred is null and a.amname in ('btree', 'hash')
-      and i.indnkeyatts >= cardinality(e.conkey) and (i.indkey::int2[])[0:cardinality(e.conkey) - 1] @> e.conkey),
+  'indexed', ${IS_INDEXED('e')},
   'readable', has_schema_privilege(s.oid, 'usage')
     and (select bool_and(has_column_privilege(e.conrelid, k, 'select')) from unnest(e.conkey) k)
     and (select bool_and(has_column_privilege(e.target, y.attname::text, 'select')) from pg_constraint f, unnest(f.confkey) k,

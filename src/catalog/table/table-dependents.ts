@@ -1,3 +1,4 @@
+import { IS_FOREIGN_KEY } from '../references/foreign-key.ts'
 import { COMMENT, LIST, RELATION_KIND } from './json-parts.ts'
 
 // What stands on a table from outside: foreign keys of others, views, functions,
@@ -8,7 +9,7 @@ export const INBOUND_FOREIGN_KEYS = LIST(`select json_agg(json_build_object(
     'tableOwner', pg_get_userbyid(r.relowner), 'name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
     'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by n.nspname, r.relname, k.conname)
   from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
-  where k.confrelid = c.oid and k.conrelid <> c.oid and k.contype = 'f' and k.conparentid = 0`)
+  where k.confrelid = c.oid and k.conrelid <> c.oid and ${IS_FOREIGN_KEY('k')}`)
 
 /** Objects that depend on the table (its columns) or on its row type, apart from the table's own parts. */
 const DEPENDENTS = `
