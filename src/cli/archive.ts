@@ -10,7 +10,7 @@ import { UsageError } from '../errors.ts'
 export function refuseArchive(args: readonly string[], otherwise = ''): void {
   if (args.some((word) => /^--archive(=|$)/.test(word)))
     throw new UsageError(
-      'archives cannot be written yet by this version',
-      `Say --no-archive if the rows may go without being stored elsewhere${otherwise}.`,
+      'this version cannot write archives yet',
+      `Pass --no-archive to remove the rows without archiving them${otherwise}.`,
     )
 }

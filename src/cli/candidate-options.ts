@@ -32,10 +32,10 @@ const MOST_SAMPLED = 10_000
 /** Gives a command the words on reviewing. */
 export function withReview(command: Command): Command {
   return command
-    .option('--sample <n>', 'print so many rows of a candidate set, chosen at random, as they are now')
+    .option('--sample <n>', 'print this many random rows of a candidate set, as they are now')
     .option('--export <file>', 'write the keys of a candidate set to a file, as CSV')
-    .option('--approved-by <who>', 'note who wants the candidates gone')
-    .option('--ticket <id>', 'note under which ticket')
+    .option('--approved-by <who>', 'record who approved the deletion')
+    .option('--ticket <id>', 'record the ticket of the approval')
 }
 
 export function readReview(words: ReviewWords, faults: Faults): Settled<Review> {

@@ -32,7 +32,7 @@ export interface CommonOptions {
 export const TABLE = 'as SQL names it: events, public.events, \'"My.Schema"."Events"\''
 
 /** What a command says of --execute. */
-export const EXECUTE = 'do it; without this the plan is shown and nothing is changed'
+export const EXECUTE = 'execute the plan; without this it is only shown'
 
 /** What they mean. */
 export interface CommonSettings {
@@ -50,10 +50,10 @@ const WITHOUT_OBJECTIONS: readonly string[] = ['status', 'abandon', 'retire']
 export function withDatabase(command: Command): Command {
   const named = command
     .option('--url <url>', 'the database; else DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE')
-    .option('--journal-schema <name>', 'the schema of Ebb’s own records', DEFAULT_SCHEMA)
-    .option('--json', 'print JSON, one object a line, on standard output')
+    .option('--journal-schema <name>', 'the schema of Ebb’s journal', DEFAULT_SCHEMA)
+    .option('--json', 'print JSON, one object per line, on standard output')
   if (WITHOUT_OBJECTIONS.includes(command.name())) return named
-  return named.option('--accept <code>', 'go ahead in spite of this objection; may be repeated', collect)
+  return named.option('--accept <code>', 'accept this blocking issue; may be repeated', collect)
 }
 
 /** Reads the common words; false values are noted in `faults`. */

@@ -6,8 +6,8 @@ import { sameName } from '../sql/names.ts'
 import { mapAfterwards } from './partition-map.ts'
 
 /**
- * What to tell of a copy that has come to its end. The work is done by then: a
- * look that fails must not be reported as if the work had.
+ * The report of a finished copy. The work is done by then: a failing look-up
+ * must not be reported as a failure of the work.
  */
 export async function lookAfterCopy(
   target: Target,

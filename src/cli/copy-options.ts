@@ -30,15 +30,15 @@ export function withCopying(command: Command): Command {
   return command
     .option(
       '--transport <how>',
-      'how rows travel: copy (streamed through Ebb, little WAL), server (insert … select), or auto, which tries both',
+      'how rows are copied: copy (COPY streamed through Ebb, less WAL), server (insert … select), or auto, which tries both',
     )
-    .option('--jobs <n>', 'chunks that are copied at the same time (default: 1)')
-    .option('--archive <uri>', 'store the rows that are left out there first (not yet possible in this version)')
-    .option('--no-archive', 'rows that are left out may go without being stored elsewhere')
-    .option('--disk-free <size>', 'free disk on the server: "50 GB"; if the copy would not fit it is not started')
+    .option('--jobs <n>', 'chunks copied in parallel (default: 1)')
+    .option('--archive <uri>', 'archive the rows left out there first (not yet possible in this version)')
+    .option('--no-archive', 'remove the rows left out without archiving them')
+    .option('--disk-free <size>', 'free disk space on the server: "50 GB"; a copy that would not fit is not started')
     .option(
       '--retire-after <interval>',
-      'let the former table go by itself, by the first ebb rotate that long after the end: "7 days" (default: ebb retire does it)',
+      'have ebb rotate drop the retired table this long after the end: "7 days" (default: ebb retire drops it)',
     )
 }
 
@@ -68,5 +68,5 @@ export function readDiskFree({ diskFree }: CopyOptions, faults: Faults): Settled
 
 function parseTransport(text: string): Transport | 'auto' {
   if (text === 'auto' || text === 'copy' || text === 'server') return text
-  throw new UsageError(`'${text}' is no way for rows to travel`, 'Say copy, server or auto.')
+  throw new UsageError(`'${text}' is not a transport`, 'Pass copy, server or auto.')
 }

@@ -11,8 +11,12 @@ export interface LockWords {
 /** Gives a command the words on how locks are asked for. */
 export function withLockOptions(command: Command): Command {
   return command
-    .option('--lock-timeout <ms>', 'how long others may queue behind us for a lock', String(LOCK_LIMITS.lockTimeoutMs))
-    .option('--deadline <time>', 'how long to try for a lock: seconds, or 10 minutes', '10 minutes')
+    .option(
+      '--lock-timeout <ms>',
+      'lock_timeout of each attempt: how long others may queue behind it',
+      String(LOCK_LIMITS.lockTimeoutMs),
+    )
+    .option('--deadline <time>', 'how long to retry for a lock: seconds, or 10 minutes', '10 minutes')
 }
 
 export function readLockOptions(words: LockWords, faults: Faults): Settled<LockLimits> {

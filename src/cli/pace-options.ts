@@ -32,7 +32,7 @@ const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
   ['--max-active <n>', 'wait while more sessions of others are active on the server (default: off)'],
   [
     '--yield-to-vacuum <which>',
-    'wait while a vacuum is at work on the table: wraparound, any or none (default: wraparound)',
+    'wait while a vacuum of the table is running: wraparound, any or none (default: wraparound)',
   ],
   [
     '--window <times>',
@@ -41,10 +41,10 @@ const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
   ['--health-sql <query>', 'wait while the first column of its first row is not true'],
   ['--health-url <url>', 'wait while it does not answer 2xx'],
   ['--pause-file <path>', 'wait while this file exists'],
-  ['--stop-file <path>', 'stop, to be resumed, when this file exists'],
-  ['--pause-ms <ms>', 'pause after every batch, besides everything else (default: 0)'],
-  ['--target-ms <ms>', 'how long a batch should take (default: 50)'],
-  ['--pace-file <path>', 'a JSON file with these settings, read again whenever it changes'],
+  ['--stop-file <path>', 'stop (resumable) when this file exists'],
+  ['--pause-ms <ms>', 'fixed pause after every batch (default: 0)'],
+  ['--target-ms <ms>', 'target duration of a batch (default: 50)'],
+  ['--pace-file <path>', 'a JSON file with these settings, reloaded when it changes'],
 ]
 
 /** Words that a command has no use for which copies chunks: they have a size of their own. */

@@ -11,7 +11,7 @@ import { LONGEST_NAME } from '../sql/names.ts'
 export function parseName(text: string): string {
   const name = /^"(?:[^"]|"")+"$/.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text
   if (name !== '' && Buffer.byteLength(name) <= LONGEST_NAME && !name.includes('\0')) return name
-  throw new UsageError(`${JSON.stringify(text)} is no name`, `Write a name of 1 to ${LONGEST_NAME} bytes.`)
+  throw new UsageError(`${JSON.stringify(text)} is not a name`, `Write a name of 1 to ${LONGEST_NAME} bytes.`)
 }
 
 export function parseTimezone(text: string): string {
@@ -33,7 +33,7 @@ export function parseWhole(text: string, least: number, most: number): number {
 export function parseDeadline(text: string): number {
   const [, digits, unit = 'seconds'] = /^([1-9]\d{0,6})(?: (seconds?|minutes?|hours?|days?))?$/.exec(text) ?? []
   if (digits === undefined)
-    throw new UsageError(`'${text}' is no length of time`, "Write seconds, or '10 minutes', '2 hours', '1 day'.")
+    throw new UsageError(`'${text}' is not a duration`, "Write seconds, or '10 minutes', '2 hours', '1 day'.")
   const seconds = { s: 1, m: 60, h: 3600, d: 86_400 }[unit.charAt(0)] ?? 1
   return Number(digits) * seconds * 1000
 }
@@ -45,6 +45,6 @@ export function collect(value: string, before: readonly string[] = []): string[]
 
 /** A condition as after WHERE; `wanted` shows one. */
 export function parseCondition(text: string, wanted: string): string {
-  if (text.trim() === '') throw new UsageError('the condition is empty', `Say ${wanted}.`)
+  if (text.trim() === '') throw new UsageError('the condition is empty', `Pass ${wanted}.`)
   return text
 }

@@ -10,7 +10,7 @@ import type { PurgeRequest } from '../plan/purge/purge.ts'
 import type { StaleGroups } from '../plan/purge/stale.ts'
 import { parseTableName, type WrittenName } from '../sql/parse-name.ts'
 import type { Review } from './candidate-options.ts'
-import type { Faults, Settled } from './faults.ts'
+import { MissingError, type Faults, type Settled } from './faults.ts'
 import { parseCondition, parseName, parseWhole } from './parse.ts'
 
 /** The words on which rows a purge means. */
@@ -44,20 +44,20 @@ export function withChoices(command: Command): Command {
       '--where <condition>',
       'the rows to delete, as after WHERE: "created_at < now() - interval \'90 days\' and price < 100"; now() is fixed once, at the start',
     )
-    .option('--candidates', 'delete nothing: write the keys of the rows into a candidate set, to be reviewed')
+    .option('--candidates', 'delete nothing: record the keys of the rows in a candidate set, for review')
     .option('--from-candidates <set>', 'instead of --where: the rows of a candidate set that have not changed since')
     .option('--marked <column>', 'instead of --where: the rows that ebb mark has marked there')
     .option('--older-than <interval>', 'with --marked: only those marked longer ago: 30 days')
     .option('--stale-group <column>', 'instead of --where: all rows of the groups by this column without activity')
     .option('--activity <column>', 'with --stale-group: the time of a row’s activity')
-    .option('--idle <interval>', 'with --stale-group: how long nothing must have happened: 90 days')
+    .option('--idle <interval>', 'with --stale-group: how long without activity: 90 days')
     .option(
       '--flag <table.column>',
       'with --stale-group: mark the groups there first, in the table that the foreign key of the column leads to',
     )
 }
 
-const WANTED = '--where "created_at < now() - interval \'90 days\'": which rows are to go'
+const WANTED = '--where "created_at < now() - interval \'90 days\'": the rows to delete'
 const CHOICES = ['where', 'fromCandidates', 'marked', 'staleGroup'] as const
 const SPELLED = ['--where', '--from-candidates', '--marked', '--stale-group']
 
@@ -66,7 +66,7 @@ export function readChoice(words: ChoiceOptions, faults: Faults): Settled<RowCho
   const said = CHOICES.filter((name) => words[name] !== undefined)
   if (said.length > 1)
     return faults.read('--where', () => {
-      throw new UsageError(`only one of ${SPELLED.join(', ')} can say which rows are meant`, 'Leave the others away.')
+      throw new UsageError(`only one of ${SPELLED.join(', ')} can say which rows are meant`, 'Omit the others.')
     })
   refuseLoners(words, faults)
   switch (said[0] ?? 'where') {
@@ -124,7 +124,7 @@ function readStale(words: ChoiceOptions, faults: Faults): Settled<RowChoice> {
 function parseFlag(text: string): Flag {
   const [, table, column] = /^(.+)\.("(?:[^"]|"")+"|[^".]+)$/.exec(text) ?? []
   if (table === undefined || column === undefined)
-    throw new UsageError(`'${text}' is no table and column`, 'Write --flag experiments.archived_at.')
+    throw new UsageError(`'${text}' is not a table and column`, 'Write --flag experiments.archived_at.')
   return { table: parseTableName(table), column: parseName(column) }
 }
 
@@ -139,16 +139,16 @@ function refuseLoners(words: ChoiceOptions, faults: Faults): void {
   for (const [word, value, needed, present] of loners)
     if (value !== undefined && present === undefined)
       faults.read(word, () => {
-        throw new UsageError(`it says nothing without ${needed}`, `Add ${needed} <column>, or leave it away.`)
+        throw new UsageError(`it says nothing without ${needed}`, `Add ${needed} <column>, or omit it.`)
       })
   if (words.orderBy !== undefined && words.fromCandidates !== undefined)
     faults.read('--order-by', () => {
-      throw new UsageError('a candidate set is purged in the order of its keys', 'Leave --order-by away.')
+      throw new UsageError('a candidate set is purged in the order of its keys', 'Omit --order-by.')
     })
   const going = words.cascade === true ? '--cascade' : words.protect !== undefined ? '--protect' : null
   if (words.candidates === true && going !== null)
     faults.read(going, () => {
-      throw new UsageError('writing candidates down deletes nothing', `Say ${going} with --from-candidates.`)
+      throw new UsageError('recording candidates deletes nothing', `Pass ${going} with --from-candidates.`)
     })
   if (words.candidates === true && (words.fromCandidates ?? words.staleGroup) !== undefined)
     faults.read('--candidates', () => {
@@ -160,7 +160,7 @@ function refuseLoners(words: ChoiceOptions, faults: Faults): void {
 export function readTableWord(text: string | undefined, { fromCandidates }: ChoiceOptions): WrittenName | null {
   if (text !== undefined) return parseTableName(text)
   if (fromCandidates !== undefined) return null
-  throw new UsageError('it is missing', 'Name the table whose rows are to go.')
+  throw new MissingError('Name the table to delete rows from.')
 }
 
 /** The part of a purge's request that a choice makes. */

@@ -23,13 +23,10 @@ export interface ChosenRun extends CommonSettings {
 }
 
 /** Gives a command the words that choose a run. */
-export function withRun(
-  command: Command,
-  which = 'its number, or its table; without it the only one there is',
-): Command {
+export function withRun(command: Command, which = 'its number, or its table (default: the only one)'): Command {
   return withDatabase(
     withLockOptions(
-      command.argument('[run]', which).option('--execute', 'do it; without this it is shown and nothing is changed'),
+      command.argument('[run]', which).option('--execute', 'execute it; without this the plan is only shown'),
     ),
   )
 }

@@ -57,7 +57,9 @@ export async function run(args: readonly string[], context: Context): Promise<Ex
 /** All commands. */
 export function program(invocation: Invocation): Command {
   const main = new Command('ebb')
-    .description('Keeps PostgreSQL tables from growing for ever, while the application goes on writing.')
+    .description(
+      'Online partitioning and retention for PostgreSQL: keeps tables from growing for ever, with zero downtime.',
+    )
     .version(VERSION, '--version')
     .helpCommand(false)
   for (const command of COMMANDS) main.addCommand(command(invocation))
@@ -111,8 +113,8 @@ function stopped(cause: unknown): EbbError {
   return new EbbError(
     'stopped on request, between two steps',
     {
-      state: 'What was done before is kept, and nothing is half done.',
-      next: 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.',
+      state: 'What was committed before is kept.',
+      next: 'Run the same command again: it resumes here. Or undo what was done: ebb abandon.',
     },
     'stopped',
     cause,

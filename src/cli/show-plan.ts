@@ -13,7 +13,7 @@ export function showPlan({ args, end }: Invocation, reporter: Reporter, plan: Pl
   if (plan.objections.length > 0) end(EXIT.objections)
 }
 
-/** Does what was asked for. Where there are reasons not to start, the plan that holds them is shown instead. */
+/** Executes the request. Where there are blocking issues, the plan with them is shown instead. */
 export async function orObjections(
   invocation: Invocation,
   reporter: Reporter,

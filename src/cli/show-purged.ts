@@ -5,7 +5,7 @@ import { toText } from '../text/comment.ts'
 import type { Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'
 
-/** Shows what a purge has come to. Where locked rows are left over, trying again later is the cure. */
+/** Shows the result of a purge. Where locked rows are left, the exit code says to try again later. */
 export function showPurged({ end }: Invocation, reporter: Reporter, result: PurgeResult): void {
   const { plan, ...shown } = result
   reporter.show('result', { table: plan.table, ...shown }, () => toText(describePurged(result)))

@@ -5,7 +5,7 @@ import { showReview, type Review } from './candidate-options.ts'
 import type { PurgeInvocation } from './purge-invocation.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
-/** Shows what writing down candidates means, or does it, and shows of the set what was asked for. */
+/** Shows the plan of a candidate set or records it, and shows what was asked of it. */
 export async function writeCandidateSet(
   { invocation, reporter, target, table, execute, engine }: PurgeInvocation,
   where: string,

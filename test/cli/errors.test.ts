@@ -137,10 +137,10 @@ describe('words', () => {
     ['--premake', '1e2', /no whole number/],
     ['--timezone', '+02', /not a time zone/],
     ['--timezone', 'Mars/Olympus', /not a time zone/],
-    ['--expire-by', '', /is no name/],
+    ['--expire-by', '', /is not a name/],
     ['--lock-timeout', '0', /no whole number/],
-    ['--deadline', 'soon', /no length of time/],
-    ['--journal-schema', 'x'.repeat(64), /is no name/],
+    ['--deadline', 'soon', /not a duration/],
+    ['--journal-schema', 'x'.repeat(64), /is not a name/],
   ] as const)('%s %s', async ([option, value, says]) => {
     const { err } = await refused([...complete, option, value], { code: 2, says })
     expect(err).toContain(`${option}: `)
@@ -154,9 +154,10 @@ describe('words', () => {
 
   test('all faults are told together, before anybody is asked', async () => {
     const words = ['partition', 'a b', '--every', '90d', '--keep', 'x', '--premake', '-1', '--url', 'nowhere']
-    const { err } = await refused(words, { code: 2, says: /^error: 6 things are wrong:\n/ })
-    for (const place of ['<table>', '--by', '--every', '--keep', '--premake', 'connection'])
+    const { err } = await refused(words, { code: 2, says: /^error: 6 usage errors:\n/ })
+    for (const place of ['<table>', '--every', '--keep', '--premake', 'connection'])
       expect(err).toContain(`       ${place}: `)
+    expect(err).toContain('       missing required option --by\n')
   })
 })
 

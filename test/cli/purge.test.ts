@@ -141,7 +141,7 @@ describe('what cannot be done is said before anything has changed', () => {
     ['a subquery', ['--where', 'id in (select 1)'], 2, /contains a subquery:\n/],
     ['a volatile function', ['--where', 'id < random() * 10'], 3, /random\(\) .* gives another answer each time/],
     ['a column that is not there', ['--where', 'nonsense = 1'], 2, /does not fit .*nonsense[^]*\^/],
-    ['no condition', [], 2, /--where: it is missing/],
+    ['no condition', [], 2, /missing required option --where/],
     ['an empty condition', ['--where', ' '], 2, /the condition is empty/],
     ['every row', ['--where', 'id > 0'], 3, /every row of .* matches[^]*--all-rows[^]*truncate/],
     ['an order by what is no column', [...WHERE, '--order-by', 'nothing'], 3, /has no column nothing/],

@@ -39,7 +39,7 @@ test('without --execute the plan is shown, and psql is kept from running half of
   for (const pattern of ['s.ctid >= ', 'order by ebb_seq limit', 's.* *<> t.*', 'for each range of blocks'])
     expect(unwrapped).toContain(pattern)
   expect(out.trimEnd().split('\n').at(-1)).toMatch(
-    /^-- Nothing has been changed\. To do it: ebb rebuild .* --no-archive .*--execute$/,
+    /^-- Nothing has been changed\. To execute: ebb rebuild .* --no-archive .*--execute$/,
   )
 
   expect(() =>
@@ -251,21 +251,30 @@ test('split divides what partition has made the history', async ({ database }) =
 })
 
 test.for([
-  { words: ['rebuild', 'events'], wrong: /--keep: it is missing/ },
-  { words: ['rebuild', 'events', '--keep', 'true', '--keep-all'], wrong: /--keep-all is said, too/ },
+  { words: ['rebuild', 'events'], wrong: /missing required option --keep/ },
+  { words: ['rebuild', 'events', '--keep', 'true', '--keep-all'], wrong: /it excludes --keep-all/ },
   { words: ['rebuild', 'events', '--keep', ' '], wrong: /the condition is empty/ },
-  { words: ['rebuild', 'events', '--keep-all', '--transport', 'pigeon'], wrong: /--transport: 'pigeon' is no way/ },
+  {
+    words: ['rebuild', 'events', '--keep-all', '--transport', 'pigeon'],
+    wrong: /--transport: 'pigeon' is not a transport/,
+  },
   { words: ['rebuild', 'events', '--keep-all', '--jobs', '0'], wrong: /--jobs: '0' is no whole number/ },
   { words: ['rebuild', 'events', '--keep-all', '--archive', 's3://x', '--no-archive'], wrong: /--archive: archives/ },
-  { words: ['partition', 't', '--by', 'at', '--every', 'month', '--method', 'magic'], wrong: /'magic' is no method/ },
-  { words: ['partition', 't', '--by', 'at', '--every', 'month', '--jobs', '2'], wrong: /--jobs is for --method copy/ },
+  {
+    words: ['partition', 't', '--by', 'at', '--every', 'month', '--method', 'magic'],
+    wrong: /'magic' is not a method/,
+  },
+  {
+    words: ['partition', 't', '--by', 'at', '--every', 'month', '--jobs', '2'],
+    wrong: /--jobs requires --method copy/,
+  },
   {
     words: ['partition', 't', '--by', 'at', '--every', 'month', '--no-archive'],
-    wrong: /--no-archive is for --method/,
+    wrong: /--no-archive requires --method/,
   },
   { words: ['split', 'events', '--every', '7d', '--keep', 'soon'], wrong: /--every: .*\n.*--keep: / },
   { words: ['retire'], wrong: /<run>: none is named/ },
-  { words: ['retire', '1', '--all'], wrong: /a run is named and --all is said/ },
+  { words: ['retire', '1', '--all'], wrong: /<run>: it excludes --all/ },
 ])('wrong words: $words', async ({ words, wrong }) => {
   const { code, err } = await ebb([...words, '--url', 'postgres://127.0.0.1:1/nowhere'])
   expect(code).toBe(2)
@@ -289,5 +298,5 @@ test('a condition that changes its mind, or rows that would go unstored, are obj
   const { code, out } = await ebb([...rebuild(table, database, '--keep', 'random() < 0.5'), '--execute'])
   expect(code).toBe(3)
   expect(out).toContain('volatile:random')
-  expect(out).toContain('archive: the rows that are left out would be gone')
+  expect(out).toContain('archive: the rows left out would be deleted without an archive')
 })

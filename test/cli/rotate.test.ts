@@ -108,8 +108,8 @@ test('--archive is answered with what can be done instead, and --no-archive besi
 
 test.for([
   [[], 'none is named'],
-  [['events', '--all'], 'tables are named and --all is said'],
-  [['events', '--retire', 'archive'], "'archive' is no way to retire a partition"],
+  [['events', '--all'], '<table>: it excludes --all'],
+  [['events', '--retire', 'archive'], "'archive' is not a way to retire a partition"],
   [['events', '--keep', '90d'], "--keep: '90d' is not an interval"],
 ] as const)('rotate %j', async ([words, says]) => {
   const { code, err } = await ebb(['rotate', ...words])

@@ -4,11 +4,11 @@ import type { Invocation } from '../command.ts'
 import { withRun, type RunOptions } from '../run-options.ts'
 import { undo } from '../undo.ts'
 
-/** `ebb abandon`: takes back what an unfinished run has prepared. */
+/** `ebb abandon`: undoes the preparations of an unfinished run. */
 export function abandonCommand(invocation: Invocation): Command {
   const command = new Command('abandon')
     .summary('undo an unfinished run')
-    .description('Takes back what an unfinished run has prepared, so that the table is as it was before.')
+    .description('Undoes the preparations of an unfinished run, so that the table is as it was before.')
   return withRun(command).action((run: string | undefined, words: RunOptions) =>
     undo(invocation, run, words, { name: 'abandon', plan: planAbandonOf, act: abandon }),
   )

@@ -13,16 +13,16 @@ interface Words extends CommonOptions {
   readonly olderThan?: string
 }
 
-/** `ebb advise`: the cheapest safe way to be rid of rows. */
+/** `ebb advise`: the cheapest safe way to remove rows. */
 export function adviseCommand({ context }: Invocation): Command {
   const command = new Command('advise')
     .summary('partition, rebuild or purge: what each would cost, and which to take')
     .description(
-      'Compares the ways to be rid of a table’s old rows: rows, bytes, WAL, time and disk needed, locks, and what each means for the application and for those who follow its changes. Nothing is changed.',
+      'Compares the ways to remove a table’s old rows: rows, bytes, WAL, time and disk needed, locks, and the effects on the application and on subscribers. Nothing is changed.',
     )
     .argument('<table>', TABLE)
-    .option('--keep <condition>', 'the rows worth keeping, as after WHERE')
-    .option('--older-than <interval>', 'rows that are older are to go: 90 days, 3 months')
+    .option('--keep <condition>', 'the rows to keep, as after WHERE')
+    .option('--older-than <interval>', 'remove older rows: 90 days, 3 months')
   return withDatabase(command).action(async (text: string, words: Words) => {
     const faults = new Faults()
     const table = faults.read('<table>', () => parseTableName(text))
@@ -39,7 +39,7 @@ export function adviseCommand({ context }: Invocation): Command {
 
 function parseRequest({ keep, olderThan }: Words): AdviceRequest {
   if (keep !== undefined && olderThan !== undefined)
-    throw new UsageError('both are said', 'Say one of them, or neither.')
-  if (keep?.trim() === '') throw new UsageError('the condition is empty', 'Leave it away, or say which rows to keep.')
+    throw new UsageError('they exclude each other', 'Pass one of them, or neither.')
+  if (keep?.trim() === '') throw new UsageError('the condition is empty', 'Omit it, or say which rows to keep.')
   return { keep: keep ?? null, olderThan: olderThan === undefined ? null : parseInterval(olderThan) }
 }

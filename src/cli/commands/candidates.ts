@@ -27,16 +27,16 @@ interface Words extends CommonOptions, ReviewWords {
   readonly execute?: true
 }
 
-/** `ebb candidates`: looks at candidate sets, approves of them, lets them go. */
+/** `ebb candidates`: lists, exports, approves and drops candidate sets. */
 export function candidatesCommand(invocation: Invocation): Command {
   const command = new Command('candidates')
-    .summary('look at candidate sets, export them, approve of them, let them go')
+    .summary('list, export, approve and drop candidate sets')
     .description(
-      'Lists the candidate sets that ebb purge --candidates has written, or shows one of them. No row of a table is ever changed.',
+      'Lists the candidate sets recorded by ebb purge --candidates, or shows one of them. Never changes a row of a table.',
     )
     .argument('[set]', 'the number of a set')
-    .option('--drop', 'let the set go; its rows stay')
-    .option('--execute', 'do it: note the approval, or let the set go; without this nothing is changed')
+    .option('--drop', 'drop the set; its rows are kept')
+    .option('--execute', 'record the approval, or drop the set; without this nothing is changed')
   return withDatabase(withReview(command)).action((set: string | undefined, words: Words) =>
     act(invocation, set, words),
   )

@@ -9,9 +9,9 @@ import { Faults } from '../faults.ts'
 /** `ebb inspect`: what a table is and what could go wrong with it. */
 export function inspectCommand({ context }: Invocation): Command {
   const command = new Command('inspect')
-    .summary('what a table is, how big, what hangs on it, what could go wrong')
+    .summary('a table, its size, its dependent objects, and the risks')
     .description(
-      'Looks at a table without changing anything: what it is, its size, which columns could be the key, everything that hangs on it, what could go wrong, and what to do next.',
+      'Shows a table without changing anything: its size, candidate keys, dependent objects, risks, and what to do next.',
     )
     .argument('<table>', TABLE)
   return withDatabase(command).action(async (text: string, words: CommonOptions) => {

@@ -34,20 +34,17 @@ export function markCommand(invocation: Invocation): Command {
   const command = new Command('mark')
     .summary('mark rows as deleted, in small batches (soft delete)')
     .description(
-      'Marks the rows that match and are not marked yet, in batches, each one short transaction. Rows that somebody holds locked are passed over and come back for; whenever it is stopped, the same command goes on where it was. ebb purge --marked deletes them later.',
+      'Marks the rows that match and are not marked yet, in batches, each one short transaction. Rows locked by other sessions are skipped and retried; after a stop, the same command resumes. ebb purge --marked deletes them later.',
     )
     .usage('<table> --where <condition> --set <column> [options]')
     .argument('<table>', TABLE)
     .option('--where <condition>', 'the rows to mark, as after WHERE; now() is fixed once, at the start')
-    .option(
-      '--set <column>',
-      'a boolean becomes true; a timestamp or date that is NULL becomes the moment of the start',
-    )
-    .option('--all-rows', 'it is meant if the condition is true of every row')
-    .option('--no-vacuum', 'leave vacuum and analyze afterwards to others')
+    .option('--set <column>', 'a boolean becomes true; a timestamp or date that is NULL becomes the start time')
+    .option('--all-rows', 'allow a condition that is true of every row')
+    .option('--no-vacuum', 'do not vacuum and analyze at the end')
     .option(
       '--deadline <time>',
-      'how long to come back for rows that others hold locked, and to wait for a locked table: seconds, or 10 minutes',
+      'how long to retry locked rows, and to wait for a locked table: seconds, or 10 minutes',
       '1 minute',
     )
     .option('--execute', EXECUTE)
@@ -70,7 +67,7 @@ function readWords({ context }: Invocation, text: string, words: Words) {
   const faults = new Faults()
   const table = faults.read('<table>', () => parseTableName(text))
   const where = faults.readRequired('--where', words.where, WHERE, (given) => parseCondition(given, WHERE))
-  const column = faults.readRequired('--set', words.set, '--set deleted_at: where the mark goes', parseName)
+  const column = faults.readRequired('--set', words.set, '--set deleted_at: the column of the mark', parseName)
   const deadlineMs = faults.read('--deadline', () => parseDeadline(words.deadline))
   const pacing = readPace(words, faults)
   const surroundings = readCommonOptions(words, context, faults)

@@ -47,23 +47,23 @@ interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
 /** `ebb partition`: a table becomes partitions, without moving a row or by copying those worth keeping. */
 export function partitionCommand(invocation: Invocation): Command {
   const command = new Command('partition')
-    .summary('turn a table into partitions while it is in use')
+    .summary('partition a table online')
     .description(
-      'Turns a table into partitions while it is in use. With --method attach no row is moved: what the table holds becomes the first partition, new rows go to partitions ahead. With --method copy the rows worth keeping are copied into partitions of their own; the former table is kept for ebb rollback until ebb retire lets it go.',
+      'Partitions a table while it is in use. With --method attach no row is moved: the existing rows become the first partition, new rows go to new partitions. With --method copy the rows to keep are copied into regular partitions; the retired table is kept for ebb rollback until ebb retire drops it.',
     )
     .usage('<table> --by <column> --every <interval or ids> [options]')
     .argument('<table>', TABLE)
     .option('--by <column>', 'the key: a time, an epoch integer, a UUIDv7 or a growing id (required)')
-    .option('--every <width>', 'of a partition: month, 7 days, … or so many ids, 10_000_000 (required)')
+    .option('--every <width>', 'width of a partition: month, 7 days, … or a number of ids, 10_000_000 (required)')
     .option(
       '--method <how>',
       'attach: the table becomes a partition as it is; copy: rows are copied into partitions',
       'attach',
     )
-    .option('--keep <interval>', 'how long rows are kept: for rotate, and for copy, which leaves older ones out')
-    .option('--premake <n>', 'partitions ahead of now; by default what suits the width')
-    .option('--timezone <name>', 'whose midnight separates partitions', 'UTC')
-    .option('--expire-by <column>', 'the time by which rows of a table partitioned by id expire')
+    .option('--keep <interval>', 'retention period: for rotate, and for --method copy, which leaves out older rows')
+    .option('--premake <n>', 'number of partitions to create ahead (default: depends on the width)')
+    .option('--timezone <name>', 'time zone of the partition bounds', 'UTC')
+    .option('--expire-by <column>', 'time column by which rows of a table partitioned by id expire')
   withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE)
   return withDatabase(withLockOptions(command)).action((table: string, words: Words) => act(invocation, table, words))
 }
@@ -155,7 +155,7 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
 // By attaching nothing is left out and nothing travels: whoever says how has something else in mind.
 function parseMethod({ method, transport, jobs, archive, retireAfter, diskFree, ...words }: Words): 'attach' | 'copy' {
   if (method === 'copy') return method
-  if (method !== 'attach') throw new UsageError(`'${method}' is no method`, 'Say attach or copy.')
+  if (method !== 'attach') throw new UsageError(`'${method}' is not a method`, 'Pass attach or copy.')
   const [foreign] = [
     ...(transport === undefined ? [] : ['--transport']),
     ...(jobs === undefined ? [] : ['--jobs']),
@@ -165,5 +165,5 @@ function parseMethod({ method, transport, jobs, archive, retireAfter, diskFree, 
     ...saidOfPace(words),
   ]
   if (foreign === undefined) return method
-  throw new UsageError(`${foreign} is for --method copy only`, 'Leave it away, or say --method copy.')
+  throw new UsageError(`${foreign} requires --method copy`, 'Omit it, or pass --method copy.')
 }

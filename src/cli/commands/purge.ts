@@ -36,29 +36,29 @@ interface Words extends CommonOptions, ChoiceOptions, PaceOptions, ReviewWords {
   readonly execute?: true
 }
 
-/** `ebb purge`: deletes rows so gently that nobody notices. */
+/** `ebb purge`: deletes rows in small batches. */
 export function purgeCommand(invocation: Invocation): Command {
   const command = withChoices(new Command('purge'))
-    .summary('delete rows in small batches, for what partitions cannot express')
+    .summary('delete rows in small batches, where partitions do not fit')
     .description(
-      'Deletes the rows that match in batches, each one short transaction. Rows that somebody holds locked are passed over and come back for; whenever it is stopped, the same command goes on where it was.',
+      'Deletes the rows that match in batches, each one short transaction. Rows locked by other sessions are skipped and retried; after a stop, the same command resumes.',
     )
     .usage('<table> --where <condition> --no-archive [options]')
     .argument('[table]', TABLE)
-    .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
-    .option('--no-archive', 'the rows may go without being stored elsewhere')
-    .option('--cascade', 'rows of other tables that refer to them go too, in the same transaction, and are counted')
+    .option('--archive <uri>', 'archive the rows there first (not yet possible in this version)')
+    .option('--no-archive', 'remove the rows without archiving them')
+    .option('--cascade', 'also delete rows of other tables that reference them, in the same transaction')
     .option(
       '--protect <table>',
-      'touch no row of this table: what leads to one is set aside and reported; may be repeated',
+      'touch no row of this table: rows leading to one are skipped and reported; may be repeated',
       collect,
     )
-    .option('--order-by <column>', 'go along an index that begins with this column')
-    .option('--all-rows', 'it is meant if the condition is true of every row')
-    .option('--no-vacuum', 'leave vacuum and analyze afterwards to others')
+    .option('--order-by <column>', 'walk an index that begins with this column')
+    .option('--all-rows', 'allow a condition that is true of every row')
+    .option('--no-vacuum', 'do not vacuum and analyze at the end')
     .option(
       '--deadline <time>',
-      'how long to come back for rows that others hold locked, and to wait for a locked table: seconds, or 10 minutes',
+      'how long to retry locked rows, and to wait for a locked table: seconds, or 10 minutes',
       '1 minute',
     )
     .option('--execute', EXECUTE)

@@ -17,7 +17,7 @@ import {
   type Invocation,
 } from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
-import { Faults } from '../faults.ts'
+import { Faults, MissingError } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
@@ -28,20 +28,20 @@ interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly execute?: true
 }
 
-/** `ebb rebuild`: a new table around the rows worth keeping. */
+/** `ebb rebuild`: a new table with the rows to keep. */
 export function rebuildCommand(invocation: Invocation): Command {
   const command = new Command('rebuild')
-    .summary('build a table anew around the rows worth keeping, while it is in use')
+    .summary('rebuild a table with the rows to keep, online')
     .description(
-      'Copies the rows worth keeping into a new table while everybody works, catches every change meanwhile, compares both, and exchanges them in milliseconds. The former table is kept for ebb rollback until ebb retire lets it go.',
+      'Copies the rows to keep into a new table while the old one stays in use, applies the changes captured meanwhile, compares both tables, and swaps them in milliseconds. The retired table is kept for ebb rollback until ebb retire drops it.',
     )
     .usage('<table> --keep <condition> | --keep-all [options]')
     .argument('<table>', TABLE)
     .option(
       '--keep <condition>',
-      'the rows worth keeping, as after WHERE: "created_at > now() - interval \'90 days\'"; now() is fixed once, at the start',
+      'the rows to keep, as after WHERE: "created_at > now() - interval \'90 days\'"; now() is fixed once, at the start',
     )
-    .option('--keep-all', 'keep every row: gives back the space of those that are gone already')
+    .option('--keep-all', 'keep every row: frees the space of dead rows')
   return withDatabase(withLockOptions(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
     (table: string, words: Words) => act(invocation, table, words),
   )
@@ -79,12 +79,12 @@ function readWords({ context, args }: Invocation, text: string, words: Words) {
   }
 }
 
-const EITHER = 'Say --keep "created_at > now() - interval \'90 days\'" or --keep-all.'
+const EITHER = 'Pass --keep "created_at > now() - interval \'90 days\'" or --keep-all.'
 
-// Keeping everything is said in so many words, and so is what is kept: neither is what a forgotten word means.
+// Keeping everything is passed explicitly, and so is a condition: neither is the default.
 function whatToKeep({ keep, keepAll }: Words): string | null {
-  if (keep !== undefined && keepAll === true) throw new UsageError('--keep-all is said, too', EITHER)
-  if (keep === undefined && keepAll !== true) throw new UsageError('it is missing', EITHER)
+  if (keep !== undefined && keepAll === true) throw new UsageError('it excludes --keep-all', EITHER)
+  if (keep === undefined && keepAll !== true) throw new MissingError(EITHER)
   if (keep?.trim() === '') throw new UsageError('the condition is empty', EITHER)
   return keep ?? null
 }

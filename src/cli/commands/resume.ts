@@ -17,11 +17,11 @@ import { readRunOptions, withRun, type RunOptions } from '../run-options.ts'
 import { showPlan } from '../show-plan.ts'
 import { showPurged } from '../show-purged.ts'
 
-/** `ebb resume`: goes on with a run that was stopped, from the plan that was agreed to then. */
+/** `ebb resume`: resumes a stopped run, with the plan approved when it began. */
 export function resumeCommand(invocation: Invocation): Command {
   const command = new Command('resume')
-    .summary('go on with an unfinished run')
-    .description('Goes on with an unfinished run, from the plan that was agreed to when it began.')
+    .summary('resume an unfinished run')
+    .description('Resumes an unfinished run, with the plan approved when it began.')
   return withPace(withRun(command)).action(async (chosen: string | undefined, words: RunOptions) => {
     await reporting(invocation.context, words, async (reporter, observer) => {
       const { target, choice, ...options } = await readRunOptions(invocation, chosen, words)
@@ -33,7 +33,7 @@ export function resumeCommand(invocation: Invocation): Command {
   })
 }
 
-/** Shows what a run has come to, as the command that began it would have. */
+/** Shows the result of a run, as the command that began it would. */
 async function showResumed(
   invocation: Invocation,
   reporter: Reporter,

@@ -20,15 +20,15 @@ interface Words extends CommonOptions, LockWords {
   readonly execute?: true
 }
 
-/** `ebb retire`: the former table of a copy goes. */
+/** `ebb retire`: drops the retired table of a copy. */
 export function retireCommand(invocation: Invocation): Command {
   const command = new Command('retire')
-    .summary('let a former table go, for good')
+    .summary('drop a retired table')
     .description(
-      'Lets the former table of a finished rebuild, split or partition --method copy go, and gives its space back. From then on there is no way back.',
+      'Drops the retired table of a finished rebuild, split or partition --method copy, and frees its disk space. After that, there is no rollback.',
     )
     .usage('<run> | --all [options]')
-    .option('--all', 'every former table that is still there; ebb status lists them')
+    .option('--all', 'all retired tables; ebb status lists them')
   return withRun(command, 'its number, or its table').action((run: string | undefined, words: Words) =>
     act(invocation, run, words),
   )
@@ -69,14 +69,13 @@ function show(
   if (plans.some(({ objections }) => objections.length > 0)) end(EXIT.objections)
 }
 
-// What cannot be taken back is not chosen by leaving a word away.
+// What cannot be undone is not the default.
 function assertOneOf(run: string | undefined, { all }: Words): void {
   const faults = new Faults()
   faults.read('<run>', () => {
     if (run === undefined && all !== true)
-      throw new UsageError('none is named', 'Name a run, or say --all. See ebb status.')
-    if (run !== undefined && all === true)
-      throw new UsageError('a run is named and --all is said', 'Name a run, or say --all.')
+      throw new UsageError('none is named', 'Name a run, or pass --all. See ebb status.')
+    if (run !== undefined && all === true) throw new UsageError('it excludes --all', 'Name a run, or pass --all.')
     return run === undefined ? null : parseRun(run)
   })
   faults.throwIfAny()

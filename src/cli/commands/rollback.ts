@@ -4,12 +4,12 @@ import type { Invocation } from '../command.ts'
 import { withRun, type RunOptions } from '../run-options.ts'
 import { undo } from '../undo.ts'
 
-/** `ebb rollback`: the way back after a finished run. */
+/** `ebb rollback`: undoes a finished run. */
 export function rollbackCommand(invocation: Invocation): Command {
   const command = new Command('rollback')
-    .summary('go back after a finished run')
+    .summary('undo a finished run')
     .description(
-      'Goes back after a finished run. A partitioned table becomes a plain one again, as long as all its rows are in the partition that it was made from; after a copy (rebuild, split, partition --method copy) the former table comes back with every write made since, until ebb retire lets it go.',
+      'Undoes a finished run. A partitioned table becomes a plain one again, as long as all its rows are in the history partition; after a copy (rebuild, split, partition --method copy) the retired table comes back with every write made since, until ebb retire drops it.',
     )
   return withRun(command).action((run: string | undefined, words: RunOptions) =>
     undo(invocation, run, words, { name: 'rollback', plan: planRollbackOf, act: rollback }),

@@ -46,17 +46,17 @@ interface Words extends CommonOptions, LockWords, PaceOptions {
 /** `ebb rotate`: partitions ahead, and what has expired goes. */
 export function rotateCommand(invocation: Invocation): Command {
   const command = new Command('rotate')
-    .summary('make partitions ahead, retire those that have expired')
+    .summary('create partitions ahead, retire expired ones (retention)')
     .description(
-      'Makes the partitions that will be needed, and retires those whose rows have all expired. Of several tables each stands for itself: what fails with one does not stop the others.',
+      'Creates the partitions that will be needed, and retires those whose rows have all expired. Tables are independent: a failure of one does not stop the others.',
     )
     .usage('<table>… | --all [options]')
     .argument('[tables...]', 'partitioned tables, as SQL names them')
-    .option('--all', 'all sets that are registered, which those of ebb partition are')
-    .option('--keep <interval>', 'how long rows are kept, instead of what is registered')
-    .option('--retire <how>', 'what becomes of an expired partition: drop, detach or truncate', 'drop')
-    .option('--archive <uri>', 'store the rows there first (not yet possible in this version)')
-    .option('--no-archive', 'the rows may go without being stored elsewhere')
+    .option('--all', 'all tables managed by rotate; ebb partition registers its tables')
+    .option('--keep <interval>', 'retention period, instead of the registered one')
+    .option('--retire <how>', 'what to do with expired partitions: drop, detach or truncate', 'drop')
+    .option('--archive <uri>', 'archive the rows there first (not yet possible in this version)')
+    .option('--no-archive', 'remove the rows without archiving them')
     .option('--execute', EXECUTE)
   return withDatabase(withPace(withLockOptions(command), OF_PARTITIONS)).action((tables: string[], words: Words) =>
     act(invocation, tables, words),
@@ -139,14 +139,13 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
 }
 
 function whichTables(texts: readonly string[], { all }: Words): RotateRequest['tables'] {
-  if (all === true && texts.length > 0)
-    throw new UsageError('tables are named and --all is said', 'Name tables, or say --all.')
+  if (all === true && texts.length > 0) throw new UsageError('it excludes --all', 'Name tables, or pass --all.')
   if (all === true) return 'all'
-  if (texts.length === 0) throw new UsageError('none is named', 'Name tables, or say --all.')
+  if (texts.length === 0) throw new UsageError('none is named', 'Name tables, or pass --all.')
   return texts.map(parseTableName)
 }
 
 function parseRetire(text: string): RotateRequest['retire'] {
   if (text === 'drop' || text === 'detach' || text === 'truncate') return text
-  throw new UsageError(`'${text}' is no way to retire a partition`, 'Say drop, detach or truncate.')
+  throw new UsageError(`'${text}' is not a way to retire a partition`, 'Pass drop, detach or truncate.')
 }

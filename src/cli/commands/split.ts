@@ -20,17 +20,20 @@ interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly execute?: true
 }
 
-/** `ebb split`: a history, or another partition that is too wide, becomes proper ones. */
+/** `ebb split`: splits a history, or another wide partition, into regular ones. */
 export function splitCommand(invocation: Invocation): Command {
   const command = new Command('split')
-    .summary('divide the history, or another wide partition, leaving expired rows behind')
+    .summary('split the history, or another wide partition, leaving expired rows behind')
     .description(
-      'Copies the rows of a wide partition, such as the history that ebb partition has made, into partitions of the usual width, and exchanges them for it in milliseconds. The former partition is kept as a table for ebb rollback until ebb retire lets it go.',
+      'Copies the rows of a wide partition, such as the history partition made by ebb partition, into partitions of the regular width, and swaps them in within milliseconds. The old partition is kept as a retired table for ebb rollback until ebb retire drops it.',
     )
     .argument('<table>', 'the partitioned table, as SQL names it')
-    .argument('[partition]', 'the one to divide; without it the first that is wider than the others')
-    .option('--every <width>', 'of the new partitions: month, 7 days, … or so many ids; by default that of the set')
-    .option('--keep <interval>', 'rows that are older are left behind; without it all are kept')
+    .argument('[partition]', 'the partition to split (default: the first one that is too wide)')
+    .option(
+      '--every <width>',
+      'width of the new partitions: month, 7 days, … or a number of ids (default: that of the table)',
+    )
+    .option('--keep <interval>', 'leave older rows behind (default: keep all)')
   return withDatabase(withLockOptions(withPace(withCopying(command), OF_CHUNKS).option('--execute', EXECUTE))).action(
     (table: string, partition: string | undefined, words: Words) => act(invocation, table, partition, words),
   )

@@ -6,13 +6,11 @@ import { toText } from '../../text/comment.ts'
 import { readCommonOptions, reporting, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 
-/** `ebb status`: what has been done, what is under way, what rotate keeps. */
+/** `ebb status`: runs, retired tables, and the tables managed by rotate. */
 export function statusCommand({ context }: Invocation): Command {
   const command = new Command('status')
-    .summary('runs, unfinished and recent, former tables, and the sets that rotate keeps')
-    .description(
-      'Lists runs, the unfinished ones first, former tables that copies have put aside, and the partitioned tables that rotate keeps.',
-    )
+    .summary('unfinished and recent runs, retired tables, and tables managed by rotate')
+    .description('Lists runs, unfinished ones first, the retired tables of copies, and the tables managed by rotate.')
   return withDatabase(command).action(async (words: CommonOptions) => {
     const faults = new Faults()
     const surroundings = readCommonOptions(words, context, faults)

@@ -31,9 +31,9 @@ interface Words extends CommonOptions, LockWords {
 /** `ebb view`: what readers use while rows wait to be purged. */
 export function viewCommand(invocation: Invocation): Command {
   const command = new Command('view')
-    .summary('keep a view that hides rows which are marked or have expired')
+    .summary('maintain a view that hides marked or expired rows')
     .description(
-      'Makes a view of the table without the rows that are marked or have expired, readable for those who may read the table. The same command again brings it up to date.',
+      'Creates a view of the table without its marked or expired rows, readable for those who may read the table. The same command again updates it.',
     )
     .usage('<table> [--hide-marked <column>] [--by <key> --keep <interval>] [options]')
     .argument('<table>', TABLE)
@@ -61,7 +61,7 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
     await orObjections(invocation, reporter, async () => {
       const { plan, ...result } = await keepView(target, table(), order(), engine)
       reporter.show('result', { table: plan.table, view: plan.view, ...result }, () =>
-        toText([`${display(plan.view)} shows ${display(plan.table)} without what is hidden (run ${result.runId}).`]),
+        toText([`${display(plan.view)} shows ${display(plan.table)} without the hidden rows (run ${result.runId}).`]),
       )
     })
   })
@@ -77,9 +77,9 @@ function readOrder(words: Words, faults: Faults): Settled<ViewOrder> {
   const keep = faults.readOptional('--keep', words.keep, parseInterval)
   faults.read('--keep', () => {
     if ((words.by === undefined) !== (words.keep === undefined))
-      throw new UsageError('--by and --keep go together', 'Say both: --by created_at --keep "90 days".')
+      throw new UsageError('--by and --keep go together', 'Pass both: --by created_at --keep "90 days".')
     if ((words.hideMarked ?? words.expired ?? words.by) === undefined)
-      throw new UsageError('nothing is to be hidden', 'Say --hide-marked, --expired, or --by and --keep.')
+      throw new UsageError('nothing is to be hidden', 'Pass --hide-marked, --expired, or --by and --keep.')
   })
   return () => {
     const [column, interval] = [by(), keep()]
