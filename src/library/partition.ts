@@ -33,7 +33,7 @@ export interface PartitionOptions extends LockOptions {
 
 /** The same by copying, so that old rows are left behind at once. */
 export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
-  /** Rows of the keep window are copied into partitions; the former table is kept until `retire`. */
+  /** Rows of the keep window are copied into partitions; the retired table is kept until `retire`. */
   readonly method: 'copy'
 }
 

@@ -18,7 +18,7 @@ export interface RebuildOptions extends PacedOptions, CopyOptions {
 
 /**
  * Builds a table anew around the rows worth keeping while it is in use; called
- * again after an interruption it goes on. The former table is kept until `retire`.
+ * again after an interruption it goes on. The retired table is kept until `retire`.
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */

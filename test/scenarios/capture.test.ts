@@ -41,7 +41,7 @@ const MISHAPS: readonly Mishap[] = [
     what: 'the key is widened',
     owner: (table) => `alter table ${table} alter id type bigint`,
     newKey: '3000000000',
-    reason: /values that its former type does not have/,
+    reason: /values that its old type does not have/,
   },
   {
     what: 'the key is dropped, and another one made',
@@ -54,7 +54,7 @@ const MISHAPS: readonly Mishap[] = [
     what: 'the key becomes text',
     owner: (table) => `alter table ${table} alter id drop identity; alter table ${table} alter id type text`,
     newKey: `'three'`,
-    reason: /values that its former type does not have/,
+    reason: /values that its old type does not have/,
   },
   { what: 'the log is dropped', owner: (_, log) => `drop table ${log}`, reason: /their log has been dropped/ },
   { what: 'the log is renamed', owner: (_, log) => `alter table ${log} rename to elsewhere`, reason: /their log/ },

@@ -148,7 +148,7 @@ function describeFailure(sqlstate: string): string {
 const FAILURES = [
   ['42703', 'a column of its key has been renamed or dropped'],
   ['42804', 'a column of its key has another type'],
-  ['22', 'a column of its key has values that its former type does not have'],
+  ['22', 'a column of its key has values that its old type does not have'],
   ['53100', 'there was no disk space left to write them down'],
   ['42501', 'a privilege was lacking to write them down'],
   ['42P01', 'their log has been dropped or renamed'],
@@ -170,8 +170,8 @@ export function notCaptured({ source, capture }: CopyWork, gaps: readonly string
     `changes of ${display(source)} have not all been caught: ${gaps.join('; ')}`,
     isWayBack(capture)
       ? {
-          state: 'The former table cannot be brought up to date any more; the table itself is untouched.',
-          next: 'Undo this run with ebb abandon, stay with the new table, and let the former one go with ebb retire.',
+          state: 'The retired table can no longer be brought up to date; the table itself is untouched.',
+          next: 'Undo this run with ebb abandon, keep the new table, and drop the retired one with ebb retire.',
         }
       : {
           state: 'The copy cannot be trusted any more; the table itself is untouched.',

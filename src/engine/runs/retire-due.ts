@@ -36,7 +36,7 @@ export async function retireDue(
       await retire(target, { runId: one.runId }, options)
       gone.push(one)
     } catch (error) {
-      failed.push({ what: `let go of ${display(one.retired.name)}`, error: asError(error) })
+      failed.push({ what: `drop ${display(one.retired.name)}`, error: asError(error) })
     }
   }
   return { dropped: gone, failed }

@@ -214,8 +214,8 @@ export function captureObjections({ name, triggers }: TableModel): Objection[] {
   return [
     {
       code: 'captured',
-      what: `changes of ${display(name)} are still being caught, for the way back from an earlier run`,
-      fix: 'Let its former table go (ebb retire), or bring it back (ebb rollback); see ebb status.',
+      what: `changes of ${display(name)} are still being captured, for a rollback of an earlier run`,
+      fix: 'Drop its retired table (ebb retire), or bring it back (ebb rollback); see ebb status.',
       acceptable: false,
     },
   ]

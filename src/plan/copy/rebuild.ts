@@ -194,7 +194,7 @@ function evidenceOf(
     ...(predicate === null ? [] : [`kept: ${predicate.text}`, ...describeReading(condition)]),
     `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
-    `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the former one are given back when that goes`,
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the retired one are freed when that is dropped`,
     describeKept(retired, request.retireAfter),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
   ]

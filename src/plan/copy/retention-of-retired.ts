@@ -6,6 +6,6 @@ export function describeKept(retired: TableName, retireAfter: Interval | null): 
   const end =
     retireAfter === null
       ? 'until `ebb retire`'
-      : `and goes by itself: the first \`ebb rotate\` ${displayInterval(retireAfter)} after the end lets it go`
-  return `${display(retired)} stays for the way back, ${end}`
+      : `and goes by itself: the first \`ebb rotate\` ${displayInterval(retireAfter)} after the end drops it`
+  return `${display(retired)} is kept for a rollback, ${end}`
 }

@@ -37,7 +37,7 @@ export function copySteps(plan: CopyPlan): Step[] {
     online(
       'shadow',
       `create ${display(shadow.name)}, with the columns of ${place}`,
-      'the rows worth keeping go there',
+      'the rows to keep are copied there',
       'milliseconds',
       [...shadow.create, ...prepareCapture(forward.capture)],
     ),
@@ -162,7 +162,7 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
     kind: 'swap',
     key: 'swap',
     title: `swap: ${display(shadow.name)} becomes ${display(table.name)}, ${display(table.name)} becomes ${display(retired)}`,
-    because: 'it holds every row worth keeping, in its present state',
+    because: 'it holds every row to keep, in its current state',
     locks: swapLocks(table),
     cost: 'milliseconds; the time under lock is measured and reported',
     quiet: table.name,

@@ -54,7 +54,7 @@ export function abandonSteps(
     ...(present === null || !done.has('capture')
       ? []
       : [release('abandon:capture', { ...forward.capture, table: present })]),
-    online('abandon:logs', 'drop the logs', 'they are of no use any more', 'milliseconds', [
+    online('abandon:logs', 'drop the logs', 'they are no longer needed', 'milliseconds', [
       ...dropHelpers(forward.capture),
       ...dropHelpers(back.capture),
     ]),
@@ -67,7 +67,7 @@ function dropShadow({ former, shadow }: RebuildSummary): ShortLockStep {
   return brief(
     'abandon:shadow',
     `drop ${display(shadow)}`,
-    'it is of no use any more, and its space is given back',
+    'it is no longer needed, and its disk space is freed',
     [shadow, ...referenced].map(exclusive),
     referenced.map(lockExclusively),
     [sql`drop table if exists ${quoted(shadow)}`.text],
@@ -106,15 +106,15 @@ export function planLeaving(
 /** Lets go of the former table of a finished rebuild; from then on there is no way back. */
 export function planRetire(runId: string, { former, retired, back }: RebuildSummary): Plan {
   return plan(
-    `retire the former ${display(former.name)} of run ${runId}`,
+    `drop the retired table of run ${runId} on ${display(former.name)}`,
     former.name,
     [
-      `${display(retired)} holds the rows as they were, those that were left out included; after this there is no way back`,
+      `${display(retired)} holds the rows as they were, including those left out; after this there is no rollback`,
     ],
     [],
     [
       release('retire:capture', back.capture),
-      online('retire:drop', `drop ${display(retired)}`, 'its space is given back', 'milliseconds', [
+      online('retire:drop', `drop ${display(retired)}`, 'its disk space is freed', 'milliseconds', [
         ...dropHelpers(back.capture),
         sql`drop table if exists ${quoted(retired)}`.text,
       ]),
@@ -143,12 +143,12 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
   const { runId, rebuild, current } = situation
   const objections = rollbackObjections(situation)
   const evidence = [
-    `changes since the swap have been caught; they are brought into ${display(rebuild.retired)} before it takes its place again`,
+    `changes since the swap have been captured; they are applied to ${display(rebuild.retired)} before it is swapped back`,
   ]
   const steps = objections.length > 0 ? [] : rollbackSteps(situation)
   return {
     ...plan(
-      `roll back run ${runId}: bring the former ${display(current.name)} back`,
+      `roll back run ${runId}: bring the retired table of ${display(current.name)} back`,
       current.name,
       evidence,
       objections,
@@ -165,22 +165,22 @@ function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
     ...when(!retiredExists, () =>
       objection(
         'retired',
-        `the former table ${display(rebuild.retired)} has been let go`,
-        'There is nothing to go back to.',
+        `the retired table ${display(rebuild.retired)} has been dropped`,
+        'There is nothing to roll back to.',
       ),
     ),
     ...when(retiredExists && gaps.length > 0, () =>
       objection(
         'gap',
         `changes of ${display(current.name)} have not all been caught since: ${gaps.join('; ')}`,
-        `They would be lost, so there is no way back any more. Stay with the new table, and let the former one go: ebb retire ${runId}`,
+        `They would be lost, so a rollback is impossible. Keep the new table, and drop the retired one: ebb retire ${runId}`,
       ),
     ),
     ...when(removed.length > 0, () =>
       objection(
         'removed',
         `partitions have been removed since: ${removed.join(', ')}`,
-        'Their rows would be back without a word, for the former table still has them. Stay with the new table.',
+        'Their rows would silently come back, because the retired table still has them. Keep the new table.',
       ),
     ),
     ...when(changed.length > 0, () =>
@@ -202,7 +202,7 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
     compareBack(rebuild),
     swapBack(rebuild, current, partitions, gone, taken, role),
     ...validateForeignKeys([former.name], former),
-    online('drop-new', `drop ${display(gone)}`, 'the former table has taken its place again', 'milliseconds', [
+    online('drop-new', `drop ${display(gone)}`, 'the retired table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
       ...dropHelpers(back.capture),
     ]),
@@ -240,7 +240,7 @@ export function planSplitRollback(
     online(
       'drop-new',
       'drop the partitions it was split into',
-      'the former one has taken its place again',
+      'the old partition has taken its place again',
       'milliseconds',
       [...dropLeaves, ...dropHelpers(back.capture)],
     ),

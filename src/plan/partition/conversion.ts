@@ -103,7 +103,7 @@ function guardStep({ table, choice, cut, guard }: Conversion): Step {
     key: 'guard',
     title: `add CHECK (${choice.column} < ${shown(choice, cut)}) NOT VALID`,
     because:
-      'PostgreSQL then need not read the table when it becomes a partition; until the swap a row beyond it would be rejected, so the bound lies well ahead',
+      'with it PostgreSQL need not read the table when it becomes a partition; until the swap it rejects rows beyond it, so the bound lies well ahead',
     locks: [exclusive(table.name)],
     cost: 'milliseconds: no row is read',
     quiet: table.name,
@@ -120,7 +120,7 @@ function validateGuardStep({ table, guard }: Conversion): Step {
     kind: 'online',
     key: 'validate-guard',
     title: 'validate the CHECK',
-    because: 'this reads every row once, while everybody works',
+    because: 'reads every row once, while the table stays in use',
     locks: [{ table: table.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
     cost: `reads ${showBytes(table.size.heap)}, about ${showDuration(table.size.heap / READ_BYTES_PER_SECOND)}`,
     statements: [sql`alter table ${quoted(table.name)} validate constraint ${ident(guard)}`.text],
@@ -179,7 +179,7 @@ export function validateInbound(table: TableName, key: InboundForeignKey): Step 
     kind: 'online',
     key: `validate:${display(key.table)}.${key.name}`,
     title: `validate foreign key ${key.name} of ${display(key.table)}`,
-    because: 'the swap has made it anew without checking the rows there are',
+    because: 'the swap has added it NOT VALID',
     locks: [
       { table: key.table, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' },
       { table, mode: 'ROW SHARE', blocks: 'nothing', held: 'all along' },

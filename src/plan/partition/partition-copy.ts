@@ -152,6 +152,6 @@ function evidenceOf(situation: CopySituation, choice: KeyChoice, layout: Layout,
           `rows from ${keep.shown} on are kept: ${keep.condition}`,
           `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
         ]),
-    `the new table needs up to ${showBytes(newSize(situation))} of disk, beside the ${showBytes(heap + toast + indexes)} of the former one until that goes`,
+    `the new table needs up to ${showBytes(newSize(situation))} of disk, beside the ${showBytes(heap + toast + indexes)} of the retired one until that is dropped`,
   ]
 }

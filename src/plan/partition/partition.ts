@@ -227,12 +227,12 @@ function describeCut(
   { keep, timezone }: PartitionRequest,
 ): string[] {
   const ends = displayPosition(choice.kind, cut, timezone)
-  const where = `the rows there are become partition ${display(history)}, which ends at ${ends}${describeDistance(choice, cut)}`
+  const where = `the existing rows become partition ${display(history)}, which ends at ${ends}${describeDistance(choice, cut)}`
   if (keep === null || choice.kind === 'id') return [where]
   const gone = plus(cut, keep, choice.kind, timezone)
   return [
     where,
-    `with ${displayInterval(keep)} kept it can go as a whole on ${displayPosition(choice.kind, gone, timezone)}`,
+    `with ${displayInterval(keep)} kept it expires as a whole on ${displayPosition(choice.kind, gone, timezone)}`,
   ]
 }
 

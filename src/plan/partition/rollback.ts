@@ -77,7 +77,7 @@ function rollbackObjections({
       objection(
         'history-gone',
         `${history}, which held all rows at the time of the conversion, is no partition of ${name} any more`,
-        'There is nothing to go back to.',
+        'There is nothing to roll back to.',
       ),
     ),
     ...when(removed.length > 0, () =>

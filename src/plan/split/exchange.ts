@@ -55,7 +55,7 @@ export function exchange(
   return {
     ...swap,
     title: `swap ${display(partition.name)} for its ${leaves.length} new partitions`,
-    because: 'they hold every row worth keeping, in its present state, and their bounds are proven',
+    because: 'they hold every row to keep, in its current state, and their bounds are validated',
     ...exclusively(parent),
     statements: [
       ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${wide}`.text),
@@ -117,7 +117,7 @@ export function exchangeBack(
   return {
     prove: online(
       'bound',
-      `prove the bounds of ${display(retired)}`,
+      `validate the bounds of ${display(retired)}`,
       'attaching it then reads nothing',
       'reads it once',
       [addBound(retired, raw(split.bound))],

@@ -33,7 +33,7 @@ export function splitShadow({ parent, server, policy }: SplitSituation, names: S
       ...foreignKeysOf(parent).flatMap((key) => foreignKeySteps(leaves, key)),
       online(
         'bounds',
-        'prove the bounds of the new partitions',
+        'validate the bounds of the new partitions',
         'attaching them then reads nothing',
         'reads them once',
         proofs,

@@ -53,7 +53,7 @@ export function dependentsOf(table: TableModel, { history, primaryKey, partition
     ...table.statistics.map(({ name }) => carried(`statistics ${display(name)}`)),
     ...table.publications
       .filter(({ covers }) => covers === 'table')
-      .map(({ name }) => carried(`publication ${name}`, 'the new table takes the place of the former')),
+      .map(({ name }) => carried(`publication ${name}`, 'the new table replaces the retired one')),
     ...table.views.map(({ name }): DependentObject => ({
       name: `view ${display(name)}`,
       outcome: 'rebuilt',

@@ -28,7 +28,7 @@ export function privilegeObjections(table: TableModel, privileges: Privileges, r
     ...when(!privileges.createTemporary, () =>
       objection(
         'no-temporary',
-        `${role} may not create temporary tables, which the rehearsal needs`,
+        `${role} may not create temporary tables, which the dry run needs`,
         `As the database’s owner: grant temporary on database ${ident(privileges.database).text} to ${us};`,
       ),
     ),

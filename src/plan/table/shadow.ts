@@ -212,7 +212,7 @@ export function validateForeignKeys(tables: readonly TableName[], table: TableMo
       online(
         `validate:${name}`,
         `validate foreign key ${name}`,
-        'the swap has made it anew without checking the rows there are',
+        'the swap has added it NOT VALID',
         'reads the new table once',
         tables.map((place) => sql`alter table ${quoted(place)} validate constraint ${ident(name)}`.text),
       ),
@@ -246,7 +246,7 @@ export function foreignKeySteps(tables: readonly TableName[], key: Constraint): 
     online(
       `validate:${key.name}`,
       `validate foreign key ${key.name}`,
-      'this reads every row once, while everybody works',
+      'reads every row once, while the table stays in use',
       'reads the new table once',
       tables.map((table) => sql`alter table ${quoted(table)} validate constraint ${ident(key.name)}`.text),
     ),

@@ -79,7 +79,7 @@ export function planSwap(request: SwapRequest): SwapStep {
     kind: 'swap',
     key: 'swap',
     title: `swap: ${display(table.name)} becomes a partitioned table, its rows partition ${display(history)}`,
-    because: 'its bound is proven, so nothing has to be read or moved',
+    because: 'its bound is validated, so no row is read or moved',
     cost: 'milliseconds; the time under lock is measured and reported',
     table: table.name,
     quiet: table.name,

@@ -197,7 +197,7 @@ function dependentObjections(table: TableModel): Objection[] {
     ...table.otherDependents.map(({ description, because }) =>
       objection(
         `dependent:${description}`,
-        `${description} ${because === 'mentions the table' ? `mentions ${name}` : `uses the row type of ${name}`} and would stay with the former table`,
+        `${description} ${because === 'mentions the table' ? `mentions ${name}` : `uses the row type of ${name}`} and would stay with the retired table`,
         'Drop it before and create it again afterwards; its definition is in pg_dump --schema-only.',
       ),
     ),
