@@ -259,7 +259,10 @@ test.for([
     wrong: /--transport: 'pigeon' is not a transport/,
   },
   { words: ['rebuild', 'events', '--keep-all', '--jobs', '0'], wrong: /--jobs: '0' is no whole number/ },
-  { words: ['rebuild', 'events', '--keep-all', '--archive', 's3://x', '--no-archive'], wrong: /--archive: this version cannot/ },
+  {
+    words: ['rebuild', 'events', '--keep-all', '--archive', 's3://x', '--no-archive'],
+    wrong: /--archive: this version cannot/,
+  },
   {
     words: ['partition', 't', '--by', 'at', '--every', 'month', '--method', 'magic'],
     wrong: /'magic' is not a method/,

@@ -108,9 +108,7 @@ export function planRetire(runId: string, { former, retired, back }: RebuildSumm
   return plan(
     `drop the retired table of run ${runId} on ${display(former.name)}`,
     former.name,
-    [
-      `${display(retired)} holds the rows as they were, including those left out; after this there is no rollback`,
-    ],
+    [`${display(retired)} holds the rows as they were, including those left out; after this there is no rollback`],
     [],
     [
       release('retire:capture', back.capture),
