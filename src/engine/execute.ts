@@ -1,34 +1,19 @@
-import { inOneGo } from '../db/in-one-go.ts'
-import { inTransaction } from '../db/session.ts'
 import { reasonOf } from '../errors.ts'
 import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
-import { assertLease } from '../journal/lease.ts'
-import type { AloneStep, OnlineStep, PurgeStep, Step } from '../plan/language/step.ts'
-import type { PaceSummary } from '../pacing/summary.ts'
-import type { LockTimes, Observer } from '../events.ts'
+import type { PurgeStep, Step } from '../plan/language/step.ts'
+import type { LockTimes } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
-import { LOCK_LIMITS, underShortLocks, type LockLimits } from './locks/short-locks.ts'
-import { buildIndex, dropIndex } from './steps/concurrent-index.ts'
+import { LOCK_LIMITS, type LockLimits } from './locks/short-locks.ts'
 import { copyChunks } from './copy/copy.ts'
-import { reconcile } from './copy/reconcile.ts'
 import { verify } from './copy/verify.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
 import type { Turns } from './purge/turns.ts'
 import { withPace } from './pace.ts'
-import { dryRun } from './steps/dry-run.ts'
-import { explainedOf, stoppedBefore } from './steps/errors.ts'
-import { swap } from './steps/swap.ts'
-import { watched } from './watch.ts'
+import { stoppedBefore } from './steps/errors.ts'
+import { performTold, performWhole, recordAfter, type Hooks, type StepResult } from './steps/perform.ts'
 import type { TableContext } from './table-context.ts'
 
-/** What was done and what it cost. */
-export interface StepResult {
-  readonly key: string
-  readonly milliseconds: number
-  readonly lock: LockTimes | null
-  /** Of a step that works in pieces. */
-  readonly pace: PaceSummary | null
-}
+export type { StepResult } from './steps/perform.ts'
 
 export interface ExecuteOptions {
   readonly lockLimits?: LockLimits | undefined
@@ -73,43 +58,14 @@ async function execute(
   const results: StepResult[] = []
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
-    context.observer({ type: 'step started', step, position, of: steps.length })
     if (context.signal.aborted) throw stoppedBefore(step)
-    const began = performance.now()
-    const { lock, pace } = await attempt(runId, step, context, options)
-    const milliseconds = performance.now() - began
-    context.observer({ type: 'step finished', step, milliseconds, lock })
-    results.push({ key: step.key, milliseconds, lock, pace })
+    const place = { position, of: steps.length, ofRun: true }
+    results.push(await performTold(step, place, context, (paced) => perform(runId, step, paced, options)))
   }
   return results
 }
 
-async function attempt(
-  runId: string,
-  step: Step,
-  context: TableContext,
-  options: ExecuteOptions,
-): Promise<Pick<StepResult, 'lock' | 'pace'>> {
-  let waitedFor: string | null = null
-  let pace: PaceSummary | null = null
-  const listen: Observer = (event) => {
-    if (event.type === 'waiting') waitedFor = event.reason
-    context.observer(event)
-  }
-  const observer: Observer = (event) => {
-    if (event.type === 'paced') pace = event.pace
-    context.observer(event)
-  }
-  try {
-    const paced = { ...context, observer }
-    const lock = await watched(context.control, context.pid, listen, () => perform(runId, step, paced, options))
-    return { lock, pace }
-  } catch (error) {
-    throw explainedOf(step, error, context.signal.aborted, waitedFor)
-  }
-}
-
-// No default branch: a new kind of step does not compile until it is handled here.
+/** What works in pieces remembers them in the journal of the run; the rest is all the same with and without one. */
 async function perform(
   runId: string,
   step: Step,
@@ -117,56 +73,30 @@ async function perform(
   options: ExecuteOptions,
 ): Promise<LockTimes | null> {
   const began = performance.now()
-  const { session, journalSchema, lease } = context
-  const { lockLimits = LOCK_LIMITS } = options
-  const record = async () => {
-    await inOneGo(session, () => [
+  const { session, journalSchema } = context
+  const hooks: Hooks = {
+    alongside: () => [
       ...(options.alongside?.[step.key]?.(context) ?? []),
       recordStep(session, journalSchema, runId, step.key, performance.now() - began),
-    ])
-  }
-  // Of a step that is no transaction by itself, when it is done.
-  const recordAfter = async (work: Promise<void>) => {
-    await work
-    await inTransaction(session, {}, async () => {
-      await assertLease(session, journalSchema, lease)
-      await record()
-    })
-    return null
+    ],
   }
   switch (step.kind) {
-    case 'dry run':
-      return recordAfter(dryRun(step, context))
-    case 'index':
-      return recordAfter(buildIndex(step, context, lockLimits))
-    case 'drop index':
-      return recordAfter(dropIndex(step, context, lockLimits))
     case 'copy':
-      return recordAfter(copyChunks(step, runId, context))
-    case 'reconcile':
-      return recordAfter(reconcile(step, context))
+      return recordAfter(copyChunks(step, runId, context), context, hooks)
     case 'verify':
-      return recordAfter(verify(step, runId, context))
+      return recordAfter(verify(step, runId, context), context, hooks)
     case 'purge':
-      return recordAfter(purgeAtPace(step, runId, context, options))
+      return recordAfter(purgeAtPace(step, runId, context, options), context, hooks)
     case 'vacuum':
-      return recordAfter(atPace([step.table], context, options, (turns) => vacuum(step, runId, context, turns)))
+      return recordAfter(
+        atPace([step.table], context, options, (turns) => vacuum(step, runId, context, turns)),
+        context,
+        hooks,
+      )
     case 'check':
-      return recordAfter(check(step, runId, context))
-    case 'alone':
-      return recordAfter(runAlone(step, context))
-    case 'online':
-      return runOnline(step, context, lockLimits, record)
-    case 'short lock':
-      return underShortLocks(sessionsOf(context), step, lockLimits, context.observer, context.signal, async () => {
-        await inOneGo(session, () => [
-          assertLease(session, journalSchema, lease),
-          session.query(step.statements.join(';\n')),
-          record(),
-        ])
-      })
-    case 'swap':
-      return swap(step, context, lockLimits, record)
+      return recordAfter(check(step, runId, context), context, hooks)
+    default:
+      return performWhole(step, context, options.lockLimits ?? LOCK_LIMITS, hooks)
   }
 }
 
@@ -190,35 +120,4 @@ function atPace(
   work: (turns: Turns) => Promise<void>,
 ): Promise<void> {
   return turns === undefined ? withPace(context, tables, work) : work(turns)
-}
-
-export function sessionsOf({ session, pid, control, server }: TableContext) {
-  return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs }
-}
-
-/**
- * Long, under locks that block nobody, so it may wait for its own lock until
- * the deadline: `watched` tells for whom. The lease is checked last, for a lock on
- * it all along would keep it from being renewed.
- */
-async function runOnline(
-  step: OnlineStep,
-  context: TableContext,
-  { deadlineMs }: LockLimits,
-  record: () => Promise<void>,
-): Promise<null> {
-  await inTransaction(context.session, {}, async () => {
-    await context.session.query(
-      `set local lock_timeout = ${Math.ceil(deadlineMs)}; set local idle_in_transaction_session_timeout = 0`,
-    )
-    for (const statement of step.statements) await context.session.query(statement)
-    await assertLease(context.session, context.journalSchema, context.lease)
-    await record()
-  })
-  return null
-}
-
-/** Statements that no transaction may hold. */
-async function runAlone({ statements }: AloneStep, { session }: TableContext): Promise<void> {
-  for (const statement of statements) await session.query(statement)
 }

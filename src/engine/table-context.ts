@@ -221,3 +221,8 @@ function noAnswer(): Error {
 export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(ms, true, { signal }).catch(() => false)
 }
+
+/** Those that short locks are taken and looked for with. */
+export function sessionsOf({ session, pid, control, server }: TableContext) {
+  return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs }
+}

@@ -257,7 +257,7 @@ test('a partition that has got other bounds since the plan was made is left as i
     await somebody.query(
       sql`alter table ${quoted(table)} attach partition ${old} for values from (minvalue) to (${raw(plan.retire[0]!.partition.range!.toText === null ? '' : `'${plan.retire[0]!.partition.range!.toText}'`)})`,
     )
-    const retiring = { context, set: situation!.set, plan, lockLimits: LOCK_LIMITS }
+    const retiring = { context, set: situation!.set, plan, lockLimits: LOCK_LIMITS, steps: plan.steps }
     await expect(retire(retiring, plan.retire[0]!)).rejects.toThrow('its bounds are FOR VALUES FROM (MINVALUE)')
   })
   expect(await isThere(database, leafOf(database, table, -3))).toBe(true)

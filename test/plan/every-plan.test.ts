@@ -110,7 +110,8 @@ describe.each(PLANS)('%s', (_, plan) => {
 })
 
 test('together they have every kind of step', () => {
-  const all: Record<Step['kind'], true> = {
+  // A detach is a rotation's, which no journal stores (rotate.test.ts).
+  const all: Record<Exclude<Step['kind'], 'detach'>, true> = {
     'dry run': true,
     index: true,
     'drop index': true,

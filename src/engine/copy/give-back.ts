@@ -6,8 +6,7 @@ import { forgetProgress } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { ShortLockStep, OnlineStep } from '../../plan/language/step.ts'
 import { LOCK_LIMITS, underShortLocks } from '../locks/short-locks.ts'
-import { sessionsOf } from '../execute.ts'
-import type { TableContext } from '../table-context.ts'
+import { sessionsOf, type TableContext } from '../table-context.ts'
 
 // A full disk stops the application first: it writes all the time, and what we
 // have taken is what it lacks. So what a run has put beside the table goes before

@@ -1,15 +1,15 @@
 import type { Partition } from '../../catalog/partitions/partitioned-table.ts'
-import { inTransaction } from '../../db/session.ts'
-import { beginRetirement, endRetirement, forgetNewest } from '../../journal/rotations.ts'
+import { beginRetirement, endRetirement, forgetNewest, rememberNewest } from '../../journal/rotations.ts'
 import type { Newest } from '../../plan/rotate/begun.ts'
-import type { Finalization, Leftover, Retirement } from '../../plan/rotate/plan.ts'
+import type { Leftover, Retirement } from '../../plan/rotate/plan.ts'
+import { attachStep, proveBoundsStep } from '../../plan/rotate/reattach.ts'
 import type { ShortLockStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
-import { brief, changed, isDetached, write, type Leaving, type RetireContext } from './partition-step.ts'
-import { detachConcurrently, oldSnapshotsGone, readState } from './detach.ts'
-import { readAge } from './read-situation.ts'
-import { attachAgain } from './reattach.ts'
+import { changed, readState } from '../steps/detach.ts'
+import type { Hooks } from '../steps/perform.ts'
 import { watched } from '../watch.ts'
+import { isDetached, perform, write, type Leaving, type RetireContext } from './partition-step.ts'
+import { readAge } from './read-situation.ts'
 
 // Taking one partition out of its set. What always holds:
 //
@@ -58,34 +58,20 @@ async function forgetIntention({ context, set }: RetireContext, partition: Parti
   if (state === 'attached') await endRetirement(context.session, context.journalSchema, partition.oid)
 }
 
-async function detach(
+function detach(
   retiring: RetireContext,
   { partition, method }: Retirement,
   step: Retirement['steps'][number],
 ): Promise<LockTimes | null> {
-  const { context, lockLimits } = retiring
-  const record = async () => {
-    await write(retiring, partition, 'detached')
-    // Nothing else is intended, so the intention is fulfilled.
-    if (method === 'detach') await endRetirement(context.session, context.journalSchema, partition.oid)
-  }
-  if (step.kind === 'short lock') return brief(retiring, step, record, () => stillAsPlanned(retiring, partition))
-
-  const state = await detachConcurrently(step, partition.oid, context, lockLimits)
-  if (state === 'half detached') return finish(retiring, { partition, step: step.finalize }, record)
-  if (state === 'gone') throw changed(partition.name, 'it is gone')
-  await inTransaction(context.session, {}, record)
-  return null
-}
-
-/** Finishes a detach that was interrupted, by us or by anybody. */
-export async function finish(
-  retiring: Pick<RetireContext, 'context' | 'lockLimits'>,
-  { step }: Finalization,
-  record: () => Promise<void>,
-): Promise<LockTimes> {
-  await oldSnapshotsGone(retiring.context, retiring.lockLimits.deadlineMs)
-  return brief(retiring, step, record)
+  const { session, journalSchema } = retiring.context
+  return perform(retiring, step, {
+    check: () => stillAsPlanned(retiring, partition),
+    alongside: () => [
+      write(retiring, partition, 'detached'),
+      // Nothing else is intended, so the intention is fulfilled.
+      ...(method === 'detach' ? [endRetirement(session, journalSchema, partition.oid)] : []),
+    ],
+  })
 }
 
 /** Drops what an earlier rotation has detached. */
@@ -103,19 +89,38 @@ export async function dropLeftover(retiring: RetireContext, { begun, step }: Lef
 
 async function dropUnlessYoung(retiring: RetireContext, partition: Leaving, step: ShortLockStep): Promise<Retired> {
   const young = await youngest(retiring, partition)
-  if (young !== null) return { outcome: 'reattached', lock: await attachAgain(retiring, partition, young) }
-  const { context } = retiring
-  const lock = await brief(
-    retiring,
-    step,
-    async () => {
-      await write(retiring, partition, 'dropped')
-      await endRetirement(context.session, context.journalSchema, partition.oid)
-      await forgetNewest(context.session, context.journalSchema, partition.oid)
-    },
-    () => isDetached(retiring, partition),
-  )
+  if (young !== null) return { outcome: 'reattached', lock: await attachAgain(retiring, partition, young, step) }
+  const { session, journalSchema } = retiring.context
+  const lock = await perform(retiring, step, {
+    check: () => isDetached(retiring, partition),
+    alongside: () => [
+      write(retiring, partition, 'dropped'),
+      endRetirement(session, journalSchema, partition.oid),
+      forgetNewest(session, journalSchema, partition.oid),
+    ],
+  })
   return { outcome: 'dropped', lock }
+}
+
+/** Instead of `drop`: somebody has written a row that is to be kept. */
+async function attachAgain(
+  retiring: RetireContext,
+  partition: Leaving,
+  newest: Newest,
+  drop: ShortLockStep,
+): Promise<LockTimes | null> {
+  const { context, set } = retiring
+  const { session, journalSchema } = context
+  await perform(retiring, proveBoundsStep(set, partition), { alongside: () => [] }, drop)
+  const hooks: Hooks = {
+    check: () => isDetached(retiring, partition),
+    alongside: () => [
+      write(retiring, partition, 'reattached'),
+      endRetirement(session, journalSchema, partition.oid),
+      rememberNewest(session, journalSchema, set.name, partition, newest),
+    ],
+  }
+  return perform(retiring, attachStep(set, partition), hooks, drop)
 }
 
 /** Of a set by id, the newest time in a partition if that has not expired after all. */
@@ -132,21 +137,16 @@ async function youngest(retiring: RetireContext, partition: Leaving): Promise<Ne
 
 async function truncate(retiring: RetireContext, { partition, steps }: Retirement): Promise<Retired> {
   const [step] = steps
-  if (step?.kind !== 'short lock') throw new Error('truncating is one brief step')
-  const { context } = retiring
-  const lock = await brief(
-    retiring,
-    step,
-    async () => {
-      await write(retiring, partition, 'truncated')
-      await forgetNewest(context.session, context.journalSchema, partition.oid)
-    },
-    async () => {
+  if (step?.kind !== 'short lock') throw new Error('truncating is one step under a short lock')
+  const { session, journalSchema } = retiring.context
+  const lock = await perform(retiring, step, {
+    check: async () => {
       await stillAsPlanned(retiring, partition)
       const newest = await youngest(retiring, partition)
       if (newest !== null) throw changed(partition.name, 'a row in it is to be kept after all')
     },
-  )
+    alongside: () => [write(retiring, partition, 'truncated'), forgetNewest(session, journalSchema, partition.oid)],
+  })
   return { outcome: 'truncated', lock }
 }
 

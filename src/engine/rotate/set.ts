@@ -18,8 +18,9 @@ import type { Pace } from '../../pacing/throttle.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
-import { brief, write, type RetireContext } from './partition-step.ts'
-import { dropLeftover, finish, retire, type Retired } from './retire.ts'
+import { perform, write, type RetireContext } from './partition-step.ts'
+import { dropLeftover, retire, type Retired } from './retire.ts'
+import { oldSnapshotsGone } from '../steps/detach.ts'
 import { watched } from '../watch.ts'
 import type { TableContext } from '../table-context.ts'
 
@@ -124,7 +125,8 @@ async function carryOut(
   if (policy.kind === 'id') await findAges(context, table, request, done)
   const { situation, plan } = await look(context, table, request)
   done.plan = { ...plan, registered }
-  await retireAll({ context, set: situation.set, plan, lockLimits }, done)
+  const steps = [...plan.leftovers.map(({ step }) => step), ...plan.retire.flatMap((one) => one.steps)]
+  await retireAll({ context, set: situation.set, plan, lockLimits, steps }, done)
 }
 
 interface Looked {
@@ -164,14 +166,17 @@ async function finalizeAll(
   lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
+  const steps = plan.finalize.map(({ step }) => step)
   const hurried = { ...lockLimits, deadlineMs: Math.min(lockLimits.deadlineMs, FINALIZE_MS) }
-  for (const finalization of plan.finalize) {
-    const { partition, step } = finalization
+  for (const { partition, step } of plan.finalize) {
     const begun = situation.begun.find(({ oid }) => oid === partition.oid)
     await trying(context, done, step.title, async () => {
-      const lock = await finish({ context, lockLimits: hurried }, finalization, async () => {
-        await write({ context, set: situation.set }, partition, 'finalized')
-        if (begun?.method === 'detach') await endRetirement(context.session, context.journalSchema, partition.oid)
+      await oldSnapshotsGone(context, hurried.deadlineMs)
+      const lock = await perform({ context, lockLimits: hurried, steps }, step, {
+        alongside: () => [
+          write({ context, set: situation.set }, partition, 'finalized'),
+          ...(begun?.method === 'detach' ? [endRetirement(context.session, context.journalSchema, partition.oid)] : []),
+        ],
       })
       note(done, lock)
       done.finalized.push(partition.name)
@@ -189,36 +194,27 @@ async function createAll(
   const careful = beside
     ? { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, BESIDE_DEFAULT_MS) }
     : lockLimits
-  for (const [position, creation] of plan.create.entries()) {
-    const { step } = creation
+  const steps = plan.create.map(({ step }) => step)
+  for (const creation of plan.create) {
+    const { step, partition, shown } = creation
     const going = await trying(context, done, step.title, async () => {
-      context.observer({ type: 'step started', step, position, of: plan.create.length })
-      const startedMs = performance.now()
-      const lock = await brief({ context, lockLimits: careful }, step, () =>
-        writeCreated(context, situation.set, creation),
-      )
-      context.observer({ type: 'step finished', step, milliseconds: performance.now() - startedMs, lock })
+      const lock = await perform({ context, lockLimits: careful, steps }, step, {
+        alongside: () => recordCreated(context, situation.set, creation),
+      })
       note(done, lock)
-      done.created.push({ partition: creation.partition, ...creation.shown })
+      done.created.push({ partition, ...shown })
     })
     if (!going) return
   }
 }
 
-async function writeCreated(
-  context: TableContext,
+function recordCreated(
+  { session, journalSchema }: TableContext,
   set: PartitionedTable,
   { partition, text }: Creation,
-): Promise<void> {
-  await recordLeaf(context.session, context.journalSchema, set.oid, partition)
-  await recordRotation(context.session, context.journalSchema, {
-    table: set.name,
-    partition,
-    action: 'created',
-    ...text,
-    bytes: null,
-    estimatedRows: null,
-  })
+): readonly Promise<void>[] {
+  const entry = { table: set.name, partition, action: 'created', ...text, bytes: null, estimatedRows: null } as const
+  return [recordLeaf(session, journalSchema, set.oid, partition), recordRotation(session, journalSchema, entry)]
 }
 
 /** Looks for the newest row of closed partitions by id, and remembers it, so that each is looked through once. */
@@ -277,14 +273,10 @@ async function dropLeftovers(retiring: RetireContext, pace: Pace, done: Draft): 
 
 async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
   const { context, plan } = retiring
-  for (const [position, retirement] of plan.retire.entries()) {
+  for (const retirement of plan.retire) {
     const { partition, method, shown, rows, bytes } = retirement
     await pace.turn(null)
     const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
-      context.observer({
-        type: 'note',
-        text: `${method} ${display(partition.name)} (${position + 1} of ${plan.retire.length})`,
-      })
       const retired = await retire(retiring, retirement)
       note(done, retired.lock)
       done.retired.push({ partition: partition.name, outcome: retired.outcome, ...shown, rows, bytes })
@@ -304,11 +296,15 @@ async function trying(context: TableContext, done: Draft, what: string, work: ()
     await work()
     return true
   } catch (error) {
-    if (context.signal.aborted || isConnectionLost(error)) throw error
+    if (context.signal.aborted || isConnectionLost(error) || isConnectionLost(causeOf(error))) throw error
     await assertLease(context.session, context.journalSchema, context.lease)
     done.failed.push({ what, error: asError(error) })
     return !(error instanceof EbbError && error.kind === 'try later')
   }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error ? error.cause : undefined
 }
 
 function note(done: Draft, lock: LockTimes | null): void {

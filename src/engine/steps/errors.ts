@@ -5,25 +5,38 @@ import { display } from '../../sql/names.ts'
 
 // What a step that did not come to its end says: what happened, how things stand, and what to do.
 
-const GO_ON = 'Run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
+/** Only a run can be abandoned. */
+const ABANDON = 'Or undo what was done: ebb abandon.'
+
+/** What the one who meets the error can do next, besides what the error itself says. */
+export interface StepContext {
+  /** Whether somebody asked to stop: then the error is our own doing. */
+  readonly stopped: boolean
+  /** What was last said of a wait. */
+  readonly waitedFor: string | null
+  readonly ofRun: boolean
+}
+
+function goOn(ofRun: boolean): string {
+  return `Run the same command again: it goes on from here.${ofRun ? ` ${ABANDON}` : ''}`
+}
 
 /** Somebody asked to stop, and it was about to begin. */
 export function stoppedBefore({ title }: Step): EbbError {
-  return new EbbError(`stopped before: ${title}`, { state: 'What was done before it is kept.', next: GO_ON }, 'stopped')
+  return new EbbError(
+    `stopped before: ${title}`,
+    { state: 'What was done before it is kept.', next: goOn(true) },
+    'stopped',
+  )
 }
 
-/**
- * What an error within a step means. What explains itself already stays as it is.
- *
- * @param stopped whether somebody asked to stop: then the error is our own doing
- * @param waitedFor what was last said of a wait
- */
-export function explainedOf(step: Step, error: unknown, stopped: boolean, waitedFor: string | null): unknown {
+/** What an error within a step means. What explains itself already stays as it is. */
+export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ofRun }: StepContext): unknown {
   if (error instanceof EbbError) return error
   if (stopped)
     return new EbbError(
       `stopped while working on: ${step.title}`,
-      { state: undoneIn(step), next: GO_ON },
+      { state: undoneIn(step), next: goOn(ofRun) },
       'stopped',
       error,
     )
@@ -31,7 +44,10 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
   if (isConnectionLost(error))
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,
-      { state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`, next: GO_ON },
+      {
+        state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`,
+        next: goOn(ofRun),
+      },
       'try later',
       error,
     )
@@ -40,7 +56,7 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
   if (isLockRefused(error))
     return new EbbError(
       `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: GO_ON },
+      { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: goOn(ofRun) },
       'try later',
       error,
     )
@@ -50,7 +66,7 @@ export function explainedOf(step: Step, error: unknown, stopped: boolean, waited
       : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
-    { state: undoneIn(step), next: nextAfter(step, code) },
+    { state: undoneIn(step), next: ofRun ? nextAfter(step, code) : nextAfterRotating(step, code) },
     'failed',
     error,
   )
@@ -70,6 +86,7 @@ const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
   alone: null,
   online: null,
   'short lock': null,
+  detach: null,
   swap: null,
 }
 
@@ -101,4 +118,14 @@ function nextAfter(step: Step, code: string): string {
   if (code === SQLSTATE.uniqueViolation)
     return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
   return `Remove the cause, then ${again}`
+}
+
+function nextAfterRotating({ key }: Step, code: string): string {
+  if (code === SQLSTATE.checkViolation)
+    return 'The default partition holds rows that belong into the new one: move them out of it, then rotate again.'
+  if (code === SQLSTATE.queryCanceled)
+    return 'Where there is a default partition, give it a valid CHECK that excludes what is to come, so that it need not be read; then rotate again.'
+  if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))
+    return 'Remove or re-point the rows that refer to it; the next rotation tries again.'
+  return 'Remove the cause, then rotate again: it goes on from here.'
 }

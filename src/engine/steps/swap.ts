@@ -10,8 +10,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { underShortLocks, type LockLimits } from '../locks/short-locks.ts'
 import { CatchingUp } from '../copy/catching-up.ts'
-import { sessionsOf } from '../execute.ts'
-import type { TableContext } from '../table-context.ts'
+import { sessionsOf, type TableContext } from '../table-context.ts'
 
 /**
  * Carries out a swap. Under the lock the table must be what it was when the

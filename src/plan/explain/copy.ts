@@ -5,7 +5,6 @@ import { takeFromLog } from '../copy/capture.ts'
 import { sameKey } from '../copy/key.ts'
 import type { CopyWork } from '../copy/work.ts'
 import { dualWritesBlock, ROWS_OF_A_TRANSACTION } from '../copy/dual-writes.ts'
-import type { RotationStep } from '../rotate/step.ts'
 import type { CopyStep, ReconcileStep, Step, VerifyStep } from '../language/step.ts'
 
 // The steps of a copy are loops around SQL, with decisions in between, which a
@@ -13,7 +12,7 @@ import type { CopyStep, ReconcileStep, Step, VerifyStep } from '../language/step
 // from running the steps around them, which would swap in a table without rows.
 
 /** Whether only Ebb itself can perform the step. */
-export function isBeyondSql(step: Step | RotationStep): boolean {
+export function isBeyondSql(step: Step): boolean {
   if (step.kind === 'swap') return step.work !== null
   return BEYOND_SQL[step.kind]
 }
@@ -34,7 +33,7 @@ export const BEYOND_SQL = {
   'short lock': false,
   swap: false,
   detach: false,
-} satisfies Record<(Step | RotationStep)['kind'], boolean>
+} satisfies Record<Step['kind'], boolean>
 
 /** Stops psql. */
 export const STOP_PSQL =

@@ -3,7 +3,6 @@ import { display } from '../../sql/names.ts'
 import { spelledOut } from '../../sql/spelled-out.ts'
 import { explainComplete, explainCopying, explainDualWrites, isBeyondSql, STOP_PSQL } from './copy.ts'
 import { explainPurging } from './purge.ts'
-import type { RotationStep } from '../rotate/step.ts'
 import type { Blocked, DependentObject, Lock, Objection, Plan, Step } from '../language/step.ts'
 
 // A plan as a script: comments for people, the rest for psql. There are no
@@ -52,7 +51,7 @@ export function explainObjections(objections: readonly Objection[]): string[] {
 }
 
 /** The steps for psql, which has to stop at the first failure. */
-export function script(steps: readonly (Step | RotationStep)[]): string[] {
+export function script(steps: readonly Step[]): string[] {
   if (steps.length === 0) return []
   return [
     '',
@@ -62,7 +61,7 @@ export function script(steps: readonly (Step | RotationStep)[]): string[] {
   ]
 }
 
-function preface(steps: readonly (Step | RotationStep)[]): string[] {
+function preface(steps: readonly Step[]): string[] {
   if (!steps.some(isBeyondSql))
     return [
       ...comment(
@@ -79,7 +78,7 @@ function preface(steps: readonly (Step | RotationStep)[]): string[] {
   ]
 }
 
-function explainStep(step: Step | RotationStep, position: number, of: number): string[] {
+function explainStep(step: Step, position: number, of: number): string[] {
   return [
     ...comment(`Step ${position + 1} of ${of}: ${step.title}`),
     ...comment(`why:   ${step.because}`, '  '),
@@ -103,7 +102,7 @@ const BLOCKS: Readonly<Record<Blocked, string>> = {
 /** Other sessions queue behind a lock request, so a script must not wait long either. */
 const LOCK_TIMEOUT = "set local lock_timeout = '50ms'"
 
-function explainStatements(step: Step | RotationStep): string[] {
+function explainStatements(step: Step): string[] {
   switch (step.kind) {
     case 'dry run':
       return complete(['begin', ...step.statements, 'rollback'])

@@ -119,6 +119,20 @@ export interface ShortLockStep extends Described {
   readonly acquire: readonly string[]
 }
 
+/**
+ * `detach partition … concurrently`: outside a transaction. It waits for
+ * everybody who has touched the parent and blocks nobody meanwhile;
+ * interrupted there, it leaves the partition half detached (docs/postgres-facts.md, Detaching).
+ */
+export interface DetachStep extends Described {
+  readonly kind: 'detach'
+  readonly table: TableName
+  readonly partition: TableName
+  readonly oid: string
+  /** What finishes it when it was interrupted. */
+  readonly finalize: ShortLockStep
+}
+
 /** A short-lock step that swaps tables, and commits only if the catalogue shows that nothing was lost. */
 export interface SwapStep extends Omit<ShortLockStep, 'kind'> {
   readonly kind: 'swap'
@@ -149,7 +163,14 @@ export type Step =
   | AloneStep
   | OnlineStep
   | ShortLockStep
+  | DetachStep
   | SwapStep
+
+/** What works in pieces, of which the journal of a run remembers how far it came. */
+export type StepInPieces = CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep
+
+/** What is done as a whole, or anew: no run is needed for it. */
+export type WholeStep = Exclude<Step, StepInPieces>
 
 /** The facts of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>

@@ -6,9 +6,8 @@ import { type TableName } from '../../sql/names.ts'
 import { type Horizon } from './horizon.ts'
 import type { Retire } from './request.ts'
 import { type Creation } from './runway.ts'
-import type { RotationStep } from './step.ts'
 import type { SetPolicy } from '../language/policy.ts'
-import type { ShortLockStep, DependentObject, Objection } from '../language/step.ts'
+import type { DetachStep, ShortLockStep, DependentObject, Objection } from '../language/step.ts'
 
 /** All that a rotation depends on, read in one moment. */
 export interface RotationSituation {
@@ -81,6 +80,9 @@ export interface Leftover {
   readonly begun: BegunRetirement
   readonly step: ShortLockStep
 }
+
+/** What a rotation consists of. */
+export type RotationStep = ShortLockStep | DetachStep
 
 export interface Retirement {
   readonly partition: Partition

@@ -3,8 +3,8 @@ import { display, quoted } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
 import { exclusive } from '../language/locks.ts'
 import type { Retire } from './request.ts'
-import type { DetachStep, RotationStep } from './step.ts'
-import type { ShortLockStep, Lock } from '../language/step.ts'
+import type { RotationStep } from './plan.ts'
+import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 
 // The steps that take a partition out of its set. Never with CASCADE: what
 // depends on a partition is a reason to leave it.
@@ -47,6 +47,7 @@ function detachOnline(set: PartitionedTable, partition: Partition, because: stri
     cost: 'milliseconds, once everybody has ended who is at work on the table when it begins',
     table: set.name,
     partition: partition.name,
+    oid: partition.oid,
     statements: [sql`alter table ${quoted(set.name)} detach partition ${quoted(partition.name)} concurrently`.text],
     finalize: finalizeStep(set, partition),
   }

@@ -4,11 +4,11 @@ import { readAll, type Session } from '../../db/session.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, reasonOf } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
-import type { DetachStep } from '../../plan/rotate/step.ts'
+import type { DetachStep } from '../../plan/language/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { LockLimits } from '../locks/short-locks.ts'
-import { watched } from '../watch.ts'
+import { thereFromTheBeginning, waitUntilGone } from '../locks/wait-until-gone.ts'
 import type { TableContext } from '../table-context.ts'
 
 // `detach … concurrently` runs in two transactions. What always holds:
@@ -47,26 +47,26 @@ export async function readState(
  * Detaches a partition concurrently. Returns how it stands afterwards, which is
  * `half detached` when somebody had to wait for us, or somebody cancelled it.
  *
+ * @param check what must be true right before, when nobody has to be waited for any more
  * @throws {EbbError} when those who are at work on the parent do not end in time
  * @throws what PostgreSQL says when the partition is still attached
  */
-export async function detachConcurrently(
+export async function detach(
   step: DetachStep,
-  oid: string,
   context: TableContext,
-  lockLimits: LockLimits,
-): Promise<PartitionState> {
+  { deadlineMs }: LockLimits,
+  check: () => Promise<void> = async () => {},
+): Promise<'detached' | 'half detached'> {
   const { session, journalSchema, lease } = context
-  await holdersGone(step.table, context, lockLimits)
+  await holdersGone(step.table, context, deadlineMs)
   await assertLease(session, journalSchema, lease)
+  await check()
   let failure: unknown
   await session.query('set lock_timeout = 0')
   try {
-    await watched(context.control, context.pid, context.observer, () =>
-      givingWay(context, lockLimits.deadlineMs, async () => {
-        for (const statement of step.statements) await session.query(statement)
-      }),
-    )
+    await givingWay(context, deadlineMs, async () => {
+      for (const statement of step.statements) await session.query(statement)
+    })
   } catch (error) {
     if (isConnectionLost(error)) throw error
     failure = error
@@ -74,28 +74,46 @@ export async function detachConcurrently(
     await session.query("set lock_timeout = '500ms'").catch(() => {}) // a lost connection has nothing to reset
   }
   if (failure === undefined) return 'detached'
-  const { state } = await readState(session, step.table, { oid, name: step.partition })
+  const { state } = await readState(session, step.table, { oid: step.oid, name: step.partition })
   if (state === 'attached') throw explained(step, failure)
+  if (state === 'gone') throw changed(step.partition, 'it is gone')
   return state
 }
 
-const LOOK_FIRST_MS = 10
-const LOOK_EVERY_MS = 100
+/** Somebody else has been at work on it. */
+export function changed(partition: TableName, how: string): EbbError {
+  return new EbbError(`${display(partition)} is not what it was when the plan was made: ${how}`, {
+    state: 'It has been left as it is.',
+    next: 'Look at what somebody else does with this set; the next rotation plans anew.',
+  })
+}
 
 /** Those who are at work when we begin; whoever comes after them is waited for by the detach itself. */
-async function holdersGone(table: TableName, context: TableContext, { deadlineMs }: LockLimits): Promise<void> {
-  const deadline = performance.now() + deadlineMs
+async function holdersGone(table: TableName, context: TableContext, mostMs: number): Promise<void> {
   const read = () => readHolders(context.control, [table], context.pid)
-  let pauseMs = LOOK_FIRST_MS
-  for (let waitedFor = await read(); waitedFor.length > 0; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS)) {
-    await sleep(pauseMs, undefined, { signal: context.signal })
-    const transactions = new Set(waitedFor.map(({ transaction }) => transaction))
-    waitedFor = (await read()).filter(({ transaction }) => transactions.has(transaction))
-    if (waitedFor.length === 0 || pauseMs < LOOK_EVERY_MS) continue
-    const who = waitedFor.slice(0, 3).map(describeHolder).join('; ')
-    if (performance.now() > deadline) throw busy(table, who, deadlineMs)
-    context.observer({ type: 'waiting', reason: `for ${who}` })
-  }
+  const first = thereFromTheBeginning(read, ({ transaction }) => transaction)
+  const look = async () => (await first()).slice(0, 3).map(describeHolder)
+  const left = await gone(context, look, mostMs, 'for')
+  if (left.length > 0) throw busy(table, left.join('; '), mostMs)
+}
+
+/**
+ * Waits until no transaction is left that began before we looked: `finalize`
+ * waits for all their snapshots, and would hold its locks meanwhile.
+ */
+export async function oldSnapshotsGone(context: TableContext, mostMs: number): Promise<void> {
+  const first = thereFromTheBeginning(
+    () => readSnapshots(context),
+    ({ snapshot }) => snapshot,
+  )
+  const look = async () => (await first()).slice(0, 3).map(({ who }) => who)
+  const left = await gone(context, look, mostMs, 'for the snapshot of')
+  if (left.length > 0) throw stillSeen(left.join('; '), mostMs)
+}
+
+function gone({ signal, observer }: TableContext, look: () => Promise<string[]>, mostMs: number, what: string) {
+  const tell = (who: readonly string[]) => observer({ type: 'waiting', reason: `${what} ${who.join('; ')}` })
+  return waitUntilGone({ look, mostMs, signal, tell })
 }
 
 /** How long somebody may have to wait for us. */
@@ -145,28 +163,6 @@ async function readWaiting(control: Session, pid: number): Promise<string[]> {
   return rows.map(({ who }) => who)
 }
 
-/**
- * Waits until no transaction is left that began before we looked: `finalize`
- * waits for all their snapshots, and would hold its locks meanwhile.
- */
-export async function oldSnapshotsGone(context: TableContext, deadlineMs: number): Promise<void> {
-  const deadline = performance.now() + deadlineMs
-  const first = await readSnapshots(context)
-  for (let left = first; ;) {
-    await sleep(left.length === 0 ? 0 : LOOK_EVERY_MS, undefined, { signal: context.signal })
-    if (left.length === 0) return
-    const now = new Set((await readSnapshots(context)).map(({ snapshot }) => snapshot))
-    left = left.filter(({ snapshot }) => now.has(snapshot))
-    if (left.length === 0) return
-    const who = left
-      .slice(0, 3)
-      .map((one) => one.who)
-      .join('; ')
-    if (performance.now() > deadline) throw stillSeen(who, deadlineMs)
-    context.observer({ type: 'waiting', reason: `for the snapshot of ${who}` })
-  }
-}
-
 async function readSnapshots({ control, pid }: TableContext): Promise<{ snapshot: string; who: string }[]> {
   return readAll(
     control,
@@ -182,10 +178,9 @@ async function readSnapshots({ control, pid }: TableContext): Promise<{ snapshot
 function explained({ title, partition, table }: DetachStep, error: unknown): unknown {
   const code = codeOf(error)
   const state = `${display(partition)} is attached as before.`
-  const reason = reasonOf(error)
   if (code === SQLSTATE.foreignKeyViolation)
     return new EbbError(
-      `${display(partition)} cannot be detached: rows of other tables refer to its rows (${reason})`,
+      `${display(partition)} cannot be detached: rows of other tables refer to its rows (${reasonOf(error)})`,
       {
         state,
         next: `Remove or re-point the rows that refer to it; the next rotation of ${display(table)} tries again.`,
@@ -203,12 +198,7 @@ function explained({ title, partition, table }: DetachStep, error: unknown): unk
       'try later',
       error,
     )
-  return new EbbError(
-    `${title}: ${reason}`,
-    { state, next: 'Remove the cause; the next rotation tries again.' },
-    'failed',
-    error,
-  )
+  return error
 }
 
 function busy(table: TableName, who: string, deadlineMs: number): EbbError {

@@ -1,0 +1,152 @@
+import { inOneGo } from '../../db/in-one-go.ts'
+import { inTransaction } from '../../db/session.ts'
+import { assertLease } from '../../journal/lease.ts'
+import type { AloneStep, OnlineStep, Step, WholeStep } from '../../plan/language/step.ts'
+import type { PaceSummary } from '../../pacing/summary.ts'
+import type { LockTimes, Observer } from '../../events.ts'
+import { underShortLocks, type LockLimits } from '../locks/short-locks.ts'
+import { reconcile } from '../copy/reconcile.ts'
+import { sessionsOf, type TableContext } from '../table-context.ts'
+import { watched } from '../watch.ts'
+import { buildIndex, dropIndex } from './concurrent-index.ts'
+import { detach, oldSnapshotsGone } from './detach.ts'
+import { dryRun } from './dry-run.ts'
+import { explainedOf } from './errors.ts'
+import { swap } from './swap.ts'
+
+// Performing one step, of a run or of a rotation. What is recorded alongside, and
+// what must be true besides, whoever has it performed says.
+
+/** What was done and what it cost. */
+export interface StepResult {
+  readonly key: string
+  readonly milliseconds: number
+  readonly lock: LockTimes | null
+  /** Of a step that works in pieces. */
+  readonly pace: PaceSummary | null
+}
+
+/** What belongs to a step besides its statements. */
+export interface Hooks {
+  /** What is true from then on: in the transaction of the step; of one that is none, in a transaction after it. One query each. */
+  readonly alongside: () => readonly Promise<unknown>[]
+  /** What must be true under the locks of a short one, before its statements; and right before a detach begins. */
+  readonly check?: () => Promise<void>
+}
+
+/** Which of how many it is, and of what. */
+export interface StepPlace {
+  readonly position: number
+  readonly of: number
+  /** Of a run, which can be abandoned. */
+  readonly ofRun: boolean
+}
+
+/** Has a step performed, tells of it as it happens, and says what an error within it means. */
+export async function performTold<Context extends TableContext>(
+  step: Step,
+  { position, of, ofRun }: StepPlace,
+  context: Context,
+  work: (context: Context) => Promise<LockTimes | null>,
+): Promise<StepResult> {
+  let waitedFor: string | null = null
+  let pace: PaceSummary | null = null
+  const listen: Observer = (event) => {
+    if (event.type === 'waiting') waitedFor = event.reason
+    context.observer(event)
+  }
+  const observer: Observer = (event) => {
+    if (event.type === 'paced') pace = event.pace
+    context.observer(event)
+  }
+  context.observer({ type: 'step started', step, position, of })
+  const began = performance.now()
+  try {
+    const lock = await watched(context.control, context.pid, listen, () => work({ ...context, observer }))
+    const milliseconds = performance.now() - began
+    context.observer({ type: 'step finished', step, milliseconds, lock })
+    return { key: step.key, milliseconds, lock, pace }
+  } catch (error) {
+    throw explainedOf(step, error, { stopped: context.signal.aborted, waitedFor, ofRun })
+  }
+}
+
+/** Performs a step that needs no run. No default branch: a new kind of step does not compile until it is handled. */
+export async function performWhole(
+  step: WholeStep,
+  context: TableContext,
+  lockLimits: LockLimits,
+  hooks: Hooks,
+): Promise<LockTimes | null> {
+  switch (step.kind) {
+    case 'dry run':
+      return recordAfter(dryRun(step, context), context, hooks)
+    case 'index':
+      return recordAfter(buildIndex(step, context, lockLimits), context, hooks)
+    case 'drop index':
+      return recordAfter(dropIndex(step, context, lockLimits), context, hooks)
+    case 'reconcile':
+      return recordAfter(reconcile(step, context), context, hooks)
+    case 'alone':
+      return recordAfter(runAlone(step, context), context, hooks)
+    case 'online':
+      return runOnline(step, context, lockLimits, hooks)
+    case 'short lock':
+      return underShortLocks(sessionsOf(context), step, lockLimits, context.observer, context.signal, async () => {
+        await hooks.check?.()
+        await inOneGo(context.session, () => [
+          assertLease(context.session, context.journalSchema, context.lease),
+          context.session.query(step.statements.join(';\n')),
+          ...hooks.alongside(),
+        ])
+      })
+    case 'detach': {
+      const state = await detach(step, context, lockLimits, hooks.check)
+      if (state === 'detached') return recordAfter(Promise.resolve(), context, hooks)
+      await oldSnapshotsGone(context, lockLimits.deadlineMs)
+      return performWhole(step.finalize, context, lockLimits, { alongside: hooks.alongside })
+    }
+    case 'swap':
+      return swap(step, context, lockLimits, async () => {
+        await inOneGo(context.session, hooks.alongside)
+      })
+  }
+}
+
+/** Of a step that is no transaction by itself, what is recorded when it is done. */
+export async function recordAfter(work: Promise<void>, context: TableContext, { alongside }: Hooks): Promise<null> {
+  const { session, journalSchema, lease } = context
+  await work
+  await inTransaction(session, {}, async () => {
+    await assertLease(session, journalSchema, lease)
+    await inOneGo(session, alongside)
+  })
+  return null
+}
+
+/**
+ * Long, under locks that block nobody, so it may wait for its own lock until
+ * the deadline: `watched` tells for whom. The lease is checked last, for a lock on
+ * it all along would keep it from being renewed.
+ */
+async function runOnline(
+  step: OnlineStep,
+  context: TableContext,
+  { deadlineMs }: LockLimits,
+  { alongside }: Hooks,
+): Promise<null> {
+  await inTransaction(context.session, {}, async () => {
+    await context.session.query(
+      `set local lock_timeout = ${Math.ceil(deadlineMs)}; set local idle_in_transaction_session_timeout = 0`,
+    )
+    for (const statement of step.statements) await context.session.query(statement)
+    await assertLease(context.session, context.journalSchema, context.lease)
+    await inOneGo(context.session, alongside)
+  })
+  return null
+}
+
+/** Statements that no transaction may hold. */
+async function runAlone({ statements }: AloneStep, { session }: TableContext): Promise<void> {
+  for (const statement of statements) await session.query(statement)
+}

@@ -1,0 +1,66 @@
+import { parseBounds } from '../../catalog/partitions/bounds.ts'
+import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { ident, join, literal, raw, sql } from '../../sql/sql.ts'
+import { exclusive } from '../language/locks.ts'
+import type { AloneStep, ShortLockStep } from '../language/step.ts'
+
+// A detached partition comes back, for a row in it is to be kept after all.
+
+type Detached = Pick<Partition, 'name' | 'boundsText'>
+
+const PROOF = 'ebb_bounds'
+
+/** Says and validates that the rows lie within the bounds. PostgreSQL would read the whole partition under lock to know that it fits. */
+export function proveBoundsStep(set: PartitionedTable, { name, boundsText }: Detached): AloneStep {
+  const table = quoted(name)
+  const proof = raw(PROOF)
+  return {
+    kind: 'alone',
+    key: `prove:${display(name)}`,
+    title: `add CHECK to ${display(name)}, which is detached, and validate it`,
+    because: 'a row in it is to be kept after all, and it can be attached in a moment when its bounds are proven',
+    locks: [exclusive(name)],
+    cost: 'reads the partition',
+    statements: [
+      sql`alter table ${table} drop constraint if exists ${proof}`.text,
+      `${sql`alter table ${table} add constraint ${proof}`.text} check (${boundsCondition(set, boundsText)}) not valid`,
+      sql`alter table ${table} validate constraint ${proof}`.text,
+    ],
+  }
+}
+
+export function attachStep(set: PartitionedTable, { name, boundsText }: Detached): ShortLockStep {
+  const table = quoted(name)
+  return {
+    kind: 'short lock',
+    key: `attach:${display(name)}`,
+    title: `attach ${display(name)} again`,
+    because: 'a row in it is to be kept after all',
+    locks: [
+      { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
+      ...set.references.map(exclusive),
+    ],
+    cost: 'milliseconds: that its rows fit is proven',
+    quiet: name,
+    acquire: [],
+    statements: [
+      sql`alter table ${quoted(set.name)} attach partition ${table} ${raw(boundsText)}`.text,
+      sql`alter table ${table} drop constraint ${raw(PROOF)}`.text,
+    ],
+  }
+}
+
+function boundsCondition({ key }: PartitionedTable, boundsText: string): string {
+  const bounds = parseBounds(boundsText)
+  if (bounds?.kind !== 'range' || key === null)
+    throw new Error(`bounds that were understood no longer are: ${boundsText}`)
+  const column = ident(key.column)
+  const value = (text: string) => sql`${literal(text)}::${raw(key.type)}`
+  const parts = [
+    sql`${column} is not null`,
+    ...(bounds.from === null ? [] : [sql`${column} >= ${value(bounds.from)}`]),
+    ...(bounds.to === null ? [] : [sql`${column} < ${value(bounds.to)}`]),
+  ]
+  return join(parts, ' and ').text
+}
