@@ -95,7 +95,15 @@ async function perform(
       )
     case 'check':
       return recordAfter(check(step, runId, context), context, hooks)
-    default:
+    case 'dry run':
+    case 'index':
+    case 'drop index':
+    case 'reconcile':
+    case 'alone':
+    case 'online':
+    case 'short lock':
+    case 'detach':
+    case 'swap':
       return performWhole(step, context, options.lockLimits ?? LOCK_LIMITS, hooks)
   }
 }
