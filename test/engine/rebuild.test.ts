@@ -107,7 +107,7 @@ async function contents(database: Database, table: TableName): Promise<unknown> 
 }
 
 describe('after a rebuild', () => {
-  test('the former table comes back with every write made since', async ({ database }) => {
+  test('the retired table comes back with every write made since', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
     const before = await read(database, events)
     const app = await database.session('app')
@@ -132,14 +132,14 @@ describe('after a rebuild', () => {
     expect(await leftovers(database)).toEqual([])
   })
 
-  test('the former table goes when it is let go', async ({ database }) => {
+  test('the retired table is dropped when it is retired', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const { runId } = await rebuild(database.url, written(events), request(), quietly())
 
     await retire(database.url, { runId }, quietly())
 
     expect(await leftovers(database)).toEqual([])
-    await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(/has been let go/)
+    await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(/has been dropped/)
   })
 })
 
