@@ -7,7 +7,8 @@
 // Beside them, the loop that everybody writes first: delete … where id in (select … order by … limit 5000).
 
 import pg from 'pg'
-import { purge } from '../dist/engine/purge.js'
+import { purge } from '../dist/engine/commands/purge.js'
+import { carryOut } from '../dist/engine/run.js'
 import { onOwnServer, quietly } from './bench/ground.js'
 
 const ROWS = Number(process.argv[2] ?? 5_000_000)
@@ -40,7 +41,7 @@ async function byEbb(orderBy) {
     protect: [],
     accept: [],
   }
-  await purge(ground.url, { schema: 'public', name: 'event' }, request, quietly)
+  await carryOut(ground.url, { schema: 'public', name: 'event' }, purge, request, quietly)
   const { rows } = await ground.client.query('select rows::int, milliseconds from ebb.purge_batch order by number')
   return rows
 }

@@ -8,8 +8,9 @@
 
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { purge } from '../dist/engine/purge.js'
-import { rebuild } from '../dist/engine/rebuild.js'
+import { purge } from '../dist/engine/commands/purge.js'
+import { carryOut } from '../dist/engine/run.js'
+import { rebuild } from '../dist/engine/commands/rebuild.js'
 import { retire } from '../dist/engine/runs/retire.js'
 import { barChart } from './bench/chart.js'
 import { onOwnServer, quantile, quietly } from './bench/ground.js'
@@ -85,7 +86,7 @@ const purgeRequest = (table) => ({
 
 async function ebbRebuild() {
   const request = { keep: `not (${OLD})`, transport: 'auto', jobs: 1, noArchive: true, retireAfter: null }
-  const { runId } = await rebuild(ground.url, INVOICES, request, quietly)
+  const { runId } = await carryOut(ground.url, INVOICES, rebuild, request, quietly)
   return () => retire(ground.url, { runId }, quietly)
 }
 
@@ -93,7 +94,7 @@ const WAYS = {
   'one DELETE': () => client.query(`delete from invoice where ${OLD}`),
   'soft delete, one UPDATE': () => client.query(`update invoice set deleted_at = now() where ${OLD}`),
   ...Object.fromEntries(PAGES.map((size) => [`pages of ${size}, select then delete`, pages(size)])),
-  'ebb purge': (table) => purge(ground.url, INVOICES, purgeRequest(table), quietly),
+  'ebb purge': (table) => carryOut(ground.url, INVOICES, purge, purgeRequest(table), quietly),
   'ebb rebuild': ebbRebuild,
   'drop the partition': () => client.query('drop table invoice_old'),
 }

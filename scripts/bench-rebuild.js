@@ -12,7 +12,8 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { rebuild } from '../dist/engine/rebuild.js'
+import { rebuild } from '../dist/engine/commands/rebuild.js'
+import { carryOut } from '../dist/engine/run.js'
 import { retire } from '../dist/engine/runs/retire.js'
 import { median, onOwnServer, program, quantile, quietly } from './bench/ground.js'
 
@@ -179,7 +180,7 @@ async function ebbTotal(request) {
 
 async function ebb({ keep = null, transport, jobs = 1 }) {
   const request = { keep, transport, jobs, noArchive: true, retireAfter: null }
-  const result = await rebuild(ground.url, { schema: 'public', name: 't' }, request, quietly)
+  const result = await carryOut(ground.url, { schema: 'public', name: 't' }, rebuild, request, quietly)
   retired = result.runId
   return result
 }

@@ -1,9 +1,10 @@
 import type { PaceSummary } from './pacing/summary.ts'
+import type { TableName } from './sql/names.ts'
 import type { Step } from './plan/language/step.ts'
 
-/** What happens in a run, as it happens. The command line prints it; a program may log it, or ignore it. */
-export type Event =
-  | { readonly type: 'resumed'; readonly runId: string; readonly done: number; readonly of: number }
+/** What happens, as it happens. */
+export type Happening =
+  | { readonly type: 'resumed'; readonly done: number; readonly of: number }
   | { readonly type: 'step started'; readonly step: Step; readonly position: number; readonly of: number }
   | {
       readonly type: 'step finished'
@@ -19,7 +20,20 @@ export type Event =
   /** A step that paces itself has come to its end, or was stopped. */
   | { readonly type: 'paced'; readonly pace: PaceSummary }
 
+/** What happens, with the table and the run where it does. The command line prints it; a program may log it, or ignore it. */
+export type Event = Happening & {
+  readonly table: TableName
+  /** Null where there is no run: a rotation has none, and it is not yet there while a run is being set up. */
+  readonly runId: string | null
+}
+
 export type Observer = (event: Event) => void
+
+/** Tells what happens; where, whoever has been given it need not know. */
+export type Emit = (event: Emitted) => void
+
+/** Before its table is known, and maybe its run. */
+export type Emitted = Happening & { readonly runId?: string | null }
 
 /** How far a long statement has come. */
 export interface Progress {

@@ -3,27 +3,29 @@ import { planStaleOf, purgeStale } from '../engine/commands/purge-stale.ts'
 import { EXIT } from './exit-codes.ts'
 import { describePurged } from '../report/purged.ts'
 import { toText } from '../text/comment.ts'
-import type { PurgeInvocation } from './purge-invocation.ts'
-import { orObjections, showPlan } from './show-plan.ts'
+import { orObjections, showPlan, type Asked } from './show-plan.ts'
 
 /** Shows what purging stale groups means, or does it. */
 export async function purgeStaleGroups(
-  { invocation, reporter, target, table, execute, engine }: PurgeInvocation,
+  { invocation, reporter, target, table, execute, engine }: Asked,
   request: StalePurgeRequest,
   flag: Flag | null,
 ): Promise<void> {
   if (!execute) return showPlan(invocation, reporter, await planStaleOf(target, table, request, flag, engine))
-  await orObjections(invocation, reporter, async () => {
-    const { flagged, purged } = await purgeStale(target, table, request, flag, engine)
-    const results = flagged === null ? [purged] : [flagged, purged]
-    const [shownFlagged, shownPurged] = [flagged, purged].map((result) => {
-      if (result === null) return null
-      const { plan, ...rest } = result
-      return { table: plan.table, ...rest }
-    })
-    reporter.show('result', { flagged: shownFlagged, purged: shownPurged }, () =>
-      results.map((result) => toText(describePurged(result))).join('\n'),
-    )
-    if (results.some(({ figures }) => (figures?.locked ?? 0) > 0)) invocation.end(EXIT.tryLater)
-  })
+  await orObjections(
+    (plan) => showPlan(invocation, reporter, plan),
+    async () => {
+      const { flagged, purged } = await purgeStale(target, table, request, flag, engine)
+      const results = flagged === null ? [purged] : [flagged, purged]
+      const [shownFlagged, shownPurged] = [flagged, purged].map((result) => {
+        if (result === null) return null
+        const { plan, ...rest } = result
+        return { table: plan.table, ...rest }
+      })
+      reporter.show('result', { flagged: shownFlagged, purged: shownPurged }, () =>
+        results.map((result) => toText(describePurged(result))).join('\n'),
+      )
+      if (results.some(({ figures }) => (figures?.locked ?? 0) > 0)) invocation.end(EXIT.tryLater)
+    },
+  )
 }

@@ -1,8 +1,13 @@
 import { ObjectionsError } from '../errors.ts'
 import { EXIT } from './exit-codes.ts'
+import type { Target } from '../db/session.ts'
+import type { Command, CommandOutcome, StorablePlan } from '../engine/command.ts'
+import type { EngineOptions } from '../engine/options.ts'
+import { carryOut, planCommand } from '../engine/run.ts'
 import { explain } from '../plan/explain/explain.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
 import type { Plan } from '../plan/language/step.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
 import { executing, type Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'
 
@@ -13,17 +18,40 @@ export function showPlan({ args, end }: Invocation, reporter: Reporter, plan: Pl
   if (plan.objections.length > 0) end(EXIT.objections)
 }
 
-/** Executes the request. Where there are blocking issues, the plan with them is shown instead. */
-export async function orObjections(
-  invocation: Invocation,
-  reporter: Reporter,
-  act: () => Promise<void>,
+/** One command line that plans, or with `--execute` carries out. */
+export interface Asked {
+  readonly invocation: Invocation
+  readonly reporter: Reporter
+  readonly target: Target
+  readonly table: WrittenName
+  readonly execute: boolean
+  readonly engine: EngineOptions
+  /** What programs are told of a plan besides. */
+  readonly more?: (plan: Plan) => object
+}
+
+/** Shows the plan of a command, or carries it out and shows what has come of it. */
+export async function planOrCarryOut<Request, Outcome extends CommandOutcome>(
+  asked: Asked,
+  command: Command<Request, StorablePlan, unknown, Outcome>,
+  request: Request,
+  show: (audience: Asked, outcome: Outcome, command: string) => void | Promise<void>,
 ): Promise<void> {
+  const { invocation, reporter, target, table, execute, engine, more } = asked
+  const showIt = (plan: Plan) => showPlan(invocation, reporter, plan, more?.(plan))
+  if (!execute) return showIt(await planCommand(target, table, command, request, engine))
+  await orObjections(showIt, async () =>
+    show(asked, await carryOut(target, table, command, request, engine), command.name),
+  )
+}
+
+/** Executes the request. Where there are blocking issues, the plan with them is shown instead. */
+export async function orObjections(show: (plan: Plan) => void, act: () => void | Promise<void>): Promise<void> {
   try {
     await act()
   } catch (error) {
     if (!(error instanceof ObjectionsError)) throw error
-    showPlan(invocation, reporter, error.plan as Plan)
+    show(error.plan as Plan)
   }
 }
 

@@ -26,10 +26,13 @@ export async function undo(
     const { target, choice, ...rest } = await readRunOptions(invocation, run, words)
     const options: EngineOptions = { ...rest, observer }
     if (words.execute !== true) return showPlan(invocation, reporter, await plan(target, choice, options))
-    await orObjections(invocation, reporter, async () => {
-      const result = await act(target, choice, options)
-      const { runId, steps } = result
-      reporter.show('result', { runId, steps }, () => toText(describeUndone(name, result)))
-    })
+    await orObjections(
+      (plan) => showPlan(invocation, reporter, plan),
+      async () => {
+        const result = await act(target, choice, options)
+        const { runId, steps } = result
+        reporter.show('result', { runId, steps }, () => toText(describeUndone(name, result)))
+      },
+    )
   })
 }

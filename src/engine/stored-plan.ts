@@ -3,12 +3,11 @@ import { inSnapshot } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { doneSteps, type NewRun, type Run } from '../journal/journal.ts'
 import { intervalText } from '../plan/language/moment.ts'
-import type { RebuildPlan } from '../plan/copy/rebuild.ts'
 import type { Plan, Step } from '../plan/language/step.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/language/stored.ts'
 import { assertPlain } from '../sql/plain.ts'
 import { display, type TableName } from '../sql/names.ts'
-import type { Command } from './command.ts'
+import type { AnyCommand, StorablePlan } from './command.ts'
 import type { TableContext } from './table-context.ts'
 
 // Plans in the journal are data, and no authority. What is kept of one is the
@@ -21,22 +20,20 @@ import type { TableContext } from './table-context.ts'
 //
 // Of what was stored for people, and of what later commands need to know, names alone are used, as identifiers.
 
-/** To be raised when a situation can no longer be read as it was written. Format 1 had steps with SQL. */
-export const FORMAT = 2
-
-/** A plan, with what later runs need to know of a copy. */
-export type StorablePlan = Plan & Partial<Pick<RebuildPlan, 'rebuild'>>
+/** To be raised when a situation can no longer be read as it was written. Format 1 had steps with SQL, 2 other names of things. */
+export const FORMAT = 3
 
 /** The plan as it will be made from the stored situation, and what is to be stored. */
-export function storable<Made extends StorablePlan>(
-  command: Command<Made>,
+export function storable(
+  command: AnyCommand,
+  request: unknown,
   situation: unknown,
 ): {
-  readonly plan: Made
+  readonly plan: StorablePlan
   readonly stored: Omit<NewRun, 'command' | 'table' | 'request' | 'version'>
 } {
   const kept = toStored(situation)
-  const plan = command.plan(fromStored(kept))
+  const plan = command.plan(fromStored(kept), request)
   const { rebuild = null } = plan
   const stored = {
     format: FORMAT,
@@ -81,9 +78,9 @@ export function digestOf(steps: readonly Step[]): string {
  *
  * @throws {EbbError} when this version cannot make it from what was stored
  */
-export function planOf<Made extends Plan>(command: Command<Made>, run: Run): Made {
+export function planOf(command: AnyCommand, run: Run): StorablePlan {
   if (run.format !== FORMAT) throw otherFormat(run)
-  const plan = command.plan(fromStored(run.situation))
+  const plan = command.plan(fromStored(run.situation), fromStored(run.request))
   if (digestOf(plan.steps) !== run.digest) throw otherSteps(run)
   return plan
 }
@@ -93,17 +90,21 @@ export function planOf<Made extends Plan>(command: Command<Made>, run: Run): Mad
  *
  * @throws {EbbError} when this version cannot make it, or it does not fit the database
  */
-export async function verifiedPlan<Made extends Plan>(
-  context: TableContext,
-  command: Command<Made>,
-  run: Run,
-): Promise<Made> {
+export async function verifiedPlan(context: TableContext, command: AnyCommand, run: Run): Promise<StorablePlan> {
   const { session, journalSchema, server } = context
   const plan = planOf(command, run)
   const done = await doneSteps(session, journalSchema, run.id)
   const left = plan.steps.filter(({ key }) => !done.has(key))
   if (SWAPS.some((key) => done.has(key))) await assertPlain(left.flatMap(({ statements }) => statements))
-  else await inSnapshot(session, () => command.verify(session, server, run.table, fromStored(run.situation)))
+  else
+    await inSnapshot(session, () =>
+      command.verify(
+        { session, server, options: context },
+        run.table,
+        fromStored(run.situation),
+        fromStored(run.request),
+      ),
+    )
   return plan
 }
 

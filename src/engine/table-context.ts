@@ -11,9 +11,11 @@ import { migrateJournal } from '../journal/migrate.ts'
 import { pruneJournal } from '../journal/prune.ts'
 import { DEFAULT_PACING, type Pacing } from '../pacing/limits.ts'
 import { firesNoTriggers } from '../plan/table/server-objections.ts'
-import type { Observer } from '../events.ts'
+import type { Emit, Observer } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
 import { assertOwnCode } from './first-look.ts'
+import { LOCK_LIMITS, type LockLimits } from './locks/short-locks.ts'
+import type { Turns } from './purge/turns.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
 
 /** Where a run takes place: two sessions, the lease of the table, and whoever listens. */
@@ -31,8 +33,21 @@ export interface TableContext {
   readonly lease: Lease
   readonly copySizes: CopySizes
   readonly pacing: Pacing
-  readonly observer: Observer
+  readonly lockLimits: LockLimits
+  /** Who paces the batches of a purge; without one it is the pace of the run. */
+  readonly turns: Turns | undefined
+  readonly observer: Emit
   readonly signal: AbortSignal
+}
+
+/** A run on the table. */
+export interface RunContext extends TableContext {
+  readonly runId: string
+}
+
+/** The run, which its events name. */
+export function runIn(context: TableContext, runId: string): RunContext {
+  return { ...context, runId, observer: (event) => context.observer({ runId, ...event }) }
 }
 
 export interface TableContextOptions {
@@ -43,6 +58,8 @@ export interface TableContextOptions {
   readonly accept?: readonly string[]
   readonly copySizes?: CopySizes
   readonly pacing?: Pacing
+  readonly lockLimits?: LockLimits
+  readonly turns?: Turns
   readonly observer: Observer
   readonly signal: AbortSignal
 }
@@ -78,8 +95,8 @@ export async function withTable<T>(
     const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`)
     try {
       return await withPulse(control, options.journalSchema, lease, sockets, async () => {
-        const result = await withWorker({ ...options, target }, holder, control, lease, work)
-        await prune(control, options)
+        const result = await withWorker({ ...options, target }, table, holder, control, lease, work)
+        await prune(control, table, options)
         return result
       })
     } finally {
@@ -94,9 +111,18 @@ export async function withTable<T>(
 }
 
 /** The work is done whether this is or not. */
-async function prune(control: Session, { journalSchema, observer }: TableContextOptions): Promise<void> {
+async function prune(
+  control: Session,
+  table: TableName,
+  { journalSchema, observer }: TableContextOptions,
+): Promise<void> {
   await pruneJournal(control, journalSchema).catch((error: unknown) => {
-    observer({ type: 'note', text: `what is over stays in the journal for now: ${reasonOf(error)}` })
+    observer({
+      table,
+      runId: null,
+      type: 'note',
+      text: `what is over stays in the journal for now: ${reasonOf(error)}`,
+    })
   })
 }
 
@@ -129,6 +155,7 @@ function explained(error: unknown, signal: AbortSignal): unknown {
 
 async function withWorker<T>(
   options: TableContextOptions,
+  table: TableName,
   holder: string,
   control: Session,
   lease: Lease,
@@ -152,7 +179,9 @@ async function withWorker<T>(
       lease,
       copySizes: options.copySizes ?? SIZES,
       pacing: options.pacing ?? DEFAULT_PACING,
-      observer,
+      lockLimits: options.lockLimits ?? LOCK_LIMITS,
+      turns: options.turns,
+      observer: (event) => observer({ table, runId: null, ...event }),
       signal,
     })
     // A server process that has touched much memory takes a tenth of a second to leave: nobody has to wait for that.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, type Session } from '../db/session.ts'
 import { reasonOf } from '../errors.ts'
-import type { Observer } from '../events.ts'
+import type { Emit } from '../events.ts'
 import { sql } from '../sql/sql.ts'
 import { PhasePace, type Activity } from './phase-pace.ts'
 
@@ -13,12 +13,7 @@ const LONG_SECONDS = 2
  * Tells, while `work` runs in the backend `pid`, how far it has come and whom
  * it waits for. Nobody watches a silent terminal.
  */
-export async function watched<T>(
-  control: Session,
-  pid: number,
-  observer: Observer,
-  work: () => Promise<T>,
-): Promise<T> {
+export async function watched<T>(control: Session, pid: number, observer: Emit, work: () => Promise<T>): Promise<T> {
   const stop = new AbortController()
   const watching = watch(control, pid, observer, stop.signal)
   try {
@@ -29,7 +24,7 @@ export async function watched<T>(
   }
 }
 
-async function watch(control: Session, pid: number, observer: Observer, signal: AbortSignal): Promise<void> {
+async function watch(control: Session, pid: number, observer: Emit, signal: AbortSignal): Promise<void> {
   const began = performance.now()
   const pace = new PhasePace()
   try {

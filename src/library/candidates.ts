@@ -1,10 +1,11 @@
 import type { Writable } from 'node:stream'
 import * as reviewing from '../engine/purge/candidate-review.ts'
-import { planCandidatesOf, writeCandidates, type CandidatesResult } from '../engine/commands/candidates.ts'
+import { candidates as command, type CandidatesResult } from '../engine/commands/candidates.ts'
 import type { StoredSet } from '../journal/candidates.ts'
-import type { CandidatePlan } from '../plan/purge/candidates.ts'
+import type { CandidatePlan, CandidateRequest } from '../plan/purge/candidates.ts'
 import { nonEmpty } from './checks.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
+import { callOf } from './call.ts'
+import { targetOf, type Database, type Table } from './database.ts'
 import { complete, type Options, type PaceOptions } from './options.ts'
 
 /** Which rows are written down. */
@@ -21,22 +22,10 @@ export interface CandidateOptions extends Options {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export async function candidates(
-  database: Database,
-  options: CandidateOptions & { readonly execute: true },
-): Promise<CandidatesResult>
-export async function candidates(
-  database: Database,
-  options: CandidateOptions & { readonly execute?: false },
-): Promise<CandidatePlan>
-export async function candidates(
-  database: Database,
-  options: CandidateOptions & { readonly execute?: boolean },
-): Promise<CandidatePlan | CandidatesResult> {
-  const request = { where: nonEmpty(options.where) }
-  const arrangement = [targetOf(database), writtenName(options.table), request, complete(options)] as const
-  return options.execute === true ? writeCandidates(...arrangement) : planCandidatesOf(...arrangement)
-}
+export const candidates = callOf<CandidateOptions, CandidateRequest, CandidatePlan, CandidatesResult>(
+  command,
+  ({ where }) => ({ where: nonEmpty(where) }),
+)
 
 /** Candidate sets, the latest first. */
 export async function candidateSets(database: Database, options: Options = {}): Promise<StoredSet[]> {

@@ -1,8 +1,10 @@
-import * as marking from '../engine/commands/mark.ts'
+import { mark as command } from '../engine/commands/mark.ts'
 import { DEADLINE_MS, type PurgeResult } from '../engine/commands/purge.ts'
+import type { MarkRequest } from '../plan/purge/mark.ts'
 import type { PurgePlan } from '../plan/purge/purge.ts'
 import { nonEmpty } from './checks.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
+import { callOf } from './call.ts'
+import type { Table } from './database.ts'
 import { complete, type Options, type PaceOptions } from './options.ts'
 
 /** Which rows are marked, and where. */
@@ -27,15 +29,8 @@ export interface MarkOptions extends Options {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export async function mark(database: Database, options: MarkOptions & { readonly execute: true }): Promise<PurgeResult>
-export async function mark(database: Database, options: MarkOptions & { readonly execute?: false }): Promise<PurgePlan>
-export async function mark(
-  database: Database,
-  options: MarkOptions & { readonly execute?: boolean },
-): Promise<PurgePlan | PurgeResult> {
-  const { where, column, allRows = false, vacuum = true } = options
-  const request = { where: nonEmpty(where), column, allRows, vacuum }
-  const engine = complete({ deadlineMs: DEADLINE_MS, ...options })
-  const arrangement = [targetOf(database), writtenName(options.table), request, engine] as const
-  return options.execute === true ? marking.mark(...arrangement) : marking.planMarkOf(...arrangement)
-}
+export const mark = callOf<MarkOptions, MarkRequest, PurgePlan, PurgeResult>(
+  command,
+  ({ where, column, allRows = false, vacuum = true }) => ({ where: nonEmpty(where), column, allRows, vacuum }),
+  (options) => complete({ deadlineMs: DEADLINE_MS, ...options }),
+)

@@ -1,6 +1,6 @@
 import type { CopyResult } from '../engine/copy/run.ts'
-import { partitionByCopy, planPartitionCopyOf } from '../engine/commands/partition-copy.ts'
-import * as partitioning from '../engine/commands/partition.ts'
+import { partitionByCopy } from '../engine/commands/partition-copy.ts'
+import { partition as attach, type PartitionResult } from '../engine/commands/partition.ts'
 import { validateTimezone } from '../grid/grid.ts'
 import { parseInterval } from '../grid/interval.ts'
 import { parseWidth } from '../plan/partition/parse-width.ts'
@@ -9,7 +9,8 @@ import type { RebuildPlan } from '../plan/copy/rebuild.ts'
 import type { PartitionRequest } from '../plan/language/policy.ts'
 import { assertWhole } from './checks.ts'
 import { copyRequest, type CopyOptions } from './copying.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
+import { answersOf, call, type Answers, type Call } from './call.ts'
+import { targetOf, writtenName, type Table } from './database.ts'
 import { complete, type LockOptions, type PacedOptions } from './options.ts'
 
 /** How a table is to be partitioned. */
@@ -44,40 +45,18 @@ export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, 
  * @throws {UsageError} when an option cannot be understood, or there is no such table
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export async function partition(
-  database: Database,
-  options: PartitionOptions & { readonly execute: true },
-): Promise<partitioning.PartitionResult>
-export async function partition(
-  database: Database,
-  options: PartitionOptions & { readonly execute?: false },
-): Promise<PartitionPlan>
-export async function partition(
-  database: Database,
-  options: PartitionCopyOptions & { readonly execute: true },
-): Promise<CopyResult>
-export async function partition(
-  database: Database,
-  options: PartitionCopyOptions & { readonly execute?: false },
-): Promise<RebuildPlan>
-export async function partition(
-  database: Database,
-  options: (PartitionOptions | PartitionCopyOptions) & { readonly execute?: boolean },
-): Promise<PartitionPlan | RebuildPlan | partitioning.PartitionResult | CopyResult> {
-  const target = targetOf(database)
-  const table = writtenName(options.table)
-  const request = partitionRequest(options)
-  const engine = complete(options)
-  if (options.method === 'copy') {
-    const copying = { ...request, ...copyRequest(options) }
-    return options.execute === true
-      ? partitionByCopy(target, table, copying, engine)
-      : planPartitionCopyOf(target, table, copying, engine)
-  }
-  return options.execute === true
-    ? partitioning.partition(target, table, request, engine)
-    : partitioning.planPartitionOf(target, table, request, engine)
-}
+export const partition = call(
+  (
+    database,
+    options: PartitionOptions | PartitionCopyOptions,
+  ): Answers<PartitionPlan | RebuildPlan, PartitionResult | CopyResult> => {
+    const target = targetOf(database)
+    const table = writtenName(options.table)
+    const request = partitionRequest(options)
+    if (options.method !== 'copy') return answersOf(target, table, attach, request, complete(options))
+    return answersOf(target, table, partitionByCopy, { ...request, ...copyRequest(options) }, complete(options))
+  },
+) as Call<PartitionOptions, PartitionPlan, PartitionResult> & Call<PartitionCopyOptions, RebuildPlan, CopyResult>
 
 function partitionRequest(options: PartitionOptions | PartitionCopyOptions): PartitionRequest {
   const { by, every, keep, premake, timezone = 'UTC', expireBy, accept = [] } = options

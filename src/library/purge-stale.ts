@@ -1,7 +1,13 @@
-import * as staling from '../engine/commands/purge-stale.ts'
+import {
+  planStaleOf,
+  purgeStale as purgeStaleRows,
+  type StalePlan,
+  type StaleResult,
+} from '../engine/commands/purge-stale.ts'
 import { DEADLINE_MS } from '../engine/commands/purge.ts'
 import { parseInterval } from '../grid/interval.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
+import { targetOf, writtenName, type Table } from './database.ts'
+import { call } from './call.ts'
 import { complete } from './options.ts'
 import { purgeRequest, type PurgeOptions } from './purge.ts'
 
@@ -23,23 +29,12 @@ export interface StaleOptions extends Omit<PurgeOptions, 'where' | 'candidates' 
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export async function purgeStale(
-  database: Database,
-  options: StaleOptions & { readonly execute: true },
-): Promise<staling.StaleResult>
-export async function purgeStale(
-  database: Database,
-  options: StaleOptions & { readonly execute?: false },
-): Promise<staling.StalePlan>
-export async function purgeStale(
-  database: Database,
-  options: StaleOptions & { readonly execute?: boolean },
-): Promise<staling.StalePlan | staling.StaleResult> {
+export const purgeStale = call<StaleOptions, StalePlan, StaleResult>((database, options) => {
   const { group, activity, idle, flag } = options
   const stale = { group, activity, idle: parseInterval(idle) }
   const flagged = flag === undefined ? null : { table: writtenName(flag.table), column: flag.column }
   const engine = complete({ deadlineMs: DEADLINE_MS, ...options })
   const request = { ...purgeRequest(options), where: '', stale }
-  const arrangement = [targetOf(database), writtenName(options.table), request, flagged, engine] as const
-  return options.execute === true ? staling.purgeStale(...arrangement) : staling.planStaleOf(...arrangement)
-}
+  const given = [targetOf(database), writtenName(options.table), request, flagged, engine] as const
+  return { plan: () => planStaleOf(...given), carryOut: () => purgeStaleRows(...given) }
+})

@@ -1,9 +1,10 @@
 import { readMarkedCondition } from '../engine/purge/marked.ts'
-import * as purging from '../engine/commands/purge.ts'
+import { DEADLINE_MS, purge as command, type PurgeResult } from '../engine/commands/purge.ts'
 import { UsageError } from '../errors.ts'
 import { parseInterval } from '../grid/interval.ts'
 import type { PurgePlan, PurgeRequest } from '../plan/purge/purge.ts'
 import { nonEmpty } from './checks.ts'
+import { callOf } from './call.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options, type PaceOptions } from './options.ts'
 
@@ -39,23 +40,11 @@ export interface PurgeOptions extends Options {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export async function purge(
-  database: Database,
-  options: PurgeOptions & { readonly execute: true },
-): Promise<purging.PurgeResult>
-export async function purge(
-  database: Database,
-  options: PurgeOptions & { readonly execute?: false },
-): Promise<PurgePlan>
-export async function purge(
-  database: Database,
-  options: PurgeOptions & { readonly execute?: boolean },
-): Promise<PurgePlan | purging.PurgeResult> {
-  const request = { ...purgeRequest(options), ...(await whichRows(database, options)) }
-  const engine = complete({ deadlineMs: purging.DEADLINE_MS, ...options })
-  const arrangement = [targetOf(database), writtenName(options.table), request, engine] as const
-  return options.execute === true ? purging.purge(...arrangement) : purging.planPurgeOf(...arrangement)
-}
+export const purge = callOf<PurgeOptions, PurgeRequest, PurgePlan, PurgeResult>(
+  command,
+  async (options, database) => ({ ...purgeRequest(options), ...(await whichRows(database, options)) }),
+  (options) => complete({ deadlineMs: DEADLINE_MS, ...options }),
+)
 
 /** All of a request but which rows are meant. */
 export function purgeRequest(

@@ -4,6 +4,8 @@ import * as former from '../engine/runs/retired.ts'
 import * as runs from '../engine/runs/runs.ts'
 import type { RollbackPlan } from '../plan/partition/rollback.ts'
 import type { Plan } from '../plan/language/step.ts'
+import type { EngineOptions } from '../engine/options.ts'
+import { call, type Call } from './call.ts'
 import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options, type PacedOptions } from './options.ts'
 
@@ -23,39 +25,14 @@ export interface RunOptions extends PacedOptions {
  *
  * @throws {UsageError} when there is no such run, or none that is unfinished
  */
-export async function resume(
-  database: Database,
-  options: RunOptions & { readonly execute: true },
-): Promise<runs.RunResult>
-export async function resume(
-  database: Database,
-  options?: RunOptions & { readonly execute?: false },
-): Promise<runs.Remainder>
-export async function resume(
-  database: Database,
-  options: RunOptions & { readonly execute?: boolean } = {},
-): Promise<runs.Remainder | runs.RunResult> {
-  const arrangement = await runArrangement(database, options)
-  return options.execute === true ? runs.resume(...arrangement) : runs.planResumeOf(...arrangement)
-}
+export const resume = runCall<RunOptions, runs.Remainder, runs.RunResult>(runs.planResumeOf, runs.resume)
 
 /**
  * Takes back what an unfinished run has prepared.
  *
  * @throws {UsageError} when there is no such run, or none that is unfinished
  */
-export async function abandon(
-  database: Database,
-  options: RunOptions & { readonly execute: true },
-): Promise<runs.RunResult>
-export async function abandon(database: Database, options?: RunOptions & { readonly execute?: false }): Promise<Plan>
-export async function abandon(
-  database: Database,
-  options: RunOptions & { readonly execute?: boolean } = {},
-): Promise<Plan | runs.RunResult> {
-  const arrangement = await runArrangement(database, options)
-  return options.execute === true ? runs.abandon(...arrangement) : runs.planAbandonOf(...arrangement)
-}
+export const abandon = runCall<RunOptions, Plan, runs.RunResult>(runs.planAbandonOf, runs.abandon)
 
 /**
  * Goes back after a finished run: a converted table becomes a plain one again;
@@ -64,21 +41,7 @@ export async function abandon(
  * @throws {UsageError} when there is no such run, or none to go back from
  * @throws {ObjectionsError} with `execute`, when rows would be lost; without, that is in the plan
  */
-export async function rollback(
-  database: Database,
-  options: RunOptions & { readonly execute: true },
-): Promise<runs.RunResult>
-export async function rollback(
-  database: Database,
-  options?: RunOptions & { readonly execute?: false },
-): Promise<RollbackPlan>
-export async function rollback(
-  database: Database,
-  options: RunOptions & { readonly execute?: boolean } = {},
-): Promise<RollbackPlan | runs.RunResult> {
-  const arrangement = await runArrangement(database, options)
-  return options.execute === true ? runs.rollback(...arrangement) : runs.planRollbackOf(...arrangement)
-}
+export const rollback = runCall<RunOptions, RollbackPlan, runs.RunResult>(runs.planRollbackOf, runs.rollback)
 
 /** As for the others, but the run has to be named. */
 export interface RetireOptions extends RunOptions {
@@ -91,27 +54,29 @@ export interface RetireOptions extends RunOptions {
  *
  * @throws {UsageError} when there is no such run, or its former table is not there any more
  */
-export async function retire(
-  database: Database,
-  options: RetireOptions & { readonly execute: true },
-): Promise<runs.RunResult>
-export async function retire(database: Database, options: RetireOptions & { readonly execute?: false }): Promise<Plan>
-export async function retire(
-  database: Database,
-  options: RetireOptions & { readonly execute?: boolean },
-): Promise<Plan | runs.RunResult> {
-  const arrangement = await runArrangement(database, options)
-  return options.execute === true ? runs.retire(...arrangement) : runs.planRetireOf(...arrangement)
-}
+export const retire = runCall<RetireOptions, Plan, runs.RunResult>(runs.planRetireOf, runs.retire) as Call<
+  RetireOptions,
+  Plan,
+  runs.RunResult
+>
 
 /** The former tables that copies have put aside and that are still there, the oldest first. */
 export async function retirable(database: Database, options: Options = {}): Promise<former.RetiredTable[]> {
   return former.retirable(targetOf(database), complete(options))
 }
 
-async function runArrangement(database: Database, options: RunOptions) {
-  const target = targetOf(database)
-  return [target, await choiceOf(target, options.run), complete(options)] as const
+/** As any call, and where the run need not be named the options may be left away. */
+type RunCall<Options, Plan, Outcome> = Call<Options, Plan, Outcome> & ((database: Database) => Promise<Plan>)
+
+function runCall<Options extends RunOptions, Plan, Outcome>(
+  plan: (target: Target, choice: runs.RunChoice, options: EngineOptions) => Promise<Plan>,
+  carryOut: (target: Target, choice: runs.RunChoice, options: EngineOptions) => Promise<Outcome>,
+): RunCall<Options, Plan, Outcome> {
+  return call(async (database, options: RunOptions = {}) => {
+    const target = targetOf(database)
+    const given = [target, await choiceOf(target, options.run), complete(options)] as const
+    return { plan: () => plan(...given), carryOut: () => carryOut(...given) }
+  }) as unknown as RunCall<Options, Plan, Outcome>
 }
 
 async function choiceOf(target: Target, run: RunOptions['run']): Promise<runs.RunChoice> {

@@ -1,11 +1,12 @@
 import type { CopyResult } from '../engine/copy/run.ts'
-import * as splitting from '../engine/commands/split.ts'
+import { split as command, type SplitOrder } from '../engine/commands/split.ts'
 import { parseInterval } from '../grid/interval.ts'
 import { parseWidth } from '../plan/partition/parse-width.ts'
 import type { SplitPlan } from '../plan/split/split.ts'
 import { copyRequest, type CopyOptions } from './copying.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
-import { complete, type PacedOptions } from './options.ts'
+import { callOf } from './call.ts'
+import { writtenName, type Table } from './database.ts'
+import type { PacedOptions } from './options.ts'
 
 /** Which partition is divided, and into what. */
 export interface SplitOptions extends PacedOptions, CopyOptions {
@@ -24,22 +25,12 @@ export interface SplitOptions extends PacedOptions, CopyOptions {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export async function split(database: Database, options: SplitOptions & { readonly execute: true }): Promise<CopyResult>
-export async function split(
-  database: Database,
-  options: SplitOptions & { readonly execute?: false },
-): Promise<SplitPlan>
-export async function split(
-  database: Database,
-  options: SplitOptions & { readonly execute?: boolean },
-): Promise<SplitPlan | CopyResult> {
+export const split = callOf<SplitOptions, SplitOrder, SplitPlan, CopyResult>(command, (options) => {
   const { partition, every, keep } = options
-  const order: splitting.SplitOrder = {
+  return {
     partition: partition === undefined ? null : writtenName(partition),
     every: every === undefined ? null : parseWidth(String(every)),
     keep: keep === undefined ? null : parseInterval(keep),
     ...copyRequest(options),
   }
-  const arrangement = [targetOf(database), writtenName(options.table), order, complete(options)] as const
-  return options.execute === true ? splitting.split(...arrangement) : splitting.planSplitOf(...arrangement)
-}
+})

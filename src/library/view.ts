@@ -1,10 +1,11 @@
-import * as viewing from '../engine/commands/view.ts'
+import { view as command, type ViewOrder, type ViewResult } from '../engine/commands/view.ts'
 import { UsageError } from '../errors.ts'
 import { parseInterval } from '../grid/interval.ts'
 import type { ViewPlan } from '../plan/view/view.ts'
 import { nonEmpty } from './checks.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
-import { complete, type LockOptions } from './options.ts'
+import { callOf } from './call.ts'
+import { writtenName, type Table } from './database.ts'
+import type { LockOptions } from './options.ts'
 
 /** What the view leaves out. */
 export interface ViewOptions extends LockOptions {
@@ -24,24 +25,14 @@ export interface ViewOptions extends LockOptions {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export async function view(
-  database: Database,
-  options: ViewOptions & { readonly execute: true },
-): Promise<viewing.ViewResult>
-export async function view(database: Database, options: ViewOptions & { readonly execute?: false }): Promise<ViewPlan>
-export async function view(
-  database: Database,
-  options: ViewOptions & { readonly execute?: boolean },
-): Promise<ViewPlan | viewing.ViewResult> {
+export const view = callOf<ViewOptions, ViewOrder, ViewPlan, ViewResult>(command, (options) => {
   const { name, hideMarked = null, expired = null, keep } = options
   if ((hideMarked ?? expired ?? keep ?? null) === null)
     throw new UsageError('nothing is to be hidden', 'Give hideMarked, expired or keep.')
-  const order: viewing.ViewOrder = {
+  return {
     name: name === undefined ? null : writtenName(name),
     hideMarked,
     expired: expired === null ? null : nonEmpty(expired),
     keep: keep === undefined ? null : { by: keep.by, interval: parseInterval(keep.interval) },
   }
-  const arrangement = [targetOf(database), writtenName(options.table), order, complete(options)] as const
-  return options.execute === true ? viewing.keepView(...arrangement) : viewing.planViewOf(...arrangement)
-}
+})

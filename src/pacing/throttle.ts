@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Observer } from '../events.ts'
+import type { Emit } from '../events.ts'
 import { showElapsed } from '../text/elapsed.ts'
 import type { TableName } from '../sql/names.ts'
 import type { Target } from '../db/session.ts'
@@ -26,7 +26,7 @@ export interface PaceOptions {
   readonly paceFile: string | null
   readonly leastRows?: number
   readonly mostRows?: number
-  readonly observer: Observer
+  readonly observer: Emit
   readonly signal: AbortSignal
 }
 

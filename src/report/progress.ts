@@ -1,6 +1,6 @@
 import { showBytes, showCount, showDuration } from '../text/units.ts'
 import { oneLine } from '../text/comment.ts'
-import type { Event, LockTimes, Observer, Progress } from '../events.ts'
+import type { Emit, Emitted, LockTimes, Progress } from '../events.ts'
 import { showElapsed } from '../text/elapsed.ts'
 import { describePauses } from './pauses.ts'
 import type { Output } from './output.ts'
@@ -16,7 +16,7 @@ export function progressPrinter(output: Output): ProgressPrinter {
 }
 
 export interface ProgressPrinter {
-  readonly observer: Observer
+  readonly observer: Emit
   /** Ends the status line, so that the terminal is on a new line. */
   readonly end: () => void
 }
@@ -30,7 +30,7 @@ interface Printer {
   readonly end: () => void
 }
 
-function tell(event: Event, printer: Printer): void {
+function tell(event: Emitted, printer: Printer): void {
   switch (event.type) {
     case 'resumed':
       return printer.line(`resuming run ${event.runId}: ${event.done} of ${event.of} steps are done`)

@@ -2,7 +2,6 @@ import { setTimeout } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { EXIT } from '../../src/cli/exit-codes.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
@@ -18,6 +17,7 @@ import { modelOf, monthly, persevere, quietly, written } from '../support/tool.t
 import { until } from '../support/until.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
 import { startWriters, type Writers } from '../support/writers.ts'
+import { partition } from '../support/commands.ts'
 
 // Who holds a lock is waited for by looking, not by queueing: everybody else goes on.
 

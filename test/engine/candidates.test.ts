@@ -7,14 +7,16 @@ import {
   exportCandidates,
   sampleCandidates,
 } from '../../src/engine/purge/candidate-review.ts'
-import { planCandidatesOf, writeCandidates, type CandidatesResult } from '../../src/engine/commands/candidates.ts'
-import { planPurgeOf, type PurgeOptions, type PurgeResult } from '../../src/engine/commands/purge.ts'
+import { type CandidatesResult } from '../../src/engine/commands/candidates.ts'
+import type { PurgeResult } from '../../src/engine/commands/purge.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { batchStatement } from '../../src/plan/purge/batch.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
+import { planCandidatesOf, planPurgeOf, writeCandidates } from '../support/commands.ts'
 
 const SMALL = { turns: batchesOf(70) }
 
@@ -37,7 +39,7 @@ function write(
   database: Database,
   table: TableName,
   where: string,
-  options: Partial<PurgeOptions> = SMALL,
+  options: Partial<EngineOptions> = SMALL,
 ): Promise<CandidatesResult> {
   return writeCandidates(database.url, written(table), { where }, quietly(options))
 }
@@ -46,7 +48,7 @@ function purgeSet(
   database: Database,
   table: TableName,
   { runId }: CandidatesResult,
-  options: Partial<PurgeOptions> = SMALL,
+  options: Partial<EngineOptions> = SMALL,
 ): Promise<PurgeResult> {
   const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
   return purgeRows(database, table, purgeRequest('', { candidates }), options)

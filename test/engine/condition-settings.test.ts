@@ -1,12 +1,7 @@
 import { describe, expect } from 'vitest'
 import { advise } from '../../src/engine/commands/advise.ts'
 import { withSession } from '../../src/db/session.ts'
-import { planCandidatesOf, writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { mark } from '../../src/engine/commands/mark.ts'
-import { planPurgeOf } from '../../src/engine/commands/purge.ts'
-import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { resume, retire } from '../../src/engine/runs/runs.ts'
-import { keepView } from '../../src/engine/commands/view.ts'
 import { describeAdvice } from '../../src/report/advice.ts'
 import { checkQuery } from '../../src/pacing/readings/health.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -15,6 +10,15 @@ import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import {
+  keepView,
+  mark,
+  planCandidatesOf,
+  planPurgeOf,
+  planRebuildOf,
+  rebuild,
+  writeCandidates,
+} from '../support/commands.ts'
 
 // A condition means what it means in a session of the role that connects, in that database.
 

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { EbbError } from '../../src/errors.ts'
 import { EXIT } from '../../src/cli/exit-codes.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
@@ -10,6 +9,7 @@ import { createEvents } from '../support/events-table.ts'
 import { startTool } from '../support/process.ts'
 import { modelOf, monthly, persevere, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { partition } from '../support/commands.ts'
 
 // One run at a time on a table, whoever starts it and wherever.
 

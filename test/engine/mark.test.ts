@@ -1,6 +1,6 @@
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { describe, expect } from 'vitest'
-import { mark, planMarkOf } from '../../src/engine/commands/mark.ts'
-import type { PurgeOptions, PurgeResult } from '../../src/engine/commands/purge.ts'
+import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import { abandon, resume } from '../../src/engine/runs/runs.ts'
 import type { MarkRequest } from '../../src/plan/purge/mark.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -8,6 +8,7 @@ import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, contentOf } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
+import { mark, planMarkOf } from '../support/commands.ts'
 
 const SMALL = { turns: batchesOf(70) }
 
@@ -34,7 +35,7 @@ function markRows(
   database: Database,
   table: TableName,
   overrides: Partial<MarkRequest> = {},
-  options: Partial<PurgeOptions> = SMALL,
+  options: Partial<EngineOptions> = SMALL,
 ): Promise<PurgeResult> {
   return mark(database.url, written(table), request(overrides), quietly(options))
 }

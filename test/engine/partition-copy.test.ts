@@ -2,7 +2,6 @@ import { describe, expect } from 'vitest'
 import { readTable } from '../../src/catalog/table/read-table.ts'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
-import { partitionByCopy } from '../../src/engine/commands/partition-copy.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import type { CopyRequest } from '../../src/plan/partition/partition-copy.ts'
@@ -11,6 +10,7 @@ import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { partitionByCopy } from '../support/commands.ts'
 
 const ROWS = 5_000
 

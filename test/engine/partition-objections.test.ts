@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { describe, expect } from 'vitest'
 import type { ServerModel } from '../../src/catalog/server-model.ts'
-import { partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { status } from '../../src/engine/runs/runs.ts'
 import { EbbError } from '../../src/errors.ts'
 import type { PartitionRequest } from '../../src/plan/language/policy.ts'
@@ -16,6 +15,7 @@ import { startStandby } from '../support/standby.ts'
 import { once } from '../support/template.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { partition, planPartitionOf } from '../support/commands.ts'
 
 // Whatever stands against a conversion is said before anything has changed, with the way
 // out; where that is SQL, it is executed here, and the conversion then goes through.

@@ -2,8 +2,6 @@ import { describe, expect } from 'vitest'
 import { readTable } from '../../src/catalog/table/read-table.ts'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -11,6 +9,7 @@ import { ident, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { partition, planPartitionOf, writeCandidates } from '../support/commands.ts'
 
 const ROWS = 5_000
 

@@ -1,12 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, inject } from 'vitest'
 import { withSession } from '../../src/db/session.ts'
-import { planMarkOf } from '../../src/engine/commands/mark.ts'
-import { partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
-import { planPartitionCopyOf } from '../../src/engine/commands/partition-copy.ts'
-import { planPurgeOf } from '../../src/engine/commands/purge.ts'
-import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
-import { planSplitOf } from '../../src/engine/commands/split.ts'
 import { migrateJournal } from '../../src/journal/migrate.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, sql } from '../../src/sql/sql.ts'
@@ -18,6 +12,15 @@ import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 import { splitOrder } from './split-support.ts'
+import {
+  partition,
+  planMarkOf,
+  planPartitionCopyOf,
+  planPartitionOf,
+  planPurgeOf,
+  planRebuildOf,
+  planSplitOf,
+} from '../support/commands.ts'
 
 // Publications of all there is know of no name: they send on what Ebb makes, or leave out what it replaces.
 

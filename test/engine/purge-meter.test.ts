@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { progressOf } from '../../src/engine/purge/meter.ts'
 import { ALONE, type PurgeWork, type Walk } from '../../src/plan/purge/work.ts'
-import type { Event } from '../../src/events.ts'
+import type { Emitted as Event } from '../../src/events.ts'
 
 function work(walk: Walk): PurgeWork {
   const name = { schema: 'public', name: 'events' }

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { planStaleOf, purgeStale, type StalePurgeRequest } from '../../src/engine/commands/purge-stale.ts'
-import type { PurgeOptions } from '../../src/engine/commands/purge.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -37,7 +37,7 @@ function request(overrides: Partial<StalePurgeRequest> = {}): StalePurgeRequest 
   return { ...purgeRequest(''), stale, ...overrides }
 }
 
-function run(database: Database, { rows, parents }: Ground, options: Partial<PurgeOptions> = SMALL) {
+function run(database: Database, { rows, parents }: Ground, options: Partial<EngineOptions> = SMALL) {
   const flag = { table: parents, column: 'archived' }
   return purgeStale(database.url, written(rows), request(), flag, quietly(options))
 }

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { planPurgeOf } from '../../src/engine/commands/purge.ts'
 import { batchStatement, rangeStatement } from '../../src/plan/purge/batch.ts'
 import { ALONE } from '../../src/plan/purge/work.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -9,6 +8,7 @@ import { createEvents } from '../support/events-table.ts'
 import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { planPurgeOf } from '../support/commands.ts'
 
 /** Small enough for several batches, and for positions in the midst of a block. */
 const SMALL = { turns: batchesOf(70) }

@@ -1,11 +1,11 @@
 import { describe, expect } from 'vitest'
-import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { ObjectionsError } from '../../src/errors.ts'
 import { ident } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 import { catalogueOf } from '../support/fidelity/catalogue.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly } from '../support/tool.ts'
+import { planRebuildOf, rebuild } from '../support/commands.ts'
 
 // What cannot be carried to a new table is an objection, and nothing has changed by then.
 

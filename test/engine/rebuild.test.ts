@@ -2,7 +2,6 @@ import { describe, expect } from 'vitest'
 import { readTable } from '../../src/catalog/table/read-table.ts'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { retire, rollback } from '../../src/engine/runs/runs.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import type { RebuildRequest } from '../../src/plan/copy/rebuild.ts'
@@ -12,6 +11,7 @@ import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { quietly, written } from '../support/tool.ts'
+import { rebuild } from '../support/commands.ts'
 
 const ROWS = 5_000
 

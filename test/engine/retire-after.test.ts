@@ -1,10 +1,7 @@
 import { describe, expect } from 'vitest'
 import { retirable } from '../../src/engine/runs/retired.ts'
-import { partitionByCopy } from '../../src/engine/commands/partition-copy.ts'
 import { planRetirements, rotate, type RotateRequest } from '../../src/engine/commands/rotate.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
-import { split } from '../../src/engine/commands/split.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
 import type { Interval } from '../../src/grid/interval.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -12,6 +9,7 @@ import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { Rebuilding } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { partition, partitionByCopy, split } from '../support/commands.ts'
 
 // `--retire-after`: the former table of a copy is let go by the first rotation after that time, and never before.
 

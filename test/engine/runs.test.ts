@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { abandon, planAbandonOf, planResumeOf, resume, rollback, status } from '../../src/engine/runs/runs.ts'
 import { EbbError } from '../../src/errors.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
@@ -12,6 +11,7 @@ import { startStandby } from '../support/standby.ts'
 import { modelOf, monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 import { failureOf } from '../support/visits.ts'
+import { partition } from '../support/commands.ts'
 
 // What is done with runs that exist: go on, undo, go back; and what somebody else did meanwhile.
 

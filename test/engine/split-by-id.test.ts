@@ -1,7 +1,5 @@
 import type { ClientBase } from 'pg'
 import { describe, expect } from 'vitest'
-import { partition } from '../../src/engine/commands/partition.ts'
-import { planSplitOf, split } from '../../src/engine/commands/split.ts'
 import { UsageError } from '../../src/errors.ts'
 import { parseWidth } from '../../src/plan/partition/parse-width.ts'
 import type { SplitPlan } from '../../src/plan/split/split.ts'
@@ -11,6 +9,7 @@ import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { splitOrder } from './split-support.ts'
+import { partition, planSplitOf, split } from '../support/commands.ts'
 
 const NINETY_DAYS = { count: 90, unit: 'day' } as const
 const KEPT = sql`created_at >= now() - interval '90 days'`

@@ -2,10 +2,7 @@ import { describe, expect } from 'vitest'
 import { readTable } from '../../src/catalog/table/read-table.ts'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
 import { withSession } from '../../src/db/session.ts'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { abandon, retire, rollback } from '../../src/engine/runs/runs.ts'
-import { planSplitOf, split } from '../../src/engine/commands/split.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import { companion, display, quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
@@ -13,6 +10,7 @@ import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { splitOrder } from './split-support.ts'
+import { partition, planSplitOf, split, writeCandidates } from '../support/commands.ts'
 
 const ROWS = 5_000
 const WEEK = { count: 1, unit: 'week' } as const

@@ -1,20 +1,11 @@
 import { describe, expect } from 'vitest'
 import { readServer } from '../../src/catalog/server-model.ts'
 import { inSnapshot, withSession, type Session } from '../../src/db/session.ts'
-import type { Command } from '../../src/engine/command.ts'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { commandOf } from '../../src/engine/commands/registry.ts'
-import { mark } from '../../src/engine/commands/mark.ts'
+import type { AnyCommand } from '../../src/engine/command.ts'
+import { commandNamed } from '../../src/engine/commands/registry.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { partitionByCopy } from '../../src/engine/commands/partition-copy.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
-import { purge } from '../../src/engine/commands/purge.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { abandon, planResumeOf, resume, retire, rollback, status } from '../../src/engine/runs/runs.ts'
-import { known } from '../../src/engine/runs/known.ts'
-import { split } from '../../src/engine/commands/split.ts'
 import { digestOf, FORMAT } from '../../src/engine/stored-plan.ts'
-import { keepView } from '../../src/engine/commands/view.ts'
 import { runById, type Run } from '../../src/journal/journal.ts'
 import type { Plan } from '../../src/plan/language/step.ts'
 import { fromStored, toStored } from '../../src/plan/language/stored.ts'
@@ -27,6 +18,16 @@ import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { failureOf } from '../support/visits.ts'
 import { splitOrder } from './split-support.ts'
+import {
+  keepView,
+  mark,
+  partition,
+  partitionByCopy,
+  purge,
+  rebuild,
+  split,
+  writeCandidates,
+} from '../support/commands.ts'
 
 // A plan that was stored is data. Whoever can write to the journal must not by that be able to run SQL as those who
 // go on with its runs; so each piece of text in it is put to the test, one after the other.
@@ -78,12 +79,12 @@ describe('of a stored plan no text is run', () => {
     let run = await begun(database, events, start)
     expect(run).toMatchObject({ command: name, format: FORMAT })
     expect(
-      known(run).plan.steps.flatMap(({ statements }) => statements),
+      (fromStored(run.plan) as Plan).steps.flatMap(({ statements }) => statements),
       'nothing to be run is there',
     ).toEqual([])
 
     const options = quietly()
-    const command = commandOf(known(run), options) as Command<Plan>
+    const command = commandNamed(run.command)
     const paths = pathsOf(run.situation)
     const accepted: Path[] = []
     for (const path of paths)
@@ -133,7 +134,7 @@ describe('of a stored plan no text is run', () => {
       sql`update ebb.run set situation = jsonb_set(jsonb_set(situation, '{predicate,text}', ${JSON.stringify(condition)}), '{predicate,written}', ${JSON.stringify(condition)}) where id = ${run.id}`,
     )
     const now = await reread(database, run.id)
-    await store(database, now, commandOf(known(now), quietly()), now.situation)
+    await store(database, now, commandNamed(now.command), now.situation)
     expect(await failureOf(resume(database.url, { runId: run.id }, quietly()))).toMatchObject({
       message: expect.stringMatching(/calls query_to_xml\(\), which may do anything/) as string,
     })
@@ -148,13 +149,13 @@ describe('of a stored plan no text is run', () => {
       ['table', 'options'],
       [`fillfactor=90); create table public.tampered (); --`],
     )
-    await store(database, run, commandOf(known(run), quietly()), tampered)
+    await store(database, run, commandNamed(run.command), tampered)
     await expect(resume(database.url, { runId: run.id }, quietly())).rejects.toThrow(
       /does more than is left to be done/,
     )
     expect(await tamperedWith(database)).toBe(false)
 
-    await store(database, run, commandOf(known(run), quietly()), run.situation)
+    await store(database, run, commandNamed(run.command), run.situation)
     await resume(database.url, { runId: run.id }, quietly())
   })
 })
@@ -213,7 +214,7 @@ describe('a run of an earlier version, whose steps were stored with their SQL,',
       expect((await status(database.url, quietly())).runs[0]).toMatchObject({ command: name, status: 'running' })
       const refused = await failureOf(resume(database.url, { runId: run.id }, quietly()))
       expect(refused).toMatchObject({
-        message: expect.stringMatching(/is stored in format 1, and this version carries out format 2/) as string,
+        message: expect.stringMatching(/is stored in format 1, and this version carries out format 3/) as string,
         advice: { next: expect.stringMatching(/End it with ebb abandon/) as string },
       })
       await abandon(database.url, { runId: run.id }, quietly())
@@ -309,8 +310,8 @@ async function begunAgain(database: Database, events: TableName, start: Start, r
 
 /** As the release before would have stored it, in a journal that it has made; with a statement put into each step. */
 async function asStoredBefore(database: Database, run: Run): Promise<void> {
-  const command = commandOf(known(run), quietly()) as Command<Plan>
-  const plan = command.plan(fromStored(run.situation))
+  const command = commandNamed(run.command)
+  const plan = command.plan(fromStored(run.situation), fromStored(run.request))
   const steps = plan.steps.map((step) => ({ ...step, statements: ['create table if not exists public.tampered ()'] }))
   await database.admin(
     sql`update ebb.run set plan = ${JSON.stringify(toStored({ ...plan, steps }))} where id = ${run.id}`,
@@ -321,20 +322,25 @@ async function asStoredBefore(database: Database, run: Run): Promise<void> {
   )
 }
 
-async function store(database: Database, run: Run, command: Command<Plan>, situation: unknown): Promise<void> {
-  const digest = digestOf(command.plan(fromStored(situation)).steps)
+async function store(database: Database, run: Run, command: AnyCommand, situation: unknown): Promise<void> {
+  const digest = digestOf(command.plan(fromStored(situation), fromStored(run.request)).steps)
   await database.admin(
     sql`update ebb.run set situation = ${JSON.stringify(situation)}, digest = ${digest} where id = ${run.id}`,
   )
 }
 
 /** Whether a situation is accepted as it is, before anything is carried out. */
-async function withstands(database: Database, command: Command<Plan>, run: Run, situation: unknown): Promise<boolean> {
+async function withstands(database: Database, command: AnyCommand, run: Run, situation: unknown): Promise<boolean> {
   return withSession(database.url, 'verify', async (session) => {
     const server = await readServer(session, 'ebb')
     return inSnapshot(session, async () => {
-      command.plan(fromStored(situation))
-      await command.verify(session, server, run.table, fromStored(situation))
+      command.plan(fromStored(situation), fromStored(run.request))
+      await command.verify(
+        { session, server, options: { journalSchema: 'ebb' } },
+        run.table,
+        fromStored(situation),
+        fromStored(run.request),
+      )
       return true
     })
   }).catch(() => false)

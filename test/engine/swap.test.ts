@@ -2,8 +2,8 @@ import { expect } from 'vitest'
 import { readTable } from '../../src/catalog/table/read-table.ts'
 import { readServer } from '../../src/catalog/server-model.ts'
 import { inSnapshot, withSession } from '../../src/db/session.ts'
-import { carryOut, partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
-import { withTable } from '../../src/engine/table-context.ts'
+import { partition as command } from '../../src/engine/commands/partition.ts'
+import { runIn, withTable } from '../../src/engine/table-context.ts'
 import { startRun } from '../../src/journal/journal.ts'
 import { factsOf } from '../../src/plan/table/facts.ts'
 import type { PartitionPlan } from '../../src/plan/partition/partition.ts'
@@ -14,6 +14,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { partition, planPartitionOf } from '../support/commands.ts'
 
 // The comparison inside the swap is the last line of defence: each of these
 // takes one thing out of the swap's script and expects that nothing happens at all.
@@ -123,7 +124,7 @@ async function carryOutOf(database: Database, plan: PartitionPlan): Promise<void
       retireAfter: null,
       version: 'test',
     }
-    await carryOut(await startRun(context.session, 'ebb', run), plan, context, options)
+    await command.carryOut(runIn(context, await startRun(context.session, 'ebb', run)), plan)
   })
 }
 

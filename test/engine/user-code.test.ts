@@ -1,7 +1,4 @@
 import { describe, expect } from 'vitest'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
@@ -10,6 +7,7 @@ import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../
 import { Rebuilding, rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { partition, rebuild, writeCandidates } from '../support/commands.ts'
 
 // Types and functions of the user's are found as their owner finds them, and nothing else on the search path is.
 

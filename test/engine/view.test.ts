@@ -1,9 +1,10 @@
 import { expect } from 'vitest'
-import { keepView, planViewOf, type ViewOrder } from '../../src/engine/commands/view.ts'
+import { type ViewOrder } from '../../src/engine/commands/view.ts'
 import { ident, raw, sql } from '../../src/sql/sql.ts'
 import { companion, quoted, type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
 import { quietly, written } from '../support/tool.ts'
+import { keepView, planViewOf } from '../support/commands.ts'
 
 const NOTHING: ViewOrder = { name: null, hideMarked: null, expired: null, keep: null }
 const KEEP = { by: 'at', interval: { count: 30, unit: 'day' } } as const

@@ -3,7 +3,7 @@ import { expect, onTestFinished } from 'vitest'
 import { backendPid } from '../../src/db/pooler.ts'
 import { openSession } from '../../src/db/session.ts'
 import { watched } from '../../src/engine/watch.ts'
-import type { Event } from '../../src/events.ts'
+import type { Emitted as Event } from '../../src/events.ts'
 import { test, type Database } from '../support/database.ts'
 
 // What is told of a long statement, while it runs.

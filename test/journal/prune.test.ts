@@ -1,7 +1,5 @@
 import { describe, expect } from 'vitest'
 import { dropCandidates } from '../../src/engine/purge/candidate-review.ts'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { planRollbackOf, retire } from '../../src/engine/runs/runs.ts'
 import { KEPT_DAYS } from '../../src/journal/prune.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -10,6 +8,7 @@ import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { Rebuilding } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { partition, writeCandidates } from '../support/commands.ts'
 
 // What is over goes from the journal by the next command that has worked, whatever it was.
 

@@ -1,8 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { purge } from '../../src/engine/commands/purge.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { type EbbError } from '../../src/errors.ts'
 import { DEFAULT_PACE, type PaceSettings } from '../../src/pacing/limits.ts'
 import type { Event } from '../../src/events.ts'
@@ -14,6 +12,7 @@ import { contentOf, purgeRequest } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 import { folder } from './support.ts'
+import { purge, rebuild } from '../support/commands.ts'
 
 // Whole commands at their pace, on tables that take a while.
 

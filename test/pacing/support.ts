@@ -9,7 +9,7 @@ import { migrateJournal } from '../../src/journal/migrate.ts'
 import { DEFAULT_PACE, type PaceSettings } from '../../src/pacing/limits.ts'
 import type { Reading } from '../../src/pacing/reading.ts'
 import { Pace, type PaceOptions } from '../../src/pacing/throttle.ts'
-import type { Event } from '../../src/events.ts'
+import type { Emitted as Event } from '../../src/events.ts'
 import type { Database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 

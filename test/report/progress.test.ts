@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Event } from '../../src/events.ts'
+import type { Emitted as Event } from '../../src/events.ts'
 import { progressPrinter } from '../../src/report/progress.ts'
 import type { Step } from '../../src/plan/language/step.ts'
 

@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { resume, status } from '../../src/engine/runs/runs.ts'
 import type { PartitionRequest } from '../../src/plan/language/policy.ts'
 import type { Event } from '../../src/events.ts'
@@ -13,6 +12,7 @@ import { startTool } from '../support/process.ts'
 import { monthly, persevere, quietly, written } from '../support/tool.ts'
 import { until as untilSoon } from '../support/until.ts'
 import { startWriters } from '../support/writers.ts'
+import { partition, planPartitionOf } from '../support/commands.ts'
 
 // From the CHECK that proves the bound of a conversion to its swap, what lies beyond is refused. Nothing that an
 // application writes ever is.

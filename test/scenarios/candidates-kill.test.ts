@@ -1,7 +1,5 @@
 import { expect } from 'vitest'
 import { candidateSets } from '../../src/engine/purge/candidate-review.ts'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { mark } from '../../src/engine/commands/mark.ts'
 import { abandon } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -10,6 +8,7 @@ import { startTool, type Errand } from '../support/process.ts'
 import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { randomFrom } from '../support/random.ts'
 import { persevere, quietly, written } from '../support/tool.ts'
+import { mark, writeCandidates } from '../support/commands.ts'
 
 // Killed at any moment, the same command goes on: a set has each row once, what has changed since stays, a mark is set once.
 

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { partitionByCopy } from '../../src/engine/commands/partition-copy.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import type { CopyRequest } from '../../src/plan/partition/partition-copy.ts'
 import type { Event } from '../../src/events.ts'
@@ -9,6 +8,7 @@ import { test, type Database } from '../support/database.ts'
 import { Rebuilding, TINY } from '../support/rebuilding.ts'
 import { beforeStep, stoppedRebuild } from '../support/stopped-rebuild.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { partitionByCopy } from '../support/commands.ts'
 
 // What the comparison before a swap finds, and what it does not take for a difference.
 

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
@@ -8,6 +7,7 @@ import { callFunction, holdCursor, readThrough } from '../support/reads.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
 import { startWriters } from '../support/writers.ts'
+import { partition } from '../support/commands.ts'
 
 const ROWS = 5_000_000
 /** Promised: no application session waits longer because of us. */

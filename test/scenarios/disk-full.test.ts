@@ -1,8 +1,5 @@
 import { describe, expect } from 'vitest'
-import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { abandon, resume, status } from '../../src/engine/runs/runs.ts'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -12,6 +9,7 @@ import { SmallDisk } from '../support/small-disk.ts'
 import { once, OWNER } from '../support/template.ts'
 import { monthly, persevere, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { partition, planRebuildOf, rebuild, writeCandidates } from '../support/commands.ts'
 
 // The server's disk fills up while a copy is under way: a clear stop, and a way on as well as a way back.
 

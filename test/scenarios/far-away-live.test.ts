@@ -1,6 +1,4 @@
 import { expect } from 'vitest'
-import { purge } from '../../src/engine/commands/purge.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
@@ -8,6 +6,7 @@ import { slowLine } from '../support/line.ts'
 import { purgeRequest } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import { purge, rebuild } from '../support/commands.ts'
 
 // A server that is far away: each message takes a while, in which the server does nothing for us, and has not to be spared.
 

@@ -1,9 +1,5 @@
 import { describe, expect } from 'vitest'
-import { planCandidatesOf } from '../../src/engine/commands/candidates.ts'
 import { inspect } from '../../src/engine/commands/inspect.ts'
-import { mark } from '../../src/engine/commands/mark.ts'
-import { planPurgeOf, purge } from '../../src/engine/commands/purge.ts'
-import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { planRotations } from '../../src/engine/commands/rotate.ts'
 import { abandon, resume, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -12,6 +8,7 @@ import { contentOf, purgeRequest } from '../support/purging.ts'
 import { test, type Database } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import { mark, planCandidatesOf, planPurgeOf, planRebuildOf, purge, rebuild } from '../support/commands.ts'
 
 // What a superuser would run for others, when Ebb works on their table. Here it writes down as whom it was run.
 

@@ -1,6 +1,5 @@
 import { expect } from 'vitest'
 import { SIZES } from '../../src/engine/copy/sizes.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { contentOf } from '../support/purging.ts'
@@ -9,6 +8,7 @@ import { createEvents } from '../support/events-table.ts'
 import { Rebuilding, RollingBack, Splitting } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { splitOrder } from '../engine/split-support.ts'
+import { partition } from '../support/commands.ts'
 
 // Constraints that are put off until the commit, while the last changes are caught up with under the lock of a swap.
 

@@ -1,9 +1,9 @@
 import { describe, expect } from 'vitest'
-import { mark } from '../../src/engine/commands/mark.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { test, type Database } from '../support/database.ts'
 import { quietly, written } from '../support/tool.ts'
+import { mark } from '../support/commands.ts'
 
 // Triggers and foreign keys that are put off until the commit do their work before a batch is judged.
 

@@ -1,7 +1,4 @@
 import { describe, expect } from 'vitest'
-import { mark } from '../../src/engine/commands/mark.ts'
-import { purge } from '../../src/engine/commands/purge.ts'
-import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { planRollbackOf, resume } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
@@ -9,6 +6,7 @@ import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purgin
 import { test, type Database } from '../support/database.ts'
 import { quietly, written } from '../support/tool.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
+import { mark, planRebuildOf, purge, rebuild } from '../support/commands.ts'
 
 // Foreign keys whose triggers somebody has switched off notice nothing: rows would go that others refer to.
 

@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { partition, planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { abandon, resume } from '../../src/engine/runs/runs.ts'
 import { EbbError } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -14,6 +13,7 @@ import { holdCursor } from '../support/reads.ts'
 import { isToBeRepeated, modelOf, monthly, persevere, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 import { type Writers } from '../support/writers.ts'
+import { partition, planPartitionOf } from '../support/commands.ts'
 
 // Wherever the tool, its sessions or the server die: the same command goes on and finishes,
 // or `abandon` leaves the table as it was, and the application never notices.

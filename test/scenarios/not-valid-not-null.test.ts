@@ -1,9 +1,9 @@
 import { describe, expect } from 'vitest'
-import { planPartitionOf } from '../../src/engine/commands/partition.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
 import { expectPurged, purgeRequest } from '../support/purging.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { planPartitionOf } from '../support/commands.ts'
 
 // From PostgreSQL 18 on a NOT NULL may be NOT VALID: the column counts as not null, and old rows hold null all the same.
 // A walk along its index would miss them.

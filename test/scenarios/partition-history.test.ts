@@ -1,10 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
-import { partitionByCopy } from '../../src/engine/commands/partition-copy.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
-import { split } from '../../src/engine/commands/split.ts'
 import type { PartitionRequest } from '../../src/plan/language/policy.ts'
 import { test, type Database } from '../support/database.ts'
 import { KEYS } from '../support/history-shapes.ts'
@@ -12,6 +9,7 @@ import { anyCopying, anySizes, hasty, untilItIsDone } from '../support/history-r
 import { History } from '../support/history.ts'
 import { randomFrom } from '../support/random.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { partition, partitionByCopy, split } from '../support/commands.ts'
 
 // As rebuild-history.test.ts, where the new table is partitioned: rows move from one partition to another, and the
 // changes of each are caught. By id, for whose every value there is a partition. EBB_TEST_ROUNDS, EBB_TEST_SEED.

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { purge, type PurgeResult } from '../../src/engine/commands/purge.ts'
+import { type PurgeResult } from '../../src/engine/commands/purge.ts'
 import { EbbError } from '../../src/errors.ts'
 import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
 import { parseTableName } from '../../src/sql/parse-name.ts'
@@ -10,6 +10,7 @@ import { createAccounts, sizes } from '../support/accounts.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest } from '../support/purging.ts'
 import { quietly } from '../support/tool.ts'
+import { purge } from '../support/commands.ts'
 
 // A compliance order: users who are gone, with all that refers to them, but for those who have paid.
 

@@ -1,12 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { purge } from '../../src/engine/commands/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { CutLine } from '../support/cut-line.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, contentOf, purgeRequest } from '../support/purging.ts'
 import { persevere, quietly, written } from '../support/tool.ts'
+import { purge } from '../support/commands.ts'
 
 // The moment at which a batch commits: it is done or it is not, and the journal tells which, whoever has heard of it.
 

@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest'
 import type pg from 'pg'
 import { setTimeout } from 'node:timers/promises'
-import { planPurgeOf, purge, type PurgeOptions } from '../../src/engine/commands/purge.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { EbbError } from '../../src/errors.ts'
 import type { Event } from '../../src/events.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -12,6 +12,7 @@ import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purgin
 import { randomFrom } from '../support/random.ts'
 import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { planPurgeOf, purge } from '../support/commands.ts'
 
 // An application that works on the rows that are to go: it never waits for a purge, never becomes the victim of a
 // deadlock, and what it keeps in time stays.
@@ -199,7 +200,7 @@ test(
         database.url,
         written(table),
         i === 1 ? OLD : purgeRequest(`kind = 'old'`, { orderBy: 'id' }),
-        quietly({ journalSchema: `journal_${i}`, lockLimits: PATIENT, turns: batchesOf(40) } as Partial<PurgeOptions>),
+        quietly({ journalSchema: `journal_${i}`, lockLimits: PATIENT, turns: batchesOf(40) }),
       ),
     )
     const results = await Promise.all(both)
@@ -241,7 +242,7 @@ function backwards(app: pg.Client, table: TableName, random: () => number, signa
 }
 
 /** A purge under way. */
-function start(database: Database, table: TableName, options: Partial<PurgeOptions>, request = OLD) {
+function start(database: Database, table: TableName, options: Partial<EngineOptions>, request = OLD) {
   const events: Event[] = []
   const end = purgeRows(database, table, request, { ...options, observer: (event) => void events.push(event) })
   end.catch(() => {}) // told by whoever awaits the end

@@ -82,9 +82,7 @@ async function purged(
     expect(await startTool({ ...errand, dieAtStatement }).end()).toSatisfy(isDeadOrDone)
   }
   await untilItIsDone(random, (options) =>
-    persevere(() =>
-      purgeRows(database, table, request, { ...options, turns: batchesOf(batchRows), lockLimits }),
-    ),
+    persevere(() => purgeRows(database, table, request, { ...options, turns: batchesOf(batchRows), lockLimits })),
   )
 }
 

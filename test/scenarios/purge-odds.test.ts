@@ -1,11 +1,11 @@
 import { describe, expect } from 'vitest'
-import { planPurgeOf } from '../../src/engine/commands/purge.ts'
 import { EbbError } from '../../src/errors.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
+import { planPurgeOf } from '../support/commands.ts'
 
 // Tables that are not as one would have them: triggers that say no, rules and triggers above partitions, conditions that
 // take their time, keys of every type.

@@ -1,10 +1,11 @@
 import { describe, expect } from 'vitest'
-import { purge, type PurgeResult } from '../../src/engine/commands/purge.ts'
+import { type PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
 import { parseTableName } from '../../src/sql/parse-name.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest } from '../support/purging.ts'
 import { quietly } from '../support/tool.ts'
+import { purge } from '../support/commands.ts'
 
 // Rows that cannot go when it is their turn: how often a purge comes back for them, and what it says in the end.
 

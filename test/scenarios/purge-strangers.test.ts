@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import type { PurgeOptions } from '../../src/engine/commands/purge.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import type { Event } from '../../src/events.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
@@ -191,7 +191,7 @@ describe('a table', () => {
 
   test('whose index has been dropped, along which it goes, is gone through block after block', async ({ database }) => {
     const table = await visits(database)
-    const options: Partial<PurgeOptions> = {
+    const options: Partial<EngineOptions> = {
       turns: inTheMidst(5, () => owned(database, sql`drop index ${ident(table.schema, 'by_day')}`.text)),
     }
     const { remaining } = await purgeRows(database, table, { ...OLD, orderBy: 'day' }, options)

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect } from 'vitest'
-import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { retire, rollback } from '../../src/engine/runs/runs.ts'
 import { ObjectionsError } from '../../src/errors.ts'
 import type { TableName } from '../../src/sql/names.ts'
@@ -29,6 +28,7 @@ import { seedFor } from '../support/random.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { once, OWNER } from '../support/template.ts'
 import { quietly } from '../support/tool.ts'
+import { planRebuildOf, rebuild } from '../support/commands.ts'
 
 // A database before and after, as pg_dump writes it: after a rebuild nothing is missing, and what is new is the former
 // table and what catches changes for the way back; once that is let go, or the rebuild is rolled back, not a byte differs.

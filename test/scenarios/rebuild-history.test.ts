@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import type { RebuildRequest } from '../../src/plan/copy/rebuild.ts'
 import { test, type Database } from '../support/database.ts'
@@ -9,6 +8,7 @@ import { KEYS, UNIQUES, type KeyShape, type Uniqueness } from '../support/histor
 import { History } from '../support/history.ts'
 import { randomFrom } from '../support/random.ts'
 import { quietly, written } from '../support/tool.ts'
+import { rebuild } from '../support/commands.ts'
 
 // A table is rebuilt while it is written to in every way there is. Afterwards every acknowledged write is there
 // exactly once, and nothing else; after the roll-back again. EBB_TEST_ROUNDS for more, EBB_TEST_SEED for the same again.

@@ -1,7 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import type { TableModel } from '../../src/catalog/table/table-model.ts'
-import { planRebuildOf, rebuild } from '../../src/engine/commands/rebuild.ts'
 import { abandon, planRollbackOf, resume, rollback } from '../../src/engine/runs/runs.ts'
 import { EbbError } from '../../src/errors.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
@@ -19,6 +18,7 @@ import { randomFrom } from '../support/random.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { isToBeRepeated, modelOf, persevere, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { planRebuildOf, rebuild } from '../support/commands.ts'
 
 // Wherever a rebuild, its sessions or the server die: the same command goes on and finishes, or `abandon` leaves no
 // trace, and the application never notices.

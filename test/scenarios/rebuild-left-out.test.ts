@@ -1,11 +1,11 @@
 import { expect } from 'vitest'
-import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
 import { abandon } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { rebuildRequest, Rebuilding } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import { planRebuildOf } from '../support/commands.ts'
 
 // Rows that refer to rows which a rebuild leaves out would refer to nothing, and
 // their foreign key could not be validated after the swap.

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -10,6 +9,7 @@ import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
 import { startWriters } from '../support/writers.ts'
+import { rebuild } from '../support/commands.ts'
 
 const ROWS = 1_500_000
 const KEPT_DAYS = 90

@@ -1,11 +1,11 @@
 import { describe, expect } from 'vitest'
-import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
 import { abandon, retire, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 import { rebuildRequest, Rebuilding, TINY } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import { planRebuildOf } from '../support/commands.ts'
 
 // Keys, columns and neighbours out of the ordinary.
 

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { SIZES } from '../../src/engine/copy/sizes.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { abandon } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -10,6 +9,7 @@ import { Hold } from '../support/hold.ts'
 import { Rebuilding, rebuildRequest } from '../support/rebuilding.ts'
 import { isToBeRepeated, persevere, quietly, written } from '../support/tool.ts'
 import { isWaiting, until } from '../support/until.ts'
+import { rebuild } from '../support/commands.ts'
 
 // What others do to a table, or to our sessions, while it is being copied: a clear stop, nothing lost, and a way on.
 

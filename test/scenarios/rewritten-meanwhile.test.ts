@@ -1,5 +1,4 @@
 import { expect } from 'vitest'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
@@ -7,6 +6,7 @@ import { RollingBack, rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
 import type { ClientBase } from 'pg'
 import { isWaiting, until } from '../support/until.ts'
+import { rebuild } from '../support/commands.ts'
 
 // An ALTER TABLE that rewrites, and REPACK (CONCURRENTLY), give a table new row versions, which a snapshot from before
 // does not see: to it the table is empty. So whoever reads rows in a snapshot holds on to the table first.

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect, onTestFinished } from 'vitest'
-import { purge } from '../../src/engine/commands/purge.ts'
 import type { Turns } from '../../src/engine/purge/turns.ts'
 import { afterBatch, startingPace } from '../../src/pacing/batch-size.ts'
 import { DEFAULT_PACE } from '../../src/pacing/limits.ts'
@@ -13,6 +12,7 @@ import { startStandby } from '../support/standby.ts'
 import { OWNER } from '../support/template.ts'
 import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { purge } from '../support/commands.ts'
 
 // Half of a busy table is to go, and a replica follows: the purge is as fast as the replica, and no slower than that.
 

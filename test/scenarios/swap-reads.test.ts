@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { expect } from 'vitest'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql, type Sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import { rebuild } from '../support/commands.ts'
 
 // Two tables that every transaction of the application writes alike. One of them is swapped, again and again, while
 // readers compare both in snapshots that they took some time before they read the table for the first time.

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { splitOrder } from '../engine/split-support.ts'
@@ -10,6 +9,7 @@ import { test, type Database } from '../support/database.ts'
 import { PartitioningByCopy, Rebuilding, RollingBack, Splitting, type UnderWay } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { isWaiting, until } from '../support/until.ts'
+import { partition } from '../support/commands.ts'
 
 // Whoever has a snapshot from before the last rows came into the copy, and reads the table for the first time after the
 // swap, would read too little from it, without an error. Each swap with a copy behind it, one interleaving.

@@ -1,6 +1,5 @@
 import pg from 'pg'
 import { describe, expect, onTestFinished } from 'vitest'
-import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
 import type { EmbeddedServer } from '../../src/embedded/server.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
@@ -10,6 +9,7 @@ import { startStandby } from '../support/standby.ts'
 import { at } from '../support/template.ts'
 import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
+import { planRebuildOf } from '../support/commands.ts'
 
 // Whoever reads on a standby replays the swap when it does, and sees it with the snapshot it has.
 

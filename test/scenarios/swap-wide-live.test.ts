@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import { rebuild } from '../support/commands.ts'
 
 // Rows so large that catching up with a few of them takes long: nobody waits for it. A time is measured, so it is retried.
 

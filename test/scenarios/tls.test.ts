@@ -3,13 +3,13 @@ import { expect } from 'vitest'
 import { targetOf } from '../../src/cli/connection.ts'
 import { CopyOut } from '../../src/db/copy-out.ts'
 import { openSession, readAll, withSession, type Target } from '../../src/db/session.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { speakTls } from '../support/tls.ts'
 import { quietly, written } from '../support/tool.ts'
+import { rebuild } from '../support/commands.ts'
 
 // Over TLS, as servers elsewhere are spoken to.
 

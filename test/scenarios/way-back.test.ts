@@ -1,8 +1,6 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { partitionByCopy } from '../../src/engine/commands/partition-copy.ts'
 import { abandon, planRollbackOf, retire, rollback } from '../../src/engine/runs/runs.ts'
-import { split } from '../../src/engine/commands/split.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import { withSession } from '../../src/db/session.ts'
 import { registerSet } from '../../src/journal/sets.ts'
@@ -13,6 +11,7 @@ import { splitOrder } from '../engine/split-support.ts'
 import { test, type Database } from '../support/database.ts'
 import { Rebuilding, RollingBack } from '../support/rebuilding.ts'
 import { modelOf, monthly, quietly, written } from '../support/tool.ts'
+import { partitionByCopy, split } from '../support/commands.ts'
 
 // What lies in wait on the way back: rules and triggers of the table that is brought up to date, and partitions that
 // have come or changed behind the parent's back.

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import { parsePredicate } from '../../src/sql/predicate.ts'
-import { planRebuildOf } from '../../src/engine/commands/rebuild.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
+import { planRebuildOf } from '../support/commands.ts'
 
 const MOMENT = '2026-11-21 12:00:00.000000+00'
 const FIXED = `'${MOMENT}'::pg_catalog.timestamptz`

@@ -1,10 +1,12 @@
 import { expect } from 'vitest'
-import { purge, type PurgeOptions, type PurgeResult } from '../../src/engine/commands/purge.ts'
+import type { PurgeResult } from '../../src/engine/commands/purge.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import type { Database } from './database.ts'
 import { quietly, written } from './tool.ts'
+import { purge } from './commands.ts'
 
 export { batchesOf } from './batches.ts'
 
@@ -27,7 +29,7 @@ export function purgeRows(
   database: Database,
   table: TableName,
   request: PurgeRequest,
-  options: Partial<PurgeOptions> = {},
+  options: Partial<EngineOptions> = {},
 ): Promise<PurgeResult> {
   return purge(database.url, written(table), request, quietly(options))
 }
@@ -51,7 +53,7 @@ export async function expectPurged(
   database: Database,
   table: TableName,
   request: PurgeRequest,
-  options: Partial<PurgeOptions> = {},
+  options: Partial<EngineOptions> = {},
 ): Promise<PurgeResult> {
   const before = await contentOf(database, table)
   const kept = await contentOf(database, table, request.where)

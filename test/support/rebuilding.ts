@@ -1,8 +1,6 @@
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { partitionByCopy } from '../../src/engine/commands/partition-copy.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
-import { split, type SplitOrder } from '../../src/engine/commands/split.ts'
+import { type SplitOrder } from '../../src/engine/commands/split.ts'
 import type { CopyRequest } from '../../src/plan/partition/partition-copy.ts'
 import type { RebuildRequest } from '../../src/plan/copy/rebuild.ts'
 import type { Event } from '../../src/events.ts'
@@ -10,6 +8,7 @@ import type { TableName } from '../../src/sql/names.ts'
 import type { Database } from './database.ts'
 import { monthly, quietly, written } from './tool.ts'
 import { until } from './until.ts'
+import { partitionByCopy, rebuild, split } from './commands.ts'
 
 /** A request for all rows, by `insert … select`, with one job. */
 export function rebuildRequest(overrides: Partial<RebuildRequest> = {}): RebuildRequest {

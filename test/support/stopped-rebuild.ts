@@ -1,4 +1,3 @@
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import type { RebuildRequest } from '../../src/plan/copy/rebuild.ts'
 import type { Event } from '../../src/events.ts'
@@ -6,6 +5,7 @@ import type { TableName } from '../../src/sql/names.ts'
 import { rebuildRequest } from './rebuilding.ts'
 import type { Database } from './database.ts'
 import { quietly, written } from './tool.ts'
+import { rebuild } from './commands.ts'
 
 /** A rebuild that was stopped at an event, so that a test can act in its midst, and that can be taken up again. */
 export interface StoppedRebuild {

@@ -1,10 +1,5 @@
 import pg from 'pg'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { partition } from '../../src/engine/commands/partition.ts'
-import { purge } from '../../src/engine/commands/purge.ts'
-import { writeCandidates } from '../../src/engine/commands/candidates.ts'
-import { mark } from '../../src/engine/commands/mark.ts'
-import { rebuild } from '../../src/engine/commands/rebuild.ts'
 import { abandon, resume, rollback } from '../../src/engine/runs/runs.ts'
 import { exitCodeOf } from '../../src/cli/exit-codes.ts'
 import { EbbError } from '../../src/errors.ts'
@@ -12,6 +7,7 @@ import { fromStored } from '../../src/plan/language/stored.ts'
 import type { Event } from '../../src/events.ts'
 import { batchesOf } from './batches.ts'
 import type { Errand, Said } from './process.ts'
+import { mark, partition, purge, rebuild, writeCandidates } from './commands.ts'
 
 // The tool in a process of its own, so that it can be killed: does one errand, says in lines
 // of JSON what happens, and dies by its own hand where the errand says so (see process.ts).

@@ -1,7 +1,6 @@
 import { Command } from 'commander'
 import { LOCK_LIMITS } from '../../engine/locks/short-locks.ts'
-import { mark, planMarkOf } from '../../engine/commands/mark.ts'
-import type { PurgeOptions } from '../../engine/commands/purge.ts'
+import { mark } from '../../engine/commands/mark.ts'
 import type { MarkRequest } from '../../plan/purge/mark.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import {
@@ -15,8 +14,8 @@ import {
 } from '../command.ts'
 import { Faults } from '../faults.ts'
 import { readPace, withPace, type PaceOptions } from '../pace-options.ts'
-import { orObjections, showPlan } from '../show-plan.ts'
-import { showPurged } from '../show-purged.ts'
+import { planOrCarryOut } from '../show-plan.ts'
+import { OUTCOMES } from '../outcomes.ts'
 import { parseCondition, parseDeadline, parseName } from '../parse.ts'
 
 interface Words extends CommonOptions, PaceOptions {
@@ -55,11 +54,9 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
   const { table, request, options } = readWords(invocation, text, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = options
-    const engine: PurgeOptions = { ...rest, observer }
-    if (words.execute !== true) return showPlan(invocation, reporter, await planMarkOf(target, table, request, engine))
-    await orObjections(invocation, reporter, async () => {
-      showPurged(invocation, reporter, await mark(target, table, request, engine))
-    })
+    const engine = { ...rest, observer }
+    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine }
+    await planOrCarryOut(asked, mark, request, OUTCOMES.mark)
   })
 }
 

@@ -1,20 +1,15 @@
 import { Command } from 'commander'
-import type { Target } from '../../db/session.ts'
-import type { EngineOptions } from '../../engine/options.ts'
-import { partition, planPartitionOf } from '../../engine/commands/partition.ts'
-import { partitionByCopy, planPartitionCopyOf } from '../../engine/commands/partition-copy.ts'
-import { ObjectionsError, UsageError } from '../../errors.ts'
+import { partition } from '../../engine/commands/partition.ts'
+import { partitionByCopy } from '../../engine/commands/partition-copy.ts'
+import { UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
 import { parseWidth } from '../../plan/partition/parse-width.ts'
-import type { CopyRequest } from '../../plan/partition/partition-copy.ts'
 import type { PartitionPlan } from '../../plan/partition/partition.ts'
 import type { RebuildPlan } from '../../plan/copy/rebuild.ts'
 import type { PartitionRequest } from '../../plan/language/policy.ts'
-import { describeCopied } from '../../report/copied.ts'
-import { describePartitioned } from '../../report/partitioned.ts'
-import { toText } from '../../text/comment.ts'
-import { parseTableName, type WrittenName } from '../../sql/parse-name.ts'
-import { lookAfterCopy } from '../copied.ts'
+import type { Plan } from '../../plan/language/step.ts'
+import { parseTableName } from '../../sql/parse-name.ts'
+import { OUTCOMES } from '../outcomes.ts'
 import {
   EXECUTE,
   readCommonOptions,
@@ -26,11 +21,9 @@ import {
 } from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
-import { mapAfterwards } from '../partition-map.ts'
 import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import type { Reporter } from '../reporter.ts'
-import { showPlan } from '../show-plan.ts'
+import { planOrCarryOut } from '../show-plan.ts'
 import { parseName, parseTimezone, parseWhole } from '../parse.ts'
 
 interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
@@ -72,51 +65,15 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
   const { table, request, copying, options } = readWords(invocation, text, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = options
-    const engine: EngineOptions = { ...rest, observer }
-    const way = copying === null ? attach(target, table, request, engine) : copy(target, table, copying, engine)
-    if (words.execute !== true) return show(invocation, reporter, await way.plan())
-    try {
-      const { result, lines } = await way.act()
-      reporter.show('result', result, () => toText(lines))
-    } catch (error) {
-      if (!(error instanceof ObjectionsError)) throw error
-      show(invocation, reporter, error.plan as PartitionPlan | RebuildPlan)
-    }
+    const engine = { ...rest, observer }
+    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine, more: policyOf }
+    if (copying === null) return planOrCarryOut(asked, partition, request, OUTCOMES.partition)
+    return planOrCarryOut(asked, partitionByCopy, copying, OUTCOMES['partition-copy'])
   })
 }
 
-/** One of the two methods: what it would do, and doing it. */
-interface Way {
-  plan(this: void): Promise<PartitionPlan | RebuildPlan>
-  act(this: void): Promise<{ readonly result: object; readonly lines: readonly string[] }>
-}
-
-function attach(target: Target, table: WrittenName, request: PartitionRequest, options: EngineOptions): Way {
-  return {
-    plan: () => planPartitionOf(target, table, request, options),
-    act: async () => {
-      const { runId, plan, steps, nothingToDo } = await partition(target, table, request, options)
-      const map = await mapAfterwards(target, plan.table)
-      const result = { runId, table: plan.table, steps, nothingToDo, map }
-      return { result, lines: describePartitioned(result) }
-    },
-  }
-}
-
-function copy(target: Target, table: WrittenName, request: CopyRequest, options: EngineOptions): Way {
-  return {
-    plan: () => planPartitionCopyOf(target, table, request, options),
-    act: async () => {
-      const done = await partitionByCopy(target, table, request, options)
-      const result = await lookAfterCopy(target, 'partition-copy', done)
-      return { result, lines: describeCopied(result) }
-    },
-  }
-}
-
-function show(invocation: Invocation, reporter: Reporter, plan: PartitionPlan | RebuildPlan): void {
-  const policy = 'conversion' in plan ? plan.conversion?.policy : plan.rebuild?.policy
-  showPlan(invocation, reporter, plan, { policy: policy ?? null })
+function policyOf(plan: Plan & Partial<Pick<PartitionPlan, 'conversion'> & Pick<RebuildPlan, 'rebuild'>>): object {
+  return { policy: plan.conversion?.policy ?? plan.rebuild?.policy ?? null }
 }
 
 function readWords({ context, args }: Invocation, text: string, words: Words) {

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { LOCK_LIMITS } from '../../engine/locks/short-locks.ts'
-import { planPurgeOf, purge, type PurgeOptions } from '../../engine/commands/purge.ts'
+import { purge } from '../../engine/commands/purge.ts'
 import type { PurgeRequest } from '../../plan/purge/purge.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { refuseArchive } from '../archive.ts'
@@ -18,8 +18,8 @@ import { Faults } from '../faults.ts'
 import { readChoice, readTableWord, whichRows, withChoices, type ChoiceOptions } from '../purge-choice.ts'
 import { purgeStaleGroups } from '../purge-stale.ts'
 import { readPace, withPace, type PaceOptions } from '../pace-options.ts'
-import { orObjections, showPlan } from '../show-plan.ts'
-import { showPurged } from '../show-purged.ts'
+import { planOrCarryOut } from '../show-plan.ts'
+import { OUTCOMES } from '../outcomes.ts'
 import { writeCandidateSet } from '../write-candidates.ts'
 import { collect, parseDeadline, parseName } from '../parse.ts'
 
@@ -71,16 +71,13 @@ async function act(invocation: Invocation, text: string | undefined, words: Word
   const { table: named, choice, review, request: base, options } = readWords(invocation, text, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = options
-    const engine: PurgeOptions = { ...rest, observer }
+    const engine = { ...rest, observer }
     const { table, which } = await whichRows(target, named, choice, review, engine)
     const request = { ...base, ...which }
-    const errand = { invocation, reporter, target, table, execute: words.execute === true, engine }
-    if (words.candidates === true) return writeCandidateSet(errand, which.where, review)
-    if (choice.kind === 'stale') return purgeStaleGroups(errand, { ...request, stale: choice.groups }, choice.flag)
-    if (words.execute !== true) return showPlan(invocation, reporter, await planPurgeOf(target, table, request, engine))
-    await orObjections(invocation, reporter, async () => {
-      showPurged(invocation, reporter, await purge(target, table, request, engine))
-    })
+    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine }
+    if (words.candidates === true) return writeCandidateSet(asked, which.where, review)
+    if (choice.kind === 'stale') return purgeStaleGroups(asked, { ...request, stale: choice.groups }, choice.flag)
+    await planOrCarryOut(asked, purge, request, OUTCOMES.purge)
   })
 }
 

@@ -1,12 +1,9 @@
 import { Command } from 'commander'
-import type { EngineOptions } from '../../engine/options.ts'
-import { planRebuildOf, rebuild } from '../../engine/commands/rebuild.ts'
+import { rebuild } from '../../engine/commands/rebuild.ts'
 import { UsageError } from '../../errors.ts'
 import type { RebuildRequest } from '../../plan/copy/rebuild.ts'
-import { describeCopied } from '../../report/copied.ts'
-import { toText } from '../../text/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { lookAfterCopy } from '../copied.ts'
+import { OUTCOMES } from '../outcomes.ts'
 import {
   EXECUTE,
   readCommonOptions,
@@ -20,7 +17,7 @@ import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../cop
 import { Faults, MissingError } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import { orObjections, showPlan } from '../show-plan.ts'
+import { planOrCarryOut } from '../show-plan.ts'
 
 interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly keep?: string
@@ -51,13 +48,9 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
   const { table, request, options } = readWords(invocation, text, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = options
-    const engine: EngineOptions = { ...rest, observer }
-    if (words.execute !== true)
-      return showPlan(invocation, reporter, await planRebuildOf(target, table, request, engine))
-    await orObjections(invocation, reporter, async () => {
-      const copied = await lookAfterCopy(target, 'rebuild', await rebuild(target, table, request, engine))
-      reporter.show('result', copied, () => toText(describeCopied(copied)))
-    })
+    const engine = { ...rest, observer }
+    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine }
+    await planOrCarryOut(asked, rebuild, request, OUTCOMES.rebuild)
   })
 }
 

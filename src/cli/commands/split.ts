@@ -1,18 +1,15 @@
 import { Command } from 'commander'
-import type { EngineOptions } from '../../engine/options.ts'
-import { planSplitOf, split, type SplitOrder } from '../../engine/commands/split.ts'
+import { split, type SplitOrder } from '../../engine/commands/split.ts'
 import { parseInterval } from '../../grid/interval.ts'
 import { parseWidth } from '../../plan/partition/parse-width.ts'
-import { describeCopied } from '../../report/copied.ts'
-import { toText } from '../../text/comment.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import { lookAfterCopy } from '../copied.ts'
+import { OUTCOMES } from '../outcomes.ts'
 import { EXECUTE, readCommonOptions, reporting, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import { orObjections, showPlan } from '../show-plan.ts'
+import { planOrCarryOut } from '../show-plan.ts'
 
 interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly every?: string
@@ -43,12 +40,9 @@ async function act(invocation: Invocation, text: string, partition: string | und
   const { table, order, options } = readWords(invocation, text, partition, words)
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = options
-    const engine: EngineOptions = { ...rest, observer }
-    if (words.execute !== true) return showPlan(invocation, reporter, await planSplitOf(target, table, order, engine))
-    await orObjections(invocation, reporter, async () => {
-      const copied = await lookAfterCopy(target, 'split', await split(target, table, order, engine))
-      reporter.show('result', copied, () => toText(describeCopied(copied)))
-    })
+    const engine = { ...rest, observer }
+    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine }
+    await planOrCarryOut(asked, split, order, OUTCOMES.split)
   })
 }
 

@@ -1,9 +1,7 @@
 import { Command } from 'commander'
-import { keepView, planViewOf, type ViewOrder } from '../../engine/commands/view.ts'
+import { view, type ViewOrder } from '../../engine/commands/view.ts'
 import { UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
-import { toText } from '../../text/comment.ts'
-import { display } from '../../sql/names.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import {
   EXECUTE,
@@ -14,9 +12,10 @@ import {
   type CommonOptions,
   type Invocation,
 } from '../command.ts'
+import { OUTCOMES } from '../outcomes.ts'
 import { Faults, type Settled } from '../faults.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import { orObjections, showPlan } from '../show-plan.ts'
+import { planOrCarryOut } from '../show-plan.ts'
 import { parseCondition, parseName } from '../parse.ts'
 
 interface Words extends CommonOptions, LockWords {
@@ -56,14 +55,8 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
   await reporting(invocation.context, words, async (reporter, observer) => {
     const { target, ...rest } = surroundings()
     const engine = { ...rest, observer, lockLimits: lockLimits() }
-    if (words.execute !== true)
-      return showPlan(invocation, reporter, await planViewOf(target, table(), order(), engine))
-    await orObjections(invocation, reporter, async () => {
-      const { plan, ...result } = await keepView(target, table(), order(), engine)
-      reporter.show('result', { table: plan.table, view: plan.view, ...result }, () =>
-        toText([`${display(plan.view)} shows ${display(plan.table)} without the hidden rows (run ${result.runId}).`]),
-      )
-    })
+    const asked = { invocation, reporter, target, table: table(), execute: words.execute === true, engine }
+    await planOrCarryOut(asked, view, order(), OUTCOMES.view)
   })
 }
 

@@ -116,7 +116,12 @@ async function readCandidates(session: Session, table: TableModel, options: Insp
   for (const column of possibleKeys(table)) {
     options.signal.throwIfAborted()
     if (!leadsIndex(table, column) && table.size.heap > LONG_READ_BYTES)
-      options.observer({ type: 'note', text: `no index begins with ${column.name}: reading rows for a few seconds` })
+      options.observer({
+        table: table.name,
+        runId: null,
+        type: 'note',
+        text: `no index begins with ${column.name}: reading rows for a few seconds`,
+      })
     const key = await readKey(session, table, column.name)
     candidates.push({ key, expireBy: null, samples: [] })
   }

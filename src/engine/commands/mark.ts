@@ -3,13 +3,13 @@ import { readLeafFacts, type LeafModel } from '../../catalog/partitions/purge-le
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { inSnapshot, type Session, type Target } from '../../db/session.ts'
-import { ObjectionsError } from '../../errors.ts'
+import { inSnapshot, type Session } from '../../db/session.ts'
 import { isRefused } from '../../plan/purge/chosen-rows.ts'
 import {
   columnObjection,
   markBy,
   notYetMarked,
+  planAbandonMark,
   planMark,
   refuseMark,
   type Mark,
@@ -21,48 +21,12 @@ import type { PurgePlan } from '../../plan/purge/purge.ts'
 import { withMatching, type GroupCount } from '../../plan/purge/stale.ts'
 import type { Objection } from '../../plan/language/step.ts'
 import type { TableName } from '../../sql/names.ts'
-import type { WrittenName } from '../../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
-import { agreedPlan, beginRun, Refusal, type Command } from '../command.ts'
+import { Refusal, type Command, type Planning } from '../command.ts'
 import { readChosenRows } from '../purge/chosen-rows.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
-import type { EngineOptions, PlanOptions } from '../options.ts'
 import { readParents } from '../purge/stale-groups.ts'
-import { carryOutPurge, nothingToDo, planOrRest, type PurgeOptions, type PurgeResult } from './purge.ts'
-import { withTable } from '../table-context.ts'
-
-/** What would be marked, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
-export function planMarkOf(
-  target: Target,
-  written: WrittenName,
-  request: MarkRequest,
-  options: EngineOptions,
-): Promise<PurgePlan> {
-  return planOrRest(target, written, markCommand(request, options), options)
-}
-
-/**
- * Marks the rows that match and are not marked yet, in batches, or goes on with
- * a run that was interrupted.
- *
- * @throws {ObjectionsError} when there are reasons not to start
- */
-export async function mark(
-  target: Target,
-  written: WrittenName,
-  request: MarkRequest,
-  options: PurgeOptions,
-): Promise<PurgeResult> {
-  const command = markCommand(request, options)
-  const agreed = await agreedPlan(target, written, command, options)
-  const { server, name, plan } = agreed
-  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  if (plan.purge === null) return nothingToDo(plan)
-  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
-    const begun = await beginRun(context, command, agreed)
-    return carryOutPurge(begun.runId, begun.plan, context, options)
-  })
-}
+import { carryOutPurge, nothingToDo, type PurgeResult } from './purge.ts'
 
 /** Nothing is deleted. */
 const NOT_NEEDED = ['delete']
@@ -71,31 +35,31 @@ interface StoredSituation extends MarkSituation {
   readonly way: Mark
 }
 
-export function markCommand(request: MarkRequest, options: PlanOptions): Command<PurgePlan, StoredSituation> {
-  return {
-    name: 'mark',
-    request,
-    refused: (plan) => ({ ...plan, purge: null }),
-    ofAnyStorage: true,
-    read: (session, server, name) => readSituation(session, server, name, request, options),
-    plan: ({ way, ...situation }) => planMark(situation, request, way),
-    async verify(session, server, name, situation) {
-      const table = await readPresentTable(session, name, server.version)
-      const found = await readWanted(session, situation.server, table, request)
-      if (!Array.isArray(found)) await assertHarmless(session, name, found.predicate)
-      const leaves = situation.leaves.map((leaf) => leaf.name)
-      const facts = await readMarkFacts(session, leaves)
-      assertFoundAgain(name, rowsOf(situation), [server, table, found, facts, await readLeafFacts(session, leaves)])
-    },
-  }
+/** Marks the rows that match and are not marked yet, in batches. */
+export const mark: Command<MarkRequest, PurgePlan, StoredSituation, PurgeResult> = {
+  name: 'mark',
+  worksInBatches: true,
+  refused: (plan) => ({ ...plan, purge: null }),
+  ofAnyStorage: true,
+  read: readSituation,
+  plan: ({ way, ...situation }, request) => planMark(situation, request, way),
+  async verify({ session, server }, name, situation, request) {
+    const table = await readPresentTable(session, name, server.version)
+    const found = await readWanted(session, situation.server, table, request)
+    if (!Array.isArray(found)) await assertHarmless(session, name, found.predicate)
+    const leaves = situation.leaves.map((leaf) => leaf.name)
+    const facts = await readMarkFacts(session, leaves)
+    assertFoundAgain(name, rowsOf(situation), [server, table, found, facts, await readLeafFacts(session, leaves)])
+  },
+  nothingToDo,
+  carryOut: carryOutPurge,
+  abandon: (run) => planAbandonMark(run.id, run.table),
 }
 
 async function readSituation(
-  session: Session,
-  server: ServerModel,
+  { session, server, options: { journalSchema } }: Planning,
   name: TableName,
   request: MarkRequest,
-  { journalSchema }: PlanOptions,
 ): Promise<StoredSituation | Refusal<PurgePlan>> {
   return inSnapshot(session, async () => {
     const table = await readPresentTable(session, name, server.version)

@@ -6,26 +6,28 @@ import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { inSnapshot, type Session, type Target } from '../../db/session.ts'
-import { ObjectionsError, UsageError } from '../../errors.ts'
+import { inSnapshot, type Session } from '../../db/session.ts'
+import { reasonOf, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, runById } from '../../journal/journal.ts'
 import { registerSet } from '../../journal/sets.ts'
 import type { KeyEvidence } from '../../plan/partition/key-choice.ts'
+import { displayPosition } from '../../grid/key.ts'
+import type { Objection } from '../../plan/language/step.ts'
+import { planAbandon } from '../../plan/partition/abandon.ts'
 import { planPartition, type PartitionPlan, type PartitionSituation } from '../../plan/partition/partition.ts'
 import type { PartitionRequest } from '../../plan/language/policy.ts'
 import { kindObjection } from '../../plan/table/table-objections.ts'
 import type { LockTimes } from '../../events.ts'
 import { pathOf } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
-import type { WrittenName } from '../../sql/parse-name.ts'
 import { assertFar, BoundNear, underBound } from '../locks/bound-watch.ts'
-import { agreedPlan, beginRun, isPartitionedAlready, newPlan, type Command } from '../command.ts'
-import type { LockLimits } from '../locks/short-locks.ts'
+import type { Command, Planning } from '../command.ts'
 import { assertFoundAgain } from '../found-again.ts'
-import { executeRun, type ExecuteOptions, type StepResult } from '../execute.ts'
-import type { EngineOptions, PlanOptions } from '../options.ts'
-import { takeBack } from '../runs/abandon.ts'
-import { withTable, type TableContext } from '../table-context.ts'
+import { executeRun, type Alongside, type StepResult } from '../execute.ts'
+import { readConversionRollback } from '../runs/read-rollback.ts'
+import { conversionOf } from '../runs/summary.ts'
+import { takeBack } from '../runs/take-back.ts'
+import type { RunContext } from '../table-context.ts'
 
 /** What a conversion has come to. */
 export interface PartitionResult {
@@ -38,111 +40,64 @@ export interface PartitionResult {
   readonly nothingToDo: boolean
 }
 
-/** What would be done. Reads in READ ONLY transactions and changes nothing. */
-export function planPartitionOf(
-  target: Target,
-  written: WrittenName,
-  request: PartitionRequest,
-  options: EngineOptions,
-): Promise<PartitionPlan> {
-  return newPlan(target, written, partitionCommand(request, options), options)
+/** Converts a table into partitions; what it holds becomes the first of them. */
+export const partition: Command<PartitionRequest, PartitionPlan, PartitionSituation, PartitionResult> = {
+  name: 'partition',
+  refused: (plan) => ({ ...plan, conversion: null }),
+  isCarriedOut: isPartitionedAlready,
+  read: (planning, name, request) => inSnapshot(planning.session, () => readSituation(planning, name, request)),
+  plan: (situation, request) => planPartition(withType(situation), request),
+  verify: verifySituation,
+  nothingToDo: (plan, runId) => (runId === null ? null : { runId, plan, steps: [], swap: null, nothingToDo: true }),
+  beginsAnewAfter: (error) => error instanceof BoundNear,
+  carryOut: carryOutConversion,
+  abandon(run, _done, present) {
+    const { primaryKey, guard } = conversionOf(run)
+    const table = present ?? run.table
+    const index = primaryKey === null ? null : { schema: table.schema, name: primaryKey.index }
+    return planAbandon(run.id, { table, guard: present === null ? null : guard, index })
+  },
+  sourceOid: (run) => conversionOf(run).former.oid,
+  rollback: readConversionRollback,
+  refusesFrom(run, done) {
+    if (!done.has('guard') || done.has('swap')) return null
+    const { kind, at, timezone } = conversionOf(run).bound
+    return displayPosition(kind, at, timezone)
+  },
 }
 
-/**
- * Converts a table into partitions, or goes on with a conversion that was
- * interrupted, from the plan that was agreed to then.
- *
- * @throws {ObjectionsError} when there are reasons not to start
- */
-export async function partition(
-  target: Target,
-  written: WrittenName,
-  request: PartitionRequest,
-  options: EngineOptions,
-): Promise<PartitionResult> {
-  for (let left = MOST_BOUNDS; ; left--) {
-    try {
-      return await partitionOnce(target, written, request, options)
-    } catch (error) {
-      if (!(error instanceof BoundNear) || left === 1) throw error
-      options.observer({ type: 'note', text: `${error.message}: it begins anew, with a later bound` })
+/** A plan to partition a table that is partitioned. */
+export function isPartitionedAlready({ objections }: { readonly objections: readonly Objection[] }): boolean {
+  return objections.some(({ code }) => code === 'partitioned')
+}
+
+/** @throws {BoundNear} when that would refuse rows of the application; then the preparations have been taken back */
+async function carryOutConversion(run: RunContext, plan: PartitionPlan): Promise<PartitionResult & { runId: string }> {
+  const { session, journalSchema, runId } = run
+  const steps = await executeConversion(run, plan).catch(async (error: unknown) => {
+    const begun = error instanceof BoundNear ? await runById(session, journalSchema, runId) : undefined
+    if (begun !== undefined) {
+      await takeBack(partition, begun, run)
+      run.observer({ type: 'note', text: `${reasonOf(error)}: it begins anew, with a later bound` })
     }
-  }
-}
-
-/** How often a conversion begins anew because rows came faster than they had before. */
-const MOST_BOUNDS = 5
-
-async function partitionOnce(
-  target: Target,
-  written: WrittenName,
-  request: PartitionRequest,
-  options: EngineOptions,
-): Promise<PartitionResult> {
-  const command = partitionCommand(request, options)
-  const agreed = await agreedPlan(target, written, command, options)
-  const { server, name, plan, doneBy } = agreed
-  if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
-  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
-    const begun = await beginRun(context, command, agreed)
-    return carryOut(begun.runId, begun.plan, context, options)
-  })
-}
-
-/**
- * Takes an agreed plan to its end.
- *
- * @throws {BoundNear} when that would refuse rows of the application; then the preparations have been taken back
- */
-export async function carryOut(
-  runId: string,
-  plan: PartitionPlan,
-  context: TableContext,
-  options: { readonly lockLimits?: LockLimits },
-): Promise<PartitionResult> {
-  const { session, journalSchema } = context
-  const steps = await executeConversion(runId, plan, context, options).catch(async (error: unknown) => {
-    const run = error instanceof BoundNear ? await runById(session, journalSchema, runId) : undefined
-    if (run !== undefined) await takeBack(run, context, options)
     throw error
   })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
 }
 
-async function executeConversion(
-  runId: string,
-  { table, steps, conversion }: PartitionPlan,
-  context: TableContext,
-  { lockLimits }: { readonly lockLimits?: LockLimits },
-): Promise<StepResult[]> {
+async function executeConversion(run: RunContext, { table, steps, conversion }: PartitionPlan): Promise<StepResult[]> {
+  const { journalSchema, runId } = run
   if (conversion === null) throw new Error(`run ${runId} has no conversion`)
-  const { journalSchema } = context
   const { bound, policy } = conversion
-  const alongside: ExecuteOptions['alongside'] = {
+  const alongside: Alongside = {
     guard: ({ session }) => [assertFar(session, table, bound)],
     // From the moment of the swap the table is a set that rotate keeps.
     swap: ({ session }) => [registerSet(session, journalSchema, table, policy, runId)],
   }
-  const execute = (watched: TableContext) => executeRun(runId, steps, watched, { alongside, lockLimits })
-  const done = await doneSteps(context.session, journalSchema, runId)
-  return done.has('swap') ? execute(context) : underBound(table, bound, context, execute)
-}
-
-export function partitionCommand(
-  request: PartitionRequest,
-  options: PlanOptions,
-): Command<PartitionPlan, PartitionSituation> {
-  return {
-    name: 'partition',
-    request,
-    refused: (plan) => ({ ...plan, conversion: null }),
-    isCarriedOut: isPartitionedAlready,
-    read: (session, server, name) => inSnapshot(session, () => readSituation(session, server, name, request, options)),
-    plan: (situation) => planPartition(withType(situation), request),
-    verify: verifySituation,
-  }
+  const execute = (watched: RunContext) => executeRun(watched, steps, alongside)
+  const done = await doneSteps(run.session, journalSchema, runId)
+  return done.has('swap') ? execute(run) : underBound(table, bound, run, execute)
 }
 
 /** The evidence with the type of the column as the table has it: of the rest of it only positions become SQL. */
@@ -155,8 +110,7 @@ export function withType<Situation extends PartitionSituation>(situation: Situat
 
 /** @throws {EbbError} when a stored situation is not that of the table */
 export async function verifySituation(
-  session: Session,
-  server: ServerModel,
+  { session, server }: Planning,
   name: TableName,
   situation: PartitionSituation,
 ): Promise<void> {
@@ -166,11 +120,9 @@ export async function verifySituation(
 
 /** Everything that a conversion depends on, in the snapshot that is open. */
 export async function readSituation(
-  session: Session,
-  server: ServerModel,
+  { session, server, options: { journalSchema } }: Planning,
   name: TableName,
   request: PartitionRequest,
-  { journalSchema }: PlanOptions,
 ): Promise<PartitionSituation> {
   if (!(await knowsTimezone(session, request.timezone)))
     throw new UsageError(

@@ -9,9 +9,10 @@ import type { StaleGroups } from '../../plan/purge/stale.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
-import { mark, planMarkOf } from './mark.ts'
+import { mark } from './mark.ts'
 import type { EngineOptions } from '../options.ts'
-import { planPurgeOf, purge, type PurgeOptions, type PurgeResult } from './purge.ts'
+import { carryOut, planCommand } from '../run.ts'
+import { purge, type PurgeResult } from './purge.ts'
 
 /** Where groups are flagged before their rows go. */
 export interface Flag {
@@ -43,7 +44,7 @@ export async function planStaleOf(
   options: EngineOptions,
 ): Promise<StalePlan> {
   const flagging = flag === null ? null : await planFlag(target, written, request, flag, options)
-  const purging = await planPurgeOf(target, written, request, options)
+  const purging = await planCommand(target, written, purge, request, options)
   return together(flagging, purging)
 }
 
@@ -58,18 +59,19 @@ export async function purgeStale(
   written: WrittenName,
   request: StalePurgeRequest,
   flag: Flag | null,
-  options: PurgeOptions,
+  options: EngineOptions,
 ): Promise<StaleResult> {
   const table = await tableOf(target, written)
   // What is to be gone on with has its horizon already, and its groups are flagged.
   if (await isUnderWay(target, table, options))
-    return { flagged: null, purged: await purge(target, table, request, options) }
+    return { flagged: null, purged: await carryOut(target, table, purge, request, options) }
   const now = await withSession(target, 'plan purge', readClock)
   const fixed = { ...options, now: String(now) }
   const plan = await planStaleOf(target, table, request, flag, fixed)
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  const flagged = flag === null ? null : await mark(target, flag.table, flagRequest(table, request, flag), fixed)
-  return { flagged, purged: await purge(target, table, request, fixed) }
+  const flagged =
+    flag === null ? null : await carryOut(target, flag.table, mark, flagRequest(table, request, flag), fixed)
+  return { flagged, purged: await carryOut(target, table, purge, request, fixed) }
 }
 
 async function planFlag(
@@ -79,7 +81,7 @@ async function planFlag(
   flag: Flag,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return planMarkOf(target, flag.table, flagRequest(await tableOf(target, written), request, flag), options)
+  return planCommand(target, flag.table, mark, flagRequest(await tableOf(target, written), request, flag), options)
 }
 
 function tableOf(target: Target, written: WrittenName): Promise<TableName> {

@@ -4,9 +4,7 @@ import { readLeafFacts, readLeaves } from '../../catalog/partitions/purge-leaves
 import { readReach, type Reach } from '../../catalog/condition/selectivity.ts'
 import { readPresentTable, readTable, resolveTable, vanished } from '../../catalog/table/read-table.ts'
 import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
-import type { ServerModel } from '../../catalog/server-model.ts'
-import { inSnapshot, readOne, withSession, type Session, type Target } from '../../db/session.ts'
-import { ObjectionsError } from '../../errors.ts'
+import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { approveSet } from '../../journal/candidates.ts'
 import { at, endRun } from '../../journal/journal.ts'
 import { readFigures, type PurgeFigures } from '../../journal/purges.ts'
@@ -14,6 +12,7 @@ import { planCascade } from '../../plan/references/cascade.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import { objectionsToLooking } from '../../plan/purge/objections.ts'
 import {
+  planAbandonPurge,
   planPurge,
   refusePurge,
   type PurgePlan,
@@ -23,27 +22,17 @@ import {
 import { unknownNodeObjections } from '../../plan/table/unknown-nodes.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { TableName } from '../../sql/names.ts'
-import type { WrittenName } from '../../sql/parse-name.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
-import { agreedPlan, assertLatest, beginRun, findAgreed, planAnew, Refusal, type Command } from '../command.ts'
-import { arrive } from '../arrive.ts'
-import type { EngineOptions, PlanOptions } from '../options.ts'
+import { Refusal, type Command, type Planning } from '../command.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidate-set.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readKeyColumns } from '../purge/key-columns.ts'
 import { executeRun, type StepResult } from '../execute.ts'
 import type { Remaining } from '../purge/check.ts'
-import type { Turns } from '../purge/turns.ts'
-import { describeSoFar } from '../purge/progress.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
-import { withTable, type TableContext } from '../table-context.ts'
-
-export interface PurgeOptions extends EngineOptions {
-  /** Who paces the batches; without one they only follow the time that a batch should take. */
-  readonly turns?: Turns
-}
+import type { RunContext } from '../table-context.ts'
 
 /** How long to come back for rows that others hold, unless told otherwise: what is not to be had cheaply can wait for the next time. */
 export const DEADLINE_MS = 60_000
@@ -67,85 +56,39 @@ export interface PurgeResult {
   readonly walBytes: number
 }
 
-/** What would be deleted, and how, or what is left of it. Reads in READ ONLY transactions and changes nothing. */
-export function planPurgeOf(
-  target: Target,
-  written: WrittenName,
-  request: PurgeRequest,
-  options: EngineOptions,
-): Promise<PurgePlan> {
-  return planOrRest(target, written, purgeCommand(request, options), options)
-}
-
-/** The plan of a command that works in batches, or what is left of it where it has begun. */
-export function planOrRest(
-  target: Target,
-  written: WrittenName,
-  command: Command<PurgePlan>,
-  options: EngineOptions,
-): Promise<PurgePlan> {
-  return withSession(target, `plan ${command.name}`, async (session) => {
-    const { server, name } = await arrive(session, written, options)
-    // Where the journal may not be read, the plan says so.
-    if (!server.journalUsable) return (await planAnew(session, server, name, command, options)).plan
-    const { runId: id, plan } = await findAgreed(session, server, name, command, options)
-    if (id === null) return plan
-    const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
-    return { ...plan, evidence: [...soFar, ...plan.evidence] }
-  })
-}
-
-/**
- * Deletes the rows that match, in batches, or goes on with a purge that was interrupted.
- *
- * @throws {ObjectionsError} when there are reasons not to start
- */
-export async function purge(
-  target: Target,
-  written: WrittenName,
-  request: PurgeRequest,
-  options: PurgeOptions,
-): Promise<PurgeResult> {
-  const command = purgeCommand(request, options)
-  const agreed = await agreedPlan(target, written, command, options)
-  const { server, name, plan } = agreed
-  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  if (plan.purge === null) return nothingToDo(plan)
-  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
-    await assertLatest(context, name, agreed.earlier)
-    if (agreed.runId === null && request.candidates !== undefined)
-      await approveSet(context.session, context.journalSchema, request.candidates.set, request.candidates)
-    const begun = await beginRun(context, command, agreed)
-    return carryOutPurge(begun.runId, begun.plan, context, options)
-  })
+/** Deletes the rows that match, in batches. */
+export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResult> = {
+  name: 'purge',
+  worksInBatches: true,
+  refused: (plan) => ({ ...plan, purge: null }),
+  ofAnyStorage: true,
+  read: readSituation,
+  plan: (situation, request) =>
+    planPurge({ ...situation, cascade: planCascade(situation.graph, situation.around) }, request),
+  verify: verifySituation,
+  // A set that is still being written is an objection.
+  knowsOf: ({ command, id }, request) => command === 'candidates' && id === request.candidates?.set,
+  nothingToDo,
+  async beforeBegin({ session, journalSchema }, { candidates }) {
+    if (candidates !== undefined) await approveSet(session, journalSchema, candidates.set, candidates)
+  },
+  carryOut: carryOutPurge,
+  abandon: (run) => planAbandonPurge(run.id, run.table),
 }
 
 /** Where no row matches. */
-export function nothingToDo(plan: PurgePlan): PurgeResult {
-  return {
-    runId: null,
-    plan,
-    steps: [],
-    figures: null,
-    remaining: null,
-    milliseconds: 0,
-    batchesBefore: 0,
-    walBytes: 0,
-  }
+export function nothingToDo(plan: PurgePlan): PurgeResult | null {
+  if (plan.purge !== null) return null
+  const none = { figures: null, remaining: null, milliseconds: 0, batchesBefore: 0, walBytes: 0 }
+  return { runId: null, plan, steps: [], ...none }
 }
 
 /** Takes an agreed plan to its end. */
-export async function carryOutPurge(
-  runId: string,
-  plan: PurgePlan,
-  context: TableContext,
-  options: PurgeOptions,
-): Promise<PurgeResult & { readonly runId: string }> {
-  const { session, journalSchema } = context
-  const { lockLimits, turns } = options
+export async function carryOutPurge(run: RunContext, plan: PurgePlan): Promise<PurgeResult & { runId: string }> {
+  const { session, journalSchema, runId } = run
   const walBefore = await walPosition(session)
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
-  const steps = await executeRun(runId, plan.steps, context, { lockLimits, turns })
+  const steps = await executeRun(run, plan.steps)
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
@@ -186,26 +129,10 @@ function isByItself({ candidates, stale }: PurgeRequest): boolean {
 /** What the cascade is, follows from the graph. */
 type StoredSituation = Omit<PurgeSituation, 'cascade'>
 
-export function purgeCommand(request: PurgeRequest, options: PlanOptions): Command<PurgePlan, StoredSituation> {
-  return {
-    name: 'purge',
-    request,
-    refused: (plan) => ({ ...plan, purge: null }),
-    ofAnyStorage: true,
-    read: (session, server, name) => readSituation(session, server, name, request, options),
-    plan: (situation) => planPurge({ ...situation, cascade: planCascade(situation.graph, situation.around) }, request),
-    verify: (session, server, name, situation) => verifySituation(session, server, name, situation, request),
-    // A set that is still being written is an objection.
-    knowsOf: ({ command, id }) => command === 'candidates' && id === request.candidates?.set,
-  }
-}
-
 async function readSituation(
-  session: Session,
-  server: ServerModel,
+  { session, server, options: { journalSchema } }: Planning,
   name: TableName,
   request: PurgeRequest,
-  { journalSchema }: PlanOptions,
 ): Promise<StoredSituation | Refusal<PurgePlan>> {
   const choice = request.candidates
   const moment = momentLiteral(server.now)
@@ -246,8 +173,7 @@ async function readSituation(
 }
 
 async function verifySituation(
-  session: Session,
-  server: ServerModel,
+  { session, server }: Planning,
   name: TableName,
   { candidates, ...situation }: StoredSituation,
   request: PurgeRequest,

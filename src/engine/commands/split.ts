@@ -7,10 +7,9 @@ import {
 } from '../../catalog/partitions/partitioned-table.ts'
 import { readPresentTable, readTable } from '../../catalog/table/read-table.ts'
 import { readConditionSettings } from '../../catalog/condition/condition-settings.ts'
-import type { ServerModel } from '../../catalog/server-model.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { inSnapshot, type Session, type Target } from '../../db/session.ts'
+import { inSnapshot, type Session } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import type { Grid } from '../../grid/grid.ts'
 import { fromText, type Position } from '../../grid/key.ts'
@@ -26,10 +25,9 @@ import { planSplit, type SplitPlan } from '../../plan/split/split.ts'
 import { pathOf } from '../../sql/condition-settings.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
-import { NothingLeft, type Command } from '../command.ts'
-import { planCopy, readKeptRows, runCopy, type CopyResult } from '../copy/run.ts'
+import { NothingLeft, type Planning } from '../command.ts'
+import { copying, readKeptRows } from '../copy/run.ts'
 import { assertFoundAgain } from '../found-again.ts'
-import type { EngineOptions, PlanOptions } from '../options.ts'
 import { readIdRate } from '../rotate/read-situation.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 
@@ -41,53 +39,24 @@ export interface SplitOrder extends SplitRequest {
   readonly every: Width | null
 }
 
-/** What would be done. Reads in READ ONLY transactions and changes nothing. */
-export function planSplitOf(
-  target: Target,
-  written: WrittenName,
-  order: SplitOrder,
-  options: EngineOptions,
-): Promise<SplitPlan> {
-  return planCopy(target, written, splitCommand(order, options), options)
-}
-
-/**
- * Exchanges a wide partition for proper ones, expired rows left behind, or goes
- * on with a split that was interrupted.
- *
- * @throws {ObjectionsError} when there are reasons not to start
- */
-export function split(
-  target: Target,
-  written: WrittenName,
-  order: SplitOrder,
-  options: EngineOptions,
-): Promise<CopyResult> {
-  return runCopy(target, written, splitCommand(order, options), options)
-}
-
-export function splitCommand(order: SplitOrder, options: PlanOptions): Command<SplitPlan, SplitSituation> {
-  return {
-    name: 'split',
-    request: order,
-    refused: (plan) => ({ ...plan, rebuild: null, split: null }),
-    read: (session, server, name) => inSnapshot(session, () => readSituation(session, server, name, order, options)),
-    plan: (situation) => planSplit(situation, order),
-    async verify(session, server, name, situation) {
-      const set = await readPartitionedTable(session, name, situation.policy.kind)
-      const parent = await readPresentTable(session, name, server.version)
-      const wide = await readPresentTable(session, situation.partition.name, server.version)
-      assertFoundAgain(name, situation, [server, set, parent, wide])
-    },
-  }
-}
+/** Exchanges a wide partition for proper ones, expired rows left behind. */
+export const split = copying<SplitOrder, SplitPlan, SplitSituation>({
+  name: 'split',
+  refused: (plan) => ({ ...plan, rebuild: null, split: null }),
+  read: (planning, name, order) => inSnapshot(planning.session, () => readSituation(planning, name, order)),
+  plan: planSplit,
+  async verify({ session, server }, name, situation) {
+    const set = await readPartitionedTable(session, name, situation.policy.kind)
+    const parent = await readPresentTable(session, name, server.version)
+    const wide = await readPresentTable(session, situation.partition.name, server.version)
+    assertFoundAgain(name, situation, [server, set, parent, wide])
+  },
+})
 
 async function readSituation(
-  session: Session,
-  server: ServerModel,
+  { session, server, options: { journalSchema } }: Planning,
   name: TableName,
   order: SplitOrder,
-  { journalSchema }: PlanOptions,
 ): Promise<SplitSituation> {
   const registered = (await journalExists(session, journalSchema))
     ? ((await registeredSets(session, journalSchema, name))[0]?.policy ?? null)

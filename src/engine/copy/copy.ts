@@ -1,7 +1,7 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, reasonOf } from '../../errors.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
-import type { TableContext } from '../table-context.ts'
+import type { RunContext, TableContext } from '../table-context.ts'
 import { withPace } from '../pace.ts'
 import { readSource } from './captured.ts'
 import type { Range } from './chunk.ts'
@@ -20,9 +20,9 @@ import { carryChunks, type SharedCopy, type WorkerSessions } from './worker.ts'
 //   - No snapshot is held for longer than a chunk takes.
 
 /** Copies all chunks that the journal does not have yet. */
-export async function copyChunks(step: CopyStep, runId: string, context: TableContext): Promise<void> {
+export async function copyChunks(step: CopyStep, context: RunContext): Promise<void> {
   const state = await readSource(context.session, context.journalSchema, step.work)
-  const walk = await openWalk(step.work, runId, state, context)
+  const walk = await openWalk(step.work, context.runId, state, context)
   const began = performance.now()
   const progress = { rows: 0, done: 0 }
   const done = (rows: number, { size }: Range) => {
@@ -31,7 +31,7 @@ export async function copyChunks(step: CopyStep, runId: string, context: TableCo
     report(progress, walk, walk.total, (performance.now() - began) / 1000, context)
   }
   const rowsSoFar = () => progress.rows
-  const copyAll = () => workTogether({ step, runId, context, state, walk, done })
+  const copyAll = () => workTogether({ step, context, state, walk, done })
   await withVacuumBehind(context, step.work.target, rowsSoFar, copyAll)
   // How many rows an index would lead to was an estimate.
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, context)

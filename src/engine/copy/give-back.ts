@@ -6,7 +6,7 @@ import { forgetProgress } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { ShortLockStep, OnlineStep } from '../../plan/language/step.ts'
 import { LOCK_LIMITS, underShortLocks } from '../locks/short-locks.ts'
-import { sessionsOf, type TableContext } from '../table-context.ts'
+import { sessionsOf, type RunContext, type TableContext } from '../table-context.ts'
 
 // A full disk stops the application first: it writes all the time, and what we
 // have taken is what it lacks. So what a run has put beside the table goes before
@@ -18,18 +18,14 @@ import { sessionsOf, type TableContext } from '../table-context.ts'
 const DEADLINE_MS = 30_000
 
 /** Takes back all that a run has done, and has its journal forget it. Each step may find nothing to undo. */
-export async function undoAll(
-  runId: string,
-  steps: readonly (ShortLockStep | OnlineStep)[],
-  context: TableContext,
-): Promise<void> {
+export async function undoAll(context: RunContext, steps: readonly (ShortLockStep | OnlineStep)[]): Promise<void> {
   const { session, journalSchema } = context
   const last = steps.at(-1)
   for (const step of steps) {
     const statements = () => [
       assertLease(session, journalSchema, context.lease),
       session.query(step.statements.join(';\n')),
-      ...(step === last ? [forgetProgress(session, journalSchema, runId)] : []),
+      ...(step === last ? [forgetProgress(session, journalSchema, context.runId)] : []),
     ]
     if (step.kind === 'short lock') await underLocks(step, context, statements)
     else await inTransaction(session, {}, () => inOneGo(session, statements))

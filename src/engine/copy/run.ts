@@ -2,33 +2,28 @@ import { readRowEstimate } from '../../catalog/condition/condition.ts'
 import { readLeftOutReferences, readReferring, type LeftOutReference } from '../../catalog/references/left-out.ts'
 import { readSilentStandbys } from '../../catalog/standbys.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { inSnapshot, readOne, type Session, type Target } from '../../db/session.ts'
-import { ObjectionsError } from '../../errors.ts'
+import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { doneSteps, endRun } from '../../journal/journal.ts'
 import { registerSet } from '../../journal/sets.ts'
 import { keepingOf, withReferences } from '../../plan/copy/left-out.ts'
 import { notEnoughDisk } from '../../plan/copy/disk-space.ts'
 import type { RebuildPlan, RebuildSummary } from '../../plan/copy/rebuild.ts'
-import { abandonSteps } from '../../plan/copy/undo.ts'
+import { abandonSteps, planAbandonRebuild } from '../../plan/copy/undo.ts'
 import { standbyNotes } from '../../plan/copy/standby-notes.ts'
 import type { LockTimes } from '../../events.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { quoted } from '../../sql/names.ts'
-import type { WrittenName } from '../../sql/parse-name.ts'
 import { sql } from '../../sql/sql.ts'
-import { agreedPlan, beginRun, newPlan, Refusal, type Command } from '../command.ts'
+import { Refusal, type Command } from '../command.ts'
 import { recordCapture } from './captured.ts'
-import { executeRun, type ExecuteOptions, type StepResult } from '../execute.ts'
+import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { orGivingBack, undoAll } from './give-back.ts'
 import { assertFoundAgain } from '../found-again.ts'
-import type { EngineOptions, PlanOptions } from '../options.ts'
-import { withTable, type TableContext } from '../table-context.ts'
+import { readCopyRollback } from '../runs/read-rollback.ts'
+import { rebuildOf } from '../runs/summary.ts'
+import type { RunContext } from '../table-context.ts'
 
-// What all commands that copy have in common: plan, or find the plan that was
-// agreed to; then carry it out to its end.
-
-/** Commands whose runs copy a table; the names stand in the journal. */
-export const COPY_COMMANDS = ['rebuild', 'partition-copy', 'split']
+// What all commands that copy have in common.
 
 /** What a copy has come to. */
 export interface CopyResult {
@@ -42,34 +37,6 @@ export interface CopyResult {
   readonly nothingToDo: boolean
 }
 
-/** What would be done. Reads in READ ONLY transactions and changes nothing. */
-export function planCopy<Copy extends RebuildPlan>(
-  target: Target,
-  written: WrittenName,
-  command: Command<Copy>,
-  options: EngineOptions,
-): Promise<Copy> {
-  return newPlan(target, written, copyCommand(command, options), options)
-}
-
-/** Starts a copy, or goes on with the one that was interrupted. */
-export async function runCopy(
-  target: Target,
-  written: WrittenName,
-  command: Command<RebuildPlan>,
-  options: EngineOptions,
-): Promise<CopyResult> {
-  const copying = copyCommand(command, options)
-  const agreed = await agreedPlan(target, written, copying, options)
-  const { server, name, plan, doneBy } = agreed
-  if (doneBy !== null) return { runId: doneBy, plan, steps: [], swap: null, nothingToDo: true }
-  if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
-    const begun = await beginRun(context, copying, agreed)
-    return carryOutCopy(begun.runId, begun.plan, context, options)
-  })
-}
-
 /** What a copy depends on besides its table. */
 export interface CopySituation<Situation> {
   readonly of: Situation
@@ -80,31 +47,43 @@ export interface CopySituation<Situation> {
   readonly silent: readonly string[]
 }
 
-/** The command with plans that also know whether there is room, and what would refer to nothing. */
-export function copyCommand<Copy extends RebuildPlan, Situation>(
-  command: Command<Copy, Situation>,
-  options: PlanOptions,
-): Command<Copy, CopySituation<Situation>> {
-  const diskFree = options.diskFree ?? null
+/** What one command that copies has for itself; the rest is the same for all of them. */
+export type CopyPlanner<Request, Copy extends RebuildPlan, Situation> = Pick<
+  Command<Request, Copy, Situation, CopyResult>,
+  'name' | 'read' | 'plan' | 'refused' | 'verify' | 'isCarriedOut'
+>
+
+/** The command, with plans that also know whether there is room, and what would refer to nothing. */
+export function copying<Request, Copy extends RebuildPlan, Situation>(
+  planner: CopyPlanner<Request, Copy, Situation>,
+): Command<Request, Copy, CopySituation<Situation>, CopyResult> {
   return {
-    ...command,
-    async read(session, server, name) {
-      const of = await command.read(session, server, name)
+    ...planner,
+    copies: true,
+    async read(planning, name, request) {
+      const { session, options } = planning
+      const { diskFree = null } = options
+      const of = await planner.read(planning, name, request)
       if (of instanceof Refusal) return of
-      const keeping = keepingOf(withRoom(command.plan(of), diskFree))
+      const keeping = keepingOf(withRoom(planner.plan(of, request), diskFree))
       const leftOut = keeping === null ? [] : await inSnapshot(session, () => readLeftOutReferences(session, keeping))
       return { of, diskFree, leftOut, silent: await readSilentStandbys(session) }
     },
-    plan({ of, diskFree, leftOut, silent }) {
-      const plan = withStandbys(withRoom(command.plan(of), diskFree), silent)
+    plan({ of, diskFree, leftOut, silent }, request) {
+      const plan = withStandbys(withRoom(planner.plan(of, request), diskFree), silent)
       const keeping = keepingOf(plan)
       return keeping === null ? plan : withReferences(plan, keeping, leftOut)
     },
-    async verify(session, server, name, { of, leftOut }) {
-      await command.verify(session, server, name, of)
-      const keeping = keepingOf(command.plan(of))
-      assertFoundAgain(name, leftOut, keeping === null ? [] : await readReferring(session, keeping))
+    async verify(planning, name, { of, leftOut }, request) {
+      await planner.verify(planning, name, of, request)
+      const keeping = keepingOf(planner.plan(of, request))
+      assertFoundAgain(name, leftOut, keeping === null ? [] : await readReferring(planning.session, keeping))
     },
+    nothingToDo: (plan, runId) => (runId === null ? null : { runId, plan, steps: [], swap: null, nothingToDo: true }),
+    carryOut: carryOutCopy,
+    abandon: (run, done, present) => planAbandonRebuild(run.id, rebuildOf(run), present, done),
+    sourceOid: (run) => rebuildOf(run).sourceOid,
+    rollback: readCopyRollback,
   }
 }
 
@@ -121,51 +100,44 @@ function withRoom<Copy extends RebuildPlan>(plan: Copy, diskFree: number | null)
 }
 
 /** Takes an agreed plan to its end. */
-export async function carryOutCopy(
-  runId: string,
-  plan: RebuildPlan,
-  context: TableContext,
-  options: EngineOptions,
-): Promise<CopyResult> {
-  const { session, journalSchema } = context
+async function carryOutCopy(run: RunContext, plan: RebuildPlan): Promise<CopyResult> {
+  const { session, journalSchema, runId } = run
   const { rebuild } = plan
   if (rebuild === null) throw new Error(`run ${runId} has no rebuild`)
-  const alongside: ExecuteOptions['alongside'] = {
+  const alongside: Alongside = {
     capture: () => [recordCapture(session, journalSchema, runId, rebuild.forward, 'all')],
     swap: () => [
       recordCapture(session, journalSchema, runId, rebuild.back, 'of partitions'),
       ...(rebuild.policy === null ? [] : [registerSet(session, journalSchema, plan.table, rebuild.policy, runId)]),
     ],
   }
-  if (await isGivenBack(runId, rebuild, context)) await giveBack(runId, rebuild, context)
-  const execute = executeRun(runId, plan.steps, context, { alongside, lockLimits: options.lockLimits })
-  const steps = await orGivingBack(execute, {
-    holds: () => isBeforeSwap(runId, context),
-    giveBack: () => giveBack(runId, rebuild, context),
+  if (await isGivenBack(run, rebuild)) await giveBack(run, rebuild)
+  const steps = await orGivingBack(executeRun(run, plan.steps, alongside), {
+    // After the swap, what takes the room is the retired table, which is the way back.
+    holds: async () => !(await done(run)).has('swap'),
+    giveBack: () => giveBack(run, rebuild),
   })
   await endRun(session, journalSchema, runId, 'done', { steps })
   return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
 }
 
-async function giveBack(runId: string, rebuild: RebuildSummary, context: TableContext): Promise<void> {
-  const done = await doneSteps(context.session, context.journalSchema, runId)
-  await undoAll(runId, abandonSteps(rebuild, rebuild.forward.source, done), context)
+function done({ session, journalSchema, runId }: RunContext): Promise<ReadonlySet<string>> {
+  return doneSteps(session, journalSchema, runId)
+}
+
+async function giveBack(run: RunContext, rebuild: RebuildSummary): Promise<void> {
+  await undoAll(run, abandonSteps(rebuild, rebuild.forward.source, await done(run)))
 }
 
 /** The run was killed while it gave back what it had taken: its shadow is gone, and its journal does not know. */
-async function isGivenBack(runId: string, { shadow }: RebuildSummary, context: TableContext): Promise<boolean> {
-  const done = await doneSteps(context.session, context.journalSchema, runId)
-  if (!done.has('shadow') || done.has('swap')) return false
+async function isGivenBack(run: RunContext, { shadow }: RebuildSummary): Promise<boolean> {
+  const keys = await done(run)
+  if (!keys.has('shadow') || keys.has('swap')) return false
   const { gone } = await readOne<{ gone: boolean }>(
-    context.session,
+    run.session,
     sql`select to_regclass(${quoted(shadow).text}) is null as gone`,
   )
   return gone
-}
-
-/** After it, what takes the room is the retired table, which is the way back. */
-async function isBeforeSwap(runId: string, context: TableContext): Promise<boolean> {
-  return !(await doneSteps(context.session, context.journalSchema, runId)).has('swap')
 }
 
 /**

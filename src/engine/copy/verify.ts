@@ -21,7 +21,7 @@ import type { VerifyStep } from '../../plan/language/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql, type Sql } from '../../sql/sql.ts'
 import { withPace } from '../pace.ts'
-import type { TableContext } from '../table-context.ts'
+import type { RunContext, TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { comparedColumns, hasUniqueKey } from './compared-columns.ts'
 import { describeDifferences } from './differences.ts'
@@ -45,16 +45,16 @@ const FIRST_ROWS = 25_600
 const TOLD_KEYS = 10
 
 /** @throws {EbbError} when the sides differ */
-export async function verify(step: VerifyStep, runId: string, context: TableContext): Promise<void> {
+export async function verify(step: VerifyStep, context: RunContext): Promise<void> {
   const { session, journalSchema } = context
   const { work, shared = null } = step
   await assertComparable(work, context)
   const columns = await comparedColumns(session, work.target)
   const unique = await hasUniqueKey(session, work.target, work.capture.key)
-  await compareAll({ work, shared, columns, unique }, runId, context)
-  const { rows, differences } = await foundDifferences(session, journalSchema, runId)
+  await compareAll({ work, shared, columns, unique }, context)
+  const { rows, differences } = await foundDifferences(session, journalSchema, context.runId)
   if (differences.length === 0) return
-  await forgetRanges(session, journalSchema, runId)
+  await forgetRanges(session, journalSchema, context.runId)
   await assertComparable(work, context)
   throw new EbbError(
     `the copy of ${display(work.source)} is not what it should be: of ${rows.toLocaleString('en-US')} rows in ${display(work.target)} ${describeDifferences(differences)}`,
@@ -65,12 +65,12 @@ export async function verify(step: VerifyStep, runId: string, context: TableCont
   )
 }
 
-function compareAll(comparison: Comparison, runId: string, context: TableContext): Promise<void> {
+function compareAll(comparison: Comparison, context: RunContext): Promise<void> {
   const { session, journalSchema, lease } = context
   const { source } = comparison.work
   return withPace(context, [source], async (pace) => {
     const size = await sizesOf(session, comparison.work, Math.min(MOST_BLOCKS, context.copySizes.chunkBlocks))
-    const soFar = await comparedSoFar(session, journalSchema, runId)
+    const soFar = await comparedSoFar(session, journalSchema, context.runId)
     const report = reporter(soFar?.rows ?? 0, size.rows, context)
     let after = soFar?.upto ?? null
     let number = soFar === undefined ? 0 : soFar.number + 1
@@ -85,7 +85,7 @@ function compareAll(comparison: Comparison, runId: string, context: TableContext
       const milliseconds = clock()
       await inTransaction(session, {}, async () => {
         await assertLease(session, journalSchema, lease)
-        await recordRange(session, journalSchema, runId, { number, upto: span.upto, ...found, milliseconds })
+        await recordRange(session, journalSchema, context.runId, { number, upto: span.upto, ...found, milliseconds })
       })
       report(found.rows)
       last = { rows: asked, milliseconds }

@@ -4,7 +4,7 @@ import { assertLease } from '../../journal/lease.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
-import type { TableContext } from '../table-context.ts'
+import type { RunContext } from '../table-context.ts'
 import type { SourceState } from './captured.ts'
 import { recordChunk, type Range } from './chunk.ts'
 import { nextSize } from './sizes.ts'
@@ -22,8 +22,7 @@ import type { Walk } from './walk.ts'
 /** What all workers of a copy share. */
 export interface SharedCopy {
   readonly step: CopyStep
-  readonly runId: string
-  readonly context: TableContext
+  readonly context: RunContext
   readonly state: SourceState
   readonly walk: Walk
   readonly pace: Pace
@@ -90,14 +89,22 @@ interface Chunk {
   readonly written: Promise<void>
 }
 
-function carryOne({ runId, context, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
+function carryOne({ context, done, fail }: SharedCopy, range: Range, carrier: Carrier): Chunk {
   const began = performance.now()
   let hasRead = () => {}
   const read = new Promise<void>((resolve) => (hasRead = resolve))
   const written = carrier
     .carry(range, hasRead, async (target, rows) => {
       await assertLease(target, context.journalSchema, context.lease)
-      await recordChunk(target, context.journalSchema, runId, range, rows, performance.now() - began, carrier.transport)
+      await recordChunk(
+        target,
+        context.journalSchema,
+        context.runId,
+        range,
+        rows,
+        performance.now() - began,
+        carrier.transport,
+      )
     })
     .then((rows) => done(rows, range))
   written.catch(fail) // While the worker pauses nobody waits for it.

@@ -3,9 +3,9 @@ import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { isNear, type Bound } from '../../plan/partition/history-bound.ts'
 import { displayPosition } from '../../grid/key.ts'
-import type { Observer } from '../../events.ts'
+import type { Emit } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import { cancelUntil, pause, type TableContext } from '../table-context.ts'
+import { cancelUntil, pause, type RunContext, type TableContext } from '../table-context.ts'
 
 // From the moment of the CHECK until the swap, rows beyond the bound are refused.
 // It lies far ahead, but a plan may be old when its run goes on, ids may be used
@@ -36,12 +36,12 @@ const LOOK_EVERY_MS = 1_000
 export async function underBound<T>(
   table: TableName,
   bound: Bound,
-  context: TableContext,
-  work: (context: TableContext) => Promise<T>,
+  context: RunContext,
+  work: (context: RunContext) => Promise<T>,
 ): Promise<T> {
   const near = new AbortController()
   const ended = new AbortController()
-  const observer: Observer = (event) => {
+  const observer: Emit = (event) => {
     if (event.type === 'step started' && event.step.key === 'swap') ended.abort()
     context.observer(event)
   }

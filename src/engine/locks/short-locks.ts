@@ -4,7 +4,7 @@ import { inTransaction, type Session } from '../../db/session.ts'
 import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import type { Lock } from '../../plan/language/step.ts'
-import type { LockTimes, Observer } from '../../events.ts'
+import type { LockTimes, Emit } from '../../events.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 
@@ -59,7 +59,7 @@ export async function underShortLocks(
   sessions: BriefSessions,
   locks: BriefLocks,
   lockLimits: LockLimits,
-  observer: Observer,
+  observer: Emit,
   signal: AbortSignal,
   work: () => Promise<void>,
 ): Promise<LockTimes> {
@@ -156,7 +156,7 @@ async function holdersGone(
   locks: BriefLocks,
   lockLimits: LockLimits,
   deadline: number,
-  observer: Observer,
+  observer: Emit,
   signal: AbortSignal,
 ): Promise<void> {
   const firstSeen = new Map<string, number>()

@@ -11,7 +11,7 @@ import { positionStatement, spanStatement } from '../../plan/purge/batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import type { TableContext } from '../table-context.ts'
+import type { RunContext, TableContext } from '../table-context.ts'
 import {
   isToBeRetried,
   rangeOf,
@@ -28,11 +28,9 @@ import type { BatchPast, Turns } from './turns.ts'
 
 /** A purge under way: where it works, whose turn it is, and what it has come to. */
 export interface Purging {
-  readonly runId: string
   readonly work: PurgeWork
-  readonly context: TableContext
+  readonly context: RunContext
   readonly turns: Turns
-  readonly deadlineMs: number
   readonly tally: Tally
   readonly files: LeafFiles
   readonly progress: Progressing
@@ -160,13 +158,13 @@ async function settleWalk(
   milliseconds: number,
 ): Promise<void> {
   if (outcome.found === 0) return
-  const { runId, context } = purging
+  const { context } = purging
   const upto = nextPosition(order, outcome) ?? outcome.position
   const { leaf, after } = order
   await record(purging, { pass: 'walk', leaf: leaf.name, after, upto }, outcome, milliseconds)
   if (upto === null) return
   for (const left of leftOf(outcome))
-    await leaveRange(context.session, context.journalSchema, runId, {
+    await leaveRange(context.session, context.journalSchema, context.runId, {
       ...left,
       leaf: leaf.name,
       after,
@@ -190,13 +188,13 @@ function lockedOf({ found, held, gone, behind, stayed }: BatchOutcome): number {
 
 /** Writes a batch into the journal, in the transaction that is open. */
 export async function record(
-  { runId, context, tally, files }: Purging,
+  { context, tally, files }: Purging,
   where: Pick<BatchEntry, 'pass' | 'leaf' | 'after' | 'upto'>,
   outcome: BatchOutcome,
   milliseconds: number,
 ): Promise<void> {
   const { held, gone, around } = outcome
-  await recordBatch(context.session, context.journalSchema, runId, {
+  await recordBatch(context.session, context.journalSchema, context.runId, {
     ...where,
     number: tally.number + 1,
     rows: gone,
@@ -223,7 +221,7 @@ export function count(tally: Tally, { found, gone }: BatchOutcome, effort: numbe
 
 /** The next row cannot be had now, or is `refused` (why): it is left, and the walk goes on behind it. */
 async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, refused: string | null): Promise<Done> {
-  const { runId, work, context } = purging
+  const { work, context } = purging
   const { session, journalSchema, lease } = context
   const nothing = { held: 0, gone: 0, behind: 0, stayed: 0, around: {} }
   return inTransaction(session, {}, async () => {
@@ -235,7 +233,7 @@ async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, ref
     const outcome = { ...nothing, found: 1, position }
     await assertLease(session, journalSchema, lease)
     const left = { rows: 1, reason: refused === null ? ('locked' as const) : ('refused' as const), why: refused }
-    await leaveRange(session, journalSchema, runId, { ...left, leaf: leaf.name, after, upto: position })
+    await leaveRange(session, journalSchema, context.runId, { ...left, leaf: leaf.name, after, upto: position })
     await record(purging, { pass: 'walk', leaf: leaf.name, after, upto: position }, outcome, 0)
     return { outcome, next: position }
   })
@@ -244,12 +242,8 @@ async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, ref
 const LOOK_EVERY_MS = 500
 
 /** Where the table as a whole is locked, comes back when it is no more; gives up at the deadline. False where it is only rows. */
-async function waitForTable(
-  { context, deadlineMs }: Purging,
-  { name }: PurgeLeaf,
-  cause: unknown,
-): Promise<boolean> {
-  const deadline = performance.now() + deadlineMs
+async function waitForTable({ context }: Purging, { name }: PurgeLeaf, cause: unknown): Promise<boolean> {
+  const deadline = performance.now() + context.lockLimits.deadlineMs
   let waited = false
   while (await isTableLocked(context, name)) {
     const holders = await readHolders(context.control, [name], context.pid)

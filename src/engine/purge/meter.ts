@@ -1,13 +1,13 @@
 import { ACTION_TEXTS } from '../../plan/purge/action-sql.ts'
 import { showRows } from '../../text/units.ts'
 import type { PurgeWork } from '../../plan/purge/work.ts'
-import type { Observer } from '../../events.ts'
+import type { Emit } from '../../events.ts'
 
 /** Tells how far a walk has come: in which leaf, at which of its blocks, and how many rows are gone in all. */
 export type Progressing = (leaf: number, block: number, rows: number) => void
 
 /** By blocks where all leaves are walked so, else by rows. */
-export function progressOf({ leaves, action: action }: PurgeWork, observer: Observer): Progressing {
+export function progressOf({ leaves, action: action }: PurgeWork, observer: Emit): Progressing {
   const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks')
   const total = leaves.reduce((sum, leaf) => sum + (byBlocks ? leaf.blocks : leaf.estimatedRows), 0)
   const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))

@@ -28,10 +28,10 @@ import { count, leftOf, record, type Purging } from './attempts.ts'
  * leads anywhere. What is left then stays in the journal, and in the report.
  */
 export async function comeBack(purging: Purging): Promise<void> {
-  const { runId, context, deadlineMs } = purging
-  const deadline = performance.now() + deadlineMs
+  const { context } = purging
+  const deadline = performance.now() + context.lockLimits.deadlineMs
   for (let [round, achieved] = [1, true]; ; round++) {
-    const ranges = await leftRanges(context.session, context.journalSchema, runId)
+    const ranges = await leftRanges(context.session, context.journalSchema, context.runId)
     const locked = ranges.filter(({ reason }) => reason === 'locked')
     const remainingMs = deadline - performance.now()
     if (ranges.length === 0 || (!achieved && (locked.length === 0 || remainingMs <= 0))) return
@@ -54,13 +54,13 @@ async function rest(round: number, mostMs: number, locked: readonly LeftRange[],
 
 /** Returns whether anything came of it. A range that has been forgotten meanwhile, with its leaf, holds nothing any more. */
 async function tryAgain(purging: Purging, range: LeftRange): Promise<boolean> {
-  const { context, runId } = purging
+  const { context } = purging
   try {
     return await takeUp(purging, range)
   } catch (error) {
     if (error instanceof WalkAnewError) await walkAnew(purging, error)
     else if (error instanceof LeafLostError)
-      await forgetRangesOf(context.session, context.journalSchema, runId, range.leaf)
+      await forgetRangesOf(context.session, context.journalSchema, context.runId, range.leaf)
     else throw error
     return true
   }
@@ -98,7 +98,7 @@ async function settle(
   outcome: BatchOutcome,
   began: number,
 ): Promise<void> {
-  const { runId, context } = purging
+  const { context } = purging
   const { session, journalSchema } = context
   const beyond = outcome.found === limit && outcome.position !== null && outcome.position !== range.upto
   const left = leftOf(outcome)
@@ -107,9 +107,9 @@ async function settle(
   const { leaf, after, upto } = range
   await forgetRange(session, journalSchema, range)
   const end = outcome.position ?? upto
-  for (const rest of left) await leaveRange(session, journalSchema, runId, { ...rest, leaf, after, upto: end })
+  for (const rest of left) await leaveRange(session, journalSchema, context.runId, { ...rest, leaf, after, upto: end })
   if (beyond)
-    await leaveRange(session, journalSchema, runId, {
+    await leaveRange(session, journalSchema, context.runId, {
       ...range,
       after: end,
       rows: Math.max(1, range.rows - outcome.found),
@@ -120,7 +120,7 @@ async function settle(
 
 /** The first row of the range is refused: it becomes a range of its own, so that the others can go without it. */
 async function setApart(purging: Purging, range: LeftRange, order: BatchOrder, why: string): Promise<boolean> {
-  const { runId, work, context } = purging
+  const { work, context } = purging
   const { session, journalSchema, lease } = context
   if (range.rows === 1 && range.reason === 'refused') return false
   return inTransaction(session, {}, async () => {
@@ -131,9 +131,15 @@ async function setApart(purging: Purging, range: LeftRange, order: BatchOrder, w
     await forgetRange(session, journalSchema, range)
     if (row === undefined) return true
     const { position } = row
-    await leaveRange(session, journalSchema, runId, { ...range, upto: position, rows: 1, reason: 'refused', why })
+    await leaveRange(session, journalSchema, context.runId, {
+      ...range,
+      upto: position,
+      rows: 1,
+      reason: 'refused',
+      why,
+    })
     if (range.rows > 1)
-      await leaveRange(session, journalSchema, runId, { ...range, after: position, rows: range.rows - 1 })
+      await leaveRange(session, journalSchema, context.runId, { ...range, after: position, rows: range.rows - 1 })
     return true
   })
 }

@@ -9,7 +9,7 @@ import { inSession } from '../../plan/table/user-code.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
 import { EbbError } from '../../errors.ts'
-import type { TableContext } from '../table-context.ts'
+import type { RunContext } from '../table-context.ts'
 import { countRemaining } from './check.ts'
 import { comeBack } from './revisit.ts'
 import { progressOf } from './meter.ts'
@@ -19,23 +19,17 @@ import type { Turns } from './turns.ts'
 import { walk } from './walk.ts'
 
 /** Deletes what the run has not deleted yet. */
-export async function purgeRows(
-  { work }: PurgeStep,
-  runId: string,
-  context: TableContext,
-  turns: Turns,
-  deadlineMs: number,
-): Promise<void> {
-  const { lastNumber, rows } = await readFigures(context.session, context.journalSchema, runId)
+export async function purgeRows({ work }: PurgeStep, context: RunContext, turns: Turns): Promise<void> {
+  const { lastNumber, rows } = await readFigures(context.session, context.journalSchema, context.runId)
   const tally = { number: lastNumber, rows, last: null, careful: 0, entries: null }
   if (lastNumber > 0)
     context.observer({
       type: 'note',
-      text: `resuming run ${runId}: ${showRows(rows)} ${ACTION_TEXTS[work.action.kind].done} so far`,
+      text: `resuming run ${context.runId}: ${showRows(rows)} ${ACTION_TEXTS[work.action.kind].done} so far`,
     })
-  const files = await lastFiles(context.session, context.journalSchema, runId)
+  const files = await lastFiles(context.session, context.journalSchema, context.runId)
   const progress = progressOf(work, context.observer)
-  const purging: Purging = { runId, work, context, turns, deadlineMs, tally, files, progress }
+  const purging: Purging = { work, context, turns, tally, files, progress }
   try {
     await withPurgeSettings(context, async () => {
       await walk(purging)
@@ -48,14 +42,14 @@ export async function purgeRows(
   }
 }
 
-function stopped({ work, tally, runId, context }: Purging, how: string, cause: unknown): EbbError {
+function stopped({ work, tally, context }: Purging, how: string, cause: unknown): EbbError {
   const { at, done } = ACTION_TEXTS[work.action.kind]
   const again = context.signal.aborted ? 'Run' : 'Remove the file and run'
   return new EbbError(
     `${how}, while ${at} ${display(work.table)}`,
     {
       state: `${capital(done)} so far: ${showRows(tally.rows)}, batch by batch; none is half done.`,
-      next: `${again} the same command again, or ebb resume ${runId} --execute: it goes on from here. Or leave it at that: ebb abandon ${runId} --execute.`,
+      next: `${again} the same command again, or ebb resume ${context.runId} --execute: it goes on from here. Or leave it at that: ebb abandon ${context.runId} --execute.`,
     },
     'stopped',
     cause,
@@ -75,12 +69,11 @@ const GENTLE = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200"
  */
 export async function vacuum(
   { table, whole, statements, settings = {} }: VacuumStep,
-  runId: string,
-  context: TableContext,
+  context: RunContext,
   turns: Turns,
 ): Promise<void> {
   const { session, journalSchema, observer } = context
-  const touched = await purgedTables(session, journalSchema, runId)
+  const touched = await purgedTables(session, journalSchema, context.runId)
   if (!touched.has(display(table)) && !(whole && touched.size > 0)) return
   await turns.turn(null)
   const tell = ({ message }: { message?: string | undefined }) => observer({ type: 'note', text: message ?? 'skipped' })
@@ -102,11 +95,11 @@ async function resetVacuum(session: Session): Promise<void> {
 }
 
 /** Counts what matches now, for the report. */
-export async function check({ work }: CheckStep, runId: string, context: TableContext): Promise<void> {
+export async function check({ work }: CheckStep, context: RunContext): Promise<void> {
   const { session, journalSchema, lease } = context
   const remaining = await withPurgeSettings(context, () => countRemaining(work, context))
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)
-    await noteOutcome(session, journalSchema, runId, remaining)
+    await noteOutcome(session, journalSchema, context.runId, remaining)
   })
 }

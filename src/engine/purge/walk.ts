@@ -12,8 +12,8 @@ import { blockOf, count, endOfSpan, mannerOf, walkBatch, type Done, type Purging
 
 /** Goes through all leaves once, from where the journal says that it was. */
 export async function walk(purging: Purging): Promise<void> {
-  const { runId, work, context } = purging
-  const last = await lastWalked(context.session, context.journalSchema, runId)
+  const { work, context } = purging
+  const last = await lastWalked(context.session, context.journalSchema, context.runId)
   const begin = last === undefined ? 0 : work.leaves.findIndex(({ name }) => sameName(name, last.leaf))
   for (const [i, leaf] of work.leaves.entries()) {
     if (i < begin) continue
@@ -36,12 +36,12 @@ async function walkThrough(purging: Purging, leaf: PurgeLeaf, from: string | nul
 
 /** From the beginning of a leaf, and what was left of it is forgotten: it is met again. */
 export async function walkAnew(purging: Purging, { message, leaf, file }: WalkAnewError): Promise<void> {
-  const { runId, files, context } = purging
+  const { files, context } = purging
   const { session, journalSchema, lease, observer } = context
   observer({ type: 'note', text: message })
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)
-    await forgetRangesOf(session, journalSchema, runId, leaf.name)
+    await forgetRangesOf(session, journalSchema, context.runId, leaf.name)
   })
   files.set(display(leaf.name), file)
   await walkThrough(purging, leaf, null)

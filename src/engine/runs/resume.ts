@@ -1,47 +1,54 @@
-import type { Target } from '../../db/session.ts'
-import { assertLatest } from '../command.ts'
-import { carryOutCandidates } from '../commands/candidates.ts'
-import { commandOf } from '../commands/registry.ts'
-import { carryOutCopy } from '../copy/run.ts'
-import type { EngineOptions } from '../options.ts'
-import { carryOut } from '../commands/partition.ts'
-import { carryOutPurge } from '../commands/purge.ts'
-import { verifiedPlan } from '../stored-plan.ts'
-import { carryOutView } from '../commands/view.ts'
-import { withTable, type TableContext } from '../table-context.ts'
-import { carryBack } from './carry-back.ts'
-import { assertUnfinished, findRun, type RunChoice } from './find-run.ts'
-import { known, type KnownRun } from './known.ts'
-import type { RunResult } from './result.ts'
+import { inSnapshot, withSession, type Target } from '../../db/session.ts'
+import { doneSteps, type Run } from '../../journal/journal.ts'
+import type { Plan } from '../../plan/language/step.ts'
+import { commandNamed } from '../commands/registry.ts'
+import type { CommandOutcome } from '../command.ts'
+import type { EngineOptions, PlanOptions } from '../options.ts'
+import { describeSoFar } from '../purge/progress.ts'
+import { assertLatest } from '../run.ts'
+import { planOf, verifiedPlan } from '../stored-plan.ts'
+import { runIn, withTable } from '../table-context.ts'
+import { assertUnfinished, chooseRun, findRun, type RunChoice } from './find-run.ts'
 
-/** Goes on with an unfinished run from the plan that was agreed to. */
-export async function resume(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
-  const { server, run } = await findRun(target, choice, options)
-  assertUnfinished(run)
-  const agreed = known(run)
-  return withTable({ target, server, ...options, command: run.command }, run.table, async (context) => {
-    await assertLatest(context, run.table, run)
-    const plan = await verifiedPlan(context, commandOf(agreed, options), run)
-    return goOn({ ...agreed, plan } as KnownRun, context, options)
-  })
+/** What is left to do of an unfinished run. */
+export interface Remainder {
+  readonly run: Run
+  /** The plan that was agreed to, without the steps that are done. */
+  readonly plan: Plan
+  readonly done: number
 }
 
-async function goOn(run: KnownRun, context: TableContext, options: EngineOptions): Promise<RunResult> {
-  switch (run.command) {
-    case 'partition':
-      return carryOut(run.id, run.plan, context, options)
-    case 'partition-copy':
-    case 'rebuild':
-    case 'split':
-      return carryOutCopy(run.id, run.plan, context, options)
-    case 'purge':
-    case 'mark':
-      return carryOutPurge(run.id, run.plan, context, options)
-    case 'view':
-      return carryOutView(run.id, run.plan, context, options)
-    case 'candidates':
-      return carryOutCandidates(run.id, run.plan, context, options)
-    case 'rollback':
-      return carryBack(run.id, run.plan, context, options)
-  }
+/**
+ * What `resume` would do. Reads only.
+ *
+ * @throws {EbbError} when there is no such run, or it is not unfinished
+ */
+export async function planResumeOf(target: Target, choice: RunChoice, options: PlanOptions): Promise<Remainder> {
+  const { journalSchema } = options
+  return withSession(target, 'plan resume', (session) =>
+    inSnapshot(session, async () => {
+      const run = await chooseRun(session, journalSchema, choice)
+      assertUnfinished(run)
+      const done = await doneSteps(session, journalSchema, run.id)
+      const plan: Plan = planOf(commandNamed(run.command), run)
+      const evidence = [...(await describeSoFar(session, journalSchema, run)), ...plan.evidence]
+      const steps = plan.steps.filter(({ key }) => !done.has(key))
+      return { run, plan: { ...plan, evidence, steps }, done: done.size }
+    }),
+  )
+}
+
+/** Goes on with an unfinished run from the plan that was agreed to. */
+export async function resume(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+): Promise<CommandOutcome & { readonly runId: string }> {
+  const { server, run } = await findRun(target, choice, options)
+  assertUnfinished(run)
+  const command = commandNamed(run.command)
+  return withTable({ target, server, ...options, command: run.command }, run.table, async (context) => {
+    await assertLatest(context, run.table, run)
+    return command.carryOut(runIn(context, run.id), await verifiedPlan(context, command, run))
+  })
 }

@@ -3,15 +3,19 @@ import { UsageError } from '../../errors.ts'
 import { latestRun, type Run } from '../../journal/journal.ts'
 import { planRetire } from '../../plan/copy/undo.ts'
 import type { Plan } from '../../plan/language/step.ts'
-import { otherRun } from '../command.ts'
-import { COPY_COMMANDS } from '../copy/run.ts'
+import { fromStored } from '../../plan/language/stored.ts'
+import { otherRun } from '../run.ts'
+import { COMMANDS } from '../commands/registry.ts'
 import { executeRun } from '../execute.ts'
+import type { StorablePlan } from '../command.ts'
 import type { EngineOptions } from '../options.ts'
-import { withTable } from '../table-context.ts'
+import { runIn, withTable } from '../table-context.ts'
 import { findRun, type RunChoice } from './find-run.ts'
-import { isCopy, known, rebuildOf } from './known.ts'
-import type { RunResult } from './result.ts'
+import type { RunResult } from './take-back.ts'
 import { isThere } from './retired-there.ts'
+
+/** Commands that put a table aside. */
+const COPYING = COMMANDS.flatMap((command) => ('copies' in command ? [command.name] : []))
 
 /** What letting the former table of a rebuild go would do. */
 export async function planRetireOf(
@@ -19,26 +23,25 @@ export async function planRetireOf(
   choice: RunChoice,
   options: EngineOptions,
 ): Promise<Plan & { readonly runId: string }> {
-  const { run } = await findRun(target, choice, options, COPY_COMMANDS)
+  const { run } = await findRun(target, choice, options, COPYING)
   return withSession(target, 'plan retire', async (session) => ({ ...(await retirement(session, run)), runId: run.id }))
 }
 
 /** Lets the former table of a rebuild go, for good. */
 export async function retire(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
-  const { server, run } = await findRun(target, choice, options, COPY_COMMANDS)
+  const { server, run } = await findRun(target, choice, options, COPYING)
   return withTable({ target, server, ...options, command: 'retire' }, run.table, async (context) => {
     // A roll-back that is under way needs the former table.
     const latest = await latestRun(context.session, context.journalSchema, run.table)
     if (latest?.status === 'running') throw otherRun(latest)
     const plan = await retirement(context.session, run)
-    const steps = await executeRun(run.id, plan.steps, context, { lockLimits: options.lockLimits })
+    const steps = await executeRun(runIn(context, run.id), plan.steps)
     return { runId: run.id, plan, steps }
   })
 }
 
-async function retirement(session: Session, found: Run): Promise<Plan> {
-  const run = known(found)
-  const rebuild = isCopy(run) && run.status === 'done' ? rebuildOf(run) : null
+async function retirement(session: Session, run: Run): Promise<Plan> {
+  const { rebuild = null } = run.status === 'done' ? (fromStored(run.plan) as StorablePlan) : {}
   if (rebuild === null || !(await isThere(session, { oid: rebuild.sourceOid, name: rebuild.retired })))
     throw new UsageError(`run ${run.id} has no retired table to drop`, 'See ebb status.')
   return planRetire(run.id, rebuild)

@@ -3,7 +3,6 @@ import { inSnapshot, readAll, withSession, type Session, type Target } from '../
 import { at, journalExists } from '../../journal/journal.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
-import { COPY_COMMANDS } from '../copy/run.ts'
 import type { EngineOptions } from '../options.ts'
 
 // What copies leave behind: tables as they were, kept for the way back.
@@ -64,8 +63,7 @@ async function readKept(session: Session, schema: string): Promise<Kept[]> {
     -- A journal that an earlier version has brought up to date last has none of these columns.
     cross join lateral jsonb_to_record(to_jsonb(r)) l (source_oid oid, retired_schema text, retired_name text, retire_after interval)
     join pg_class c on c.oid = l.source_oid join pg_namespace n on n.oid = c.relnamespace
-    where status = 'done' and command = any (${COPY_COMMANDS}::text[])
-      and n.nspname = l.retired_schema and c.relname = l.retired_name
+    where status = 'done' and n.nspname = l.retired_schema and c.relname = l.retired_name
     order by id`,
   )
 }

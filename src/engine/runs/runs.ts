@@ -2,10 +2,8 @@
 
 export { abandon, planAbandonOf } from './abandon.ts'
 export type { RunChoice } from './find-run.ts'
-export type { KnownRun } from './known.ts'
-export { planResumeOf, type Remainder } from './remaining.ts'
-export type { RunResult } from './result.ts'
-export { resume } from './resume.ts'
+export { planResumeOf, resume, type Remainder } from './resume.ts'
+export type { RunResult } from './take-back.ts'
 export { planRetireOf, retire } from './retire.ts'
 export { planRollbackOf, rollback } from './rollback.ts'
 export { status, type RunStatusLine, type StatusReport } from './status.ts'

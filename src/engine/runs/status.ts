@@ -1,5 +1,4 @@
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
-import { displayPosition } from '../../grid/key.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
@@ -7,7 +6,9 @@ import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
-import { conversionOf, known, type KnownRun } from './known.ts'
+import type { StorablePlan } from '../command.ts'
+import { commandNamed } from '../commands/registry.ts'
+import { fromStored } from '../../plan/language/stored.ts'
 import { FORMAT } from '../stored-plan.ts'
 
 /** What has been done in a database, and what is kept there. */
@@ -66,7 +67,7 @@ async function statusLine(
     startedAt,
     endedAt,
     lastError,
-    refusesFrom: refusedFrom(known(run), done),
+    refusesFrom: refusedFrom(run, done),
     stepsDone: done.size,
     steps: run.stepCount ?? done.size,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),
@@ -74,16 +75,9 @@ async function statusLine(
   }
 }
 
-/** The bound, while the CHECK that proves it is there. */
-function refusedFrom(run: KnownRun, done: ReadonlySet<string>): string | null {
-  if (
-    run.command !== 'partition' ||
-    run.format !== FORMAT ||
-    run.status !== 'running' ||
-    !done.has('guard') ||
-    done.has('swap')
-  )
-    return null
-  const { kind, at, timezone } = conversionOf(run).bound
-  return displayPosition(kind, at, timezone)
+/** Where the command says so, while the run is unfinished. */
+function refusedFrom(run: Run, done: ReadonlySet<string>): string | null {
+  if (run.format !== FORMAT || run.status !== 'running') return null
+  const plan = fromStored(run.plan) as StorablePlan
+  return commandNamed(run.command).refusesFrom?.({ ...run, plan }, done) ?? null
 }

@@ -3,7 +3,7 @@ import { inTransaction } from '../../db/session.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { AloneStep, OnlineStep, Step, WholeStep } from '../../plan/language/step.ts'
 import type { PaceSummary } from '../../pacing/summary.ts'
-import type { LockTimes, Observer } from '../../events.ts'
+import type { LockTimes, Emit } from '../../events.ts'
 import { underShortLocks, type LockLimits } from '../locks/short-locks.ts'
 import { reconcile } from '../copy/reconcile.ts'
 import { sessionsOf, type TableContext } from '../table-context.ts'
@@ -51,11 +51,11 @@ export async function performTold<Context extends TableContext>(
 ): Promise<StepResult> {
   let waitedFor: string | null = null
   let pace: PaceSummary | null = null
-  const listen: Observer = (event) => {
+  const listen: Emit = (event) => {
     if (event.type === 'waiting') waitedFor = event.reason
     context.observer(event)
   }
-  const observer: Observer = (event) => {
+  const observer: Emit = (event) => {
     if (event.type === 'paced') pace = event.pace
     context.observer(event)
   }

@@ -1,0 +1,76 @@
+import type { Target } from '../db/session.ts'
+import type { CandidatesResult } from '../engine/commands/candidates.ts'
+import type { PartitionResult } from '../engine/commands/partition.ts'
+import type { PurgeResult } from '../engine/commands/purge.ts'
+import type { ViewResult } from '../engine/commands/view.ts'
+import type { CopyResult } from '../engine/copy/run.ts'
+import { candidateSet } from '../engine/purge/candidate-review.ts'
+import type { RunResult } from '../engine/runs/runs.ts'
+import { describeCopied } from '../report/copied.ts'
+import { describePartitioned } from '../report/partitioned.ts'
+import { describePurged } from '../report/purged.ts'
+import { describeUndone } from '../report/undone.ts'
+import { display } from '../sql/names.ts'
+import { toText } from '../text/comment.ts'
+import type { Invocation } from './command.ts'
+import { lookAfterCopy } from './copied.ts'
+import { EXIT } from './exit-codes.ts'
+import { mapAfterwards } from './partition-map.ts'
+import type { Reporter } from './reporter.ts'
+
+/** To whom an outcome is shown, and where more of it can be read. */
+export interface Audience {
+  readonly invocation: Invocation
+  readonly reporter: Reporter
+  readonly target: Target
+  readonly engine: { readonly journalSchema: string }
+}
+
+type Show<Outcome> = (audience: Audience, outcome: Outcome, command: string) => void | Promise<void>
+
+const showCopied: Show<CopyResult> = async ({ reporter, target }, outcome, command) => {
+  const copied = await lookAfterCopy(target, command, outcome)
+  reporter.show('result', copied, () => toText(describeCopied(copied)))
+}
+
+/** Where locked rows are left, the exit code says to try again later. */
+const showPurged: Show<PurgeResult> = ({ invocation, reporter }, outcome) => {
+  const { plan, ...shown } = outcome
+  reporter.show('result', { table: plan.table, ...shown }, () => toText(describePurged(outcome)))
+  if ((outcome.figures?.locked ?? 0) > 0) invocation.end(EXIT.tryLater)
+}
+
+const showPartitioned: Show<PartitionResult> = async ({ reporter, target }, { runId, plan, steps, nothingToDo }) => {
+  const result = { runId, table: plan.table, steps, nothingToDo, map: await mapAfterwards(target, plan.table) }
+  reporter.show('result', result, () => toText(describePartitioned(result)))
+}
+
+const showView: Show<ViewResult> = ({ reporter }, { plan, ...result }) => {
+  reporter.show('result', { table: plan.table, view: plan.view, ...result }, () =>
+    toText([`${display(plan.view)} shows ${display(plan.table)} without the hidden rows (run ${result.runId}).`]),
+  )
+}
+
+const showCandidates: Show<CandidatesResult & RunResult> = async ({ reporter, target, engine }, { runId }) => {
+  reporter.show('candidates', { set: await candidateSet(target, runId, engine) }, () =>
+    toText([`Candidate set ${runId} is complete: ebb candidates ${runId}`]),
+  )
+}
+
+const showRolledBack: Show<RunResult> = ({ reporter }, outcome) => {
+  const { runId, steps } = outcome
+  reporter.show('result', { runId, steps }, () => toText(describeUndone('rollback', outcome)))
+}
+
+/** How what a command has come to is shown, when it has been carried out and when it has been gone on with. */
+export const OUTCOMES = {
+  partition: showPartitioned,
+  'partition-copy': showCopied,
+  rebuild: showCopied,
+  split: showCopied,
+  purge: showPurged,
+  mark: showPurged,
+  view: showView,
+  candidates: showCandidates,
+  rollback: showRolledBack,
+}

@@ -1,0 +1,98 @@
+import { readTable } from '../../catalog/table/read-table.ts'
+import { inSnapshot } from '../../db/session.ts'
+import { UsageError } from '../../errors.ts'
+import { endRun, runById, type Run } from '../../journal/journal.ts'
+import { forgetSet } from '../../journal/sets.ts'
+import { fromStored } from '../../plan/language/stored.ts'
+import { planAbandon } from '../../plan/partition/abandon.ts'
+import type { RollbackPlan } from '../../plan/partition/rollback.ts'
+import { planBack, type RollbackOf } from '../../plan/rollback.ts'
+import { display } from '../../sql/names.ts'
+import type { AnyCommand, Command, Planning, StorablePlan } from '../command.ts'
+import { executeRun, type Alongside } from '../execute.ts'
+import { noRun } from '../runs/find-run.ts'
+import type { RunResult } from '../runs/take-back.ts'
+import { assertSameSteps } from '../stored-plan.ts'
+import { partitionByCopy } from './partition-copy.ts'
+import { partition } from './partition.ts'
+import { rebuild } from './rebuild.ts'
+import { split } from './split.ts'
+
+/** Which run is taken back. */
+export interface RollbackRequest {
+  readonly of: string
+}
+
+export interface StoredRollback extends RollbackPlan {
+  /** The run that is rolled back. */
+  readonly of: string
+}
+
+const REVERSIBLE_COMMANDS: readonly AnyCommand[] = [partition, partitionByCopy, rebuild, split]
+
+/** Names of commands whose outcome can be taken back. */
+export const REVERSIBLE = REVERSIBLE_COMMANDS.map(({ name }) => name)
+
+/** Goes back after a finished run: a partitioned table becomes a plain one, or the retired table takes its name again. */
+export const rollback: Command<RollbackRequest, StoredRollback, RollbackOf, RunResult> = {
+  name: 'rollback',
+  ofAnyStorage: true,
+  read: (planning, _table, request) => inSnapshot(planning.session, () => readRollback(planning, request)),
+  refused: (plan, { of }) => ({ ...plan, index: null, of }),
+  plan: (situation, { of }) => ({ ...planBack(situation), of }),
+  async verify(planning, table, stored, request) {
+    const present = await readRollback(planning, request)
+    const { taken } = stored.situation
+    // Names that it has taken itself since do not count.
+    const again = planBack({ ...present, situation: { ...present.situation, taken } } as RollbackOf)
+    assertSameSteps(table, planBack(stored), again)
+  },
+  async carryOut(run, plan) {
+    const { session, journalSchema, runId } = run
+    const alongside: Alongside = {
+      'swap-back': () => [
+        forgetSet(session, journalSchema, plan.table),
+        endRun(session, journalSchema, plan.of, 'rolled back', null),
+      ],
+    }
+    const steps = await executeRun(run, plan.steps, alongside)
+    await endRun(session, journalSchema, runId, 'done', { steps })
+    return { runId, plan, steps }
+  },
+  abandon: ({ id, table, plan }) => planAbandon(id, { table, guard: null, index: plan.index }),
+}
+
+/**
+ * What going back after a finished run depends on, from the table as it is now, in the snapshot that is open. Of the
+ * table that is to come back only the journal tells; everything of it that becomes SQL must be true of the present one.
+ *
+ * @throws {UsageError} for a run that has not come to its end, or whose table is gone
+ */
+async function readRollback(planning: Planning, { of }: RollbackRequest): Promise<RollbackOf> {
+  const { session, server, options } = planning
+  const found = await runById(session, options.journalSchema, of)
+  if (found === undefined) throw noRun({ runId: of })
+  const run: Run<StorablePlan> = { ...found, plan: fromStored(found.plan) as StorablePlan }
+  if (run.status !== 'done') throw notDone(run)
+  const command = REVERSIBLE_COMMANDS.find(({ name }) => name === run.command)
+  if (command?.rollback === undefined) throw irreversible(run)
+  const current = await readTable(session, run.table, server.version)
+  if (current === undefined) throw tableGone(run)
+  return command.rollback(planning, run, current)
+}
+
+function notDone({ id, status }: Run): UsageError {
+  const next =
+    status === 'running'
+      ? `Finish it with ebb resume ${id}, or undo it with ebb abandon ${id}.`
+      : 'There is nothing to roll back.'
+  return new UsageError(`run ${id} is ${status}`, next)
+}
+
+function irreversible({ id, command }: Run): UsageError {
+  return new UsageError(`run ${id} (ebb ${command}) cannot be taken back`, 'There is nothing to roll back.')
+}
+
+function tableGone({ table }: Run): UsageError {
+  return new UsageError(`${display(table)} is not there any more`, 'There is nothing to roll back.')
+}

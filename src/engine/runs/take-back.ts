@@ -1,0 +1,92 @@
+import { readAll, type Session } from '../../db/session.ts'
+import { EbbError, NOTHING_CHANGED, UsageError } from '../../errors.ts'
+import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
+import { planLeaving } from '../../plan/copy/undo.ts'
+import type { Plan } from '../../plan/language/step.ts'
+import { fromStored } from '../../plan/language/stored.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+import type { AnyCommand, StorablePlan } from '../command.ts'
+import { executeRun, type StepResult } from '../execute.ts'
+import { FORMAT, SWAPS } from '../stored-plan.ts'
+import { runIn, type TableContext } from '../table-context.ts'
+
+/** What has been done to a run. */
+export interface RunResult {
+  readonly runId: string
+  readonly plan: Plan
+  readonly steps: readonly StepResult[]
+}
+
+/** Undoes what an unfinished run has prepared, by the lease that is held. */
+export async function takeBack(command: AnyCommand, run: Run, context: TableContext): Promise<RunResult> {
+  const { session, journalSchema } = context
+  const done = await doneSteps(session, journalSchema, run.id)
+  const plan = await planTakingBack(session, command, run, done)
+  const steps = await executeRun(runIn(context, run.id), plan.steps)
+  // What has been swapped can be rolled back, and retired.
+  await endRun(session, journalSchema, run.id, hasSwapped(done) ? 'done' : 'abandoned', { steps })
+  return { runId: run.id, plan, steps }
+}
+
+/**
+ * Plans it.
+ *
+ * @throws {EbbError} when the run is not unfinished, or has swapped its table already
+ */
+export async function planTakingBack(
+  session: Session,
+  command: AnyCommand,
+  found: Run,
+  done: ReadonlySet<string>,
+): Promise<Plan> {
+  assertAbandonable(command, found, done)
+  const run: Run<StorablePlan> = { ...found, plan: fromStored(found.plan) as StorablePlan }
+  if (hasSwapped(done)) return leaving(run, done)
+  const oid = command.sourceOid?.(run) ?? null
+  return command.abandon(run, done, oid === null ? run.table : await presentName(session, oid))
+}
+
+// A run of an earlier version cannot be gone on with, so there must be an end to it, whatever it has done.
+export function assertAbandonable(command: AnyCommand, run: Run, done: ReadonlySet<string>): void {
+  if (run.status !== 'running') throw notUnfinished(command, run)
+  if (hasSwapped(done) && run.format === FORMAT) throw pastTheSwap(command, run)
+}
+
+function hasSwapped(done: ReadonlySet<string>): boolean {
+  return SWAPS.some((key) => done.has(key))
+}
+
+/** The run comes to an end where it is. */
+function leaving({ id, table, plan }: Run<StorablePlan>, done: ReadonlySet<string>): Plan {
+  const undone = plan.steps.filter(({ key }) => !done.has(key)).map(({ title }) => title)
+  return planLeaving(id, table, undone, plan.rebuild ?? null)
+}
+
+/** What a table is called now, or null when it is gone: somebody may have renamed or dropped it. */
+async function presentName(session: Session, oid: string): Promise<TableName | null> {
+  const [name] = await readAll<{ schema: string; name: string }>(
+    session,
+    sql`
+    select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = ${oid}::oid and c.relkind = 'r'`,
+  )
+  return name ?? null
+}
+
+function notUnfinished(command: AnyCommand, { id, status }: Run): UsageError {
+  const next =
+    status === 'done' && command.rollback !== undefined ? `To go back: ebb rollback ${id}` : 'See ebb status.'
+  return new UsageError(`run ${id} is ${status}, so there is nothing to abandon`, next)
+}
+
+function pastTheSwap(command: AnyCommand, { id, table }: Run): EbbError {
+  return new EbbError(
+    `run ${id} has swapped ${display(table)} already; what is left is harmless`,
+    {
+      state: NOTHING_CHANGED,
+      next: `Finish it with ebb resume ${id}${command.rollback === undefined ? '' : '; then ebb rollback can go back'}.`,
+    },
+    'objections',
+  )
+}
