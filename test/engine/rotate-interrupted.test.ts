@@ -1,5 +1,5 @@
 import { EbbError } from '../../src/errors.ts'
-import { asError } from '../../src/engine/rotate/set.ts'
+import { asError } from '../../src/engine/many-tables.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { readServer } from '../../src/catalog/server-model.ts'

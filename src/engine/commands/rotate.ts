@@ -15,13 +15,15 @@ import { display, sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
 import { dueRetiredTables, retireDue, type Retirements } from '../runs/retire-due.ts'
 import { readSituation } from '../rotate/read-situation.ts'
-import { asError, rotateSet, stopped, type Failure, type SetReport } from '../rotate/set.ts'
+import { forEachTable, type Failure } from '../many-tables.ts'
+import { rotateSet, stopped, type SetReport } from '../rotate/set.ts'
 import { planRetireOf } from '../runs/runs.ts'
 import { objectionsToTable } from '../first-look.ts'
 import { withTable } from '../table-context.ts'
 
 export type { RotateRequest } from '../../plan/rotate/request.ts'
-export type { Failure, RetiredPartition, SetReport } from '../rotate/set.ts'
+export type { Failure } from '../many-tables.ts'
+export type { RetiredPartition, SetReport } from '../rotate/set.ts'
 
 const LIGHT_PACING = { settings: LIGHT_PACE, paceFile: null }
 
@@ -62,11 +64,12 @@ export async function rotate(target: Target, request: RotateRequest, options: En
   if (impossible.length > 0) throw new ObjectionsError('rotate', { objections: impossible })
   if (tables.length === 0 && unresolved[0] !== undefined) throw unresolved[0].error
 
-  const sets: SetReport[] = unresolved.map(({ what, error }) => failedSet({ schema: '', name: what }, { what, error }))
-  for (const table of tables) {
-    if (options.signal.aborted || sets.some(isStopped)) break
-    sets.push(await rotateOne(target, server, table, request, options))
-  }
+  const work = (table: TableName) => rotateOne(target, server, table, request, options)
+  const items = await forEachTable(tables, options.signal, work, isStopped)
+  const sets: SetReport[] = [
+    ...unresolved.map(({ what, error }) => failedSet({ schema: '', name: what }, { what, error })),
+    ...items.map((item) => ('result' in item ? item.result : failedRotation(item, options.signal))),
+  ]
   const whose = request.tables === 'all' ? 'all' : tables
   const due = sets.some(isStopped) ? [] : await dueRetiredTables(target, whose, options)
   const former = await retireDue(target, due, options)
@@ -152,22 +155,20 @@ async function rotateOne(
   options: EngineOptions,
 ): Promise<SetReport> {
   const began = performance.now()
-  try {
-    const plan = await withSession(target, 'plan rotate', (session) =>
-      planOne(session, server, table, request, options),
-    )
-    // Without a policy there is nothing that could be done, not even a lease to be taken.
-    if (plan.policy === null || isRefused(plan))
-      return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
-    return await withTable({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (context) =>
-      rotateSet(context, table, request, options.lockLimits),
-    )
-  } catch (error) {
-    return failedSet(table, {
-      what: `rotate ${display(table)}`,
-      error: options.signal.aborted ? stopped(table, error) : asError(error),
-    })
-  }
+  const plan = await withSession(target, 'plan rotate', (session) => planOne(session, server, table, request, options))
+  // Without a policy there is nothing that could be done, not even a lease to be taken.
+  if (plan.policy === null || isRefused(plan))
+    return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
+  return withTable({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (context) =>
+    rotateSet(context, table, request, options.lockLimits),
+  )
+}
+
+function failedRotation(
+  { target: table, error }: { readonly target: TableName; readonly error: Error },
+  { aborted }: AbortSignal,
+): SetReport {
+  return failedSet(table, { what: `rotate ${display(table)}`, error: aborted ? stopped(table, error) : error })
 }
 
 /** An objection to the set as a whole: the plan has not come as far as to say where its rows expire. */

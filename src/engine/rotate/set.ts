@@ -1,4 +1,3 @@
-import { connectionLost } from '../../db/session.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { EbbError } from '../../errors.ts'
@@ -16,6 +15,7 @@ import { display, type TableName } from '../../sql/names.ts'
 import type { PaceSummary } from '../../pacing/summary.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
+import { asError, type Failure } from '../many-tables.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
 import { perform, write, type RetireContext } from './partition-step.ts'
@@ -51,12 +51,6 @@ export interface RetiredPartition {
   readonly to: string
   readonly rows: number | null
   readonly bytes: number
-}
-
-export interface Failure {
-  /** `add partition public.events_2027_01`. */
-  readonly what: string
-  readonly error: Error
 }
 
 type Draft = { -readonly [Field in 'finalized' | 'created' | 'retired' | 'failed']: SetReport[Field][number][] } & {
@@ -323,9 +317,4 @@ export function stopped(table: TableName, cause: unknown): EbbError {
     'stopped',
     cause,
   )
-}
-
-export function asError(error: unknown): Error {
-  const known = isConnectionLost(error) ? connectionLost(error) : error
-  return known instanceof Error ? known : new Error(String(known))
 }

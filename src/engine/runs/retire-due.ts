@@ -3,7 +3,7 @@ import type { TableName } from '../../sql/names.ts'
 import { display, sameName } from '../../sql/names.ts'
 import { retirable, type RetiredTable } from './retired.ts'
 import type { EngineOptions } from '../options.ts'
-import { asError, type Failure } from '../rotate/set.ts'
+import { forEachTable, type Failure } from '../many-tables.ts'
 import { retire } from './runs.ts'
 
 /** The former tables whose time has come by the server's clock, of these tables or of all. */
@@ -28,16 +28,11 @@ export async function retireDue(
   due: readonly RetiredTable[],
   options: EngineOptions,
 ): Promise<Retirements> {
-  const gone: RetiredTable[] = []
-  const failed: Failure[] = []
-  for (const one of due) {
-    if (options.signal.aborted) break
-    try {
-      await retire(target, { runId: one.runId }, options)
-      gone.push(one)
-    } catch (error) {
-      failed.push({ what: `drop ${display(one.retired.name)}`, error: asError(error) })
-    }
+  const items = await forEachTable(due, options.signal, ({ runId }) => retire(target, { runId }, options))
+  return {
+    dropped: items.flatMap((item) => ('result' in item ? [item.target] : [])),
+    failed: items.flatMap((item) =>
+      'error' in item ? [{ what: `drop ${display(item.target.retired.name)}`, error: item.error }] : [],
+    ),
   }
-  return { dropped: gone, failed }
 }
