@@ -24,7 +24,7 @@ describe('a former table that is to go by itself', () => {
     const { table } = await rebuilt(database, retireAfter)
 
     await ended(database, `interval '${same}' - interval '1 minute'`)
-    expect(await rotated(database)).toEqual({ gone: [], failed: [] })
+    expect(await rotated(database)).toEqual({ dropped: [], failed: [] })
     expect(await planRetirements(database.url, ALL, quietly())).toEqual([])
     expect(await retirable(database.url, quietly())).toMatchObject([{ table, due: false }])
 
@@ -35,7 +35,7 @@ describe('a former table that is to go by itself', () => {
     ])
     expect((await rotated(database)).dropped).toMatchObject([{ table }])
     expect(await retirable(database.url, quietly())).toEqual([])
-    expect(await rotated(database)).toEqual({ gone: [], failed: [] })
+    expect(await rotated(database)).toEqual({ dropped: [], failed: [] })
   })
 
   test.for<[Interval, string]>([
@@ -54,7 +54,7 @@ describe('a former table that is to go by itself', () => {
   test('stays when nobody has said when it goes', async ({ database }) => {
     await rebuilt(database, null)
     await ended(database, `interval '100 years'`)
-    expect(await rotated(database)).toEqual({ gone: [], failed: [] })
+    expect(await rotated(database)).toEqual({ dropped: [], failed: [] })
     expect(await retirable(database.url, quietly())).toMatchObject([{ goesAt: null, due: false }])
   })
 
@@ -79,7 +79,7 @@ describe('a former table that is to go by itself', () => {
       `update ebb.run set started_at = now() - interval '1 year', ended_at = now() - interval '1 year'`,
     )
 
-    expect(await rotated(database)).toEqual({ gone: [], failed: [] })
+    expect(await rotated(database)).toEqual({ dropped: [], failed: [] })
     await reader.query('commit')
     await rebuilding.end()
   })
@@ -89,7 +89,7 @@ describe('a former table that is to go by itself', () => {
     await rollback(database.url, { runId }, quietly())
     await ended(database, `interval '1 year'`)
 
-    expect(await rotated(database)).toEqual({ gone: [], failed: [] })
+    expect(await rotated(database)).toEqual({ dropped: [], failed: [] })
     const owner = await database.session('owner')
     expect((await owner.query(sql`select from ${quoted(table)}`)).rowCount).toBe(50)
   })
