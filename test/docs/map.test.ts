@@ -51,6 +51,23 @@ describe('the map', () => {
     expect(upwards.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
   })
 
+  test('has no circle of files that run each other', () => {
+    const runs = imports().filter(({ type }) => !type)
+    const left = new Set(FILES)
+    // Who imports nothing that is left can be in no circle.
+    for (let free = 1; free > 0;) {
+      const ready = [...left].filter((file) => !runs.some(({ from, to }) => from === file && left.has(to)))
+      for (const file of ready) left.delete(file)
+      free = ready.length
+    }
+    expect([...left]).toEqual([])
+  })
+
+  test('leaves exit codes to the command line', () => {
+    const below = FILES.filter((path) => levelOf(path) < FOLDERS.indexOf('cli'))
+    expect(below.filter((path) => /\bEXIT\b|exit-codes.ts'/.test(textOf(path)))).toEqual([])
+  })
+
   test('keeps what is pure away from connections', () => {
     const touching = imports().filter(({ from, to }) => PURE.includes(folderOf(from)) && folderOf(to) === 'db')
     expect(touching).toEqual([])
@@ -64,10 +81,11 @@ describe('the map', () => {
 })
 
 /** Commands import what they start only when they do, and that is not counted: `ebb demo` types through the commands. */
-function imports(): { readonly from: string; readonly to: string }[] {
+function imports(): { readonly from: string; readonly to: string; readonly type: boolean }[] {
   return FILES.flatMap((from) =>
-    [...textOf(from).matchAll(/ from '(\.[^']+)'/g)].map(([, path]) => ({
+    [...textOf(from).matchAll(/^(?:import|export) (type )?[^']*? from '(\.[^']+)'/gm)].map(([, type, path]) => ({
       from,
+      type: type !== undefined,
       to: normalize(join(dirname(from), path ?? '')),
     })),
   )
