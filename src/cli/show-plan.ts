@@ -8,7 +8,7 @@ import { explain } from '../plan/explain/explain.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
 import type { Plan } from '../plan/language/step.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
-import { executing, type Invocation } from './command.ts'
+import { executing, reporting, type CommonOptions, type Invocation } from './command.ts'
 import type { Reporter } from './reporter.ts'
 
 /** Shows a plan; objections in it make the exit code. `more` is for programs only. */
@@ -28,6 +28,20 @@ export interface Asked {
   readonly engine: EngineOptions
   /** What programs are told of a plan besides. */
   readonly more?: (plan: Plan) => object
+}
+
+/** What has been asked for on the command line, with a reporter that is ended whatever happens. */
+export async function asking(
+  invocation: Invocation,
+  words: Pick<CommonOptions, 'json'> & { readonly execute?: true },
+  table: WrittenName,
+  { target, ...options }: Omit<EngineOptions, 'observer'> & { readonly target: Target },
+  answer: (asked: Asked) => Promise<void>,
+): Promise<void> {
+  await reporting(invocation.context, words, (reporter, observer) => {
+    const engine = { ...options, observer }
+    return answer({ invocation, reporter, target, table, execute: words.execute === true, engine })
+  })
 }
 
 /** Shows the plan of a command, or carries it out and shows what has come of it. */

@@ -3,18 +3,10 @@ import { LOCK_LIMITS } from '../../engine/locks/short-locks.ts'
 import { mark } from '../../engine/commands/mark.ts'
 import type { MarkRequest } from '../../plan/purge/mark.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import {
-  EXECUTE,
-  readCommonOptions,
-  reporting,
-  TABLE,
-  withDatabase,
-  type CommonOptions,
-  type Invocation,
-} from '../command.ts'
+import { EXECUTE, readCommonOptions, TABLE, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { Faults } from '../faults.ts'
 import { readPace, withPace, type PaceOptions } from '../pace-options.ts'
-import { planOrCarryOut } from '../show-plan.ts'
+import { asking, planOrCarryOut } from '../show-plan.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { parseCondition, parseDeadline, parseName } from '../parse.ts'
 
@@ -52,12 +44,7 @@ export function markCommand(invocation: Invocation): Command {
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
   const { table, request, options } = readWords(invocation, text, words)
-  await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, ...rest } = options
-    const engine = { ...rest, observer }
-    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine }
-    await planOrCarryOut(asked, mark, request, OUTCOMES.mark)
-  })
+  await asking(invocation, words, table, options, (asked) => planOrCarryOut(asked, mark, request, OUTCOMES.mark))
 }
 
 function readWords({ context }: Invocation, text: string, words: Words) {

@@ -10,20 +10,12 @@ import type { PartitionRequest } from '../../plan/language/policy.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { OUTCOMES } from '../outcomes.ts'
-import {
-  EXECUTE,
-  readCommonOptions,
-  reporting,
-  TABLE,
-  withDatabase,
-  type CommonOptions,
-  type Invocation,
-} from '../command.ts'
+import { EXECUTE, readCommonOptions, TABLE, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, saidOfPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import { planOrCarryOut } from '../show-plan.ts'
+import { asking, planOrCarryOut } from '../show-plan.ts'
 import { parseName, parseTimezone, parseWhole } from '../parse.ts'
 
 interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
@@ -63,13 +55,11 @@ export function partitionCommand(invocation: Invocation): Command {
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
   const { table, request, copying, options } = readWords(invocation, text, words)
-  await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, ...rest } = options
-    const engine = { ...rest, observer }
-    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine, more: policyOf }
-    if (copying === null) return planOrCarryOut(asked, partition, request, OUTCOMES.partition)
-    return planOrCarryOut(asked, partitionByCopy, copying, OUTCOMES['partition-copy'])
-  })
+  await asking(invocation, words, table, options, (asked) =>
+    copying === null
+      ? planOrCarryOut({ ...asked, more: policyOf }, partition, request, OUTCOMES.partition)
+      : planOrCarryOut({ ...asked, more: policyOf }, partitionByCopy, copying, OUTCOMES['partition-copy']),
+  )
 }
 
 function policyOf(plan: Plan & Partial<Pick<PartitionPlan, 'conversion'> & Pick<RebuildPlan, 'rebuild'>>): object {

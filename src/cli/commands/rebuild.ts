@@ -4,20 +4,12 @@ import { UsageError } from '../../errors.ts'
 import type { RebuildRequest } from '../../plan/copy/rebuild.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { OUTCOMES } from '../outcomes.ts'
-import {
-  EXECUTE,
-  readCommonOptions,
-  reporting,
-  TABLE,
-  withDatabase,
-  type CommonOptions,
-  type Invocation,
-} from '../command.ts'
+import { EXECUTE, readCommonOptions, TABLE, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults, MissingError } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import { planOrCarryOut } from '../show-plan.ts'
+import { asking, planOrCarryOut } from '../show-plan.ts'
 
 interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly keep?: string
@@ -46,12 +38,7 @@ export function rebuildCommand(invocation: Invocation): Command {
 
 async function act(invocation: Invocation, text: string, words: Words): Promise<void> {
   const { table, request, options } = readWords(invocation, text, words)
-  await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, ...rest } = options
-    const engine = { ...rest, observer }
-    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine }
-    await planOrCarryOut(asked, rebuild, request, OUTCOMES.rebuild)
-  })
+  await asking(invocation, words, table, options, (asked) => planOrCarryOut(asked, rebuild, request, OUTCOMES.rebuild))
 }
 
 function readWords({ context, args }: Invocation, text: string, words: Words) {

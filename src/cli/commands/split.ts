@@ -4,12 +4,12 @@ import { parseInterval } from '../../grid/interval.ts'
 import { parseWidth } from '../../plan/partition/parse-width.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
 import { OUTCOMES } from '../outcomes.ts'
-import { EXECUTE, readCommonOptions, reporting, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
+import { EXECUTE, readCommonOptions, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { readCopying, readDiskFree, withCopying, type CopyOptions } from '../copy-options.ts'
 import { Faults } from '../faults.ts'
 import { OF_CHUNKS, readPace, withPace, type PaceOptions } from '../pace-options.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import { planOrCarryOut } from '../show-plan.ts'
+import { asking, planOrCarryOut } from '../show-plan.ts'
 
 interface Words extends CommonOptions, LockWords, PaceOptions, CopyOptions {
   readonly every?: string
@@ -38,12 +38,7 @@ export function splitCommand(invocation: Invocation): Command {
 
 async function act(invocation: Invocation, text: string, partition: string | undefined, words: Words): Promise<void> {
   const { table, order, options } = readWords(invocation, text, partition, words)
-  await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, ...rest } = options
-    const engine = { ...rest, observer }
-    const asked = { invocation, reporter, target, table, execute: words.execute === true, engine }
-    await planOrCarryOut(asked, split, order, OUTCOMES.split)
-  })
+  await asking(invocation, words, table, options, (asked) => planOrCarryOut(asked, split, order, OUTCOMES.split))
 }
 
 function readWords({ context, args }: Invocation, text: string, wide: string | undefined, words: Words) {

@@ -3,19 +3,11 @@ import { view, type ViewOrder } from '../../engine/commands/view.ts'
 import { UsageError } from '../../errors.ts'
 import { parseInterval } from '../../grid/interval.ts'
 import { parseTableName } from '../../sql/parse-name.ts'
-import {
-  EXECUTE,
-  readCommonOptions,
-  reporting,
-  TABLE,
-  withDatabase,
-  type CommonOptions,
-  type Invocation,
-} from '../command.ts'
+import { EXECUTE, readCommonOptions, TABLE, withDatabase, type CommonOptions, type Invocation } from '../command.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { Faults, type Settled } from '../faults.ts'
 import { readLockOptions, withLockOptions, type LockWords } from '../lock-options.ts'
-import { planOrCarryOut } from '../show-plan.ts'
+import { asking, planOrCarryOut } from '../show-plan.ts'
 import { parseCondition, parseName } from '../parse.ts'
 
 interface Words extends CommonOptions, LockWords {
@@ -52,12 +44,8 @@ async function act(invocation: Invocation, text: string, words: Words): Promise<
   const lockLimits = readLockOptions(words, faults)
   const surroundings = readCommonOptions(words, invocation.context, faults)
   faults.throwIfAny()
-  await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, ...rest } = surroundings()
-    const engine = { ...rest, observer, lockLimits: lockLimits() }
-    const asked = { invocation, reporter, target, table: table(), execute: words.execute === true, engine }
-    await planOrCarryOut(asked, view, order(), OUTCOMES.view)
-  })
+  const options = { ...surroundings(), lockLimits: lockLimits() }
+  await asking(invocation, words, table(), options, (asked) => planOrCarryOut(asked, view, order(), OUTCOMES.view))
 }
 
 const EXPIRED = '--expired "valid_until < now()": which rows are to be hidden'
