@@ -125,7 +125,7 @@ export function connectionLost(error: unknown): unknown {
     `the connection was lost (${reason})`,
     {
       state: 'What was under way is either undone or done as a whole; the journal knows which.',
-      next: 'When the server can be reached, run the same command again: it goes on from there.',
+      next: 'When the server can be reached, run the same command again: it resumes from there.',
     },
     'try later',
     error,

@@ -146,7 +146,7 @@ function explained(error: unknown, signal: AbortSignal): unknown {
   if (signal.aborted && codeOf(error) === SQLSTATE.queryCanceled)
     return new EbbError(
       'stopped',
-      { state: 'What was done before is kept.', next: 'Run the same command again: it goes on from there.' },
+      { state: 'What was done before is kept.', next: 'Run the same command again: it resumes from there.' },
       'stopped',
       error,
     )

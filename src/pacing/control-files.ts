@@ -14,11 +14,11 @@ export async function assertGoing(
   { stopFile }: Pick<PaceSettings, 'stopFile'>,
   { aborted }: AbortSignal,
 ): Promise<void> {
-  if (aborted) throw stopped('on request', 'Run the same command again: it goes on from there.')
+  if (aborted) throw stopped('on request', 'Run the same command again: it resumes from there.')
   if (stopFile !== null && (await exists(stopFile)))
     throw stopped(
       `by the stop file ${stopFile}`,
-      'Remove the file and run the same command again: it goes on from there.',
+      'Remove the file and run the same command again: it resumes from there.',
     )
 }
 

@@ -109,7 +109,7 @@ test('a run that was stopped is gone on with, and what is left of it shown', asy
   expect(status.out).toContain('\n      stopped on request, while purging')
   expect(status.out).toContain('stop here: ebb abandon 1 --execute')
   for (const left of [purge(table, database, ...WHERE), ['resume', '--url', database.url]])
-    expect((await ebb(left)).out).toMatch(/run 1 has begun: [1-9]\d+ rows gone so far, and it goes on from there/)
+    expect((await ebb(left)).out).toMatch(/run 1 has begun: [1-9]\d+ rows gone so far, and it resumes from there/)
   const other = await ebb(purge(table, database, '--where', 'id = 5'))
   expect(other).toMatchObject({ code: 3, err: expect.stringContaining('run 1 (ebb purge ') as string })
   const resumed = await ebb(['resume', '--url', database.url, '--execute'])

@@ -28,7 +28,7 @@ test('a stopped run exits 4, is shown by status, and resume brings it to its end
   const table = display(await eventsTable(database))
   const { code, err } = await stoppedAt(4, convert(table, database))
   expect(code).toBe(4)
-  expect(err).toMatch(/error: stopped .*\n {2}now: .*\n next: .*goes on from here/)
+  expect(err).toMatch(/error: stopped .*\n {2}now: .*\n next: .*resumes from here/)
 
   const status = await ebb(['status', '--url', database.url])
   expect(status.out).toMatch(/1 {2}partition .* unfinished, [34] of \d+ steps done/)

@@ -149,7 +149,7 @@ describe('what somebody else does between the plan and the swap', () => {
 })
 
 describe('a run that was stopped', () => {
-  test('says so at each step, and goes on from there', async ({ database }) => {
+  test('says so at each step, and resumes from there', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const keys = new Set<string>()
     for (;;) {

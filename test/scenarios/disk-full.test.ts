@@ -108,7 +108,7 @@ describe('a full disk', { timeout: 120_000 }, () => {
       const again = () => rebuild(database.url, written(table), rebuildRequest(), quietly(SIZES))
       await expect(again()).rejects.toMatchObject({
         message: expect.stringMatching(/pgsql_tmp.*No space left on device/) as string,
-        advice: { state: expect.stringMatching(/what was done before it is kept/) as string },
+        advice: { state: expect.stringMatching(/the steps before it are kept/) as string },
       })
       const { runs } = await status(database.url, quietly())
       expect(runs[0]?.stepsDone).toBeGreaterThan(3)

@@ -88,7 +88,7 @@ test('a trigger that is put off until the commit, and fails then, ends the run w
     kind: 'failed',
     advice: {
       state: expect.stringMatching(/those before it are kept/) as string,
-      next: expect.stringMatching(/goes on from there/) as string,
+      next: expect.stringMatching(/resumes from there/) as string,
     },
   })
   const gone = await expectAudited(database, table)

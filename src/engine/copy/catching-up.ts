@@ -148,7 +148,7 @@ function neverDone(): EbbError {
     'changes arrive faster than they are caught up with',
     {
       state: 'The copy is complete and still being kept up to date; the swap has not happened.',
-      next: 'Run the same command again when less is written to the table: it goes on from here.',
+      next: 'Run the same command again when less is written to the table: it resumes from here.',
     },
     'try later',
   )

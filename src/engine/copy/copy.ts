@@ -93,7 +93,7 @@ async function openOne(target: Target, holder: string): Promise<Session> {
       `no further session for the copy: ${reasonOf(error)}`,
       {
         state: 'The chunks that were copied are kept.',
-        next: 'When the server has room for another session, run the same command again: it goes on from here.',
+        next: 'When the server has room for another session, run the same command again: it resumes from here.',
       },
       'try later',
       error,

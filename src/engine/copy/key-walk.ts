@@ -134,6 +134,6 @@ export async function columnOf(session: Session, { source }: CopyWork, name: str
   if (column !== undefined) return column
   throw new EbbError(`${display(source)} has no index on ${name} any more, along which the kept rows are reached`, {
     state: 'The chunks copied so far are kept; the application has noticed nothing.',
-    next: 'Create the index again, as it was, and run the same command again: it goes on from there. Or undo the run with ebb abandon, and start again.',
+    next: 'Create the index again, as it was, and run the same command again: it resumes from there. Or undo the run with ebb abandon, and start again.',
   })
 }

@@ -255,8 +255,8 @@ function notDone(locks: BriefLocks, { deadlineMs }: LockLimits, reason: string, 
   return new EbbError(
     `could not lock ${tables} within ${Math.round(deadlineMs / 1000)} s: ${reason}`,
     {
-      state: 'This step has changed nothing; what was done before it is kept.',
-      next: 'When they have ended, run the same command again: it goes on from here. Or undo what was done: ebb abandon.',
+      state: 'This step has changed nothing; the steps before it are kept.',
+      next: 'When they have ended, run the same command again: it resumes from here. Or undo what was done: ebb abandon.',
     },
     'try later',
     cause,

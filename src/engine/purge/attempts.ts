@@ -273,7 +273,7 @@ function tableLocked(table: string, who: string, cause: unknown): EbbError {
     `${table} is locked as a whole by ${who}`,
     {
       state: 'The batches so far are done, and recorded.',
-      next: 'Run the same command again later: it goes on from here.',
+      next: 'Run the same command again later: it resumes from here.',
     },
     'try later',
     cause,

@@ -165,6 +165,6 @@ async function whatBecameOf(session: Session, work: PurgeWork, leaf: PurgeLeaf):
     return new LeafLostError(`${name} is no longer a part of ${display(work.table)}, so the rows left in it stay`)
   return new EbbError(`${name} has been renamed to ${display(now.name)} by somebody else`, {
     state: 'The batches so far are done, and recorded; no row of another table has been touched.',
-    next: 'Give it its name back and run the same command again: it goes on from here. Or end the run with ebb abandon, and purge it under its new name.',
+    next: 'Give it its name back and run the same command again: it resumes from here. Or end the run with ebb abandon, and purge it under its new name.',
   })
 }

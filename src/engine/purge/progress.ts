@@ -13,5 +13,5 @@ export async function describeSoFar(
   const words = actionText(command)
   if (words === undefined) return []
   const { rows } = await readFigures(session, schema, id)
-  return [`run ${id} has begun: ${showRows(rows)} ${words.done} so far, and it goes on from there`]
+  return [`run ${id} has begun: ${showRows(rows)} ${words.done} so far, and it resumes from there`]
 }

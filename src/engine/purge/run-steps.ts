@@ -49,7 +49,7 @@ function stopped({ work, tally, context }: Purging, how: string, cause: unknown)
     `${how}, while ${at} ${display(work.table)}`,
     {
       state: `${capital(done)} so far: ${showRows(tally.rows)}, batch by batch; none is half done.`,
-      next: `${again} the same command again, or ebb resume ${context.runId} --execute: it goes on from here. Or leave it at that: ebb abandon ${context.runId} --execute.`,
+      next: `${again} the same command again, or ebb resume ${context.runId} --execute: it resumes from here. Or leave it at that: ebb abandon ${context.runId} --execute.`,
     },
     'stopped',
     cause,

@@ -312,7 +312,7 @@ export function stopped(table: TableName, cause: unknown): EbbError {
     `stopped while rotating ${display(table)}`,
     {
       state: 'What was done before is kept; what was under way has been undone, or is finished by the next rotation.',
-      next: 'Run the same command again: it goes on from here.',
+      next: 'Run the same command again: it resumes from here.',
     },
     'stopped',
     cause,

@@ -18,14 +18,14 @@ export interface StepContext {
 }
 
 function goOn(ofRun: boolean): string {
-  return `Run the same command again: it goes on from here.${ofRun ? ` ${ABANDON}` : ''}`
+  return `Run the same command again: it resumes from here.${ofRun ? ` ${ABANDON}` : ''}`
 }
 
 /** Somebody asked to stop, and it was about to begin. */
 export function stoppedBefore({ title }: Step): EbbError {
   return new EbbError(
     `stopped before: ${title}`,
-    { state: 'What was done before it is kept.', next: goOn(true) },
+    { state: 'The steps before it are kept.', next: goOn(true) },
     'stopped',
   )
 }
@@ -56,7 +56,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, of
   if (isLockRefused(error))
     return new EbbError(
       `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: `That ${pieceOf(step)} is not done; what was done before it is kept.`, next: goOn(ofRun) },
+      { state: `That ${pieceOf(step)} is not done; the steps before it are kept.`, next: goOn(ofRun) },
       'try later',
       error,
     )
@@ -98,7 +98,7 @@ function pieceOf({ kind }: Step): string {
 function undoneIn({ kind }: Step): string {
   const piece = PIECES[kind]
   return piece === null
-    ? 'The step has been undone; what was done before it is kept.'
+    ? 'The step has been undone; the steps before it are kept.'
     : `The last ${piece} has been undone; those before it are kept.`
 }
 
@@ -106,15 +106,15 @@ function nextAfter(step: Step, code: string): string {
   const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
   const again =
     step.kind === 'purge'
-      ? 'run the same command again: it goes on from there. Or leave it at that: ebb abandon.'
+      ? 'run the same command again: it resumes from there. Or leave it at that: ebb abandon.'
       : 'run the same command again, or undo what was done: ebb abandon.'
   if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
   if (code === SQLSTATE.diskFull)
-    return 'Make room on the server’s disk and run the same command again: it goes on from here. Or undo what was done: ebb abandon.'
+    return 'Make room on the server’s disk and run the same command again: it resumes from here. Or undo what was done: ebb abandon.'
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
   if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
-    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it goes on from here.'
+    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it resumes from here.'
   if (code === SQLSTATE.uniqueViolation)
     return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
   return `Remove the cause, then ${again}`
@@ -127,5 +127,5 @@ function nextAfterRotating({ key }: Step, code: string): string {
     return 'Where there is a default partition, give it a valid CHECK that excludes what is to come, so that it need not be read; then rotate again.'
   if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))
     return 'Remove or re-point the rows that refer to it; the next rotation tries again.'
-  return 'Remove the cause, then rotate again: it goes on from here.'
+  return 'Remove the cause, then rotate again: it resumes from here.'
 }

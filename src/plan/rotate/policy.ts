@@ -69,7 +69,7 @@ function noGrid({ name }: PartitionedTable): Objection {
   return {
     code: 'no-grid',
     what: `the latest partitions of ${display(name)} follow no calendar and have no common width, so what the next one should be cannot be told`,
-    fix: 'Make the last two partitions consecutive and of one width (an hour, day, week, month, quarter, year or a multiple, or equally many ids); rotate goes on from there.',
+    fix: 'Make the last two partitions consecutive and of one width (an hour, day, week, month, quarter, year or a multiple, or equally many ids); rotate resumes from there.',
     acceptable: false,
   }
 }
