@@ -111,7 +111,7 @@ test('one that was stopped is gone on with by resume, or given up; status tells 
   expect(line?.rows).toBeGreaterThan(50)
 
   const plan = await planAbandonOf(database.url, { table }, quietly())
-  expect(plan.evidence.join()).toContain('stay gone')
+  expect(plan.evidence.join()).toContain('stay deleted')
   await abandon(database.url, { table }, quietly())
   await expectAudit(database, table)
   expect((await status(database.url, quietly())).runs).toMatchObject([{ status: 'abandoned' }])

@@ -22,10 +22,10 @@ function goOn(ofRun: boolean): string {
 }
 
 /** Somebody asked to stop, and it was about to begin. */
-export function stoppedBefore({ title }: Step): EbbError {
+export function stoppedBefore({ title }: Step, ofRun: boolean): EbbError {
   return new EbbError(
     `stopped before: ${title}`,
-    { state: 'The steps before it are kept.', next: goOn(true) },
+    { state: 'The steps before it are kept.', next: goOn(ofRun) },
     'stopped',
   )
 }

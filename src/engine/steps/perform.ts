@@ -11,7 +11,7 @@ import { watched } from '../watch.ts'
 import { buildIndex, dropIndex } from './concurrent-index.ts'
 import { detach, oldSnapshotsGone } from './detach.ts'
 import { dryRun } from './dry-run.ts'
-import { explainedOf } from './errors.ts'
+import { explainedOf, stoppedBefore } from './errors.ts'
 import { swap } from './swap.ts'
 
 // Performing one step, of a run or of a rotation. What is recorded alongside, and
@@ -60,6 +60,7 @@ export async function performTold<Context extends TableContext>(
     context.observer(event)
   }
   context.observer({ type: 'step started', step, position, of })
+  if (context.signal.aborted) throw stoppedBefore(step, ofRun)
   const began = performance.now()
   try {
     const lock = await watched(context.control, context.pid, listen, () => work({ ...context, observer }))
