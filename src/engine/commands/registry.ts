@@ -10,9 +10,19 @@ import { split } from './split.ts'
 import { view } from './view.ts'
 
 /** Every command that leaves runs in the journal. */
-export const COMMANDS = [partition, partitionByCopy, rebuild, split, purge, mark, view, candidates, rollback] as const
+export const COMMANDS: readonly AnyCommand[] = [
+  partition,
+  partitionByCopy,
+  rebuild,
+  split,
+  purge,
+  mark,
+  view,
+  candidates,
+  rollback,
+]
 
-const BY_NAME = new Map(COMMANDS.map((command) => [command.name, command as AnyCommand]))
+const BY_NAME = new Map(COMMANDS.map((command) => [command.name, command]))
 
 /** The command of a run. The journal has nothing but what these have written. */
 export function commandNamed(name: string): AnyCommand {

@@ -15,7 +15,7 @@ import type { RunResult } from './take-back.ts'
 import { isThere } from './retired-there.ts'
 
 /** Commands that put a table aside. */
-const COPYING = COMMANDS.flatMap((command) => ('copies' in command ? [command.name] : []))
+const COPYING = COMMANDS.filter(({ copies }) => copies === true).map(({ name }) => name)
 
 /** What letting the former table of a rebuild go would do. */
 export async function planRetireOf(
