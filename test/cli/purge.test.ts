@@ -165,7 +165,10 @@ describe('what cannot be done is said before anything has changed', () => {
     const words = ['purge', display(table), ...WHERE, '--url', database.url, '--execute']
     expect(await ebb(words)).toMatchObject({ code: 3, out: expect.stringContaining('pass --no-archive') as string })
     const archive = await ebb([...words, '--archive', 's3://bucket/path'])
-    expect(archive).toMatchObject({ code: 2, err: expect.stringContaining('this version cannot write archives yet') as string })
+    expect(archive).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('this version cannot write archives yet') as string,
+    })
     await expectUntouched(database, table)
   })
 
