@@ -101,14 +101,14 @@ test('--archive is answered with what can be done instead, and --no-archive besi
       ]) {
         const { code, err } = await ebb(['rotate', 'events', ...words, '--execute'])
         expect(code).toBe(2)
-        expect(err).toContain('archives cannot be written yet by this version')
-        expect(err).toContain('Say --no-archive')
+        expect(err).toContain('this version cannot write archives yet')
+        expect(err).toContain('Pass --no-archive')
       }
 })
 
 test.for([
-  [[], 'none is named'],
-  [['events', '--all'], '<table>: it excludes --all'],
+  [[], 'no table is named'],
+  [['events', '--all'], '<table>…: cannot be used with --all'],
   [['events', '--retire', 'archive'], "'archive' is not a way to retire a partition"],
   [['events', '--keep', '90d'], "--keep: '90d' is not an interval"],
 ] as const)('rotate %j', async ([words, says]) => {

@@ -139,9 +139,9 @@ function readWords(invocation: Invocation, texts: readonly string[], words: Word
 }
 
 function whichTables(texts: readonly string[], { all }: Words): RotateRequest['tables'] {
-  if (all === true && texts.length > 0) throw new UsageError('it excludes --all', 'Name tables, or pass --all.')
+  if (all === true && texts.length > 0) throw new UsageError('cannot be used with --all', 'Name tables, or pass --all.')
   if (all === true) return 'all'
-  if (texts.length === 0) throw new UsageError('none is named', 'Name tables, or pass --all.')
+  if (texts.length === 0) throw new UsageError('no table is named', 'Name tables, or pass --all.')
   return texts.map(parseTableName)
 }
 
