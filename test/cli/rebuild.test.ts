@@ -276,8 +276,8 @@ test.for([
     wrong: /--no-archive requires --method/,
   },
   { words: ['split', 'events', '--every', '7d', '--keep', 'soon'], wrong: /--every: .*\n.*--keep: / },
-  { words: ['retire'], wrong: /<run>: none is named/ },
-  { words: ['retire', '1', '--all'], wrong: /<run>: it excludes --all/ },
+  { words: ['retire'], wrong: /<run>: no run is named/ },
+  { words: ['retire', '1', '--all'], wrong: /<run>: cannot be used with --all/ },
 ])('wrong words: $words', async ({ words, wrong }) => {
   const { code, err } = await ebb([...words, '--url', 'postgres://127.0.0.1:1/nowhere'])
   expect(code).toBe(2)
