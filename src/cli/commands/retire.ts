@@ -75,7 +75,8 @@ function assertOneOf(run: string | undefined, { all }: Words): void {
   faults.read('<run>', () => {
     if (run === undefined && all !== true)
       throw new UsageError('no run is named', 'Name a run, or pass --all. See ebb status.')
-    if (run !== undefined && all === true) throw new UsageError('cannot be used with --all', 'Name a run, or pass --all.')
+    if (run !== undefined && all === true)
+      throw new UsageError('cannot be used with --all', 'Name a run, or pass --all.')
     return run === undefined ? null : parseRun(run)
   })
   faults.throwIfAny()
