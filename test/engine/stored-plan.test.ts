@@ -261,7 +261,7 @@ async function tables(database: Database, name = ''): Promise<TableName> {
 
 /** A few, each alone: with all of them it would take very long. */
 function chosenFrom(paths: readonly Path[]): Path[][] {
-  return paths.filter((_, i) => i % Math.ceil(paths.length / 4) === 0).map((path) => [path])
+  return paths.filter((_, i) => i % Math.ceil(paths.length / 2) === 0).map((path) => [path])
 }
 
 /** Stopped before its first step, or before one whose key begins so. */
