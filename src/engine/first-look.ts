@@ -67,7 +67,7 @@ export async function assertOwnCode(
   if (objections.length === 0) return
   throw new EbbError(
     objections.map(({ what }) => what).join('; '),
-    { state: NOTHING_CHANGED, next: objections.map(({ fix: fix }) => fix).join(' ') },
+    { state: NOTHING_CHANGED, next: objections.map(({ fix }) => fix).join(' ') },
     'objections',
   )
 }

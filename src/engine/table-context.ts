@@ -136,7 +136,7 @@ function onReplica(): EbbError {
 
 /** A plan says so by itself; a run that is resumed, abandoned or rolled back has one already. */
 function withoutTriggers(server: ServerModel): EbbError {
-  const { what, fix: fix } = firesNoTriggers(server)
+  const { what, fix } = firesNoTriggers(server)
   return new EbbError(what, { state: NOTHING_CHANGED, next: fix }, 'objections')
 }
 

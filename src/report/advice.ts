@@ -67,7 +67,7 @@ function describeWay({ name, what, verdict, locks, application, consumers, obsta
       ...points('change-data capture', consumers),
       ...points(
         'blocked by',
-        obstacles.map(({ what, fix: fix }) => `${what}. ${fix}`),
+        obstacles.map(({ what, fix }) => `${what}. ${fix}`),
       ),
     ]),
   ]

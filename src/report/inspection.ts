@@ -162,7 +162,7 @@ function actionOf(definition: string): string {
   return /\b(BEFORE|AFTER|INSTEAD OF) .*$/s.exec(definition)?.[0] ?? definition
 }
 
-function describeRisk({ what, fix: fix }: Risk): string[] {
+function describeRisk({ what, fix }: Risk): string[] {
   return [...point(what), ...(fix === '' ? [] : point(fix, '    '))]
 }
 

@@ -22,20 +22,20 @@ export function describeRotation(
   sets: readonly RotatedSet[],
   { retired, stopped }: Pick<RotationReport, 'retired' | 'stopped'>,
 ): string[] {
-  const lettingGo = describeLettingGo(retired)
-  if (sets.length === 0 && lettingGo.length === 0 && !stopped) return NO_SETS
+  const drops = describeDrops(retired)
+  if (sets.length === 0 && drops.length === 0 && !stopped) return NO_SETS
   return [
     ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set)]),
-    ...(sets.length === 0 || lettingGo.length === 0 ? [] : ['']),
-    ...lettingGo,
+    ...(sets.length === 0 || drops.length === 0 ? [] : ['']),
+    ...drops,
     ...(stopped ? ['', 'Stopped on request: what is done stays done, and the next rotation does the rest.'] : []),
   ]
 }
 
 /** A line for each retired table that was due. */
-function describeLettingGo({ dropped: gone, failed }: Retirements): string[] {
+function describeDrops({ dropped, failed }: Retirements): string[] {
   return [
-    ...gone.map(
+    ...dropped.map(
       ({ runId, retired: { name, bytes } }) =>
         `dropped ${display(name)}, the retired table of run ${runId}: ${showBytes(bytes)}`,
     ),

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { readServer } from '../../src/catalog/server-model.ts'
 import { withSession } from '../../src/db/session.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
 import { readSituation } from '../../src/engine/rotate/read-situation.ts'
 import { retire } from '../../src/engine/rotate/retire.ts'
@@ -12,7 +13,7 @@ import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import { exitCodeOfRotation } from '../../src/cli/exit-codes.ts'
 import { rotate } from '../../src/engine/commands/rotate.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { raw, sql } from '../../src/sql/sql.ts'
+import { ident, raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { isWaiting, until } from '../support/until.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
@@ -64,7 +65,7 @@ describe('an interrupted detach', () => {
     expect(await isThere(database, leafOf(database, table, -3))).toBe(false)
   })
 
-  test('of the present one is finished, and rows have a context again', async ({ database }) => {
+  test('of the present one is finished, and rows have a place again', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     await halfDetach(database, table, leafOf(database, table, 0))
     await expect(database.admin(sql`insert into ${quoted(table)} (at) values (now())`)).rejects.toThrow('no partition')
@@ -261,6 +262,36 @@ test('a partition that has got other bounds since the plan was made is left as i
     await expect(retire(retiring, plan.retire[0]!)).rejects.toThrow('its bounds are FOR VALUES FROM (MINVALUE)')
   })
   expect(await isThere(database, leafOf(database, table, -3))).toBe(true)
+})
+
+test('partitions that exchange names while others are waited for: the one that now has the name stays', async ({
+  database,
+}) => {
+  const table = await monthlyEvents(database, -3, 4)
+  const [old, young, between] = [-3, 0, 'between'].map((offset) => leafOf(database, table, offset))
+  const holder = await database.session('holder')
+  await holder.query('begin')
+  await holder.query(sql`lock table only ${quoted(table)} in access share mode`)
+  const waited = new AbortController()
+  const observer: EngineOptions['observer'] = ({ type }) => {
+    if (type === 'waiting') waited.abort()
+  }
+  const rotating = rotateOne(database, table, { keep: '2 months' }, { observer })
+  await until(() => Promise.resolve(waited.signal.aborted))
+  const somebody = await database.session('somebody')
+  for (const [from, to] of [
+    [old, between],
+    [young, old],
+    [between, young],
+  ] as const)
+    await somebody.query(sql`alter table ${quoted(from!)} rename to ${ident(to!.name)}`)
+  await holder.query('rollback')
+  const { failed, retired } = await rotating
+  expect(retired).toEqual([])
+  expect(failed.map(({ error }) => error.message).join()).toMatch(
+    /is not what it was when the plan was made: it is gone/,
+  )
+  expect(await monthsOf(database, table)).toEqual([-3, -2, -1, 0, 1, 2, 3])
 })
 
 test('a lost connection is something to try again, however it is told', () => {

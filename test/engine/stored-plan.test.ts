@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest'
 import { readServer } from '../../src/catalog/server-model.ts'
 import { inSnapshot, withSession, type Session } from '../../src/db/session.ts'
 import type { AnyCommand } from '../../src/engine/command.ts'
-import { commandNamed } from '../../src/engine/commands/registry.ts'
+import { commandOf } from '../../src/engine/commands/registry.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { abandon, planResumeOf, resume, retire, rollback, status } from '../../src/engine/runs/runs.ts'
 import { digestOf, FORMAT } from '../../src/engine/stored-plan.ts'
@@ -84,7 +84,7 @@ describe('of a stored plan no text is run', () => {
     ).toEqual([])
 
     const options = quietly()
-    const command = commandNamed(run.command)
+    const command = commandOf(run)
     const paths = pathsOf(run.situation)
     const accepted: Path[] = []
     for (const path of paths)
@@ -134,7 +134,7 @@ describe('of a stored plan no text is run', () => {
       sql`update ebb.run set situation = jsonb_set(jsonb_set(situation, '{predicate,text}', ${JSON.stringify(condition)}), '{predicate,written}', ${JSON.stringify(condition)}) where id = ${run.id}`,
     )
     const now = await reread(database, run.id)
-    await store(database, now, commandNamed(now.command), now.situation)
+    await store(database, now, commandOf(now), now.situation)
     expect(await failureOf(resume(database.url, { runId: run.id }, quietly()))).toMatchObject({
       message: expect.stringMatching(/calls query_to_xml\(\), which may do anything/) as string,
     })
@@ -149,13 +149,13 @@ describe('of a stored plan no text is run', () => {
       ['table', 'options'],
       [`fillfactor=90); create table public.tampered (); --`],
     )
-    await store(database, run, commandNamed(run.command), tampered)
+    await store(database, run, commandOf(run), tampered)
     await expect(resume(database.url, { runId: run.id }, quietly())).rejects.toThrow(
       /does more than is left to be done/,
     )
     expect(await tamperedWith(database)).toBe(false)
 
-    await store(database, run, commandNamed(run.command), run.situation)
+    await store(database, run, commandOf(run), run.situation)
     await resume(database.url, { runId: run.id }, quietly())
   })
 })
@@ -175,6 +175,19 @@ test.for([
 
 describe('a run is not gone on with', () => {
   const start = COMMANDS['rebuild'] as Start
+
+  test('from a version with another command, which status lists all the same', async ({ database }) => {
+    const events = await tables(database)
+    const run = await begun(database, events, COMMANDS['partition'] as Start)
+    await database.admin(`update ebb.run set command = 'archive'`)
+    const { runs } = await status(database.url, quietly())
+    expect(runs).toMatchObject([{ id: run.id, command: 'archive', refusesFrom: null }])
+    for (const act of [resume, abandon])
+      expect(await failureOf(act(database.url, { runId: run.id }, quietly()))).toMatchObject({
+        kind: 'objections',
+        message: expect.stringMatching(/was begun by another version/) as string,
+      })
+  })
 
   test('from a format that this version does not know, and a newer one is told from an older', async ({ database }) => {
     const events = await tables(database)
@@ -310,7 +323,7 @@ async function begunAgain(database: Database, events: TableName, start: Start, r
 
 /** As the release before would have stored it, in a journal that it has made; with a statement put into each step. */
 async function asStoredBefore(database: Database, run: Run): Promise<void> {
-  const command = commandNamed(run.command)
+  const command = commandOf(run)
   const plan = command.plan(fromStored(run.situation), fromStored(run.request))
   const steps = plan.steps.map((step) => ({ ...step, statements: ['create table if not exists public.tampered ()'] }))
   await database.admin(

@@ -1,3 +1,6 @@
+import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
+import type { Run } from '../../journal/journal.ts'
+import { display } from '../../sql/names.ts'
 import type { AnyCommand } from '../command.ts'
 import { candidates } from './candidates.ts'
 import { mark } from './mark.ts'
@@ -24,9 +27,22 @@ export const COMMANDS: readonly AnyCommand[] = [
 
 const BY_NAME = new Map(COMMANDS.map((command) => [command.name, command]))
 
-/** The command of a run. The journal has nothing but what these have written. */
-export function commandNamed(name: string): AnyCommand {
-  const command = BY_NAME.get(name)
-  if (command === undefined) throw new Error(`there is no command ${name}`)
-  return command
+/** The command of that name; undefined where this version has none. */
+export function commandNamed(name: string): AnyCommand | undefined {
+  return BY_NAME.get(name)
+}
+
+/**
+ * The command of a run.
+ *
+ * @throws {EbbError} for a run of a version that has commands which this one does not have
+ */
+export function commandOf({ id, command, table }: Pick<Run, 'id' | 'command' | 'table'>): AnyCommand {
+  const found = commandNamed(command)
+  if (found !== undefined) return found
+  throw new EbbError(
+    `run ${id} (ebb ${command} ${display(table)}) was begun by another version: this one has no such command`,
+    { state: NOTHING_CHANGED, next: 'Use the version that began it, or a later one.' },
+    'objections',
+  )
 }

@@ -37,9 +37,13 @@ import { nextSize } from './sizes.ts'
 
 /** A range should hold no more than this: 32 MB. */
 const MOST_BLOCKS = 4_096
-/** Where rows lie in another order than their keys: so many ranges at most, of 128 MB at least. */
-const MOST_SCATTERED = 8
+/**
+ * Where rows lie in another order than their keys: about so many ranges, of 128 MB at least and 1 GB at most. What a range
+ * hashes goes to temporary files, and a disk that is full stops everybody.
+ */
+const SCATTERED_RANGES = 8
 const LEAST_SCATTERED = 4
+const MOST_SCATTERED = 32
 const FIRST_ROWS = 25_600
 /** Keys that are told of each fault. */
 const TOLD_KEYS = 10
@@ -120,10 +124,14 @@ async function sizesOf(session: Session, { source, target, capture }: CopyWork, 
         from pg_settings where name = 'temp_file_limit')::float8 as room`,
   )
   const { rows, pages, scattered, room } = found
-  const most = Math.max(1, Math.floor((rows / Math.max(pages, 1)) * blocks))
-  const share = 1 / MOST_SCATTERED
-  if (!scattered || 2 * Math.max(share * pages, LEAST_SCATTERED * blocks) > room) return { rows, least: 1, most }
-  const least = Math.max(Math.ceil(share * rows), LEAST_SCATTERED * most)
+  const rowsIn = (count: number) => Math.max(1, Math.floor((rows / Math.max(pages, 1)) * count))
+  const most = rowsIn(blocks)
+  const scatteredBlocks = Math.min(
+    Math.max(Math.ceil(pages / SCATTERED_RANGES), LEAST_SCATTERED * blocks),
+    MOST_SCATTERED * blocks,
+  )
+  if (!scattered || 2 * scatteredBlocks > room) return { rows, least: 1, most }
+  const least = rowsIn(scatteredBlocks)
   return { rows, least, most: least }
 }
 

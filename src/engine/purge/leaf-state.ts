@@ -123,7 +123,7 @@ function indexed({ walk }: PurgeLeaf): Sql {
  * keeps a trigger with each table whose rows it follows, where they are found by an index;
  * there is none of pg_constraint.
  */
-function followers({ oid, action: action, dependents }: PurgeWork): Sql {
+function followers({ oid, action, dependents }: PurgeWork): Sql {
   if (action.kind !== 'delete') return raw(`'{}'::text[]`)
   const { watched, companions } = dependents
   const known = watched?.others ?? []

@@ -32,7 +32,7 @@ export async function readMarkedCondition(target: Target, written: WrittenName, 
           `${marked.column} is a boolean, and does not say since when a row is marked`,
           'Leave --older-than away.',
         )
-      const { what, fix: fix } = columnObjection(table, marked.column)
+      const { what, fix } = columnObjection(table, marked.column)
       throw new UsageError(what, fix)
     }),
   )

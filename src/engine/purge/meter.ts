@@ -7,7 +7,7 @@ import type { Emit } from '../../events.ts'
 export type Progressing = (leaf: number, block: number, rows: number) => void
 
 /** By blocks where all leaves are walked so, else by rows. */
-export function progressOf({ leaves, action: action }: PurgeWork, observer: Emit): Progressing {
+export function progressOf({ leaves, action }: PurgeWork, observer: Emit): Progressing {
   const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks')
   const total = leaves.reduce((sum, leaf) => sum + (byBlocks ? leaf.blocks : leaf.estimatedRows), 0)
   const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))

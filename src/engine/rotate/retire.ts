@@ -150,7 +150,7 @@ async function truncate(retiring: RetireContext, { partition, steps }: Retiremen
   return { outcome: 'truncated', lock }
 }
 
-/** Right before, and under the lock where there is one: the same relation, in the same context, with the same bounds. */
+/** Right before, and under the lock where there is one: the same relation, in the same place, with the same bounds. */
 async function stillAsPlanned({ context, set }: RetireContext, partition: Partition): Promise<void> {
   const { state, boundsText } = await readState(context.session, set.name, partition)
   if (state !== 'attached') throw changed(partition.name, `it is ${state} by now`)

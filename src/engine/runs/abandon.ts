@@ -1,6 +1,6 @@
 import { withSession, type Target } from '../../db/session.ts'
 import type { Plan } from '../../plan/language/step.ts'
-import { commandNamed } from '../commands/registry.ts'
+import { commandOf } from '../commands/registry.ts'
 import type { EngineOptions } from '../options.ts'
 import { assertLatest } from '../run.ts'
 import { withTable } from '../table-context.ts'
@@ -15,7 +15,7 @@ export async function planAbandonOf(
 ): Promise<Plan & { readonly runId: string }> {
   const { run, done } = await findRun(target, choice, options)
   const plan = await withSession(target, 'plan abandon', (session) =>
-    planTakingBack(session, commandNamed(run.command), run, done),
+    planTakingBack(session, commandOf(run), run, done),
   )
   return { ...plan, runId: run.id }
 }
@@ -23,7 +23,7 @@ export async function planAbandonOf(
 /** Undoes the preparations of an unfinished run, so that the table is as it was. */
 export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run, done } = await findRun(target, choice, options)
-  const command = commandNamed(run.command)
+  const command = commandOf(run)
   assertAbandonable(command, run, done)
   return withTable({ target, server, ...options, command: 'abandon' }, run.table, async (context) => {
     await assertLatest(context, run.table, run)

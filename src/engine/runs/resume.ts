@@ -1,7 +1,7 @@
 import { inSnapshot, withSession, type Target } from '../../db/session.ts'
 import { doneSteps, type Run } from '../../journal/journal.ts'
 import type { Plan } from '../../plan/language/step.ts'
-import { commandNamed } from '../commands/registry.ts'
+import { commandOf } from '../commands/registry.ts'
 import type { CommandOutcome } from '../command.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
 import { describeSoFar } from '../purge/progress.ts'
@@ -30,7 +30,7 @@ export async function planResumeOf(target: Target, choice: RunChoice, options: P
       const run = await chooseRun(session, journalSchema, choice)
       assertUnfinished(run)
       const done = await doneSteps(session, journalSchema, run.id)
-      const plan: Plan = planOf(commandNamed(run.command), run)
+      const plan: Plan = planOf(commandOf(run), run)
       const evidence = [...(await describeSoFar(session, journalSchema, run)), ...plan.evidence]
       const steps = plan.steps.filter(({ key }) => !done.has(key))
       return { run, plan: { ...plan, evidence, steps }, done: done.size }
@@ -46,7 +46,7 @@ export async function resume(
 ): Promise<CommandOutcome & { readonly runId: string }> {
   const { server, run } = await findRun(target, choice, options)
   assertUnfinished(run)
-  const command = commandNamed(run.command)
+  const command = commandOf(run)
   return withTable({ target, server, ...options, command: run.command }, run.table, async (context) => {
     await assertLatest(context, run.table, run)
     return command.carryOut(runIn(context, run.id), await verifiedPlan(context, command, run))

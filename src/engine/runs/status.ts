@@ -79,5 +79,5 @@ async function statusLine(
 function refusedFrom(run: Run, done: ReadonlySet<string>): string | null {
   if (run.format !== FORMAT || run.status !== 'running') return null
   const plan = fromStored(run.plan) as StorablePlan
-  return commandNamed(run.command).refusesFrom?.({ ...run, plan }, done) ?? null
+  return commandNamed(run.command)?.refusesFrom?.({ ...run, plan }, done) ?? null
 }

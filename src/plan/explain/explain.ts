@@ -43,7 +43,7 @@ export function explainObjections(objections: readonly Objection[]): string[] {
   if (objections.length === 0) return []
   return [
     ...heading(`Blocking issues (${objections.length})`),
-    ...objections.flatMap(({ code, what, fix: fix }) => [
+    ...objections.flatMap(({ code, what, fix }) => [
       ...comment(`${code}: ${what}`, '  '),
       ...comment(`fix: ${fix}`, '      '),
     ]),

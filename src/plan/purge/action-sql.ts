@@ -4,7 +4,7 @@ import { FINGERPRINT, ROW_BYTES, SET_COLUMNS } from './candidate-sql.ts'
 import type { Action, CollectAction, PurgeLeaf, PurgeWork } from './work.ts'
 
 /** The statement that deletes, marks or records the rows `t` of a leaf selected by `those`; `returning` may follow. */
-export function actionSql({ action: action, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
+export function actionSql({ action, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
   const place = sql`only ${quoted(leaf.name)} t`
   switch (action.kind) {
     case 'delete':
