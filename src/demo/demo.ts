@@ -41,7 +41,7 @@ const SETTINGS = { max_wal_size: '4GB', checkpoint_timeout: '30min', shared_buff
  */
 export async function runDemo(context: Context, { keep, scale = SCALE }: DemoOptions): Promise<DemoReport> {
   const narrator = new Narrator(context.out)
-  narrator.line('A table that has grown for fourteen months learns to shed its past while it is in use.\n')
+  narrator.line('A table with fourteen months of rows is partitioned, rotated and split while it is in use.\n')
   const server = await narrator.during('Starting a PostgreSQL server', () => startServer({ keep, settings: SETTINGS }))
   let stays = false
   try {
@@ -85,7 +85,7 @@ async function playOn(
 async function withTraffic(shop: Shop, narrator: Narrator, story: () => Promise<void>): Promise<TrafficReport> {
   const traffic = await startTraffic(shop)
   narrator.line('')
-  narrator.say('From here on an application is at work: three sessions write, three read, without a rest.')
+  narrator.say('From here on an application is at work: three sessions write and three read, all the time.')
   try {
     await story()
   } finally {

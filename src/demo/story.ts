@@ -23,7 +23,7 @@ export async function tellStory(stage: Stage): Promise<void> {
   const { narrator } = stage
 
   narrator.heading('1. Look')
-  narrator.say('What is this table, what hangs on it, and what could go wrong?')
+  narrator.say('What is this table, what depends on it, and what could go wrong?')
   await type(stage, ['inspect', 'events'])
 
   narrator.heading('2. Plan')

@@ -3,7 +3,7 @@ import { targetOf, writtenName, type Database, type Table } from './database.ts'
 import { complete, type Options } from './options.ts'
 
 /**
- * Looks at a table: what it is, what hangs on it, how it could be partitioned, what could go wrong.
+ * Looks at a table: what it is, what depends on it, how it could be partitioned, what could go wrong.
  *
  * @throws {UsageError} when there is no such table
  */

@@ -235,7 +235,7 @@ function existingObjections(existing: TableModel, table: TableModel): Objection[
     objection(
       'view-columns',
       `columns of ${display(table.name)} have been dropped or changed since ${name} was made, and a view can only gain columns at its end`,
-      sql`In one transaction: drop view ${quoted(existing.name)}, and what hangs on it; then run this command again.`
+      sql`In one transaction: drop view ${quoted(existing.name)}, and what depends on it; then run this command again.`
         .text,
     ),
   ]
