@@ -1,0 +1,35 @@
+import type { ReplicaIdentity, Sending } from '../../catalog/table/published.ts'
+
+/** Why PostgreSQL refuses a statement on a table that is published. */
+export interface Refusal {
+  readonly publication: string
+  /** In words, after `because`. */
+  readonly because: string
+}
+
+/**
+ * Which publications keep rows of a table from being updated or deleted, for what is sent of a row would not tell
+ * subscribers whether it was theirs, or which one is meant. Whoever writes to it gets the error, the application too.
+ */
+export function refusals(
+  what: 'updates' | 'deletes',
+  sendings: readonly Sending[],
+  identity: ReplicaIdentity,
+): Refusal[] {
+  return sendings.flatMap((sending) => {
+    const because = sending[what] ? refusal(sending, identity) : null
+    return because === null ? [] : [{ publication: sending.publication, because }]
+  })
+}
+
+function refusal({ columns, filterColumns }: Sending, { kind, columns: identity }: ReplicaIdentity): string | null {
+  if (kind === 'full') return columns === null ? null : 'it does not send all columns, and the replica identity is full'
+  if (identity.length === 0) return 'the table has no replica identity'
+  const filtered = filterColumns.filter((column) => column === null || !identity.includes(column))
+  if (filtered.length > 0)
+    return `its row filter is over ${filtered.map((column) => column ?? 'whole rows').join(', ')}, and the replica identity is (${identity.join(', ')})`
+  const unsent = columns === null ? [] : identity.filter((column) => !columns.includes(column))
+  return unsent.length === 0
+    ? null
+    : `it does not send ${unsent.join(', ')}, which the replica identity (${identity.join(', ')}) has`
+}
