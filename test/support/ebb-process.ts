@@ -1,11 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { join } from 'node:path'
+import { inject, onTestFinished } from 'vitest'
 import { until } from './until.ts'
-
-const MAIN = fileURLToPath(new URL('ebb-main.ts', import.meta.url))
-const TYPESCRIPT = new URL('typescript.js', import.meta.url).href
 
 /** A command line at work in a process of its own. */
 export interface EbbProcess {
@@ -20,7 +17,9 @@ export interface EbbProcess {
 
 /** Starts `ebb` with these words; it is killed when the test ends. */
 export function startEbb(words: readonly string[]): EbbProcess {
-  const child = spawn(process.execPath, ['--import', TYPESCRIPT, MAIN, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [join(inject('compiled'), 'test/support/ebb-main.js'), ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   onTestFinished(() => void child.kill('SIGKILL'))
   const said = { out: '', err: '' }
   child.stdout.on('data', (chunk: Buffer) => void (said.out += chunk.toString()))

@@ -1,15 +1,31 @@
 import type { TestProject } from 'vitest/node'
+import { compile } from './compiled.ts'
 import { obtainServer, type TestServer } from './server.ts'
 import { clearGround, once, prepareGround, type Ground } from './template.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
     ground: Ground
+    /** Where the sources are as JavaScript; see compiled.ts. */
+    compiled: string
   }
 }
 
-/** Before all tests: one server, one template. What is returned takes both away. */
+/** Before all tests: one server, one template, the sources compiled. What is returned removes them. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  const compiled = await compile()
+  project.provide('compiled', compiled.folder)
+  const removeServer = await setUpServer(project).catch(async (error: unknown) => {
+    await compiled.remove()
+    throw error
+  })
+  return async () => {
+    await compiled.remove()
+    await removeServer()
+  }
+}
+
+async function setUpServer(project: TestProject): Promise<() => Promise<void>> {
   const server = await obtainServer()
   try {
     const ground = await prepareGround(server.url)

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { join } from 'node:path'
+import { inject, onTestFinished } from 'vitest'
 import type { LockLimits } from '../../src/engine/locks/short-locks.ts'
 import type { CopySizes } from '../../src/engine/copy/sizes.ts'
 import type { CandidateRequest } from '../../src/plan/purge/candidates.ts'
@@ -43,14 +43,15 @@ export interface Said {
   readonly kind?: string | null
 }
 
-const MAIN = fileURLToPath(new URL('tool-process.ts', import.meta.url))
-const TYPESCRIPT = new URL('typescript.js', import.meta.url).href
-
 /** Starts the tool; it is killed when the test ends. */
 export function startTool(errand: Errand): Tool {
-  const child = spawn(process.execPath, ['--import', TYPESCRIPT, MAIN, JSON.stringify(toStored(errand))], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    process.execPath,
+    [join(inject('compiled'), 'test/support/tool-process.js'), JSON.stringify(toStored(errand))],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   onTestFinished(() => void child.kill('SIGKILL'))
   return new Tool(child)
 }
