@@ -15,6 +15,7 @@ export const SQLSTATE = {
   insufficientPrivilege: '42501',
   undefinedTable: '42P01',
   undefinedColumn: '42703',
+  invalidColumnReference: '42P10',
   undefinedSchema: '3F000',
   duplicateTable: '42P07',
   divisionByZero: '22012',

@@ -23,7 +23,7 @@ export function partitionName(
   grid: Grid,
   kind: KeyKind,
   from: Position,
-  taken: ReadonlySet<string>,
+  taken: Pick<ReadonlySet<string>, 'has'>,
 ): string {
   return freeCompanion(base, `_${suffix(grid, kind, from)}`, taken)
 }

@@ -36,7 +36,7 @@ export function companion(base: string, suffix: string): string {
  * A companion's name that is not taken: `events_history`, else
  * `events_history_2`, `events_history_3`, …
  */
-export function freeCompanion(base: string, suffix: string, taken: ReadonlySet<string>): string {
+export function freeCompanion(base: string, suffix: string, taken: Pick<ReadonlySet<string>, 'has'>): string {
   for (let attempt = 1; ; attempt++) {
     const name = companion(base, attempt === 1 ? suffix : `${suffix}_${attempt}`)
     if (!taken.has(name)) return name

@@ -51,7 +51,7 @@ export function partition(
     tablespace: null,
     options: [],
     rowSecurity: false,
-    replicaIdentity: 'default',
+    identity: 'default',
     foreignKeys: [],
     dependents: [],
     ...changes,

@@ -71,11 +71,18 @@ export interface Partition {
   /** Storage parameters, `toast.` ones included. */
   readonly options: readonly string[]
   readonly rowSecurity: boolean
-  readonly replicaIdentity: 'default' | 'nothing' | 'full' | 'index'
+  readonly identity: LeafIdentity
   readonly foreignKeys: readonly { readonly name: string; readonly references: TableName }[]
   /** What would keep it from being dropped, in PostgreSQL's words: a view on this very partition, … */
   readonly dependents: readonly string[]
 }
+
+/**
+ * What is sent of an updated or deleted row, by which subscribers find it. Each partition has an identity of its own,
+ * and an index of its own for it, here as what follows `add constraint …`, or `create unique index … on …`.
+ */
+export type LeafIdentity =
+  'default' | 'nothing' | 'full' | { readonly constraint: string } | { readonly indexTail: string }
 
 /** From is inside, to is not; null is without a bound. */
 export interface PartitionRange {

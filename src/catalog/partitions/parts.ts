@@ -1,6 +1,7 @@
 import { IS_FOREIGN_KEY } from '../references/foreign-key.ts'
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
 import { LIST, NEVER_NULL } from '../table/json-parts.ts'
+import { INDEX_TAIL } from '../table/table-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
 
 // The catalogue questions about a partitioned table, as a select list for the
@@ -46,6 +47,13 @@ const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, 
 const SIZE = `case p.relkind when 'p' then (select coalesce(sum(pg_total_relation_size(s.relid)), 0) from pg_partition_tree(p.oid) s where s.isleaf)
   when 'r' then coalesce(pg_total_relation_size(p.oid), 0) else 0 end`
 
+/** Of an index, what makes another one like it. */
+const IDENTITY = `case p.relreplident when 'd' then to_json('default'::text) when 'n' then to_json('nothing'::text) when 'f' then to_json('full'::text)
+  else coalesce((select case when k.oid is null then json_build_object('indexTail', ${INDEX_TAIL('pn', 'p')})
+      else json_build_object('constraint', pg_get_constraintdef(k.oid) || coalesce(' WITH (' || array_to_string(x.reloptions, ', ') || ')', '')) end
+    from pg_index i join pg_class x on x.oid = i.indexrelid left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u')
+    where i.indrelid = p.oid and i.indisreplident), to_json('nothing'::text)) end`
+
 const PARTITIONS = LIST(`select json_agg(json_build_object(
     'oid', p.oid::text, 'name', ${NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
@@ -53,7 +61,7 @@ const PARTITIONS = LIST(`select json_agg(json_build_object(
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,
-    'replicaIdentity', case p.relreplident when 'd' then 'default' when 'n' then 'nothing' when 'f' then 'full' else 'index' end,
+    'identity', ${IDENTITY},
     'foreignKeys', ${FOREIGN_KEYS('p.oid')}, 'dependents', ${DEPENDENTS}))
   from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where h.inhparent = c.oid`)
 

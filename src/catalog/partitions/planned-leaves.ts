@@ -51,10 +51,16 @@ function describeNode({ 'Node Type': type, 'Custom Plan Provider': provider }: P
   return provider === undefined ? type : `${type} (${provider})`
 }
 
+const MAY_NOT_ASK: ReadonlySet<string | undefined> = new Set([
+  SQLSTATE.insufficientPrivilege,
+  SQLSTATE.objectNotInPrerequisiteState,
+  SQLSTATE.invalidColumnReference,
+])
+
 /**
  * Nodes, in the plans of reading and deleting the rows of a table, of which
  * nobody can tell what they read; in the transaction that is open, and nothing is
- * executed. None where the role may not ask.
+ * executed. None where the role may not ask, or a publication has PostgreSQL refuse deletes.
  */
 export async function readUnknownNodes(session: Session, table: TableName): Promise<string[]> {
   // Of no rows, so that nobody asks a foreign server; extensions take their part in the plan all the same.
@@ -62,7 +68,7 @@ export async function readUnknownNodes(session: Session, table: TableName): Prom
   const found: string[] = []
   for (const query of [sql`select ${none}`, sql`delete ${none}`]) {
     const nodes = await plans(session, query, {}).catch((error: unknown) => {
-      if (codeOf(error) !== SQLSTATE.insufficientPrivilege) throw error
+      if (!MAY_NOT_ASK.has(codeOf(error))) throw error
       return []
     })
     found.push(...nodes.flatMap((node) => readingOf(node).unknown))

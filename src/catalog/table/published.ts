@@ -1,3 +1,7 @@
+import type { ClientBase } from 'pg'
+import { readOne } from '../../db/session.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
 import { LIST } from './json-parts.ts'
 
 // Which publications send on what is written to a table, and what tells subscribers which row is meant.
@@ -77,4 +81,14 @@ function UNLESS_GENERATED(p: string, c: string): string {
   return `case when to_jsonb(${p}) ? 'pubgencols' and exists (select from pg_attribute g where g.attrelid = ${c}.oid and g.attgenerated <> '' and not g.attisdropped)
     then (select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = ${c}.oid and a.attnum > 0 and not a.attisdropped
       and (a.attgenerated = '' or a.attgenerated = to_jsonb(${p}) ->> 'pubgencols')) end`
+}
+
+/** The publications that send on what is written to a table. */
+export async function readSendings(client: ClientBase, table: TableName): Promise<readonly Sending[]> {
+  const { sendings } = await readOne<{ sendings: readonly Sending[] }>(
+    client,
+    sql`select ${raw(SENDINGS('c', 'n'))} as sendings from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = to_regclass(${quoted(table).text})`,
+  )
+  return sendings
 }

@@ -10,8 +10,11 @@ import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEW
 // outer query, so that the whole model is read by one statement in one moment.
 
 // The definition after `CREATE INDEX name ON table `. The prefix is built, not searched for, so a name may hold anything.
-const INDEX_TAIL = `substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I ', case when i.indisunique then 'UNIQUE ' else '' end,
-  x.relname, case when x.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)))`
+export const INDEX_TAIL = (
+  n: string,
+  c: string,
+) => `substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I ', case when i.indisunique then 'UNIQUE ' else '' end,
+  x.relname, case when x.relkind = 'I' then 'ONLY ' else '' end, ${n}.nspname, ${c}.relname)))`
 // What people set (`n_distinct`). From the minor releases of November 2026 on PostgreSQL keeps a version of its own there,
 // `pg_attver`, which is another one on every new table (seen on 15.20).
 const COLUMN_OPTIONS = `to_json(array(select o from unnest(a.attoptions) o where o not like 'pg\\_%'))`
@@ -66,7 +69,7 @@ const OPERATORS =
   join pg_opclass oc on oc.oid = o.class where am.amname = 'btree'`)
 
 const INDEXES = LIST(`select json_agg(json_build_object(
-    'oid', x.oid::text, 'name', x.relname, 'definition', pg_get_indexdef(x.oid), 'tail', ${INDEX_TAIL}, 'method', am.amname,
+    'oid', x.oid::text, 'name', x.relname, 'definition', pg_get_indexdef(x.oid), 'tail', ${INDEX_TAIL('n', 'c')}, 'method', am.amname,
     'columns', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[0:i.indnkeyatts - 1]`)},
     'included', ${COLUMN_NAMES('c.oid', `(i.indkey::int2[])[i.indnkeyatts:]`)},
     'operators', ${OPERATORS},

@@ -2,6 +2,7 @@ import { isTimeType } from '../../catalog/table/calendar-kind.ts'
 import { readConditionSettings } from '../../catalog/condition/condition-settings.ts'
 import { readHead } from '../../catalog/table/key-head.ts'
 import { readKey, sampleIds } from '../../catalog/table/key-model.ts'
+import { readSendings } from '../../catalog/table/published.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../../catalog/situation.ts'
@@ -137,7 +138,8 @@ export async function readSituation(
   const evidence = readable ? await readEvidence(session, server, table, request) : null
   const upserts = await readUpserts(session, table)
   const settings = pathOf(await readConditionSettings(session))
-  return { server, journalSchema, table, privileges, evidence, upserts, taken, settings }
+  const sendings = await readSendings(session, name)
+  return { server, journalSchema, table, privileges, evidence, upserts, sendings, taken, settings }
 }
 
 async function readEvidence(

@@ -5,12 +5,12 @@ import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, literal, raw, sql } from '../../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
-import { boundLiteral, createLeaf } from '../table/leaf.ts'
+import { boundLiteral, createLeaf, leafShape } from '../table/leaf.ts'
 import { exclusive } from '../language/locks.ts'
 import { buildUniqueIndex, plainColumns, type NewPrimaryKey } from '../table/primary-key.ts'
 import { dryRun } from './dry-run.ts'
 import type { Lock, OnlineStep, Step } from '../language/step.ts'
-import { leafShape, planSwap, type AsideNames, type SwapRequest } from '../table/swap.ts'
+import { planSwap, type AsideNames, type SwapRequest } from '../table/swap.ts'
 import { underPath } from '../table/user-code.ts'
 import { showBytes, showDuration } from '../../text/units.ts'
 
@@ -127,9 +127,9 @@ function validateGuardStep({ table, guard }: Conversion): Step {
   }
 }
 
-function leafStep({ table, role, choice }: Conversion, cell: Cell, name: TableName): Step {
+function leafStep({ table, role, choice, primaryKey }: Conversion, cell: Cell, name: TableName): Step {
   const shape = {
-    ...leafShape(table),
+    ...leafShape(table, primaryKey),
     triggers: table.triggers.filter(({ perRow, enabled }) => perRow && enabled !== 'origin'),
   }
   return {

@@ -1,8 +1,7 @@
 import type { Interval } from '../../grid/interval.ts'
 import type { Cell } from '../../grid/grid.ts'
 import { cellsBetween, floor } from '../../grid/grid.ts'
-import { partitionName } from '../../grid/partition-name.ts'
-import { display, type TableName } from '../../sql/names.ts'
+import { display } from '../../sql/names.ts'
 import { copyKeyOf, noKeyObjection } from '../copy/key.ts'
 import { copySteps } from '../copy/steps.ts'
 import type { Transport } from '../copy/work.ts'
@@ -21,7 +20,7 @@ import { newSize, summaryOf, type RebuildPlan } from '../copy/rebuild.ts'
 import { defaultPremake, type PartitionRequest } from '../language/policy.ts'
 import { serverNotes } from '../table/server-objections.ts'
 import { shadowNames } from '../table/shadow.ts'
-import { leafShape } from '../table/swap.ts'
+import { leafNames, leafShape } from '../table/leaf.ts'
 import { assertDistinctKeys, type Objection } from '../language/step.ts'
 import { publishedCopyObjections } from '../table/table-objections.ts'
 import { showBytes, showCount } from '../../text/units.ts'
@@ -111,19 +110,15 @@ function layoutOf(
   const end = runwayEnd(choice, premake)
   const start = keep?.from ?? choice.min ?? choice.head
   const cells: Cell[] = cellsBetween(choice.grid, choice.kind, floor(choice.grid, choice.kind, start), end)
-  const used = new Set(taken)
-  const leaves = cells.map(({ from }): TableName => {
-    const name = partitionName(table.name.name, choice.grid, choice.kind, from, used)
-    used.add(name)
-    return { schema: table.name.schema, name }
-  })
+  const starts = cells.map(({ from }) => from)
+  const primaryKey = newPrimaryKey(table, choice.column, taken)
   return {
     choice,
     cells,
     start: null,
-    leaves,
-    primaryKey: newPrimaryKey(table, choice.column, taken),
-    shape: leafShape(table),
+    leaves: leafNames(table.name, choice.grid, choice.kind, starts, taken),
+    primaryKey,
+    shape: leafShape(table, primaryKey),
   }
 }
 

@@ -1,10 +1,10 @@
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Privileges } from '../../catalog/situation.ts'
+import type { Sending } from '../../catalog/table/published.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { plus, type Cell } from '../../grid/grid.ts'
 import { displayInterval } from '../../grid/interval.ts'
 import { displayPosition, type Position } from '../../grid/key.ts'
-import { partitionName } from '../../grid/partition-name.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { display, freeCompanion, type TableName } from '../../sql/names.ts'
 import { conversionSteps } from './conversion.ts'
@@ -21,9 +21,11 @@ import {
   upsertObjections,
   widthObjections,
 } from '../table/key-objections.ts'
+import { leafNames } from '../table/leaf.ts'
 import { unaccepted } from '../language/objection.ts'
 import { newPrimaryKey, type NewPrimaryKey } from '../table/primary-key.ts'
 import { captureObjections } from '../copy/capture.ts'
+import { publishedKeyObjections } from '../table/publication-objections.ts'
 import { privilegeObjections } from '../table/privilege-objections.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from '../language/policy.ts'
 import { serverNotes } from '../table/server-objections.ts'
@@ -42,6 +44,8 @@ export interface PartitionSituation {
   readonly evidence: KeyEvidence | null
   /** Statements with ON CONFLICT on this table, where pg_stat_statements could be read; null where not. */
   readonly upserts: readonly string[] | null
+  /** Publications that send on what is written to the table. Older versions have stored situations without. */
+  readonly sendings?: readonly Sending[]
   /** Names in the table's schema. */
   readonly taken: ReadonlySet<string>
   /** The search path of the role, for code of the user's. */
@@ -152,7 +156,7 @@ function convert(
 
 /** What the key stands against, apart from what the table does. */
 export function keyObjections(
-  { table, upserts }: PartitionSituation,
+  { table, upserts, sendings = [] }: PartitionSituation,
   request: PartitionRequest,
   choice: KeyChoice,
   primaryKey: NewPrimaryKey | null,
@@ -163,6 +167,7 @@ export function keyObjections(
   const objections = [
     ...uniquenessObjections(table, choice.column),
     ...(primaryKey === null ? [] : primaryKeyObjections(table, choice.column, idColumn)),
+    ...publishedKeyObjections(table, sendings, primaryKey),
     ...(primaryKey === null ? [] : upsertObjections(upserts ?? [], choice.column, idColumn)),
     ...rangeObjections(choice, cut, request),
     ...widthObjections(choice, end),
@@ -196,10 +201,9 @@ function chooseNames(
   }
   if (primaryKey !== null) use(primaryKey.index)
   const history = use(freeCompanion(name, '_history', used))
-  const leaves = runway.map(({ from }) => ({
-    schema,
-    name: use(partitionName(name, choice.grid, choice.kind, from, used)),
-  }))
+  const starts = runway.map(({ from }) => from)
+  const leaves = leafNames(table.name, choice.grid, choice.kind, starts, used)
+  for (const leaf of leaves) use(leaf.name)
   const constraints = new Set(table.constraints.map((constraint) => constraint.name))
   return {
     history: { schema, name: history },

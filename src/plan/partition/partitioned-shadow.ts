@@ -1,3 +1,4 @@
+import type { LeafIdentity } from '../../catalog/partitions/partitioned-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { Cell } from '../../grid/grid.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
@@ -5,7 +6,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
 import * as definitions from '../table/definitions.ts'
 import { constraintFact, factsOf } from '../table/facts.ts'
-import { boundLiteral, createLeaf, type LeafShape } from '../table/leaf.ts'
+import { boundLiteral, createLeaf, identify, type LeafShape } from '../table/leaf.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import { ownersAlone, ownership } from '../table/privileges.ts'
 import type { NewPrimaryKey } from '../table/primary-key.ts'
@@ -16,12 +17,13 @@ import {
   columnsLike,
   foreignKeysOf,
   indexStep,
+  online,
   renameInto,
   validateForeignKeys,
   type Shadow,
   type ShadowNames,
 } from '../table/shadow.ts'
-import type { Step } from '../language/step.ts'
+import type { OnlineStep, Step } from '../language/step.ts'
 
 /** How the rows are laid out in the new table. */
 export interface Layout {
@@ -51,6 +53,7 @@ export function partitionedShadow(
     leaves,
     create: createPartitioned(table, shadow, layout, role),
     finish: [
+      ...identitySteps(leaves, layout.shape.identity),
       ...table.indexes.map((index) =>
         indexStep(
           table,
@@ -89,13 +92,28 @@ export function createPartitioned(
     ...cells.flatMap((cell, i) => {
       const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
       return createLeaf(
-        { ...shape, parent: shadow },
+        // An index there must not be before the rows.
+        { ...shape, parent: shadow, identity: typeof shape.identity === 'object' ? 'default' : shape.identity },
         leaves[i] as TableName,
         from,
         boundLiteral(choice.kind, cell.to, 'to'),
         role,
       )
     }),
+  ]
+}
+
+/** Where the replica identity is an index, each partition has to have its own; the index of the whole then adopts them. */
+export function identitySteps(leaves: readonly TableName[], identity: LeafIdentity): OnlineStep[] {
+  if (typeof identity !== 'object') return []
+  return [
+    online(
+      'identity',
+      'build the index of the replica identity on each partition',
+      'each has its own, by which subscribers find a row',
+      'reads the new table once',
+      leaves.flatMap((leaf) => identify(leaf, identity)),
+    ),
   ]
 }
 

@@ -215,5 +215,6 @@ function primaryKeyBack({ former, primaryKey }: ConversionSummary, index: string
             .text,
         ]),
     ...definitions.indexComment(former.name.schema, model),
+    ...(model.replicaIdentity ? definitions.replicaIdentity(former.name, former, model.name) : []),
   ]
 }

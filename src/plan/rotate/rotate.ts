@@ -7,7 +7,7 @@ import { plural, policyDiffers, setObjections, unfinishedRun } from './objection
 import { describeEvery, inferPolicy } from './policy.ts'
 import type { Retire, RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
-import { newestTable, planRunway } from './runway.ts'
+import { planRunway } from './runway.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import { serverNotes, serverObjections } from '../table/server-objections.ts'
 import type { Objection } from '../language/step.ts'
@@ -148,11 +148,6 @@ function notesOn(
     ...(newest === 'unknown' && candidates.length > 0
       ? [
           `the newest row could not be found quickly (no index begins with ${policy.column}), so whether the server’s clock agrees with it is found out when this is carried out`,
-        ]
-      : []),
-    ...(newestTable(set)?.replicaIdentity === 'index'
-      ? [
-          'the replica identity of the partitions is an index, which new partitions do not get: say alter table … replica identity using index … for each',
         ]
       : []),
     ...(set.publications.length > 0 && candidates.length > 0

@@ -3,11 +3,10 @@ import type { Cell, Grid } from '../../grid/grid.ts'
 import { floor, next, plus } from '../../grid/grid.ts'
 import { gapsIn, missingCells, type Span } from '../../grid/gaps.ts'
 import { displayPosition, positionOf, toText, type KeyKind, type Position } from '../../grid/key.ts'
-import { partitionName } from '../../grid/partition-name.ts'
 import { roundWidth } from '../../grid/width.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { literal, type Sql } from '../../sql/sql.ts'
-import { createLeaf, type LeafShape } from '../table/leaf.ts'
+import { createLeaf, leafNames, type LeafShape } from '../table/leaf.ts'
 import { leafLocks } from '../partition/conversion.ts'
 import { exclusive } from '../language/locks.ts'
 import type { SetPolicy } from '../language/policy.ts'
@@ -44,12 +43,9 @@ export function planRunway(set: PartitionedTable, policy: SetPolicy, evidence: R
     grid.kind === 'time'
       ? timeCells(grid, policy, spans, evidence.now)
       : idCells(grid.width, policy.premake, spans, evidence.head)
-  const taken = new Set(evidence.taken)
-  return cells.map((cell) => {
-    const name = partitionName(set.name.name, grid, policy.kind, cell.from, taken)
-    taken.add(name)
-    return creation(set, policy, cell, { schema: set.name.schema, name }, evidence.role)
-  })
+  const starts = cells.map(({ from }) => from)
+  const leaves = leafNames(set.name, grid, policy.kind, starts, evidence.taken)
+  return cells.map((cell, i) => creation(set, policy, cell, leaves[i] as TableName, evidence.role))
 }
 
 /** What partitions cover. Half-detached ones cover nothing: they are finished first. */
@@ -166,7 +162,7 @@ export function leafShapeOf(set: PartitionedTable): LeafShape {
     tablespace: set.tablespace ?? newest?.tablespace ?? null,
     options: newest?.options ?? [],
     rowSecurity: set.rowSecurity === 'off' && newest?.rowSecurity ? 'on' : set.rowSecurity,
-    replicaIdentity: newest?.replicaIdentity ?? 'default',
+    identity: newest?.identity ?? 'default',
     defaultGrantees: set.defaultGrantees,
     triggers: set.unusualTriggers,
   }

@@ -1,8 +1,8 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { cellsBetween, floor, type Cell, type Grid } from '../../grid/grid.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
-import { partitionName } from '../../grid/partition-name.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
+import { leafNames } from '../table/leaf.ts'
 import { leafShapeOf } from '../rotate/runway.ts'
 import type { SplitSituation } from './situation.ts'
 
@@ -34,17 +34,12 @@ export function layoutOf({ set, policy, grid, partition, least, taken }: SplitSi
   const cells = cellsBetween(grid, kind, range?.from != null && start < range.from ? range.from : start, to).map(
     (cell): Cell => ({ from: cell.from, to: cell.to < to ? cell.to : to }),
   )
-  const used = new Set(taken)
-  const leaves = cells.map((cell) => {
-    const name = partitionName(set.name.name, grid, kind, cell.from, used)
-    used.add(name)
-    return { schema: set.name.schema, name }
-  })
+  const starts = cells.map(({ from }) => from)
   return {
     choice: { column, kind },
     cells,
     start: range?.from ?? null,
-    leaves,
+    leaves: leafNames(set.name, grid, kind, starts, taken),
     primaryKey: null,
     shape: { ...leafShapeOf(set), triggers: [] },
   }

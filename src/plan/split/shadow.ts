@@ -1,4 +1,4 @@
-import { createPartitioned, type Layout } from '../partition/partitioned-shadow.ts'
+import { createPartitioned, identitySteps, type Layout } from '../partition/partitioned-shadow.ts'
 import { factsOf } from '../table/facts.ts'
 import {
   checkStep,
@@ -28,6 +28,7 @@ export function splitShadow({ parent, server, policy }: SplitSituation, names: S
     leaves,
     create: createPartitioned(parent, names.shadow, layout, server.role),
     finish: [
+      ...identitySteps(leaves, layout.shape.identity),
       ...parent.indexes.map((index) => indexStep(parent, names, index, null, 1)),
       ...checks.map((check) => checkStep(names.shadow, check)),
       ...foreignKeysOf(parent).flatMap((key) => foreignKeySteps(leaves, key)),

@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto'
+import type { LeafIdentity } from '../../catalog/partitions/partitioned-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { Grid } from '../../grid/grid.ts'
 import { toText, type KeyKind, type Position } from '../../grid/key.ts'
-import { quoted, type TableName } from '../../sql/names.ts'
+import { partitionName } from '../../grid/partition-name.ts'
+import { companion, LONGEST_NAME, quoted, type TableName } from '../../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import * as definitions from './definitions.ts'
+import type { NewPrimaryKey } from './primary-key.ts'
 import { ownersAlone, ownership } from './privileges.ts'
 
 /** What a new partition needs to know of its siblings. */
@@ -13,13 +18,73 @@ export interface LeafShape {
   /** Storage parameters; partitioned tables have none, so they are the newest sibling's. */
   readonly options: readonly string[]
   readonly rowSecurity: TableModel['rowSecurity']
-  readonly replicaIdentity: TableModel['replicaIdentity']
+  readonly identity: LeafIdentity
   readonly defaultGrantees: readonly (string | null)[]
   /** Triggers that are not in their ordinary state. */
   readonly triggers: readonly {
     readonly name: string
     readonly enabled: 'origin' | 'disabled' | 'replica' | 'always'
   }[]
+}
+
+/** What new partitions of a converted table are like. */
+export function leafShape(table: TableModel, primaryKey: NewPrimaryKey | null): LeafShape {
+  return {
+    parent: table.name,
+    owner: table.owner,
+    tablespace: table.tablespace,
+    options: table.options,
+    rowSecurity: table.rowSecurity,
+    identity: leafIdentity(table, primaryKey),
+    defaultGrantees: table.defaultGrantees,
+    triggers: [], // set on every partition when the parent's triggers are made
+  }
+}
+
+function leafIdentity(table: TableModel, primaryKey: NewPrimaryKey | null): LeafIdentity {
+  if (table.replicaIdentity !== 'index') return table.replicaIdentity
+  const index = table.indexes.find(({ replicaIdentity }) => replicaIdentity)
+  if (index === undefined) return 'nothing' // it has been dropped
+  const constraint = table.constraints.find(({ name }) => name === index.constraint)
+  if (constraint === undefined) return { indexTail: index.tail }
+  const definition = primaryKey?.constraint === constraint.name ? primaryKey.definition : constraint.definition
+  return { constraint: definitions.withStorage(definition, constraint, index.options) }
+}
+
+/** Free names for partitions that begin at these positions, and for the indexes of their replica identities. */
+export function leafNames(
+  { schema, name }: TableName,
+  grid: Grid,
+  kind: KeyKind,
+  starts: readonly Position[],
+  taken: ReadonlySet<string>,
+): TableName[] {
+  const used = new Set(taken)
+  const isUsed = { has: (leaf: string) => used.has(leaf) || used.has(identityIndex(leaf)) }
+  return starts.map((start) => {
+    const leaf = partitionName(name, grid, kind, start, isUsed)
+    used.add(leaf)
+    return { schema, name: leaf }
+  })
+}
+
+/** Long names of partitions differ at their end, which is what makes way. */
+function identityIndex(leaf: string): string {
+  const whole = `${leaf}_identity`
+  if (Buffer.byteLength(whole) <= LONGEST_NAME) return whole
+  return companion(leaf, `_${createHash('sha256').update(leaf).digest('hex').slice(0, 8)}_identity`)
+}
+
+/** Gives a table its replica identity, with the index that it takes; the parent adopts that. */
+export function identify(leaf: TableName, identity: LeafIdentity): string[] {
+  if (typeof identity !== 'object') return definitions.replicaIdentity(leaf, { replicaIdentity: identity }, null)
+  const index = identityIndex(leaf.name)
+  return [
+    'constraint' in identity
+      ? sql`alter table ${quoted(leaf)} add constraint ${ident(index)} ${raw(identity.constraint)}`.text
+      : sql`create unique index ${ident(index)} on ${quoted(leaf)} ${raw(identity.indexTail)}`.text,
+    ...definitions.replicaIdentity(leaf, { replicaIdentity: 'index' }, index),
+  ]
 }
 
 /**
@@ -33,13 +98,16 @@ export interface LeafShape {
 export function createLeaf(shape: LeafShape, leaf: TableName, from: Sql, to: Sql, role: string): string[] {
   const place = quoted(leaf)
   const tablespace = shape.tablespace === null ? raw('') : sql` tablespace ${ident(shape.tablespace)}`
+  // Those that attaching it will make: one of them has to have a name that we know.
+  const indexes = typeof shape.identity === 'object' ? raw(' excluding indexes') : raw('')
   return [
     // Identity belongs to the parent alone: 17 and later refuse a partition that brings its own.
-    sql`create table ${place} (like ${quoted(shape.parent)} including all excluding identity)${tablespace}`.text,
+    sql`create table ${place} (like ${quoted(shape.parent)} including all excluding identity${indexes})${tablespace}`
+      .text,
     ...(shape.options.length === 0 ? [] : [sql`alter table ${place} set (${raw(shape.options.join(', '))})`.text]),
     ...ownersAlone(leaf, role, shape.defaultGrantees),
     ...definitions.rowSecurity(leaf, shape.rowSecurity === 'off' ? 'off' : 'on'),
-    ...definitions.replicaIdentity(leaf, shape, null),
+    ...identify(leaf, shape.identity),
     ...ownership(leaf, shape.owner, role),
     attach(shape.parent, leaf, from, to),
     ...shape.triggers.flatMap((trigger) => definitions.triggerState([leaf], trigger)),

@@ -12,6 +12,7 @@ export interface NewPrimaryKey {
   readonly index: string
   /** As pg_get_constraintdef will print it. */
   readonly definition: string
+  readonly columns: readonly string[]
 }
 
 /** The primary key with the key in it; null when it is there already, or there is no primary key. */
@@ -21,15 +22,17 @@ export function newPrimaryKey(table: TableModel, key: string, taken: ReadonlySet
   if (index === undefined || constraint === undefined || constraint.columns.includes(key)) return null
   const written = (column: string) => table.columns.find(({ name }) => name === column)?.quoted ?? column
   const included = index.included.filter((column) => column !== key)
+  const columns = [...constraint.columns, key]
   return {
     constraint: constraint.name,
     index: freeCompanion(constraint.name, '_history', taken),
     definition: [
-      `PRIMARY KEY (${[...constraint.columns, key].map(written).join(', ')})`,
+      `PRIMARY KEY (${columns.map(written).join(', ')})`,
       ...(included.length === 0 ? [] : [`INCLUDE (${included.map(written).join(', ')})`]),
       ...(constraint.deferrable ? ['DEFERRABLE'] : []),
       ...(constraint.deferred ? ['INITIALLY DEFERRED'] : []),
     ].join(' '),
+    columns,
   }
 }
 

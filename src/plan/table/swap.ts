@@ -3,7 +3,7 @@ import { display, freeCompanion, quoted, sameName, type TableName } from '../../
 import { ident, raw, sql, type Sql } from '../../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
-import { attach, createLeaf, type LeafShape } from './leaf.ts'
+import { attach, createLeaf, leafShape } from './leaf.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 import { grants, ownership } from './privileges.ts'
@@ -182,6 +182,7 @@ function stepAside({ table, history, primaryKey, aside }: SwapRequest): string[]
       : [
           sql`alter table ${place} drop constraint ${ident(primaryKey.constraint)}, add constraint ${ident(primaryKey.index)} primary key using index ${ident(primaryKey.index)}${deferral(table, primaryKey)}`
             .text,
+          ...(isIdentity(table, primaryKey) ? definitions.replicaIdentity(history, table, primaryKey.index) : []),
         ]),
     // Renaming the index of a constraint renames the constraint.
     ...Object.entries(aside.indexes).map(
@@ -193,6 +194,11 @@ function stepAside({ table, history, primaryKey, aside }: SwapRequest): string[]
     // A row trigger of the same name on parent and partition is refused; attaching gives the history the parent's.
     ...table.triggers.map(({ name }) => sql`drop trigger ${ident(name)} on ${place}`.text),
   ]
+}
+
+/** Of a key that the history loses, the one that takes its place must tell rows to subscribers. */
+function isIdentity({ indexes }: TableModel, { constraint }: NewPrimaryKey): boolean {
+  return indexes.some((index) => index.replicaIdentity && index.constraint === constraint)
 }
 
 // Or the rows of the history would be checked at once, where the application counts on the end of the transaction.
@@ -220,11 +226,11 @@ function newParent({ table, history, key, guard, role }: SwapRequest): string[] 
 
 /** Indexes, keys and partitions: the empty partition first, so that it costs nothing, then the history. */
 function dressParent(request: SwapRequest): string[] {
-  const { table, history, cut, first, guard, role } = request
+  const { table, history, cut, first, guard, primaryKey, role } = request
   return [
     ...keysAndIndexes(request),
     ...foreignKeys(table),
-    ...createLeaf(leafShape(table), first.name, cut, first.to, role),
+    ...createLeaf(leafShape(table, primaryKey), first.name, cut, first.to, role),
     attach(table.name, history, raw('minvalue'), cut),
     sql`alter table ${quoted(history)} drop constraint ${ident(guard)}`.text,
   ]
@@ -249,20 +255,6 @@ function foreignKeys(table: TableModel): string[] {
   return table.constraints
     .filter(({ type }) => type === 'foreign key')
     .flatMap((key) => definitions.constraint(table.name, key))
-}
-
-/** What new partitions of the converted table are like. */
-export function leafShape(table: TableModel): LeafShape {
-  return {
-    parent: table.name,
-    owner: table.owner,
-    tablespace: table.tablespace,
-    options: table.options,
-    rowSecurity: table.rowSecurity,
-    replicaIdentity: table.replicaIdentity,
-    defaultGrantees: table.defaultGrantees,
-    triggers: [], // set on every partition when the parent's triggers are made
-  }
 }
 
 function takeOver({ table, history, first, role }: SwapRequest): string[] {

@@ -4,6 +4,7 @@ import { display, quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import { disabledConstraintObjections } from './disabled-constraints.ts'
 import { objection, when } from '../language/objection.ts'
+import { identityObjections } from './publication-objections.ts'
 import { serverObjections } from './server-objections.ts'
 import type { Objection } from '../language/step.ts'
 
@@ -251,6 +252,7 @@ function replicationObjections(table: TableModel): Objection[] {
         ),
       ),
     ...exceptObjections(table),
+    ...identityObjections(table),
     ...when(table.subscriptions.length > 0, () =>
       objection(
         'subscribed',

@@ -1,0 +1,55 @@
+import type { ReplicaIdentity, Sending } from '../../catalog/table/published.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { ident, join } from '../../sql/sql.ts'
+import { objection, when } from '../language/objection.ts'
+import type { Objection } from '../language/step.ts'
+import type { NewPrimaryKey } from './primary-key.ts'
+import { refusals } from './published.ts'
+
+/** A replica identity that cannot be given to another table. */
+export function identityObjections(table: TableModel): Objection[] {
+  const gone = table.replicaIdentity === 'index' && !table.indexes.some(({ replicaIdentity }) => replicaIdentity)
+  return when(gone, () =>
+    objection(
+      'replica-identity',
+      `the replica identity of ${display(table.name)} is an index that has been dropped`,
+      `Say what it is to be: alter table ${quoted(table.name).text} replica identity nothing; means the same, and replica identity default; the primary key.`,
+    ),
+  )
+}
+
+/** Publications that would refuse updates and deletes once the primary key has another column. */
+export function publishedKeyObjections(
+  table: TableModel,
+  sendings: readonly Sending[],
+  primaryKey: NewPrimaryKey | null,
+): Objection[] {
+  if (primaryKey === null) return []
+  const refused = (identity: ReplicaIdentity) =>
+    (['updates', 'deletes'] as const).flatMap((what) => refusals(what, sendings, identity))
+  const before = new Set(refused(identityOf(table, null)).map(({ publication }) => publication))
+  const after = refused(identityOf(table, primaryKey)).filter(({ publication }) => !before.has(publication))
+  const because = new Map(after.map((refusal) => [refusal.publication, refusal.because]))
+  return [...because].map(([publication, why]) => {
+    const columns = sendings.find((sending) => sending.publication === publication)?.columns ?? []
+    const all = [...new Set([...columns, ...primaryKey.columns])]
+    const [name, place] = [ident(publication).text, quoted(table.name).text]
+    return objection(
+      `published-columns:${publication}`,
+      `with the primary key that is needed, updates and deletes would be refused for the sake of publication ${publication}: ${why}`,
+      `Let it send these as well, in one transaction: alter publication ${name} drop table ${place}; alter publication ${name} add table ${place} (${join(all.map((column) => ident(column))).text}); with the row filter it has.`,
+    )
+  })
+}
+
+function identityOf(
+  { replicaIdentity: kind, indexes, constraints }: TableModel,
+  primaryKey: NewPrimaryKey | null,
+): ReplicaIdentity {
+  const index = indexes.find((one) => (kind === 'index' ? one.replicaIdentity : kind === 'default' && one.primary))
+  const constraint = constraints.find(({ name }) => name === index?.constraint)
+  if (index === undefined || constraint?.deferrable === true) return { kind, columns: [] }
+  const replaced = primaryKey !== null && primaryKey.constraint === index.constraint
+  return { kind, columns: replaced ? primaryKey.columns : index.columns.flatMap((column) => column ?? []) }
+}
