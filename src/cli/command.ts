@@ -52,6 +52,7 @@ export function withDatabase(command: Command): Command {
     .option('--url <url>', 'the database; else DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE')
     .option('--journal-schema <name>', 'the schema of Ebb’s journal', DEFAULT_SCHEMA)
     .option('--json', 'print JSON, one object per line, on standard output')
+    .option('--show-values', 'let errors show the values of the rows they are about')
   if (WITHOUT_OBJECTIONS.includes(command.name())) return named
   return named.option('--accept <code>', 'accept this blocking issue; may be repeated', collect)
 }
@@ -65,6 +66,11 @@ export function readCommonOptions(
   const target = faults.read('connection', () => targetOf(words.url, env))
   const journalSchema = faults.read('--journal-schema', () => parseName(words.journalSchema))
   return () => ({ target: target(), journalSchema: journalSchema(), accept: words.accept ?? [], signal })
+}
+
+/** Whether errors are to show values of rows: what is asked for before the words have been read. */
+export function showsValues(args: readonly string[]): boolean {
+  return args.includes('--show-values')
 }
 
 /** Runs `work` with a reporter, which is ended whatever happens. */

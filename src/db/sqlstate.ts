@@ -19,6 +19,7 @@ export const SQLSTATE = {
   undefinedSchema: '3F000',
   duplicateTable: '42P07',
   divisionByZero: '22012',
+  notNullViolation: '23502',
   uniqueViolation: '23505',
   restrictViolation: '23001',
   foreignKeyViolation: '23503',
@@ -44,6 +45,16 @@ export function codeOf(error: unknown): string | undefined {
 export function isLockRefused(error: unknown): boolean {
   const code = codeOf(error)
   return code === SQLSTATE.lockNotAvailable || code === SQLSTATE.deadlockDetected
+}
+
+/** Classes of data exceptions, violated constraints, and what functions and triggers raise. */
+const ABOUT_A_ROW = ['09', '22', '23', '27', '38', '39', '44', 'P0']
+
+/** It is a row that is not as it would have to be, or a function that refuses it; DETAIL shows values then. RAISE may have any code. */
+export function isAboutARow(error: unknown): boolean {
+  const code = codeOf(error)
+  if (code === undefined) return false
+  return ABOUT_A_ROW.includes(code.slice(0, 2)) || (error as { routine?: unknown }).routine === 'exec_stmt_raise'
 }
 
 const CONNECTION_LOST: readonly (string | undefined)[] = [

@@ -13,9 +13,9 @@ export interface ToldError {
   readonly kind: ErrorKind | 'bug'
 }
 
-/** What happened, how things stand and what to do next, for any error. */
-export function tellError(error: unknown): ToldError {
-  const { message, details, state, next, kind } = told(error)
+/** What happened, how things stand and what to do next, for any error; `withValues`, those of rows, where PostgreSQL tells them. */
+export function tellError(error: unknown, withValues = false): ToldError {
+  const { message, details, state, next, kind } = told(error, withValues)
   return { message: redact(message), details: details.map(redact), state: redact(state), next: redact(next), kind }
 }
 
@@ -26,27 +26,27 @@ export function errorText({ message, details, state, next }: ToldError): string 
   return `${lines.map((line) => harmless(line).replaceAll('\n', '\n         ')).join('\n')}\n`
 }
 
-function told(error: unknown): ToldError {
-  if (error instanceof EbbError) return foreseen(error)
-  if (isSqlError(error)) return fromPostgres(error)
+function told(error: unknown, withValues: boolean): ToldError {
+  if (error instanceof EbbError) return foreseen(error, withValues)
+  if (isSqlError(error)) return fromPostgres(error, withValues)
   if (isConnectionLost(error)) return connectionLost(error)
   return unforeseen(error)
 }
 
-function foreseen({ message, advice, kind, cause }: EbbError): ToldError {
+function foreseen({ message, advice, kind, cause }: EbbError, withValues: boolean): ToldError {
   // A requested stop cancels a statement; that needs no report.
   const cancelledByUs = kind === 'stopped' && codeOf(cause) === SQLSTATE.queryCanceled
   // Its message is already in ours; the details are not.
-  const [first = '', ...more] = isSqlError(cause) && !cancelledByUs ? describeSqlError(cause) : []
+  const [first = '', ...more] = isSqlError(cause) && !cancelledByUs ? describeSqlError(cause, withValues) : []
   const details = first === '' ? [] : [first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
   return { message, details, ...advice, kind }
 }
 
-function fromPostgres(error: Parameters<typeof describeSqlError>[0]): ToldError {
+function fromPostgres(error: Parameters<typeof describeSqlError>[0], withValues: boolean): ToldError {
   const again = isLockRefused(error) || isConnectionLost(error)
   return {
     message: `PostgreSQL refused a statement: ${error.message}`,
-    details: describeSqlError(error).map((line) => line.replace(/^(SQLSTATE \w+): .*$/s, '$1')),
+    details: describeSqlError(error, withValues).map((line) => line.replace(/^(SQLSTATE \w+): .*$/s, '$1')),
     state: 'The statement has been rolled back, with the transaction it was in; what was committed before is kept.',
     next: again
       ? 'Run the same command again: it resumes where it stopped.'

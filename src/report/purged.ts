@@ -89,6 +89,6 @@ function reasonsToStay({ locked, refused }: PurgeFigures, { reasons }: Remaining
   return [
     ...(locked === 0 ? [] : [`locked by others at every attempt: ${showRows(locked)}; the same command tries again`]),
     ...reasons.map(({ what, rows }) => `skipped, ${what}: ${showRows(rows)}`),
-    ...refused.map(({ why, rows }) => `could not be deleted: ${showRows(rows)}, ${why}`),
+    ...refused.map(({ why, rows }) => `refused: ${showRows(rows)}, ${why}`),
   ]
 }

@@ -21,11 +21,12 @@ export interface RotatedSet {
 export function describeRotation(
   sets: readonly RotatedSet[],
   { retired, stopped }: Pick<RotationReport, 'retired' | 'stopped'>,
+  withValues = false,
 ): string[] {
-  const drops = describeDrops(retired)
+  const drops = describeDrops(retired, withValues)
   if (sets.length === 0 && drops.length === 0 && !stopped) return NO_SETS
   return [
-    ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set)]),
+    ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set, withValues)]),
     ...(sets.length === 0 || drops.length === 0 ? [] : ['']),
     ...drops,
     ...(stopped ? ['', 'Stopped on request: what is done stays done, and the next rotation does the rest.'] : []),
@@ -33,20 +34,20 @@ export function describeRotation(
 }
 
 /** A line for each retired table that was due. */
-function describeDrops({ dropped, failed }: Retirements): string[] {
+function describeDrops({ dropped, failed }: Retirements, withValues: boolean): string[] {
   return [
     ...dropped.map(
       ({ runId, retired: { name, bytes } }) =>
         `dropped ${display(name)}, the retired table of run ${runId}: ${showBytes(bytes)}`,
     ),
-    ...failed.flatMap(describeFailure),
+    ...failed.flatMap((failure) => describeFailure(failure, withValues)),
   ]
 }
 
 /** No table to rotate. */
 export const NO_SETS = ['No table is managed by rotate yet. To register a partitioned table: ebb rotate <table>']
 
-function describeSet({ report, map }: RotatedSet): string[] {
+function describeSet({ report, map }: RotatedSet, withValues: boolean): string[] {
   const { table, finalized, created, retired, skipped, failed, plan } = report
   const isIdle = [finalized, created, retired, failed].every(({ length }) => length === 0)
   return [
@@ -60,7 +61,7 @@ function describeSet({ report, map }: RotatedSet): string[] {
       ...removed(retired),
       ...waited(report),
       ...skipped.map(({ partition, reason }) => `stays: ${display(partition)}, ${reason}`),
-      ...failed.flatMap(describeFailure),
+      ...failed.flatMap((failure) => describeFailure(failure, withValues)),
       ...explainObjections(plan?.objections ?? []).map((line) => line.replace(/^--( |$)/, '')),
       ...(plan?.historyGoesOn
         ? [`${display(plan.historyGoesOn.partition)} expires as a whole on ${plan.historyGoesOn.shown}`]
@@ -91,8 +92,8 @@ function waited({ pace }: SetReport): string[] {
   return pace === null || pace.pausedMs === 0 ? [] : [describePauses(pace)]
 }
 
-function describeFailure({ what, error }: Failure): string[] {
-  const { message, details, next } = tellError(error)
+function describeFailure({ what, error }: Failure, withValues: boolean): string[] {
+  const { message, details, next } = tellError(error, withValues)
   return [`failed: ${what}: ${message}`, ...indented([...details, next])]
 }
 
@@ -108,7 +109,12 @@ export interface ToldSet extends Omit<SetReport, 'plan' | 'failed'> {
   readonly map: readonly MapEntry[]
 }
 
-export function rotationForPrograms(sets: readonly RotatedSet[], { retired, stopped }: RotationReport) {
+export function rotationForPrograms(
+  sets: readonly RotatedSet[],
+  { retired, stopped }: RotationReport,
+  withValues = false,
+) {
+  const tellFailure = ({ what, error }: Failure) => ({ what, ...tellError(error, withValues) })
   const told = sets.map(({ report: { plan, failed, ...report }, map }): ToldSet => {
     return {
       ...report,
@@ -118,8 +124,4 @@ export function rotationForPrograms(sets: readonly RotatedSet[], { retired, stop
     }
   })
   return { sets: told, retired: { gone: retired.dropped, failed: retired.failed.map(tellFailure) }, stopped }
-}
-
-function tellFailure({ what, error }: Failure) {
-  return { what, ...tellError(error) }
 }

@@ -1,16 +1,19 @@
 import type { DatabaseError } from 'pg'
+import { isAboutARow } from '../db/sqlstate.ts'
 
 /** A line or two around the position are enough to find it. */
 const SHOWN_AROUND = 2
 
 /**
- * The complete error of PostgreSQL: code, detail, hint, context, and where it
- * points into a statement that is known, that statement with a caret below the place.
+ * The error of PostgreSQL: code, detail, hint, context, and where it points into
+ * a statement that is known, that statement with a caret below the place. A detail
+ * that shows values of rows (`Failing row contains …`) only where they are wanted.
  */
-export function describeSqlError(error: DatabaseError): string[] {
+export function describeSqlError(error: DatabaseError, withValues = false): string[] {
+  const hidden = error.detail !== undefined && !withValues && isAboutARow(error)
   return [
     `SQLSTATE ${error.code ?? 'unknown'}: ${error.message}`,
-    ...labelled('detail', error.detail),
+    ...labelled('detail', hidden ? 'values of rows, shown with --show-values' : error.detail),
     ...labelled('hint', error.hint),
     ...labelled('where', error.where),
     ...caret(error),

@@ -17,10 +17,10 @@ async function failure(database: Database, statement: string): Promise<DatabaseE
 test('code, detail and place are told, where they are known', async ({ database }) => {
   await database.admin('create table public.t (id int primary key); grant all on public.t to public')
   const unique = await failure(database, 'insert into public.t values (1), (1)')
-  expect(describeSqlError(unique)).toEqual([
-    'SQLSTATE 23505: duplicate key value violates unique constraint "t_pkey"',
-    'detail: Key (id)=(1) already exists.',
-  ])
+  const [message, hidden] = describeSqlError(unique)
+  expect(message).toBe('SQLSTATE 23505: duplicate key value violates unique constraint "t_pkey"')
+  expect(hidden).toBe('detail: values of rows, shown with --show-values')
+  expect(describeSqlError(unique, true)).toEqual([message, 'detail: Key (id)=(1) already exists.'])
 
   const statement = 'select id,\n       naem\nfrom public.t\nwhere true'
   const unknown = Object.assign(await failure(database, statement), { statement })
@@ -85,10 +85,10 @@ describe('the caret', () => {
 
 describe('other errors', () => {
   plainTest('a foreseen one tells its three sentences, and what PostgreSQL said beyond the message', () => {
-    const cause = Object.assign(new Error('no'), { code: '23514', severity: 'ERROR', detail: 'row 7' })
+    const cause = Object.assign(new Error('no'), { code: '2BP01', severity: 'ERROR', detail: 'view v' })
     const error = new EbbError('validate the CHECK: no', { state: 'Undone.', next: 'Again.' }, 'failed', cause)
     expect(errorText(tellError(error))).toBe(
-      'error: validate the CHECK: no\n       SQLSTATE 23514\n       detail: row 7\n  now: Undone.\n next: Again.\n',
+      'error: validate the CHECK: no\n       SQLSTATE 2BP01\n       detail: view v\n  now: Undone.\n next: Again.\n',
     )
   })
 

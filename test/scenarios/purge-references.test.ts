@@ -5,7 +5,7 @@ import { parseTableName } from '../../src/sql/parse-name.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest } from '../support/purging.ts'
 import { quietly } from '../support/tool.ts'
-import { purge } from '../support/commands.ts'
+import { mark, purge } from '../support/commands.ts'
 
 // Rows that cannot go when it is their turn: how often a purge comes back for them, and what it says in the end.
 
@@ -105,6 +105,92 @@ describe('rows that are refused', () => {
       { user_id: null, payer: 7 },
       { user_id: 8, payer: null },
     ])
+  })
+
+  test('by what would become of rows that refer to them: others go, and no value is told', async ({ database }) => {
+    const client = await made(
+      database,
+      `create table users (id int primary key, secret text default 'secret');
+       create domain filled as int check (value is not null);
+       create table checked (id int, u int references users on delete set null, check (u is not null or id <> 1));
+       create table uniques (id int, u int unique default 1 references users on delete set default);
+       create table filled_ones (id int, u int not null references users on delete set default);
+       create table domains (id int, u filled references users on delete set null);
+       create table excluding (id int, u int references users on delete set null, constraint apart exclude (coalesce(u, 0) with =));
+       create index on checked (u); create index on filled_ones (u); create index on domains (u); create index on excluding (u);
+       insert into users select generate_series(1, 300);
+       insert into checked select n, n + 10 from generate_series(1, 20) n;
+       insert into uniques values (1, 1), (2, 50); insert into filled_ones values (1, 60); insert into domains values (1, 70);
+       insert into excluding values (1, 80), (2, 81)`,
+    )
+    const { figures, remaining } = await run(database, 'users', 'id > 1', { cascade: false })
+    expect(figures?.refused).toEqual([
+      { why: 'public.checked.checked_check would be violated', rows: 1 },
+      { why: 'public.excluding.apart would be violated', rows: 1 },
+      { why: 'public.filled.filled_check would be violated', rows: 1 },
+      { why: 'public.filled_ones.u would be null', rows: 1 },
+      { why: 'public.uniques.uniques_u_key would be violated', rows: 1 },
+    ])
+    expect(figures).toMatchObject({ rows: 294 })
+    expect(remaining).toMatchObject({ matching: 5, held: 0 })
+    const { rows } = await client.query<{ id: number }>('select id from users order by id')
+    expect(rows.map(({ id }) => id)).toEqual([1, 11, 50, 60, 70, 81])
+  })
+
+  const RAISING = `create table users (id int primary key, secret text default 'secret', gone boolean);
+    create function guards() returns trigger language plpgsql as $$ begin
+      if old.id % 50 = 7 then raise exception 'never % %', old.id, old.secret using errcode = case when old.id > 100 then 'P0001' else '42501' end; end if;
+      perform 1 / (old.id - 30); return coalesce(new, old); end $$;
+    insert into users select generate_series(1, 200)`
+
+  test.for(['delete', 'update'] as const)(
+    'by a trigger that raises, whatever it raises: on %s',
+    async (event, { database }) => {
+      await made(
+        database,
+        `${RAISING}; create trigger guards before ${event} on users for each row execute function guards()`,
+      )
+      const options = { ...quietly(), turns: batchesOf(100) }
+      const { figures, remaining } =
+        event === 'delete'
+          ? await run(database, 'users', 'id > 1')
+          : await mark(
+              database.url,
+              parseTableName('users'),
+              { where: 'id > 1', column: 'gone', allRows: true, vacuum: false },
+              options,
+            )
+      const why = (code: string, line: number) =>
+        `a trigger or a function refuses them (SQLSTATE ${code}, in guards() line ${line})`
+      expect(figures).toMatchObject({ rows: 194, locked: 0 })
+      expect(figures?.refused).toEqual([
+        { why: why('22012', 3), rows: 1 },
+        { why: why('42501', 2), rows: 2 },
+        { why: why('P0001', 2), rows: 2 },
+      ])
+      expect(remaining).toMatchObject({ matching: 5, held: 0 })
+    },
+  )
+
+  test('all of them: the run stops, and going on goes on behind them', async ({ database }) => {
+    await made(database, RAISING.replace('% 50 = 7', '< 110'))
+    const owner = await database.session('setup')
+    await owner.query('create trigger guards before delete on users for each row execute function guards()')
+    await expect(run(database, 'users', 'id > 0')).rejects.toThrow(
+      /^the first 100 rows of public.users that match have all been refused: a trigger .* \(SQLSTATE 42501, in guards\(\) line 2\)$/,
+    )
+    const { figures } = await run(database, 'users', 'id > 0')
+    expect(figures).toMatchObject({ rows: 91 })
+  })
+
+  test('a condition that fails is no matter of the rows', async ({ database }) => {
+    await made(database, 'create table users (id int primary key); insert into users select generate_series(1, 50)')
+    const failing = run(
+      database,
+      'users',
+      `10 / case when current_setting('transaction_read_only') = 'on' then 1 else id - 20 end > 0`,
+    )
+    await expect(failing).rejects.toThrow(/division by zero/)
   })
 })
 

@@ -22,6 +22,7 @@ import {
   executing,
   readCommonOptions,
   reporting,
+  showsValues,
   withDatabase,
   type CommonOptions,
   type Invocation,
@@ -99,7 +100,7 @@ async function show(
 }
 
 async function execute(
-  { end }: Invocation,
+  { end, args }: Invocation,
   reporter: Reporter,
   target: Target,
   request: RotateRequest,
@@ -107,7 +108,10 @@ async function execute(
 ): Promise<void> {
   const report = await rotate(target, request, options)
   const sets = await withMaps(target, report)
-  reporter.show('result', rotationForPrograms(sets, report), () => toText(describeRotation(sets, report)))
+  const withValues = showsValues(args)
+  reporter.show('result', rotationForPrograms(sets, report, withValues), () =>
+    toText(describeRotation(sets, report, withValues)),
+  )
   end(exitCodeOfRotation(report))
 }
 

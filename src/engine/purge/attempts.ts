@@ -6,24 +6,19 @@ import { isLockRefused } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { leaveRange, recordBatch, type BatchEntry, type LeftRange } from '../../journal/purges.ts'
+import { ACTION_TEXTS } from '../../plan/purge/action-sql.ts'
 import { amongCandidates } from '../../plan/purge/candidate-sql.ts'
 import { positionStatement, spanStatement } from '../../plan/purge/batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { showRows } from '../../text/units.ts'
 import type { RunContext, TableContext } from '../table-context.ts'
-import {
-  isToBeRetried,
-  rangeOf,
-  refusalOf,
-  runBatch,
-  tookTooLong,
-  type BatchOrder,
-  type BatchOutcome,
-} from './batch.ts'
+import { isToBeRetried, rangeOf, runBatch, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
 import type { Around, Changes } from './changes.ts'
 import type { LeafFiles } from './leaf-state.ts'
 import type { Progressing } from './meter.ts'
+import { refusalOf } from './refusal.ts'
 import type { BatchPast, Turns } from './turns.ts'
 
 /** A purge under way: where it works, whose turn it is, and what it has come to. */
@@ -43,6 +38,10 @@ export interface Tally {
   last: BatchPast | null
   /** Batches that still go around locked rows, for somebody has been in the way lately. */
   careful: number
+  /** Rows that a batch takes at most, for one has been refused lately: where one is, more are; null where none has. */
+  few: number | null
+  /** Rows that were refused before any has gone; null where that is known to be no matter of all rows. */
+  refused: number | null
   /** Along an index: at how many entries a batch looks at most; null where that has never taken too long. */
   entries: number | null
 }
@@ -74,13 +73,15 @@ export interface Done {
 export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<Done> {
   const { context, tally } = purging
   const began = performance.now()
-  let order = wanted
+  let order =
+    tally.few === null ? wanted : { ...wanted, manner: 'careful' as const, limit: Math.min(wanted.limit, tally.few) }
   for (let attempts = 1; ; attempts++) {
     try {
       const outcome = await runBatch(purging, order, (outcome) =>
         settleWalk(purging, order, outcome, performance.now() - began),
       )
       tally.careful = Math.max(0, tally.careful - 1)
+      if (tally.few !== null) tally.few = order.limit * 4 < wanted.limit ? order.limit * 4 : null
       if (tally.entries !== null) tally.entries = Math.min(MOST_ENTRIES, tally.entries * 2)
       return { outcome, next: nextPosition(order, outcome) }
     } catch (error) {
@@ -88,19 +89,40 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
       const slow = tookTooLong(error)
       if (order.manner !== 'careful' && !slow) attempts = 0
       if (!slow) tally.careful = CAREFUL_BATCHES
+      const refused = refusalOf(error)
+      // What made it so a moment ago is seen by the next statement.
+      if (refused !== null && order.limit === 1 && attempts > 1) {
+        noteRefused(purging, refused)
+        return passOver(purging, order, refused)
+      }
       if (order.limit === 1 && attempts >= MOST_ATTEMPTS) {
-        const refused = refusalOf(error)
-        if (refused !== null || !(await waitForTable(purging, order.leaf, error)))
-          return passOver(purging, order, refused)
+        if (!(await waitForTable(purging, order.leaf, error))) return passOver(purging, order, null)
         attempts = 0
         order = wanted
       }
-      // A row that is refused is not to be waited for: what made it so is seen at once.
-      const ms = attempts === 0 || slow || refusalOf(error) !== null ? 0 : pause(attempts)
+      const ms = attempts === 0 || slow || refused !== null ? 0 : pause(attempts)
       await sleep(ms, undefined, { signal: context.signal })
       order = slow ? await shorter(purging, order) : lesser(order)
     }
   }
+}
+
+/** Where so many come before any has gone, something stands against all of them. */
+const MOST_REFUSED_AT_FIRST = 100
+
+function noteRefused({ work, context, tally }: Purging, why: string): void {
+  tally.few = 1
+  if (tally.refused === null) return
+  if (tally.refused === 0) context.observer({ type: 'note', text: `rows that are refused are set aside: ${why}` })
+  tally.refused = tally.rows > 0 ? null : tally.refused + 1
+  if (tally.refused !== MOST_REFUSED_AT_FIRST) return
+  throw new EbbError(
+    `the first ${showRows(tally.refused)} of ${display(work.table)} that match have all been refused: ${why}`,
+    {
+      state: `No row is ${ACTION_TEXTS[work.action.kind].done}.`,
+      next: `Remove the cause, or end this run (ebb abandon ${context.runId} --execute) and leave such rows out by the condition. If others come after them, run the same command again: it goes on behind these.`,
+    },
+  )
 }
 
 // Going around locked rows comes first; only then fewer rows.

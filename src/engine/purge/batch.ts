@@ -10,6 +10,7 @@ import { sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { assertLookedAfter } from './disabled.ts'
 import { assertLeaf, prepareAtLeaf, type LeafFiles } from './leaf-state.ts'
+import { orRefused, refusalOf } from './refusal.ts'
 import {
   changesBetween,
   countChanges,
@@ -79,9 +80,13 @@ export async function runBatch(
       prepareAtLeaf(session, work, order.leaf, files, preparation),
       countChanges(session, watchedBy(work)),
     ])
-    const deleted = await deleteRows(session, work, order)
-    const around = await judgeBatch(work, order.leaf, context, before, deleted)
-    const outcome = { ...deleted, around: withCompanions(work, deleted.counts, around) }
+    const deleteAndJudge = async () => {
+      const deleted = await deleteRows(session, work, order)
+      const around = await judgeBatch(work, order.leaf, context, before, deleted)
+      return { ...deleted, around: withCompanions(work, deleted.counts, around) }
+    }
+    // What cannot be recorded would be missing without a word.
+    const outcome = await (work.action.kind === 'gather' ? deleteAndJudge() : orRefused(deleteAndJudge))
     await settle(outcome)
     return outcome
   })
@@ -160,20 +165,4 @@ export function tookTooLong(error: unknown): boolean {
 /** Somebody was in the way, or it took too long, or a row among them cannot go: fewer rows, a little later, may do. */
 export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
   return !signal.aborted && (RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
-}
-
-/** From 18 on a foreign key with RESTRICT has a code of its own. */
-const HELD: readonly (string | undefined)[] = [SQLSTATE.foreignKeyViolation, SQLSTATE.restrictViolation]
-
-/**
- * Why a row cannot go, where that is what the error says; without values of
- * rows. That it appeared a moment ago and is seen next time is one reason.
- */
-export function refusalOf(error: unknown): string | null {
-  if (error instanceof OverreachError) return error.message
-  if (codeOf(error) === SQLSTATE.triggeredDataChange) return 'a trigger deletes or changes what goes with them'
-  if (!HELD.includes(codeOf(error))) return null
-  const { constraint, table, schema } = error as { constraint?: string; table?: string; schema?: string }
-  if (constraint === undefined || table === undefined || schema === undefined) return 'a foreign key holds them'
-  return `${display({ schema, name: table })}.${constraint} holds them`
 }

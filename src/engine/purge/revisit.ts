@@ -8,16 +8,9 @@ import { positionStatement } from '../../plan/purge/batch.ts'
 import { showRows } from '../../text/units.ts'
 import { sameName } from '../../sql/names.ts'
 import type { TableContext } from '../table-context.ts'
-import {
-  isToBeRetried,
-  rangeOf,
-  refusalOf,
-  runBatch,
-  tookTooLong,
-  type BatchOrder,
-  type BatchOutcome,
-} from './batch.ts'
+import { isToBeRetried, rangeOf, runBatch, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
 import { LeafLostError, WalkAnewError } from './leaf-state.ts'
+import { refusalOf } from './refusal.ts'
 import { inTheWayOf, walkAnew } from './walk.ts'
 import { count, leftOf, record, type Purging } from './attempts.ts'
 
@@ -71,7 +64,8 @@ async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
   const planned = work.leaves.find(({ name }) => sameName(name, range.leaf))
   if (planned === undefined) throw new Error(`the journal knows a leaf that the plan does not: ${range.leaf.name}`)
   const leaf = inTheWayOf(planned, range.upto)
-  let { rows: limit } = await turns.turn(tally.last)
+  const { rows } = await turns.turn(tally.last)
+  let limit = range.reason === 'refused' ? Math.min(rows, range.rows) : rows
   for (;;) {
     const order: BatchOrder = { leaf, after: range.after, upto: range.upto, limit, manner: 'careful' }
     const began = performance.now()

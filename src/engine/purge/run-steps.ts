@@ -21,7 +21,15 @@ import { walk } from './walk.ts'
 /** Deletes what the run has not deleted yet. */
 export async function purgeRows({ work }: PurgeStep, context: RunContext, turns: Turns): Promise<void> {
   const { lastNumber, rows } = await readFigures(context.session, context.journalSchema, context.runId)
-  const tally = { number: lastNumber, rows, last: null, careful: 0, entries: null }
+  const tally = {
+    number: lastNumber,
+    rows,
+    last: null,
+    careful: 0,
+    few: null,
+    refused: lastNumber > 0 ? null : 0,
+    entries: null,
+  }
   if (lastNumber > 0)
     context.observer({
       type: 'note',
