@@ -60,8 +60,8 @@ export interface Command<Request, Plan extends StorablePlan, Situation, Outcome 
   carryOut(run: RunContext, plan: Plan): Promise<Outcome & { readonly runId: string }>
   /** Plans to take back what an unfinished run has done; `present` is what its table is called now, null when it is gone. */
   abandon(run: Run<Plan>, done: ReadonlySet<string>, present: TableName | null): BasePlan
-  /** The oid of the table beside which a run puts something, by which it is found again under another name. */
-  sourceOid?(run: Run<Plan>): string
+  /** Where its table is that a run has put something on, by what it has put there; null when it is gone. */
+  findTable?(session: Session, run: Run<Plan>): Promise<TableName | null>
   /** What going back after a finished run depends on. */
   rollback?(planning: Planning, run: Run<Plan>, current: TableModel): Promise<RollbackOf>
   /** While an unfinished run refuses rows: the key from which on. */

@@ -8,7 +8,7 @@ import { at } from './journal.ts'
 //   - the latest run of each command on a table: by it the same command, given again, knows that it is done,
 //     and a conversion can be rolled back;
 //   - every run of a table on which one is unfinished: that one may be taking another back;
-//   - a copy whose former table is still there, or whose changes are still caught: rollback and retire need it;
+//   - a copy whose former table is still there, or whose log is: rollback and retire need it;
 //   - a candidate set that has not been dropped;
 //   - of the partitions that were removed from a table, the last: a rollback must know that there were any.
 
@@ -28,7 +28,8 @@ export async function pruneJournal(session: ClientBase, schema: string): Promise
         and not exists (select from ${run} going where ${SAME_TABLE('going')} and going.status = 'running')
         and not (status = 'done'
           and exists (select from pg_class where oid = source_oid))
-        and not exists (select from ${capture} c join pg_trigger t on t.oid = c.trigger_oid where c.run_id = r.id)
+        and not exists (select from ${capture} c join pg_class l on l.relname = c.log_name join pg_namespace n on n.oid = l.relnamespace
+          where c.run_id = r.id and n.nspname = ${schema})
         and not exists (select from ${at(schema, 'candidate_set')} c where c.run_id = r.id)
       order by ended_at limit ${RUNS_AT_ONCE} for update skip locked
     ), runs as (

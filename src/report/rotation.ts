@@ -36,9 +36,10 @@ export function describeRotation(
 /** A line for each retired table that was due. */
 function describeDrops({ dropped, failed }: Retirements, withValues: boolean): string[] {
   return [
-    ...dropped.map(
-      ({ runId, retired: { name, bytes } }) =>
-        `dropped ${display(name)}, the retired table of run ${runId}: ${showBytes(bytes)}`,
+    ...dropped.map(({ runId, table, retired }) =>
+      retired === null
+        ? `stopped capturing changes of ${display(table)} for run ${runId}, whose retired table had been dropped`
+        : `dropped ${display(retired.name)}, the retired table of run ${runId}: ${showBytes(retired.bytes)}`,
     ),
     ...failed.flatMap((failure) => describeFailure(failure, withValues)),
   ]

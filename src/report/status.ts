@@ -48,12 +48,12 @@ function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork }
 }
 
 function describeRetired(tables: readonly RetiredTable[]): string[] {
-  const rows = tables.map(({ runId, retired: { name, bytes }, since, goesAt, due }) => [
-    display(name),
-    showBytes(bytes),
+  const rows = tables.map(({ runId, table, retired, since, goesAt, due }) => [
+    retired === null ? `none: dropped; changes of ${display(table)} are still captured` : display(retired.name),
+    retired === null ? '' : showBytes(retired.bytes),
     `since ${minute(since)}${describeEnd(goesAt, due)}`,
-    `drop: ebb retire ${runId}`,
-    `roll back: ebb rollback ${runId}`,
+    `${retired === null ? 'stop' : 'drop'}: ebb retire ${runId}`,
+    retired === null ? '' : `roll back: ebb rollback ${runId}`,
   ])
   const all = tables.length === 1 ? [] : ['drop all of them: ebb retire --all']
   return [...columns(rows, [1]), ...all]

@@ -1,11 +1,14 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { planRetire } from '../../src/plan/copy/undo.ts'
-import { AWFUL, AWFUL_SQL, table } from '../support/models.ts'
+import { AWFUL, AWFUL_SQL, named, table } from '../support/models.ts'
 import { blocking, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
-import { rebuilt } from './support/situations.ts'
+import { kept, rebuilt } from './support/situations.ts'
+
+const REBUILT = rebuilt()
+const KEPT = kept(REBUILT)
 
 test('the capture goes first, for it writes into what is dropped then', () => {
-  const plan = planRetire('7', rebuilt())
+  const plan = planRetire('7', REBUILT, KEPT)
 
   expect(keys(plan)).toEqual(['retire:capture', 'retire:drop'])
   expect(kinds(plan)).toEqual(['short lock', 'online'])
@@ -17,7 +20,7 @@ test('the capture goes first, for it writes into what is dropped then', () => {
 })
 
 test('the table in use is locked for a moment, the retired one without anybody noticing', () => {
-  const plan = planRetire('7', rebuilt())
+  const plan = planRetire('7', REBUILT, KEPT)
 
   expect(blocking(plan)).toEqual({
     'retire:capture': ['public.events: ACCESS EXCLUSIVE, blocks reads and writes'],
@@ -28,8 +31,37 @@ test('the table in use is locked for a moment, the retired one without anybody n
 })
 
 test('names are quoted, whatever they hold', () => {
-  const plan = planRetire('7', rebuilt({ table: table({ name: AWFUL }) }))
+  const awful = rebuilt({ table: table({ name: AWFUL }) })
+  const plan = planRetire('7', awful, kept(awful))
 
   expect(sqlOf(plan, 'retire:capture')[0]).toMatch(new RegExp(` on ${AWFUL_SQL.replaceAll('.', '\\.')}$`))
   expect(sqlOf(plan, 'retire:drop').at(-1)).toBe('drop table if exists "My.sch""ema"."Big ""Ta.ble_retired"')
+})
+
+describe('what is there now counts, not what was recorded:', () => {
+  test('a table that was renamed', () => {
+    const plan = planRetire('7', REBUILT, { ...KEPT, captured: named('ev2'), retired: named('old') })
+
+    expect(sqlOf(plan, 'retire:capture')[0]).toMatch(/ on "public"."ev2"$/)
+    expect(sqlOf(plan, 'retire:drop').at(-1)).toBe('drop table if exists "public"."old"')
+  })
+
+  test('a retired table that was dropped by hand: its capture ends', () => {
+    const plan = planRetire('7', REBUILT, { ...KEPT, retired: null })
+
+    expect(keys(plan)).toEqual(['retire:capture', 'retire:drop'])
+    expect(sqlOf(plan, 'retire:drop').join()).not.toContain('events_retired')
+    expect(plan.evidence.join()).toContain('has been dropped already')
+  })
+
+  test('a captured table that was dropped: there is nothing to lock', () => {
+    expect(keys(planRetire('7', REBUILT, { ...KEPT, captured: null }))).toEqual(['retire:drop'])
+  })
+
+  test('another table of the name stays', () => {
+    const plan = planRetire('7', REBUILT, { ...KEPT, retired: null, nameTaken: true })
+
+    expect(plan.evidence.join()).toContain('is left alone')
+    expect(sqlOf(plan, 'retire:drop').join()).not.toContain('events_retired')
+  })
 })

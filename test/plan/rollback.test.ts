@@ -112,11 +112,12 @@ describe('from a rebuild', () => {
 
   function situation(model: Parameters<typeof table>[0] = {}) {
     const current = table(model)
+    const rebuild = rebuilt({ table: current })
     return {
       runId: '7',
-      rebuild: rebuilt({ table: current }),
+      rebuild,
       current,
-      retiredExists: true,
+      retired: rebuild.retired,
       gaps: [],
       partitions: [],
       removed: [],
@@ -174,7 +175,8 @@ describe('from a rebuild', () => {
   })
 
   test.each([
-    [{ retiredExists: false }, 'retired'],
+    [{ retired: null }, 'retired'],
+    [{ retired: named('put_away') }, 'retired-renamed'],
     [{ gaps: ['truncated'] }, 'gap'],
     [{ removed: ['public.events_2026_02'] }, 'removed'],
     [{ current: table({ comment: 'new' }) }, 'changed'],

@@ -160,7 +160,7 @@ describe('the way back', () => {
     runId: '7',
     rebuild,
     current: keyed,
-    retiredExists: true,
+    retired: rebuild.retired,
     gaps: [],
     partitions: split.leaves,
     removed: [],
@@ -194,7 +194,7 @@ describe('the way back', () => {
   })
 
   test.each([
-    [{ retiredExists: false }, 'retired'],
+    [{ retired: null }, 'retired'],
     [{ gaps: ['truncated'] }, 'gap'],
     [{ removed: ['public.events_2026_02'] }, 'removed'],
     [{ current: table({ ...keyed, comment: 'altered' }) }, 'changed'],

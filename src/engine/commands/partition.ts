@@ -7,7 +7,7 @@ import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { inSnapshot, type Session } from '../../db/session.ts'
+import { inSnapshot, readAll, type Session } from '../../db/session.ts'
 import { reasonOf, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, runById } from '../../journal/journal.ts'
 import { registerSet } from '../../journal/sets.ts'
@@ -15,12 +15,18 @@ import type { KeyEvidence } from '../../plan/partition/key-choice.ts'
 import { displayPosition } from '../../grid/key.ts'
 import type { Objection } from '../../plan/language/step.ts'
 import { planAbandon } from '../../plan/partition/abandon.ts'
-import { planPartition, type PartitionPlan, type PartitionSituation } from '../../plan/partition/partition.ts'
+import {
+  planPartition,
+  type ConversionSummary,
+  type PartitionPlan,
+  type PartitionSituation,
+} from '../../plan/partition/partition.ts'
 import type { PartitionRequest } from '../../plan/language/policy.ts'
 import { kindObjection } from '../../plan/table/table-objections.ts'
 import type { LockTimes } from '../../events.ts'
 import { pathOf } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
 import { assertFar, BoundNear, underBound } from '../locks/bound-watch.ts'
 import type { Command, Planning } from '../command.ts'
 import { assertFoundAgain } from '../found-again.ts'
@@ -58,7 +64,7 @@ export const partition: Command<PartitionRequest, PartitionPlan, PartitionSituat
     const index = primaryKey === null ? null : { schema: table.schema, name: primaryKey.index }
     return planAbandon(run.id, { table, guard: present === null ? null : guard, index })
   },
-  sourceOid: (run) => conversionOf(run).former.oid,
+  findTable: (session, run) => guardedTable(session, run.table, conversionOf(run)),
   rollback: readConversionRollback,
   refusesFrom(run, done) {
     if (!done.has('guard') || done.has('swap')) return null
@@ -99,6 +105,23 @@ async function executeConversion(run: RunContext, { table, steps, conversion }: 
   const execute = (watched: RunContext) => executeRun(watched, steps, alongside)
   const done = await doneSteps(run.session, journalSchema, runId)
   return done.has('swap') ? execute(run) : underBound(table, bound, run, execute)
+}
+
+/** The table that has the guard: by its oid, whatever it is called; or in a restored database, by its name. */
+async function guardedTable(
+  session: Session,
+  { schema, name }: TableName,
+  { former, guard }: ConversionSummary,
+): Promise<TableName | null> {
+  const [table] = await readAll<TableName>(
+    session,
+    sql`
+    select n.nspname as schema, c.relname as name
+    from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+    where k.contype = 'c' and k.conname = ${guard}
+      and (c.oid = ${former.oid}::oid or n.nspname = ${schema} and c.relname = ${name})`,
+  )
+  return table ?? null
 }
 
 /** The evidence with the type of the column as the table has it: of the rest of it only positions become SQL. */

@@ -19,6 +19,7 @@ import { recordCapture } from './captured.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { orGivingBack, undoAll } from './give-back.ts'
 import { assertFoundAgain } from '../found-again.ts'
+import { capturedTable } from '../runs/left-behind.ts'
 import { readCopyRollback } from '../runs/read-rollback.ts'
 import { rebuildOf } from '../runs/summary.ts'
 import type { RunContext } from '../table-context.ts'
@@ -82,7 +83,7 @@ export function copying<Request, Copy extends RebuildPlan, Situation>(
     nothingToDo: (plan, runId) => (runId === null ? null : { runId, plan, steps: [], swap: null, nothingToDo: true }),
     carryOut: carryOutCopy,
     abandon: (run, done, present) => planAbandonRebuild(run.id, rebuildOf(run), present, done),
-    sourceOid: (run) => rebuildOf(run).sourceOid,
+    findTable: (session, run) => capturedTable(session, rebuildOf(run).forward.capture),
     rollback: readCopyRollback,
   }
 }

@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.ts'
 import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
-import { isThere } from './retired-there.ts'
+import { readLeftBehind } from './left-behind.ts'
 
 /** A run by its number, or the latest of a table, or (null) the only one there is. */
 export type RunChoice = { readonly runId: string } | { readonly table: TableName } | null
@@ -59,8 +59,9 @@ async function lookUp(
   const candidates =
     commands === undefined
       ? recent.filter(({ status }) => status === 'running')
-      : await withWayBack(
+      : await reversible(
           session,
+          schema,
           recent.filter(({ command, status }) => commands.includes(command) && status === 'done'),
         )
   if (candidates.length > 1)
@@ -71,14 +72,14 @@ async function lookUp(
   return candidates[0]
 }
 
-/** Of each table only the latest can be gone back from, and of a copy only until its former table is let go. */
-async function withWayBack(session: Session, newestFirst: readonly Run[]): Promise<Run[]> {
-  const found: Run[] = []
-  for (const [i, run] of newestFirst.entries()) {
-    if (newestFirst.slice(0, i).some(({ table }) => sameName(table, run.table))) continue
-    if (run.retired === null || (await isThere(session, run.retired))) found.push(run)
-  }
-  return found
+/** Of each table only the latest run can be rolled back, and a copy only until its retired table is dropped. */
+async function reversible(session: Session, schema: string, newestFirst: readonly Run[]): Promise<Run[]> {
+  const left = await readLeftBehind(session, schema)
+  const isKept = ({ id, retired }: Run) =>
+    retired === null || left.some((one) => one.runId === id && one.retired !== null)
+  return newestFirst.filter(
+    (run, i) => isKept(run) && !newestFirst.slice(0, i).some(({ table }) => sameName(table, run.table)),
+  )
 }
 
 /** @throws {UsageError} for a run that has come to its end, or has been abandoned */

@@ -21,7 +21,7 @@ import { sql } from '../../sql/sql.ts'
 import { readGaps } from '../copy/captured.ts'
 import type { Planning } from '../command.ts'
 import { conversionOf, rebuildOf } from './summary.ts'
-import { isThere } from './retired-there.ts'
+import { readLeftBehind } from './left-behind.ts'
 
 /** What going back to a plain table depends on. */
 export async function readConversionRollback(
@@ -57,12 +57,13 @@ export async function readCopyRollback(
 ): Promise<RollbackOf> {
   const split = splitAgain(rebuildOf(run), run.plan.split ?? null)
   const rebuild = rebuildAgain(rebuildOf(run), split)
+  const [left] = await readLeftBehind(session, options.journalSchema, run.id)
   const situation = {
     runId: run.id,
     rebuild,
     current,
     gaps: await readGaps(session, options.journalSchema, rebuild.back),
-    retiredExists: await isThere(session, { oid: rebuild.sourceOid, name: rebuild.retired }),
+    retired: left?.retired ?? null,
     partitions: await readChildren(session, run.table),
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),

@@ -2,12 +2,14 @@ import { inSnapshot, withSession, type Target } from '../../db/session.ts'
 import { doneSteps, type Run } from '../../journal/journal.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { commandOf } from '../commands/registry.ts'
-import type { CommandOutcome } from '../command.ts'
+import { fromStored } from '../../plan/language/stored.ts'
+import type { CommandOutcome, StorablePlan } from '../command.ts'
 import type { EngineOptions, PlanOptions } from '../options.ts'
 import { describeSoFar } from '../purge/progress.ts'
 import { assertLatest } from '../run.ts'
 import { planOf, verifiedPlan } from '../stored-plan.ts'
 import { runIn, withTable } from '../table-context.ts'
+import { assertInPlace } from './in-place.ts'
 import { assertUnfinished, chooseRun, findRun, type RunChoice } from './find-run.ts'
 
 /** What is left to do of an unfinished run. */
@@ -49,6 +51,9 @@ export async function resume(
   const command = commandOf(run)
   return withTable({ target, server, ...options, command: run.command }, run.table, async (context) => {
     await assertLatest(context, run.table, run)
+    const stored = { ...run, plan: fromStored(run.plan) as StorablePlan }
+    const find = async () => (await command.findTable?.(context.session, stored)) ?? null
+    await assertInPlace(context.session, run.table, find, `Undo what the run has done: ebb abandon ${run.id}`)
     return command.carryOut(runIn(context, run.id), await verifiedPlan(context, command, run))
   })
 }

@@ -31,8 +31,10 @@ export async function retireDue(
   const items = await forEachTable(due, options.signal, ({ runId }) => retire(target, { runId }, options))
   return {
     dropped: items.flatMap((item) => ('result' in item ? [item.target] : [])),
-    failed: items.flatMap((item) =>
-      'error' in item ? [{ what: `drop ${display(item.target.retired.name)}`, error: item.error }] : [],
-    ),
+    failed: items.flatMap((item) => ('error' in item ? [{ what: failing(item.target), error: item.error }] : [])),
   }
+}
+
+function failing({ table, retired }: RetiredTable): string {
+  return retired === null ? `stop capturing changes of ${display(table)}` : `drop ${display(retired.name)}`
 }

@@ -10,9 +10,9 @@ import { executeRun } from '../execute.ts'
 import type { StorablePlan } from '../command.ts'
 import type { EngineOptions } from '../options.ts'
 import { runIn, withTable } from '../table-context.ts'
+import { readLeftBehind } from './left-behind.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import type { RunResult } from './take-back.ts'
-import { isThere } from './retired-there.ts'
 
 /** Commands that put a table aside. */
 const COPYING = COMMANDS.filter(({ copies }) => copies === true).map(({ name }) => name)
@@ -24,7 +24,10 @@ export async function planRetireOf(
   options: EngineOptions,
 ): Promise<Plan & { readonly runId: string }> {
   const { run } = await findRun(target, choice, options, COPYING)
-  return withSession(target, 'plan retire', async (session) => ({ ...(await retirement(session, run)), runId: run.id }))
+  return withSession(target, 'plan retire', async (session) => ({
+    ...(await retirement(session, options.journalSchema, run)),
+    runId: run.id,
+  }))
 }
 
 /** Lets the former table of a rebuild go, for good. */
@@ -34,15 +37,16 @@ export async function retire(target: Target, choice: RunChoice, options: EngineO
     // A roll-back that is under way needs the former table.
     const latest = await latestRun(context.session, context.journalSchema, run.table)
     if (latest?.status === 'running') throw otherRun(latest)
-    const plan = await retirement(context.session, run)
+    const plan = await retirement(context.session, context.journalSchema, run)
     const steps = await executeRun(runIn(context, run.id), plan.steps)
     return { runId: run.id, plan, steps }
   })
 }
 
-async function retirement(session: Session, run: Run): Promise<Plan> {
+async function retirement(session: Session, schema: string, run: Run): Promise<Plan> {
   const { rebuild = null } = run.status === 'done' ? (fromStored(run.plan) as StorablePlan) : {}
-  if (rebuild === null || !(await isThere(session, { oid: rebuild.sourceOid, name: rebuild.retired })))
+  const [left] = await readLeftBehind(session, schema, run.id)
+  if (rebuild === null || left === undefined)
     throw new UsageError(`run ${run.id} has no retired table to drop`, 'See ebb status.')
-  return planRetire(run.id, rebuild)
+  return planRetire(run.id, rebuild, left)
 }

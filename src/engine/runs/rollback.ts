@@ -1,8 +1,11 @@
-import type { Target } from '../../db/session.ts'
+import { withSession, type Target } from '../../db/session.ts'
+import type { Run } from '../../journal/journal.ts'
 import { REVERSIBLE, rollback as command, type StoredRollback } from '../commands/rollback.ts'
 import type { EngineOptions } from '../options.ts'
 import { carryOut, planCommand } from '../run.ts'
 import { findRun, type RunChoice } from './find-run.ts'
+import { assertInPlace } from './in-place.ts'
+import { readLeftBehind } from './left-behind.ts'
 import type { RunResult } from './take-back.ts'
 
 /** What going back after a finished run would do. */
@@ -11,7 +14,7 @@ export async function planRollbackOf(
   choice: RunChoice,
   options: EngineOptions,
 ): Promise<StoredRollback & { readonly runId: string }> {
-  const { run } = await findRun(target, choice, options, REVERSIBLE)
+  const run = await findReversible(target, choice, options)
   return { ...(await planCommand(target, run.table, command, { of: run.id }, options)), runId: run.id }
 }
 
@@ -21,6 +24,15 @@ export async function planRollbackOf(
  * @throws {ObjectionsError} when rows would be lost
  */
 export async function rollback(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
-  const { run } = await findRun(target, choice, options, REVERSIBLE)
+  const run = await findReversible(target, choice, options)
   return carryOut(target, run.table, command, { of: run.id }, options)
+}
+
+async function findReversible(target: Target, choice: RunChoice, options: EngineOptions): Promise<Run> {
+  const { run } = await findRun(target, choice, options, REVERSIBLE)
+  await withSession(target, 'find table', (session) => {
+    const find = async () => (await readLeftBehind(session, options.journalSchema, run.id))[0]?.captured ?? null
+    return assertInPlace(session, run.table, find, 'There is nothing to roll back.')
+  })
+  return run
 }

@@ -1,11 +1,10 @@
-import { readAll, type Session } from '../../db/session.ts'
+import type { Session } from '../../db/session.ts'
 import { EbbError, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
 import { planLeaving } from '../../plan/copy/undo.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { fromStored } from '../../plan/language/stored.ts'
-import { display, type TableName } from '../../sql/names.ts'
-import { sql } from '../../sql/sql.ts'
+import { display } from '../../sql/names.ts'
 import type { AnyCommand, StorablePlan } from '../command.ts'
 import { executeRun, type StepResult } from '../execute.ts'
 import { FORMAT, SWAPS } from '../stored-plan.ts'
@@ -43,8 +42,7 @@ export async function planTakingBack(
   assertAbandonable(command, found, done)
   const run: Run<StorablePlan> = { ...found, plan: fromStored(found.plan) as StorablePlan }
   if (hasSwapped(done)) return leaving(run, done)
-  const oid = command.sourceOid?.(run) ?? null
-  return command.abandon(run, done, oid === null ? run.table : await presentName(session, oid))
+  return command.abandon(run, done, command.findTable === undefined ? run.table : await command.findTable(session, run))
 }
 
 // A run of an earlier version cannot be gone on with, so there must be an end to it, whatever it has done.
@@ -61,17 +59,6 @@ function hasSwapped(done: ReadonlySet<string>): boolean {
 function leaving({ id, table, plan }: Run<StorablePlan>, done: ReadonlySet<string>): Plan {
   const undone = plan.steps.filter(({ key }) => !done.has(key)).map(({ title }) => title)
   return planLeaving(id, table, undone, plan.rebuild ?? null)
-}
-
-/** What a table is called now, or null when it is gone: somebody may have renamed or dropped it. */
-async function presentName(session: Session, oid: string): Promise<TableName | null> {
-  const [name] = await readAll<{ schema: string; name: string }>(
-    session,
-    sql`
-    select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.oid = ${oid}::oid and c.relkind = 'r'`,
-  )
-  return name ?? null
 }
 
 function notUnfinished(command: AnyCommand, { id, status }: Run): UsageError {

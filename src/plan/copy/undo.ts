@@ -1,11 +1,12 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
+import { display, freeCompanion, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
 import { dropHelpers, endCapture } from './capture.ts'
 import { validateInbound } from '../partition/conversion.ts'
 import * as definitions from '../table/definitions.ts'
 import { compareFacts, factsOf } from '../table/facts.ts'
+import { renameBack } from '../table/rename-back.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import { objection, when } from '../language/objection.ts'
 import type { RebuildSummary } from './rebuild.ts'
@@ -103,28 +104,57 @@ export function planLeaving(
   return plan(`end run ${runId} on ${display(table)} where it is`, table, evidence, [], steps)
 }
 
-/** Lets go of the former table of a finished rebuild; from then on there is no way back. */
-export function planRetire(runId: string, { former, retired, back }: RebuildSummary): Plan {
+/** What is still there of a finished copy. */
+export interface KeptForRollback {
+  /** The retired table as it is called now; null where it has been dropped. */
+  readonly retired: TableName | null
+  /** The table whose changes are captured; null where they no longer are. */
+  readonly captured: TableName | null
+  /** Another table has the name that was recorded. */
+  readonly nameTaken: boolean
+  /** The database has been restored from a dump since. */
+  readonly restored: boolean
+}
+
+/** Drops the retired table of a finished copy, and ends its change capture; from then on there is no rollback. */
+export function planRetire(
+  runId: string,
+  { former, retired: recorded, back }: RebuildSummary,
+  kept: KeptForRollback,
+): Plan {
+  const { retired, captured } = kept
+  const title = retired === null ? 'drop the log of captured changes' : `drop ${display(retired)}`
   return plan(
     `drop the retired table of run ${runId} on ${display(former.name)}`,
     former.name,
-    [`${display(retired)} holds the rows as they were, including those left out; after this there is no rollback`],
+    retirementEvidence(recorded, kept),
     [],
     [
-      release('retire:capture', back.capture),
-      online('retire:drop', `drop ${display(retired)}`, 'its disk space is freed', 'milliseconds', [
+      ...(captured === null ? [] : [release('retire:capture', { ...back.capture, table: captured })]),
+      online('retire:drop', title, 'its disk space is freed', 'milliseconds', [
         ...dropHelpers(back.capture),
-        sql`drop table if exists ${quoted(retired)}`.text,
+        ...(retired === null ? [] : [sql`drop table if exists ${quoted(retired)}`.text]),
       ]),
     ],
   )
+}
+
+function retirementEvidence(recorded: TableName, { retired, nameTaken, restored }: KeptForRollback): string[] {
+  const name = display(recorded)
+  if (nameTaken) return [`the table ${name} is not the one that this run has retired: it is left alone`]
+  if (retired === null) return [`${name} has been dropped already; changes are still captured for it`]
+  return [
+    ...(restored ? [`the database has been restored from a dump; ${name} is found by its name and columns`] : []),
+    `${display(retired)} holds the rows as they were, including those left out; after this there is no rollback`,
+  ]
 }
 
 export interface RebuildRollbackSituation {
   readonly runId: string
   readonly rebuild: RebuildSummary
   readonly current: TableModel
-  readonly retiredExists: boolean
+  /** What it is called now; null where it has been dropped. */
+  readonly retired: TableName | null
   /** What has kept changes from being caught since, in words. */
   readonly gaps: readonly string[]
   /** Of a new table that is partitioned. */
@@ -157,17 +187,18 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
 }
 
 function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
-  const { runId, rebuild, current, retiredExists, gaps, removed } = situation
+  const { runId, rebuild, current, retired, gaps, removed } = situation
   const changed = compareFacts(rebuild.outcome, factsOf(current, captureTriggers(rebuild)))
   return [
-    ...when(!retiredExists, () =>
+    ...when(retired === null, () =>
       objection(
         'retired',
         `the retired table ${display(rebuild.retired)} has been dropped`,
-        'There is nothing to roll back to.',
+        `There is nothing to roll back to. To stop capturing changes for it: ebb retire ${runId}`,
       ),
     ),
-    ...when(retiredExists && gaps.length > 0, () =>
+    ...(retired === null || sameName(retired, rebuild.retired) ? [] : [renamed(retired, rebuild.retired)]),
+    ...when(retired !== null && gaps.length > 0, () =>
       objection(
         'gap',
         `changes of ${display(current.name)} have not all been caught since: ${gaps.join('; ')}`,
@@ -189,6 +220,14 @@ function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
       ),
     ),
   ]
+}
+
+function renamed(present: TableName, recorded: TableName): Objection {
+  return objection(
+    'retired-renamed',
+    `the retired table ${display(recorded)} is called ${display(present)} now`,
+    `Give it its name back: ${renameBack(present, recorded)}`,
+  )
 }
 
 function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRollbackSituation): Step[] {

@@ -1,3 +1,4 @@
+import type { KeptForRollback } from '../../../src/plan/copy/undo.ts'
 import { fromText } from '../../../src/grid/key.ts'
 import type { CopyRequest, CopySituation } from '../../../src/plan/partition/partition-copy.ts'
 import type { PartitionSituation } from '../../../src/plan/partition/partition.ts'
@@ -148,6 +149,11 @@ export function rebuilt(overrides: Partial<RebuildSituation> = {}): RebuildSumma
   const { rebuild } = planRebuild(rebuildSituation(overrides), rebuildRequest())
   if (rebuild === null) throw new Error('it has objections')
   return rebuild
+}
+
+/** All of it is still there, under the names that were recorded. */
+export function kept({ retired, former }: RebuildSummary): KeptForRollback {
+  return { retired, captured: former.name, nameTaken: false, restored: false }
 }
 
 /** Everything up to March in one partition, in a table that is by months. */
