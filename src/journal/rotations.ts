@@ -1,9 +1,10 @@
 import type { ClientBase } from 'pg'
+import { FOREIGN_KEYS, IS_KEY_OF } from '../catalog/references/foreign-key.ts'
 import { readAll } from '../db/session.ts'
 import { fromText, toText } from '../grid/key.ts'
 import type { BegunRetirement, Newest, RetirementEntry } from '../plan/rotate/begun.ts'
 import type { TableName } from '../sql/names.ts'
-import { sql } from '../sql/sql.ts'
+import { raw, sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 // What rotate has done, is about to do, and has found out about the partitions of a set.
@@ -62,11 +63,7 @@ export async function begunRetirements(
       r.method, r.bounds, r.bytes::float8 as bytes, r.estimated_rows::float8 as "estimatedRows",
       case when c.oid is null then 'gone' when not c.relispartition then 'detached'
         when exists (select from pg_inherits h where h.inhrelid = c.oid and h.inhdetachpending) then 'half detached' else 'attached' end as state,
-      coalesce((select json_agg(json_build_object('name', k.conname, 'references', json_build_object('schema', fn.nspname, 'name', f.relname))
-          order by fn.nspname, f.relname, k.conname)
-        from pg_constraint k join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
-        where k.conrelid = c.oid and k.contype = 'f'
-          and not exists (select from pg_constraint u where u.oid = k.conparentid and u.conrelid = k.conrelid)), '[]') as "foreignKeys"
+      ${raw(FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('c.oid')))} as "foreignKeys"
     from ${at(schema, 'retirement')} r
     left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
       on c.oid = r.partition_oid and c.relname = r.partition_name and n.nspname = r.partition_schema

@@ -23,6 +23,12 @@ export function sameName(a: TableName, b: TableName): boolean {
   return a.schema === b.schema && a.name === b.name
 }
 
+/** Each once, in order. */
+export function distinctNames(tables: readonly TableName[]): TableName[] {
+  const byDisplay = new Map(tables.map((table) => [display(table), table]))
+  return [...byDisplay].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, table]) => table)
+}
+
 /**
  * The name of a companion, such as `events_2026_12` for `events`. Where 63
  * bytes are too few the base gives way, never the suffix, so that companions

@@ -35,6 +35,7 @@ const primaryKey = {
   validated: true,
   noInherit: false,
   references: null,
+  ontoPartitioned: false,
   comment: null,
 }
 

@@ -104,7 +104,7 @@ describe('the steps', () => {
     )
 
     expect(statements).toContain('drop trigger "audit" on "public"."events_retired"')
-    expect(statements).toContain('alter table "public"."events_retired" drop constraint "of_user"')
+    expect(statements).toContain('alter table "public"."events_retired" drop constraint if exists "of_user"')
   })
 
   test('foreign keys are made in the swap, unproven, and proven after it', () => {

@@ -29,6 +29,7 @@ describe('from partitions', () => {
       removed: [],
       taken: new Set(['events', 'events_history']),
       role: 'ebb_owner',
+      version: 170010,
     }
   }
 
@@ -87,6 +88,20 @@ describe('from partitions', () => {
     expect(sqlOf(plan, 'swap-back')).toContain('alter table "public"."events" enable always trigger "audit"')
     expect(sqlOf(plan, 'swap-back')[0]).toBe('alter table "public"."details" drop constraint "of_event"')
     expect(keys(plan)).toEqual(['swap-back', 'validate:public.details.of_event'])
+  })
+
+  test('on 14, where detaching drops foreign keys onto partitioned tables, they are made again and validated', () => {
+    const furnished = {
+      constraints: [byTime.constraint, foreignKey('of_user', 'user_id', named('users'), { ontoPartitioned: true })],
+    }
+    const situation = converted({ ...furnished, indexes: [byTime.index] })
+
+    expect(keys(planRollback(situation))).toEqual(['swap-back'])
+    const plan = planRollback({ ...situation, version: 140023 })
+    expect(keys(plan)).toEqual(['swap-back', 'validate:of_user'])
+    expect(sqlOf(plan, 'swap-back').at(-1)).toBe(
+      'alter table "public"."events" add constraint "of_user" FOREIGN KEY (user_id) REFERENCES public.users(id) NOT VALID',
+    )
   })
 
   test.each<[string, Partial<RollbackSituation>, string]>([
@@ -161,7 +176,7 @@ describe('from a rebuild', () => {
       'alter table "public"."events_retired" rename to "events"',
       'alter index "public"."events_pkey_retired" rename to "events_pkey"',
     ])
-    expect(statements.at(-1)).toBe('alter table "public"."events_ebb" drop constraint "of_user"')
+    expect(statements.at(-1)).toBe('alter table "public"."events_ebb" drop constraint if exists "of_user"')
   })
 
   test('the swap announces every lock that it takes', () => {

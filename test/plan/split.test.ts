@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { planSplitRollback } from '../../src/plan/copy/undo.ts'
 import { planSplit } from '../../src/plan/split/split.ts'
-import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, table, trigger } from '../support/models.ts'
+import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, server, table, trigger } from '../support/models.ts'
 import { blocking, codes, keys, sqlOf, stepOf } from './support/gist.ts'
 import { splitRequest, splitSituation } from './support/situations.ts'
 import { BY_ID, idSet, partition, setOf } from './rotate-support.ts'
@@ -83,7 +83,7 @@ describe('the steps', () => {
 
     expect(blocking(plan)['foreign-key:of_user']).toEqual(['public.users: SHARE ROW EXCLUSIVE, blocks writes'])
     expect(sqlOf(plan, 'validate:of_user')).toHaveLength(2)
-    expect(sqlOf(plan, 'swap')[3]).toBe('alter table "public"."events_history" drop constraint "of_user"')
+    expect(sqlOf(plan, 'swap')[3]).toBe('alter table "public"."events_history" drop constraint if exists "of_user"')
     expect(blocking(plan)['swap']).toContain('public.users: ACCESS EXCLUSIVE, blocks reads and writes')
   })
 
@@ -122,6 +122,15 @@ describe('objections', () => {
       { set: setOf([wide], { inboundForeignKeys: [{ name: 'f', table: named('details') }] }) },
       {},
       'inbound:f',
+    ],
+    [
+      'on 14, a foreign key that does not survive detaching',
+      {
+        server: server({ version: 140023 }),
+        parent: table({ ...keyed, constraints: [foreignKey('f', 'kind', named('kinds'), { ontoPartitioned: true })] }),
+      },
+      {},
+      'lost-foreign-key:f',
     ],
     [
       'constraints switched off',
@@ -190,7 +199,7 @@ describe('the way back', () => {
     const { statements } = stepOf(planSplitRollback(situation, split), 'swap', 'swap-back')
 
     for (const { name } of split.leaves)
-      expect(statements).toContain(`alter table "public"."${name}" drop constraint "of_user"`)
+      expect(statements).toContain(`alter table "public"."${name}" drop constraint if exists "of_user"`)
   })
 
   test.each([

@@ -190,6 +190,7 @@ export function constraint(
     validated: true,
     noInherit: false,
     references: null,
+    ontoPartitioned: false,
     comment: null,
     ...overrides,
   }

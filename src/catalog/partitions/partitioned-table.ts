@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../../db/session.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
-import type { TableName } from '../../sql/names.ts'
+import { distinctNames, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { parseBounds, type Bounds } from './bounds.ts'
 import { kindOfSet, spanOf } from './key.ts'
@@ -120,9 +120,10 @@ export async function readPartitionedTable(
   return row === undefined ? undefined : understood(row, kind)
 }
 
-type Row = Omit<PartitionedTable, 'key' | 'partitions' | 'sequencePosition'> & {
+type Row = Omit<PartitionedTable, 'key' | 'partitions' | 'references' | 'sequencePosition'> & {
   readonly keyColumns: readonly (string | null)[]
   readonly partitions: readonly RawPartition[]
+  readonly foreignKeys: readonly { readonly references: TableName }[]
   readonly sequencePosition: string | null
 }
 
@@ -138,6 +139,7 @@ function understood(row: Row, given: KeyKind | null): PartitionedTable {
   return {
     ...row,
     key,
+    references: distinctNames(row.foreignKeys.map(({ references }) => references)),
     partitions: row.partitions.map((partition, i) => placed(partition, bounds[i] ?? null, key)).sort(byStart),
     sequencePosition: row.sequencePosition === null ? null : BigInt(row.sequencePosition),
   }

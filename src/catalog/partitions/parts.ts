@@ -1,28 +1,15 @@
-import { IS_FOREIGN_KEY } from '../references/foreign-key.ts'
+import { FOREIGN_KEYS, IS_KEY_OF, IS_KEY_ONTO } from '../references/foreign-key.ts'
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
-import { LIST, NEVER_NULL } from '../table/json-parts.ts'
+import { COLUMN_NAMES, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
 import { INDEX_TAIL } from '../table/table-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
 
 // The catalogue questions about a partitioned table, as a select list for the
 // relation `c` (its row in pg_partitioned_table is `t`); see table-parts.ts.
 
-const NAME = (namespace: string, relation: string) =>
-  `json_build_object('schema', ${namespace}.nspname, 'name', ${relation}.relname)`
-
-const KEY_COLUMNS = LIST(`select json_agg(a.attname order by k.position)
-  from unnest(t.partattrs::int2[]) with ordinality k (number, position)
-  left join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number and k.number > 0`)
-
 const COLUMNS =
   LIST(`select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'notNull', ${NEVER_NULL}) order by a.attnum)
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
-
-const FOREIGN_KEYS = (relation: string) =>
-  LIST(`select json_agg(json_build_object('name', k.conname, 'references', ${NAME('rn', 'r')}) order by rn.nspname, r.relname, k.conname)
-  from pg_constraint k join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
-  where k.conrelid = ${relation} and k.contype = 'f'
-    and not exists (select from pg_constraint u where u.oid = k.conparentid and u.conrelid = k.conrelid)`)
 
 /** Objects that stand on this very partition; its own parts, and what it has from the parent, go with it. */
 const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, d.objid, 0)) from (
@@ -36,7 +23,7 @@ const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, 
     where o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass and o.refobjid = p.oid and o.deptype in ('a', 'i')) d
   where case d.classid
     when 'pg_rewrite'::regclass then exists (select from pg_rewrite x where x.oid = d.objid and x.ev_class <> p.oid)
-    when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and x.conrelid <> p.oid and ${IS_FOREIGN_KEY('x')})
+    when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and x.conrelid <> p.oid and ${IS_KEY_ONTO('p.oid', 'x')})
     when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid <> p.oid)
     when 'pg_proc'::regclass then true
     when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid <> p.oid)
@@ -55,29 +42,19 @@ const IDENTITY = `case p.relreplident when 'd' then to_json('default'::text) whe
     where i.indrelid = p.oid and i.indisreplident), to_json('nothing'::text)) end`
 
 const PARTITIONS = LIST(`select json_agg(json_build_object(
-    'oid', p.oid::text, 'name', ${NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
+    'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
     'estimatedRows', nullif(p.reltuples, -1)::float8, 'bytes', ${SIZE}, 'empty', p.relkind = 'r' and p.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(p.oid) = 0,
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,
     'identity', ${IDENTITY},
-    'foreignKeys', ${FOREIGN_KEYS('p.oid')}, 'dependents', ${DEPENDENTS}))
+    'foreignKeys', ${FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid'))}, 'dependents', ${DEPENDENTS}))
   from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where h.inhparent = c.oid`)
 
 const UNUSUAL_TRIGGERS = LIST(`select json_agg(json_build_object('name', g.tgname,
     'enabled', case g.tgenabled when 'D' then 'disabled' when 'R' then 'replica' else 'always' end) order by g.tgname)
   from pg_trigger g where g.tgrelid = c.oid and not g.tgisinternal and g.tgtype & 1 = 1 and g.tgenabled <> 'O'`)
-
-const REFERENCES = LIST(`select json_agg(distinct jsonb_build_object('schema', rn.nspname, 'name', r.relname))
-  from pg_constraint k join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
-  where k.conrelid = c.oid and k.contype = 'f' and k.confrelid <> c.oid
-    and not exists (select from pg_inherits i where i.inhrelid = k.confrelid and i.inhparent = c.oid)`)
-
-const INBOUND_FOREIGN_KEYS =
-  LIST(`select json_agg(json_build_object('name', k.conname, 'table', ${NAME('rn', 'r')}) order by rn.nspname, r.relname, k.conname)
-  from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace rn on rn.oid = r.relnamespace
-  where k.confrelid = c.oid and ${IS_FOREIGN_KEY('k')}`)
 
 const PUBLICATIONS = LIST(`select json_agg(distinct p.pubname) from pg_publication p
   where ${PUBLISHES('p', 'c', 'n')} or exists (select from pg_publication_rel r where r.prpubid = p.oid and not ${EXCEPTED('r')}
@@ -90,13 +67,13 @@ const SEQUENCE_POSITION = `(select case when has_sequence_privilege(s.oid, 'usag
 
 /** `… as "partitions", … as "columns"`. */
 export const partitionParts = Object.entries({
-  keyColumns: KEY_COLUMNS,
+  keyColumns: COLUMN_NAMES('c.oid', 't.partattrs::int2[]'),
   columns: COLUMNS,
   partitions: PARTITIONS,
   defaultGrantees: defaultGranteesQuery('r', 'c.relowner', 'c.relnamespace'),
   unusualTriggers: UNUSUAL_TRIGGERS,
-  references: REFERENCES,
-  inboundForeignKeys: INBOUND_FOREIGN_KEYS,
+  foreignKeys: FOREIGN_KEYS(['references'], `${IS_KEY_OF('c.oid')} and k.confrelid <> c.oid`),
+  inboundForeignKeys: FOREIGN_KEYS(['name', 'table'], IS_KEY_ONTO('c.oid')),
   publications: PUBLICATIONS,
   actAsOwner: `pg_has_role(current_user, c.relowner, 'usage')`,
   createInSchema: `has_schema_privilege(c.relowner, c.relnamespace, 'create')`,

@@ -1,7 +1,23 @@
-// What is asked of a foreign key, wherever one is read: `k` stands for its row in pg_constraint.
+import type { ClientBase } from 'pg'
+import { readOne } from '../../db/session.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { literal, raw, sql } from '../../sql/sql.ts'
+import { COLUMN_NAMES, COMMENT, LIST, RELATION_KIND, RELATION_NAME } from '../table/json-parts.ts'
 
-/** The constraint itself, and not what PostgreSQL has made of it for partitions of either table. */
-export const IS_FOREIGN_KEY = (k: string) => `${k}.contype = 'f' and ${k}.conparentid = 0`
+// The one reader of foreign keys: which rows of pg_constraint are some, and what is told of them. For each partition of
+// either table PostgreSQL keeps constraints of its own, which nobody can add, drop or rename by themselves. `k` is a row.
+
+/** A foreign key of this table; not what has been made of it for the partitions of the table that it points at. */
+export const IS_KEY_OF = (table: string, k = 'k') =>
+  `${k}.contype = 'f' and ${k}.conrelid = ${table} and ${IS_NO_CLONE(k)}`
+
+/** A foreign key onto this table; not what has been made of it for the partitions of the table that has it. */
+export const IS_KEY_ONTO = (table: string, k = 'k') =>
+  `${k}.contype = 'f' and ${k}.confrelid = ${table} and ${k}.conparentid = 0`
+
+/** A partition has the constraints of its parent, as its own; what a table has twice is for partitions of another. */
+export const IS_NO_CLONE = (k: string) =>
+  `not exists (select from pg_constraint u where u.oid = ${k}.conparentid and u.conrelid = ${k}.conrelid)`
 
 /** NOT ENFORCED exists from 18 on; a row as JSON has the columns that there are. */
 export const IS_ENFORCED = (k: string) => `coalesce((to_jsonb(${k}) ->> 'conenforced')::boolean, true)`
@@ -38,3 +54,44 @@ export const IS_INDEXED = (
 ) => `exists (select from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am a on a.oid = x.relam
     where i.indrelid = ${k}.conrelid and i.indisvalid and i.indpred is null and a.amname in ('btree', 'hash')
       and i.indnkeyatts >= cardinality(${k}.conkey) and (i.indkey::int2[])[0:cardinality(${k}.conkey) - 1] @> ${k}.conkey)`
+
+/** What is told of a foreign key, by name; `r` is the table that has it, `f` the one that it points at. */
+const FACTS = {
+  name: 'k.conname',
+  table: RELATION_NAME('rn', 'r'),
+  tableKind: RELATION_KIND('r.relkind'),
+  tableOwner: 'pg_get_userbyid(r.relowner)',
+  estimatedRows: 'nullif(r.reltuples, -1)::float8',
+  references: RELATION_NAME('fn', 'f'),
+  columns: COLUMN_NAMES('k.conrelid', 'k.conkey'),
+  referredColumns: COLUMN_NAMES('k.confrelid', 'k.confkey'),
+  pairs: COLUMN_PAIRS('k'),
+  definition: 'pg_get_constraintdef(k.oid)',
+  validated: 'k.convalidated',
+  indexed: IS_INDEXED('k'),
+  comment: COMMENT('k.oid', 'pg_constraint'),
+} as const
+
+/** A subquery's list of the foreign keys for which `which` is true, by the names of both tables. */
+export const FOREIGN_KEYS = (told: readonly (keyof typeof FACTS)[], which: string) =>
+  LIST(`select json_agg(json_build_object(${told.map((fact) => `'${fact}', ${FACTS[fact]}`).join(', ')})
+    order by rn.nspname, r.relname, fn.nspname, f.relname, k.conname)
+  from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace rn on rn.oid = r.relnamespace
+    join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
+  where ${which}`)
+
+/** The same by themselves. */
+export async function readForeignKeys<Key extends object>(
+  client: ClientBase,
+  told: readonly (keyof Key & keyof typeof FACTS)[],
+  which: string,
+): Promise<readonly Key[]> {
+  const { keys } = await readOne<{ keys: readonly Key[] }>(
+    client,
+    sql`select ${raw(FOREIGN_KEYS(told, which))} as keys`,
+  )
+  return keys
+}
+
+/** A table's oid, in SQL. */
+export const OID = (table: TableName) => `${literal(quoted(table).text).text}::regclass`

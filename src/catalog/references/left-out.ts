@@ -1,12 +1,11 @@
 import type { ClientBase } from 'pg'
 import { within } from '../../db/savepoint.ts'
-import { readAll } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import { SQLSTATE } from '../../db/sqlstate.ts'
-import { quoted, type TableName } from '../../sql/names.ts'
+import { quoted, sameName, type TableName } from '../../sql/names.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
-import { COLUMN_PAIRS, type ColumnPair } from './foreign-key.ts'
+import { IS_KEY_ONTO, OID, readForeignKeys, type ColumnPair } from './foreign-key.ts'
 
 /** A valid foreign key, and what is known of rows that refer to rows which a copy would leave out. */
 export interface LeftOutReference {
@@ -42,40 +41,26 @@ export async function readLeftOutReferences(session: ClientBase, keeping: Keepin
 
 /** The same without looking. */
 export async function readReferring(session: ClientBase, keeping: Keeping): Promise<Omit<LeftOutReference, 'found'>[]> {
-  const keys = await readKeys(session, keeping.source)
-  return keys.map((key) => ({ from: key.from, name: key.name, query: referring(key, keeping).text }))
+  const valid = `${IS_KEY_ONTO(OID(keeping.source))} and k.convalidated`
+  const keys = await readForeignKeys<Key>(session, ['name', 'table', 'pairs'], valid)
+  return keys.map((key) => ({ from: key.table, name: key.name, query: referring(key, keeping).text }))
 }
 
-interface Key extends Pick<LeftOutReference, 'from' | 'name'> {
-  readonly self: boolean
-  /** Column by column, as the foreign key compares them. */
+interface Key {
+  readonly name: string
+  readonly table: TableName
   readonly pairs: readonly ColumnPair[]
 }
 
-async function readKeys(session: ClientBase, { schema, name }: TableName): Promise<Key[]> {
-  return readAll<Key>(
-    session,
-    sql`
-    select json_build_object('schema', fn.nspname, 'name', f.relname) as from, k.conname as name, k.conrelid = k.confrelid as self,
-      ${raw(COLUMN_PAIRS('k'))} as pairs
-    from pg_constraint k
-    join pg_class c on c.oid = k.confrelid join pg_namespace cn on cn.oid = c.relnamespace
-    join pg_class f on f.oid = k.conrelid join pg_namespace fn on fn.oid = f.relnamespace
-    where k.contype = 'f' and k.convalidated and cn.nspname = ${schema} and c.relname = ${name} and f.relkind in ('r', 'p')
-      and not exists (select from pg_constraint p where p.oid = k.conparentid and p.confrelid = k.confrelid)
-    order by 1::text, 2`,
-  )
-}
-
 // The condition names columns of the copied table alone, so nothing else stands beside it where it is read.
-function referring({ from, self, pairs }: Key, { source, keep }: Keeping): Sql {
+function referring({ table: from, pairs }: Key, { source, keep }: Keeping): Sql {
   const columns = pairs.map(({ referred }, position) => sql`t.${ident(referred)} as ${ident(`ebb_${position}`)}`)
   const equal = pairs.map(
     ({ referring, operator, collation }, position) =>
       sql`p.${ident(`ebb_${position}`)} ${raw(operator)} c.${ident(referring)}${raw(collation === null ? '' : ` collate ${collation}`)}`,
   )
   const table = quoted(source)
-  const children = self ? sql`(select * from ${table} t where (${raw(keep)}\n))` : quoted(from)
+  const children = sameName(from, source) ? sql`(select * from ${table} t where (${raw(keep)}\n))` : quoted(from)
   return sql`select from ${children} c, (select ${join(columns)} from ${table} t where (${raw(keep)}\n) is not true) p where ${join(equal, ' and ')}`
 }
 

@@ -3,7 +3,7 @@ import { readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { PUBLISHES, UNIDENTIFIED } from '../table/published.ts'
-import { COLUMN_PAIRS, IS_ENFORCED, IS_FOREIGN_KEY, IS_INDEXED, type ColumnPair } from './foreign-key.ts'
+import { COLUMN_PAIRS, IS_ENFORCED, IS_INDEXED, IS_KEY_ONTO, type ColumnPair } from './foreign-key.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
 
 // The foreign keys that are followed downwards from one table: onto it, onto
@@ -73,13 +73,13 @@ export async function readReferenceGraph(client: ClientBase, root: TableName): P
     with recursive node (oid) as (
       select ${quoted(root).text}::regclass::oid
       union
-      select f.conrelid from node n, ${raw(FAMILY)}, pg_constraint f where f.confrelid = m.relid and ${raw(TOP)}
+      select f.conrelid from node n, ${raw(FAMILY)}, pg_constraint f where ${raw(FOLLOWED)}
     ),
     edge as (
       select f.oid, f.conrelid, f.confrelid, n.oid as target, m.part as onto_partition, f.conname, f.conkey, f.confkey, f.conpfeqop, f.confdeltype,
         coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false) as temporal,
         (select array_agg(s::int2) from jsonb_array_elements_text(nullif(to_jsonb(f) -> 'confdelsetcols', 'null')) s) as set_columns
-      from node n, ${raw(FAMILY)}, pg_constraint f where f.confrelid = m.relid and ${raw(TOP)}
+      from node n, ${raw(FAMILY)}, pg_constraint f where ${raw(FOLLOWED)}
     )
     select ${quoted(root).text}::regclass::oid::text as oid, current_setting('track_counts')::boolean as counts,
       (select json_agg(${raw(TABLE)} order by s.nspname, c.relname)
@@ -96,7 +96,7 @@ interface GraphRow extends Pick<ReferenceGraph, 'tables' | 'references' | 'count
   readonly oid: string
 }
 
-const TOP = `${IS_FOREIGN_KEY('f')} and ${IS_ENFORCED('f')}`
+const FOLLOWED = `${IS_KEY_ONTO('m.relid', 'f')} and ${IS_ENFORCED('f')}`
 
 /** The table n, the tables it is a partition of, and its partitions (`part`). */
 const FAMILY = `lateral (

@@ -4,6 +4,9 @@
 /** A subquery's array; an empty one where it finds nothing. */
 export const LIST = (query: string) => `coalesce((${query}), '[]')`
 
+export const RELATION_NAME = (namespace: string, relation: string) =>
+  `json_build_object('schema', ${namespace}.nspname, 'name', ${relation}.relname)`
+
 export const RELATION_KIND = (
   kind: string,
 ) => `case ${kind} when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
@@ -16,8 +19,8 @@ export const ENABLED = (state: string) =>
 
 /** In the order of an array of column numbers; null for an expression. */
 export const COLUMN_NAMES = (relation: string, numbers: string) => `coalesce((
-  select json_agg(a.attname order by k.position) from unnest(${numbers}) with ordinality k (number, position)
-  left join pg_attribute a on a.attrelid = ${relation} and a.attnum = k.number and k.number > 0), '[]')`
+  select json_agg(a.attname order by u.position) from unnest(${numbers}) with ordinality u (number, position)
+  left join pg_attribute a on a.attrelid = ${relation} and a.attnum = u.number and u.number > 0), '[]')`
 
 /**
  * Whether no row can hold null in column `a` (a row of pg_attribute). From PostgreSQL 18 on a NOT NULL added NOT VALID

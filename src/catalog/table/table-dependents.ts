@@ -1,15 +1,13 @@
-import { IS_FOREIGN_KEY } from '../references/foreign-key.ts'
-import { COMMENT, LIST, RELATION_KIND } from './json-parts.ts'
+import { FOREIGN_KEYS, IS_KEY_ONTO } from '../references/foreign-key.ts'
+import { LIST } from './json-parts.ts'
 
 // What stands on a table from outside: foreign keys of others, views, functions,
 // and whatever else PostgreSQL would not drop it without. Questions as in table-parts.ts.
 
-export const INBOUND_FOREIGN_KEYS = LIST(`select json_agg(json_build_object(
-    'table', json_build_object('schema', n.nspname, 'name', r.relname), 'tableKind', ${RELATION_KIND('r.relkind')},
-    'tableOwner', pg_get_userbyid(r.relowner), 'name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
-    'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by n.nspname, r.relname, k.conname)
-  from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
-  where k.confrelid = c.oid and k.conrelid <> c.oid and ${IS_FOREIGN_KEY('k')}`)
+export const INBOUND_FOREIGN_KEYS = FOREIGN_KEYS(
+  ['table', 'tableKind', 'tableOwner', 'name', 'definition', 'validated', 'comment'],
+  `${IS_KEY_ONTO('c.oid')} and k.conrelid <> c.oid`,
+)
 
 /** Objects that depend on the table (its columns) or on its row type, apart from the table's own parts. */
 const DEPENDENTS = `

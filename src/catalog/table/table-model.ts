@@ -138,6 +138,7 @@ export interface Constraint {
   readonly noInherit: boolean
   /** Of a foreign key: the table it points to. */
   readonly references: TableName | null
+  readonly ontoPartitioned: boolean
   readonly comment: string | null
 }
 

@@ -1,8 +1,9 @@
+import { IS_KEY_OF, OID, readForeignKeys } from '../../catalog/references/foreign-key.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { within } from '../../db/savepoint.ts'
-import { readAll, readOne, type Session } from '../../db/session.ts'
+import { readOne, type Session } from '../../db/session.ts'
 import type { StaleParents } from '../../plan/purge/mark.ts'
 import {
   countGroups,
@@ -14,9 +15,8 @@ import {
   type StaleSince,
 } from '../../plan/purge/stale.ts'
 import type { Objection } from '../../plan/language/step.ts'
-import { display, quoted, type TableName } from '../../sql/names.ts'
+import { display, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
-import { sql } from '../../sql/sql.ts'
 
 /** The groups with their horizon, or why they cannot be told. */
 export function readSince(table: TableModel, groups: StaleGroups, moment: string): StaleSince | Objection[] {
@@ -54,16 +54,13 @@ async function readReferenced(
   column: string,
   parent: TableName,
 ): Promise<string | undefined> {
-  const [found] = await readAll<{ key: string }>(
+  const between = `${IS_KEY_OF(OID(name))} and k.confrelid = ${OID(parent)}`
+  const keys = await readForeignKeys<{ columns: string[]; referredColumns: string[] }>(
     session,
-    sql`
-    select k.attname::text as key from pg_constraint c
-    join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-    join pg_attribute k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
-    where c.contype = 'f' and cardinality(c.conkey) = 1 and a.attname = ${column}
-      and c.conrelid = ${quoted(name).text}::regclass and c.confrelid = ${quoted(parent).text}::regclass`,
+    ['columns', 'referredColumns'],
+    between,
   )
-  return found?.key
+  return keys.find(({ columns }) => columns.length === 1 && columns[0] === column)?.referredColumns[0]
 }
 
 function noReference({ name }: TableModel, column: string, parent: TableName): Objection {

@@ -45,6 +45,7 @@ export async function readConversionRollback(
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
     role: server.role,
+    version: server.version,
   }
   return { back: 'conversion', situation }
 }

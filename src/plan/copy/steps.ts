@@ -224,6 +224,6 @@ function stepAside({ former: table, retired, aside, forward }: RebuildSummary): 
     ...[trigger, truncateTrigger, ...table.triggers.map(({ name }) => name)].map(
       (name) => sql`drop trigger ${ident(name)} on ${place}`.text,
     ),
-    ...foreignKeysOf(table).map(({ name }) => sql`alter table ${place} drop constraint ${ident(name)}`.text),
+    ...definitions.dropForeignKeys(retired, foreignKeysOf(table)),
   ]
 }

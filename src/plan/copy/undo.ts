@@ -17,7 +17,7 @@ import {
   foreignKeySteps,
   online,
   validateForeignKeys,
-  withForeignKeysUnproven,
+  withUnproven,
 } from '../table/shadow.ts'
 import { exchangeBack, type SplitSummary } from '../split/exchange.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock, swapLocks } from '../table/swap.ts'
@@ -238,7 +238,7 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
     underPath(vacuumStep(retired), former, back.settings),
     compareBack(rebuild),
     swapBack(rebuild, current, partitions, gone, taken, role),
-    ...validateForeignKeys([former.name], former),
+    ...validateForeignKeys([former.name], foreignKeysOf(former)),
     online('drop-new', `drop ${display(gone)}`, 'the retired table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
       ...dropHelpers(back.capture),
@@ -345,7 +345,7 @@ function swapBack(
         ({ name }) =>
           sql`alter statistics ${ident(schema, aside.statistics[name.name] ?? '')} rename to ${ident(name.name)}`.text,
       ),
-      ...addForeignKeys([former.name], former),
+      ...addForeignKeys([former.name], foreignKeysOf(former)),
       ...former.triggers.flatMap((one) => definitions.trigger(former.name, one)),
       ...former.triggers.flatMap((one) => definitions.triggerState([former.name], one)),
       ...definitions.publications(former.name, gone, former.publications),
@@ -353,12 +353,10 @@ function swapBack(
       ...definitions.views(former),
       ...definitions.functions(former),
       ...former.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
-      ...current.constraints
-        .filter(({ type }) => type === 'foreign key')
-        .map(({ name }) => sql`alter table ${quoted(gone)} drop constraint ${ident(name)}`.text),
+      ...definitions.dropForeignKeys(gone, foreignKeysOf(current)),
     ],
     before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }, captureTriggers(rebuild)),
-    after: factsOf(withForeignKeysUnproven(former)),
+    after: factsOf(withUnproven(former, foreignKeysOf(former))),
     ours: captureTriggers(rebuild),
     partitions,
     mustBeEmpty: [],

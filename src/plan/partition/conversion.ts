@@ -2,7 +2,7 @@ import type { InboundForeignKey, TableModel } from '../../catalog/table/table-mo
 import type { Cell } from '../../grid/grid.ts'
 import { displayPosition, toText, type Position } from '../../grid/key.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
-import { display, quoted, type TableName } from '../../sql/names.ts'
+import { display, distinctNames, quoted, type TableName } from '../../sql/names.ts'
 import { ident, literal, raw, sql } from '../../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { boundLiteral, createLeaf, leafShape } from '../table/leaf.ts'
@@ -165,12 +165,7 @@ export function leafLocks(parent: TableName, referenced: readonly TableName[]): 
 }
 
 function referencedTables(table: TableModel): TableName[] {
-  const names = new Map(
-    table.constraints.flatMap(({ references }) =>
-      references === null ? [] : [[display(references), references] as const],
-    ),
-  )
-  return [...names.values()]
+  return distinctNames(table.constraints.flatMap(({ references }) => (references === null ? [] : [references])))
 }
 
 /** Checks the rows of a foreign key that a swap has pointed elsewhere, while everybody works. */

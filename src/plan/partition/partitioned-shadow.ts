@@ -65,10 +65,10 @@ export function partitionedShadow(
       ),
       ...checks.map((check) => checkStep(shadow, check)),
     ],
-    takePlace: [...renameInto(table, names), ...addForeignKeys(leaves, table)],
+    takePlace: [...renameInto(table, names), ...addForeignKeys(leaves, foreignKeysOf(table))],
     after: factsAfter(withoutForeignKeys(table), primaryKey),
     settle: [
-      ...validateForeignKeys(leaves, table),
+      ...validateForeignKeys(leaves, foreignKeysOf(table)),
       ...foreignKeysOf(table).map((key) => adoptForeignKey(table.name, key)),
     ],
     outcome: factsAfter(table, primaryKey),

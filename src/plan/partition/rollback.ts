@@ -6,6 +6,7 @@ import * as definitions from '../table/definitions.ts'
 import { compareFacts, factsOf } from '../table/facts.ts'
 import { objection, when } from '../language/objection.ts'
 import type { ConversionSummary } from './partition.ts'
+import { addForeignKeys, lostByDetaching, validateForeignKeys, withUnproven } from '../table/shadow.ts'
 import { buildUniqueIndex, plainColumns } from '../table/primary-key.ts'
 import { acquire, asideNames, sequencesUnderLock, swapLocks, type AsideNames } from '../table/swap.ts'
 import type { Facts, Objection, Plan, Step, SwapStep } from '../language/step.ts'
@@ -34,6 +35,8 @@ export interface RollbackSituation {
   readonly taken: ReadonlySet<string>
   /** As whom we are connected. */
   readonly role: string
+  /** Of the server: `170010`. */
+  readonly version: number
 }
 
 export interface RollbackPlan extends Plan {
@@ -109,11 +112,13 @@ function rollbackSteps(situation: RollbackSituation, index: string | null): Step
   const { former } = conversion
   const key = former.indexes.find(({ primary }) => primary)
   const because = `the primary key goes back to ${former.constraints.find(({ type }) => type === 'primary key')?.definition ?? ''}`
+  const lost = lostByDetaching(former, situation.version)
   return [
     ...(index === null || key === undefined
       ? []
       : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, former.estimatedRows ?? 0, because)]),
     swapBack(situation, index),
+    ...validateForeignKeys([former.name], lost),
     ...former.inboundForeignKeys
       .filter(({ validated }) => validated)
       .map((inbound) => validateInbound(current.name, inbound)),
@@ -123,6 +128,7 @@ function rollbackSteps(situation: RollbackSituation, index: string | null): Step
 function swapBack(situation: RollbackSituation, index: string | null): SwapStep {
   const { conversion, current, others, taken } = situation
   const { former } = conversion
+  const lost = lostByDetaching(former, situation.version)
   // The names things took when they stepped aside were chosen by this very function.
   const now = asideNames(current, null, taken)
   return {
@@ -137,7 +143,7 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
     statements: swapBackStatements(situation, now, index),
     table: current.name,
     before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }),
-    after: factsOf(former),
+    after: factsOf(withUnproven(former, lost)),
     ours: [],
     partitions: [conversion.history, ...others.map(({ name }) => name)],
     mustBeEmpty: others.map(({ name }) => name),
@@ -145,12 +151,10 @@ function swapBack(situation: RollbackSituation, index: string | null): SwapStep 
   }
 }
 
-function swapBackStatements(
-  { conversion, current, taken, role }: RollbackSituation,
-  now: AsideNames,
-  index: string | null,
-): string[] {
+function swapBackStatements(situation: RollbackSituation, now: AsideNames, index: string | null): string[] {
+  const { conversion, current, taken, role } = situation
   const { former, history } = conversion
+  const lost = lostByDetaching(former, situation.version)
   const place = quoted(former.name)
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_partitioned', taken) }
   const partitions = [former.name]
@@ -168,6 +172,8 @@ function swapBackStatements(
     ...primaryKeyBack(conversion, index),
     ...former.triggers.flatMap((trigger) => definitions.trigger(former.name, trigger)),
     ...former.triggers.flatMap((trigger) => definitions.triggerState(partitions, trigger)),
+    ...definitions.dropForeignKeys(former.name, lost),
+    ...addForeignKeys([former.name], lost),
     ...addInbound(former),
   ]
 }

@@ -1,6 +1,7 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { display, quoted } from '../../sql/names.ts'
-import { ident, sql } from '../../sql/sql.ts'
+import { sql } from '../../sql/sql.ts'
+import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
 import type { Retire } from './request.ts'
 import type { RotationStep } from './plan.ts'
@@ -117,10 +118,7 @@ export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreig
     cost: 'milliseconds; its files are deleted after the commit',
     quiet: name,
     acquire: [sql`lock table only ${place} in access exclusive mode`.text],
-    statements: [
-      ...foreignKeys.map((key) => sql`alter table ${place} drop constraint ${ident(key.name)}`.text),
-      sql`drop table ${place}`.text,
-    ],
+    statements: [...dropForeignKeys(name, foreignKeys), sql`drop table ${place}`.text],
   }
 }
 

@@ -59,13 +59,12 @@ export function exchange(
     ...exclusively(parent),
     statements: [
       ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${wide}`.text),
-      detach(parent.name, partition.name),
-      ...dropForeignKeys(partition.name, parent),
+      ...detach(parent, partition.name),
       ...cells.flatMap((cell, i) => {
         const leaf = leaves[i] as TableName
         const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
         return [
-          detach(shadow, leaf),
+          sql`alter table ${quoted(shadow)} detach partition ${quoted(leaf)}`.text,
           attach(parent.name, leaf, from, boundLiteral(choice.kind, cell.to, 'to')),
           dropBound(leaf),
         ]
@@ -103,7 +102,7 @@ export function exchangeBack(
     table: parent.name,
     statements: [
       ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${quoted(parent.name)}`.text),
-      ...leaves.flatMap((leaf) => [detach(parent.name, leaf), ...dropForeignKeys(leaf, parent)]),
+      ...leaves.flatMap((leaf) => detach(parent, leaf)),
       attach(parent.name, retired, raw(split.from), raw(split.to)),
       dropBound(retired),
     ],
@@ -140,10 +139,9 @@ function exclusively(parent: TableModel): Pick<SwapStep, 'locks' | 'acquire'> {
  * Of a partition on its way out. Rows that nobody sees any more must not keep others from being deleted; and dropping it
  * later would lock the tables that they refer to against everybody.
  */
-function dropForeignKeys(table: TableName, parent: TableModel): string[] {
-  return foreignKeysOf(parent).map(({ name }) => sql`alter table ${quoted(table)} drop constraint ${ident(name)}`.text)
-}
-
-function detach(parent: TableName, partition: TableName): string {
-  return sql`alter table ${quoted(parent)} detach partition ${quoted(partition)}`.text
+function detach(parent: TableModel, partition: TableName): string[] {
+  return [
+    sql`alter table ${quoted(parent.name)} detach partition ${quoted(partition)}`.text,
+    ...definitions.dropForeignKeys(partition, foreignKeysOf(parent)),
+  ]
 }

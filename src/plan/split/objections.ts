@@ -5,13 +5,14 @@ import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
 import { objection, when } from '../language/objection.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
 import { expiryKind } from '../rotate/horizon.ts'
+import { lostByDetaching } from '../table/shadow.ts'
 import type { SplitRequest, SplitSituation } from './situation.ts'
 import type { Objection } from '../language/step.ts'
 import { publishedCopyObjections } from '../table/table-objections.ts'
 
 /** What stands against exchanging the wide partition for these. */
 export function splitObjections(
-  { set, parent, partition, policy }: SplitSituation,
+  { set, parent, partition, policy, server }: SplitSituation,
   request: SplitRequest,
   layout: Layout,
   key: CopyKey | null,
@@ -44,6 +45,13 @@ export function splitObjections(
         `inbound:${one.name}`,
         `foreign key ${one.name} of ${display(one.table)} points at ${display(set.name)}: exchanging partitions would check its rows under lock`,
         'Drop it before, and add it again afterwards, NOT VALID and then validated.',
+      ),
+    ),
+    ...lostByDetaching(parent, server.version).map((one) =>
+      objection(
+        `lost-foreign-key:${one.name}`,
+        `foreign key ${one.name} points at a partitioned table, and PostgreSQL 14 damages such a one of a table that is detached, as the new partitions are from where they are filled`,
+        'Update to 15 or later, or drop it before and add it again afterwards.',
       ),
     ),
     ...partition.dependents.map((dependent) =>

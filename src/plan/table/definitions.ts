@@ -187,6 +187,11 @@ export function functions(table: TableModel): Statement[] {
   return table.functions.map(({ definition }) => withoutSemicolon(definition))
 }
 
+/** PostgreSQL 14 has dropped one onto a partitioned table by itself, where the table that has it was detached. */
+export function dropForeignKeys(table: TableName, keys: readonly { readonly name: string }[]): Statement[] {
+  return keys.map(({ name }) => sql`alter table ${quoted(table)} drop constraint if exists ${ident(name)}`.text)
+}
+
 /** Points a foreign key of another table at the table that has the name now; validated later, online. */
 export function repointForeignKey(key: InboundForeignKey): Statement[] {
   return [sql`alter table ${quoted(key.table)} drop constraint ${ident(key.name)}`.text, ...addForeignKey(key)]

@@ -62,10 +62,10 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
       ...renameInto(table, names),
       ...resetAutovacuum(table),
       ...clusterMark(table),
-      ...addForeignKeys([table.name], table),
+      ...addForeignKeys([table.name], foreignKeysOf(table)),
     ],
-    after: factsOf(withForeignKeysUnproven(table)),
-    settle: validateForeignKeys([table.name], table),
+    after: factsOf(withUnproven(table, foreignKeysOf(table))),
+    settle: validateForeignKeys([table.name], foreignKeysOf(table)),
     outcome: factsOf(table),
   }
 }
@@ -194,19 +194,24 @@ export function foreignKeysOf(table: TableModel): Constraint[] {
   return table.constraints.filter(({ type }) => type === 'foreign key')
 }
 
+/** Before 15 a partition that is detached loses its foreign keys onto partitioned tables, without a word. */
+export function lostByDetaching(table: TableModel, version: number): Constraint[] {
+  return version < 150000 ? foreignKeysOf(table).filter(({ ontoPartitioned }) => ontoPartitioned) : []
+}
+
 /**
  * Adds the foreign keys without looking at the rows. Only under the lock of a swap: until then the copy lags behind,
  * and its rows would keep what they point at from being deleted, though the application has deleted them already.
  */
-export function addForeignKeys(tables: readonly TableName[], table: TableModel): string[] {
-  return foreignKeysOf(table).flatMap((key) =>
+export function addForeignKeys(tables: readonly TableName[], keys: readonly Constraint[]): string[] {
+  return keys.flatMap((key) =>
     tables.flatMap((place) => definitions.constraint(place, { ...key, definition: unproven(key.definition) })),
   )
 }
 
 /** Proves those that were proven before. */
-export function validateForeignKeys(tables: readonly TableName[], table: TableModel): OnlineStep[] {
-  return foreignKeysOf(table)
+export function validateForeignKeys(tables: readonly TableName[], keys: readonly Constraint[]): OnlineStep[] {
+  return keys
     .filter(({ validated }) => validated)
     .map(({ name }) =>
       online(
@@ -219,10 +224,10 @@ export function validateForeignKeys(tables: readonly TableName[], table: TableMo
     )
 }
 
-/** The table as it is between the swap and the validation. */
-export function withForeignKeysUnproven(table: TableModel): TableModel {
+/** The table as it is between the swap and the validation of these foreign keys. */
+export function withUnproven(table: TableModel, keys: readonly Constraint[]): TableModel {
   const constraints = table.constraints.map((one) =>
-    one.type === 'foreign key' ? { ...one, validated: false, definition: unproven(one.definition) } : one,
+    keys.includes(one) ? { ...one, validated: false, definition: unproven(one.definition) } : one,
   )
   return { ...table, constraints }
 }

@@ -1,5 +1,5 @@
 import type { OwnedSequence, TableModel } from '../../catalog/table/table-model.ts'
-import { display, freeCompanion, quoted, sameName, type TableName } from '../../sql/names.ts'
+import { display, distinctNames, freeCompanion, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../../sql/sql.ts'
 import * as definitions from './definitions.ts'
 import { constraintFact, factsOf } from './facts.ts'
@@ -126,19 +126,14 @@ export function neighbours(table: TableModel): TableName[] {
 }
 
 function referencing(table: TableModel): TableName[] {
-  return distinct(table.inboundForeignKeys.map((key) => key.table)).filter((name) => !sameName(name, table.name))
+  return distinctNames(table.inboundForeignKeys.map((key) => key.table)).filter((name) => !sameName(name, table.name))
 }
 
 /** Those that do not point back as well. */
 function referenced(table: TableModel): TableName[] {
   const before = new Set([table.name, ...referencing(table)].map(display))
   const names = table.constraints.flatMap(({ references }) => (references === null ? [] : [references]))
-  return distinct(names).filter((name) => !before.has(display(name)))
-}
-
-function distinct(names: readonly TableName[]): TableName[] {
-  const byDisplay = new Map(names.map((name) => [display(name), name]))
-  return [...byDisplay.keys()].sort().map((key) => byDisplay.get(key) as TableName)
+  return distinctNames(names).filter((name) => !before.has(display(name)))
 }
 
 /**

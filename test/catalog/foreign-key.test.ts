@@ -1,0 +1,41 @@
+import { expect } from 'vitest'
+import { readPartitionedTable } from '../../src/catalog/partitions/partitioned-table.ts'
+import { IS_KEY_OF, IS_KEY_ONTO, OID, readForeignKeys } from '../../src/catalog/references/foreign-key.ts'
+import { readReferences } from '../../src/catalog/references/inspect-references.ts'
+import type { TableName } from '../../src/sql/names.ts'
+import { test } from '../support/database.ts'
+import { modelOf } from '../support/tool.ts'
+
+test('of a foreign key between partitioned tables there is one, whichever way it is looked for', async ({
+  database,
+}) => {
+  const owner = await database.session('owner')
+  await owner.query(`
+    create table parent (id int primary key) partition by range (id);
+    create table parent_1 partition of parent for values from (0) to (100);
+    create table parent_2 partition of parent for values from (100) to (200) partition by range (id);
+    create table parent_2_1 partition of parent_2 for values from (100) to (200);
+    create table child (id int primary key, parent_id int constraint of_parent references parent) partition by range (id);
+    create table child_1 partition of child for values from (0) to (100);
+    create table beside (id int primary key, a int constraint whole references parent, b int constraint part references parent_1)`)
+  const name = (table: string): TableName => ({ schema: 'public', name: table })
+  const keys = async (which: string) =>
+    (await readForeignKeys<{ name: string }>(owner, ['name'], which)).map((key) => key.name)
+
+  expect(await keys(IS_KEY_OF(OID(name('child'))))).toEqual(['of_parent'])
+  expect(await keys(IS_KEY_OF(OID(name('child_1'))))).toEqual(['of_parent'])
+  expect(await keys(IS_KEY_OF(OID(name('beside'))))).toEqual(['whole', 'part'])
+  expect(await keys(IS_KEY_ONTO(OID(name('parent'))))).toEqual(['whole', 'of_parent'])
+  expect(await keys(IS_KEY_ONTO(OID(name('parent_1'))))).toEqual(['part'])
+
+  const child = await modelOf(database, name('child'))
+  expect(child.constraints.filter(({ type }) => type === 'foreign key')).toMatchObject([
+    { name: 'of_parent', ontoPartitioned: true, references: name('parent') },
+  ])
+  const parent = await modelOf(database, name('parent'))
+  expect(parent.inboundForeignKeys.map((key) => key.name)).toEqual(['whole', 'of_parent'])
+  expect((await readReferences(owner, name('parent'))).map((key) => key.name)).toEqual(['whole', 'of_parent'])
+  const set = await readPartitionedTable(owner, name('child'))
+  expect(set?.references).toEqual([name('parent')])
+  expect(set?.partitions[0]?.foreignKeys).toEqual([{ name: 'of_parent', references: name('parent') }])
+})
