@@ -16,7 +16,17 @@ import type { Predicate } from '../sql/predicate.ts'
 const WORD = /^[\w$/+:.=-]*$/
 
 /** Fields that never become SQL, or only as literals and quoted identifiers. */
-const UNUSED = new Set(['evidence', 'sendings', 'settings', 'taken', 'unheeded', 'upserts', 'versionText', 'written'])
+const UNUSED = new Set([
+  'accepted',
+  'evidence',
+  'sendings',
+  'settings',
+  'taken',
+  'unheeded',
+  'upserts',
+  'versionText',
+  'written',
+])
 
 /**
  * Makes sure that all text of a situation is found again in `texts`, which has just been read.

@@ -24,4 +24,4 @@ export interface EngineOptions {
 }
 
 /** Those that a plan depends on. */
-export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree'>
+export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree' | 'accept'>

@@ -52,6 +52,7 @@ export function partition(
     options: [],
     rowSecurity: false,
     identity: 'default',
+    own: [],
     foreignKeys: [],
     dependents: [],
     ...changes,

@@ -5,6 +5,7 @@ import { distinctNames, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { parseBounds, type Bounds } from './bounds.ts'
 import { kindOfSet, spanOf } from './key.ts'
+import type { OwnPart } from './own-parts.ts'
 import { partitionParts } from './parts.ts'
 
 /** A partitioned table and its partitions, half-detached ones included. Bounds are the catalogue's; names decide nothing. */
@@ -72,6 +73,7 @@ export interface Partition {
   readonly options: readonly string[]
   readonly rowSecurity: boolean
   readonly identity: LeafIdentity
+  readonly own: readonly OwnPart[]
   readonly foreignKeys: readonly { readonly name: string; readonly references: TableName }[]
   /** What would keep it from being dropped, in PostgreSQL's words: a view on this very partition, … */
   readonly dependents: readonly string[]

@@ -1,6 +1,7 @@
 import { FOREIGN_KEYS, IS_KEY_OF, IS_KEY_ONTO } from '../references/foreign-key.ts'
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
 import { COLUMN_NAMES, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
+import { OWN_PARTS } from './own-parts.ts'
 import { INDEX_TAIL } from '../table/table-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
 
@@ -48,7 +49,7 @@ const PARTITIONS = LIST(`select json_agg(json_build_object(
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,
-    'identity', ${IDENTITY},
+    'identity', ${IDENTITY}, 'own', ${OWN_PARTS},
     'foreignKeys', ${FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid'))}, 'dependents', ${DEPENDENTS}))
   from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where h.inhparent = c.oid`)
 

@@ -90,13 +90,14 @@ const TRIGGERS = LIST(`select json_agg(json_build_object(
     'comment', ${COMMENT('t.oid', 'pg_trigger')}) order by t.tgname)
   from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal`)
 
-const POLICIES = LIST(`select json_agg(json_build_object(
-    'name', p.polname, 'permissive', p.polpermissive,
-    'command', case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
-    'roles', (select json_agg(case when r <> 0 then pg_get_userbyid(r) end order by position) from unnest(p.polroles) with ordinality u (r, position)),
-    'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid),
-    'comment', ${COMMENT('p.oid', 'pg_policy')}) order by p.polname)
-  from pg_policy p where p.polrelid = c.oid`)
+export const POLICY = (p: string) => `json_build_object(
+    'name', ${p}.polname, 'permissive', ${p}.polpermissive,
+    'command', case ${p}.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+    'roles', (select json_agg(case when r <> 0 then pg_get_userbyid(r) end order by position) from unnest(${p}.polroles) with ordinality u (r, position)),
+    'using', pg_get_expr(${p}.polqual, ${p}.polrelid), 'check', pg_get_expr(${p}.polwithcheck, ${p}.polrelid),
+    'comment', ${COMMENT(`${p}.oid`, 'pg_policy')})`
+
+const POLICIES = LIST(`select json_agg(${POLICY('p')} order by p.polname) from pg_policy p where p.polrelid = c.oid`)
 
 const RULES = LIST(`select json_agg(json_build_object(
     'name', r.rulename, 'definition', pg_get_ruledef(r.oid), 'enabled', ${ENABLED('r.ev_enabled')},

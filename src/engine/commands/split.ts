@@ -54,7 +54,7 @@ export const split = copying<SplitOrder, SplitPlan, SplitSituation>({
 })
 
 async function readSituation(
-  { session, server, options: { journalSchema } }: Planning,
+  { session, server, options: { journalSchema, accept: accepted = [] } }: Planning,
   name: TableName,
   order: SplitOrder,
 ): Promise<SplitSituation> {
@@ -69,7 +69,7 @@ async function readSituation(
   const grid = await readGrid(session, set, policy, order, now)
   const settings = pathOf(await readConditionSettings(session))
   const taken = await readTakenNames(session, name.schema)
-  const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newNameSuffix() }
+  const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newNameSuffix(), accepted }
   const situationFor = async (partition: Partition): Promise<SplitSituation> => {
     const wide = await readPresentTable(session, partition.name, server.version)
     const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))

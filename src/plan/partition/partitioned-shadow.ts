@@ -93,7 +93,12 @@ export function createPartitioned(
       const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
       return createLeaf(
         // An index there must not be before the rows.
-        { ...shape, parent: shadow, identity: typeof shape.identity === 'object' ? 'default' : shape.identity },
+        {
+          ...shape,
+          parent: shadow,
+          parts: [],
+          identity: typeof shape.identity === 'object' ? 'default' : shape.identity,
+        },
         leaves[i] as TableName,
         from,
         boundLiteral(choice.kind, cell.to, 'to'),

@@ -8,6 +8,8 @@ import { describeEvery, inferPolicy } from './policy.ts'
 import type { Retire, RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
 import { planRunway } from './runway.ts'
+import { unaccepted } from '../language/objection.ts'
+import { siblingObjections } from '../table/own-parts.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import { serverNotes, serverObjections } from '../table/server-objections.ts'
 import type { Objection } from '../language/step.ts'
@@ -73,13 +75,15 @@ function withPolicy(
     .filter(({ detachPending }) => detachPending)
     .map((partition) => ({ partition, step: finalizeStep(set, partition) }))
   const head = headOf(situation)
-  const create = planRunway(set, policy, { ...situation, now, head, role: server.role })
+  const differing = unaccepted(siblingObjections(set), request.accept)
+  const evidenceOfRunway = { ...situation, now, head, role: server.role }
+  const create = differing.length > 0 ? [] : planRunway(set, policy, evidenceOfRunway)
   const expiry = planExpiry(situation, request, policy, now)
   const leftovers = planLeftovers(situation, request, policy, expiry.horizon)
   const blocked = expiry.objections.length > 0
   const retire = blocked ? [] : expiry.candidates
   return {
-    ...refuse(set.name, situation.registered, expiry.objections),
+    ...refuse(set.name, situation.registered, [...differing, ...expiry.objections]),
     policy,
     horizon: expiry.horizon,
     finalize,

@@ -7,6 +7,7 @@ import { roundWidth } from '../../grid/width.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { literal, type Sql } from '../../sql/sql.ts'
 import { createLeaf, leafNames, type LeafShape } from '../table/leaf.ts'
+import { commonParts, referencesOf } from '../table/own-parts.ts'
 import { leafLocks } from '../partition/conversion.ts'
 import { exclusive } from '../language/locks.ts'
 import type { SetPolicy } from '../language/policy.ts'
@@ -45,7 +46,8 @@ export function planRunway(set: PartitionedTable, policy: SetPolicy, evidence: R
       : idCells(grid.width, policy.premake, spans, evidence.head)
   const starts = cells.map(({ from }) => from)
   const leaves = leafNames(set.name, grid, policy.kind, starts, evidence.taken)
-  return cells.map((cell, i) => creation(set, policy, cell, leaves[i] as TableName, evidence.role))
+  const shape = leafShapeOf(set)
+  return cells.map((cell, i) => creation(set, policy, cell, leaves[i] as TableName, shape, evidence.role))
 }
 
 /** What partitions cover. Half-detached ones cover nothing: they are finished first. */
@@ -110,6 +112,7 @@ function creation(
   policy: SetPolicy,
   { from, to }: Cell,
   partition: TableName,
+  shape: LeafShape,
   role: string,
 ): Creation {
   const shown = {
@@ -122,14 +125,14 @@ function creation(
     key: `create:${display(partition)}`,
     title: `add partition ${display(partition)}`,
     because: `for rows from ${shown.from} until ${shown.to}`,
-    locks: [...leafLocks(set.name, set.references), ...defaultLocks(set)],
+    locks: [...leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)]), ...defaultLocks(set)],
     cost:
       defaultLocks(set).length === 0
         ? 'milliseconds: it is empty'
         : 'milliseconds, and the default partition is read for rows that belong here',
     quiet: null,
     acquire: [],
-    statements: createLeaf(leafShapeOf(set), partition, asLiteral(text.from), asLiteral(text.to), role),
+    statements: createLeaf(shape, partition, asLiteral(text.from), asLiteral(text.to), role),
   }
   return { partition, from, to, shown, text, step }
 }
@@ -163,6 +166,7 @@ export function leafShapeOf(set: PartitionedTable): LeafShape {
     options: newest?.options ?? [],
     rowSecurity: set.rowSecurity === 'off' && newest?.rowSecurity ? 'on' : set.rowSecurity,
     identity: newest?.identity ?? 'default',
+    parts: commonParts(set),
     defaultGrantees: set.defaultGrantees,
     triggers: set.unusualTriggers,
   }

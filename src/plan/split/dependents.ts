@@ -1,15 +1,22 @@
+import type { OwnPart } from '../../catalog/partitions/own-parts.ts'
 import type { Constraint, Index, TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { describeGrant } from '../table/facts.ts'
+import { commonParts } from '../table/own-parts.ts'
 import { foreignKeysOf } from '../table/shadow.ts'
 import type { SplitSituation } from './situation.ts'
 import type { DependentObject } from '../language/step.ts'
 
 type Tables = Pick<SplitSituation, 'parent' | 'wide'>
 
+const SAME = 'the same on the new partitions, for all have it'
+
 /** What becomes of everything that hangs on the partitioned table, and on the wide partition by itself. */
-export function splitDependents({ parent, wide }: Tables): DependentObject[] {
-  return [...carriedFates({ parent, wide }), ...keptFates(parent), ...ownFates({ parent, wide })]
+export function splitDependents({ parent, wide, set }: Tables & Pick<SplitSituation, 'set'>): DependentObject[] {
+  const common = commonParts(set)
+  const own = ownFates({ parent, wide }).filter(({ name }) => !common.some((part) => name === nameOfPart(part)))
+  const given = common.map((part) => fate(nameOfPart(part), 'carried', SAME))
+  return [...carriedFates({ parent, wide }), ...keptFates(parent), ...given, ...own]
 }
 
 /** What a partition has of the table, the new ones too. */
@@ -83,6 +90,14 @@ function ownFates({ parent, wide }: Tables): DependentObject[] {
       .filter(({ covers }) => covers === 'table')
       .map(({ name }) => own(`publication ${name}`)),
   ]
+}
+
+/** As it is called among what the wide partition has by itself. */
+function nameOfPart(part: OwnPart): string {
+  if (part.kind === 'grant') return `grant ${describeGrant(part.grant)}`
+  return ['primary key', 'unique', 'exclusion'].includes(part.kind)
+    ? `constraint ${part.name}`
+    : `${part.kind} ${part.name}`
 }
 
 /** Whether one can be the part of the other: PostgreSQL pairs them by what they index, not by name. */

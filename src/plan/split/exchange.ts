@@ -7,6 +7,7 @@ import { captureTriggers } from '../copy/steps.ts'
 import * as definitions from '../table/definitions.ts'
 import { factsOf } from '../table/facts.ts'
 import { attach, boundLiteral } from '../table/leaf.ts'
+import { partsAfter } from '../table/own-parts.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
 import type { RebuildSummary } from '../copy/rebuild.ts'
@@ -43,7 +44,7 @@ export function splitSummary({ policy, partition, parent, set }: SplitSituation,
 
 /** The swap of a copy, made into the exchange of the wide partition for its parts. */
 export function exchange(
-  { set, parent, partition }: SplitSituation,
+  { set, parent, partition, server: { role } }: SplitSituation,
   rebuild: RebuildSummary,
   layout: Layout,
   swap: SwapStep,
@@ -70,6 +71,7 @@ export function exchange(
         ]
       }),
       ...set.unusualTriggers.flatMap((one) => definitions.triggerState(leaves, one)),
+      ...leaves.flatMap((leaf) => partsAfter(leaf, layout.shape.parts, role)),
       sql`drop table ${quoted(shadow)}`.text,
       ...startCapture(back.capture),
     ],

@@ -2,7 +2,8 @@ import { display } from '../../sql/names.ts'
 import { captureObjections } from '../copy/capture.ts'
 import { noKeyObjection, type CopyKey } from '../copy/key.ts'
 import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
-import { objection, when } from '../language/objection.ts'
+import { siblingObjections } from '../table/own-parts.ts'
+import { objection, unaccepted, when } from '../language/objection.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
 import { expiryKind } from '../rotate/horizon.ts'
 import { lostByDetaching } from '../table/shadow.ts'
@@ -12,7 +13,7 @@ import { publishedCopyObjections } from '../table/table-objections.ts'
 
 /** What stands against exchanging the wide partition for these. */
 export function splitObjections(
-  { set, parent, partition, policy, server }: SplitSituation,
+  { set, parent, partition, policy, server, accepted = [] }: SplitSituation,
   request: SplitRequest,
   layout: Layout,
   key: CopyKey | null,
@@ -40,6 +41,7 @@ export function splitObjections(
         'Keep all rows, or register such a column (ebb partition … --expire-by).',
       ),
     ),
+    ...unaccepted(siblingObjections(set), accepted),
     ...set.inboundForeignKeys.map((one) =>
       objection(
         `inbound:${one.name}`,

@@ -1,4 +1,7 @@
 import { createPartitioned, identitySteps, type Layout } from '../partition/partitioned-shadow.ts'
+import type { OwnPart } from '../../catalog/partitions/own-parts.ts'
+import { partsBefore } from '../table/own-parts.ts'
+import type { Step } from '../language/step.ts'
 import { factsOf } from '../table/facts.ts'
 import {
   checkStep,
@@ -12,6 +15,30 @@ import {
 import { addBound, rangeCondition } from './bound.ts'
 import type { SplitSituation } from './situation.ts'
 import type { TableName } from '../../sql/names.ts'
+
+/** What all partitions have by themselves; foreign keys without looking at the rows under the lock. */
+function ownPartSteps(leaves: readonly TableName[], parts: readonly OwnPart[]): Step[] {
+  const others = parts.filter(({ kind }) => kind !== 'foreign key')
+  const statements = leaves.flatMap((leaf) => partsBefore(leaf, others))
+  return [
+    ...(statements.length === 0
+      ? []
+      : [
+          online(
+            'own-parts',
+            'give the new partitions what all others have by themselves',
+            'constraints and indexes that the table itself lacks',
+            'reads the new partitions once for each',
+            statements,
+          ),
+        ]),
+    ...parts.flatMap((part) =>
+      part.kind === 'foreign key'
+        ? foreignKeySteps(leaves, { ...part, references: part.references, comment: null })
+        : [],
+    ),
+  ]
+}
 
 /** The partitions in the making, under a parent of their own which sorts the rows into them until the exchange. */
 export function splitShadow({ parent, server, policy }: SplitSituation, names: ShadowNames, layout: Layout): Shadow {
@@ -32,6 +59,7 @@ export function splitShadow({ parent, server, policy }: SplitSituation, names: S
       ...parent.indexes.map((index) => indexStep(parent, names, index, null, 1)),
       ...checks.map((check) => checkStep(names.shadow, check)),
       ...foreignKeysOf(parent).flatMap((key) => foreignKeySteps(leaves, key)),
+      ...ownPartSteps(leaves, layout.shape.parts),
       online(
         'bounds',
         'validate the bounds of the new partitions',

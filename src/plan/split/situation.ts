@@ -40,4 +40,6 @@ export interface SplitSituation {
   readonly settings: ConditionSettings
   readonly taken: ReadonlySet<string>
   readonly tag: string
+  /** Codes of objections. Older versions have stored situations without. */
+  readonly accepted?: readonly string[]
 }

@@ -113,7 +113,7 @@ export function rowSecurity(table: TableName, state: TableModel['rowSecurity']):
   ]
 }
 
-export function policies(table: TableModel): Statement[] {
+export function policies(table: Pick<TableModel, 'name' | 'policies'>): Statement[] {
   return table.policies.flatMap((policy) => {
     const to = join(policy.roles.map((role) => (role === null ? raw('public') : ident(role))))
     const kind = raw(policy.permissive ? 'permissive' : 'restrictive')

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { OwnPart } from '../../catalog/partitions/own-parts.ts'
 import type { LeafIdentity } from '../../catalog/partitions/partitioned-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { Grid } from '../../grid/grid.ts'
@@ -7,6 +8,7 @@ import { partitionName } from '../../grid/partition-name.ts'
 import { companion, LONGEST_NAME, quoted, type TableName } from '../../sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import * as definitions from './definitions.ts'
+import { partsAfter, partsBefore } from './own-parts.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 import { ownersAlone, ownership } from './privileges.ts'
 
@@ -19,6 +21,8 @@ export interface LeafShape {
   readonly options: readonly string[]
   readonly rowSecurity: TableModel['rowSecurity']
   readonly identity: LeafIdentity
+  /** What siblings have by themselves. */
+  readonly parts: readonly OwnPart[]
   readonly defaultGrantees: readonly (string | null)[]
   /** Triggers that are not in their ordinary state. */
   readonly triggers: readonly {
@@ -36,6 +40,7 @@ export function leafShape(table: TableModel, primaryKey: NewPrimaryKey | null): 
     options: table.options,
     rowSecurity: table.rowSecurity,
     identity: leafIdentity(table, primaryKey),
+    parts: [],
     defaultGrantees: table.defaultGrantees,
     triggers: [], // set on every partition when the parent's triggers are made
   }
@@ -108,9 +113,11 @@ export function createLeaf(shape: LeafShape, leaf: TableName, from: Sql, to: Sql
     ...ownersAlone(leaf, role, shape.defaultGrantees),
     ...definitions.rowSecurity(leaf, shape.rowSecurity === 'off' ? 'off' : 'on'),
     ...identify(leaf, shape.identity),
+    ...partsBefore(leaf, shape.parts),
     ...ownership(leaf, shape.owner, role),
     attach(shape.parent, leaf, from, to),
     ...shape.triggers.flatMap((trigger) => definitions.triggerState([leaf], trigger)),
+    ...partsAfter(leaf, shape.parts, role),
   ]
 }
 

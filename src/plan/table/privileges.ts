@@ -38,6 +38,15 @@ export function grants(
   ])
 }
 
+/** These besides whatever there are. */
+export function grantsBeside(kind: Kind, name: TableName, role: string, given: readonly Grant[]): string[] {
+  const object = sql`${raw(kind)} ${quoted(name)}`
+  return inTheNameOf(
+    role,
+    given.map((grant) => ({ by: grant.grantor, statement: grantStatement(object, grant) })),
+  )
+}
+
 /** Takes a table that we have just made away from everybody else, whatever the default privileges say. */
 export function ownersAlone(name: TableName, role: string, byDefault: readonly (string | null)[]): string[] {
   if (byDefault.length === 0) return []

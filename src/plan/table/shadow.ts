@@ -237,7 +237,10 @@ function unproven(definition: string): string {
 }
 
 /** A foreign key of tables that nobody sees yet: made without looking at the rows, then validated while everybody works. */
-export function foreignKeySteps(tables: readonly TableName[], key: Constraint): Step[] {
+export function foreignKeySteps(
+  tables: readonly TableName[],
+  key: Pick<Constraint, 'name' | 'definition' | 'comment' | 'references' | 'validated'>,
+): Step[] {
   const add = briefly(
     `foreign-key:${key.name}`,
     `add foreign key ${key.name}`,
