@@ -9,7 +9,9 @@ export {
   retire,
   rollback,
   status,
+  type ResumeOptions,
   type RetireOptions,
+  type RollbackOptions,
   type RunOptions,
 } from './library/runs.ts'
 export { advise, type AdviseOptions } from './library/advise.ts'
@@ -22,11 +24,10 @@ export {
   sampleCandidates,
   type CandidateOptions,
 } from './library/candidates.ts'
-export type { CopyOptions } from './library/copying.ts'
 export type { Database, Table } from './library/database.ts'
 export { inspect } from './library/inspect.ts'
 export { mark, type MarkOptions } from './library/mark.ts'
-export type { LockOptions, Options, PacedOptions, PaceOptions } from './library/options.ts'
+export type { CopyOptions, DatabaseOptions, LockOptions, Options, PaceOptions } from './library/options.ts'
 export { partition, type PartitionCopyOptions, type PartitionOptions } from './library/partition.ts'
 export { purge, type PurgeOptions } from './library/purge.ts'
 export { purgeStale, type StaleOptions } from './library/purge-stale.ts'

@@ -1,15 +1,17 @@
 import { Command } from 'commander'
 import type { Target } from '../db/session.ts'
+import type { EngineOptions } from '../engine/options.ts'
 import type { ExitCode } from './exit-codes.ts'
-import { DEFAULT_SCHEMA } from '../journal/journal.ts'
-import { shellWord } from '../text/shell-word.ts'
-import type { Observer } from '../events.ts'
+import { engineOptions, type DATABASE, type EngineValues } from '../requests/common.ts'
+import { Faults } from '../requests/faults.ts'
+import type { Options, Values } from '../requests/option.ts'
+import { readValues, type Spec } from '../requests/spec.ts'
 import { redact } from '../text/redact.ts'
+import { shellWord } from '../text/shell-word.ts'
 import { targetOf } from './connection.ts'
 import type { Context } from './context.ts'
-import type { Faults } from './faults.ts'
+import { flagsOf, withOptions } from './flags.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
-import { collect, parseName } from './parse.ts'
 
 /** One command line under way. */
 export interface Invocation {
@@ -20,70 +22,49 @@ export interface Invocation {
   readonly end: (code: ExitCode) => void
 }
 
-/** The words that every command with a database understands. */
-export interface CommonOptions {
-  readonly url?: string
-  readonly journalSchema: string
-  readonly accept?: readonly string[]
-  readonly json?: true
+/** What the help says of a command, apart from its options. */
+export interface Texts {
+  readonly name: string
+  readonly summary: string
+  readonly description: string
+  readonly usage?: string
 }
 
-/** What a command says of its table. */
-export const TABLE = 'as SQL names it: events, public.events, \'"My.Schema"."Events"\''
-
-/** What a command says of --execute. */
-export const EXECUTE = 'execute the plan; without this it is only shown'
-
-/** What they mean. */
-export interface CommonSettings {
+/** One command line whose options have been parsed. */
+export interface Asked {
+  readonly invocation: Invocation
+  readonly reporter: Reporter
   readonly target: Target
-  readonly journalSchema: string
-  /** Codes of objections that are accepted. */
-  readonly accept: readonly string[]
-  readonly signal: AbortSignal
+  /** Without it the plan is only shown. */
+  readonly execute: boolean
+  readonly engine: EngineOptions
 }
 
-/** They object to nothing. */
-const WITHOUT_OBJECTIONS: readonly string[] = ['status', 'abandon', 'retire']
-
-/** Gives a command the common words. */
-export function withDatabase(command: Command): Command {
-  const named = command
-    .option('--url <url>', 'the database; else DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE')
-    .option('--journal-schema <name>', 'the schema of Ebb’s journal', DEFAULT_SCHEMA)
-    .option('--json', 'print JSON, one object per line, on standard output')
-    .option('--show-values', 'let errors show the values of the rows they are about')
-  if (WITHOUT_OBJECTIONS.includes(command.name())) return named
-  return named.option('--accept <code>', 'accept this blocking issue; may be repeated', collect)
-}
-
-/** Reads the common words; false values are noted in `faults`. */
-export function readCommonOptions(
-  words: CommonOptions,
-  { env, signal }: Context,
-  faults: Faults,
-): () => CommonSettings {
-  const target = faults.read('connection', () => targetOf(words.url, env))
-  const journalSchema = faults.read('--journal-schema', () => parseName(words.journalSchema))
-  return () => ({ target: target(), journalSchema: journalSchema(), accept: words.accept ?? [], signal })
-}
-
-/** Whether errors are to show values of rows: what is asked for before the words have been read. */
-export function showsValues(args: readonly string[]): boolean {
-  return args.includes('--show-values')
-}
-
-/** Runs `work` with a reporter, which is ended whatever happens. */
-export async function reporting<T>(
-  context: Context,
-  { json }: Pick<CommonOptions, 'json'>,
-  work: (reporter: Reporter, observer: Observer) => Promise<T>,
-): Promise<T> {
-  const reporter = reporterFor(context, json === true)
-  try {
-    return await work(reporter, reporter.observer)
-  } finally {
-    reporter.end()
+/** A command of the command line; `answer` is called once its options have been parsed. */
+export function commandLine<O extends Options & typeof DATABASE, Request>(
+  spec: Spec<O, Request>,
+  { name, summary, description, usage }: Texts,
+  answer: (asked: Asked, request: Request, values: Values<O>) => void | Promise<void>,
+): (invocation: Invocation) => Command {
+  return (invocation) => {
+    const { context, args } = invocation
+    const command = withOptions(new Command(name).summary(summary).description(description), spec.options)
+    if (usage !== undefined) command.usage(usage)
+    return command.action(async () => {
+      const faults = new Faults()
+      const values = readValues(spec, flagsOf(command, args), faults)
+      const common = values as EngineValues & { readonly execute?: boolean }
+      const target = faults.read('connection', () => targetOf(common.url ?? null, context.env))
+      faults.throwIfAny()
+      const reporter = reporterFor(context, common.json === true)
+      const engine = { ...engineOptions(common, spec.pace), observer: reporter.observer, signal: context.signal }
+      const execute = common.execute === true
+      try {
+        await answer({ invocation, reporter, target, execute, engine }, spec.request(values), values)
+      } finally {
+        reporter.end()
+      }
+    })
   }
 }
 

@@ -11,8 +11,8 @@ import type { Context } from './context.ts'
  *
  * @throws {UsageError} when a URL or port cannot be read; no password is repeated
  */
-export function targetOf(url: string | undefined, env: Context['env']): Target {
-  if (url !== undefined) return readable(url, '--url')
+export function targetOf(url: string | null, env: Context['env']): Target {
+  if (url !== null) return readable(url, '--url')
   if (env.DATABASE_URL) return readable(env.DATABASE_URL, 'DATABASE_URL')
   return fromLibpq(env)
 }

@@ -1,4 +1,3 @@
-import type { Target } from '../db/session.ts'
 import type { CandidatesResult } from '../engine/commands/candidates.ts'
 import type { PartitionResult } from '../engine/commands/partition.ts'
 import type { PurgeResult } from '../engine/commands/purge.ts'
@@ -12,21 +11,12 @@ import { describePurged } from '../report/purged.ts'
 import { describeUndone } from '../report/undone.ts'
 import { display } from '../sql/names.ts'
 import { toText } from '../text/comment.ts'
-import type { Invocation } from './command.ts'
+import type { Asked } from './command.ts'
 import { lookAfterCopy } from './copied.ts'
 import { EXIT } from './exit-codes.ts'
 import { mapAfterwards } from './partition-map.ts'
-import type { Reporter } from './reporter.ts'
 
-/** To whom an outcome is shown, and where more of it can be read. */
-export interface Audience {
-  readonly invocation: Invocation
-  readonly reporter: Reporter
-  readonly target: Target
-  readonly engine: { readonly journalSchema: string }
-}
-
-type Show<Outcome> = (audience: Audience, outcome: Outcome, command: string) => void | Promise<void>
+type Show<Outcome> = (asked: Asked, outcome: Outcome, command: string) => void | Promise<void>
 
 const showCopied: Show<CopyResult> = async ({ reporter, target }, outcome, command) => {
   const copied = await lookAfterCopy(target, command, outcome)

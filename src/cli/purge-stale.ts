@@ -3,17 +3,21 @@ import { planStaleOf, purgeStale } from '../engine/commands/purge-stale.ts'
 import { EXIT } from './exit-codes.ts'
 import { describePurged } from '../report/purged.ts'
 import { toText } from '../text/comment.ts'
-import { orObjections, showPlan, type Asked } from './show-plan.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import type { Asked } from './command.ts'
+import { orObjections, showPlan } from './show-plan.ts'
 
 /** Shows what purging stale groups means, or does it. */
 export async function purgeStaleGroups(
-  { invocation, reporter, target, table, execute, engine }: Asked,
+  asked: Asked,
+  table: WrittenName,
   request: StalePurgeRequest,
   flag: Flag | null,
 ): Promise<void> {
-  if (!execute) return showPlan(invocation, reporter, await planStaleOf(target, table, request, flag, engine))
+  const { invocation, reporter, target, execute, engine } = asked
+  if (!execute) return showPlan(asked, await planStaleOf(target, table, request, flag, engine))
   await orObjections(
-    (plan) => showPlan(invocation, reporter, plan),
+    (plan) => showPlan(asked, plan),
     async () => {
       const { flagged, purged } = await purgeStale(target, table, request, flag, engine)
       const results = flagged === null ? [purged] : [flagged, purged]

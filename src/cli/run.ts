@@ -4,7 +4,7 @@ import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts'
 import { toJson } from '../report/json.ts'
 import { errorText, tellError } from '../report/error-text.ts'
 import { VERSION } from '../version.ts'
-import { showsValues, type Invocation } from './command.ts'
+import type { Invocation } from './command.ts'
 import { abandonCommand } from './commands/abandon.ts'
 import { adviseCommand } from './commands/advise.ts'
 import { candidatesCommand } from './commands/candidates.ts'
@@ -81,7 +81,7 @@ function speakThrough(command: Command, { out, err }: Context): void {
 
 function report(error: unknown, args: readonly string[], context: Context): ExitCode {
   if (error instanceof CommanderError && isHelp(error)) return error.exitCode === 0 ? EXIT.done : EXIT.usage
-  const told = tellError(translated(error, args, context), showsValues(args))
+  const told = tellError(translated(error, args, context), args.includes('--show-values'))
   const exitCode = exitCodeOf(told.kind)
   context.err.write(errorText(told))
   if (args.includes('--json')) context.out.write(`${toJson({ type: 'error', error: { ...told, exitCode } })}\n`)

@@ -3,9 +3,9 @@ import type { EngineOptions } from '../engine/options.ts'
 import type { RunChoice, RunResult } from '../engine/runs/runs.ts'
 import type { Plan } from '../plan/language/step.ts'
 import { describeUndone } from '../report/undone.ts'
+import { resolveRun, type NamedRun } from '../requests/runs.ts'
 import { toText } from '../text/comment.ts'
-import { reporting, type Invocation } from './command.ts'
-import { readRunOptions, type RunOptions } from './run-options.ts'
+import type { Asked } from './command.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
 /** A way of going back on a run. */
@@ -16,23 +16,16 @@ export interface Undoing {
 }
 
 /** Shows what undoing a run means, or does it. */
-export async function undo(
-  invocation: Invocation,
-  run: string | undefined,
-  words: RunOptions,
-  { name, plan, act }: Undoing,
-): Promise<void> {
-  await reporting(invocation.context, words, async (reporter, observer) => {
-    const { target, choice, ...rest } = await readRunOptions(invocation, run, words)
-    const options: EngineOptions = { ...rest, observer }
-    if (words.execute !== true) return showPlan(invocation, reporter, await plan(target, choice, options))
-    await orObjections(
-      (plan) => showPlan(invocation, reporter, plan),
-      async () => {
-        const result = await act(target, choice, options)
-        const { runId, steps } = result
-        reporter.show('result', { runId, steps }, () => toText(describeUndone(name, result)))
-      },
-    )
-  })
+export async function undo(asked: Asked, named: NamedRun, { name, plan, act }: Undoing): Promise<void> {
+  const { reporter, target, execute, engine } = asked
+  const choice = await resolveRun(target, named)
+  if (!execute) return showPlan(asked, await plan(target, choice, engine))
+  await orObjections(
+    (plan) => showPlan(asked, plan),
+    async () => {
+      const result = await act(target, choice, engine)
+      const { runId, steps } = result
+      reporter.show('result', { runId, steps }, () => toText(describeUndone(name, result)))
+    },
+  )
 }

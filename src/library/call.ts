@@ -2,8 +2,14 @@ import type { Target } from '../db/session.ts'
 import type { Command, CommandOutcome, StorablePlan } from '../engine/command.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { carryOut, planCommand } from '../engine/run.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
-import { complete } from './options.ts'
+import { engineOptions } from '../requests/common.ts'
+import { Faults } from '../requests/faults.ts'
+import type { Option, Options, Values } from '../requests/option.ts'
+import { propertiesOf } from '../requests/properties.ts'
+import { readValues, type Spec } from '../requests/spec.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import { targetOf, type Database } from './database.ts'
+import type { DatabaseOptions } from './options.ts'
 
 /** A command for programs: with `execute: true` it is carried out, and without, its plan is returned. */
 export interface Call<Options, Plan, Outcome> {
@@ -12,52 +18,70 @@ export interface Call<Options, Plan, Outcome> {
   (database: Database, options: Options & { readonly execute?: boolean }): Promise<Plan | Outcome>
 }
 
+/** A call whose options have been parsed. */
+export interface Asked<O extends Options, Request> {
+  readonly target: Target
+  readonly request: Request
+  readonly values: Values<O>
+  readonly engine: EngineOptions
+}
+
+/** Parses the options of a call. @throws {UsageError} that names everything that is wrong with them */
+export function readCall<O extends Options, Request>(
+  database: Database,
+  spec: Spec<O, Request>,
+  options: object = {},
+): Asked<O, Request> {
+  const faults = new Faults()
+  const values = readValues(spec, propertiesOf(spec.options, options, faults), faults)
+  faults.throwIfAny()
+  const { observer = () => {}, signal = new AbortController().signal } = options as DatabaseOptions
+  const engine = { ...engineOptions(values, spec.pace), observer, signal }
+  return { target: targetOf(database), request: spec.request(values), values, engine }
+}
+
 /** Two ways to answer a call. */
 export interface Answers<Plan, Outcome> {
   plan(): Promise<Plan>
   carryOut(): Promise<Outcome>
 }
 
-/** The call that `answer` answers. */
-export function call<Options extends object, Plan, Outcome>(
-  answer: (database: Database, options: Options) => Answers<Plan, Outcome> | Promise<Answers<Plan, Outcome>>,
-): Call<Options, Plan, Outcome> {
-  const either = async (database: Database, options: Options & { readonly execute?: boolean }) => {
-    const answers = await answer(database, options)
-    return (options as typeof options | undefined)?.execute === true ? answers.carryOut() : answers.plan()
+/** A call; `answer` is called once its options have been parsed. */
+export function call<Given, Plan, Outcome, O extends Options, Request>(
+  spec: Spec<O, Request>,
+  answer: (asked: Asked<O, Request>) => Answers<Plan, Outcome> | Promise<Answers<Plan, Outcome>>,
+): Call<Given, Plan, Outcome> {
+  const either = async (database: Database, options?: object) => {
+    const asked = readCall(database, spec, options)
+    const answers = await answer(asked)
+    return (asked.values as { readonly execute?: boolean }).execute === true ? answers.carryOut() : answers.plan()
   }
-  return either as Call<Options, Plan, Outcome>
+  return either as Call<Given, Plan, Outcome>
 }
 
-/** The call of a command on one table, from the options that it takes. */
+/** The call of a command on one table. */
 export function callOf<
-  Options extends { readonly table: Table },
-  Request,
+  Given,
   Plan extends StorablePlan,
   Outcome extends CommandOutcome,
->(
-  command: Command<Request, Plan, unknown, Outcome>,
-  requestOf: (options: Options, database: Database) => Request | Promise<Request>,
-  engineOptions: (options: Options) => EngineOptions = complete,
-): Call<Options, Plan, Outcome> {
-  return call(async (database, options: Options) => {
-    const target = targetOf(database)
-    const table = writtenName(options.table)
-    const request = await requestOf(options, database)
-    return answersOf(target, table, command, request, engineOptions(options))
+  O extends Options & { readonly table: Option<WrittenName> },
+  Request,
+>(command: Command<Request, Plan, unknown, Outcome>, spec: Spec<O, Request>): Call<Given, Plan, Outcome> {
+  return call(spec, (asked) => {
+    const { table } = asked.values as { readonly table: WrittenName }
+    return answersOf(asked, table, command, asked.request)
   })
 }
 
 /** The answers of a command with its request. */
 export function answersOf<Request, Plan extends StorablePlan, Outcome extends CommandOutcome>(
-  target: Target,
-  table: ReturnType<typeof writtenName>,
+  { target, engine }: Pick<Asked<Options, unknown>, 'target' | 'engine'>,
+  table: WrittenName,
   command: Command<Request, Plan, unknown, Outcome>,
   request: Request,
-  options: EngineOptions,
 ): Answers<Plan, Outcome> {
   return {
-    plan: () => planCommand(target, table, command, request, options),
-    carryOut: () => carryOut(target, table, command, request, options),
+    plan: () => planCommand(target, table, command, request, engine),
+    carryOut: () => carryOut(target, table, command, request, engine),
   }
 }

@@ -1,12 +1,13 @@
 import type { Writable } from 'node:stream'
-import * as reviewing from '../engine/purge/candidate-review.ts'
 import { candidates as command, type CandidatesResult } from '../engine/commands/candidates.ts'
+import * as reviewing from '../engine/purge/candidate-review.ts'
 import type { StoredSet } from '../journal/candidates.ts'
-import type { CandidatePlan, CandidateRequest } from '../plan/purge/candidates.ts'
-import { nonEmpty } from './checks.ts'
-import { callOf } from './call.ts'
-import { targetOf, type Database, type Table } from './database.ts'
-import { complete, type Options, type PaceOptions } from './options.ts'
+import type { CandidatePlan } from '../plan/purge/candidates.ts'
+import { CANDIDATES } from '../requests/purge.ts'
+import { ONE_SET, REVIEW } from '../requests/review.ts'
+import { callOf, readCall, type Call } from './call.ts'
+import type { Database, Table } from './database.ts'
+import type { Options, PaceOptions } from './options.ts'
 
 /** Which rows are written down. */
 export interface CandidateOptions extends Options {
@@ -14,6 +15,8 @@ export interface CandidateOptions extends Options {
   readonly pace?: PaceOptions
   /** The rows to write down, as after WHERE; `now()` is fixed once, at the start. */
   readonly where: string
+  /** How long to wait for a locked table; a minute by default. */
+  readonly deadlineMs?: number
 }
 
 /**
@@ -22,14 +25,12 @@ export interface CandidateOptions extends Options {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export const candidates = callOf<CandidateOptions, CandidateRequest, CandidatePlan, CandidatesResult>(
-  command,
-  ({ where }) => ({ where: nonEmpty(where) }),
-)
+export const candidates: Call<CandidateOptions, CandidatePlan, CandidatesResult> = callOf(command, CANDIDATES)
 
 /** Candidate sets, the latest first. */
 export async function candidateSets(database: Database, options: Options = {}): Promise<StoredSet[]> {
-  return reviewing.candidateSets(targetOf(database), complete(options))
+  const { target, engine } = readCall(database, REVIEW, options)
+  return reviewing.candidateSets(target, engine)
 }
 
 /** Some rows of a candidate set, at random and as they are now, each as JSON text. */
@@ -39,7 +40,8 @@ export async function sampleCandidates(
   rows: number,
   options: Options = {},
 ): Promise<string[]> {
-  return reviewing.sampleCandidates(targetOf(database), String(set), rows, complete(options))
+  const { target, values, engine } = readCall(database, ONE_SET, { ...options, set, rows })
+  return reviewing.sampleCandidates(target, values.set, values.rows, engine)
 }
 
 /** The keys of a candidate set as CSV with a header; the stream is ended. */
@@ -49,7 +51,8 @@ export async function exportCandidates(
   to: Writable,
   options: Options = {},
 ): Promise<void> {
-  return reviewing.exportCandidates(targetOf(database), String(set), to, complete(options))
+  const { target, values, engine } = readCall(database, ONE_SET, { ...options, set })
+  return reviewing.exportCandidates(target, values.set, to, engine)
 }
 
 /** Notes who wants the candidates gone, and under which ticket. */
@@ -59,15 +62,16 @@ export async function approveCandidates(
   approval: { readonly approvedBy?: string; readonly ticket?: string },
   options: Options = {},
 ): Promise<StoredSet> {
-  const { approvedBy = null, ticket = null } = approval
-  return reviewing.approveCandidates(targetOf(database), String(set), { approvedBy, ticket }, complete(options))
+  const { target, values, engine } = readCall(database, ONE_SET, { ...options, ...approval, set })
+  return reviewing.approveCandidates(target, values.set, values, engine)
 }
 
-/** Lets a candidate set go; its rows stay. */
+/** Drops a candidate set; its rows stay. */
 export async function dropCandidates(
   database: Database,
   set: number | bigint,
   options: Options = {},
 ): Promise<StoredSet> {
-  return reviewing.dropCandidates(targetOf(database), String(set), complete(options))
+  const { target, values, engine } = readCall(database, ONE_SET, { ...options, set })
+  return reviewing.dropCandidates(target, values.set, engine)
 }

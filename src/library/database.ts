@@ -1,18 +1,12 @@
 import type pg from 'pg'
 import type { Target } from '../db/session.ts'
 import type { TableName } from '../sql/names.ts'
-import { parseTableName, type WrittenName } from '../sql/parse-name.ts'
 
 /** The database: a pool (its settings are used, not its connections), a connection string, or settings. */
 export type Database = string | pg.Pool | pg.ClientConfig
 
 /** `events`, `public.events`, `"My.Schema"."Events"`: read as SQL reads it; or the two names as they are. */
 export type Table = string | TableName
-
-/** The name in the form that the engine looks up. */
-export function writtenName(table: Table): WrittenName {
-  return typeof table === 'string' ? parseTableName(table) : table
-}
 
 /**
  * Where sessions are opened. Told by its shape: a program may have a pg of its own, whose classes are not ours.

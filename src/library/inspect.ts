@@ -1,6 +1,8 @@
 import * as inspecting from '../engine/commands/inspect.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
-import { complete, type Options } from './options.ts'
+import { INSPECT } from '../requests/inspect.ts'
+import { readCall } from './call.ts'
+import type { Database, Table } from './database.ts'
+import type { Options } from './options.ts'
 
 /**
  * Looks at a table: what it is, what depends on it, how it could be partitioned, what could go wrong.
@@ -8,5 +10,6 @@ import { complete, type Options } from './options.ts'
  * @throws {UsageError} when there is no such table
  */
 export async function inspect(database: Database, table: Table, options: Options = {}): Promise<inspecting.Inspection> {
-  return inspecting.inspect(targetOf(database), writtenName(table), complete(options))
+  const { target, request, engine } = readCall(database, INSPECT, { ...options, table })
+  return inspecting.inspect(target, request, engine)
 }

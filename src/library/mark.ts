@@ -1,11 +1,10 @@
 import { mark as command } from '../engine/commands/mark.ts'
-import { DEADLINE_MS, type PurgeResult } from '../engine/commands/purge.ts'
-import type { MarkRequest } from '../plan/purge/mark.ts'
+import type { PurgeResult } from '../engine/commands/purge.ts'
 import type { PurgePlan } from '../plan/purge/purge.ts'
-import { nonEmpty } from './checks.ts'
-import { callOf } from './call.ts'
+import { MARK } from '../requests/mark.ts'
+import { callOf, type Call } from './call.ts'
 import type { Table } from './database.ts'
-import { complete, type Options, type PaceOptions } from './options.ts'
+import type { Options, PaceOptions } from './options.ts'
 
 /** Which rows are marked, and where. */
 export interface MarkOptions extends Options {
@@ -29,8 +28,4 @@ export interface MarkOptions extends Options {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export const mark = callOf<MarkOptions, MarkRequest, PurgePlan, PurgeResult>(
-  command,
-  ({ where, column, allRows = false, vacuum = true }) => ({ where: nonEmpty(where), column, allRows, vacuum }),
-  (options) => complete({ deadlineMs: DEADLINE_MS, ...options }),
-)
+export const mark: Call<MarkOptions, PurgePlan, PurgeResult> = callOf(command, MARK)

@@ -1,27 +1,28 @@
-import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
-import type { EngineOptions } from '../engine/options.ts'
-import { DEFAULT_SCHEMA } from '../journal/journal.ts'
-import { DEFAULT_PACE, type PaceSettings, type Pacing } from '../pacing/limits.ts'
-import { parseWindow } from '../pacing/window.ts'
 import type { Observer } from '../events.ts'
+import type { PaceSettings } from '../pacing/limits.ts'
+import type { Transport } from '../plan/copy/work.ts'
 
 /** What every call takes. */
-export interface Options {
-  /** The schema of Ebb's own records; `ebb` by default. */
+export interface DatabaseOptions {
+  /** The schema of Ebb's journal; `ebb` by default. */
   readonly journalSchema?: string
-  /** Codes of objections that are accepted. */
-  readonly accept?: readonly string[]
   /** Stops between two steps, or cancels the one that is running; what was done is kept. */
   readonly signal?: AbortSignal
   /** Is told what happens. */
   readonly observer?: Observer
 }
 
-/** What a call takes that asks for locks. */
-export interface LockOptions extends Options {
-  /** How long others may queue behind us for a lock; 50 by default. */
+/** What a call takes whose plan may have objections. */
+export interface Options extends DatabaseOptions {
+  /** Codes of objections that are accepted. */
+  readonly accept?: readonly string[]
+}
+
+/** How locks are asked for. */
+export interface LockOptions extends DatabaseOptions {
+  /** How long others may queue behind each attempt; 50 by default. */
   readonly lockTimeoutMs?: number
-  /** How long to go on trying for a lock; ten minutes by default. */
+  /** How long to retry for a lock; ten minutes by default. */
   readonly deadlineMs?: number
 }
 
@@ -33,29 +34,18 @@ export interface PaceOptions extends Partial<Omit<PaceSettings, 'windows'>> {
   readonly paceFile?: string
 }
 
-/** What a call takes that works in pieces: batches, chunks, partitions. */
-export interface PacedOptions extends LockOptions {
-  readonly pace?: PaceOptions
-}
-
-/** Options with nothing left out; `pace` is what holds where the call says nothing of it. */
-export function complete(options: PacedOptions & { readonly diskFree?: number }, pace = DEFAULT_PACE): EngineOptions {
-  const { lockTimeoutMs = LOCK_LIMITS.lockTimeoutMs, deadlineMs = LOCK_LIMITS.deadlineMs } = options
-  return {
-    journalSchema: options.journalSchema ?? DEFAULT_SCHEMA,
-    accept: options.accept ?? [],
-    observer: options.observer ?? (() => {}),
-    signal: options.signal ?? new AbortController().signal,
-    lockLimits: { ...LOCK_LIMITS, lockTimeoutMs, deadlineMs },
-    pacing: pacingOf(options.pace ?? {}, pace),
-    ...(options.diskFree === undefined ? {} : { diskFree: options.diskFree }),
-  }
-}
-
-function pacingOf({ windows, paceFile, ...given }: PaceOptions, usual: PaceSettings): Pacing {
-  const settings = { ...usual, ...given }
-  return {
-    settings: windows === undefined ? settings : { ...settings, windows: windows.map(parseWindow) },
-    paceFile: paceFile ?? null,
-  }
+/** How rows are copied, and what becomes of those that are not. */
+export interface CopyOptions {
+  /** `auto` by default: both are tried on the first chunks. */
+  readonly transport?: Transport | 'auto'
+  /** Chunks at the same time; 1 by default. */
+  readonly jobs?: number
+  /** Rows may only be left out with this: there are no archives yet. */
+  readonly noArchive?: boolean
+  /** The retired table is dropped by the first `rotate` that long after the end: `7 days`. */
+  readonly retireAfter?: string
+  /** Free disk space on the server, in bytes: a copy that would not fit is not started. */
+  readonly diskFree?: number
+  /** Chunks have a size of their own. */
+  readonly pace?: Omit<PaceOptions, 'targetMs'>
 }

@@ -1,20 +1,15 @@
-import type { CopyResult } from '../engine/copy/run.ts'
 import { partitionByCopy } from '../engine/commands/partition-copy.ts'
 import { partition as attach, type PartitionResult } from '../engine/commands/partition.ts'
-import { validateTimezone } from '../grid/grid.ts'
-import { parseInterval } from '../grid/interval.ts'
-import { parseWidth } from '../plan/partition/parse-width.ts'
-import type { PartitionPlan } from '../plan/partition/partition.ts'
+import type { CopyResult } from '../engine/copy/run.ts'
 import type { RebuildPlan } from '../plan/copy/rebuild.ts'
-import type { PartitionRequest } from '../plan/language/policy.ts'
-import { assertWhole } from './checks.ts'
-import { copyRequest, type CopyOptions } from './copying.ts'
+import type { PartitionPlan } from '../plan/partition/partition.ts'
+import { PARTITION } from '../requests/partition.ts'
 import { answersOf, call, type Answers, type Call } from './call.ts'
-import { targetOf, writtenName, type Table } from './database.ts'
-import { complete, type LockOptions, type PacedOptions } from './options.ts'
+import type { Table } from './database.ts'
+import type { CopyOptions, LockOptions, Options } from './options.ts'
 
 /** How a table is to be partitioned. */
-export interface PartitionOptions extends LockOptions {
+export interface PartitionOptions extends Options, LockOptions {
   readonly table: Table
   /** The column that partitions. */
   readonly by: string
@@ -33,7 +28,7 @@ export interface PartitionOptions extends LockOptions {
 }
 
 /** The same by copying, so that old rows are left behind at once. */
-export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, PacedOptions, CopyOptions {
+export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, CopyOptions {
   /** Rows of the keep window are copied into partitions; the retired table is kept until `retire`. */
   readonly method: 'copy'
 }
@@ -46,29 +41,10 @@ export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, 
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
 export const partition = call(
-  (
-    database,
-    options: PartitionOptions | PartitionCopyOptions,
-  ): Answers<PartitionPlan | RebuildPlan, PartitionResult | CopyResult> => {
-    const target = targetOf(database)
-    const table = writtenName(options.table)
-    const request = partitionRequest(options)
-    if (options.method !== 'copy') return answersOf(target, table, attach, request, complete(options))
-    return answersOf(target, table, partitionByCopy, { ...request, ...copyRequest(options) }, complete(options))
+  PARTITION,
+  (asked): Answers<PartitionPlan | RebuildPlan, PartitionResult | CopyResult> => {
+    const { attach: request, copy } = asked.request
+    const { table } = asked.values
+    return copy === null ? answersOf(asked, table, attach, request) : answersOf(asked, table, partitionByCopy, copy)
   },
 ) as Call<PartitionOptions, PartitionPlan, PartitionResult> & Call<PartitionCopyOptions, RebuildPlan, CopyResult>
-
-function partitionRequest(options: PartitionOptions | PartitionCopyOptions): PartitionRequest {
-  const { by, every, keep, premake, timezone = 'UTC', expireBy, accept = [] } = options
-  validateTimezone(timezone)
-  if (premake !== undefined) assertWhole('premake', premake)
-  return {
-    by,
-    every: parseWidth(String(every)),
-    keep: keep === undefined ? null : parseInterval(keep),
-    premake: premake ?? null,
-    timezone,
-    expireBy: expireBy ?? null,
-    accept,
-  }
-}

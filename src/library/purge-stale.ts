@@ -4,12 +4,10 @@ import {
   type StalePlan,
   type StaleResult,
 } from '../engine/commands/purge-stale.ts'
-import { DEADLINE_MS } from '../engine/commands/purge.ts'
-import { parseInterval } from '../grid/interval.ts'
-import { targetOf, writtenName, type Table } from './database.ts'
-import { call } from './call.ts'
-import { complete } from './options.ts'
-import { purgeRequest, type PurgeOptions } from './purge.ts'
+import { PURGE_STALE } from '../requests/purge.ts'
+import { call, type Call } from './call.ts'
+import type { Table } from './database.ts'
+import type { PurgeOptions } from './purge.ts'
 
 /** What makes a group stale. */
 export interface StaleOptions extends Omit<PurgeOptions, 'where' | 'candidates' | 'marked'> {
@@ -29,12 +27,10 @@ export interface StaleOptions extends Omit<PurgeOptions, 'where' | 'candidates' 
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export const purgeStale = call<StaleOptions, StalePlan, StaleResult>((database, options) => {
-  const { group, activity, idle, flag } = options
-  const stale = { group, activity, idle: parseInterval(idle) }
-  const flagged = flag === undefined ? null : { table: writtenName(flag.table), column: flag.column }
-  const engine = complete({ deadlineMs: DEADLINE_MS, ...options })
-  const request = { ...purgeRequest(options), where: '', stale }
-  const given = [targetOf(database), writtenName(options.table), request, flagged, engine] as const
-  return { plan: () => planStaleOf(...given), carryOut: () => purgeStaleRows(...given) }
-})
+export const purgeStale: Call<StaleOptions, StalePlan, StaleResult> = call(
+  PURGE_STALE,
+  ({ target, values: { table, flag }, request, engine }) => ({
+    plan: () => planStaleOf(target, table, request, flag, engine),
+    carryOut: () => purgeStaleRows(target, table, request, flag, engine),
+  }),
+)

@@ -1,12 +1,9 @@
-import { readMarkedCondition } from '../engine/purge/marked.ts'
-import { DEADLINE_MS, purge as command, type PurgeResult } from '../engine/commands/purge.ts'
-import { UsageError } from '../errors.ts'
-import { parseInterval } from '../grid/interval.ts'
-import type { PurgePlan, PurgeRequest } from '../plan/purge/purge.ts'
-import { nonEmpty } from './checks.ts'
-import { callOf } from './call.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
-import { complete, type Options, type PaceOptions } from './options.ts'
+import { purge as command, type PurgeResult } from '../engine/commands/purge.ts'
+import type { PurgePlan } from '../plan/purge/purge.ts'
+import { PURGE, resolvePurge } from '../requests/purge.ts'
+import { answersOf, call, type Call } from './call.ts'
+import type { Table } from './database.ts'
+import type { Options, PaceOptions } from './options.ts'
 
 /** Which rows go, and what may go with them. */
 export interface PurgeOptions extends Options {
@@ -40,34 +37,7 @@ export interface PurgeOptions extends Options {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export const purge = callOf<PurgeOptions, PurgeRequest, PurgePlan, PurgeResult>(
-  command,
-  async (options, database) => ({ ...purgeRequest(options), ...(await whichRows(database, options)) }),
-  (options) => complete({ deadlineMs: DEADLINE_MS, ...options }),
-)
-
-/** All of a request but which rows are meant. */
-export function purgeRequest(
-  options: Omit<PurgeOptions, 'where' | 'candidates' | 'marked'>,
-): Omit<PurgeRequest, 'where'> {
-  const { noArchive = false, orderBy = null, allRows = false, vacuum = true } = options
-  const { cascade = false, protect = [], accept = [] } = options
-  return { noArchive, orderBy, allRows, vacuum, cascade, protect: protect.map(writtenName), accept }
-}
-
-async function whichRows(
-  database: Database,
-  { table, where, candidates, marked }: PurgeOptions,
-): Promise<Pick<PurgeRequest, 'where' | 'candidates'>> {
-  if ([where, candidates, marked].filter((one) => one !== undefined).length !== 1)
-    throw new UsageError('one of where, candidates and marked says which rows are meant', 'Give one of them.')
-  if (candidates !== undefined) {
-    const { set, approvedBy = null, ticket = null } = candidates
-    return { where: '', candidates: { set: String(set), approvedBy, ticket } }
-  }
-  if (marked !== undefined) {
-    const olderThan = marked.olderThan === undefined ? null : parseInterval(marked.olderThan)
-    return { where: await readMarkedCondition(targetOf(database), writtenName(table), { ...marked, olderThan }) }
-  }
-  return { where: nonEmpty(where ?? '') }
-}
+export const purge: Call<PurgeOptions, PurgePlan, PurgeResult> = call(PURGE, async (asked) => {
+  const { table, request } = await resolvePurge(asked.target, asked.values.table, asked.request, asked.engine)
+  return answersOf(asked, table, command, request)
+})

@@ -1,14 +1,13 @@
-import type { CopyResult } from '../engine/copy/run.ts'
 import { rebuild as command } from '../engine/commands/rebuild.ts'
-import { UsageError } from '../errors.ts'
-import type { RebuildPlan, RebuildRequest } from '../plan/copy/rebuild.ts'
-import { copyRequest, type CopyOptions } from './copying.ts'
-import { callOf } from './call.ts'
+import type { CopyResult } from '../engine/copy/run.ts'
+import type { RebuildPlan } from '../plan/copy/rebuild.ts'
+import { REBUILD } from '../requests/rebuild.ts'
+import { callOf, type Call } from './call.ts'
 import type { Table } from './database.ts'
-import type { PacedOptions } from './options.ts'
+import type { CopyOptions, LockOptions, Options } from './options.ts'
 
 /** Which rows the new table keeps, and how they are copied. */
-export interface RebuildOptions extends PacedOptions, CopyOptions {
+export interface RebuildOptions extends Options, LockOptions, CopyOptions {
   readonly table: Table
   /**
    * The rows worth keeping, as after WHERE; `now()` is fixed once, at the start.
@@ -23,8 +22,4 @@ export interface RebuildOptions extends PacedOptions, CopyOptions {
  *
  * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
  */
-export const rebuild = callOf<RebuildOptions, RebuildRequest, RebuildPlan, CopyResult>(command, (options) => {
-  const { keep } = options
-  if (keep?.trim() === '') throw new UsageError('keep is empty', 'Give a condition, or null to keep all rows.')
-  return { keep, ...copyRequest(options) }
-})
+export const rebuild: Call<RebuildOptions, RebuildPlan, CopyResult> = callOf(command, REBUILD)

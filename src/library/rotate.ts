@@ -1,13 +1,13 @@
 import * as rotating from '../engine/commands/rotate.ts'
-import { parseInterval } from '../grid/interval.ts'
-import { LIGHT_PACE } from '../pacing/limits.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
 import type { Retire } from '../plan/rotate/request.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
-import { complete, type PacedOptions } from './options.ts'
+import { ROTATE } from '../requests/rotate.ts'
+import { call, type Call } from './call.ts'
+import type { Table } from './database.ts'
+import type { LockOptions, Options, PaceOptions } from './options.ts'
 
 /** Which tables are rotated, and how. */
-export interface RotateOptions extends PacedOptions {
+export interface RotateOptions extends Options, LockOptions {
   /** Partitioned tables; `all` for those that are registered. */
   readonly tables: readonly Table[] | 'all'
   /** Instead of what is registered. */
@@ -16,6 +16,8 @@ export interface RotateOptions extends PacedOptions {
   readonly retire?: Retire
   /** Without it nothing is removed: there are no archives yet. */
   readonly noArchive?: boolean
+  /** Partitions go as a whole. */
+  readonly pace?: Omit<PaceOptions, 'pauseMs' | 'targetMs'>
 }
 
 /**
@@ -23,26 +25,10 @@ export interface RotateOptions extends PacedOptions {
  *
  * @throws {UsageError} when an option cannot be understood
  */
-export async function rotate(
-  database: Database,
-  options: RotateOptions & { readonly execute: true },
-): Promise<rotating.RotationReport>
-export async function rotate(
-  database: Database,
-  options: RotateOptions & { readonly execute?: false },
-): Promise<RotationPlan[]>
-export async function rotate(
-  database: Database,
-  options: RotateOptions & { readonly execute?: boolean },
-): Promise<RotationPlan[] | rotating.RotationReport> {
-  const { tables, keep, retire = 'drop', noArchive = false, accept = [] } = options
-  const request: rotating.RotateRequest = {
-    tables: tables === 'all' ? tables : tables.map(writtenName),
-    keep: keep === undefined ? null : parseInterval(keep),
-    retire,
-    noArchive,
-    accept,
-  }
-  const arrangement = [targetOf(database), request, complete(options, LIGHT_PACE)] as const
-  return options.execute === true ? rotating.rotate(...arrangement) : rotating.planRotations(...arrangement)
-}
+export const rotate: Call<RotateOptions, RotationPlan[], rotating.RotationReport> = call(
+  ROTATE,
+  ({ target, request, engine }) => ({
+    plan: () => rotating.planRotations(target, request, engine),
+    carryOut: () => rotating.rotate(target, request, engine),
+  }),
+)

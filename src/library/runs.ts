@@ -1,23 +1,34 @@
 import type { Target } from '../db/session.ts'
-import { resolveName } from '../engine/commands/inspect.ts'
-import * as former from '../engine/runs/retired.ts'
-import * as runs from '../engine/runs/runs.ts'
-import type { RollbackPlan } from '../plan/partition/rollback.ts'
-import type { Plan } from '../plan/language/step.ts'
 import type { EngineOptions } from '../engine/options.ts'
-import { call, type Call } from './call.ts'
-import { targetOf, writtenName, type Database, type Table } from './database.ts'
-import { complete, type Options, type PacedOptions } from './options.ts'
+import * as retired from '../engine/runs/retired.ts'
+import * as runs from '../engine/runs/runs.ts'
+import type { Plan } from '../plan/language/step.ts'
+import type { RollbackPlan } from '../plan/partition/rollback.ts'
+import { STATUS } from '../requests/inspect.ts'
+import type { Options } from '../requests/option.ts'
+import { ABANDON, resolveRun, RESUME, RETIRE, ROLLBACK, type NamedRun } from '../requests/runs.ts'
+import type { Spec } from '../requests/spec.ts'
+import { call, readCall, type Call } from './call.ts'
+import type { Database, Table } from './database.ts'
+import type { DatabaseOptions, LockOptions, Options as AcceptOptions, PaceOptions } from './options.ts'
 
-/** Unfinished and recent runs, and the sets that rotate keeps. */
-export async function status(database: Database, options: Options = {}): Promise<runs.StatusReport> {
-  return runs.status(targetOf(database), complete(options))
+/** Unfinished and recent runs, and the tables managed by rotate. */
+export async function status(database: Database, options: DatabaseOptions = {}): Promise<runs.StatusReport> {
+  const { target, engine } = readCall(database, STATUS, options)
+  return runs.status(target, engine)
 }
 
 /** Which run is meant. */
-export interface RunOptions extends PacedOptions {
+export interface RunOptions extends LockOptions {
   /** A run's number, also as text, as results have it (`runId`); or a table; without it the only run there is. */
   readonly run?: number | bigint | Table
+}
+
+/** The same, of a command whose plan may have objections. */
+export interface RollbackOptions extends RunOptions, AcceptOptions {}
+
+export interface ResumeOptions extends RollbackOptions {
+  readonly pace?: PaceOptions
 }
 
 /**
@@ -25,14 +36,14 @@ export interface RunOptions extends PacedOptions {
  *
  * @throws {UsageError} when there is no such run, or none that is unfinished
  */
-export const resume = runCall<RunOptions, runs.Remainder, runs.RunResult>(runs.planResumeOf, runs.resume)
+export const resume = runCall<ResumeOptions, runs.Remainder, runs.RunResult>(RESUME, runs.planResumeOf, runs.resume)
 
 /**
  * Takes back what an unfinished run has prepared.
  *
  * @throws {UsageError} when there is no such run, or none that is unfinished
  */
-export const abandon = runCall<RunOptions, Plan, runs.RunResult>(runs.planAbandonOf, runs.abandon)
+export const abandon = runCall<RunOptions, Plan, runs.RunResult>(ABANDON, runs.planAbandonOf, runs.abandon)
 
 /**
  * Goes back after a finished run: a converted table becomes a plain one again;
@@ -41,7 +52,11 @@ export const abandon = runCall<RunOptions, Plan, runs.RunResult>(runs.planAbando
  * @throws {UsageError} when there is no such run, or none to go back from
  * @throws {ObjectionsError} with `execute`, when rows would be lost; without, that is in the plan
  */
-export const rollback = runCall<RunOptions, RollbackPlan, runs.RunResult>(runs.planRollbackOf, runs.rollback)
+export const rollback = runCall<RollbackOptions, RollbackPlan, runs.RunResult>(
+  ROLLBACK,
+  runs.planRollbackOf,
+  runs.rollback,
+)
 
 /** As for the others, but the run has to be named. */
 export interface RetireOptions extends RunOptions {
@@ -54,34 +69,29 @@ export interface RetireOptions extends RunOptions {
  *
  * @throws {UsageError} when there is no such run, or its former table is not there any more
  */
-export const retire = runCall<RetireOptions, Plan, runs.RunResult>(runs.planRetireOf, runs.retire) as Call<
-  RetireOptions,
-  Plan,
-  runs.RunResult
->
+export const retire: Call<RetireOptions, Plan, runs.RunResult> = runCall<RetireOptions, Plan, runs.RunResult>(
+  RETIRE,
+  runs.planRetireOf,
+  runs.retire,
+)
 
-/** The former tables that copies have put aside and that are still there, the oldest first. */
-export async function retirable(database: Database, options: Options = {}): Promise<former.RetiredTable[]> {
-  return former.retirable(targetOf(database), complete(options))
+/** The retired tables of copies that are still there, the oldest first. */
+export async function retirable(database: Database, options: DatabaseOptions = {}): Promise<retired.RetiredTable[]> {
+  const { target, engine } = readCall(database, STATUS, options)
+  return retired.retirable(target, engine)
 }
 
 /** As any call, and where the run need not be named the options may be left away. */
-type RunCall<Options, Plan, Outcome> = Call<Options, Plan, Outcome> & ((database: Database) => Promise<Plan>)
+type RunCall<Given, Plan, Outcome> = Call<Given, Plan, Outcome> & ((database: Database) => Promise<Plan>)
 
-function runCall<Options extends RunOptions, Plan, Outcome>(
+function runCall<Given, Plan, Outcome>(
+  spec: Spec<Options, NamedRun>,
   plan: (target: Target, choice: runs.RunChoice, options: EngineOptions) => Promise<Plan>,
   carryOut: (target: Target, choice: runs.RunChoice, options: EngineOptions) => Promise<Outcome>,
-): RunCall<Options, Plan, Outcome> {
-  return call(async (database, options: RunOptions = {}) => {
-    const target = targetOf(database)
-    const given = [target, await choiceOf(target, options.run), complete(options)] as const
-    return { plan: () => plan(...given), carryOut: () => carryOut(...given) }
-  }) as unknown as RunCall<Options, Plan, Outcome>
-}
-
-async function choiceOf(target: Target, run: RunOptions['run']): Promise<runs.RunChoice> {
-  if (run === undefined) return null
-  if (typeof run === 'number' || typeof run === 'bigint') return { runId: String(run) }
-  if (typeof run === 'string' && /^\d+$/.test(run)) return { runId: run }
-  return { table: await resolveName(target, writtenName(run)) }
+): RunCall<Given, Plan, Outcome> {
+  const called = call<Given, Plan, Outcome, Options, NamedRun>(spec, async ({ target, request, engine }) => {
+    const choice = await resolveRun(target, request)
+    return { plan: () => plan(target, choice, engine), carryOut: () => carryOut(target, choice, engine) }
+  })
+  return called as RunCall<Given, Plan, Outcome>
 }

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { codeOf } from '../db/sqlstate.ts'
 import { reasonOf, UsageError } from '../errors.ts'
 import type { PaceSettings } from './limits.ts'
-import { parsePaceWord } from './parse-settings.ts'
+import { paceText, parsePaceWord } from './parse-settings.ts'
 
 /**
  * A file that retunes a run: JSON with the words of the command line, such as
@@ -62,7 +62,7 @@ export function parsePaceFile(text: string): Partial<PaceSettings> {
   const faults: string[] = []
   const settings = Object.entries(words).map(([word, value]) => {
     try {
-      return parsePaceWord(word, wordOf(value))
+      return parsePaceWord(word, paceText(value))
     } catch (error) {
       if (!(error instanceof UsageError)) throw error
       faults.push(`${word}: ${error.message}`)
@@ -82,12 +82,4 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
     // What is not JSON may be half a file; its text may hold credentials and is not repeated.
   }
   throw new UsageError('it is no JSON object', 'Write it as {"max-replica-lag": "16MB", "target-ms": 30}.')
-}
-
-/** As it would stand on the command line: numbers and text as they are, null for off, several windows in a list. */
-function wordOf(value: unknown): string {
-  if (value === null) return 'off'
-  if (Array.isArray(value)) return value.map(wordOf).join(',')
-  if (typeof value === 'string' || typeof value === 'number') return String(value)
-  throw new UsageError('neither text nor a number', 'Write text, a number, or null for off.')
 }

@@ -32,6 +32,19 @@ export function parsePaceWord(word: string, text: string): Partial<PaceSettings>
   return read(text)
 }
 
+/** A value as it would stand on the command line: null for off, several windows in a list. */
+export function paceText(value: unknown): string {
+  if (value === null) return 'off'
+  return Array.isArray(value) ? value.map(paceText).join(',') : written(value)
+}
+
+/** Text as it is, a number as text. */
+export function written(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value)
+  throw new UsageError('neither text nor a number', 'Write text or a number.')
+}
+
 function unlessOff<T>(text: string, parse: (text: string) => T): T | null {
   return text === 'off' ? null : parse(text)
 }

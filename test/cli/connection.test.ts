@@ -27,8 +27,8 @@ test('--url comes before DATABASE_URL, DATABASE_URL before libpq’s variables',
 describe('where to connect', () => {
   const env = { PGHOST: 'h', PGPORT: '5433', PGUSER: 'u', PGPASSWORD: 'p', PGDATABASE: 'd' }
   plainTest('libpq’s variables are read, and those that are empty are not', () => {
-    expect(targetOf(undefined, env)).toEqual({ host: 'h', port: 5433, user: 'u', password: 'p', database: 'd' })
-    expect(targetOf(undefined, { PGHOST: '', PGUSER: 'u' })).toEqual({ user: 'u' })
+    expect(targetOf(null, env)).toEqual({ host: 'h', port: 5433, user: 'u', password: 'p', database: 'd' })
+    expect(targetOf(null, { PGHOST: '', PGUSER: 'u' })).toEqual({ user: 'u' })
   })
 
   plainTest('verify-ca has to say which authority', () => {
@@ -43,7 +43,7 @@ describe('where to connect', () => {
   })
 
   plainTest('an empty DATABASE_URL is none; an empty --url is a mistake', () => {
-    expect(targetOf(undefined, { DATABASE_URL: '', PGHOST: 'h' })).toEqual({ host: 'h' })
+    expect(targetOf(null, { DATABASE_URL: '', PGHOST: 'h' })).toEqual({ host: 'h' })
     expect(() => targetOf('', env)).toThrow('--url is no connection string')
   })
 })

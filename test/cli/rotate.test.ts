@@ -108,7 +108,7 @@ test('--archive is answered with what can be done instead, and --no-archive besi
 
 test.for([
   [[], 'no table is named'],
-  [['events', '--all'], '<table>…: cannot be used with --all'],
+  [['events', '--all'], '<tables>: cannot be used with --all'],
   [['events', '--retire', 'archive'], "'archive' is not a way to retire a partition"],
   [['events', '--keep', '90d'], "--keep: '90d' is not an interval"],
 ] as const)('rotate %j', async ([words, says]) => {

@@ -19,6 +19,7 @@ const FOLDERS = [
   'pacing',
   'engine',
   'report',
+  'requests',
   'library',
   'embedded',
   'cli',

@@ -71,7 +71,7 @@ test('modes mean what they mean for psql, and what is missing is said', async ({
   })
   const { hostname, port, username, pathname } = new URL(database.url)
   const env = { PGHOST: hostname, PGPORT: port, PGUSER: username, PGDATABASE: pathname.slice(1), PGSSLMODE: 'require' }
-  expect(await connected(targetOf(undefined, env))).toBe(true)
+  expect(await connected(targetOf(null, env))).toBe(true)
 
   process.off('warning', listen)
   expect(warnings).toEqual([])

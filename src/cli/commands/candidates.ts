@@ -1,73 +1,36 @@
-import { Command } from 'commander'
-import {
-  approveCandidates,
-  candidateSet,
-  candidateSets,
-  dropCandidates,
-  type ReviewOptions,
-} from '../../engine/purge/candidate-review.ts'
-import type { Target } from '../../db/session.ts'
+import { approveCandidates, candidateSet, candidateSets, dropCandidates } from '../../engine/purge/candidate-review.ts'
 import { describeCandidateSets, describeDropped } from '../../report/candidates.ts'
+import { REVIEW } from '../../requests/review.ts'
 import { toText } from '../../text/comment.ts'
-import { readReview, showReview, withReview, type ReviewWords } from '../candidate-options.ts'
-import {
-  executing,
-  readCommonOptions,
-  reporting,
-  withDatabase,
-  type CommonOptions,
-  type Invocation,
-} from '../command.ts'
-import { Faults } from '../faults.ts'
-import type { Reporter } from '../reporter.ts'
-import { parseWhole } from '../parse.ts'
-
-interface Words extends CommonOptions, ReviewWords {
-  readonly drop?: true
-  readonly execute?: true
-}
+import { commandLine, executing, type Asked } from '../command.ts'
+import { showReview, type Review } from '../show-review.ts'
 
 /** `ebb candidates`: lists, exports, approves and drops candidate sets. */
-export function candidatesCommand(invocation: Invocation): Command {
-  const command = new Command('candidates')
-    .summary('list, export, approve and drop candidate sets')
-    .description(
+export const candidatesCommand = commandLine(
+  REVIEW,
+  {
+    name: 'candidates',
+    summary: 'list, export, approve and drop candidate sets',
+    description:
       'Lists the candidate sets recorded by ebb purge --candidates, or shows one of them. Never changes a row of a table.',
-    )
-    .argument('[set]', 'the number of a set')
-    .option('--drop', 'drop the set; its rows are kept')
-    .option('--execute', 'record the approval, or drop the set; without this nothing is changed')
-  return withDatabase(withReview(command)).action((set: string | undefined, words: Words) =>
-    act(invocation, set, words),
-  )
-}
+  },
+  async (asked, review, { set, drop }) => {
+    const { target, engine, reporter } = asked
+    if (set !== null) return act(asked, set, review, drop)
+    const sets = await candidateSets(target, engine)
+    reporter.show('sets', sets, () => toText(describeCandidateSets(sets)))
+  },
+)
 
-async function act({ context, args }: Invocation, given: string | undefined, words: Words): Promise<void> {
-  const faults = new Faults()
-  const id = faults.readOptional('<set>', given, (text) => String(parseWhole(text, 1, Number.MAX_SAFE_INTEGER)))
-  const review = readReview(words, faults)
-  const surroundings = readCommonOptions(words, context, faults)
-  faults.throwIfAny()
-  const { target, journalSchema } = surroundings()
-  const set = id()
-  await reporting(context, words, async (reporter) => {
-    if (set === null) return showAll(target, { journalSchema }, reporter)
-    const { approvedBy, ticket } = review()
-    const change = words.drop === true || approvedBy !== null || ticket !== null
-    if (words.execute === true && words.drop === true) {
-      const dropped = await dropCandidates(target, set, { journalSchema })
-      return reporter.show('dropped', dropped, () => toText(describeDropped(dropped)))
-    }
-    const stored =
-      words.execute === true && change
-        ? await approveCandidates(target, set, { approvedBy, ticket }, { journalSchema })
-        : await candidateSet(target, set, { journalSchema })
-    const command = change && words.execute !== true ? executing(args) : null
-    await showReview(target, stored, review(), { journalSchema }, reporter, command)
-  })
-}
-
-async function showAll(target: Target, options: ReviewOptions, reporter: Reporter): Promise<void> {
-  const sets = await candidateSets(target, options)
-  reporter.show('sets', sets, () => toText(describeCandidateSets(sets)))
+async function act(asked: Asked, set: string, review: Review, drop: boolean): Promise<void> {
+  const { invocation, target, engine, reporter, execute } = asked
+  if (execute && drop) {
+    const dropped = await dropCandidates(target, set, engine)
+    return reporter.show('dropped', dropped, () => toText(describeDropped(dropped)))
+  }
+  const approves = review.approvedBy !== null || review.ticket !== null
+  const stored =
+    execute && approves ? await approveCandidates(target, set, review, engine) : await candidateSet(target, set, engine)
+  const command = (approves || drop) && !execute ? executing(invocation.args) : null
+  await showReview(asked, stored, review, command)
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { reporting, type Invocation } from '../command.ts'
+import type { Invocation } from '../command.ts'
+import { reporterFor } from '../reporter.ts'
 
 interface Words {
   readonly keep?: true
@@ -20,7 +21,6 @@ export function demoCommand({ context }: Invocation): Command {
       const { runDemo } = await import('../../demo/demo.ts')
       const stage = json === true ? { ...context, out: context.err } : context
       const report = await runDemo(stage, { keep: keep === true })
-      if (json === true)
-        await reporting(context, { json }, async (reporter) => reporter.show('result', report, () => ''))
+      if (json === true) reporterFor(context, true).show('result', report, () => '')
     })
 }

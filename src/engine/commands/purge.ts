@@ -34,9 +34,6 @@ import type { Remaining } from '../purge/check.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
 import type { RunContext } from '../table-context.ts'
 
-/** How long to come back for rows that others hold, unless told otherwise: what is not to be had cheaply can wait for the next time. */
-export const DEADLINE_MS = 60_000
-
 /** What a purge has come to. */
 export interface PurgeResult {
   /** Null where there was nothing to do. */

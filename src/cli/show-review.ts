@@ -1,64 +1,53 @@
 import { open } from 'node:fs/promises'
-import type { Command } from 'commander'
 import type { Target } from '../db/session.ts'
-import { exportCandidates, sampleCandidates, type ReviewOptions } from '../engine/purge/candidate-review.ts'
+import { candidates } from '../engine/commands/candidates.ts'
+import {
+  approveCandidates,
+  candidateSet,
+  exportCandidates,
+  sampleCandidates,
+  type ReviewOptions,
+} from '../engine/purge/candidate-review.ts'
 import { EbbError } from '../errors.ts'
 import type { StoredSet } from '../journal/candidates.ts'
 import { describeCandidateSet } from '../report/candidates.ts'
+import { display } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
 import { toText } from '../text/comment.ts'
-import type { Faults, Settled } from './faults.ts'
-import type { Reporter } from './reporter.ts'
-import { parseWhole } from './parse.ts'
+import type { Asked } from './command.ts'
+import { planOrCarryOut } from './show-plan.ts'
 
-/** The words on reviewing a candidate set. */
-export interface ReviewWords {
-  readonly sample?: string
-  readonly export?: string
-  readonly approvedBy?: string
-  readonly ticket?: string
-}
-
+/** What is asked of a candidate set besides being recorded. */
 export interface Review {
   /** So many rows are shown. */
   readonly sample: number | null
   /** A file for the keys. */
-  readonly file: string | null
+  readonly export: string | null
   readonly approvedBy: string | null
   readonly ticket: string | null
 }
 
-const MOST_SAMPLED = 10_000
-
-/** Gives a command the words on reviewing. */
-export function withReview(command: Command): Command {
-  return command
-    .option('--sample <n>', 'print this many random rows of a candidate set, as they are now')
-    .option('--export <file>', 'write the keys of a candidate set to a file, as CSV')
-    .option('--approved-by <who>', 'record who approved the deletion')
-    .option('--ticket <id>', 'record the ticket of the approval')
-}
-
-export function readReview(words: ReviewWords, faults: Faults): Settled<Review> {
-  const sample = faults.readOptional('--sample', words.sample, (text) => parseWhole(text, 1, MOST_SAMPLED))
-  return () => ({
-    sample: sample(),
-    file: words.export ?? null,
-    approvedBy: words.approvedBy ?? null,
-    ticket: words.ticket ?? null,
+/** Shows the plan of a candidate set or records it, and shows what was asked of it. */
+export async function recordCandidates(asked: Asked, table: WrittenName, where: string, review: Review): Promise<void> {
+  const { reporter, target, engine } = asked
+  await planOrCarryOut(asked, table, candidates, { where }, async (_asked, { runId, plan }) => {
+    if (runId === null)
+      return reporter.show('candidates', { set: null }, () => `${display(plan.table)}: no row matches.\n`)
+    const { approvedBy, ticket } = review
+    await approveCandidates(target, runId, { approvedBy, ticket }, engine)
+    await showReview(asked, await candidateSet(target, runId, engine), review)
   })
 }
 
 /** Shows a set, and what of it was asked for; `todo` is the command that changes what was not changed. */
 export async function showReview(
-  target: Target,
+  { target, engine, reporter }: Asked,
   set: StoredSet,
-  { sample, file }: Review,
-  options: ReviewOptions,
-  reporter: Reporter,
+  { sample, export: file }: Review,
   todo: string | null = null,
 ): Promise<void> {
-  const rows = sample === null ? null : await sampleCandidates(target, set.id, sample, options)
-  if (file !== null) await exportTo(target, set.id, file, options)
+  const rows = sample === null ? null : await sampleCandidates(target, set.id, sample, engine)
+  if (file !== null) await exportTo(target, set.id, file, engine)
   const last = todo === null ? [] : ['', `Nothing has been changed. To execute: ${todo}`]
   const shown = { set, ...(rows === null ? {} : { sample: rows }), ...(todo === null ? {} : { command: todo }) }
   reporter.show('candidates', shown, () =>

@@ -1,0 +1,58 @@
+import { Argument, Option as Flag, type Command } from 'commander'
+import { camelCase, nameOf, type Option, type Options } from '../requests/option.ts'
+import { inQuotes, type Source } from '../requests/spec.ts'
+
+/** Adds the flags and arguments of a spec, in the order of the help. */
+export function withOptions(command: Command, options: Options): Command {
+  for (const option of Object.values(options)) {
+    if (isFlag(option)) command.addOption(flagOf(option))
+    else command.addArgument(new Argument(option.flags, option.help))
+  }
+  return command
+}
+
+function isFlag({ flags }: Option): boolean {
+  return flags.startsWith('--')
+}
+
+function flagOf({ flags, help, shown, repeated }: Option): Flag {
+  const flag = new Flag(flags, help)
+  if (shown !== undefined) flag.default(shown)
+  if (repeated === true) flag.argParser((value, before: readonly string[] = []) => [...before, value])
+  return flag
+}
+
+/** What was typed. */
+export function flagsOf(command: Command, args: readonly string[]): Source {
+  const name = (option: Option): string => (isFlag(option) ? `--${nameOf(option.flags)}` : `<${nameOf(option.flags)}>`)
+  return {
+    offers: () => true,
+    value: (option) => (isFlag(option) ? typed(command, args, option) : argument(command, option)),
+    name,
+    spell: (option, value) => {
+      if (value === undefined) return name(option)
+      const word = /^[\w.]+$/.test(value) ? value : inQuotes(value)
+      return isFlag(option) ? `${name(option)} ${word}` : name(option)
+    },
+  }
+}
+
+function argument(command: Command, { flags }: Option): unknown {
+  const position = command.registeredArguments.findIndex((argument) => argument.name() === nameOf(flags))
+  return command.processedArgs[position] as unknown
+}
+
+/**
+ * Commander has one place for `--archive <uri>` and `--no-archive`, and keeps
+ * the last of them: rows that were to be stored must not go unstored because of
+ * the order of two words. So the former is looked for in what was typed.
+ */
+function typed(command: Command, args: readonly string[], { flags }: Option): unknown {
+  const name = nameOf(flags)
+  const attribute = camelCase(name.replace(/^no-/, ''))
+  if (command.getOptionValueSource(attribute) !== 'cli') return undefined
+  const value: unknown = command.getOptionValue(attribute)
+  if (name.startsWith('no-')) return value === false ? true : undefined
+  if (value !== false) return value
+  return args.find((word) => word === `--${name}` || word.startsWith(`--${name}=`))
+}

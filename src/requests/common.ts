@@ -1,0 +1,85 @@
+import type { EngineOptions } from '../engine/options.ts'
+import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
+import { DEFAULT_SCHEMA } from '../journal/journal.ts'
+import { DEFAULT_PACE, type PaceSettings } from '../pacing/limits.ts'
+import type { DISK_FREE } from './copying.ts'
+import { flag, option, withDefault, required, defaulted, type Values } from './option.ts'
+import { pacingOf, type PACE } from './pace.ts'
+import { list, milliseconds, name, tableName, text, whole } from './parsers.ts'
+
+// Options that several commands have in common.
+
+export const TABLE = required('<table>', 'as SQL names it: events, public.events, \'"My.Schema"."Events"\'', tableName)
+
+export const EXECUTE = { execute: flag('--execute', 'execute the plan; without this it is only shown') }
+
+/** Of every command with a database. */
+export const DATABASE = {
+  url: option(
+    '--url <url>',
+    'the database; else DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE',
+    text,
+    { property: null },
+  ),
+  journalSchema: defaulted('--journal-schema <name>', 'the schema of Ebb’s journal', name, DEFAULT_SCHEMA),
+  json: flag('--json', 'print JSON, one object per line, on standard output', { property: null }),
+  showValues: flag('--show-values', 'let errors show the values of the rows they are about', { property: null }),
+}
+
+/** The same, of commands whose plans may have objections. */
+export const COMMON = {
+  ...DATABASE,
+  accept: withDefault(
+    option('--accept <code>', 'accept this blocking issue; may be repeated', list(text), { repeated: true }),
+    [],
+  ),
+}
+
+/** How locks are asked for. */
+export const LOCKS = {
+  lockTimeout: defaulted(
+    '--lock-timeout <ms>',
+    'lock_timeout of each attempt: how long others may queue behind it',
+    whole(1, 60_000),
+    String(LOCK_LIMITS.lockTimeoutMs),
+    { property: 'lockTimeoutMs' },
+  ),
+  deadline: deadline(
+    'how long to retry for a lock: seconds, or 10 minutes',
+    `${LOCK_LIMITS.deadlineMs / 60_000} minutes`,
+  ),
+}
+
+/** Of commands that change rows in batches. The deadline is short: locked rows can wait for the next run. */
+export const BATCHES = {
+  allRows: flag('--all-rows', 'allow a condition that is true of every row'),
+  noVacuum: flag('--no-vacuum', 'do not vacuum and analyze at the end', { property: 'vacuum', means: false }),
+  deadline: deadline(
+    'how long to retry locked rows, and to wait for a locked table: seconds, or 10 minutes',
+    '1 minute',
+  ),
+}
+
+function deadline(help: string, shown: string) {
+  return defaulted('--deadline <time>', help, milliseconds, shown, { property: 'deadlineMs' })
+}
+
+/** The values that engine options are made of. */
+export type EngineValues = Partial<Values<typeof COMMON & typeof LOCKS & typeof DISK_FREE & typeof PACE>>
+
+/** What a command is given besides its request; `usual` is the default pace. */
+export function engineOptions(
+  values: EngineValues,
+  usual: PaceSettings = DEFAULT_PACE,
+): Omit<EngineOptions, 'observer' | 'signal'> {
+  const { journalSchema = DEFAULT_SCHEMA, accept = [], diskFree = null } = values
+  const { lockTimeout: lockTimeoutMs = LOCK_LIMITS.lockTimeoutMs, deadline: deadlineMs = LOCK_LIMITS.deadlineMs } =
+    values
+  return {
+    journalSchema,
+    accept,
+    lockLimits: { ...LOCK_LIMITS, lockTimeoutMs, deadlineMs },
+    pacing: pacingOf(values, usual),
+    ...(diskFree === null ? {} : { diskFree }),
+  }
+}

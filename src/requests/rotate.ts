@@ -1,0 +1,46 @@
+import { LIGHT_PACE } from '../pacing/limits.ts'
+import type { RotateRequest } from '../plan/rotate/request.ts'
+import { COMMON, EXECUTE, LOCKS } from './common.ts'
+import { archive, refuseArchive } from './copying.ts'
+import { flag, option, withDefault, defaulted } from './option.ts'
+import { PARTITION_PACE } from './pace.ts'
+import { spec } from './spec.ts'
+import { interval, list, oneOf, tableName } from './parsers.ts'
+
+export const ROTATE = spec({
+  options: {
+    tables: withDefault(option('[tables...]', 'partitioned tables, as SQL names them', list(tableName)), []),
+    all: flag('--all', 'all tables managed by rotate; ebb partition registers its tables', {
+      property: 'tables',
+      means: 'all',
+    }),
+    keep: option('--keep <interval>', 'retention period, instead of the registered one', interval),
+    retire: defaulted(
+      '--retire <how>',
+      'what to do with expired partitions: drop, detach or truncate',
+      oneOf('a way to retire a partition', 'drop', 'detach', 'truncate'),
+      'drop',
+    ),
+    ...archive('archive the rows there first', 'remove the rows without archiving them'),
+    ...EXECUTE,
+    ...LOCKS,
+    ...PARTITION_PACE,
+    ...COMMON,
+  },
+  pace: LIGHT_PACE,
+  check(given) {
+    const all = given.spell('all')
+    if (given.has('tables') && given.has('all'))
+      given.refuse('tables', `cannot be used with ${all}`, `Name tables, or pass ${all}.`)
+    if (!given.has('tables') && !given.has('all'))
+      given.refuse('tables', 'no table is named', `Name tables, or pass ${all}.`)
+    refuseArchive(given, `, or ${given.spell('retire', 'detach')} to keep them as tables`)
+  },
+  request: ({ tables, all, keep, retire, noArchive, accept }): RotateRequest => ({
+    tables: all ? 'all' : tables,
+    keep,
+    retire,
+    noArchive,
+    accept,
+  }),
+})
