@@ -4,20 +4,29 @@ import { describeCosts } from './costs.ts'
 import { indented } from './partitioned.ts'
 
 /** The result of abandon, rollback and retire. */
-export function describeUndone(name: 'abandon' | 'rollback' | 'retire', { runId, plan, steps }: RunResult): string[] {
+export function describeUndone(
+  name: 'abandon' | 'rollback' | 'retire',
+  { runId, plan, steps, swapped }: RunResult,
+): string[] {
   const table = display(plan.table)
   const what = {
-    abandon: plan.steps.some(({ key }) => key === 'abandon:purge')
-      ? `Run ${runId} is abandoned: rows already deleted from ${table} stay deleted, the others are kept.`
-      : plan.steps.some(({ key }) => key === 'abandon:mark')
-        ? `Run ${runId} is abandoned: rows already marked in ${table} stay marked, the others are unchanged.`
-        : `Run ${runId} is abandoned: ${table} is as it was before.`,
+    abandon: abandoned({ runId, plan, ...(swapped ? { swapped } : {}) }, table),
     rollback: isOfCopy(plan)
       ? `${table} is rolled back to what it was before run ${runId}, with every write made since.`
       : `${table} is a plain table again (run ${runId}).`,
     retire: `The retired table of run ${runId} on ${table} is dropped, and its disk space is freed.`,
   }
   return [what[name], ...indented(describeCosts(steps))]
+}
+
+function abandoned({ runId, plan, swapped }: Omit<RunResult, 'steps'>, table: string): string {
+  const did = (key: string) => plan.steps.some((step) => step.key === key)
+  if (swapped === true) return `Run ${runId} has ended where it was: ${plan.evidence.join('; ')}.`
+  if (did('abandon:purge'))
+    return `Run ${runId} is abandoned: rows already deleted from ${table} stay deleted, the others are kept.`
+  if (did('abandon:mark'))
+    return `Run ${runId} is abandoned: rows already marked in ${table} stay marked, the others are unchanged.`
+  return `Run ${runId} is abandoned: ${table} is as it was before.`
 }
 
 // Only a copy applies captured changes before it is swapped back.

@@ -1,13 +1,14 @@
 import type { Session } from '../../db/session.ts'
 import { EbbError, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import { doneSteps, endRun, type Run } from '../../journal/journal.ts'
-import { planLeaving } from '../../plan/copy/undo.ts'
-import type { Plan } from '../../plan/language/step.ts'
+import { planFinishing, planLeaving } from '../../plan/copy/undo.ts'
+import type { Plan, Step } from '../../plan/language/step.ts'
 import { fromStored } from '../../plan/language/stored.ts'
 import { display } from '../../sql/names.ts'
+import { assertPlain } from '../../sql/plain.ts'
 import type { AnyCommand, StorablePlan } from '../command.ts'
 import { executeRun, type StepResult } from '../execute.ts'
-import { FORMAT, SWAPS } from '../stored-plan.ts'
+import { FORMAT, planOf, SWAPS } from '../stored-plan.ts'
 import { runIn, type TableContext } from '../table-context.ts'
 
 /** What has been done to a run. */
@@ -15,6 +16,8 @@ export interface RunResult {
   readonly runId: string
   readonly plan: Plan
   readonly steps: readonly StepResult[]
+  /** Of a run that was abandoned after its tables had changed places: they stay so. */
+  readonly swapped?: true
 }
 
 /** Undoes what an unfinished run has prepared, by the lease that is held. */
@@ -25,7 +28,7 @@ export async function takeBack(command: AnyCommand, run: Run, context: TableCont
   const steps = await executeRun(runIn(context, run.id), plan.steps)
   // What has been swapped can be rolled back, and retired.
   await endRun(session, journalSchema, run.id, hasSwapped(done) ? 'done' : 'abandoned', { steps })
-  return { runId: run.id, plan, steps }
+  return { runId: run.id, plan, steps, ...(hasSwapped(done) ? { swapped: true as const } : {}) }
 }
 
 /**
@@ -41,14 +44,37 @@ export async function planTakingBack(
 ): Promise<Plan> {
   assertAbandonable(command, found, done)
   const run: Run<StorablePlan> = { ...found, plan: fromStored(found.plan) as StorablePlan }
-  if (hasSwapped(done)) return leaving(run, done)
+  if (hasSwapped(done)) return run.format === FORMAT ? withoutValidation(command, run, done) : leaving(run, done)
   return command.abandon(run, done, command.findTable === undefined ? run.table : await command.findTable(session, run))
 }
 
 // A run of an earlier version cannot be gone on with, so there must be an end to it, whatever it has done.
 export function assertAbandonable(command: AnyCommand, run: Run, done: ReadonlySet<string>): void {
   if (run.status !== 'running') throw notUnfinished(command, run)
-  if (hasSwapped(done) && run.format === FORMAT) throw pastTheSwap(command, run)
+  if (hasSwapped(done) && run.format === FORMAT && !leftOf(command, run, done).some(isValidation))
+    throw pastTheSwap(command, run)
+}
+
+/** Proving a foreign key, and what rests on that: the one thing after a swap that rows can stand in the way of. */
+function isValidation({ key }: Step): boolean {
+  return /^(?:validate|adopt-foreign-key):/.test(key)
+}
+
+function leftOf(command: AnyCommand, run: Run, done: ReadonlySet<string>): Step[] {
+  return planOf(command, run).steps.filter(({ key }) => !done.has(key))
+}
+
+/** Finishes what is left but the validation of foreign keys; their new rows are checked all the same. */
+async function withoutValidation(command: AnyCommand, run: Run, done: ReadonlySet<string>): Promise<Plan> {
+  const left = leftOf(command, run, done)
+  const steps = left.filter((step) => !isValidation(step))
+  await assertPlain(steps.flatMap(({ statements }) => statements))
+  return planFinishing(
+    run.id,
+    run.table,
+    left.filter(isValidation).map(({ title }) => title),
+    steps,
+  )
 }
 
 function hasSwapped(done: ReadonlySet<string>): boolean {

@@ -114,7 +114,7 @@ function nextAfter(step: Step, code: string): string {
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
   if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
-    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it resumes from here.'
+    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it resumes from here. Or leave the foreign key NOT VALID: ebb abandon.'
   if (code === SQLSTATE.uniqueViolation)
     return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
   return `Remove the cause, then ${again}`

@@ -5,7 +5,7 @@ import { abandonment } from '../language/abandonment.ts'
 import { dropHelpers, endCapture } from './capture.ts'
 import { validateInbound } from '../partition/conversion.ts'
 import * as definitions from '../table/definitions.ts'
-import { compareFacts, factsOf } from '../table/facts.ts'
+import { compareFacts, factsOf, type Difference } from '../table/facts.ts'
 import { renameBack } from '../table/rename-back.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import { objection, when } from '../language/objection.ts'
@@ -17,6 +17,7 @@ import {
   foreignKeySteps,
   online,
   validateForeignKeys,
+  withProven,
   withUnproven,
 } from '../table/shadow.ts'
 import { exchangeBack, type SplitSummary } from '../split/exchange.ts'
@@ -104,6 +105,21 @@ export function planLeaving(
   return plan(`end run ${runId} on ${display(table)} where it is`, table, evidence, [], steps)
 }
 
+/** Ends a run after its swap without the foreign keys `unproven`, whose rows cannot be validated; the rest is finished. */
+export function planFinishing(
+  runId: string,
+  table: TableName,
+  unproven: readonly string[],
+  steps: readonly Step[],
+): Plan {
+  const evidence = [
+    'the tables have changed places already, and that stays',
+    'foreign keys that were not validated stay NOT VALID: new rows are checked, rows that refer to nothing stay',
+    ...unproven.map((title) => `not done: ${title}`),
+  ]
+  return plan(`end run ${runId} on ${display(table)} without validating its foreign keys`, table, evidence, [], steps)
+}
+
 /** What is still there of a finished copy. */
 export interface KeptForRollback {
   /** The retired table as it is called now; null where it has been dropped. */
@@ -188,7 +204,7 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
 
 function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
   const { runId, rebuild, current, retired, gaps, removed } = situation
-  const changed = compareFacts(rebuild.outcome, factsOf(current, captureTriggers(rebuild)))
+  const changed = changesSince(rebuild, current)
   return [
     ...when(retired === null, () =>
       objection(
@@ -220,6 +236,13 @@ function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
       ),
     ),
   ]
+}
+
+/** That a foreign key has not been validated is no change: a run may have been ended without that. */
+function changesSince(rebuild: RebuildSummary, current: TableModel): Difference[] {
+  const since = (table: TableModel) => compareFacts(rebuild.outcome, factsOf(table, captureTriggers(rebuild)))
+  const proven = new Set(since(withProven(current)).map(({ fact }) => fact))
+  return since(current).filter(({ fact }) => proven.has(fact))
 }
 
 function renamed(present: TableName, recorded: TableName): Objection {

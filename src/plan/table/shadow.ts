@@ -2,7 +2,7 @@ import type { Constraint, Index, TableModel } from '../../catalog/table/table-mo
 import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import * as definitions from './definitions.ts'
-import { factsOf } from './facts.ts'
+import { factsOf, withoutNotValid } from './facts.ts'
 import { ownersAlone, ownership } from './privileges.ts'
 import type { ShortLockStep, Facts, OnlineStep, Step } from '../language/step.ts'
 import { showBytes } from '../../text/units.ts'
@@ -228,6 +228,14 @@ export function validateForeignKeys(tables: readonly TableName[], keys: readonly
 export function withUnproven(table: TableModel, keys: readonly Constraint[]): TableModel {
   const constraints = table.constraints.map((one) =>
     keys.includes(one) ? { ...one, validated: false, definition: unproven(one.definition) } : one,
+  )
+  return { ...table, constraints }
+}
+
+/** The table as it is when all have been validated. */
+export function withProven(table: TableModel): TableModel {
+  const constraints = table.constraints.map((one) =>
+    one.type === 'foreign key' ? { ...one, validated: true, definition: withoutNotValid(one.definition) } : one,
   )
   return { ...table, constraints }
 }
