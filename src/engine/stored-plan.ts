@@ -20,8 +20,8 @@ import type { TableContext } from './table-context.ts'
 //
 // Of what was stored for people, and of what later commands need to know, names alone are used, as identifiers.
 
-/** To be raised when a situation can no longer be read as it was written. Format 1 had steps with SQL, 2 other names of things. */
-export const FORMAT = 3
+/** To be raised when a situation can no longer be read as it was written. Format 1 had steps with SQL, 2 other names of things, 3 no columns of foreign keys. */
+export const FORMAT = 4
 
 /** The plan as it will be made from the stored situation, and what is to be stored. */
 export function storable(

@@ -38,12 +38,12 @@ function describeRows({ command, rows }: RunStatusLine): string {
   return rows === null ? '' : `, ${showRows(rows)} ${actionText(command)?.done ?? ''}`
 }
 
-function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork }: RunStatusLine): string[] {
+function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork, swapped }: RunStatusLine): string[] {
   if (status !== 'running' || atWork) return []
   return [
     ...(lastError === null ? [] : [`    ${lastError.startsWith('stopped') ? '' : 'stopped by: '}${lastError}`]),
     ...(refusesFrom === null ? [] : [`    until then ${display(table)} rejects rows from ${refusesFrom} on`]),
-    `    resume: ebb resume ${id} --execute    ${command === 'purge' || command === 'mark' ? 'stop here' : 'undo'}: ebb abandon ${id} --execute`,
+    `    resume: ebb resume ${id} --execute    ${swapped || command === 'purge' || command === 'mark' ? 'stop here' : 'undo'}: ebb abandon ${id} --execute`,
   ]
 }
 

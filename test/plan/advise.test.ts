@@ -61,6 +61,7 @@ const table: TableModel = {
       validated: true,
       noInherit: false,
       references: null,
+      pairs: null,
       ontoPartitioned: false,
       comment: null,
     },

@@ -35,6 +35,7 @@ const primaryKey = {
   validated: true,
   noInherit: false,
   references: null,
+  pairs: null,
   ontoPartitioned: false,
   comment: null,
 }
@@ -45,6 +46,7 @@ const inbound = {
   tableOwner: 'app',
   name: 'notes_event_fkey',
   definition: 'FOREIGN KEY (event_id) REFERENCES events(id)',
+  pairs: [],
   validated: true,
   comment: null,
 }

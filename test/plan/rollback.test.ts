@@ -87,7 +87,7 @@ describe('from partitions', () => {
     })
     expect(sqlOf(plan, 'swap-back')).toContain('alter table "public"."events" enable always trigger "audit"')
     expect(sqlOf(plan, 'swap-back')[0]).toBe('alter table "public"."details" drop constraint "of_event"')
-    expect(keys(plan)).toEqual(['swap-back', 'validate:public.details.of_event'])
+    expect(keys(plan)).toEqual(['referring-rows', 'swap-back', 'validate:public.details.of_event'])
   })
 
   test('on 14, where detaching drops foreign keys onto partitioned tables, they are made again and validated', () => {
@@ -98,7 +98,7 @@ describe('from partitions', () => {
 
     expect(keys(planRollback(situation))).toEqual(['swap-back'])
     const plan = planRollback({ ...situation, version: 140023 })
-    expect(keys(plan)).toEqual(['swap-back', 'validate:of_user'])
+    expect(keys(plan)).toEqual(['referring-rows', 'swap-back', 'validate:of_user'])
     expect(sqlOf(plan, 'swap-back').at(-1)).toBe(
       'alter table "public"."events" add constraint "of_user" FOREIGN KEY (user_id) REFERENCES public.users(id) NOT VALID',
     )
@@ -145,6 +145,7 @@ describe('from a rebuild', () => {
     const plan = planRebuildRollback(situation(furnished))
 
     expect(keys(plan)).toEqual([
+      'referring-rows',
       'reconcile',
       'vacuum',
       'verify',

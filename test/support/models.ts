@@ -1,3 +1,4 @@
+import type { ColumnPair } from '../../src/catalog/references/foreign-key.ts'
 import type { ConditionFacts } from '../../src/catalog/condition/condition.ts'
 import type { LeafIndex, LeafModel } from '../../src/catalog/partitions/purge-leaves.ts'
 import type { ServerModel } from '../../src/catalog/server-model.ts'
@@ -190,6 +191,7 @@ export function constraint(
     validated: true,
     noInherit: false,
     references: null,
+    pairs: null,
     ontoPartitioned: false,
     comment: null,
     ...overrides,
@@ -206,9 +208,14 @@ export function primaryKey(name: string, columns: readonly string[], overrides: 
 }
 
 /** Of the table. */
+/** A column that refers to `id`. */
+function pair(referring: string): ColumnPair {
+  return { referring, referred: 'id', operator: 'operator(pg_catalog.=)', collation: null }
+}
+
 export function foreignKey(name: string, of: string, references: TableName, overrides: Partial<Constraint> = {}) {
   const definition = `FOREIGN KEY (${written(of)}) REFERENCES ${display(references)}(id)`
-  return constraint(name, 'foreign key', definition, { columns: [of], references, ...overrides })
+  return constraint(name, 'foreign key', definition, { columns: [of], references, pairs: [pair(of)], ...overrides })
 }
 
 /** Of another table, onto this one. */
@@ -219,6 +226,7 @@ export function inbound(from: TableName, name: string, overrides: Partial<Inboun
     tableOwner: 'ebb_owner',
     name,
     definition: 'FOREIGN KEY (event_id) REFERENCES public.events(id)',
+    pairs: [pair('event_id')],
     validated: true,
     comment: null,
     ...overrides,

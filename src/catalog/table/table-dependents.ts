@@ -5,7 +5,7 @@ import { LIST } from './json-parts.ts'
 // and whatever else PostgreSQL would not drop it without. Questions as in table-parts.ts.
 
 export const INBOUND_FOREIGN_KEYS = FOREIGN_KEYS(
-  ['table', 'tableKind', 'tableOwner', 'name', 'definition', 'validated', 'comment'],
+  ['table', 'tableKind', 'tableOwner', 'name', 'definition', 'pairs', 'validated', 'comment'],
   `${IS_KEY_ONTO('c.oid')} and k.conrelid <> c.oid`,
 )
 

@@ -1,3 +1,4 @@
+import type { ColumnPair } from '../references/foreign-key.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Ordering } from '../../sql/operators.ts'
 import type { DisabledConstraint } from '../references/disabled-constraints.ts'
@@ -138,6 +139,8 @@ export interface Constraint {
   readonly noInherit: boolean
   /** Of a foreign key: the table it points to. */
   readonly references: TableName | null
+  /** Of a foreign key: its columns with those they refer to. */
+  readonly pairs: readonly ColumnPair[] | null
   readonly ontoPartitioned: boolean
   readonly comment: string | null
 }
@@ -222,6 +225,7 @@ export interface InboundForeignKey {
   readonly tableOwner: string
   readonly name: string
   readonly definition: string
+  readonly pairs: readonly ColumnPair[]
   readonly validated: boolean
   readonly comment: string | null
 }

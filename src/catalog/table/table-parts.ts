@@ -1,7 +1,7 @@
 import { defaultGranteesQuery } from './default-grantees.ts'
 import { orderingOf } from '../../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../../sql/sql.ts'
-import { IS_NO_CLONE } from '../references/foreign-key.ts'
+import { COLUMN_PAIRS, IS_NO_CLONE } from '../references/foreign-key.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY } from '../references/disabled-constraints.ts'
 import { COLUMN_NAMES, COMMENT, ENABLED, GRANTS, LIST, NEVER_NULL, RELATION_KIND } from './json-parts.ts'
 import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEWS } from './table-dependents.ts'
@@ -61,6 +61,7 @@ const CONSTRAINTS = LIST(`select json_agg(json_build_object(
     'deferrable', k.condeferrable, 'deferred', k.condeferred, 'validated', k.convalidated, 'noInherit', k.connoinherit,
     'references', case when k.contype = 'f' then (select json_build_object('schema', rn.nspname, 'name', r.relname)
       from pg_class r join pg_namespace rn on rn.oid = r.relnamespace where r.oid = k.confrelid) end,
+    'pairs', case when k.contype = 'f' then ${COLUMN_PAIRS('k')} end,
     'ontoPartitioned', exists (select from pg_partitioned_table p where p.partrelid = k.confrelid),
     'comment', ${COMMENT('k.oid', 'pg_constraint')}) order by k.contype, k.conname)
   from pg_constraint k left join pg_index i on i.indexrelid = k.conindid and k.contype in ('p', 'u', 'x')

@@ -9,7 +9,7 @@ import type { EngineOptions } from '../options.ts'
 import type { StorablePlan } from '../command.ts'
 import { commandNamed } from '../commands/registry.ts'
 import { fromStored } from '../../plan/language/stored.ts'
-import { FORMAT } from '../stored-plan.ts'
+import { FORMAT, SWAPS } from '../stored-plan.ts'
 
 /** What has been done in a database, and what is kept there. */
 export interface StatusReport {
@@ -30,6 +30,8 @@ export interface RunStatusLine {
   readonly lastError: string | null
   /** Where a conversion has stopped before its swap: the key from which on rows are refused until it goes on or is abandoned. */
   readonly refusesFrom: string | null
+  /** Its tables have changed places already: `abandon` would not undo that. */
+  readonly swapped: boolean
   /** It is unfinished, and somebody is at work on its table right now. */
   readonly atWork: boolean
   /** What has been done batch by batch so far: rows deleted, marked, or written down; null for other commands. */
@@ -68,6 +70,7 @@ async function statusLine(
     endedAt,
     lastError,
     refusesFrom: refusedFrom(run, done),
+    swapped: SWAPS.some((key) => done.has(key)),
     stepsDone: done.size,
     steps: run.stepCount ?? done.size,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),

@@ -1,3 +1,4 @@
+import { REFERRING_ROWS } from '../../plan/references/orphans.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError, reasonOf } from '../../errors.ts'
 import type { Step } from '../../plan/language/step.ts'
@@ -113,6 +114,8 @@ function nextAfter(step: Step, code: string): string {
     return 'Make room on the server’s disk and run the same command again: it resumes from here. Or undo what was done: ebb abandon.'
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
+  if (code === SQLSTATE.foreignKeyViolation && step.key === REFERRING_ROWS)
+    return 'Remove them, or give them what they refer to, and run the same command again. Or drop the foreign key, and add it again NOT VALID.'
   if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
     return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it resumes from here. Or leave the foreign key NOT VALID: ebb abandon.'
   if (code === SQLSTATE.uniqueViolation)

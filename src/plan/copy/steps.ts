@@ -10,6 +10,7 @@ import type { RebuildSummary } from './rebuild.ts'
 import { foreignKeysOf, online, type Shadow } from '../table/shadow.ts'
 import type { AloneStep, ShortLockStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from '../language/step.ts'
 import { acquire, sequencesUnderLock, swapLocks } from '../table/swap.ts'
+import { keysOf, keysOnto, orphanCheck } from '../references/orphans.ts'
 import { underPath } from '../table/user-code.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
 
@@ -34,6 +35,10 @@ export function copySteps(plan: CopyPlan): Step[] {
   const { former: table, forward, back, retired } = rebuild
   const place = display(table.name)
   return [
+    ...orphanCheck(
+      [...keysOf(table, foreignKeysOf(table), forward.keep), ...keysOnto(table, table.inboundForeignKeys)],
+      forward.settings,
+    ),
     online(
       'shadow',
       `create ${display(shadow.name)}, with the columns of ${place}`,

@@ -23,6 +23,7 @@ import {
 import { exchangeBack, type SplitSummary } from '../split/exchange.ts'
 import { acquire, asideNames, neighbours, sequencesUnderLock, swapLocks } from '../table/swap.ts'
 import type { AloneStep, ShortLockStep, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from '../language/step.ts'
+import { keysOf, keysOnto, orphanCheck, type Referring } from '../references/orphans.ts'
 import { underPath } from '../table/user-code.ts'
 
 // The ways out of a rebuild: to abandon it before the swap, to roll it back
@@ -257,6 +258,7 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
   const { former, back, retired } = rebuild
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_ebb', taken) }
   return [
+    ...orphanCheck(keysAfterRollback(rebuild, current), rebuild.forward.settings),
     catchUp(back, retired),
     underPath(vacuumStep(retired), former, back.settings),
     compareBack(rebuild),
@@ -267,6 +269,19 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
       ...dropHelpers(back.capture),
     ]),
     ...former.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(former.name, key)),
+  ]
+}
+
+/** Those of the rows that are there now, and of those that were left out, which nothing has held to since. */
+function keysAfterRollback({ former, retired, forward }: RebuildSummary, current: TableModel): Referring[] {
+  const leftOut =
+    forward.keep === null
+      ? []
+      : keysOf({ ...former, name: retired }, foreignKeysOf(former), `(${forward.keep}\n) is not true`)
+  return [
+    ...keysOf(current, foreignKeysOf(current)),
+    ...leftOut.map((key) => (sameName(key.to, former.name) ? { ...key, to: retired } : key)),
+    ...keysOnto(current, current.inboundForeignKeys),
   ]
 }
 

@@ -1,4 +1,5 @@
 import type { InboundForeignKey, TableModel } from '../../catalog/table/table-model.ts'
+import { keysOnto, orphanCheck } from '../references/orphans.ts'
 import type { Cell } from '../../grid/grid.ts'
 import { displayPosition, toText, type Position } from '../../grid/key.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
@@ -41,6 +42,7 @@ export function conversionSteps(conversion: Conversion): Step[] {
   const request = swapRequest(conversion)
   return [
     dryRun(request, choice),
+    ...orphanCheck(keysOnto(table, table.inboundForeignKeys)),
     ...(primaryKey === null ? [] : [primaryKeyStep(table, primaryKey, choice.column)]),
     guardStep(conversion),
     validateGuardStep(conversion),

@@ -1,4 +1,5 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
+import { keysOf, keysOnto, orphanCheck } from '../references/orphans.ts'
 import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
 import { ident, literal, sql } from '../../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
@@ -114,6 +115,7 @@ function rollbackSteps(situation: RollbackSituation, index: string | null): Step
   const because = `the primary key goes back to ${former.constraints.find(({ type }) => type === 'primary key')?.definition ?? ''}`
   const lost = lostByDetaching(former, situation.version)
   return [
+    ...orphanCheck([...keysOf(current, lost), ...keysOnto(current, current.inboundForeignKeys)]),
     ...(index === null || key === undefined
       ? []
       : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, former.estimatedRows ?? 0, because)]),
