@@ -23,12 +23,12 @@ const OF_KIND: Readonly<Record<ErrorKind | 'bug', ExitCode>> = {
   bug: EXIT.bug,
 }
 
-/** What a command answers that has ended with an error. */
+/** The exit code of an error. */
 export function exitCodeOf(kind: ErrorKind | 'bug'): ExitCode {
   return OF_KIND[kind]
 }
 
-/** What a rotation answers: everything done, objections, something failed, stopped. */
+/** The exit code of a rotation: everything done, objections, something failed, stopped. */
 export function exitCodeOfRotation({ sets, retired: retiredTables, stopped }: RotationReport): ExitCode {
   if (stopped) return EXIT.stopped
   const failures = [...sets, retiredTables].flatMap(({ failed }) => failed.map(({ error }) => error))

@@ -52,7 +52,7 @@ const showRolledBack: Show<RunResult> = ({ reporter }, outcome) => {
   reporter.show('result', { runId, steps }, () => toText(describeUndone('rollback', outcome)))
 }
 
-/** How what a command has come to is shown, when it has been carried out and when it has been gone on with. */
+/** How the outcome of each command is shown, also of a resumed one. */
 export const OUTCOMES = {
   partition: showPartitioned,
   'partition-copy': showCopied,

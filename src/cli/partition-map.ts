@@ -4,9 +4,8 @@ import { partitionMapOf } from '../engine/commands/inspect.ts'
 import type { TableName } from '../sql/names.ts'
 
 /**
- * The partitions of a table after something was done with it; none where they
- * cannot be read. The work is done by then, and a look at it that fails must
- * not be reported as if the work had.
+ * The partitions of a table after a command; none where they cannot be read. The
+ * command has ended by then, and a failure to read them is not one of the command.
  */
 export async function mapAfterwards(target: Target, table: TableName): Promise<readonly MapEntry[]> {
   return partitionMapOf(target, table).catch(() => [])

@@ -7,7 +7,7 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import type { Asked } from './command.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
-/** Shows what purging stale groups means, or does it. */
+/** Shows the plan of purging stale groups, or executes it. */
 export async function purgeStaleGroups(
   asked: Asked,
   table: WrittenName,

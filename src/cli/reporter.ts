@@ -4,7 +4,7 @@ import { progressPrinter } from '../report/progress.ts'
 import { harmless } from '../text/comment.ts'
 import type { Context } from './context.ts'
 
-/** Who is told: a person, or a program that reads JSON. */
+/** Output for a person, or JSON for a program. */
 export interface Reporter {
   readonly observer: Observer
   /** A result: for a program under its name, for a person as text. */
@@ -40,7 +40,7 @@ function toProgram(out: Context['out']): Reporter {
   }
 }
 
-// A swap's step holds everything that is known of the table, twice.
+// The step of a swap has the whole model of the table, twice.
 function eventForPrograms(event: Event): unknown {
   if (!('step' in event)) return event
   const { key, kind, title, locks } = event.step

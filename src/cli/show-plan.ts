@@ -8,14 +8,14 @@ import type { Plan } from '../plan/language/step.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { executing, type Asked } from './command.ts'
 
-/** Shows a plan; objections in it make the exit code. `more` is for programs only. */
+/** Shows a plan; with blocking issues the exit code says so. `more` is part of the JSON only. */
 export function showPlan({ invocation, reporter }: Asked, plan: Plan, more: object = {}): void {
   const command = executing(invocation.args)
   reporter.show('plan', { ...planForPrograms(plan), ...more, command }, () => explain(plan, { command }))
   if (plan.objections.length > 0) invocation.end(EXIT.objections)
 }
 
-/** Shows the plan of a command, or carries it out and shows what has come of it; `more` is what programs are told of the plan besides. */
+/** Shows the plan of a command, or executes it and shows the outcome. `more` is part of the plan's JSON only. */
 export async function planOrCarryOut<Request, Outcome extends CommandOutcome>(
   asked: Asked,
   table: WrittenName,
@@ -43,19 +43,10 @@ export async function orObjections(show: (plan: Plan) => void, act: () => void |
 }
 
 /**
- * A plan as programs get it: what people are shown, and no more. What the
- * journal keeps besides (the whole former table, the facts that a swap
- * compares) is nobody's interface.
+ * A plan as JSON: what people are shown, and no more. What the journal keeps
+ * besides (the whole old table, the facts that a swap compares) is internal.
  */
-export function planForPrograms({
-  goal,
-  table,
-  evidence,
-  dependents: dependents,
-  objections,
-  notes,
-  steps,
-}: Plan | RotationPlan) {
+export function planForPrograms({ goal, table, evidence, dependents, objections, notes, steps }: Plan | RotationPlan) {
   const shown = steps.map(({ key, kind, title, because, locks, cost, statements }) => {
     return { key, kind, title, because, locks, cost, statements }
   })

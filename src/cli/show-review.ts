@@ -17,9 +17,9 @@ import { toText } from '../text/comment.ts'
 import type { Asked } from './command.ts'
 import { planOrCarryOut } from './show-plan.ts'
 
-/** What is asked of a candidate set besides being recorded. */
+/** What is shown of a candidate set, and its approval. */
 export interface Review {
-  /** So many rows are shown. */
+  /** How many rows are shown. */
   readonly sample: number | null
   /** A file for the keys. */
   readonly export: string | null
@@ -27,7 +27,7 @@ export interface Review {
   readonly ticket: string | null
 }
 
-/** Shows the plan of a candidate set or records it, and shows what was asked of it. */
+/** Shows the plan of a candidate set, or records and shows it. */
 export async function recordCandidates(asked: Asked, table: WrittenName, where: string, review: Review): Promise<void> {
   const { reporter, target, engine } = asked
   await planOrCarryOut(asked, table, candidates, { where }, async (_asked, { runId, plan }) => {
@@ -39,7 +39,7 @@ export async function recordCandidates(asked: Asked, table: WrittenName, where: 
   })
 }
 
-/** Shows a set, and what of it was asked for; `todo` is the command that changes what was not changed. */
+/** Shows a set; `todo` is the command that would execute what was not executed. */
 export async function showReview(
   { target, engine, reporter }: Asked,
   set: StoredSet,
@@ -55,7 +55,7 @@ export async function showReview(
   )
 }
 
-// Not over a file that is there: it may be the list that was approved.
+// An existing file is not overwritten: it may be the list that was approved.
 async function exportTo(target: Target, id: string, file: string, options: ReviewOptions): Promise<void> {
   try {
     // Opened first: of a stream that cannot be opened nobody would hear in time.

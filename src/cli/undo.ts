@@ -8,14 +8,14 @@ import { toText } from '../text/comment.ts'
 import type { Asked } from './command.ts'
 import { orObjections, showPlan } from './show-plan.ts'
 
-/** A way of going back on a run. */
+/** A way to undo a run. */
 export interface Undoing {
   readonly name: 'abandon' | 'rollback'
   plan(this: void, target: Target, choice: RunChoice, options: EngineOptions): Promise<Plan>
   act(this: void, target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult>
 }
 
-/** Shows what undoing a run means, or does it. */
+/** Shows the plan of undoing a run, or executes it. */
 export async function undo(asked: Asked, named: NamedRun, { name, plan, act }: Undoing): Promise<void> {
   const { reporter, target, execute, engine } = asked
   const choice = await resolveRun(target, named)

@@ -5,17 +5,17 @@ import { readCall } from './call.ts'
 import type { Database, Table } from './database.ts'
 import type { Options } from './options.ts'
 
-/** Which rows would stay, or go. */
+/** Which rows would be kept or removed. */
 export interface AdviseOptions extends Options {
   readonly table: Table
-  /** The rows worth keeping, as after WHERE. */
+  /** The rows to keep, as after WHERE. */
   readonly keep?: string
-  /** Rows that are older are to go; not beside `keep`. */
+  /** Removes older rows; excludes `keep`. */
   readonly olderThan?: string
 }
 
 /**
- * Compares partitioning, rebuilding and deleting: what each would cost, what it means for others, which to take.
+ * Compares partitioning, rebuilding and deleting: what each would cost, its effects on others, and which to take.
  *
  * @throws {UsageError} when an option cannot be understood, or there is no such table
  */

@@ -9,21 +9,21 @@ import { callOf, readCall, type Call } from './call.ts'
 import type { Database, Table } from './database.ts'
 import type { Options, PaceOptions } from './options.ts'
 
-/** Which rows are written down. */
+/** Which rows are recorded. */
 export interface CandidateOptions extends Options {
   readonly table: Table
   readonly pace?: PaceOptions
-  /** The rows to write down, as after WHERE; `now()` is fixed once, at the start. */
+  /** The rows to record, as after WHERE; `now()` is fixed once, at the start. */
   readonly where: string
   /** How long to wait for a locked table; a minute by default. */
   readonly deadlineMs?: number
 }
 
 /**
- * Writes the keys of rows into a candidate set, for `purge` to delete later
- * those that have not changed since. No row is touched.
+ * Records the keys of rows in a candidate set, for `purge` to delete later those
+ * that have not changed since. No row is touched.
  *
- * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
 export const candidates: Call<CandidateOptions, CandidatePlan, CandidatesResult> = callOf(command, CANDIDATES)
 
@@ -55,7 +55,7 @@ export async function exportCandidates(
   return reviewing.exportCandidates(target, values.set, to, engine)
 }
 
-/** Notes who wants the candidates gone, and under which ticket. */
+/** Records who has approved the deletion, and the ticket. */
 export async function approveCandidates(
   database: Database,
   set: number | bigint,

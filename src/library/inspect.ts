@@ -5,7 +5,7 @@ import type { Database, Table } from './database.ts'
 import type { Options } from './options.ts'
 
 /**
- * Looks at a table: what it is, what depends on it, how it could be partitioned, what could go wrong.
+ * Inspects a table: its size, dependent objects, candidate keys, and the risks.
  *
  * @throws {UsageError} when there is no such table
  */

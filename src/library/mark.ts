@@ -12,20 +12,20 @@ export interface MarkOptions extends Options {
   readonly pace?: PaceOptions
   /** The rows to mark, as after WHERE; `now()` is fixed once, at the start. */
   readonly where: string
-  /** Where the mark goes: a boolean becomes true, a time that is NULL the moment of the start. */
+  /** The column of the mark: a boolean becomes true, a time that is NULL the start time. */
   readonly column: string
-  /** It is meant if the condition is true of every row. */
+  /** Allows a condition that is true of every row. */
   readonly allRows?: boolean
-  /** Vacuums and analyses afterwards; true by default. */
+  /** Vacuums and analyzes at the end; true by default. */
   readonly vacuum?: boolean
-  /** How long to come back for rows that others hold locked; a minute by default. */
+  /** How long to retry locked rows, and to wait for a locked table; a minute by default. */
   readonly deadlineMs?: number
 }
 
 /**
  * Marks rows in batches, each one short transaction; called again after an
- * interruption it goes on where it was.
+ * interruption it resumes.
  *
- * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
 export const mark: Call<MarkOptions, PurgePlan, PurgeResult> = callOf(command, MARK)

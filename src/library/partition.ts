@@ -11,34 +11,34 @@ import type { CopyOptions, LockOptions, Options } from './options.ts'
 /** How a table is to be partitioned. */
 export interface PartitionOptions extends Options, LockOptions {
   readonly table: Table
-  /** The column that partitions. */
+  /** The key. */
   readonly by: string
-  /** `month`, `7 days`; or so many ids: `10_000_000` as text, or a bigint. */
+  /** Width of a partition: `month`, `7 days`; or a number of ids: `10_000_000` as text, or a bigint. */
   readonly every: string | bigint
   /** `attach` by default: no row is moved. */
   readonly method?: 'attach'
-  /** `90 days`: how long rows are kept. Attaching removes nothing; it is remembered for `rotate`. */
+  /** Retention period: `90 days`. Attaching removes nothing; `rotate` will. */
   readonly keep?: string
-  /** How many partitions are made ahead; by default as many as the width asks for. */
+  /** Number of partitions to create ahead; the default depends on the width. */
   readonly premake?: number
-  /** Whose midnights the bounds are; UTC by default. */
+  /** Time zone of the bounds; UTC by default. */
   readonly timezone?: string
-  /** Where ids partition: the column of times by which their rows expire. */
+  /** Where the key is an id: the time column by which rows expire. */
   readonly expireBy?: string
 }
 
-/** The same by copying, so that old rows are left behind at once. */
+/** The same by copying, which leaves out expired rows. */
 export interface PartitionCopyOptions extends Omit<PartitionOptions, 'method'>, CopyOptions {
-  /** Rows of the keep window are copied into partitions; the retired table is kept until `retire`. */
+  /** Rows that have not expired are copied into partitions; the retired table is kept until `retire`. */
   readonly method: 'copy'
 }
 
 /**
- * Turns a table into partitions while it is in use; called again after an
- * interruption it goes on, and called again after its end it has nothing to do.
+ * Partitions a table while it is in use; called again after an interruption it
+ * resumes, and called again after its end it has nothing to do.
  *
  * @throws {UsageError} when an option cannot be understood, or there is no such table
- * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
 export const partition = call(
   PARTITION,

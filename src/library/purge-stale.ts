@@ -11,13 +11,13 @@ import type { PurgeOptions } from './purge.ts'
 
 /** What makes a group stale. */
 export interface StaleOptions extends Omit<PurgeOptions, 'where' | 'candidates' | 'marked'> {
-  /** The column that tells the group. */
+  /** The grouping column. */
   readonly group: string
-  /** The time of a row's activity. A row without one keeps its group. */
+  /** The time of a row's activity. A row where it is NULL keeps its group. */
   readonly activity: string
-  /** How long nothing must have happened: `90 days`. */
+  /** How long a group must have been without activity: `90 days`. */
   readonly idle: string
-  /** Where the groups are marked first: in the table that the foreign key of `group` leads to. */
+  /** Marks the groups first, in the table that the foreign key of `group` references. */
   readonly flag?: { readonly table: Table; readonly column: string }
 }
 
@@ -25,7 +25,7 @@ export interface StaleOptions extends Omit<PurgeOptions, 'where' | 'candidates' 
  * Deletes all rows of groups without activity; one that becomes active again
  * while it runs keeps its rows.
  *
- * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
 export const purgeStale: Call<StaleOptions, StalePlan, StaleResult> = call(
   PURGE_STALE,

@@ -10,16 +10,16 @@ import type { CopyOptions, LockOptions, Options } from './options.ts'
 export interface RebuildOptions extends Options, LockOptions, CopyOptions {
   readonly table: Table
   /**
-   * The rows worth keeping, as after WHERE; `now()` is fixed once, at the start.
-   * Null keeps all, and has to be said.
+   * The rows to keep, as after WHERE; `now()` is fixed once, at the start.
+   * Null keeps all, and has to be passed explicitly.
    */
   readonly keep: string | null
 }
 
 /**
- * Builds a table anew around the rows worth keeping while it is in use; called
- * again after an interruption it goes on. The retired table is kept until `retire`.
+ * Rebuilds a table with the rows to keep while it is in use; called again after
+ * an interruption it resumes. The retired table is kept until `retire`.
  *
- * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
 export const rebuild: Call<RebuildOptions, RebuildPlan, CopyResult> = callOf(command, REBUILD)

@@ -8,20 +8,20 @@ import type { LockOptions, Options, PaceOptions } from './options.ts'
 
 /** Which tables are rotated, and how. */
 export interface RotateOptions extends Options, LockOptions {
-  /** Partitioned tables; `all` for those that are registered. */
+  /** Partitioned tables; `all` for those managed by rotate. */
   readonly tables: readonly Table[] | 'all'
-  /** Instead of what is registered. */
+  /** Retention period, instead of the registered one. */
   readonly keep?: string
-  /** What becomes of a partition that has expired; `drop` by default. */
+  /** What to do with expired partitions; `drop` by default. */
   readonly retire?: Retire
-  /** Without it nothing is removed: there are no archives yet. */
+  /** Required to remove rows: there are no archives yet. */
   readonly noArchive?: boolean
-  /** Partitions go as a whole. */
+  /** Without what concerns batches: whole partitions are removed. */
   readonly pace?: Omit<PaceOptions, 'pauseMs' | 'targetMs'>
 }
 
 /**
- * Makes partitions ahead and retires those that have expired; what goes wrong with one set is in its report.
+ * Creates partitions ahead and retires expired ones. A failure of one table is in its report and does not stop the others.
  *
  * @throws {UsageError} when an option cannot be understood
  */

@@ -20,7 +20,7 @@ export async function status(database: Database, options: DatabaseOptions = {}):
 
 /** Which run is meant. */
 export interface RunOptions extends LockOptions {
-  /** A run's number, also as text, as results have it (`runId`); or a table; without it the only run there is. */
+  /** The number of a run, also as text as in results (`runId`), or its table; by default the only one. */
   readonly run?: number | bigint | Table
 }
 
@@ -32,25 +32,25 @@ export interface ResumeOptions extends RollbackOptions {
 }
 
 /**
- * Goes on with an unfinished run; without `execute`, what is left of it.
+ * Resumes an unfinished run; without `execute`, what is left of it.
  *
  * @throws {UsageError} when there is no such run, or none that is unfinished
  */
 export const resume = runCall<ResumeOptions, runs.Remainder, runs.RunResult>(RESUME, runs.planResumeOf, runs.resume)
 
 /**
- * Takes back what an unfinished run has prepared.
+ * Undoes the preparations of an unfinished run.
  *
  * @throws {UsageError} when there is no such run, or none that is unfinished
  */
 export const abandon = runCall<RunOptions, Plan, runs.RunResult>(ABANDON, runs.planAbandonOf, runs.abandon)
 
 /**
- * Goes back after a finished run: a converted table becomes a plain one again;
- * after a copy the former table comes back with every write made since.
+ * Undoes a finished run: a partitioned table becomes a plain one again; after a
+ * copy the retired table comes back with every write made since.
  *
- * @throws {UsageError} when there is no such run, or none to go back from
- * @throws {ObjectionsError} with `execute`, when rows would be lost; without, that is in the plan
+ * @throws {UsageError} when there is no such run, or none that can be rolled back
+ * @throws {ObjectionsError} with `execute`, when rows would be lost; without, this is in the plan
  */
 export const rollback = runCall<RollbackOptions, RollbackPlan, runs.RunResult>(
   ROLLBACK,
@@ -58,16 +58,15 @@ export const rollback = runCall<RollbackOptions, RollbackPlan, runs.RunResult>(
   runs.rollback,
 )
 
-/** As for the others, but the run has to be named. */
+/** The same; the run has to be named. */
 export interface RetireOptions extends RunOptions {
   readonly run: number | bigint | Table
 }
 
 /**
- * Lets the former table of a finished copy go, for good: a run has to be named.
- * `retirable` tells which there are.
+ * Drops the retired table of a finished copy, for good. `retirable` tells which there are.
  *
- * @throws {UsageError} when there is no such run, or its former table is not there any more
+ * @throws {UsageError} when there is no such run, or its retired table is gone
  */
 export const retire: Call<RetireOptions, Plan, runs.RunResult> = runCall<RetireOptions, Plan, runs.RunResult>(
   RETIRE,

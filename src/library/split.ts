@@ -6,21 +6,21 @@ import { callOf, type Call } from './call.ts'
 import type { Table } from './database.ts'
 import type { CopyOptions, LockOptions, Options } from './options.ts'
 
-/** Which partition is divided, and into what. */
+/** Which partition is split, and into what. */
 export interface SplitOptions extends Options, LockOptions, CopyOptions {
   readonly table: Table
-  /** The one to divide; by default the first that is wider than the others. */
+  /** The partition to split; by default the first that is too wide. */
   readonly partition?: Table
-  /** By default the width of the set. */
+  /** Width of the new partitions: `7 days`, a number of ids; by default that of the table. */
   readonly every?: string | bigint
-  /** Rows that are older are left behind; without it all are kept. */
+  /** Older rows are left behind; by default all are kept. */
   readonly keep?: string
 }
 
 /**
- * Exchanges a wide partition, such as the history of a converted table, for
- * proper ones. The former partition is kept as a table until `retire`.
+ * Splits a wide partition, such as the history of a converted table, into
+ * regular ones. The old partition is kept as a retired table until `retire`.
  *
- * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
 export const split: Call<SplitOptions, SplitPlan, CopyResult> = callOf(command, SPLIT)

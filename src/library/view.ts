@@ -5,10 +5,10 @@ import { callOf, type Call } from './call.ts'
 import type { Table } from './database.ts'
 import type { LockOptions, Options } from './options.ts'
 
-/** What the view leaves out. */
+/** Which rows the view hides. */
 export interface ViewOptions extends Options, LockOptions {
   readonly table: Table
-  /** By default that of the table with `_live`. */
+  /** Its name; by default the table's with `_live`. */
   readonly name?: Table
   /** Hides rows that are marked in this column. */
   readonly hideMarked?: string
@@ -19,8 +19,8 @@ export interface ViewOptions extends Options, LockOptions {
 }
 
 /**
- * Makes a view without rows that are marked or have expired, or brings it up to date.
+ * Creates or updates a view without the rows that are marked or have expired.
  *
- * @throws {ObjectionsError} with `execute`, when there are reasons not to start; without, they are in the plan
+ * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
 export const view: Call<ViewOptions, ViewPlan, ViewResult> = callOf(command, VIEW)

@@ -483,12 +483,27 @@ describe('the same is refused, with all that is wrong in one error', () => {
     expect(asked).toEqual([])
   })
 
+  test.for<[string[], RegExp]>([
+    [['candidates', '--approved-by', 'Ann'], /--approved-by: it says nothing without <set>/],
+    [['candidates', '--drop'], /--drop: it says nothing without <set>/],
+    [['candidates', '1', '--drop', '--ticket', 'T'], /--ticket: cannot be used with --drop/],
+    [['purge', '--from-candidates', '1', '--export', 'keys.csv'], /--export: it says nothing without --candidates/],
+    [['purge', 't', '--where', 'a', '--flag', 'b.c'], /--flag: it says nothing without --stale-group/],
+    [['purge', 't', '--marked', 'a', '--ticket', 'T'], /--ticket: it says nothing without --from-candidates/],
+  ])('as flags: %j', async ([words, says]) => {
+    const { code, err } = await typed([...words, '--url', DATABASE])
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(says) as string })
+  })
+
   test.for<[string, () => Promise<unknown>, RegExp]>([
     ['no options', call(ebb.partition, undefined as never), /missing required option table/],
     ['a number for a name', call(ebb.partition, { ...P, by: 5 }), /by: .*expected text/],
     ['no object', call(ebb.purge, { ...T, marked: 'deleted_at' }), /marked: .*column, olderThan/],
     ['neither true nor false', call(ebb.purge, { ...W, noArchive: 'yes' }), /noArchive: .*true or false/],
     ['half a name of a table', call(ebb.inspect, undefined as never), /table/],
+    ['half a number of a set', () => ebb.sampleCandidates(DATABASE, 1.5, 3), /set: '1.5' is no whole number/],
+    ['no rows', () => ebb.sampleCandidates(DATABASE, 1, 0), /rows: '0' is no whole number/],
+    ['an approval misspelt', () => ebb.approveCandidates(DATABASE, 1, { by: 'Ann' } as never), /by: there is no such/],
     ['one code that is no list', call(ebb.purge, { ...W, accept: 'archive' }), /accept: /],
     ['a table that is no list', call(ebb.rotate, { tables: 'events' }), /tables: /],
     [

@@ -4,7 +4,7 @@ import { commandLine } from '../command.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { planOrCarryOut } from '../show-plan.ts'
 
-/** `ebb mark`: soft delete, to be followed by a purge of what is marked. */
+/** `ebb mark`: soft delete; a purge deletes the marked rows later. */
 export const markCommand = commandLine(
   MARK,
   {

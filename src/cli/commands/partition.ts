@@ -8,7 +8,7 @@ import { commandLine } from '../command.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { planOrCarryOut } from '../show-plan.ts'
 
-/** `ebb partition`: a table becomes partitions, without moving a row or by copying those worth keeping. */
+/** `ebb partition`: partitions a table, without moving a row or by copying the rows to keep. */
 export const partitionCommand = commandLine(
   PARTITION,
   {

@@ -4,7 +4,7 @@ import { commandLine } from '../command.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { planOrCarryOut } from '../show-plan.ts'
 
-/** `ebb rebuild`: a new table with the rows to keep. */
+/** `ebb rebuild`: rebuilds a table with the rows to keep. */
 export const rebuildCommand = commandLine(
   REBUILD,
   {

@@ -16,7 +16,7 @@ import { EXIT, exitCodeOfRotation } from '../exit-codes.ts'
 import { mapAfterwards } from '../partition-map.ts'
 import { planForPrograms } from '../show-plan.ts'
 
-/** `ebb rotate`: partitions ahead, and what has expired goes. */
+/** `ebb rotate`: creates partitions ahead, retires expired ones. */
 export const rotateCommand = commandLine(
   ROTATE,
   {

@@ -4,7 +4,7 @@ import { commandLine } from '../command.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { planOrCarryOut } from '../show-plan.ts'
 
-/** `ebb view`: what readers use while rows wait to be purged. */
+/** `ebb view`: a view that hides marked or expired rows until they are purged. */
 export const viewCommand = commandLine(
   VIEW,
   {
