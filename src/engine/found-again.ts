@@ -22,6 +22,7 @@ const UNUSED = new Set([
   'sendings',
   'settings',
   'taken',
+  'triggerCode',
   'unheeded',
   'upserts',
   'versionText',

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readOne } from '../../db/session.ts'
-import { quoted, type TableName } from '../../sql/names.ts'
+import type { TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { LIST } from './json-parts.ts'
 
@@ -84,11 +84,11 @@ function UNLESS_GENERATED(p: string, c: string): string {
 }
 
 /** The publications that send on what is written to a table. */
-export async function readSendings(client: ClientBase, table: TableName): Promise<readonly Sending[]> {
+export async function readSendings(client: ClientBase, { schema, name }: TableName): Promise<readonly Sending[]> {
   const { sendings } = await readOne<{ sendings: readonly Sending[] }>(
     client,
     sql`select ${raw(SENDINGS('c', 'n'))} as sendings from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.oid = to_regclass(${quoted(table).text})`,
+        where n.nspname = ${schema} and c.relname = ${name}`,
   )
   return sendings
 }

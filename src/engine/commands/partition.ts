@@ -6,6 +6,7 @@ import { readSendings } from '../../catalog/table/published.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../../catalog/situation.ts'
+import { readTriggerCode } from '../../catalog/table/trigger-code.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
 import { reasonOf, UsageError } from '../../errors.ts'
@@ -162,7 +163,8 @@ export async function readSituation(
   const upserts = await readUpserts(session, table)
   const settings = pathOf(await readConditionSettings(session))
   const sendings = await readSendings(session, name)
-  return { server, journalSchema, table, privileges, evidence, upserts, sendings, taken, settings }
+  const triggerCode = await readTriggerCode(session, name)
+  return { server, journalSchema, table, privileges, evidence, upserts, sendings, triggerCode, taken, settings }
 }
 
 async function readEvidence(

@@ -8,6 +8,7 @@ import {
 import { readPresentTable, readTable } from '../../catalog/table/read-table.ts'
 import { readConditionSettings } from '../../catalog/condition/condition-settings.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
+import { readTriggerCode } from '../../catalog/table/trigger-code.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, type Session } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
@@ -69,7 +70,20 @@ async function readSituation(
   const grid = await readGrid(session, set, policy, order, now)
   const settings = pathOf(await readConditionSettings(session))
   const taken = await readTakenNames(session, name.schema)
-  const setting = { server, journalSchema, set, parent, policy, grid, settings, taken, tag: newNameSuffix(), accepted }
+  const triggerCode = await readTriggerCode(session, name)
+  const setting = {
+    server,
+    journalSchema,
+    set,
+    parent,
+    policy,
+    grid,
+    settings,
+    taken,
+    tag: newNameSuffix(),
+    accepted,
+    triggerCode,
+  }
   const situationFor = async (partition: Partition): Promise<SplitSituation> => {
     const wide = await readPresentTable(session, partition.name, server.version)
     const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))

@@ -2,6 +2,7 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Privileges } from '../../catalog/situation.ts'
 import type { Sending } from '../../catalog/table/published.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { TriggerCode } from '../../catalog/table/trigger-code.ts'
 import { plus, type Cell } from '../../grid/grid.ts'
 import { displayInterval } from '../../grid/interval.ts'
 import { displayPosition, type Position } from '../../grid/key.ts'
@@ -28,6 +29,7 @@ import { captureObjections } from '../copy/capture.ts'
 import { publishedKeyObjections } from '../table/publication-objections.ts'
 import { privilegeObjections } from '../table/privilege-objections.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from '../language/policy.ts'
+import { keyTriggerObjections, triggerNotes } from '../table/trigger-objections.ts'
 import { serverNotes } from '../table/server-objections.ts'
 import { assertDistinctKeys, type Objection, type Plan } from '../language/step.ts'
 import { asideNames, type AsideNames } from '../table/swap.ts'
@@ -46,6 +48,8 @@ export interface PartitionSituation {
   readonly upserts: readonly string[] | null
   /** Publications that send on what is written to the table. Older versions have stored situations without. */
   readonly sendings?: readonly Sending[]
+  /** What triggers do with single rows. Older versions have stored situations without. */
+  readonly triggerCode?: readonly TriggerCode[]
   /** Names in the table's schema. */
   readonly taken: ReadonlySet<string>
   /** The search path of the role, for code of the user's. */
@@ -156,7 +160,7 @@ function convert(
 
 /** What the key stands against, apart from what the table does. */
 export function keyObjections(
-  { table, upserts, sendings = [] }: PartitionSituation,
+  { table, upserts, sendings = [], triggerCode = [] }: PartitionSituation,
   request: PartitionRequest,
   choice: KeyChoice,
   primaryKey: NewPrimaryKey | null,
@@ -168,6 +172,7 @@ export function keyObjections(
     ...uniquenessObjections(table, choice.column),
     ...(primaryKey === null ? [] : primaryKeyObjections(table, choice.column, idColumn)),
     ...publishedKeyObjections(table, sendings, primaryKey),
+    ...keyTriggerObjections(triggerCode, choice.column),
     ...(primaryKey === null ? [] : upsertObjections(upserts ?? [], choice.column, idColumn)),
     ...rangeObjections(choice, cut, request),
     ...widthObjections(choice, end),
@@ -249,7 +254,7 @@ function describeDistance({ kind, head, idRate }: KeyChoice, cut: Position): str
 }
 
 export function notesOn(
-  { upserts }: PartitionSituation,
+  { upserts, triggerCode = [] }: PartitionSituation,
   request: PartitionRequest,
   choice: KeyChoice,
   primaryKey: NewPrimaryKey | null,
@@ -268,6 +273,7 @@ export function notesOn(
     ...(kind === 'timestamp' || kind === 'date'
       ? [`${column} has no time zone; it is read as the wall clock of ${request.timezone}`]
       : []),
+    ...triggerNotes(triggerCode),
     ...(request.keep === null ? ['no --keep is given: rotate will make partitions ahead and remove none'] : []),
   ]
 }

@@ -9,11 +9,12 @@ import { expiryKind } from '../rotate/horizon.ts'
 import { lostByDetaching } from '../table/shadow.ts'
 import type { SplitRequest, SplitSituation } from './situation.ts'
 import type { Objection } from '../language/step.ts'
+import { keyTriggerObjections } from '../table/trigger-objections.ts'
 import { publishedCopyObjections } from '../table/table-objections.ts'
 
 /** What stands against exchanging the wide partition for these. */
 export function splitObjections(
-  { set, parent, partition, policy, server, accepted = [] }: SplitSituation,
+  { set, parent, partition, policy, server, accepted = [], triggerCode = [] }: SplitSituation,
   request: SplitRequest,
   layout: Layout,
   key: CopyKey | null,
@@ -41,7 +42,7 @@ export function splitObjections(
         'Keep all rows, or register such a column (ebb partition … --expire-by).',
       ),
     ),
-    ...unaccepted(siblingObjections(set), accepted),
+    ...unaccepted([...siblingObjections(set), ...keyTriggerObjections(triggerCode, policy.column)], accepted),
     ...set.inboundForeignKeys.map((one) =>
       objection(
         `inbound:${one.name}`,

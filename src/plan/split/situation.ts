@@ -1,6 +1,7 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { TriggerCode } from '../../catalog/table/trigger-code.ts'
 import type { Grid } from '../../grid/grid.ts'
 import type { Interval } from '../../grid/interval.ts'
 import type { Position } from '../../grid/key.ts'
@@ -42,4 +43,5 @@ export interface SplitSituation {
   readonly tag: string
   /** Codes of objections. Older versions have stored situations without. */
   readonly accepted?: readonly string[]
+  readonly triggerCode?: readonly TriggerCode[]
 }
