@@ -147,6 +147,8 @@ export interface PurgeFigures {
   readonly locked: number
   /** Rows of other tables that were changed. */
   readonly changed: readonly { readonly table: string; readonly rows: number }[]
+  /** Rows of other tables that have gone ahead of rows which are still there. */
+  readonly ahead: readonly { readonly table: string; readonly rows: number }[]
   /** Rows that a foreign key or a guard refused to let go, by the reason. */
   readonly refused: readonly { readonly why: string; readonly rows: number }[]
 }
@@ -167,6 +169,10 @@ export async function readFigures(session: ClientBase, schema: string, runId: st
       (select coalesce(sum(rows), 0)::float8 from ${at(schema, 'purge_left')} where run_id = ${runId} and reason = 'locked') as locked,
       coalesce((select json_agg(t order by t."table") from (
         select c.key as "table", sum(c.value::bigint)::float8 as rows from batch, jsonb_each_text(changed) c group by 1) t), '[]') as changed,
+      coalesce((select json_agg(t order by t."table") from (
+        select c.key as "table", sum(c.value::bigint)::float8 as rows from batch b, jsonb_each_text(b.counts) c
+        where b.rows = 0 and not exists (select from batch g where g.rows > 0 and g.upto = b.upto and (g.schema_name, g.table_name) = (b.schema_name, b.table_name))
+        group by 1) t), '[]') as ahead,
       coalesce((select json_agg(t order by t.why) from (
         select why, sum(rows)::float8 as rows from ${at(schema, 'purge_left')} where run_id = ${runId} and reason = 'refused' group by 1) t), '[]') as refused
     from batch`,

@@ -1,4 +1,5 @@
 import type { PurgeResult } from '../engine/commands/purge.ts'
+import { describeAhead } from '../engine/purge/progress.ts'
 import type { Drift } from '../engine/purge/candidate-slices.ts'
 import type { Remaining } from '../engine/purge/check.ts'
 import type { PurgeFigures } from '../journal/purges.ts'
@@ -48,6 +49,7 @@ export function describePurged({
       ]),
     ),
     ...leftOver(figures, remaining),
+    ...describeAhead(figures.ahead),
   ]
 }
 

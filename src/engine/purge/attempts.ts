@@ -5,46 +5,19 @@ import { askUnder, underSettings } from '../../db/settings.ts'
 import { isLockRefused } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
-import { leaveRange, recordBatch, type BatchEntry, type LeftRange } from '../../journal/purges.ts'
+import { leaveRange, type LeftRange } from '../../journal/purges.ts'
 import { ACTION_TEXTS } from '../../plan/purge/action-sql.ts'
 import { amongCandidates } from '../../plan/purge/candidate-sql.ts'
 import { positionStatement, spanStatement } from '../../plan/purge/batch.ts'
-import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
+import type { PurgeLeaf } from '../../plan/purge/work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { showRows } from '../../text/units.ts'
-import type { RunContext, TableContext } from '../table-context.ts'
-import { isToBeRetried, rangeOf, runBatch, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
-import type { Around, Changes } from './changes.ts'
-import type { LeafFiles } from './leaf-state.ts'
-import type { Progressing } from './meter.ts'
+import type { TableContext } from '../table-context.ts'
+import { runWithAhead } from './ahead.ts'
+import { CrowdedError, isToBeRetried, rangeOf, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
+import { lockedOf, record, type Purging } from './purging.ts'
 import { refusalOf } from './refusal.ts'
-import type { BatchPast, Turns } from './turns.ts'
-
-/** A purge under way: where it works, whose turn it is, and what it has come to. */
-export interface Purging {
-  readonly work: PurgeWork
-  readonly context: RunContext
-  readonly turns: Turns
-  readonly tally: Tally
-  readonly files: LeafFiles
-  readonly progress: Progressing
-}
-
-/** Changes as batches are done. */
-export interface Tally {
-  number: number
-  rows: number
-  last: BatchPast | null
-  /** Batches that still go around locked rows, for somebody has been in the way lately. */
-  careful: number
-  /** Rows that a batch takes at most, for one has been refused lately: where one is, more are; null where none has. */
-  few: number | null
-  /** Rows that were refused before any has gone; null where that is known to be no matter of all rows. */
-  refused: number | null
-  /** Along an index: at how many entries a batch looks at most; null where that has never taken too long. */
-  entries: number | null
-}
 
 /** After a lock was refused, so many batches go around locked rows from the start. */
 const CAREFUL_BATCHES = 20
@@ -77,8 +50,8 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
     tally.few === null ? wanted : { ...wanted, manner: 'careful' as const, limit: Math.min(wanted.limit, tally.few) }
   for (let attempts = 1; ; attempts++) {
     try {
-      const outcome = await runBatch(purging, order, (outcome) =>
-        settleWalk(purging, order, outcome, performance.now() - began),
+      const outcome = await runWithAhead(purging, order, (outcome) =>
+        settleWalk(purging, order, outcome, performance.now() - began - tally.aheadMs),
       )
       tally.careful = Math.max(0, tally.careful - 1)
       if (tally.few !== null) tally.few = order.limit * 4 < wanted.limit ? order.limit * 4 : null
@@ -89,6 +62,11 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
       const slow = tookTooLong(error)
       if (order.manner !== 'careful' && !slow) attempts = 0
       if (!slow) tally.careful = CAREFUL_BATCHES
+      if (error instanceof CrowdedError) {
+        order = lesser(order)
+        tally.few = order.limit
+        continue
+      }
       const refused = refusalOf(error)
       // What made it so a moment ago is seen by the next statement.
       if (refused !== null && order.limit === 1 && attempts > 1) {
@@ -201,44 +179,6 @@ export function leftOf(outcome: BatchOutcome): Pick<LeftRange, 'rows' | 'reason'
   if (locked > 0) return [{ rows: locked + behind + stayed, reason: 'locked', why: null }]
   if (behind > 0) return [{ rows: behind + stayed, reason: 'behind', why: null }]
   return stayed > 0 ? [{ rows: stayed, reason: 'refused', why: 'a trigger keeps them' }] : []
-}
-
-/** Rows that were to go and that others were holding or changing. */
-function lockedOf({ found, held, gone, behind, stayed }: BatchOutcome): number {
-  return found - held - gone - behind - stayed
-}
-
-/** Writes a batch into the journal, in the transaction that is open. */
-export async function record(
-  { context, tally, files }: Purging,
-  where: Pick<BatchEntry, 'pass' | 'leaf' | 'after' | 'upto'>,
-  outcome: BatchOutcome,
-  milliseconds: number,
-): Promise<void> {
-  const { held, gone, around } = outcome
-  await recordBatch(context.session, context.journalSchema, context.runId, {
-    ...where,
-    number: tally.number + 1,
-    rows: gone,
-    locked: lockedOf(outcome),
-    held,
-    counts: changesOf(around, 'deleted'),
-    changed: changesOf(around, 'updated'),
-    milliseconds,
-    file: files.get(display(where.leaf)) ?? null,
-  })
-}
-
-function changesOf(around: Around, which: keyof Changes): Record<string, number> {
-  const entries = Object.entries(around).map(([table, changes]) => [table, changes[which]] as const)
-  return Object.fromEntries(entries.filter(([, rows]) => rows > 0))
-}
-
-/** To be called when a batch has committed. */
-export function count(tally: Tally, { found, gone }: BatchOutcome, effort: number, milliseconds: number): void {
-  if (found > 0) tally.number += 1
-  tally.rows += gone
-  tally.last = { rows: effort, milliseconds }
 }
 
 /** The next row cannot be had now, or is `refused` (why): it is left, and the walk goes on behind it. */

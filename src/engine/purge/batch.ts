@@ -3,9 +3,9 @@ import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { underSettings } from '../../db/settings.ts'
 import { assertLease } from '../../journal/lease.ts'
-import { batchStatement, rangeStatement, type BatchRange, type Manner } from '../../plan/purge/batch.ts'
-import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
-import { display, quoted } from '../../sql/names.ts'
+import { aheadStatement, batchStatement, rangeStatement, type BatchRange, type Manner } from '../../plan/purge/batch.ts'
+import type { Ahead, PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { assertLookedAfter } from './disabled.ts'
@@ -31,6 +31,13 @@ export interface BatchOrder {
   readonly limit: number
   /** `range`: without looking first, however many rows there are. */
   readonly manner: Manner | 'range'
+  /** Instead of the first row itself, so many of these at most, which refer to it. */
+  readonly ahead?: Ahead
+}
+
+/** So much hangs on its rows that the batch would be too large. Nothing is done. */
+export class CrowdedError extends Error {
+  override readonly name = 'CrowdedError'
 }
 
 export interface BatchOutcome {
@@ -83,7 +90,7 @@ export async function runBatch(
     const deleteAndJudge = async () => {
       const deleted = await deleteRows(session, work, order)
       const around = await judgeBatch(work, order.leaf, context, before, deleted)
-      return { ...deleted, around: withCompanions(work, deleted.counts, around) }
+      return { ...deleted, around: { ...ownCounts(work, order, deleted), ...around } }
     }
     // What cannot be recorded would be missing without a word.
     const outcome = await (work.action.kind === 'gather' ? deleteAndJudge() : orRefused(deleteAndJudge))
@@ -117,27 +124,37 @@ async function judgeBatch(
 }
 
 /** What the statement itself reports, `counts` being those of the companions in their order. */
-type Reported = Omit<BatchOutcome, 'around'> & { readonly disturbed: boolean; readonly counts: readonly number[] }
+type Reported = Omit<BatchOutcome, 'around'> & {
+  readonly crowded: boolean
+  readonly disturbed: boolean
+  readonly counts: readonly number[]
+}
 
 async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder): Promise<Reported> {
-  const { leaf, limit, manner } = order
-  const statement =
-    manner === 'range'
-      ? rangeStatement(work, leaf, rangeOf(order))
-      : batchStatement(work, leaf, rangeOf(order), sql`${limit}`, manner)
+  const statement = statementOf(work, order)
   const reported = await underSettings(session, work.settings, () => readOne<Reported>(session, statement))
+  if (reported.crowded) throw new CrowdedError()
   if (reported.disturbed) throw new OverreachError('rows that hang on them were moved meanwhile')
   return reported
 }
 
-/** Where PostgreSQL does not count changes (track_counts), companions at least count themselves. */
-function withCompanions({ dependents }: PurgeWork, counts: readonly number[], around: Around): Around {
-  const counted: Record<string, Changes> = { ...around }
-  const own = new Map<string, number>()
-  for (const [i, { table }] of dependents.companions.entries())
-    if (table !== null) own.set(display(table), (own.get(display(table)) ?? 0) + (counts[i] ?? 0))
-  for (const [table, deleted] of own)
-    if (deleted > 0 && counted[table] === undefined) counted[table] = { deleted, updated: 0 }
+function statementOf(work: PurgeWork, order: BatchOrder): Sql {
+  const { leaf, manner, ahead } = order
+  const [range, limit] = [rangeOf(order), sql`${order.limit}`]
+  if (ahead !== undefined) return aheadStatement(work, leaf, range, ahead, limit)
+  return manner === 'range' ? rangeStatement(work, leaf, range) : batchStatement(work, leaf, range, limit, manner)
+}
+
+/** What the statement itself has counted: all there is where PostgreSQL does not count changes (track_counts). */
+function ownCounts({ dependents }: PurgeWork, { ahead }: BatchOrder, { found, counts }: Reported): Around {
+  const counted: Record<string, Changes> = {}
+  const add = (table: TableName, deleted: number) => {
+    const before = counted[display(table)]?.deleted ?? 0
+    if (deleted > 0) counted[display(table)] = { deleted: before + deleted, updated: 0 }
+  }
+  if (ahead !== undefined) add(ahead.table, found)
+  for (const [i, { table }] of (ahead ?? dependents).companions.entries())
+    if (table !== null) add(table, counts[i] ?? 0)
   return counted
 }
 
@@ -164,5 +181,7 @@ export function tookTooLong(error: unknown): boolean {
 
 /** Somebody was in the way, or it took too long, or a row among them cannot go: fewer rows, a little later, may do. */
 export function isToBeRetried(error: unknown, signal: AbortSignal): boolean {
-  return !signal.aborted && (RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
+  return (
+    !signal.aborted && (error instanceof CrowdedError || RETRIED.includes(codeOf(error)) || refusalOf(error) !== null)
+  )
 }

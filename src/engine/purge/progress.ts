@@ -1,6 +1,6 @@
 import type { Session } from '../../db/session.ts'
 import type { Run } from '../../journal/journal.ts'
-import { readFigures } from '../../journal/purges.ts'
+import { readFigures, type PurgeFigures } from '../../journal/purges.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
 import { showRows } from '../../text/units.ts'
 
@@ -12,6 +12,14 @@ export async function describeSoFar(
 ): Promise<string[]> {
   const words = actionText(command)
   if (words === undefined) return []
-  const { rows } = await readFigures(session, schema, id)
-  return [`run ${id} has begun: ${showRows(rows)} ${words.done} so far, and it resumes from there`]
+  const { rows, ahead } = await readFigures(session, schema, id)
+  return [
+    `run ${id} has begun: ${showRows(rows)} ${words.done} so far, and it resumes from there`,
+    ...describeAhead(ahead),
+  ]
+}
+
+/** What is half way: rows have gone whose turn came before that of the row they hung on. */
+export function describeAhead(ahead: PurgeFigures['ahead']): string[] {
+  return ahead.map(({ table, rows }) => `${showRows(rows)} of ${table} have gone ahead of rows that are still there`)
 }

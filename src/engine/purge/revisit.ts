@@ -8,11 +8,13 @@ import { positionStatement } from '../../plan/purge/batch.ts'
 import { showRows } from '../../text/units.ts'
 import { sameName } from '../../sql/names.ts'
 import type { TableContext } from '../table-context.ts'
-import { isToBeRetried, rangeOf, runBatch, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
+import { runWithAhead } from './ahead.ts'
+import { CrowdedError, isToBeRetried, rangeOf, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
 import { LeafLostError, WalkAnewError } from './leaf-state.ts'
 import { refusalOf } from './refusal.ts'
 import { inTheWayOf, walkAnew } from './walk.ts'
-import { count, leftOf, record, type Purging } from './attempts.ts'
+import { leftOf } from './attempts.ts'
+import { count, record, type Purging } from './purging.ts'
 
 /**
  * Comes back for rows that could not go when it was their turn. For those that
@@ -71,13 +73,14 @@ async function takeUp(purging: Purging, range: LeftRange): Promise<boolean> {
     const began = performance.now()
     const clock = workClock(context.session)
     try {
-      const outcome = await runBatch(purging, order, (outcome) => settle(purging, range, order, outcome, began))
+      const outcome = await runWithAhead(purging, order, (outcome) => settle(purging, range, order, outcome, began))
       count(tally, { ...outcome, found: outcome.gone }, outcome.found, clock())
       return outcome.gone > 0
     } catch (error) {
       if (!isToBeRetried(error, context.signal)) throw error
       const refused = refusalOf(error)
-      if (refused === null && (limit === 1 || !tookTooLong(error))) return false
+      const fewerWillDo = tookTooLong(error) || error instanceof CrowdedError
+      if (refused === null && (limit === 1 || !fewerWillDo)) return false
       if (refused !== null && limit === 1) return setApart(purging, range, order, refused)
       limit = Math.max(1, Math.floor(Math.min(limit, range.rows) / 4))
     }
@@ -109,7 +112,12 @@ async function settle(
       rows: Math.max(1, range.rows - outcome.found),
     })
   if (outcome.gone > 0)
-    await record(purging, { pass: 'return', leaf, after, upto: end }, outcome, performance.now() - began)
+    await record(
+      purging,
+      { pass: 'return', leaf, after, upto: end },
+      outcome,
+      performance.now() - began - purging.tally.aheadMs,
+    )
 }
 
 /** The first row of the range is refused: it becomes a range of its own, so that the others can go without it. */

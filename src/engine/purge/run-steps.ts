@@ -13,14 +13,15 @@ import type { RunContext } from '../table-context.ts'
 import { countRemaining } from './check.ts'
 import { comeBack } from './revisit.ts'
 import { progressOf } from './meter.ts'
-import type { Purging } from './attempts.ts'
+import { describeAhead } from './progress.ts'
+import type { Purging } from './purging.ts'
 import { withPurgeSettings } from './settings.ts'
 import type { Turns } from './turns.ts'
 import { walk } from './walk.ts'
 
 /** Deletes what the run has not deleted yet. */
 export async function purgeRows({ work }: PurgeStep, context: RunContext, turns: Turns): Promise<void> {
-  const { lastNumber, rows } = await readFigures(context.session, context.journalSchema, context.runId)
+  const { lastNumber, rows, ahead } = await readFigures(context.session, context.journalSchema, context.runId)
   const tally = {
     number: lastNumber,
     rows,
@@ -28,12 +29,16 @@ export async function purgeRows({ work }: PurgeStep, context: RunContext, turns:
     careful: 0,
     few: null,
     refused: lastNumber > 0 ? null : 0,
+    aheadMs: 0,
     entries: null,
   }
   if (lastNumber > 0)
     context.observer({
       type: 'note',
-      text: `resuming run ${context.runId}: ${showRows(rows)} ${ACTION_TEXTS[work.action.kind].done} so far`,
+      text: [
+        `resuming run ${context.runId}: ${showRows(rows)} ${ACTION_TEXTS[work.action.kind].done} so far`,
+        ...describeAhead(ahead),
+      ].join('; '),
     })
   const files = await lastFiles(context.session, context.journalSchema, context.runId)
   const progress = progressOf(work, context.observer)

@@ -8,7 +8,8 @@ import { display, sameName } from '../../sql/names.ts'
 import type { BatchOrder } from './batch.ts'
 import { readSlice } from './candidate-slices.ts'
 import { LeafLostError, WalkAnewError } from './leaf-state.ts'
-import { blockOf, count, endOfSpan, mannerOf, walkBatch, type Done, type Purging } from './attempts.ts'
+import { blockOf, endOfSpan, mannerOf, walkBatch, type Done } from './attempts.ts'
+import { count, type Purging } from './purging.ts'
 
 /** Goes through all leaves once, from where the journal says that it was. */
 export async function walk(purging: Purging): Promise<void> {

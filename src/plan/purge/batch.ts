@@ -3,7 +3,7 @@ import { ordered, own } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { amongCandidates, leafNumber, sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
 import { actionSql } from './action-sql.ts'
-import { heldCondition, type Dependents, type KeyWalk, type PurgeLeaf, type PurgeWork } from './work.ts'
+import { heldCondition, type Ahead, type Dependents, type KeyWalk, type PurgeLeaf, type PurgeWork } from './work.ts'
 
 // The statement of a batch. Invariants:
 //
@@ -29,24 +29,71 @@ export type Manner = 'quick' | 'careful'
 /** One row: `found` that match, of them `held` back and `gone`, those that wait `behind` others or `stayed` although they were locked for us, `counts` of companions, and the `position` of the last one found. */
 export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, manner: Manner): Sql {
   const { dependents } = work
-  const { narrowing, companions, disturbed } = dependents
+  const { narrowing, companions, disturbed, crowded } = dependents
   const place = sql`only ${quoted(leaf.name)} t`
-  const going = raw(narrowing.at(-1)?.name ?? 'victim')
+  const going = goingOf(dependents)
   const held = heldCondition(dependents)
   const looksFirst = manner === 'careful' && work.action.kind !== 'gather'
+  const those = sql`array(select ebb_at from ${going}${unlessCrowded(crowded)})`
   return sql`
-with ${raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')}candidate as materialized (
-  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
-  where ${inRange(leaf, range)} and ${condition(work, leaf)}
-  order by ${orderOf(leaf)} limit ${limit}
-), ${looksFirst ? locked(dependents, held, place) : chosen(held)}${parts(narrowing)}, gone as (
-  ${actionSql(work, leaf, sql`t.ctid ${own('=')} any (array(select ebb_at from ${going})) and ${asked(work, leaf)}`)}
+with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, limit)}, ${
+    looksFirst ? locked(dependents, held, place) : chosen(held)
+  }${parts(narrowing)}${crowd(crowded)}, gone as (
+  ${actionSql(work, leaf, sql`t.ctid ${own('=')} any (${those}) and ${asked(work, leaf)}`)}
   returning 1${shown(dependents)}
 )${parts(companions)}
-select ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
+select ${isCrowded(crowded)} as crowded, ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
   ${count('gone')}::int as gone, ${narrowing.length === 0 ? raw('0') : sql`(${count('victim')} ${own('-')} ${count(going.text)})::int`} as behind,
-  ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(dependents)} as counts,
+  ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(companions)} as counts,
   (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
+}
+
+/** Of the rows that refer to the first row of a range, if that is to go, at most so many go ahead of it (`found`), each with all that hangs on it. */
+export function aheadStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, ahead: Ahead, limit: Sql): Sql {
+  const { dependents } = work
+  const { companions, crowded, columns } = ahead
+  const { narrowing } = dependents
+  const disturbed = ahead.disturbed ?? dependents.disturbed
+  const victims = locked(dependents, heldCondition(dependents), sql`only ${quoted(leaf.name)} t`)
+  const here = sql`f.ebb_table ${own('=')} c.tableoid and f.ebb_at ${own('=')} c.ctid`
+  const returned = columns.map((column) => sql`, c.${ident(column)}`)
+  return sql`
+with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, raw('1'))}, ${victims}${parts([...narrowing, ...ahead.above])}, those as materialized (
+  ${raw(ahead.those)} limit ${limit}
+)${crowd(crowded)}, gone as (
+  delete from ${raw(ahead.rows)} c where c.ctid ${own('=')} any (array(select ebb_at from those${unlessCrowded(crowded)}))
+    and exists (select from those f where ${here}) returning 1${join(returned, '')}
+)${parts(companions)}
+select ${isCrowded(crowded)} as crowded, ${count('gone')}::int as found, 0 as held, 0 as gone, 0 as behind, 0 as stayed,
+  ${raw(ahead.disturbed ?? 'false')} as disturbed, ${companionCounts(companions)} as counts, (select ${position(leaf)} from candidate) as position`
+}
+
+function crowd(crowded: string | null): Sql {
+  return raw(crowded === null ? '' : `, crowd as materialized (select ${crowded} as ebb_much)`)
+}
+
+function isCrowded(crowded: string | null): Sql {
+  return raw(crowded === null ? 'false' : '(select ebb_much from crowd)')
+}
+
+function unlessCrowded(crowded: string | null): Sql {
+  return raw(crowded === null ? '' : ' where not (select ebb_much from crowd)')
+}
+
+function recursive(narrowing: Dependents['narrowing'], disturbed: string | null): Sql {
+  return raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')
+}
+
+function candidates(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql): Sql {
+  return sql`candidate as materialized (
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(heldCondition(work.dependents))} from ${source(leaf)}
+  where ${inRange(leaf, range)} and ${condition(work, leaf)}
+  order by ${orderOf(leaf)} limit ${limit}
+)`
+}
+
+function goingOf({ narrowing }: Dependents): Sql {
+  return raw(narrowing.at(-1)?.name ?? 'victim')
 }
 
 function count(rows: string): Sql {
@@ -92,7 +139,7 @@ export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
 with gone as (
   ${actionSql(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
 )
-select pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
+select false as crowded, pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
 }
 
 /** How many rows of a part of a leaf match, and how many of them stay for each of the reasons, the first that holds. */
@@ -221,7 +268,7 @@ function heldColumn(held: string | null): Sql {
 }
 
 /** In the order of the companions: their tables' names could be anything. */
-function companionCounts({ companions }: Dependents): Sql {
+function companionCounts(companions: Dependents['companions']): Sql {
   if (companions.length === 0) return raw(`'[]'::pg_catalog.jsonb`)
   return sql`pg_catalog.jsonb_build_array(${join(companions.map(({ name }) => count(name)))})`
 }

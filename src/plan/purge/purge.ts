@@ -12,6 +12,7 @@ import { abandonment, endTheRun } from '../language/abandonment.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from '../references/cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from '../references/cascade-cost.ts'
+import { describeAhead } from '../references/ahead.ts'
 import { dependentsOf } from '../references/dependents.ts'
 import { cascadeObjections } from '../references/cascade-objections.ts'
 import { describeReading } from '../table/condition-objections.ts'
@@ -270,6 +271,7 @@ function evidenceOf(
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
     ...describeReferences(cascade),
+    ...describeAhead(cascade),
   ]
 }
 

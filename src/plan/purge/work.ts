@@ -88,6 +88,10 @@ export interface Dependents {
   readonly companions: readonly Companion[]
   /** True where companions were not deleted as chosen, and the batch must not be committed; null where that cannot happen. */
   readonly disturbed: string | null
+  /** What may go before the row it refers to, where that is too much for one statement. */
+  readonly ahead: readonly Ahead[]
+  /** True where that much hangs on the rows of a batch; null where nothing can go ahead. */
+  readonly crowded: string | null
   /** Tables in which PostgreSQL counts what a batch changes; null where that is the table itself alone, for nothing refers to it. */
   readonly watched: Watched | null
 }
@@ -111,6 +115,24 @@ export interface Companion extends NamedPart {
   readonly table: TableName | null
 }
 
+/** Rows of another table that refer to a single one, and go ahead of it, slice by slice. */
+export interface Ahead {
+  readonly table: TableName
+  /** The table as a statement deletes from it. */
+  readonly rows: string
+  /** Parts that give the row they refer to, where that is not the one of the table itself. */
+  readonly above: readonly NamedPart[]
+  /** All of them, with `columns`; a limit may follow. */
+  readonly those: string
+  readonly columns: readonly string[]
+  /** As of the dependents of the table itself, for a slice that is called `those` and `gone`. */
+  readonly crowded: string | null
+  readonly companions: readonly Companion[]
+  readonly disturbed: string | null
+  /** What goes ahead of the first of them, where too much hangs on that alone. */
+  readonly further: readonly Ahead[]
+}
+
 /** Whose changes are counted. */
 export interface Watched {
   readonly root: WatchedTable
@@ -131,6 +153,8 @@ export const ALONE: Dependents = {
   narrowing: [],
   companions: [],
   disturbed: null,
+  ahead: [],
+  crowded: null,
   watched: null,
 }
 

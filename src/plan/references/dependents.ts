@@ -1,4 +1,5 @@
 import { display } from '../../sql/names.ts'
+import { goingAhead, isCrowded } from './ahead.ts'
 import { distinctTables, type Cascade } from './cascade.ts'
 import { childDeletions } from './cascade-deletions.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
@@ -8,12 +9,15 @@ import type { Dependents, StayReason, Watched } from '../purge/work.ts'
 export function dependentsOf(cascade: Cascade): Dependents {
   const narrowing = withoutReferenced(cascade, 'victim', 'going') ?? []
   const { parts, disturbed } = childDeletions(cascade, 'gone')
+  const going = narrowing.at(-1)?.name ?? 'victim'
   return {
     columns: rootColumns(cascade),
     reasons: [...setAside(cascade), ...referredByOwn(cascade)],
     narrowing: narrowing.map(({ name, query }) => ({ name, statement: query.text })),
     companions: parts.map(({ name, query, table }) => ({ name, statement: query.text, table: table?.name ?? null })),
     disturbed: disturbed === null ? null : disturbed.text,
+    ahead: goingAhead(cascade, going),
+    crowded: isCrowded(cascade, going),
     watched: cascade.walked.length > 0 ? watchedOf(cascade) : null,
   }
 }

@@ -1,0 +1,85 @@
+import { workClock } from '../../db/work-clock.ts'
+import type { Ahead } from '../../plan/purge/work.ts'
+
+import { CrowdedError, isToBeRetried, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
+import { record, type Purging } from './purging.ts'
+
+// A row on which more hangs than one statement should delete. Before each of the batches that go
+// ahead of it the row is judged anew, and locked, as if it were to go itself: where it is to stay by
+// then, or leads to what is protected, no more of them go. What is gone already does not come
+// back; the journal knows of which row it was.
+
+/** The same as `runBatch`; of a single row, what is too much to go with it goes ahead. */
+export async function runWithAhead(
+  purging: Purging,
+  order: BatchOrder,
+  settle: (outcome: BatchOutcome) => Promise<void>,
+): Promise<BatchOutcome> {
+  const { dependents } = purging.work
+  return untilNotCrowded(purging, order, dependents.ahead, (crowded) => {
+    const work = { ...purging.work, dependents: { ...dependents, crowded } }
+    return runBatch({ ...purging, work }, order, settle)
+  })
+}
+
+/** Where nothing more can go ahead, what is left goes with the row: it cannot be parted, or somebody holds it locked. */
+async function untilNotCrowded(
+  purging: Purging,
+  order: BatchOrder,
+  further: readonly Ahead[],
+  run: (crowded: string | null) => Promise<BatchOutcome>,
+): Promise<BatchOutcome> {
+  for (;;) {
+    try {
+      return await run((order.ahead ?? purging.work.dependents).crowded)
+    } catch (error) {
+      if (!(error instanceof CrowdedError) || order.limit > 1) throw error
+      if (!(await goAhead(purging, order, further))) return run(null)
+    }
+  }
+}
+
+/** Whether any has gone. */
+async function goAhead(purging: Purging, order: BatchOrder, all: readonly Ahead[]): Promise<boolean> {
+  let gone = 0
+  for (const ahead of all)
+    for (let found = 1; found > 0; gone += found) {
+      purging.context.signal.throwIfAborted()
+      const { rows } = await purging.turns.turn(purging.tally.last)
+      found = await slice(purging, { ...order, ahead, limit: rows })
+    }
+  return gone > 0
+}
+
+/** With fewer rows where too much hangs on them, or somebody is in the way; what stands against one of them stands against the row. */
+async function slice(purging: Purging, wanted: BatchOrder): Promise<number> {
+  const { context } = purging
+  for (let order = wanted; ; order = { ...order, limit: Math.max(1, Math.floor(order.limit / 4)) }) {
+    try {
+      return await oneSlice(purging, order)
+    } catch (error) {
+      const fewer = error instanceof CrowdedError || isToBeRetried(error, context.signal)
+      if (order.limit === 1 || !fewer) throw error
+    }
+  }
+}
+
+async function oneSlice(purging: Purging, order: BatchOrder): Promise<number> {
+  const { tally, context } = purging
+  const clock = workClock(context.session)
+  const before = tally.aheadMs
+  const milliseconds = () => clock() - (tally.aheadMs - before)
+  const { leaf, after, ahead } = order
+  if (ahead === undefined) throw new Error('a slice of nothing')
+  const { found } = await untilNotCrowded(purging, order, ahead.further, (crowded) =>
+    runBatch(purging, { ...order, ahead: { ...ahead, crowded } }, async (outcome) => {
+      if (outcome.found === 0) return
+      const of = { pass: 'return', leaf: leaf.name, after, upto: outcome.position } as const
+      await record(purging, of, { ...outcome, found: 0 }, milliseconds())
+    }),
+  )
+  if (found > 0) tally.number += 1
+  tally.last = { rows: found, milliseconds: milliseconds() }
+  tally.aheadMs = before + clock()
+  return found
+}

@@ -1,0 +1,173 @@
+import { describe, expect } from 'vitest'
+import { type PurgeResult } from '../../src/engine/commands/purge.ts'
+import type { EngineOptions } from '../../src/engine/options.ts'
+import type { Turns } from '../../src/engine/purge/turns.ts'
+import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
+import { parseTableName } from '../../src/sql/parse-name.ts'
+import { planPurgeOf, purge } from '../support/commands.ts'
+import { test, type Database } from '../support/database.ts'
+import { batchesOf, purgeRequest } from '../support/purging.ts'
+import { quietly } from '../support/tool.ts'
+
+// One row on which so many others hang that a single statement would be too large: they go ahead of it, in batches.
+
+const COMPANIES = parseTableName('companies')
+
+function request(more: Partial<PurgeRequest> = {}): PurgeRequest {
+  return purgeRequest('gone', { cascade: true, ...more })
+}
+
+function run(
+  database: Database,
+  more: Partial<PurgeRequest> = {},
+  options: Partial<EngineOptions> = {},
+): Promise<PurgeResult> {
+  const limits = { lockLimits: { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 500 } }
+  return purge(database.url, COMPANIES, request(more), quietly({ ...limits, turns: batchesOf(4_000), ...options }))
+}
+
+/** Ten companies; that of number 5 has 12,000 invoices, each with a line, the others have three. */
+async function companies(database: Database, more = '') {
+  const owner = await database.session('setup')
+  await owner.query(`
+    create table companies (id int primary key, gone boolean default true);
+    create table invoices (id int primary key, company int not null references companies on delete cascade);
+    create table lines (id int primary key, invoice int not null references invoices);
+    create index on invoices (company); create index on lines (invoice);
+    insert into companies select generate_series(1, 10);
+    insert into invoices select n, case when n > 30 then 5 else n % 10 + 1 end from generate_series(1, 12030) n;
+    insert into lines select n, n from generate_series(1, 12030) n;
+    ${more}; analyze`)
+  const left = async () => {
+    const { rows } = await owner.query<{ left: number[] }>(`
+      select array[(select count(*) from companies), (select count(*) from invoices), (select count(*) from lines)]::int[] as left`)
+    return rows[0]?.left
+  }
+  const most = async () => {
+    const { rows } = await owner.query<{ most: number }>(`
+      select max((select sum(v::int) from jsonb_each_text(counts) c (k, v)))::int as most from ebb.purge_batch`)
+    return rows[0]?.most
+  }
+  return { owner, left, most }
+}
+
+/** Slices of 3,000, and something happens when the first of them has gone. */
+function halfWay(left: () => Promise<number[] | undefined>, happens: () => unknown): Turns {
+  let happened = false
+  return {
+    turn: async () => {
+      const [, invoices = 0] = (await left()) ?? []
+      if (invoices < 10_000 && !happened) {
+        happened = true
+        await happens()
+      }
+      return { rows: 3_000 }
+    },
+  }
+}
+
+describe('what hangs on a row, where it is too much for one statement', () => {
+  test('goes ahead of it, no batch larger than others', async ({ database }) => {
+    const { left, most } = await companies(database)
+    const { evidence } = await planPurgeOf(database.url, COMPANIES, request({ allRows: true }), quietly())
+    expect(evidence).toContain(
+      'where more than 10,000 rows hang on a single one, they go ahead of it, in batches of their own',
+    )
+    const { figures } = await run(database, { allRows: true })
+    expect(figures).toMatchObject({ rows: 10, ahead: [], refused: [], locked: 0 })
+    expect(figures?.tables.map(({ rows }) => rows)).toEqual([10, 12_030, 12_030])
+    expect(await left()).toEqual([0, 0, 0])
+    expect(await most()).toBeLessThanOrEqual(10_000)
+  })
+
+  test('goes ahead further down, of the row that it hangs on there', async ({ database }) => {
+    const { left, most } = await companies(
+      database,
+      'update lines set invoice = 1 where id <= 11000; insert into invoices values (20000, 5); insert into lines values (20000, 20000)',
+    )
+    const { figures } = await run(database, { allRows: true })
+    expect(figures).toMatchObject({ rows: 10, ahead: [], refused: [] })
+    expect(await left()).toEqual([0, 0, 0])
+    expect(await most()).toBeLessThanOrEqual(10_000)
+  })
+
+  test('stays with a row that leads to what is protected, or that others keep', async ({ database }) => {
+    const { left } = await companies(
+      database,
+      `create table payments (line int references lines); create index on payments (line);
+       insert into payments select max(id) from lines`,
+    )
+    const { figures, remaining } = await run(database, { allRows: true, protect: [parseTableName('payments')] })
+    expect(figures).toMatchObject({ rows: 9, ahead: [] })
+    expect(remaining).toMatchObject({ matching: 1, held: 1 })
+    expect(await left()).toEqual([1, 12_003, 12_003])
+  })
+})
+
+describe('in between', () => {
+  test('the run stops: how it stands is told, nothing dangles, and going on finishes it', async ({ database }) => {
+    const { left } = await companies(database)
+    const stop = new AbortController()
+    const stopping = halfWay(left, () => stop.abort())
+    await expect(run(database, { allRows: true }, { turns: stopping, signal: stop.signal })).rejects.toThrow(/stopped/)
+    const [rows, invoices = 0, lines] = (await left()) ?? []
+    expect(rows).toBeGreaterThan(0)
+    expect(invoices).toBeLessThan(12_000)
+    expect(invoices).toBeGreaterThan(1_000)
+    expect(lines).toBe(invoices)
+    const { evidence } = await planPurgeOf(database.url, COMPANIES, request({ allRows: true }), quietly())
+    expect(evidence.slice(1, 3)).toEqual([
+      expect.stringMatching(/ rows of public.invoices have gone ahead of rows that are still there$/),
+      expect.stringMatching(/ rows of public.lines have gone ahead of rows that are still there$/),
+    ])
+    const { figures } = await run(database, { allRows: true })
+    expect(figures).toMatchObject({ rows: 10, ahead: [] })
+    expect(await left()).toEqual([0, 0, 0])
+  })
+
+  test.for([
+    ['is to stay from now on', 'update companies set gone = false where id = 5', 0],
+    ['leads to what is protected', 'insert into payments select max(id) from lines', 1],
+  ] as const)('the row %s: no more of it goes, and that is told', async ([, statement, matching], { database }) => {
+    const { owner, left } = await companies(
+      database,
+      'create table payments (line int references lines); create index on payments (line)',
+    )
+    const changing = halfWay(left, () => owner.query(statement))
+    const protect = [parseTableName('payments')]
+    const { figures, remaining } = await run(database, { allRows: true, protect }, { turns: changing })
+    const [companiesLeft, invoices = 0, lines] = (await left()) ?? []
+    expect(figures?.rows).toBe(9)
+    expect(companiesLeft).toBe(1)
+    expect(remaining).toMatchObject({ matching, held: matching })
+    expect(invoices).toBeLessThan(12_003)
+    expect(invoices).toBeGreaterThan(2_000)
+    expect(lines).toBe(invoices)
+    expect(figures?.ahead).toEqual([
+      { table: 'public.invoices', rows: 12_003 - invoices },
+      { table: 'public.lines', rows: 12_003 - invoices },
+    ])
+  })
+
+  test('the application holds one of them: the row is left, and told of', async ({ database }) => {
+    const { owner, left } = await companies(database)
+    await owner.query('begin; select from lines where id = 9000 for update')
+    const { figures } = await run(database, { allRows: true })
+    expect(figures).toMatchObject({ rows: 9, locked: 1 })
+    await owner.query('rollback')
+    expect((await run(database, { allRows: true })).figures).toMatchObject({ rows: 1, locked: 0 })
+    expect(await left()).toEqual([0, 0, 0])
+  })
+})
+
+test('rows that refer to one another go together, however many they are', async ({ database }) => {
+  const { left } = await companies(
+    database,
+    'alter table invoices add replaces int references invoices; create index on invoices (replaces); update invoices set replaces = id - 1 where id % 2 = 0',
+  )
+  const { evidence } = await planPurgeOf(database.url, COMPANIES, request({ allRows: true }), quietly())
+  expect(evidence.join()).not.toMatch(/go ahead of it/)
+  const { figures } = await run(database, { allRows: true })
+  expect(figures).toMatchObject({ rows: 10, refused: [], locked: 0 })
+  expect(await left()).toEqual([0, 0, 0])
+})
