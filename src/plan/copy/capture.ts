@@ -2,7 +2,7 @@ import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { dollarQuoted, ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { keyList, type CopyKey } from './key.ts'
-import { triggerState } from '../table/definitions.ts'
+import { dropTriggers, triggerState } from '../table/definitions.ts'
 import type { Objection } from '../language/step.ts'
 
 // Capture: a trigger that writes the key of every changed row into a log. What
@@ -186,6 +186,11 @@ export function startCapture({ table, function: place, trigger, truncateTrigger 
       .text,
     ...[trigger, truncateTrigger].flatMap((name) => triggerState([table], { name, enabled: 'always' })),
   ]
+}
+
+/** Takes the triggers off the table, whatever it is called now. The log stays. */
+export function dropCapture({ trigger, truncateTrigger }: Capture, table: TableName): string[] {
+  return dropTriggers(table, [{ name: trigger }, { name: truncateTrigger }])
 }
 
 /** Ends catching; the triggers first, or the application would meet a trigger whose log is gone. */

@@ -1,15 +1,14 @@
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { ident, sql } from '../../sql/sql.ts'
-import { endCapture, prepareCapture, startCapture, type Capture } from './capture.ts'
+import { sql } from '../../sql/sql.ts'
+import { dropCapture, endCapture, prepareCapture, startCapture, type Capture } from './capture.ts'
 import { validateInbound } from '../partition/conversion.ts'
 import type { CopyWork, Transport } from './work.ts'
-import * as definitions from '../table/definitions.ts'
-import { factsOf } from '../table/facts.ts'
-import { grants } from '../table/privileges.ts'
+import { swapOf } from '../table/aside.ts'
+import { foreignKeysOf } from '../table/definitions.ts'
+import { make, setAside, type Leaving } from '../table/dependents.ts'
 import type { RebuildSummary } from './rebuild.ts'
-import { foreignKeysOf, online, type Shadow } from '../table/shadow.ts'
+import { online, rename, type Shadow } from '../table/shadow.ts'
 import type { AloneStep, ShortLockStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from '../language/step.ts'
-import { acquire, sequencesUnderLock, swapLocks } from '../table/swap.ts'
 import { keysOf, keysOnto, orphanCheck } from '../references/orphans.ts'
 import { underPath } from '../table/user-code.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
@@ -163,46 +162,25 @@ function copyStep({ rebuild: { former: table, forward: work }, keptRows, transpo
 
 function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
   const { former: table, retired, aside, forward, back } = rebuild
+  // Of the retired table nothing stands in anybody's way: neither triggers, when it is brought up to date for a
+  // rollback, nor foreign keys.
+  const from: Leaving = { table, place: retired, names: aside, keepsForeignKeys: false }
+  const { indexes, foreignKeys, leaves: parts } = shadow
   return {
-    kind: 'swap',
+    ...swapOf(table, aside, []),
     key: 'swap',
     title: `swap: ${display(shadow.name)} becomes ${display(table.name)}, ${display(table.name)} becomes ${display(retired)}`,
     because: 'it holds every row to keep, in its current state',
-    locks: swapLocks(table),
-    cost: 'milliseconds; the time under lock is measured and reported',
-    quiet: table.name,
-    table: table.name,
-    acquire: acquire(table, aside),
     statements: [
-      ...stepAside(rebuild),
+      rename(table.name, retired),
+      ...dropCapture(forward.capture, retired),
+      ...setAside(from),
       ...shadow.takePlace,
-      ...grants('table', table.name, { owner: table.owner, role }, table.grants, table.defaultGrantees),
-      ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
-      ...table.triggers.flatMap((trigger) =>
-        definitions.triggerState(trigger.perRow ? [table.name, ...shadow.leaves] : [table.name], trigger),
-      ),
-      ...definitions.rowSecurity(table.name, table.rowSecurity),
-      ...definitions.policies(table),
-      ...definitions.rules(table),
-      ...definitions.statistics(table, role),
-      ...definitions.replicaIdentity(
-        table.name,
-        table,
-        table.indexes.find(({ replicaIdentity }) => replicaIdentity)?.name ?? null,
-      ),
-      ...definitions.tableComment(table),
-      ...definitions.publications(table.name, retired, table.publications),
-      ...definitions.sequences(table, retired, aside.sequences, role),
-      ...definitions.views(table),
-      ...definitions.functions(table),
-      ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
+      ...make({ table, from, parts, role, indexes, foreignKeys }),
       ...startCapture(back.capture),
     ],
-    before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }),
     after: shadow.after,
     ours: captureTriggers(rebuild),
-    partitions: [],
-    mustBeEmpty: [],
     work: forward,
   }
 }
@@ -210,25 +188,4 @@ function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
 /** The triggers of a copy's captures, which are no part of the table's facts. */
 export function captureTriggers({ forward, back }: RebuildSummary): string[] {
   return [forward, back].flatMap(({ capture }) => [capture.trigger, capture.truncateTrigger])
-}
-
-// The retired table must not stand in anybody's way: its triggers would fire when it is brought up to date for a
-// roll-back, and its foreign keys would keep rows elsewhere from being deleted for the sake of rows nobody sees.
-function stepAside({ former: table, retired, aside, forward }: RebuildSummary): string[] {
-  const place = quoted(retired)
-  const { trigger, truncateTrigger } = forward.capture
-  const { schema } = table.name
-  return [
-    sql`alter table ${quoted(table.name)} rename to ${ident(retired.name)}`.text,
-    ...Object.entries(aside.indexes).map(
-      ([name, other]) => sql`alter index ${ident(schema, name)} rename to ${ident(other)}`.text,
-    ),
-    ...table.statistics.map(
-      ({ name }) => sql`alter statistics ${quoted(name)} rename to ${ident(aside.statistics[name.name] ?? '')}`.text,
-    ),
-    ...[trigger, truncateTrigger, ...table.triggers.map(({ name }) => name)].map(
-      (name) => sql`drop trigger ${ident(name)} on ${place}`.text,
-    ),
-    ...definitions.dropForeignKeys(retired, foreignKeysOf(table)),
-  ]
 }

@@ -1,10 +1,11 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, freeCompanion, quoted, sameName, type TableName } from '../../sql/names.ts'
-import { ident, sql } from '../../sql/sql.ts'
+import { sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
-import { dropHelpers, endCapture } from './capture.ts'
+import { dropCapture, dropHelpers, endCapture } from './capture.ts'
 import { validateInbound } from '../partition/conversion.ts'
-import * as definitions from '../table/definitions.ts'
+import { foreignKeysOf } from '../table/definitions.ts'
+import { giveBack, setAside, type Leaving } from '../table/dependents.ts'
 import { compareFacts, factsOf, type Difference } from '../table/facts.ts'
 import { renameBack } from '../table/rename-back.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
@@ -13,15 +14,15 @@ import type { RebuildSummary } from './rebuild.ts'
 import { captureTriggers, verifyStep } from './steps.ts'
 import {
   addForeignKeys,
-  foreignKeysOf,
   foreignKeySteps,
   online,
+  rename,
   validateForeignKeys,
   withProven,
   withUnproven,
 } from '../table/shadow.ts'
 import { exchangeBack, type SplitSummary } from '../split/exchange.ts'
-import { acquire, asideNames, neighbours, sequencesUnderLock, swapLocks } from '../table/swap.ts'
+import { asideNames, neighbours, swapOf } from '../table/aside.ts'
 import type { AloneStep, ShortLockStep, Lock, Objection, OnlineStep, Plan, Step, SwapStep } from '../language/step.ts'
 import { keysOf, keysOnto, orphanCheck, type Referring } from '../references/orphans.ts'
 import { underPath } from '../table/user-code.ts'
@@ -353,51 +354,25 @@ function swapBack(
   role: string,
 ): SwapStep {
   const { former, retired, aside, back } = rebuild
+  const ours = captureTriggers(rebuild)
   const now = asideNames(current, null, new Set([...taken, gone.name]), '_ebb')
-  const schema = former.name.schema
-  const { trigger, truncateTrigger } = back.capture
+  const table = { ...current, triggers: current.triggers.filter(({ name }) => !ours.includes(name)) }
+  const from: Leaving = { table, place: gone, names: now, keepsForeignKeys: false }
+  const foreignKeys = addForeignKeys([former.name], foreignKeysOf(former))
   return {
-    kind: 'swap',
+    ...swapOf(current, now, ours),
     key: 'swap-back',
     title: `swap back: ${display(retired)} becomes ${display(former.name)} again`,
     because: 'it holds every row there was, and every write made since',
-    locks: swapLocks(current),
-    cost: 'milliseconds; the time under lock is measured and reported',
-    quiet: current.name,
-    table: current.name,
-    acquire: acquire(current, now),
     statements: [
-      ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${quoted(current.name)}`.text),
-      sql`alter table ${quoted(current.name)} rename to ${ident(gone.name)}`.text,
-      ...Object.entries(now.indexes).map(
-        ([name, other]) => sql`alter index ${ident(schema, name)} rename to ${ident(other)}`.text,
-      ),
-      ...current.statistics.map(
-        ({ name }) => sql`alter statistics ${quoted(name)} rename to ${ident(now.statistics[name.name] ?? '')}`.text,
-      ),
-      sql`alter table ${quoted(retired)} rename to ${ident(former.name.name)}`.text,
-      ...Object.entries(aside.indexes).map(
-        ([name, other]) => sql`alter index ${ident(schema, other)} rename to ${ident(name)}`.text,
-      ),
-      ...former.statistics.map(
-        ({ name }) =>
-          sql`alter statistics ${ident(schema, aside.statistics[name.name] ?? '')} rename to ${ident(name.name)}`.text,
-      ),
-      ...addForeignKeys([former.name], foreignKeysOf(former)),
-      ...former.triggers.flatMap((one) => definitions.trigger(former.name, one)),
-      ...former.triggers.flatMap((one) => definitions.triggerState([former.name], one)),
-      ...definitions.publications(former.name, gone, former.publications),
-      ...definitions.sequences(former, gone, now.sequences, role),
-      ...definitions.views(former),
-      ...definitions.functions(former),
-      ...former.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
-      ...definitions.dropForeignKeys(gone, foreignKeysOf(current)),
+      rename(current.name, gone),
+      ...dropCapture(back.capture, gone),
+      ...setAside(from),
+      rename(retired, former.name),
+      ...giveBack({ table: former, from, names: aside, parts: [], role, foreignKeys }),
     ],
-    before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }, captureTriggers(rebuild)),
     after: factsOf(withUnproven(former, foreignKeysOf(former))),
-    ours: captureTriggers(rebuild),
     partitions,
-    mustBeEmpty: [],
     work: back,
   }
 }

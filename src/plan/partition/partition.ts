@@ -32,7 +32,8 @@ import { defaultPremake, type PartitionRequest, type SetPolicy } from '../langua
 import { keyTriggerObjections, triggerNotes } from '../table/trigger-objections.ts'
 import { serverNotes } from '../table/server-objections.ts'
 import { assertDistinctKeys, type Objection, type Plan } from '../language/step.ts'
-import { asideNames, type AsideNames } from '../table/swap.ts'
+import { asideNames } from '../table/aside.ts'
+import type { AsideNames } from '../table/dependents.ts'
 import { showCount, showDuration } from '../../text/units.ts'
 import { fundamentalObjections, tableObjections } from '../table/table-objections.ts'
 
@@ -214,7 +215,7 @@ function chooseNames(
     history: { schema, name: history },
     guard: freeCompanion(name, '_ebb_bound', constraints),
     leaves,
-    aside: asideNames(table, primaryKey, used),
+    aside: asideNames(table, primaryKey?.constraint ?? null, used, '_history'),
   }
 }
 

@@ -5,7 +5,8 @@ import type { KeyKind, Position } from '../../grid/key.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
 import * as definitions from '../table/definitions.ts'
-import { constraintFact, factsOf } from '../table/facts.ts'
+import { foreignKeysOf } from '../table/definitions.ts'
+import { factsWithKey } from '../table/facts.ts'
 import { boundLiteral, createLeaf, identify, type LeafShape } from '../table/leaf.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import { ownersAlone, ownership } from '../table/privileges.ts'
@@ -15,10 +16,10 @@ import {
   briefly,
   checkStep,
   columnsLike,
-  foreignKeysOf,
   indexStep,
   online,
-  renameInto,
+  rename,
+  renamedIndexes,
   validateForeignKeys,
   type Shadow,
   type ShadowNames,
@@ -65,13 +66,15 @@ export function partitionedShadow(
       ),
       ...checks.map((check) => checkStep(shadow, check)),
     ],
-    takePlace: [...renameInto(table, names), ...addForeignKeys(leaves, foreignKeysOf(table))],
-    after: factsAfter(withoutForeignKeys(table), primaryKey),
+    takePlace: [rename(shadow, table.name)],
+    indexes: renamedIndexes(table, names),
+    foreignKeys: addForeignKeys(leaves, foreignKeysOf(table)),
+    after: factsWithKey(withoutForeignKeys(table), primaryKey),
     settle: [
       ...validateForeignKeys(leaves, foreignKeysOf(table)),
       ...foreignKeysOf(table).map((key) => adoptForeignKey(table.name, key)),
     ],
-    outcome: factsAfter(table, primaryKey),
+    outcome: factsWithKey(table, primaryKey),
   }
 }
 
@@ -142,14 +145,6 @@ function adoptForeignKey(parent: TableName, key: ReturnType<typeof foreignKeysOf
 
 function withoutForeignKeys(table: TableModel): TableModel {
   return { ...table, constraints: table.constraints.filter(({ type }) => type !== 'foreign key') }
-}
-
-function factsAfter(table: TableModel, primaryKey: NewPrimaryKey | null) {
-  const facts = factsOf(table)
-  const constraint = table.constraints.find(({ name }) => name === primaryKey?.constraint)
-  if (primaryKey === null || constraint === undefined) return facts
-  const [name, text] = constraintFact({ ...constraint, definition: primaryKey.definition })
-  return { ...facts, [name]: text }
 }
 
 /** The cells, for people. */

@@ -1,15 +1,16 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { keysOf, keysOnto, orphanCheck } from '../references/orphans.ts'
 import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
-import { ident, literal, sql } from '../../sql/sql.ts'
+import { ident, sql } from '../../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
+import { asideNames, swapOf } from '../table/aside.ts'
 import * as definitions from '../table/definitions.ts'
+import { giveBack, setAside, type Leaving } from '../table/dependents.ts'
 import { compareFacts, factsOf } from '../table/facts.ts'
 import { objection, when } from '../language/objection.ts'
 import type { ConversionSummary } from './partition.ts'
-import { addForeignKeys, lostByDetaching, validateForeignKeys, withUnproven } from '../table/shadow.ts'
-import { buildUniqueIndex, plainColumns } from '../table/primary-key.ts'
-import { acquire, asideNames, sequencesUnderLock, swapLocks, type AsideNames } from '../table/swap.ts'
+import { addForeignKeys, lostByDetaching, rename, validateForeignKeys, withUnproven } from '../table/shadow.ts'
+import { buildUniqueIndex, plainColumns, usingIndex } from '../table/primary-key.ts'
 import type { Facts, Objection, Plan, Step, SwapStep } from '../language/step.ts'
 
 // The way back: the history partition becomes the table again, under its old
@@ -127,102 +128,47 @@ function rollbackSteps(situation: RollbackSituation, index: string | null): Step
   ]
 }
 
-function swapBack(situation: RollbackSituation, index: string | null): SwapStep {
-  const { conversion, current, others, taken } = situation
-  const { former } = conversion
-  const lost = lostByDetaching(former, situation.version)
-  // The names things took when they stepped aside were chosen by this very function.
-  const now = asideNames(current, null, taken)
-  return {
-    kind: 'swap',
-    key: 'swap-back',
-    title: `swap back: ${display(conversion.history)} becomes ${display(current.name)}, the empty partitions are dropped`,
-    because: 'it holds every row',
-    locks: swapLocks(current),
-    cost: 'milliseconds; the time under lock is measured and reported',
-    quiet: current.name,
-    acquire: acquire(current, now),
-    statements: swapBackStatements(situation, now, index),
-    table: current.name,
-    before: factsOf({ ...current, sequences: sequencesUnderLock(current, now) }),
-    after: factsOf(withUnproven(former, lost)),
-    ours: [],
-    partitions: [conversion.history, ...others.map(({ name }) => name)],
-    mustBeEmpty: others.map(({ name }) => name),
-    work: null,
-  }
-}
-
-function swapBackStatements(situation: RollbackSituation, now: AsideNames, index: string | null): string[] {
-  const { conversion, current, taken, role } = situation
-  const { former, history } = conversion
-  const lost = lostByDetaching(former, situation.version)
-  const place = quoted(former.name)
+function swapBack(
+  { conversion, current, others, taken, role, version }: RollbackSituation,
+  index: string | null,
+): SwapStep {
+  const { former, history, aside } = conversion
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_partitioned', taken) }
-  const partitions = [former.name]
-  return [
-    ...dropInbound(current),
-    sql`alter table ${place} detach partition ${quoted(history)}`.text,
-    sql`alter table ${place} rename to ${ident(gone.name)}`.text,
-    sql`alter table ${quoted(history)} rename to ${ident(former.name.name)}`.text,
-    ...definitions.publications(former.name, gone, former.publications),
-    ...definitions.sequences(former, gone, now.sequences, role),
-    ...definitions.views(former),
-    ...definitions.functions(former),
-    sql`drop table ${quoted(gone)}`.text,
-    ...renameBack(conversion),
-    ...primaryKeyBack(conversion, index),
-    ...former.triggers.flatMap((trigger) => definitions.trigger(former.name, trigger)),
-    ...former.triggers.flatMap((trigger) => definitions.triggerState(partitions, trigger)),
-    ...definitions.dropForeignKeys(former.name, lost),
-    ...addForeignKeys([former.name], lost),
-    ...addInbound(former),
-  ]
-}
-
-// Detaching would look for rows that point at the partition, and refuse.
-function dropInbound(current: TableModel): string[] {
-  return current.inboundForeignKeys.map(
-    (key) => sql`alter table ${quoted(key.table)} drop constraint ${ident(key.name)}`.text,
-  )
-}
-
-function addInbound(former: TableModel): string[] {
-  return former.inboundForeignKeys.flatMap((key) => definitions.addForeignKey(key))
-}
-
-function renameBack({ former, primaryKey, aside }: ConversionSummary): string[] {
-  const { schema } = former.name
-  return [
-    ...Object.entries(aside.indexes).map(
-      ([name, other]) => sql`alter index ${ident(schema, other)} rename to ${ident(name)}`.text,
-    ),
-    ...former.statistics.map(
-      ({ name }) =>
-        sql`alter statistics ${quoted({ schema: name.schema, name: aside.statistics[name.name] ?? '' })} rename to ${ident(name.name)}`
-          .text,
-    ),
-    ...(primaryKey === null
-      ? []
-      : [sql`alter table ${quoted(former.name)} drop constraint ${ident(primaryKey.index)}`.text]),
-  ]
+  const now = asideNames(current, null, new Set([...taken, gone.name]), '_partitioned')
+  const lost = lostByDetaching(former, version)
+  const from: Leaving = { table: current, place: gone, names: now, keepsForeignKeys: true }
+  const foreignKeys = [...definitions.dropForeignKeys(former.name, lost), ...addForeignKeys([former.name], lost)]
+  return {
+    ...swapOf(current, now, []),
+    key: 'swap-back',
+    title: `swap back: ${display(history)} becomes ${display(current.name)}, the empty partitions are dropped`,
+    because: 'it holds every row',
+    statements: [
+      rename(current.name, gone),
+      ...setAside(from),
+      sql`alter table ${quoted(gone)} detach partition ${quoted(history)}`.text,
+      rename(history, former.name),
+      ...primaryKeyBack(conversion, index),
+      ...giveBack({ table: former, from, names: aside, parts: [], role, foreignKeys }),
+      sql`drop table ${quoted(gone)}`.text,
+    ],
+    after: factsOf(withUnproven(former, lost)),
+    partitions: [history, ...others.map(({ name }) => name)],
+    mustBeEmpty: others.map(({ name }) => name),
+  }
 }
 
 function primaryKeyBack({ former, primaryKey }: ConversionSummary, index: string | null): string[] {
   if (primaryKey === null || index === null) return []
-  const constraint = former.constraints.find(({ name }) => name === primaryKey.constraint)
-  const model = former.indexes.find(({ name }) => name === primaryKey.constraint)
-  if (constraint === undefined || model === undefined) throw new Error(`no primary key ${primaryKey.constraint}`)
-  const attributes = `${constraint.deferrable ? ' deferrable' : ''}${constraint.deferred ? ' initially deferred' : ''}`
+  const { constraint: name } = primaryKey
+  const constraint = former.constraints.find((one) => one.name === name)
+  const model = former.indexes.find((one) => one.name === name)
+  if (constraint === undefined || model === undefined) throw new Error(`no primary key ${name}`)
   return [
-    `${sql`alter table ${quoted(former.name)} add constraint ${ident(constraint.name)} primary key using index ${ident(index)}`.text}${attributes}`,
-    ...(constraint.comment === null
-      ? []
-      : [
-          sql`comment on constraint ${ident(constraint.name)} on ${quoted(former.name)} is ${literal(constraint.comment)}`
-            .text,
-        ]),
+    sql`alter table ${quoted(former.name)} drop constraint ${ident(primaryKey.index)}, ${usingIndex(former, name, name, index)}`
+      .text,
+    ...definitions.constraintComment(former.name, constraint),
     ...definitions.indexComment(former.name.schema, model),
-    ...(model.replicaIdentity ? definitions.replicaIdentity(former.name, former, model.name) : []),
+    ...(model.replicaIdentity ? definitions.replicaIdentity(former.name, former, name) : []),
   ]
 }

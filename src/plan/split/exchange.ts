@@ -1,9 +1,10 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { KeyKind } from '../../grid/key.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
-import { ident, raw, sql } from '../../sql/sql.ts'
-import { startCapture } from '../copy/capture.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { dropCapture, startCapture } from '../copy/capture.ts'
 import { captureTriggers } from '../copy/steps.ts'
+import { neighbours, swapOf } from '../table/aside.ts'
 import * as definitions from '../table/definitions.ts'
 import { factsOf } from '../table/facts.ts'
 import { attach, boundLiteral } from '../table/leaf.ts'
@@ -11,11 +12,10 @@ import { partsAfter } from '../table/own-parts.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
 import type { RebuildSummary } from '../copy/rebuild.ts'
-import { foreignKeysOf, online } from '../table/shadow.ts'
+import { online } from '../table/shadow.ts'
 import { addBound, dropBound, rangeCondition } from './bound.ts'
 import type { SplitSituation } from './situation.ts'
 import type { Step, SwapStep } from '../language/step.ts'
-import { neighbours } from '../table/swap.ts'
 
 // The exchange: in one short transaction partitions change places, there and
 // back. The parent, and all that hangs on it, stays what it is. Whatever comes
@@ -51,15 +51,13 @@ export function exchange(
 ): SwapStep {
   const { forward, back, shadow } = rebuild
   const { choice, cells, start, leaves } = layout
-  const wide = quoted(partition.name)
-  const { trigger, truncateTrigger } = forward.capture
   return {
     ...swap,
     title: `swap ${display(partition.name)} for its ${leaves.length} new partitions`,
     because: 'they hold every row to keep, in its current state, and their bounds are validated',
     ...exclusively(parent),
     statements: [
-      ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${wide}`.text),
+      ...dropCapture(forward.capture, partition.name),
       ...detach(parent, partition.name),
       ...cells.flatMap((cell, i) => {
         const leaf = leaves[i] as TableName
@@ -91,28 +89,22 @@ export function exchangeBack(
 ): { readonly prove: Step; readonly swap: SwapStep; readonly dropLeaves: string[] } {
   const { back, retired } = rebuild
   const leaves = split.leaves.filter((leaf) => children.some((child) => sameName(child, leaf)))
-  const { trigger, truncateTrigger } = back.capture
-  const facts = factsOf(parent, captureTriggers(rebuild))
+  const ours = captureTriggers(rebuild)
   const swap: SwapStep = {
-    kind: 'swap',
+    ...swapOf(parent, { indexes: {}, statistics: {}, sequences: {} }, ours),
     key: 'swap-back',
     title: `swap back: attach ${display(retired)} in place of the new partitions`,
     because: 'it holds every row there was in its range, and every write made since',
     ...exclusively(parent),
-    cost: 'milliseconds; the time under lock is measured and reported',
-    quiet: parent.name,
-    table: parent.name,
     statements: [
-      ...[trigger, truncateTrigger].map((name) => sql`drop trigger ${ident(name)} on ${quoted(parent.name)}`.text),
+      ...dropCapture(back.capture, parent.name),
       ...leaves.flatMap((leaf) => detach(parent, leaf)),
       attach(parent.name, retired, raw(split.from), raw(split.to)),
       dropBound(retired),
     ],
-    before: facts,
-    after: facts,
-    ours: captureTriggers(rebuild),
+    before: factsOf(parent, ours),
+    after: factsOf(parent, ours),
     partitions: children,
-    mustBeEmpty: [],
     work: back,
   }
   return {
@@ -144,6 +136,6 @@ function exclusively(parent: TableModel): Pick<SwapStep, 'locks' | 'acquire'> {
 function detach(parent: TableModel, partition: TableName): string[] {
   return [
     sql`alter table ${quoted(parent.name)} detach partition ${quoted(partition)}`.text,
-    ...definitions.dropForeignKeys(partition, foreignKeysOf(parent)),
+    ...definitions.dropForeignKeys(partition, definitions.foreignKeysOf(parent)),
   ]
 }

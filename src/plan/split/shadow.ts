@@ -2,16 +2,9 @@ import { createPartitioned, identitySteps, type Layout } from '../partition/part
 import type { OwnPart } from '../../catalog/partitions/own-parts.ts'
 import { partsBefore } from '../table/own-parts.ts'
 import type { Step } from '../language/step.ts'
+import { foreignKeysOf } from '../table/definitions.ts'
 import { factsOf } from '../table/facts.ts'
-import {
-  checkStep,
-  foreignKeysOf,
-  foreignKeySteps,
-  indexStep,
-  online,
-  type Shadow,
-  type ShadowNames,
-} from '../table/shadow.ts'
+import { checkStep, foreignKeySteps, indexStep, online, type Shadow, type ShadowNames } from '../table/shadow.ts'
 import { addBound, rangeCondition } from './bound.ts'
 import type { SplitSituation } from './situation.ts'
 import type { TableName } from '../../sql/names.ts'
@@ -69,6 +62,8 @@ export function splitShadow({ parent, server, policy }: SplitSituation, names: S
       ),
     ],
     takePlace: [],
+    indexes: [],
+    foreignKeys: [],
     after: factsOf(parent),
     settle: [],
     outcome: factsOf(parent),

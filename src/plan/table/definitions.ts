@@ -9,7 +9,7 @@ import type {
   Trigger,
 } from '../../catalog/table/table-model.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
-import { withoutNotValid } from './facts.ts'
+import { withoutNotValid } from './fact.ts'
 import { grants, type Hands } from './privileges.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 
@@ -32,14 +32,18 @@ export function columnSettings(table: TableModel): Statement[] {
   ])
 }
 
-export function constraint(
-  table: TableName,
-  { name, definition, comment }: Pick<Constraint, 'name' | 'definition' | 'comment'>,
-): Statement[] {
+export function constraint(table: TableName, model: Pick<Constraint, 'name' | 'definition' | 'comment'>): Statement[] {
   return [
-    sql`alter table ${quoted(table)} add constraint ${ident(name)} ${raw(definition)}`.text,
-    ...commentOn(sql`constraint ${ident(name)} on ${quoted(table)}`, comment),
+    sql`alter table ${quoted(table)} add constraint ${ident(model.name)} ${raw(model.definition)}`.text,
+    ...constraintComment(table, model),
   ]
+}
+
+export function constraintComment(
+  table: TableName,
+  { name, comment }: Pick<Constraint, 'name' | 'comment'>,
+): Statement[] {
+  return commentOn(sql`constraint ${ident(name)} on ${quoted(table)}`, comment)
 }
 
 /**
@@ -75,6 +79,11 @@ export function indexSettings(schema: string, { name, comment, statisticsTargets
   ]
 }
 
+/** Renaming the index of a constraint renames the constraint. */
+export function renameIndexes(schema: string, names: readonly (readonly [from: string, to: string])[]): Statement[] {
+  return names.map(([from, to]) => sql`alter index ${ident(schema, from)} rename to ${ident(to)}`.text)
+}
+
 /** The comment on the index behind a constraint. */
 export function indexComment(schema: string, { name, comment }: Index): Statement[] {
   return commentOn(sql`index ${quoted({ schema, name })}`, comment)
@@ -82,6 +91,10 @@ export function indexComment(schema: string, { name, comment }: Index): Statemen
 
 export function trigger(table: TableName, { name, definition, comment }: Trigger): Statement[] {
   return [definition, ...commentOn(sql`trigger ${ident(name)} on ${quoted(table)}`, comment)]
+}
+
+export function dropTriggers(table: TableName, triggers: readonly { readonly name: string }[]): Statement[] {
+  return triggers.map(({ name }) => sql`drop trigger ${ident(name)} on ${quoted(table)}`.text)
 }
 
 const TRIGGER_STATE = {
@@ -146,6 +159,10 @@ export function statistics(table: TableModel, role: string): Statement[] {
   ])
 }
 
+export function renameStatistics(names: readonly (readonly [from: TableName, to: string])[]): Statement[] {
+  return names.map(([from, to]) => sql`alter statistics ${quoted(from)} rename to ${ident(to)}`.text)
+}
+
 const REPLICA_IDENTITY = { default: null, nothing: 'nothing', full: 'full' } as const
 
 /** What logical replication says of an updated row; `indexName` is that of the table at hand. */
@@ -161,17 +178,20 @@ export function replicaIdentity(
   return identity === null ? [] : [sql`${alter} ${raw(identity)}`.text]
 }
 
-/** The table takes the place of `former` in the publications that name it. */
-export function publications(table: TableName, former: TableName, list: readonly Publication[]): Statement[] {
+/** Takes the table out of the publications that name it. */
+export function unpublish(table: TableName, list: readonly Publication[]): Statement[] {
   return list
     .filter(({ covers }) => covers === 'table')
-    .flatMap(({ name, columns, filter }) => {
+    .map(({ name }) => sql`alter publication ${ident(name)} drop table ${quoted(table)}`.text)
+}
+
+export function publish(table: TableName, list: readonly Publication[]): Statement[] {
+  return list
+    .filter(({ covers }) => covers === 'table')
+    .map(({ name, columns, filter }) => {
       const only = columns === null ? raw('') : sql` (${join(columns.map((column) => ident(column)))})`
       const where = filter === null ? raw('') : sql` where (${raw(filter)})`
-      return [
-        sql`alter publication ${ident(name)} drop table ${quoted(former)}`.text,
-        sql`alter publication ${ident(name)} add table ${quoted(table)}${only}${where}`.text,
-      ]
+      return sql`alter publication ${ident(name)} add table ${quoted(table)}${only}${where}`.text
     })
 }
 
@@ -187,24 +207,18 @@ export function functions(table: TableModel): Statement[] {
   return table.functions.map(({ definition }) => withoutSemicolon(definition))
 }
 
+export function foreignKeysOf(table: Pick<TableModel, 'constraints'>): Constraint[] {
+  return table.constraints.filter(({ type }) => type === 'foreign key')
+}
+
 /** PostgreSQL 14 has dropped one onto a partitioned table by itself, where the table that has it was detached. */
 export function dropForeignKeys(table: TableName, keys: readonly { readonly name: string }[]): Statement[] {
   return keys.map(({ name }) => sql`alter table ${quoted(table)} drop constraint if exists ${ident(name)}`.text)
 }
 
-/** Points a foreign key of another table at the table that has the name now; validated later, online. */
-export function repointForeignKey(key: InboundForeignKey): Statement[] {
-  return [sql`alter table ${quoted(key.table)} drop constraint ${ident(key.name)}`.text, ...addForeignKey(key)]
-}
-
-/** Without looking at the rows there are. */
+/** Makes a foreign key of another table point at the one that has the name now, without looking at the rows there are. */
 export function addForeignKey(key: InboundForeignKey): Statement[] {
-  const table = quoted(key.table)
-  const definition = `${withoutNotValid(key.definition)} NOT VALID`
-  return [
-    sql`alter table ${table} add constraint ${ident(key.name)} ${raw(definition)}`.text,
-    ...commentOn(sql`constraint ${ident(key.name)} on ${table}`, key.comment),
-  ]
+  return constraint(key.table, { ...key, definition: `${withoutNotValid(key.definition)} NOT VALID` })
 }
 
 /** Hands the sequences of the columns to the table that has the name now; `aside` is what identities' own are called meanwhile. */

@@ -5,7 +5,7 @@ import { ident, raw, sql } from '../../sql/sql.ts'
 import { canonicalJson } from '../language/stored.ts'
 import type { Objection } from '../language/step.ts'
 import * as definitions from './definitions.ts'
-import { describeGrant } from './facts.ts'
+import { describeGrant } from './fact.ts'
 import { grantsBeside } from './privileges.ts'
 
 // What partitions have by themselves, and not from their parent. Where all have it, so have new ones; where some do,

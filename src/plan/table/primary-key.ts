@@ -1,6 +1,6 @@
 import type { Index, TableModel } from '../../catalog/table/table-model.ts'
 import { freeCompanion, quoted, type TableName } from '../../sql/names.ts'
-import { ident, join, raw, sql } from '../../sql/sql.ts'
+import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { IndexStep } from '../language/step.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
 
@@ -34,6 +34,13 @@ export function newPrimaryKey(table: TableModel, key: string, taken: ReadonlySet
     ].join(' '),
     columns,
   }
+}
+
+/** `add constraint NAME primary key using index INDEX`, as deferrable as the one of the table that it stands for. */
+export function usingIndex(table: TableModel, constraint: string, name: string, index: string): Sql {
+  const { deferrable, deferred } = table.constraints.find((one) => one.name === constraint) ?? {}
+  const when = raw(`${deferrable ? ' deferrable' : ''}${deferred ? ' initially deferred' : ''}`)
+  return sql`add constraint ${ident(name)} primary key using index ${ident(index)}${when}`
 }
 
 /** Cautious, from a small machine: only the order of magnitude matters to the reader. */

@@ -2,7 +2,9 @@ import type { Constraint, Index, TableModel } from '../../catalog/table/table-mo
 import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import * as definitions from './definitions.ts'
-import { factsOf, withoutNotValid } from './facts.ts'
+import { foreignKeysOf } from './definitions.ts'
+import { withoutNotValid } from './fact.ts'
+import { factsOf } from './facts.ts'
 import { ownersAlone, ownership } from './privileges.ts'
 import type { ShortLockStep, Facts, OnlineStep, Step } from '../language/step.ts'
 import { showBytes } from '../../text/units.ts'
@@ -19,8 +21,10 @@ export interface Shadow {
   readonly create: readonly string[]
   /** Indexes, keys and constraints, to be made when the rows are there. */
   readonly finish: readonly Step[]
-  /** Under the lock, once the former table has stepped aside. */
+  /** Under the lock, once the table has given up its name: it takes that, and then what has been built its place. */
   readonly takePlace: readonly string[]
+  readonly indexes: readonly string[]
+  readonly foreignKeys: readonly string[]
   /** What must be true of the table before the swap commits. */
   readonly after: Facts
   /** After the swap, while everybody works. */
@@ -58,12 +62,9 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
       ...table.indexes.map((index) => indexStep(table, names, index, null, share)),
       ...checks.map((check) => checkStep(shadow, check)),
     ],
-    takePlace: [
-      ...renameInto(table, names),
-      ...resetAutovacuum(table),
-      ...clusterMark(table),
-      ...addForeignKeys([table.name], foreignKeysOf(table)),
-    ],
+    takePlace: [rename(shadow, table.name), ...resetAutovacuum(table)],
+    indexes: [...renamedIndexes(table, names), ...clusterMark(table)],
+    foreignKeys: addForeignKeys([table.name], foreignKeysOf(table)),
     after: factsOf(withUnproven(table, foreignKeysOf(table))),
     settle: validateForeignKeys([table.name], foreignKeysOf(table)),
     outcome: factsOf(table),
@@ -122,16 +123,16 @@ function clusterMark(table: TableModel): string[] {
     .map(({ name }) => sql`alter table ${quoted(table.name)} cluster on ${ident(name)}`.text)
 }
 
-/** The names change hands. */
-export function renameInto(table: TableModel, { shadow, indexes }: ShadowNames): string[] {
-  const { schema, name } = table.name
-  return [
-    sql`alter table ${quoted(shadow)} rename to ${ident(name)}`.text,
-    // Renaming the index of a constraint renames the constraint.
-    ...Object.entries(indexes).map(
-      ([index, built]) => sql`alter index ${ident(schema, built)} rename to ${ident(index)}`.text,
-    ),
-  ]
+export function rename(table: TableName, { name }: TableName): string {
+  return sql`alter table ${quoted(table)} rename to ${ident(name)}`.text
+}
+
+/** From the names under which they were built. */
+export function renamedIndexes({ name }: TableModel, { indexes }: ShadowNames): string[] {
+  return definitions.renameIndexes(
+    name.schema,
+    Object.entries(indexes).map(([index, built]) => [built, index]),
+  )
 }
 
 /** The columns that are written; generated ones make themselves. */
@@ -188,10 +189,6 @@ export function checkStep(shadow: TableName, check: Constraint): OnlineStep {
     'reads the new table once',
     definitions.constraint(shadow, check),
   )
-}
-
-export function foreignKeysOf(table: TableModel): Constraint[] {
-  return table.constraints.filter(({ type }) => type === 'foreign key')
 }
 
 /** Before 15 a partition that is detached loses its foreign keys onto partitioned tables, without a word. */

@@ -1,13 +1,14 @@
-import type { OwnedSequence, TableModel } from '../../catalog/table/table-model.ts'
-import { display, distinctNames, freeCompanion, quoted, sameName, type TableName } from '../../sql/names.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../../sql/sql.ts'
+import { swapOf } from './aside.ts'
 import * as definitions from './definitions.ts'
-import { constraintFact, factsOf } from './facts.ts'
+import { makeAround, setAside, type AsideNames, type Leaving } from './dependents.ts'
+import { factsWithKey } from './facts.ts'
 import { attach, createLeaf, leafShape } from './leaf.ts'
-import { exclusive, lockExclusively } from '../language/locks.ts'
-import type { NewPrimaryKey } from './primary-key.ts'
-import { grants, ownership } from './privileges.ts'
-import type { Facts, Lock, SwapStep } from '../language/step.ts'
+import { usingIndex, type NewPrimaryKey } from './primary-key.ts'
+import { ownership } from './privileges.ts'
+import type { SwapStep } from '../language/step.ts'
 
 // The swap: in one short transaction the table steps aside, becomes the history
 // partition of a new parent, and the parent takes over its name and everything
@@ -39,167 +40,53 @@ export interface SwapRequest {
   readonly role: string
 }
 
-/** The names that the former table's things take while they belong to the history partition. */
-export interface AsideNames {
-  readonly indexes: Readonly<Record<string, string>>
-  readonly statistics: Readonly<Record<string, string>>
-  readonly sequences: Readonly<Record<string, string>>
-}
-
-/** Chooses a free name for everything whose name the parent takes over. */
-export function asideNames(
-  table: TableModel,
-  primaryKey: NewPrimaryKey | null,
-  taken: ReadonlySet<string>,
-  suffix = '_history',
-): AsideNames {
-  const used = new Set(taken)
-  const aside = (name: string): string => {
-    const free = freeCompanion(name, suffix, used)
-    used.add(free)
-    return free
-  }
-  const replaced = primaryKey?.constraint
-  return {
-    indexes: Object.fromEntries(
-      table.indexes.filter(({ name }) => name !== replaced).map(({ name }) => [name, aside(name)]),
-    ),
-    statistics: Object.fromEntries(table.statistics.map(({ name }) => [name.name, aside(name.name)])),
-    sequences: Object.fromEntries(
-      table.sequences.filter(({ identity }) => identity).map(({ name }) => [name.name, aside(name.name)]),
-    ),
-  }
-}
-
 /** Plans the swap of a table into a partitioned one. */
 export function planSwap(request: SwapRequest): SwapStep {
   const { table, history, guard, primaryKey, aside } = request
   const ours = [guard, ...(primaryKey === null ? [] : [primaryKey.index])]
   return {
-    kind: 'swap',
+    ...swapOf(table, aside, ours),
     key: 'swap',
     title: `swap: ${display(table.name)} becomes a partitioned table, its rows partition ${display(history)}`,
     because: 'its bound is validated, so no row is read or moved',
-    cost: 'milliseconds; the time under lock is measured and reported',
-    table: table.name,
-    quiet: table.name,
-    locks: swapLocks(table),
-    acquire: acquire(table, aside),
-    statements: [
-      ...stepAside(request),
-      ...newParent(request),
-      // Before attaching: 17 and later refuse a partition with an identity of its own.
-      ...definitions.sequences(table, history, aside.sequences, request.role),
-      ...dressParent(request),
-      ...takeOver(request),
-    ],
-    before: factsOf({ ...table, sequences: sequencesUnderLock(table, aside) }, ours),
-    after: factsAfter(request),
-    ours,
-    partitions: [],
-    mustBeEmpty: [],
-    work: null,
+    statements: statementsOf(request),
+    after: factsWithKey(table, primaryKey),
   }
 }
 
-/** What `acquire` takes. */
-export function swapLocks(table: TableModel): Lock[] {
-  return [
-    ...[...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
-    ...sequenceLocks(table),
-  ]
-}
-
-/** What handing over the sequences locks: an identity's takes another name, another's owner changes. */
-function sequenceLocks(table: TableModel): Lock[] {
-  return table.sequences.map(({ name, identity }) => ({
-    table: name,
-    mode: identity ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE',
-    blocks: identity ? 'reads and writes' : 'writes',
-    held: 'milliseconds',
-  }))
-}
-
-/** Tables joined to this one by a foreign key in either direction. */
-export function neighbours(table: TableModel): TableName[] {
-  return [...referencing(table), ...referenced(table)]
-}
-
-function referencing(table: TableModel): TableName[] {
-  return distinctNames(table.inboundForeignKeys.map((key) => key.table)).filter((name) => !sameName(name, table.name))
-}
-
-/** Those that do not point back as well. */
-function referenced(table: TableModel): TableName[] {
-  const before = new Set([table.name, ...referencing(table)].map(display))
-  const names = table.constraints.flatMap(({ references }) => (references === null ? [] : [references]))
-  return distinctNames(names).filter((name) => !before.has(display(name)))
-}
-
-/**
- * In the order in which an application's statements lock, for whoever came in
- * between would hold what we want and want what we hold: who reads through a
- * view locks the view and then the table; who writes to a referencing table locks
- * that and then, to check its key, the table; who inserts locks the table, then the
- * sequence, for the default, and then, to check, what the table references.
- *
- * `lock table` takes no sequence, and of a view it locks every table below, so
- * what has to be changed anyway, or a change to what already is, takes these locks.
- */
-export function acquire(table: TableModel, aside: AsideNames): string[] {
-  return [
-    ...table.views.map(({ name, owner }) => sql`alter view ${quoted(name)} owner to ${ident(owner)}`.text),
-    ...referencing(table).map(lockExclusively),
-    lockExclusively(table.name),
-    ...table.sequences.map(({ name, identity }) =>
-      identity
-        ? sql`alter sequence ${quoted(name)} rename to ${ident(aside.sequences[name.name] ?? '')}`.text
-        : sql`alter sequence ${quoted(name)} owned by none`.text,
-    ),
-    ...referenced(table).map(lockExclusively),
-  ]
-}
-
-/** The sequences as `acquire` leaves them: the facts before are read after it. */
-export function sequencesUnderLock(table: TableModel, aside: AsideNames): OwnedSequence[] {
-  return table.sequences
-    .filter(({ identity }) => identity)
-    .map((sequence) => ({ ...sequence, name: { ...sequence.name, name: aside.sequences[sequence.name.name] ?? '' } }))
-}
-
-function stepAside({ table, history, primaryKey, aside }: SwapRequest): string[] {
-  const place = quoted(history)
-  const schema = table.name.schema
+function statementsOf(request: SwapRequest): string[] {
+  const { table, history, cut, first, guard, primaryKey, aside, role } = request
+  const from: Leaving = { table, place: history, names: aside, keepsForeignKeys: true }
+  const dependents = makeAround({
+    table,
+    from,
+    parts: [history, first.name],
+    role,
+    indexes: keysAndIndexes(request),
+    foreignKeys: definitions.foreignKeysOf(table).flatMap((key) => definitions.constraint(table.name, key)),
+  })
   return [
     sql`alter table ${quoted(table.name)} rename to ${ident(history.name)}`.text,
-    ...(primaryKey === null
-      ? []
-      : [
-          sql`alter table ${place} drop constraint ${ident(primaryKey.constraint)}, add constraint ${ident(primaryKey.index)} primary key using index ${ident(primaryKey.index)}${deferral(table, primaryKey)}`
-            .text,
-          ...(isIdentity(table, primaryKey) ? definitions.replicaIdentity(history, table, primaryKey.index) : []),
-        ]),
-    // Renaming the index of a constraint renames the constraint.
-    ...Object.entries(aside.indexes).map(
-      ([name, other]) => sql`alter index ${ident(schema, name)} rename to ${ident(other)}`.text,
-    ),
-    ...table.statistics.map(
-      ({ name }) => sql`alter statistics ${quoted(name)} rename to ${ident(aside.statistics[name.name] ?? '')}`.text,
-    ),
-    // A row trigger of the same name on parent and partition is refused; attaching gives the history the parent's.
-    ...table.triggers.map(({ name }) => sql`drop trigger ${ident(name)} on ${place}`.text),
+    ...setAside(from),
+    ...(primaryKey === null ? [] : replaceKey(table, history, primaryKey)),
+    ...newParent(request),
+    ...dependents.before,
+    // The empty partition first, so that it costs nothing.
+    ...createLeaf(leafShape(table, primaryKey), first.name, cut, first.to, role),
+    attach(table.name, history, raw('minvalue'), cut),
+    sql`alter table ${quoted(history)} drop constraint ${ident(guard)}`.text,
+    ...dependents.after,
   ]
 }
 
-/** Of a key that the history loses, the one that takes its place must tell rows to subscribers. */
-function isIdentity({ indexes }: TableModel, { constraint }: NewPrimaryKey): boolean {
-  return indexes.some((index) => index.replicaIdentity && index.constraint === constraint)
-}
-
-// Or the rows of the history would be checked at once, where the application counts on the end of the transaction.
-function deferral(table: TableModel, { constraint }: NewPrimaryKey): Sql {
-  const { deferrable, deferred } = table.constraints.find(({ name }) => name === constraint) ?? {}
-  return raw(`${deferrable ? ' deferrable' : ''}${deferred ? ' initially deferred' : ''}`)
+function replaceKey(table: TableModel, history: TableName, { constraint, index }: NewPrimaryKey): string[] {
+  const identifies = table.indexes.some((one) => one.replicaIdentity && one.constraint === constraint)
+  return [
+    sql`alter table ${quoted(history)} drop constraint ${ident(constraint)}, ${usingIndex(table, constraint, index, index)}`
+      .text,
+    // It is then by the new one that subscribers tell the history's rows.
+    ...(identifies ? definitions.replicaIdentity(history, table, index) : []),
+  ]
 }
 
 function newParent({ table, history, key, guard, role }: SwapRequest): string[] {
@@ -215,19 +102,6 @@ function newParent({ table, history, key, guard, role }: SwapRequest): string[] 
     ...(table.tablespace === null ? [] : [sql`alter table ${place} set tablespace ${ident(table.tablespace)}`.text]),
     ...definitions.columnSettings(table),
     ...ownership(table.name, table.owner, role),
-    ...grants('table', table.name, { owner: table.owner, role }, table.grants, table.defaultGrantees),
-  ]
-}
-
-/** Indexes, keys and partitions: the empty partition first, so that it costs nothing, then the history. */
-function dressParent(request: SwapRequest): string[] {
-  const { table, history, cut, first, guard, primaryKey, role } = request
-  return [
-    ...keysAndIndexes(request),
-    ...foreignKeys(table),
-    ...createLeaf(leafShape(table, primaryKey), first.name, cut, first.to, role),
-    attach(table.name, history, raw('minvalue'), cut),
-    sql`alter table ${quoted(history)} drop constraint ${ident(guard)}`.text,
   ]
 }
 
@@ -244,44 +118,4 @@ function keysAndIndexes({ table, primaryKey }: SwapRequest): string[] {
       ...definitions.indexComment(schema, index),
     ]
   })
-}
-
-function foreignKeys(table: TableModel): string[] {
-  return table.constraints
-    .filter(({ type }) => type === 'foreign key')
-    .flatMap((key) => definitions.constraint(table.name, key))
-}
-
-function takeOver({ table, history, first, role }: SwapRequest): string[] {
-  const partitions = [table.name, history, first.name]
-  return [
-    ...table.triggers.flatMap((trigger) => definitions.trigger(table.name, trigger)),
-    ...table.triggers.flatMap((trigger) =>
-      definitions.triggerState(trigger.perRow ? partitions : [table.name], trigger),
-    ),
-    ...definitions.rowSecurity(table.name, table.rowSecurity),
-    ...definitions.policies(table),
-    ...definitions.rules(table),
-    ...definitions.statistics(table, role),
-    ...definitions.replicaIdentity(table.name, table, replicaIndex(table)),
-    ...definitions.tableComment(table),
-    ...definitions.publications(table.name, history, table.publications),
-    ...definitions.views(table),
-    ...definitions.functions(table),
-    ...table.inboundForeignKeys.flatMap((key) => definitions.repointForeignKey(key)),
-  ]
-}
-
-function replicaIndex(table: TableModel): string | null {
-  return table.indexes.find(({ replicaIdentity }) => replicaIdentity)?.name ?? null
-}
-
-/** The facts that must hold before the commit: those of the table, but for what the plan changes. */
-function factsAfter({ table, primaryKey }: SwapRequest): Facts {
-  const facts = { ...factsOf(table) }
-  if (primaryKey === null) return facts
-  const constraint = table.constraints.find(({ name }) => name === primaryKey.constraint)
-  if (constraint === undefined) throw new Error(`no primary key ${primaryKey.constraint}`)
-  const [name, text] = constraintFact({ ...constraint, definition: primaryKey.definition })
-  return { ...facts, [name]: text }
 }

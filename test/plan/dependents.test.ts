@@ -1,0 +1,148 @@
+import { describe, expect, test } from 'vitest'
+import type { Publication } from '../../src/catalog/table/table-model.ts'
+import { planRebuildRollback } from '../../src/plan/copy/undo.ts'
+import { planRebuild } from '../../src/plan/copy/rebuild.ts'
+import { planPartition } from '../../src/plan/partition/partition.ts'
+import { planRollback } from '../../src/plan/partition/rollback.ts'
+import type { DependentKind } from '../../src/plan/table/dependents.ts'
+import { factsOf } from '../../src/plan/table/facts.ts'
+import type { Plan } from '../../src/plan/language/step.ts'
+import { foreignKey, index, named, primaryKey, table, trigger } from '../support/models.ts'
+import { sqlOf } from './support/gist.ts'
+import {
+  FURNISHED,
+  partitionRequest,
+  partitionSituation,
+  rebuildRequest,
+  rebuildSituation,
+  rebuilt,
+} from './support/situations.ts'
+
+// A table with one of everything that can hang on it, in each exchange of names.
+
+const publication: Publication = {
+  name: 'feed',
+  owner: 'ebb_owner',
+  covers: 'table',
+  viaRoot: true,
+  columns: null,
+  filter: null,
+}
+const WHOLE = table({
+  ...FURNISHED,
+  options: ['fillfactor=80'],
+  grants: [{ column: null, privilege: 'SELECT', grantee: 'reader', grantor: 'ebb_owner', grantable: false }],
+  rowSecurity: 'on',
+  replicaIdentity: 'index',
+  indexes: [
+    { ...primaryKey('events_pkey', ['id', 'at']).index, replicaIdentity: true },
+    index('events_user', ['user_id']),
+  ],
+  constraints: [primaryKey('events_pkey', ['id', 'at']).constraint, foreignKey('of_user', 'user_id', named('users'))],
+  triggers: [trigger('audit', { enabled: 'always' })],
+  policies: [
+    { name: 'own', permissive: true, command: 'select', roles: [null], using: 'true', check: null, comment: null },
+  ],
+  rules: [
+    {
+      name: 'keep',
+      definition: 'CREATE RULE keep AS ON DELETE TO public.events DO INSTEAD NOTHING;',
+      enabled: 'origin',
+      comment: null,
+    },
+  ],
+  publications: [publication],
+  functions: [
+    { signature: 'counted()', owner: 'ebb_owner', definition: 'CREATE OR REPLACE FUNCTION public.counted()' },
+  ],
+})
+
+function conversion() {
+  const situation = partitionSituation({ table: WHOLE })
+  const plan = planPartition(situation, partitionRequest())
+  if (plan.conversion === null) throw new Error(plan.objections.map(({ code }) => code).join())
+  return { plan, conversion: plan.conversion }
+}
+
+const back = { runId: '7', current: WHOLE, removed: [], taken: new Set<string>(), role: 'ebb_owner' }
+const converted = {
+  ...back,
+  conversion: conversion().conversion,
+  converted: factsOf(WHOLE),
+  historyAttached: true,
+  others: [],
+  version: 170010,
+}
+const rebuild = rebuilt({ table: WHOLE })
+const copied = { ...back, rebuild, retired: rebuild.retired, gaps: [], partitions: [] }
+
+const SWAPS: Record<string, { readonly plan: Plan; readonly way: 'there' | 'back' }> = {
+  partition: { plan: conversion().plan, way: 'there' },
+  rebuild: { plan: planRebuild(rebuildSituation({ table: WHOLE }), rebuildRequest()), way: 'there' },
+  'back from partitions': { plan: planRollback(converted), way: 'back' },
+  'back from a rebuild': { plan: planRebuildRollback(copied), way: 'back' },
+}
+
+/** What the swap does with each kind; null where that comes with the table and stays with it. */
+const SEEN: Record<DependentKind, { readonly there: RegExp | null; readonly back: RegExp | null }> = {
+  columns: { there: null, back: null },
+  owner: { there: null, back: null },
+  options: { there: null, back: null },
+  grants: { there: /^grant select on table "public"."events" to "reader"/, back: null },
+  sequences: {
+    there: /^alter sequence .* owned by "public"."events"."id"/,
+    back: /^alter sequence .* owned by "public"/,
+  },
+  indexes: { there: /^alter index "public"."events_user" rename/, back: /^alter index .* rename to "events_user"/ },
+  constraints: { there: /add constraint "of_user"/, back: null },
+  triggers: { there: /"public"."events" enable always trigger "audit"/, back: /^CREATE TRIGGER audit/ },
+  rowSecurity: { there: /"public"."events" enable row level security/, back: null },
+  policies: { there: /^create policy "own" on "public"."events"/, back: null },
+  rules: { there: /^CREATE RULE keep/, back: null },
+  statistics: { there: /^CREATE STATISTICS/, back: /^alter statistics .* rename to "events_stat"/ },
+  replicaIdentity: { there: /"public"."events" replica identity using index "events_pkey"/, back: null },
+  comment: { there: /^comment on table "public"."events"/, back: null },
+  publications: {
+    there: /^alter publication "feed" add table "public"."events"/,
+    back: /^alter publication "feed" add/,
+  },
+  views: { there: /^create or replace view "public"."recent"/, back: /^create or replace view "public"."recent"/ },
+  functions: { there: /^CREATE OR REPLACE FUNCTION/, back: /^CREATE OR REPLACE FUNCTION/ },
+  inboundForeignKeys: { there: /"details" add constraint "of_event"/, back: /"details" add constraint "of_event"/ },
+  disabledConstraints: { there: null, back: null },
+  exceptedFrom: { there: null, back: null },
+  otherDependents: { there: null, back: null },
+}
+
+describe.each(Object.entries(SWAPS))('%s', (_, { plan, way }) => {
+  const statements = sqlOf(plan, way === 'there' ? 'swap' : 'swap-back')
+
+  test.each(Object.entries(SEEN))('sees to %s', (_kind, seen) => {
+    const expected = seen[way]
+    if (expected !== null) expect(statements.filter((one) => expected.test(one))).toHaveLength(1)
+  })
+
+  test('leaves nothing that would be there twice', () => {
+    for (const gone of [
+      /^drop trigger "audit" on "public"."events_/,
+      /^alter publication "feed" drop table "public"."events_/,
+      /"details" drop constraint/,
+      /^alter index "public"."events_user" rename to "events_user_/,
+      /^alter statistics "public"."events_stat" rename to "events_stat_/,
+    ])
+      expect(statements).toContainEqual(expect.stringMatching(gone))
+  })
+})
+
+test('a table whose rows have been copied refers to nothing any more; in partitions its foreign keys stay', () => {
+  const dropped = Object.entries(SWAPS).map(([name, { plan, way }]) => [
+    name,
+    sqlOf(plan, way === 'there' ? 'swap' : 'swap-back').some((one) => /drop constraint if exists "of_user"/.test(one)),
+  ])
+  expect(dropped).toEqual([
+    ['partition', false],
+    ['rebuild', true],
+    ['back from partitions', false],
+    ['back from a rebuild', true],
+  ])
+})
