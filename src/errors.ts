@@ -1,7 +1,7 @@
 // Every error a user can meet. Each says what happened, how things stand, and
 // what to do next; the command line prints these three sentences. Any other error that escapes is a bug and is shown with its stack.
 
-/** What kind of failure it is; the command line has an exit code for each (cli/exit-codes.ts). */
+/** The kind of failure; the command line has an exit code for each (cli/exit-codes.ts). */
 export type ErrorKind = 'failed' | 'usage' | 'objections' | 'stopped' | 'try later'
 
 export interface Advice {
@@ -11,12 +11,12 @@ export interface Advice {
   readonly next: string
 }
 
-/** What an error says; of anything else that was thrown, the thing as text. */
+/** The message of an error, or any other thrown value as text. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** An error that was foreseen. */
+/** An expected error. */
 export class EbbError extends Error {
   override readonly name: string = 'EbbError'
   readonly kind: ErrorKind
@@ -29,10 +29,10 @@ export class EbbError extends Error {
   }
 }
 
-/** How things stand after whatever was refused before it began. */
+/** The state after a refusal. */
 export const NOTHING_CHANGED = 'Nothing has been changed.'
 
-/** Wrong words on the command line or in a call. */
+/** Invalid usage, on the command line or in a call. */
 export class UsageError extends EbbError {
   override readonly name = 'UsageError'
 
@@ -41,7 +41,7 @@ export class UsageError extends EbbError {
   }
 }
 
-/** There are reasons not to start. Each is in the plan, with its way out. */
+/** There are blocking issues, each with its fix in the plan. */
 export class ObjectionsError<
   Plan extends { readonly objections: readonly { what: string; fix: string }[] },
 > extends EbbError {

@@ -2,7 +2,7 @@ import type { PaceSummary } from './pacing/summary.ts'
 import type { TableName } from './sql/names.ts'
 import type { Step } from './plan/language/step.ts'
 
-/** What happens, as it happens. */
+/** An event of a run. */
 export type Happening =
   | { readonly type: 'resumed'; readonly done: number; readonly of: number }
   | { readonly type: 'step started'; readonly step: Step; readonly position: number; readonly of: number }
@@ -14,45 +14,45 @@ export type Happening =
     }
   | { readonly type: 'waiting'; readonly reason: string }
   | { readonly type: 'progress'; readonly progress: Progress }
-  /** A long statement of which PostgreSQL does not tell how far it has come; `seconds` since its step began. */
+  /** A long statement without progress reporting in PostgreSQL; `seconds` since its step started. */
   | { readonly type: 'working'; readonly phase: string | null; readonly seconds: number }
   | { readonly type: 'note'; readonly text: string }
-  /** A step that paces itself has come to its end, or was stopped. */
+  /** A paced step has ended or was stopped. */
   | { readonly type: 'paced'; readonly pace: PaceSummary }
 
-/** What happens, with the table and the run where it does. The command line prints it; a program may log it, or ignore it. */
+/** An event with its table and run. The command line prints it; a program may log or ignore it. */
 export type Event = Happening & {
   readonly table: TableName
-  /** Null where there is no run: a rotation has none, and it is not yet there while a run is being set up. */
+  /** Null without a run: a rotation has none, nor is there one during setup. */
   readonly runId: string | null
 }
 
 export type Observer = (event: Event) => void
 
-/** Tells what happens; where, whoever has been given it need not know. */
+/** Emits an event; table and run are added by the context. */
 export type Emit = (event: Emitted) => void
 
-/** Before its table is known, and maybe its run. */
+/** An event without its table, and maybe without its run. */
 export type Emitted = Happening & { readonly runId?: string | null }
 
-/** How far a long statement has come. */
+/** The progress of a long statement. */
 export interface Progress {
   readonly what: string
   readonly done: number
   readonly total: number
   readonly unit: string
   readonly perSecond: number
-  /** Where the unit is another. */
+  /** If the unit is another one. */
   readonly rowsPerSecond?: number
-  /** Null while there is too little to go by. */
+  /** Null while it cannot be estimated. */
   readonly remainingSeconds: number | null
 }
 
-/** What taking locks has cost everybody else. */
+/** The effect of locks on other sessions. */
 export interface LockTimes {
   readonly attempts: number
-  /** From having all locks to letting them go, in the attempt that succeeded. */
+  /** From holding all locks to releasing them, in the successful attempt. */
   readonly heldMs: number
-  /** From asking for the first lock that blocks to letting all go, in the longest attempt: nobody can have waited longer because of us. */
+  /** From requesting the first blocking lock to releasing all, in the longest attempt: the maximum blocking time. */
   readonly longestWaitCausedMs: number
 }

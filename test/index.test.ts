@@ -97,7 +97,7 @@ test('what a purge has done can be neither rolled back nor retired', async ({ da
   const table = await eventsTable(database)
   const { runId } = await purge(database.url, { table, where: 'id < 3', noArchive: true, execute: true })
   const run = BigInt(runId ?? 0)
-  await expect(rollback(database.url, { run })).rejects.toThrow(/\(ebb purge\) cannot be taken back/)
+  await expect(rollback(database.url, { run })).rejects.toThrow(/\(ebb purge\) cannot be rolled back/)
   await expect(retire(database.url, { run })).rejects.toThrow(/has no retired table to drop/)
 })
 

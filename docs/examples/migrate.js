@@ -4,7 +4,7 @@ import { Umzug } from 'umzug'
 
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL })
 
-// Where your migrations are recorded already; a table of names is all it takes.
+// Where your migrations are recorded; a table of names is enough.
 await pool.query('create table if not exists migration (name text primary key)')
 const storage = {
   executed: async () => (await pool.query('select name from migration order by name')).rows.map(({ name }) => name),

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import { sql } from '../sql/sql.ts'
 import { readOne } from './session.ts'
 
-/** The server's clock, in microseconds since the epoch: the only one that decides anything. */
+/** The server's clock, in microseconds since the epoch: the only one used for decisions. */
 export async function readClock(session: ClientBase): Promise<bigint> {
   const { now } = await readOne<{ now: string }>(
     session,

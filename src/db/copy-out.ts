@@ -1,29 +1,28 @@
 import { Readable } from 'node:stream'
 import type { Connection, Submittable } from 'pg'
 
-/** The code of a message that holds a row, `CopyData`. */
+/** The type byte of a message with a row, `CopyData`. */
 const ROW = 'd'.charCodeAt(0)
-/** A message begins with its code, and the length of what follows. */
+/** A message starts with its type byte and length. */
 const HEAD_BYTES = 5
 const BUFFERED_BYTES = 64 * 1024
 
 /**
- * What `copy … to stdout` sends, as a stream of bytes with back-pressure; run it by
- * `session.query(new CopyOut('copy …'))`.
+ * The output of `copy … to stdout`, as a stream of bytes with back-pressure; run it with `session.query(new
+ * CopyOut('copy …'))`.
  *
- * The server sends a message for each row. Their heads are cut out in place, in
- * the buffer that came from the socket, and nothing is made for a row; every
- * other message is left to node-postgres. pg-copy-streams, which does the same,
- * makes some objects for each row: docs/decisions.md has the figures.
+ * The server sends one message per row. Their headers are cut out in place, in the buffer from the socket, without
+ * allocations per row; all other messages are left to node-postgres. pg-copy-streams does the same with some objects
+ * per row: docs/decisions.md has the figures.
  */
 export class CopyOut extends Readable implements Submittable {
   private readonly text: string
   private connection: Connection | null = null
   private listener: (bytes: Buffer) => void = () => {}
-  /** Of the message that is being read: what is still to come of it, and whether it is a row. */
+  /** Of the current message: the bytes still to come, and whether it is a row. */
   private left = 0
   private isRow = false
-  /** A head of which the end has not come yet. */
+  /** An incomplete header. */
   private head: Buffer | null = null
 
   constructor(text: string) {
@@ -31,7 +30,7 @@ export class CopyOut extends Readable implements Submittable {
     this.text = text
   }
 
-  /** Called by node-postgres when it is this query's turn. */
+  /** Called by node-postgres when this query is next. */
   submit(connection: Connection): void {
     this.connection = connection
     const { stream } = connection
@@ -45,7 +44,7 @@ export class CopyOut extends Readable implements Submittable {
     this.connection?.stream.resume()
   }
 
-  /** Whoever reads may leave before the end: what still comes is dropped then, and the session can be used again. */
+  /** The reader may stop before the end: the rest is then discarded, and the session can be used again. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.connection?.stream.resume()
     done(error)
@@ -74,7 +73,7 @@ export class CopyOut extends Readable implements Submittable {
   private readonly sort = (bytes: Buffer): void => {
     const chunk = this.head === null ? bytes : Buffer.concat([this.head, bytes])
     this.head = null
-    /** Rows are moved together, up to `to`; those before `from` have been given out. */
+    /** Rows are moved together, up to `to`; those before `from` have been pushed. */
     let [at, from, to] = [0, 0, 0]
     while (at < chunk.length) {
       if (this.left === 0) {
@@ -97,7 +96,7 @@ export class CopyOut extends Readable implements Submittable {
       } else {
         this.give(chunk.subarray(from, to))
         this.listener(chunk.subarray(at, end))
-        // It was the end, or an error; what follows, be it half a head, is node-postgres's.
+        // The end, or an error; what follows, even part of a header, is for node-postgres.
         if (this.connection === null) return this.listener(chunk.subarray(end))
         from = to = end
       }

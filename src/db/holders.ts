@@ -5,7 +5,7 @@ import { sql } from '../sql/sql.ts'
 
 /** A session, autovacuum or prepared transaction that holds a lock we would have to wait for. */
 export interface Holder {
-  /** Identifies the transaction for as long as it lasts. */
+  /** Identifies the transaction while it lasts. */
   readonly transaction: string
   readonly pid: number | null
   readonly mode: string
@@ -16,15 +16,14 @@ export interface Holder {
   readonly state: string | null
   readonly query: string | null
   readonly seconds: number | null
-  /** Of a prepared transaction. */
+  /** The identifier of a prepared transaction. */
   readonly gid: string | null
 }
 
 /**
- * Who holds locks on these tables, as far as this role may see. `pg_locks` can
- * be read by everyone; query and age of other roles' sessions need
- * pg_read_all_stats (docs/postgres-facts.md, Locks). A prepared transaction keeps the virtual
- * number of the session that prepared it; its own number it holds locked.
+ * The holders of locks on these tables, as far as this role may see. `pg_locks` can be read by every role; the query
+ * and age of other roles' sessions need pg_read_all_stats (docs/postgres-facts.md, Locks). A prepared transaction
+ * keeps the virtual id of the session that prepared it, and holds a lock on its own transaction id.
  */
 export async function readHolders(
   session: ClientBase,
@@ -59,7 +58,7 @@ export function describeHolder(holder: Holder): string {
     return `prepared transaction ${JSON.stringify(holder.gid)}${age} on ${display(holder.table)} (end it with commit prepared or rollback prepared)`
   const who = [holder.application, holder.user].filter((part) => part !== null && part !== '').join(', ')
   const pid = `pid ${holder.pid}${who === '' ? '' : ` (${who})`}`
-  if (isAntiWraparound(holder)) return `${pid}, an autovacuum to prevent wraparound${age}, which must be left to finish`
+  if (isAntiWraparound(holder)) return `${pid}, an autovacuum to prevent wraparound${age}, which has to finish`
   if (holder.backend === 'autovacuum worker') return `${pid}, an autovacuum${age}`
   const hidden = holder.query === null || holder.query === '<insufficient privilege>'
   const doing = hidden

@@ -2,28 +2,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 
-/** How long a pooler may let a session wait for a connection of its own. */
+/** How long a pooler may keep a session waiting for a server connection. */
 const FREE_WITHIN_MS = 10_000
 
 /**
- * Refuses a pooler that hands out a server session per transaction. There,
- * settings such as `lock_timeout` would end up in other people's sessions, and
- * locks and progress could not be followed. So this comes before the first
- * setting: one session with our empty search_path, handed on to the
- * application, and it finds its tables no more.
+ * Refuses a pooler that hands out a server session per transaction. There, settings such as `lock_timeout` would leak
+ * into sessions of others, and locks and progress could not be tracked. This check precedes the first setting: an
+ * application that is handed a session with our empty search_path no longer finds its tables.
  *
- * Seen by what it does: while another connection keeps a transaction open, ours
- * is served by a different backend than before. The server's own number of the
- * backend differing from what the protocol said at the start is the cheap first sign.
+ * Detected by its behaviour: while another connection keeps a transaction open, ours is served by a different backend
+ * than before. A backend pid that differs from the one in the startup message is the cheap first check.
  *
- * @throws {EbbError} when `client` reaches the server through such a pooler, or through one that has no connection free
+ * @throws {EbbError} when `client` reaches the server through such a pooler, or through one without a free connection
  */
 export async function refuseTransactionPooler(client: Client, connectAnother: () => Promise<Client>): Promise<void> {
   const before = await served(backendPid(client))
   if (before === (client as unknown as { processID: number | null }).processID) return
   const other = await connectAnother()
   try {
-    // A pooler in statement mode does not even let a transaction begin.
+    // A pooler in statement mode refuses transactions.
     const begun = other.query('begin').catch(() => {
       throw transactionPooler()
     })
@@ -35,18 +32,18 @@ export async function refuseTransactionPooler(client: Client, connectAnother: ()
   }
 }
 
-/** The answer to the first question of a session, which a pooler holds back until one of its connections is free. */
+/** The result of the first query of a session, which a pooler delays until one of its connections is free. */
 async function served<T>(answer: Promise<T>): Promise<T> {
   const inTime = new AbortController()
   const late = sleep(FREE_WITHIN_MS, undefined, { signal: inTime.signal }).then(() => {
     throw noneFree()
   })
-  // Whichever comes second is of no interest any more.
+  // Whichever comes second is ignored.
   for (const one of [answer, late]) one.catch(() => {})
   return Promise.race([answer, late]).finally(() => inTime.abort())
 }
 
-/** The backend that serves this session, as the server numbers it. */
+/** The pid of the backend that serves this session. */
 export async function backendPid(client: Client): Promise<number> {
   const { rows } = await client.query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid')
   if (rows[0] === undefined) throw new Error('a session without a backend')
@@ -65,10 +62,10 @@ function transactionPooler(): EbbError {
 
 function noneFree(): EbbError {
   return new EbbError(
-    `the pooler in between had no connection free for ${FREE_WITHIN_MS / 1000} s`,
+    `the connection pooler had no free connection for ${FREE_WITHIN_MS / 1000} s`,
     {
       state: 'No further session was opened.',
-      next: 'Ebb needs four at once, and two more for each further --jobs: give the pool more (PgBouncer default_pool_size), or connect to PostgreSQL directly.',
+      next: 'Ebb needs four at once, plus two for each further --jobs: enlarge the pool (PgBouncer default_pool_size), or connect to PostgreSQL directly.',
     },
     'try later',
   )

@@ -2,9 +2,8 @@ import type { ClientBase } from 'pg'
 import { codeOf, SQLSTATE } from './sqlstate.ts'
 
 /**
- * Asks something in the transaction that is open and takes back what was set for
- * it (`set local …`), whatever came of it. An error that was foreseen leaves the
- * transaction usable.
+ * Runs queries in the open transaction and undoes their settings (`set local …`) in any case. After an expected error
+ * the transaction remains usable.
  */
 export async function takingBack<T>(session: ClientBase, ask: () => Promise<T>): Promise<T> {
   await session.query('savepoint asking')
@@ -15,7 +14,7 @@ export async function takingBack<T>(session: ClientBase, ask: () => Promise<T>):
   }
 }
 
-/** The same for so many milliseconds at most. `unknown` after that, and where the server answers with one of `codes`. */
+/** The same with a time limit. `unknown` after that, and if the server fails with one of `codes`. */
 export async function within<T>(
   session: ClientBase,
   milliseconds: number,

@@ -6,14 +6,13 @@ import { refuseTransactionPooler } from './pooler.ts'
 import { codeOf, isConnectionLost, SQLSTATE } from './sqlstate.ts'
 import { timeQueries } from './work-clock.ts'
 
-// The one way to open a session. What depends on a setting (how bounds are
-// printed, how names are resolved, how long a lock is waited for) is pinned
-// here, so that no role's or database's defaults can change what Ebb does.
+// The only way to open a session. Settings that matter (how bounds are printed, how names are resolved, lock
+// timeouts) are fixed here, so that defaults of a role or database cannot change what Ebb does.
 
-/** Where the database is: a connection string, or settings; what is missing comes from libpq's environment. */
+/** Where the database is: a connection string, or settings; missing ones come from libpq's environment variables. */
 export type Target = string | pg.ClientConfig
 
-/** A connection that nobody else uses. */
+/** A connection that is not shared. */
 export type Session = pg.Client
 
 const SETTINGS: readonly (readonly [string, string])[] = [
@@ -27,7 +26,7 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ['default_tablespace', ''],
   ['default_table_access_method', 'heap'],
   ['check_function_bodies', 'off'],
-  // If our machine vanishes, the server notices within a minute, and lets our locks go.
+  // If our machine goes down, the server notices within a minute, and releases our locks.
   ['tcp_keepalives_idle', '10'],
   ['tcp_keepalives_interval', '10'],
   ['tcp_keepalives_count', '3'],
@@ -37,14 +36,14 @@ const SETTINGS: readonly (readonly [string, string])[] = [
 
 const CONNECT_TIMEOUT_MS = 15_000
 
-/** What is in between (a firewall, a load balancer) forgets connections on which nothing is said while a long statement runs. */
+/** Firewalls and load balancers drop connections that are idle during a long statement. */
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 
 /**
- * Opens a session. `purpose` ends up in `application_name`, so that
- * `pg_stat_activity` tells who is at work: `ebb partition`, `ebb watch`, …
+ * Opens a session. `purpose` is part of `application_name`, so that `pg_stat_activity` shows it: `ebb partition`,
+ * `ebb watch`, …
  *
- * @throws {EbbError} when the server cannot be reached or does not let us in
+ * @throws {EbbError} when the server is unreachable or refuses the connection
  */
 export async function openSession(target: Target, purpose: string): Promise<Session> {
   const client = await connect(target, purpose)
@@ -72,9 +71,9 @@ async function connect(target: Target, purpose: string): Promise<Session> {
 }
 
 /**
- * When a connection breaks between two queries, the server says why at once and
- * node-postgres, at the next query, only that it cannot be used any more. That
- * query fails with the server's reason instead. (Without a listener a break would end the process.)
+ * When a connection breaks between two queries, node-postgres reports at the next query only that it cannot be used
+ * any more. That query fails with the server's reason instead. (Without a listener the error event would end the
+ * process.)
  */
 function keepReason(client: pg.Client): void {
   let reason: unknown = null
@@ -89,7 +88,7 @@ function keepReason(client: pg.Client): void {
   }) as pg.Client['query']
 }
 
-/** How long a server may take to say goodbye; one that has vanished never does. */
+/** How long a server may take to close a connection; one that is down never does. */
 const GOODBYE_MS = 5_000
 
 function endInTime(client: pg.Client): void {
@@ -101,7 +100,7 @@ function endInTime(client: pg.Client): void {
   }
 }
 
-/** Opens a session for as long as `work` takes. */
+/** Opens a session for the duration of `work`. */
 export async function withSession<T>(
   target: Target,
   purpose: string,
@@ -117,14 +116,14 @@ export async function withSession<T>(
   }
 }
 
-/** The server or the network has gone away in the midst of it. */
+/** The server or the network went down in the middle of it. */
 export function connectionLost(error: unknown): unknown {
   if (error instanceof EbbError) return error
   const reason = reasonOf(error)
   return new EbbError(
     `the connection was lost (${reason})`,
     {
-      state: 'What was under way is either undone or done as a whole; the journal knows which.',
+      state: 'Its last transaction has been either committed or rolled back as a whole; the journal records which.',
       next: 'When the server can be reached, run the same command again: it resumes from there.',
     },
     'try later',
@@ -135,19 +134,21 @@ export function connectionLost(error: unknown): unknown {
 async function applySettings(client: pg.Client, purpose: string): Promise<void> {
   const pairs = [...SETTINGS, ['application_name', `ebb ${purpose}`] as const]
   const values = pairs.map(([name, value]) => `(${literal(name).text}, ${literal(value).text})`).join(', ')
-  // Until they are set, what is on the user's search path could be taken for PostgreSQL's own. `transaction_timeout` exists from 17 on.
+  // Until they are set, objects on the user's search path could be mistaken for PostgreSQL's own.
+  // `transaction_timeout` exists from 17 on.
   await client.query(
     `select pg_catalog.set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
      where exists (select from pg_catalog.pg_settings s where s.name operator(pg_catalog.=) pinned.name)`,
   )
-  // As a replica, neither triggers nor foreign keys would do their work. Not every role may set this; then it is an objection.
+  // In the role `replica`, triggers and foreign keys would not fire. Not every role may set this; then it is an
+  // objection.
   await client
     .query(
       `select set_config('session_replication_role', 'origin', false)
        where pg_catalog.current_setting('session_replication_role') <> 'origin'`,
     )
     .catch(unlessForbidden)
-  // When we are killed, what we were running must not go on for long. Not every platform of the server can do this.
+  // If we are killed, our statement must not run on for long. Not supported on every platform of the server.
   await client.query("set client_connection_check_interval = '2s'").catch(() => {})
 }
 
@@ -160,10 +161,10 @@ function configOf(target: Target): pg.ClientConfig {
   return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...KEEP_ALIVE, ...config }
 }
 
-/** The server, or the way to it, is away; tomorrow it may be back. ENOENT: no socket in that directory. */
+/** The server or the network is temporarily unavailable. ENOENT: no socket in that directory. */
 const AWAY = ['ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN', 'ENOENT']
 
-/** What Node says of a certificate that it does not trust. */
+/** Node's codes for an untrusted certificate. */
 const UNTRUSTED = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -175,7 +176,7 @@ const UNTRUSTED = [
   'CERT_NOT_YET_VALID',
 ]
 
-/** Says why there is no session. The cause is not printed: a connection string may hold a password. */
+/** Explains why there is no session. The cause is not printed: a connection string may contain a password. */
 function connectionError(error: unknown): Error {
   const code = codeOf(error)
   const reason = error instanceof Error ? error.message || String(code) : String(error)
@@ -194,7 +195,7 @@ function connectionError(error: unknown): Error {
   if (code === SQLSTATE.undefinedDatabase)
     return refused('Check the database name in --url, DATABASE_URL or PGDATABASE.')
   if (code === SQLSTATE.tooManyConnections)
-    return refused('Ebb needs three free connections, and five to copy. Try again when some are free.', 'try later')
+    return refused('Ebb needs three free connections, five for a copy. Try again when some are free.', 'try later')
   if (code === SQLSTATE.cannotConnectNow)
     return refused('The server is starting or stopping. Try again in a moment.', 'try later')
   const whereabouts =
@@ -205,11 +206,11 @@ function connectionError(error: unknown): Error {
   if (code === 'ENOTFOUND') return refused(whereabouts)
   if (UNTRUSTED.includes(code ?? ''))
     return refused(
-      'Name the authority that has signed the certificate of the server: ?sslmode=verify-full&sslrootcert=<file>. Or, on a network that you trust, ?sslmode=require: encrypted, and nothing is verified.',
+      'Name the CA that signed the server’s certificate: ?sslmode=verify-full&sslrootcert=<file>. On a trusted network ?sslmode=require also works: it encrypts without verifying.',
     )
   if (isConnectionLost(error))
     return refused(
-      'The server, or what is between, has hung up in the midst of it. Try again in a moment.',
+      'The server, or a proxy in between, closed the connection while it was being opened. Try again in a moment.',
       'try later',
     )
   if (code === 'ERR_INVALID_URL' || /Invalid URL/i.test(reason))
@@ -239,7 +240,7 @@ export async function inTransaction<T>(
   try {
     result = await work()
   } catch (error) {
-    // When the connection is gone the server has rolled back by itself, and the first error tells why.
+    // After a lost connection the server has rolled back already, and the first error has the reason.
     await session.query('rollback').catch(() => {})
     throw error
   }
@@ -251,7 +252,7 @@ function begin({ isolation = 'read committed', readOnly = false }: TransactionOp
   return `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`
 }
 
-/** One moment of the catalogue: all that `work` reads, it reads from one snapshot, and it cannot write. */
+/** A read-only transaction: everything `work` reads is from one snapshot. */
 export function inSnapshot<T>(session: pg.ClientBase, work: () => Promise<T>): Promise<T> {
   return inTransaction(session, { isolation: 'repeatable read', readOnly: true }, work)
 }
@@ -263,7 +264,7 @@ export async function readOne<Row extends object>(session: pg.ClientBase, query:
   return row
 }
 
-/** All rows of a query. That they are of the type is the query's word. */
+/** All rows of a query. The row type is not checked. */
 export async function readAll<Row extends object>(session: pg.ClientBase, query: Sql): Promise<Row[]> {
   return (await session.query<Row & pg.QueryResultRow>(query)).rows
 }

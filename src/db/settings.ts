@@ -3,19 +3,19 @@ import { putBack, putUnder, type ConditionSettings } from '../sql/condition-sett
 import { inOneGo } from './in-one-go.ts'
 import { inTransaction, type Session } from './session.ts'
 
-/** Puts the transaction that is open under the settings that a condition is read under. */
+/** Applies the settings of a condition to the open transaction. */
 export async function putSession(session: ClientBase, settings: ConditionSettings): Promise<void> {
   const statements = putUnder(settings)
   if (statements.length > 0) await session.query(statements.join('; '))
 }
 
-/** Puts it under ours again. */
+/** Restores ours. */
 export async function putSessionBack(session: ClientBase, settings: ConditionSettings): Promise<void> {
   const statements = putBack(settings)
   if (statements.length > 0) await session.query(statements.join('; '))
 }
 
-/** Sends one query, by `ask`, under these settings, in the transaction that is open; what comes after it is under ours again. */
+/** Sends one query, by `ask`, under these settings, in the open transaction; ours are restored after it. */
 export async function underSettings<T>(
   session: Session,
   settings: ConditionSettings,
@@ -29,7 +29,7 @@ export async function underSettings<T>(
   return answer
 }
 
-/** The same in a transaction of its own that only reads. */
+/** The same in a separate read-only transaction. */
 export function askUnder<T>(session: Session, settings: ConditionSettings, ask: () => Promise<T>): Promise<T> {
   return inTransaction(session, { readOnly: true }, () => underSettings(session, settings, ask))
 }

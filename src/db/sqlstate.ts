@@ -1,4 +1,4 @@
-// SQLSTATEs as words. https://www.postgresql.org/docs/current/errcodes-appendix.html
+// Names of SQLSTATEs. https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 export const SQLSTATE = {
   lockNotAvailable: '55P03',
@@ -41,7 +41,7 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-/** Somebody held a lock that we were not willing to wait for any longer. Trying again is the cure. */
+/** A lock was not granted within our timeout. It can be retried. */
 export function isLockRefused(error: unknown): boolean {
   const code = codeOf(error)
   return code === SQLSTATE.lockNotAvailable || code === SQLSTATE.deadlockDetected
@@ -70,7 +70,7 @@ const CONNECTION_LOST: readonly (string | undefined)[] = [
   'ETIMEDOUT',
 ]
 
-/** The session is gone: what it was doing has been rolled back, unless it was committing. */
+/** The session was lost: its transaction has been rolled back, unless it was committing. */
 export function isConnectionLost(error: unknown): boolean {
   if (CONNECTION_LOST.includes(codeOf(error))) return true
   // node-postgres gives these two no code.

@@ -1,23 +1,22 @@
 import type { Client, ClientBase } from 'pg'
 
-// How long the server is at work for us, as against how far away it is. Pieces
-// of work sized by the time that passes here would come down to single rows over
-// a line of 20 ms: each of their queries is that long on its way, and does nothing.
+// The time the server works for us, without network latency. Batches sized by elapsed time would shrink to single
+// rows with a latency of 20 ms, because each query takes at least that long.
 
-/** What is known of the line to the server, in milliseconds. */
+/** The measured latency, in milliseconds. */
 interface Line {
-  /** Of late: the way may change, so an old record is slowly forgotten. */
+  /** A recent minimum: the network may change, so an old value slowly decays. */
   shortest: number
-  /** Spent on the way, by all queries together. */
+  /** Total latency of all queries. */
   travelled: number
 }
 
 const LINES = new WeakMap<ClientBase, Line>()
 const FORGETTING = 1.02
-/** A query that takes less than so many times the shortest has given the server next to nothing to do. */
+/** A query that takes less than this multiple of the minimum has done hardly any work on the server. */
 const IDLE = 2
 
-/** Has the queries of a new session timed; streams are left out. */
+/** Measures the queries of a new session; streams are excluded. */
 export function timeQueries(client: Client): void {
   const line = { shortest: Infinity, travelled: 0 }
   LINES.set(client, line)
@@ -39,7 +38,7 @@ function note(line: Line, milliseconds: number): void {
   line.travelled += milliseconds < IDLE * line.shortest ? milliseconds : line.shortest
 }
 
-/** Starts a clock: it tells the milliseconds that have passed, less what queries of these sessions have spent on their way. */
+/** Starts a clock of the elapsed milliseconds without the latency of queries in these sessions. */
 export function workClock(...sessions: readonly ClientBase[]): () => number {
   const atWork = () => sessions.reduce((ms, session) => ms - (LINES.get(session)?.travelled ?? 0), performance.now())
   const began = atWork()

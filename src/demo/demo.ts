@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
-// Loaded before the application starts, whose sessions share this process: loading takes 0.1 s, which would
-// look as if they had waited for the server.
+// Loaded before the application starts, whose sessions share this process: loading takes 0.1 s, which would look like
+// time spent waiting for the server.
 import 'umzug'
 import type { Context } from '../cli/context.ts'
 import { startServer, type EmbeddedServer } from '../embedded/server.ts'
@@ -22,20 +22,20 @@ import { tellStory } from './story.ts'
 import { startTraffic, type TrafficReport } from './traffic.ts'
 
 export interface DemoOptions {
-  /** The server goes on, and its URL is printed. */
+  /** The server keeps running, and its URL is printed. */
   readonly keep: boolean
-  /** By default large enough to be believed. */
+  /** By default large enough to be realistic. */
   readonly scale?: Scale
 }
 
 const SCALE: Scale = { events: 2_000_000, pageViews: 280_000 }
 
-// For a server that lives for a minute: no checkpoint in between, room in memory.
+// For a server that lives for a minute: no checkpoint, and enough memory.
 const SETTINGS = { max_wal_size: '4GB', checkpoint_timeout: '30min', shared_buffers: '512MB' }
 
 /**
- * The whole story on a server of its own, with an application at work. The
- * server goes however this ends, unless it ends well and was to be kept.
+ * Runs the whole story on a server of its own, with an application writing and reading. The server is removed at the
+ * end, unless the demo succeeded and `keep` is set.
  *
  * @throws {EbbError} when a command failed, the application met an error, or a row is missing
  */
@@ -74,7 +74,7 @@ async function playOn(
     const after = await takeStock(client, horizon)
     const missing = countMissing(before, after, traffic)
     const report = { before, after, lockMs: await readLockMs(client), traffic, missing }
-    narrator.heading('7. What it came to')
+    narrator.heading('7. Results')
     const lines = [...describeFigures(report), ...describeMaps(await readMaps(client))]
     for (const line of lines) narrator.line(line)
     assertWell(report)
@@ -85,7 +85,7 @@ async function playOn(
 async function withTraffic(shop: Shop, narrator: Narrator, story: () => Promise<void>): Promise<TrafficReport> {
   const traffic = await startTraffic(shop)
   narrator.line('')
-  narrator.say('From here on an application is at work: three sessions write and three read, all the time.')
+  narrator.say('From now on an application is running: three sessions write and three read, continuously.')
   try {
     await story()
   } finally {
@@ -97,17 +97,18 @@ async function withTraffic(shop: Shop, narrator: Narrator, story: () => Promise<
 function assertWell({ traffic, missing }: DemoReport): void {
   const [first] = traffic.errors
   if (first === undefined && missing === 0) return
-  const what = first === undefined ? `${missing} rows are missing or too many` : `the application met errors: ${first}`
+  const what =
+    first === undefined ? `${missing} rows are missing or duplicated` : `the application met errors: ${first}`
   throw new EbbError(what, {
-    state: 'The demo and its server are gone.',
-    next: 'This should not have happened: please report it with what was printed above.',
+    state: 'The demo’s server has been removed.',
+    next: 'Please report it with the output above.',
   })
 }
 
 function stopped(cause: unknown): EbbError {
   return new EbbError(
     'the demo was stopped',
-    { state: 'Its server is gone, with all that was in it.', next: 'Start it again: ebb demo.' },
+    { state: 'Its server and data have been removed.', next: 'Start it again: ebb demo.' },
     'stopped',
     cause,
   )
@@ -116,8 +117,8 @@ function stopped(cause: unknown): EbbError {
 function sayHowToStop(narrator: Narrator, server: EmbeddedServer): void {
   const shop = new URL('/shop', server.url)
   shop.username = 'app'
-  narrator.line('\nThe server goes on, for you to look around:')
+  narrator.line('\nThe server keeps running, so that you can look around:')
   narrator.line(`  psql ${shop.href}`)
-  narrator.line('To stop it and remove what it holds:')
+  narrator.line('To stop it and remove its data:')
   narrator.line(`  kill -INT ${server.pid} && sleep 1 && rm -r ${dirname(server.dataFolder)}`)
 }

@@ -12,33 +12,33 @@ import type { TrafficReport } from './traffic.ts'
 export interface Stock {
   readonly events: Count
   readonly pageViews: Count
-  /** Events that are younger than the horizon by an hour, which the demo does not last. */
+  /** Events younger than the horizon by an hour; the demo takes less than that. */
   readonly eventsToKeep: number
-  /** Page views that are younger than the horizon which `takeStock` was given. */
+  /** Page views younger than the horizon given to `takeStock`. */
   readonly pageViewsToKeep: number
 }
 
 export interface Count {
   readonly rows: number
-  /** With indexes and partitions. */
+  /** Including indexes and partitions. */
   readonly bytes: number
 }
 
-/** What the demo comes to. */
+/** The result of the demo. */
 export interface DemoReport {
   readonly before: Stock
   readonly after: Stock
   /** How long the swaps held their locks. */
   readonly lockMs: { readonly partition: number; readonly split: number }
   readonly traffic: TrafficReport
-  /** Confirmed by the server, or there before and to be kept, and not found in the end: 0. */
+  /** Rows confirmed by the server, or to be kept from the start, that are missing at the end: 0. */
   readonly missing: number
 }
 
 /** How long rows are kept: younger ones must not be lost. */
 export const KEPT = '90 days'
 
-/** The server's idea of the horizon, as text. */
+/** The horizon by the server's clock, as text. */
 export async function readHorizon(client: pg.Client): Promise<string> {
   const { horizon } = await readOne<{ horizon: string }>(
     client,
@@ -47,7 +47,7 @@ export async function readHorizon(client: pg.Client): Promise<string> {
   return horizon
 }
 
-/** Counts exactly, which for a demo is quick enough. */
+/** An exact count, fast enough for a demo. */
 export async function takeStock(client: pg.Client, horizon: string): Promise<Stock> {
   return readOne<Stock>(
     client,
@@ -59,7 +59,7 @@ export async function takeStock(client: pg.Client, horizon: string): Promise<Sto
   )
 }
 
-// The tree of a plain table is empty.
+// pg_partition_tree is empty for a plain table.
 function sizeOf(table: string) {
   return sql`(select coalesce(sum(pg_total_relation_size(relid)), pg_total_relation_size(${table}::regclass))
     from pg_partition_tree(${table}::regclass))`
@@ -76,7 +76,7 @@ export async function readLockMs(client: pg.Client): Promise<DemoReport['lockMs'
   )
 }
 
-/** Rows that should be there and are not. Traffic must have ended. */
+/** Rows that should exist and do not. Traffic must have ended. */
 export function countMissing(before: Stock, after: Stock, { written }: TrafficReport): number {
   const events = before.eventsToKeep + written.events - after.eventsToKeep
   const pageViews = before.pageViewsToKeep + written.pageViews - after.pageViewsToKeep
@@ -97,17 +97,17 @@ export function describeFigures({ before, after, lockMs, traffic, missing }: Dem
   return columns([
     [
       'events',
-      `${change(before.events, after.events)}; ${showCount(written.events)} written meanwhile, ${gone(before.events, written.events, after.events)} expired and gone`,
+      `${change(before.events, after.events)}; ${showCount(written.events)} written meanwhile, ${gone(before.events, written.events, after.events)} expired and dropped`,
     ],
     [
       'page_views',
-      `${change(before.pageViews, after.pageViews)}; ${gone(before.pageViews, written.pageViews, after.pageViews)} expired and gone`,
+      `${change(before.pageViews, after.pageViews)}; ${gone(before.pageViews, written.pageViews, after.pageViews)} expired and dropped`,
     ],
-    ['rows lost', `${showCount(missing)} of those that were to stay`],
+    ['rows lost', `${showCount(missing)} of those to be kept`],
     ['time under lock', `${showElapsed(lockMs.partition)} to partition, ${showElapsed(lockMs.split)} to split`],
     [
-      'longest wait',
-      `${showElapsed(traffic.longestWaitMs)} of any application session, 99 % under ${showElapsed(traffic.p99Ms)}`,
+      'maximum blocking time',
+      `${showElapsed(traffic.longestWaitMs)} for any application session, p99 ${showElapsed(traffic.p99Ms)}`,
     ],
     [
       'application errors',

@@ -3,10 +3,10 @@ import type { Output } from '../report/output.ts'
 import { showElapsed } from '../text/elapsed.ts'
 import { harmless, wrap } from '../text/comment.ts'
 
-/** Lines longer than this are hard to read, however wide the terminal. */
+/** Longer lines are hard to read, however wide the terminal. */
 const WIDEST = 96
 
-/** Tells the story: headings, sentences, and what is typed. */
+/** Prints headings, sentences, and the commands. */
 export class Narrator {
   readonly out: Output
 
@@ -27,7 +27,7 @@ export class Narrator {
     this.line(`\n${this.bold(`$ ebb ${words.map(shellWord).join(' ')}`)}`)
   }
 
-  /** Says what is being done, does it, and says how long it took. */
+  /** Prints what is being done, does it, and prints how long it took. */
   async during<T>(what: string, work: () => Promise<T>): Promise<T> {
     this.out.write(`${what} … `)
     const began = performance.now()
@@ -40,7 +40,7 @@ export class Narrator {
     this.out.write(`${text}\n`)
   }
 
-  /** What others have written, which may hold anything. */
+  /** Text from elsewhere, which may contain any character. */
   quote(text: string): void {
     this.out.write(harmless(text))
   }

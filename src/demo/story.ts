@@ -7,7 +7,7 @@ import { KEPT } from './figures.ts'
 import type { Narrator } from './narrator.ts'
 import type { Shop } from './setup.ts'
 
-/** Where the story takes place. */
+/** What the story needs. */
 export interface Stage {
   readonly narrator: Narrator
   readonly shop: Shop
@@ -18,7 +18,7 @@ const CONVERT = ['partition', 'events', '--by', 'created_at', '--every', 'month'
 const SPLIT = ['split', 'events', '--keep', KEPT, '--no-archive']
 const ROTATE = ['rotate', 'events', 'page_views', '--keep', KEPT, '--no-archive']
 
-/** What a user would do, command by command, each run as the command line runs it. */
+/** What a user would do, command by command, each run through the command line. */
 export async function tellStory(stage: Stage): Promise<void> {
   const { narrator } = stage
 
@@ -34,33 +34,33 @@ export async function tellStory(stage: Stage): Promise<void> {
 
   narrator.heading('3. Partition')
   narrator.say(
-    'No row is moved: the table becomes the first partition of a new one that takes its name, its grants, its view, its trigger and its foreign key. The application goes on.',
+    'No row is moved: the table becomes the first partition of a new one that takes its name, its grants, its view, its trigger and its foreign key. The application keeps running.',
   )
   await type(stage, [...CONVERT, '--execute'])
 
   narrator.heading('4. Rotate')
   narrator.say(
-    `From now on this is all there is to do, say once a day: make partitions ahead, and drop those whose rows are all older than ${KEPT}. ` +
-      'page_views, which has had monthly partitions all along, goes by the same command. First the plan, then the action.',
+    `From now on this is the only maintenance, for example once a day: create partitions ahead of time, and drop those whose rows are all older than ${KEPT}. ` +
+      'page_views, which already had monthly partitions, is maintained by the same command. First the plan, then its execution.',
   )
   await type(stage, ROTATE, withoutScript)
   await type(stage, [...ROTATE, '--execute'], withoutMaps)
 
   narrator.heading('5. Split')
   narrator.say(
-    `What events held before is still in one partition, which could go as a whole on the day named above. To have the space back now, the rows of ${KEPT} are copied into partitions of their own while the application goes on; every change meanwhile is caught, both sides are compared, and then they change places.`,
+    `The rows that events held before are still in one partition, which would expire as a whole on the date shown above. To free the space now, the rows of the last ${KEPT} are copied into monthly partitions while the application keeps running; changes are captured and applied, both sides are compared, and then they are swapped.`,
   )
   await type(stage, [...SPLIT, '--execute'], withoutMaps)
 
-  narrator.heading('6. Let go')
+  narrator.heading('6. Retire')
   narrator.say(
-    'The former partition has been kept, and kept up to date, so that ebb rollback would lose nothing. When all is well, it goes.',
+    'The original partition has been kept and updated, so that ebb rollback would lose nothing. Once the result is confirmed, it is dropped.',
   )
   await type(stage, ['status'])
   await type(stage, ['retire', '--all', '--execute'])
 }
 
-/** Types a command, and shows what `abridge` leaves of what it prints. */
+/** Runs a command, and prints its output as shortened by `abridge`. */
 async function type(stage: Stage, args: readonly string[], abridge: (text: string) => string = whole): Promise<void> {
   const { narrator, shop, signal } = stage
   narrator.typed(args)
@@ -80,15 +80,15 @@ function whole(text: string): string {
   return text
 }
 
-/** Of a plan: its goal, the titles of its steps, and what to type next. */
+/** Of a plan: its goal, the titles of its steps, and the next command. */
 function stepsOnly(script: string): string {
   const lines = script.trimEnd().split('\n')
   const titles = lines.filter((line) => /^-- Step \d+ of \d+: /.test(line))
   const shown = [lines[0] ?? '', ...titles, lines.at(-1) ?? ''].map((line) => line.replace(/^-- /, ''))
-  return [...shown.slice(0, -1), `(${lines.length} lines in full)`, ...shown.slice(-1)].join('\n')
+  return [...shown.slice(0, -1), `(${lines.length} lines in total)`, ...shown.slice(-1)].join('\n')
 }
 
-/** Of a plan: what is said about it before its script, and what to type next. */
+/** Of a plan: the part before its script, and the next command. */
 function withoutScript(plan: string): string {
   let inScript = false
   const shown = plan.split('\n').filter((line) => {
@@ -99,7 +99,7 @@ function withoutScript(plan: string): string {
   return shown.map((line) => line.replace(/^-- ?/, '')).join('\n')
 }
 
-/** The end of the demo shows the partitions; once is enough. */
+/** The end of the demo shows the partitions, so the reports omit them. */
 function withoutMaps(report: string): string {
   return report
     .replace(/\n *[\d.]+ \w+ in \d+ partitions:\n(?: +\S.*\n)*/g, '')
@@ -107,11 +107,11 @@ function withoutMaps(report: string): string {
 }
 
 function ended(args: readonly string[], code: number, signal: AbortSignal): EbbError {
-  const state = 'The demo and its server are gone.'
+  const state = 'The demo’s server has been removed.'
   return signal.aborted
     ? new EbbError('the demo was stopped', { state, next: 'Start it again: ebb demo.' }, 'stopped')
     : new EbbError(`ebb ${args[0]} ended with exit code ${code}`, {
         state,
-        next: 'Please report it with the lines above.',
+        next: 'Please report it with the output above.',
       })
 }

@@ -4,11 +4,10 @@ import pg from 'pg'
 import { reasonOf } from '../errors.ts'
 import type { Shop } from './setup.ts'
 
-// The application: sessions that write and read all the time, each a statement
-// every few milliseconds, and note how long the answers took. Nothing is tried
-// again, so whatever the server refuses is counted.
+// The application: sessions that write and read all the time, each a statement every few milliseconds, and measure
+// the response times. Nothing is retried, so every error of the server is counted.
 
-/** What the application met with. */
+/** What the application experienced. */
 export interface TrafficReport {
   readonly sessions: number
   readonly statements: number
@@ -16,25 +15,25 @@ export interface TrafficReport {
   readonly written: { readonly events: number; readonly pageViews: number }
   /** One message each. */
   readonly errors: readonly string[]
-  /** Seen by the application, so that a busy machine counts, too. */
+  /** As seen by the application, so a busy machine counts too. */
   readonly longestWaitMs: number
   readonly p99Ms: number
 }
 
 type Table = keyof TrafficReport['written']
 
-/** One session and what it does again and again. */
+/** One session and the statement it repeats. */
 interface Habit {
   readonly name: string
   readonly url: string
-  /** Where its statement puts a row; a reader has none. */
+  /** The table its statement inserts into; a reader has none. */
   readonly writes: Table | null
   readonly statement: () => string | pg.QueryConfig
 }
 
 const PAUSE_MS = 5
 
-/** Connects all sessions and sets them going. */
+/** Connects all sessions and starts them. */
 export async function startTraffic(shop: Shop): Promise<Traffic> {
   const traffic = new Traffic()
   try {
@@ -46,7 +45,7 @@ export async function startTraffic(shop: Shop): Promise<Traffic> {
   }
 }
 
-/** The application at work. */
+/** The running application. */
 class Traffic {
   private readonly stopping = new AbortController()
   private readonly loops: Promise<void>[] = []
@@ -54,15 +53,15 @@ class Traffic {
   private readonly written = { events: 0, pageViews: 0 }
   private readonly errors: string[] = []
 
-  /** Adds a session; `startTraffic` is what callers want. */
+  /** Adds a session; callers use `startTraffic`. */
   async begin(habit: Habit): Promise<void> {
     const client = new pg.Client({ connectionString: habit.url, application_name: `demo ${habit.name}` })
-    client.on('error', () => {}) // the next statement tells
+    client.on('error', () => {}) // the next statement reports it
     await client.connect()
     this.loops.push(this.goOn(client, habit))
   }
 
-  /** How it has gone so far. */
+  /** The figures so far. */
   report(): TrafficReport {
     const { count, max } = this.waits
     return {
@@ -75,7 +74,7 @@ class Traffic {
     }
   }
 
-  /** Lets the statements under way finish, and tells how it went. */
+  /** Waits for the running statements, and returns the figures. */
   async stop(): Promise<TrafficReport> {
     this.stopping.abort()
     await Promise.all(this.loops)
@@ -99,12 +98,12 @@ class Traffic {
     } catch (error) {
       this.errors.push(`${name}: ${reasonOf(error)}`)
     }
-    // In microseconds; the histogram takes whole numbers from 1 on.
+    // In microseconds; the histogram takes integers from 1.
     this.waits.record(Math.max(1, Math.round((performance.now() - began) * 1000)))
   }
 }
 
-// Statements travel in all three ways that clients have: as plain text, with parameters, and prepared.
+// Statements use all three protocols of clients: simple, with parameters, and prepared.
 function habitsIn({ url, reportingUrl }: Shop): Habit[] {
   let n = 0
   const user = () => 1 + (n++ % 1000)

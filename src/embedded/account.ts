@@ -11,7 +11,7 @@ export interface Account {
 /** PostgreSQL refuses to run as root; root takes the first of these that exists. */
 const STAND_INS = ['postgres', 'nobody']
 
-/** Whom a server must run as: somebody else where we are root, otherwise ourselves (null). */
+/** The account a server must run as: another one if we are root, otherwise ours (null). */
 export function serverAccount(): Account | null {
   if (process.getuid?.() !== 0) return null
   const account = STAND_INS.map(accountOf).find((found) => found !== null)
@@ -19,7 +19,7 @@ export function serverAccount(): Account | null {
   return account
 }
 
-/** Makes a folder and all that is in it the account's own. Links are not followed. */
+/** Makes the account the owner of a folder and its contents. Links are not followed. */
 export async function handOver(folder: string, account: Account | null): Promise<void> {
   if (!account) return
   await chown(folder, account.uid, account.gid)

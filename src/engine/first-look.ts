@@ -14,8 +14,8 @@ import type { EngineOptions } from './options.ts'
 type Accepting = Pick<EngineOptions, 'accept'>
 
 /**
- * What stands against any work on a table, whatever the command: code of others
- * that a superuser would run, and an extension that decides where the rows are.
+ * Objections to any command on a table: code of other roles that a superuser would run, and an extension that stores
+ * the rows elsewhere.
  */
 export async function objectionsToTable(
   session: Session,
@@ -26,7 +26,7 @@ export async function objectionsToTable(
 ): Promise<Objection[]> {
   return inSnapshot(session, async () => {
     const code = await objectionsToCode(session, server, table, accept)
-    // The planner itself runs functions of indexes and checks, so it is asked afterwards.
+    // The planner itself runs functions of indexes and checks, so EXPLAIN comes afterwards.
     if (code.length > 0 || ofAnyStorage || !(await holdsRows(session, table))) return code
     return unknownNodeObjections(table, await readUnknownNodes(session, table))
   })
@@ -41,7 +41,7 @@ async function objectionsToCode(
   return superuser ? unaccepted(codeObjections(await readForeignCode(session, table), role), accept) : []
 }
 
-/** Whether it is a table, partitioned or not; what is said against anything else is said elsewhere. */
+/** Whether it is a table, partitioned or not; other relations have objections elsewhere. */
 async function holdsRows(session: Session, { schema, name }: TableName): Promise<boolean> {
   const { holds } = await readOne<{ holds: boolean }>(
     session,
@@ -53,9 +53,9 @@ async function holdsRows(session: Session, { schema, name }: TableName): Promise
 }
 
 /**
- * Asks once more when work begins, or goes on: code may have come since the plan was made.
+ * Checks again when a run starts, or is resumed: code may have been added since the plan was made.
  *
- * @throws {EbbError} when there is some that was not accepted
+ * @throws {EbbError} if there is some that was not accepted
  */
 export async function assertOwnCode(
   session: Session,

@@ -5,13 +5,12 @@ import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { Predicate } from '../sql/predicate.ts'
 
-// A stored situation speaks of the catalogue: types, definitions, conditions,
-// whole statements that PostgreSQL has printed. Each piece of text in it must be
-// one that the catalogue says now, of what the plan is about.
+// A stored situation contains text from the catalogue: types, definitions, conditions, whole statements printed by
+// PostgreSQL. Each such text must still be in the catalogue, for the objects of the plan.
 
 /**
- * Single words: names of columns, kinds and states, numbers as text, storage parameters (an autovacuum may be told to hurry
- * while a run waits for it). Nothing is executed by one.
+ * Single words: names of columns, kinds and states, numbers as text, storage parameters (autovacuum may be tuned
+ * while a run waits for it). They cannot execute anything.
  */
 const WORD = /^[\w$/+:.=-]*$/
 
@@ -30,9 +29,9 @@ const UNUSED = new Set([
 ])
 
 /**
- * Makes sure that all text of a situation is found again in `texts`, which has just been read.
+ * Checks that all text of a situation is in `texts`, which has just been read.
  *
- * @throws {EbbError} where something has been altered, or put into the journal
+ * @throws {EbbError} if something was altered, or written into the journal
  */
 export function assertFoundAgain(table: TableName, situation: unknown, texts: unknown): void {
   const known = new Set(textsOf(texts, '').map(({ text }) => text))
@@ -41,27 +40,27 @@ export function assertFoundAgain(table: TableName, situation: unknown, texts: un
 }
 
 /**
- * Without what may stand in the way of a batch, and never becomes SQL of one: a trigger or a constraint may be altered or
- * dropped before the run goes on.
+ * Without what may block a batch but never becomes part of its SQL: a trigger or a constraint may be altered or
+ * dropped before the run is resumed.
  */
 export function rowsOf<Situation extends { readonly table: TableModel }>(situation: Situation): unknown {
   return { ...situation, table: { ...situation.table, triggers: [], constraints: [], indexes: [] } }
 }
 
 /**
- * Makes sure that a condition calls no function that may do anything.
+ * Checks that a condition calls no volatile function.
  *
- * @throws {EbbError} when it does, as one that was put into the journal may
+ * @throws {EbbError} if it does, for example one written into the journal
  */
 export async function assertHarmless(session: Session, table: TableName, predicate: Predicate | null): Promise<void> {
   const { volatile } = await readCondition(session, table, predicate)
   const [name] = volatile
   if (name === undefined) return
   throw new EbbError(
-    `the condition on ${display(table)} calls ${name}(), which may do anything`,
+    `the condition on ${display(table)} calls ${name}(), which may have side effects`,
     {
       state: NOTHING_CHANGED,
-      next: 'Take back what was done with ebb abandon, and see who has written to the journal.',
+      next: 'Undo the run with ebb abandon, and find out who wrote to the journal.',
     },
     'objections',
   )
@@ -85,10 +84,10 @@ const LONGEST_SHOWN = 80
 function changed(table: TableName, { field, text }: Text): EbbError {
   const shown = text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text
   return new EbbError(
-    `${display(table)} has changed since the plan was made: its ${field} is not ${JSON.stringify(shown)} any more`,
+    `${display(table)} has changed since the plan was made: its ${field} is no longer ${JSON.stringify(shown)}`,
     {
       state: NOTHING_CHANGED,
-      next: 'Undo the change; or take back what was done with ebb abandon, and start again: the new plan takes the change into account.',
+      next: 'Undo the change; or undo the run with ebb abandon, and start again: the new plan includes the change.',
     },
   )
 }

@@ -1,20 +1,20 @@
 import { connectionLost } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
 
-// The same for many tables, one after the other. Each stands for itself: what goes wrong with one keeps no other from it.
+// The same for many tables, one after the other, with isolated failures.
 
-/** What was tried and did not succeed. */
+/** A failed action. */
 export interface Failure {
   /** `add partition public.events_2027_01`. */
   readonly what: string
   readonly error: Error
 }
 
-/** One table, and what has come of it. */
+/** A table and its outcome. */
 export type Item<Target, Result> =
   { readonly target: Target; readonly result: Result } | { readonly target: Target; readonly error: Error }
 
-/** Does the work for each target, until somebody asks to stop, or a result says that somebody has. */
+/** Does the work for each target, until a stop is requested, or a result says that it was. */
 export async function forEachTable<Target, Result>(
   targets: readonly Target[],
   signal: AbortSignal,
@@ -34,7 +34,7 @@ export async function forEachTable<Target, Result>(
   return items
 }
 
-/** As it can be told: a lost connection is something to try again. */
+/** As an error to report: after a lost connection it can be retried. */
 export function asError(error: unknown): Error {
   const known = isConnectionLost(error) ? connectionLost(error) : error
   return known instanceof Error ? known : new Error(String(known))

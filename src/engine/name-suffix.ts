@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 
-/** Part of the names of a run's helpers, so that they are unlike those of any other. */
+/** Part of the names of a run's objects, so that they are unique. */
 export function newNameSuffix(): string {
   return randomBytes(4).toString('hex')
 }

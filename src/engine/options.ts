@@ -4,24 +4,24 @@ import type { LockLimits } from './locks/short-locks.ts'
 import type { CopySizes } from './copy/sizes.ts'
 import type { Turns } from './purge/turns.ts'
 
-/** What every command is given besides its request. */
+/** The options of every command besides its request. */
 export interface EngineOptions {
-  /** Free disk where a copy would go, in bytes, if somebody knows: PostgreSQL does not tell. */
+  /** Free disk space for a copy, in bytes, if known: PostgreSQL does not report it. */
   readonly diskFree?: number
   readonly journalSchema: string
-  /** Codes of objections to the table that were accepted. */
+  /** Codes of accepted objections to the table. */
   readonly accept?: readonly string[]
   readonly observer: Observer
   readonly signal: AbortSignal
   readonly lockLimits?: LockLimits
   readonly copySizes?: CopySizes
-  /** Who paces the batches of a purge; without one they follow the pace. */
+  /** Paces the batches of a purge; by default the pace of the run. */
   readonly turns?: Turns
-  /** Of batches, chunks, and partitions that go. */
+  /** The pacing of batches, chunks, and partitions to retire. */
   readonly pacing?: Pacing
-  /** The server's clock as it was read before, so that several plans mean the same moment: microseconds since the epoch. */
+  /** The server's clock, read before, so that several plans use the same moment: microseconds since the epoch. */
   readonly now?: string
 }
 
-/** Those that a plan depends on. */
+/** The options a plan depends on. */
 export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree' | 'accept'>

@@ -2,7 +2,7 @@ import { Pace } from '../pacing/throttle.ts'
 import type { TableName } from '../sql/names.ts'
 import type { TableContext } from './table-context.ts'
 
-/** The pace of a run that changes these tables, for as long as `work` takes; the observer hears how it has been. */
+/** Runs `work` with the pace of a run that changes these tables; the observer gets a summary. */
 export async function withPace<T>(
   { target, holder, journalSchema, pacing, observer, signal }: TableContext,
   tables: readonly TableName[],

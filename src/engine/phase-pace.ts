@@ -1,6 +1,6 @@
 import type { Progress } from '../events.ts'
 
-/** A statement under way, and how far it has come as far as PostgreSQL tells. */
+/** A running statement, and its progress as reported by PostgreSQL. */
 export interface Activity {
   /** Since the statement began. */
   readonly seconds: number
@@ -10,19 +10,19 @@ export interface Activity {
   readonly unit: string
 }
 
-/** Before that, what is left cannot be told from the little that is done. */
+/** Before that, the rest cannot be estimated from the little that is done. */
 const TELLING_SECONDS = 2
 
 /**
- * How fast the phase of a statement goes that is under way. Each is measured by
- * itself: the second of a vacuum has not gone slowly because the first took long.
+ * The rate of the current phase of a statement. Each phase is measured separately: the second phase of a vacuum is
+ * not slow because the first took long.
  */
 export class PhasePace {
   private last: Activity | null = null
-  /** Where the phase was when it was first seen. */
+  /** The progress of the phase when first seen. */
   private from = { seconds: 0, done: 0 }
 
-  /** Undefined where PostgreSQL does not tell how far it has come. */
+  /** Undefined if PostgreSQL does not report the progress. */
   progress(activity: Activity): Progress | undefined {
     const { seconds, phase, done, total, unit } = activity
     const before = this.last

@@ -23,32 +23,34 @@ import { describeSoFar } from './purge/progress.ts'
 import { planOf, storable, verifiedPlan } from './stored-plan.ts'
 import { runIn, withTable, type RunContext, type TableContext } from './table-context.ts'
 
-// A run carries out the plan that was agreed to when it began. So the same
-// command, given again, finds that plan in the journal and goes on with it.
+// A run executes the plan it was started with. So the same command, run again, finds that plan in the journal and
+// resumes it.
 
-/** A command with its request, and the options of whoever gives it. */
+/** A command with its request and options. */
 interface Given {
   readonly command: AnyCommand
   readonly request: unknown
   readonly options: EngineOptions
 }
 
-/** A plan, and how it stands with its run. */
+/** A plan, and the state of its run. */
 interface Agreed {
   readonly server: ServerModel
   readonly name: TableName
   readonly plan: StorablePlan
-  /** What the plan was made from; null where it is not to be carried out. */
+  /** The basis of the plan; null if it is not to be executed. */
   readonly situation: unknown
-  /** Of the run that goes on; null where none has begun. */
+  /** The run to resume; null if there is none. */
   readonly runId: string | null
   /** The latest run of the table when the plan was made or found. */
   readonly earlier: Run | undefined
-  /** The same command was carried out before, by this run, and nothing is left to do. */
+  /** The same command was executed before, by this run, and nothing is left to do. */
   readonly doneBy: string | null
 }
 
-/** What a command would do, or what is left of it where it works in batches. Reads in READ ONLY transactions and changes nothing. */
+/**
+ * Plans a command, or what is left of it if it works in batches. Reads in READ ONLY transactions and changes nothing.
+ */
 export function planCommand<Request, Plan extends StorablePlan>(
   target: Target,
   written: WrittenName,
@@ -63,7 +65,7 @@ function planGiven(target: Target, written: WrittenName, given: Given): Promise<
   const { command, options } = given
   return withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await lookUp(session, written, options)
-    // Where the journal may not be read, the plan says so.
+    // If the journal may not be read, the plan says so.
     if (command.worksInBatches !== true || !server.journalUsable)
       return (await planAnew(session, server, name, given)).plan
     const { runId: id, plan } = await findAgreed(session, server, name, given)
@@ -73,11 +75,11 @@ function planGiven(target: Target, written: WrittenName, given: Given): Promise<
   })
 }
 
-/** How often a command begins anew of which that is asked. */
+/** How often a command that asks for it starts over. */
 const MOST_BEGINNINGS = 5
 
 /**
- * Carries a command out, or goes on with a run of it that was interrupted, from the plan that was agreed to then.
+ * Executes a command, or resumes an interrupted run of it with the plan it was started with.
  *
  * @throws {ObjectionsError} when there are reasons not to start
  */
@@ -117,7 +119,7 @@ async function carryOutOnce(target: Target, written: WrittenName, given: Given):
 }
 
 /**
- * The first look at the server and the table; a server that cannot be worked with is refused in the plan.
+ * Reads the server and the table; an unsupported server is an objection in the plan.
  *
  * @throws {EbbError} when the journal cannot be trusted
  */
@@ -129,24 +131,24 @@ async function lookUp(
   return inSnapshot(session, async () => {
     const server = await readServer(session, options.journalSchema)
     assertSupported(server)
-    // Where it may not be used the plan says so; where it cannot be trusted there is none.
+    // If it may not be used the plan says so; if it cannot be trusted there is no plan.
     if (server.journalUsable) await journalExists(session, options.journalSchema)
     const { now = server.now } = options
     return { server: { ...server, now }, name: await resolveTable(session, written) }
   })
 }
 
-/** What follows asks for columns of the catalogue that older servers do not have. */
+/** The following queries need catalogue columns that older servers do not have. */
 function assertSupported(server: ServerModel): void {
   if (server.version >= OLDEST_VERSION) return
   throw new EbbError(
-    `this is PostgreSQL ${server.versionText}, and Ebb needs ${OLDEST_VERSION / 10_000} or later`,
-    { state: NOTHING_CHANGED, next: 'Update the server first, or partition with other means.' },
+    `this is PostgreSQL ${server.versionText}; Ebb needs ${OLDEST_VERSION / 10_000} or later`,
+    { state: NOTHING_CHANGED, next: 'Upgrade the server first.' },
     'objections',
   )
 }
 
-/** Reads the situation, and plans, unless there is something against any work on the table. */
+/** Reads the situation, and plans, unless there are objections to any command on the table. */
 async function planAnew(
   session: Session,
   server: ServerModel,
@@ -165,7 +167,7 @@ async function planAnew(
 }
 
 /**
- * The plan of the table's unfinished run, if it is the same command; a new one where no run is unfinished.
+ * The plan of the table's unfinished run, if it is of the same command; a new one if there is none.
  *
  * @throws {EbbError} when another command, or the same with another request, is unfinished
  */
@@ -184,7 +186,7 @@ async function findAgreed(session: Session, server: ServerModel, name: TableName
   return { server, name, ...(await planOrDone(session, server, name, given, done)), runId: null, earlier }
 }
 
-/** A new plan; that of the run which was carried out, where it has left nothing to do. */
+/** A new plan; or that of a finished run which has left nothing to do. */
 async function planOrDone(
   session: Session,
   server: ServerModel,
@@ -202,9 +204,9 @@ async function planOrDone(
 }
 
 /**
- * The run that goes on, or a new one, which is written down before its first step.
+ * The run to resume, or a new one, which is recorded before its first step.
  *
- * @throws {EbbError} when the plan of the one that goes on does not fit the database any more
+ * @throws {EbbError} when the plan of a resumed run no longer matches the database
  */
 async function beginRun(
   context: TableContext,
@@ -219,25 +221,24 @@ async function beginRun(
 }
 
 /**
- * Plans are made before the lease is had. Whoever had it before may have come
- * to an end in between, and then the plan is about a table of the past.
+ * Plans are made before the lease is taken. Another run may have finished in between, and then the plan is outdated.
  *
- * @throws {EbbError} when the latest run of the table is not the one that was seen, or not as it was
+ * @throws {EbbError} when the latest run of the table is another one, or has changed
  */
 export async function assertLatest(context: TableContext, table: TableName, seen: Run | undefined): Promise<void> {
   const latest = await latestRun(context.session, context.journalSchema, table)
   if (latest?.id === seen?.id && latest?.status === seen?.status) return
   throw new EbbError(
-    `another run has worked on ${display(table)} in the meantime`,
+    `another run has changed ${display(table)} in the meantime`,
     {
       state: 'This command has changed nothing.',
-      next: 'Look at ebb status, and run this command again if it is still wanted.',
+      next: 'Check ebb status, and run this command again if it is still needed.',
     },
     'try later',
   )
 }
 
-/** Another run has begun on the table and is not finished. */
+/** Another run of the table is unfinished. */
 export function otherRun(run: Run): EbbError {
   return new EbbError(
     `run ${run.id} (ebb ${run.command} ${display(run.table)}) is unfinished, and was started with other settings`,

@@ -10,20 +10,20 @@ import { display, type TableName } from '../sql/names.ts'
 import type { AnyCommand, StorablePlan } from './command.ts'
 import type { TableContext } from './table-context.ts'
 
-// Plans in the journal are data, and no authority. What is kept of one is the
-// situation that it was made from; its steps, with their SQL, are made from
-// that again when a run goes on, and text that was stored is never executed:
+// Plans in the journal are data, not code. A plan is stored as the situation it was made from; its steps, with their
+// SQL, are made from that again when a run is resumed, and stored text is never executed:
 //
-//   - the steps are those that were agreed to, by their digest: another version of Ebb may make others;
-//   - before the tables change places, everything that a situation says of the database must be what the catalogue says;
-//   - afterwards it cannot be, but what is left to do then is so plain that its grammar tells that it executes nothing else.
+//   - the digest proves that the steps are those the run was started with: another version of Ebb may make others;
+//   - before the swap, everything a situation says about the database must match the catalogue;
+//   - after it that is impossible, but the remaining statements are so plain that parsing shows that they execute
+//     nothing else.
 //
-// Of what was stored for people, and of what later commands need to know, names alone are used, as identifiers.
+// Of the text stored for display or for later commands, only names are used, as identifiers.
 
 /** To be raised when a situation can no longer be read as it was written. Format 1 had steps with SQL, 2 other names of things, 3 no columns of foreign keys. */
 export const FORMAT = 4
 
-/** The plan as it will be made from the stored situation, and what is to be stored. */
+/** The plan as it will be made from the stored situation, and what to store. */
 export function storable(
   command: AnyCommand,
   request: unknown,
@@ -47,7 +47,7 @@ export function storable(
   return { plan, stored }
 }
 
-/** What people, and later runs, may know of it. */
+/** For display and for later runs. */
 function withoutSql(plan: Plan): Plan & { readonly purge?: null } {
   const steps = plan.steps.map((step): object => {
     const { kind, key, title, because, locks, cost } = step
@@ -65,7 +65,7 @@ function withoutSql(plan: Plan): Plan & { readonly purge?: null } {
   return { ...plan, steps: steps as Step[], ...('purge' in plan ? { purge: null } : {}) }
 }
 
-/** Of what is executed; what is only shown may be put in other words. */
+/** Of the executed parts only; displayed text may change. */
 export function digestOf(steps: readonly Step[]): string {
   const executed = steps.map(({ title: _title, because: _because, locks: _locks, cost: _cost, ...step }) => step)
   return createHash('sha256')
@@ -74,9 +74,9 @@ export function digestOf(steps: readonly Step[]): string {
 }
 
 /**
- * The plan of an unfinished run, to be shown.
+ * The plan of an unfinished run, for display.
  *
- * @throws {EbbError} when this version cannot make it from what was stored
+ * @throws {EbbError} if this version cannot make it from the stored situation
  */
 export function planOf(command: AnyCommand, run: Run): StorablePlan {
   if (run.format !== FORMAT) throw otherFormat(run)
@@ -86,9 +86,9 @@ export function planOf(command: AnyCommand, run: Run): StorablePlan {
 }
 
 /**
- * The plan of an unfinished run, to be carried out.
+ * The plan of an unfinished run, for execution.
  *
- * @throws {EbbError} when this version cannot make it, or it does not fit the database
+ * @throws {EbbError} if this version cannot make it, or it does not match the database
  */
 export async function verifiedPlan(context: TableContext, command: AnyCommand, run: Run): Promise<StorablePlan> {
   const { session, journalSchema, server } = context
@@ -109,7 +109,7 @@ export async function verifiedPlan(context: TableContext, command: AnyCommand, r
 }
 
 /**
- * Of a plan that can be made anew from the database: it must be the one that was agreed to.
+ * For a plan that can be made again from the database: it must be the one the run was started with.
  *
  * @throws {EbbError} when it is not
  */
@@ -119,24 +119,24 @@ export function assertSameSteps(table: TableName, agreed: Plan, again: Plan): vo
     `${display(table)} has changed since the plan was made${again.objections.map(({ what }) => `: ${what}`).join('')}`,
     {
       state: NOTHING_CHANGED,
-      next: 'Undo the change; or take back what was done with ebb abandon, and start again.',
+      next: 'Undo the change; or undo the run with ebb abandon, and start again.',
     },
   )
 }
 
-/** The steps from which on a table is another one. */
+/** The steps after which the table is a different one. */
 export const SWAPS = ['swap', 'swap-back']
 
-/** Written by another version, or by somebody else. */
+/** Written by another version, or by someone else. */
 function otherFormat({ id, command, table, format }: Run): EbbError {
   const newer = format > FORMAT
   return new EbbError(
-    `the plan of run ${id} (ebb ${command} ${display(table)}) is stored in format ${format}, and this version carries out format ${FORMAT}`,
+    `the plan of run ${id} (ebb ${command} ${display(table)}) is stored in format ${format}; this version executes format ${FORMAT}`,
     {
       state: NOTHING_CHANGED,
       next: newer
-        ? 'Use the version that began it, or a later one.'
-        : `End it with ebb abandon ${id}: preparations are taken back; rows that are gone, and tables that have changed places, stay so. Then run the command again if something is left to do.`,
+        ? 'Use the version that started it or a later one.'
+        : `End it with ebb abandon ${id}: preparations are undone; deleted rows and swapped tables stay as they are. Then run the command again if something is left to do.`,
     },
     'objections',
   )
@@ -144,10 +144,10 @@ function otherFormat({ id, command, table, format }: Run): EbbError {
 
 function otherSteps({ id, command, table }: Run): EbbError {
   return new EbbError(
-    `from what is stored of run ${id} (ebb ${command} ${display(table)}) this version would make other steps than those that were agreed to`,
+    `this version would plan other steps for run ${id} (ebb ${command} ${display(table)}) than those it was started with`,
     {
       state: NOTHING_CHANGED,
-      next: `Go on with the version that began it, or give it up with ebb abandon ${id} and run the command again.`,
+      next: `Resume it with the version that started it, or end it with ebb abandon ${id} and run the command again.`,
     },
     'objections',
   )

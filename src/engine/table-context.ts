@@ -18,15 +18,15 @@ import { LOCK_LIMITS, type LockLimits } from './locks/short-locks.ts'
 import type { Turns } from './purge/turns.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
 
-/** Where a run takes place: two sessions, the lease of the table, and whoever listens. */
+/** The context of work on a table: two sessions, the lease of the table, and the observer. */
 export interface TableContext {
-  /** For further sessions of the same run, and the name they all have. */
+  /** For further sessions of the same run, and their common name. */
   readonly target: Target
   readonly holder: string
-  /** Does the work. */
+  /** The working session. */
   readonly session: Session
   readonly pid: number
-  /** Looks around, renews the lease, cancels. */
+  /** The monitoring session: polls, renews the lease, cancels. */
   readonly control: Session
   readonly server: ServerModel
   readonly journalSchema: string
@@ -34,18 +34,18 @@ export interface TableContext {
   readonly copySizes: CopySizes
   readonly pacing: Pacing
   readonly lockLimits: LockLimits
-  /** Who paces the batches of a purge; without one it is the pace of the run. */
+  /** Paces the batches of a purge; by default the pace of the run. */
   readonly turns: Turns | undefined
   readonly observer: Emit
   readonly signal: AbortSignal
 }
 
-/** A run on the table. */
+/** The context of a run on the table. */
 export interface RunContext extends TableContext {
   readonly runId: string
 }
 
-/** The run, which its events name. */
+/** The run, named in its events. */
 export function runIn(context: TableContext, runId: string): RunContext {
   return { ...context, runId, observer: (event) => context.observer({ runId, ...event }) }
 }
@@ -65,15 +65,14 @@ export interface TableContextOptions {
 }
 
 const RENEW_EVERY_MS = 10_000
-/** They run no code of the table's: no row is written, and nobody is asked for any. */
+/** Commands that run no code of the table: they neither read nor write rows. */
 const UNDOING: readonly string[] = ['abandon', 'retire']
-/** A server that says nothing for so long has gone. Together with the above: whoever waits for it is told within a minute. */
+/** After this long without a response the server counts as down. Together with the above: detected within a minute. */
 const SILENT_MS = 30_000
 
 /**
- * Opens sessions, brings the journal up to date, takes the lease of the table,
- * does `work`, and leaves everything as it was. An abort cancels the statement
- * that is running; a transaction in which it runs is rolled back.
+ * Opens sessions, migrates the journal, takes the lease of the table, does `work`, and releases everything. An abort
+ * cancels the running statement; its transaction is rolled back.
  */
 export async function withTable<T>(
   options: TableContextOptions,
@@ -82,13 +81,13 @@ export async function withTable<T>(
 ): Promise<T> {
   if (options.server.inRecovery) throw onReplica()
   if (!options.server.firesTriggers) throw withoutTriggers(options.server)
-  // All sessions of a run share a name, by which another run sees whether this one is alive.
+  // All sessions of a run share a name, by which other runs see whether it is alive.
   const holder = `${options.command} ${randomBytes(3).toString('hex')}`
   const sockets = new Sockets()
   const target = sockets.through(options.target)
   const control = await openSession(target, holder)
   try {
-    // What it commits are signs of life: a standby that is away must not make them late.
+    // It commits heartbeats, which an unavailable standby must not delay.
     await control.query('set synchronous_commit = local')
     if (!UNDOING.includes(options.command)) await assertOwnCode(control, options.server, table, options)
     await migrateJournal(control, options.journalSchema)
@@ -100,7 +99,7 @@ export async function withTable<T>(
         return result
       })
     } finally {
-      // When the connection is lost the lease is free anyway: its sessions are gone.
+      // After a lost connection the lease is free anyway: its sessions have ended.
       await releaseLease(control, options.journalSchema, lease).catch(() => {})
     }
   } catch (error) {
@@ -110,7 +109,7 @@ export async function withTable<T>(
   }
 }
 
-/** The work is done whether this is or not. */
+/** Best effort. */
 async function prune(
   control: Session,
   table: TableName,
@@ -121,7 +120,7 @@ async function prune(
       table,
       runId: null,
       type: 'note',
-      text: `what is over stays in the journal for now: ${reasonOf(error)}`,
+      text: `old runs were not pruned from the journal: ${reasonOf(error)}`,
     })
   })
 }
@@ -129,24 +128,24 @@ async function prune(
 function onReplica(): EbbError {
   return new EbbError(
     'this server is a replica',
-    { state: 'Nothing has been changed.', next: 'Connect to the primary: nothing can be changed here.' },
+    { state: 'Nothing has been changed.', next: 'Connect to the primary: a replica is read-only.' },
     'objections',
   )
 }
 
-/** A plan says so by itself; a run that is resumed, abandoned or rolled back has one already. */
+/** A plan has this as an objection; a run that is resumed, abandoned or rolled back has its plan already. */
 function withoutTriggers(server: ServerModel): EbbError {
   const { what, fix } = firesNoTriggers(server)
   return new EbbError(what, { state: NOTHING_CHANGED, next: fix }, 'objections')
 }
 
-// What comes from a step has been explained already; this is what happens between steps.
+// Errors of a step are already explained; this is for those between steps.
 function explained(error: unknown, signal: AbortSignal): unknown {
   if (error instanceof EbbError) return error
   if (signal.aborted && codeOf(error) === SQLSTATE.queryCanceled)
     return new EbbError(
       'stopped',
-      { state: 'What was done before is kept.', next: 'Run the same command again: it resumes from there.' },
+      { state: 'Committed work is kept.', next: 'Run the same command again: it resumes where it stopped.' },
       'stopped',
       error,
     )
@@ -184,11 +183,11 @@ async function withWorker<T>(
       observer: (event) => observer({ table, runId: null, ...event }),
       signal,
     })
-    // A server process that has touched much memory takes a tenth of a second to leave: nobody has to wait for that.
+    // A backend that has touched much memory takes a tenth of a second to exit: no need to wait for that.
     void session.end()
     return result
   } catch (error) {
-    // It may still be at work; nobody else gets the lease before it has gone.
+    // It may still be running; the lease is not free until it has exited.
     await session.end()
     throw error
   } finally {
@@ -199,15 +198,15 @@ async function withWorker<T>(
 
 const CANCEL_EVERY_MS = 200
 
-/** Again and again: what comes between two statements cancels nothing, and the next may be a long one. */
+/** Repeatedly: a cancel between two statements has no effect, and the next may be a long one. */
 export async function cancelUntil(ended: AbortSignal, control: Session, pid: number): Promise<void> {
   do await control.query('select pg_cancel_backend($1)', [pid]).catch(() => {})
   while (await pause(CANCEL_EVERY_MS, ended))
 }
 
 /**
- * Renews the lease while `work` is under way. That is the pulse of the run as
- * well: a server that does not answer any more has gone, and nothing that waits for it is waited for.
+ * Renews the lease during `work`. This also detects a server that is down: if it does not respond, all connections
+ * are destroyed.
  */
 async function withPulse<T>(
   control: Session,
@@ -235,23 +234,24 @@ async function beat(
 ): Promise<void> {
   while (await pause(RENEW_EVERY_MS, ended)) {
     const silence = setTimeout(() => sockets.destroy(noAnswer()), SILENT_MS)
-    // An error is an answer. A renewal that fails is made up for by the next; when none succeeds the work finds out by its own checks.
+    // An error is a response. After a failed renewal the next one may succeed; if none does, the work's own checks
+    // fail.
     await renewLease(control, schema, lease).catch(() => {})
     clearTimeout(silence)
   }
 }
 
-/** As the kernel would put it, if it were not so patient. */
+/** As the kernel would report it, only much later. */
 function noAnswer(): Error {
   return Object.assign(new Error(`no answer from the server for ${SILENT_MS / 1000} s`), { code: 'ETIMEDOUT' })
 }
 
-/** False when the signal came first. */
+/** False if the signal came first. */
 export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(ms, true, { signal }).catch(() => false)
 }
 
-/** Those that short locks are taken and looked for with. */
+/** The sessions for short locks. */
 export function sessionsOf({ session, pid, control, server }: TableContext) {
   return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs }
 }

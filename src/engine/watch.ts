@@ -6,13 +6,10 @@ import { sql } from '../sql/sql.ts'
 import { PhasePace, type Activity } from './phase-pace.ts'
 
 const LOOK_EVERY_MS = 500
-/** Of a shorter statement nobody asks whether it is still at work. */
+/** Shorter statements are not reported. */
 const LONG_SECONDS = 2
 
-/**
- * Tells, while `work` runs in the backend `pid`, how far it has come and whom
- * it waits for. Nobody watches a silent terminal.
- */
+/** Reports the progress of `work` in the backend `pid`, and the sessions it waits for. */
 export async function watched<T>(control: Session, pid: number, observer: Emit, work: () => Promise<T>): Promise<T> {
   const stop = new AbortController()
   const watching = watch(control, pid, observer, stop.signal)
@@ -41,10 +38,10 @@ async function watch(control: Session, pid: number, observer: Emit, signal: Abor
     }
   } catch (error) {
     if (signal.aborted) return
-    // What is watched reports its own failure; that the watcher lost its connection adds nothing.
+    // The watched work reports its own failure; a lost connection of the watcher adds nothing.
     observer({
       type: 'note',
-      text: `progress can no longer be seen: ${reasonOf(error)}`,
+      text: `progress can no longer be read: ${reasonOf(error)}`,
     })
   }
 }

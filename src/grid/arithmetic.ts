@@ -1,4 +1,4 @@
-/** Division that rounds towards minus infinity, so that a grid goes on evenly below zero; `/` rounds towards zero. */
+/** Division that rounds towards minus infinity, so that a grid is uniform below zero; `/` rounds towards zero. */
 export function floorDivide(value: bigint, by: bigint): bigint {
   const quotient = value / by
   return quotient * by > value ? quotient - 1n : quotient

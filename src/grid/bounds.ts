@@ -25,11 +25,11 @@ export interface TimeGrid {
 
 export interface IdGrid {
   readonly kind: 'id'
-  /** So many ids in each partition. */
+  /** The number of ids in each partition. */
   readonly width: bigint
 }
 
-/** What lies between two bounds: from is inside, to is not. */
+/** The range between two bounds: from is inclusive, to exclusive. */
 export interface Cell {
   readonly from: Position
   readonly to: Position
@@ -68,9 +68,8 @@ interface Line {
   guess(position: Position): bigint
 }
 
-// The calendar says in which cell a day lies, and is off where a clock goes
-// back over midnight: on 2006-10-29 in America/St_Johns the 29th had begun and
-// then it was 23:01 on the 28th again. Those 59 minutes lie behind the bound.
+// The calendar gives the cell of a day, and is wrong if a clock is set back over midnight: on 2006-10-29 in
+// America/St_Johns it was 23:01 on the 28th again after the 29th had begun. Those 59 minutes are after the bound.
 function indexBelow(line: Line, position: Position): bigint {
   let index = line.guess(position)
   while (line.bound(index + 1n) <= position) index += 1n
@@ -112,7 +111,7 @@ function calendarLine(count: number, unit: CalendarUnit, zone: string): Line {
 
 type CalendarUnit = Exclude<Unit, 'hour'>
 
-/** Where a unit is counted from, and how many of it have passed when a day begins. */
+/** The origin of a unit, and the number of units before a day. */
 interface Calendar {
   readonly anchor: Temporal.PlainDate
   readonly passed: (date: Temporal.PlainDate) => number

@@ -5,7 +5,7 @@ import type { KeyKind } from './key-kind.ts'
 
 const MONTHS_PER_QUARTER = 3
 
-/** The interval in words of Temporal, which has no quarters. */
+/** The interval as a Temporal duration, which has no quarters. */
 export function durationOf({ count, unit }: Interval): Temporal.DurationLike {
   switch (unit) {
     case 'hour':
@@ -27,7 +27,7 @@ export function durationOf({ count, unit }: Interval): Temporal.DurationLike {
 export function refuseHoursOfDates(keyKind: KeyKind, interval: Interval): void {
   if (keyKind !== 'date' || interval.unit !== 'hour') return
   throw new UsageError(
-    `The key is a date and has no hours, so '${displayInterval(interval)}' cannot be applied to it.`,
+    `The key is a date and has no hours, so '${displayInterval(interval)}' cannot be subtracted from it.`,
     'Choose an interval of days, weeks, months, quarters or years.',
   )
 }

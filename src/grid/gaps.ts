@@ -1,13 +1,13 @@
 import { cellsBetween, type Cell, type Grid } from './bounds.ts'
 import type { KeyKind, Position } from './key-kind.ts'
 
-/** What a partition holds: from is inside, to is not, null is without a bound. */
+/** The range of a partition: from is inclusive, to exclusive, null unbounded. */
 export interface Span {
   readonly from: Position | null
   readonly to: Position | null
 }
 
-/** What no span covers of everything from `from` up to `to`, in order. Spans may overlap and come in any order. */
+/** The parts between `from` and `to` that no span covers, in order. Spans may overlap and be in any order. */
 export function gapsIn(spans: readonly Span[], from: Position, to: Position): Cell[] {
   const gaps: Cell[] = []
   let covered = from

@@ -3,23 +3,21 @@ import type { Span } from './gaps.ts'
 import type { Unit } from './interval.ts'
 import { isTimeKind, type KeyKind, type TimeKind } from './key-kind.ts'
 
-/** Older partitions may come from another policy; these many of the latest are asked. */
+/** Older partitions may be from another policy; only this many of the latest count. */
 const WITNESSES = 6
 
-/** From the coarsest, for a month is also 31 days. */
+/** Coarsest first, because a month is also 31 days. */
 const UNITS: readonly Unit[] = ['year', 'quarter', 'month', 'week', 'day', 'hour']
 
-/** What people choose. Any number at all would find a grid of 33 months behind one partition that is merely wide. */
+/** Usual multiples. With arbitrary numbers, a single wide partition would suggest a grid of 33 months. */
 const MULTIPLES = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 24, 30]
 
 /**
- * The grid that a set of partitions follows, judged by its latest bounded
- * ones: each must be exactly one cell, and each begin where the one before
- * ends. Of several such grids the coarsest unit, then the smallest multiple,
- * then the first time zone.
+ * The grid that a set of partitions follows, judged by its latest bounded ones: each must be exactly one cell, and
+ * each begin where the one before ends. Of several such grids the coarsest unit, then the smallest multiple, then the
+ * first time zone.
  *
- * Null where there is none, which is also so when the latest partitions leave
- * a gap. With one partition only, the answer is a guess.
+ * Null if there is none, or if the latest partitions leave a gap. With a single partition, the result is a guess.
  */
 export function inferGrid(
   kind: KeyKind,

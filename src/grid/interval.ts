@@ -2,7 +2,7 @@ import { UsageError } from '../errors.ts'
 
 export type Unit = 'hour' | 'day' | 'week' | 'month' | 'quarter' | 'year'
 
-/** A length on the calendar. How many seconds it has depends on where on the calendar it lies. */
+/** A length on the calendar. Its number of seconds depends on its position on the calendar. */
 export interface Interval {
   readonly count: number
   readonly unit: Unit
@@ -19,13 +19,12 @@ const ADVERBS: ReadonlyMap<string, Unit> = new Map([
   ['yearly', 'year'],
 ])
 
-/** More is a slip of the finger, and would lead the arithmetic off the calendar. */
+/** A larger number is a typing error, and would exceed the calendar. */
 const LARGEST_COUNT = 10_000
 
 /**
- * Reads `month`, `3 months`, `monthly`. Deliberately less than PostgreSQL's
- * `interval` takes: `1 month 3 days` cannot be a grid, and `90d` has been read
- * as nothing at all by parsers that try to please.
+ * Reads `month`, `3 months`, `monthly`. Deliberately stricter than PostgreSQL's `interval`: `1 month 3 days` cannot
+ * be a grid, and lenient parsers have read `90d` as nothing.
  *
  * @throws UsageError that shows the accepted forms.
  */

@@ -4,12 +4,10 @@ import { calendarAt, instantOf } from './timezone.ts'
 import { midnightBefore } from './wall-clock.ts'
 
 /**
- * Where an instant of the server's clock lies: for `timestamp` the wall clock
- * of the zone at that instant, for `date` the day it is there, for the rest
- * the instant itself.
+ * The position of an instant of the server's clock: for `timestamp` the local time of the zone, for `date` the local
+ * day, for other kinds the instant itself.
  *
- * A `date` takes the whole day because its rows do: one of them may have been
- * written at 23:59, so none is 90 days old before the day is.
+ * A `date` stands for the whole day: a row may have been written at 23:59, so it is 90 days old only when the day is.
  */
 export function positionOf(kind: KeyKind, instant: bigint, timezone: string): Position {
   switch (kind) {

@@ -3,9 +3,8 @@ import { calendarZone, isTimeKind, type KeyKind, type Position } from './key-kin
 import { calendarAt } from './timezone.ts'
 
 /**
- * A position for people: `2026-12-01 00:00 Europe/Berlin`, a date without the
- * time, an id in plain digits. Seconds are shown where there are any, the
- * offset where the clock shows the same time twice.
+ * A position for display: `2026-12-01 00:00 Europe/Berlin`, a date without the time, an id in plain digits. Seconds
+ * are shown where there are any, the offset where the clock shows the same time twice.
  */
 export function displayPosition(kind: KeyKind, position: Position, timezone: string): string {
   if (!isTimeKind(kind)) return position.toString()

@@ -7,14 +7,13 @@ export type EpochKind = 'epoch-s' | 'epoch-ms' | 'epoch-us' | 'epoch-ns'
 export type TimeKind = Exclude<KeyKind, 'id'>
 
 /**
- * A place on the line that a key's values lie on, so that they can be compared
- * and counted whatever the column's type. For times, microseconds since
- * 1970-01-01 00:00 UTC; for `timestamp` and `date`, those of the wall clock
- * read as if it were UTC; for ids, the id.
+ * The value of a key as an integer, so that keys can be compared and counted whatever the column's type. For times,
+ * microseconds since 1970-01-01 00:00 UTC; for `timestamp` and `date`, those of the local time read as UTC; for ids,
+ * the id.
  */
 export type Position = bigint
 
-/** So many `ticks`, which are what the column holds, make so many `micros`econds; both smallest. */
+/** `ticks` of the column correspond to `micros` microseconds; the smallest such pair. */
 export const EPOCHS: Readonly<Record<EpochKind, { readonly ticks: bigint; readonly micros: bigint }>> = {
   'epoch-s': { ticks: 1n, micros: 1_000_000n },
   'epoch-ms': { ticks: 1n, micros: 1000n },
@@ -26,12 +25,12 @@ export function isTimeKind(kind: KeyKind): kind is TimeKind {
   return kind !== 'id'
 }
 
-/** Whether the column holds what a clock on the wall shows, and no instant. */
+/** Whether the column holds a local time, not an instant. */
 export function isWallClock(kind: KeyKind): kind is 'timestamp' | 'date' {
   return kind === 'timestamp' || kind === 'date'
 }
 
-/** The zone whose calendar divides the line: a wall clock's positions are read as UTC already. */
+/** The time zone of the calendar: positions of local times are read as UTC already. */
 export function calendarZone(kind: TimeKind, timezone: string): string {
   return isWallClock(kind) ? 'UTC' : timezone
 }

@@ -5,17 +5,16 @@ import { isMidnight, isOnCalendar, readWallClock, writeWallClock } from './wall-
 
 const MICROS_PER_MS = 1000n
 
-const YEARS = 'Times are understood in the years 1 to 9999.'
+const YEARS = 'Supported times are in the years 1 to 9999.'
 
 const WHOLE_NUMBER = /^-?\d+$/
 const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /**
- * The position of a value, from its text as PostgreSQL prints it with DateStyle
- * ISO and TimeZone UTC. What is finer than the line is rounded down: the
- * nanoseconds of `epoch-ns`, and of a UUID all but its first 48 bits (RFC 9562, 5.7).
+ * The position of a value, from its text as PostgreSQL prints it with DateStyle ISO and TimeZone UTC. Finer values
+ * are rounded down: the nanoseconds of `epoch-ns`, and of a UUID all but its first 48 bits (RFC 9562, 5.7).
  *
- * @throws EbbError for `infinity`, for years outside 1 to 9999, and for text that is no value of this kind.
+ * @throws EbbError for `infinity`, for years outside 1 to 9999, and for text that is not a value of this kind.
  */
 export function fromText(kind: KeyKind, text: string): Position {
   const position = read(kind, text)
@@ -25,8 +24,8 @@ export function fromText(kind: KeyKind, text: string): Position {
 }
 
 /**
- * The text of a bound: the smallest value of this kind that lies at the
- * position or after it. So `key < text` selects exactly what lies before it.
+ * The text of a bound: the smallest value of this kind that lies at the position or after it. So `key < text` selects
+ * exactly the values before it.
  *
  * @throws EbbError for years outside 1 to 9999, and for a `date` that is not midnight.
  */
@@ -74,17 +73,16 @@ function read(kind: KeyKind, text: string): Position | null {
 function writeDate(position: Position): string {
   if (!isMidnight(position))
     throw new EbbError(`${writeWallClock(position)} is not a date: it has a time of day.`, {
-      state: 'The key is a date, and this bound would cut a day in two.',
+      state: 'The key is a date, and this bound is within a day.',
       next: 'Choose an interval of days, weeks, months, quarters or years.',
     })
   return writeWallClock(position).slice(0, 'YYYY-MM-DD'.length)
 }
 
-// Version and variant stay zero: the bound then lies below every UUID of its
-// millisecond, whichever version that is.
+// Version and variant stay zero, so that the bound is below every UUID of its millisecond, of any version.
 function writeUuid(position: Position): string {
   const ms = ceilDivide(position, MICROS_PER_MS)
-  if (ms < 0n) throw unwritable(writeWallClock(position), 'A UUIDv7 counts from 1970.')
+  if (ms < 0n) throw unwritable(writeWallClock(position), 'A UUIDv7 cannot hold a time before 1970.')
   const hex = ms.toString(16).padStart(12, '0')
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
 }
@@ -97,15 +95,15 @@ function readUuid(text: string): Position | null {
 function unfit(kind: KeyKind, text: string): EbbError {
   if (/^-?infinity$| BC$|^\d{5,}-/.test(text)) return offCalendar(text)
   return new EbbError(`'${text}' cannot be read as ${kind}.`, {
-    state: 'What is expected is the text that PostgreSQL prints with DateStyle ISO and TimeZone UTC.',
-    next: 'Look at the values of this column, and whether it is the right key.',
+    state: 'Expected is the text that PostgreSQL prints with DateStyle ISO and TimeZone UTC.',
+    next: 'Check the values of this column, and whether it is the right key.',
   })
 }
 
 function offCalendar(text: string): EbbError {
-  return new EbbError(`'${text}' has no place on the calendar.`, {
+  return new EbbError(`'${text}' is outside the supported range of times.`, {
     state: YEARS,
-    next: 'Look for such values in the key column, and give those rows a real time or none.',
+    next: 'Find such values in the key column, and set them to a real time or to null.',
   })
 }
 

@@ -1,5 +1,4 @@
-// A key's values lie on a line of whole numbers. Only text goes in and comes
-// out: on the way through a number of JavaScript microseconds would be lost.
+// Values of a key map to integers. Input and output are text only: a JavaScript number would lose microseconds.
 
 export { isTimeKind } from './key-kind.ts'
 export type { EpochKind, KeyKind, Position, TimeKind } from './key-kind.ts'

@@ -7,14 +7,13 @@ import { calendarAt, startOfDay } from './timezone.ts'
 import { writeWallClock } from './wall-clock.ts'
 
 /**
- * A name that says where a partition begins: `events_2026_12` for a month,
- * `events_2026_w49` for an ISO week, `events_90000000` for ids. A partition
- * that begins inside a cell gets as many more digits as that takes.
+ * A name with the lower bound of a partition: `events_2026_12` for a month, `events_2026_w49` for an ISO week,
+ * `events_90000000` for ids. A partition that starts inside a cell gets as many more digits as necessary.
  *
- * Days are those of the grid's time zone. Hours are UTC, except on a wall
- * clock: where the clock goes back, a local hour would name two partitions.
+ * Days are those of the grid's time zone. Hours are UTC, except on a wall clock: where the clock goes back, a local
+ * hour would name two partitions.
  *
- * For people only: nothing is ever decided by a name.
+ * For display only: names are never used for decisions.
  *
  * @param taken the names in use in the schema; the name returned is not among them.
  */

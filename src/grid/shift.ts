@@ -5,10 +5,9 @@ import { calendarZone, isTimeKind, type KeyKind, type Position } from './key-kin
 import { calendarAt, instantOf } from './timezone.ts'
 
 /**
- * The position an interval earlier, by the calendar of the zone: the same time
- * of day `90 days` before, and of 31 March `1 month` before the last of
- * February. Hours are absolute. Of a time that the clock shows twice the first
- * is meant (PostgreSQL means the second), so that a horizon errs towards keeping.
+ * The position an interval earlier, by the calendar of the zone: the same time of day `90 days` before, and of 31
+ * March `1 month` before the last of February. Hours are absolute. Of an ambiguous local time the first is used
+ * (PostgreSQL uses the second), so that a horizon errs towards keeping rows.
  *
  * @throws UsageError for hours before a `date`.
  */
@@ -16,7 +15,10 @@ export function minus(position: Position, interval: Interval, kind: KeyKind, tim
   return shifted(position, interval, kind, timezone, (moment, by) => moment.subtract(by))
 }
 
-/** The position an interval later, as `minus` goes back. Adding what was subtracted need not lead back: 31 March does not return. */
+/**
+ * The position an interval later, as `minus` goes back. Adding what was subtracted need not give the original: 31
+ * March does not.
+ */
 export function plus(position: Position, interval: Interval, kind: KeyKind, timezone: string): Position {
   return shifted(position, interval, kind, timezone, (moment, by) => moment.add(by))
 }

@@ -8,11 +8,11 @@ const DATE_AND_TIME = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)$/
 
 const MICROS_PER_DAY = 86_400_000_000n
 
-/** The years that four digits can write; PostgreSQL goes on to 294276 and back to 4713 BC. */
+/** The years of four digits; PostgreSQL supports 4713 BC to 294276. */
 const FIRST = instantOf(Temporal.Instant.from('0001-01-01T00:00Z'))
 const END = instantOf(Temporal.Instant.from('9999-12-31T23:59:59.999999Z'))
 
-/** Whether a position, in microseconds, lies in the years 1 to 9999. */
+/** Whether a position, in microseconds, is in the years 1 to 9999. */
 export function isOnCalendar(position: bigint): boolean {
   return position >= FIRST && position <= END
 }
@@ -25,7 +25,7 @@ export function isMidnight(position: bigint): boolean {
   return midnightBefore(position) === position
 }
 
-/** The wall clock read as if it were UTC, in microseconds since the epoch; null for any other text. */
+/** The local time read as UTC, in microseconds since the epoch; null for any other text. */
 export function readWallClock(text: string): bigint | null {
   const [, date, time] = DATE_AND_TIME.exec(text) ?? []
   if (date === undefined) return null
@@ -37,7 +37,7 @@ export function readWallClock(text: string): bigint | null {
   }
 }
 
-/** The reverse of `readWallClock`: no fraction where there is none, no zeros at its end. */
+/** The inverse of `readWallClock`, without trailing zeros in the fraction. */
 export function writeWallClock(position: bigint): string {
   return Temporal.Instant.fromEpochNanoseconds(position * 1000n)
     .toString()

@@ -1,9 +1,8 @@
 const SMALLEST = 1000n
 
 /**
- * The round number of ids nearest to what arrives in one interval: 1, 2 or 5
- * and zeros, at least 1000, so that bounds are easy to read and stay where
- * they are when the rate changes a little. Half-way goes up.
+ * The round number of ids nearest to those of one interval: 1, 2 or 5 and zeros, at least 1000, so that bounds are
+ * easy to read and stable when the rate changes slightly. Ties round up.
  */
 export function roundWidth(idsPerInterval: bigint | number): bigint {
   const ids = typeof idsPerInterval === 'bigint' ? idsPerInterval : BigInt(Math.round(idsPerInterval))

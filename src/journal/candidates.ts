@@ -6,12 +6,12 @@ import { quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-// Candidate sets as the journal keeps them: what is known of each, and a table of its keys.
+// Candidate sets in the journal: a row for each, and a table of its keys.
 
-/** Everything of a set but what only its keys and the present table tell. */
+/** What the journal knows of a set, without its keys and the current table. */
 export type StoredSet = Omit<CandidateSet, 'keyChanged'>
 
-/** Registers a set before its first key, in the transaction that makes its table. */
+/** Registers a set before its first key, in the transaction that creates its table. */
 export async function registerSet(
   session: ClientBase,
   schema: string,
@@ -23,7 +23,7 @@ export async function registerSet(
     values (${id}, ${table.schema}, ${table.name}, ${place.name}, ${JSON.stringify(key)}, ${JSON.stringify(leaves)}, ${JSON.stringify(settings)}, ${condition})`)
 }
 
-/** Counts its keys: it is complete. */
+/** Counts its keys and marks it as complete. */
 export async function completeSet(session: ClientBase, schema: string, id: string, place: TableName): Promise<void> {
   await session.query(sql`
     update ${at(schema, 'candidate_set')} set (rows, bytes) = (
@@ -31,7 +31,7 @@ export async function completeSet(session: ClientBase, schema: string, id: strin
     where run_id = ${id}`)
 }
 
-/** Says who has approved of it; what is null is left as it is. */
+/** Records the approval; null fields are left unchanged. */
 export async function approveSet(
   session: ClientBase,
   schema: string,
@@ -49,12 +49,12 @@ export async function setById(session: ClientBase, schema: string, id: string): 
   return (await findSets(session, schema, sql`run_id = ${id}`))[0]
 }
 
-/** All that are there, the latest first. */
+/** All sets that have not been dropped, latest first. */
 export async function allSets(session: ClientBase, schema: string): Promise<StoredSet[]> {
   return findSets(session, schema, sql`true`)
 }
 
-// A plan may look at a journal that no run of this version has brought up to date.
+// A plan may read a journal that no run of this version has migrated yet.
 const SETTINGS = raw(
   `coalesce(to_jsonb(s) -> 'settings', jsonb_build_object('search_path', to_jsonb(s) ->> 'search_path'))`,
 )

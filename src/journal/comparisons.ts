@@ -7,18 +7,15 @@ import { at } from './journal.ts'
 /** A range of keys that has been compared. */
 export interface ComparedRange {
   readonly number: number
-  /** Its last key; null for the last range, which has no end. */
+  /** Its last key; null for the last range, which is unbounded. */
   readonly upto: KeyText | null
-  /** Of the target. */
+  /** Rows of the target. */
   readonly rows: number
   readonly differences: Differences | null
   readonly milliseconds: number
 }
 
-/**
- * Remembers a range. Nobody waits for it to reach the disk: after a crash the
- * last ones are compared again.
- */
+/** Records a range, without waiting for the WAL flush: after a crash the last ranges are compared again. */
 export async function recordRange(
   session: ClientBase,
   schema: string,
@@ -31,7 +28,7 @@ export async function recordRange(
     values (${runId}, ${number}, ${upto}, ${rows}, ${differences === null ? null : JSON.stringify(differences)}, ${milliseconds})`)
 }
 
-/** How far a run has compared: the last of its ranges, and the rows of all; undefined before the first. */
+/** The progress of a comparison: the last range, and the rows of all; undefined before the first. */
 export async function comparedSoFar(
   session: ClientBase,
   schema: string,
@@ -46,7 +43,7 @@ export async function comparedSoFar(
   return last
 }
 
-/** What differed in the ranges of a run, in their order, and how many rows they hold in all. */
+/** The differences in the ranges of a run, in order, and their total number of rows. */
 export async function foundDifferences(
   session: ClientBase,
   schema: string,
@@ -61,7 +58,7 @@ export async function foundDifferences(
   )
 }
 
-/** A run that goes on compares everything once more. */
+/** A run that is resumed after a difference compares everything again. */
 export async function forgetRanges(session: ClientBase, schema: string, runId: string): Promise<void> {
   await session.query(sql`delete from ${at(schema, 'comparison')} where run_id = ${runId}`)
 }

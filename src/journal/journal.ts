@@ -6,10 +6,10 @@ import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import { assertKnown } from './migrate.ts'
 import { assertReadable, assertTrusted } from './trust.ts'
 
-// The record of runs, in the database they run in. Functions take the session
-// they write in, so that a step and its entry commit together.
+// The journal of runs, in the database they run in. Functions take the session to write in, so that a step and its
+// entry commit together.
 
-/** Where the journal is. */
+/** The location of the journal. */
 export const DEFAULT_SCHEMA = 'ebb'
 
 export type RunStatus = 'running' | 'done' | 'abandoned' | 'rolled back'
@@ -19,17 +19,17 @@ export interface Run<Plan = unknown> {
   readonly command: string
   readonly table: TableName
   readonly request: unknown
-  /** For people, and what is known of what was made. Its steps have no SQL. */
+  /** The plan for display, and a summary of what it creates. Its steps have no SQL. */
   readonly plan: Plan
-  /** How plan and situation are to be read. */
+  /** The format of plan and situation. */
   readonly format: number
-  /** What the plan was made from; null once the run has ended. */
+  /** The basis of the plan; null once the run has ended. */
   readonly situation: unknown
-  /** Of the steps that were agreed to. */
+  /** A digest of the steps the run was started with. */
   readonly digest: string | null
-  /** How many they are. */
+  /** The number of steps. */
   readonly stepCount: number | null
-  /** Of a copy: the table that it was made from, and what that is called from the swap on. */
+  /** Of a copy: its source table, and the name that has after the swap. */
   readonly retired: RetiredTable | null
   readonly status: RunStatus
   readonly startedAt: Date
@@ -39,23 +39,23 @@ export interface Run<Plan = unknown> {
   readonly lastError: string | null
 }
 
-/** A table that a copy puts aside. Another one may be given its name: the oid tells. */
+/** The table retired by a copy. Another table may get its name: the oid identifies it. */
 export interface RetiredTable {
   readonly oid: string
   readonly name: TableName
 }
 
-/** A run as it is begun; what is to be stored has the form that JSON has. */
+/** A run to be started; stored values are in JSON form. */
 export interface NewRun extends Pick<Run, 'command' | 'table' | 'request' | 'plan' | 'format' | 'situation'> {
   readonly digest: string
   readonly stepCount: number
   readonly retired: RetiredTable | null
-  /** How long the retired table stays, as PostgreSQL reads it; null: until somebody lets it go. */
+  /** How long the retired table is kept, as a PostgreSQL interval; null: until it is dropped by hand. */
   readonly retireAfter: string | null
   readonly version: string
 }
 
-/** Of the row as JSON: a journal that an earlier version has brought up to date last has some columns less. */
+/** Read from the row as JSON: a journal migrated by an earlier version lacks some columns. */
 const later = (column: string) => `(to_jsonb(r) ->> '${column}')`
 
 const RUN_COLUMNS = `id::text as id, command, json_build_object('schema', schema_name, 'name', table_name) as table, request, plan,
@@ -65,7 +65,7 @@ const RUN_COLUMNS = `id::text as id, command, json_build_object('schema', schema
     'name', json_build_object('schema', ${later('retired_schema')}, 'name', ${later('retired_name')})) end as retired,
   status, started_at as "startedAt", ended_at as "endedAt", started_by as "startedBy", outcome, last_error as "lastError"`
 
-/** Writes down a run before its first step. */
+/** Records a run before its first step. */
 export async function startRun(session: ClientBase, schema: string, run: NewRun): Promise<string> {
   const { id } = await readOne<{ id: string }>(
     session,
@@ -80,7 +80,7 @@ export async function startRun(session: ClientBase, schema: string, run: NewRun)
   return id
 }
 
-/** The latest run of a table; an unfinished one is always the latest, for no other can start. */
+/** The latest run of a table; an unfinished one is always the latest, because no other can start. */
 export async function latestRun<Plan>(
   session: ClientBase,
   schema: string,
@@ -110,7 +110,7 @@ export async function recentRuns(session: ClientBase, schema: string): Promise<R
 async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sql, limit = 200): Promise<Run<Plan>[]> {
   return readAll<Run<Plan>>(
     session,
-    // Not "order by id", which would be that of the columns, and text: 9 after 10.
+    // Not "order by id", which would be the output column, a text: 9 after 10.
     sql`select ${raw(RUN_COLUMNS)} from ${at(schema, 'run')} r where ${condition} order by status = 'running' desc, r.id desc limit ${limit}`,
   )
 }
@@ -129,13 +129,13 @@ export async function endRun(
     where id = ${id}`)
 }
 
-/** Adds to what a run has come to, while it is still under way. */
+/** Adds to the outcome of an unfinished run. */
 export async function noteOutcome(session: ClientBase, schema: string, id: string, part: object): Promise<void> {
   await session.query(sql`
     update ${at(schema, 'run')} set outcome = coalesce(outcome, '{}') || ${JSON.stringify(part)}::jsonb where id = ${id}`)
 }
 
-/** Leaves word why a run stopped, and null when it goes on; it stays unfinished. */
+/** Records why a run stopped, or null when it is resumed; it stays unfinished. */
 export async function noteError(
   session: ClientBase,
   schema: string,
@@ -145,15 +145,15 @@ export async function noteError(
   await session.query(sql`update ${at(schema, 'run')} set last_error = ${message} where id = ${id}`)
 }
 
-/** The keys of the steps that are done. */
+/** The keys of the finished steps. */
 export async function doneSteps(session: ClientBase, schema: string, id: string): Promise<Set<string>> {
   const rows = await readAll<{ key: string }>(session, sql`select key from ${at(schema, 'step')} where run_id = ${id}`)
   return new Set(rows.map(({ key }) => key))
 }
 
 /**
- * Records a step; in the step's own transaction where it has one. `milliseconds`
- * until now: under the lock of a swap the entry is sent along with the work.
+ * Records a step, in the step's own transaction if it has one. `milliseconds` so far: under the lock of a swap the
+ * entry is sent together with the work.
  */
 export async function recordStep(
   session: ClientBase,
@@ -166,7 +166,7 @@ export async function recordStep(
     insert into ${at(schema, 'step')} (run_id, key, milliseconds) values (${id}, ${key}, ${milliseconds}) on conflict do nothing`)
 }
 
-/** Forgets all that a run has done, for it has been undone; in the transaction that undoes the last of it. */
+/** Deletes the entries of a run that has been undone, in the transaction that undoes the last of it. */
 export async function forgetProgress(session: ClientBase, schema: string, id: string): Promise<void> {
   const run = sql`where run_id = ${id}`
   await session.query(sql`
@@ -176,16 +176,16 @@ export async function forgetProgress(session: ClientBase, schema: string, id: st
     delete from ${at(schema, 'truncation')} where log_name in (select log_name from captures)`)
 }
 
-/** A table of the journal. */
+/** A qualified table of the journal. */
 export function at(schema: string, table: string): Sql {
   return ident(schema, table)
 }
 
 /**
- * Whether there is a journal. To work with it, it has to be one that nobody else can have written to; who only looks
- * executes nothing of what is there.
+ * Whether there is a journal. To work with it, no other role may have been able to write to it; reading it executes
+ * none of its contents.
  *
- * @throws {EbbError} when there is one that this role may not read, or that cannot be trusted, or is a newer version's
+ * @throws {EbbError} when this role may not read it, it cannot be trusted, or it is of a newer version
  */
 export async function journalExists(
   session: ClientBase,
@@ -213,9 +213,9 @@ function unreadable(schema: string, { role, owner }: { readonly role: string; re
     {
       state: NOTHING_CHANGED,
       next:
-        `To look at it: grant usage on schema ${place} to ${us}; grant select on all tables in schema ${place} to ${us}. ` +
-        `To work with it, which is to act for whoever goes on with a run of it: grant ${ident(owner).text} to ${us}. ` +
-        'Or keep a journal of your own with --journal-schema <name>.',
+        `To read it: grant usage on schema ${place} to ${us}; grant select on all tables in schema ${place} to ${us}. ` +
+        `To run commands with it, which allows this role to act as any role that resumes a run: grant ${ident(owner).text} to ${us}. ` +
+        'Or use a separate journal with --journal-schema <name>.',
     },
     'objections',
   )

@@ -5,11 +5,10 @@ import { display, type TableName } from '../sql/names.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-// One run at a time on a table, across processes and machines. A row with a
-// time limit instead of an advisory lock, which a pooler may lose; whoever takes
-// over gets the next token, and transactions of the former holder check theirs.
+// One run at a time per table, across processes and machines. A row that expires instead of an advisory lock, which a
+// pooler may lose; a new holder gets the next token, and transactions of the previous holder check theirs (fencing).
 
-/** The right to work on one table. */
+/** The exclusive right to work on a table. */
 export interface Lease {
   readonly table: TableName
   readonly token: string
@@ -17,10 +16,10 @@ export interface Lease {
   readonly holder: string
 }
 
-/** How long a lease lives without a sign of life. */
+/** How long a lease is valid without renewal. */
 const LEASE_SECONDS = 60
 
-/** A session of the holder is there; true of each row of that table or alias with the name of one. */
+/** Whether a session of the holder exists, for rows of this table or alias. */
 export function holderLives(of: 'lease' | 'pace'): Sql {
   return raw(
     `exists (select from pg_stat_activity a where a.application_name = ${of}.holder and a.datname = current_database())`,
@@ -28,10 +27,10 @@ export function holderLives(of: 'lease' | 'pace'): Sql {
 }
 
 /**
- * Takes the lease of a table. One whose sessions have all ended is free at
- * once, one that is silent for a minute as well.
+ * Takes the lease of a table. It is free if the sessions of its holder have ended, or if it has not been renewed for
+ * a minute.
  *
- * @throws {EbbError} when another run is at work on the table
+ * @throws {EbbError} when another run is running on the table
  */
 export async function takeLease(session: ClientBase, schema: string, table: TableName, holder: string): Promise<Lease> {
   const { rows } = await insertLease(session, schema, table, holder)
@@ -40,7 +39,7 @@ export async function takeLease(session: ClientBase, schema: string, table: Tabl
   return { table, token, holder }
 }
 
-/** No row when somebody else has it; nor when its row is locked, for then its holder is at work right now. */
+/** No row if another run holds it, or if its row is locked, because then its holder is active. */
 async function insertLease(session: ClientBase, schema: string, table: TableName, holder: string) {
   return session
     .query<{ token: string }>(
@@ -59,7 +58,7 @@ async function insertLease(session: ClientBase, schema: string, table: TableName
     })
 }
 
-/** Says that the holder is alive. */
+/** Renews the lease. */
 export async function renewLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
   await session.query(sql`
     update ${at(schema, 'lease')} set expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
@@ -67,27 +66,27 @@ export async function renewLease(session: ClientBase, schema: string, { table, t
 }
 
 /**
- * To be called in every transaction that changes something: holds on to the
- * lease until the commit, or fails when somebody has taken it over.
+ * To be called in every transaction that changes something: keeps the lease until the commit, or fails if another run
+ * has taken it over.
  */
 export async function assertLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
   const { rowCount } = await session.query(sql`
     select from ${at(schema, 'lease')} where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token} for share`)
   if (rowCount === 1) return
-  throw new EbbError(`another run has taken over ${display(table)} while this one was silent`, {
-    state: 'This run has stopped before its next change.',
-    next: 'See what the other one does: ebb status.',
+  throw new EbbError(`another run has taken over ${display(table)} while this one did not renew its lease`, {
+    state: 'This run stopped before its next change.',
+    next: 'See the other run: ebb status.',
   })
 }
 
-/** Gives the table free. The row stays, so that tokens only ever grow. */
+/** Releases the lease. The row stays, so that tokens always increase. */
 export async function releaseLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
   await session.query(sql`
     update ${at(schema, 'lease')} set expires_at = clock_timestamp()
     where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token}`)
 }
 
-/** The tables that somebody is at work on at the moment. */
+/** The tables with a running run. */
 export async function tablesAtWork(session: ClientBase, schema: string): Promise<TableName[]> {
   const { rows } = await session.query<TableName>(sql`
     select schema_name as schema, table_name as name from ${at(schema, 'lease')} lease
@@ -100,7 +99,7 @@ async function leaseHeld(session: ClientBase, schema: string, table: TableName):
     select holder, backend_pid from ${at(schema, 'lease')} where schema_name = ${table.schema} and table_name = ${table.name}`)
   const who = rows[0] === undefined ? 'another run' : `${rows[0].holder} (backend ${rows[0].backend_pid})`
   return new EbbError(
-    `${who} is at work on ${display(table)}`,
+    `${who} is running on ${display(table)}`,
     {
       state: 'This command has changed nothing.',
       next: 'Wait until it has finished (ebb status), or stop it and run this command again.',

@@ -10,15 +10,14 @@ import { assertTrusted, revokeGrants } from './trust.ts'
 const MIGRATIONS = new URL('../../migrations/', import.meta.url)
 
 /**
- * Brings the journal's tables up to date in the schema given, making the
- * schema if need be. All in one transaction under one lock: two runs at once
- * cannot interleave, and a migration that fails leaves nothing, not even its record.
+ * Migrates the journal in the given schema, creating the schema if necessary. One transaction under one lock:
+ * concurrent migrations cannot interleave, and a failed migration leaves nothing, not even its record.
  *
- * @throws {EbbError} when the journal cannot be trusted, or a newer version has worked with it
+ * @throws {EbbError} when the journal cannot be trusted, or was migrated by a newer version
  */
 export async function migrateJournal(session: ClientBase, schema: string): Promise<void> {
   await inTransaction(session, {}, async () => {
-    // Whoever comes second waits for the first.
+    // A second migration waits for the first.
     await session.query("set local lock_timeout = '10s'")
     await session.query(sql`select pg_advisory_xact_lock(hashtextextended(${`ebb journal ${schema}`}, 0))`)
     const { rowCount } = await session.query(sql`select from pg_namespace where nspname = ${schema}`)
@@ -26,7 +25,7 @@ export async function migrateJournal(session: ClientBase, schema: string): Promi
     // Before the first statement that would execute anything there.
     else await assertTrusted(session, schema)
     await session.query(`set local search_path to ${ident(schema).text}`)
-    // Asked for first: `if not exists` alone wants the right to create, even where there is nothing to be created.
+    // Checked first: `if not exists` requires the privilege to create, even if there is nothing to create.
     const { rowCount: tables } = await session.query(
       sql`select from pg_tables where schemaname = ${schema} and tablename = 'migration'`,
     )
@@ -41,9 +40,9 @@ export async function migrateJournal(session: ClientBase, schema: string): Promi
 }
 
 /**
- * Asks whether this version knows all that has been done to the journal.
+ * Checks that this version knows all migrations of the journal.
  *
- * @throws {EbbError} when a newer one has brought it up to date
+ * @throws {EbbError} when a newer version has migrated it
  */
 export async function assertKnown(session: ClientBase, schema: string): Promise<void> {
   const known = await migrationNames()
@@ -54,8 +53,8 @@ export async function assertKnown(session: ClientBase, schema: string): Promise<
   const newer = applied.filter(({ name }) => !known.includes(name))
   if (newer.length === 0) return
   throw new EbbError(
-    `the journal in schema ${schema} has been brought up to date by a newer version of Ebb (${newer.map(({ name }) => name).join(', ')}), and this is ${VERSION}`,
-    { state: NOTHING_CHANGED, next: 'Use that version, or a later one.' },
+    `the journal in schema ${schema} has been migrated by a newer version of Ebb (${newer.map(({ name }) => name).join(', ')}); this is ${VERSION}`,
+    { state: NOTHING_CHANGED, next: 'Use that version or a later one.' },
     'objections',
   )
 }
@@ -64,7 +63,7 @@ async function migrationNames(): Promise<string[]> {
   return (await readdir(MIGRATIONS)).filter((name) => name.endsWith('.sql')).sort()
 }
 
-// umzug takes 0.1 s to load, so it is loaded when a journal is needed and not by every command.
+// umzug takes 0.1 s to load, so it is loaded only when a journal is needed.
 async function migrator(session: ClientBase) {
   const { Umzug } = await import('umzug')
   const names = await migrationNames()

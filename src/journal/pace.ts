@@ -4,14 +4,13 @@ import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 import { holderLives } from './lease.ts'
 
-// Who else is at work by the same journal, so that runs can share the pace. No
-// lease: to be wrong for some seconds costs a little speed, never correctness.
-// Rows of runs that have died lapse by themselves.
+// The other runs with the same journal, so that they can share the pace. Not a lease: being wrong for some seconds
+// costs a little speed, never correctness. Rows of dead runs expire.
 
-/** How long a run counts after its last sign of life; one whose sessions have ended does not count at all. */
+/** How long a run counts after its last heartbeat; one whose sessions have ended does not count. */
 const ALIVE_SECONDS = 10
 
-/** Gives a sign of life, and returns how many other runs are not waiting at this moment. */
+/** Writes a heartbeat, and returns the number of other runs that are not waiting. */
 export async function beatPace(session: ClientBase, schema: string, holder: string, waiting: boolean): Promise<number> {
   const { others } = await readOne<{ others: number }>(
     session,
@@ -27,7 +26,7 @@ export async function beatPace(session: ClientBase, schema: string, holder: stri
   return others
 }
 
-/** Leaves, and clears away the rows of runs that never did. */
+/** Deletes the row of this run, and those of dead runs. */
 export async function leavePace(session: ClientBase, schema: string, holder: string): Promise<void> {
   await session.query(sql`
     delete from ${at(schema, 'pace')}

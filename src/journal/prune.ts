@@ -2,22 +2,21 @@ import type { ClientBase } from 'pg'
 import { raw, sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-// The journal is not to become what Ebb is there to prevent. What is over goes
-// after a good year, but for what something still rests on:
+// The journal must not grow for ever. Finished runs are deleted after a good year, except:
 //
-//   - the latest run of each command on a table: by it the same command, given again, knows that it is done,
-//     and a conversion can be rolled back;
-//   - every run of a table on which one is unfinished: that one may be taking another back;
-//   - a copy whose former table is still there, or whose log is: rollback and retire need it;
+//   - the latest run of each command on a table: it tells the same command that there is nothing to do, and a
+//     conversion can be rolled back;
+//   - every run of a table with an unfinished one, which may be undoing another;
+//   - a copy whose retired table or log still exists: rollback and retire need it;
 //   - a candidate set that has not been dropped;
-//   - of the partitions that were removed from a table, the last: a rollback must know that there were any.
+//   - of the partitions removed from a table, the last: a rollback must know that there were any.
 
-/** A year, and the time it takes to look into it. */
+/** A year, plus some time for a review. */
 export const KEPT_DAYS = 400
-/** A job that runs often has one to let go each time; the first after a long while is not to take long. */
+/** A frequent job prunes one run each time; the first after a long time must not take long. */
 const RUNS_AT_ONCE = 100
 
-/** Lets go of what is over, in one short statement that several commands may have under way. */
+/** Prunes old runs in one short statement, which several commands may execute concurrently. */
 export async function pruneJournal(session: ClientBase, schema: string): Promise<void> {
   const [run, rotation, capture] = [at(schema, 'run'), at(schema, 'rotation'), at(schema, 'capture')]
   const old = sql`clock_timestamp() - make_interval(days => ${KEPT_DAYS})`

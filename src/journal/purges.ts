@@ -4,7 +4,7 @@ import { display, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-// What purges have deleted, batch by batch, and the ranges they have to come back to.
+// What purges have deleted, batch by batch, and the ranges to be retried.
 
 /** One transaction of a purge. Positions are text: an address, or a JSON array of key values and the address. */
 export interface BatchEntry {
@@ -16,19 +16,22 @@ export interface BatchEntry {
   readonly rows: number
   readonly locked: number
   readonly held: number
-  /** Rows of other tables that went, by table. */
+  /** Deleted rows of other tables, by table. */
   readonly counts: Readonly<Record<string, number>>
   /** Rows of other tables that were changed: set to null, say. */
   readonly changed: Readonly<Record<string, number>>
   readonly milliseconds: number
-  /** In which the rows of the leaf were. */
+  /** The file of the leaf's rows. */
   readonly file: string | null
 }
 
-/** Why rows could not go: somebody holds them; rows of the same table refer to them; a foreign key or a guard refuses. */
+/**
+ * Why rows could not be deleted: they are locked; rows of the same table reference them; a foreign key or a guard
+ * refuses.
+ */
 export type LeftReason = 'locked' | 'behind' | 'refused'
 
-/** A range with rows that could not go when it was their turn. */
+/** A range with rows that could not be deleted at first. */
 export interface LeftRange {
   readonly id: string
   readonly leaf: TableName
@@ -36,11 +39,11 @@ export interface LeftRange {
   readonly upto: string
   readonly rows: number
   readonly reason: LeftReason
-  /** In words, where they were refused. */
+  /** As text, if they were refused. */
   readonly why: string | null
 }
 
-/** Writes a batch down, in its own transaction. */
+/** Records a batch, in its own transaction. */
 export async function recordBatch(
   session: ClientBase,
   schema: string,
@@ -53,7 +56,7 @@ export async function recordBatch(
     values (${runId}, ${number}, ${pass}, ${leaf.schema}, ${leaf.name}, ${after}, ${upto}, ${rows}, ${locked}, ${held}, ${JSON.stringify(counts)}, ${JSON.stringify(changed)}, ${milliseconds}, ${file})`)
 }
 
-/** Remembers a range to come back to. */
+/** Records a range to be retried. */
 export async function leaveRange(
   session: ClientBase,
   schema: string,
@@ -80,7 +83,7 @@ export async function forgetRangesOf(
     delete from ${at(schema, 'purge_left')} where run_id = ${runId} and schema_name = ${leaf.schema} and table_name = ${leaf.name}`)
 }
 
-/** In which files the rows of the leaves were when their last batches were done, by their names as shown. */
+/** The files of the leaves at their last batches, by displayed name. */
 export async function lastFiles(session: ClientBase, schema: string, runId: string): Promise<Map<string, string>> {
   const rows = await readAll<TableName & { file: string }>(
     session,
@@ -91,7 +94,7 @@ export async function lastFiles(session: ClientBase, schema: string, runId: stri
   return new Map(rows.map((row) => [display(row), row.file]))
 }
 
-/** In the order in which they were left. */
+/** In the order in which they were recorded. */
 export async function leftRanges(session: ClientBase, schema: string, runId: string): Promise<LeftRange[]> {
   return readAll<LeftRange>(
     session,
@@ -101,7 +104,7 @@ export async function leftRanges(session: ClientBase, schema: string, runId: str
   )
 }
 
-/** The last batch of the walk, from which it goes on; undefined where it has not begun. */
+/** The last batch of the walk, after which it is resumed; undefined if it has not started. */
 export async function lastWalked(
   session: ClientBase,
   schema: string,
@@ -116,7 +119,7 @@ export async function lastWalked(
   return last
 }
 
-/** The names, as shown, of the tables in which rows have gone or been changed. */
+/** The displayed names of the tables with deleted or changed rows. */
 export async function purgedTables(session: ClientBase, schema: string, runId: string): Promise<ReadonlySet<string>> {
   const own = await readAll<TableName>(
     session,
@@ -136,20 +139,20 @@ export interface PurgeFigures {
   readonly lastNumber: number
   /** Rows of the table itself. */
   readonly rows: number
-  /** By table, partitions and companions each by themselves, in the order of their names. */
+  /** By table, with partitions and referencing tables separately, ordered by name. */
   readonly tables: readonly { readonly table: string; readonly rows: number }[]
   readonly slowestMs: number
   readonly batchMs: number
   readonly held: number
-  /** Locked when it was their turn, at first or again. */
+  /** Locked, at the first or a later attempt. */
   readonly passedOver: number
-  /** Still locked when the purge last came back for them. */
+  /** Still locked at the last attempt. */
   readonly locked: number
   /** Rows of other tables that were changed. */
   readonly changed: readonly { readonly table: string; readonly rows: number }[]
   /** Rows of other tables that have gone ahead of rows which are still there. */
   readonly ahead: readonly { readonly table: string; readonly rows: number }[]
-  /** Rows that a foreign key or a guard refused to let go, by the reason. */
+  /** Rows that a foreign key or a guard kept from being deleted, by reason. */
   readonly refused: readonly { readonly why: string; readonly rows: number }[]
 }
 

@@ -7,11 +7,11 @@ import type { TableName } from '../sql/names.ts'
 import { raw, sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-// What rotate has done, is about to do, and has found out about the partitions of a set.
+// What rotate has done, is about to do, and has learned about the partitions of a set.
 
 export type RotationAction = 'created' | 'detached' | 'dropped' | 'truncated' | 'finalized' | 'reattached'
 
-/** One line of what was made or removed. */
+/** A partition that was created or removed. */
 export interface RotationEntry {
   readonly table: TableName
   readonly partition: TableName
@@ -22,7 +22,7 @@ export interface RotationEntry {
   readonly estimatedRows: number | null
 }
 
-/** Writes a line; in the transaction that does it, where there is one. */
+/** Records it; in the transaction that does it, if there is one. */
 export async function recordRotation(session: ClientBase, schema: string, entry: RotationEntry): Promise<void> {
   const { table, partition, action, from, to, bytes, estimatedRows } = entry
   const rows = estimatedRows === null ? null : Math.round(estimatedRows)
@@ -31,7 +31,7 @@ export async function recordRotation(session: ClientBase, schema: string, entry:
     values (${table.schema}, ${table.name}, ${partition.name}, ${action}, ${from}, ${to}, ${bytes}, ${rows})`)
 }
 
-/** Writes down that a partition is about to be detached, so that whoever comes after us knows what it was detached for. */
+/** Records that a partition is about to be detached, so that the next rotation knows why it was detached. */
 export async function beginRetirement(session: ClientBase, schema: string, entry: RetirementEntry): Promise<void> {
   const { oid, table, partition, method, bounds, bytes, estimatedRows } = entry
   const rows = estimatedRows === null ? null : Math.round(estimatedRows)
@@ -44,12 +44,12 @@ export async function beginRetirement(session: ClientBase, schema: string, entry
       bounds = excluded.bounds, bytes = excluded.bytes, estimated_rows = excluded.estimated_rows, since = clock_timestamp()`)
 }
 
-/** The partition is gone, or stays after all. */
+/** The partition has been retired, or is kept after all. */
 export async function endRetirement(session: ClientBase, schema: string, oid: string): Promise<void> {
   await session.query(sql`delete from ${at(schema, 'retirement')} where partition_oid = ${oid}`)
 }
 
-/** What earlier rotations of a table have begun and not ended. `gone` also where the oid has another name by now. */
+/** Retirements that earlier rotations have started and not finished. `gone` also if the oid has another name now. */
 export async function begunRetirements(
   session: ClientBase,
   schema: string,
@@ -62,7 +62,7 @@ export async function begunRetirements(
       json_build_object('schema', r.partition_schema, 'name', r.partition_name) as partition,
       r.method, r.bounds, r.bytes::float8 as bytes, r.estimated_rows::float8 as "estimatedRows",
       case when c.oid is null then 'gone' when not c.relispartition then 'detached'
-        when exists (select from pg_inherits h where h.inhrelid = c.oid and h.inhdetachpending) then 'half detached' else 'attached' end as state,
+        when exists (select from pg_inherits h where h.inhrelid = c.oid and h.inhdetachpending) then 'detach pending' else 'attached' end as state,
       ${raw(FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('c.oid')))} as "foreignKeys"
     from ${at(schema, 'retirement')} r
     left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
@@ -71,7 +71,7 @@ export async function begunRetirements(
   )
 }
 
-/** Remembers until when the rows of a partition reach that receives no more. */
+/** Records the newest time of a partition that receives no more rows. */
 export async function rememberNewest(
   session: ClientBase,
   schema: string,
@@ -90,7 +90,7 @@ export async function forgetNewest(session: ClientBase, schema: string, oid: str
   await session.query(sql`delete from ${at(schema, 'closed_partition')} where partition_oid = ${oid}`)
 }
 
-/** What is remembered of a table's partitions, by oid. */
+/** The recorded times of a table's partitions, by oid. */
 export async function rememberedNewest(
   session: ClientBase,
   schema: string,
@@ -106,7 +106,7 @@ export async function rememberedNewest(
   return new Map(rows.map(({ oid, newest }) => [oid, fromTimestamp(newest)]))
 }
 
-// A wall clock's times are kept as if they were UTC, as positions are.
+// Local times are stored as if they were UTC, like positions.
 function asTimestamp(newest: Newest): string | null {
   if (newest === 'empty') return null
   return newest === 'never' ? 'infinity' : toText('timestamptz', newest)

@@ -6,13 +6,13 @@ import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-/** A partitioned table that rotate keeps. */
+/** A partitioned table managed by rotate. */
 export interface RegisteredSet {
   readonly table: TableName
   readonly policy: SetPolicy
 }
 
-/** Remembers the policy of a table; the last word counts. */
+/** Registers the policy of a table, replacing an earlier one. */
 export async function registerSet(
   session: ClientBase,
   schema: string,
@@ -26,7 +26,7 @@ export async function registerSet(
     on conflict (schema_name, table_name) do update set policy = excluded.policy, run_id = coalesce(excluded.run_id, partition_set.run_id)`)
 }
 
-/** Forgets a table that is a plain one again. */
+/** Unregisters a table that is a plain one again. */
 export async function forgetSet(session: ClientBase, schema: string, table: TableName): Promise<void> {
   await session.query(
     sql`delete from ${at(schema, 'partition_set')} where schema_name = ${table.schema} and table_name = ${table.name}`,

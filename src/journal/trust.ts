@@ -3,12 +3,11 @@ import { readAll } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
 
-// A resume does what the journal says, and whoever writes to a table runs what
-// hangs on it. So the journal is believed only where nobody but the role that
-// connects, and roles that it is a member of, can have put anything into it.
-// One query to the catalogue, which executes nothing of anybody's.
+// A resume executes what the journal says, and writing to a table runs the code attached to it. So the journal is
+// trusted only if no roles but the one that connects, and those it is a member of, can have written to it. Checked
+// with one catalogue query, which executes no user code.
 
-/** The tables that migrations make; besides these, logs and candidate sets are in the schema. */
+/** The tables created by migrations; the schema also has logs and candidate sets. */
 export const JOURNAL_TABLES = [
   'candidate_set',
   'capture',
@@ -28,18 +27,18 @@ export const JOURNAL_TABLES = [
   'truncation',
 ] as const
 
-/** What stands against believing the journal, or even reading it. */
+/** A reason not to trust the journal, or even not to read it. */
 interface Flaw {
   readonly kind: 'owner' | 'grant' | 'code' | 'shape'
-  /** In PostgreSQL's words: `table ebb.run`. */
+  /** As PostgreSQL describes it: `table ebb.run`. */
   readonly what: string
-  /** Its owner, whom it is granted to, or the expression. */
+  /** Its owner, the grantee, or the expression. */
   readonly detail: string | null
-  /** What would set it right, as SQL; null where that is for people to decide. */
+  /** The fix as SQL; null if it needs a decision. */
   readonly remedy: string | null
 }
 
-/** Expressions that migrations and captures write: no function but the server's own, and none that takes an argument. */
+/** Expressions in migrations and captures: only built-in functions, without arguments. */
 const HARMLESS = [
   /^(?:now|clock_timestamp|pg_current_xact_id)\(\)$/,
   /^CURRENT_USER$/,
@@ -51,9 +50,9 @@ const HARMLESS = [
 ]
 
 /**
- * Asks whether the journal may be worked with.
+ * Checks that the journal can be trusted for executing what it says.
  *
- * @throws {EbbError} when others own a part of it, may write to it, or have hung code on it
+ * @throws {EbbError} when other roles own a part of it, may write to it, or have attached code to it
  */
 export async function assertTrusted(session: ClientBase, schema: string): Promise<void> {
   const flaws = await readFlaws(session, schema)
@@ -61,16 +60,16 @@ export async function assertTrusted(session: ClientBase, schema: string): Promis
 }
 
 /**
- * Asks whether the journal may be read by somebody who takes it for no more than it says: reading must execute nothing.
+ * Checks that the journal can be read for display: reading must execute no code.
  *
- * @throws {EbbError} when one of its tables is something else
+ * @throws {EbbError} when one of its tables is not a table
  */
 export async function assertReadable(session: ClientBase, schema: string): Promise<void> {
   const flaws = (await readFlaws(session, schema)).filter(({ kind }) => kind === 'shape')
   if (flaws.length > 0) throw distrusted(schema, flaws)
 }
 
-/** Takes back what default privileges have given away of a journal that has just been made. */
+/** Revokes what default privileges have granted on a journal that was just created. */
 export async function revokeGrants(session: ClientBase, schema: string): Promise<void> {
   const flaws = await readFlaws(session, schema)
   for (const { kind, remedy } of flaws) if (kind === 'grant' && remedy !== null) await session.query(remedy)
@@ -87,8 +86,8 @@ async function readFlaws(session: ClientBase, schema: string): Promise<Flaw[]> {
   )
 }
 
-// `acting` is who counts as ourselves. A superuser is taken for a member of every role when privileges are asked for;
-// here only memberships count that somebody has granted, or a superuser would believe everybody.
+// `acting` are the roles that count as ours. Privilege functions treat a superuser as a member of every role; here
+// only granted memberships count, or a superuser would trust every role.
 function flawsQuery(schema: string): Sql {
   return sql`
     with recursive acting (oid) as (
@@ -166,14 +165,14 @@ function flawsQuery(schema: string): Sql {
     select 'shape', pg_describe_object(class, oid, part), null, null from shape`
 }
 
-/** Neither ourselves nor somebody who may act for the owner anyway. */
+/** Neither one of our roles nor a member of the owner. */
 function isStranger(role: string, owner: string): Sql {
   return raw(
     `(${role} = 0 or ${role} not in (select oid from acting) and not pg_has_role(${role}, ${owner}, 'member'))`,
   )
 }
 
-/** A privilege on a table is worth something only to whoever may use its schema. */
+/** A privilege on a table requires usage on its schema. */
 function mayEnter(role: string): Sql {
   return sql`exists (select from aclexplode(nspacl) u where u.privilege_type = 'USAGE' and ${isStranger('u.grantee', 'nspowner')}
     and (u.grantee = 0 or ${raw(role)} = 0 or pg_has_role(u.grantee, ${raw(role)}, 'member') or pg_has_role(${raw(role)}, u.grantee, 'member')))`
@@ -189,7 +188,7 @@ function distrusted(schema: string, flaws: readonly Flaw[]): EbbError {
     `the journal in schema ${schema} cannot be trusted: ${[...shown, ...more].join('; ')}`,
     {
       state: NOTHING_CHANGED,
-      next: `Find out who has done this. ${remedies.length === 0 ? 'Drop what does not belong there' : `If it is to be trusted: ${remedies.slice(0, MOST_SHOWN).join('; ')}`}; or keep a journal of your own with --journal-schema <name>.`,
+      next: `Find out who did this. ${remedies.length === 0 ? 'Drop what does not belong to the journal' : `If it is to be trusted: ${remedies.slice(0, MOST_SHOWN).join('; ')}`}; or use a separate journal with --journal-schema <name>.`,
     },
     'objections',
   )
@@ -198,12 +197,12 @@ function distrusted(schema: string, flaws: readonly Flaw[]): EbbError {
 function describe({ kind, what, detail }: Flaw): string {
   switch (kind) {
     case 'owner':
-      return `${what} belongs to ${detail}, and this role is not a member of that one`
+      return `${what} belongs to ${detail}, and this role is not a member of it`
     case 'grant':
       return `${detail} may ${what}`
     case 'code':
       return detail === null ? `there is a ${what}` : `there is a ${what}: ${detail}`
     case 'shape':
-      return `${what} is not as Ebb has made it`
+      return `${what} is not as Ebb created it`
   }
 }

@@ -1,15 +1,15 @@
-// How many rows the next batch takes, and how much of the time is left to
-// others because batches have become slow. Pure: a state and a batch in, the next state out.
+// The size of the next batch, and the share of time left idle because batches have become slow. Pure: a state and a
+// batch in, the next state out.
 
-/** Where the size of batches stands. */
+/** The current batch size. */
 export interface BatchPace {
-  /** Of the next batch. */
+  /** Rows of the next batch. */
   readonly rows: number
-  /** 1 is full speed; at 4, three quarters of the time are left to others. */
+  /** 1 is full speed; at 4, three quarters of the time are idle. */
   readonly slowness: number
   /** Good batches in a row. */
   readonly good: number
-  /** The batches before, the latest last. */
+  /** The previous batches, latest last. */
   readonly peers: readonly Peer[]
 }
 
@@ -20,7 +20,7 @@ interface Peer {
 
 /** A batch that is done. */
 export interface Batch {
-  /** What was really found; fewer than were asked for when there are no more at hand. */
+  /** Rows found; fewer than requested at the end of the work. */
   readonly rows: number
   readonly milliseconds: number
 }
@@ -33,14 +33,14 @@ export interface BatchBounds {
 
 const FIRST_ROWS = 100
 
-/** Growing further than this at once would be a leap in the dark. */
+/** Larger steps could overshoot. */
 const GROWTH = 1.5
-/** A batch that found fewer of the rows asked for says nothing on larger ones. */
+/** A batch that found fewer rows than this share of its size says nothing about larger ones. */
 const FULL = 0.8
-/** So many batches are looked back on, and so few are too few to judge by. */
+/** The number of previous batches considered, and the minimum to judge by. */
 const PEERS = 9
 const ENOUGH_PEERS = 5
-/** Several times as slow as its peers is a jump. */
+/** How many times as slow as the previous ones counts as slow. */
 const JUMP = 3
 const GOOD_BATCHES = 3
 const MOST_SLOWNESS = 16
@@ -50,9 +50,9 @@ export function startingPace({ leastRows, mostRows }: BatchBounds): BatchPace {
 }
 
 /**
- * The size follows the target time: it grows gently and shrinks at once. A
- * batch several times slower than its peers halves the pace; a few good ones
- * in a row double it again. `asked` is the size that the batch had been given.
+ * The size follows the target time: it grows slowly and shrinks at once. A batch several times slower than the
+ * previous ones halves the pace; a few good ones in a row double it again. `asked` is the size requested for the
+ * batch.
  */
 export function afterBatch(pace: BatchPace, asked: number, batch: Batch, bounds: BatchBounds): BatchPace {
   const peer = { milliseconds: batch.milliseconds, perRow: batch.milliseconds / Math.max(asked, 1) }
@@ -73,7 +73,7 @@ function nextRows(asked: number, { rows, milliseconds }: Batch, targetMs: number
   return rows < asked * FULL ? asked : Math.ceil(asked * Math.min(factor, GROWTH))
 }
 
-// Both as a whole and by the row: a batch that was larger takes longer, and one that was small pays more for each row.
+// Both in total and per row: a larger batch takes longer, and a small one takes more per row.
 function isJump(batch: Peer, peers: readonly Peer[], targetMs: number): boolean {
   if (peers.length < ENOUGH_PEERS || batch.milliseconds < targetMs) return false
   return (

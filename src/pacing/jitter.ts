@@ -1,4 +1,4 @@
-/** A quarter more or less, so that runs which began together do not go on together; the mean stays. */
+/** A quarter more or less, so that runs started together do not stay in step; the mean is unchanged. */
 export function jittered(milliseconds: number): number {
   return milliseconds * (0.75 + Math.random() / 2)
 }

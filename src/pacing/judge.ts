@@ -4,9 +4,8 @@ import type { Health, Reading, Signal } from './reading.ts'
 import { isOpen, showWindow } from './window.ts'
 
 /**
- * Whether the next batch may start. `ease` is the share of the time that has
- * to be left to others, from 0 to less than 1: it grows as a limit comes near,
- * so that the limit itself is seldom met.
+ * Whether the next batch may start. `ease` is the share of time to stay idle, from 0 to less than 1: it grows near a
+ * limit, so that the limit itself is rarely reached.
  */
 export type Verdict =
   | { readonly kind: 'go'; readonly ease: number; readonly because: Reason | null }
@@ -18,7 +17,7 @@ export interface Reason {
 }
 
 /**
- * Judges one reading. Asks nothing and waits for nothing. What is not known is no reason to wait.
+ * Judges one reading. Pure. Unknown figures are no reason to wait.
  *
  * @param ahead bytes of WAL that the next batch is likely to write
  */
@@ -63,7 +62,7 @@ function slot({ slot }: Reading, { maxSlotWalBytes: most }: Limits): Reason | nu
   return { signal: 'slot WAL', text: `replication slot ${slot.name} keeps ${over(slot.bytes, most)} of WAL` }
 }
 
-// With the next batch in it, or each batch would go over the limit before it is noticed.
+// Including the next batch, or each batch would exceed the limit before that is noticed.
 function walRate({ wal }: Reading, { maxWalBytesPerSecond: most }: Limits, ahead: number): Reason | null {
   const next = Math.min(ahead, walToSpare({ maxWalBytesPerSecond: most }))
   const rate = wal === null ? null : (wal.bytes + next) / wal.seconds
@@ -73,7 +72,7 @@ function walRate({ wal }: Reading, { maxWalBytesPerSecond: most }: Limits, ahead
 
 function archive({ archiveBacklogBytes: bytes }: Reading, { maxArchiveBacklogBytes: most }: Limits): Reason | null {
   if (!exceeds(bytes, most)) return null
-  return { signal: 'archive backlog', text: `${over(bytes, most)} of WAL wait for the archiver` }
+  return { signal: 'archive backlog', text: `${over(bytes, most)} of WAL are waiting to be archived` }
 }
 
 function active({ active }: Reading, { maxActive }: Limits): Reason | null {
@@ -85,36 +84,39 @@ function vacuum({ vacuum }: Reading, { yieldToVacuum }: Limits): Reason | null {
   if (vacuum === null || vacuum === 'none' || yieldToVacuum === 'none') return null
   if (vacuum === 'vacuum' && yieldToVacuum === 'wraparound') return null
   const purpose = vacuum === 'wraparound' ? ' to prevent wraparound' : ''
-  return { signal: 'vacuum', text: `a vacuum${purpose} is at work on the table` }
+  return { signal: 'vacuum', text: `a vacuum${purpose} is running on the table` }
 }
 
 function unhealthy(signal: Signal, health: Health | null): Reason | null {
   return health === null || health.ok ? null : { signal, text: health.why }
 }
 
-/** From which share of the limit on a run slows down. The lag of a replica is known late, so there early. */
+/** The share of the limit from which a run slows down; early for replica lag, which is known late. */
 const EASE_LAG_FROM = 0.5
 const EASE_RATE_FROM = 0.8
 const FULL_LAG = 0.875
 
-/** The lag from which on a run stands still, in bytes: what is under way has to fit under the limit, too. */
+/** The lag at which a run pauses, in bytes: WAL in flight has to fit below the limit, too. */
 function fullLag(maxReplicaLagBytes: number | null): number | null {
   return maxReplicaLagBytes === null ? null : maxReplicaLagBytes * FULL_LAG
 }
 
 /**
- * What a batch may write, in bytes: half of what is left to the limit, for it
- * may need more for each row than the one before. Infinite where no replica is waited for.
+ * What a batch may write, in bytes: half of the distance to the limit, because it may need more WAL per row than the
+ * previous one. Infinite without a limit on lag.
  */
 export function lagToSpare({ replica }: Pick<Reading, 'replica'>, { maxReplicaLagBytes: most }: Limits): number {
   if (replica === null || most === null) return Infinity
   return (most - Math.min(replica.bytes, most * FULL_LAG)) / 2
 }
 
-/** Of the time that the limit gives, a batch takes no more than this. */
+/** The largest share of the limit per second that a batch may use. */
 const WAL_SECONDS_OF_BATCH = 0.25
 
-/** What a batch may write, in bytes, so that a limit on WAL holds over few seconds, too. Infinite where there is none. */
+/**
+ * What a batch may write, in bytes, so that a limit on the WAL rate holds over a few seconds, too. Infinite without
+ * one.
+ */
 export function walToSpare({ maxWalBytesPerSecond: most }: Pick<Limits, 'maxWalBytesPerSecond'>): number {
   return most === null ? Infinity : most * WAL_SECONDS_OF_BATCH
 }
@@ -133,10 +135,10 @@ function easing({ replica, wal }: Reading, limits: Limits): Verdict {
   return { kind: 'go', ease, because }
 }
 
-/** More than this share is never left to others: that would be waiting, which has reasons of its own. */
+/** The largest share of idle time: more would be a pause, which has its own reasons. */
 const MOST_EASE = 0.95
 
-/** How far a figure has come on the last part of the way to where it is waited for, from 0 to 1. */
+/** The progress of a figure from where slowing down starts to where pausing starts, from 0 to 1. */
 function strain(figure: number | null, most: number | null, from: number, to: number): number {
   if (figure === null || most === null || most === 0) return 0
   return Math.min(Math.max((figure / most - from) / (to - from), 0), MOST_EASE)

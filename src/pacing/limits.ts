@@ -1,39 +1,39 @@
 import type { Window } from './window.ts'
 
-// Where a run gives way. Every limit may be absent (null): then nobody waits for it.
+// When a run pauses. A null limit is not checked.
 
 export interface Limits {
-  /** Sessions that wait for a lock of ours. */
+  /** Sessions waiting for a lock of ours. */
   readonly maxBlocked: number | null
-  /** WAL that the slowest replica has not replayed yet. */
+  /** WAL not yet replayed by the slowest replica. */
   readonly maxReplicaLagBytes: number | null
-  /** WAL that the server keeps for the slowest replication slot. */
+  /** WAL retained for the slowest replication slot. */
   readonly maxSlotWalBytes: number | null
-  /** WAL that the whole server writes. */
+  /** WAL written by the whole server. */
   readonly maxWalBytesPerSecond: number | null
-  /** WAL that waits for the archiver. */
+  /** WAL waiting to be archived. */
   readonly maxArchiveBacklogBytes: number | null
-  /** Sessions of others that are running something, on the whole server. */
+  /** Active sessions of others, on the whole server. */
   readonly maxActive: number | null
-  /** Which vacuums of our tables are left alone until they have ended. */
+  /** The kinds of vacuum of our tables that are waited for. */
   readonly yieldToVacuum: 'none' | 'wraparound' | 'any'
-  /** None: at all times. */
+  /** Empty: at any time. */
   readonly windows: readonly Window[]
 }
 
-/** All that a run is told about its pace. */
+/** All pacing settings of a run. */
 export interface PaceSettings extends Limits {
   /** A query whose first column must be true in the first row. */
   readonly healthSql: string | null
-  /** Must answer 2xx. May hold credentials: never to be shown as it is. */
+  /** Must return 2xx. May contain credentials: never to be shown in full. */
   readonly healthUrl: string | null
   /** While this file exists, the run waits. */
   readonly pauseFile: string | null
   /** When this file exists, the run stops and can be resumed. */
   readonly stopFile: string | null
-  /** After every batch, besides everything else. */
+  /** Added after every batch. */
   readonly pauseMs: number
-  /** How long a batch should take. */
+  /** The target duration of a batch. */
   readonly targetMs: number
 }
 
@@ -57,18 +57,18 @@ export const DEFAULT_PACE: PaceSettings = {
   targetMs: 50,
 }
 
-/** How a run is to pace itself. */
+/** The pacing options of a run. */
 export interface Pacing {
   readonly settings: PaceSettings
-  /** A file that retunes the run while it is under way. */
+  /** A file that changes the settings during the run. */
   readonly paceFile: string | null
 }
 
 export const DEFAULT_PACING: Pacing = { settings: DEFAULT_PACE, paceFile: null }
 
 /**
- * For work that writes next to no WAL, such as dropping partitions: it must not
- * wait for an archiver or a slot, for it may be what gives a full disk room again.
+ * For work that writes hardly any WAL, such as dropping partitions: it must not wait for the archiver or a slot,
+ * because it may be what frees space on a full disk.
  */
 export const LIGHT_PACE: PaceSettings = {
   ...DEFAULT_PACE,

@@ -1,21 +1,20 @@
 import type { Limits } from './limits.ts'
 import type { Reading } from './reading.ts'
 
-/** How often to look while nothing is near a limit. */
+/** The interval while nothing is near a limit. */
 export const USUAL_MS = 1_000
 
 const LEAST_MS = 25
-/** While it is not known how fast WAL can be written here. */
+/** While the maximum WAL rate is unknown. */
 const UNKNOWN_MS = 50
 
-/** Between two looks a replica may come nearer to its limit by this share of the way that is left. */
+/** The share of the remaining distance that a replica may cover between two readings. */
 const SHARE_OF_WAY = 1 / 3
 
 /**
- * When to look at replicas again, in milliseconds: before one that stands
- * still from now on could have gone a third of the way to its limit, at the
- * highest rate of WAL seen in this run (bytes a second; null at first). In the
- * second that is usual otherwise, a fast server writes hundreds of megabytes.
+ * When to read replicas again, in milliseconds: before one that stalls now could have covered a third of the distance
+ * to its limit, at the highest WAL rate of this run (bytes per second; null at first). In the usual second a fast
+ * server writes hundreds of megabytes.
  */
 export function replicaGoodFor(
   { replica }: Pick<Reading, 'replica'>,

@@ -5,9 +5,9 @@ import type { PaceSettings } from './limits.ts'
 import { paceText, parsePaceWord } from './parse-settings.ts'
 
 /**
- * A file that retunes a run: JSON with the words of the command line, such as
- * `{"max-replica-lag": "16MB", "target-ms": 30}`. Read again whenever it has
- * changed. What is not in it, or when it is gone, is as the command line said.
+ * A file that changes the settings of a run: JSON with the options of the command line, such as `{"max-replica-lag":
+ * "16MB", "target-ms": 30}`. Read again whenever it changes. Settings not in it, and all when it is removed, are
+ * those of the command line.
  */
 export class PaceFile {
   private readonly path: string
@@ -23,29 +23,29 @@ export class PaceFile {
     this.current = given
   }
 
-  /** The settings as they are now. A file that cannot be understood is told once, and changes nothing. */
+  /** The current settings. An invalid file is reported once, and changes nothing. */
   async settings(): Promise<PaceSettings> {
     const stamp = await readStamp(this.path)
     if (stamp === this.stamp) return this.current
     this.stamp = stamp
     if (stamp === null) {
       this.current = this.given
-      this.note(`the pace file ${this.path} is gone: the pace is as the command says`)
+      this.note(`the pace file ${this.path} was removed: the settings of the command line apply`)
       return this.current
     }
     try {
       const words = parsePaceFile(await readFile(this.path, 'utf8'))
       this.current = { ...this.given, ...words }
-      this.note(`the pace file ${this.path} has been read: ${Object.keys(words).length} settings`)
+      this.note(`the pace file ${this.path} was read: ${Object.keys(words).length} settings`)
     } catch (error) {
       const reason = reasonOf(error)
-      this.note(`the pace file ${this.path} is not followed, the pace stays as it was: ${reason}`)
+      this.note(`the pace file ${this.path} is ignored, and the settings stay as they were: ${reason}`)
     }
     return this.current
   }
 }
 
-/** Null when there is no file. Size and inode besides the time: two changes may fall into one tick of the clock. */
+/** Null if there is no file. Size and inode as well as the time: two changes may fall into one tick of the clock. */
 async function readStamp(path: string): Promise<string | null> {
   try {
     const { mtimeMs, size, ino } = await stat(path)
@@ -56,7 +56,7 @@ async function readStamp(path: string): Promise<string | null> {
   }
 }
 
-/** @throws {UsageError} that names everything that is wrong */
+/** @throws {UsageError} with everything that is wrong */
 export function parsePaceFile(text: string): Partial<PaceSettings> {
   const words = parseObject(text)
   const faults: string[] = []
@@ -79,7 +79,7 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
-    // What is not JSON may be half a file; its text may hold credentials and is not repeated.
+    // Invalid JSON may be a partly written file; its text may contain credentials and is not repeated.
   }
-  throw new UsageError('it is no JSON object', 'Write it as {"max-replica-lag": "16MB", "target-ms": 30}.')
+  throw new UsageError('it is not a JSON object', 'Write it as {"max-replica-lag": "16MB", "target-ms": 30}.')
 }

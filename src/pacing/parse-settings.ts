@@ -2,8 +2,8 @@ import { UsageError } from '../errors.ts'
 import type { PaceSettings } from './limits.ts'
 import { parseWindow } from './window.ts'
 
-// The words on pace, the same as flags (`--max-active 20`) and in a pace file
-// (`{"max-active": 20}`). `off` takes a limit away.
+// The pacing settings, the same as flags (`--max-active 20`) and in a pace file (`{"max-active": 20}`). `off` removes
+// a limit.
 
 const READERS: Readonly<Record<string, (text: string) => Partial<PaceSettings>>> = {
   'max-blocked': (text) => ({ maxBlocked: unlessOff(text, parseCount) }),
@@ -22,13 +22,14 @@ const READERS: Readonly<Record<string, (text: string) => Partial<PaceSettings>>>
   'target-ms': (text) => ({ targetMs: parseTarget(text) }),
 }
 
-/** The words there are. */
+/** The names of the settings. */
 export const PACE_WORDS: readonly string[] = Object.keys(READERS)
 
-/** Reads one word, several windows separated by commas. @throws {UsageError} */
+/** Parses one setting, several windows separated by commas. @throws {UsageError} */
 export function parsePaceWord(word: string, text: string): Partial<PaceSettings> {
   const read = Object.hasOwn(READERS, word) ? READERS[word] : undefined
-  if (read === undefined) throw new UsageError(`'${word}' is no word on pace`, `Known are ${PACE_WORDS.join(', ')}.`)
+  if (read === undefined)
+    throw new UsageError(`'${word}' is not a pacing setting`, `Settings are ${PACE_WORDS.join(', ')}.`)
   return read(text)
 }
 
@@ -56,26 +57,26 @@ export function parseBytes(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?) ?([kKMGT]?B)?$/.exec(text) ?? []
   const factor = UNITS[unit.toUpperCase()]
   if (digits === undefined || factor === undefined)
-    throw new UsageError(`'${text}' is no number of bytes`, 'Write it as 65536, 16MB or 1.5GB.')
+    throw new UsageError(`'${text}' is not a number of bytes`, 'Write it as 65536, 16MB or 1.5GB.')
   return Math.round(Number(digits) * factor)
 }
 
 function parseRate(text: string): number {
   const rate = parseBytes(text)
   if (rate > 0) return rate
-  throw new UsageError('a rate of 0 would mean to wait for ever', 'Write it as 20MB, or off.')
+  throw new UsageError('a rate of 0 would wait for ever', 'Write it as 20MB, or off.')
 }
 
 function parseCount(text: string): number {
   if (/^\d{1,7}$/.test(text)) return Number(text)
-  throw new UsageError(`'${text}' is no whole number`, 'Write a whole number, or off.')
+  throw new UsageError(`'${text}' is not a whole number`, 'Write a whole number, or off.')
 }
 
 function parseTarget(text: string): number {
   const value = /^\d{1,5}$/.test(text) ? Number(text) : 0
   if (value >= 1 && value <= MOST_TARGET_MS) return value
   throw new UsageError(
-    `'${text}' is no time for a batch`,
+    `'${text}' is not a duration for a batch`,
     `Write milliseconds from 1 to ${MOST_TARGET_MS}; 50 is usual.`,
   )
 }
@@ -84,16 +85,16 @@ const MOST_TARGET_MS = 60_000
 
 function parseVacuum(text: string): PaceSettings['yieldToVacuum'] {
   if (text === 'none' || text === 'wraparound' || text === 'any') return text
-  throw new UsageError(`'${text}' names no vacuum`, 'Say wraparound, any or none.')
+  throw new UsageError(`'${text}' is not a kind of vacuum`, 'Use wraparound, any or none.')
 }
 
 function parseText(text: string): string {
   if (text.trim() !== '' && !text.includes('\0')) return text
-  throw new UsageError('it is empty', 'Leave it out, or say what is meant.')
+  throw new UsageError('it is empty', 'Leave it out, or give a value.')
 }
 
-// What is wrong with a URL is told without it: it may hold credentials.
+// A URL is not repeated in an error: it may contain credentials.
 function parseHealthUrl(text: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text
-  throw new UsageError('this is no URL that can be asked', 'Write it as https://host/path.')
+  throw new UsageError('this is not an http or https URL', 'Write it as https://host/path.')
 }

@@ -2,30 +2,30 @@ import type { Batch } from './batch-size.ts'
 import type { Reason } from './judge.ts'
 import type { PauseReason } from './summary.ts'
 
-/** A pause that follows a batch. */
+/** A pause after a batch. */
 export interface Pause {
   readonly reason: PauseReason
   readonly milliseconds: number
   readonly text: string
 }
 
-/** What others have a claim to. */
+/** The reasons for idle time. */
 export interface Claims {
-  /** Fixed, besides everything else. */
+  /** Fixed, added to the rest. */
   readonly pauseMs: number
-  /** 1 at full speed; at 4, three quarters of the time are left to others. */
+  /** 1 at full speed; at 4, three quarters of the time are idle. */
   readonly slowness: number
-  /** Runs that share the pace. */
+  /** Other runs that share the pace. */
   readonly others: number
-  /** The share of the time that a limit which is near asks for. */
+  /** The share of idle time because of a near limit. */
   readonly ease: number
   readonly because: Reason | null
 }
 
-/** Nobody is helped by a pause of minutes after one slow batch: the next will be a small one. */
+/** A pause of minutes after one slow batch would be useless: the next one will be small. */
 const MOST_PAUSE_MS = 10_000
 
-/** Shares of the time, turned into pauses: a batch is followed by as much rest as belongs to it. */
+/** Turns shares of idle time into pauses after a batch. */
 export function pausesAfter({ milliseconds }: Batch, claims: Claims): Pause[] {
   const { pauseMs, slowness, others, ease, because } = claims
   const share = (times: number) => Math.min(milliseconds * times, MOST_PAUSE_MS)
@@ -34,7 +34,7 @@ export function pausesAfter({ milliseconds }: Batch, claims: Claims): Pause[] {
     {
       reason: 'slow batches',
       milliseconds: share(slowness - 1),
-      text: `batches have become slow, so at 1/${slowness} of the pace`,
+      text: `batches have become slow: at 1/${slowness} of the pace`,
     },
     {
       reason: 'other runs',

@@ -12,14 +12,14 @@ import { WalWindow } from './wal-window.ts'
 
 export interface SamplerOptions extends Subject {
   readonly target: Target
-  /** What the sessions of the run are opened as; `ebb <holder>` is their application_name. */
+  /** The name of the run's sessions; `ebb <holder>` is their application_name. */
   readonly holder: string
   readonly journalSchema: string
   readonly settings: () => PaceSettings
   readonly heard: (reading: Reading) => void
 }
 
-/** While a run waits it looks more often, and less so the longer it waits. */
+/** While a run waits it reads more often, and less so the longer it waits. */
 const WAITING_MS = 250
 const WAITING_MOST_MS = 5_000
 const PATIENCE_GROWTH = 1.2
@@ -27,14 +27,14 @@ const PATIENCE_GROWTH = 1.2
 const BEAT_EVERY_MS = 2_000
 
 /**
- * Takes readings in a session of its own, while batches run: a session that
- * waits for us can be seen only while we hold what it waits for.
+ * Takes readings in a separate session, while batches run: a session waiting for us is visible only while we hold the
+ * lock.
  */
 export class Sampler {
-  /** Other runs at work by the same journal. */
+  /** Other running runs with the same journal. */
   others = 0
   private reading: Reading | null = null
-  /** The latest that was complete. */
+  /** The latest complete reading. */
   private complete: Reading | null = null
   private completeAt = -Infinity
   private takenAt = 0
@@ -56,12 +56,12 @@ export class Sampler {
     this.options = options
   }
 
-  /** Comes back with the first reading taken. */
+  /** Takes the first reading. */
   static async open(options: SamplerOptions): Promise<Sampler> {
     const session = await openSession(options.target, options.holder)
     const sampler = new Sampler(session, options)
     try {
-      // Readings must not wait for what they are about, nor signs of life for a replica.
+      // Readings must not wait for what they measure, nor heartbeats for a replica.
       await session.query(
         `select set_config('statement_timeout', '${CHECK_TIMEOUT_MS}', false), set_config('synchronous_commit', 'off', false)`,
       )
@@ -75,11 +75,10 @@ export class Sampler {
   }
 
   /**
-   * The latest reading and its age in milliseconds. A replica that may fall
-   * behind, and WAL that has a limit, are looked at anew after each batch: what
-   * that has written is in no earlier reading.
+   * The latest reading and its age in milliseconds. Replicas and a limited WAL rate are read again after each batch,
+   * whose writes are in no earlier reading.
    *
-   * @throws when there will be no further reading
+   * @throws when there will be no more readings
    */
   async latest(): Promise<{ reading: Reading; ageMs: number }> {
     const { maxReplicaLagBytes, maxWalBytesPerSecond } = this.options.settings()
@@ -89,7 +88,7 @@ export class Sampler {
     return { reading: this.sound(), ageMs: performance.now() - this.takenAt }
   }
 
-  /** Says that a batch has ended. */
+  /** Notes that a batch has ended. */
   ended(): void {
     this.endedAt = performance.now()
   }
@@ -100,7 +99,7 @@ export class Sampler {
     return this.reading
   }
 
-  /** Says that the run has begun, or ceased, to wait for a better reading. */
+  /** Notes that the run has started, or stopped, waiting for a better reading. */
   waiting(waits: boolean): void {
     if (waits === (this.waitingMs !== null)) return
     this.waitingMs = waits ? WAITING_MS : null
@@ -164,7 +163,7 @@ export class Sampler {
     this.options.heard(reading)
   }
 
-  // A role that may not write into the journal's new table shares with nobody.
+  // A role that may not write to this table does not share its pace.
   private async beat(): Promise<void> {
     if (performance.now() - this.beatenAt < BEAT_EVERY_MS) return
     this.beatenAt = performance.now()
@@ -177,7 +176,7 @@ export class Sampler {
     )
   }
 
-  /** A reading that took too long is missed, not mourned; its age shows. Without a connection there will be none. */
+  /** A reading that took too long is skipped; its age shows. Without a connection there will be none. */
   private failed(error: unknown): void {
     if (this.closing.signal.aborted || !isConnectionLost(error)) return
     this.failure = error instanceof Error ? error : new Error(String(error))

@@ -1,28 +1,28 @@
 import type { Reading, Signal } from './reading.ts'
 
-/** Why a run stood still: a signal, or its own doing. */
+/** Why a run paused: a signal, or the run itself. */
 export type PauseReason = Signal | 'pause file' | 'fixed pause' | 'slow batches' | 'other runs' | 'no reading'
 
-/** How the pace has been, for the report at the end. */
+/** The pacing of a run, for the final report. */
 export interface PaceSummary {
-  /** Batches, chunks or partitions that were allowed to begin. */
+  /** Batches, chunks or partitions that were started. */
   readonly turns: number
   readonly pausedMs: number
   readonly pausedMsBy: Readonly<Partial<Record<PauseReason, number>>>
-  /** Null where nothing could be seen. */
+  /** Null if not visible. */
   readonly maxReplicaLagBytes: number | null
   readonly maxReplicaLagSeconds: number | null
   readonly maxSlotWalBytes: number | null
   readonly maxActive: number | null
-  /** By the whole server, whoever wrote it. */
+  /** By the whole server, all sessions included. */
   readonly walBytes: number | null
-  /** Of others for our locks, as far as readings have met them. */
+  /** Waits of others for our locks, as far as readings have seen them. */
   readonly waitsSeen: number
   readonly longestWaitSeenMs: number
   readonly missing: Reading['missing']
 }
 
-/** Keeps count. */
+/** Counts them. */
 export class Tally {
   private turns = 0
   private readonly paused = new Map<PauseReason, number>()

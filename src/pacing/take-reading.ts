@@ -11,7 +11,7 @@ import { readBlocked, readVacuum } from './readings/locks.ts'
 import type { WalWindow } from './wal-window.ts'
 import { readArchiveBacklog, readReplicas, readSlot, readWalPosition } from './readings/wal.ts'
 
-/** What a reading is taken of. */
+/** What to take a reading of. */
 export interface Subject {
   /** All sessions of the run have this application_name. */
   readonly application: string
@@ -20,10 +20,8 @@ export interface Subject {
 }
 
 /**
- * Takes a reading: a few queries of a millisecond each, and the user's checks.
- * The end of the WAL is marked in `window`.
- * What this role may not see is null, with the reason beside it; only a lost
- * connection is an error.
+ * Takes a reading: a few queries of a millisecond each, and the user's checks. The WAL position is recorded in
+ * `window`. What this role may not see is null, with a reason in `missing`; only a lost connection is an error.
  */
 export async function takeReading(
   session: Session,
@@ -47,7 +45,7 @@ export async function takeReading(
   const replicas = await attempt('replica lag', () => readReplicas(session))
   if (replicas !== null && replicas.unknown > 0) missing['replica lag'] = `${UNSEEN} what its replicas have replayed`
   else if (replicas !== null && replicas.masked > 0)
-    missing['replica lag'] = `${UNSEEN} what its replicas have replayed; what they have received is looked at instead`
+    missing['replica lag'] = `${UNSEEN} what its replicas have replayed; what they have received is used instead`
   const slot = await attempt('slot WAL', () => readSlot(session))
   const backlog = await attempt('archive backlog', () => readArchiveBacklog(session))
   if (backlog === 'unknown') missing['archive backlog'] = 'no WAL has been archived yet'
@@ -76,7 +74,7 @@ export async function takeReading(
 
 const UNSEEN = 'without pg_read_all_stats (or pg_monitor) this role cannot see'
 
-/** A quick look at replicas, WAL and the clock alone; the rest is as it was. */
+/** A quick reading of replicas, WAL and the clock only; the rest is unchanged. */
 export async function takeGlance(session: Session, before: Reading, window: WalWindow): Promise<Reading> {
   const at = await readClock(session)
   const walPosition = await readWalPosition(session)
@@ -87,7 +85,7 @@ export async function takeGlance(session: Session, before: Reading, window: WalW
 
 const MICROS = 1e6
 
-/** WAL from one reading to another, in bytes a second; null where too little time lies between them. */
+/** The WAL rate between two readings, in bytes per second; null if they are too close. */
 export function walRate(before: Reading, after: Pick<Reading, 'at' | 'walPosition'>): number | null {
   const seconds = Number(after.at - before.at) / MICROS
   if (seconds <= 0 || before.walPosition === null || after.walPosition === null) return null

@@ -16,13 +16,13 @@ import { Tally, type PaceSummary, type PauseReason } from './summary.ts'
 
 export interface PaceOptions {
   readonly target: Target
-  /** As the run's sessions were opened: `purge a1b2c3`. */
+  /** The name of the run's sessions: `purge a1b2c3`. */
   readonly holder: string
   readonly journalSchema: string
   /** The tables that the run changes. */
   readonly tables: readonly TableName[]
   readonly settings: PaceSettings
-  /** A file that retunes the run while it is under way. */
+  /** A file that changes the settings during the run. */
   readonly paceFile: string | null
   readonly leastRows?: number
   readonly mostRows?: number
@@ -31,17 +31,17 @@ export interface PaceOptions {
 }
 
 const MOST_ROWS = 100_000
-/** How soon files and a better reading are noticed. */
+/** How often files and readings are polled. */
 const LOOK_EVERY_MS = 100
-/** A reading that old says that the server is in no state to answer. */
+/** A reading older than this means that the server does not respond. */
 const STALE_MS = 6_000
 const TELL_EVERY_MS = 10_000
 
 /**
- * When the next batch may start, and how large it may be. As fast as it goes
- * while the database is well; every pause has a reason, which the observer hears.
+ * When the next batch may start, and how large it may be. Full speed while the database is healthy; every pause has a
+ * reason, which is reported to the observer.
  *
- * Several workers of one run may take turns of the same pace.
+ * Workers of one run may share it.
  */
 export class Pace {
   private readonly options: PaceOptions
@@ -50,11 +50,11 @@ export class Pace {
   private settings: PaceSettings
   private sampler!: Sampler
   private batches: BatchPace
-  /** The end of the WAL when the latest batch was let go. */
+  /** The WAL position when the latest batch was started. */
   private walBefore: number | null = null
-  /** Of the latest batch, in bytes. */
+  /** WAL of the latest batch, in bytes. */
   private walPerRow = 0
-  /** What the next batch may write, in bytes. */
+  /** WAL that the next batch may write, in bytes. */
   private room = Infinity
   private readonly told = new Map<string, number>()
   private readonly noted = new Set<string>()
@@ -86,11 +86,10 @@ export class Pace {
   }
 
   /**
-   * Comes back when the next batch may start, with the rows it should take.
-   * `last` is the batch before, null for the first; `asked` is the size it had
-   * been given, where that was not the latest.
+   * Returns when the next batch may start, with its size in rows. `last` is the previous batch, null for the first;
+   * `asked` is the size requested for it, if not the latest.
    *
-   * @throws {EbbError} with exit code 4 when the run is to stop; it can be resumed
+   * @throws {EbbError} with exit code 4 when the run should stop; it can be resumed
    */
   async turn(last: Batch | null, asked: number = this.batches.rows): Promise<{ rows: number }> {
     await this.retune()
@@ -107,12 +106,12 @@ export class Pace {
     return { rows: this.batches.rows }
   }
 
-  /** No more rows than what replicas and a limit on WAL have room for, as far as the batch before tells. */
+  /** At most the rows that replicas and a limit on WAL allow, judging by the previous batch. */
   fit(rows: number): number {
     return Math.max(this.bounds().leastRows, Math.min(rows, Math.floor(this.room / Math.max(this.walPerRow, 1))))
   }
 
-  /** How it has been so far. */
+  /** The summary so far. */
   summary(): PaceSummary {
     return this.tally.summary()
   }
@@ -133,7 +132,7 @@ export class Pace {
     if (slowness < before && slowness === 1) this.note('batches are as quick as before: full pace again')
   }
 
-  /** How much WAL the rows of a batch have needed; what others wrote meanwhile a replica has to replay, too. */
+  /** The WAL written since a batch was started, including that of others, which a replica has to replay, too. */
   private async weigh({ rows }: Batch): Promise<void> {
     this.sampler.ended()
     const { walPosition } = (await this.sampler.latest()).reading
@@ -157,7 +156,7 @@ export class Pace {
         const verdict = await this.verdict()
         if (verdict.kind === 'go') {
           if (waited !== '' && performance.now() - began > TELL_EVERY_MS)
-            this.note(`going on after ${showElapsed(performance.now() - began)} (${waited})`)
+            this.note(`resuming after ${showElapsed(performance.now() - began)} (${waited})`)
           return verdict
         }
         const [first] = verdict.reasons
@@ -177,10 +176,9 @@ export class Pace {
 
   private async verdict(): Promise<Verdict | Waiting> {
     const pauseFile = await pauseFileThere(this.settings)
-    if (pauseFile !== null) return waiting('pause file', `the pause file ${pauseFile} is there`)
+    if (pauseFile !== null) return waiting('pause file', `the pause file ${pauseFile} exists`)
     const { reading, ageMs } = await this.sampler.latest()
-    if (ageMs > STALE_MS)
-      return waiting('no reading', `the server has not answered for ${showElapsed(ageMs)} how it is`)
+    if (ageMs > STALE_MS) return waiting('no reading', `no reading from the server for ${showElapsed(ageMs)}`)
     return judge(reading, this.settings, this.batches.rows * this.walPerRow)
   }
 
@@ -191,7 +189,7 @@ export class Pace {
       await this.rest(reason, Math.min(left, LOOK_EVERY_MS))
   }
 
-  /** Stands still for a moment; a stop is noticed at its end, an abort at once. */
+  /** Sleeps briefly; a stop file is noticed afterwards, an abort at once. */
   private async rest(reason: PauseReason, milliseconds: number): Promise<void> {
     const { signal } = this.options
     const began = performance.now()
@@ -209,7 +207,7 @@ export class Pace {
     return { targetMs: this.settings.targetMs, leastRows, mostRows }
   }
 
-  /** A reason is told when it comes up, and now and then while it lasts. */
+  /** Reports a reason when it appears, and repeats it from time to time. */
   private tell(reason: string, text: string): void {
     const now = performance.now()
     if (now - (this.told.get(reason) ?? -Infinity) < TELL_EVERY_MS) return
@@ -221,7 +219,7 @@ export class Pace {
     this.options.observer({ type: 'note', text })
   }
 
-  /** A limit that cannot be watched is said to be none. */
+  /** Reports limits that cannot be checked. */
   private async noteMissing(): Promise<void> {
     const { missing } = (await this.sampler.latest()).reading
     for (const signal of LIMITED) {
@@ -233,7 +231,7 @@ export class Pace {
   }
 }
 
-/** Signals that a role may be unable to see, and whether anything hangs on them. */
+/** Signals that a role may be unable to see, and whether they are needed. */
 const LIMITED: readonly { readonly signal: Signal; readonly isLimited: (settings: PaceSettings) => boolean }[] = [
   { signal: 'blocked sessions', isLimited: ({ maxBlocked }) => maxBlocked !== null },
   { signal: 'WAL rate', isLimited: ({ maxWalBytesPerSecond }) => maxWalBytesPerSecond !== null },
@@ -244,7 +242,7 @@ const LIMITED: readonly { readonly signal: Signal; readonly isLimited: (settings
   { signal: 'vacuum', isLimited: ({ yieldToVacuum }) => yieldToVacuum !== 'none' },
 ]
 
-/** Reasons that no reading of the database gives. */
+/** Reasons that are not from a reading of the database. */
 interface Waiting {
   readonly kind: 'wait'
   readonly reasons: readonly [{ readonly signal: PauseReason; readonly text: string }]

@@ -1,23 +1,22 @@
-/** Long enough for batches and pauses to even out, short enough for nobody downstream to fill up meanwhile. */
+/** Long enough to average batches and pauses, short enough that consumers do not fill up meanwhile. */
 const WINDOW_MICROS = 10_000_000n
 
-/** The end of the WAL (bytes from its beginning) at an instant (microseconds since the epoch). */
+/** The WAL position (bytes) at an instant (microseconds since the epoch). */
 export interface WalMark {
   readonly at: bigint
   readonly walPosition: number | null
 }
 
-/** What was written lately. */
+/** The recent WAL rate. */
 export interface WalLately {
   readonly bytes: number
-  /** Never 0. */
+  /** Greater than 0. */
   readonly seconds: number
 }
 
 /**
- * The WAL of the last ten seconds, from the beginning while there have been
- * fewer. Between neighbouring readings a rate would be forgotten with the next
- * short rest, and any number of bursts would pass.
+ * The WAL of the last ten seconds, or since the start. A rate between adjacent readings would be reset by every short
+ * pause, and let any number of bursts pass.
  */
 export class WalWindow {
   private readonly marks: { at: bigint; position: number }[] = []
@@ -25,11 +24,11 @@ export class WalWindow {
   add({ at, walPosition: position }: WalMark): void {
     if (position === null || at <= (this.marks.at(-1)?.at ?? -1n)) return
     this.marks.push({ at, position })
-    // The first one stands at the window's edge or before it.
+    // The first one is at the edge of the window or before it.
     while (this.marks[1] !== undefined && this.marks[1].at <= at - WINDOW_MICROS) this.marks.shift()
   }
 
-  /** Null while there are not two marks. */
+  /** Null with fewer than two marks. */
   lately(): WalLately | null {
     const [first, last] = [this.marks[0], this.marks.at(-1)]
     if (first === undefined || last === undefined || first === last) return null

@@ -1,9 +1,9 @@
 import { UsageError } from '../errors.ts'
 import { calendarAt, validateTimezone } from '../grid/timezone.ts'
 
-/** A stretch of each day by the wall clock of a time zone. It goes over midnight where it ends before it begins. */
+/** A daily time window in a time zone. It spans midnight if it ends before it begins. */
 export interface Window {
-  /** Minutes after midnight; from is inside, to is not. */
+  /** Minutes after midnight; from is inclusive, to exclusive. */
   readonly from: number
   readonly to: number
   readonly timezone: string
@@ -15,7 +15,7 @@ const HOUR = 60
 const DAY = 24 * HOUR
 
 /**
- * Reads `01:00-05:00`, which is UTC, and `22:00-04:30 Europe/Berlin`.
+ * Parses `01:00-05:00`, which is UTC, and `22:00-04:30 Europe/Berlin`.
  *
  * @throws {UsageError}
  */
@@ -23,21 +23,20 @@ export function parseWindow(text: string): Window {
   const [, fromHour, fromMinute, toHour, toMinute, timezone = 'UTC'] = WRITTEN.exec(text.trim()) ?? []
   if (fromHour === undefined)
     throw new UsageError(
-      `'${text}' is no window`,
+      `'${text}' is not a time window`,
       "Write it as 01:00-05:00, or with a time zone: '22:00-04:30 Europe/Berlin'.",
     )
   validateTimezone(timezone)
   const from = Number(fromHour) * HOUR + Number(fromMinute)
   const to = toHour === undefined ? DAY : Number(toHour) * HOUR + Number(toMinute)
   if (from === to)
-    throw new UsageError(`the window '${text}' ends as it begins`, 'For the whole day leave the window out.')
+    throw new UsageError(`the window '${text}' ends when it begins`, 'For the whole day, leave out the window.')
   return { from, to, timezone }
 }
 
 /**
- * Whether an instant, in microseconds since the epoch, lies inside. On the
- * nights when the clock is changed an hour is missing or comes twice: a window
- * within the missing hour does not open at all.
+ * Whether an instant, in microseconds since the epoch, is inside. When the clock changes an hour is skipped or
+ * repeated: a window within the skipped hour does not open.
  */
 export function isOpen({ from, to, timezone }: Window, instant: bigint): boolean {
   const { hour, minute } = calendarAt(instant, timezone)

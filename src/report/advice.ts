@@ -7,7 +7,7 @@ import { indented } from './partitioned.ts'
 
 const WIDTH = 112
 
-/** The ways side by side, with the cost and effects of each; the advice comes last. */
+/** A comparison of the methods with their costs and effects, and the recommendation. */
 export function describeAdvice(advice: WaysAdvice): string[] {
   const { table, rows, keptRows, bytes, kept, reading, ways, why, chosen } = advice
   const name = display(table)
@@ -27,7 +27,7 @@ export function describeAdvice(advice: WaysAdvice): string[] {
 }
 
 const FIGURES =
-  'Rows are the planner’s estimates; times and WAL are rough, from measurements on a machine with two processors.'
+  'Rows are the planner’s estimates; times and WAL are rough, extrapolated from measurements on two cores.'
 
 function compare(ways: readonly Way[]): string[] {
   const header = ['', 'rows written or deleted', 'read', 'WAL', 'time', 'disk needed', 'disk freed', '']
@@ -56,7 +56,7 @@ const VERDICT: Readonly<Record<Way['verdict'], string>> = {
 }
 
 function describeWay({ name, what, verdict, locks, application, consumers, obstacles }: Way): string[] {
-  // A way that does not fit needs no arguments.
+  // A method that does not fit is not described.
   if (verdict === 'does not fit') return []
   return [
     '',

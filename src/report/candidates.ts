@@ -13,7 +13,7 @@ export function describeCandidateSet(set: StoredSet, file: string | null): strin
       : `Candidate set ${id}: ${size(set)} of ${display(table)}.`,
     ...indented(
       columns([
-        ['chosen where', condition],
+        ['condition', condition],
         ['keys', `${key.map(({ name }) => name).join(', ')}, in ${display(place)}`],
         ['approved by', approvedBy === null ? 'nobody yet' : `${approvedBy}${ticket === null ? '' : ` (${ticket})`}`],
         ...(file === null ? [] : [['exported to', file]]),
@@ -24,7 +24,7 @@ export function describeCandidateSet(set: StoredSet, file: string | null): strin
       ? [`To complete it:  ebb resume ${id} --execute`]
       : [
           `To see some of its rows:  ebb candidates ${id} --sample 20`,
-          `To delete the rows unchanged since:  ebb purge --from-candidates ${id} --no-archive --execute`,
+          `To delete the rows that have not changed since:  ebb purge --from-candidates ${id} --no-archive --execute`,
         ]),
     `To drop it:  ebb candidates ${id} --drop --execute`,
   ]
@@ -45,7 +45,7 @@ export function describeCandidateSets(sets: readonly StoredSet[]): string[] {
 }
 
 export function describeDropped({ id }: StoredSet): string[] {
-  return [`Candidate set ${id} is dropped. Its rows are untouched.`]
+  return [`Candidate set ${id} was dropped. The rows of the table are unchanged.`]
 }
 
 function size({ rows, bytes }: StoredSet): string {

@@ -47,7 +47,7 @@ function fromPostgres(error: Parameters<typeof describeSqlError>[0], withValues:
   return {
     message: `PostgreSQL refused a statement: ${error.message}`,
     details: describeSqlError(error, withValues).map((line) => line.replace(/^(SQLSTATE \w+): .*$/s, '$1')),
-    state: 'The statement has been rolled back, with the transaction it was in; what was committed before is kept.',
+    state: 'Its transaction has been rolled back; what was committed before is kept.',
     next: again
       ? 'Run the same command again: it resumes where it stopped.'
       : 'Resolve the cause and run the same command again. If the message does not show the cause, please report it.',
@@ -59,7 +59,7 @@ function connectionLost(error: unknown): ToldError {
   return {
     message: `the connection was lost: ${reasonOf(error)}`,
     details: [],
-    state: 'What was committed is kept; an open transaction has been rolled back by the server.',
+    state: 'What was committed is kept; the server has rolled back the open transaction.',
     next: 'Run the same command again: it resumes where it stopped.',
     kind: 'try later',
   }
@@ -70,8 +70,8 @@ function unforeseen(error: unknown): ToldError {
   return {
     message: 'this is a bug, please report it',
     details: stack.split('\n'),
-    state: 'Unknown. The journal has what the run has done so far: ebb status.',
-    next: 'Report it with the lines above, and check ebb status before resuming.',
+    state: 'Unknown. The journal shows what the run has done so far: ebb status.',
+    next: 'Report it with the output above, and check ebb status before resuming.',
     kind: 'bug',
   }
 }

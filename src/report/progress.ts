@@ -89,7 +89,7 @@ function describeCatchingUp({ what, done, total, perSecond, remainingSeconds }: 
 }
 
 function outlook(remainingSeconds: number | null): string {
-  if (remainingSeconds === null) return 'at this rate the backlog never shrinks enough to swap'
+  if (remainingSeconds === null) return 'at this rate the backlog will not shrink enough to swap'
   return remainingSeconds === 0 ? 'swap possible' : `swap possible in about ${showElapsed(remainingSeconds * 1000)}`
 }
 
@@ -123,7 +123,7 @@ class Terminal implements Printer {
     this.show(`  ${describeWork(phase, seconds)}`)
   }
 
-  // A line that the terminal wraps could not be overwritten.
+  // A wrapped line could not be overwritten.
   private show(text: string): void {
     const fits = [...oneLine(text)].slice(0, this.output.columns - 1).join('')
     this.output.write(`\r\x1b[2K${fits}`)
@@ -136,7 +136,7 @@ class Terminal implements Printer {
   }
 }
 
-/** In a log each tenth of the work is a line; a reason of which only the duration changes is not. */
+/** In a log every tenth of the work is a line; a changed duration alone is not. */
 const LOG_EVERY_PERCENT = 10
 /** Work without progress figures is a line after this time, and whenever the time has doubled. */
 const LOG_WORK_FROM_SECONDS = 10

@@ -30,7 +30,7 @@ export function describePurged({
   const since = batchesBefore > 0 ? ', since it was resumed' : ''
   const known: [string, string][] = [
     ...(pace === undefined || pace === null ? [] : paceFigures(pace)),
-    ['WAL written by the server meanwhile', showBytes(walBytes)],
+    ['WAL written by the server', showBytes(walBytes)],
   ]
   return [
     marked

@@ -29,7 +29,7 @@ export function describeRotation(
     ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set, withValues)]),
     ...(sets.length === 0 || drops.length === 0 ? [] : ['']),
     ...drops,
-    ...(stopped ? ['', 'Stopped on request: what is done stays done, and the next rotation does the rest.'] : []),
+    ...(stopped ? ['', 'Stopped on request: what was done is kept, and the next rotation does the rest.'] : []),
   ]
 }
 
@@ -61,7 +61,7 @@ function describeSet({ report, map }: RotatedSet, withValues: boolean): string[]
       ...columns(retired.map(describeRetired), [4, 5]),
       ...removed(retired),
       ...waited(report),
-      ...skipped.map(({ partition, reason }) => `stays: ${display(partition)}, ${reason}`),
+      ...skipped.map(({ partition, reason }) => `kept: ${display(partition)}, ${reason}`),
       ...failed.flatMap((failure) => describeFailure(failure, withValues)),
       ...explainObjections(plan?.objections ?? []).map((line) => line.replace(/^--( |$)/, '')),
       ...(plan?.historyGoesOn
@@ -124,5 +124,5 @@ export function rotationForPrograms(
       map,
     }
   })
-  return { sets: told, retired: { gone: retired.dropped, failed: retired.failed.map(tellFailure) }, stopped }
+  return { sets: told, retired: { dropped: retired.dropped, failed: retired.failed.map(tellFailure) }, stopped }
 }

@@ -1,7 +1,7 @@
 import type { DatabaseError } from 'pg'
 import { isAboutARow } from '../db/sqlstate.ts'
 
-/** A line or two around the position are enough to find it. */
+/** Lines of context around the position. */
 const SHOWN_AROUND = 2
 
 /**
@@ -20,7 +20,7 @@ export function describeSqlError(error: DatabaseError, withValues = false): stri
   ]
 }
 
-/** Whether the error comes from PostgreSQL. The class alone does not tell: a program may bring its own copy of pg. */
+/** Whether the error comes from PostgreSQL. Not by class: a program may have its own copy of pg. */
 export function isSqlError(error: unknown): error is DatabaseError {
   return error instanceof Error && 'code' in error && 'severity' in error && typeof error.code === 'string'
 }
@@ -29,8 +29,8 @@ function labelled(label: string, text: string | undefined): string[] {
   return text === undefined ? [] : [`${label}: ${text}`]
 }
 
-// The protocol tells the position, and the statement only where PostgreSQL made it itself (inside a function);
-// for our own it is the session that knows the statement.
+// The protocol reports the position, and the statement only if it is an internal one (inside a function); for our own
+// the session has the statement.
 function caret(error: DatabaseError & { readonly statement?: unknown }): string[] {
   if (error.internalQuery !== undefined) return pointInto(error.internalQuery, Number(error.internalPosition))
   return typeof error.statement === 'string' ? pointInto(error.statement, Number(error.position)) : []

@@ -1,13 +1,13 @@
 import { ident, literal } from './sql.ts'
 
-// What decides how PostgreSQL reads a condition, besides its text. The user's
-// conditions are read under the settings of whoever connects; everything else
-// runs under ours, so that no role's or database's defaults can change what Ebb does.
+// The settings that determine the meaning of a condition. The user's conditions are evaluated under the settings of
+// the connecting role; everything else runs under ours, so that defaults of a role or database cannot change what Ebb
+// does.
 
-/** Settings by their names. Stored in plans: a run goes on under those it began with, from wherever it is resumed. */
+/** Settings by name. Stored in plans: a run keeps those it was started with, wherever it is resumed. */
 export type ConditionSettings = Readonly<Record<string, string>>
 
-/** The settings that a condition can depend on, as sessions of Ebb have them. */
+/** The settings that a condition can depend on, with the values in Ebb's sessions. */
 export const OUR_SETTINGS = {
   search_path: '',
   TimeZone: 'UTC',
@@ -25,18 +25,18 @@ export const OUR_SETTINGS = {
   default_text_search_config: 'pg_catalog.simple',
 } as const satisfies ConditionSettings
 
-/** Statements that put the transaction that is open under `settings`, from ours. */
+/** Statements that apply `settings` to the open transaction. */
 export function putUnder(settings: ConditionSettings): string[] {
   return othersThanOurs(settings).map(([name, value]) => `set local ${name} to ${valueForSet(name, value)}`)
 }
 
-/** Statements that put it under ours again. */
+/** Statements that restore ours. */
 export function putBack(settings: ConditionSettings): string[] {
   const ours: ConditionSettings = OUR_SETTINGS
   return othersThanOurs(settings).map(([name]) => `set local ${name} to ${valueForSet(name, ours[name] ?? '')}`)
 }
 
-/** All of them but the search path, for a function that may be called under any settings. */
+/** All of them except the search path, for a function that may be called under any settings. */
 export function asFunctionSettings(settings: ConditionSettings): string[] {
   return Object.entries({ ...OUR_SETTINGS, ...settings })
     .filter(([name]) => name !== 'search_path' && name in OUR_SETTINGS)
@@ -56,19 +56,19 @@ function valueForSet(name: string, value: string): string {
   return schemas.length === 0 ? literal(value).text : schemas.map((schema) => ident(schema).text).join(', ')
 }
 
-/** The schemas of a search path: names that are not in quotes are in small letters. */
+/** The schemas of a search path; unquoted names are lower-case. */
 function schemasOf(path: string): string[] {
   return (path.match(/"(?:[^"]|"")+"|[^\s,"]+/g) ?? []).map((name) =>
     name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase(),
   )
 }
 
-/** The search path alone, for code of the user's that runs outside of a condition. */
+/** Only the search path, for user code outside a condition. */
 export function pathOf({ search_path: path = '' }: ConditionSettings): ConditionSettings {
   return { search_path: path }
 }
 
-/** The same for statements with definitions in PostgreSQL's own words, in which a name without a schema is its own. */
+/** The same for statements with definitions printed by PostgreSQL, in which unqualified names are in pg_catalog. */
 export function pathForCode({ search_path: path = '' }: ConditionSettings): ConditionSettings {
   return { search_path: path === '' ? '' : `pg_catalog, ${path}` }
 }

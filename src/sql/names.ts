@@ -1,20 +1,20 @@
 import { ident, type Sql } from './sql.ts'
 
-/** A relation's place: two fields, never one dotted text, for a name may hold a dot. */
+/** The name of a relation: two fields, never one dotted text, because a name may contain a dot. */
 export interface TableName {
   readonly schema: string
   readonly name: string
 }
 
-/** PostgreSQL keeps this many bytes of a name and drops the rest without a word (NAMEDATALEN - 1). */
+/** PostgreSQL silently truncates names to this many bytes (NAMEDATALEN - 1). */
 export const LONGEST_NAME = 63
 
-/** The name as a statement needs it. */
+/** The name for a statement. */
 export function quoted(table: TableName): Sql {
   return ident(table.schema, table.name)
 }
 
-/** The name as people read it, quoted only where PostgreSQL would need it. */
+/** The name for display, quoted only if PostgreSQL requires it. */
 export function display(table: TableName): string {
   return `${displayPart(table.schema)}.${displayPart(table.name)}`
 }
@@ -30,18 +30,14 @@ export function distinctNames(tables: readonly TableName[]): TableName[] {
 }
 
 /**
- * The name of a companion, such as `events_2026_12` for `events`. Where 63
- * bytes are too few the base gives way, never the suffix, so that companions
- * of one table stay distinct.
+ * The name of a companion, such as `events_2026_12` for `events`. If 63 bytes are too few the base is truncated,
+ * never the suffix, so that the companions of a table stay distinct.
  */
 export function companion(base: string, suffix: string): string {
   return cutToBytes(base, LONGEST_NAME - Buffer.byteLength(suffix)) + suffix
 }
 
-/**
- * A companion's name that is not taken: `events_history`, else
- * `events_history_2`, `events_history_3`, …
- */
+/** A companion's name that is free: `events_history`, else `events_history_2`, `events_history_3`, … */
 export function freeCompanion(base: string, suffix: string, taken: Pick<ReadonlySet<string>, 'has'>): string {
   for (let attempt = 1; ; attempt++) {
     const name = companion(base, attempt === 1 ? suffix : `${suffix}_${attempt}`)

@@ -1,10 +1,9 @@
 import { raw, type Sql } from './sql.ts'
 
-// Where a condition of the user's is read, the user's search path is in force,
-// and a schema on it may hold an operator that fits two types better than
-// PostgreSQL's own. So all that is written beside a condition names its schema.
+// Conditions are evaluated under the user's search path, and a schema on it may have an operator that matches two
+// types better than PostgreSQL's own. So everything next to a condition is schema-qualified.
 
-/** PostgreSQL's own operator, whatever the search path holds. */
+/** PostgreSQL's own operator, whatever the search path. */
 export function own(name: string): Sql {
   return raw(`operator(pg_catalog.${name})`)
 }
@@ -17,7 +16,7 @@ export type Ordering = readonly string[]
 
 const STRATEGIES = ['<', '<=', '=', '>=', '>'] as const
 
-/** An operator of a column's operator class. Plans of earlier versions knew none, and took what the search path held. */
+/** An operator of a column's operator class. Plans of earlier versions had none, and used the search path. */
 export function ordered(by: Ordering | undefined, operator: (typeof STRATEGIES)[number]): Sql {
   return raw(by?.[STRATEGIES.indexOf(operator)] ?? operator)
 }

@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.ts'
 
-/** What was written for a table: the schema is missing when the search path is to decide. */
+/** A table name as written: without a schema the search path decides. */
 export interface WrittenName {
   readonly schema: string | null
   readonly name: string
@@ -9,8 +9,8 @@ export interface WrittenName {
 const PART = /\s*(?:"((?:[^"]|"")+)"|([^\s".]+))\s*/y
 
 /**
- * Reads a table name as PostgreSQL does: `events`, `public.events`,
- * `"We.ird"."Ev"`. Unquoted parts are folded to lower case.
+ * Parses a table name as PostgreSQL does: `events`, `public.events`, `"We.ird"."Ev"`. Unquoted parts are folded to
+ * lower case.
  *
  * @throws {UsageError} when it is not one or two identifiers
  */
@@ -44,6 +44,6 @@ function fold(part: string, whole: string): string {
 function notAName(text: string): UsageError {
   return new UsageError(
     `${JSON.stringify(text)} is not a table name`,
-    `Write events, public.events or, with quotes where PostgreSQL wants them, '"My.Schema"."Events"'.`,
+    `Write events, public.events or, quoted where PostgreSQL requires it, '"My.Schema"."Events"'.`,
   )
 }

@@ -1,9 +1,9 @@
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 
-// Statements that execute nothing but themselves: no function, operator or
-// query of anybody's, whatever tables they name. PostgreSQL's own grammar says so.
+// Statements that execute nothing but themselves: no function, operator or query, whatever tables they name. Checked
+// with PostgreSQL's own grammar.
 
-/** What may be said of tables, by the names of the grammar. */
+/** The allowed statements on tables, by the names of the grammar. */
 const PLAIN = new Set([
   'AlterTableStmt',
   'CreateStmt',
@@ -14,7 +14,7 @@ const PLAIN = new Set([
   'VariableSetStmt',
 ])
 
-/** What executes something. */
+/** Nodes that execute something. */
 const EXECUTES = new Set([
   'FuncCall',
   'A_Expr',
@@ -27,7 +27,7 @@ const EXECUTES = new Set([
 ])
 
 /**
- * Makes sure that each text is one plain statement.
+ * Checks that each text is one plain statement.
  *
  * @throws {EbbError} when one is not
  */
@@ -45,11 +45,11 @@ function executes(node: unknown): boolean {
   return Object.entries(node).some(([kind, value]) => EXECUTES.has(kind) || executes(value))
 }
 
-// What it says is not shown: it may be of any length, and anybody's.
+// The text is not shown: it may be of any length, from anyone.
 function notPlain(): EbbError {
   return new EbbError(
-    'what is stored of the run would make a statement that does more than is left to be done',
-    { state: NOTHING_CHANGED, next: 'See who has written to the journal.' },
+    'a statement built from the stored run would do more than what is left of the plan',
+    { state: NOTHING_CHANGED, next: 'Find out who wrote to the journal.' },
     'objections',
   )
 }

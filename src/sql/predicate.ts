@@ -4,38 +4,36 @@ import { reasonOf, UsageError } from '../errors.ts'
 export interface Predicate {
   /** As the user wrote it. */
   readonly written: string
-  /** With `now()` replaced by the moment that was fixed; to be put in parentheses. */
+  /** With `now()` replaced by the fixed moment; to be put in parentheses. */
   readonly text: string
-  /** Null of a condition that Ebb itself has made. */
+  /** Null for a condition made by Ebb itself. */
   readonly uses: Uses | null
 }
 
-/** What a condition consists of, by its last names: the server knows what these are. */
+/** The names used in a condition, without schemas: the server resolves them. */
 export interface Uses {
   readonly functions: readonly string[]
   readonly columns: readonly string[]
-  /** Types that something is cast to. */
+  /** Types in casts. */
   readonly types: readonly string[]
   readonly operators: readonly string[]
 }
 
 /**
- * What stands before the condition while it is parsed, with a parenthesis after
- * it. As the only field of a row it cannot reach beyond: `true) or (true` would
- * do so in plain parentheses, and change what other conditions beside it mean.
+ * The prefix of a condition for parsing, with a parenthesis after it. As the only field of a row it cannot break out:
+ * in plain parentheses `true) or (true` would, and change the meaning of other conditions next to it.
  */
 const BEFORE = 'select from t where row('
-const WAY_OUT = 'Write one expression that is true or false for each row by itself, over the columns of the table.'
+const WAY_OUT = 'Write one boolean expression over the columns of the table, true or false for each row on its own.'
 
 /**
- * Reads a condition: one boolean expression over the table's columns, without
- * subqueries, aggregates or parameters. `now()` becomes `moment`, a timestamptz
- * literal, so that every batch and every resumption means the same rows.
+ * Parses a condition: one boolean expression over the table's columns, without subqueries, aggregates or parameters.
+ * `now()` becomes `moment`, a timestamptz literal, so that every batch and every resumed run selects the same rows.
  *
- * @throws {UsageError} with a caret under the place that is wrong
+ * @throws {UsageError} with a caret under the error position
  */
 export async function parsePredicate(written: string, moment: string): Promise<Predicate> {
-  // 2.8 MB of WebAssembly: loaded when there is a condition to read.
+  // 2.8 MB of WebAssembly: loaded only if there is a condition.
   const { parse } = await import('libpg-query')
   let tree: unknown
   try {
@@ -61,7 +59,7 @@ export function pointAt(text: string, at: number): string {
 const NOW = /^(?:(?:now|transaction_timestamp)\s*\(\s*\)|current_timestamp)/i
 const FIXED = new Set(['now', 'transaction_timestamp'])
 const USE_NOW = 'use now(), which is fixed once at the start'
-/** They move on from chunk to chunk, or depend on the time zone of the session. */
+/** They advance from chunk to chunk, or depend on the time zone of the session. */
 const CLOCKS: Readonly<Record<string, string>> = {
   SVFOP_CURRENT_DATE: 'current_date',
   SVFOP_CURRENT_TIME: 'current_time',
@@ -78,14 +76,14 @@ const REFUSED: Readonly<Record<string, string>> = {
   SetToDefault: 'DEFAULT',
   GroupingFunc: 'GROUPING',
 }
-/** They say where and when a row was written, which a copy changes. */
+/** They describe the physical row, which a copy changes. */
 const SYSTEM_COLUMNS = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid'])
-/** Words that the date and time types read as a moment: another one each time. Others, like `infinity`, are fixed. */
+/** Special inputs of the date and time types that change with time. Others, like `infinity`, are constant. */
 const MOVING_WORD = /^\s*(?:now|today|tomorrow|yesterday)(?:\s+(?:[\d:.]+|allballs))?\s*$/i
 const TEXTS = new Set(['text', 'varchar', 'bpchar', 'name'])
 
 interface Located {
-  /** In bytes of the UTF-8 text that was parsed. */
+  /** In bytes of the parsed UTF-8 text. */
   readonly location?: number
 }
 
@@ -116,7 +114,7 @@ interface StringNode {
   readonly String?: { readonly sval?: string }
 }
 
-/** Collects what matters of an expression, and refuses what a condition on single rows cannot hold. */
+/** Collects the parts of an expression, and refuses what a condition on single rows cannot contain. */
 class Walk {
   readonly moments: number[] = []
   private readonly functions = new Set<string>()
@@ -164,7 +162,7 @@ class Walk {
     const builtIn = name.length === 1 || name[0] === 'pg_catalog'
     if (builtIn && FIXED.has(last)) this.moments.push(call.location ?? 0)
     else if (builtIn && last === 'statement_timestamp')
-      throw notAllowed(this.written, 'statement_timestamp(), which moves on', call, USE_NOW)
+      throw notAllowed(this.written, 'statement_timestamp(), which advances with each statement', call, USE_NOW)
     else if (builtIn && last === 'age' && call.args?.length === 1)
       throw notAllowed(this.written, 'age() of one argument, which counts from the current date', call, USE_NOW)
     else this.functions.add(last)
@@ -179,17 +177,17 @@ class Walk {
   private column(column: Named): void {
     const name = column.fields?.at(-1)?.String?.sval ?? ''
     if (SYSTEM_COLUMNS.has(name)) throw notAllowed(this.written, `the system column ${name}`, column)
-    // What the table is called differs from statement to statement.
+    // The alias of the table differs between statements.
     if ((column.fields?.length ?? 0) > 1)
-      throw notAllowed(this.written, 'a column behind the name of a table', column, 'write the column alone')
+      throw notAllowed(this.written, 'a column qualified with a table name', column, 'write the column name alone')
     this.columns.add(name)
   }
 
   private constant(constant: Constant): void {
     const text = constant.sval?.sval
     if (text === undefined || !MOVING_WORD.test(text)) return
-    const hint = `${USE_NOW}; or, where the words themselves are meant, write '${text}'::text`
-    throw notAllowed(this.written, `'${text}', which as a time is another one each day`, constant, hint)
+    const hint = `${USE_NOW}; for the literal text, write '${text}'::text`
+    throw notAllowed(this.written, `'${text}', which is a different time each day`, constant, hint)
   }
 }
 
@@ -197,12 +195,12 @@ function lastOf(names: readonly StringNode[] | undefined): string {
   return names?.at(-1)?.String?.sval ?? ''
 }
 
-/** A constant that is said to be a text. */
+/** A constant cast to text. */
 function isText({ arg, typeName }: TypeCast): boolean {
   return arg?.A_Const !== undefined && TEXTS.has(typeName?.names?.at(-1)?.String?.sval ?? '')
 }
 
-// The text outside of these places is left exactly as it was written.
+// The text outside these places is unchanged.
 function fixMoment(written: string, moments: readonly number[], moment: string): string {
   const bytes = Buffer.from(written)
   let text = ''
@@ -211,7 +209,7 @@ function fixMoment(written: string, moments: readonly number[], moment: string):
     const start = location - Buffer.byteLength(BEFORE)
     const qualifier = /^(?:pg_catalog\s*\.\s*)?/i.exec(bytes.subarray(start).toString())?.[0] ?? ''
     const call = NOW.exec(bytes.subarray(start + qualifier.length).toString())
-    if (call === null) throw notAllowed(written, 'now() written in an unusual way', { location })
+    if (call === null) throw notAllowed(written, 'now() in an unsupported spelling', { location })
     text += bytes.subarray(from, start).toString() + `'${moment}'::pg_catalog.timestamptz`
     from = start + qualifier.length + Buffer.byteLength(call[0])
   }
@@ -222,7 +220,7 @@ interface Parsed {
   readonly stmts?: readonly { readonly stmt?: { readonly SelectStmt?: Record<string, unknown> } }[]
 }
 
-/** The condition, when the text was one condition and nothing but that. */
+/** The condition, if the text is exactly one condition. */
 function onlyCondition(tree: unknown, written: string): unknown {
   const { stmts = [] } = tree as Parsed
   const select = stmts[0]?.stmt?.SelectStmt
@@ -246,12 +244,12 @@ function syntaxError(written: string, error: unknown): UsageError {
   // Counted in characters, from 0.
   const position = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition
   const at = Math.min((position ?? 0) - BEFORE.length, [...written].length)
-  // The parenthesis behind the condition is ours.
+  // The parenthesis after the condition is ours.
   const beyond = at === [...written].length
   const reason = beyond ? 'syntax error at end of input' : reasonOf(error)
   return new UsageError(
     `the condition cannot be read: ${reason}${position === undefined ? '' : pointAt(written, at)}`,
-    'Correct it; it is read as PostgreSQL reads what stands after WHERE.',
+    'Correct it; the syntax is that of a WHERE clause.',
     error,
   )
 }

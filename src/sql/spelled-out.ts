@@ -1,9 +1,9 @@
 import { comment, isPlain, spellOut } from '../text/comment.ts'
 
-// A statement as it is printed: the same for PostgreSQL, and one in which a terminal finds nothing but text. Names and
-// literals may hold any character, line breaks included, after which they could look like the next line of a plan.
+// A statement for display: the same for PostgreSQL, without control characters. Names and literals may contain any
+// character, including line breaks, after which they could look like the next line of a plan.
 
-/** Comments, literals and quoted identifiers, in the order in which PostgreSQL finds where they begin. */
+/** Comments, literals and quoted identifiers, as PostgreSQL's lexer finds them. */
 const TOKEN = new RegExp(
   [
     String.raw`(?<remark>--[^\n]*|/\*[^]*?\*/)`,
@@ -15,7 +15,7 @@ const TOKEN = new RegExp(
   'g',
 )
 
-/** The statement with such characters as escapes in its names and literals; as it is where there are none. */
+/** The statement with such characters escaped in its names and literals. */
 export function spelledOut(statement: string): string {
   return statement.replace(TOKEN, (token, ...rest) => rewritten(token, rest.at(-1) as Groups))
 }
@@ -38,13 +38,13 @@ function rewritten(token: string, { remark, body, escaped, literal, name }: Grou
   return literal === undefined ? token : escapedLiteral(token.slice(1, -1).replaceAll("''", "'"))
 }
 
-// The body of a function has lines of its own, and may come with those of Windows.
+// The body of a function has line breaks, maybe those of Windows.
 function breaksOut(body: string): boolean {
   if (!isPlain(body.replaceAll(/\r?\n|\t/g, ' '))) return true
   return [...body.matchAll(TOKEN)].some(({ groups }) => groups?.name !== undefined && !isPlain(groups.name))
 }
 
-// The space keeps it from what may stand before it.
+// The space separates it from a preceding token.
 function escapedLiteral(value: string): string {
   const quoted = value.replaceAll('\\', '\\\\').replaceAll("'", "''")
   return ` E'${spellOut(quoted, (code) => `\\u${hex(code)}`)}'`

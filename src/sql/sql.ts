@@ -1,9 +1,9 @@
 import pg from 'pg'
 
-// SQL as a value. Text and parameters stay apart until PostgreSQL joins them,
-// and whatever is written into a statement has passed through this file.
+// SQL as a value. Text and parameters stay separate until PostgreSQL combines them, and everything written into a
+// statement passes through this file.
 
-/** A piece of SQL with its parameters. `client.query` takes it as it is; another `sql` can hold it. */
+/** A piece of SQL with its parameters. `client.query` accepts it; another `sql` can contain it. */
 export class Sql {
   readonly values: unknown[]
   private readonly chunks: readonly string[]
@@ -13,12 +13,12 @@ export class Sql {
     this.values = [...values]
   }
 
-  /** The statement, with `$1`, `$2`, … in the places of the parameters. */
+  /** The statement, with `$1`, `$2`, … for the parameters. */
   get text(): string {
     return this.chunks.reduce((written, chunk, position) => `${written}$${position}${chunk}`)
   }
 
-  /** Both pieces as one; the parameters of `next` are numbered on. */
+  /** Both pieces as one; the parameters of `next` are renumbered. */
   concat(next: Sql): Sql {
     const [first = '', ...rest] = next.chunks
     const seam = (this.chunks.at(-1) ?? '') + first
@@ -36,7 +36,7 @@ export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[])
   return written
 }
 
-/** Text as it stands: keywords and what the catalogue itself has written. Never input. */
+/** Raw text: keywords and text printed by the catalogue. Never input. */
 export function raw(text: string): Sql {
   return new Sql([text], [])
 }
@@ -51,14 +51,14 @@ export function literal(text: string): Sql {
   return raw(pg.escapeLiteral(text))
 }
 
-/** The same for code, which stays readable where it holds quotes. */
+/** The same for code, dollar-quoted to stay readable. */
 export function dollarQuoted(code: string): Sql {
   let tag = '$ebb$'
   for (let n = 1; code.includes(tag); n++) tag = `$ebb${n}$`
   return raw(`${tag}${code}${tag}`)
 }
 
-/** The pieces in a row, with a separator between them. */
+/** The pieces joined with a separator. */
 export function join(pieces: readonly Sql[], separator = ', '): Sql {
   return pieces.reduce(
     (list, piece, position) => (position === 0 ? piece : list.concat(raw(separator)).concat(piece)),

@@ -1,4 +1,4 @@
-/** Columns of text, each as wide as its widest cell; the last is left as it is. */
+/** Columns of text, each as wide as its widest cell; the last is not padded. */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = []
   for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)))

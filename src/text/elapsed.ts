@@ -1,4 +1,4 @@
-/** A time that was measured: `12 ms`, `1.4 s`, `3 min`, `2.5 h`. */
+/** A measured time: `12 ms`, `1.4 s`, `3 min`, `2.5 h`. */
 export function showElapsed(milliseconds: number): string {
   if (milliseconds < 999.5) return `${Math.round(milliseconds)} ms`
   const seconds = milliseconds / 1000

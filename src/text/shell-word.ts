@@ -1,4 +1,4 @@
-/** A word as a POSIX shell reads it back: in quotes where it has to be. */
+/** A word for a POSIX shell, quoted if necessary. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

@@ -1,8 +1,8 @@
-// Figures for people: `921 MB`, `5,000,000`, `3 min`.
+// Figures for display: `921 MB`, `5,000,000`, `3 min`.
 
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 
-/** In powers of a thousand, with three digits at most before the unit changes. */
+/** In powers of a thousand, with up to three digits before the decimal point. */
 export function showBytes(bytes: number): string {
   const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), BYTE_UNITS.length - 1)
   const value = bytes / 1000 ** power

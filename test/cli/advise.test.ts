@@ -42,7 +42,7 @@ test('a time that may be missing is not taken for old; a table of words has no a
   await client.query('create table words (word text primary key)')
   const refused = await ebb(['advise', 'words', '--older-than', '1 year', '--url', database.url])
   expect(refused.code).toBe(2)
-  expect(refused.err).toContain('no column of public.words is known to tell how old a row is')
+  expect(refused.err).toContain('no column of public.words is known to hold a row’s age')
 })
 
 test.for([

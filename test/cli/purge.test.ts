@@ -58,7 +58,7 @@ test('--execute deletes and reports; the same again has nothing to do', async ({
   expect(done.code, done.err).toBe(0)
   expect(done.err).toMatch(/deleting, [\d,]+ rows gone: 100 %/)
   expect(done.out).toContain('is purged of 1,281 rows (run 1).')
-  for (const line of [/batches +\d+/, /time taken/, /slowest batch +[\d.]+ m?s/, /WAL written by the server meanwhile/])
+  for (const line of [/batches +\d+/, /time taken/, /slowest batch +[\d.]+ m?s/, /WAL written by the server/])
     expect(done.out).toMatch(line)
   expect(done.out).toContain('No matching rows are left.')
   expect(await contentOf(database, table)).toMatchObject({ rows: 2000 - GONE })

@@ -105,7 +105,7 @@ test('rollback without a name takes the only run that has a way back', async ({ 
   expect(await ebb(['retire', '1', '--url', database.url, '--execute'])).toMatchObject({ code: 0 })
   expect(await ebb(back)).toMatchObject({
     code: 2,
-    err: expect.stringContaining('there is no run with a way back') as string,
+    err: expect.stringContaining('there is no run that can be rolled back') as string,
   })
 
   expect(await ebb(once)).toMatchObject({ code: 0 })
@@ -258,7 +258,7 @@ test.for([
     words: ['rebuild', 'events', '--keep-all', '--transport', 'pigeon'],
     wrong: /--transport: 'pigeon' is not a transport/,
   },
-  { words: ['rebuild', 'events', '--keep-all', '--jobs', '0'], wrong: /--jobs: '0' is no whole number/ },
+  { words: ['rebuild', 'events', '--keep-all', '--jobs', '0'], wrong: /--jobs: '0' is not a whole number/ },
   {
     words: ['rebuild', 'events', '--keep-all', '--archive', 's3://x', '--no-archive'],
     wrong: /--archive: this version cannot/,

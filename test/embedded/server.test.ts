@@ -113,7 +113,7 @@ describe('a process that ends', () => {
 
 describe('findBinaries', () => {
   test('names what is missing in a folder', async () => {
-    await expect(findBinaries({ folder: tmpdir() })).rejects.toThrow(`no programs initdb and postgres in ${tmpdir()}`)
+    await expect(findBinaries({ folder: tmpdir() })).rejects.toThrow(`no initdb or postgres in ${tmpdir()}`)
   })
 
   test('makes the library links that npm did not make', async ({ skip }) => {

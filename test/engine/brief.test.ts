@@ -94,7 +94,7 @@ describe('a lock that is held', () => {
 
       expect(failure).toMatchObject({ kind: 'try later', message: expect.stringMatching(holder.named) as string })
       expect(reasons(options.events).join('\n')).toMatch(holder.named)
-      const queued = reasons(options.events).filter((reason) => /not free within its time-out/.test(reason))
+      const queued = reasons(options.events).filter((reason) => /not granted within lock_timeout/.test(reason))
       if (!holder.hidden) expect(queued).toEqual([])
       expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
       await client.query('rollback')
@@ -241,7 +241,7 @@ describe('an autovacuum', () => {
     expect(asOwner).toMatchObject({ kind: 'try later', message: expect.stringMatching(seen) as string })
     expect(seeingAll).toMatchObject({
       kind: 'try later',
-      message: expect.stringMatching(/an autovacuum to prevent wraparound.*must be left to finish/) as string,
+      message: expect.stringMatching(/an autovacuum to prevent wraparound.*has to finish/) as string,
     })
     expect(await isVacuumed(database, parts, 'to prevent wraparound')).toBe(true)
     await hurryVacuum(database, parts)

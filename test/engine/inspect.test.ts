@@ -216,7 +216,7 @@ describe('other relations', () => {
   test('a view is a view', async ({ database }) => {
     const table = await made(database, `create view TABLE as select 1 as id`)
     const inspection = await look(database, table)
-    expect(inspection.risks).toMatchObject([{ fix: 'Name the table below it.' }])
+    expect(inspection.risks).toMatchObject([{ fix: 'Pass the underlying table.' }])
     expect(inspection.advice).toEqual([])
     expect(text(inspection)).not.toContain('Next steps')
   })

@@ -28,7 +28,7 @@ describe('two tools on one table', () => {
     await holder.query('commit')
 
     expect(second).toBeInstanceOf(EbbError)
-    expect((second as EbbError).message).toMatch(/^ebb partition [0-9a-f]{6} \(backend \d+\) is at work on /)
+    expect((second as EbbError).message).toMatch(/^ebb partition [0-9a-f]{6} \(backend \d+\) is running on /)
     expect((second as EbbError).kind).toBe('try later')
     expect(await first.end()).toBe(EXIT.done)
     expect((await partition(database.url, written(events), byId, quietly())).nothingToDo).toBe(true)
@@ -116,7 +116,7 @@ describe('two tools on one table', () => {
 
     expect(await late).toMatchObject({
       kind: 'try later',
-      message: expect.stringMatching(/another run has worked on .* in the meantime/) as string,
+      message: expect.stringMatching(/another run has changed .* in the meantime/) as string,
     })
     expect((await modelOf(database, other)).constraints.filter(({ type }) => type === 'check')).toEqual([])
   })

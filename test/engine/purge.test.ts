@@ -129,7 +129,7 @@ describe('along an index', () => {
     await expectPurged(database, table, purgeRequest(where, { orderBy: 'k' }), { turns: batchesOf(7) })
   })
 
-  test('is chosen where few rows match, and not where many do', async ({ database }) => {
+  test('is condition few rows match, and not where many do', async ({ database }) => {
     const table = await made(
       database,
       '(id bigint primary key, at timestamptz, note text)',

@@ -185,7 +185,7 @@ describe('somebody at work on the set', () => {
     const began = performance.now()
     await second.query(sql`select from ${quoted(leaf)}`)
     expect(performance.now() - began).toBeLessThan(250)
-    expect(notes.join()).toContain('waits for us')
+    expect(notes.join()).toContain('is waiting for us')
     await first.query('commit')
     expect((await rotating).retired.map(({ outcome }) => outcome)).toEqual(['dropped'])
     expect(await isThere(database, leaf)).toBe(false)
@@ -199,7 +199,7 @@ test('a partition whose row type is used elsewhere stays attached', async ({ dat
   await session.query(sql`create table ${quoted(user)} (one ${raw(quoted(leafOf(database, table, -4)).text)})`)
   const report = await rotateOne(database, table, { keep: '2 months' })
   expect(report.skipped.map(({ reason }) => reason)).toContainEqual(
-    expect.stringContaining('other objects stand on it'),
+    expect.stringContaining('other objects depend on it'),
   )
   expect(report.created).toHaveLength(3)
   expect(await monthsOf(database, table)).toEqual([-4, -2, -1, 0, 1, 2, 3])
@@ -242,7 +242,7 @@ test('two at once: the second is told who is at work', async ({ database }) => {
   const table = await monthlyEvents(database, -4, 1)
   const reports = await Promise.all([1, 2].map(() => rotateOne(database, table, { keep: '2 months' })))
   const messages = reports.flatMap(({ failed }) => failed.map(({ error }) => error.message))
-  expect(messages).toEqual([expect.stringContaining('is at work on')])
+  expect(messages).toEqual([expect.stringContaining('is running on')])
   expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
 })
 

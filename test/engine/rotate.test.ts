@@ -260,7 +260,7 @@ describe('what others have made', () => {
 
     const report = await rotateOne(database, table, { keep: '2 months' })
     expect(report.retired.map(({ partition }) => partition)).toEqual([leafOf(database, table, -4)])
-    expect(report.failed.map(({ error }) => error.message)).toEqual([expect.stringContaining('refer to its rows')])
+    expect(report.failed.map(({ error }) => error.message)).toEqual([expect.stringContaining('reference its rows')])
     expect(await monthsOf(database, table)).toEqual([-3, -2, -1, 0, 1, 2, 3])
     expect(await countOf(database, child)).toBe(1)
     expect((await database.admin('select from ebb.retirement')).rows).toEqual([])

@@ -70,7 +70,7 @@ describe('what somebody else does between the plan and the swap', () => {
     })
 
     expect(failure.message).toMatch(/validate the CHECK: check constraint .* is violated by some row/)
-    expect(failure.advice.next).toMatch(/Some rows of .* lie beyond the bound.*ebb abandon/)
+    expect(failure.advice.next).toMatch(/Some rows of .* are beyond the bound.*ebb abandon/)
     await abandon(database.url, { table: events }, quietly())
     expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
     await expect(partition(database.url, written(events), monthly(), quietly())).rejects.toMatchObject({
@@ -314,7 +314,7 @@ describe('a roll-back', () => {
       },
     )
 
-    expect(failure.message).toMatch(/rows have been written to .* meanwhile, and would be lost/)
+    expect(failure.message).toMatch(/rows were written to .* meanwhile and would be lost/)
     expect((await owner.query(sql`select from ${quoted(events)}`)).rowCount).toBe(ROWS + 1)
   })
 

@@ -27,7 +27,7 @@ test('auto tries both on as many chunks, goes on with the faster one, and says s
   ] as const) {
     const { by, said, made } = carried('auto', 2_000, times)
     expect(by).toEqual([...TRIED, ...Array<string>(12).fill(faster)])
-    expect(said).toEqual([`transport ${faster}: 1.50 times as fast here as the other one`])
+    expect(said).toEqual([`transport ${faster}: 1.50 times as fast here as the other`])
     expect(made).toBe(true)
   }
 })

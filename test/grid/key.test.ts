@@ -90,7 +90,7 @@ describe('fromText and toText', () => {
     ['uuidv7', 'ffffffff-ffff-7fff-bfff-ffffffffffff'],
   ])('%s %s has no place on the calendar', (kind, text) => {
     expect(() => fromText(kind, text)).toThrow(EbbError)
-    expect(() => fromText(kind, text)).toThrow(`'${text}' has no place on the calendar.`)
+    expect(() => fromText(kind, text)).toThrow(`'${text}' is outside the supported range of times.`)
   })
 
   test.each<[KeyKind, string]>([

@@ -26,5 +26,5 @@ test.each([
   'UTC;',
 ])('refuses %j and shows what it takes', (name) => {
   expect(() => validateTimezone(name)).toThrow(UsageError)
-  expect(() => validateTimezone(name)).toThrow(`'${name}' is not a time zone`)
+  expect(() => validateTimezone(name)).toThrow(`'${name}' is not a supported time zone`)
 })

@@ -133,7 +133,7 @@ describe('a run that ended long ago', () => {
     expect(rebuilding.events).toContainEqual(
       expect.objectContaining({
         type: 'note',
-        text: expect.stringMatching(/what is over stays in the journal for now: .*kept_run/) as string,
+        text: expect.stringMatching(/old runs were not pruned from the journal: .*kept_run/) as string,
       }),
     )
     expect(await runs(database)).toEqual([first, second, runId])

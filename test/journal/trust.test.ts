@@ -211,7 +211,7 @@ describe('status', () => {
     await database.admin(TRAP)
     await database.admin(`alter table ebb.partition_set rename to sets; create view ebb.partition_set as select *, trap.spring() as sprung from ebb.sets;
       insert into ebb.sets values ('public', 't', '{}'); alter view ebb.partition_set owner to ebb_owner; grant execute on function trap.spring() to public`)
-    await expect(status(database.url, quietly())).rejects.toThrow(/view ebb\.partition_set is not as Ebb has made it/)
+    await expect(status(database.url, quietly())).rejects.toThrow(/view ebb\.partition_set is not as Ebb created it/)
     expect(await sprung(database)).toBe(0)
   })
 })

@@ -15,7 +15,7 @@ describe('a health URL', () => {
       const health = await checkUrl(`http://${silent.host}/`, new AbortController().signal)
       expect(health).toEqual({
         ok: false,
-        why: `the health check at ${silent.host} cannot be reached (no answer within 3 s)`,
+        why: `the health check at ${silent.host} is unreachable (no answer within 3 s)`,
       })
       expect(performance.now() - began).toBeLessThan(2 * CHECK_TIMEOUT_MS)
     } finally {
@@ -46,7 +46,7 @@ describe('what a health URL answers', () => {
     })
     expect(await asked(moved.host)).toEqual({
       ok: false,
-      why: `the health check at ${moved.host} answers 302 and leads to another host, which is not asked`,
+      why: `the health check at ${moved.host} redirects (302) to another host, which is not followed`,
     })
     expect(seen).toEqual([])
   })
@@ -69,7 +69,7 @@ describe('what a health URL answers', () => {
     expect(await asked(server.host, '/3')).toEqual({ ok: true })
     expect(await asked(server.host, '/1000')).toEqual({
       ok: false,
-      why: `the health check at ${server.host} answers 301 again and again`,
+      why: `the health check at ${server.host} redirects (301) too often`,
     })
   })
 

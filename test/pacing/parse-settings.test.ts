@@ -83,6 +83,6 @@ describe('a pace file', () => {
       /^max-active: .*; target-ms: .*; speed: .*$/,
     )
     for (const text of ['', '[]', '7', 'null', '{"health-url": "https://u:s3cret@h"'])
-      expect(() => parsePaceFile(text)).toThrow('it is no JSON object')
+      expect(() => parsePaceFile(text)).toThrow('it is not a JSON object')
   })
 })

@@ -79,7 +79,7 @@ describe('a replica that falls behind', () => {
     await standby.query('select pg_wal_replay_pause()')
     const run = await pacedRun(own.database, { maxReplicaLagBytes: 1 * MB })
     expect(run.notes().join()).toMatch(
-      /replica lag: without pg_read_all_stats .* what they have received is looked at instead/,
+      /replica lag: without pg_read_all_stats .* what they have received is used instead/,
     )
     await filler(run)
     // Received it has everything, so this role sees nothing to wait for.

@@ -86,7 +86,7 @@ describe('files', () => {
     await run.pace.turn(BATCH)
     await writeFile(pauseFile, '')
     const { turn, end } = turning(run)
-    await waitsFor(run, /^the pause file .* is there$/)
+    await waitsFor(run, /^the pause file .* exists$/)
     await sleep(300)
     expect(turn.come).toBe(false)
     await rm(pauseFile)
@@ -138,7 +138,7 @@ describe('files', () => {
     await writeFile(paceFile, '{"pause-ms": 0, "max-blockd": 3}')
     await run.pace.turn(BATCH)
     await run.pace.turn(BATCH)
-    expect(run.notes().filter((note) => note.includes("'max-blockd' is no word on pace"))).toHaveLength(1)
+    expect(run.notes().filter((note) => note.includes("'max-blockd' is not a pacing setting"))).toHaveLength(1)
     expect(run.pace.summary().pausedMsBy['fixed pause']).toBeGreaterThan(75)
 
     await rm(paceFile)
@@ -160,7 +160,7 @@ describe('checks of the user’s', () => {
       await Promise.race([run.pace.turn(BATCH), waitsFor(run, /health query/)])
       return run.reasons().length > 0
     })
-    expect(run.reasons()[0]).toBe('the health query answers false, not true')
+    expect(run.reasons()[0]).toBe('the health query returned false, not true')
     await app.query('update traffic set well = true')
     await run.pace.turn(BATCH)
   })
@@ -170,8 +170,8 @@ describe('checks of the user’s', () => {
     ['commit; delete from traffic returning true', /cannot insert multiple commands/],
     ['select pg_sleep(60) is null', /statement timeout/],
     ['select true from nowhere', /relation "nowhere" does not exist/],
-    ['select true where false', /answers no row/],
-    ["select 'yes'", /answers "yes"/],
+    ['select true where false', /returned no row/],
+    ["select 'yes'", /returned "yes"/],
   ] as const)('%s cannot do harm', { timeout: 20_000 }, async ([healthSql, reason], { database }) => {
     const app = await database.session('app')
     await app.query('create table public.traffic as select true as well')

@@ -199,30 +199,30 @@ function situation({
 
 describe('which way', () => {
   test.for<[string, Given, string | null, RegExp]>([
-    ['few have expired: nothing is moved', { kept: 0.8 }, 'partition', /only 20 % .* nothing is moved/],
+    ['few have expired: nothing is moved', { kept: 0.8 }, 'partition', /only 20 % .* no row is moved/],
     ['none has expired', { kept: 1 }, 'partition', /none of the rows/],
-    ['many have expired: one pass', { kept: 0.2 }, 'partition by copying', /80 % .* gives 1\.0 GB back/],
+    ['many have expired: one pass', { kept: 0.2 }, 'partition by copying', /80 % .* frees 1\.0 GB/],
     ['exactly where it turns', { kept: 0.7 }, 'partition by copying', /30 %/],
-    ['it cannot be partitioned', { kept: 0.2, keys: [{ ...key, obstacles: [inTheWay] }] }, 'rebuild', /done again/],
-    ['it has no key', { kept: 0.2, keys: [] }, 'rebuild', /done again/],
+    ['it cannot be partitioned', { kept: 0.2, keys: [{ ...key, obstacles: [inTheWay] }] }, 'rebuild', /repeated when/],
+    ['it has no key', { kept: 0.2, keys: [] }, 'rebuild', /repeated when/],
     ['a condition, most go', { wish: condition, kept: 0.1 }, 'rebuild', /90 % .* is cheaper than deleting/],
     [
       'a condition, few go',
       { wish: condition, kept: 0.99 },
       'purge',
-      /Deleting them in batches is cheaper .* no space/,
+      /Deleting them in batches is cheaper .* no disk space/,
     ],
     [
       'nothing but deleting is open',
       { keys: [], kept: 0.5, table: { persistence: 'unlogged' } },
       'purge',
-      /to any table/,
+      /for any table/,
     ],
-    ['the same by a condition', { wish: condition, table: { persistence: 'unlogged' } }, 'purge', /to any table/],
-    ['nothing is asked', { wish: { kind: 'nothing' } }, 'partition', /nothing is to be removed now/],
-    ['nothing is asked, nothing can be', { wish: { kind: 'nothing' }, keys: [] }, null, /say --keep/],
+    ['the same by a condition', { wish: condition, table: { persistence: 'unlogged' } }, 'purge', /for any table/],
+    ['nothing is asked', { wish: { kind: 'nothing' } }, 'partition', /no rows are to be removed now/],
+    ['nothing is asked, nothing can be', { wish: { kind: 'nothing' }, keys: [] }, null, /pass --keep/],
     ['a view', { table: { kind: 'view' } }, null, /is a view\. Name the table/],
-    ['no way is open', { kept: 0.5, inRecovery: true }, null, /each way has something/],
+    ['no way is open', { kept: 0.5, inRecovery: true }, null, /every method is blocked/],
   ])('%s', ([, given, chosen, why]) => {
     const advice = adviseWays(situation(given))
     expect(advice.why).toMatch(why)
@@ -296,7 +296,7 @@ describe('rows that refer to those which go', () => {
     const graph = (indexed: boolean) => graphWith([reference('notes → events', { indexed })], [notes])
     expect(purgeOf(graph(true)).first).toEqual([])
     expect(purgeOf(graph(false)).first).toEqual([
-      'Make an index: without it deleting takes 24 min, with it 3 s.',
+      'Create an index: without it deleting takes 24 min, with it 3 s.',
       'Create one without blocking writes: create index concurrently on "public"."notes" ("events_id");',
     ])
     const few = graphWith([reference('notes → events', { indexed: false })], [{ ...notes, estimatedRows: 100 }])
@@ -327,7 +327,7 @@ test('consumers are told what emits no event, and what emits one for each row', 
   const publications = [
     { name: 'feed', owner: 'app', covers: 'table', viaRoot: true, columns: null, filter: null },
   ] as const
-  expect(said({ table: { publications } })['rebuild']).toContain('feed lists the new table from the swap on')
+  expect(said({ table: { publications } })['rebuild']).toContain('feed publishes the new table from the swap on')
 })
 
 test('what is deleted is what a rebuild would leave out, rows of which the condition is null included', () => {

@@ -218,7 +218,7 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
       --   why:   it must be
       --   locks: none
       --   cost:  milliseconds
-      --   not plain SQL: Ebb repeats this for each range of blocks, or of values of an index that leads to the kept rows:
+      --   not plain SQL: Ebb repeats this for each range of blocks, or of values of an index on the kept rows:
       --     copy (select "id", "at" from "public"."events" s where s.ctid >= '(first block,0)' and s.ctid < '(end block,0)'
       --       and (at > '2026-08-23' -- ours
       --     )) to stdout (format binary);

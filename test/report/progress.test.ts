@@ -33,14 +33,14 @@ test('steps, locks and notes', () => {
   const text = printed([
     { type: 'resumed', runId: '7', done: 2, of: 9 },
     { type: 'step started', step, position: 2, of: 9 },
-    { type: 'note', text: 'progress can no longer be seen' },
+    { type: 'note', text: 'progress can no longer be read' },
     { type: 'step finished', step, milliseconds: 2345, lock },
     { type: 'step finished', step, milliseconds: 12, lock: null },
   ])
   expect(text).toBe(
     `resuming run 7: 2 of 9 steps are done
 step 3 of 9: validate the CHECK
-  note: progress can no longer be seen
+  note: progress can no longer be read
   done in 2.3 s; locked 12 ms at attempt 3, maximum blocking time 61 ms
   done in 12 ms
 `,
@@ -93,7 +93,7 @@ describe('in a log', () => {
       '  catching up, 50 changes a second arrive, 250/s applied; backlog 700, swap possible in about 4 min\n',
     )
     expect(printed([catchingUp(300, null)])).toContain(
-      'backlog 700, at this rate the backlog never shrinks enough to swap',
+      'backlog 700, at this rate the backlog will not shrink enough to swap',
     )
   })
 

@@ -47,7 +47,7 @@ test('an error from PostgreSQL that nobody foresaw is told with what it says', a
   expect(text).toBe(
     `error: PostgreSQL refused a statement: division by zero
        SQLSTATE 22012
-  now: The statement has been rolled back, with the transaction it was in; what was committed before is kept.
+  now: Its transaction has been rolled back; what was committed before is kept.
  next: Resolve the cause and run the same command again. If the message does not show the cause, please report it.
 `,
   )

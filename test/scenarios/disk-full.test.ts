@@ -28,7 +28,7 @@ describe('a disk that fills up', () => {
           message: expect.stringMatching(/^copy about .*: could not extend file .*No space left on device/) as string,
           kind: 'failed',
           advice: {
-            state: 'All that the run had taken has been given back; the table is as it was.',
+            state: 'The space the run had used has been freed; the table is as it was before.',
             next: expect.stringMatching(/^Make room .* run the same command again/) as string,
           },
         })
@@ -165,7 +165,7 @@ describe('a full disk', { timeout: 120_000 }, () => {
       const words = { where: 'id > 1' }
       await expect(writeCandidates(database.url, written(table), words, quietly())).rejects.toMatchObject({
         message: expect.stringMatching(/No space left on device/) as string,
-        advice: { state: 'All that the run had taken has been given back; the table is as it was.' },
+        advice: { state: 'The space the run had used has been freed; the table is as it was before.' },
       })
       const left = await database.admin(`select from pg_class where relname ~ '^candidates_' and relkind = 'r'`)
       expect(left.rowCount).toBe(1)
@@ -229,7 +229,7 @@ async function leftOf(database: Database): Promise<unknown[]> {
   return rows
 }
 
-/** It had been made, and is not there any more, though its run is unfinished. */
+/** It had been made, and no longer exists, though its run is unfinished. */
 async function shadowHasGone(database: Database): Promise<boolean> {
   const { rows } = await database
     .admin<{ gone: boolean }>(

@@ -167,7 +167,7 @@ test('a second purge of the table is told who is at work; it changes nothing', a
   expect(second).toBeInstanceOf(EbbError)
   expect(second).toMatchObject({
     kind: 'try later',
-    message: expect.stringMatching(/ebb purge .* is at work on/) as string,
+    message: expect.stringMatching(/ebb purge .* is running on/) as string,
   })
   const other = await purgeRows(database, table, purgeRequest('id < 50')).catch((error: unknown) => error)
   expect(other).toMatchObject({

@@ -205,7 +205,7 @@ describe('somebody who is in the way of the swap for long', () => {
 
     await rebuilding.end()
     const waitings = rebuilding.events.filter((event) => event.type === 'waiting').map(({ reason }) => reason)
-    expect(waitings.filter((reason) => /have been logged/.test(reason))).toEqual([])
+    expect(waitings.filter((reason) => /have not been applied/.test(reason))).toEqual([])
     await expectRows(app, table, ROWS, { moved: ROWS })
   })
 })
@@ -273,7 +273,7 @@ describe('before the swap', () => {
       await app.query(sql`update ${quoted(table)} set moved = true`)
 
     await seemsToVacuum.query('commit')
-    await rebuilding.waits(/changes have been logged that are not in the copy yet/)
+    await rebuilding.waits(/the log has changes that have not been applied to the copy/)
     await rebuilding.end()
     await expectRows(app, table, ROWS, { moved: ROWS })
   })
@@ -300,7 +300,7 @@ describe('what the application notices', () => {
 
     const reader = await openReader(database, table)
     const rebuilding = new Rebuilding(database, table)
-    await rebuilding.waits(/for transactions that began before|a lock was not free/)
+    await rebuilding.waits(/for transactions that began before|a lock was not granted/)
     await leave(1)
     await app.query(sql`update ${quoted(users)} set id = 22 where id = 2`)
     await reader.query('commit')
@@ -308,7 +308,7 @@ describe('what the application notices', () => {
     await leave(3)
     const other = await openReader(database, table)
     const back = new RollingBack(database, runId)
-    await back.waits(/for transactions that began before|a lock was not free/)
+    await back.waits(/for transactions that began before|a lock was not granted/)
     await leave(4)
     await other.query('commit')
     await back.end()

@@ -153,10 +153,10 @@ describe('a second ebb', () => {
     await Promise.race([hold.reached(), rebuilding.end()])
     const second = () => rebuild(database.url, written(table), rebuildRequest({ keep: hold.keep }), quietly())
 
-    await expect(second()).rejects.toThrow(/is at work on/)
+    await expect(second()).rejects.toThrow(/is running on/)
     const locker = await database.session('batch', { admin: true })
     await locker.query('begin; select from ebb.lease for share')
-    await expect(second()).rejects.toThrow(/is at work on/)
+    await expect(second()).rejects.toThrow(/is running on/)
     await locker.query('rollback')
 
     await hold.release()

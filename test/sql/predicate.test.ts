@@ -86,11 +86,11 @@ describe('a condition', () => {
     [`at > timestamptz 'now'`, `'now'`],
     ['ctid > (0,1)', 'the system column ctid'],
     ['t.xmin = 1', 'the system column xmin'],
-    ['events.id = 1', 'a column behind the name of a table'],
-    ['public.events.id = 1', 'a column behind the name of a table'],
-    ['t.* is not null', 'a column behind the name of a table'],
-    ['at > "now"()', 'now() written in an unusual way'],
-    ['at > now(/* really */)', 'now() written in an unusual way'],
+    ['events.id = 1', 'a column qualified with a table name'],
+    ['public.events.id = 1', 'a column qualified with a table name'],
+    ['t.* is not null', 'a column qualified with a table name'],
+    ['at > "now"()', 'now() in an unsupported spelling'],
+    ['at > now(/* really */)', 'now() in an unsupported spelling'],
   ])('is refused: %s', async (written, reason) => {
     expect(await failure(written)).toContain(reason)
   })

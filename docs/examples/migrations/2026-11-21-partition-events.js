@@ -1,6 +1,6 @@
 import { partition, rollback } from 'pg-ebb'
 
-/** The table goes on working meanwhile; the deployment waits until it is done. */
+/** The table stays in use meanwhile; the deployment waits until it is done. */
 export async function up({ context: pool }) {
   await partition(pool, { table: 'events', by: 'created_at', every: 'month', keep: '90 days', execute: true })
 }

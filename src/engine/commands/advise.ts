@@ -17,17 +17,17 @@ import { ident } from '../../sql/sql.ts'
 import { inspect, type InspectOptions } from './inspect.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 
-/** What is to be asked of the table: which rows are worth keeping, or how old they may be; neither, or one of them. */
+/** The request: a condition of the rows to keep, or their maximum age; neither, or one of them. */
 export interface AdviceRequest {
   readonly keep: string | null
   readonly olderThan: Interval | null
 }
 
 /**
- * Compares partitioning, rebuilding and deleting. Reads the catalogue, the
- * planner's estimates and the ranges of keys, in READ ONLY transactions.
+ * Compares partitioning, rebuilding and deleting. Reads the catalogue, the planner's estimates and the ranges of
+ * keys, in READ ONLY transactions.
  *
- * @throws {UsageError} when the condition cannot be read, or no column tells how old a row is
+ * @throws {UsageError} when the condition cannot be parsed, or no column holds a row's age
  */
 export async function advise(
   target: Target,
@@ -68,13 +68,13 @@ function wishOf(table: TableModel, keys: readonly KeyAdvice[], { keep, olderThan
   const column = timeColumn(table, keys)
   if (column === undefined)
     throw new UsageError(
-      `no column of ${display(table.name)} is known to tell how old a row is`,
-      'Say which rows are worth keeping instead: --keep "<condition>".',
+      `no column of ${display(table.name)} is known to hold a row’s age`,
+      'Select the rows to keep by a condition instead: --keep "<condition>".',
     )
   return { kind: 'older', than: olderThan, column: column.name, written: youngerThan(olderThan, column) }
 }
 
-/** The column by which the best key would let rows expire; epochs and UUIDs have no condition that people would write. */
+/** The expiry column of the best key; epochs and UUIDs have no readable condition. */
 function timeColumn(table: TableModel, keys: readonly KeyAdvice[]): TableModel['columns'][number] | undefined {
   const names = keys.map(({ by, expireBy }) => expireBy ?? by)
   return names
@@ -82,7 +82,7 @@ function timeColumn(table: TableModel, keys: readonly KeyAdvice[]): TableModel['
     .find((column) => column !== undefined && calendarKind(column.type) !== null)
 }
 
-// Times without a zone are taken for UTC, as `partition` does unless told otherwise.
+// Times without a zone count as UTC, the default of `partition`.
 function youngerThan(interval: Interval, { name, type, notNull }: TableModel['columns'][number]): string {
   const column = ident(name).text
   const length = `interval '${intervalText(interval)}'`
@@ -92,6 +92,6 @@ function youngerThan(interval: Interval, { name, type, notNull }: TableModel['co
     date: `((now() at time zone 'UTC') - ${length})::date`,
   }[plainType(type)]
   const younger = `${column} >= ${since ?? 'null'}`
-  // Of a row without a time nobody knows that it is old.
+  // A row without a time does not expire.
   return notNull ? younger : `${younger} or ${column} is null`
 }

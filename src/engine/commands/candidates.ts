@@ -25,16 +25,16 @@ import { orGivingBack, undoAll } from '../copy/give-back.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 
-/** What writing a candidate set has come to. */
+/** The outcome of writing a candidate set. */
 export interface CandidatesResult {
-  /** The number of the set, too; null where no row matched. */
+  /** Also the number of the set; null if no row matched. */
   readonly runId: string | null
   readonly plan: CandidatePlan
   readonly steps: readonly StepResult[]
   readonly set: StoredSet | null
 }
 
-/** Writes the keys of the rows that match into a candidate set. No row of the table is changed. */
+/** Writes the keys of the matching rows into a candidate set. No row of the table is changed. */
 export const candidates: Command<CandidateRequest, CandidatePlan, CandidateSituation, CandidatesResult> = {
   name: 'candidates',
   refused: (plan) => ({ ...plan, purge: null, set: null }),
@@ -90,7 +90,7 @@ async function readSituation(
   })
 }
 
-/** Where there is no such schema yet, it will be ours. */
+/** A schema that does not exist yet will be ours. */
 async function mayCreateIn(session: Session, schema: string): Promise<boolean> {
   const { may } = await readOne<{ may: boolean }>(
     session,

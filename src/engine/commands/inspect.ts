@@ -21,21 +21,21 @@ import { assertOwnCode } from '../first-look.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { sql } from '../../sql/sql.ts'
 
-/** A table as it stands, and what can be said about it. */
+/** A table and its analysis. */
 export interface Inspection {
   readonly server: ServerModel
   readonly table: TableModel
   /** Whether the role may see all rows: it has SELECT, and no policy hides any. */
   readonly rowsReadable: boolean
-  /** Columns that might be a key; empty where rows may not be read, or the table is partitioned already. */
+  /** Columns that could be a key; empty if rows may not be read, or the table is already partitioned. */
   readonly keys: readonly KeyModel[]
   readonly activity: Activity
   /** Foreign keys of other tables onto this one. */
   readonly references: readonly Reference[]
   readonly longTransactions: readonly LongTransaction[]
-  /** Of a table that is partitioned already. */
+  /** The partitions of a partitioned table. */
   readonly partitions: readonly MapEntry[]
-  /** How it could be partitioned, the best way first. */
+  /** How it could be partitioned, best first. */
   readonly advice: readonly KeyAdvice[]
   readonly risks: readonly Risk[]
 }
@@ -47,7 +47,7 @@ export interface InspectOptions {
   readonly signal: AbortSignal
 }
 
-/** Looks at a table, in one READ ONLY transaction. Columns without an index are looked at for a few seconds at most. */
+/** Inspects a table, in one READ ONLY transaction. Columns without an index are scanned for a few seconds at most. */
 export async function inspect(target: Target, written: WrittenName, options: InspectOptions): Promise<Inspection> {
   return withSession(target, 'inspect', (session) =>
     inSnapshot(session, async () => {
@@ -97,7 +97,7 @@ async function look(
   }
 }
 
-/** Rows are read for ranges only, and only where a policy would not hide some of them. */
+/** Rows are read for ranges only, and only if no policy hides any. */
 async function mayReadRows(session: Session, table: TableModel): Promise<boolean> {
   const { may } = await readOne<{ may: boolean }>(
     session,
@@ -106,9 +106,9 @@ async function mayReadRows(session: Session, table: TableModel): Promise<boolean
   return may
 }
 
-/** Columns without an index have to be read from end to end; of more than these only the planner's statistics would be left to tell. */
+/** Columns without an index need a full scan; beyond this number only the planner's statistics are used. */
 const MOST_COLUMNS = 12
-/** Less is read before anybody has begun to wait. */
+/** Scanning less is not noticeable. */
 const LONG_READ_BYTES = 200_000_000
 
 async function readCandidates(session: Session, table: TableModel, options: InspectOptions): Promise<KeyCandidate[]> {
@@ -120,7 +120,7 @@ async function readCandidates(session: Session, table: TableModel, options: Insp
         table: table.name,
         runId: null,
         type: 'note',
-        text: `no index begins with ${column.name}: reading rows for a few seconds`,
+        text: `no index leads with ${column.name}: scanning for a few seconds`,
       })
     const key = await readKey(session, table, column.name)
     candidates.push({ key, expireBy: null, samples: [] })
@@ -141,7 +141,7 @@ function leadsIndex(table: TableModel, { name }: Column): boolean {
   return table.indexes.some(({ columns }) => columns[0] === name)
 }
 
-/** The primary key, where it is an integer, beside the time that follows it best. */
+/** An integer primary key, with the time that correlates best. */
 async function readGrowingId(
   session: Session,
   table: TableModel,
@@ -167,12 +167,12 @@ function distinctKeys(candidates: readonly KeyCandidate[]): KeyModel[] {
   return candidates.filter(({ expireBy }) => expireBy === null).map(({ key }) => key)
 }
 
-/** The partitions of a table, as they are now. */
+/** The current partitions of a table. */
 export async function partitionMapOf(target: Target, table: TableName): Promise<MapEntry[]> {
   return withSession(target, 'inspect', (session) => inSnapshot(session, () => readPartitionMap(session, table)))
 }
 
-/** Where a written name leads, for the role that connects. */
+/** Resolves a name for the role that connects. */
 export async function resolveName(target: Target, written: WrittenName): Promise<TableName> {
   return withSession(target, 'resolve', (session) => inSnapshot(session, () => resolveTable(session, written)))
 }

@@ -35,7 +35,7 @@ interface StoredSituation extends MarkSituation {
   readonly way: Mark
 }
 
-/** Marks the rows that match and are not marked yet, in batches. */
+/** Marks the matching rows that are not marked yet, in batches. */
 export const mark: Command<MarkRequest, PurgePlan, StoredSituation, PurgeResult> = {
   name: 'mark',
   worksInBatches: true,
@@ -79,11 +79,11 @@ async function readSituation(
 interface Wanted {
   readonly way: Mark
   readonly predicate: Predicate
-  /** Null where the rows are not those of groups. */
+  /** Null if the rows are not groups. */
   readonly count: GroupCount | null
 }
 
-/** Which rows are to be marked and how, or why that cannot be told. */
+/** The rows to mark and how, or why that cannot be determined. */
 async function readWanted(
   session: Session,
   server: ServerModel,

@@ -5,7 +5,7 @@ import { copying, readKeptRows } from '../copy/run.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 import { isPartitionedAlready, readSituation, verifySituation, withType } from './partition.ts'
 
-/** Converts a table into partitions by copying the rows worth keeping. */
+/** Converts a table into partitions by copying the rows to keep. */
 export const partitionByCopy = copying<CopyRequest, RebuildPlan, CopySituation>({
   name: 'partition-copy',
   isCarriedOut: isPartitionedAlready,

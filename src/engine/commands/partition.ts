@@ -37,18 +37,18 @@ import { conversionOf } from '../runs/summary.ts'
 import { takeBack } from '../runs/take-back.ts'
 import type { RunContext } from '../table-context.ts'
 
-/** What a conversion has come to. */
+/** The outcome of a conversion. */
 export interface PartitionResult {
   readonly runId: string
   readonly plan: PartitionPlan
-  /** Of this call; those an earlier call had done are not repeated. */
+  /** The steps of this call, without those of earlier calls. */
   readonly steps: readonly StepResult[]
-  /** What the swap has cost the others; null when an earlier call did it. */
+  /** The lock times of the swap; null if an earlier call did it. */
   readonly swap: LockTimes | null
   readonly nothingToDo: boolean
 }
 
-/** Converts a table into partitions; what it holds becomes the first of them. */
+/** Converts a table into partitions; its existing rows become the first of them. */
 export const partition: Command<PartitionRequest, PartitionPlan, PartitionSituation, PartitionResult> = {
   name: 'partition',
   refused: (plan) => ({ ...plan, conversion: null }),
@@ -74,19 +74,19 @@ export const partition: Command<PartitionRequest, PartitionPlan, PartitionSituat
   },
 }
 
-/** A plan to partition a table that is partitioned. */
+/** A plan for a table that is already partitioned. */
 export function isPartitionedAlready({ objections }: { readonly objections: readonly Objection[] }): boolean {
   return objections.some(({ code }) => code === 'partitioned')
 }
 
-/** @throws {BoundNear} when that would refuse rows of the application; then the preparations have been taken back */
+/** @throws {BoundNear} if the CHECK would soon reject rows; the preparations have been undone then */
 async function carryOutConversion(run: RunContext, plan: PartitionPlan): Promise<PartitionResult & { runId: string }> {
   const { session, journalSchema, runId } = run
   const steps = await executeConversion(run, plan).catch(async (error: unknown) => {
     const begun = error instanceof BoundNear ? await runById(session, journalSchema, runId) : undefined
     if (begun !== undefined) {
       await takeBack(partition, begun, run)
-      run.observer({ type: 'note', text: `${reasonOf(error)}: it begins anew, with a later bound` })
+      run.observer({ type: 'note', text: `${reasonOf(error)}: starting over with a later bound` })
     }
     throw error
   })
@@ -100,7 +100,7 @@ async function executeConversion(run: RunContext, { table, steps, conversion }: 
   const { bound, policy } = conversion
   const alongside: Alongside = {
     guard: ({ session }) => [assertFar(session, table, bound)],
-    // From the moment of the swap the table is a set that rotate keeps.
+    // From the swap on the table is managed by rotate.
     swap: ({ session }) => [registerSet(session, journalSchema, table, policy, runId)],
   }
   const execute = (watched: RunContext) => executeRun(watched, steps, alongside)
@@ -108,7 +108,7 @@ async function executeConversion(run: RunContext, { table, steps, conversion }: 
   return done.has('swap') ? execute(run) : underBound(table, bound, run, execute)
 }
 
-/** The table that has the guard: by its oid, whatever it is called; or in a restored database, by its name. */
+/** The table with the CHECK: by its oid, whatever its name; or in a restored database, by its name. */
 async function guardedTable(
   session: Session,
   { schema, name }: TableName,
@@ -125,7 +125,7 @@ async function guardedTable(
   return table ?? null
 }
 
-/** The evidence with the type of the column as the table has it: of the rest of it only positions become SQL. */
+/** The evidence with the current type of the column: of the rest only positions become SQL. */
 export function withType<Situation extends PartitionSituation>(situation: Situation): Situation {
   const { evidence, table } = situation
   if (evidence === null) return situation
@@ -133,7 +133,7 @@ export function withType<Situation extends PartitionSituation>(situation: Situat
   return { ...situation, evidence: { ...evidence, key: { ...evidence.key, type } } }
 }
 
-/** @throws {EbbError} when a stored situation is not that of the table */
+/** @throws {EbbError} when a stored situation does not match the table */
 export async function verifySituation(
   { session, server }: Planning,
   name: TableName,
@@ -143,7 +143,7 @@ export async function verifySituation(
   assertFoundAgain(name, situation, [server, table, await readPrivileges(session, table)])
 }
 
-/** Everything that a conversion depends on, in the snapshot that is open. */
+/** Everything a conversion depends on, in the open snapshot. */
 export async function readSituation(
   { session, server, options: { journalSchema } }: Planning,
   name: TableName,

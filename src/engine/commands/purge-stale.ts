@@ -14,9 +14,9 @@ import type { EngineOptions } from '../options.ts'
 import { carryOut, planCommand } from '../run.ts'
 import { purge, type PurgeResult } from './purge.ts'
 
-/** Where groups are flagged before their rows go. */
+/** Where groups are flagged before their rows are deleted. */
 export interface Flag {
-  /** The table that the group's foreign key leads to. */
+  /** The table referenced by the group's foreign key. */
   readonly table: WrittenName
   readonly column: string
 }
@@ -25,7 +25,7 @@ export type StalePurgeRequest = PurgeRequest & { readonly stale: StaleGroups }
 
 /** Both parts of a stale purge; they are two runs, one on each table. */
 export interface StalePlan extends Plan {
-  /** Null where nothing is flagged. */
+  /** Null if nothing is flagged. */
   readonly flag: PurgePlan | null
   readonly purge: PurgePlan
 }
@@ -35,7 +35,7 @@ export interface StaleResult {
   readonly purged: PurgeResult
 }
 
-/** What would be flagged and deleted, and how. Reads in READ ONLY transactions and changes nothing. */
+/** Plans what would be flagged and deleted. Reads in READ ONLY transactions and changes nothing. */
 export async function planStaleOf(
   target: Target,
   written: WrittenName,
@@ -62,7 +62,7 @@ export async function purgeStale(
   options: EngineOptions,
 ): Promise<StaleResult> {
   const table = await tableOf(target, written)
-  // What is to be gone on with has its horizon already, and its groups are flagged.
+  // A run to be resumed has its horizon already, and its groups are flagged.
   if (await isUnderWay(target, table, options))
     return { flagged: null, purged: await carryOut(target, table, purge, request, options) }
   const now = await withSession(target, 'plan purge', readClock)
@@ -96,7 +96,7 @@ async function isUnderWay(target: Target, table: TableName, { journalSchema }: E
   })
 }
 
-// However many groups are stale, flagging them is what was asked for.
+// Flagging all groups is allowed if all are stale.
 function flagRequest(table: TableName, { stale, vacuum }: StalePurgeRequest, { column }: Flag): MarkRequest {
   return { where: '', column, allRows: true, vacuum, staleOf: { ...stale, table } }
 }
@@ -107,7 +107,7 @@ function together(flag: PurgePlan | null, purge: PurgePlan): StalePlan {
     ...flag.objections,
     ...purge.objections.filter(({ code }) => !flag.objections.some((one) => one.code === code)),
   ]
-  // Where one of them cannot be, nor is the other begun.
+  // If one of them has objections, neither is started.
   if (objections.length > 0) return { ...purge, flag, purge, evidence: [], notes: [], steps: [], objections }
   return {
     ...purge,

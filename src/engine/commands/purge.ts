@@ -34,26 +34,26 @@ import type { Remaining } from '../purge/check.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
 import type { RunContext } from '../table-context.ts'
 
-/** What a purge has come to. */
+/** The outcome of a purge. */
 export interface PurgeResult {
   /** Null where there was nothing to do. */
   readonly runId: string | null
   readonly plan: PurgePlan
   /** Of this call; those an earlier call had done are not repeated. */
   readonly steps: readonly StepResult[]
-  /** Of all calls that it took. */
+  /** Over all calls of the run. */
   readonly figures: PurgeFigures | null
-  /** What matched at the end. */
+  /** Rows matching at the end. */
   readonly remaining: Remaining | null
-  /** From the first call to the end, pauses between calls included. */
+  /** From the first call to the end, including the time between calls. */
   readonly milliseconds: number
-  /** What calls before this one had done. */
+  /** The work of earlier calls. */
   readonly batchesBefore: number
-  /** Written by the whole server meanwhile, in this call. */
+  /** Written by the whole server during this call. */
   readonly walBytes: number
 }
 
-/** Deletes the rows that match, in batches. */
+/** Deletes the matching rows, in batches. */
 export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResult> = {
   name: 'purge',
   worksInBatches: true,
@@ -63,7 +63,7 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
   plan: (situation, request) =>
     planPurge({ ...situation, cascade: planCascade(situation.graph, situation.around) }, request),
   verify: verifySituation,
-  // A set that is still being written is an objection.
+  // An incomplete set is an objection.
   knowsOf: ({ command, id }, request) => command === 'candidates' && id === request.candidates?.set,
   nothingToDo,
   async beforeBegin({ session, journalSchema }, { candidates }) {
@@ -73,14 +73,14 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
   abandon: (run) => planAbandonPurge(run.id, run.table),
 }
 
-/** Where no row matches. */
+/** If no row matches. */
 export function nothingToDo(plan: PurgePlan): PurgeResult | null {
   if (plan.purge !== null) return null
   const none = { figures: null, remaining: null, milliseconds: 0, batchesBefore: 0, walBytes: 0 }
   return { runId: null, plan, steps: [], ...none }
 }
 
-/** Takes an agreed plan to its end. */
+/** Executes the plan. */
 export async function carryOutPurge(run: RunContext, plan: PurgePlan): Promise<PurgeResult & { runId: string }> {
   const { session, journalSchema, runId } = run
   const walBefore = await walPosition(session)
@@ -113,17 +113,17 @@ async function readCourse(
   )
 }
 
-/** Fails closed: where something else decides which rows are meant, whoever asks for the condition finds none. */
+/** Fails closed: if something else selects the rows, there is no condition to use by mistake. */
 const BY_ITSELF: Predicate = { written: 'false', text: 'false', uses: null }
-/** A set spares whatever it does not name. */
+/** A set never deletes rows it does not contain. */
 const SPARING: Reach = { selectsSome: null, sparesSome: true }
 
-/** Without a condition that was written. */
+/** Without a condition by the user. */
 function isByItself({ candidates, stale }: PurgeRequest): boolean {
   return candidates !== undefined || stale !== undefined
 }
 
-/** What the cascade is, follows from the graph. */
+/** The cascade follows from the graph. */
 type StoredSituation = Omit<PurgeSituation, 'cascade'>
 
 async function readSituation(
@@ -148,7 +148,7 @@ async function readSituation(
     const predicate = since === undefined ? written : rowsOfStale(since)
     const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
     const settings = set?.settings ?? condition.settings
-    // Says with a caret where the condition does not fit the table.
+    // Shows with a caret where the condition does not fit the table.
     if (set === undefined) await readRowEstimate(session, name, predicate, settings)
     const unknown = set === undefined ? await readUnknownFor(session, name, predicate.text, settings) : []
     if (unknown.length > 0)

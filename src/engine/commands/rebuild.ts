@@ -12,7 +12,7 @@ import { copying } from '../copy/run.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 
-/** Rebuilds a table around the rows worth keeping. */
+/** Rebuilds a table with the rows to keep. */
 export const rebuild = copying<RebuildRequest, RebuildPlan, RebuildSituation>({
   name: 'rebuild',
   refused: (plan) => ({ ...plan, rebuild: null }),

@@ -27,7 +27,7 @@ export const COMMANDS: readonly AnyCommand[] = [
 
 const BY_NAME = new Map(COMMANDS.map((command) => [command.name, command]))
 
-/** The command of that name; undefined where this version has none. */
+/** The command of that name; undefined if this version has none. */
 export function commandNamed(name: string): AnyCommand | undefined {
   return BY_NAME.get(name)
 }
@@ -35,14 +35,14 @@ export function commandNamed(name: string): AnyCommand | undefined {
 /**
  * The command of a run.
  *
- * @throws {EbbError} for a run of a version that has commands which this one does not have
+ * @throws {EbbError} for a run of a command that this version does not have
  */
 export function commandOf({ id, command, table }: Pick<Run, 'id' | 'command' | 'table'>): AnyCommand {
   const found = commandNamed(command)
   if (found !== undefined) return found
   throw new EbbError(
-    `run ${id} (ebb ${command} ${display(table)}) was begun by another version: this one has no such command`,
-    { state: NOTHING_CHANGED, next: 'Use the version that began it, or a later one.' },
+    `run ${id} (ebb ${command} ${display(table)}) was started by another version: this one has no such command`,
+    { state: NOTHING_CHANGED, next: 'Use the version that started it or a later one.' },
     'objections',
   )
 }

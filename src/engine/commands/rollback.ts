@@ -18,7 +18,7 @@ import { partition } from './partition.ts'
 import { rebuild } from './rebuild.ts'
 import { split } from './split.ts'
 
-/** Which run is taken back. */
+/** The run to roll back. */
 export interface RollbackRequest {
   readonly of: string
 }
@@ -30,10 +30,10 @@ export interface StoredRollback extends RollbackPlan {
 
 const REVERSIBLE_COMMANDS: readonly AnyCommand[] = [partition, partitionByCopy, rebuild, split]
 
-/** Names of commands whose outcome can be taken back. */
+/** Names of commands whose outcome can be rolled back. */
 export const REVERSIBLE = REVERSIBLE_COMMANDS.map(({ name }) => name)
 
-/** Goes back after a finished run: a partitioned table becomes a plain one, or the retired table takes its name again. */
+/** Rolls back a finished run: a partitioned table becomes a plain one, or the retired table gets its name back. */
 export const rollback: Command<RollbackRequest, StoredRollback, RollbackOf, RunResult> = {
   name: 'rollback',
   ofAnyStorage: true,
@@ -43,7 +43,7 @@ export const rollback: Command<RollbackRequest, StoredRollback, RollbackOf, RunR
   async verify(planning, table, stored, request) {
     const present = await readRollback(planning, request)
     const { taken } = stored.situation
-    // Names that it has taken itself since do not count.
+    // Names used by the rollback itself do not count.
     const again = planBack({ ...present, situation: { ...present.situation, taken } } as RollbackOf)
     assertSameSteps(table, planBack(stored), again)
   },
@@ -63,10 +63,10 @@ export const rollback: Command<RollbackRequest, StoredRollback, RollbackOf, RunR
 }
 
 /**
- * What going back after a finished run depends on, from the table as it is now, in the snapshot that is open. Of the
- * table that is to come back only the journal tells; everything of it that becomes SQL must be true of the present one.
+ * What a rollback depends on, from the current table, in the open snapshot. The table to be restored is known from
+ * the journal only; everything of it that becomes SQL must hold for the current one.
  *
- * @throws {UsageError} for a run that has not come to its end, or whose table is gone
+ * @throws {UsageError} for an unfinished run, or if its table was dropped
  */
 async function readRollback(planning: Planning, { of }: RollbackRequest): Promise<RollbackOf> {
   const { session, server, options } = planning
@@ -90,9 +90,9 @@ function notDone({ id, status }: Run): UsageError {
 }
 
 function irreversible({ id, command }: Run): UsageError {
-  return new UsageError(`run ${id} (ebb ${command}) cannot be taken back`, 'There is nothing to roll back.')
+  return new UsageError(`run ${id} (ebb ${command}) cannot be rolled back`, 'There is nothing to roll back.')
 }
 
 function tableGone({ table }: Run): UsageError {
-  return new UsageError(`${display(table)} is not there any more`, 'There is nothing to roll back.')
+  return new UsageError(`${display(table)} no longer exists`, 'There is nothing to roll back.')
 }

@@ -27,16 +27,16 @@ export type { RetiredPartition, SetReport } from '../rotate/set.ts'
 
 const LIGHT_PACING = { settings: LIGHT_PACE, paceFile: null }
 
-/** What a rotation has done, set by set. */
+/** The outcome of a rotation, set by set. */
 export interface RotationReport {
   readonly sets: readonly SetReport[]
-  /** Former tables of copies whose time had come. */
+  /** Retired tables of copies that were due. */
   readonly retired: Retirements
-  /** It was asked to stop before it had come to the end. */
+  /** Whether it was stopped before the end. */
   readonly stopped: boolean
 }
 
-/** What rotate would do with each set. Reads in READ ONLY transactions and changes nothing. */
+/** Plans the rotation of each set. Reads in READ ONLY transactions and changes nothing. */
 export async function planRotations(
   target: Target,
   request: RotateRequest,
@@ -52,10 +52,9 @@ export async function planRotations(
 }
 
 /**
- * Rotates sets one after the other. Each stands for itself: what goes wrong
- * with one is in the report, and the others go on.
+ * Rotates sets one after the other. Failures are isolated: they are in the report, and the other sets are rotated.
  *
- * @throws {EbbError} only where nothing could be tried at all: no connection, a replica, no such table
+ * @throws {EbbError} only if nothing could be tried at all: no connection, a replica, no such table
  */
 export async function rotate(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
   const arrived = await withSession(target, 'plan rotate', (session) => arrive(session, request, options))
@@ -72,11 +71,11 @@ export async function rotate(target: Target, request: RotateRequest, options: En
   ]
   const whose = request.tables === 'all' ? 'all' : tables
   const due = sets.some(isStopped) ? [] : await dueRetiredTables(target, whose, options)
-  const former = await retireDue(target, due, options)
-  return { sets, retired: former, stopped: options.signal.aborted || sets.some(isStopped) }
+  const retired = await retireDue(target, due, options)
+  return { sets, retired, stopped: options.signal.aborted || sets.some(isStopped) }
 }
 
-/** What rotate would let go of besides: the former tables of copies whose time has come (`--retire-after`). */
+/** What rotate would also drop: the retired tables of copies that are due (`--retire-after`). */
 export async function planRetirements(
   target: Target,
   request: RotateRequest,
@@ -92,7 +91,7 @@ export async function planRetirements(
   return plans
 }
 
-/** It is so when a user has interrupted it, and when a stop file was there. */
+/** True if the user interrupted it or the stop file existed. */
 function isStopped({ failed }: SetReport): boolean {
   return failed.some(({ error }) => error instanceof EbbError && error.kind === 'stopped')
 }
@@ -100,7 +99,7 @@ function isStopped({ failed }: SetReport): boolean {
 interface Arrival {
   readonly server: ServerModel
   readonly tables: readonly TableName[]
-  /** Written names that lead nowhere. */
+  /** Names of tables that do not exist. */
   readonly unresolved: readonly Failure[]
 }
 
@@ -156,7 +155,7 @@ async function rotateOne(
 ): Promise<SetReport> {
   const began = performance.now()
   const plan = await withSession(target, 'plan rotate', (session) => planOne(session, server, table, request, options))
-  // Without a policy there is nothing that could be done, not even a lease to be taken.
+  // Without a policy there is nothing to do, and no lease to take.
   if (plan.policy === null || isRefused(plan))
     return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
   return withTable({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (context) =>
@@ -171,7 +170,7 @@ function failedRotation(
   return failedSet(table, { what: `rotate ${display(table)}`, error: aborted ? stopped(table, error) : error })
 }
 
-/** An objection to the set as a whole: the plan has not come as far as to say where its rows expire. */
+/** An objection to the set as a whole: the plan has no horizon yet. */
 function isRefused({ objections, evidence }: RotationPlan): boolean {
   return objections.length > 0 && evidence.length === 0
 }

@@ -36,11 +36,11 @@ import { newNameSuffix } from '../name-suffix.ts'
 export interface SplitOrder extends SplitRequest {
   /** Null for the first partition that is wider than the grid. */
   readonly partition: WrittenName | null
-  /** Null for the set's own width. */
+  /** Null for the width of the set. */
   readonly every: Width | null
 }
 
-/** Exchanges a wide partition for proper ones, expired rows left behind. */
+/** Replaces a wide partition by regular ones, without the expired rows. */
 export const split = copying<SplitOrder, SplitPlan, SplitSituation>({
   name: 'split',
   refused: (plan) => ({ ...plan, rebuild: null, split: null }),
@@ -104,12 +104,12 @@ function policyOf(set: PartitionedTable, registered: SetPolicy | null, { every }
   const inferred = inferPolicy(set, 'UTC')
   if ('policy' in inferred) return every === null ? inferred.policy : { ...inferred.policy, every }
   if (every === null || set.key === null)
-    throw new UsageError(inferred.what, 'Say how wide a partition is to be: --every month.')
+    throw new UsageError(inferred.what, 'Pass the width of a partition: --every month.')
   const { column, kind } = set.key
   return { column, kind, timezone: 'UTC', every, expireBy: null, keep: null, premake: 0 }
 }
 
-/** That of the set; where the user asks for another stretch of time of a set by id, what that means at the present rate. */
+/** The width of the set; for an interval of time in a set by id, the ids of that interval at the current rate. */
 async function readGrid(
   session: Session,
   set: PartitionedTable,
@@ -124,7 +124,10 @@ async function readGrid(
   return gridFor(set, policy, { idRate, now })
 }
 
-/** The one that is named; else all that may be wider than the others: whether one without a lower bound is, its plan tells. */
+/**
+ * The given partition; else all that may be wider than the others: whether one without a lower bound is, depends on
+ * its plan.
+ */
 function choosePartitions(
   set: PartitionedTable,
   grid: Grid,
@@ -142,7 +145,7 @@ function choosePartitions(
   )
 }
 
-/** How long a plan may look for the first row that is kept, where no index leads to it. */
+/** How long a plan may scan for the first kept row without an index. */
 const LOOKING_MS = 20_000
 
 async function readLeastKept(
@@ -163,27 +166,27 @@ async function readLeastKept(
 function noneWider(set: PartitionedTable): NothingLeft {
   return new NothingLeft(
     `no partition of ${display(set.name)} is wider than the others`,
-    'Name the one to split, or give a narrower --every.',
+    'Pass the partition to split, or a narrower --every.',
   )
 }
 
 function notASet(name: TableName): UsageError {
   return new UsageError(
-    `${display(name)} is not partitioned by range over one column that can be a key`,
+    `${display(name)} is not partitioned by range on a single column that can be a key`,
     'Convert it first: ebb partition.',
   )
 }
 
 function notById(set: PartitionedTable): UsageError {
   return new UsageError(
-    `${display(set.name)} is partitioned by time, and its partitions are not counted in ids`,
-    'Say how wide they are to be as a stretch of time: --every month.',
+    `${display(set.name)} is partitioned by time, so a width in ids is not possible`,
+    'Pass the width as an interval of time: --every month.',
   )
 }
 
 function noRate(set: PartitionedTable): UsageError {
   return new UsageError(
-    `how many ids of ${display(set.name)} come in a stretch of time cannot be told`,
-    'Say how wide its partitions are to be in ids: --every 1000000.',
+    `the rate of new ids in ${display(set.name)} is unknown`,
+    'Pass the width in ids: --every 1000000.',
   )
 }

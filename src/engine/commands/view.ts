@@ -12,19 +12,19 @@ import type { Command, Planning } from '../command.ts'
 import { executeRun, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
 
-/** A view: its name, null for `<table>_live` beside the table, and what it hides. */
+/** A view: its name, null for `<table>_live` in the table's schema, and the rows it hides. */
 export interface ViewOrder extends ViewRequest {
   readonly name: WrittenName | null
 }
 
-/** What making a view has come to. */
+/** The outcome of creating a view. */
 export interface ViewResult {
   readonly runId: string
   readonly plan: ViewPlan
   readonly steps: readonly StepResult[]
 }
 
-/** Makes a view that hides what is marked or expired, or brings it up to date. */
+/** Creates or updates a view that hides marked or expired rows. */
 export const view: Command<ViewOrder, ViewPlan, ViewSituation, ViewResult> = {
   name: 'view',
   refused: (plan, order) => ({ ...plan, view: nameOf(plan.table, order.name) }),
@@ -53,7 +53,7 @@ async function readSituation(
   const expired = request.expired === null ? null : await parsePredicate(request.expired, momentLiteral(server.now))
   const model = await readPresentTable(session, table, server.version)
   const condition = await readCondition(session, table, expired)
-  // No row is counted here, so policies that hide some are no reason not to look at the condition.
+  // No rows are counted here, so policies that hide some do not matter.
   await session.query('set local row_security = on')
   if (expired !== null) await readRowEstimate(session, table, expired, condition.settings)
   const name = nameOf(table, given)

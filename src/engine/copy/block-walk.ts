@@ -9,7 +9,7 @@ interface Gap {
   readonly end: number
 }
 
-/** The blocks still to be copied, given out from the front: sequential reading, no index needed. */
+/** The blocks still to be copied, in order: sequential reads, no index needed. */
 export class BlockWalk implements Walk {
   readonly unit = 'blocks'
   readonly total: number

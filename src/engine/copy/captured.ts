@@ -7,29 +7,32 @@ import type { CopyWork } from '../../plan/copy/work.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 
-// What a capture was when it began, by which a gap in it is noticed.
+// The state of a capture at its start, by which gaps are detected.
 
-/** What the source was when its capture began. */
+/** The state of the source at the start of its capture. */
 export interface SourceState {
-  /** The file its rows are in: another one means that every row has another address. */
+  /** The file of its rows: another one means that every row has another ctid. */
   readonly filenode: string
   readonly blocks: number
 }
 
-/** The files of a relation: its own, or those of its partitions. */
+/** The files of a relation, or of its partitions. */
 const FILES = sql`array(select l.relid::oid || ':' || pg_relation_filenode(l.relid)
   from (select c.oid as relid where c.relkind = 'r' union all select t.relid from pg_partition_tree(c.oid) t where t.isleaf and c.relkind = 'p') l)`
 
-/** The triggers that the one on a partitioned table has on its partitions: with another oid or xmin it is none of those before. */
+/**
+ * The clones of a partitioned table's trigger on its partitions, with oid and xmin: another one of either is a new
+ * trigger.
+ */
 const LEAVES = raw(`array(select format('%s:%s:%s:%s', l.relid::oid, t.oid, t.xmin, t.tgenabled)
   from pg_trigger p cross join pg_partition_tree(p.tgrelid) l
     left join pg_trigger t on t.tgrelid = l.relid and t.tgname = p.tgname and t.tgparentid <> 0
   where p.oid = s.trigger_oid and l.isleaf and c.relkind = 'p' order by 1)`)
 
 /**
- * Writes down a capture; in the transaction that begins it, while nobody writes.
- * `files`: whether a rewritten table is a gap. It is where rows are copied by
- * address, and where partitions can be truncated past the parent's trigger.
+ * Records a capture, in the transaction that starts it, while there are no writers. `files`: whether a rewritten
+ * table is a gap. It is if rows are copied by ctid, or if partitions can be truncated without firing the parent's
+ * trigger.
  */
 export async function recordCapture(
   session: ClientBase,
@@ -50,7 +53,10 @@ export async function recordCapture(
   if (rowCount !== 1) throw new Error(`no capture on ${display(source)}`)
 }
 
-/** Adds a partition to the captures of its table; in the transaction that makes it, for then its rows have all been seen coming. */
+/**
+ * Adds a partition to the captures of its table, in the transaction that creates it, so that all its rows are
+ * captured.
+ */
 export async function recordLeaf(
   session: ClientBase,
   schema: string,
@@ -73,26 +79,24 @@ export async function readSource(session: ClientBase, schema: string, { capture 
 }
 
 interface State {
-  /** The trigger is the one that it was, and fires. */
+  /** Whether the trigger is the same, and enabled. */
   readonly firing: boolean
-  /** The table, or its partitions, are in the files that they were in. */
+  /** Whether the table, or its partitions, have the same files. */
   readonly unmoved: boolean
   readonly truncated: boolean
-  /** What marks a gap is what it was. */
+  /** Whether the gap sequence is unchanged. */
   readonly marking: boolean
-  /** The SQLSTATE of a change that could not be caught. */
+  /** The SQLSTATE of a change that could not be logged. */
   readonly failure: string | null
-  /** Partitions whose triggers are not those that were written down. */
+  /** Partitions whose triggers are not the recorded ones. */
   readonly strangers: readonly { readonly oid: string; readonly name: TableName | null }[]
 }
 
 /**
- * What has kept changes from being caught since the capture began, in words;
- * empty where nothing has. Switching a trigger off and on again leaves a new
- * version of its catalogue row (with another xmin), and so does a partition
- * that goes and comes again.
+ * The reasons for gaps in the capture since its start; empty if there are none. Disabling and enabling a trigger
+ * leaves a new version of its catalogue row (with another xmin), and so does detaching and attaching a partition.
  *
- * A journal from before these columns is read as well, in a plan for instance.
+ * Also reads a journal without these columns, for example in a plan.
  */
 export async function readGaps(session: ClientBase, schema: string, { source, capture }: CopyWork): Promise<string[]> {
   const recorded = raw(
@@ -118,17 +122,17 @@ export async function readGaps(session: ClientBase, schema: string, { source, ca
       cross join lateral (select ${LEAVES} as present) l
     where s.log_name = ${capture.log.name}`,
   )
-  return state === undefined ? ['nothing is known of what catches them'] : describeGaps(state)
+  return state === undefined ? ['its capture is not recorded'] : describeGaps(state)
 }
 
 function describeGaps({ firing, unmoved, truncated, marking, failure, strangers }: State): string[] {
   return [
-    ...(firing ? [] : ['somebody has switched its triggers off, or dropped them']),
-    ...(truncated ? ['somebody has truncated it'] : []),
+    ...(firing ? [] : ['its capture triggers were disabled or dropped']),
+    ...(truncated ? ['it was truncated'] : []),
     ...(firing && !unmoved && !truncated && strangers.length === 0
-      ? ['somebody has truncated or rewritten it, or a partition of it']
+      ? ['it or one of its partitions was truncated or rewritten']
       : []),
-    ...(marking ? [] : ['somebody has altered what would tell whether they were']),
+    ...(marking ? [] : ['the sequence that marks a gap was altered']),
     ...(failure === null ? [] : [describeFailure(failure)]),
     ...(firing
       ? strangers.map(({ oid, name }) => describeStranger(name === null ? `with oid ${oid}` : display(name)))
@@ -137,26 +141,26 @@ function describeGaps({ firing, unmoved, truncated, marking, failure, strangers 
 }
 
 function describeStranger(partition: string): string {
-  return `partition ${partition} is not as Ebb has made or found it: somebody has attached or detached it, or switched its triggers off`
+  return `partition ${partition} is not as Ebb created or found it: it was attached or detached, or its triggers were disabled`
 }
 
 function describeFailure(sqlstate: string): string {
-  const [what, why] = FAILURES.find(([code]) => sqlstate.startsWith(code)) ?? ['', 'they could not be written down']
+  const [what, why] = FAILURES.find(([code]) => sqlstate.startsWith(code)) ?? ['', 'they could not be logged']
   return what === '' ? `${why} (SQLSTATE ${sqlstate})` : why
 }
 
 const FAILURES = [
-  ['42703', 'a column of its key has been renamed or dropped'],
-  ['42804', 'a column of its key has another type'],
-  ['22', 'a column of its key has values that its old type does not have'],
-  ['53100', 'there was no disk space left to write them down'],
-  ['42501', 'a privilege was lacking to write them down'],
-  ['42P01', 'their log has been dropped or renamed'],
-  ['3F000', 'the schema of their log has been dropped or renamed'],
+  ['42703', 'a key column was renamed or dropped'],
+  ['42804', 'the type of a key column was changed'],
+  ['22', 'a key column has values that its old type cannot hold'],
+  ['53100', 'there was no disk space left to log them'],
+  ['42501', 'a privilege to log them was missing'],
+  ['42P01', 'their log was dropped or renamed'],
+  ['3F000', 'the schema of their log was dropped or renamed'],
 ] as const
 
 /**
- * Makes sure that no change can have escaped.
+ * Checks that all changes have been captured.
  *
  * @throws {EbbError} when the capture has a gap
  */
@@ -167,14 +171,14 @@ export async function assertCaptured(session: ClientBase, schema: string, work: 
 
 export function notCaptured({ source, capture }: CopyWork, gaps: readonly string[]): EbbError {
   return new EbbError(
-    `changes of ${display(source)} have not all been caught: ${gaps.join('; ')}`,
+    `changes of ${display(source)} were not all captured: ${gaps.join('; ')}`,
     isWayBack(capture)
       ? {
-          state: 'The retired table can no longer be brought up to date; the table itself is untouched.',
-          next: 'Undo this run with ebb abandon, keep the new table, and drop the retired one with ebb retire.',
+          state: 'The retired table can no longer be brought up to date; the table itself is unchanged.',
+          next: 'Abandon this run with ebb abandon, keep the new table, and drop the retired one with ebb retire.',
         }
       : {
-          state: 'The copy cannot be trusted any more; the table itself is untouched.',
+          state: 'The copy can no longer be trusted; the table itself is unchanged.',
           next: 'Undo the run with ebb abandon, and start again.',
         },
   )

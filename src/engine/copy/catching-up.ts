@@ -10,30 +10,34 @@ import { beginDualWrites, endDualWrites } from './dual-writes.ts'
 import { oldSnapshots, stillOld } from './old-snapshots.ts'
 import { drain, explainedClash, isDrained, reconcileLog } from './reconcile.ts'
 
-// The last catching up of a copy, so that under the lock nothing is left to do. What always holds:
+// The final application of captured changes, so that nothing is left to do under the lock. Invariants:
 //
-//   - First whoever has had a snapshot for long is waited for, while changes are
-//     only logged: that may take as long as a dump.
-//   - Then changes go into both tables (plan/dual-writes.ts), the log is drained to
-//     nothing, and whoever has a snapshot older than that is waited for once more.
-//     Nobody is blocked meanwhile. A snapshot from then on shows the same in both
-//     tables, whenever the swap comes.
-//   - What cannot be written to both tables is in the log. Then the log is drained
-//     again, and snapshots are waited for again: under the lock the log is empty,
-//     or the swap does not happen. Only where it is never empty (an application that
-//     exchanges values of a deferrable unique constraint all the time), or where
-//     changes cannot go into both tables, the last few entries are caught up with
-//     under the lock, and a snapshot of those milliseconds would miss them.
+//   - First, transactions with old snapshots are waited for, while changes are only logged: that may take as long as
+//     a dump.
+//   - Then changes are written to both tables (plan/copy/dual-writes.ts), the log is drained, and transactions with
+//     an older snapshot are waited for once more. No session is blocked meanwhile. A snapshot from then on shows the
+//     same rows in both tables, whenever the swap happens.
+//   - Changes that cannot be written to both tables are in the log. Then the log is drained again, and snapshots are
+//     waited for again: under the lock the log is empty, or the swap does not happen. Only if it is never empty (an
+//     application that keeps exchanging values of a deferrable unique constraint), or if changes cannot be written to
+//     both tables, the last few entries are applied under the lock, and a snapshot taken in those milliseconds would
+//     miss them.
 
-/** For so long changes go into both tables while somebody with an old snapshot is waited for. A standby tells every 10 s, mostly. */
+/**
+ * How long changes are written to both tables while old snapshots are waited for. A standby usually reports every 10
+ * s.
+ */
 const MOST_DUAL_MS = 30_000
 
-/** So many times the log was not empty under the lock; then large transactions, too, are written to both tables as a whole. */
+/**
+ * After this many attempts with a non-empty log under the lock, large transactions are completely written to both
+ * tables, too.
+ */
 const TIMES_NOT_EMPTY = 2
-/** And so many times; then what is left of it, if it is little, is caught up with there. */
+/** After this many, the rest of the log, if short, is applied under the lock. */
 const TIMES_NEVER_EMPTY = 5
 const MOST_NEVER_EMPTY = 200
-/** Where changes are only logged, so many are caught up with under the lock. */
+/** If changes are only logged, at most this many are applied under the lock. */
 const MOST_LOGGED = 2_000
 const A_MOMENT_MS = 300
 
@@ -41,10 +45,10 @@ export class CatchingUp {
   private readonly work: CopyWork
   private readonly context: TableContext
   private readonly lockLimits: LockLimits
-  /** Changes go into both tables, or may do so: the answer of the server was lost. */
+  /** Changes are written to both tables, or may be: the server's response was lost. */
   private dual = false
   private rows: 'some' | 'all' = 'some'
-  /** What comes after may have to be caught up with. */
+  /** Later changes may have to be applied. */
   private readyUntil = 0
   private timesNotEmpty = 0
 
@@ -54,14 +58,14 @@ export class CatchingUp {
     this.lockLimits = lockLimits
   }
 
-  /** Leaves little to do for the moment when nobody is in the way any more. */
+  /** Leaves little to do until the locks are free. */
   async prepare(): Promise<void> {
     await drain(this.work, this.context, 'it logs')
     const old = await oldSnapshots(this.context, this.lockLimits.deadlineMs)
     if (old.length > 0) throw stillOld(old)
   }
 
-  /** True at once, when nothing is left to catch up with, or was a moment ago; or false, after having caught up. */
+  /** True at once if nothing is left to apply, or was a moment ago; false after applying changes. */
   async isReady(): Promise<boolean> {
     if (performance.now() < this.readyUntil || (this.readyUntil > 0 && (await isDrained(this.work, this.context))))
       return true
@@ -72,7 +76,7 @@ export class CatchingUp {
     return false
   }
 
-  /** What there is to ask, and to do, under the lock, where nobody writes: what is in the log now is all there will be. */
+  /** The checks and work under the lock: without writers, the log is complete. */
   complete(): readonly Promise<unknown>[] {
     const { session, journalSchema } = this.context
     const most = this.mostUnderLock()
@@ -88,7 +92,10 @@ export class CatchingUp {
     return this.timesNotEmpty < TIMES_NEVER_EMPTY ? 0 : MOST_NEVER_EMPTY
   }
 
-  /** To be called when the swap does not happen: changes are logged as before. Best effort, for both ways are right. */
+  /**
+   * To be called when the swap does not happen: changes are logged as before. Best effort, because both modes are
+   * correct.
+   */
   async stop(): Promise<void> {
     if (this.dual) await endDualWrites(this.work, this.context).catch(() => {})
     this.dual = false
@@ -108,7 +115,7 @@ export class CatchingUp {
     return this.timesNotEmpty < TIMES_NOT_EMPTY ? 'some' : 'all'
   }
 
-  /** False when somebody keeps an old snapshot for too long, or so much is logged that it is not caught up with. */
+  /** False if an old snapshot is kept for too long, or changes are logged faster than they are applied. */
   private async settle(deadline: number): Promise<boolean> {
     for (let times = 0; times < 3; times++) {
       if (!(await drain(this.work, this.context, this.dual ? 'it writes both' : 'it logs'))) {
@@ -130,7 +137,7 @@ export class CatchingUp {
     })
   }
 
-  /** Has the server itself stop at a log that is longer, before it begins with the exchange. */
+  /** Makes the server itself fail on a longer log, before it starts the swap. */
   private async assertNoMoreThan(most: number): Promise<void> {
     const log = quoted(this.work.capture.log)
     await this.context.session
@@ -138,23 +145,26 @@ export class CatchingUp {
       .catch((error: unknown) => {
         if (codeOf(error) !== SQLSTATE.divisionByZero) throw error
         this.timesNotEmpty++
-        throw new NotReady('changes have been logged that are not in the copy yet')
+        throw new NotReady('the log has changes that have not been applied to the copy')
       })
   }
 }
 
 function neverDone(): EbbError {
   return new EbbError(
-    'changes arrive faster than they are caught up with',
+    'changes arrive faster than they are applied',
     {
-      state: 'The copy is complete and still being kept up to date; the swap has not happened.',
-      next: 'Run the same command again when less is written to the table: it resumes from here.',
+      state: 'The copy is complete and still kept up to date; the swap has not happened.',
+      next: 'Run the same command again when the table has less write traffic: it resumes from here.',
     },
     'try later',
   )
 }
 
-/** It may have been long, and is looked through often from now on. Not while somebody else is at it. */
+/**
+ * Vacuums the log: it may have been long, and is scanned often from now on. Not while another session is vacuuming
+ * it.
+ */
 async function vacuumLog({ capture }: CopyWork, { session }: TableContext): Promise<void> {
   await session.query(sql`vacuum ${quoted(capture.log)}`.text).catch((error: unknown) => {
     if (!isLockRefused(error)) throw error

@@ -9,18 +9,18 @@ import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { SourceState } from './captured.ts'
 
 /**
- * What one chunk carries. `first` is inside, `end` is not: blocks of the source,
- * or, where `keys` is set, the place of a key range in the order of ranges.
+ * The contents of a chunk. `first` is inclusive, `end` exclusive: blocks of the source, or, if `keys` is set, the
+ * position of a key range in the order of ranges.
  */
 export interface Range {
   readonly first: number
   readonly end: number
   readonly keys: KeyRange | null
-  /** How much was asked for, in the unit of the walk: what the next chunk's size is measured by. */
+  /** The requested size, in the unit of the walk: the basis of the next chunk's size. */
   readonly size: number
 }
 
-/** Values of a column that is never null; null for an end that is open. `from` is inside, `to` is not. */
+/** Values of a not-null column; null for an open end. `from` is inclusive, `to` exclusive. */
 export interface KeyRange {
   readonly column: string
   readonly type: string
@@ -29,10 +29,9 @@ export interface KeyRange {
 }
 
 /**
- * The rows of a chunk that are to be copied: all that are kept, whether they have
- * changed since or not. Leaving out those in the log costs a fifth of the time
- * of `insert … select`, and the first pass over the log deletes every copy of
- * them anyway, while nothing has to be unique yet.
+ * The rows of a chunk to copy: all kept rows, whether changed since or not. Leaving out those in the log costs a
+ * fifth of the time of `insert … select`, and the first pass over the log deletes every copy of them anyway, before
+ * there are unique indexes.
  */
 export function chunkRows(work: CopyWork, range: Range): Sql {
   return sql`select ${raw(work.columns)} from ${quoted(work.source)} s where ${within(range)} and ${kept(work)}`
@@ -47,25 +46,24 @@ function within({ first, end, keys }: Range): Sql {
   return keys.to === null ? from : sql`${from} and ${column} ${own('<')} ${value(keys.to)}`
 }
 
-/** The condition of the kept rows, in parentheses and on lines of its own, for it may end in a comment. */
+/** The condition of the kept rows, in parentheses and on separate lines, because it may end in a comment. */
 export function kept({ keep }: CopyWork): Sql {
   return keep === null ? raw('true') : raw(`(${keep}\n)`)
 }
 
 /**
- * Holds the source still against rewrites for the rest of the transaction, and
- * makes sure that it has not been rewritten before: VACUUM FULL, CLUSTER or an
- * ALTER gives every row another address, and chunks of addresses would lose rows.
+ * Locks the source against rewrites for the rest of the transaction, and checks that it has not been rewritten
+ * before: VACUUM FULL, CLUSTER or an ALTER gives every row another ctid, and chunks of blocks would lose rows.
  *
- * @throws {EbbError} when somebody has rewritten it
+ * @throws {EbbError} when it was rewritten
  */
 export async function holdSource(session: ClientBase, work: CopyWork, { filenode }: SourceState): Promise<void> {
   await session.query(sql`lock table ${quoted(work.source)} in access share mode`.text)
   if ((await readFilenode(session, work)) === filenode) return
   throw new EbbError(
-    `${display(work.source)} has been rewritten by somebody else (VACUUM FULL, CLUSTER, REPACK, TRUNCATE or ALTER TABLE)`,
+    `${display(work.source)} was rewritten by another session (VACUUM FULL, CLUSTER, REPACK, TRUNCATE or ALTER TABLE)`,
     {
-      state: 'The rows copied so far cannot be trusted any more; the table itself is untouched.',
+      state: 'The rows copied so far can no longer be trusted; the table itself is unchanged.',
       next: 'Undo the run with ebb abandon, and start again.',
     },
   )
@@ -81,10 +79,9 @@ async function readFilenode(session: ClientBase, work: CopyWork): Promise<string
 }
 
 /**
- * Remembers a chunk in the transaction that fills the shadow with it. Nobody
- * waits for its WAL to reach the disk: when the server crashes, chunk and entry
- * are lost together, and the chunk is copied again. The end of the step is an
- * ordinary commit, and everything before it is safe from then on.
+ * Records a chunk in the transaction that copies it, without waiting for the WAL flush: when the server crashes,
+ * chunk and entry are lost together, and the chunk is copied again. The end of the step is an ordinary commit, which
+ * makes everything before it durable.
  */
 export async function recordChunk(
   session: ClientBase,

@@ -5,9 +5,8 @@ import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 
 /**
- * The columns that a table stores; what is generated on reading is nothing to
- * compare. A type has a binary form if all that it is made of has one: elements,
- * attributes, bounds, and of a domain its base.
+ * The stored columns of a table, without virtual generated ones. A type has a binary format if all its components
+ * have one: elements, attributes, bounds, and the base type of a domain.
  */
 export function comparedColumns(session: Session, table: TableName): Promise<ComparedColumn[]> {
   return readAll<ComparedColumn>(
@@ -30,8 +29,8 @@ export function comparedColumns(session: Session, table: TableName): Promise<Com
 }
 
 /**
- * Whether an index over columns of the key alone is unique. In a table that is
- * partitioned by another column, and so has that in its primary key, none need be.
+ * Whether there is a unique index on columns of the key only. A table partitioned by another column, which is then
+ * part of its primary key, need not have one.
  */
 export async function hasUniqueKey(session: Session, table: TableName, { columns }: CopyKey): Promise<boolean> {
   const { unique } = await readOne<{ unique: boolean }>(

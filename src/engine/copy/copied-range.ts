@@ -9,21 +9,21 @@ import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept } from './chunk.ts'
 import type { WalkColumn } from './key-walk.ts'
 
-/** How PostgreSQL would get at the kept rows. */
+/** How PostgreSQL would read the kept rows. */
 export interface Reach {
-  /** The leading column of the index it would use; null where it would read the table, or the index cannot divide it. */
+  /** The leading column of the index it would use; null if it would scan the table, or the index cannot divide it. */
   readonly column: WalkColumn | null
-  /** Kept rows, as the planner estimates. */
+  /** Kept rows, by the planner's estimate. */
   readonly rows: number
 }
 
 /**
- * Asks the planner; nothing is read. In the transaction that is open.
+ * Asks the planner, in the open transaction; no row is read.
  *
- * @param mostRows that a range should hold
+ * @param mostRows in a range
  */
 export async function readReach(session: Session, work: CopyWork, mostRows: number): Promise<Reach> {
-  // A chunk is read by one process, so that is what an index has to be better than.
+  // A chunk is read by a single process, so an index is compared with that.
   await session.query('set local max_parallel_workers_per_gather = 0')
   const plan = await planned(session, work, raw('true'))
   const index = plan === undefined ? undefined : indexOf(plan)
@@ -40,8 +40,8 @@ async function planned(session: Session, work: CopyWork, which: Sql): Promise<Pl
 }
 
 /**
- * Whether one value may have more kept rows than a range should hold, as that of
- * `status = 'open'` may have: it would be one chunk, and one long transaction.
+ * Whether a single value may have more kept rows than a range should hold, for example `status = 'open'`: it would be
+ * one chunk, and one long transaction.
  */
 async function isCrowded(session: Session, work: CopyWork, column: WalkColumn, mostRows: number): Promise<boolean> {
   const { source } = work
@@ -53,7 +53,7 @@ async function isCrowded(session: Session, work: CopyWork, column: WalkColumn, m
     unnest(s.most_common_vals::text::text[], s.most_common_freqs) v (value, share)
     where s.schemaname = ${source.schema} and s.tablename = ${source.name} and s.attname = ${column.name} and v.share * c.reltuples > ${mostRows}`,
   )
-  // A condition that leaves a value out contradicts asking for it, and the planner is to see that.
+  // Lets the planner detect that a condition excludes a value.
   await session.query('set local constraint_exclusion = on')
   for (const { value } of common) {
     const plan = await planned(
@@ -72,8 +72,8 @@ function indexOf(plan: PlanNode): string | undefined {
 }
 
 /**
- * Only a column that is never null and is ordered as its type is, by a type whose
- * values survive as text: then ranges of its values hold every row exactly once.
+ * Only a not-null column with the default order of its type, whose values survive conversion to text: then ranges of
+ * its values contain every row exactly once.
  */
 async function leadingColumn(session: Session, work: CopyWork, index: string): Promise<WalkColumn | null> {
   const [column] = await readAll<{ name: string; type: string }>(

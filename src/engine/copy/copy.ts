@@ -9,14 +9,13 @@ import { withVacuumBehind } from './vacuum-behind.ts'
 import { openWalk, type Walk } from './walk.ts'
 import { carryChunks, type SharedCopy, type WorkerSessions } from './worker.ts'
 
-// Copies what is kept, chunk by chunk. What always holds:
+// Copies the kept rows, chunk by chunk. Invariants:
 //
-//   - The number of blocks was read while the capture began and nobody wrote, so
-//     a row in a block beyond was written since, and is in the log.
-//   - A row that has not changed since the capture began sits at one address and
-//     is copied by exactly one chunk. One that has changed may be copied once,
-//     twice or never; it is in the log, and set right after the last chunk.
-//   - A chunk and its entry in the journal commit together: a kill costs what is under way, one chunk or two.
+//   - The number of blocks was read at the start of the capture, without writers, so a row in a later block was
+//     written since, and is in the log.
+//   - A row that has not changed since the start of the capture has one ctid and is copied by exactly one chunk. One
+//     that has changed may be copied once, twice or never; it is in the log, and corrected after the last chunk.
+//   - A chunk and its entry in the journal commit together: a kill costs one or two running chunks.
 //   - No snapshot is held for longer than a chunk takes.
 
 /** Copies all chunks that the journal does not have yet. */
@@ -33,14 +32,11 @@ export async function copyChunks(step: CopyStep, context: RunContext): Promise<v
   const rowsSoFar = () => progress.rows
   const copyAll = () => workTogether({ step, context, state, walk, done })
   await withVacuumBehind(context, step.work.target, rowsSoFar, copyAll)
-  // How many rows an index would lead to was an estimate.
+  // The number of rows to read by index was an estimate.
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, context)
 }
 
-/**
- * A failure ends the walk, and the pause of whoever is in one. It is told when
- * all have come to rest, so that none goes on behind our back.
- */
+/** A failure ends the walk and all pauses. It is thrown when all workers have finished, so that none keeps running. */
 async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
   const { step, context, walk } = copy
   const failed = new AbortController()
@@ -58,9 +54,8 @@ async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<vo
 }
 
 /**
- * The first worker fills the shadow in the session of the run, which goes on with
- * a warm cache of its own. A worker that is alone gets a second one, to read a
- * chunk ahead; where there are more, others read meanwhile.
+ * The first worker writes to the shadow in the session of the run, whose caches stay warm for later steps. A single
+ * worker gets a second session, to read a chunk ahead; with several, others read meanwhile.
  */
 async function withSessions(
   { jobs, transport }: CopyStep,
@@ -84,16 +79,16 @@ async function withSessions(
   }
 }
 
-/** The server was there a moment ago, so it is not the address that is wrong. */
+/** The server was reachable a moment ago, so the address is right. */
 async function openOne(target: Target, holder: string): Promise<Session> {
   try {
     return await openSession(target, holder)
   } catch (error) {
     throw new EbbError(
-      `no further session for the copy: ${reasonOf(error)}`,
+      `no additional session for the copy: ${reasonOf(error)}`,
       {
-        state: 'The chunks that were copied are kept.',
-        next: 'When the server has room for another session, run the same command again: it resumes from here.',
+        state: 'The chunks copied so far are kept.',
+        next: 'When the server has a free connection, run the same command again: it resumes from here.',
       },
       'try later',
       error,

@@ -1,10 +1,10 @@
 import { FAULTS, type Differences, type Fault, type KeyText } from '../../plan/copy/comparison.ts'
 import { oneLine } from '../../text/comment.ts'
 
-/** Keys that are told of each fault, of all ranges together. */
+/** Keys shown per kind of difference, over all ranges. */
 const MOST_KEYS = 10
 
-/** What differs, in words: how many rows with which fault, and the keys of some; never what is in them. */
+/** Describes the differences: the number of rows per kind, and some of their keys; never their contents. */
 export function describeDifferences(found: readonly Differences[]): string {
   const parts = FAULTS.flatMap((fault) => {
     const rows = found.reduce((sum, differences) => sum + (differences[fault]?.rows ?? 0), 0)

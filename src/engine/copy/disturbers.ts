@@ -1,14 +1,13 @@
 import { quoted, type TableName } from '../../sql/names.ts'
 import { dollarQuoted, literal, sql, type Sql } from '../../sql/sql.ts'
 
-// Rules and triggers of the table that is written to: on the way back it is one
-// of the user's, and what they divert, double or refuse would be lost or there
-// twice. They are off for the time of our transaction, in which they are put
-// back as they were; so whatever happens to us, nobody ever sees them otherwise.
+// Rules and triggers of the target: in a rollback it is a table of the user's, and rows they redirect, duplicate or
+// refuse would be lost or doubled. They are disabled and restored within our transaction; so even after a crash no
+// other session ever sees them disabled.
 
 const SETTING = 'ebb.disturbers'
 
-/** Switches off what is on, and remembers it until the end of the transaction. */
+/** Disables the enabled ones, and remembers them until the end of the transaction. */
 export function disturbersOff(target: TableName): Sql {
   const table = literal(quoted(target).text)
   return doing(sql`
@@ -35,7 +34,7 @@ export function disturbersOff(target: TableName): Sql {
     end`)
 }
 
-/** As they were. Checks that wait for the end of the transaction are made before: a table that has any cannot be altered. */
+/** Restores them. Deferred constraints are checked first: a table with pending trigger events cannot be altered. */
 export function disturbersBack(): Sql {
   const back = sql`pg_catalog.current_setting(${literal(SETTING)})`
   return doing(sql`

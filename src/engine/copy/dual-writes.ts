@@ -8,9 +8,9 @@ import { sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 
 /**
- * From now on each change goes into both tables: the first rows of each transaction, or all of them. False where that
- * cannot be: rules and triggers of the target would divert what the application writes, and cannot be switched off
- * meanwhile; and a capture of a former version has another function.
+ * From now on each change is written to both tables: the first rows of each transaction, or all of them. False if
+ * that is impossible: rules and triggers of the target would redirect the application's writes, and cannot be
+ * disabled meanwhile; and a capture of an earlier version has another function.
  */
 export async function beginDualWrites(work: CopyWork, context: TableContext, rows: 'some' | 'all'): Promise<boolean> {
   const { session } = context
@@ -32,7 +32,7 @@ export async function beginDualWrites(work: CopyWork, context: TableContext, row
   return possible
 }
 
-/** From now on keys go into the log only. By the session that looks around, for the other one may be about to be stopped. */
+/** From now on keys are only logged. Uses the monitoring session, because the working one may be cancelled. */
 export async function endDualWrites(work: CopyWork, context: TableContext): Promise<void> {
   await replace(context.control, context, logOnly(work))
 }

@@ -8,16 +8,15 @@ import type { ShortLockStep, OnlineStep } from '../../plan/language/step.ts'
 import { LOCK_LIMITS, underShortLocks } from '../locks/short-locks.ts'
 import { sessionsOf, type RunContext, type TableContext } from '../table-context.ts'
 
-// A full disk stops the application first: it writes all the time, and what we
-// have taken is what it lacks. So what a run has put beside the table goes before
-// anything is said, largest first, by a session that is there already: there may
-// be no room for another. Dropping takes no room. The run is as if it had not
-// begun: killed in between, it finds that out when it goes on.
+// A full disk stops the application first, because it writes continuously and lacks the space we have used. So
+// everything a run has created is dropped before the error is reported, largest first, by an existing session: there
+// may be no space for a new one. Dropping needs no space. The run is then as if it had not started; if killed in
+// between, it detects that when resumed.
 
-/** How long to try for locks: who waits for us cannot write. */
+/** How long to retry locks: writers may be waiting for us. */
 const DEADLINE_MS = 30_000
 
-/** Takes back all that a run has done, and has its journal forget it. Each step may find nothing to undo. */
+/** Undoes everything a run has done, including its journal entries. Each step may find nothing to undo. */
 export async function undoAll(context: RunContext, steps: readonly (ShortLockStep | OnlineStep)[]): Promise<void> {
   const { session, journalSchema } = context
   const last = steps.at(-1)
@@ -43,17 +42,17 @@ async function underLocks(
   })
 }
 
-/** What a run has taken. */
+/** What a run has created. */
 export interface Taken {
-  /** Whether it still holds it. */
+  /** Whether it still exists. */
   readonly holds: () => Promise<boolean>
   readonly giveBack: () => Promise<void>
 }
 
 /**
- * The outcome of `work`; where it has filled the disk, what it has taken is given back before that is told.
+ * The outcome of `work`; if it has filled the disk, what it has created is dropped before the error is thrown.
  *
- * @throws {EbbError} what `work` throws, with how things stand now
+ * @throws {EbbError} the error of `work`, with the current state
  */
 export function orGivingBack<T>(work: Promise<T>, { holds, giveBack }: Taken): Promise<T> {
   return work.catch(async (error: unknown) => {
@@ -66,7 +65,7 @@ export function orGivingBack<T>(work: Promise<T>, { holds, giveBack }: Taken): P
   })
 }
 
-/** The room of temporary files has been given back by the server itself, with what else the failed statement had taken. */
+/** The server itself has freed temporary files, and what else the failed statement had written. */
 function hasFilledDisk(error: unknown): error is EbbError {
   if (!(error instanceof EbbError) || codeOf(error.cause) !== SQLSTATE.diskFull) return false
   return !error.message.includes('pgsql_tmp')
@@ -76,8 +75,8 @@ function givenBack({ message, kind, cause }: EbbError): EbbError {
   return new EbbError(
     message,
     {
-      state: 'All that the run had taken has been given back; the table is as it was.',
-      next: 'Make room on the server’s disk and run the same command again: it begins anew. Or leave it at that: ebb abandon.',
+      state: 'The space the run had used has been freed; the table is as it was before.',
+      next: 'Free disk space on the server and run the same command again: it starts over. Or end the run: ebb abandon.',
     },
     kind,
     cause,
@@ -88,8 +87,8 @@ function notGivenBack({ message, kind, cause }: EbbError, failure: unknown): Ebb
   return new EbbError(
     message,
     {
-      state: `What the run has taken could not all be given back: ${reasonOf(failure)}.`,
-      next: 'Make room on the server’s disk. Then run the same command again: it gives back the rest, and begins anew. Or ebb abandon.',
+      state: `The space the run had used could not all be freed: ${reasonOf(failure)}.`,
+      next: 'Free disk space on the server. Then run the same command again: it frees the rest, and starts over. Or end the run: ebb abandon.',
     },
     kind,
     cause,

@@ -10,16 +10,16 @@ import { kept, type KeyRange, type Range } from './chunk.ts'
 import { firstSize, type CopySizes } from './sizes.ts'
 import type { DoneChunk, Walk } from './walk.ts'
 
-/** A column that is never null, with a btree index in the order of its type. */
+/** A not-null column with a btree index in the default order of its type. */
 export interface WalkColumn {
   readonly name: string
   readonly type: string
 }
 
-/** A block holds some fifty rows. */
+/** A block holds about fifty rows. */
 const ROWS_PER_BLOCK = 50
 
-/** What a range should hold at most; one value cannot be divided any further. */
+/** The maximum rows of a range; a single value cannot be divided. */
 export function mostRows({ chunkBlocks }: CopySizes): number {
   return chunkBlocks * ROWS_PER_BLOCK
 }
@@ -28,16 +28,15 @@ const FIRST_ROWS = 25_600
 
 interface Gap {
   readonly first: number
-  /** Where the gap ends in the order of ranges; infinite for the last. */
+  /** The end of the gap in the order of ranges; infinite for the last. */
   readonly end: number
   readonly from: string | null
   readonly to: string | null
 }
 
 /**
- * Ranges of a column's values, found while walking: each goes up to the value
- * after so many kept rows. The first has no beginning and the last no end, so
- * whatever value a row has, it is in exactly one range.
+ * Ranges of a column's values, determined while walking: each ends at the value after a number of kept rows. The
+ * first and the last are unbounded, so every value is in exactly one range.
  */
 export class KeyWalk implements Walk {
   readonly unit = 'rows'
@@ -48,7 +47,7 @@ export class KeyWalk implements Walk {
   private readonly work: CopyWork
   private readonly column: WalkColumn
   private readonly gaps: Gap[]
-  /** One range is cut off at a time, for each begins where the one before it ends. */
+  /** Ranges are determined one at a time, because each starts where the previous one ends. */
   private turn: Promise<unknown> = Promise.resolve()
   private closed = false
 
@@ -75,7 +74,7 @@ export class KeyWalk implements Walk {
   private async cutOff(size: number, session: Session): Promise<Range | undefined> {
     const gap = this.closed ? undefined : this.gaps.shift()
     if (gap === undefined) return undefined
-    // A gap between ranges was one range, or a few: it is done as one.
+    // A gap between ranges is copied as one range.
     const to = gap.end === Infinity ? await this.valueAfter(gap.from, size, session) : gap.to
     const end = gap.end === Infinity ? gap.first + 1 : gap.end
     if (gap.end === Infinity && to !== null) this.gaps.push({ first: end, end: Infinity, from: to, to: null })
@@ -83,7 +82,7 @@ export class KeyWalk implements Walk {
     return { first: gap.first, end, keys, size }
   }
 
-  /** The value after the next `rows` kept rows; null where there are not so many. It need not be exact: any value divides. */
+  /** The value after the next `rows` kept rows; null if there are fewer. It need not be exact: any value divides. */
   private valueAfter(from: string | null, rows: number, session: Session): Promise<string | null> {
     const column = sql`s.${ident(this.column.name)}`
     const place = sql`${quoted(this.work.source)} s where ${kept(this.work)}`
@@ -119,9 +118,9 @@ function gapsBetween(done: readonly DoneChunk[]): Gap[] {
 }
 
 /**
- * The column of a walk that was begun.
+ * The column of a walk that was started.
  *
- * @throws {EbbError} when it, or every index that begins with it, is gone: each range would read the whole table
+ * @throws {EbbError} when it, or every index on it, was dropped: each range would scan the whole table
  */
 export async function columnOf(session: Session, { source }: CopyWork, name: string): Promise<WalkColumn> {
   const [column] = await readAll<WalkColumn>(
@@ -132,8 +131,8 @@ export async function columnOf(session: Session, { source }: CopyWork, name: str
       and exists (select from pg_index i where i.indrelid = a.attrelid and i.indkey[0] = a.attnum and i.indisvalid)`,
   )
   if (column !== undefined) return column
-  throw new EbbError(`${display(source)} has no index on ${name} any more, along which the kept rows are reached`, {
-    state: 'The chunks copied so far are kept; the application has noticed nothing.',
-    next: 'Create the index again, as it was, and run the same command again: it resumes from there. Or undo the run with ebb abandon, and start again.',
+  throw new EbbError(`${display(source)} no longer has an index on ${name}, through which the kept rows are read`, {
+    state: 'The chunks copied so far are kept; the application is not affected.',
+    next: 'Recreate the index and run the same command again: it resumes where it stopped. Or undo the run with ebb abandon, and start again.',
   })
 }

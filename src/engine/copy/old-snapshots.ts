@@ -4,33 +4,31 @@ import { EbbError } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 
-// Whoever has a snapshot older than the last rows that came into the copy would
-// read too little from it, without an error: a REPEATABLE READ transaction, a
-// dump, a STABLE function under way, here or on a standby. What always holds:
+// A snapshot older than the last rows of the copy would miss rows in it, without an error: a REPEATABLE READ
+// transaction, a dump, a running STABLE function, here or on a standby. Invariants:
 //
-//   - A transaction that began after those rows were committed is none of them. As
-//     long as one that writes is open anywhere, all new snapshots look as old as
-//     that one, so who is old is seen once, and then only whether they have gone. A
-//     snapshot that is handed on (pg_export_snapshot) is known by its age.
-//   - A standby tells the oldest snapshot of all that read there, and only now and
-//     then (wal_receiver_status_interval), so it is asked again and again.
+//   - Transactions that began after those rows were committed are safe. While any older writer is open, all new
+//     snapshots have its xmin, so the old transactions are determined once, and then only their end is waited for. An
+//     exported snapshot (pg_export_snapshot) is identified by its age.
+//   - A standby reports only the oldest snapshot there, and only from time to time (wal_receiver_status_interval), so
+//     it is polled.
 
 const FIRST_LOOK_AFTER_MS = 5
 const LOOK_EVERY_MS = 250
-/** Short statements come and go; nobody need be told. */
+/** Short statements need not be reported. */
 const WORTH_TELLING_MS = 100
 
-/** Somebody who would read too little. */
+/** A transaction that would miss rows. */
 interface OldSnapshot {
-  /** The same for as long as the snapshot lasts. */
+  /** Identifies it while the snapshot lasts. */
   readonly id: string
   readonly who: string
   readonly xmin: string | null
-  /** Counts even if it was not there at the first look. */
+  /** Counts even if it was not present at the first poll. */
   readonly always: boolean
 }
 
-/** Waits until nobody has a snapshot older than this moment, or for `mostMs`. Returns who still has one. */
+/** Waits until no snapshot is older than this moment, for at most `mostMs`. Returns the remaining holders. */
 export async function oldSnapshots(context: TableContext, mostMs: number): Promise<readonly string[]> {
   const { session, observer, signal } = context
   const began = performance.now()
@@ -42,7 +40,7 @@ export async function oldSnapshots(context: TableContext, mostMs: number): Promi
     if (waited > WORTH_TELLING_MS)
       observer({
         type: 'waiting',
-        reason: `for transactions that began before the last rows were copied, and would read too little: ${leaving.who.join('; ')}`,
+        reason: `for transactions that began before the last rows were copied and would miss rows after the swap: ${leaving.who.join('; ')}`,
       })
     await sleep(pauseMs, undefined, { signal })
     leaving.look(await readOld(context, xid))
@@ -50,7 +48,7 @@ export async function oldSnapshots(context: TableContext, mostMs: number): Promi
   return leaving.who
 }
 
-/** Those who were there at the first look, as long as they are, and whoever has taken over a snapshot of theirs. */
+/** Those present at the first poll, while they last, and sessions that have imported one of their snapshots. */
 class Leaving {
   who: readonly string[]
   private first: readonly OldSnapshot[]
@@ -72,9 +70,9 @@ class Leaving {
 
 export function stillOld(who: readonly string[]): EbbError {
   return new EbbError(
-    `transactions are still open that began before the last rows were copied: ${who.join('; ')}`,
+    `transactions that began before the last rows were copied are still open: ${who.join('; ')}`,
     {
-      state: 'The copy is complete and still being kept up to date; the swap has not happened.',
+      state: 'The copy is complete and still kept up to date; the swap has not happened.',
       next: 'When they have ended, run the same command again.',
     },
     'try later',
@@ -110,8 +108,9 @@ async function readOld({ control, pid }: TableContext, xid: string): Promise<Old
 const REPACKS = 'REPACK decoding worker'
 
 /**
- * Commands that read the rows of one table, and end their transaction: they keep nobody's swap of another one waiting.
- * Of others' sessions not everything can be seen; what cannot run in a transaction block is known by its name or its locks.
+ * Commands that read only one table, in a transaction of their own: they do not delay the swap of another table.
+ * Sessions of other roles are only partly visible; commands that cannot run in a transaction block are identified by
+ * name or by their locks.
  */
 function readsOneTableOnly(): Sql {
   const holds = (mode: string) =>

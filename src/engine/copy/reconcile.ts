@@ -17,16 +17,14 @@ import { assertCaptured } from './captured.ts'
 import { kept } from './chunk.ts'
 import { disturbersBack, disturbersOff } from './disturbers.ts'
 
-// Reconciling by state: for each key in the log, the target's row goes, and
-// what the source holds now comes. So it does not matter in which order changes
-// were logged, how often, or whether a batch is repeated.
+// Reconciles by state: for each key in the log, the row of the target is deleted, and the current row of the source
+// is inserted. So it does not matter in which order or how often changes were logged, or whether a batch is repeated.
 //
-//   - A batch deletes exactly the log rows that it has read, never "all up to
-//     number n": a transaction that commits late has lower numbers.
-//   - It reads log and source in one snapshot: what is logged after it stays in
-//     the log, and is reconciled by a later batch.
+//   - A batch deletes exactly the log rows that it has read, never "all up to number n": a transaction that commits
+//     late has lower numbers.
+//   - It reads log and source in one snapshot: later entries stay in the log, and are applied by a later batch.
 
-/** Reconciles until the log is short, or in one go. */
+/** Reconciles until the log is short, or all of it at once. */
 export async function reconcile(step: ReconcileStep, context: TableContext): Promise<void> {
   await assertCaptured(context.session, context.journalSchema, step.work)
   if (step.pass === 'whole log at once') {
@@ -36,16 +34,16 @@ export async function reconcile(step: ReconcileStep, context: TableContext): Pro
   if (await drain(step.work, context, 'it logs')) return
   context.observer({
     type: 'note',
-    text: 'changes arrive faster than they are caught up with; before the swap they go into both tables, which makes an end of that',
+    text: 'changes arrive faster than they are applied; before the swap they are written to both tables, which ends the backlog',
   })
 }
 
-/** What the application does meanwhile: its changes go into the log, or into both tables, and into the log what cannot. */
+/** Where changes of the application go meanwhile: to the log only, or to both tables, and to the log if that fails. */
 export type Meanwhile = 'it logs' | 'it writes both'
 
 /**
- * Reconciles batch by batch until little of the log is left, or nothing, and tells how it goes. Ends before, with false,
- * when changes arrive faster than they are caught up with.
+ * Reconciles batch by batch until little or nothing of the log is left, and reports progress. Ends early, with false,
+ * when changes arrive faster than they are applied.
  */
 export async function drain(work: CopyWork, context: TableContext, meanwhile: Meanwhile): Promise<boolean> {
   const most = meanwhile === 'it logs' ? context.copySizes.shortLog : 0
@@ -64,18 +62,18 @@ export async function drain(work: CopyWork, context: TableContext, meanwhile: Me
   return true
 }
 
-/** Whether changes arrive faster than they are caught up with is not seen in less. */
+/** The minimum time to judge whether changes arrive faster than they are applied. */
 const LONG_ENOUGH_SECONDS = 5
 
-/** Whether there is nothing left to be caught up with. */
+/** Whether the log is empty. */
 export async function isDrained(work: CopyWork, { session }: TableContext): Promise<boolean> {
   return (await logLength(session, work)) === 0
 }
 
-/** A batch in which a row is set anew holds that row: whoever wants to change it waits that long, when writes go into both tables. */
+/** While changes are written to both tables, a batch blocks writers of its rows for this long. */
 const BATCH_MS = 100
 
-/** Entries of a batch, so that it is over in time whatever the rows weigh. */
+/** Entries of a batch, so that it finishes in time whatever the row size. */
 class BatchSize {
   entries: number
   private readonly most: number
@@ -90,7 +88,7 @@ class BatchSize {
     this.entries = Math.max(1, Math.min(this.most, Math.floor(this.entries * factor)))
   }
 
-  /** Somebody has changed one of the rows meanwhile: with fewer it is less likely. */
+  /** A concurrent change of one of the rows: less likely with fewer. */
   refused(): void {
     this.entries = Math.max(1, Math.floor(this.entries / 2))
   }
@@ -110,11 +108,11 @@ async function oneBatch(context: TableContext, work: CopyWork, size: BatchSize, 
   }
 }
 
-/** So often somebody may have given away what must be unique, in both tables, since the log was read. */
+/** How often a unique value may have been moved to another row, in both tables, since the log was read. */
 const MOST_CLASHES = 30
 
 /**
- * Rows that exchange a unique value pass through a state that is not unique, if a batch has only one of them. The source
+ * If rows exchange a unique value and a batch has only one of them, the intermediate state is not unique. The source
  * as a whole is unique in every snapshot.
  */
 async function wholeLog(context: TableContext, work: CopyWork, meanwhile: Meanwhile): Promise<number> {
@@ -130,17 +128,17 @@ async function wholeLog(context: TableContext, work: CopyWork, meanwhile: Meanwh
 }
 
 /**
- * Even the whole log clashes: the target holds rows that the source does not. So it is on the way back from a rebuild
- * that left rows out, when what must be unique in them has been used again since.
+ * Even the whole log conflicts: the target has rows that the source does not. This happens in the rollback of a
+ * rebuild that left rows out, if their unique values have been reused since.
  */
 export function explainedClash({ source, target }: CopyWork, error: unknown): unknown {
   if (!CLASHES.includes(codeOf(error))) return error
   const { message, detail = '' } = error as { message: string; detail?: string }
   return new EbbError(
-    `a row of ${display(source)} clashes with one that only ${display(target)} has: ${message}. ${detail}`,
+    `a row of ${display(source)} conflicts with one that only ${display(target)} has: ${message}. ${detail}`,
     {
-      state: 'This step has been undone; both tables are as they were, and nothing has been lost.',
-      next: `If it is a row that was left out and is not needed, delete it from ${display(target)} and run the same command again. Or stay with what there is: ebb abandon.`,
+      state: 'This step has been rolled back; both tables are as they were before it, and nothing is lost.',
+      next: `If it is a row that was left out and is not needed, delete it from ${display(target)} and run the same command again. Or keep the present tables: ebb abandon.`,
     },
     'failed',
     error,
@@ -153,7 +151,7 @@ async function batch(context: TableContext, work: CopyWork, size: BatchSize | nu
     try {
       return await batchUnderLease(context, work, size?.entries ?? null)
     } catch (error) {
-      // The lease was being renewed when the snapshot was taken; or a row of the target was just being written by the application.
+      // The lease was renewed concurrently; or the application wrote a row of the target.
       if (codeOf(error) !== SQLSTATE.serializationFailure && !isLockRefused(error)) throw error
       size?.refused()
     }
@@ -162,13 +160,12 @@ async function batch(context: TableContext, work: CopyWork, size: BatchSize | nu
   }
 }
 
-/** Writers of the application may hold rows of the target for long, and others of them wait for the rows of this batch. */
+/** Writers may hold locks on rows of the target for long, while others wait for the rows of this batch. */
 const ROW_TIMEOUT_MS = 50
 
 /**
- * Two runs at once would set rows to the states of two moments. The lease comes
- * first, for in a snapshot a row that changes later cannot be locked; and it is
- * renewed at the end, for until then it could not be.
+ * Two concurrent runs would write states of two moments. The lease is checked first, because under a snapshot a row
+ * that changes later cannot be locked; and it is renewed at the end, because it could not be until then.
  */
 function batchUnderLease(context: TableContext, work: CopyWork, limit: number | null): Promise<number> {
   const { session, journalSchema, lease } = context
@@ -182,13 +179,13 @@ function batchUnderLease(context: TableContext, work: CopyWork, limit: number | 
   })
 }
 
-// To a snapshot a table that is rewritten after it (ALTER TABLE, REPACK CONCURRENTLY) is empty: its rows would all have
-// gone. LOCK TABLE takes no snapshot, so that the first one finds what the lock holds on to.
+// To an older snapshot a rewritten table (ALTER TABLE, REPACK CONCURRENTLY) is empty: all its rows would be deleted.
+// LOCK TABLE takes no snapshot, so the first snapshot is taken under the lock.
 async function holdBeforeSnapshot(session: ClientBase, { source }: CopyWork): Promise<void> {
   await session.query(sql`lock table ${quoted(source)} in access share mode`.text)
 }
 
-/** Reconciles up to `limit` entries (null: all) in the transaction that is open. Returns how many. */
+/** Reconciles up to `limit` entries (null: all) in the open transaction. Returns the number. */
 export async function reconcileLog(session: ClientBase, work: CopyWork, limit: number | null): Promise<number> {
   const { capture, source, target } = work
   const key = capture.key
@@ -201,13 +198,14 @@ export async function reconcileLog(session: ClientBase, work: CopyWork, limit: n
     ...putUnder(work.settings).map(raw),
     sql`insert into ${quoted(target)} (${raw(work.columns)}) select ${raw(work.columns)} from ${quoted(source)} s
         where ${kept(work)} and exists (select from pg_temp.ebb_batch b where ${sameKey(key, 's', 'b')})`,
-    // What waits for the commit would keep a swap from altering the table, and could fail where nobody can tell why.
+    // Deferred checks would prevent a swap from altering the table, and could fail at the commit without a clear
+    // reason.
     raw('set constraints all immediate'),
     ...putBack(work.settings).map(raw),
     disturbersBack(),
     sql`drop table pg_temp.ebb_batch`,
   ]
-  // In one message, each statement planned when the one before it is done: a result each.
+  // In one message; each statement is planned after the previous one has been executed.
   const results = (await session.query(join(statements, ';\n').text)) as unknown
   return (results as readonly { readonly rowCount: number | null }[])[0]?.rowCount ?? 0
 }
@@ -217,14 +215,14 @@ async function logLength(session: ClientBase, { capture }: CopyWork): Promise<nu
   return (await readOne<{ n: number }>(session, sql`select count(*)::int as n from ${quoted(capture.log)}`)).n
 }
 
-/** Of the log, since catching up began. */
+/** Entries logged since the start. */
 interface Changes {
   readonly left: number
   readonly arrived: number
   readonly done: number
 }
 
-/** Tells how it goes; false when it does not get shorter. */
+/** Reports progress; false if the log does not get shorter. */
 function forecast(
   { observer }: TableContext,
   { left, arrived, done }: Changes,
@@ -238,7 +236,7 @@ function forecast(
   observer({
     type: 'progress',
     progress: {
-      what: `catching up, ${showCount(arriving)} changes a second arrive`,
+      what: `applying changes, ${showCount(arriving)}/s arriving`,
       done,
       total: done + left,
       unit: 'changes',

@@ -24,37 +24,37 @@ import { readCopyRollback } from '../runs/read-rollback.ts'
 import { rebuildOf } from '../runs/summary.ts'
 import type { RunContext } from '../table-context.ts'
 
-// What all commands that copy have in common.
+// Shared by all commands that copy.
 
-/** What a copy has come to. */
+/** The outcome of a copy. */
 export interface CopyResult {
   readonly runId: string
   readonly plan: RebuildPlan
-  /** Of this call; those an earlier call had done are not repeated. */
+  /** The steps of this call, without those of earlier calls. */
   readonly steps: readonly StepResult[]
-  /** What the swap has cost the others; null when an earlier call did it. */
+  /** The lock times of the swap; null if an earlier call did it. */
   readonly swap: LockTimes | null
-  /** The same command had done it all before. */
+  /** Whether an earlier run of the same command had done it all. */
   readonly nothingToDo: boolean
 }
 
-/** What a copy depends on besides its table. */
+/** Further inputs of a copy. */
 export interface CopySituation<Situation> {
   readonly of: Situation
-  /** Null where it is not known. */
+  /** Null if unknown. */
   readonly diskFree: number | null
   readonly leftOut: readonly LeftOutReference[]
   /** Standbys that cannot be waited for. */
   readonly silent: readonly string[]
 }
 
-/** What one command that copies has for itself; the rest is the same for all of them. */
+/** The parts specific to one command that copies. */
 export type CopyPlanner<Request, Copy extends RebuildPlan, Situation> = Pick<
   Command<Request, Copy, Situation, CopyResult>,
   'name' | 'read' | 'plan' | 'refused' | 'verify' | 'isCarriedOut'
 >
 
-/** The command, with plans that also know whether there is room, and what would refer to nothing. */
+/** The command, whose plans also check disk space and broken references. */
 export function copying<Request, Copy extends RebuildPlan, Situation>(
   planner: CopyPlanner<Request, Copy, Situation>,
 ): Command<Request, Copy, CopySituation<Situation>, CopyResult> {
@@ -88,19 +88,19 @@ export function copying<Request, Copy extends RebuildPlan, Situation>(
   }
 }
 
-/** The plan, and who cannot be waited for. */
+/** The plan, with the standbys that cannot be waited for. */
 function withStandbys<Copy extends RebuildPlan>(plan: Copy, silent: readonly string[]): Copy {
   return { ...plan, notes: [...plan.notes, ...standbyNotes(silent)] }
 }
 
-/** The plan, or an objection to it where it is known that there is not disk enough. */
+/** The plan, with an objection if the disk space is known to be too small. */
 function withRoom<Copy extends RebuildPlan>(plan: Copy, diskFree: number | null): Copy {
   const needed = plan.rebuild?.diskBytes
   if (diskFree === null || needed === undefined || needed <= diskFree) return plan
   return { ...plan, steps: [], rebuild: null, objections: [...plan.objections, notEnoughDisk(needed, diskFree)] }
 }
 
-/** Takes an agreed plan to its end. */
+/** Executes the plan. */
 async function carryOutCopy(run: RunContext, plan: RebuildPlan): Promise<CopyResult> {
   const { session, journalSchema, runId } = run
   const { rebuild } = plan
@@ -114,7 +114,7 @@ async function carryOutCopy(run: RunContext, plan: RebuildPlan): Promise<CopyRes
   }
   if (await isGivenBack(run, rebuild)) await giveBack(run, rebuild)
   const steps = await orGivingBack(executeRun(run, plan.steps, alongside), {
-    // After the swap, what takes the room is the retired table, which is the way back.
+    // After the swap the space is used by the retired table, which a rollback needs.
     holds: async () => !(await done(run)).has('swap'),
     giveBack: () => giveBack(run, rebuild),
   })
@@ -130,7 +130,7 @@ async function giveBack(run: RunContext, rebuild: RebuildSummary): Promise<void>
   await undoAll(run, abandonSteps(rebuild, rebuild.forward.source, await done(run)))
 }
 
-/** The run was killed while it gave back what it had taken: its shadow is gone, and its journal does not know. */
+/** The run was killed while it freed its space: its shadow was dropped, and the journal does not know. */
 async function isGivenBack(run: RunContext, { shadow }: RebuildSummary): Promise<boolean> {
   const keys = await done(run)
   if (!keys.has('shadow') || keys.has('swap')) return false
@@ -142,8 +142,7 @@ async function isGivenBack(run: RunContext, { shadow }: RebuildSummary): Promise
 }
 
 /**
- * How many rows a copy of `source` keeps: which, is known from the plan for all of them, and the server's planner is
- * asked where some are left out.
+ * The number of rows a copy of `source` keeps: known from the plan if it keeps all, otherwise the planner's estimate.
  */
 export async function readKeptRows(
   session: Session,

@@ -1,21 +1,20 @@
 import type { Transport } from '../../plan/copy/work.ts'
 
-/** A copy that is done sooner is not worth comparing for: what could be gained is what the comparison takes. */
+/** A shorter copy is not worth a comparison, which would take as long as it could save. */
 const WORTH_MS = 2_000
-/** So many chunks of each; the first has warmed caches and plans up and does not count. */
+/** Chunks of each; the first warms up caches and plans and does not count. */
 const TRIALS = 4
 
 /**
- * By which transport the next chunk goes. `auto` tries each in turn on a few
- * chunks and goes on with the faster one, unless the first chunk shows that all
- * will be done before long.
+ * The transport of the next chunk. `auto` tries each in turn on a few chunks and continues with the faster one,
+ * unless the first chunk shows that the copy will be short.
  */
 export class TransportChoice {
   private chosen: Transport | null
   private readonly total: number
   private readonly times = { server: [] as number[], copy: [] as number[] }
 
-  /** @param total how much there is to copy, in the unit of `size` below */
+  /** @param total the amount to copy, in the unit of `size` below */
   constructor(wanted: Transport | 'auto', total: number) {
     this.chosen = wanted === 'auto' ? null : wanted
     this.total = total
@@ -30,14 +29,14 @@ export class TransportChoice {
     return this.times.server.length <= this.times.copy.length ? 'server' : 'copy'
   }
 
-  /** Takes a chunk of `next` into account; has something to say when that makes the choice. */
+  /** Takes a chunk of `next` into account; returns a message when that makes the choice. */
   measured(size: number, milliseconds: number): string | null {
     if (this.chosen !== null) return null
     const perUnit = milliseconds / size
     this.times[this.next].push(perUnit)
     if (this.times.copy.length === 0 && perUnit * this.total < WORTH_MS) {
       this.chosen = 'server'
-      return 'transport server: this copy is too short to compare the two'
+      return 'transport server: the copy is too short to compare transports'
     }
     return this.times.copy.length < TRIALS ? null : this.choose()
   }
@@ -46,7 +45,7 @@ export class TransportChoice {
     const [server, copy] = [median(this.times.server.slice(1)), median(this.times.copy.slice(1))]
     this.chosen = copy < server ? 'copy' : 'server'
     const ratio = Math.max(copy, server) / Math.min(copy, server)
-    return `transport ${this.chosen}: ${ratio.toFixed(2)} times as fast here as the other one`
+    return `transport ${this.chosen}: ${ratio.toFixed(2)} times as fast here as the other`
   }
 }
 

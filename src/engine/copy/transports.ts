@@ -10,9 +10,8 @@ import type { SourceState } from './captured.ts'
 import { chunkRows, holdSource, type Range } from './chunk.ts'
 
 /**
- * Carries one chunk. `read` is called when the source has given all its rows:
- * the next chunk can be read while these are still being written. `settle` is
- * called in the transaction that fills the target, which then commits.
+ * Copies one chunk. `read` is called when the source has sent all its rows: the next chunk can be read while these
+ * are still being written. `settle` is called in the transaction that writes the target, which then commits.
  */
 export interface Carrier {
   readonly transport: Transport
@@ -36,9 +35,8 @@ export function serverCarrier(session: Session, work: CopyWork, state: SourceSta
 }
 
 /**
- * Binary COPY from one session into another, with back-pressure and nothing
- * parsed. The transaction of the source ends with its last row, while what is
- * on the way is still being written.
+ * Binary COPY from one session into another, with back-pressure and without parsing. The transaction of the source
+ * ends with its last row, while rows in flight are still being written.
  */
 export function copyCarrier(source: Session, target: Session, work: CopyWork, state: SourceState): Carrier {
   return {
@@ -56,20 +54,20 @@ export function copyCarrier(source: Session, target: Session, work: CopyWork, st
 }
 
 /**
- * Comes back when the source has given all rows. After a failure on the target's
- * side its session is thrown away: nobody has to wait for the rest of the chunk.
+ * Returns when the source has sent all rows. After a failure of the target the source's session is discarded, rather
+ * than waiting for the rest of the chunk.
  */
 async function stream(source: Session, target: Session, work: CopyWork, state: SourceState, range: Range) {
   await holdSource(source, work, state)
   await putSession(source, work.settings)
   await putSession(target, work.settings)
-  // Both begin together: a stream that nobody listens to yet would end the process if its session were lost.
+  // Both start together: a stream without listeners would end the process if its session were lost.
   const outgoing = source.query(new CopyOut(sql`copy (${chunkRows(work, range)}) to stdout (format binary)`.text))
   const incoming = target.query(
     copyFrom(sql`copy ${quoted(work.target)} (${raw(work.columns)}) from stdin (format binary)`.text),
   )
   const written = pipeline(outgoing, incoming)
-  written.catch(() => {}) // It is waited for below, or by the caller, but perhaps not yet when it fails.
+  written.catch(() => {}) // It is awaited below, or by the caller, but perhaps not yet when it fails.
   try {
     await finished(outgoing)
   } catch (error) {

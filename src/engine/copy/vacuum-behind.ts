@@ -5,20 +5,22 @@ import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { cancelUntil, type TableContext } from '../table-context.ts'
 
-/** A rest between two vacuums is at least so long, and some times what the last one took: each looks at the whole visibility map. */
+/**
+ * The minimum pause between two vacuums, and its multiple of the last one's duration: each reads the whole visibility
+ * map.
+ */
 const REST_MS = 1300
 const REST_TIMES = 4
 
-/** What is needed of a workplace. */
+/** The required part of a table context. */
 export type VacuumPlace = Pick<TableContext, 'target' | 'holder' | 'control' | 'signal'>
 
 /**
- * Vacuums the shadow in a session of its own while `work` fills it: what came a
- * moment ago is still in memory, and the vacuum before the swap finds only the
- * end of the table left. Nothing rests on it: where there is no session to be
- * had, or a vacuum fails, the later one does it all.
+ * Vacuums the shadow in a separate session while `work` fills it: recent pages are still in memory, and the vacuum
+ * before the swap only has the end of the table left. Best effort: without a session, or if a vacuum fails, the later
+ * one does it all.
  *
- * @param filled how much of it there is: while the work pauses there is nothing to vacuum
+ * @param filled its current size: while the work pauses there is nothing to vacuum
  */
 export async function withVacuumBehind(
   place: VacuumPlace,
@@ -53,7 +55,7 @@ async function vacuumBehind(
   })
 }
 
-/** One that is under way at the end is cancelled: nobody is to wait for it, and pages that it has seen need no other. */
+/** A running one is cancelled at the end: it need not be waited for, and pages it has processed need no other. */
 async function vacuum(
   shadow: TableName,
   session: Session,

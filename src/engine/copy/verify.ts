@@ -27,25 +27,25 @@ import { comparedColumns, hasUniqueKey } from './compared-columns.ts'
 import { describeDifferences } from './differences.ts'
 import { nextSize } from './sizes.ts'
 
-// Compares both sides of a copy, range by range of the key. What always holds:
+// Compares both sides of a copy, range by range of the key. Invariants:
 //
-//   - The first range has no beginning and the last no end, and each begins where
-//     the one before it ends: whatever key a row has, it is in exactly one.
+//   - The first and the last range are unbounded, and each starts where the previous one ends: every key is in
+//     exactly one.
 //   - A range is compared in one snapshot, which ends with it.
-//   - A range holds so few rows that a hash table of them stays in memory, unless
-//     rows do not lie in the order of their keys: see `sizesOf`.
+//   - A range is so small that a hash table of its rows fits in memory, unless the physical order differs from the
+//     key order: see `sizesOf`.
 
-/** A range should hold no more than this: 32 MB. */
+/** The maximum size of a range: 32 MB. */
 const MOST_BLOCKS = 4_096
 /**
- * Where rows lie in another order than their keys: about so many ranges, of 128 MB at least and 1 GB at most. What a range
- * hashes goes to temporary files, and a disk that is full stops everybody.
+ * If the physical order differs from the key order: about this many ranges, of at least 128 MB and at most 1 GB. The
+ * hash tables go to temporary files, and a full disk would stop every session.
  */
 const SCATTERED_RANGES = 8
 const LEAST_SCATTERED = 4
 const MOST_SCATTERED = 32
 const FIRST_ROWS = 25_600
-/** Keys that are told of each fault. */
+/** Keys recorded per kind of difference. */
 const TOLD_KEYS = 10
 
 /** @throws {EbbError} when the sides differ */
@@ -61,10 +61,10 @@ export async function verify(step: VerifyStep, context: RunContext): Promise<voi
   await forgetRanges(session, journalSchema, context.runId)
   await assertComparable(work, context)
   throw new EbbError(
-    `the copy of ${display(work.source)} is not what it should be: of ${rows.toLocaleString('en-US')} rows in ${display(work.target)} ${describeDifferences(differences)}`,
+    `the copy of ${display(work.source)} differs from it: of ${rows.toLocaleString('en-US')} rows in ${display(work.target)} ${describeDifferences(differences)}`,
     {
-      state: 'There has been no swap; the table itself is untouched.',
-      next: 'Run the same command again to have everything compared once more. If it says the same, please report it, and undo the run with ebb abandon.',
+      state: 'The swap has not happened; the table itself is unchanged.',
+      next: 'Run the same command again to repeat the comparison. If it fails again, please report it, and undo the run with ebb abandon.',
     },
   )
 }
@@ -101,7 +101,7 @@ function compareAll(comparison: Comparison, context: RunContext): Promise<void> 
 }
 
 interface Sizes {
-  /** Of the target, as many as the last vacuum has found. */
+  /** Rows of the target, by the last vacuum. */
   readonly rows: number
   /** Of a range. */
   readonly least: number
@@ -109,9 +109,9 @@ interface Sizes {
 }
 
 /**
- * An index fetches the rows of a range one by one from all over a table whose rows lie in another order than their keys
- * (random UUIDs), from the source or the target. So there are few ranges then, each worth reading both tables whole, which
- * the planner decides. What it hashes goes to temporary files, so not where those are limited to less.
+ * If the physical order differs from the key order (random UUIDs), an index scan fetches the rows of a range from all
+ * over the table. So there are few ranges then, each large enough to scan both tables, which the planner decides. The
+ * hash tables go to temporary files, so not if those are limited to less.
  */
 async function sizesOf(session: Session, { source, target, capture }: CopyWork, blocks: number): Promise<Sizes> {
   const column = capture.key.columns[0]?.name ?? ''
@@ -135,7 +135,7 @@ async function sizesOf(session: Session, { source, target, capture }: CopyWork, 
   return { rows, least, most: least }
 }
 
-/** Where rows are: in a table, or in its partitions. */
+/** The table or partitions with the rows. */
 function filesOf(table: TableName): Sql {
   return sql`pg_class c where c.relkind = 'r' and c.oid in (
       select ${quoted(table).text}::regclass union select relid from pg_partition_tree(${quoted(table).text}::regclass))`
@@ -145,10 +145,10 @@ function sumOver(table: TableName, what: string): Sql {
   return sql`(select coalesce(sum(${raw(what)}), 0)::float8 from ${filesOf(table)})`
 }
 
-/** Below this, whatever the sign, the order of rows says little of that of their values. */
+/** An absolute correlation below this counts as unordered. */
 const CORRELATED = 0.5
 
-/** Of most rows of a table it is known that they lie in another order than the values of this column. */
+/** Whether most rows of a table are known to be in another physical order than the values of this column. */
 function isScattered(table: TableName, column: string): Sql {
   const correlation = sql`(select abs(s.correlation) from pg_stats s join pg_namespace n on n.nspname = s.schemaname
     where n.oid = c.relnamespace and s.tablename = c.relname and s.attname = ${column} and not s.inherited)`
@@ -156,14 +156,14 @@ function isScattered(table: TableName, column: string): Sql {
     from ${filesOf(table)} and c.reltuples > 0)`
 }
 
-/** By the index of the target, which is compact and whose visibility map is set: few of its rows need be read. */
+/** By the index of the target, which is compact and whose visibility map is set: few heap fetches. */
 async function spanBehind(
   session: Session,
   comparison: Comparison,
   after: KeyText | null,
   rows: number,
 ): Promise<KeySpan> {
-  // Keys travel as text: what one statement writes, the next has to read under the same settings.
+  // Keys are transferred as text, and must be read under the settings they were written under.
   const [end] = await askUnder(session, comparison.work.settings, () =>
     readAll<{ key: string[] }>(session, endStatement(comparison, after, rows)),
   )
@@ -185,8 +185,8 @@ async function compareRange(session: Session, comparison: Comparison, span: KeyS
   })
 }
 
-// The log has no index and its statistics may be those of an empty table: with a nested loop each row would be held
-// against all of it. A hash table of a range needs no more memory than that.
+// The log has no index and may have the statistics of an empty table: a nested loop would scan it for each row. This
+// memory is enough for the hash table of a range.
 const PLANNING = `set local enable_nestloop = off; set local work_mem = '64MB'; set local max_parallel_workers_per_gather = 0`
 
 async function withKeys(
@@ -220,9 +220,8 @@ function reporter(before: number, expected: number, { observer }: TableContext):
 }
 
 /**
- * Asked before, for a column that came makes no row different, and after a
- * difference, which is no fault of the copy if changes have escaped, or somebody
- * has changed a type meanwhile. A column that comes later is noticed under the lock of the swap.
+ * Checked before, because a new column makes no row differ, and after a difference, which may be due to a gap in the
+ * capture, or to a changed type. A column added later is detected under the lock of the swap.
  */
 async function assertComparable(work: CopyWork, { session, journalSchema }: TableContext): Promise<void> {
   await assertCaptured(session, journalSchema, work)
@@ -233,8 +232,8 @@ async function assertComparable(work: CopyWork, { session, journalSchema }: Tabl
   )
   if (same) return
   throw new EbbError(`the columns of ${display(source)} have changed since the plan was made`, {
-    state: 'There has been no swap; the table itself is untouched.',
-    next: 'Undo the run with ebb abandon, and start again: the new plan takes the change into account.',
+    state: 'The swap has not happened; the table itself is unchanged.',
+    next: 'Undo the run with ebb abandon, and start again: the new plan includes the change.',
   })
 }
 

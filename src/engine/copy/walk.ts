@@ -10,14 +10,13 @@ import type { Range } from './chunk.ts'
 import { columnOf, KeyWalk, mostRows } from './key-walk.ts'
 import { readReach } from './copied-range.ts'
 
-// How a copy gets through the source: by blocks, one after the other, or by an
-// index of which the kept rows are a small part. Both divide the rows once and
-// for all: a row that does not change is in exactly one range.
+// How a copy reads the source: by blocks in order, or by an index if the kept rows are a small part. Both partition
+// the rows: a row that does not change is in exactly one range.
 
-/** Gives out the ranges that are still to be copied, each once. */
+/** Returns the ranges still to be copied, each once. */
 export interface Walk {
   readonly unit: 'blocks' | 'rows'
-  /** In `unit`; of a walk by keys as the planner estimates. */
+  /** In `unit`; for a walk by keys the planner's estimate. */
   readonly total: number
   /** In `unit`: copied before this walk began. */
   readonly begun: number
@@ -26,11 +25,11 @@ export interface Walk {
   readonly maxSize: number
   /** The next range of about `size`; undefined when nothing is left. */
   next(size: number, session: Session): Promise<Range | undefined>
-  /** Gives out nothing more. */
+  /** Returns no more ranges. */
   close(): void
 }
 
-/** A chunk that the journal has. */
+/** A chunk in the journal. */
 export interface DoneChunk {
   readonly first: number
   readonly end: number
@@ -41,8 +40,8 @@ export interface DoneChunk {
 }
 
 /**
- * Goes on with the walk that was begun; a new one goes by an index where
- * PostgreSQL would reach the kept rows by it rather than read the whole table.
+ * Resumes the walk that was started; a new one uses an index if PostgreSQL would read the kept rows through it rather
+ * than scan the whole table.
  */
 export async function openWalk(
   work: CopyWork,
@@ -58,7 +57,7 @@ export async function openWalk(
   if (column === null) return new BlockWalk(state.blocks, done, copySizes.chunkBlocks)
   observer({
     type: 'note',
-    text: `the kept rows of ${display(work.source)} are reached by an index on ${column.name}, so the others are not read`,
+    text: `the kept rows of ${display(work.source)} are read through an index on ${column.name}; the others are not read`,
   })
   return new KeyWalk(work, column, reach.rows, done, mostRows(copySizes))
 }

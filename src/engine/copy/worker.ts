@@ -12,36 +12,35 @@ import { TransportChoice } from './transport-choice.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
 import type { Walk } from './walk.ts'
 
-// One worker of a copy: carries range after range, until the walk has none left.
+// One worker of a copy: copies range after range, until the walk has none left.
 //
-// By COPY, rows are still on their way when the source has given the last of a
-// chunk. A worker with two sessions to fill the shadow reads the next one
-// meanwhile, so that neither end stands idle. A pause begins when a chunk has
-// been read: what is on its way arrives, and is kept.
+// With COPY, rows are still in flight when the source has sent the last of a chunk. A worker with two sessions on the
+// shadow reads the next one meanwhile, so that neither end is idle. A pause starts when a chunk has been read: rows
+// in flight are still written and committed.
 
-/** What all workers of a copy share. */
+/** Shared by all workers of a copy. */
 export interface SharedCopy {
   readonly step: CopyStep
   readonly context: RunContext
   readonly state: SourceState
   readonly walk: Walk
   readonly pace: Pace
-  /** Hears of each chunk that is kept. */
+  /** Called for each committed chunk. */
   readonly done: (rows: number, range: Range) => void
-  /** Hears of a chunk that is not, and ends the copy. */
+  /** Called for a failed chunk; ends the copy. */
   readonly fail: (error: unknown) => void
 }
 
-/** What a worker has for itself. */
+/** Specific to a worker. */
 export interface WorkerSessions {
   readonly source: Session
-  /** As many as chunks may be under way. */
+  /** One per concurrent chunk. */
   readonly targets: readonly [Session, ...Session[]]
 }
 
-/** Comes back when nothing is left to take; no chunk is under way then, whether it has failed or not. */
+/** Returns when no ranges are left; no chunk is running then, whether it has failed or not. */
 export async function carryChunks(copy: SharedCopy, sessions: WorkerSessions): Promise<void> {
-  /** Those that are still being written, the earlier one first. */
+  /** Chunks still being written, oldest first. */
   const writing: Promise<void>[] = []
   try {
     await carryAll(copy, sessions, writing)
@@ -64,7 +63,7 @@ async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Pro
     const chunk = carryOne(copy, range, nextCarrier(choice.next))
     writing.push(chunk.written)
     await chunk.read
-    // While transports are compared each chunk is alone, and all are alike.
+    // While transports are compared, chunks are copied one at a time.
     if (!choice.made || writing.length >= sessions.targets.length) await writing.shift()
     const milliseconds = clock()
     const chosen = choice.measured(range.size, milliseconds)
@@ -83,9 +82,9 @@ function carriersInTurn({ step, state }: SharedCopy, { source, targets }: Worker
 }
 
 interface Chunk {
-  /** The next one may be read. */
+  /** The next chunk may be read. */
   readonly read: Promise<void>
-  /** It is kept. */
+  /** The chunk is committed. */
   readonly written: Promise<void>
 }
 
@@ -107,6 +106,6 @@ function carryOne({ context, done, fail }: SharedCopy, range: Range, carrier: Ca
       )
     })
     .then((rows) => done(rows, range))
-  written.catch(fail) // While the worker pauses nobody waits for it.
+  written.catch(fail) // Nothing waits for it while the worker pauses.
   return { read: Promise.race([read, written]), written }
 }

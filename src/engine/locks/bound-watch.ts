@@ -7,19 +7,18 @@ import type { Emit } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { cancelUntil, pause, type RunContext, type TableContext } from '../table-context.ts'
 
-// From the moment of the CHECK until the swap, rows beyond the bound are refused.
-// It lies far ahead, but a plan may be old when its run goes on, ids may be used
-// up faster than before, a clock may jump. So what is written is kept an eye on
-// until the swap begins: from there on it ends the matter sooner than anything else would.
+// From the CHECK until the swap, rows beyond the bound are rejected. It is far ahead, but a plan may be old when its
+// run is resumed, ids may be used up faster than before, a clock may jump. So the written keys are monitored until
+// the swap starts, which then is the fastest way out.
 
-/** What is written has come near the bound of a conversion. */
+/** The written keys are close to the bound of a conversion. */
 export class BoundNear extends EbbError {
   constructor(table: TableName, { kind, at, timezone }: Bound) {
     super(
-      `what is written to ${display(table)} has come near ${displayPosition(kind, at, timezone)}, from which on it would be refused`,
+      `keys written to ${display(table)} are close to ${displayPosition(kind, at, timezone)}, the bound from which the CHECK rejects rows`,
       {
-        state: 'The preparations have been taken back, the CHECK among them: nothing is refused.',
-        next: 'Run ebb partition again: the new plan takes a later bound.',
+        state: 'The preparations have been undone, including the CHECK: no row is rejected.',
+        next: 'Run ebb partition again: the new plan uses a later bound.',
       },
       'try later',
     )
@@ -29,9 +28,9 @@ export class BoundNear extends EbbError {
 const LOOK_EVERY_MS = 1_000
 
 /**
- * Stops `work` when what is written to the table comes near the bound.
+ * Stops `work` when the written keys come close to the bound.
  *
- * @throws {BoundNear} then; the CHECK is still there
+ * @throws {BoundNear} then; the CHECK still exists
  */
 export async function underBound<T>(
   table: TableName,
@@ -57,7 +56,7 @@ export async function underBound<T>(
   }
 }
 
-/** @throws {BoundNear} where the bound would be refusing rows before long */
+/** @throws {BoundNear} if the CHECK would soon reject rows */
 export async function assertFar(session: Session, table: TableName, bound: Bound): Promise<void> {
   if (isNear(bound, await readHead(session, table, bound.column))) throw new BoundNear(table, bound)
 }
@@ -70,7 +69,7 @@ async function watch(
   ended: AbortSignal,
 ): Promise<void> {
   while (await pause(LOOK_EVERY_MS, ended)) {
-    // When it cannot be asked, somebody holds the table alone for a moment, or the connection is lost and the work finds out by itself.
+    // If the query fails, the table is locked for a moment, or the connection is lost, which the work detects itself.
     const found = await assertFar(control, table, bound).catch((error: unknown) => error)
     if (!(found instanceof BoundNear)) continue
     near.abort(found)

@@ -8,53 +8,51 @@ import type { LockTimes, Emit } from '../../events.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 
-// A short transaction under locks that block the application. What always holds:
+// A short transaction under locks that block the application. Invariants:
 //
-//   - Nobody queues behind us for longer than a lock time-out: whoever holds a
-//     conflicting lock for long is waited for by looking, not by queueing.
-//   - An autovacuum is asked to leave first, under SHARE UPDATE EXCLUSIVE, which
-//     blocks no reader or writer: it gives way only to somebody who has waited
-//     longer than deadlock_timeout (docs/postgres-facts.md, Locks).
-//   - Locks are held while waiting for further ones for less than deadlock_timeout
-//     in total, so that no application becomes the victim of a deadlock.
-//   - A lock that is not had, or work that takes too long or is not ready after all,
-//     rolls back everything, and is tried again with jitter until the deadline:
-//     the more it has cost the others, the later.
+//   - No session queues behind us for longer than a lock timeout: long-held conflicting locks are waited for by
+//     polling, not by queueing.
+//   - An autovacuum is cancelled first, by requesting SHARE UPDATE EXCLUSIVE, which blocks no reader or writer: it is
+//     cancelled only for a session that has waited longer than deadlock_timeout (docs/postgres-facts.md, Locks).
+//   - Locks are held while waiting for further ones for less than deadlock_timeout in total, so that no application
+//     becomes the victim of a deadlock.
+//   - If a lock is not granted, or the work takes too long or is not ready after all, everything is rolled back and
+//     retried with jitter until the deadline: the longer others were blocked, the later.
 
-/** What to lock, and in which order. */
+/** The locks to take, in order. */
 export interface BriefLocks {
   readonly quiet: TableName | null
   readonly acquire: readonly string[]
-  /** The locks that are taken, there or on the way: somebody's lock that conflicts with one of these is in the way. */
+  /** The locks that are taken, explicitly or by the work: locks of others that conflict with these are in the way. */
   readonly locks: readonly Lock[]
-  /** Asked before each attempt, when nobody is in the way: false where that took time, and somebody else may be by now. */
+  /** Called before each attempt, when no lock is in the way: false if that took time, so that one may be by now. */
   readonly stillReady?: () => Promise<boolean>
 }
 
 export interface LockLimits {
-  /** For each lock, in milliseconds: how long others may queue behind us. */
+  /** Per lock, in milliseconds: how long others may queue behind us. */
   readonly lockTimeoutMs: number
-  /** For the work under the locks. A statement that takes longer is cancelled and all is undone. */
+  /** For the work under the locks. A statement that takes longer is cancelled and everything is rolled back. */
   readonly workTimeoutMs: number
-  /** When to give up, in milliseconds from the start. */
+  /** When to stop retrying, in milliseconds from the start. */
   readonly deadlineMs: number
 }
 
 export const LOCK_LIMITS: LockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 600_000 }
 
 export interface BriefSessions {
-  /** The session the transaction runs in. */
+  /** The session of the transaction. */
   readonly session: Session
   readonly pid: number
-  /** Another one, to look around with. */
+  /** Another one, for monitoring. */
   readonly control: Session
   readonly deadlockTimeoutMs: number
 }
 
-/** Thrown by the work under the locks, when it had better be done later. */
+/** Thrown by the work under the locks, if it should be done later. */
 export class NotReady extends Error {}
 
-/** Runs `work` in one transaction that holds all the locks, and commits. Returns what it cost the others. */
+/** Runs `work` in one transaction that holds all the locks, and commits. Returns the lock times. */
 export async function underShortLocks(
   sessions: BriefSessions,
   locks: BriefLocks,
@@ -89,28 +87,28 @@ export async function underShortLocks(
   }
 }
 
-/** What takes too long under the locks so many times will not be quicker the next time. */
+/** After this many timeouts under the locks, retrying is pointless. */
 const MOST_CANCELLED = 3
 
-/** While we try, others are blocked for a fifth of the time at most. */
+/** While we retry, others are blocked for at most a fifth of the time. */
 const LEFT_TO_OTHERS = 4
 
-/** Remembers since when an attempt may have kept others waiting. */
+/** Records since when an attempt may have blocked others. */
 class Attempt {
   private asked: number | undefined
   private had: number | undefined
 
-  /** From now on others may wait for us. */
+  /** From now on others may be waiting for us. */
   asking(): void {
     this.asked ??= performance.now()
   }
 
-  /** From now on all locks are ours. */
+  /** From now on we hold all locks. */
   holding(): void {
     this.had ??= performance.now()
   }
 
-  /** Others may have waited for so long by now. */
+  /** The maximum blocking time so far. */
   blockedMs(): number {
     return this.asked === undefined ? 0 : performance.now() - this.asked
   }
@@ -126,19 +124,19 @@ async function takeLocks(
   lockLimits: LockLimits,
   attempt: Attempt,
 ): Promise<void> {
-  // If this process hangs while it holds locks, the server lets them go.
+  // If this process hangs while it holds locks, the server releases them.
   await session.query(
     `set local idle_in_transaction_session_timeout = '2s'; set local lock_timeout = ${deadlockTimeoutMs + 200}`,
   )
   if (locks.quiet !== null) await session.query(sql`lock table ${quoted(locks.quiet)} in share update exclusive mode`)
   await session.query(`set local lock_timeout = ${timeoutForEach(locks, lockLimits, deadlockTimeoutMs)}`)
   attempt.asking()
-  // One round trip for all: each lock held is time that others may be waiting.
+  // One round trip for all locks, to keep them short.
   await session.query([...locks.acquire, `set local statement_timeout = ${lockLimits.workTimeoutMs}`].join(';\n'))
   attempt.holding()
 }
 
-/** How many locks may each use up their time-out: others wait for the sum. */
+/** The number of locks that may each use up their timeout: others wait for the sum. */
 const FULL_TIMEOUTS = 4
 
 function timeoutForEach({ acquire }: BriefLocks, { lockTimeoutMs }: LockLimits, deadlockTimeoutMs: number): number {
@@ -146,11 +144,14 @@ function timeoutForEach({ acquire }: BriefLocks, { lockTimeoutMs }: LockLimits, 
   return Math.max(1, Math.floor(Math.min(lockTimeoutMs, inTotal / Math.max(1, acquire.length))))
 }
 
-/** How long somebody may hold a lock before we wait for them by looking instead of queueing. */
+/** A lock held longer than this is waited for by polling instead of queueing. */
 const OLD_MS = 200
 const LOOK_EVERY_MS = 100
 
-/** Waits until nobody has been holding a lock on the tables for long. Age is measured by looking twice, for `xact_start` of other roles is hidden. */
+/**
+ * Waits until no lock on the tables has been held for long. Its age is measured by polling twice, because
+ * `xact_start` of other roles is hidden.
+ */
 async function holdersGone(
   sessions: BriefSessions,
   locks: BriefLocks,
@@ -168,7 +169,7 @@ async function holdersGone(
       ({ transaction, seconds }) =>
         (seconds ?? 0) * 1000 > OLD_MS || now - (firstSeen.get(transaction) ?? now) > OLD_MS,
     )
-    // Short transactions come and go all the time; the ladder's time-out deals with them.
+    // Short transactions are left to the lock timeout.
     if (old.length === 0) return
     if (now > deadline) throw notGranted(locks, lockLimits, old)
     observer({ type: 'waiting', reason: `for ${describe(old)}` })
@@ -187,10 +188,12 @@ async function readInTheWay({ control, pid }: BriefSessions, { locks }: BriefLoc
   )
 }
 
-/** An ordinary autovacuum does; one to prevent wraparound, and everybody else, has to be waited for. */
+/**
+ * An ordinary autovacuum can be cancelled; one to prevent wraparound, and all other sessions, have to be waited for.
+ */
 function leavesWhenAsked({ mode, backend, query }: Holder): boolean {
   if (mode !== 'ShareUpdateExclusiveLock') return false
-  // Hidden from this role: it may be an autovacuum, so it is asked.
+  // Hidden from this role: it may be an autovacuum, so cancelling is tried.
   return backend === null || (backend === 'autovacuum worker' && !(query ?? '').includes('to prevent wraparound'))
 }
 
@@ -219,7 +222,7 @@ function conflict(ours: Lock['mode'], theirs: string): boolean {
   return STRENGTH.indexOf(theirs) >= STRENGTH.indexOf(CONFLICTS_FROM[ours])
 }
 
-/** Null where trying again is no cure. */
+/** Null if retrying is pointless. */
 async function reasonToRetry(
   error: unknown,
   sessions: BriefSessions,
@@ -230,18 +233,18 @@ async function reasonToRetry(
   const because = (what: string) => `${what} (attempt ${attempts})`
   if (error instanceof NotReady) return because(error.message)
   if (codeOf(error) === SQLSTATE.queryCanceled)
-    return because(`what is done under the locks was not over within ${workTimeoutMs} ms, or somebody has cancelled it`)
+    return because(`the work under the locks did not finish within ${workTimeoutMs} ms, or was cancelled`)
   if (!isLockRefused(error)) return null
   const holders = await readInTheWay(sessions, locks)
-  const who = holders.length === 0 ? 'whoever held it has gone' : describe(holders.slice(0, 3))
-  return `${because('a lock was not free within its time-out')}: ${who}`
+  const who = holders.length === 0 ? 'the holder has ended' : describe(holders.slice(0, 3))
+  return `${because('a lock was not granted within lock_timeout')}: ${who}`
 }
 
 function describe(holders: readonly Holder[]): string {
   return holders.map(describeHolder).join('; ')
 }
 
-/** 200 ms at first, up to 2 s, at random: retries must not become a queue of their own. */
+/** 200 ms at first, up to 2 s, with jitter: retries must not synchronize. */
 function pauseAfter(attempts: number): number {
   return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
 }
@@ -256,7 +259,7 @@ function notDone(locks: BriefLocks, { deadlineMs }: LockLimits, reason: string, 
     `could not lock ${tables} within ${Math.round(deadlineMs / 1000)} s: ${reason}`,
     {
       state: 'This step has changed nothing; the steps before it are kept.',
-      next: 'When they have ended, run the same command again: it resumes from here. Or undo what was done: ebb abandon.',
+      next: 'When they have ended, run the same command again: it resumes from here. Or undo the run: ebb abandon.',
     },
     'try later',
     cause,

@@ -3,22 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const FIRST_LOOK_AFTER_MS = 10
 const LOOK_EVERY_MS = 100
 
-/** Whom to wait for, by looking instead of queueing. */
+/** Sessions to wait for, by polling instead of queueing. */
 export interface Waiting {
-  /** Who is there now, in words. */
+  /** The present sessions, as text. */
   readonly look: () => Promise<readonly string[]>
   readonly mostMs: number
   readonly signal: AbortSignal
-  /** Called at each look at which somebody has been there for a while. */
+  /** Called at each poll at which a session has been present for a while. */
   readonly tell: (who: readonly string[]) => void
 }
 
-/** Looks until nobody is there any more, or for so long. Returns who still is. */
+/** Polls until no session is left, or until the deadline. Returns the remaining ones. */
 export async function waitUntilGone({ look, mostMs, signal, tell }: Waiting): Promise<readonly string[]> {
   const deadline = performance.now() + mostMs
   let who = await look()
   for (let pauseMs = FIRST_LOOK_AFTER_MS; who.length > 0; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS)) {
-    // Short transactions come and go; nobody need be told.
+    // Short transactions need not be reported.
     if (pauseMs === LOOK_EVERY_MS) tell(who)
     if (performance.now() > deadline) break
     await sleep(pauseMs, undefined, { signal })
@@ -27,7 +27,7 @@ export async function waitUntilGone({ look, mostMs, signal, tell }: Waiting): Pr
   return who
 }
 
-/** Of what `read` finds, that which was there at the first look. */
+/** Of what `read` finds, what was present at the first poll. */
 export function thereFromTheBeginning<Found>(
   read: () => Promise<readonly Found[]>,
   identity: (found: Found) => string,

@@ -9,13 +9,13 @@ import { changed, readState } from '../steps/detach.ts'
 import { performTold, performWhole, type Hooks } from '../steps/perform.ts'
 import type { TableContext } from '../table-context.ts'
 
-// What a rotation does to one partition at a moment: a step, with a line in the journal.
+// A step of a rotation on one partition, with its journal entry.
 
-/** Where a step of a rotation takes place. */
+/** The context of a step of a rotation. */
 export interface StepsContext {
   readonly context: TableContext
   readonly lockLimits: LockLimits
-  /** All that are done one after the other. */
+  /** The steps of the sequence. */
   readonly steps: readonly WholeStep[]
 }
 
@@ -25,10 +25,10 @@ export interface RetireContext extends StepsContext {
   readonly plan: RotationPlan
 }
 
-/** What is known of a partition on its way out. */
+/** What is known about a partition being retired. */
 export type Leaving = Pick<Partition, 'oid' | 'name' | 'boundsText' | 'bytes' | 'estimatedRows' | 'range'>
 
-/** Performs a step with its line in the journal. A step that nobody planned has the place of the one it stands for. */
+/** Performs a step with its journal entry. An unplanned step has the position of the one it replaces. */
 export async function perform(
   { context, lockLimits, steps }: StepsContext,
   step: WholeStep,
@@ -40,7 +40,7 @@ export async function perform(
   return lock
 }
 
-/** A line in the journal about a partition that is on its way out, or stays after all. */
+/** The journal entry of a partition that is being retired, or kept after all. */
 export function write(
   { context, set }: Pick<RetireContext, 'context' | 'set'>,
   partition: Leaving,
@@ -58,13 +58,13 @@ export function write(
   })
 }
 
-/** The range that bounds name, where they name one. */
+/** The range of supported bounds. */
 function rangeIn(boundsText: string) {
   const bounds = parseBounds(boundsText)
   return bounds?.kind === 'range' ? bounds : null
 }
 
-/** @throws {EbbError} when it is attached, or gone */
+/** @throws {EbbError} if it is attached, or was dropped */
 export async function isDetached({ context, set }: RetireContext, partition: Leaving): Promise<void> {
   const { state } = await readState(context.session, set.name, partition)
   if (state !== 'detached') throw changed(partition.name, `it is ${state}`)

@@ -21,12 +21,12 @@ import type { SetPolicy } from '../../plan/language/policy.ts'
 import type { TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 
-/** How long to look for what only rows can tell, where no index leads to them. */
+/** How long to scan for what only rows can tell, without an index. */
 export type Thoroughness = 'quick' | 'thorough'
 
 const LOOKING_MS: Readonly<Record<Thoroughness, number>> = { quick: 4_000, thorough: 60_000 }
 
-/** What a rotation of the set depends on, read in one moment; undefined where the table is not partitioned. */
+/** What a rotation of the set depends on, from one snapshot; undefined if the table is not partitioned. */
 export async function readSituation(
   session: Session,
   server: ServerModel,
@@ -70,7 +70,7 @@ async function readJournal(session: Session, schema: string, name: TableName): P
   }
 }
 
-/** The setting of the server for this role, which sessions of ours do not use; UTC where it is no name of a zone. */
+/** The server's time zone setting for this role, which our sessions do not use; UTC if it is not the name of a zone. */
 async function readTimezone(session: Session): Promise<string> {
   const { zone } = await readOne<{ zone: string }>(
     session,
@@ -117,7 +117,10 @@ async function readRows(
   }
 }
 
-/** Partitions are looked through from the newest down to the first that holds a row; those of the future may be empty, or hold a row of the year 2099. */
+/**
+ * Partitions are searched from the newest down to the first with a row; future ones may be empty, or hold a row of
+ * the year 2099.
+ */
 async function readNewestRow(
   session: Session,
   set: PartitionedTable,
@@ -143,7 +146,7 @@ async function readNewestRow(
   return null
 }
 
-/** Ids per microsecond in a set by id; null where that cannot be told, or not within a few seconds. */
+/** Ids per microsecond in a set by id; null if unknown, or not found within a few seconds. */
 export async function readIdRate(
   session: Session,
   set: PartitionedTable,
@@ -156,7 +159,7 @@ export async function readIdRate(
   return newest === null || newest === 'unknown' ? null : readRate(session, set, policy, newest, now, left)
 }
 
-/** Ids per microsecond since one partition ago: what arrives now, idle hours included. */
+/** Ids per microsecond over the last partition: the current rate, including idle hours. */
 async function readRate(
   session: Session,
   set: PartitionedTable,
@@ -180,7 +183,7 @@ async function readRate(
   return then === null || then >= now || ids <= 0n ? null : Number(ids) / Number(now - then)
 }
 
-/** How old closed partitions are, of which the journal knows nothing yet; as many as the time allows, from the oldest on. */
+/** The newest times of closed partitions not yet in the journal; as many as the time allows, oldest first. */
 async function lookedAt(
   session: Session,
   set: PartitionedTable,
@@ -198,7 +201,7 @@ async function lookedAt(
   return found
 }
 
-/** Closed partitions whose newest row nobody has looked for. */
+/** Closed partitions whose newest row has not been looked up. */
 export function closedUnknown(
   set: PartitionedTable,
   policy: SetPolicy,
@@ -212,7 +215,7 @@ export function closedUnknown(
   )
 }
 
-/** The newest time by which rows of a partition by id expire. */
+/** The newest expiry time in a partition by id. */
 export async function readAge(
   session: Session,
   set: PartitionedTable,

@@ -11,16 +11,16 @@ import { watched } from '../watch.ts'
 import { isDetached, perform, write, type Leaving, type RetireContext } from './partition-step.ts'
 import { readAge } from './read-situation.ts'
 
-// Taking one partition out of its set. What always holds:
+// Retires one partition. Invariants:
 //
-//   - An intention is in the journal before the detach, and goes when the
-//     partition has gone: whatever is interrupted is found by the next run.
-//   - Who is removed is decided by oid, name and bounds together, asked again
-//     right before, and under the lock where there is one.
-//   - With ids, where bounds say nothing about age, the rows are looked at again
-//     when nobody can change them through the parent any more, and before the drop.
+//   - An intention is in the journal before the detach, and is deleted when the partition has been retired: the next
+//     run finds whatever was interrupted.
+//   - The partition is identified by oid, name and bounds together, checked again right before, and under the lock if
+//     there is one.
+//   - By id, bounds do not tell the age, so the rows are checked again when they can no longer be changed through the
+//     parent, before the drop.
 
-/** What a retirement has come to. */
+/** The outcome of a retirement. */
 export interface Retired {
   readonly outcome: 'dropped' | 'detached' | 'truncated' | 'reattached'
   readonly lock: LockTimes | null
@@ -52,7 +52,7 @@ export async function retire(retiring: RetireContext, retirement: Retirement): P
   return worse(lock, await dropUnlessYoung(retiring, partition, drop))
 }
 
-/** Nothing is on its way out that is still attached. */
+/** The partition is still attached. */
 async function forgetIntention({ context, set }: RetireContext, partition: Partition): Promise<void> {
   const { state } = await readState(context.session, set.name, partition)
   if (state === 'attached') await endRetirement(context.session, context.journalSchema, partition.oid)
@@ -68,13 +68,13 @@ function detach(
     check: () => stillAsPlanned(retiring, partition),
     alongside: () => [
       write(retiring, partition, 'detached'),
-      // Nothing else is intended, so the intention is fulfilled.
+      // Nothing else was intended, so the intention is fulfilled.
       ...(method === 'detach' ? [endRetirement(session, journalSchema, partition.oid)] : []),
     ],
   })
 }
 
-/** Drops what an earlier rotation has detached. */
+/** Drops a partition detached by an earlier rotation. */
 export async function dropLeftover(retiring: RetireContext, { begun, step }: Leftover): Promise<Retired> {
   const partition = {
     oid: begun.oid,
@@ -102,7 +102,7 @@ async function dropUnlessYoung(retiring: RetireContext, partition: Leaving, step
   return { outcome: 'dropped', lock }
 }
 
-/** Instead of `drop`: somebody has written a row that is to be kept. */
+/** Instead of `drop`: a row was written that has to be kept. */
 async function attachAgain(
   retiring: RetireContext,
   partition: Leaving,
@@ -123,7 +123,7 @@ async function attachAgain(
   return perform(retiring, attachStep(set, partition), hooks, drop)
 }
 
-/** Of a set by id, the newest time in a partition if that has not expired after all. */
+/** By id: the newest time in a partition, if that has not expired after all. */
 async function youngest(retiring: RetireContext, partition: Leaving): Promise<Newest | null> {
   const { context, set, plan } = retiring
   if (plan.policy === null || plan.policy.kind !== 'id' || plan.horizon === null) return null
@@ -150,14 +150,14 @@ async function truncate(retiring: RetireContext, { partition, steps }: Retiremen
   return { outcome: 'truncated', lock }
 }
 
-/** Right before, and under the lock where there is one: the same relation, in the same place, with the same bounds. */
+/** Right before, and under the lock if there is one: the same relation, with the same parent and bounds. */
 async function stillAsPlanned({ context, set }: RetireContext, partition: Partition): Promise<void> {
   const { state, boundsText } = await readState(context.session, set.name, partition)
   if (state !== 'attached') throw changed(partition.name, `it is ${state} by now`)
   if (boundsText !== partition.boundsText) throw changed(partition.name, `its bounds are ${boundsText} by now`)
 }
 
-/** The longer of two, for the one line of a report; attempts are summed. */
+/** The maximum of two, for one line of a report; attempts are summed. */
 function worse(a: LockTimes | null, { outcome, lock: b }: Retired): Retired {
   if (a === null || b === null) return { outcome, lock: a ?? b }
   return {

@@ -24,23 +24,23 @@ import { oldSnapshotsGone } from '../steps/detach.ts'
 import { watched } from '../watch.ts'
 import type { TableContext } from '../table-context.ts'
 
-/** What a rotation has done with one set. */
+/** The outcome of the rotation of a set. */
 export interface SetReport {
   readonly table: TableName
-  /** As it stood when partitions were retired; null where no plan could be made. */
+  /** The plan by which partitions were retired; null if none could be made. */
   readonly plan: RotationPlan | null
   readonly finalized: readonly TableName[]
   readonly created: readonly { readonly partition: TableName; readonly from: string; readonly to: string }[]
   readonly retired: readonly RetiredPartition[]
-  /** Old partitions that stay, and why. */
+  /** Old partitions that are kept, and why. */
   readonly skipped: readonly Skipped[]
-  /** What was tried and did not succeed; the rest was done all the same. */
+  /** Failed actions; the rest was done all the same. */
   readonly failed: readonly Failure[]
   readonly milliseconds: number
-  /** Of the lock held longest, and the longest wait that any caused. */
+  /** The longest lock, and the maximum blocking time. */
   readonly longestLockMs: number
   readonly longestWaitCausedMs: number
-  /** Null where nothing was to be retired. */
+  /** Null if nothing was to be retired. */
   readonly pace: PaceSummary | null
 }
 
@@ -60,17 +60,16 @@ type Draft = { -readonly [Field in 'finalized' | 'created' | 'retired' | 'failed
   pace: PaceSummary | null
 }
 
-/** How long an interrupted detach may keep the runway waiting. */
+/** How long an interrupted detach may delay new partitions. */
 const FINALIZE_MS = 30_000
 
-/** Where a default partition has to be read under lock before a new one can come, the application waits. */
+/** The application waits while a default partition is scanned under lock for a new one. */
 const BESIDE_DEFAULT_MS = 200
 
 /**
- * Rotates one set: finishes what was interrupted, makes the runway, then
- * retires what has expired, oldest first. A partition that cannot be made or
- * retired does not keep the others from it; a lost connection or lease, and a
- * stop that was asked for, end it. Throws nothing: all is in the report.
+ * Rotates one set: finishes interrupted work, creates partitions ahead, then retires expired ones, oldest first.
+ * Failures on a partition are isolated; a lost connection or lease, and a requested stop, end it. Never throws:
+ * everything is in the report.
  */
 export async function rotateSet(
   context: TableContext,
@@ -115,7 +114,7 @@ async function carryOut(
   if (!registered) await registerSet(context.session, context.journalSchema, table, policy, null)
   await finalizeAll(context, first, lockLimits, done)
   await createAll(context, first, lockLimits, done)
-  // What only rows can tell is found out now, when the runway is safe; and the situation has changed.
+  // What only rows can tell is read now that the partitions ahead exist; and the situation has changed.
   if (policy.kind === 'id') await findAges(context, table, request, done)
   const { situation, plan } = await look(context, table, request)
   done.plan = { ...plan, registered }
@@ -131,18 +130,20 @@ interface Looked {
 async function look(context: TableContext, table: TableName, request: RotateRequest): Promise<Looked> {
   const situation = await readSituation(context.session, context.server, table, context.journalSchema, 'thorough')
   if (situation === undefined)
-    throw new EbbError(`${display(table)} is no partitioned table any more`, {
-      state: 'Nothing more has been changed.',
-      next: 'Look at what somebody else does with it.',
+    throw new EbbError(`${display(table)} is no longer a partitioned table`, {
+      state: 'Nothing else was changed.',
+      next: 'Find out which other session works on it.',
     })
   return { situation, plan: planRotation(situation, request) }
 }
 
-/** Intentions that need nothing any more: their partition is gone, was to be detached and is, or was never detached. */
+/**
+ * Intentions with nothing left to do: their partition was dropped, was to be detached and is, or was never detached.
+ */
 async function settleBegun(context: TableContext, begun: readonly BegunRetirement[]): Promise<void> {
   for (const entry of begun) {
     const { state, method, oid } = entry
-    if (state === 'half detached' || (state === 'detached' && method === 'drop')) continue
+    if (state === 'detach pending' || (state === 'detached' && method === 'drop')) continue
     if (state === 'detached')
       await recordRotation(context.session, context.journalSchema, {
         ...entry,
@@ -211,7 +212,7 @@ function recordCreated(
   return [recordLeaf(session, journalSchema, set.oid, partition), recordRotation(session, journalSchema, entry)]
 }
 
-/** Looks for the newest row of closed partitions by id, and remembers it, so that each is looked through once. */
+/** Looks up the newest row of closed partitions by id, and records it, so that each is scanned once. */
 async function findAges(context: TableContext, table: TableName, request: RotateRequest, done: Draft): Promise<void> {
   const { situation, plan } = await look(context, table, request)
   const { set, newest, newestIn } = situation
@@ -234,7 +235,7 @@ async function findAges(context: TableContext, table: TableName, request: Rotate
 
 async function retireAll(retiring: RetireContext, done: Draft): Promise<void> {
   const { context, plan } = retiring
-  // PostgreSQL detaches nothing else from a table before; that it is not finished has been reported.
+  // PostgreSQL detaches no other partition before this one is finished; that it is not has been reported.
   if (plan.finalize.length > 0 || plan.leftovers.length + plan.retire.length === 0) return
   await withPace(context, [plan.table], async (pace) => {
     try {
@@ -280,9 +281,8 @@ async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): 
 }
 
 /**
- * Does one thing. Its failure is written down, and the next is done, unless
- * there is no sense in going on. False where the next would have to wait for
- * the same in vain.
+ * Does one action. A failure is recorded, and the next action is done, unless that is pointless. False if the next
+ * one would wait for the same in vain.
  */
 async function trying(context: TableContext, done: Draft, what: string, work: () => Promise<void>): Promise<boolean> {
   context.signal.throwIfAborted()
@@ -311,7 +311,7 @@ export function stopped(table: TableName, cause: unknown): EbbError {
   return new EbbError(
     `stopped while rotating ${display(table)}`,
     {
-      state: 'What was done before is kept; what was under way has been undone, or is finished by the next rotation.',
+      state: 'Committed work is kept; the interrupted step was rolled back, or is finished by the next rotation.',
       next: 'Run the same command again: it resumes from here.',
     },
     'stopped',

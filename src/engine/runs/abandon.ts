@@ -7,7 +7,7 @@ import { withTable } from '../table-context.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import { assertAbandonable, planTakingBack, takeBack, type RunResult } from './take-back.ts'
 
-/** What abandoning an unfinished run would do. */
+/** Plans the abandonment of an unfinished run. */
 export async function planAbandonOf(
   target: Target,
   choice: RunChoice,
@@ -20,7 +20,7 @@ export async function planAbandonOf(
   return { ...plan, runId: run.id }
 }
 
-/** Undoes the preparations of an unfinished run, so that the table is as it was. */
+/** Undoes the preparations of an unfinished run, which leaves the table as it was before. */
 export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run, done } = await findRun(target, choice, options)
   const command = commandOf(run)

@@ -16,7 +16,7 @@ export interface FoundRun {
   readonly done: ReadonlySet<string>
 }
 
-/** The run that is meant, as `chooseRun` says, with what is needed to work on it. */
+/** The run selected by `chooseRun`, with what is needed to work on it. */
 export async function findRun(
   target: Target,
   choice: RunChoice,
@@ -31,10 +31,10 @@ export async function findRun(
 }
 
 /**
- * The run that is meant. Where none is named it is the only unfinished one, or
- * with `commands` the only finished one of these that has a way back.
+ * The selected run: by default the only unfinished one, or with `commands` the only finished one of these that can be
+ * rolled back.
  *
- * @throws {UsageError} when there is none, or more than one
+ * @throws {UsageError} if there is none, or more than one
  */
 export async function chooseRun(
   session: Session,
@@ -67,7 +67,7 @@ async function lookUp(
   if (candidates.length > 1)
     throw new UsageError(
       `there are ${candidates.length} such runs: ${candidates.map((run) => `${run.id} (${run.command} ${display(run.table)})`).join(', ')}`,
-      'Name one by its number.',
+      'Pass the number of one.',
     )
   return candidates[0]
 }
@@ -82,15 +82,15 @@ async function reversible(session: Session, schema: string, newestFirst: readonl
   )
 }
 
-/** @throws {UsageError} for a run that has come to its end, or has been abandoned */
+/** @throws {UsageError} for a finished or abandoned run */
 export function assertUnfinished({ id, status }: Run): void {
   if (status === 'running') return
-  throw new UsageError(`run ${id} is ${status}, so there is nothing to go on with`, 'See ebb status.')
+  throw new UsageError(`run ${id} is ${status}, so there is nothing to resume`, 'See ebb status.')
 }
 
 export function noRun(choice: RunChoice, commands?: readonly string[]): UsageError {
   const which = () => {
-    if (choice === null) return commands === undefined ? 'no unfinished run' : 'no run with a way back'
+    if (choice === null) return commands === undefined ? 'no unfinished run' : 'no run that can be rolled back'
     return 'runId' in choice ? `no run ${choice.runId}` : `no run on ${display(choice.table)}`
   }
   return new UsageError(`there is ${which()}`, 'See ebb status.')

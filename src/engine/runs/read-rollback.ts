@@ -23,7 +23,7 @@ import type { Planning } from '../command.ts'
 import { conversionOf, rebuildOf } from './summary.ts'
 import { readLeftBehind } from './left-behind.ts'
 
-/** What going back to a plain table depends on. */
+/** What a rollback to a plain table depends on. */
 export async function readConversionRollback(
   { session, server, options }: Planning,
   run: Run<PartitionPlan>,
@@ -50,7 +50,7 @@ export async function readConversionRollback(
   return { back: 'conversion', situation }
 }
 
-/** What going back to the retired table depends on. */
+/** What a rollback to the retired table depends on. */
 export async function readCopyRollback(
   { session, server, options }: Planning,
   run: Run<RebuildPlan & Partial<Pick<SplitPlan, 'split'>>>,
@@ -73,13 +73,16 @@ export async function readCopyRollback(
   return { back: 'copy', situation, split, silent: await readSilentStandbys(session) }
 }
 
-/** What must be true of the table today, said by the former one. A primary key may have got a column, and is not brought back by its text. */
+/**
+ * Facts of the original table that must hold for the current one. The primary key may have gained a column, and is
+ * not restored from its text.
+ */
 function factsToday(former: TableModel, outcome: Facts): Facts {
   const keys = former.constraints.filter(({ type }) => type === 'primary key').map(({ name }) => `constraint ${name}`)
   return { ...factsOf(former), ...Object.fromEntries(keys.map((key) => [key, outcome[key] ?? ''])) }
 }
 
-/** With conditions and lists of columns that are made again instead of those that were stored. */
+/** With conditions and column lists generated again instead of the stored ones. */
 function rebuildAgain(rebuild: RebuildSummary, split: SplitSummary | null): RebuildSummary {
   const { former, back, outcome } = rebuild
   return {

@@ -12,18 +12,18 @@ import { runIn, withTable } from '../table-context.ts'
 import { assertInPlace } from './in-place.ts'
 import { assertUnfinished, chooseRun, findRun, type RunChoice } from './find-run.ts'
 
-/** What is left to do of an unfinished run. */
+/** The remaining work of an unfinished run. */
 export interface Remainder {
   readonly run: Run
-  /** The plan that was agreed to, without the steps that are done. */
+  /** The plan it was started with, without the finished steps. */
   readonly plan: Plan
   readonly done: number
 }
 
 /**
- * What `resume` would do. Reads only.
+ * Plans `resume`. Read-only.
  *
- * @throws {EbbError} when there is no such run, or it is not unfinished
+ * @throws {EbbError} if there is no such run, or it is not unfinished
  */
 export async function planResumeOf(target: Target, choice: RunChoice, options: PlanOptions): Promise<Remainder> {
   const { journalSchema } = options
@@ -40,7 +40,7 @@ export async function planResumeOf(target: Target, choice: RunChoice, options: P
   )
 }
 
-/** Goes on with an unfinished run from the plan that was agreed to. */
+/** Resumes an unfinished run with the plan it was started with. */
 export async function resume(
   target: Target,
   choice: RunChoice,

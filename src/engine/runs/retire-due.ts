@@ -6,23 +6,23 @@ import type { EngineOptions } from '../options.ts'
 import { forEachTable, type Failure } from '../many-tables.ts'
 import { retire } from './runs.ts'
 
-/** The former tables whose time has come by the server's clock, of these tables or of all. */
+/** The retired tables that are due by the server's clock, of these tables or of all. */
 export async function dueRetiredTables(
   target: Target,
   tables: readonly TableName[] | 'all',
   options: Pick<EngineOptions, 'journalSchema'>,
 ): Promise<RetiredTable[]> {
-  const former = await retirable(target, options)
-  return former.filter(({ due, table }) => due && (tables === 'all' || tables.some((name) => sameName(name, table))))
+  const retired = await retirable(target, options)
+  return retired.filter(({ due, table }) => due && (tables === 'all' || tables.some((name) => sameName(name, table))))
 }
 
-/** What has been let go, and what could not be. */
+/** The dropped tables, and the failures. */
 export interface Retirements {
   readonly dropped: readonly RetiredTable[]
   readonly failed: readonly Failure[]
 }
 
-/** Lets them go, one after the other; each stands for itself. */
+/** Drops them one after the other, with isolated failures. */
 export async function retireDue(
   target: Target,
   due: readonly RetiredTable[],

@@ -14,10 +14,10 @@ import { readLeftBehind } from './left-behind.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import type { RunResult } from './take-back.ts'
 
-/** Commands that put a table aside. */
+/** Commands that retire a table. */
 const COPYING = COMMANDS.filter(({ copies }) => copies === true).map(({ name }) => name)
 
-/** What letting the former table of a rebuild go would do. */
+/** Plans the drop of a retired table. */
 export async function planRetireOf(
   target: Target,
   choice: RunChoice,
@@ -30,11 +30,11 @@ export async function planRetireOf(
   }))
 }
 
-/** Lets the former table of a rebuild go, for good. */
+/** Drops a retired table, for good. */
 export async function retire(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run } = await findRun(target, choice, options, COPYING)
   return withTable({ target, server, ...options, command: 'retire' }, run.table, async (context) => {
-    // A roll-back that is under way needs the former table.
+    // An unfinished rollback needs the retired table.
     const latest = await latestRun(context.session, context.journalSchema, run.table)
     if (latest?.status === 'running') throw otherRun(latest)
     const plan = await retirement(context.session, context.journalSchema, run)

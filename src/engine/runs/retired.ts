@@ -28,7 +28,7 @@ export async function retirable(
   )
 }
 
-/** How large tables are now; those that are gone are left out. */
+/** The current sizes of tables, without dropped ones. */
 export async function sizesOf(target: Target, tables: readonly TableName[]): Promise<RelationSize[]> {
   return withSession(target, 'look', (session) => inSnapshot(session, () => readRelationSizes(session, tables)))
 }

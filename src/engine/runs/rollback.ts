@@ -8,7 +8,7 @@ import { assertInPlace } from './in-place.ts'
 import { readLeftBehind } from './left-behind.ts'
 import type { RunResult } from './take-back.ts'
 
-/** What going back after a finished run would do. */
+/** Plans the rollback of a finished run. */
 export async function planRollbackOf(
   target: Target,
   choice: RunChoice,
@@ -19,9 +19,9 @@ export async function planRollbackOf(
 }
 
 /**
- * Goes back after a finished run, or goes on with a rollback that was interrupted.
+ * Rolls back a finished run, or resumes an interrupted rollback.
  *
- * @throws {ObjectionsError} when rows would be lost
+ * @throws {ObjectionsError} if rows would be lost
  */
 export async function rollback(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const run = await findReversible(target, choice, options)

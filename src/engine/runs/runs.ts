@@ -1,4 +1,4 @@
-// What is done with runs that exist already: look at them, go on, undo, go back, let go.
+// Operations on existing runs: status, resume, abandon, rollback, retire.
 
 export { abandon, planAbandonOf } from './abandon.ts'
 export type { RunChoice } from './find-run.ts'

@@ -11,7 +11,7 @@ import { commandNamed } from '../commands/registry.ts'
 import { fromStored } from '../../plan/language/stored.ts'
 import { FORMAT, SWAPS } from '../stored-plan.ts'
 
-/** What has been done in a database, and what is kept there. */
+/** The runs of a database, and the tables managed there. */
 export interface StatusReport {
   readonly runs: readonly RunStatusLine[]
   readonly sets: readonly RegisteredSet[]
@@ -28,17 +28,20 @@ export interface RunStatusLine {
   readonly stepsDone: number
   readonly steps: number
   readonly lastError: string | null
-  /** Where a conversion has stopped before its swap: the key from which on rows are refused until it goes on or is abandoned. */
+  /**
+   * For a conversion interrupted before its swap: the key from which on rows are rejected until it is resumed or
+   * abandoned.
+   */
   readonly refusesFrom: string | null
   /** Its tables have changed places already: `abandon` would not undo that. */
   readonly swapped: boolean
-  /** It is unfinished, and somebody is at work on its table right now. */
+  /** Whether it is unfinished, and a run is running on its table. */
   readonly atWork: boolean
-  /** What has been done batch by batch so far: rows deleted, marked, or written down; null for other commands. */
+  /** Rows processed in batches so far: deleted, marked, or recorded; null for other commands. */
   readonly rows: number | null
 }
 
-/** Unfinished and recent runs, and the sets that rotate keeps. */
+/** Unfinished and recent runs, and the tables managed by rotate. */
 export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
   return withSession(target, 'status', (session) =>
     inSnapshot(session, async () => {
@@ -78,7 +81,7 @@ async function statusLine(
   }
 }
 
-/** Where the command says so, while the run is unfinished. */
+/** From the command, while the run is unfinished. */
 function refusedFrom(run: Run, done: ReadonlySet<string>): string | null {
   if (run.format !== FORMAT || run.status !== 'running') return null
   const plan = fromStored(run.plan) as StorablePlan

@@ -2,7 +2,7 @@ import type { Run } from '../../journal/journal.ts'
 import type { RebuildPlan, RebuildSummary } from '../../plan/copy/rebuild.ts'
 import type { ConversionSummary, PartitionPlan } from '../../plan/partition/partition.ts'
 
-// What later commands need to know of a run. A run only begins where there are no objections, so its plan has a summary.
+// What later commands need to know about a run. A run only starts without objections, so its plan has a summary.
 
 /** What a run turns into partitions. */
 export function conversionOf({ id, plan }: Run<PartitionPlan>): ConversionSummary {

@@ -11,7 +11,7 @@ import { executeRun, type StepResult } from '../execute.ts'
 import { FORMAT, planOf, SWAPS } from '../stored-plan.ts'
 import { runIn, type TableContext } from '../table-context.ts'
 
-/** What has been done to a run. */
+/** The outcome of an operation on a run. */
 export interface RunResult {
   readonly runId: string
   readonly plan: Plan
@@ -20,13 +20,13 @@ export interface RunResult {
   readonly swapped?: true
 }
 
-/** Undoes what an unfinished run has prepared, by the lease that is held. */
+/** Undoes the preparations of an unfinished run, under the lease held. */
 export async function takeBack(command: AnyCommand, run: Run, context: TableContext): Promise<RunResult> {
   const { session, journalSchema } = context
   const done = await doneSteps(session, journalSchema, run.id)
   const plan = await planTakingBack(session, command, run, done)
   const steps = await executeRun(runIn(context, run.id), plan.steps)
-  // What has been swapped can be rolled back, and retired.
+  // A swapped table can be rolled back, and its retired table dropped.
   await endRun(session, journalSchema, run.id, hasSwapped(done) ? 'done' : 'abandoned', { steps })
   return { runId: run.id, plan, steps, ...(hasSwapped(done) ? { swapped: true as const } : {}) }
 }
@@ -34,7 +34,7 @@ export async function takeBack(command: AnyCommand, run: Run, context: TableCont
 /**
  * Plans it.
  *
- * @throws {EbbError} when the run is not unfinished, or has swapped its table already
+ * @throws {EbbError} if the run is not unfinished, or has already swapped its table
  */
 export async function planTakingBack(
   session: Session,
@@ -48,7 +48,7 @@ export async function planTakingBack(
   return command.abandon(run, done, command.findTable === undefined ? run.table : await command.findTable(session, run))
 }
 
-// A run of an earlier version cannot be gone on with, so there must be an end to it, whatever it has done.
+// A run of an earlier version cannot be resumed, so it must be possible to end it, whatever it has done.
 export function assertAbandonable(command: AnyCommand, run: Run, done: ReadonlySet<string>): void {
   if (run.status !== 'running') throw notUnfinished(command, run)
   if (hasSwapped(done) && run.format === FORMAT && !leftOf(command, run, done).some(isValidation))
@@ -81,7 +81,7 @@ function hasSwapped(done: ReadonlySet<string>): boolean {
   return SWAPS.some((key) => done.has(key))
 }
 
-/** The run comes to an end where it is. */
+/** Ends the run in its current state. */
 function leaving({ id, table, plan }: Run<StorablePlan>, done: ReadonlySet<string>): Plan {
   const undone = plan.steps.filter(({ key }) => !done.has(key)).map(({ title }) => title)
   return planLeaving(id, table, undone, plan.rebuild ?? null)
@@ -95,10 +95,10 @@ function notUnfinished(command: AnyCommand, { id, status }: Run): UsageError {
 
 function pastTheSwap(command: AnyCommand, { id, table }: Run): EbbError {
   return new EbbError(
-    `run ${id} has swapped ${display(table)} already; what is left is harmless`,
+    `run ${id} has already swapped ${display(table)}; the remaining steps are harmless`,
     {
       state: NOTHING_CHANGED,
-      next: `Finish it with ebb resume ${id}${command.rollback === undefined ? '' : '; then ebb rollback can go back'}.`,
+      next: `Finish it with ebb resume ${id}${command.rollback === undefined ? '' : '; then ebb rollback can undo it'}.`,
     },
     'objections',
   )

@@ -7,12 +7,11 @@ import { sql } from '../../sql/sql.ts'
 import type { LockLimits } from '../locks/short-locks.ts'
 import type { TableContext } from '../table-context.ts'
 
-// Indexes that come and go concurrently: in nobody's way, and in no transaction.
+// Creates and drops indexes concurrently, outside a transaction.
 
 /**
- * Builds an index concurrently. That is no transaction: an interrupted one
- * leaves an invalid index, which costs every write and serves no read, so it is
- * dropped and built anew.
+ * Builds an index concurrently. An interrupted build leaves an invalid index, which slows down writes and serves no
+ * reads, so it is dropped and built again.
  */
 export async function buildIndex(step: IndexStep, context: TableContext, lockLimits: LockLimits): Promise<void> {
   const { session } = context
@@ -24,14 +23,14 @@ export async function buildIndex(step: IndexStep, context: TableContext, lockLim
     if (state === 'invalid') await drop()
     for (const statement of step.statements)
       await session.query(statement).catch(async (error: unknown) => {
-        // What there is of it fills the disk, and is of no use.
+        // The partial index fills the disk, and is useless.
         if (codeOf(error) === SQLSTATE.diskFull) await drop().catch(() => {})
         throw error
       })
   })
 }
 
-/** Drops an index concurrently; done twice is done once. */
+/** Drops an index concurrently; idempotent. */
 export async function dropIndex(step: DropIndexStep, context: TableContext, lockLimits: LockLimits): Promise<void> {
   await assertLease(context.session, context.journalSchema, context.lease)
   await waitingOthersOut(context, lockLimits, async () => {
@@ -39,7 +38,7 @@ export async function dropIndex(step: DropIndexStep, context: TableContext, lock
   })
 }
 
-/** For statements that wait for others without being in their way; `watched` tells for whom. */
+/** For statements that wait for others without blocking them; `watched` reports for whom. */
 async function waitingOthersOut(
   context: TableContext,
   { deadlineMs }: LockLimits,
@@ -49,7 +48,7 @@ async function waitingOthersOut(
   try {
     await work()
   } finally {
-    // When the connection is lost there is nothing to reset, and the first error tells why.
+    // After a lost connection there is nothing to reset, and the first error has the reason.
     await context.session.query('reset lock_timeout').catch(() => {})
   }
 }

@@ -11,20 +11,18 @@ import type { LockLimits } from '../locks/short-locks.ts'
 import { thereFromTheBeginning, waitUntilGone } from '../locks/wait-until-gone.ts'
 import type { TableContext } from '../table-context.ts'
 
-// `detach … concurrently` runs in two transactions. What always holds:
+// `detach … concurrently` runs in two transactions. Invariants:
 //
-//   - Whoever is at work on the parent is waited for by looking, before it begins:
-//     once it has begun, the partition is half detached until they end.
-//   - It runs without a lock time-out, for one that strikes leaves the partition
-//     half detached. Instead another session looks whether
-//     anybody waits for us, and cancels it when they have waited for 100 ms.
-//   - Nothing is concluded from its error: what has become of the partition is
-//     asked of the catalogue, by oid.
+//   - Transactions using the parent are waited for by polling, before it starts: once started, the detach is pending
+//     until they end.
+//   - It runs without a lock timeout, which would leave the detach pending. Instead another session polls for
+//     sessions waiting for us, and cancels it when they have waited for 100 ms.
+//   - Its error is not interpreted: the state of the partition is read from the catalogue, by oid.
 
-/** How a partition stands. */
-export type PartitionState = 'attached' | 'half detached' | 'detached' | 'gone'
+/** The state of a partition. */
+export type PartitionState = 'attached' | 'detach pending' | 'detached' | 'gone'
 
-/** Where a relation of this oid and name stands with regard to a parent, and its bounds as the catalogue has them. */
+/** The state of a relation of this oid and name as a partition of a parent, and its bounds in the catalogue. */
 export async function readState(
   session: Session,
   parent: TableName,
@@ -34,7 +32,7 @@ export async function readState(
     session,
     sql`
     select case when not c.relispartition then 'detached' when h.inhrelid is null then 'gone'
-        when h.inhdetachpending then 'half detached' else 'attached' end as state, pg_get_expr(c.relpartbound, c.oid) as "boundsText"
+        when h.inhdetachpending then 'detach pending' else 'attached' end as state, pg_get_expr(c.relpartbound, c.oid) as "boundsText"
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     left join (pg_inherits h join pg_class p on p.oid = h.inhparent join pg_namespace pn on pn.oid = p.relnamespace)
       on h.inhrelid = c.oid and p.relname = ${parent.name} and pn.nspname = ${parent.schema}
@@ -44,19 +42,19 @@ export async function readState(
 }
 
 /**
- * Detaches a partition concurrently. Returns how it stands afterwards, which is
- * `half detached` when somebody had to wait for us, or somebody cancelled it.
+ * Detaches a partition concurrently. Returns its state, which is `detach pending` if a session had to wait for us, or
+ * it was cancelled by another session.
  *
- * @param check what must be true right before, when nobody has to be waited for any more
- * @throws {EbbError} when those who are at work on the parent do not end in time
- * @throws what PostgreSQL says when the partition is still attached
+ * @param check checked right before, when no transaction has to be waited for any more
+ * @throws {EbbError} if the transactions using the parent do not end in time
+ * @throws the error of PostgreSQL if the partition is still attached
  */
 export async function detach(
   step: DetachStep,
   context: TableContext,
   { deadlineMs }: LockLimits,
   check: () => Promise<void> = async () => {},
-): Promise<'detached' | 'half detached'> {
+): Promise<'detached' | 'detach pending'> {
   const { session, journalSchema, lease } = context
   await holdersGone(step.table, context, deadlineMs)
   await assertLease(session, journalSchema, lease)
@@ -71,7 +69,7 @@ export async function detach(
     if (isConnectionLost(error)) throw error
     failure = error
   } finally {
-    await session.query("set lock_timeout = '500ms'").catch(() => {}) // a lost connection has nothing to reset
+    await session.query("set lock_timeout = '500ms'").catch(() => {}) // after a lost connection there is nothing to reset
   }
   if (failure === undefined) return 'detached'
   const { state } = await readState(session, step.table, { oid: step.oid, name: step.partition })
@@ -80,15 +78,15 @@ export async function detach(
   return state
 }
 
-/** Somebody else has been at work on it. */
+/** Another session has changed it. */
 export function changed(partition: TableName, how: string): EbbError {
-  return new EbbError(`${display(partition)} is not what it was when the plan was made: ${how}`, {
-    state: 'It has been left as it is.',
-    next: 'Look at what somebody else does with this set; the next rotation plans anew.',
+  return new EbbError(`${display(partition)} has changed since the plan was made: ${how}`, {
+    state: 'It was left unchanged.',
+    next: 'Find out which other session works on this table; the next rotation makes a new plan.',
   })
 }
 
-/** Those who are at work when we begin; whoever comes after them is waited for by the detach itself. */
+/** Transactions using it when we start; later ones are waited for by the detach itself. */
 async function holdersGone(table: TableName, context: TableContext, mostMs: number): Promise<void> {
   const read = () => readHolders(context.control, [table], context.pid)
   const first = thereFromTheBeginning(read, ({ transaction }) => transaction)
@@ -98,8 +96,8 @@ async function holdersGone(table: TableName, context: TableContext, mostMs: numb
 }
 
 /**
- * Waits until no transaction is left that began before we looked: `finalize`
- * waits for all their snapshots, and would hold its locks meanwhile.
+ * Waits for all transactions that are running now: `finalize` waits for their snapshots, and would hold its locks
+ * meanwhile.
  */
 export async function oldSnapshotsGone(context: TableContext, mostMs: number): Promise<void> {
   const first = thereFromTheBeginning(
@@ -116,11 +114,11 @@ function gone({ signal, observer }: TableContext, look: () => Promise<string[]>,
   return waitUntilGone({ look, mostMs, signal, tell })
 }
 
-/** How long somebody may have to wait for us. */
+/** How long a session may wait for us. */
 const IN_THE_WAY_MS = 100
 const WATCH_EVERY_MS = 25
 
-/** Cancels what the working session does when somebody waits for it, or when it takes longer than `deadlineMs`. */
+/** Cancels the statement of the working session if a session waits for it, or if it takes longer than `deadlineMs`. */
 async function givingWay(context: TableContext, deadlineMs: number, work: () => Promise<void>): Promise<void> {
   const stop = new AbortController()
   const guarding = guard(context, performance.now() + deadlineMs, stop.signal)
@@ -141,14 +139,14 @@ async function guard({ control, pid, observer }: TableContext, deadline: number,
       if (waiting.length === 0 && !late) continue
       observer({
         type: 'note',
-        text: late ? 'it takes too long: cancelled' : `${waiting.join(', ')} waits for us: cancelled`,
+        text: late ? 'taking too long: cancelled' : `${waiting.join(', ')} is waiting for us: cancelled`,
       })
       if (!signal.aborted) await control.query(sql`select pg_cancel_backend(${pid})`)
       return
     }
   } catch (error) {
     if (signal.aborted) return
-    observer({ type: 'note', text: `whether somebody waits for us can no longer be seen: ${String(error)}` })
+    observer({ type: 'note', text: `sessions waiting for us can no longer be detected: ${String(error)}` })
   }
 }
 
@@ -177,23 +175,23 @@ async function readSnapshots({ control, pid }: TableContext): Promise<{ snapshot
 
 function explained({ title, partition, table }: DetachStep, error: unknown): unknown {
   const code = codeOf(error)
-  const state = `${display(partition)} is attached as before.`
+  const state = `${display(partition)} is still attached.`
   if (code === SQLSTATE.foreignKeyViolation)
     return new EbbError(
-      `${display(partition)} cannot be detached: rows of other tables refer to its rows (${reasonOf(error)})`,
+      `${display(partition)} cannot be detached: rows of other tables reference its rows (${reasonOf(error)})`,
       {
         state,
-        next: `Remove or re-point the rows that refer to it; the next rotation of ${display(table)} tries again.`,
+        next: `Delete or re-point the rows that reference it; the next rotation of ${display(table)} retries.`,
       },
       'failed',
       error,
     )
   if (code === SQLSTATE.queryCanceled)
     return new EbbError(
-      `${title}: cancelled, for somebody had to wait for it or it took too long`,
+      `${title}: cancelled, because it kept another session waiting or took too long`,
       {
         state,
-        next: 'Nothing needs to be done: the next rotation tries again. Where foreign keys point at the table, an index on their columns makes it quick.',
+        next: 'No action needed: the next rotation retries. If foreign keys reference the table, an index on their columns makes it fast.',
       },
       'try later',
       error,
@@ -203,18 +201,18 @@ function explained({ title, partition, table }: DetachStep, error: unknown): unk
 
 function busy(table: TableName, who: string, deadlineMs: number): EbbError {
   return new EbbError(
-    `${quoted(table).text} was never free of those at work on it within ${Math.round(deadlineMs / 1000)} s: ${who}`,
-    { state: 'The partition is attached as before.', next: 'When they have ended, rotate again.' },
+    `${quoted(table).text} was in use throughout ${Math.round(deadlineMs / 1000)} s: ${who}`,
+    { state: 'The partition is still attached.', next: 'When they have ended, run ebb rotate again.' },
     'try later',
   )
 }
 
 function stillSeen(who: string, deadlineMs: number): EbbError {
   return new EbbError(
-    `an interrupted detach could not be finished within ${Math.round(deadlineMs / 1000)} s: ${who} may still see the partition`,
+    `an interrupted detach could not be finished within ${Math.round(deadlineMs / 1000)} s: ${who} may still use the partition`,
     {
-      state: 'The partition stays half detached: its rows can be neither seen nor written through the parent.',
-      next: 'When they have ended, rotate again.',
+      state: 'The detach is still pending: the partition’s rows can be neither read nor written through the parent.',
+      next: 'When they have ended, run ebb rotate again.',
     },
     'try later',
   )

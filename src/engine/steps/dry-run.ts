@@ -5,14 +5,16 @@ import type { DryRunStep } from '../../plan/language/step.ts'
 import { sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 
-/** The function of PostgreSQL that says "partition constraint … is implied by existing constraints": a sign that no language changes. */
+/**
+ * The function of PostgreSQL that reports "partition constraint … is implied by existing constraints": unlike the
+ * message it is not translated.
+ */
 const IMPLIED = 'QueuePartitionConstraintValidation'
 
 /**
- * Plays the step and rolls it back.
+ * Performs the step and rolls it back.
  *
- * @throws {EbbError} when the last statement, the attach, would build an index,
- *   would read the rows, or fails
+ * @throws {EbbError} if the last statement, the attach, would build an index, would scan the rows, or fails
  */
 export async function dryRun(step: DryRunStep, { session }: TableContext): Promise<void> {
   const preparations = step.statements.slice(0, -1)
@@ -28,17 +30,17 @@ export async function dryRun(step: DryRunStep, { session }: TableContext): Promi
     await session.query(attach)
     await session.query('set local client_min_messages = warning')
     if ((await twinIndexes(session)) !== before) throw failed('attaching would build an index under lock')
-    if (!routines.includes(IMPLIED)) throw failed('attaching would read the whole table under lock')
+    if (!routines.includes(IMPLIED)) throw failed('attaching would scan the whole table under lock')
   } catch (error) {
     if (error instanceof EbbError || saysNothing(error)) throw error
     throw failed(reasonOf(error), error)
   } finally {
     session.off('notice', listen)
-    await session.query('rollback').catch(() => {}) // a lost connection has rolled back by itself
+    await session.query('rollback').catch(() => {}) // after a lost connection the server has rolled back
   }
 }
 
-/** Of the attach: the session was lost, or the statement stopped, or the table was locked for the moment. */
+/** Not due to the attach: the session was lost, or the statement was cancelled, or the table was locked. */
 function saysNothing(error: unknown): boolean {
   return isConnectionLost(error) || isLockRefused(error) || codeOf(error) === SQLSTATE.queryCanceled
 }
@@ -57,8 +59,8 @@ function failed(what: string, cause?: unknown): EbbError {
   return new EbbError(
     `the dry run on an empty copy failed: ${what}`,
     {
-      state: 'It has been rolled back: the table is untouched.',
-      next: 'Undo the run with ebb abandon, remove the cause, and start again.',
+      state: 'It has been rolled back: the table is unchanged.',
+      next: 'Undo the run with ebb abandon, resolve the cause, and start again.',
     },
     'failed',
     cause,

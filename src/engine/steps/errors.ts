@@ -4,16 +4,16 @@ import { EbbError, reasonOf } from '../../errors.ts'
 import type { Step } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
 
-// What a step that did not come to its end says: what happened, how things stand, and what to do.
+// The error of an interrupted step: what happened, how things stand, and what to do.
 
 /** Only a run can be abandoned. */
-const ABANDON = 'Or undo what was done: ebb abandon.'
+const ABANDON = 'Or undo the run: ebb abandon.'
 
-/** What the one who meets the error can do next, besides what the error itself says. */
+/** Further advice, depending on the run. */
 export interface StepContext {
-  /** Whether somebody asked to stop: then the error is our own doing. */
+  /** Whether a stop was requested, which explains the error. */
   readonly stopped: boolean
-  /** What was last said of a wait. */
+  /** The last reported wait. */
   readonly waitedFor: string | null
   readonly ofRun: boolean
 }
@@ -22,7 +22,7 @@ function goOn(ofRun: boolean): string {
   return `Run the same command again: it resumes from here.${ofRun ? ` ${ABANDON}` : ''}`
 }
 
-/** Somebody asked to stop, and it was about to begin. */
+/** A stop was requested before the step. */
 export function stoppedBefore({ title }: Step, ofRun: boolean): EbbError {
   return new EbbError(
     `stopped before: ${title}`,
@@ -31,7 +31,7 @@ export function stoppedBefore({ title }: Step, ofRun: boolean): EbbError {
   )
 }
 
-/** What an error within a step means. What explains itself already stays as it is. */
+/** Explains an error within a step. Errors with an explanation are left unchanged. */
 export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ofRun }: StepContext): unknown {
   if (error instanceof EbbError) return error
   if (stopped)
@@ -46,7 +46,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, of
     return new EbbError(
       `the connection was lost while working on: ${step.title} (${reason})`,
       {
-        state: `The ${pieceOf(step)} is either undone or done as a whole; the journal knows which.`,
+        state: `The ${pieceOf(step)} was either committed or rolled back as a whole; the journal records which.`,
         next: goOn(ofRun),
       },
       'try later',
@@ -56,14 +56,14 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, of
   if (code === undefined) return error
   if (isLockRefused(error))
     return new EbbError(
-      `gave up waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: `That ${pieceOf(step)} is not done; the steps before it are kept.`, next: goOn(ofRun) },
+      `timed out waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
+      { state: `That ${pieceOf(step)} was not done; the steps before it are kept.`, next: goOn(ofRun) },
       'try later',
       error,
     )
   const slow =
     code === SQLSTATE.queryCanceled
-      ? ' (it was cancelled because it took too long under lock, or by somebody else)'
+      ? ' (it was cancelled because it took too long under lock, or by another session)'
       : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
@@ -73,7 +73,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, of
   )
 }
 
-/** What is committed again and again within a step: a failure undoes the last one alone. */
+/** The unit committed repeatedly within a step: a failure rolls back only the last one. */
 const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
   'dry run': null,
   index: null,
@@ -99,36 +99,36 @@ function pieceOf({ kind }: Step): string {
 function undoneIn({ kind }: Step): string {
   const piece = PIECES[kind]
   return piece === null
-    ? 'The step has been undone; the steps before it are kept.'
-    : `The last ${piece} has been undone; those before it are kept.`
+    ? 'The step has been rolled back; the steps before it are kept.'
+    : `The last ${piece} has been rolled back; those before it are kept.`
 }
 
 function nextAfter(step: Step, code: string): string {
   const table = step.locks[0] === undefined ? 'the table' : display(step.locks[0].table)
   const again =
     step.kind === 'purge'
-      ? 'run the same command again: it resumes from there. Or leave it at that: ebb abandon.'
-      : 'run the same command again, or undo what was done: ebb abandon.'
-  if (code === SQLSTATE.insufficientPrivilege) return `Give the role what it lacks, then ${again}`
+      ? 'run the same command again: it resumes where it stopped. Or end the run: ebb abandon.'
+      : 'run the same command again, or undo the run: ebb abandon.'
+  if (code === SQLSTATE.insufficientPrivilege) return `Grant the role the missing privilege, then ${again}`
   if (code === SQLSTATE.diskFull)
-    return 'Make room on the server’s disk and run the same command again: it resumes from here. Or undo what was done: ebb abandon.'
+    return 'Free disk space on the server and run the same command again: it resumes from here. Or undo the run: ebb abandon.'
   if (code === SQLSTATE.checkViolation)
-    return `Some rows of ${table} lie beyond the bound. Undo what was done with ebb abandon, correct them, and start again.`
+    return `Some rows of ${table} are beyond the bound. Undo the run with ebb abandon, correct them, and start again.`
   if (code === SQLSTATE.foreignKeyViolation && step.key === REFERRING_ROWS)
     return 'Remove them, or give them what they refer to, and run the same command again. Or drop the foreign key, and add it again NOT VALID.'
   if (code === SQLSTATE.foreignKeyViolation && step.key.startsWith('validate:'))
-    return 'Remove the rows that refer to nothing, or give them what they refer to, and run the same command again: it resumes from here. Or leave the foreign key NOT VALID: ebb abandon.'
+    return 'Delete the rows without a referenced row, or insert the rows they reference, and run the same command again: it resumes from here. Or leave the foreign key NOT VALID: ebb abandon.'
   if (code === SQLSTATE.uniqueViolation)
-    return `The rows of ${table} are not unique as assumed. Undo what was done with ebb abandon.`
-  return `Remove the cause, then ${again}`
+    return `The rows of ${table} are not unique as expected. Undo the run with ebb abandon.`
+  return `Resolve the cause, then ${again}`
 }
 
 function nextAfterRotating({ key }: Step, code: string): string {
   if (code === SQLSTATE.checkViolation)
-    return 'The default partition holds rows that belong into the new one: move them out of it, then rotate again.'
+    return 'The default partition holds rows that belong to the new one: move them out of it, then run ebb rotate again.'
   if (code === SQLSTATE.queryCanceled)
-    return 'Where there is a default partition, give it a valid CHECK that excludes what is to come, so that it need not be read; then rotate again.'
+    return 'If there is a default partition, add a valid CHECK that excludes the new range, so that it need not be scanned; then run ebb rotate again.'
   if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))
-    return 'Remove or re-point the rows that refer to it; the next rotation tries again.'
-  return 'Remove the cause, then rotate again: it resumes from here.'
+    return 'Delete or re-point the rows that reference it; the next rotation retries.'
+  return 'Resolve the cause, then run ebb rotate again: it resumes from here.'
 }

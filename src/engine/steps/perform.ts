@@ -14,35 +14,37 @@ import { dryRun } from './dry-run.ts'
 import { explainedOf, stoppedBefore } from './errors.ts'
 import { swap } from './swap.ts'
 
-// Performing one step, of a run or of a rotation. What is recorded alongside, and
-// what must be true besides, whoever has it performed says.
+// Performs one step, of a run or of a rotation. The caller provides what is recorded with it, and further checks.
 
-/** What was done and what it cost. */
+/** A performed step and its cost. */
 export interface StepResult {
   readonly key: string
   readonly milliseconds: number
   readonly lock: LockTimes | null
-  /** Of a step that works in pieces. */
+  /** For a step that works in pieces. */
   readonly pace: PaceSummary | null
 }
 
-/** What belongs to a step besides its statements. */
+/** What is done with a step besides its statements. */
 export interface Hooks {
-  /** What is true from then on: in the transaction of the step; of one that is none, in a transaction after it. One query each. */
+  /**
+   * Facts to record in the transaction of the step; for a step outside a transaction, in one after it. One query
+   * each.
+   */
   readonly alongside: () => readonly Promise<unknown>[]
-  /** What must be true under the locks of a short one, before its statements; and right before a detach begins. */
+  /** Checks under the locks of a short-lock step, before its statements; and right before a detach. */
   readonly check?: () => Promise<void>
 }
 
-/** Which of how many it is, and of what. */
+/** The position of the step. */
 export interface StepPlace {
   readonly position: number
   readonly of: number
-  /** Of a run, which can be abandoned. */
+  /** Whether it belongs to a run, which can be abandoned. */
   readonly ofRun: boolean
 }
 
-/** Has a step performed, tells of it as it happens, and says what an error within it means. */
+/** Performs a step, reports it, and explains errors within it. */
 export async function performTold<Context extends TableContext>(
   step: Step,
   { position, of, ofRun }: StepPlace,
@@ -114,7 +116,7 @@ export async function performWhole(
   }
 }
 
-/** Of a step that is no transaction by itself, what is recorded when it is done. */
+/** For a step outside a transaction, what is recorded when it is done. */
 export async function recordAfter(work: Promise<void>, context: TableContext, { alongside }: Hooks): Promise<null> {
   const { session, journalSchema, lease } = context
   await work
@@ -126,9 +128,8 @@ export async function recordAfter(work: Promise<void>, context: TableContext, { 
 }
 
 /**
- * Long, under locks that block nobody, so it may wait for its own lock until
- * the deadline: `watched` tells for whom. The lease is checked last, for a lock on
- * it all along would keep it from being renewed.
+ * A long transaction whose locks block no other session, so it may wait for its own lock until the deadline:
+ * `watched` reports for whom. The lease is checked last, because locking it throughout would prevent its renewal.
  */
 async function runOnline(
   step: OnlineStep,
@@ -147,7 +148,7 @@ async function runOnline(
   return null
 }
 
-/** Statements that no transaction may hold. */
+/** Statements that cannot run in a transaction. */
 async function runAlone({ statements }: AloneStep, { session }: TableContext): Promise<void> {
   for (const statement of statements) await session.query(statement)
 }

@@ -13,9 +13,8 @@ import { CatchingUp } from '../copy/catching-up.ts'
 import { sessionsOf, type TableContext } from '../table-context.ts'
 
 /**
- * Carries out a swap. Under the lock the table must be what it was when the
- * plan was made, or somebody's change would be lost; before the commit the table
- * that now has the name must be what the plan says. Else nothing has happened.
+ * Performs a swap. Under the lock the table must be unchanged since the plan was made, or a change would be lost;
+ * before the commit the new table must be as planned. Otherwise it is rolled back.
  */
 export async function swap(
   step: SwapStep,
@@ -44,7 +43,7 @@ async function exchange(
 ): Promise<LockTimes> {
   const locks = { ...step, stillReady: async () => (await copy?.isReady()) ?? true }
   return underShortLocks(sessionsOf(context), locks, lockLimits, context.observer, context.signal, async () => {
-    // Verdicts are given when all is done: until the commit it can be undone as a whole.
+    // Checks are evaluated at the end: until the commit everything can be rolled back.
     await inOneGo(context.session, () => [
       assertLease(context.session, context.journalSchema, context.lease),
       assertUnchanged(step, context),
@@ -58,7 +57,7 @@ async function exchange(
   })
 }
 
-/** Has the session plan its look at the catalogue, and load it into its caches, while nobody waits for it. */
+/** Plans the catalogue queries and warms the session's caches before the locks are taken. */
 async function warmUp(step: SwapStep, context: TableContext): Promise<void> {
   await context.session.query('set plan_cache_mode = force_generic_plan')
   for (let i = 0; i < 2; i++) await readFacts(step, context)
@@ -95,22 +94,22 @@ async function assertPartitions(step: SwapStep, { session }: TableContext): Prom
 async function assertEmpty(name: TableName, { session }: TableContext): Promise<void> {
   const { rowCount } = await session.query(sql`select from ${quoted(name)} limit 1`)
   if (rowCount === 0) return
-  throw new EbbError(`rows have been written to ${display(name)} meanwhile, and would be lost`, {
+  throw new EbbError(`rows were written to ${display(name)} meanwhile and would be lost`, {
     state: 'The table is still partitioned; nothing has been lost.',
-    next: 'It cannot go back to a plain table any more. Undo the preparations with ebb abandon.',
+    next: 'It can no longer be turned back into a plain table. Undo the preparations with ebb abandon.',
   })
 }
 
 function changedMeanwhile({ table }: SwapStep, differences: readonly string[]): EbbError {
   return new EbbError(`${display(table)} has changed since the plan was made: ${differences.join('; ')}`, {
-    state: 'The swap has not happened; the application has noticed nothing.',
-    next: 'Undo the preparations with ebb abandon, and start again: the new plan takes the change into account.',
+    state: 'The swap has not happened; the application is not affected.',
+    next: 'Undo the preparations with ebb abandon, and start again: the new plan includes the change.',
   })
 }
 
 function notCarried({ table }: SwapStep, differences: readonly string[]): EbbError {
-  return new EbbError(`after the swap ${display(table)} would not have been what it was: ${differences.join('; ')}`, {
-    state: 'The swap has been rolled back; the application has noticed nothing.',
-    next: 'Please report this with the lines above. Undo the preparations with ebb abandon.',
+  return new EbbError(`the swap would have changed ${display(table)}: ${differences.join('; ')}`, {
+    state: 'The swap has been rolled back; the application is not affected.',
+    next: 'Please report it with the output above. Undo the preparations with ebb abandon.',
   })
 }

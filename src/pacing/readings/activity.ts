@@ -3,8 +3,8 @@ import { readOne } from '../../db/session.ts'
 import { sql } from '../../sql/sql.ts'
 
 /**
- * Sessions on the whole server that are running something, our own left out.
- * Null where this role may not see what others do: a count of some would look like a count of all.
+ * Active sessions on the whole server, without our own. Null if this role may not see the activity of others: a
+ * partial count would look like a complete one.
  */
 export async function readActive(session: ClientBase, application: string): Promise<number | null> {
   const { active, hidden } = await readOne<{ active: number; hidden: boolean }>(

@@ -6,13 +6,12 @@ import { isConnectionLost } from '../../db/sqlstate.ts'
 import { reasonOf } from '../../errors.ts'
 import type { Health } from '../reading.ts'
 
-/** How long a check of the user's may take before it counts as failed; for queries see the session. */
+/** The timeout of a user's health check; for queries it is set in the session. */
 export const CHECK_TIMEOUT_MS = 3_000
 
 /**
- * Asks the user's query: the first column of the first row must be true. It
- * can change nothing, is one statement, and is read under the settings that
- * the role has by itself. How long it may take is the session's statement_timeout.
+ * Runs the health query: the first column of the first row must be true. It is a single read-only statement, under
+ * the role's own settings, with the session's statement_timeout.
  */
 export async function checkQuery(session: ClientBase, query: string): Promise<Health> {
   try {
@@ -23,14 +22,14 @@ export async function checkQuery(session: ClientBase, query: string): Promise<He
     })
     return rows[0]?.[0] === true
       ? { ok: true }
-      : { ok: false, why: `the health query answers ${shown(rows)}, not true` }
+      : { ok: false, why: `the health query returned ${shown(rows)}, not true` }
   } catch (error) {
     if (isConnectionLost(error)) throw error
-    return { ok: false, why: `the health query fails: ${reasonOf(error)}` }
+    return { ok: false, why: `the health query failed: ${reasonOf(error)}` }
   }
 }
 
-// By the extended protocol the server refuses a second statement, which could end the read-only transaction.
+// With the extended protocol the server refuses a second statement, which could end the read-only transaction.
 function single(text: string): QueryArrayConfig {
   const config: QueryArrayConfig & { queryMode: 'extended' } = { text, rowMode: 'array', queryMode: 'extended' }
   return config
@@ -44,12 +43,13 @@ function shown(rows: readonly unknown[][]): string {
 }
 
 /**
- * Asks the user's URL: anything but 2xx, and no answer in time, is a reason to
- * wait. Only its host and the number of its answer are ever told; the answer itself is not read.
+ * Requests the health URL: any status but 2xx, or a timeout, is a reason to wait. Only its host and the status are
+ * ever shown; the body is not read.
  */
 export async function checkUrl(text: string, signal: AbortSignal): Promise<Health> {
   const { url, headers } = withoutCredentials(text)
-  // Not AbortSignal.timeout(): behind AbortSignal.any() nobody keeps it, and once collected it never fires.
+  // Not AbortSignal.timeout(): inside AbortSignal.any() it is not referenced, and once garbage-collected it never
+  // fires.
   const timeout = new AbortController()
   const timer = setTimeout(() => timeout.abort(), CHECK_TIMEOUT_MS)
   try {
@@ -58,7 +58,7 @@ export async function checkUrl(text: string, signal: AbortSignal): Promise<Healt
   } catch (error) {
     signal.throwIfAborted()
     const reason = timeout.signal.aborted ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : failureOf(error)
-    return { ok: false, why: `the health check at ${url.host} cannot be reached (${reason})` }
+    return { ok: false, why: `the health check at ${url.host} is unreachable (${reason})` }
   } finally {
     clearTimeout(timer)
   }
@@ -66,7 +66,10 @@ export async function checkUrl(text: string, signal: AbortSignal): Promise<Healt
 
 const MOST_REDIRECTS = 5
 
-/** What is wrong with the answer; null when it is 2xx. On the way to it no other host is asked: who answers does not choose whom we ask. */
+/**
+ * What is wrong with the response; null if it is 2xx. Redirects to other hosts are not followed: the responding host
+ * must not choose whom we contact.
+ */
 async function ask(first: URL, options: RequestInit): Promise<string | null> {
   let url = first
   for (let redirects = 0; ; redirects++) {
@@ -76,18 +79,18 @@ async function ask(first: URL, options: RequestInit): Promise<string | null> {
     const location = response.headers.get('location')
     if (location === null || response.status < 300 || response.status > 399) return `answers ${response.status}`
     if (!URL.canParse(location, url.href) || !isSameHost(new URL(location, url), first))
-      return `answers ${response.status} and leads to another host, which is not asked`
-    if (redirects === MOST_REDIRECTS) return `answers ${response.status} again and again`
+      return `redirects (${response.status}) to another host, which is not followed`
+    if (redirects === MOST_REDIRECTS) return `redirects (${response.status}) too often`
     url = new URL(location, url)
   }
 }
 
-/** Whether the credentials may go there as well: not in the open, where they were encrypted. */
+/** Whether the credentials may be sent there as well: not unencrypted if they were encrypted. */
 function isSameHost({ host, protocol }: URL, first: URL): boolean {
   return host === first.host && (protocol === first.protocol || protocol === 'https:')
 }
 
-// `fetch` refuses a URL that holds credentials; they travel as they would have.
+// `fetch` refuses a URL with credentials; they are sent as a header.
 function withoutCredentials(text: string): { url: URL; headers: Record<string, string> } {
   const url = new URL(text)
   const { username, password } = url
@@ -97,7 +100,7 @@ function withoutCredentials(text: string): { url: URL; headers: Record<string, s
   return { url, headers: { authorization: `Basic ${pair}` } }
 }
 
-// The message of a failed fetch may repeat the URL; its code does not.
+// The message of a failed fetch may contain the URL; its code does not.
 function failureOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   const { cause } = error

@@ -4,14 +4,16 @@ import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { BlockedSession, Vacuum } from '../reading.ts'
 
-/** Sessions of one run, told by the application_name that they share. Everybody may see names and numbers of sessions. */
+/**
+ * The sessions of a run, identified by their common application_name. Every role may see names and pids of sessions.
+ */
 function ours(application: string): Sql {
   return sql`array(select pid from pg_stat_activity where application_name = ${application} and datname = current_database())`
 }
 
 /**
- * Who waits for locks of the run, directly or behind others. `pg_blocking_pids`
- * stops the lock manager for a moment, so it is asked about waiters only.
+ * Sessions waiting for locks of the run, directly or behind others. `pg_blocking_pids` briefly blocks the lock
+ * manager, so it is called for waiters only.
  */
 export async function readBlocked(session: ClientBase, application: string): Promise<BlockedSession[]> {
   return readAll<BlockedSession>(
@@ -28,10 +30,9 @@ export async function readBlocked(session: ClientBase, application: string): Pro
 }
 
 /**
- * Whether a vacuum holds one of the tables or their partitions. Without
- * privileges an autovacuum is an anonymous holder of its lock; on a table
- * whose oldest row is overdue it can only be one to prevent wraparound.
- * Null where a holder cannot be told (docs/postgres-facts.md, Locks).
+ * Whether a vacuum holds one of the tables or their partitions. Without privileges an autovacuum is an anonymous lock
+ * holder; on a table past its freeze age it can only be one to prevent wraparound. Null if a holder is ambiguous
+ * (docs/postgres-facts.md, Locks).
  */
 export async function readVacuum(
   session: ClientBase,

@@ -3,7 +3,7 @@ import { readAll, readOne } from '../../db/session.ts'
 import { sql } from '../../sql/sql.ts'
 import type { ReplicaLag, SlotWal } from '../reading.ts'
 
-/** Where the WAL ends, in bytes from its beginning. Some services do not tell. */
+/** The current WAL position, in bytes. Some services do not show it. */
 export async function readWalPosition(session: ClientBase): Promise<number> {
   const { bytes } = await readOne<{ bytes: number }>(
     session,
@@ -12,22 +12,21 @@ export async function readWalPosition(session: ClientBase): Promise<number> {
   return bytes
 }
 
-/** Replicas there are, and how far the slowest is behind; null where nothing of it can be seen. */
+/** The number of replicas, and the lag of the slowest; null if it is not visible. */
 export interface Replicas {
   readonly replica: ReplicaLag | null
-  /** Some whose replay this role may not see. */
+  /** Replicas whose replay position this role may not see. */
   readonly masked: number
-  /** And of those, some of which nothing can be seen. */
+  /** Those of which nothing is visible. */
   readonly unknown: number
 }
 
 /**
- * Physical replicas only. A logical subscriber confirms what it likes and when
- * it likes, on an idle table perhaps never: what it costs the server is seen
- * at its slot. In bytes, for `replay_lag` lies for seconds and is null on an idle server.
+ * Physical replicas only. A logical subscriber confirms whenever it likes, on an idle table perhaps never: its cost
+ * shows at its slot. In bytes, because `replay_lag` is stale for seconds and null on an idle server.
  *
- * Without pg_read_all_stats the rows of pg_stat_replication are empty; then the
- * slot of a replica tells what it has received, though not what it has replayed.
+ * Without pg_read_all_stats the rows of pg_stat_replication are empty; then the slot of a replica shows what it has
+ * received, though not what it has replayed.
  */
 export async function readReplicas(session: ClientBase): Promise<Replicas> {
   const rows = await readAll<{ name: string; bytes: number | null; seconds: number | null; masked: boolean }>(
@@ -51,7 +50,7 @@ export async function readReplicas(session: ClientBase): Promise<Replicas> {
   }
 }
 
-/** The slot for which the server keeps most WAL; everybody may see it. */
+/** The slot with the most retained WAL; visible to every role. */
 export async function readSlot(session: ClientBase): Promise<SlotWal | null> {
   const [slot] = await readAll<{ name: string; bytes: number }>(
     session,
@@ -63,9 +62,8 @@ export async function readSlot(session: ClientBase): Promise<SlotWal | null> {
 }
 
 /**
- * WAL in whole segments that has been written and not archived: from the name
- * of the last one archived, for looking into the archiver's folder takes
- * pg_monitor. Null where nothing is archived; 'unknown' before the first time.
+ * Complete WAL segments not yet archived, computed from the name of the last archived one, because reading the
+ * archive status folder requires pg_monitor. Null without archiving; 'unknown' before the first segment.
  */
 export async function readArchiveBacklog(session: ClientBase): Promise<number | 'unknown' | null> {
   const row = await readOne<{ on: boolean; bytes: number | null }>(

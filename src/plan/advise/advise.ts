@@ -22,10 +22,10 @@ import {
   type WayEffects,
 } from './way-effects.ts'
 
-// Which way suits a table that holds more than it should: partition it, rebuild
-// it, or delete from it. Advice: what a way really does is in its own plan.
+// Recommends how to remove old rows from a table: partition it, rebuild it, or delete from it. The details are in the
+// plan of each command.
 
-/** What is to be asked of the table. */
+/** The request. */
 export type Wish =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'condition'; readonly written: string }
@@ -33,27 +33,27 @@ export type Wish =
 
 export interface WaysSituation {
   readonly wish: Wish
-  /** Everything a rebuild around the kept rows depends on. */
+  /** Everything a rebuild with the kept rows depends on. */
   readonly rebuild: RebuildSituation
-  /** Of the table now, by the same estimate as the kept ones. */
+  /** Rows of the table, by the same estimate as the kept ones. */
   readonly rows: number
-  /** What refers to its rows. */
+  /** The foreign keys that reference its rows. */
   readonly graph: ReferenceGraph
-  /** Keys to partition by, the best first. */
+  /** Keys to partition by, best first. */
   readonly keys: readonly KeyAdvice[]
 }
 
 export type WayName = 'partition' | 'partition by copying' | 'rebuild' | 'purge'
 
-/** One way, what it costs and what it means. */
+/** A method with its costs and effects. */
 export interface Way extends WayEffects {
   readonly name: WayName
   readonly what: string
-  /** `chosen`: the one to take. `does not fit`: it cannot express the wish. */
+  /** `chosen`: the recommended one. `does not fit`: it cannot express the request. */
   readonly verdict: 'chosen' | 'possible' | 'obstructed' | 'does not fit'
   readonly costs: WayCosts
   readonly obstacles: readonly Objection[]
-  /** What is to be done before, where it pays. */
+  /** What to do first, if it pays. */
   readonly first: readonly string[]
   readonly command: string
 }
@@ -64,16 +64,16 @@ export interface WaysAdvice {
   readonly keptRows: number
   /** With indexes and TOAST. */
   readonly bytes: number
-  /** The rows worth keeping, with now() fixed; null for all. */
+  /** The rows to keep, with now() fixed; null for all. */
   readonly kept: string | null
-  /** Under which settings that is read, where it may matter. */
+  /** The settings it is evaluated under, if they may matter. */
   readonly reading: readonly string[]
   readonly ways: readonly Way[]
   readonly chosen: WayName | null
   readonly why: string
 }
 
-/** Compares the ways, and says which to take and why. Pure. */
+/** Compares the methods, and recommends one with a reason. Pure. */
 export function adviseWays(situation: WaysSituation): WaysAdvice {
   const { rebuild, rows } = situation
   const { table, keptRows, predicate, condition } = rebuild
@@ -93,7 +93,7 @@ export function adviseWays(situation: WaysSituation): WaysAdvice {
   }
 }
 
-/** Of tables only: of a view or a partitioned table there is nothing to compare. */
+/** For plain tables only: for a view or a partitioned table there is nothing to compare. */
 function waysFor(situation: WaysSituation): Way[] {
   const { rebuild } = situation
   if (kindObjection(rebuild.table) !== undefined) return []
@@ -116,7 +116,7 @@ function partitionWays(situation: WaysSituation): Way[] {
   const verdict = !fits ? 'does not fit' : obstacles.length > 0 ? 'obstructed' : 'possible'
   const attach: Way = {
     name: 'partition',
-    what: `by ${key.by}, ${key.every} wide, without moving a row: what is there now goes as a whole when the last of it has expired`,
+    what: `by ${key.by}, ${key.every} wide, without moving a row: the existing rows are dropped together when the last of them has expired`,
     verdict,
     costs: attachCosts(quantities, key.expireBy === null && primaryKeyChanges(table, key.by)),
     ...attachEffects(table, key),
@@ -129,7 +129,7 @@ function partitionWays(situation: WaysSituation): Way[] {
     attach,
     {
       name: 'partition by copying',
-      what: `by ${key.by}, ${key.every} wide: the rows worth keeping are copied into partitions, the others left out at once`,
+      what: `by ${key.by}, ${key.every} wide: the rows to keep are copied into partitions, the others are left out`,
       verdict,
       costs: copyCosts(quantities),
       ...partitionCopyEffects(table, key, quantities),
@@ -165,8 +165,8 @@ function rebuildWay(situation: WaysSituation): Way {
     name: 'rebuild',
     what:
       keep === null
-        ? 'with all its rows: only the space of those that are gone already is given back'
-        : 'a new table with the rows worth keeping takes its place, and stays a plain one',
+        ? 'with all its rows: only the space of rows already deleted is freed'
+        : 'replaced by a new plain table with the rows to keep',
     verdict: objections.length > 0 ? 'obstructed' : 'possible',
     costs: copyCosts(quantities),
     ...rebuildEffects(rebuild.table, quantities),
@@ -176,7 +176,7 @@ function rebuildWay(situation: WaysSituation): Way {
   }
 }
 
-/** Where nothing is to be removed there is nothing to purge. */
+/** Without rows to remove there is nothing to purge. */
 function purgeWays(situation: WaysSituation): Way[] {
   const { rebuild, graph, wish } = situation
   if (wish.kind === 'nothing') return []
@@ -189,7 +189,7 @@ function purgeWays(situation: WaysSituation): Way[] {
   return [
     {
       name: 'purge',
-      what: 'rows are deleted in small batches; the space is used again by rows to come, and not given back',
+      what: 'rows are deleted in small batches; their space is reused for new rows, not returned to the operating system',
       verdict: obstacles.length > 0 ? 'obstructed' : 'possible',
       costs,
       ...purgeEffects(quantities, around, missing, costs),
@@ -203,7 +203,10 @@ function purgeWays(situation: WaysSituation): Way[] {
   ]
 }
 
-/** The rows that a rebuild would leave out. A condition that is null for a row does not keep it, and `not (…)` passes over it. */
+/**
+ * The rows that a rebuild would leave out. If the condition is null for a row, the row is not kept, but `not (…)`
+ * does not match it.
+ */
 function othersOf({ table }: RebuildSituation, wish: Exclude<Wish, { kind: 'nothing' }>): string {
   const sure = wish.kind === 'older' && table.columns.some(({ name, notNull }) => name === wish.column && notNull)
   return sure ? `not (${wish.written})` : `(${wish.written}) is not true`
@@ -216,7 +219,7 @@ interface Choice {
   readonly why: string
 }
 
-/** Above it, waiting for the history to expire as a whole would keep too much for too long. */
+/** Above this share, waiting for the history partition to expire would keep too many rows for too long. */
 const MANY = 0.3
 
 function choose(situation: WaysSituation, ways: readonly Way[]): Choice {
@@ -237,11 +240,11 @@ function withoutWish(isOpen: (name: WayName) => boolean): Choice {
   if (isOpen('partition'))
     return {
       chosen: 'partition',
-      why: 'nothing is to be removed now; once it is partitioned, removing what has expired is dropping a partition. Say --older-than or --keep to compare what removing rows now would cost.',
+      why: 'no rows are to be removed now; once partitioned, expired rows are removed by dropping a partition. Pass --older-than or --keep to compare the cost of removing rows now.',
     }
   return {
     chosen: null,
-    why: 'it cannot be partitioned as it is, and nothing was said of what is to be removed: say --keep <condition>, or --older-than <interval>.',
+    why: 'it cannot be partitioned as it is, and no rows to remove were given: pass --keep <condition>, or --older-than <interval>.',
   }
 }
 
@@ -251,17 +254,17 @@ function byAge(situation: WaysSituation, ways: readonly Way[], isOpen: (name: Wa
   if (isOpen('partition') && (share < MANY || !isOpen('partition by copying')))
     return {
       chosen: 'partition',
-      why: `${share === 0 ? 'none' : `only ${percent(share)}`} of the rows have expired, which is not worth copying the others: nothing is moved, and from now on what expires goes with its partition.`,
+      why: `${share === 0 ? 'none' : `only ${percent(share)}`} of the rows have expired, too few to justify copying the others: no row is moved, and from now on expired rows are dropped with their partition.`,
     }
   if (isOpen('partition by copying'))
     return {
       chosen: 'partition by copying',
-      why: `${percent(share)} of the rows (${removed}) have expired: one pass leaves them out and gives ${showBytes(freed(ways, 'partition by copying'))} back, and from then on what expires goes with its partition. To move nothing now, partition by attaching, and ebb split later.`,
+      why: `${percent(share)} of the rows (${removed}) have expired: one pass leaves them out and frees ${showBytes(freed(ways, 'partition by copying'))}; from then on expired rows are dropped with their partition. To move no rows now, partition by attaching, and run ebb split later.`,
     }
   if (isOpen('rebuild'))
     return {
       chosen: 'rebuild',
-      why: `it cannot be partitioned as it is (see what is in the way), and ${percent(share)} of the rows have expired. It will have to be done again when as many have.`,
+      why: `it cannot be partitioned as it is (see what blocks it), and ${percent(share)} of the rows have expired. It has to be repeated when as many rows have expired again.`,
     }
   return isOpen('purge') ? lastResort(share) : NOTHING_OPEN
 }
@@ -274,24 +277,24 @@ function byCondition(situation: WaysSituation, ways: readonly Way[], isOpen: (na
   if (deleting < rebuilding && isOpen('purge'))
     return {
       chosen: 'purge',
-      why: `${percent(share)} of the rows go, by a condition that partitions cannot express. Deleting them in batches is cheaper than writing the others anew (${compared}); it gives no space back, which rebuilding would.`,
+      why: `${percent(share)} of the rows are removed, by a condition that partitions cannot express. Deleting them in batches is cheaper than rewriting the others (${compared}); unlike a rebuild it frees no disk space.`,
     }
   return {
     chosen: 'rebuild',
-    why: `${percent(share)} of the rows go, by a condition that partitions cannot express. Writing the others anew is cheaper than deleting these (${compared}), and gives ${showBytes(freed(ways, 'rebuild'))} back.`,
+    why: `${percent(share)} of the rows are removed, by a condition that partitions cannot express. Rewriting the others is cheaper than deleting these (${compared}), and frees ${showBytes(freed(ways, 'rebuild'))}.`,
   }
 }
 
 function lastResort(share: number): Choice {
   return {
     chosen: 'purge',
-    why: `it can neither be partitioned nor rebuilt as it is (see what is in the way), and deleting in batches can be done to any table. ${percent(share)} of the rows go; no space is given back, but used again.`,
+    why: `it can neither be partitioned nor rebuilt as it is (see what blocks them), while deleting in batches works for any table. ${percent(share)} of the rows are removed; their space is reused, not freed.`,
   }
 }
 
 const NOTHING_OPEN: Choice = {
   chosen: null,
-  why: 'each way has something in its way; the ways out are in the plan of the command.',
+  why: 'every method is blocked; the plan of each command lists the fixes.',
 }
 
 function removedShare(situation: WaysSituation): number {

@@ -11,25 +11,24 @@ import { shellWord } from '../../text/shell-word.ts'
 import type { Objection } from '../language/step.ts'
 import { showBytes } from '../../text/units.ts'
 
-// Which key suits a table. Two ways compete: by time, where a partition is a
-// stretch of time and the primary key must take the time in; and by id with
-// expiry by time, where the primary key stays, and with it everything that
-// relies on the id being unique. The second breaks least, so it comes first
-// where somebody relies on it; otherwise the first, for queries ask for times.
+// Recommends a key for a table. There are two options: by time, where a partition is an interval of time and the
+// primary key must include the time; and by id with expiry by time, where the primary key stays, and with it
+// everything that relies on the id being unique. The second changes least, so it comes first if anything relies on
+// it; otherwise the first, because queries select by time.
 
-/** A column that might be the key, as far as it has been looked at. */
+/** A candidate column, with what is known about it. */
 export interface KeyCandidate {
   readonly key: KeyModel
-  /** The time by which rows would expire, for an id; null for a time. */
+  /** The expiry column, for an id; null for a time. */
   readonly expireBy: string | null
-  /** Pairs of id and time, for an id. */
+  /** Sampled pairs of id and time, for an id. */
   readonly samples: readonly IdSample[]
 }
 
 export interface AdviceSituation {
   readonly table: TableModel
   readonly candidates: readonly KeyCandidate[]
-  /** Statements with ON CONFLICT on this table; null where they cannot be known. */
+  /** Statements with ON CONFLICT on this table; null if unknown. */
   readonly upserts: readonly string[] | null
   /** The server's clock, microseconds since the epoch. */
   readonly now: bigint
@@ -39,16 +38,16 @@ export interface KeyAdvice {
   readonly by: string
   readonly kind: KeyKind | null
   readonly expireBy: string | null
-  /** How wide a partition should be, as it is typed. */
+  /** The recommended width of a partition, as an option. */
   readonly every: string
-  /** `recommended`: the first in the list, with nothing in its way. `obstructed`: there are objections. */
+  /** `recommended`: the first in the list, without objections. `obstructed`: with objections. */
   readonly verdict: 'recommended' | 'possible' | 'obstructed'
   readonly reasons: readonly string[]
   readonly obstacles: readonly Objection[]
   readonly command: string
 }
 
-/** The keys that are worth considering, the best first. Columns that are no time and no growing id are left out. */
+/** The candidate keys, best first, without columns that are neither a time nor a growing id. */
 export function adviseKeys(situation: AdviceSituation): KeyAdvice[] {
   const considered = situation.candidates
     .flatMap((candidate) => consider(situation, candidate))
@@ -59,7 +58,7 @@ export function adviseKeys(situation: AdviceSituation): KeyAdvice[] {
   }))
 }
 
-/** Whether a sequence gives out its values: then it is no time, even where its numbers look like one. */
+/** Whether its values come from a sequence: then it is not a time, even if its numbers look like one. */
 function isNumbered(table: TableModel, column: string): boolean {
   return table.sequences.some((sequence) => sequence.column === column)
 }
@@ -95,7 +94,7 @@ function consider(situation: AdviceSituation, candidate: KeyCandidate): Consider
   ]
 }
 
-/** Of such columns nobody would think as a key: they are no times, or random. */
+/** Columns that cannot be a key: they are not times, or random. */
 const NO_KEY_AT_ALL = new Set(['key-type', 'key-not-epoch', 'key-not-uuidv7'])
 
 function objected(
@@ -146,13 +145,13 @@ function obstaclesTo({ table, upserts }: AdviceSituation, { key: { column } }: K
   ]
 }
 
-/** Whether the primary key has to take the column in. */
+/** Whether the primary key has to include the column. */
 export function primaryKeyChanges(table: TableModel, column: string): boolean {
   const primary = table.constraints.find(({ type }) => type === 'primary key')
   return primary !== undefined && !primary.columns.includes(column)
 }
 
-/** The only column of the primary key; null where there are several, or none. */
+/** The only column of the primary key; null if there are several, or none. */
 export function singlePrimaryKey(table: TableModel): string | null {
   const primary = table.constraints.find(({ type }) => type === 'primary key')
   return primary?.columns.length === 1 ? (primary.columns[0] ?? null) : null
@@ -160,7 +159,7 @@ export function singlePrimaryKey(table: TableModel): string | null {
 
 // ---- which comes first -----------------------------------------------------------
 
-/** Smaller is better, the first difference decides. */
+/** Smaller is better; the first difference decides. */
 function rankOf(
   situation: AdviceSituation,
   { key, expireBy }: KeyCandidate,
@@ -171,7 +170,7 @@ function rankOf(
     obstacles.length === 0 ? 0 : 1,
     isPreferredWay ? 0 : 1,
     obstacles.length,
-    // To the tenth: 0.99 and 1.00 mean the same, and the index then decides.
+    // Rounded to a tenth: 0.99 and 1.00 count as equal, and the index decides.
     -Math.round(10 * (key.correlation ?? 0)),
     key.indexed ? 0 : 1,
   ]
@@ -195,12 +194,12 @@ const DAYS: readonly (readonly [Interval, days: number])[] = [
   [{ count: 1, unit: 'day' }, 1],
 ]
 
-/** Fewer partitions than this over the time the rows span would let retention remove too much at once. */
+/** With fewer partitions than this over the range of the rows, retention would remove too much at once. */
 const FEWEST_PARTITIONS = 8
-/** Above this a partition takes long to vacuum, to archive and to index. */
+/** A larger partition takes long to vacuum, to archive and to index. */
 const LARGEST_BYTES = 20e9
 
-/** The widest of month, week and day that still divides what there is into enough pieces, none too large. */
+/** The widest of month, week and day that gives enough partitions, none too large. */
 function suitableInterval(situation: AdviceSituation, candidate: KeyCandidate): Interval {
   const month = DAYS[0]?.[0] ?? { count: 1, unit: 'month' }
   const days = spanInDays(situation, candidate, month)
@@ -242,14 +241,14 @@ function whatItMeans({ table, upserts }: AdviceSituation, { key: { column }, exp
     const others = references.length === 0 ? '' : `, and so do foreign keys of other tables (${references.join(', ')})`
     return [
       `the primary key and ON CONFLICT (${column}) stay as they are${others}`,
-      `a query by ${expireBy} alone looks into every partition; one by ${column} into one`,
+      `a query by ${expireBy} alone scans every partition; one by ${column} scans one`,
     ]
   }
   const changes = primaryKeyChanges(table, column)
   return [
-    `a query by ${column} looks only into the partitions it needs, and whole partitions expire by it`,
+    `a query by ${column} scans only the partitions it needs, and whole partitions expire by it`,
     changes
-      ? `the primary key has to take ${column} in; ${upserts === null ? 'whether ON CONFLICT is used on it cannot be known, for pg_stat_statements cannot be read' : 'no ON CONFLICT on it has been seen'}`
+      ? `the primary key has to include ${column}; ${upserts === null ? 'whether ON CONFLICT is used on it is unknown, because pg_stat_statements cannot be read' : 'no ON CONFLICT on it was found'}`
       : 'the primary key stays as it is',
   ]
 }

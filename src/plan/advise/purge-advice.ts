@@ -8,19 +8,15 @@ import { shellWord } from '../../text/shell-word.ts'
 import { showDuration } from '../../text/units.ts'
 import { purgeCosts, type Quantities } from './way-costs.ts'
 
-// A purge as it is advised: with the words that rows of other tables make
-// necessary, and with what looking for those rows would cost.
+// The recommended purge: with the options that referencing rows require, and the cost of looking them up.
 
 export interface AdvisedAround {
-  /** For the command: `--cascade`, and what is not to go along. */
+  /** For the command: `--cascade`, and the protected tables. */
   readonly words: readonly string[]
   readonly cascade: Cascade
 }
 
-/**
- * Where the schema says that rows go along (on delete cascade), the words say
- * so; where it says that they keep a row from going, that is left as it is.
- */
+/** References with on delete cascade are included in the options; those that prevent a delete are left as they are. */
 export function adviseAround(graph: ReferenceGraph): AdvisedAround {
   const without = planCascade(graph, { cascade: false, protect: [] })
   if (!without.walked.some(({ reference, fate }) => fate === 'held' && reference.onDelete === 'cascade'))
@@ -37,16 +33,16 @@ export function adviseAround(graph: ReferenceGraph): AdvisedAround {
   }
 }
 
-/** A foreign key without an index, which PostgreSQL looks along for each row that goes. */
+/** A foreign key without an index, which PostgreSQL checks for each deleted row. */
 export interface MissingIndex {
   readonly walked: WalkedReference
-  /** That all the look-ups take; rough. */
+  /** The total time of the lookups; rough. */
   readonly seconds: number
-  /** How to make one. */
+  /** The statement to create one. */
   readonly cure: string
 }
 
-/** @param rows of the root that are to go */
+/** @param rows of the root to be deleted */
 export function missingIndexes({ cascade }: AdvisedAround, rows: number): MissingIndex[] {
   const going = estimateGoing(cascade, rows)
   return cascade.walked
@@ -63,10 +59,10 @@ export function secondsOf(missing: readonly MissingIndex[]): number {
   return missing.reduce((sum, { seconds }) => sum + seconds, 0)
 }
 
-/** An index is worth its making where deleting takes several times as long without it. */
+/** An index pays if deleting takes several times as long without it. */
 const SEVERAL = 3
 
-/** The indexes to make before a purge, in sentences; none where it does not pay. */
+/** The indexes to create before a purge, as sentences; none if they do not pay. */
 export function indexesFirst(quantities: Quantities, missing: readonly MissingIndex[]): string[] {
   const without = purgeCosts(quantities, secondsOf(missing)).seconds
   const indexed = purgeCosts(quantities, 0).seconds
@@ -74,7 +70,7 @@ export function indexesFirst(quantities: Quantities, missing: readonly MissingIn
   if (dear.length === 0 || without < SEVERAL * indexed) return []
   const [indexes, them] = dear.length === 1 ? ['an index', 'it'] : ['indexes', 'them']
   return [
-    `Make ${indexes}: without ${them} deleting takes ${showDuration(without)}, with ${them} ${showDuration(indexed)}.`,
+    `Create ${indexes}: without ${them} deleting takes ${showDuration(without)}, with ${them} ${showDuration(indexed)}.`,
     ...dear.map(({ cure }) => cure),
   ]
 }

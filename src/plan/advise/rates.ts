@@ -1,11 +1,10 @@
-// Rough rates, for advice only: nothing is decided by them while a run is under
-// way. Measured on a machine with two processors and PostgreSQL 15, rounded
-// towards caution. Rows of "1 GB" are 5 million with 133 characters of jsonb.
+// Rough rates, for advice only: no run depends on them. Measured on a machine with two cores and PostgreSQL 15,
+// rounded up. Rows of "1 GB" are 5 million with 133 characters of jsonb.
 
-/** Reading a table from end to end: 921 MB in 0.35 s from memory; from a disk it is less. */
+/** A full table scan: 921 MB in 0.35 s from memory; slower from a disk. */
 export const READ_BYTES_PER_SECOND = 500e6
 
-/** Rows that travel: 1 GB in 4.3 s by `insert … select`, in 8.4 s by COPY from session to session. */
+/** Copied rows: 1 GB in 4.3 s by `insert … select`, in 8.4 s by COPY from session to session. */
 export const COPIED_BYTES_PER_SECOND = 120e6
 
 /** Counting and hashing: 1 GB in 2.3 s. */
@@ -17,7 +16,7 @@ export const INDEXED_BYTES_PER_SECOND = 60e6
 /** WAL for a byte of copied rows: 1,152 MB for 1,028 MB by `insert … select`, 913 MB by COPY; narrow rows 1.5 and 0.6. */
 export const WAL_PER_COPIED_BYTE = 1.1
 
-/** An index that is built writes itself once. */
+/** An index build writes the index once. */
 export const WAL_PER_INDEXED_BYTE = 1
 
 /** Deleted in batches of 5,000 by key, 13 ms each, with pauses three times as long. */
@@ -26,10 +25,10 @@ export const DELETED_ROWS_PER_SECOND = 100_000
 /** WAL for a deleted row: 26.7 MB for 162,000. */
 export const WAL_PER_DELETED_ROW = 165
 
-/** And for the vacuum that clears the table and its indexes of it: as much again. */
+/** And for vacuuming it from the table and its indexes: as much again. */
 export const WAL_PER_VACUUMED_ROW = WAL_PER_DELETED_ROW
 
-/** A deleted row that a foreign key without an index has to look for, in a table of a million rows. */
+/** The lookup of a deleted row by a foreign key without an index, in a table of a million rows. */
 export const UNINDEXED_REFERENCE_SECONDS_PER_MILLION_ROWS = 0.057
 
 /** What a captured row costs the application. */
@@ -38,7 +37,7 @@ export const CAPTURE_MICROSECONDS = 3
 /** A key of two columns is wider than that of one: 16 bytes and a header against 8. */
 export const WIDER_KEY = 1.4
 
-/** A block that is read in a purge, whether rows of it match or not: 16 MB in 10 to 30 ms. */
+/** A block read in a purge, whether rows match or not: 16 MB in 10 to 30 ms. */
 export const BLOCK_READ_SECONDS = 10e-6
 
 /** A row deleted in a walk over blocks: 11,000 in 7 ms, or in 19 ms around locked ones; further indexes cost nothing yet. */

@@ -12,13 +12,13 @@ import { serverNotes, serverObjections } from '../table/server-objections.ts'
 import { kindObjection, tableObjections } from '../table/table-objections.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
 
-/** Something that could go wrong, and what helps; `fix` is empty where there is nothing to do but to know it. */
+/** A risk and its fix; `fix` is empty if there is nothing to do. */
 export interface Risk {
   readonly what: string
   readonly fix: string
 }
 
-/** All that is looked at for what could go wrong. */
+/** The inputs for risks. */
 export interface RiskSituation {
   readonly server: ServerModel
   readonly journalSchema: string
@@ -32,7 +32,7 @@ export interface RiskSituation {
   readonly partitions: readonly MapEntry[]
 }
 
-/** Everything that could go wrong with a table, by itself or when it is converted. Pure. */
+/** The risks of a table, by itself or when it is converted. Pure. */
 export function risksOf(situation: RiskSituation): Risk[] {
   const { server, journalSchema } = situation
   return [
@@ -53,14 +53,14 @@ function readingRisks({ table, rowsReadable, server: { role } }: RiskSituation):
   const name = ident(table.name.schema, table.name.name).text
   return [
     {
-      what: `${role} may not see all rows, so nothing is known of their ranges`,
+      what: `${role} may not see all rows, so their ranges are unknown`,
       fix: `grant select on ${name} to ${ident(role).text}; or, where a policy hides some, connect as the owner.`,
     },
   ]
 }
 
 function conversionRisks({ table, privileges, server }: RiskSituation): Risk[] {
-  // Partitioned already: what stands against a conversion says nothing about it.
+  // Already partitioned: objections to a conversion do not apply.
   if (table.kind === 'partitioned table') return []
   const kind = kindObjection(table)
   if (kind !== undefined) return [asRisk(kind)]
@@ -75,18 +75,18 @@ function idRisks({ table, keys }: RiskSituation): Risk[] {
     .filter(({ type, max }) => type === 'integer' && max !== null && Number(max) > WORTH_A_WORD * LARGEST_INTEGER)
     .map(({ column, max }) => ({
       what: `${column} has reached ${showCount(Number(max))}, ${Math.floor((100 * Number(max)) / LARGEST_INTEGER)} % of what an integer can hold`,
-      fix: `Make it a bigint before it is full; ${display(table.name)} cannot take rows any more when it is.`,
+      fix: `Change it to bigint before it overflows; after that, inserts into ${display(table.name)} fail.`,
     }))
 }
 
-/** A table that small is read in no time. */
+/** A table this small is scanned in no time. */
 const FEW_ROWS = 1_000
 
 function unindexed(table: TableModel, { name, table: other, columns, estimatedRows }: Reference): Risk {
   const rows = estimatedRows === null ? '' : ` (${showCount(estimatedRows)} rows)`
-  const small = estimatedRows !== null && estimatedRows < FEW_ROWS ? '; as long as it is small that does no harm' : ''
+  const small = estimatedRows !== null && estimatedRows < FEW_ROWS ? '; this is harmless while the table is small' : ''
   return {
-    what: `no index of ${display(other)} begins with the columns of foreign key ${name} (${columns.join(', ')}): each row deleted from ${display(table.name)} reads it all${rows}${small}`,
+    what: `no index of ${display(other)} begins with the columns of foreign key ${name} (${columns.join(', ')}): each row deleted from ${display(table.name)} scans all of it${rows}${small}`,
     fix: `create index concurrently on ${ident(other.schema, other.name).text} (${columns.map((column) => ident(column).text).join(', ')});`,
   }
 }
@@ -102,7 +102,7 @@ function statisticsRisks({ table, activity }: RiskSituation): Risk[] {
     ...(table.estimatedRows === null
       ? [
           {
-            what: 'it was never analysed, so rows and key ranges are not known to the planner',
+            what: 'it was never analysed, so the planner has no statistics on rows and key ranges',
             fix: `analyze ${name};`,
           },
         ]
@@ -110,8 +110,8 @@ function statisticsRisks({ table, activity }: RiskSituation): Risk[] {
     ...(deadRows > DEAD_ROWS && deadRows > DEAD_SHARE * liveRows
       ? [
           {
-            what: `${showCount(deadRows)} dead rows beside ${showCount(liveRows)} live ones${activity.vacuumedAt === null ? '; it was never vacuumed' : ''}`,
-            fix: `vacuum (analyze) ${name}; and let autovacuum come more often (autovacuum_vacuum_scale_factor).`,
+            what: `${showCount(deadRows)} dead rows, ${showCount(liveRows)} live${activity.vacuumedAt === null ? '; it was never vacuumed' : ''}`,
+            fix: `vacuum (analyze) ${name}; and let autovacuum run more often (autovacuum_vacuum_scale_factor).`,
           },
         ]
       : []),
@@ -121,8 +121,8 @@ function statisticsRisks({ table, activity }: RiskSituation): Risk[] {
 function longTransaction(table: TableModel, { pid, who, state, seconds, onTable }: LongTransaction): Risk {
   const what = pid === null ? `prepared transaction ${who}` : `pid ${pid} (${who}), ${state},`
   return {
-    what: `${what} has been open for ${showDuration(seconds)}${onTable ? ` and holds a lock on ${display(table.name)}` : ''}: building indexes and taking locks wait for it`,
-    fix: pid === null ? 'End it with commit prepared or rollback prepared.' : 'Let it end first.',
+    what: `${what} has been open for ${showDuration(seconds)}${onTable ? ` and holds a lock on ${display(table.name)}` : ''}: index builds and locks wait for it`,
+    fix: pid === null ? 'End it with commit prepared or rollback prepared.' : 'Wait until it has ended.',
   }
 }
 
@@ -132,15 +132,15 @@ function partitionRisks({ table, partitions }: RiskSituation): Risk[] {
     if (state === 'detaching')
       return [
         {
-          what: `${display(partition)} is half detached: its rows cannot be seen through ${name}`,
+          what: `${display(partition)} has a pending detach: its rows are not visible through ${name}`,
           fix: `ebb rotate ${name} --execute finishes it.`,
         },
       ]
     if (bounds === 'DEFAULT')
       return [
         {
-          what: `there is a DEFAULT partition, ${display(partition)} (${showBytes(bytes)}): nothing can be detached concurrently, and new partitions have to check its rows`,
-          fix: 'Move its rows to proper partitions, and drop it.',
+          what: `there is a DEFAULT partition, ${display(partition)} (${showBytes(bytes)}): no partition can be detached concurrently, and adding a partition has to scan it`,
+          fix: 'Move its rows to regular partitions, and drop it.',
         },
       ]
     return []

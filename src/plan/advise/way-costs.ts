@@ -12,27 +12,27 @@ import {
   WIDER_KEY,
 } from './rates.ts'
 
-/** What a way would cost, by the rough rates of rates.ts. */
+/** The costs of a method, by the rough rates of rates.ts. */
 export interface WayCosts {
-  /** Rows that are written or deleted; the others are only read, or not even that. */
+  /** Rows written or deleted; the others are only read, if at all. */
   readonly touchedRows: number
   readonly readBytes: number
   readonly walBytes: number
   readonly seconds: number
-  /** Beside what is there now, at most. */
+  /** Additional space, at most. */
   readonly diskBytes: number
-  /** Given back in the end. */
+  /** Space freed in the end. */
   readonly freedBytes: number
 }
 
-/** A table and how much of it is to stay. */
+/** A table and the share to keep. */
 export interface Quantities {
   readonly table: TableModel
   readonly rows: number
   readonly keptRows: number
 }
 
-/** Attaching reads the rows once; by time an index is built as well. */
+/** Attaching scans the rows once; by time an index is built as well. */
 export function attachCosts({ table }: Quantities, buildsIndex: boolean): WayCosts {
   const primary = table.indexes.find(({ primary }) => primary)
   const index = buildsIndex ? (primary?.bytes ?? 0) * WIDER_KEY : 0
@@ -47,7 +47,7 @@ export function attachCosts({ table }: Quantities, buildsIndex: boolean): WayCos
   }
 }
 
-/** Copying reads everything, writes what is kept, and reads both sides again to compare them. */
+/** Copying reads everything, writes the kept rows, and reads both sides again to compare them. */
 export function copyCosts({ table, rows, keptRows }: Quantities): WayCosts {
   const share = rows === 0 ? 1 : Math.min(1, keptRows / rows)
   const { heap, toast, indexes } = table.size
@@ -67,9 +67,9 @@ export function copyCosts({ table, rows, keptRows }: Quantities): WayCosts {
 }
 
 /**
- * Deleting touches what goes, one row after the other, and leaves its space to rows to come.
+ * Deleting touches only the removed rows, one by one, and leaves their space for reuse.
  *
- * @param lookUpSeconds that foreign keys without an index cost, all rows together
+ * @param lookUpSeconds the total cost of foreign keys without an index
  */
 export function purgeCosts({ table, rows, keptRows }: Quantities, lookUpSeconds: number): WayCosts {
   const removed = Math.max(0, rows - keptRows)

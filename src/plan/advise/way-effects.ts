@@ -6,11 +6,11 @@ import { CAPTURE_MICROSECONDS } from './rates.ts'
 import { showCount, showDuration } from '../../text/units.ts'
 import type { Quantities, WayCosts } from './way-costs.ts'
 
-/** What a way means for everybody else. */
+/** The effects of a method on others. */
 export interface WayEffects {
   readonly locks: readonly string[]
   readonly application: readonly string[]
-  /** Those who follow the changes: subscribers, change-data capture, caches, search indexes. */
+  /** Consumers of changes: subscribers, change-data capture, caches, search indexes. */
   readonly consumers: readonly string[]
 }
 
@@ -18,15 +18,15 @@ export function attachEffects(table: TableModel, key: KeyAdvice): WayEffects {
   const name = display(table.name)
   return {
     locks: [
-      'ACCESS EXCLUSIVE for milliseconds, to add a check and to swap; nothing is read or built under it',
+      'ACCESS EXCLUSIVE for milliseconds, to add a CHECK and to swap; nothing is scanned or built under it',
       ...neighbourLocks(table),
     ],
     application: [
       ...keyEffects(table, key),
       'a few statements do not work on any partitioned table (docs/limits.md)',
-      `the rows that are there now leave ${name} together, when the last of them has expired; or by ebb split`,
+      `the existing rows are dropped from ${name} together, when the last of them has expired; or by ebb split`,
     ],
-    consumers: ['no row is moved, so there is no event', EXPIRY_IS_SILENT, ...viaRoot(table)],
+    consumers: ['no row is moved, so there are no events', EXPIRY_IS_SILENT, ...viaRoot(table)],
   }
 }
 
@@ -46,14 +46,14 @@ export function partitionCopyEffects(table: TableModel, key: KeyAdvice, quantiti
 export function rebuildEffects(table: TableModel, quantities: Quantities): WayEffects {
   return {
     locks: [
-      'SHARE ROW EXCLUSIVE for milliseconds, to begin catching changes: writers wait that long, readers do not',
-      'ACCESS EXCLUSIVE for milliseconds, to swap; the last few changes are caught up with under it',
+      'SHARE ROW EXCLUSIVE for milliseconds, to start capturing changes: writers wait that long, readers do not',
+      'ACCESS EXCLUSIVE for milliseconds, to swap; the last few changes are applied under it',
       ...neighbourLocks(table),
     ],
     application: [
-      `each row it changes costs about ${CAPTURE_MICROSECONDS} µs more while it runs, and afterwards until ebb retire`,
-      'the swap waits for transactions that are older than the last rows copied, for they would see too little',
-      'copied rows have a new xmin: who uses it as a version meets one conflict',
+      `each row it changes costs about ${CAPTURE_MICROSECONDS} µs more during the run, and afterwards until ebb retire`,
+      'the swap waits for transactions older than the last rows copied, because they would miss rows',
+      'copied rows have a new xmin: code that uses it as a row version sees one conflict',
     ],
     consumers: [...leftOut(quantities), ...carriedOn(table)],
   }
@@ -67,18 +67,20 @@ export function purgeEffects(
 ): WayEffects {
   const along = cascade.emptied.slice(1).map(({ name }) => display(name))
   return {
-    locks: ['only the rows of one batch, for some 50 ms'],
+    locks: ['only the rows of one batch, for about 50 ms'],
     application: [
-      'triggers and cascades fire for each row; what is deleted is left to vacuum, and the file keeps its size',
-      ...(along.length === 0 ? [] : [`rows of ${along.join(', ')} that refer to them go along (--cascade)`]),
+      'triggers and cascades fire for each row; dead rows are left to vacuum, and the file keeps its size',
+      ...(along.length === 0
+        ? []
+        : [`rows of ${along.join(', ')} that reference them are deleted as well (--cascade)`]),
       ...cascade.reasons.map(({ what }) => `rows ${what} stay`),
       ...missing.map(
         ({ walked: { reference, from, to }, seconds }) =>
-          `foreign key ${reference.name} of ${display(from.name)} has no index on (${reference.pairs.map(({ referring }) => referring).join(', ')}): looking along it for rows of ${display(to.name)} takes ${showDuration(seconds)} of the ${showDuration(costs.seconds)}, so make one first`,
+          `foreign key ${reference.name} of ${display(from.name)} has no index on (${reference.pairs.map(({ referring }) => referring).join(', ')}): lookups for rows of ${display(to.name)} take ${showDuration(seconds)} of the ${showDuration(costs.seconds)}, so create one first`,
       ),
     ],
     consumers: [
-      `one delete event for each of about ${showCount(removedRows(quantities))} rows: they see what goes, and have to keep up`,
+      `one delete event for each of about ${showCount(removedRows(quantities))} rows: consumers see the deletes, and have to keep up`,
     ],
   }
 }
@@ -88,14 +90,14 @@ export function removedRows({ rows, keptRows }: Quantities): number {
 }
 
 const EXPIRY_IS_SILENT =
-  'partitions that are detached, truncated or dropped later emit no delete events: consumers have to expire rows by themselves'
+  'partitions that are detached, truncated or dropped later emit no delete events: consumers have to expire rows themselves'
 
 function keyEffects(table: TableModel, { by, expireBy }: KeyAdvice): string[] {
   if (expireBy !== null)
-    return [`the primary key and ON CONFLICT (${by}) stay; queries by ${expireBy} alone look into every partition`]
+    return [`the primary key and ON CONFLICT (${by}) stay; queries by ${expireBy} alone scan every partition`]
   const primary = table.constraints.find(({ type }) => type === 'primary key')
-  if (primary === undefined || !primaryKeyChanges(table, by)) return ['keys stay as they are']
-  return [`the primary key becomes (${[...primary.columns, by].join(', ')}), and ON CONFLICT has to name it so`]
+  if (primary === undefined || !primaryKeyChanges(table, by)) return ['keys do not change']
+  return [`the primary key becomes (${[...primary.columns, by].join(', ')}), and ON CONFLICT has to name these columns`]
 }
 
 function neighbourLocks(table: TableModel): string[] {
@@ -109,10 +111,10 @@ function neighbourLocks(table: TableModel): string[] {
 
 function leftOut(quantities: Quantities): string[] {
   const removed = removedRows(quantities)
-  if (removed === 0) return ['no row is left out, and a copied one is no event']
+  if (removed === 0) return ['no row is left out, and copying emits no events']
   return [
-    `about ${showCount(removed)} rows that are left out emit no delete events: consumers keep them unless they are told otherwise`,
-    'rows that are kept emit no event either',
+    `about ${showCount(removed)} rows that are left out emit no delete events: consumers keep them unless they delete them themselves`,
+    'kept rows emit no events either',
   ]
 }
 
@@ -121,8 +123,8 @@ function carriedOn({ publications }: TableModel): string[] {
   return [
     ...(names.length === 0
       ? []
-      : [`${names.join(', ')} lists the new table from the swap on; subscribers go on without a refresh`]),
-    'slots that decode every table, whatever is published, see the copy as inserts into a table with another name',
+      : [`${names.join(', ')} publishes the new table from the swap on; subscribers continue without a refresh`]),
+    'slots that decode all tables, published or not, see the copy as inserts into a table with another name',
   ]
 }
 

@@ -44,7 +44,7 @@ export function explainCopying(step: CopyStep | ReconcileStep | VerifyStep): str
   switch (step.kind) {
     case 'copy':
       return pattern(
-        'not plain SQL: Ebb repeats this for each range of blocks, or of values of an index that leads to the kept rows',
+        'not plain SQL: Ebb repeats this for each range of blocks, or of values of an index on the kept rows',
         chunk(step),
       )
     case 'reconcile':

@@ -1,7 +1,7 @@
 import { display, type TableName } from '../../sql/names.ts'
 import type { AloneStep, Plan, Step } from './step.ts'
 
-/** A plan that abandons an unfinished run; `evidence` says what that leaves behind. */
+/** A plan that abandons an unfinished run; `evidence` says what remains. */
 export function abandonment(runId: string, table: TableName, evidence: string, steps: readonly Step[]): Plan {
   return {
     goal: `abandon run ${runId} on ${display(table)}`,
@@ -14,7 +14,7 @@ export function abandonment(runId: string, table: TableName, evidence: string, s
   }
 }
 
-/** Where nothing has to be undone: only the run ends. */
+/** If nothing has to be undone: only ends the run. */
 export function endTheRun(key: string): AloneStep {
   return {
     kind: 'alone',

@@ -2,7 +2,7 @@ import { quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Lock } from './step.ts'
 
-/** ACCESS EXCLUSIVE, for milliseconds: nobody else reads or writes. */
+/** ACCESS EXCLUSIVE, for milliseconds: blocks all reads and writes. */
 export function exclusive(table: TableName): Lock {
   return { table, mode: 'ACCESS EXCLUSIVE', blocks: 'reads and writes', held: 'milliseconds' }
 }

@@ -120,16 +120,15 @@ export interface ShortLockStep extends Described {
 }
 
 /**
- * `detach partition … concurrently`: outside a transaction. It waits for
- * everybody who has touched the parent and blocks nobody meanwhile;
- * interrupted there, it leaves the partition half detached (docs/postgres-facts.md, Detaching).
+ * `detach partition … concurrently`: outside a transaction. It waits for all transactions that have used the parent
+ * and blocks none; interrupted there, it leaves the detach pending (docs/postgres-facts.md, Detaching).
  */
 export interface DetachStep extends Described {
   readonly kind: 'detach'
   readonly table: TableName
   readonly partition: TableName
   readonly oid: string
-  /** What finishes it when it was interrupted. */
+  /** The statement that finishes an interrupted one. */
   readonly finalize: ShortLockStep
 }
 
@@ -166,10 +165,10 @@ export type Step =
   | DetachStep
   | SwapStep
 
-/** What works in pieces, of which the journal of a run remembers how far it came. */
+/** Steps that work in pieces, whose progress is recorded in the journal of a run. */
 export type StepInPieces = CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep
 
-/** What is done as a whole, or anew: no run is needed for it. */
+/** Steps that are done as a whole or repeated: they need no run. */
 export type WholeStep = Exclude<Step, StepInPieces>
 
 /** The facts of a table, one line each: `index events_kind_idx` → `btree (kind)`. */

@@ -24,7 +24,7 @@ export function fromStored<T>(stored: T): T {
   ) as T
 }
 
-/** Work of which only the search path was stored: all other settings were those of Ebb's sessions. */
+/** Work stored with its search path only: all other settings were those of Ebb's sessions. */
 function isOfEarlierVersion(value: unknown): value is { searchPath: string } {
   return (
     typeof value === 'object' &&
@@ -42,7 +42,7 @@ function unmarked(value: unknown): unknown {
   return 'set' in value && Array.isArray(value.set) ? new Set(value.set) : value
 }
 
-/** JSON that is equal for equal values, whatever the order of their keys. */
+/** Canonical JSON: equal for equal values, whatever the order of their keys. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)

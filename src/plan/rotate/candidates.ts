@@ -17,13 +17,13 @@ import type { SetPolicy } from '../language/policy.ts'
 import type { Objection } from '../language/step.ts'
 import type { RotationSituation, Retirement, Skipped } from './plan.ts'
 
-/** What has expired, and what of it stays. */
+/** The expired partitions, and those of them that are kept. */
 export interface Expiry {
   readonly horizon: Horizon | null
   readonly candidates: readonly Retirement[]
   readonly skipped: readonly Skipped[]
   readonly objections: readonly Objection[]
-  /** Closed partitions by id of which nobody has found out yet how old they are. */
+  /** Closed partitions by id whose age is not known yet. */
   readonly unknown: number
 }
 
@@ -70,7 +70,7 @@ function expiredPartitions(
 ): { readonly expired: readonly Partition[]; readonly unknown: number } {
   const attached = set.partitions.filter(({ detachPending }) => !detachPending)
   if (policy.kind !== 'id') return { expired: expiredByBounds(attached, horizon.position), unknown: 0 }
-  // Only rows tell that ids have grown past a partition: a sequence may have been set ahead.
+  // Only rows prove that ids have grown past a partition: a sequence may have been set ahead.
   const head = newest === null || newest === 'unknown' ? null : newest.key
   return {
     expired: expiredByAge(attached, head, newestIn, horizon.position),
@@ -78,17 +78,17 @@ function expiredPartitions(
   }
 }
 
-/** Why a partition stays although all its rows have expired. */
+/** Why a partition is kept although all its rows have expired. */
 function reasonToLeave(partition: Partition, method: Retire): string | null {
-  if (partition.kind === 'foreign') return 'it is a foreign table: its rows are elsewhere'
-  if (partition.kind === 'partitioned') return 'it is itself partitioned: somebody else looks after it'
-  if (!partition.actAsOwner) return 'it belongs to a role that we may not act for'
+  if (partition.kind === 'foreign') return 'it is a foreign table: its rows are stored elsewhere'
+  if (partition.kind === 'partitioned') return 'it is itself partitioned, so it is not managed here'
+  if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
   if (method === 'drop' && partition.dependents.length > 0)
-    return `other objects stand on it: ${partition.dependents.join(', ')}`
+    return `other objects depend on it: ${partition.dependents.join(', ')}`
   return null
 }
 
-/** Partitions with expired rows beside rows that are kept, which is worth knowing where they are wide. */
+/** Wide partitions with both expired and kept rows, for information. */
 function overlapping({ partitions }: PartitionedTable, { kind }: SetPolicy, horizon: Horizon): Skipped[] {
   if (kind === 'id') return []
   return partitions.flatMap(({ name, range, detachPending }) => {
@@ -97,7 +97,7 @@ function overlapping({ partitions }: PartitionedTable, { kind }: SetPolicy, hori
     return [
       {
         partition: name,
-        reason: `only a part of its range lies before the horizon: it ends at ${end(range, kind, horizon)}`,
+        reason: `only part of its range is before the horizon: it ends at ${end(range, kind, horizon)}`,
       },
     ]
   })
@@ -106,8 +106,8 @@ function overlapping({ partitions }: PartitionedTable, { kind }: SetPolicy, hori
 function withoutBounds({ partitions }: PartitionedTable): Skipped[] {
   return partitions.flatMap(({ name, range, isDefault, boundsText }) => {
     if (isDefault)
-      return [{ partition: name, reason: 'it is the default partition: no bounds say how old its rows are' }]
-    return range === null ? [{ partition: name, reason: `its bounds are not understood: ${boundsText}` }] : []
+      return [{ partition: name, reason: 'it is the default partition: its bounds do not tell the age of its rows' }]
+    return range === null ? [{ partition: name, reason: `its bounds are not supported: ${boundsText}` }] : []
   })
 }
 
@@ -132,8 +132,8 @@ function retirement(
   const shown = shownBounds(partition.range, policy)
   const because =
     shownNewest === null
-      ? `all its rows lie before ${shown.to}, and the horizon is ${horizon.shown}`
-      : `its newest row is of ${shownNewest}, and the horizon is ${horizon.shown}`
+      ? `all its rows are before ${shown.to}; the horizon is ${horizon.shown}`
+      : `its newest row is of ${shownNewest}; the horizon is ${horizon.shown}`
   return {
     partition,
     method,
@@ -168,9 +168,8 @@ function retireObjections(
 }
 
 /**
- * A clock that is years ahead makes every row look expired. So it is doubted
- * when nothing has been written for longer than is kept, or when the very
- * partition of the newest row would go.
+ * A clock that is years ahead makes every row look expired. So it is questioned if nothing has been written for
+ * longer than rows are kept, or if the partition of the newest row would be retired.
  */
 function clockDoubts(
   { set, newest, thorough, server }: RotationSituation,

@@ -6,46 +6,46 @@ import { displayPosition, positionOf, type KeyKind, type Position } from '../../
 import type { Newest } from './begun.ts'
 import type { SetPolicy } from '../language/policy.ts'
 
-/** The instant before which rows have expired, as the column that tells the time of a row has it. */
+/** The instant before which rows have expired, as a value of the expiry column. */
 export interface Horizon {
   readonly position: Position
   readonly kind: KeyKind
   readonly timezone: string
   readonly keep: Interval
-  /** For people. */
+  /** For display. */
   readonly shown: string
 }
 
-/** The server's now less what is kept, by the calendar of the set's own time zone. */
+/** The server's current time minus the retention period, by the calendar of the set's time zone. */
 export function horizonOf(kind: KeyKind, timezone: string, now: bigint, keep: Interval): Horizon {
   const position = minus(positionOf(kind, now, timezone), keep, kind, timezone)
   return { position, kind, timezone, keep, shown: displayPosition(kind, position, timezone) }
 }
 
-/** What the column holds by which the rows of a set expire: its key, or with ids the one its policy names. Null where no such column is a time. */
+/** The kind of the expiry column of a set: its key, or by id the column in its policy. Null if that is not a time. */
 export function expiryKind(set: PartitionedTable, policy: SetPolicy): KeyKind | null {
   if (policy.kind !== 'id') return policy.kind
   return calendarKind(set.columns.find(({ name }) => name === policy.expireBy)?.type ?? '')
 }
 
-/** Whether a range lies before the horizon as a whole. Overlapping it is not enough, be it by a microsecond. */
+/** Whether a range is entirely before the horizon, to the microsecond. */
 export function liesBefore({ to, toIsExact }: Pick<PartitionRange, 'to' | 'toIsExact'>, horizon: Position): boolean {
   return to !== null && (toIsExact ? to <= horizon : to < horizon)
 }
 
-/** The partitions of a set by time whose every possible row has expired. */
+/** By time: the partitions whose every possible row has expired. */
 export function expiredByBounds(partitions: readonly Partition[], horizon: Position): Partition[] {
   return partitions.filter(({ range }) => range !== null && liesBefore(range, horizon))
 }
 
-/** Whether a partition by id receives no new rows any more: ids have grown past it. */
+/** Whether a partition by id no longer receives rows: ids have grown past it. */
 export function isClosed({ range }: Partition, head: Position | null): boolean {
   return head !== null && range !== null && range.to !== null && range.to <= head
 }
 
 /**
- * The closed partitions of a set by id whose newest row has expired. An empty
- * one goes only when a later one goes too: what was reserved may still arrive.
+ * By id: the closed partitions whose newest row has expired. An empty one is retired only together with a later one:
+ * reserved ids may still be used.
  */
 export function expiredByAge(
   partitions: readonly Partition[],

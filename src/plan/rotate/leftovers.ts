@@ -8,7 +8,7 @@ import { dropStep } from './retire.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { RotationSituation, Leftover, Skipped } from './plan.ts'
 
-/** What an interrupted rotation has detached and not dropped. */
+/** Partitions that an interrupted rotation has detached and not dropped. */
 export function planLeftovers(
   { begun, set }: RotationSituation,
   request: RotateRequest,
@@ -16,7 +16,7 @@ export function planLeftovers(
   horizon: Horizon | null,
 ): { readonly finish: readonly Leftover[]; readonly skipped: readonly Skipped[] } {
   const detached = begun.filter(
-    ({ method, state }) => method === 'drop' && (state === 'detached' || state === 'half detached'),
+    ({ method, state }) => method === 'drop' && (state === 'detached' || state === 'detach pending'),
   )
   const judged = detached.map((entry) => ({ entry, reason: reasonToKeep(entry, request, policy, horizon) }))
   return {
@@ -31,7 +31,7 @@ export function planLeftovers(
         : [
             {
               partition: entry.partition,
-              reason: `an interrupted rotation has detached it from ${display(set.name)}, and ${reason}`,
+              reason: `an interrupted rotation detached it from ${display(set.name)}, and ${reason}`,
             },
           ],
     ),
@@ -44,12 +44,12 @@ function reasonToKeep(
   policy: SetPolicy,
   horizon: Horizon | null,
 ): string | null {
-  if (retire !== 'drop') return `it stays a table of its own with --retire ${retire}`
-  if (!noArchive) return 'dropping it wants --no-archive'
-  if (horizon === null) return 'nothing is said about how long to keep rows'
-  if (policy.kind === 'id') return null // its newest row is looked at before it goes
+  if (retire !== 'drop') return `it stays a separate table with --retire ${retire}`
+  if (!noArchive) return 'dropping it requires --no-archive'
+  if (horizon === null) return 'no retention period is set'
+  if (policy.kind === 'id') return null // its newest row is checked before the drop
   const parsed = parseBounds(bounds)
   const placed = parsed?.kind === 'range' ? spanOf(policy.kind, parsed) : null
   const expired = placed !== null && liesBefore({ to: placed.span.to, toIsExact: placed.toIsExact }, horizon.position)
-  return expired ? null : `it lies inside the keep window: attach it again (${bounds})`
+  return expired ? null : `it is inside the keep window: attach it again (${bounds})`
 }

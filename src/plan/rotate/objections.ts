@@ -7,15 +7,15 @@ import { objection } from '../language/objection.ts'
 import type { RotateRequest } from './request.ts'
 import type { Objection } from '../language/step.ts'
 
-// Why a set cannot be rotated, or why its partitions are not retired. The
-// second kind leaves the runway alone: no row is refused because an old one could not go.
+// Why a set cannot be rotated, or why its partitions are not retired. The second kind does not affect new partitions:
+// no insert fails because an old partition could not be retired.
 
 export function notPartitioned(name: TableName, registered: boolean): Objection {
   return registered
     ? objection(
         'gone',
-        `${display(name)}, which the journal knows as a set, is no partitioned table any more`,
-        'If it is gone for good, delete its line from partition_set in the journal’s schema.',
+        `${display(name)}, which is registered in the journal, is no longer a partitioned table`,
+        'If it was dropped for good, delete its row from partition_set in the journal’s schema.',
       )
     : objection(
         'not-partitioned',
@@ -24,15 +24,15 @@ export function notPartitioned(name: TableName, registered: boolean): Objection 
       )
 }
 
-/** A set of a kind that cannot be rotated at all, or not by this role. */
+/** A set that cannot be rotated at all, or not by this role. */
 export function setObjections(set: PartitionedTable, role: string): Objection[] {
   const name = display(set.name)
   if (set.key === null)
     return [
       objection(
         'not-by-range',
-        `${name} is partitioned by ${set.strategy === 'range' ? 'several columns, an expression, or a type that is no key' : set.strategy}`,
-        'Only sets by range of one timestamptz, timestamp, date, integer or UUIDv7 column can be rotated.',
+        `${name} is partitioned by ${set.strategy === 'range' ? 'several columns, an expression, or an unsupported type' : set.strategy}`,
+        'Only tables partitioned by range on one timestamptz, timestamp, date, integer or UUIDv7 column can be rotated.',
       ),
     ]
   const owner = ident(set.owner).text
@@ -40,15 +40,15 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
     return [
       objection(
         'not-owner',
-        `${name} belongs to ${set.owner}, and ${role} may not act for it`,
-        `Connect as ${set.owner}, or have an administrator say: grant ${owner} to ${ident(role).text};`,
+        `${name} belongs to ${set.owner}, and ${role} is not a member of that role`,
+        `Connect as ${set.owner}, or have an administrator run: grant ${owner} to ${ident(role).text};`,
       ),
     ]
   if (!set.createInSchema)
     return [
       objection(
         'no-create',
-        `${set.owner} may not create tables in schema ${set.name.schema}, where the partitions would be`,
+        `${set.owner} may not create tables in schema ${set.name.schema}, where the partitions would be created created`,
         `As its owner: grant create on schema ${ident(set.name.schema).text} to ${owner};`,
       ),
     ]
@@ -59,7 +59,7 @@ export function policyDiffers(set: PartitionedTable, column: string): Objection 
   return objection(
     'other-key',
     `the registered policy of ${display(set.name)} is by ${column}, and the table is partitioned by ${set.key?.column ?? 'something else'}`,
-    'Somebody has rebuilt it: delete its line from partition_set in the journal’s schema, and rotate it anew.',
+    'It was rebuilt: delete its row from partition_set in the journal’s schema, and run ebb rotate again.',
   )
 }
 
@@ -75,7 +75,7 @@ export function noExpiry(set: PartitionedTable): Objection {
   return objection(
     'expire-by',
     `${display(set.name)} is partitioned by id, and no time column is registered by which its rows expire`,
-    'Rows without an age cannot expire: rotate without --keep, or register the set with an expiring column (ebb partition … --expire-by).',
+    'Rows without an age cannot expire: rotate without --keep, or register the table with an expiry column (ebb partition … --expire-by).',
   )
 }
 
@@ -90,8 +90,8 @@ export function noSuchExpiry(set: PartitionedTable, column: string): Objection {
 export function archiveObjection(method: RotateRequest['retire'], count: number): Objection {
   return objection(
     'archive',
-    `Archives cannot be written yet by this version, so ${plural(count)} would be gone for good with --retire ${method}`,
-    'Say --no-archive if the rows may go without being stored elsewhere, or --retire detach to keep them as tables of their own.',
+    `This version cannot write archives yet, so ${plural(count)} would be lost with --retire ${method}`,
+    'Pass --no-archive if the rows may be removed without an archive, or --retire detach to keep the partitions as separate tables.',
   )
 }
 
@@ -99,12 +99,12 @@ export function truncateObjection(set: PartitionedTable): Objection {
   const keys = set.inboundForeignKeys.map(({ name, table }) => `${name} of ${display(table)}`).join(', ')
   return objection(
     'truncate-referenced',
-    `partitions of ${display(set.name)} cannot be truncated, because foreign keys point at it: ${keys}`,
-    'Use --retire drop or --retire detach: a partition to which no row refers any more can be detached.',
+    `partitions of ${display(set.name)} cannot be truncated, because foreign keys reference it: ${keys}`,
+    'Use --retire drop or --retire detach: a partition whose rows are no longer referenced can be detached.',
   )
 }
 
-/** What looks as if the server's clock were wrong. */
+/** Signs that the server's clock is wrong. */
 export interface ClockDoubt {
   readonly now: bigint
   readonly newest: Position
@@ -117,8 +117,8 @@ export interface ClockDoubt {
 export function clockObjection({ now, newest, kind, timezone, keep, count }: ClockDoubt): Objection {
   return {
     code: 'clock',
-    what: `the server’s clock says ${displayPosition('timestamptz', now, timezone)}, the newest row is of ${displayPosition(kind, newest, timezone)}; with ${displayInterval(keep)} kept ${plural(count)} would go`,
-    fix: 'Look at the clock and at what writes here; if that is right: --accept clock',
+    what: `the server’s clock says ${displayPosition('timestamptz', now, timezone)}, the newest row is of ${displayPosition(kind, newest, timezone)}; with ${displayInterval(keep)} kept, ${plural(count)} would be retired`,
+    fix: 'Check the clock and what writes to this table; if both are right: --accept clock',
     acceptable: true,
   }
 }
@@ -126,7 +126,7 @@ export function clockObjection({ now, newest, kind, timezone, keep, count }: Clo
 export function clockUnchecked(set: PartitionedTable, column: string, count: number): Objection {
   return {
     code: 'clock',
-    what: `the newest row of ${display(set.name)} could not be found within a minute, so the server’s clock cannot be checked before ${plural(count)} go`,
+    what: `the newest row of ${display(set.name)} could not be found within a minute, so the server’s clock cannot be checked before ${plural(count)} are retired`,
     fix: `Create an index on ${ident(column).text}; or, if the clock is right: --accept clock`,
     acceptable: true,
   }

@@ -9,25 +9,25 @@ import { type Creation } from './runway.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { DetachStep, ShortLockStep, DependentObject, Objection } from '../language/step.ts'
 
-/** All that a rotation depends on, read in one moment. */
+/** Everything a rotation depends on, from one snapshot. */
 export interface RotationSituation {
   readonly server: ServerModel
   readonly journalSchema: string
   readonly set: PartitionedTable
   readonly registered: SetPolicy | null
-  /** The server's own time zone, in which an unregistered set may have been laid out. */
+  /** The server's time zone, which may be that of an unregistered set's bounds. */
   readonly timezone: string
-  /** The newest row in the partitions up to now; null where there is none, `unknown` where it could not be found quickly. */
+  /** The newest row in the partitions up to now; null if there is none, `unknown` if it could not be found quickly. */
   readonly newest: NewestRow | null | 'unknown'
-  /** Whether there was time to look for it; a plan that is only shown does not take it. */
+  /** Whether there was time to look for it; a plan that is only shown does not take that time. */
   readonly thorough: boolean
-  /** Of a set by id: ids in a microsecond; null where that cannot be told. */
+  /** By id: ids per microsecond; null if unknown. */
   readonly idRate: number | null
-  /** Of a set by id: the newest time in partitions, as far as it is known, by oid. */
+  /** By id: the known newest times of partitions, by oid. */
   readonly newestIn: ReadonlyMap<string, Newest>
-  /** What earlier rotations have begun and not ended. */
+  /** Retirements that earlier rotations have not finished. */
   readonly begun: readonly BegunRetirement[]
-  /** A conversion or the like that is under way. */
+  /** An unfinished run on the table, such as a conversion. */
   readonly unfinished: { readonly id: string; readonly command: string } | null
   /** Names in the set's schema. */
   readonly taken: ReadonlySet<string>
@@ -35,22 +35,19 @@ export interface RotationSituation {
 
 export interface NewestRow {
   readonly key: Position
-  /** Of a set by id: the time of that row by which it will expire. */
+  /** By id: the expiry time of that row. */
   readonly time: Position | null
 }
 
-/**
- * What a rotation of one set will do. Objections keep only that from being
- * done which they are about: whatever is among the steps is done all the same.
- */
+/** The rotation of one set. Objections withhold only the actions they concern: the steps are executed all the same. */
 export interface RotationPlan {
   readonly goal: string
   readonly table: TableName
-  /** Null where it cannot be told. */
+  /** Null if unknown. */
   readonly policy: SetPolicy | null
-  /** False for a set that this rotation will register. */
+  /** False if this rotation will register the set. */
   readonly registered: boolean
-  /** Null where nothing expires. */
+  /** Null if nothing expires. */
   readonly horizon: Horizon | null
   readonly finalize: readonly Finalization[]
   readonly create: readonly Creation[]
@@ -58,11 +55,11 @@ export interface RotationPlan {
   readonly leftovers: readonly Leftover[]
   /** Oldest first. */
   readonly retire: readonly Retirement[]
-  /** What would be retired, were it not for the objections. */
+  /** Retirements withheld because of objections. */
   readonly withheld: readonly Retirement[]
-  /** Partitions that stay although they are old, or may surprise by staying. */
+  /** Old partitions that are kept, with reasons. */
   readonly skipped: readonly Skipped[]
-  /** When the wide partition of everything before can go as a whole. */
+  /** When the history partition expires as a whole. */
   readonly historyGoesOn: { readonly partition: TableName; readonly position: Position; readonly shown: string } | null
   readonly evidence: readonly string[]
   readonly dependents: readonly DependentObject[]
@@ -81,17 +78,17 @@ export interface Leftover {
   readonly step: ShortLockStep
 }
 
-/** What a rotation consists of. */
+/** The steps of a rotation. */
 export type RotationStep = ShortLockStep | DetachStep
 
 export interface Retirement {
   readonly partition: Partition
   readonly method: Retire
-  /** The bounds for people. */
+  /** The bounds for display. */
   readonly shown: { readonly from: string; readonly to: string }
   readonly rows: number | null
   readonly bytes: number
-  /** Of a set by id: the newest time in it. */
+  /** By id: the newest time in it. */
   readonly newest: string | null
   readonly steps: readonly RotationStep[]
 }

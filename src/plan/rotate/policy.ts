@@ -8,17 +8,16 @@ import { display } from '../../sql/names.ts'
 import { defaultPremake, type SetPolicy, type Width } from '../language/policy.ts'
 import type { Objection } from '../language/step.ts'
 
-/** A policy that is known by looking at the partitions: that of a set which nobody has told us about. */
+/** The policy of an unregistered set, derived from its partitions. */
 export interface InferredPolicy {
   readonly policy: SetPolicy
   readonly evidence: string
 }
 
 /**
- * The policy that a set's latest partitions follow. Rows are kept for ever by
- * it: how long to keep them nobody can see.
+ * The policy that a set's latest partitions follow. It keeps all rows: the retention period cannot be derived.
  *
- * @param timezone the server's setting; the calendar may be that of UTC or this one
+ * @param timezone the server's setting; the calendar may be in UTC or in this one
  */
 export function inferPolicy(set: PartitionedTable, timezone: string): InferredPolicy | Objection {
   const { key, name } = set
@@ -38,7 +37,7 @@ export function inferPolicy(set: PartitionedTable, timezone: string): InferredPo
       keep: null,
       premake: defaultPremake(every),
     },
-    evidence: `no policy is registered; its latest partitions say: by ${key.column}, ${describeEvery(every)}, ${isTimeKind(key.kind) ? `time zone ${zone}, ` : ''}${defaultPremake(every)} ahead`,
+    evidence: `no registered policy; from the latest partitions: by ${key.column}, ${describeEvery(every)}, ${isTimeKind(key.kind) ? `time zone ${zone}, ` : ''}${defaultPremake(every)} ahead`,
   }
 }
 
@@ -46,7 +45,7 @@ export function describeEvery(every: Width): string {
   return every.kind === 'ids' ? `${every.ids} ids a partition` : `one every ${displayInterval(every.interval)}`
 }
 
-// A wall clock's bounds are midnight in every zone; the server's own is the likeliest that its rows were written by.
+// Local times have their bounds at midnight in every zone; the server's is the most likely.
 function zones(kind: KeyKind, timezone: string): string[] {
   const both = isTimeKind(kind) && isWallClock(kind) ? [timezone, 'UTC'] : ['UTC', timezone]
   return [...new Set(both)]
@@ -57,7 +56,7 @@ function gridOf({ partitions }: PartitionedTable, kind: KeyKind, timezones: read
   return inferGrid(kind, spans, timezones) ?? inferGrid(kind, consecutive(spans), timezones)
 }
 
-/** The last partitions without a gap among them; none when it is only one, for that would be a guess. */
+/** The latest adjacent partitions; none if there is only one, because that would be a guess. */
 function consecutive(spans: readonly Span[]): Span[] {
   const bounded = spans.filter(({ from, to }) => from !== null && to !== null)
   let first = bounded.length - 1
@@ -68,8 +67,8 @@ function consecutive(spans: readonly Span[]): Span[] {
 function noGrid({ name }: PartitionedTable): Objection {
   return {
     code: 'no-grid',
-    what: `the latest partitions of ${display(name)} follow no calendar and have no common width, so what the next one should be cannot be told`,
-    fix: 'Make the last two partitions consecutive and of one width (an hour, day, week, month, quarter, year or a multiple, or equally many ids); rotate resumes from there.',
+    what: `the latest partitions of ${display(name)} follow no calendar and have no common width, so the next one cannot be derived`,
+    fix: 'Make the last two partitions adjacent and of equal width (an hour, day, week, month, quarter, year or a multiple, or the same number of ids); rotate continues from there.',
     acceptable: false,
   }
 }

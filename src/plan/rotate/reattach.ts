@@ -5,13 +5,13 @@ import { ident, join, literal, raw, sql } from '../../sql/sql.ts'
 import { exclusive } from '../language/locks.ts'
 import type { AloneStep, ShortLockStep } from '../language/step.ts'
 
-// A detached partition comes back, for a row in it is to be kept after all.
+// Reattaches a detached partition, because one of its rows has to be kept.
 
 type Detached = Pick<Partition, 'name' | 'boundsText'>
 
 const PROOF = 'ebb_bounds'
 
-/** Says and validates that the rows lie within the bounds. PostgreSQL would read the whole partition under lock to know that it fits. */
+/** Adds and validates a CHECK of the bounds, without which PostgreSQL would scan the whole partition under lock. */
 export function proveBoundsStep(set: PartitionedTable, { name, boundsText }: Detached): AloneStep {
   const table = quoted(name)
   const proof = raw(PROOF)
@@ -19,7 +19,7 @@ export function proveBoundsStep(set: PartitionedTable, { name, boundsText }: Det
     kind: 'alone',
     key: `prove:${display(name)}`,
     title: `add CHECK to ${display(name)}, which is detached, and validate it`,
-    because: 'a row in it is to be kept after all, and it can be attached in a moment when its bounds are proven',
+    because: 'a row in it is to be kept after all; with its bounds proven it can be attached without a scan',
     locks: [exclusive(name)],
     cost: 'reads the partition',
     statements: [
@@ -41,7 +41,7 @@ export function attachStep(set: PartitionedTable, { name, boundsText }: Detached
       { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
       ...set.references.map(exclusive),
     ],
-    cost: 'milliseconds: that its rows fit is proven',
+    cost: 'milliseconds: its bounds are proven',
     quiet: name,
     acquire: [],
     statements: [
@@ -54,7 +54,7 @@ export function attachStep(set: PartitionedTable, { name, boundsText }: Detached
 function boundsCondition({ key }: PartitionedTable, boundsText: string): string {
   const bounds = parseBounds(boundsText)
   if (bounds?.kind !== 'range' || key === null)
-    throw new Error(`bounds that were understood no longer are: ${boundsText}`)
+    throw new Error(`bounds that were supported no longer are: ${boundsText}`)
   const column = ident(key.column)
   const value = (text: string) => sql`${literal(text)}::${raw(key.type)}`
   const parts = [

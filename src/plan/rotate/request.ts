@@ -1,18 +1,18 @@
 import type { Interval } from '../../grid/interval.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 
-/** What becomes of a partition all of whose rows have expired. */
+/** What happens to a partition whose rows have all expired. */
 export type Retire = 'drop' | 'detach' | 'truncate'
 
-/** What the user asked of a rotation. */
+/** The request of a rotation. */
 export interface RotateRequest {
-  /** `all`: every set that the journal knows. */
+  /** `all`: every registered set. */
   readonly tables: readonly WrittenName[] | 'all'
-  /** Instead of what the policy keeps, for this once; a set that becomes registered by it keeps it. */
+  /** Overrides the retention of the policy once; a set registered by this rotation keeps it. */
   readonly keep: Interval | null
   readonly retire: Retire
-  /** Rows may be removed without being stored elsewhere first. */
+  /** Rows may be removed without an archive. */
   readonly noArchive: boolean
-  /** Codes of objections that the user has accepted. */
+  /** Codes of accepted objections. */
   readonly accept: readonly string[]
 }

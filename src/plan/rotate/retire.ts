@@ -7,10 +7,9 @@ import type { Retire } from './request.ts'
 import type { RotationStep } from './plan.ts'
 import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 
-// The steps that take a partition out of its set. Never with CASCADE: what
-// depends on a partition is a reason to leave it.
+// The steps that retire a partition. Never with CASCADE: a partition with dependent objects is kept.
 
-/** How to retire one partition, in order. */
+/** The steps to retire one partition, in order. */
 export function retireSteps(
   set: PartitionedTable,
   partition: Partition,
@@ -27,7 +26,7 @@ export function retireSteps(
   }
 }
 
-/** Concurrently; where there is a default partition PostgreSQL refuses that, and a moment under lock has to do. */
+/** Concurrently; PostgreSQL refuses that if there is a default partition, so then under a short lock. */
 function detachStep(set: PartitionedTable, partition: Partition, because: string): RotationStep {
   const fallback = set.partitions.find(({ isDefault }) => isDefault)
   return fallback === undefined
@@ -45,7 +44,7 @@ function detachOnline(set: PartitionedTable, partition: Partition, because: stri
       { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' },
       ...detachedLocks(set, partition),
     ],
-    cost: 'milliseconds, once everybody has ended who is at work on the table when it begins',
+    cost: 'milliseconds, once the transactions using the table at its start have ended',
     table: set.name,
     partition: partition.name,
     oid: partition.oid,
@@ -54,18 +53,18 @@ function detachOnline(set: PartitionedTable, partition: Partition, because: stri
   }
 }
 
-/** What is left to do of a detach that was interrupted. */
+/** Finishes an interrupted detach. */
 export function finalizeStep(set: PartitionedTable, partition: Partition): ShortLockStep {
   return {
     kind: 'short lock',
     key: `finalize:${display(partition.name)}`,
     title: `finish the interrupted detach of ${display(partition.name)}`,
-    because: 'its rows can be neither seen nor written through the parent, and nothing else can be detached before',
+    because: 'its rows can be neither read nor written through the parent, and nothing else can be detached before',
     locks: [
       { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
       ...detachedLocks(set, partition),
     ],
-    cost: 'milliseconds, once the transactions have ended that may still see it attached',
+    cost: 'milliseconds, once the transactions that may still see it attached have ended',
     quiet: partition.kind === 'table' ? partition.name : null,
     acquire: [],
     statements: [sql`alter table ${quoted(set.name)} detach partition ${quoted(partition.name)} finalize`.text],
@@ -85,14 +84,14 @@ function detachUnderLock(
     because: `${because}; not concurrently, because there is a default partition, ${display(fallback.name)}`,
     locks: [exclusive(set.name), exclusive(fallback.name), ...detachedLocks(set, partition)],
     cost: 'milliseconds: no row is read',
-    // Of the two that an autovacuum may be at work on, the one that receives rows is the likelier.
+    // An autovacuum may be running on either; the one that receives rows is more likely.
     quiet: fallback.kind === 'table' ? fallback.name : null,
     acquire: [sql`lock table only ${quoted(set.name)} in access exclusive mode`.text],
     statements: [sql`alter table ${quoted(set.name)} detach partition ${quoted(partition.name)}`.text],
   }
 }
 
-// Detaching checks that nobody refers to the partition, and takes its own foreign keys off the tables they point to.
+// Detaching checks that no row references the partition, and removes its own foreign keys from the referenced tables.
 function detachedLocks(set: PartitionedTable, partition: Partition): Lock[] {
   return [
     exclusive(partition.name),
@@ -106,14 +105,17 @@ function detachedLocks(set: PartitionedTable, partition: Partition): Lock[] {
   ]
 }
 
-/** Its foreign keys go first, each locking the table it points to for a moment: `drop table` would lock them all in an order of its own. */
+/**
+ * Its foreign keys are dropped first, each briefly locking its referenced table: `drop table` would lock them all in
+ * an arbitrary order.
+ */
 export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreignKeys'>): ShortLockStep {
   const place = quoted(name)
   return {
     kind: 'short lock',
     key: `drop:${display(name)}`,
     title: `drop ${display(name)}`,
-    because: 'it is no part of the set any more',
+    because: 'it is no longer part of the table',
     locks: [exclusive(name), ...foreignKeys.map(({ references }) => exclusive(references))],
     cost: 'milliseconds; its files are deleted after the commit',
     quiet: name,

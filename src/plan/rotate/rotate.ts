@@ -18,7 +18,7 @@ import { planExpiry, type Expiry } from './candidates.ts'
 import { planLeftovers } from './leftovers.ts'
 import type { RotationSituation, RotationPlan } from './plan.ts'
 
-/** Plans the upkeep of one set. Pure: same situation, same plan; the only clock in it is the server's. */
+/** Plans the rotation of one set. Pure: same situation, same plan; the only clock is the server's. */
 export function planRotation(situation: RotationSituation, request: RotateRequest): RotationPlan {
   const { set, server, registered, unfinished } = situation
   const impossible = serverObjections(server, situation.journalSchema)
@@ -40,7 +40,7 @@ export function planRotation(situation: RotationSituation, request: RotateReques
   return withPolicy(situation, request, { ...inferred.policy, keep: request.keep }, inferred.evidence)
 }
 
-/** A plan that does nothing, and says why. */
+/** A plan that does nothing, with a reason. */
 export function refuse(table: TableName, registered: SetPolicy | null, objections: readonly Objection[]): RotationPlan {
   return {
     goal: `rotate ${display(table)}`,
@@ -104,7 +104,7 @@ function withPolicy(
   }
 }
 
-/** The greatest id in use. Rows tell it, and so does the sequence they get theirs from. */
+/** The greatest id in use, from the rows and from their sequence. */
 function headOf({ newest, set }: RotationSituation): Position | null {
   const row = newest === null || newest === 'unknown' ? null : newest.key
   if (set.key?.kind !== 'id' || set.sequencePosition === null) return row
@@ -125,9 +125,9 @@ function historyGoesOn(
 }
 
 function describeExpiry({ horizon, candidates }: Expiry, method: Retire): string[] {
-  if (horizon === null) return ['nothing is said about how long to keep rows (--keep), so none are removed']
-  const kept = `with ${displayInterval(horizon.keep)} kept the horizon is ${horizon.shown}, by the server’s clock`
-  if (candidates.length === 0) return [kept, 'no partition lies before it as a whole, so none is retired']
+  if (horizon === null) return ['no retention period is set (--keep), so no rows are removed']
+  const kept = `with ${displayInterval(horizon.keep)} kept, the horizon is ${horizon.shown}, by the server’s clock`
+  if (candidates.length === 0) return [kept, 'no partition is entirely before it, so none is retired']
   const unanalysed = candidates.some(({ rows }) => rows === null)
   const rows = candidates.reduce((sum, candidate) => sum + (candidate.rows ?? 0), 0)
   const bytes = candidates.reduce((sum, candidate) => sum + candidate.bytes, 0)
@@ -145,18 +145,18 @@ function notesOn(
 ): string[] {
   const keep = request.keep === null ? '' : `, with ${displayInterval(request.keep)} kept from then on`
   return [
-    ...(registered === null ? [`the set will be registered${keep}, so that rotate --all looks after it too`] : []),
+    ...(registered === null ? [`the table will be registered${keep}, so that rotate --all includes it`] : []),
     ...(unknown > 0
-      ? [`how old the rows of ${plural(unknown)} are is not known yet; it is found out when this is carried out`]
+      ? [`the age of the rows of ${plural(unknown)} is not known yet; it is determined during execution`]
       : []),
     ...(newest === 'unknown' && candidates.length > 0
       ? [
-          `the newest row could not be found quickly (no index begins with ${policy.column}), so whether the server’s clock agrees with it is found out when this is carried out`,
+          `the newest row could not be found quickly (no index begins with ${policy.column}), so whether the server’s clock agrees with it is checked during execution`,
         ]
       : []),
     ...(set.publications.length > 0 && candidates.length > 0
       ? [
-          `published by ${set.publications.join(', ')}: ${request.retire === 'truncate' ? 'subscribers are told of a truncate, if the publication publishes it' : 'subscribers are not told that rows went, for detaching and dropping are no deletes'}`,
+          `published by ${set.publications.join(', ')}: ${request.retire === 'truncate' ? 'subscribers receive a truncate, if the publication publishes it' : 'subscribers are not notified, because detaching and dropping emit no deletes'}`,
         ]
       : []),
   ]

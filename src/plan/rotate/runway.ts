@@ -13,30 +13,30 @@ import { exclusive } from '../language/locks.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { ShortLockStep, Lock } from '../language/step.ts'
 
-/** A partition to come. */
+/** A partition to create. */
 export interface Creation {
   readonly partition: TableName
   readonly from: Position
   readonly to: Position
-  /** The bounds for people. */
+  /** The bounds for display. */
   readonly shown: { readonly from: string; readonly to: string }
-  /** The bounds as the statement has them. */
+  /** The bounds in the statement. */
   readonly text: { readonly from: string; readonly to: string }
   readonly step: ShortLockStep
 }
 
-/** What the runway depends on besides the set. */
+/** What the partitions ahead depend on, besides the set. */
 export interface RunwayEvidence {
   readonly now: bigint
-  /** Of a set by id: the greatest id given out; null where there is none. */
+  /** By id: the greatest id in use; null if there is none. */
   readonly head: Position | null
-  /** Of a set by id: how many ids come in a microsecond; null where that cannot be told. */
+  /** By id: ids per microsecond; null if unknown. */
   readonly idRate: number | null
   readonly taken: ReadonlySet<string>
   readonly role: string
 }
 
-/** The partitions to create: from now (or the greatest id) to `premake` ahead, none overlapping what there is. */
+/** The partitions to create: from now (or the greatest id) to `premake` ahead, without overlaps. */
 export function planRunway(set: PartitionedTable, policy: SetPolicy, evidence: RunwayEvidence): Creation[] {
   const spans = spansOf(set)
   const grid = gridFor(set, policy, evidence)
@@ -50,12 +50,12 @@ export function planRunway(set: PartitionedTable, policy: SetPolicy, evidence: R
   return cells.map((cell, i) => creation(set, policy, cell, leaves[i] as TableName, shape, evidence.role))
 }
 
-/** What partitions cover. Half-detached ones cover nothing: they are finished first. */
+/** The ranges covered by partitions. Those with a pending detach cover nothing: they are finished first. */
 function spansOf({ partitions }: PartitionedTable): Span[] {
   return partitions.flatMap(({ range, detachPending }) => (range === null || detachPending ? [] : [range]))
 }
 
-/** The grid of the partitions to come. Ids that were asked for by an interval get the width that it means at the present rate. */
+/** The grid of the new partitions. An interval by id gets the width it has at the current rate. */
 export function gridFor(
   set: PartitionedTable,
   { every, kind, timezone }: SetPolicy,
@@ -86,7 +86,10 @@ function timeCells(grid: Grid, { kind, timezone, premake }: SetPolicy, spans: re
   return missingCells(grid, kind, spans, from, to)
 }
 
-/** Holes ahead of the head are filled; then one partition after the other, from the last bound on, whatever width came before. */
+/**
+ * Gaps ahead of the current position are filled; then one partition after the other, from the last bound on, whatever
+ * the previous width.
+ */
 function idCells(width: bigint, premake: number, spans: readonly Span[], head: Position | null): Cell[] {
   const last = spans.reduce<Position | null>(
     (max, { to }) => (to !== null && (max === null || to > max) ? to : max),
@@ -94,7 +97,7 @@ function idCells(width: bigint, premake: number, spans: readonly Span[], head: P
   )
   if (spans.some(({ to }) => to === null)) return []
   const here = head ?? spans[0]?.from ?? 0n
-  // An id that jumped far ahead would need a partition for every stretch between.
+  // An id that jumped far ahead would need a partition for every range between.
   const start = last === null || here - last > width * BigInt(premake + 1) ? (here / width) * width : last
   const cells = last === null ? [] : gapsIn(spans, here < last ? here + 1n : last, last)
   let end = start
@@ -129,7 +132,7 @@ function creation(
     cost:
       defaultLocks(set).length === 0
         ? 'milliseconds: it is empty'
-        : 'milliseconds, and the default partition is read for rows that belong here',
+        : 'milliseconds, and the default partition is scanned for rows that belong here',
     quiet: null,
     acquire: [],
     statements: createLeaf(shape, partition, asLiteral(text.from), asLiteral(text.to), role),
@@ -137,7 +140,7 @@ function creation(
   return { partition, from, to, shown, text, step }
 }
 
-// Exactly where the neighbour ends: PostgreSQL compares values, and several may share one place on our line.
+// Exactly where the neighbour ends: PostgreSQL compares values, and several may map to one of our positions.
 function boundText(set: PartitionedTable, kind: KeyKind, position: Position): string {
   const neighbours = set.partitions.flatMap(({ range }) => (range === null ? [] : [range]))
   return (
@@ -151,12 +154,12 @@ function asLiteral(text: string): Sql {
   return literal(text)
 }
 
-// A new partition can come only when no row of the default one belongs into it: it is read under lock.
+// A partition can be added only if no row of the default partition belongs to it, which is scanned under lock.
 function defaultLocks({ partitions }: PartitionedTable): Lock[] {
   return partitions.filter(({ isDefault }) => isDefault).map(({ name }) => exclusive(name))
 }
 
-/** What a new partition takes from its parent and from the newest of its siblings, for a parent has no storage of its own. */
+/** What a new partition takes from its parent and from its newest sibling, because a parent has no storage options. */
 export function leafShapeOf(set: PartitionedTable): LeafShape {
   const newest = newestTable(set)
   return {

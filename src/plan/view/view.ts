@@ -16,13 +16,13 @@ import { ownership } from '../table/privileges.ts'
 import { serverNotes, serverObjections } from '../table/server-objections.ts'
 import type { ShortLockStep, Lock, Objection, Plan } from '../language/step.ts'
 
-/** What the user asked for. At least one of the three is there. */
+/** The request. At least one of the three is set. */
 export interface ViewRequest {
-  /** Hides rows that are marked in this column. */
+  /** Hides rows marked in this column. */
   readonly hideMarked: string | null
-  /** Hides rows for which this is true, as after WHERE; now() moves on. */
+  /** Hides rows for which this condition is true; now() is evaluated by each query. */
   readonly expired: string | null
-  /** Hides rows that are older. */
+  /** Hides older rows. */
   readonly keep: { readonly by: string; readonly interval: Interval } | null
 }
 
@@ -31,9 +31,9 @@ export interface ViewSituation {
   readonly journalSchema: string
   readonly table: TableModel
   readonly name: TableName
-  /** What has the view's name already. */
+  /** The existing relation with the view's name. */
   readonly existing: TableModel | null
-  /** What `expired` says, as PostgreSQL's grammar reads it. */
+  /** `expired`, as parsed by PostgreSQL's grammar. */
   readonly expired: Predicate | null
   readonly condition: ConditionFacts
   readonly mayCreate: boolean
@@ -44,10 +44,10 @@ export interface ViewPlan extends Plan {
 }
 
 const SECURITY_INVOKER_FROM = 150_000
-/** By which a view is known to be ours. */
+/** Identifies our views. */
 const KEPT = 'Kept by ebb view'
 
-/** Plans making a view, or bringing it up to date. Pure. */
+/** Plans creating or updating a view. Pure. */
 export function planView(situation: ViewSituation, request: ViewRequest): ViewPlan {
   const { server, table, name, existing, condition } = situation
   const conditions = conditionsOf(situation, request)
@@ -65,8 +65,8 @@ export function planView(situation: ViewSituation, request: ViewRequest): ViewPl
     evidence: [
       ...conditions.map(({ words }) => `hidden: rows ${words}`),
       ...describeReading(condition),
-      `the horizon moves: now() is asked anew by each query`,
-      `readable for those who may read ${display(table.name)}: ${readers(table).map(someoneText).join(', ') || 'its owner'}`,
+      `the horizon moves: now() is evaluated by each query`,
+      `readable by the roles that may read ${display(table.name)}: ${readers(table).map(someoneText).join(', ') || 'its owner'}`,
     ],
     notes: notesOn(situation),
     steps: [viewStep(situation, conditions, existing === null)],
@@ -74,7 +74,7 @@ export function planView(situation: ViewSituation, request: ViewRequest): ViewPl
 }
 
 interface Hidden {
-  /** True of a row that is shown. */
+  /** True for visible rows. */
   readonly shown: string
   readonly words: string
 }
@@ -98,7 +98,7 @@ function conditionsOf({ table, expired }: ViewSituation, { hideMarked, keep }: V
   ]
 }
 
-// A row without a time does not expire. Where there is none, an index on the column serves the view as well.
+// A row without a time does not expire. For a not-null column, the view can use an index on it.
 function withoutTime({ name, notNull }: Column, condition: string): string {
   return notNull ? condition : `(${condition} or ${ident(name).text} is null)`
 }
@@ -116,7 +116,7 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
     kind: 'short lock',
     key: 'view',
     title: `${isNew ? 'create' : 'replace'} ${display(name)}`,
-    because: 'readers find in it what is neither marked nor expired',
+    because: 'it shows rows that are neither marked nor expired',
     locks: [lock],
     cost: 'milliseconds',
     quiet: null,
@@ -140,7 +140,7 @@ function definition({ server, table, name }: ViewSituation, conditions: readonly
   return sql`create or replace view ${quoted(name)}${options} as select ${columns} from ${quoted(table.name)} where ${where}`
 }
 
-/** Whoever may read the table may read the view, and nobody else. */
+/** Exactly the roles that may read the table may read the view. */
 function readingRights({ table, name, existing }: ViewSituation): string[] {
   const before = existing === null ? table.defaultGrantees : [...new Set(existing.grants.map(({ grantee }) => grantee))]
   const view = quoted(name)
@@ -177,7 +177,7 @@ function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection
   const fundamental = serverObjections(server, journalSchema)
   if (fundamental.length > 0) return fundamental
   if (!['table', 'partitioned table'].includes(table.kind))
-    return [objection('no-table', `${display(table.name)} is a ${table.kind}`, 'Name the table below it.')]
+    return [objection('no-table', `${display(table.name)} is a ${table.kind}`, 'Pass the underlying table.')]
   const { hideMarked, keep } = request
   const marked = hideMarked === null ? null : columnOf(table, hideMarked)
   return [
@@ -189,8 +189,8 @@ function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection
     ...when(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off', () =>
       objection(
         'row-security',
-        `a view would show rows that the policies of ${display(table.name)} hide: PostgreSQL before 15 asks them in the name of the view's owner`,
-        'Update the server, or let readers use the condition themselves.',
+        `a view would show rows that the policies of ${display(table.name)} hide: before PostgreSQL 15 they are applied as the view's owner`,
+        'Upgrade the server, or let readers use the condition themselves.',
       ),
     ),
     ...(existing === null
@@ -213,11 +213,7 @@ function keyObjections(table: TableModel, by: string): Objection[] {
   const what =
     column === null ? `${display(table.name)} has no column ${by}` : `${by} is of type ${column.type}, not a time`
   return [
-    objection(
-      'view-key',
-      what,
-      'Name a column of type timestamptz, timestamp or date; or say --expired "<condition>".',
-    ),
+    objection('view-key', what, 'Pass a column of type timestamptz, timestamp or date; or --expired "<condition>".'),
   ]
 }
 
@@ -225,7 +221,7 @@ function existingObjections(existing: TableModel, table: TableModel): Objection[
   const name = display(existing.name)
   if (existing.kind !== 'view' || !(existing.comment ?? '').startsWith(KEPT))
     return [
-      objection('view-name', `${name} is there, and ebb view has not made it`, 'Choose another name with --name.'),
+      objection('view-name', `${name} exists, and was not created by ebb view`, 'Choose another name with --name.'),
     ]
   const fits = existing.columns.every(
     ({ name, type }, i) => table.columns[i]?.name === name && table.columns[i].type === type,
@@ -234,7 +230,7 @@ function existingObjections(existing: TableModel, table: TableModel): Objection[
   return [
     objection(
       'view-columns',
-      `columns of ${display(table.name)} have been dropped or changed since ${name} was made, and a view can only gain columns at its end`,
+      `columns of ${display(table.name)} were dropped or changed since ${name} was created, and columns can only be added at the end of a view`,
       sql`In one transaction: drop view ${quoted(existing.name)}, and what depends on it; then run this command again.`
         .text,
     ),
@@ -244,14 +240,14 @@ function existingObjections(existing: TableModel, table: TableModel): Objection[
 function notesOn({ server, table, name }: ViewSituation): string[] {
   return [
     ...serverNotes(server),
-    `run this command again when ${display(table.name)} gains a column, or others may read it`,
+    `run this command again when ${display(table.name)} gains a column, or its grants change`,
     ...(server.version >= SECURITY_INVOKER_FROM
-      ? [`row-level security and rights of ${display(table.name)} hold for whoever reads ${display(name)}`]
+      ? [`row-level security and privileges of ${display(table.name)} apply to the role that reads ${display(name)}`]
       : []),
   ]
 }
 
-/** What giving up an unfinished run does: its only step is a transaction. */
+/** Abandons an unfinished run: its only step is a transaction. */
 export function planAbandonView(runId: string, table: TableName): Plan {
   return abandonment(runId, table, 'nothing has been changed', [endTheRun('abandon:view')])
 }
