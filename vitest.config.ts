@@ -2,8 +2,9 @@ import { defineConfig } from 'vitest/config'
 
 const common = {
   globalSetup: ['test/support/global-setup.ts'],
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  // Far more than any of them takes: beside other work a machine needs several times as long.
+  testTimeout: 900_000,
+  hookTimeout: 900_000,
   pool: 'forks' as const,
   retry: 0,
 }

@@ -4,6 +4,7 @@ import { readActivity, readLongTransactions } from '../../src/catalog/inspect-ac
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
+import { PATIENCE_MS } from '../support/until.ts'
 
 test('transactions that have been open for long, and whether they hold the table', async ({ database }) => {
   const table = database.table('events')
@@ -34,9 +35,11 @@ test('what was written, and when it was analysed, partitions included', async ({
   expect(await readActivity(client, table)).toMatchObject({ analyzedAt: null, vacuumedAt: null })
   if (database.version >= 150000) await client.query('select pg_stat_force_next_flush()')
   const activity = () => readActivity(client, table)
-  await expect.poll(activity, { timeout: 10_000 }).toMatchObject({ inserted: 10, deleted: 3, deadRows: 3, liveRows: 7 })
+  await expect
+    .poll(activity, { timeout: PATIENCE_MS })
+    .toMatchObject({ inserted: 10, deleted: 3, deadRows: 3, liveRows: 7 })
   await client.query(sql`analyze ${quoted(table)}`.text)
-  await expect.poll(async () => (await activity()).analyzedAt, { timeout: 10_000 }).toMatch(/^\d{4}-/)
+  await expect.poll(async () => (await activity()).analyzedAt, { timeout: PATIENCE_MS }).toMatch(/^\d{4}-/)
   expect(await activity(), 'counted once, although the parent was analysed').toMatchObject({ deadRows: 3, liveRows: 7 })
 })
 

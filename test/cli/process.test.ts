@@ -25,7 +25,7 @@ beforeAll(async () => {
   const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc')
   const options = ['-p', 'tsconfig.build.json', '--outDir', join(home, 'dist'), '--noCheck', '--declaration', 'false']
   await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: PROJECT })
-}, 120_000)
+})
 
 afterAll(() => rm(home, { recursive: true, force: true }))
 
@@ -36,7 +36,7 @@ function start(args: readonly string[], program = join(home, 'bin/ebb.js')) {
   child.stdout.on('data', (chunk: Buffer) => void (said.out += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => void (said.err += chunk.toString()))
   const ended = once(child, 'close').then(([code]) => code as number | null)
-  return { child, said, ended, says: (what: string) => until(() => said.err.includes(what), { timeoutMs: 20_000 }) }
+  return { child, said, ended, says: (what: string) => until(() => said.err.includes(what)) }
 }
 
 plainTest('the exit code and both streams are those of the command', async () => {

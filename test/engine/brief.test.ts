@@ -204,7 +204,6 @@ describe('an autovacuum', () => {
     )
     await database.admin(sql`update ${quoted(parts.events)} set kind = 'changed' where id % 10 = 0`)
     await until(() => isVacuumed(database, parts, 'autovacuum'), {
-      timeoutMs: 20_000,
       what: 'an autovacuum of the table',
     })
     const writers = await application(database, parts)
@@ -214,14 +213,13 @@ describe('an autovacuum', () => {
     await expectUndisturbed(database, parts, writers, { rows: 50_000 })
   })
 
-  test('to prevent wraparound is left to finish', { timeout: 120_000 }, async ({ ownServer }) => {
+  test('to prevent wraparound is left to finish', async ({ ownServer }) => {
     const { database } = await ownServer(eager)
     const parts = await createEvents(database, { rows: 50_000 })
     await slowDownVacuum(database, parts)
     await database.admin(sql`alter table ${quoted(parts.events)} set (autovacuum_enabled = false)`) // but for this purpose
     await burnTransactions(database, 110_000)
     await until(() => isVacuumed(database, parts, 'to prevent wraparound'), {
-      timeoutMs: 30_000,
       what: 'an autovacuum of the table',
     })
     const writers = await application(database, parts)
@@ -260,7 +258,6 @@ describe('a tool that is stopped while it holds the locks of the swap', () => {
     const tool = startTool({ command: 'partition', url: database.url, table: parts.events, request: byId })
     const renaming = 'alter table % rename to %'
     await until(() => isLockedByTool(administrator, parts, renaming), {
-      timeoutMs: 20_000,
       what: 'the lock of the swap',
     })
     const stopped = performance.now()
@@ -281,54 +278,50 @@ describe('a tool that is stopped while it holds the locks of the swap', () => {
 })
 
 describe('whatever order the application locks in', () => {
-  test(
-    'converting and going back again and again ends no transaction of its',
-    { timeout: 90_000 },
-    async ({ database }) => {
-      const parts = await createEvents(database, { rows: ROWS, id: 'serial' })
-      const notes = database.table('notes')
-      const owner = await database.session('owner')
-      await owner.query(
-        sql`create table ${quoted(notes)} (event_id bigint references ${quoted(parts.events)} (id), note text)`,
-      )
-      const stop = new AbortController()
-      const sequence = quoted((await modelOf(database, parts.events)).sequences[0]!.name).text
-      const story = (name: string, statements: readonly string[]) => tell(database, name, statements, stop.signal)
-      const [events, users, view] = [quoted(parts.events).text, quoted(parts.users).text, quoted(parts.view).text]
-      const stories = [
-        story('parent first', [
-          `update ${users} set name = name || '.' where id = 5`,
-          `insert into ${events} (user_id, kind) values (5, 'x')`,
-        ]),
-        story('child first', [
-          `insert into ${events} (user_id, kind) values (6, 'x')`,
-          `update ${users} set name = name || '.' where id = 6`,
-        ]),
-        // Of a serial: the sequence of an identity is another one after the swap.
-        story('number first', [
-          `select nextval('${sequence.replaceAll("'", "''")}')`,
-          `insert into ${events} (user_id, kind) values (7, 'x')`,
-        ]),
-        story('view first', [`select * from ${view} limit 1`, `insert into ${events} (user_id, kind) values (8, 'x')`]),
-        story('table first', [`select id from ${events} limit 1`, `select * from ${view} limit 1`]),
-        story('notes', [`insert into ${quoted(notes).text} select max(id), 'n' from ${events}`]),
-      ]
+  test('converting and going back again and again ends no transaction of its', async ({ database }) => {
+    const parts = await createEvents(database, { rows: ROWS, id: 'serial' })
+    const notes = database.table('notes')
+    const owner = await database.session('owner')
+    await owner.query(
+      sql`create table ${quoted(notes)} (event_id bigint references ${quoted(parts.events)} (id), note text)`,
+    )
+    const stop = new AbortController()
+    const sequence = quoted((await modelOf(database, parts.events)).sequences[0]!.name).text
+    const story = (name: string, statements: readonly string[]) => tell(database, name, statements, stop.signal)
+    const [events, users, view] = [quoted(parts.events).text, quoted(parts.users).text, quoted(parts.view).text]
+    const stories = [
+      story('parent first', [
+        `update ${users} set name = name || '.' where id = 5`,
+        `insert into ${events} (user_id, kind) values (5, 'x')`,
+      ]),
+      story('child first', [
+        `insert into ${events} (user_id, kind) values (6, 'x')`,
+        `update ${users} set name = name || '.' where id = 6`,
+      ]),
+      // Of a serial: the sequence of an identity is another one after the swap.
+      story('number first', [
+        `select nextval('${sequence.replaceAll("'", "''")}')`,
+        `insert into ${events} (user_id, kind) values (7, 'x')`,
+      ]),
+      story('view first', [`select * from ${view} limit 1`, `insert into ${events} (user_id, kind) values (8, 'x')`]),
+      story('table first', [`select id from ${events} limit 1`, `select * from ${view} limit 1`]),
+      story('notes', [`insert into ${quoted(notes).text} select max(id), 'n' from ${events}`]),
+    ]
 
-      const begun = performance.now()
-      for (let i = 0; i < 3; i++) {
-        const { runId } = await partition(database.url, written(parts.events), byId, quietly())
-        await rollback(database.url, { runId }, quietly())
-      }
-      console.log(`three conversions and three returns in ${Math.round(performance.now() - begun)} ms`)
+    const begun = performance.now()
+    for (let i = 0; i < 3; i++) {
+      const { runId } = await partition(database.url, written(parts.events), byId, quietly())
+      await rollback(database.url, { runId }, quietly())
+    }
+    console.log(`three conversions and three returns in ${Math.round(performance.now() - begun)} ms`)
 
-      stop.abort()
-      const told = await Promise.all(stories)
-      expect(told.flatMap(({ errors }) => errors)).toEqual([])
-      for (const { name, times } of told) expect([name, times > 20]).toEqual([name, true])
-      const longest = Math.max(...told.map(({ longestMs }) => longestMs))
-      expect(longest).toBeLessThan(LONGEST_WAIT_MS * 2) // of two statements and a pause
-    },
-  )
+    stop.abort()
+    const told = await Promise.all(stories)
+    expect(told.flatMap(({ errors }) => errors)).toEqual([])
+    for (const { name, times } of told) expect([name, times > 20]).toEqual([name, true])
+    const longest = Math.max(...told.map(({ longestMs }) => longestMs))
+    expect(longest).toBeLessThan(LONGEST_WAIT_MS * 2) // of two statements and a pause
+  })
 })
 
 async function application(database: Database, { events, view, countFunction }: EventsTable): Promise<Writers> {

@@ -190,7 +190,7 @@ class Subscriber {
       )
       return rows[0]?.done
     }
-    await until(seen, { what: 'the subscriber to catch up', timeoutMs: 30_000 })
+    await until(seen, { what: 'the subscriber to catch up' })
   }
 
   async refresh(): Promise<void> {

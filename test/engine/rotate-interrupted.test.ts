@@ -205,7 +205,7 @@ test('a partition whose row type is used elsewhere stays attached', async ({ dat
   expect(await monthsOf(database, table)).toEqual([-4, -2, -1, 0, 1, 2, 3])
 })
 
-test('killed again and again, it is completed by the next that is not', { timeout: 120_000 }, async ({ database }) => {
+test('killed again and again, it is completed by the next that is not', async ({ database }) => {
   const table = await monthlyEvents(database, -12, 1)
   await rotateOne(database, table) // so that the policy and the runway are there
   const leaves = Array.from({ length: 10 }, (_, i) => leafOf(database, table, i - 12))

@@ -40,7 +40,7 @@ test('an application that reads and writes all the while notices nothing', async
   await verifyWrites(session, table, 'token', report, 4)
 })
 
-test('a thousand partitions rotate in seconds', { timeout: 120_000 }, async ({ database }) => {
+test('a thousand partitions rotate in seconds', async ({ database }) => {
   const table = database.table('events')
   const session = await database.session('setup')
   await session.query(

@@ -37,7 +37,7 @@ test('nothing is said of a short one, nor of a rest', async ({ database }) => {
   expect(await toldOf(database, ['select pg_sleep(1)'], 2_500)).toEqual([])
 })
 
-test('a vacuum tells how far it has come', { timeout: 30_000 }, async ({ database }) => {
+test('a vacuum tells how far it has come', async ({ database }) => {
   const app = await database.session('app')
   await app.query(
     `create table filler with (autovacuum_enabled = off) as select repeat('x', 900) as x from generate_series(1, 24000)`,

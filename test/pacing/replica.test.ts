@@ -11,7 +11,7 @@ import { administrator, pacedRun, waitsFor, type PacedRun } from './support.ts'
 const MB = 1e6
 
 describe('a replica that falls behind', () => {
-  test('is waited for, and the run goes on when it has caught up', { timeout: 120_000 }, async ({ ownServer }) => {
+  test('is waited for, and the run goes on when it has caught up', async ({ ownServer }) => {
     const own = await ownServer()
     const standby = await replicaOf(own)
     const run = await pacedRun(own.database, { maxReplicaLagBytes: 8 * MB }, { target: own.database.adminUrl })
@@ -20,14 +20,14 @@ describe('a replica that falls behind', () => {
     const work = { stop: false, written: 0 }
     const working = writeUntil(run, work)
     working.catch(() => {})
-    await until(() => work.written > 40 * MB, { timeoutMs: 60_000 })
+    await until(() => work.written > 40 * MB)
 
     await standby.query('select pg_wal_replay_pause()')
     const written = await stillness(work, 1_500)
     await waitsFor(run, /^replica standby_\d+ is [\d.]+ MB \(limit 8\.0 MB\) behind/)
 
     await standby.query('select pg_wal_replay_resume()')
-    await until(() => work.written > written + 20 * MB, { timeoutMs: 60_000 })
+    await until(() => work.written > written + 20 * MB)
     work.stop = true
     await working
     const { maxReplicaLagBytes, pausedMsBy } = run.pace.summary()
@@ -36,43 +36,39 @@ describe('a replica that falls behind', () => {
     expect(maxReplicaLagBytes).toBeLessThan(12 * MB)
   })
 
-  test(
-    'that replays slowly sets the pace, and its lag stays under the limit',
-    { timeout: 120_000 },
-    async ({ ownServer }) => {
-      const own = await ownServer()
-      const standby = await replicaOf(own)
-      const run = await pacedRun(own.database, { maxReplicaLagBytes: 24 * MB }, { target: own.database.adminUrl })
-      await filler(run)
+  test('that replays slowly sets the pace, and its lag stays under the limit', async ({ ownServer }) => {
+    const own = await ownServer()
+    const standby = await replicaOf(own)
+    const run = await pacedRun(own.database, { maxReplicaLagBytes: 24 * MB }, { target: own.database.adminUrl })
+    await filler(run)
 
-      const slow = { stop: false }
-      const slowing = slowDown(standby, slow)
-      const work = { stop: false, written: 0 }
-      const working = writeUntil(run, work)
-      working.catch(() => {})
-      await sleep(12_000)
-      const slowly = work.written / 12
-      slow.stop = true
-      await slowing
-      await sleep(2_000)
-      const before = work.written
-      await sleep(4_000)
-      const quickly = (work.written - before) / 4
-      work.stop = true
-      await working
+    const slow = { stop: false }
+    const slowing = slowDown(standby, slow)
+    const work = { stop: false, written: 0 }
+    const working = writeUntil(run, work)
+    working.catch(() => {})
+    await sleep(12_000)
+    const slowly = work.written / 12
+    slow.stop = true
+    await slowing
+    await sleep(2_000)
+    const before = work.written
+    await sleep(4_000)
+    const quickly = (work.written - before) / 4
+    work.stop = true
+    await working
 
-      const { maxReplicaLagBytes } = run.pace.summary()
-      console.log(
-        `slow replica: ${(slowly / MB).toFixed(1)} MB/s, well: ${(quickly / MB).toFixed(1)} MB/s, greatest lag ${(maxReplicaLagBytes! / MB).toFixed(1)} MB`,
-      )
-      // What a replica says of itself may be a moment old, so a batch more than that is seen now and then.
-      expect(maxReplicaLagBytes).toBeLessThan(24 * MB * 1.1)
-      expect(quickly).toBeGreaterThan(slowly * 1.5)
-      expect(run.reasons().some((reason) => /^slower, because replica standby_\d+ is/.test(reason))).toBe(true)
-    },
-  )
+    const { maxReplicaLagBytes } = run.pace.summary()
+    console.log(
+      `slow replica: ${(slowly / MB).toFixed(1)} MB/s, well: ${(quickly / MB).toFixed(1)} MB/s, greatest lag ${(maxReplicaLagBytes! / MB).toFixed(1)} MB`,
+    )
+    // What a replica says of itself may be a moment old, so a batch more than that is seen now and then.
+    expect(maxReplicaLagBytes).toBeLessThan(24 * MB * 1.1)
+    expect(quickly).toBeGreaterThan(slowly * 1.5)
+    expect(run.reasons().some((reason) => /^slower, because replica standby_\d+ is/.test(reason))).toBe(true)
+  })
 
-  test('is seen by its slot when the role may not see its replay', { timeout: 60_000 }, async ({ ownServer, skip }) => {
+  test('is seen by its slot when the role may not see its replay', async ({ ownServer, skip }) => {
     if (process.env.EBB_TEST_ROLE === 'superuser') skip('a superuser sees its replay')
     const own = await ownServer()
     const standby = await replicaOf(own)
@@ -107,13 +103,10 @@ async function filler({ worker }: PacedRun): Promise<void> {
 /** Comes back when nothing has been written for so long, with what had been. */
 async function stillness(work: { readonly written: number }, forMs: number): Promise<number> {
   let [written, since] = [work.written, performance.now()]
-  await until(
-    () => {
-      if (work.written !== written) [written, since] = [work.written, performance.now()]
-      return performance.now() - since > forMs
-    },
-    { timeoutMs: 30_000 },
-  )
+  await until(() => {
+    if (work.written !== written) [written, since] = [work.written, performance.now()]
+    return performance.now() - since > forMs
+  })
   return written
 }
 

@@ -96,7 +96,7 @@ describe('WAL', () => {
     await chmod(broken, 0o777)
     // A segment that is ready wakes the archiver; by itself it sleeps for a minute after failures.
     await fill()
-    await until(async () => (await read()).archiveBacklogBytes === 0, { timeoutMs: 60_000 })
+    await until(async () => (await read()).archiveBacklogBytes === 0)
     await end()
   })
 })
@@ -157,7 +157,7 @@ describe('vacuum', () => {
     const some = await reader(database.url)
 
     await database.admin(`do $$ begin for i in 1..100100 loop perform pg_current_xact_id(); commit; end loop; end $$`)
-    await until(async () => (await all.read()).vacuum === 'wraparound', { timeoutMs: 40_000 })
+    await until(async () => (await all.read()).vacuum === 'wraparound')
     const blind = await some.read()
     await all.end()
     await some.end()

@@ -172,7 +172,7 @@ describe('checks of the user’s', () => {
     ['select true from nowhere', /relation "nowhere" does not exist/],
     ['select true where false', /returned no row/],
     ["select 'yes'", /returned "yes"/],
-  ] as const)('%s cannot do harm', { timeout: 20_000 }, async ([healthSql, reason], { database }) => {
+  ] as const)('%s cannot do harm', async ([healthSql, reason], { database }) => {
     const app = await database.session('app')
     await app.query('create table public.traffic as select true as well')
     const run = await pacedRun(database, { healthSql })
@@ -266,7 +266,7 @@ describe('several runs by one journal', () => {
     onTestFinished(() => silent.end())
     await run.worker.query(`insert into ebb.pace values ('ebb silent', false, now() - interval '4 seconds')`)
     await until(async () => (await dutyOf(run, 300)) < 0.65)
-    await until(async () => (await dutyOf(run, 300)) > 0.75, { timeoutMs: 20_000 })
+    await until(async () => (await dutyOf(run, 300)) > 0.75)
   })
 })
 

@@ -19,10 +19,10 @@ import { partition, planPartitionOf } from '../support/commands.ts'
 
 const ROWS = 20_000
 
-const until = (isSo: () => boolean | Promise<boolean>, what: string) => untilSoon(isSo, { what, timeoutMs: 30_000 })
+const until = (isSo: () => boolean | Promise<boolean>, what: string) => untilSoon(isSo, { what })
 const byId = monthly({ by: 'id', every: { kind: 'ids', ids: 10_000n }, expireBy: 'created_at' })
 
-describe('while a conversion waits', { timeout: 90_000 }, () => {
+describe('while a conversion waits', () => {
   test('a burst of rows is not refused', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const [app, holder] = [await database.session('app'), await database.session('holder')]
@@ -68,7 +68,7 @@ describe('while a conversion waits', { timeout: 90_000 }, () => {
   })
 })
 
-describe('a plan that has grown old', { timeout: 90_000 }, () => {
+describe('a plan that has grown old', () => {
   test('refuses nothing when it is gone on with: ids', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await killedAfter(database, events, byId, 'dry run')
@@ -118,7 +118,7 @@ describe('a plan that has grown old', { timeout: 90_000 }, () => {
   })
 })
 
-describe('the bound lies ahead', { timeout: 90_000 }, () => {
+describe('the bound lies ahead', () => {
   test('of the clock by a weekend, and of rows that are dated ahead as well', async ({ database }) => {
     const table = database.table('visits')
     const owner = await database.session('owner')

@@ -35,7 +35,7 @@ async function killed(errand: Errand, times: number): Promise<void> {
   }
 }
 
-test('a candidate set, and the purge of it', { timeout: 120_000 }, async ({ database }) => {
+test('a candidate set, and the purge of it', async ({ database }) => {
   const table = await members(database)
   const url = database.url
   await killed({ command: 'candidates', url, table, candidates: { where: WHERE } }, 5)
@@ -55,7 +55,7 @@ test('a candidate set, and the purge of it', { timeout: 120_000 }, async ({ data
   expect(await contentOf(database, table, `id % 2 = 1 or name = 'still here'`)).toMatchObject({ rows: 0 })
 })
 
-test('a set that is given up leaves nothing behind', { timeout: 60_000 }, async ({ database }) => {
+test('a set that is given up leaves nothing behind', async ({ database }) => {
   const table = await members(database)
   const errand = { command: 'candidates', url: database.url, table, candidates: { where: WHERE } } as const
   await startTool({ ...errand, dieAt: 'step started: settle' }).end()
@@ -66,7 +66,7 @@ test('a set that is given up leaves nothing behind', { timeout: 60_000 }, async 
   expect(rows).toEqual([])
 })
 
-test('marks', { timeout: 120_000 }, async ({ database }) => {
+test('marks', async ({ database }) => {
   const table = await members(database)
   const request = { where: WHERE, column: 'deleted_at', allRows: false, vacuum: false }
   await killed({ command: 'mark', url: database.url, table, mark: request }, 5)

@@ -15,7 +15,7 @@ import { partitionByCopy } from '../support/commands.ts'
 const WIDE = { ...TINY, chunkBlocks: 64 }
 
 describe('what is planted in the shadow is found', () => {
-  test('whatever kind of difference it is', { timeout: 180_000 }, async ({ database }) => {
+  test('whatever kind of difference it is', async ({ database }) => {
     const table = await manyTypes(database)
     const { shadow, goOn } = await stoppedRebuild(database, table, beforeStep('verify'), {}, { copySizes: WIDE })
     const owner = await database.session('owner')

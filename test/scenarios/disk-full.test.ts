@@ -67,7 +67,7 @@ describe('a disk that fills up', () => {
   })
 })
 
-describe('a full disk', { timeout: 120_000 }, () => {
+describe('a full disk', () => {
   test('of which a run is killed while it gives back what it took, costs nothing', async ({ ownServer, skip }) => {
     const { server, database } = await ownServer()
     const disk = SmallDisk.mount(14, server.dataFolder, skip)
@@ -78,7 +78,7 @@ describe('a full disk', { timeout: 120_000 }, () => {
       await reader.query(sql`begin; select from ${quoted(table)} limit 1`.text)
       const errand: Errand = { command: 'rebuild', url: database.url, table, rebuild: rebuildRequest(), options: SIZES }
       const tool = startTool(errand)
-      await until(() => shadowHasGone(database), { what: 'the new table to be dropped', timeoutMs: 60_000 })
+      await until(() => shadowHasGone(database), { what: 'the new table to be dropped' })
       await write(database, table, 1_000)
       tool.signal('SIGKILL')
       await tool.end()

@@ -96,7 +96,7 @@ describe('the tool killed', () => {
     }
   })
 
-  test('at random moments, goes on or goes back', { timeout: 120_000 }, async ({ database }) => {
+  test('at random moments, goes on or goes back', async ({ database }) => {
     const { events, writers } = await inUse(database, USE)
     const before = await modelOf(database, events)
     const random = randomFrom('kill at random moments')

@@ -178,41 +178,39 @@ test('a second purge of the table is told who is at work; it changes nothing', a
   await first.end
 })
 
-test(
-  'two purges of the same rows, and an application that locks rows in the opposite order: it meets no error',
-  { timeout: 60_000 },
-  async ({ database }) => {
-    const table = await accounts(database)
-    // Batches take their time, so that the application meets them half way.
-    await database.admin(`
+test('two purges of the same rows, and an application that locks rows in the opposite order: it meets no error', async ({
+  database,
+}) => {
+  const table = await accounts(database)
+  // Batches take their time, so that the application meets them half way.
+  await database.admin(`
       create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.001); return old; end $$`)
-    await database.admin(
-      sql`create trigger slowly before delete on ${quoted(table)} for each row execute function slowly()`.text,
-    )
-    const random = randomFrom('an application in the opposite order')
-    const stop = new AbortController()
-    const apps = await Promise.all(
-      [1, 2, 3].map(async (i) => backwards(await database.session(`app ${i}`), table, random, stop.signal)),
-    )
-    // Each has a journal of its own, so that no lease keeps them apart.
-    const both = [1, 2].map((i) =>
-      purge(
-        database.url,
-        written(table),
-        i === 1 ? OLD : purgeRequest(`kind = 'old'`, { orderBy: 'id' }),
-        quietly({ journalSchema: `journal_${i}`, lockLimits: PATIENT, turns: batchesOf(40) }),
-      ),
-    )
-    const results = await Promise.all(both)
-    stop.abort()
-    const errors = (await Promise.all(apps.map(({ done }) => done))).flat()
-    expect(errors).toEqual([])
-    expect(apps.every(({ transactions }) => transactions() > 3)).toBe(true)
-    const gone = results.reduce((sum, { figures }) => sum + (figures?.rows ?? 0), 0)
-    const left = await contentOf(database, table, `kind = 'new'`)
-    expect(gone + left.rows).toBe(ROWS / 2)
-  },
-)
+  await database.admin(
+    sql`create trigger slowly before delete on ${quoted(table)} for each row execute function slowly()`.text,
+  )
+  const random = randomFrom('an application in the opposite order')
+  const stop = new AbortController()
+  const apps = await Promise.all(
+    [1, 2, 3].map(async (i) => backwards(await database.session(`app ${i}`), table, random, stop.signal)),
+  )
+  // Each has a journal of its own, so that no lease keeps them apart.
+  const both = [1, 2].map((i) =>
+    purge(
+      database.url,
+      written(table),
+      i === 1 ? OLD : purgeRequest(`kind = 'old'`, { orderBy: 'id' }),
+      quietly({ journalSchema: `journal_${i}`, lockLimits: PATIENT, turns: batchesOf(40) }),
+    ),
+  )
+  const results = await Promise.all(both)
+  stop.abort()
+  const errors = (await Promise.all(apps.map(({ done }) => done))).flat()
+  expect(errors).toEqual([])
+  expect(apps.every(({ transactions }) => transactions() > 3)).toBe(true)
+  const gone = results.reduce((sum, { figures }) => sum + (figures?.rows ?? 0), 0)
+  const left = await contentOf(database, table, `kind = 'new'`)
+  expect(gone + left.rows).toBe(ROWS / 2)
+})
 
 /** Updates rows from the end to the beginning, some in a transaction of some milliseconds, until told to stop. Errors are returned. */
 function backwards(app: pg.Client, table: TableName, random: () => number, signal: AbortSignal) {

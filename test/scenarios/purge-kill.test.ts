@@ -39,7 +39,7 @@ const WAYS: readonly (readonly [string, PurgeRequest])[] = [
 ]
 
 describe.for(WAYS)('a purge %s, killed', ([, request]) => {
-  test('at random moments, goes on where it was', { timeout: 120_000 }, async ({ database }) => {
+  test('at random moments, goes on where it was', async ({ database }) => {
     const table = await readings(database)
     const app = await database.session('app')
     const random = randomFrom('kill a purge at random moments')
@@ -59,7 +59,7 @@ describe.for(WAYS)('a purge %s, killed', ([, request]) => {
     expect(await contentOf(database, table, 'id % 2 = 1')).toMatchObject({ rows: 0 })
   })
 
-  test('by the loss of its sessions, says what to do, and goes on', { timeout: 60_000 }, async ({ database }) => {
+  test('by the loss of its sessions, says what to do, and goes on', async ({ database }) => {
     const table = await readings(database)
     const administrator = await database.session('administrator', { admin: true })
     let batches = 0

@@ -70,42 +70,38 @@ describe('values of', () => {
   })
 })
 
-test(
-  'killed at random with three jobs, while rows move from range to range, it goes on',
-  { timeout: 120_000 },
-  async ({ database }) => {
-    const table = await made(database, 'int', 'n % 1000')
-    const app = await database.session('app')
-    const random = randomFrom('kill a rebuild along an index')
-    const keep = 'k >= 100'
-    let done = false
-    const moving = (async () => {
-      for (let turn = 0; !done; turn++) {
-        await app.query(
-          sql`update ${quoted(table)} set k = (random() * 1000)::int, note = ${`turn ${turn}`} where id % 60 = ${turn % 60}`,
-        )
-        await app.query(
-          sql`insert into ${quoted(table)} (id, k) values (${ROWS + 1 + turn}, ${turn % 1000}) on conflict (id) do update set k = excluded.k`,
-        )
-      }
-    })()
-    const rebuild = rebuildRequest({ keep, jobs: 3, transport: 'server' })
-    const errand: Errand = { command: 'rebuild', url: database.url, table, rebuild, options: { copySizes: SIZES } }
-    let kills = 0
-    for (let i = 0; i < 10; i++) {
-      const dieAtStatement = { number: 60 + Math.floor(random() * 300), afterMs: Math.floor(random() * 6) }
-      if ((await startTool({ ...errand, dieAtStatement }).end()) !== 'SIGKILL') break
-      kills++
+test('killed at random with three jobs, while rows move from range to range, it goes on', async ({ database }) => {
+  const table = await made(database, 'int', 'n % 1000')
+  const app = await database.session('app')
+  const random = randomFrom('kill a rebuild along an index')
+  const keep = 'k >= 100'
+  let done = false
+  const moving = (async () => {
+    for (let turn = 0; !done; turn++) {
+      await app.query(
+        sql`update ${quoted(table)} set k = (random() * 1000)::int, note = ${`turn ${turn}`} where id % 60 = ${turn % 60}`,
+      )
+      await app.query(
+        sql`insert into ${quoted(table)} (id, k) values (${ROWS + 1 + turn}, ${turn % 1000}) on conflict (id) do update set k = excluded.k`,
+      )
     }
-    expect(kills).toBeGreaterThan(2)
-    done = true
-    await moving
-    const kept = await contentOf(database, table, 'k < 100')
-    await persevere(() => new Rebuilding(database, table, rebuild, { copySizes: SIZES }).end())
-    expect(await contentOf(database, table)).toEqual(kept)
-    expect((await chunks(database)).every(({ by_column }) => by_column === 'k')).toBe(true)
-  },
-)
+  })()
+  const rebuild = rebuildRequest({ keep, jobs: 3, transport: 'server' })
+  const errand: Errand = { command: 'rebuild', url: database.url, table, rebuild, options: { copySizes: SIZES } }
+  let kills = 0
+  for (let i = 0; i < 10; i++) {
+    const dieAtStatement = { number: 60 + Math.floor(random() * 300), afterMs: Math.floor(random() * 6) }
+    if ((await startTool({ ...errand, dieAtStatement }).end()) !== 'SIGKILL') break
+    kills++
+  }
+  expect(kills).toBeGreaterThan(2)
+  done = true
+  await moving
+  const kept = await contentOf(database, table, 'k < 100')
+  await persevere(() => new Rebuilding(database, table, rebuild, { copySizes: SIZES }).end())
+  expect(await contentOf(database, table)).toEqual(kept)
+  expect((await chunks(database)).every(({ by_column }) => by_column === 'k')).toBe(true)
+})
 
 test('an index that is dropped in its midst is missed, and gone on with when it is back', async ({ database }) => {
   const table = await made(database, 'int', 'n % 1000')

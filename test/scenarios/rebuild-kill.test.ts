@@ -28,50 +28,42 @@ const SMALL = { copySizes: { chunkBlocks: 4, batchEntries: 20, shortLog: 10 } }
 const request = rebuildRequest({ transport: 'copy', jobs: 2 })
 
 describe('a rebuild killed', () => {
-  test(
-    'after each step in turn, finishes when called again; its roll-back too',
-    { timeout: 120_000 },
-    async ({ database }) => {
-      const { events, writers } = await inUse(database, { rows: ROWS })
-      const before = await modelOf(database, events)
+  test('after each step in turn, finishes when called again; its roll-back too', async ({ database }) => {
+    const { events, writers } = await inUse(database, { rows: ROWS })
+    const before = await modelOf(database, events)
 
-      for (const key of await stepKeys(database, events))
-        expect(await startTool({ ...errandOn(database, events), dieAt: `step finished: ${key}` }).end()).toBe('SIGKILL')
-      const { runId } = await persevere(() => again(database, events))
-      await expectRebuilt(database, events, before)
+    for (const key of await stepKeys(database, events))
+      expect(await startTool({ ...errandOn(database, events), dieAt: `step finished: ${key}` }).end()).toBe('SIGKILL')
+    const { runId } = await persevere(() => again(database, events))
+    await expectRebuilt(database, events, before)
 
-      const { steps } = await planRollbackOf(database.url, { runId }, quietly())
-      for (const { key } of steps) {
-        const errand: Errand = { command: 'rollback', url: database.url, table: events, options: SMALL }
-        expect(await startTool({ ...errand, dieAt: `step finished: ${key}` }).end()).toBe('SIGKILL')
-      }
-      await persevere(() => resume(database.url, { table: events }, quietly()))
-      expect((await modelOf(database, events)).oid).toBe(before.oid)
+    const { steps } = await planRollbackOf(database.url, { runId }, quietly())
+    for (const { key } of steps) {
+      const errand: Errand = { command: 'rollback', url: database.url, table: events, options: SMALL }
+      expect(await startTool({ ...errand, dieAt: `step finished: ${key}` }).end()).toBe('SIGKILL')
+    }
+    await persevere(() => resume(database.url, { table: events }, quietly()))
+    expect((await modelOf(database, events)).oid).toBe(before.oid)
+    await expectUntouched(database, events, before)
+    await expectNothingNoticed(database, events, writers, ROWS)
+  })
+
+  test('after each step before the swap, leaves no trace when abandoned', async ({ database }) => {
+    const { events, writers } = await inUse(database, { rows: ROWS })
+    const before = await modelOf(database, events)
+    const keys = await stepKeys(database, events)
+
+    for (const key of keys.slice(0, keys.indexOf('swap'))) {
+      const errand = { ...errandOn(database, events), dieAt: `step finished: ${key}` }
+      expect(await startTool(errand).end()).toBe('SIGKILL')
+      await persevere(() => abandon(database.url, { table: events }, quietly()))
       await expectUntouched(database, events, before)
-      await expectNothingNoticed(database, events, writers, ROWS)
-    },
-  )
+    }
 
-  test(
-    'after each step before the swap, leaves no trace when abandoned',
-    { timeout: 120_000 },
-    async ({ database }) => {
-      const { events, writers } = await inUse(database, { rows: ROWS })
-      const before = await modelOf(database, events)
-      const keys = await stepKeys(database, events)
+    await expectNothingNoticed(database, events, writers, ROWS)
+  })
 
-      for (const key of keys.slice(0, keys.indexOf('swap'))) {
-        const errand = { ...errandOn(database, events), dieAt: `step finished: ${key}` }
-        expect(await startTool(errand).end()).toBe('SIGKILL')
-        await persevere(() => abandon(database.url, { table: events }, quietly()))
-        await expectUntouched(database, events, before)
-      }
-
-      await expectNothingNoticed(database, events, writers, ROWS)
-    },
-  )
-
-  test('at random moments, goes on or goes back', { timeout: 120_000 }, async ({ database }) => {
+  test('at random moments, goes on or goes back', async ({ database }) => {
     const { events, writers } = await inUse(database, { rows: ROWS })
     const before = await modelOf(database, events)
     const random = randomFrom('kill a rebuild at random moments')
@@ -101,7 +93,7 @@ describe('a rebuild killed', () => {
 })
 
 describe('a session of a rebuild terminated', () => {
-  test('any of them, while each step in turn is under way', { timeout: 120_000 }, async ({ database }) => {
+  test('any of them, while each step in turn is under way', async ({ database }) => {
     const { events, writers } = await inUse(database, { rows: ROWS })
     const before = await modelOf(database, events)
     const administrator = await database.session('administrator', { admin: true })
@@ -122,27 +114,23 @@ describe('a session of a rebuild terminated', () => {
 })
 
 describe('the server crashed', () => {
-  test(
-    'while each step of a rebuild is under way, goes on after the restart',
-    { timeout: 120_000 },
-    async ({ ownServer }) => {
-      const { server, database } = await ownServer()
-      const { events, writers } = await inUse(database, { rows: ROWS, reconnect: true })
-      const before = await modelOf(database, events)
+  test('while each step of a rebuild is under way, goes on after the restart', async ({ ownServer }) => {
+    const { server, database } = await ownServer()
+    const { events, writers } = await inUse(database, { rows: ROWS, reconnect: true })
+    const before = await modelOf(database, events)
 
-      const interrupted = await strikeAtEachStep(database, events, async () => {
-        await server.crash()
-        await server.restart()
-      })
-      if (await isUnfinished(database)) await persevere(() => again(database, events))
-      const done = writers.writes
-      await until(() => writers.writes > done + 20)
+    const interrupted = await strikeAtEachStep(database, events, async () => {
+      await server.crash()
+      await server.restart()
+    })
+    if (await isUnfinished(database)) await persevere(() => again(database, events))
+    const done = writers.writes
+    await until(() => writers.writes > done + 20)
 
-      expect(interrupted).toBeGreaterThan(3)
-      await expectRebuilt(database, events, before)
-      await expectNothingNoticed(database, events, writers, ROWS)
-    },
-  )
+    expect(interrupted).toBeGreaterThan(3)
+    await expectRebuilt(database, events, before)
+    await expectNothingNoticed(database, events, writers, ROWS)
+  })
 })
 
 function errandOn({ url }: Database, table: TableName): Errand {

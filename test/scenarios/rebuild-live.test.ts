@@ -20,7 +20,7 @@ const LONGEST_WAIT_MS = 250
 describe('rebuilding a large table while the application works', () => {
   test.for(['server', 'copy'] as const)(
     'by transport %s loses nothing, and nobody waits; nor on the way back',
-    { timeout: 240_000, retry: 2 },
+    { retry: 2 },
     async (transport, { database }) => {
       const { events, view, counter } = await manyEvents(database, ROWS)
       const writers = await startWriters(database, {

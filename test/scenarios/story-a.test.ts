@@ -61,7 +61,6 @@ test('experiments that nobody has archived are found, flagged, and gone, under l
       (await one<{ rows: number }>(database, 'select count(*)::int as rows from assignments where token is null'))
         .rows <
       EXPERIMENTS * ROWS_EACH,
-    { timeoutMs: 30_000 },
   )
   // Somebody returns to an experiment that is about to go: with him it is in use again.
   await database.admin(`insert into assignments (experiment_id, seen_at, variant) values (2, now(), 'returned')`)

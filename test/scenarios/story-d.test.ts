@@ -37,7 +37,7 @@ async function counts(database: Database): Promise<{ void: number; paid: number;
 
 async function somethingIsGone(database: Database, { said }: EbbProcess): Promise<void> {
   const gone = async () => (await counts(database)).void < VOID
-  await until(gone, { timeoutMs: 30_000, what: `the first batch; ${said.err}` })
+  await until(gone, { what: `the first batch; ${said.err}` })
 }
 
 test('of two instances one works; killed, it is gone on with by the same command', async ({ database }) => {

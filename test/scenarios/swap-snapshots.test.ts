@@ -61,7 +61,7 @@ const SWAPS: readonly Swap[] = [
 const USUAL = { copySizes: { chunkBlocks: 32_768, batchEntries: 5_000, shortLog: 500 } }
 
 describe('a snapshot that is taken while the swap waits, after the last look at snapshots,', () => {
-  test.for(SWAPS)('reads what was written before it: $name', { timeout: 60_000 }, async ({ begin }, { database }) => {
+  test.for(SWAPS)('reads what was written before it: $name', async ({ begin }, { database }) => {
     const { table, app } = await numbers(database)
     const swap = await begin(database, table)
     const reader = await database.session('somebody in the way')
@@ -84,38 +84,34 @@ describe('a snapshot that is taken while the swap waits, after the last look at 
 })
 
 describe('a snapshot that is taken when all old ones have been waited for, and the swap asks for its locks,', () => {
-  test.for(SWAPS)(
-    'reads what was written until then: $name',
-    { timeout: 60_000 },
-    async ({ begin }, { database, skip }) => {
-      if (process.env.EBB_TEST_ROLE === 'superuser')
-        skip('a superuser sees that it is no autovacuum, and would not ask for its lock')
-      const { table, app } = await numbers(database)
-      const witness = await database.session('witness')
-      const seemsToVacuum = await database.session('stranger', { admin: true })
-      const swap = await begin(database, table)
-      await swap.began(/swap/)
-      await seemsToVacuum.query('begin')
-      await seemsToVacuum.query(sql`lock table ${quoted(table)} in share update exclusive mode`.text)
-      const asked = sql`select from pg_locks where relation = ${quoted(table).text}::regclass and mode = 'ShareUpdateExclusiveLock' and not granted`
-      await until(async () => (await database.admin(asked)).rowCount !== 0)
+  test.for(SWAPS)('reads what was written until then: $name', async ({ begin }, { database, skip }) => {
+    if (process.env.EBB_TEST_ROLE === 'superuser')
+      skip('a superuser sees that it is no autovacuum, and would not ask for its lock')
+    const { table, app } = await numbers(database)
+    const witness = await database.session('witness')
+    const seemsToVacuum = await database.session('stranger', { admin: true })
+    const swap = await begin(database, table)
+    await swap.began(/swap/)
+    await seemsToVacuum.query('begin')
+    await seemsToVacuum.query(sql`lock table ${quoted(table)} in share update exclusive mode`.text)
+    const asked = sql`select from pg_locks where relation = ${quoted(table).text}::regclass and mode = 'ShareUpdateExclusiveLock' and not granted`
+    await until(async () => (await database.admin(asked)).rowCount !== 0)
 
-      await writeSome(app, table)
-      await witness.query('begin isolation level repeatable read')
-      await witness.query('select count(*) from pg_class')
-      await seemsToVacuum.query('commit')
-      await Promise.race([swap.end(), swap.waits(/witness/)])
+    await writeSome(app, table)
+    await witness.query('begin isolation level repeatable read')
+    await witness.query('select count(*) from pg_class')
+    await seemsToVacuum.query('commit')
+    await Promise.race([swap.end(), swap.waits(/witness/)])
 
-      expect(await read(witness, table)).toEqual(AS_IT_WAS_WRITTEN)
-      await witness.query('commit')
-      await swap.end()
-      expect(await read(app, table)).toEqual(AS_IT_WAS_WRITTEN)
-    },
-  )
+    expect(await read(witness, table)).toEqual(AS_IT_WAS_WRITTEN)
+    await witness.query('commit')
+    await swap.end()
+    expect(await read(app, table)).toEqual(AS_IT_WAS_WRITTEN)
+  })
 })
 
 describe('the swap of another table does not wait for', () => {
-  test('an index that is built concurrently', { timeout: 60_000 }, async ({ database }) => {
+  test('an index that is built concurrently', async ({ database }) => {
     const { table, app } = await numbers(database)
     const writer = await database.session('long writer')
     const builder = await database.session('builder')
@@ -133,7 +129,7 @@ describe('the swap of another table does not wait for', () => {
 })
 
 describe('a snapshot that is handed on', () => {
-  test('is waited for as long as the one who has taken it over is there', { timeout: 60_000 }, async ({ database }) => {
+  test('is waited for as long as the one who has taken it over is there', async ({ database }) => {
     const { table } = await numbers(database)
     const [exporter, importer] = [await database.session('exporter'), await database.session('importer')]
     await exporter.query('begin isolation level repeatable read')

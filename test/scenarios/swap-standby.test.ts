@@ -19,7 +19,6 @@ const FEEDBACK = { hot_standby_feedback: 'on', wal_receiver_status_interval: '1s
 describe('a reader on a standby with an older view of the world', () => {
   test.for([true, false])(
     'is waited for where the standby tells of it (by its slot: %s), and reads the truth',
-    { timeout: 90_000 },
     async (followsBySlot, { ownServer }) => {
       const { server, database } = await ownServer()
       const table = await numbers(database)
@@ -45,7 +44,7 @@ describe('a reader on a standby with an older view of the world', () => {
     },
   )
 
-  test('is told before the start where the standby says nothing of it', { timeout: 60_000 }, async ({ ownServer }) => {
+  test('is told before the start where the standby says nothing of it', async ({ ownServer }) => {
     const { server, database } = await ownServer()
     const table = await numbers(database)
     const standby = await startStandby(server, { settings: { hot_standby_feedback: 'off' } })

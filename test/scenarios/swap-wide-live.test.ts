@@ -14,7 +14,7 @@ test.for([
   { rows: 30, bytes: 4_000_000, pauseMs: 30 },
 ])(
   'what $rows rows of $bytes bytes weigh, with a counter beside them that goes on, is not felt under the lock',
-  { timeout: 120_000, retry: 2 },
+  { retry: 2 },
   async ({ rows, bytes, pauseMs }, { database }) => {
     const table = database.table('documents')
     const app = await database.session('app')

@@ -27,7 +27,7 @@ export function startEbb(words: readonly string[]): EbbProcess {
   return {
     said,
     says: async (pattern) => {
-      await until(() => pattern.test(said.err), { timeoutMs: 30_000, what: `ebb to say ${String(pattern)}` })
+      await until(() => pattern.test(said.err), { what: `ebb to say ${String(pattern)}` })
     },
     kill: (signal) => void child.kill(signal),
     ended: once(child, 'close').then(([code]) => code as number | null),

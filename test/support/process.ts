@@ -72,7 +72,6 @@ class Tool {
   /** Comes back when the tool has said something of the kind. */
   async says(type: string, key?: string): Promise<void> {
     await until(() => this.said.some((said) => said.type === type && (key === undefined || said.key === key)), {
-      timeoutMs: 20_000,
       what: `the tool to say ${type} ${key ?? ''}`,
     })
   }

@@ -1,3 +1,5 @@
+import type { Target } from '../../db/session.ts'
+import type { EngineOptions } from '../../engine/options.ts'
 import { retirable } from '../../engine/runs/retired.ts'
 import { planRetireOf, retire, type RunChoice, type RunResult } from '../../engine/runs/runs.ts'
 import { explain } from '../../plan/explain/explain.ts'
@@ -21,7 +23,7 @@ export const retireCommand = commandLine(
   },
   async (asked, chosen, { all }) => {
     const { reporter, target, execute, engine } = asked
-    const choices: RunChoice[] = all ? await retirable(target, engine) : [await resolveRun(target, chosen)]
+    const choices: RunChoice[] = all ? await unnamed(target, engine) : [await resolveRun(target, chosen)]
     if (!execute) return show(asked, choices)
     const results: RunResult[] = []
     for (const one of choices) results.push(await retire(target, one, engine))
@@ -31,6 +33,11 @@ export const retireCommand = commandLine(
     )
   },
 )
+
+/** Who has given a retired table another name may want to keep it: it is dropped by its run's number only. */
+async function unnamed(target: Target, engine: EngineOptions): Promise<RunChoice[]> {
+  return (await retirable(target, engine)).filter(({ renamed }) => !renamed)
+}
 
 const NONE = 'There is no retired table to drop.\n'
 

@@ -25,6 +25,8 @@ export interface LeftBehind {
   readonly retired: TableName | null
   /** The table whose changes are captured for it, as it is called now; null where nothing is captured any more. */
   readonly captured: TableName | null
+  /** It has another name than the one recorded: whoever gave it that may want to keep it. */
+  readonly renamed: boolean
   /** The name that was recorded belongs to another table now. */
   readonly nameTaken: boolean
   /** The database has been restored from a dump since. */
@@ -47,7 +49,8 @@ export async function readLeftBehind(
     session,
     sql`
     select r.id::text as "runId", r.command, ${NAME(raw('r.schema_name'), raw('r.table_name'))} as table,
-      k.name as retired, b.name as captured, k.name is null and x.oid is not null as "nameTaken",
+      k.name as retired, b.name as captured, k.oid is not null and k.oid is distinct from x.oid as renamed,
+      k.oid is null and x.oid is not null as "nameTaken",
       coalesce(not b.recorded, false) as restored, r.ended_at as since, r.ended_at + l.retire_after as "goesAt",
       coalesce(r.ended_at + l.retire_after <= clock_timestamp(), false) as due
     from ${at(schema, 'run')} r
@@ -57,7 +60,7 @@ export async function readLeftBehind(
     left join lateral (select c.oid, ${NAME(raw('n.nspname'), raw('c.relname'))} as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where n.nspname = l.retired_schema and c.relname = l.retired_name and c.relkind = 'r') x on true
-    left join lateral (select ${NAME(raw('n.nspname'), raw('c.relname'))} as name
+    left join lateral (select c.oid, ${NAME(raw('n.nspname'), raw('c.relname'))} as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where c.relkind = 'r' and c.oid is distinct from b.oid and case
         when b.recorded then c.oid = l.source_oid
