@@ -30,6 +30,8 @@ export interface Privileges {
   readonly notOurs: readonly string[]
   /** Referenced tables on which a foreign key may not be made, or which may not be locked while it is. */
   readonly notReferable: readonly string[]
+  /** Tablespaces of the table and its indexes in which we may not create any. Older versions have stored situations without. */
+  readonly noSpaces?: readonly string[]
   /** What a copy does with a table, and we may not: an owner can take rights from itself. */
   readonly lacking: readonly string[]
   /** Default privileges of ours take something from ourselves: what we make we might not be able to use. */
@@ -56,6 +58,9 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
   const referenced = table.constraints.flatMap(({ references }) =>
     references === null || sameName(references, table.name) ? [] : [ident(references.schema, references.name).text],
   )
+  const spaces = [table.tablespace, ...table.indexes.map(({ tablespace }) => tablespace)].flatMap(
+    (space) => space ?? [],
+  )
   return readOne<Privileges>(
     client,
     sql`
@@ -67,6 +72,7 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
             where not (pg_has_role(current_user, o.owner, 'usage') and ${maySetRole(sql`o.owner`)}) order by 1) as "notOurs",
       array(select distinct r from unnest(${referenced}::text[]) r
             where not (has_table_privilege(r::regclass, 'references') and has_table_privilege(r::regclass, 'update, delete, truncate')) order by 1) as "notReferable",
+      array(select distinct s from unnest(${spaces}::text[]) s where not has_tablespace_privilege(s, 'create') order by 1) as "noSpaces",
       array(select p from unnest(array['SELECT', 'INSERT', 'DELETE', 'TRIGGER', 'REFERENCES']) with ordinality u (p, position)
             where not has_table_privilege(${table.oid}::oid, p) order by position) as lacking,
       not (select rolsuper from pg_roles where rolname = current_user) and exists (

@@ -9,6 +9,7 @@ const check: OwnPart = {
   name: 'positive',
   definition: 'CHECK ((b > 0))',
   validated: true,
+  tablespace: null,
   references: null,
 }
 const key = (name: string): OwnPart => ({
@@ -16,6 +17,7 @@ const key = (name: string): OwnPart => ({
   name,
   definition: 'PRIMARY KEY (id)',
   validated: true,
+  tablespace: null,
   references: null,
 })
 const grant: OwnPart = {
@@ -53,7 +55,7 @@ describe('what partitions have by themselves', () => {
 
   test('an identity is that of all', () => {
     expect(codes(rotated({ identity: 'full' }, {}))).toEqual(['siblings:replica-identity'])
-    const index = { identity: { indexTail: 'USING btree (id, at)' } } as const
+    const index = { identity: { indexTail: 'USING btree (id, at)', tablespace: null } } as const
     expect(rotated(index, index).create[0]?.step.statements.slice(1, 3)).toEqual([
       'create unique index "events_2026_08_identity" on "public"."events_2026_08" USING btree (id, at)',
       'alter table "public"."events_2026_08" replica identity using index "events_2026_08_identity"',

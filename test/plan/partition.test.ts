@@ -340,6 +340,7 @@ describe('objections', () => {
     [{ createTemporary: false }, 'no-temporary'],
     [{ rowsHidden: true }, 'row-security'],
     [{ notOurs: ['view public.v'] }, 'not-ours:view public.v'],
+    [{ noSpaces: ['fast'] }, 'no-tablespace:fast'],
     [{ notReferable: ['"public"."users"'] }, 'no-references:"public"."users"'],
   ])('the role: %o → %s', (lacking, code) => {
     const situation = partitionSituation({ privileges: privileges(lacking) })

@@ -1,5 +1,5 @@
 import { ENABLED, GRANTS, LIST } from '../table/json-parts.ts'
-import { INDEX_TAIL, POLICY } from '../table/table-parts.ts'
+import { INDEX_TAIL, POLICY, TABLESPACE } from '../table/table-parts.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Grant, Policy, Trigger } from '../table/table-model.ts'
 
@@ -11,9 +11,17 @@ export type OwnPart =
       /** With the storage parameters of its index. */
       readonly definition: string
       readonly validated: boolean
+      /** Of its index. */
+      readonly tablespace: string | null
       readonly references: TableName | null
     }
-  | { readonly kind: 'index'; readonly name: string; readonly unique: boolean; readonly tail: string }
+  | {
+      readonly kind: 'index'
+      readonly name: string
+      readonly unique: boolean
+      readonly tail: string
+      readonly tablespace: string | null
+    }
   | {
       readonly kind: 'trigger'
       readonly name: string
@@ -34,18 +42,18 @@ export type OwnPart =
 
 // A check of the key alone has proven the bounds when the partition was attached: each has another.
 const CONSTRAINTS = `select json_build_object('kind', case k.contype when 'p' then 'primary key' when 'u' then 'unique' when 'x' then 'exclusion'
-      when 'c' then 'check' else 'foreign key' end, 'name', k.conname, 'validated', k.convalidated,
+      when 'c' then 'check' else 'foreign key' end, 'name', k.conname, 'validated', k.convalidated, 'tablespace', ${TABLESPACE('x')},
     'definition', case when k.contype in ('p', 'u') and x.reloptions is not null and not k.condeferrable
       then pg_get_constraintdef(k.oid) || ' WITH (' || array_to_string(x.reloptions, ', ') || ')' else pg_get_constraintdef(k.oid) end,
     'references', case when k.contype = 'f' then (select json_build_object('schema', rn.nspname, 'name', r.relname)
       from pg_class r join pg_namespace rn on rn.oid = r.relnamespace where r.oid = k.confrelid) end)
-  from pg_constraint k left join pg_class x on x.oid = k.conindid and k.contype in ('p', 'u')
+  from pg_constraint k left join pg_class x on x.oid = k.conindid and k.contype in ('p', 'u', 'x')
   where k.conrelid = p.oid and k.contype in ('p', 'u', 'x', 'c', 'f') and k.conparentid = 0 and k.coninhcount = 0
     and not exists (select from pg_index i where i.indexrelid = k.conindid and i.indisreplident and k.contype in ('p', 'u'))
     and not (k.contype = 'c' and (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = p.oid and a.attnum = any (k.conkey))
       = (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid and a.attnum = any (t.partattrs::int2[])))`
 
-const INDEXES = `select json_build_object('kind', 'index', 'name', x.relname, 'unique', i.indisunique, 'tail', ${INDEX_TAIL('pn', 'p')})
+const INDEXES = `select json_build_object('kind', 'index', 'name', x.relname, 'unique', i.indisunique, 'tail', ${INDEX_TAIL('pn', 'p')}, 'tablespace', ${TABLESPACE('x')})
   from pg_index i join pg_class x on x.oid = i.indexrelid
   where i.indrelid = p.oid and i.indisvalid and not x.relispartition and not i.indisreplident
     and not exists (select from pg_constraint k where k.conindid = x.oid and k.conrelid = p.oid and k.contype in ('p', 'u', 'x'))`

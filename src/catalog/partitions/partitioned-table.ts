@@ -84,7 +84,11 @@ export interface Partition {
  * and an index of its own for it, here as what follows `add constraint …`, or `create unique index … on …`.
  */
 export type LeafIdentity =
-  'default' | 'nothing' | 'full' | { readonly constraint: string } | { readonly indexTail: string }
+  | 'default'
+  | 'nothing'
+  | 'full'
+  | { readonly constraint: string; readonly tablespace: string | null }
+  | { readonly indexTail: string; readonly tablespace: string | null }
 
 /** From is inside, to is not; null is without a bound. */
 export interface PartitionRange {

@@ -2,7 +2,7 @@ import { FOREIGN_KEYS, IS_KEY_OF, IS_KEY_ONTO } from '../references/foreign-key.
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
 import { COLUMN_NAMES, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
 import { OWN_PARTS } from './own-parts.ts'
-import { INDEX_TAIL } from '../table/table-parts.ts'
+import { INDEX_TAIL, TABLESPACE } from '../table/table-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
 
 // The catalogue questions about a partitioned table, as a select list for the
@@ -37,8 +37,8 @@ const SIZE = `case p.relkind when 'p' then (select coalesce(sum(pg_total_relatio
 
 /** Of an index, what makes another one like it. */
 const IDENTITY = `case p.relreplident when 'd' then to_json('default'::text) when 'n' then to_json('nothing'::text) when 'f' then to_json('full'::text)
-  else coalesce((select case when k.oid is null then json_build_object('indexTail', ${INDEX_TAIL('pn', 'p')})
-      else json_build_object('constraint', pg_get_constraintdef(k.oid) || coalesce(' WITH (' || array_to_string(x.reloptions, ', ') || ')', '')) end
+  else coalesce((select case when k.oid is null then json_build_object('indexTail', ${INDEX_TAIL('pn', 'p')}, 'tablespace', ${TABLESPACE('x')})
+      else json_build_object('constraint', pg_get_constraintdef(k.oid) || coalesce(' WITH (' || array_to_string(x.reloptions, ', ') || ')', ''), 'tablespace', ${TABLESPACE('x')}) end
     from pg_index i join pg_class x on x.oid = i.indexrelid left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u')
     where i.indrelid = p.oid and i.indisreplident), to_json('nothing'::text)) end`
 

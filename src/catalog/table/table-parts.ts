@@ -16,6 +16,8 @@ export const INDEX_TAIL = (
   c: string,
 ) => `substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s%I.%I ', case when i.indisunique then 'UNIQUE ' else '' end,
   x.relname, case when x.relkind = 'I' then 'ONLY ' else '' end, ${n}.nspname, ${c}.relname)))`
+/** Null for that of the database. */
+export const TABLESPACE = (x: string) => `(select spcname from pg_tablespace where oid = ${x}.reltablespace)`
 // What people set (`n_distinct`). From the minor releases of November 2026 on PostgreSQL keeps a version of its own there,
 // `pg_attver`, which is another one on every new table (seen on 15.20).
 const COLUMN_OPTIONS = `to_json(array(select o from unnest(a.attoptions) o where o not like 'pg\\_%'))`
@@ -79,7 +81,7 @@ const INDEXES = LIST(`select json_agg(json_build_object(
     'unique', i.indisunique, 'primary', i.indisprimary, 'partial', i.indpred is not null, 'valid', i.indisvalid, 'clustered', i.indisclustered,
     'replicaIdentity', i.indisreplident,
     'constraint', (select k.conname from pg_constraint k where k.conindid = x.oid and k.conrelid = c.oid and k.contype in ('p', 'u', 'x')),
-    'tablespace', (select spcname from pg_tablespace where oid = x.reltablespace),
+    'tablespace', ${TABLESPACE('x')},
     'statisticsTargets', ${LIST(`select json_agg(json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum)
         from pg_attribute a where a.attrelid = x.oid and a.attstattarget >= 0`)},
     'options', coalesce(x.reloptions, '{}'), 'comment', ${COMMENT('x.oid', 'pg_class')}, 'bytes', pg_relation_size(x.oid)) order by x.oid)

@@ -63,18 +63,36 @@ export function withStorage(
 
 /** An index that no constraint owns. */
 export function index(schema: string, model: Index): Statement[] {
-  return [model.definition, ...indexSettings(schema, model)]
+  return [...inTablespace(model.tablespace, [model.definition]), ...indexSettings(schema, model)]
+}
+
+/** A key with its index; no definition that PostgreSQL prints says where an index is, nor that of a key how it is stored. */
+export function key(table: TableName, model: Index, keyed: Constraint, definition = keyed.definition): Statement[] {
+  const stored = withStorage(definition, keyed, model.options)
+  return [
+    ...inTablespace(model.tablespace, constraint(table, { ...keyed, definition: stored })),
+    ...indexSettings(table.schema, { ...model, name: keyed.name }),
+  ]
+}
+
+/** Indexes that these make, those of partitions too, come into the tablespace. */
+export function inTablespace(tablespace: string | null, statements: readonly Statement[]): Statement[] {
+  if (tablespace === null) return [...statements]
+  return [
+    sql`set local default_tablespace = ${ident(tablespace)}`.text,
+    ...statements,
+    `set local default_tablespace = ''`,
+  ]
 }
 
 /** What is said of an index, be it a constraint's or not, once it is there; a constraint has a comment of its own. */
-export function indexSettings(schema: string, { name, comment, statisticsTargets, tablespace }: Index): Statement[] {
+function indexSettings(schema: string, { name, comment, statisticsTargets }: Index): Statement[] {
   const place = quoted({ schema, name })
   return [
     ...statisticsTargets.map(
       ({ column, target }) =>
         sql`alter index ${place} alter column ${raw(String(column))} set statistics ${raw(String(target))}`.text,
     ),
-    ...(tablespace === null ? [] : [sql`alter index ${place} set tablespace ${ident(tablespace)}`.text]),
     ...commentOn(sql`index ${place}`, comment),
   ]
 }

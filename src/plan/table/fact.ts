@@ -21,9 +21,11 @@ export function constraintFact(
 
 /** The index behind a constraint is described by the constraint. On a partitioned table PostgreSQL prints `ON ONLY`. */
 export function indexFact(index: Index): Fact {
-  const { name, definition, constraint, options, comment, statisticsTargets, replicaIdentity } = index
+  const { name, definition, constraint, options, comment, statisticsTargets, replicaIdentity, tablespace } = index
   const shape = constraint === null ? definition.replace(' ON ONLY ', ' ON ') : constraint
-  return fact(`index ${name}`, { shape, options, comment, statisticsTargets, replicaIdentity })
+  // Stored facts of older versions lack it; they are equal where it is the database's default.
+  const place = tablespace === null ? {} : { tablespace }
+  return fact(`index ${name}`, { shape, options, comment, statisticsTargets, replicaIdentity, ...place })
 }
 
 export function sequenceFacts(sequence: OwnedSequence): Fact[] {

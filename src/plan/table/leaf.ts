@@ -51,9 +51,12 @@ function leafIdentity(table: TableModel, primaryKey: NewPrimaryKey | null): Leaf
   const index = table.indexes.find(({ replicaIdentity }) => replicaIdentity)
   if (index === undefined) return 'nothing' // it has been dropped
   const constraint = table.constraints.find(({ name }) => name === index.constraint)
-  if (constraint === undefined) return { indexTail: index.tail }
+  if (constraint === undefined) return { indexTail: index.tail, tablespace: index.tablespace }
   const definition = primaryKey?.constraint === constraint.name ? primaryKey.definition : constraint.definition
-  return { constraint: definitions.withStorage(definition, constraint, index.options) }
+  return {
+    constraint: definitions.withStorage(definition, constraint, index.options),
+    tablespace: index.tablespace,
+  }
 }
 
 /** Free names for partitions that begin at these positions, and for the indexes of their replica identities. */
@@ -84,10 +87,12 @@ function identityIndex(leaf: string): string {
 export function identify(leaf: TableName, identity: LeafIdentity): string[] {
   if (typeof identity !== 'object') return definitions.replicaIdentity(leaf, { replicaIdentity: identity }, null)
   const index = identityIndex(leaf.name)
-  return [
+  const made =
     'constraint' in identity
       ? sql`alter table ${quoted(leaf)} add constraint ${ident(index)} ${raw(identity.constraint)}`.text
-      : sql`create unique index ${ident(index)} on ${quoted(leaf)} ${raw(identity.indexTail)}`.text,
+      : sql`create unique index ${ident(index)} on ${quoted(leaf)} ${raw(identity.indexTail)}`.text
+  return [
+    ...definitions.inTablespace(identity.tablespace, [made]),
     ...definitions.replicaIdentity(leaf, { replicaIdentity: 'index' }, index),
   ]
 }

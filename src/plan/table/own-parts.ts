@@ -1,5 +1,5 @@
 import type { OwnPart } from '../../catalog/partitions/own-parts.ts'
-import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { LeafIdentity, Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, raw, sql } from '../../sql/sql.ts'
 import { canonicalJson } from '../language/stored.ts'
@@ -51,10 +51,10 @@ function isAsked({ range }: Partition, kind: OwnPart['kind']): boolean {
   return (kind !== 'grant' && kind !== 'policy') || range?.from !== null
 }
 
-/** Equal for parts that are alike. Constraints and indexes may have any name. */
+/** Equal for parts that are alike. Constraints and indexes may have any name, and be anywhere: old ones are moved to other disks. */
 function identityOf(part: OwnPart): string {
   const named = !('definition' in part) && part.kind !== 'index'
-  return canonicalJson(named ? part : { ...part, name: '' })
+  return canonicalJson(named ? part : { ...part, name: '', tablespace: '' })
 }
 
 /** Why new partitions cannot be given it; null where they can. */
@@ -81,10 +81,14 @@ export function siblingObjections(set: PartitionedTable): Objection[] {
 
 function identityObjections(set: PartitionedTable): Objection[] {
   const siblings = siblingsOf(set)
-  const kinds = new Set(siblings.map(({ identity }) => canonicalJson(identity)))
+  const kinds = new Set(siblings.map(({ identity }) => canonicalJson(elsewhere(identity))))
   const newest = siblings.at(-1)
   if (kinds.size < 2 || newest === undefined) return []
   return [differ(set, 'replica identity', 'have another replica identity than others', `like ${display(newest.name)}`)]
+}
+
+function elsewhere(identity: LeafIdentity): unknown {
+  return typeof identity === 'object' ? { ...identity, tablespace: '' } : identity
 }
 
 function differ(set: PartitionedTable, kind: string, what: string, otherwise: string): Objection {
@@ -136,12 +140,14 @@ function statementsBefore(leaf: TableName, part: OwnPart): string[] {
     case 'primary key':
     case 'unique':
     case 'exclusion':
-      return [sql`${table} add ${raw(part.definition)}`.text]
+      return definitions.inTablespace(part.tablespace, [sql`${table} add ${raw(part.definition)}`.text])
     case 'check':
     case 'foreign key':
       return [sql`${table} add constraint ${ident(part.name)} ${raw(part.definition)}`.text]
     case 'index':
-      return [sql`create ${raw(part.unique ? 'unique ' : '')}index on ${quoted(leaf)} ${raw(part.tail)}`.text]
+      return definitions.inTablespace(part.tablespace, [
+        sql`create ${raw(part.unique ? 'unique ' : '')}index on ${quoted(leaf)} ${raw(part.tail)}`.text,
+      ])
     case 'default': {
       const value = part.expression === null ? raw('drop default') : sql`set default ${raw(part.expression)}`
       return [sql`${table} alter column ${ident(part.name)} ${value}`.text]

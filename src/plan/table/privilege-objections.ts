@@ -46,6 +46,13 @@ export function privilegeObjections(table: TableModel, privileges: Privileges, r
         `Connect as a role that may, or have its owner granted to ${us} for the time of the conversion.`,
       ),
     ),
+    ...(privileges.noSpaces ?? []).map((space) =>
+      objection(
+        `no-tablespace:${space}`,
+        `${role} may not create anything in tablespace ${space}, where the table or indexes of it are`,
+        `As an administrator: grant create on tablespace ${ident(space).text} to ${us};`,
+      ),
+    ),
     ...privileges.notReferable.map((table) =>
       objection(
         `no-references:${table}`,

@@ -168,11 +168,7 @@ function shadowIndex(
   const constraint = table.constraints.find((candidate) => candidate.name === index.constraint)
   if (constraint === undefined)
     return definitions.index(schema, { ...index, name, definition: indexDefinition(index, name, shadow) })
-  const text = definitions.withStorage(definition ?? constraint.definition, constraint, index.options)
-  return [
-    ...definitions.constraint(shadow, { ...constraint, name, definition: text }),
-    ...definitions.indexSettings(schema, { ...index, name }),
-  ]
+  return definitions.key(shadow, index, { ...constraint, name }, definition ?? constraint.definition)
 }
 
 function indexDefinition(index: Index, name: string, table: TableName): string {

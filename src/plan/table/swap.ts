@@ -113,9 +113,6 @@ function keysAndIndexes({ table, primaryKey }: SwapRequest): string[] {
     const constraint = table.constraints.find((candidate) => candidate.name === index.constraint)
     if (constraint === undefined) throw new Error(`no constraint ${name}`)
     const definition = name === primaryKey?.constraint ? primaryKey.definition : constraint.definition
-    return [
-      ...definitions.constraint(table.name, { ...constraint, definition }),
-      ...definitions.indexComment(schema, index),
-    ]
+    return definitions.key(table.name, index, constraint, definition)
   })
 }
