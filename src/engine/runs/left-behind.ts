@@ -85,13 +85,18 @@ const columnsOf = (table: string) =>
     `select attname, atttypid, atttypmod from pg_attribute where attrelid = ${table}.oid and attnum > 0 and not attisdropped`,
   )
 
-/** The table that the capture of run `r` is on; `recorded`: by the trigger that the journal has written down. */
+/**
+ * The table that the capture of run `r` is on, by either of its triggers; `recorded`: the one that catches rows is the one
+ * that the journal has written down. Null where that is gone.
+ */
 function backCapture(schema: string): Sql {
-  return sql`select c.oid, ${NAME(raw('n.nspname'), raw('c.relname'))} as name, t.oid = s.trigger_oid as recorded
-    from ${at(schema, 'capture')} s join pg_trigger t on t.tgname = replace(s.log_name, '_log', '_capture') and t.tgparentid = 0
-      join pg_proc f on f.oid = t.tgfoid and f.proname = t.tgname and f.pronamespace = ${namespace(schema)}
+  return sql`select c.oid, ${NAME(raw('n.nspname'), raw('c.relname'))} as name,
+      case when t.tgname = f.proname then t.oid = s.trigger_oid end as recorded
+    from ${at(schema, 'capture')} s join pg_proc f on f.proname = replace(s.log_name, '_log', '_capture')
+        and f.pronamespace = ${namespace(schema)}
+      join pg_trigger t on t.tgfoid = f.oid and t.tgparentid = 0
       join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-    where s.run_id = r.id and ${BACK} limit 1`
+    where s.run_id = r.id and ${BACK} order by t.tgname = f.proname desc limit 1`
 }
 
 /** The table that a capture is on, as it is called now; null where its triggers are gone. */
