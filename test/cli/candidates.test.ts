@@ -59,7 +59,7 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
   const shown = objects((await ebb(['candidates', '--json', ...at])).out)
   expect(shown).toMatchObject([{ type: 'sets', sets: [{ id: '1', approvedBy: 'Bob', ticket: 'OPS-8' }] }])
   expect((await ebb(['candidates', '1', '--drop', ...at])).out).toContain('Nothing has been changed')
-  expect((await ebb(['candidates', '1', '--drop', '--execute', ...at])).out).toContain('is dropped')
+  expect((await ebb(['candidates', '1', '--drop', '--execute', ...at])).out).toContain('was dropped')
   expect(existsSync(file)).toBe(true)
 })
 
