@@ -23,6 +23,7 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ['statement_timeout', '0'],
   ['lock_timeout', '500ms'],
   ['idle_in_transaction_session_timeout', '60s'], // if we hang, the server lets our locks go
+  ['idle_session_timeout', '0'], // a run may pause, and its second session only looks around
   ['default_tablespace', ''],
   ['default_table_access_method', 'heap'],
   ['check_function_bodies', 'off'],

@@ -262,6 +262,13 @@ describe('objections', () => {
       'not-valid:c',
     ],
     [
+      'a check that is not enforced',
+      {
+        constraints: [byTime.constraint, constraint('c', 'check', 'CHECK (true) NOT ENFORCED', { validated: false })],
+      },
+      'not-enforced:c',
+    ],
+    [
       'a check that is not inherited',
       { constraints: [byTime.constraint, constraint('c', 'check', 'CHECK (true) NO INHERIT', { noInherit: true })] },
       'no-inherit:c',

@@ -1,11 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { EbbError } from '../../src/errors.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
-import { planPurgeOf } from '../support/commands.ts'
+import { planCandidatesOf, planPurgeOf } from '../support/commands.ts'
 
 // Tables that are not as one would have them: triggers that say no, rules and triggers above partitions, conditions that
 // take their time, keys of every type.
@@ -211,4 +213,108 @@ test('a foreign key that restricts is no end of the run, whatever the version ca
   })
   expect(figures?.rows).toBe(489)
   expect((await app.query(sql`select from ${quoted(table)} where id = 120`)).rowCount).toBe(1)
+})
+
+describe('what is there is said before, not met on the way', () => {
+  const codesOf = async (database: Database, table: TableName, request: Partial<PurgeRequest> = {}) => {
+    const { objections } = await planPurgeOf(
+      database.url,
+      written(table),
+      purgeRequest(`kind = 'old'`, request),
+      quietly(),
+    )
+    return objections.map(({ code }) => code)
+  }
+
+  test('a foreign key onto a table that inherits from it', async ({ database }) => {
+    const table = await made(
+      database,
+      'create table visits (id int primary key, kind text)',
+      'create table heirs (primary key (id)) inherits (visits)',
+      'create table notes (visit int references heirs on delete cascade)',
+      `insert into heirs select n, 'old' from generate_series(1, 10) n`,
+    )
+    expect(await codesOf(database, table, { cascade: true, allRows: true })).toEqual([
+      'onto-partition:public.notes.notes_visit_fkey',
+    ])
+  })
+
+  test('a rule of a table from which rows would go, too', async ({ database }) => {
+    const table = await made(
+      database,
+      'create table visits (id int primary key, kind text)',
+      'create table notes (visit int primary key references visits on delete cascade)',
+      'create rule never as on delete to notes do instead nothing',
+      `insert into visits select n, 'old' from generate_series(1, 10) n`,
+    )
+    expect(await codesOf(database, table, { cascade: true, allRows: true })).toEqual(['rule:public.notes.never'])
+  })
+
+  test('keys that cannot be sent: text of a database in SQL_ASCII is no key to walk along, or to record', async ({
+    database,
+  }) => {
+    await database.admin('update pg_database set encoding = 0 where datname = current_database()')
+    const table = await made(
+      database,
+      'create table visits (id text primary key, kind text)',
+      `insert into visits select 'x' || n, case when n % 2 = 0 then 'old' end from generate_series(1, 100) n`,
+      `set client_encoding = 'SQL_ASCII'; insert into visits select E'\\\\351' || n, 'old' from generate_series(1, 300) n`,
+    )
+    expect(await codesOf(database, table, { orderBy: 'id' })).toEqual([`order-by:${display(table)}`])
+    const { objections } = await planCandidatesOf(database.url, written(table), { where: `kind = 'old'` }, quietly())
+    expect(objections).toMatchObject([{ code: 'no-key' }])
+    const { figures, remaining } = await purgeRows(database, table, purgeRequest(`kind = 'old'`), SMALL)
+    expect(figures).toMatchObject({ rows: 350, refused: [] })
+    expect(remaining).toMatchObject({ matching: 0 })
+  })
+})
+
+test('a partition on a server that is away is no matter where none of its rows is meant', async ({ database }) => {
+  await database.admin('create extension postgres_fdw; grant usage on foreign data wrapper postgres_fdw to public')
+  const table = await made(
+    database,
+    'create table visits (id int not null, kind text) partition by range (id)',
+    'create table near_part partition of visits for values from (0) to (1000)',
+    `create server away foreign data wrapper postgres_fdw options (host '127.0.0.1', port '1')`,
+    `create user mapping for current_user server away options (user 'nobody', password 'none')`,
+    'create foreign table far_part partition of visits for values from (1000) to (2000) server away',
+    `insert into near_part select n, 'old' from generate_series(1, 100) n; analyze near_part`,
+  ).catch((error: unknown) => {
+    // `made` ends by analysing the whole, which reads the one that is away.
+    if (/could not connect/.test(String(error))) return database.table('visits')
+    throw error
+  })
+  const { steps, remaining } = await purgeRows(database, table, purgeRequest('id < 50', { vacuum: true }), SMALL)
+  expect(steps.map(({ key }) => key)).toContain('analyze')
+  expect(remaining).toMatchObject({ matching: 0 })
+})
+
+test('a trigger that marks rows instead of letting them go is told of, and changes nothing', async ({ database }) => {
+  const table = await made(
+    database,
+    'create table visits (id int primary key, kind text, gone boolean)',
+    `create function soft() returns trigger language plpgsql as $$ begin update visits set gone = true where id = old.id; return null; end $$`,
+    'create trigger soft before delete on visits for each row execute function soft()',
+    `insert into visits select n, case when n % 2 = 0 then 'old' end from generate_series(1, 60) n`,
+  )
+  const before = await contentOf(database, table)
+  const { figures, remaining } = await purgeRows(database, table, purgeRequest(`kind = 'old'`), SMALL)
+  const why = 'a trigger keeps them, and changes rows of the table instead of letting them go'
+  expect(figures).toMatchObject({ rows: 0, refused: [{ why, rows: 30 }] })
+  expect(remaining).toMatchObject({ matching: 30 })
+  expect(await contentOf(database, table)).toEqual(before)
+})
+
+test('a role whose idle sessions are ended ends no run that pauses', async ({ database }) => {
+  const table = await made(
+    database,
+    'create table visits (id int primary key, kind text)',
+    `insert into visits select n, 'old' from generate_series(1, 100) n`,
+  )
+  await database.admin(
+    `do $$ begin execute format('alter database %I set idle_session_timeout = 800', current_database()); end $$`,
+  )
+  const pausing = { turn: () => sleep(1_000, { rows: 60 }) }
+  const { figures } = await purgeRows(database, table, purgeRequest('id > 10'), { turns: pausing })
+  expect(figures?.rows).toBe(90)
 })

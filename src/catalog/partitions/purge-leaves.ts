@@ -5,7 +5,7 @@ import type { Predicate } from '../../sql/predicate.ts'
 import { orderingOf, type Ordering } from '../../sql/operators.ts'
 import { ident, join, raw, sql } from '../../sql/sql.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from '../references/disabled-constraints.ts'
-import { NEVER_NULL } from '../table/json-parts.ts'
+import { NEVER_NULL, TELLABLE } from '../table/json-parts.ts'
 import { readPlan, readPlanned } from './planned-leaves.ts'
 import { PUBLISHES, UNIDENTIFIED } from '../table/published.ts'
 
@@ -127,7 +127,7 @@ const indexes = raw(`coalesce((
   cross join lateral (
     select json_agg(json_build_object('name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'operators', ${orderingOf('oc')}, 'notNull', ${NEVER_NULL}) order by o.place) as columns,
       count(a.attnum) = count(*) as plain, min(o.option) = max(o.option) and min(o.option) in (0, 3) as one_way,
-      bool_and(oc.opcdefault and o.coll in (0, a.attcollation)) as usual,
+      bool_and(oc.opcdefault and o.coll in (0, a.attcollation) and ${TELLABLE('a')}) as usual,
       max(case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 1) else coalesce(s.n_distinct, 0) end) as distinct_values
     from unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[], i.indoption::int2[]) with ordinality o (num, class, coll, option, place)
     join pg_opclass oc on oc.oid = o.class

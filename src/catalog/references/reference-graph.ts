@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { literal, raw, sql } from '../../sql/sql.ts'
 import { PUBLISHES, UNIDENTIFIED } from '../table/published.ts'
 import { COLUMN_PAIRS, IS_ENFORCED, IS_INDEXED, IS_KEY_ONTO, type ColumnPair } from './foreign-key.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
@@ -33,6 +33,8 @@ export interface GraphTable {
   readonly estimatedRows: number | null
   readonly mayDelete: boolean
   readonly mayVacuum: boolean
+  /** Rules that rewrite a delete; of a plan of an earlier version nothing is known of them. */
+  readonly deleteRules?: readonly string[]
   /** Row-level security hides rows from this role: deleting there is an error then. */
   readonly rowsHidden: boolean
   /** It is in a publication of deletes, and has nothing by which subscribers could tell the rows. */
@@ -55,7 +57,7 @@ export interface GraphReference {
   readonly onDelete: DeleteAction
   /** Set null would meet a column that may not be null, so the row cannot go while it is referred to. */
   readonly cannotSetNull: boolean
-  /** It points at one partition of `to` only, whose rows cannot be told from those of others by their key. */
+  /** It points at one partition of `to` only, or at a table that inherits from it, whose rows cannot be told from those of others by their key. */
   readonly ontoPartition: boolean
   /** For periods of time (PERIOD, from 18 on): equality of columns does not describe it. */
   readonly temporal: boolean
@@ -73,13 +75,13 @@ export async function readReferenceGraph(client: ClientBase, root: TableName): P
     with recursive node (oid) as (
       select ${quoted(root).text}::regclass::oid
       union
-      select f.conrelid from node n, ${raw(FAMILY)}, pg_constraint f where ${raw(FOLLOWED)}
+      select f.conrelid from node n, ${raw(FAMILY(root))}, pg_constraint f where ${raw(FOLLOWED)}
     ),
     edge as (
       select f.oid, f.conrelid, f.confrelid, n.oid as target, m.part as onto_partition, f.conname, f.conkey, f.confkey, f.conpfeqop, f.confdeltype,
         coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false) as temporal,
         (select array_agg(s::int2) from jsonb_array_elements_text(nullif(to_jsonb(f) -> 'confdelsetcols', 'null')) s) as set_columns
-      from node n, ${raw(FAMILY)}, pg_constraint f where ${raw(FOLLOWED)}
+      from node n, ${raw(FAMILY(root))}, pg_constraint f where ${raw(FOLLOWED)}
     )
     select ${quoted(root).text}::regclass::oid::text as oid, current_setting('track_counts')::boolean as counts,
       (select json_agg(${raw(TABLE)} order by s.nspname, c.relname)
@@ -98,11 +100,14 @@ interface GraphRow extends Pick<ReferenceGraph, 'tables' | 'references' | 'count
 
 const FOLLOWED = `${IS_KEY_ONTO('m.relid', 'f')} and ${IS_ENFORCED('f')}`
 
-/** The table n, the tables it is a partition of, and its partitions (`part`). */
-const FAMILY = `lateral (
+/** The table n, the tables it is a partition of, and its partitions (`part`); of the root also what inherits from it. */
+const FAMILY = (root: TableName) => `lateral (
   select n.oid as relid, false as part
   union select a.relid, false from pg_partition_ancestors(n.oid) a
-  union select t.relid, true from pg_partition_tree(n.oid) t where t.relid <> n.oid) m`
+  union select t.relid, true from pg_partition_tree(n.oid) t where t.relid <> n.oid
+  union select h.oid, true from (with recursive heir (oid) as (
+    select i.inhrelid from pg_inherits i where i.inhparent = n.oid and n.oid = ${literal(quoted(root).text).text}::regclass
+    union select i.inhrelid from pg_inherits i join heir on i.inhparent = heir.oid) select oid from heir) h) m`
 
 // Of a partitioned table never analysed itself, the partitions' rows are the best that is known.
 const TABLE = `json_build_object(
@@ -112,6 +117,7 @@ const TABLE = `json_build_object(
     then (select case when bool_and(l.reltuples >= 0) then sum(l.reltuples) end from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid where t.isleaf)
     else nullif(c.reltuples, -1) end,
   'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
+  'deleteRules', array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D' order by 1),
   'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),
   'deletesUnpublishable', c.relkind = 'r' and ${UNIDENTIFIED('c')}
     and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 's')}),

@@ -36,3 +36,6 @@ export const GRANTS = (acl: string, column: string) => `
   select json_build_object('column', ${column}, 'privilege', x.privilege_type, 'grantee', case when x.grantee <> 0 then pg_get_userbyid(x.grantee) end,
     'grantor', pg_get_userbyid(x.grantor), 'grantable', x.is_grantable) as entry, x.position
   from aclexplode(${acl}) with ordinality x (grantor, grantee, privilege_type, is_grantable, position)`
+
+/** Whether values of column `a` reach us as they are: text of SQL_ASCII may be in any encoding, and cannot be sent. */
+export const TELLABLE = (a: string) => `(getdatabaseencoding() <> 'SQL_ASCII' or ${a}.attcollation = 0)`

@@ -89,7 +89,7 @@ export async function runBatch(
     ])
     const deleteAndJudge = async () => {
       const deleted = await deleteRows(session, work, order)
-      const around = await judgeBatch(work, order.leaf, context, before, deleted)
+      const around = await judgeBatch(work, order.leaf, context, before, deleted, order.ahead !== undefined)
       return { ...deleted, around: { ...ownCounts(work, order, deleted), ...around } }
     }
     // What cannot be recorded would be missing without a word.
@@ -110,7 +110,8 @@ async function judgeBatch(
   leaf: PurgeLeaf,
   { session, journalSchema, lease }: TableContext,
   before: ChangeCount,
-  { found, gone }: Reported,
+  { found, held, gone, behind }: Reported,
+  ahead: boolean,
 ): Promise<Around> {
   const watched = watchedBy(work)
   const [, after] = await inOneGo(session, () => [
@@ -120,7 +121,9 @@ async function judgeBatch(
     found > 0 ? assertLease(session, journalSchema, lease) : Promise.resolve(),
   ])
   const { kind } = work.action
-  return kind === 'gather' ? {} : changesBetween(watched, before, after, { action: kind, gone })
+  return kind === 'gather'
+    ? {}
+    : changesBetween(watched, before, after, { action: kind, gone, kept: !ahead && found - held - behind > gone })
 }
 
 /** What the statement itself reports, `counts` being those of the companions in their order. */

@@ -53,6 +53,8 @@ export async function countChanges(session: Session, { root, others }: Watched):
 export interface Chosen {
   readonly action: 'delete' | 'mark'
   readonly gone: number
+  /** Some that were to go are still there. */
+  readonly kept?: boolean
 }
 
 /**
@@ -64,7 +66,7 @@ export function changesBetween(
   { root, others }: Watched,
   before: ChangeCount,
   after: ChangeCount,
-  { action, gone }: Chosen,
+  { action, gone, kept = false }: Chosen,
 ): Around {
   const { deleted, updated } = difference(root, before, after)
   // Marking a row deletes it where the mark decides in which partition it is.
@@ -73,6 +75,9 @@ export function changesBetween(
     throw new OverreachError(
       `${strangers} more rows of ${display(root.name)} would ${action === 'delete' ? 'go' : 'be changed'} than were chosen`,
     )
+  // It may have changed them so that they match no more, or are met again elsewhere.
+  if (kept && action === 'delete' && updated > 0)
+    throw new OverreachError('a trigger keeps them, and changes rows of the table instead of letting them go')
   const changed = others
     .map((table) => ({ table, ...difference(table, before, after) }))
     .filter(({ deleted, updated }) => deleted > 0 || updated > 0)

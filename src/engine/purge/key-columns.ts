@@ -1,3 +1,4 @@
+import { TELLABLE } from '../../catalog/table/json-parts.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { readAll, type Session } from '../../db/session.ts'
 import { copyKeyOf } from '../../plan/copy/key.ts'
@@ -8,7 +9,7 @@ import { raw, sql } from '../../sql/sql.ts'
 
 /**
  * The columns by which a row of the table is found again, in the order of their index; null where there are none, or
- * their order is not that of their types: an index over copies of them would have another.
+ * their order is not that of their types: an index over copies of them would have another. Nor where their values cannot be sent.
  */
 export async function readKeyColumns(session: Session, table: TableModel): Promise<KeyWalkColumn[] | null> {
   const key = copyKeyOf(table)
@@ -16,7 +17,7 @@ export async function readKeyColumns(session: Session, table: TableModel): Promi
   const columns = await readAll<KeyWalkColumn & { readonly usual: boolean }>(
     session,
     sql`
-    select a.attname::text as name, quote_ident(n.nspname) || '.' || quote_ident(t.typname) as type, ${raw(orderingOf('oc'))} as operators, oc.opcdefault as usual
+    select a.attname::text as name, quote_ident(n.nspname) || '.' || quote_ident(t.typname) as type, ${raw(orderingOf('oc'))} as operators, oc.opcdefault and ${raw(TELLABLE('a'))} as usual
     from pg_index i join pg_class x on x.oid = i.indexrelid and x.relname = ${key.index}
     cross join unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality k (num, class, place)
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.num join pg_opclass oc on oc.oid = k.class

@@ -1,4 +1,4 @@
-import { inTransaction, type Session } from '../../db/session.ts'
+import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { noteOutcome } from '../../journal/journal.ts'
 import { assertLease } from '../../journal/lease.ts'
@@ -7,7 +7,8 @@ import { ACTION_TEXTS } from '../../plan/purge/action-sql.ts'
 import { showRows } from '../../text/units.ts'
 import { inSession } from '../../plan/table/user-code.ts'
 import type { CheckStep, PurgeStep, VacuumStep } from '../../plan/language/step.ts'
-import { display } from '../../sql/names.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
 import { EbbError } from '../../errors.ts'
 import type { RunContext } from '../table-context.ts'
 import { countRemaining } from './check.ts'
@@ -88,6 +89,13 @@ export async function vacuum(
   const { session, journalSchema, observer } = context
   const touched = await purgedTables(session, journalSchema, context.runId)
   if (!touched.has(display(table)) && !(whole && touched.size > 0)) return
+  if (whole && (await hasForeign(session, table))) {
+    observer({
+      type: 'note',
+      text: `${display(table)} is not analysed as a whole: that would read partitions on other servers`,
+    })
+    return
+  }
   await turns.turn(null)
   const tell = ({ message }: { message?: string | undefined }) => observer({ type: 'note', text: message ?? 'skipped' })
   session.on('notice', tell)
@@ -101,6 +109,15 @@ export async function vacuum(
     session.off('notice', tell)
     await resetVacuum(session)
   }
+}
+
+async function hasForeign(session: Session, table: TableName): Promise<boolean> {
+  const { foreign } = await readOne<{ foreign: boolean }>(
+    session,
+    sql`
+    select exists (select from pg_partition_tree(to_regclass(${quoted(table).text})) t join pg_class c on c.oid = t.relid where c.relkind = 'f') as foreign`,
+  )
+  return foreign
 }
 
 async function resetVacuum(session: Session): Promise<void> {

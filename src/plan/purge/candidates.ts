@@ -132,7 +132,7 @@ function objectionsTo({ table, leaves, reach, key, place, mayCreateThere, server
 }
 
 function noKey(table: TableName): string {
-  return `${display(table)} has neither a primary key nor a unique index over columns that cannot be null, so a recorded row could not be found again`
+  return `${display(table)} has neither a primary key nor a unique index over columns that cannot be null (nor, in a database in SQL_ASCII, hold text), so a recorded row could not be found again`
 }
 
 function createSet(table: TableName, { place, key }: PlannedSet): OnlineStep {

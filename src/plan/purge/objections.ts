@@ -175,7 +175,8 @@ export function storageObjections({ name, kind, accessMethod }: LeafFacts): Obje
   ]
 }
 
-function ruleObjections({ name, deleteRules }: LeafFacts): Objection[] {
+/** A rule may do something else, or nothing, in place of what is asked for; and where there is one, nothing is returned. */
+export function ruleObjections({ name, deleteRules }: Pick<LeafFacts, 'name' | 'deleteRules'>): Objection[] {
   return deleteRules.map((rule) =>
     objection(
       `rule:${display(name)}.${rule}`,

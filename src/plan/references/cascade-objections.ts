@@ -4,7 +4,7 @@ import { ident } from '../../sql/sql.ts'
 import { distinctTables, type Cascade, type CascadeRequest } from './cascade.ts'
 import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
 import { objection, when } from '../language/objection.ts'
-import { trackCounts } from '../purge/objections.ts'
+import { ruleObjections, trackCounts } from '../purge/objections.ts'
 import type { Fate, WalkedReference } from './graph.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import type { Objection } from '../language/step.ts'
@@ -64,8 +64,8 @@ function indescribable({ reference, from, to, fate }: WalkedReference): Objectio
     ...when(reference.ontoPartition, () =>
       objection(
         `onto-partition:${name}`,
-        `foreign key ${name} references one partition of ${display(to.name)}, so a key alone does not identify the row`,
-        `Purge that partition by itself, or drop the foreign key: ${drop}`,
+        `foreign key ${name} references one partition of ${display(to.name)}, or a table that inherits from it, so a key alone does not identify the row`,
+        `Purge the table that it references by itself, or drop the foreign key: ${drop}`,
       ),
     ),
     ...when(reference.temporal, () =>
@@ -125,6 +125,7 @@ function tableObjections({ root, emptied }: Cascade, table: GraphTable, role: st
         'Connect as a role with BYPASSRLS or, where it is not forced on owners, as the owner.',
       ),
     ),
+    ...(goes ? ruleObjections({ name: table.name, deleteRules: table.deleteRules ?? [] }) : []),
     ...when(goes && table.deletesUnpublishable, () =>
       objection(
         `replica-identity:${name}`,

@@ -132,7 +132,16 @@ function partObjections(table: TableModel): Objection[] {
         ),
       ),
     ...table.constraints
-      .filter(({ validated }) => !validated)
+      .filter(({ definition }) => isNotEnforced(definition))
+      .map((constraint) =>
+        objection(
+          `not-enforced:${constraint.name}`,
+          `${constraint.type} ${constraint.name} is NOT ENFORCED, and a partition cannot have such a constraint of its parent’s`,
+          `Drop it first: alter table ${sqlName(table)} drop constraint ${ident(constraint.name).text};`,
+        ),
+      ),
+    ...table.constraints
+      .filter(({ validated, definition }) => !validated && !isNotEnforced(definition))
       .map((constraint) =>
         objection(
           `not-valid:${constraint.name}`,
@@ -289,6 +298,11 @@ function exceptObjections(table: TableModel): Objection[] {
       `Let subscribers use a publication that lists its tables, and drop ${publication}; afterwards it can be created again, FOR ALL TABLES EXCEPT (TABLE ${sqlName(table)}).`,
     ),
   )
+}
+
+/** From PostgreSQL 18 on; it cannot be validated either. */
+function isNotEnforced(definition: string): boolean {
+  return / NOT ENFORCED$/.test(definition)
 }
 
 function sqlName({ name }: TableModel): string {
