@@ -312,9 +312,9 @@ test('a role whose idle sessions are ended ends no run that pauses', async ({ da
     `insert into visits select n, 'old' from generate_series(1, 100) n`,
   )
   await database.admin(
-    `do $$ begin execute format('alter database %I set idle_session_timeout = 800', current_database()); end $$`,
+    `do $$ begin execute format('alter database %I set idle_session_timeout = 600', current_database()); end $$`,
   )
-  const pausing = { turn: () => sleep(1_000, { rows: 60 }) }
+  const pausing = { turn: () => sleep(700, { rows: 60 }) }
   const { figures } = await purgeRows(database, table, purgeRequest('id > 10'), { turns: pausing })
   expect(figures?.rows).toBe(90)
 })
