@@ -120,3 +120,18 @@ export async function knowsTimezone(client: ClientBase, name: string): Promise<b
   )
   return known
 }
+
+/** What counts on the primary key, in PostgreSQL's words: a view that has columns beside those it groups by. */
+export function readKeyDependents(
+  client: ClientBase,
+  { oid }: TableModel,
+): Promise<{ readonly description: string }[]> {
+  return readAll(
+    client,
+    sql`
+    select distinct coalesce((select pg_describe_object('pg_class'::regclass, r.ev_class, 0) from pg_rewrite r
+        where d.classid = 'pg_rewrite'::regclass and r.oid = d.objid), pg_describe_object(d.classid, d.objid, 0)) as description
+    from pg_constraint k join pg_depend d on d.refclassid = 'pg_constraint'::regclass and d.refobjid = k.oid and d.deptype = 'n'
+    where k.conrelid = ${oid}::oid and k.contype = 'p' and d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass) order by 1`,
+  )
+}

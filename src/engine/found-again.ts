@@ -18,6 +18,7 @@ const WORD = /^[\w$/+:.=-]*$/
 const UNUSED = new Set([
   'accepted',
   'evidence',
+  'keyDependents',
   'sendings',
   'settings',
   'taken',

@@ -5,7 +5,13 @@ import { readKey, sampleIds } from '../../catalog/table/key-model.ts'
 import { readSendings } from '../../catalog/table/published.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
-import { knowsTimezone, readPrivileges, readTakenNames, readUpserts } from '../../catalog/situation.ts'
+import {
+  knowsTimezone,
+  readKeyDependents,
+  readPrivileges,
+  readTakenNames,
+  readUpserts,
+} from '../../catalog/situation.ts'
 import { readTriggerCode } from '../../catalog/table/trigger-code.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
@@ -164,7 +170,20 @@ export async function readSituation(
   const settings = pathOf(await readConditionSettings(session))
   const sendings = await readSendings(session, name)
   const triggerCode = await readTriggerCode(session, name)
-  return { server, journalSchema, table, privileges, evidence, upserts, sendings, triggerCode, taken, settings }
+  const keyDependents = await readKeyDependents(session, table)
+  return {
+    server,
+    journalSchema,
+    table,
+    privileges,
+    evidence,
+    upserts,
+    sendings,
+    triggerCode,
+    keyDependents,
+    taken,
+    settings,
+  }
 }
 
 async function readEvidence(

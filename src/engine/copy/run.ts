@@ -1,6 +1,7 @@
 import { readRowEstimate } from '../../catalog/condition/condition.ts'
 import { readLeftOutReferences, readReferring, type LeftOutReference } from '../../catalog/references/left-out.ts'
 import { readSilentStandbys } from '../../catalog/standbys.ts'
+import { readNotCopyable, type NotCopyable } from '../../catalog/table/not-copyable.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { doneSteps, endRun } from '../../journal/journal.ts'
@@ -9,6 +10,7 @@ import { keepingOf, withReferences } from '../../plan/copy/left-out.ts'
 import { notEnoughDisk } from '../../plan/copy/disk-space.ts'
 import type { RebuildPlan, RebuildSummary } from '../../plan/copy/rebuild.ts'
 import { abandonSteps, planAbandonRebuild } from '../../plan/copy/undo.ts'
+import { withTransport } from '../../plan/copy/transport.ts'
 import { standbyNotes } from '../../plan/copy/standby-notes.ts'
 import type { LockTimes } from '../../events.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
@@ -46,6 +48,8 @@ export interface CopySituation<Situation> {
   readonly leftOut: readonly LeftOutReference[]
   /** Standbys that cannot be waited for. */
   readonly silent: readonly string[]
+  /** Columns of which COPY may refuse values. Older versions have stored situations without. */
+  readonly notCopyable?: readonly NotCopyable[]
 }
 
 /** The parts specific to one command that copies. */
@@ -66,12 +70,16 @@ export function copying<Request, Copy extends RebuildPlan, Situation>(
       const { diskFree = null } = options
       const of = await planner.read(planning, name, request)
       if (of instanceof Refusal) return of
-      const keeping = keepingOf(withRoom(planner.plan(of, request), diskFree))
+      const planned = withRoom(planner.plan(of, request), diskFree)
+      const keeping = keepingOf(planned)
+      const source = planned.rebuild?.forward.source
+      const notCopyable = source === undefined ? [] : await readNotCopyable(session, source)
       const leftOut = keeping === null ? [] : await inSnapshot(session, () => readLeftOutReferences(session, keeping))
-      return { of, diskFree, leftOut, silent: await readSilentStandbys(session) }
+      return { of, diskFree, leftOut, notCopyable, silent: await readSilentStandbys(session) }
     },
-    plan({ of, diskFree, leftOut, silent }, request) {
-      const plan = withStandbys(withRoom(planner.plan(of, request), diskFree), silent)
+    plan({ of, diskFree, leftOut, silent, notCopyable = [] }, request) {
+      const planned = withTransport(planner.plan(of, request), notCopyable)
+      const plan = withStandbys(withRoom(planned, diskFree), silent)
       const keeping = keepingOf(plan)
       return keeping === null ? plan : withReferences(plan, keeping, leftOut)
     },

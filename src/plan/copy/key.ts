@@ -2,6 +2,7 @@ import type { Index, TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { ordered, type Ordering } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import { reservedColumnObjections } from '../table/column-objections.ts'
 import type { Objection } from '../language/step.ts'
 
 export interface CopyKeyColumn {
@@ -39,6 +40,11 @@ function isKey(table: TableModel, index: Index): boolean {
 
 function isNeverNull(table: TableModel, column: string): boolean {
   return table.columns.find(({ name }) => name === column)?.notNull === true
+}
+
+/** Why changed rows of a table could not be found again in its copy. */
+export function copyKeyObjections(table: TableModel, key: CopyKey | null): Objection[] {
+  return [...(key === null ? [noKeyObjection(table)] : []), ...reservedColumnObjections(table)]
 }
 
 export function noKeyObjection(table: TableModel): Objection {

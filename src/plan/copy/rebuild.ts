@@ -7,7 +7,7 @@ import { display, freeCompanion, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { captureObjections, captureOf } from './capture.ts'
 import { conditionObjections, describeReading } from '../table/condition-objections.ts'
-import { copyKeyOf, noKeyObjection, type CopyKey } from './key.ts'
+import { copyKeyOf, copyKeyObjections, type CopyKey } from './key.ts'
 import { copySteps } from './steps.ts'
 import type { CopyWork, Transport } from './work.ts'
 import { dependentsOf, type AsideNames } from '../table/dependents.ts'
@@ -131,7 +131,7 @@ function rebuildObjections(
   ]
   return [
     ...tableObjections(table).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
-    ...(key === null ? [noKeyObjection(table)] : []),
+    ...copyKeyObjections(table, key),
     ...captureObjections(table),
     ...publishedCopyObjections(table),
     ...conditionObjections(condition),

@@ -2,7 +2,7 @@ import type { Interval } from '../../grid/interval.ts'
 import type { Cell } from '../../grid/grid.ts'
 import { cellsBetween, floor } from '../../grid/grid.ts'
 import { display } from '../../sql/names.ts'
-import { copyKeyOf, noKeyObjection } from '../copy/key.ts'
+import { copyKeyOf, copyKeyObjections } from '../copy/key.ts'
 import { copySteps } from '../copy/steps.ts'
 import type { Transport } from '../copy/work.ts'
 import { dependentsOf } from '../table/dependents.ts'
@@ -62,7 +62,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   const all = [
     ...objections,
     ...keyObjections(situation, request, choice, layout.primaryKey, end, end),
-    ...(key === null ? [noKeyObjection(table)] : []),
+    ...copyKeyObjections(table, key),
     ...copyRightsObjections(table, situation.privileges, server.role),
     ...publishedCopyObjections(table).filter(({ code }) => !objections.some((one) => one.code === code)),
     ...copyObjections(request, layout),

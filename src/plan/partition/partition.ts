@@ -49,6 +49,8 @@ export interface PartitionSituation {
   readonly upserts: readonly string[] | null
   /** Publications that send on what is written to the table. Older versions have stored situations without. */
   readonly sendings?: readonly Sending[]
+  /** What counts on the primary key, in PostgreSQL's words. Older versions have stored situations without. */
+  readonly keyDependents?: readonly { readonly description: string }[]
   /** What triggers do with single rows. Older versions have stored situations without. */
   readonly triggerCode?: readonly TriggerCode[]
   /** Names in the table's schema. */
@@ -161,7 +163,7 @@ function convert(
 
 /** What the key stands against, apart from what the table does. */
 export function keyObjections(
-  { table, upserts, sendings = [], triggerCode = [] }: PartitionSituation,
+  { table, upserts, sendings = [], triggerCode = [], keyDependents = [] }: PartitionSituation,
   request: PartitionRequest,
   choice: KeyChoice,
   primaryKey: NewPrimaryKey | null,
@@ -171,7 +173,7 @@ export function keyObjections(
   const idColumn = growingId(table)
   const objections = [
     ...uniquenessObjections(table, choice.column),
-    ...(primaryKey === null ? [] : primaryKeyObjections(table, choice.column, idColumn)),
+    ...(primaryKey === null ? [] : primaryKeyObjections(table, choice.column, idColumn, keyDependents)),
     ...publishedKeyObjections(table, sendings, primaryKey),
     ...keyTriggerObjections(triggerCode, choice.column),
     ...(primaryKey === null ? [] : upsertObjections(upserts ?? [], choice.column, idColumn)),

@@ -7,6 +7,7 @@ import { display, quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import { conditionObjections } from '../table/condition-objections.ts'
 import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
+import { reservedColumnObjections } from '../table/column-objections.ts'
 import { objection, when } from '../language/objection.ts'
 import type { PurgeRequest } from './purge.ts'
 import { indexInOrder } from './walk.ts'
@@ -33,6 +34,7 @@ export function objectionsToLooking(
   if (fundamental.length > 0) return fundamental
   return [
     ...conditionObjections(condition),
+    ...reservedColumnObjections(table),
     ...rightsObjections(itself, server.role),
     ...(noArchive ? [] : [archiveObjection()]),
   ]

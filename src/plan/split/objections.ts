@@ -1,6 +1,6 @@
 import { display } from '../../sql/names.ts'
 import { captureObjections } from '../copy/capture.ts'
-import { noKeyObjection, type CopyKey } from '../copy/key.ts'
+import { copyKeyObjections, type CopyKey } from '../copy/key.ts'
 import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
 import { siblingObjections } from '../table/own-parts.ts'
 import { objection, unaccepted, when } from '../language/objection.ts'
@@ -21,7 +21,7 @@ export function splitObjections(
 ): Objection[] {
   const name = display(partition.name)
   return [
-    ...(key === null ? [noKeyObjection(parent)] : []),
+    ...copyKeyObjections(parent, key),
     ...captureObjections(parent),
     ...publishedCopyObjections(parent),
     ...disabledConstraintObjections(parent.disabledConstraints ?? []),

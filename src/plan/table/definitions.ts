@@ -275,9 +275,12 @@ function moveIdentity(
     `increment by ${sequence.increment} minvalue ${sequence.min} maxvalue ${sequence.max} start with ${sequence.start} ` +
       `cache ${sequence.cache} ${sequence.cycle ? 'cycle' : 'no cycle'}`,
   )
+  const own = sequence.type === column.type
   return [
-    sql`alter table ${quoted(to)} alter column ${ident(column.name)} add generated ${kind} as identity (sequence name ${quoted(name)} ${settings})`
+    sql`alter table ${quoted(to)} alter column ${ident(column.name)} add generated ${kind} as identity (sequence name ${quoted(name)}${own ? sql` ${settings}` : raw('')})`
       .text,
+    // Of another type than the column's it cannot be made, only altered.
+    ...(own ? [] : [sql`alter sequence ${quoted(name)} as ${raw(sequence.type)} ${settings}`.text]),
     sql`select pg_catalog.setval(${literal(quoted(name).text)}::pg_catalog.regclass, last_value, is_called) from ${quoted(aside)}`
       .text,
     sql`alter table ${quoted(from)} alter column ${ident(column.name)} drop identity`.text,

@@ -92,10 +92,22 @@ export function uniquenessObjections(table: TableModel, key: string): Objection[
 }
 
 /** What the primary key stands for that would break when the key joins it. */
-export function primaryKeyObjections(table: TableModel, key: string, idColumn: string | null): Objection[] {
+export function primaryKeyObjections(
+  table: TableModel,
+  key: string,
+  idColumn: string | null,
+  keyDependents: readonly { readonly description: string }[] = [],
+): Objection[] {
   const byId =
     idColumn === null ? '' : ` Or keep the primary key as it is: --by ${idColumn} --every <ids> --expire-by ${key}.`
   return [
+    ...keyDependents.map(({ description }) =>
+      objection(
+        `key-dependent:${description}`,
+        `${description} groups by the primary key and has other columns as well, which is invalid once the key contains ${key}`,
+        `Let it group by all columns it has, or drop it before and create it again afterwards.${byId}`,
+      ),
+    ),
     ...table.inboundForeignKeys.map((foreignKey) =>
       objection(
         `inbound:${display(foreignKey.table)}.${foreignKey.name}`,
