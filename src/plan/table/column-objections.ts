@@ -4,13 +4,14 @@ import { ident } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
 import type { Objection } from '../language/step.ts'
 
-/** What stands beside columns of the table, in logs and batches, has names that begin so. */
+/** What stands beside columns of keys, in logs and batches, has names that begin so. */
 const OURS = 'ebb_'
 
 export function reservedColumnObjections(table: TableModel): Objection[] {
-  return table.columns
-    .filter(({ name }) => name.startsWith(OURS))
-    .map(({ name }) =>
+  const keys = new Set(table.indexes.flatMap(({ columns }) => columns.flatMap((column) => column ?? [])))
+  return [...keys]
+    .filter((name) => name.startsWith(OURS))
+    .map((name) =>
       objection(
         `reserved-column:${name}`,
         `column ${name} of ${display(table.name)} could not be told from Ebb’s own columns, whose names begin with ${OURS}`,
