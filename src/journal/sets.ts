@@ -10,6 +10,10 @@ import { at } from './journal.ts'
 export interface RegisteredSet {
   readonly table: TableName
   readonly policy: SetPolicy
+  /** False where no relation of that name exists any more. */
+  readonly exists: boolean
+  /** When it was last rotated without a failure. */
+  readonly rotatedAt: Date | null
 }
 
 /** Registers the policy of a table, replacing an earlier one. */
@@ -33,14 +37,34 @@ export async function forgetSet(session: ClientBase, schema: string, table: Tabl
   )
 }
 
+/** Unregisters a table that does not exist; whether it did. */
+export async function forgetMissing(session: ClientBase, schema: string, table: TableName): Promise<boolean> {
+  const { rowCount } = await session.query(sql`
+    delete from ${at(schema, 'partition_set')} s
+    where s.schema_name = ${table.schema} and s.table_name = ${table.name} and not ${EXISTS}`)
+  return rowCount === 1
+}
+
+/** Records that a set has been rotated. */
+export async function recordRotated(session: ClientBase, schema: string, table: TableName): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'partition_set')} set rotated_at = clock_timestamp()
+    where schema_name = ${table.schema} and table_name = ${table.name}`)
+}
+
+const EXISTS = sql`exists (
+  select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = s.schema_name and c.relname = s.table_name)`
+
 /** All sets, or the one of a table. */
 export async function registeredSets(session: ClientBase, schema: string, table?: TableName): Promise<RegisteredSet[]> {
   const condition = table === undefined ? sql`true` : sql`schema_name = ${table.schema} and table_name = ${table.name}`
-  const rows = await readAll<{ table: TableName; policy: SetPolicy }>(
+  // `rotated_at` is not there yet in a journal that is only looked at, and was made by an earlier version.
+  const rows = await readAll<RegisteredSet>(
     session,
     sql`
-    select json_build_object('schema', schema_name, 'name', table_name) as table, policy
-    from ${at(schema, 'partition_set')} where ${condition} order by schema_name, table_name`,
+    select json_build_object('schema', schema_name, 'name', table_name) as table, policy, ${EXISTS} as exists,
+      (to_jsonb(s) ->> 'rotated_at')::timestamptz as "rotatedAt"
+    from ${at(schema, 'partition_set')} s where ${condition} order by schema_name, table_name`,
   )
-  return rows.map((row) => ({ table: row.table, policy: fromStored(row.policy) }))
+  return rows.map((row) => ({ ...row, policy: fromStored(row.policy) }))
 }

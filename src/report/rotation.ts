@@ -1,7 +1,9 @@
 import type { MapEntry } from '../catalog/partitions/inspect-partitions.ts'
 import type { Retirements } from '../engine/runs/retire-due.ts'
 import type { Failure, RetiredPartition, RotationReport, SetReport } from '../engine/commands/rotate.ts'
+import type { RegisteredSet } from '../journal/sets.ts'
 import { explainObjections } from '../plan/explain/explain.ts'
+import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showCount } from '../text/units.ts'
 import { columns } from '../text/columns.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -20,10 +22,10 @@ export interface RotatedSet {
 /** The result of a rotation, set by set. */
 export function describeRotation(
   sets: readonly RotatedSet[],
-  { retired, stopped }: Pick<RotationReport, 'retired' | 'stopped'>,
+  { retired, forgotten, stopped }: Pick<RotationReport, 'retired' | 'forgotten' | 'stopped'>,
   withValues = false,
 ): string[] {
-  const drops = describeDrops(retired, withValues)
+  const drops = [...forgotten.map(describeForgotten), ...describeDrops(retired, withValues)]
   if (sets.length === 0 && drops.length === 0 && !stopped) return NO_SETS
   return [
     ...sets.flatMap((set, position) => [...(position === 0 ? [] : ['']), ...describeSet(set, withValues)]),
@@ -31,6 +33,10 @@ export function describeRotation(
     ...drops,
     ...(stopped ? ['', 'Stopped on request: what was done is kept, and the next rotation does the rest.'] : []),
   ]
+}
+
+function describeForgotten({ table, policy }: RegisteredSet): string {
+  return `${display(table)} no longer exists, so it is no longer registered (${describePolicy(policy)}); if it was renamed: ebb rotate <new name>`
 }
 
 /** A line for each retired table that was due. */
@@ -112,7 +118,7 @@ export interface ToldSet extends Omit<SetReport, 'plan' | 'failed'> {
 
 export function rotationForPrograms(
   sets: readonly RotatedSet[],
-  { retired, stopped }: RotationReport,
+  { retired, forgotten, stopped }: RotationReport,
   withValues = false,
 ) {
   const tellFailure = ({ what, error }: Failure) => ({ what, ...tellError(error, withValues) })
@@ -124,5 +130,10 @@ export function rotationForPrograms(
       map,
     }
   })
-  return { sets: told, retired: { dropped: retired.dropped, failed: retired.failed.map(tellFailure) }, stopped }
+  return {
+    sets: told,
+    forgotten,
+    retired: { dropped: retired.dropped, failed: retired.failed.map(tellFailure) },
+    stopped,
+  }
 }

@@ -1,9 +1,8 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { RunStatusLine, StatusReport } from '../engine/runs/runs.ts'
-import { displayInterval } from '../grid/interval.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
 import { actionText } from '../plan/purge/action-sql.ts'
-import type { SetPolicy, Width } from '../plan/language/policy.ts'
+import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showRows } from '../text/units.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../text/columns.ts'
@@ -66,17 +65,6 @@ function describeEnd(goesAt: Date | null, due: boolean): string {
 
 function describeSet({ table, policy }: RegisteredSet): string[] {
   return [display(table), describePolicy(policy)]
-}
-
-/** `by created_at, every 1 month (UTC), premake 3, keep 90 days`. */
-function describePolicy({ column, every, expireBy, keep, premake, timezone }: SetPolicy): string {
-  const kept = keep === null ? 'keep all' : `keep ${displayInterval(keep)}`
-  const expiry = expireBy === null ? '' : ` by ${expireBy}`
-  return `by ${column}, every ${showWidth(every)} (${timezone}), premake ${premake}, ${kept}${expiry}`
-}
-
-function showWidth(every: Width): string {
-  return every.kind === 'ids' ? `${every.ids} ids` : displayInterval(every.interval)
 }
 
 function minute(at: Date): string {

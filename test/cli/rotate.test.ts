@@ -128,8 +128,9 @@ test('one bad set does not stop the others, and the exit code tells', async ({ d
 
 test('--all where nothing is registered', async ({ database }) => {
   for (const more of [[], ['--execute']]) {
-    const { code, out } = await ebb(['rotate', '--all', '--url', database.url, ...more])
-    expect(code).toBe(0)
-    expect(out).toMatch(/^No table is managed by rotate yet/)
+    const { code, err } = await ebb(['rotate', '--all', '--url', database.url, ...more])
+    expect(code).toBe(2)
+    expect(err).toMatch(/^error: no table is managed by rotate in database .*, according to the journal in schema ebb/)
+    expect(err).toContain('--journal-schema')
   }
 })

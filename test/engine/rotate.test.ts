@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, vi } from 'vitest'
 import { exitCodeOfRotation } from '../../src/cli/exit-codes.ts'
 import { planRotations, rotate } from '../../src/engine/commands/rotate.ts'
+import { status } from '../../src/engine/runs/runs.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
@@ -60,7 +61,7 @@ describe('a set by month', () => {
     expect(await monthsOf(database, table)).toContain(-2)
     expect(await isThere(database, leafOf(database, table, 'min'))).toBe(true)
 
-    await rotateOne(database, table, { keep: '2 months' })
+    await rotateOne(database, table, { keep: '2 months', accept: ['shorter-keep'] })
     expect(await isThere(database, leafOf(database, table, 'min'))).toBe(false)
     expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
   })
@@ -308,11 +309,32 @@ describe('several sets', () => {
     const [one, two] = [await monthlyEvents(database, -1, 1, 'one'), await monthlyEvents(database, -1, 1, 'two')]
     await rotate(database.url, request({ tables: [one, two] }), options())
     await database.admin(sql`drop table ${quoted(one)}`)
-    await database.admin(sql`delete from ebb.rotation`)
     const plans = await planRotations(database.url, request(), options())
-    expect(plans.map(({ objections }) => objections.map(({ code }) => code)).toSorted()).toEqual([[], ['gone']])
+    expect(plans.flatMap(({ objections }) => objections)).toEqual([])
+    expect(plans.find(({ table }) => table.name === one.name)?.notes).toEqual([
+      expect.stringMatching(/no longer exists: rotate will remove its registration \(by at, every 1 month \(UTC\)/),
+    ])
+
+    const report = await rotate(database.url, request(), options())
+    expect(exitCodeOfRotation(report)).toBe(0)
+    expect(report.forgotten.map(({ table }) => table)).toEqual([one])
+    expect(report.sets.map(({ table }) => table)).toEqual([two])
+    const after = await status(database.url, options())
+    expect(after.sets.map(({ table }) => table)).toEqual([two])
+    expect((await rotate(database.url, request(), options())).forgotten).toEqual([])
+  })
+
+  test('that are plain tables by now remain registered, and it is said how to change that', async ({ database }) => {
+    const one = await monthlyEvents(database, -1, 1, 'one')
+    await rotate(database.url, request({ tables: [one] }), options())
+    await database.admin(sql`drop table ${quoted(one)}`)
+    await database.admin(sql`create table ${quoted(one)} (at timestamptz)`)
     const report = await rotate(database.url, request(), options())
     expect(exitCodeOfRotation(report)).toBe(3)
+    const [objection] = report.sets[0]?.plan?.objections ?? []
+    expect(objection?.code).toBe('gone')
+    await database.admin(/delete from .*;/.exec(objection?.fix ?? '')?.[0] ?? '')
+    await expect(rotate(database.url, request(), options())).rejects.toThrow('no table is managed by rotate')
   })
 
   test('where there is not one, that is said at once', async ({ database }) => {

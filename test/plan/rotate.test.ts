@@ -52,7 +52,10 @@ describe('a set by month, 90 days kept', () => {
   test('keeping is asked for in words: without it nothing goes', () => {
     const registered = { ...MONTHLY, keep: null }
     expect(gist(planRotation(situation(setOf(YEAR), '2026-06-15', { registered }), request())).retire).toEqual([])
-    const plan = planRotation(situation(setOf(YEAR), '2026-06-15', { registered }), request({ keep: '4 months' }))
+    const plan = planRotation(
+      situation(setOf(YEAR), '2026-06-15', { registered }),
+      request({ keep: '4 months', tables: [] }),
+    )
     expect(gist(plan).retire).toEqual(['p_2026-01-01'])
   })
 
@@ -174,8 +177,10 @@ describe('the server’s clock is doubted', () => {
   })
 
   test('when the very partition of the newest row would go', () => {
-    expect(gist(at('2026-05-12', '2026-04-30', { keep: '10 days' })).objections).toEqual(['clock'])
-    expect(gist(at('2026-05-12', '2026-05-01', { keep: '10 days' })).objections).toEqual([])
+    expect(gist(at('2026-05-12', '2026-04-30', { keep: '10 days', accept: ['shorter-keep'] })).objections).toEqual([
+      'clock',
+    ])
+    expect(gist(at('2026-05-12', '2026-05-01', { keep: '10 days', accept: ['shorter-keep'] })).objections).toEqual([])
   })
 
   test('and not when that is accepted, nor when there are no rows at all', () => {
@@ -349,6 +354,54 @@ describe('a set that nobody has registered', () => {
   })
 })
 
+describe('a retention period that is shorter than the registered one', () => {
+  const three = { ...MONTHLY, keep: { count: 3, unit: 'year' } } as const
+  const planned = (registered: SetPolicy | null, changes: Parameters<typeof request>[0]) =>
+    planRotation(situation(setOf(YEAR), '2026-06-15', { registered }), request(changes))
+
+  test('withholds what it would remove, and both are shown', () => {
+    const plan = planned(three, { keep: '30 days' })
+    expect(gist(plan)).toMatchObject({ retire: [], objections: ['shorter-keep'] })
+    expect(gist(plan).create).toHaveLength(2)
+    expect(plan.withheld).toHaveLength(4)
+    expect(plan.objections[0]).toMatchObject({
+      what: '--keep says 30 days, and 3 years are registered for public.events',
+      fix: expect.stringContaining('--accept shorter-keep') as string,
+    })
+    expect(plan.evidence[1]).toContain('with 30 days kept (--keep; 3 years are registered), the horizon is')
+  })
+
+  test('is said before there is anything to remove, too', () => {
+    const plan = planRotation(
+      situation(setOf(partitions('2026-06-01', '2026-07-01')), '2026-06-15', { registered: three }),
+      request({ keep: '30 days' }),
+    )
+    expect(gist(plan).objections).toEqual(['shorter-keep'])
+  })
+
+  test('goes when that is accepted', () => {
+    expect(gist(planned(three, { keep: '30 days', accept: ['shorter-keep'] }))).toMatchObject({
+      retire: ['p_2026-01-01', 'p_2026-02-01', 'p_2026-03-01', 'p_2026-04-01'],
+      objections: [],
+    })
+  })
+
+  test.each([
+    ['the same in other words', MONTHLY, { keep: '90 days' }],
+    ['a longer one', MONTHLY, { keep: '1 year' }],
+    ['where nothing is registered', null, { keep: '1 day' }],
+    ['where a table without one is named', { ...MONTHLY, keep: null }, { keep: '1 day', tables: [] }],
+  ] as const)('%s is none', (_, registered, changes) => {
+    expect(gist(planned(registered, changes)).objections).toEqual([])
+  })
+
+  test('--all does not give one to tables that are to keep all their rows', () => {
+    const plan = planned({ ...MONTHLY, keep: null }, { keep: '30 days' })
+    expect(gist(plan)).toMatchObject({ retire: [], objections: ['shorter-keep'] })
+    expect(plan.objections[0]?.what).toContain('no retention period (all rows are kept) is registered')
+  })
+})
+
 test('a conversion under way is left alone', () => {
   const unfinished = { id: '7', command: 'partition' }
   const plan = planRotation(situation(setOf(YEAR), '2026-06-15', { unfinished }), request())
@@ -380,6 +433,12 @@ describe('what an interrupted rotation has detached', () => {
     const plan = planned({ keep: '1 year' })
     expect(plan.leftovers).toEqual([])
     expect(plan.skipped.find(({ partition }) => partition.name === 'p_old')?.reason).toContain('inside the keep window')
+  })
+
+  test('stays while what would be retired is withheld', () => {
+    const plan = planned({ keep: '30 days' })
+    expect(plan.leftovers).toEqual([])
+    expect(plan.skipped.find(({ partition }) => partition.name === 'p_old')?.reason).toContain('a blocking issue')
   })
 
   test('is no concern once it is gone or attached', () => {

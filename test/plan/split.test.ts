@@ -4,7 +4,7 @@ import { planSplit } from '../../src/plan/split/split.ts'
 import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, server, table, trigger } from '../support/models.ts'
 import { blocking, codes, keys, sqlOf, stepOf } from './support/gist.ts'
 import { splitRequest, splitSituation } from './support/situations.ts'
-import { BY_ID, idSet, partition, setOf } from './rotate-support.ts'
+import { BY_ID, idSet, MONTHLY, partition, setOf } from './rotate-support.ts'
 
 const byTime = primaryKey('events_pkey', ['id', 'at'])
 const keyed = table({
@@ -145,6 +145,14 @@ describe('objections', () => {
     expect(plan.objections.every(({ acceptable }) => !acceptable)).toBe(true)
     expect(plan.steps).toEqual([])
     expect(plan.split).toBeNull()
+  })
+
+  test('a retention period shorter than the registered one has to be accepted', () => {
+    const planned = (changes: Parameters<typeof splitSituation>[0]) =>
+      planSplit(splitSituation({ policy: MONTHLY, ...changes }), splitRequest({ keep: days }))
+    expect(codes(planned({}))).toEqual(['shorter-keep'])
+    expect(codes(planned({ accepted: ['shorter-keep'] }))).toEqual([])
+    expect(codes(planned({ policy: { ...MONTHLY, keep: days } }))).toEqual([])
   })
 
   test('ids without a time cannot expire', () => {

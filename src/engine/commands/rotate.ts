@@ -1,18 +1,20 @@
 import { resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, ObjectionsError } from '../../errors.ts'
+import { EbbError, ObjectionsError, UsageError } from '../../errors.ts'
 import { journalExists } from '../../journal/journal.ts'
-import { registeredSets } from '../../journal/sets.ts'
+import { migrateJournal } from '../../journal/migrate.ts'
+import { forgetMissing, registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
 import { notPartitioned } from '../../plan/rotate/objections.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
-import { planRotation, refuse } from '../../plan/rotate/rotate.ts'
+import { planForgetting, planRotation, refuse } from '../../plan/rotate/rotate.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { serverObjections } from '../../plan/table/server-objections.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import type { EngineOptions } from '../options.ts'
+import { readLeftBehind } from '../runs/left-behind.ts'
 import { dueRetiredTables, retireDue, type Retirements } from '../runs/retire-due.ts'
 import { readSituation } from '../rotate/read-situation.ts'
 import { forEachTable, type Failure } from '../many-tables.ts'
@@ -30,6 +32,8 @@ const LIGHT_PACING = { settings: LIGHT_PACE, paceFile: null }
 /** The outcome of a rotation, set by set. */
 export interface RotationReport {
   readonly sets: readonly SetReport[]
+  /** Registered tables that no longer exist: they are no longer registered. */
+  readonly forgotten: readonly RegisteredSet[]
   /** Retired tables of copies that were due. */
   readonly retired: Retirements
   /** Whether it was stopped before the end. */
@@ -43,9 +47,9 @@ export async function planRotations(
   options: EngineOptions,
 ): Promise<RotationPlan[]> {
   return withSession(target, 'plan rotate', async (session) => {
-    const { server, tables, unresolved } = await arrive(session, request, options)
+    const { server, tables, missing, unresolved } = await arrive(session, request, options)
     if (unresolved[0] !== undefined) throw unresolved[0].error
-    const plans: RotationPlan[] = []
+    const plans: RotationPlan[] = missing.map(planForgetting)
     for (const table of tables) plans.push(await planOne(session, server, table, request, options))
     return plans
   })
@@ -58,11 +62,12 @@ export async function planRotations(
  */
 export async function rotate(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
   const arrived = await withSession(target, 'plan rotate', (session) => arrive(session, request, options))
-  const { server, tables, unresolved } = arrived
+  const { server, tables, missing, unresolved } = arrived
   const impossible = serverObjections(server, options.journalSchema)
   if (impossible.length > 0) throw new ObjectionsError('rotate', { objections: impossible })
   if (tables.length === 0 && unresolved[0] !== undefined) throw unresolved[0].error
 
+  const forgotten = missing.length === 0 ? [] : await forget(target, missing, options)
   const work = (table: TableName) => rotateOne(target, server, table, request, options)
   const items = await forEachTable(tables, options.signal, work, isStopped)
   const sets: SetReport[] = [
@@ -72,7 +77,7 @@ export async function rotate(target: Target, request: RotateRequest, options: En
   const whose = request.tables === 'all' ? 'all' : tables
   const due = sets.some(isStopped) ? [] : await dueRetiredTables(target, whose, options)
   const retired = await retireDue(target, due, options)
-  return { sets, retired, stopped: options.signal.aborted || sets.some(isStopped) }
+  return { sets, forgotten, retired, stopped: options.signal.aborted || sets.some(isStopped) }
 }
 
 /** What rotate would also drop: the retired tables of copies that are due (`--retire-after`). */
@@ -99,6 +104,8 @@ function isStopped({ failed }: SetReport): boolean {
 interface Arrival {
   readonly server: ServerModel
   readonly tables: readonly TableName[]
+  /** Registered tables that no longer exist. */
+  readonly missing: readonly RegisteredSet[]
   /** Names of tables that do not exist. */
   readonly unresolved: readonly Failure[]
 }
@@ -106,16 +113,48 @@ interface Arrival {
 async function arrive(session: Session, request: RotateRequest, { journalSchema }: EngineOptions): Promise<Arrival> {
   return inSnapshot(session, async () => {
     const server = await readServer(session, journalSchema)
-    if (request.tables !== 'all') return { server, ...(await resolveAll(session, request.tables)) }
-    const sets = (await journalExists(session, journalSchema)) ? await registeredSets(session, journalSchema) : []
-    return { server, tables: sets.map(({ table }) => table), unresolved: [] }
+    if (request.tables !== 'all') return { server, missing: [], ...(await resolveAll(session, request.tables)) }
+    const known = await journalExists(session, journalSchema)
+    const sets = known ? await registeredSets(session, journalSchema) : []
+    if (sets.length === 0 && !(known && (await retiresLater(session, journalSchema))))
+      throw nothingRegistered(server, journalSchema)
+    const tables = sets.filter(({ exists }) => exists).map(({ table }) => table)
+    return { server, tables, missing: sets.filter(({ exists }) => !exists), unresolved: [] }
+  })
+}
+
+/** Whether `rotate --all` has a retired table to drop, now or later. */
+async function retiresLater(session: Session, journalSchema: string): Promise<boolean> {
+  const left = await readLeftBehind(session, journalSchema)
+  return left.some(({ goesAt }) => goesAt !== null)
+}
+
+/** A scheduled job in the wrong database would otherwise do nothing, day by day, and nobody would know. */
+function nothingRegistered({ database }: ServerModel, journalSchema: string): UsageError {
+  return new UsageError(
+    `no table is managed by rotate in database ${database}, according to the journal in schema ${journalSchema}`,
+    'Is this the right database, and the right journal (--journal-schema)? To register a partitioned table: ebb rotate <table> --execute; ebb partition registers its tables.',
+  )
+}
+
+/** Unregisters those that still do not exist. */
+async function forget(
+  target: Target,
+  missing: readonly RegisteredSet[],
+  { journalSchema }: EngineOptions,
+): Promise<RegisteredSet[]> {
+  return withSession(target, 'rotate', async (session) => {
+    await migrateJournal(session, journalSchema)
+    const forgotten: RegisteredSet[] = []
+    for (const set of missing) if (await forgetMissing(session, journalSchema, set.table)) forgotten.push(set)
+    return forgotten
   })
 }
 
 async function resolveAll(
   session: Session,
   written: Exclude<RotateRequest['tables'], 'all'>,
-): Promise<Omit<Arrival, 'server'>> {
+): Promise<Pick<Arrival, 'tables' | 'unresolved'>> {
   const tables: TableName[] = []
   const unresolved: Failure[] = []
   for (const name of written) {
@@ -142,7 +181,7 @@ async function planOne(
   const { journalSchema } = options
   const situation = await readSituation(session, server, table, journalSchema, 'quick')
   return situation === undefined
-    ? refuse(table, null, [notPartitioned(table, request.tables === 'all')])
+    ? refuse(table, null, [notPartitioned(table, request.tables === 'all' ? journalSchema : null)])
     : planRotation(situation, request)
 }
 

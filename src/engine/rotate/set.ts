@@ -4,7 +4,7 @@ import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { recordLeaf } from '../copy/captured.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
-import { registerSet } from '../../journal/sets.ts'
+import { recordRotated, registerSet } from '../../journal/sets.ts'
 import type { BegunRetirement } from '../../plan/rotate/begun.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import type { Creation } from '../../plan/rotate/runway.ts'
@@ -120,6 +120,7 @@ async function carryOut(
   done.plan = { ...plan, registered }
   const steps = [...plan.leftovers.map(({ step }) => step), ...plan.retire.flatMap((one) => one.steps)]
   await retireAll({ context, set: situation.set, plan, lockLimits, steps }, done)
+  if (done.failed.length === 0) await recordRotated(context.session, context.journalSchema, table)
 }
 
 interface Looked {

@@ -1,14 +1,24 @@
 import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
 import { minus } from '../../grid/grid.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
-import { unaccepted } from '../language/objection.ts'
-import { expiredByAge, expiredByBounds, expiryKind, horizonOf, isClosed, liesBefore, type Horizon } from './horizon.ts'
+import { unaccepted, when } from '../language/objection.ts'
+import {
+  expiredByAge,
+  expiredByBounds,
+  expiryKind,
+  horizonOf,
+  isClosed,
+  isShorter,
+  liesBefore,
+  type Horizon,
+} from './horizon.ts'
 import {
   archiveObjection,
   clockObjection,
   clockUnchecked,
   noExpiry,
   noSuchExpiry,
+  shorterKeepObjection,
   truncateObjection,
 } from './objections.ts'
 import type { Retire, RotateRequest } from './request.ts'
@@ -43,6 +53,7 @@ export function planExpiry(
   if (kind === null) return { ...NOTHING_EXPIRES, objections: [noSuchExpiry(set, policy.expireBy ?? '')] }
 
   const horizon = horizonOf(kind, policy.timezone, now, keep)
+  const shorter = shorterKeep(situation, request, horizon, now)
   const { expired, unknown } = expiredPartitions(situation, policy, horizon)
   const old = expired.filter((partition) => !(request.retire === 'truncate' && partition.empty))
   const removable = old.filter((partition) => reasonToLeave(partition, request.retire) === null)
@@ -58,9 +69,27 @@ export function planExpiry(
       ...overlapping(set, policy, horizon),
       ...withoutBounds(set),
     ],
-    objections: unaccepted(retireObjections(situation, request, policy, horizon, removable), request.accept),
+    objections: unaccepted(
+      [...shorter, ...retireObjections(situation, request, policy, horizon, removable)],
+      request.accept,
+    ),
     unknown,
   }
+}
+
+/**
+ * Whether it would remove rows that the registered policy keeps. Where no retention period is registered, whoever
+ * names the table may give one; `--all` names none.
+ */
+function shorterKeep(
+  { set, registered }: RotationSituation,
+  { keep, tables }: RotateRequest,
+  horizon: Horizon,
+  now: bigint,
+): Objection[] {
+  if (registered === null || keep === null) return []
+  const shorter = registered.keep === null ? tables === 'all' : isShorter(keep, registered.keep, horizon, now)
+  return when(shorter, () => shorterKeepObjection(set.name, keep, registered.keep))
 }
 
 function expiredPartitions(

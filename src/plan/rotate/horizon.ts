@@ -22,6 +22,16 @@ export function horizonOf(kind: KeyKind, timezone: string, now: bigint, keep: In
   return { position, kind, timezone, keep, shown: displayPosition(kind, position, timezone) }
 }
 
+/** Whether a retention period removes rows that another one keeps. */
+export function isShorter(
+  keep: Interval,
+  than: Interval,
+  { kind, timezone }: Pick<Horizon, 'kind' | 'timezone'>,
+  now: bigint,
+) {
+  return horizonOf(kind, timezone, now, keep).position > horizonOf(kind, timezone, now, than).position
+}
+
 /** The kind of the expiry column of a set: its key, or by id the column in its policy. Null if that is not a time. */
 export function expiryKind(set: PartitionedTable, policy: SetPolicy): KeyKind | null {
   if (policy.kind !== 'id') return policy.kind

@@ -14,11 +14,12 @@ export function planLeftovers(
   request: RotateRequest,
   policy: SetPolicy,
   horizon: Horizon | null,
+  blocked: boolean,
 ): { readonly finish: readonly Leftover[]; readonly skipped: readonly Skipped[] } {
   const detached = begun.filter(
     ({ method, state }) => method === 'drop' && (state === 'detached' || state === 'detach pending'),
   )
-  const judged = detached.map((entry) => ({ entry, reason: reasonToKeep(entry, request, policy, horizon) }))
+  const judged = detached.map((entry) => ({ entry, reason: reasonToKeep(entry, request, policy, horizon, blocked) }))
   return {
     finish: judged.flatMap(({ entry, reason }) =>
       reason === null
@@ -43,10 +44,12 @@ function reasonToKeep(
   { retire, noArchive }: RotateRequest,
   policy: SetPolicy,
   horizon: Horizon | null,
+  blocked: boolean,
 ): string | null {
   if (retire !== 'drop') return `it stays a separate table with --retire ${retire}`
   if (!noArchive) return 'dropping it requires --no-archive'
   if (horizon === null) return 'no retention period is set'
+  if (blocked) return 'a blocking issue withholds what would be retired'
   if (policy.kind === 'id') return null // its newest row is checked before the drop
   const parsed = parseBounds(bounds)
   const placed = parsed?.kind === 'range' ? spanOf(policy.kind, parsed) : null

@@ -2,7 +2,7 @@ import type { PartitionedTable } from '../../catalog/partitions/partitioned-tabl
 import { displayPosition, type KeyKind, type Position } from '../../grid/key.ts'
 import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import { ident } from '../../sql/sql.ts'
+import { ident, literal, sql } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
 import type { RotateRequest } from './request.ts'
 import type { Objection } from '../language/step.ts'
@@ -10,18 +10,23 @@ import type { Objection } from '../language/step.ts'
 // Why a set cannot be rotated, or why its partitions are not retired. The second kind does not affect new partitions:
 // no insert fails because an old partition could not be retired.
 
-export function notPartitioned(name: TableName, registered: boolean): Objection {
-  return registered
+export function notPartitioned(name: TableName, registeredIn: string | null): Objection {
+  return registeredIn !== null
     ? objection(
         'gone',
         `${display(name)}, which is registered in the journal, is no longer a partitioned table`,
-        'If it was dropped for good, delete its row from partition_set in the journal’s schema.',
+        `If it is to remain one without partitions, remove its registration: ${forgetting(name, registeredIn)}`,
       )
     : objection(
         'not-partitioned',
         `${display(name)} is not partitioned`,
         `Convert it first: ebb partition ${display(name)} …`,
       )
+}
+
+function forgetting(name: TableName, journalSchema: string): string {
+  return sql`delete from ${ident(journalSchema, 'partition_set')} where schema_name = ${literal(name.schema)} and table_name = ${literal(name.name)};`
+    .text
 }
 
 /** A set that cannot be rotated at all, or not by this role. */
@@ -48,18 +53,18 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
     return [
       objection(
         'no-create',
-        `${set.owner} may not create tables in schema ${set.name.schema}, where the partitions would be created created`,
+        `${set.owner} may not create tables in schema ${set.name.schema}, where the partitions would be created`,
         `As its owner: grant create on schema ${ident(set.name.schema).text} to ${owner};`,
       ),
     ]
   return []
 }
 
-export function policyDiffers(set: PartitionedTable, column: string): Objection {
+export function policyDiffers(set: PartitionedTable, column: string, journalSchema: string): Objection {
   return objection(
     'other-key',
     `the registered policy of ${display(set.name)} is by ${column}, and the table is partitioned by ${set.key?.column ?? 'something else'}`,
-    'It was rebuilt: delete its row from partition_set in the journal’s schema, and run ebb rotate again.',
+    `It was rebuilt: remove its registration (${forgetting(set.name, journalSchema)}), and run ebb rotate ${display(set.name)} again.`,
   )
 }
 
@@ -85,6 +90,21 @@ export function noSuchExpiry(set: PartitionedTable, column: string): Objection {
     `${display(set.name)} has no time column ${JSON.stringify(column)}, by which its policy says its rows expire`,
     'Was it renamed? Correct the policy in partition_set in the journal’s schema.',
   )
+}
+
+export function shorterKeepObjection(name: TableName, keep: Interval, registered: Interval | null): Objection {
+  return {
+    code: 'shorter-keep',
+    what: `--keep says ${displayInterval(keep)}, and ${describeKeep(registered)} registered for ${display(name)}`,
+    fix: 'Omit --keep, or pass one that is not shorter; if the rows in between may be removed: --accept shorter-keep',
+    acceptable: true,
+  }
+}
+
+/** `3 years are`: what is registered. */
+export function describeKeep(registered: Interval | null): string {
+  if (registered === null) return 'no retention period (all rows are kept) is'
+  return `${displayInterval(registered)} ${registered.count === 1 ? 'is' : 'are'}`
 }
 
 export function archiveObjection(method: RotateRequest['retire'], count: number): Objection {

@@ -45,6 +45,17 @@ export function describeEvery(every: Width): string {
   return every.kind === 'ids' ? `${every.ids} ids a partition` : `one every ${displayInterval(every.interval)}`
 }
 
+/** `by created_at, every 1 month (UTC), premake 3, keep 90 days`. */
+export function describePolicy({ column, every, expireBy, keep, premake, timezone }: SetPolicy): string {
+  const kept = keep === null ? 'keep all' : `keep ${displayInterval(keep)}`
+  const expiry = expireBy === null ? '' : ` by ${expireBy}`
+  return `by ${column}, every ${showWidth(every)} (${timezone}), premake ${premake}, ${kept}${expiry}`
+}
+
+function showWidth(every: Width): string {
+  return every.kind === 'ids' ? `${every.ids} ids` : displayInterval(every.interval)
+}
+
 // Local times have their bounds at midnight in every zone; the server's is the most likely.
 function zones(kind: KeyKind, timezone: string): string[] {
   const both = isTimeKind(kind) && isWallClock(kind) ? [timezone, 'UTC'] : ['UTC', timezone]

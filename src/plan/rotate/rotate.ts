@@ -3,9 +3,9 @@ import { plus } from '../../grid/grid.ts'
 import { displayInterval } from '../../grid/interval.ts'
 import { displayPosition, type Position } from '../../grid/key.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import { plural, policyDiffers, setObjections, unfinishedRun } from './objections.ts'
-import { describeEvery, inferPolicy } from './policy.ts'
-import type { Retire, RotateRequest } from './request.ts'
+import { describeKeep, plural, policyDiffers, setObjections, unfinishedRun } from './objections.ts'
+import { describeEvery, describePolicy, inferPolicy } from './policy.ts'
+import type { RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
 import { planRunway } from './runway.ts'
 import { unaccepted } from '../language/objection.ts'
@@ -27,7 +27,7 @@ export function planRotation(situation: RotationSituation, request: RotateReques
   if (unfinished !== null)
     return refuse(set.name, registered, [unfinishedRun(set.name, unfinished.id, unfinished.command)])
   if (registered !== null && registered.column !== set.key?.column)
-    return refuse(set.name, registered, [policyDiffers(set, registered.column)])
+    return refuse(set.name, registered, [policyDiffers(set, registered.column, situation.journalSchema)])
   if (registered !== null)
     return withPolicy(
       situation,
@@ -38,6 +38,18 @@ export function planRotation(situation: RotationSituation, request: RotateReques
   const inferred = inferPolicy(set, situation.timezone)
   if ('fix' in inferred) return refuse(set.name, registered, [inferred])
   return withPolicy(situation, request, { ...inferred.policy, keep: request.keep }, inferred.evidence)
+}
+
+/** Of a registered table that no longer exists: no objection, or all others would have to wait for somebody to remove it. */
+export function planForgetting({
+  table,
+  policy,
+}: {
+  readonly table: TableName
+  readonly policy: SetPolicy
+}): RotationPlan {
+  const note = `${display(table)} is registered and no longer exists: rotate will remove its registration (${describePolicy(policy)})`
+  return { ...refuse(table, policy, []), notes: [note] }
 }
 
 /** A plan that does nothing, with a reason. */
@@ -79,8 +91,8 @@ function withPolicy(
   const evidenceOfRunway = { ...situation, now, head, role: server.role }
   const create = differing.length > 0 ? [] : planRunway(set, policy, evidenceOfRunway)
   const expiry = planExpiry(situation, request, policy, now)
-  const leftovers = planLeftovers(situation, request, policy, expiry.horizon)
   const blocked = expiry.objections.length > 0
+  const leftovers = planLeftovers(situation, request, policy, expiry.horizon, blocked)
   const retire = blocked ? [] : expiry.candidates
   return {
     ...refuse(set.name, situation.registered, [...differing, ...expiry.objections]),
@@ -93,7 +105,7 @@ function withPolicy(
     withheld: blocked ? expiry.candidates : [],
     skipped: [...expiry.skipped, ...leftovers.skipped],
     historyGoesOn: historyGoesOn(set, policy, expiry),
-    evidence: [evidence, ...describeExpiry(expiry, request.retire)],
+    evidence: [evidence, ...describeExpiry(expiry, request, situation.registered)],
     notes: [...serverNotes(server), ...notesOn(situation, policy, expiry, request)],
     steps: [
       ...finalize.map(({ step }) => step),
@@ -124,9 +136,14 @@ function historyGoesOn(
   return { partition: history.name, position, shown: displayPosition(kind, position, timezone) }
 }
 
-function describeExpiry({ horizon, candidates }: Expiry, method: Retire): string[] {
+function describeExpiry(
+  { horizon, candidates }: Expiry,
+  { retire: method, keep }: RotateRequest,
+  registered: SetPolicy | null,
+): string[] {
   if (horizon === null) return ['no retention period is set (--keep), so no rows are removed']
-  const kept = `with ${displayInterval(horizon.keep)} kept, the horizon is ${horizon.shown}, by the server’s clock`
+  const instead = registered === null || keep === null ? '' : ` (--keep; ${describeKeep(registered.keep)} registered)`
+  const kept = `with ${displayInterval(horizon.keep)} kept${instead}, the horizon is ${horizon.shown}, by the server’s clock`
   if (candidates.length === 0) return [kept, 'no partition is entirely before it, so none is retired']
   const unanalysed = candidates.some(({ rows }) => rows === null)
   const rows = candidates.reduce((sum, candidate) => sum + (candidate.rows ?? 0), 0)

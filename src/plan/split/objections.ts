@@ -5,7 +5,8 @@ import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
 import { siblingObjections } from '../table/own-parts.ts'
 import { objection, unaccepted, when } from '../language/objection.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
-import { expiryKind } from '../rotate/horizon.ts'
+import { expiryKind, isShorter } from '../rotate/horizon.ts'
+import { shorterKeepObjection } from '../rotate/objections.ts'
 import { lostByDetaching } from '../table/shadow.ts'
 import type { SplitRequest, SplitSituation } from './situation.ts'
 import type { Objection } from '../language/step.ts'
@@ -42,7 +43,14 @@ export function splitObjections(
         'Keep all rows, or register such a column (ebb partition … --expire-by).',
       ),
     ),
-    ...unaccepted([...siblingObjections(set), ...keyTriggerObjections(triggerCode, policy.column)], accepted),
+    ...unaccepted(
+      [
+        ...siblingObjections(set),
+        ...keyTriggerObjections(triggerCode, policy.column),
+        ...shorterKeep({ set, policy, server }, request),
+      ],
+      accepted,
+    ),
     ...set.inboundForeignKeys.map((one) =>
       objection(
         `inbound:${one.name}`,
@@ -72,4 +80,16 @@ export function splitObjections(
       ),
     ),
   ]
+}
+
+function shorterKeep(
+  { set, policy, server }: Pick<SplitSituation, 'set' | 'policy' | 'server'>,
+  { keep }: SplitRequest,
+): Objection[] {
+  const kind = expiryKind(set, policy)
+  const { keep: registered, timezone } = policy
+  if (keep === null || registered === null || kind === null) return []
+  return when(isShorter(keep, registered, { kind, timezone }, BigInt(server.now)), () =>
+    shorterKeepObjection(set.name, keep, registered),
+  )
 }

@@ -170,7 +170,7 @@ export function splitSituation(overrides: Partial<SplitSituation> = {}): SplitSi
     journalSchema: 'ebb',
     set,
     parent,
-    policy: MONTHLY,
+    policy: { ...MONTHLY, keep: null },
     grid: { kind: 'time', every: { count: 1, unit: 'month' }, timezone: 'UTC' },
     partition: wide,
     wide: table({ ...parent, oid: '16400', name: wide.name, kind: 'table', partitionOf: 'public.events' }),

@@ -1,0 +1,2 @@
+-- When rotate last ran on a table without a failure; null where it has not yet.
+alter table partition_set add column rotated_at timestamptz;
