@@ -1,3 +1,4 @@
+import { readManagers } from '../catalog/managers.ts'
 import { readUnknownNodes } from '../catalog/partitions/planned-leaves.ts'
 import { readForeignCode } from '../catalog/table/table-code.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
@@ -5,6 +6,7 @@ import { inSnapshot, readOne, type Session } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { unaccepted } from '../plan/language/objection.ts'
 import type { Objection } from '../plan/language/step.ts'
+import { managerObjections } from '../plan/table/manager-objections.ts'
 import { codeObjections } from '../plan/table/code-objections.ts'
 import { unknownNodeObjections } from '../plan/table/unknown-nodes.ts'
 import type { TableName } from '../sql/names.ts'
@@ -28,7 +30,8 @@ export async function objectionsToTable(
     const code = await objectionsToCode(session, server, table, accept)
     // The planner itself runs functions of indexes and checks, so EXPLAIN comes afterwards.
     if (code.length > 0 || ofAnyStorage || !(await holdsRows(session, table))) return code
-    return unknownNodeObjections(table, await readUnknownNodes(session, table))
+    const managed = unaccepted(managerObjections(table, await readManagers(session, table)), accept)
+    return [...unknownNodeObjections(table, await readUnknownNodes(session, table)), ...managed]
   })
 }
 

@@ -1,9 +1,11 @@
 import { resolveTable } from '../catalog/table/read-table.ts'
+import { readEventTriggers } from '../catalog/event-triggers.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED, ObjectionsError } from '../errors.ts'
 import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { fromStored, toStored } from '../plan/language/stored.ts'
+import { eventTriggerNotes } from '../plan/table/manager-objections.ts'
 import { OLDEST_VERSION } from '../plan/table/server-objections.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
@@ -17,6 +19,7 @@ import {
   type CommandOutcome,
   type StorablePlan,
 } from './command.ts'
+import { rehearseEventTriggers } from './rehearsal.ts'
 import { objectionsToTable } from './first-look.ts'
 import type { EngineOptions } from './options.ts'
 import { describeSoFar } from './purge/progress.ts'
@@ -100,11 +103,18 @@ export async function carryOut<Request, Outcome extends CommandOutcome>(
   }
 }
 
+/** A new run that changes the catalogue. */
+function isToBegin({ worksInBatches }: AnyCommand, { plan, runId, doneBy }: Agreed): boolean {
+  return worksInBatches !== true && runId === null && doneBy === null && plan.steps.length > 0
+}
+
 async function carryOutOnce(target: Target, written: WrittenName, given: Given): Promise<CommandOutcome> {
   const { command, request, options } = given
   const agreed = await withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await lookUp(session, written, options)
-    return findAgreed(session, server, name, given)
+    const found = await findAgreed(session, server, name, given)
+    if (isToBegin(command, found)) await rehearseEventTriggers(session, name)
+    return found
   })
   const { server, name, plan, doneBy } = agreed
   if (doneBy === null && plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
@@ -163,7 +173,10 @@ async function planAnew(
   }
   const read = await command.read({ session, server, options }, table, request)
   if (read instanceof Refusal) return { plan: (read as Refusal<StorablePlan>).plan, situation: null }
-  return { plan: command.plan(read, request), situation: read }
+  const plan = command.plan(read, request)
+  if (command.worksInBatches === true || plan.steps.length === 0) return { plan, situation: read }
+  const notes = eventTriggerNotes(await readEventTriggers(session))
+  return { plan: { ...plan, notes: [...plan.notes, ...notes] }, situation: read }
 }
 
 /**

@@ -1,0 +1,70 @@
+import { readEventTriggers } from '../catalog/event-triggers.ts'
+import { inTransaction, readOne, type Session } from '../db/session.ts'
+import { EbbError, NOTHING_CHANGED, reasonOf } from '../errors.ts'
+import { companion, quoted, type TableName } from '../sql/names.ts'
+import { ident, sql } from '../sql/sql.ts'
+import { newNameSuffix } from './name-suffix.ts'
+
+// Event triggers run code of others with each command that changes the catalogue. They may refuse it, at the swap or when
+// a run is abandoned, or add to what is created; so a table is created, altered and dropped beforehand, and rolled back.
+
+class Rehearsed extends Error {}
+
+/** @throws {EbbError} when an event trigger refuses that, or adds something to a new table */
+export async function rehearseEventTriggers(session: Session, table: TableName): Promise<void> {
+  const triggers = await readEventTriggers(session)
+  if (triggers.length === 0) return
+  const names = triggers.map(({ name }) => name).join(', ')
+  let added: string[] = []
+  try {
+    await inTransaction(session, {}, async () => {
+      added = await createAndDrop(session, table)
+      throw new Rehearsed()
+    })
+  } catch (error) {
+    if (!(error instanceof Rehearsed))
+      throw refused(`an event trigger (${names}) refuses what has to be done: ${reasonOf(error)}`, error)
+  }
+  if (added.length > 0)
+    throw refused(`an event trigger (${names}) gives new tables ${added.join(' and ')}, which the swap would find`)
+}
+
+async function createAndDrop(session: Session, table: TableName): Promise<string[]> {
+  const name = companion(table.name, `_ebb_${newNameSuffix()}`)
+  const twin = { schema: table.schema, name }
+  const later = { schema: table.schema, name: companion(name, '_2') }
+  const place = quoted(twin)
+  await session.query(sql`create table ${place} (like ${quoted(table)} including defaults including constraints)`.text)
+  const found = await readOne<{ added: string[] }>(
+    session,
+    sql`
+    select array_remove(array[case when c.relrowsecurity then 'row-level security' end,
+      case when exists (select from pg_policy where polrelid = c.oid) then 'policies' end,
+      case when exists (select from pg_trigger where tgrelid = c.oid and not tgisinternal) then 'triggers' end,
+      case when exists (select from pg_rewrite where ev_class = c.oid) then 'rules' end,
+      case when exists (select from pg_index where indrelid = c.oid) then 'indexes' end,
+      case when c.relowner <> current_user::regrole then 'another owner' end,
+      case when (select count(*) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0)
+        <> (select count(*) from pg_attribute a where a.attrelid = ${quoted(table).text}::regclass and a.attnum > 0 and not a.attisdropped) then 'columns' end], null) as added
+    from pg_class c where c.oid = ${place.text}::regclass`,
+  )
+  for (const statement of [
+    sql`create index on ${place} ((1))`,
+    sql`alter table ${place} rename to ${ident(later.name)}`,
+    sql`drop table ${quoted(later)}`,
+  ])
+    await session.query(statement.text)
+  return found.added
+}
+
+function refused(what: string, cause?: unknown): EbbError {
+  return new EbbError(
+    what,
+    {
+      state: NOTHING_CHANGED,
+      next: 'Let the trigger leave this role alone, or have an administrator say, for the time of the run: alter event trigger … disable;',
+    },
+    'objections',
+    cause,
+  )
+}

@@ -1,0 +1,105 @@
+import { describe, expect } from 'vitest'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { partition, planPartitionOf, planPurgeOf, planRebuildOf, rebuild } from '../support/commands.ts'
+import { test, type Database } from '../support/database.ts'
+import { purgeRequest } from '../support/purging.ts'
+import { rebuildRequest } from '../support/rebuilding.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
+import { monthlyEvents, planOf, rotateOne } from './rotate-support.ts'
+
+const byMonth = monthly({ by: 'at', keep: null })
+
+describe('event triggers', () => {
+  test('that refuse to drop a table, or change what is created, are found before anything is done', async ({
+    database,
+  }) => {
+    const table = await visits(database)
+    const carryOut = () => rebuild(database.url, written(table), rebuildRequest(), quietly())
+    const untouched = async () => {
+      const { rows } = await database.admin(`select from pg_class where relname like 'visits\\_%' and relkind = 'r'`)
+      expect(rows).toEqual([])
+    }
+
+    await eventTrigger(database, 'guard', 'sql_drop', `raise exception 'nobody drops tables here';`)
+    const { notes, objections } = await planRebuildOf(database.url, written(table), rebuildRequest(), quietly())
+    expect(objections).toEqual([])
+    expect(notes.join()).toMatch(/event trigger guard fires on sql_drop/)
+    await expect(carryOut()).rejects.toThrow(/guard\) refuses what has to be done: nobody drops tables here/)
+    await untouched()
+
+    await database.admin('drop event trigger guard')
+    await eventTrigger(
+      database,
+      'secure',
+      'ddl_command_end',
+      `for r in select * from pg_event_trigger_ddl_commands() where command_tag = 'CREATE TABLE' loop
+         execute format('alter table %s enable row level security', r.objid::regclass); end loop;`,
+    )
+    await expect(carryOut()).rejects.toThrow(/secure\) gives new tables row-level security/)
+    await untouched()
+  })
+
+  test('that only look on are in the way of nothing', async ({ database }) => {
+    const table = await visits(database)
+    await eventTrigger(database, 'watch', 'ddl_command_end', 'null;')
+    await partition(database.url, written(table), byMonth, quietly())
+    const { notes } = await planPurgeOf(database.url, written(table), purgeRequest('id < 10'), quietly())
+    expect(notes.join()).not.toMatch(/event trigger/)
+  })
+})
+
+describe('who else manages a table', () => {
+  test('pg_partman: rotate would be in its way, and can take the set over', async ({ database }) => {
+    const table = await monthlyEvents(database, -1, 1)
+    await database.admin(`create schema partman; grant usage on schema partman to public;
+      create table partman.part_config (parent_table text, partition_interval text, premake int, retention text);
+      grant select on partman.part_config to public`)
+    const config = sql`insert into partman.part_config values (${`${table.schema}.${table.name}`}, '1 month', 4, '6 months')`
+    expect((await planOf(database, table)).objections).toEqual([])
+    await database.admin(config)
+
+    const { objections } = await planOf(database, table)
+    expect(objections.map(({ code }) => code)).toEqual(['managed:pg_partman'])
+    expect(objections[0]?.what).toMatch(/interval 1 month, premake 4, retention 6 months$/)
+    expect(objections[0]?.fix).toMatch(/ebb rotate .* --keep '6 months'/)
+    expect((await rotateOne(database, table)).created).toEqual([])
+    expect((await rotateOne(database, table, {}, { accept: ['managed:pg_partman'] })).created).toHaveLength(3)
+    await database.admin('revoke select on partman.part_config from public')
+    expect((await planOf(database, table)).objections).toEqual([])
+  })
+
+  test('pg_cron: a job that names the table and removes something', async ({ database }) => {
+    const table = await visits(database)
+    await database.admin(`create schema cron; grant usage on schema cron to public;
+      create table cron.job (command text, active bool); grant select on cron.job to public`)
+    const codes = async (command: string) => {
+      await database.admin('truncate cron.job')
+      await database.admin(sql`insert into cron.job values (${command}, true)`)
+      const { objections } = await planPartitionOf(database.url, written(table), byMonth, quietly())
+      return objections.map(({ code }) => code)
+    }
+    expect(await codes(`delete from ${table.name} where at < now() - interval '1 year'`)).toEqual(['managed:pg_cron'])
+    expect(await codes(`vacuum ${table.name}`)).toEqual([])
+    expect(await codes(`delete from ${table.name}_of_others`)).toEqual([])
+  })
+})
+
+async function visits(database: Database): Promise<TableName> {
+  const table = { schema: 'public', name: 'visits' }
+  const owner = await database.session('owner')
+  await owner.query(
+    sql`create table ${quoted(table)} (id bigint generated always as identity primary key, at timestamptz not null)`,
+  )
+  await owner.query(
+    sql`insert into ${quoted(table)} (at) select now() - g * interval '1 day' from generate_series(1, 60) g`,
+  )
+  return table
+}
+
+async function eventTrigger(database: Database, name: string, event: string, body: string): Promise<void> {
+  await database.admin(
+    `create or replace function public.${name}() returns event_trigger language plpgsql as $$ declare r record; begin ${body} end $$`,
+  )
+  await database.admin(`create event trigger ${name} on ${event} execute function public.${name}()`)
+}
