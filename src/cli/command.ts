@@ -8,7 +8,7 @@ import type { Options, Values } from '../requests/option.ts'
 import { readValues, type Spec } from '../requests/spec.ts'
 import { redact } from '../text/redact.ts'
 import { shellWord } from '../text/shell-word.ts'
-import { targetOf } from './connection.ts'
+import { assertNamed, targetOf } from './connection.ts'
 import type { Context } from './context.ts'
 import { flagsOf, withOptions } from './flags.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
@@ -56,6 +56,7 @@ export function commandLine<O extends Options & typeof DATABASE, Request>(
       const common = values as EngineValues & { readonly execute?: boolean }
       const target = faults.read('connection', () => targetOf(common.url ?? null, context.env))
       faults.throwIfAny()
+      assertNamed(common.url ?? null, context.env)
       const reporter = reporterFor(context, common.json === true)
       const engine = { ...engineOptions(common, spec.pace), observer: reporter.observer, signal: context.signal }
       const execute = common.execute === true

@@ -17,6 +17,22 @@ export function targetOf(url: string | null, env: Context['env']): Target {
   return fromLibpq(env)
 }
 
+/**
+ * Refuses to guess: without any of these the driver would try a server on this machine, and a scheduled job that lost
+ * its environment would seem to meet a server that is away.
+ *
+ * @throws {UsageError} when nothing says where the database is
+ */
+export function assertNamed(url: string | null, env: Context['env']): void {
+  const { DATABASE_URL, PGHOST, PGPORT, PGUSER, PGDATABASE } = env
+  if (url !== null || [DATABASE_URL, PGHOST, PGPORT, PGUSER, PGDATABASE].some(Boolean)) return
+  const service = env.PGSERVICE ? ': PGSERVICE is set, but service files are not read' : ''
+  throw new UsageError(
+    `no database is named${service}`,
+    'Pass --url postgres://user@host/database, or set DATABASE_URL, or PGHOST, PGUSER and PGDATABASE.',
+  )
+}
+
 // Read here as well as by the driver, because the driver takes what is no URL for the name of a database.
 function readable(url: string, source: string): string {
   const isUrl = URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)

@@ -21,6 +21,17 @@ export function gapsIn(spans: readonly Span[], from: Position, to: Position): Ce
   return gaps
 }
 
+/** Up to where spans cover everything from a position on: null is without an end, the position itself if none covers it. */
+export function coveredUntil(spans: readonly Span[], from: Position): Position | null {
+  let covered = from
+  for (const { from: start, to } of spans.toSorted(byStart)) {
+    if (start !== null && start > covered) break
+    if (to === null) return null
+    covered = greater(covered, to)
+  }
+  return covered
+}
+
 /**
  * The cells to create so that everything from `from` up to `to` is covered:
  * cells of the grid, the first and the last whole, each clipped where a span

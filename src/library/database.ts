@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Target } from '../db/session.ts'
+import { UsageError } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 
 /** The database: a pool (its settings are used, not its connections), a connection string, or settings. */
@@ -13,6 +14,9 @@ export type Table = string | TableName
  * A pool hides its password from being copied with the rest of its settings.
  */
 export function targetOf(database: Database): Target {
+  // A missing environment variable must not lead to whatever server runs on this machine.
+  if ((database as unknown) == null || database === '')
+    throw new UsageError('no database is named', 'Pass a connection string, a pg.Pool, or settings.')
   if (typeof database === 'string' || !('options' in database && 'totalCount' in database)) return database
   const { options } = database
   return options.password === undefined ? { ...options } : { ...options, password: options.password }

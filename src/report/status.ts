@@ -1,6 +1,6 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
-import type { RunStatusLine, StatusReport } from '../engine/runs/runs.ts'
-import type { RegisteredSet } from '../journal/sets.ts'
+import type { RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
+import type { Runway } from '../catalog/partitions/runway.ts'
 import { actionText } from '../plan/purge/action-sql.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showRows } from '../text/units.ts'
@@ -63,8 +63,18 @@ function describeEnd(goesAt: Date | null, due: boolean): string {
   return due ? ', dropped by the next ebb rotate' : `, dropped by ebb rotate from ${minute(goesAt)} on`
 }
 
-function describeSet({ table, policy }: RegisteredSet): string[] {
-  return [display(table), describePolicy(policy)]
+function describeSet({ table, policy, runway, rotatedAt }: SetStatus): string[] {
+  return [
+    display(table),
+    runway === null ? 'no longer exists' : describeRunway(runway),
+    rotatedAt === null ? 'never rotated' : `rotated ${minute(rotatedAt)}`,
+    describePolicy(policy),
+  ]
+}
+
+function describeRunway(runway: Runway): string {
+  if (runway.state === 'missing') return 'no partition for new rows'
+  return runway.state === 'endless' ? 'partitions without end' : `partitions until ${runway.until}`
 }
 
 function minute(at: Date): string {

@@ -31,6 +31,16 @@ describe('where to connect', () => {
     expect(targetOf(null, { PGHOST: '', PGUSER: 'u' })).toEqual({ user: 'u' })
   })
 
+  plainTest('where nothing names a database, none is guessed', async () => {
+    for (const env of [{}, { DATABASE_URL: '' }, { PGPASSWORD: 'p', PGSSLMODE: 'require' }]) {
+      const { code, err } = await ebb(['rotate', '--all', '--execute'], { env })
+      expect(code).toBe(2)
+      expect(err).toMatch(/^error: no database is named\n[^]*next: Pass --url .*, or set DATABASE_URL, or PGHOST/)
+    }
+    const { code, err } = await ebb(['status'], { env: { PGSERVICE: 'shop' } })
+    expect([code, err]).toEqual([2, expect.stringContaining('PGSERVICE is set, but service files are not read')])
+  })
+
   plainTest('verify-ca has to say which authority', () => {
     expect(() => targetOf('postgres://h/d?sslmode=verify-ca', {})).toThrow('which authority')
     expect(targetOf('postgres://h/d?sslmode=verify-ca&sslrootcert=f', {})).toMatch(/&uselibpqcompat=true$/)

@@ -69,6 +69,17 @@ test('--execute does it, and reports', async ({ database }) => {
   expect(out).toMatch(/ in 6 partitions:/)
   expect(await partitions(database, table)).toBe(6)
 
+  const { out: status } = await ebb(['status', '--url', database.url])
+  expect(status).toMatch(
+    / {2}partitions until 20\d\d-\d\d-01 00:00 UTC {2}rotated 20\d\d-.* UTC {2}by at, every 1 month/,
+  )
+  const [next] = (
+    await database.admin<{ next: string }>(
+      `select to_char(date_trunc('month', now() at time zone 'UTC') + interval '4 months', 'YYYY-MM-DD') as next`,
+    )
+  ).rows
+  expect(status).toContain(`partitions until ${next?.next} 00:00 UTC`)
+
   const again = await ebb(['rotate', '--all', '--no-archive', '--url', database.url, '--execute'])
   expect(again.out).toContain(`${display(table)}: nothing was due`)
   expect(again.code).toBe(0)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { gapsIn, missingCells, type Span } from '../../src/grid/gaps.ts'
+import { coveredUntil, gapsIn, missingCells, type Span } from '../../src/grid/gaps.ts'
 import { cellsBetween, next, type Grid } from '../../src/grid/grid.ts'
 import { parseInterval } from '../../src/grid/interval.ts'
 import { shown, utc } from './support.ts'
@@ -11,6 +11,17 @@ const span = (from: number | null, to: number | null): Span => ({
 })
 
 const written = (cells: readonly Span[]) => cells.map(({ from, to }) => `${from}–${to}`).join(' ')
+
+test.each<[string, Span[], bigint | null]>([
+  ['nothing there', [], 10n],
+  ['what begins later', [span(11, 20)], 10n],
+  ['what ends here', [span(0, 10)], 10n],
+  ['those that touch, in any order, up to a hole', [span(20, 30), span(null, 20), span(31, 40)], 30n],
+  ['the longest of two', [span(0, 30), span(0, 20)], 30n],
+  ['without an end', [span(0, 20), span(20, null)], null],
+])('coveredUntil from 10: %s', (_, spans, until) => {
+  expect(coveredUntil(spans, 10n)).toBe(until)
+})
 
 describe('gapsIn 0–100', () => {
   test.each<[string, Span[], string]>([

@@ -497,6 +497,8 @@ describe('the same is refused, with all that is wrong in one error', () => {
 
   test.for<[string, () => Promise<unknown>, RegExp]>([
     ['no options', call(ebb.partition, undefined as never), /missing required option table/],
+    ['no database', () => ebb.status(undefined as never), /^no database is named/],
+    ['an empty one', () => ebb.rotate('', { tables: 'all' }), /^no database is named/],
     ['a number for a name', call(ebb.partition, { ...P, by: 5 }), /by: .*expected text/],
     ['no object', call(ebb.purge, { ...T, marked: 'deleted_at' }), /marked: .*column, olderThan/],
     ['neither true nor false', call(ebb.purge, { ...W, noArchive: 'yes' }), /noArchive: .*true or false/],

@@ -1,3 +1,4 @@
+import { readRunway, type Runway } from '../../catalog/partitions/runway.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
@@ -14,7 +15,13 @@ import { FORMAT, SWAPS } from '../stored-plan.ts'
 /** The runs of a database, and the tables managed there. */
 export interface StatusReport {
   readonly runs: readonly RunStatusLine[]
-  readonly sets: readonly RegisteredSet[]
+  readonly sets: readonly SetStatus[]
+}
+
+/** A table managed by rotate. */
+export interface SetStatus extends RegisteredSet {
+  /** Null where the table does not exist. */
+  readonly runway: Runway | null
 }
 
 /** A run in short. */
@@ -46,7 +53,9 @@ export async function status(target: Target, options: EngineOptions): Promise<St
   return withSession(target, 'status', (session) =>
     inSnapshot(session, async () => {
       if (!(await journalExists(session, options.journalSchema, 'look'))) return { runs: [], sets: [] }
-      const sets = await registeredSets(session, options.journalSchema)
+      const sets: SetStatus[] = []
+      for (const set of await registeredSets(session, options.journalSchema))
+        sets.push({ ...set, runway: set.exists ? await readRunway(session, set.table, set.policy) : null })
       const busy = await tablesAtWork(session, options.journalSchema)
       const runs: RunStatusLine[] = []
       for (const run of await recentRuns(session, options.journalSchema))
