@@ -1,7 +1,8 @@
+import { readPatiently } from './locks/patiently.ts'
 import { resolveTable } from '../catalog/table/read-table.ts'
 import { readEventTriggers } from '../catalog/event-triggers.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED, ObjectionsError } from '../errors.ts'
 import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
 import { fromStored, toStored } from '../plan/language/stored.ts'
@@ -66,7 +67,7 @@ export function planCommand<Request, Plan extends StorablePlan>(
 
 function planGiven(target: Target, written: WrittenName, given: Given): Promise<StorablePlan> {
   const { command, options } = given
-  return withSession(target, `plan ${command.name}`, async (session) => {
+  return readPatiently(target, `plan ${command.name}`, options, async (session) => {
     const { server, name } = await lookUp(session, written, options)
     // If the journal may not be read, the plan says so.
     if (command.worksInBatches !== true || !server.journalUsable)
@@ -110,7 +111,7 @@ function isToBegin({ worksInBatches }: AnyCommand, { plan, runId, doneBy }: Agre
 
 async function carryOutOnce(target: Target, written: WrittenName, given: Given): Promise<CommandOutcome> {
   const { command, request, options } = given
-  const agreed = await withSession(target, `plan ${command.name}`, async (session) => {
+  const agreed = await readPatiently(target, `plan ${command.name}`, options, async (session) => {
     const { server, name } = await lookUp(session, written, options)
     const found = await findAgreed(session, server, name, given)
     if (isToBegin(command, found)) await rehearseEventTriggers(session, name)
