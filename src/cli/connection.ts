@@ -37,7 +37,10 @@ export function assertNamed(url: string | null, env: Context['env']): void {
 function readable(url: string, source: string): string {
   const isUrl = URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)
   if (isUrl) return withModesOfLibpq(url)
-  throw new UsageError(`${source} is no connection string`, 'Write it as postgres://user:password@host:5432/database.')
+  throw new UsageError(
+    `${source} is not a connection string`,
+    'Write it as postgres://user:password@host:5432/database.',
+  )
 }
 
 /** As for psql, `require` means encrypted. For node-postgres it still means verified, and it warns that this is to change. */
@@ -45,8 +48,8 @@ function withModesOfLibpq(url: string): string {
   const { searchParams } = new URL(url)
   if (searchParams.get('sslmode') === 'verify-ca' && !searchParams.has('sslrootcert'))
     throw new UsageError(
-      'sslmode=verify-ca does not say which authority is to have signed',
-      'Add &sslrootcert=<file>, or let any that Node trusts do: sslmode=verify-full.',
+      'sslmode=verify-ca requires the CA that signed the certificate',
+      'Add &sslrootcert=<file>, or use sslmode=verify-full, which trusts Node’s CAs.',
     )
   const asIs =
     searchParams.has('uselibpqcompat') ||
@@ -62,7 +65,7 @@ function encryption(mode: string | undefined): pg.ClientConfig {
 function fromLibpq(env: Context['env']): pg.ClientConfig {
   const { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGDATABASE: database } = env
   if (port && !/^\d{1,5}$/.test(port))
-    throw new UsageError(`PGPORT is ${JSON.stringify(port)}, which is no port`, 'Set it to a number such as 5432.')
+    throw new UsageError(`PGPORT is ${JSON.stringify(port)}, which is not a port`, 'Set it to a number such as 5432.')
   return {
     ...(host ? { host } : {}),
     ...(port ? { port: Number(port) } : {}),

@@ -114,7 +114,7 @@ function stopped(cause: unknown): EbbError {
     'stopped on request, between two steps',
     {
       state: 'What was committed before is kept.',
-      next: 'Run the same command again: it resumes here. Or undo what was done: ebb abandon.',
+      next: 'Run the same command again: it resumes from here. Or undo the run: ebb abandon.',
     },
     'stopped',
     cause,

@@ -65,7 +65,7 @@ async function exportTo(target: Target, id: string, file: string, options: Revie
     const { code, syscall, message } = error as NodeJS.ErrnoException
     if (syscall === undefined) throw error
     throw new EbbError(
-      code === 'EEXIST' ? `${file} is there already` : `cannot write ${file}: ${message}`,
+      code === 'EEXIST' ? `${file} already exists` : `cannot write ${file}: ${message}`,
       {
         state: 'The candidate set is kept; no row has been changed.',
         next: `Name another file: ebb candidates ${id} --export <file>.`,

@@ -8,6 +8,7 @@ import { verify } from './copy/verify.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
 import type { Turns } from './purge/turns.ts'
 import { withPace } from './pace.ts'
+import { IN_RUN } from './steps/errors.ts'
 import { performTold, performWhole, recordAfter, type Hooks, type StepResult } from './steps/perform.ts'
 import type { RunContext, TableContext } from './table-context.ts'
 
@@ -45,7 +46,7 @@ async function execute(context: RunContext, steps: readonly Step[], alongside: A
   const results: StepResult[] = []
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
-    const place = { position, of: steps.length, ofRun: true }
+    const place = { position, of: steps.length, advice: IN_RUN }
     results.push(await performTold(step, place, context, (paced) => perform(step, { ...context, ...paced }, alongside)))
   }
   return results

@@ -1,83 +1,19 @@
-import { readPatiently } from './locks/patiently.ts'
-import { resolveTable } from '../catalog/table/read-table.ts'
-import { readEventTriggers } from '../catalog/event-triggers.ts'
-import { readServer, type ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, type Session, type Target } from '../db/session.ts'
-import { EbbError, NOTHING_CHANGED, ObjectionsError } from '../errors.ts'
-import { journalExists, latestRun, startRun, type Run } from '../journal/journal.ts'
-import { fromStored, toStored } from '../plan/language/stored.ts'
-import { eventTriggerNotes } from '../plan/table/manager-objections.ts'
-import { OLDEST_VERSION } from '../plan/table/server-objections.ts'
+import { withSession, type Target } from '../db/session.ts'
+import { EbbError, ObjectionsError } from '../errors.ts'
+import { latestRun, startRun, type Run } from '../journal/journal.ts'
+import { toStored } from '../plan/language/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../version.ts'
-import {
-  isRunOf,
-  NothingLeft,
-  Refusal,
-  type AnyCommand,
-  type Command,
-  type CommandOutcome,
-  type StorablePlan,
-} from './command.ts'
-import { rehearseEventTriggers } from './rehearsal.ts'
-import { objectionsToTable } from './first-look.ts'
+import type { AnyCommand, Command, CommandOutcome, StorablePlan } from './command.ts'
 import type { EngineOptions } from './options.ts'
-import { describeSoFar } from './purge/progress.ts'
-import { planOf, storable, verifiedPlan } from './stored-plan.ts'
+import { findPlan, lookUp, type FoundPlan, type Given } from './plan-command.ts'
+import { rehearseEventTriggers } from './rehearsal.ts'
+import { storable, verifiedPlan } from './stored-plan.ts'
 import { runIn, withTable, type RunContext, type TableContext } from './table-context.ts'
 
 // A run executes the plan it was started with. So the same command, run again, finds that plan in the journal and
 // resumes it.
-
-/** A command with its request and options. */
-interface Given {
-  readonly command: AnyCommand
-  readonly request: unknown
-  readonly options: EngineOptions
-}
-
-/** A plan, and the state of its run. */
-interface Agreed {
-  readonly server: ServerModel
-  readonly name: TableName
-  readonly plan: StorablePlan
-  /** The basis of the plan; null if it is not to be executed. */
-  readonly situation: unknown
-  /** The run to resume; null if there is none. */
-  readonly runId: string | null
-  /** The latest run of the table when the plan was made or found. */
-  readonly earlier: Run | undefined
-  /** The same command was executed before, by this run, and nothing is left to do. */
-  readonly doneBy: string | null
-}
-
-/**
- * Plans a command, or what is left of it if it works in batches. Reads in READ ONLY transactions and changes nothing.
- */
-export function planCommand<Request, Plan extends StorablePlan>(
-  target: Target,
-  written: WrittenName,
-  command: Command<Request, Plan, unknown, CommandOutcome>,
-  request: Request,
-  options: EngineOptions,
-): Promise<Plan> {
-  return planGiven(target, written, { command, request, options }) as Promise<Plan>
-}
-
-function planGiven(target: Target, written: WrittenName, given: Given): Promise<StorablePlan> {
-  const { command, options } = given
-  return readPatiently(target, `plan ${command.name}`, options, async (session) => {
-    const { server, name } = await lookUp(session, written, options)
-    // If the journal may not be read, the plan says so.
-    if (command.worksInBatches !== true || !server.journalUsable)
-      return (await planAnew(session, server, name, given)).plan
-    const { runId: id, plan } = await findAgreed(session, server, name, given)
-    if (id === null) return plan
-    const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
-    return { ...plan, evidence: [...soFar, ...plan.evidence] }
-  })
-}
 
 /** How often a command that asks for it starts over. */
 const MOST_BEGINNINGS = 5
@@ -105,116 +41,28 @@ export async function carryOut<Request, Outcome extends CommandOutcome>(
 }
 
 /** A new run that changes the catalogue. */
-function isToBegin({ worksInBatches }: AnyCommand, { plan, runId, doneBy }: Agreed): boolean {
+function isToBegin({ worksInBatches }: AnyCommand, { plan, runId, doneBy }: FoundPlan): boolean {
   return worksInBatches !== true && runId === null && doneBy === null && plan.steps.length > 0
 }
 
 async function carryOutOnce(target: Target, written: WrittenName, given: Given): Promise<CommandOutcome> {
   const { command, request, options } = given
-  const agreed = await readPatiently(target, `plan ${command.name}`, options, async (session) => {
+  const found = await withSession(target, `plan ${command.name}`, async (session) => {
     const { server, name } = await lookUp(session, written, options)
-    const found = await findAgreed(session, server, name, given)
-    if (isToBegin(command, found)) await rehearseEventTriggers(session, name)
-    return found
+    const planned = await findPlan(session, server, name, given)
+    if (isToBegin(command, planned)) await rehearseEventTriggers(session, name)
+    return planned
   })
-  const { server, name, plan, doneBy } = agreed
+  const { server, name, plan, doneBy } = found
   if (doneBy === null && plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   const nothing = command.nothingToDo?.(plan, doneBy) ?? null
   if (nothing !== null) return nothing
   return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
-    await assertLatest(context, name, agreed.earlier)
-    if (agreed.runId === null) await command.beforeBegin?.(context, request)
-    const { run, plan: begun } = await beginRun(context, given, agreed)
+    await assertLatest(context, name, found.earlier)
+    if (found.runId === null) await command.beforeBegin?.(context, request)
+    const { run, plan: begun } = await beginRun(context, given, found)
     return command.carryOut(run, begun)
   })
-}
-
-/**
- * Reads the server and the table; an unsupported server is an objection in the plan.
- *
- * @throws {EbbError} when the journal cannot be trusted
- */
-async function lookUp(
-  session: Session,
-  written: WrittenName,
-  options: EngineOptions,
-): Promise<{ readonly server: ServerModel; readonly name: TableName }> {
-  return inSnapshot(session, async () => {
-    const server = await readServer(session, options.journalSchema)
-    assertSupported(server)
-    // If it may not be used the plan says so; if it cannot be trusted there is no plan.
-    if (server.journalUsable) await journalExists(session, options.journalSchema)
-    const { now = server.now } = options
-    return { server: { ...server, now }, name: await resolveTable(session, written) }
-  })
-}
-
-/** The following queries need catalogue columns that older servers do not have. */
-function assertSupported(server: ServerModel): void {
-  if (server.version >= OLDEST_VERSION) return
-  throw new EbbError(
-    `this is PostgreSQL ${server.versionText}; Ebb needs ${OLDEST_VERSION / 10_000} or later`,
-    { state: NOTHING_CHANGED, next: 'Upgrade the server first.' },
-    'objections',
-  )
-}
-
-/** Reads the situation, and plans, unless there are objections to any command on the table. */
-async function planAnew(
-  session: Session,
-  server: ServerModel,
-  table: TableName,
-  { command, request, options }: Given,
-): Promise<Pick<Agreed, 'plan' | 'situation'>> {
-  const objections = await objectionsToTable(session, server, table, options, command.ofAnyStorage)
-  if (objections.length > 0) {
-    const goal = `${command.name} ${display(table)}`
-    const empty = { goal, table, objections, evidence: [], dependents: [], notes: [], steps: [] }
-    return { plan: command.refused(empty, request), situation: null }
-  }
-  const read = await command.read({ session, server, options }, table, request)
-  if (read instanceof Refusal) return { plan: (read as Refusal<StorablePlan>).plan, situation: null }
-  const plan = command.plan(read, request)
-  if (command.worksInBatches === true || plan.steps.length === 0) return { plan, situation: read }
-  const notes = eventTriggerNotes(await readEventTriggers(session))
-  return { plan: { ...plan, notes: [...plan.notes, ...notes] }, situation: read }
-}
-
-/**
- * The plan of the table's unfinished run, if it is of the same command; a new one if there is none.
- *
- * @throws {EbbError} when another command, or the same with another request, is unfinished
- */
-async function findAgreed(session: Session, server: ServerModel, name: TableName, given: Given): Promise<Agreed> {
-  const { command, request, options } = given
-  const { journalSchema } = options
-  const journal = await journalExists(session, journalSchema)
-  const earlier = journal ? await latestRun(session, journalSchema, name) : undefined
-  if (earlier?.status === 'running' && command.knowsOf?.(earlier, request) !== true) {
-    if (!isRunOf(command, request, earlier)) throw otherRun(earlier)
-    const plan = planOf(command, earlier)
-    return { server, name, plan, situation: null, runId: earlier.id, earlier, doneBy: null }
-  }
-  const before = journal ? await latestRun(session, journalSchema, name, [command.name]) : undefined
-  const done = before?.status === 'done' && isRunOf(command, request, before) ? before : null
-  return { server, name, ...(await planOrDone(session, server, name, given, done)), runId: null, earlier }
-}
-
-/** A new plan; or that of a finished run which has left nothing to do. */
-async function planOrDone(
-  session: Session,
-  server: ServerModel,
-  name: TableName,
-  given: Given,
-  done: Run | null,
-): Promise<Pick<Agreed, 'plan' | 'situation' | 'doneBy'>> {
-  try {
-    const anew = await planAnew(session, server, name, given)
-    if (done === null || given.command.isCarriedOut?.(anew.plan) !== true) return { ...anew, doneBy: null }
-  } catch (error) {
-    if (done === null || !(error instanceof NothingLeft)) throw error
-  }
-  return { plan: fromStored(done.plan) as StorablePlan, situation: null, doneBy: done.id }
 }
 
 /**
@@ -225,7 +73,7 @@ async function planOrDone(
 async function beginRun(
   context: TableContext,
   { command, request }: Given,
-  { name: table, situation, runId, earlier }: Agreed,
+  { name: table, situation, runId, earlier }: FoundPlan,
 ): Promise<{ readonly run: RunContext; readonly plan: StorablePlan }> {
   if (runId !== null && earlier !== undefined)
     return { run: runIn(context, runId), plan: await verifiedPlan(context, command, earlier) }
@@ -249,17 +97,5 @@ export async function assertLatest(context: TableContext, table: TableName, seen
       next: 'Check ebb status, and run this command again if it is still needed.',
     },
     'try later',
-  )
-}
-
-/** Another run of the table is unfinished. */
-export function otherRun(run: Run): EbbError {
-  return new EbbError(
-    `run ${run.id} (ebb ${run.command} ${display(run.table)}) is unfinished, and was started with other settings`,
-    {
-      state: 'This command has changed nothing.',
-      next: `Finish it with ebb resume ${run.id}, or undo it with ebb abandon ${run.id}, before starting another.`,
-    },
-    'objections',
   )
 }

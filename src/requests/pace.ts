@@ -12,14 +12,14 @@ const LIMITS = described({
     '--max-replica-lag <bytes>',
     'wait while a replica is further behind: 16MB, or off (default: 64MB)',
   ],
-  maxSlotWalBytes: ['--max-slot-wal <bytes>', 'wait while a replication slot keeps more WAL, or off (default: 8GB)'],
+  maxSlotWalBytes: ['--max-slot-wal <bytes>', 'wait while a replication slot retains more WAL, or off (default: 8GB)'],
   maxWalBytesPerSecond: [
     '--max-wal-rate <bytes>',
     'wait while the server writes more WAL a second: 20MB (default: off)',
   ],
   maxArchiveBacklogBytes: [
     '--max-archive-backlog <bytes>',
-    'wait while more WAL waits for the archiver, or off (default: 4GB)',
+    'wait while more WAL is waiting to be archived, or off (default: 4GB)',
   ],
   maxActive: ['--max-active <n>', 'wait while more sessions of others are active on the server (default: off)'],
   yieldToVacuum: [

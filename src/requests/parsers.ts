@@ -88,7 +88,7 @@ export function whole(least: number, most: number): Parser<number> {
     const given = written(value)
     if (/^\d+$/.test(given) && Number(given) >= least && Number(given) <= most) return Number(given)
     throw new UsageError(
-      `'${given}' is no whole number from ${least} to ${most}`,
+      `'${given}' is not a whole number from ${least} to ${most}`,
       `Write a number from ${least} to ${most}.`,
     )
   }

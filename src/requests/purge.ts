@@ -54,7 +54,7 @@ const STALE = {
   }),
   flag: option(
     '--flag <table.column>',
-    'with --stale-group: mark the groups there first, in the table that the foreign key of the column leads to',
+    'with --stale-group: mark the groups there first, in the table referenced by the foreign key of the column',
     tableColumn,
   ),
 }
@@ -113,7 +113,7 @@ export const PURGE = spec({
     const offered = CHOICES.filter((key) => given.offers(key))
     const [choice = 'where', ...others] = offered.filter((key) => given.has(key))
     const names = offered.map((key) => given.name(key)).join(', ')
-    if (others.length > 0) given.refuse(choice, `only one of ${names} can say which rows are meant`, 'Omit the others.')
+    if (others.length > 0) given.refuse(choice, `only one of ${names} can select the rows`, 'Omit the others.')
     else given.require(choice)
     // Only a candidate set knows its table.
     if (!given.has('fromCandidates')) given.require('table', 'Name the table to delete rows from.')
@@ -153,7 +153,7 @@ function checkRecording(given: Given<typeof OPTIONS>): void {
         `Pass ${given.name(key)} with ${given.name('fromCandidates')}.`,
       )
   if (given.has('fromCandidates') || given.has('staleGroup'))
-    given.refuse('candidates', 'it goes with --where or --marked only', 'Say which rows with one of these.')
+    given.refuse('candidates', 'it goes with --where or --marked only', 'Select the rows with one of these.')
 }
 
 /** Of a program's `purgeStale`. */

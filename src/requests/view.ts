@@ -11,7 +11,7 @@ export const VIEW = spec({
     hideMarked: option('--hide-marked <column>', 'without the rows that ebb mark has marked there', name),
     expired: option(
       '--expired <condition>',
-      'without the rows for which this is true, as after WHERE; now() moves on',
+      'without the rows for which this is true, as after WHERE; now() is evaluated by each query',
       condition,
     ),
     by: option('--by <key>', 'with --keep: the time by which rows expire', name, { property: 'keep.by' }),

@@ -39,7 +39,7 @@ test('candidates: written down, reviewed, approved, purged', async ({ database }
   expect(readFileSync(file, 'utf8').split('\n').slice(0, 2)).toEqual(['id', '1'])
   expect(await count(database, table)).toBe(2000)
   const again = await ebb(['candidates', '1', '--export', file, ...at])
-  expect(again).toMatchObject({ code: 2, err: expect.stringContaining('is there already') as string })
+  expect(again).toMatchObject({ code: 2, err: expect.stringContaining('already exists') as string })
 
   const approval = ['candidates', '1', '--approved-by', 'Ann', '--ticket', 'OPS-7', ...at]
   expect((await ebb(approval)).out).toMatch(

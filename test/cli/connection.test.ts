@@ -41,8 +41,8 @@ describe('where to connect', () => {
     expect([code, err]).toEqual([2, expect.stringContaining('PGSERVICE is set, but service files are not read')])
   })
 
-  plainTest('verify-ca has to say which authority', () => {
-    expect(() => targetOf('postgres://h/d?sslmode=verify-ca', {})).toThrow('which authority')
+  plainTest('verify-ca requires a CA', () => {
+    expect(() => targetOf('postgres://h/d?sslmode=verify-ca', {})).toThrow('requires the CA')
     expect(targetOf('postgres://h/d?sslmode=verify-ca&sslrootcert=f', {})).toMatch(/&uselibpqcompat=true$/)
   })
 
@@ -54,6 +54,6 @@ describe('where to connect', () => {
 
   plainTest('an empty DATABASE_URL is none; an empty --url is a mistake', () => {
     expect(targetOf(null, { DATABASE_URL: '', PGHOST: 'h' })).toEqual({ host: 'h' })
-    expect(() => targetOf('', env)).toThrow('--url is no connection string')
+    expect(() => targetOf('', env)).toThrow('--url is not a connection string')
   })
 })

@@ -99,8 +99,8 @@ describe('connection', () => {
     ['a bad port', `postgres://u:${PASSWORD}@localhost:port/db`],
     ['a word', 'production'],
   ] as const)('a bad URL: %s', async ([, url]) => {
-    await refused(['status', '--url', url], { code: 2, says: /--url is no connection string/ })
-    await refused(['status'], { code: 2, says: /DATABASE_URL is no connection string/ }, { DATABASE_URL: url })
+    await refused(['status', '--url', url], { code: 2, says: /--url is not a connection string/ })
+    await refused(['status'], { code: 2, says: /DATABASE_URL is not a connection string/ }, { DATABASE_URL: url })
   })
 
   test('a bad PGPORT', async () => {

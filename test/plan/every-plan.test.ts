@@ -1,21 +1,32 @@
 import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/engine/stored-plan.ts'
 import { explain } from '../../src/plan/explain/explain.ts'
-import { planAbandonRebuild, planLeaving, planRebuildRollback, planRetire } from '../../src/plan/copy/undo.ts'
+import {
+  planAbandonRebuild,
+  planLeaving,
+  planRebuildRollback,
+  planRetire,
+  planSplitRollback,
+} from '../../src/plan/copy/undo.ts'
 import { planRebuild } from '../../src/plan/copy/rebuild.ts'
 import { planAbandon } from '../../src/plan/partition/abandon.ts'
 import { planPartitionByCopy } from '../../src/plan/partition/partition-copy.ts'
 import { planPartition } from '../../src/plan/partition/partition.ts'
+import { planRollback } from '../../src/plan/partition/rollback.ts'
 import { planCandidates } from '../../src/plan/purge/candidates.ts'
 import { planMark } from '../../src/plan/purge/mark.ts'
 import { planPurge } from '../../src/plan/purge/purge.ts'
 import { planSplit } from '../../src/plan/split/split.ts'
 import { assertDistinctKeys, type Plan, type Step } from '../../src/plan/language/step.ts'
 import { fromStored, toStored } from '../../src/plan/language/stored.ts'
+import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import { planView } from '../../src/plan/view/view.ts'
 import { named, table } from '../support/models.ts'
+import { partitions, request as rotateRequest, setOf, situation as rotationSituation } from './rotate-support.ts'
 import {
+  BY_TIME,
   candidateSituation,
+  converted,
   copyRequest,
   copySituation,
   FURNISHED,
@@ -30,6 +41,7 @@ import {
   rebuildRequest,
   rebuildSituation,
   rebuilt,
+  splitBack,
   splitRequest,
   splitSituation,
   viewRequest,
@@ -51,6 +63,12 @@ const back = {
   role: 'ebb_owner',
 }
 
+const rotation = rotationSituation(
+  setOf(partitions('2026-01-01', '2026-02-01', '2026-03-01', '2026-04-01')),
+  '2026-05-15',
+)
+const backFromSplit = splitBack(table({ indexes: [BY_TIME.index], constraints: [BY_TIME.constraint] }))
+
 const PLANS: readonly [string, Plan][] = [
   ['partition', planPartition(partitionSituation({ table: FURNISHED }), partitionRequest())],
   ['partition, with another primary key', planPartition(partitionSituation({ table: table() }), partitionRequest())],
@@ -61,7 +79,10 @@ const PLANS: readonly [string, Plan][] = [
   ['mark', planMark(markSituation(), markRequest(), markIn('boolean'))],
   ['candidates', planCandidates(candidateSituation(), { where: 'true' })],
   ['view', planView(viewSituation(), viewRequest())],
-  ['rollback', planRebuildRollback(back)],
+  ['rotate', planRotation(rotation, rotateRequest())],
+  ['rollback of a conversion', planRollback(converted())],
+  ['rollback of a rebuild', planRebuildRollback(back)],
+  ['rollback of a split', planSplitRollback(backFromSplit.situation, backFromSplit.split)],
   ['retire', planRetire('7', rebuild, kept(rebuild))],
   ['abandon a conversion', planAbandon('7', { table: named('events'), guard: 'bound', index: named('key') })],
   ['abandon a copy', planAbandonRebuild('7', rebuild, named('events'), new Set(['shadow', 'capture']))],
@@ -100,19 +121,18 @@ describe.each(PLANS)('%s', (_, plan) => {
     expect(digestOf(again.steps)).toBe(digestOf(plan.steps))
   })
 
-  test('blocks only for milliseconds, and only under locks that are tried for', () => {
-    const blocking = plan.steps.filter(({ locks }) => locks.some(({ blocks }) => blocks !== 'nothing'))
-
-    for (const { kind, locks } of blocking) {
-      expect(['short lock', 'swap']).toContain(kind)
-      expect(new Set(locks.map(({ held }) => held))).toEqual(new Set(['milliseconds']))
+  test('blocks only for milliseconds, and only under locks that are retried or watched', () => {
+    for (const { kind, locks } of plan.steps) {
+      const blocking = locks.filter(({ blocks }) => blocks !== 'nothing')
+      if (blocking.length > 0) expect(['short lock', 'swap', 'detach']).toContain(kind)
+      expect(blocking.filter(({ held }) => held !== 'milliseconds')).toEqual([])
     }
   })
 })
 
 test('together they have every kind of step', () => {
-  // A detach is a rotation's, which no journal stores (rotate.test.ts).
-  const all: Record<Exclude<Step['kind'], 'detach'>, true> = {
+  const all: Record<Step['kind'], true> = {
+    detach: true,
     'dry run': true,
     index: true,
     'drop index': true,

@@ -3,7 +3,7 @@ import { planSplitRollback } from '../../src/plan/copy/undo.ts'
 import { planSplit } from '../../src/plan/split/split.ts'
 import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, server, table, trigger } from '../support/models.ts'
 import { blocking, codes, keys, sqlOf, stepOf } from './support/gist.ts'
-import { splitRequest, splitSituation } from './support/situations.ts'
+import { splitBack, splitRequest, splitSituation } from './support/situations.ts'
 import { BY_ID, idSet, MONTHLY, partition, setOf } from './rotate-support.ts'
 
 const byTime = primaryKey('events_pkey', ['id', 'at'])
@@ -171,19 +171,7 @@ describe('objections', () => {
 })
 
 describe('the way back', () => {
-  const { rebuild, split } = planSplit(splitSituation({ parent: keyed }), splitRequest())
-  if (rebuild === null || split === null) throw new Error('it has objections')
-  const situation = {
-    runId: '7',
-    rebuild,
-    current: keyed,
-    retired: rebuild.retired,
-    gaps: [],
-    partitions: split.leaves,
-    removed: [],
-    taken: new Set<string>(),
-    role: 'ebb_owner',
-  }
+  const { situation, split } = splitBack(keyed)
 
   test('catches up, proves foreign keys and bounds, exchanges, and drops', () => {
     const plan = planSplitRollback(situation, split)

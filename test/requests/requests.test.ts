@@ -21,7 +21,7 @@ const { asked, ask } = vi.hoisted(() => {
   return { asked, ask }
 })
 
-vi.mock('../../src/engine/run.ts', async (actual) => ({ ...(await actual()), planCommand: ask('plan') }))
+vi.mock('../../src/engine/plan-command.ts', async (actual) => ({ ...(await actual()), planCommand: ask('plan') }))
 vi.mock('../../src/engine/commands/rotate.ts', async (actual) => ({
   ...(await actual()),
   planRotations: ask('rotate'),
@@ -401,7 +401,7 @@ describe('the same is refused, with all that is wrong in one error', () => {
       [
         ['rebuild', 't', '--keep-all', '--jobs', '33', '--transport', 'pigeon', '--disk-free', 'much'],
         call(ebb.rebuild, { ...T, keep: null, jobs: 33, transport: 'pigeon', diskFree: 'much' }),
-        [/jobs: '33' is no whole number/, /'pigeon' is not a transport/, /is no number of bytes/],
+        [/jobs: '33' is not a whole number/, /'pigeon' is not a transport/, /is not a number of bytes/],
       ],
       [
         ['rebuild', 't', '--keep-all', '--target-ms', '30'],
@@ -411,7 +411,7 @@ describe('the same is refused, with all that is wrong in one error', () => {
       [
         ['rebuild', 't', '--keep-all', '--window', 'night', '--max-blocked', 'few', '--yield-to-vacuum', 'x'],
         call(ebb.rebuild, { ...T, keep: null, pace: { windows: ['night'], maxBlocked: -1, yieldToVacuum: 'x' } }),
-        [/windows?: 'night' is no window/, /max-?blocked: /i, /yield-?to-?vacuum: /i],
+        [/windows?: 'night' is not a time window/, /max-?blocked: /i, /yield-?to-?vacuum: /i],
       ],
       [['rotate'], call(ebb.rotate, { tables: [] }), [/tables.*: no table is named/]],
       [['rotate'], call(ebb.rotate, {}), [/tables.*: no table is named/]],
@@ -503,8 +503,8 @@ describe('the same is refused, with all that is wrong in one error', () => {
     ['no object', call(ebb.purge, { ...T, marked: 'deleted_at' }), /marked: .*column, olderThan/],
     ['neither true nor false', call(ebb.purge, { ...W, noArchive: 'yes' }), /noArchive: .*true or false/],
     ['half a name of a table', call(ebb.inspect, undefined as never), /table/],
-    ['half a number of a set', () => ebb.sampleCandidates(DATABASE, 1.5, 3), /set: '1.5' is no whole number/],
-    ['no rows', () => ebb.sampleCandidates(DATABASE, 1, 0), /rows: '0' is no whole number/],
+    ['half a number of a set', () => ebb.sampleCandidates(DATABASE, 1.5, 3), /set: '1.5' is not a whole number/],
+    ['no rows', () => ebb.sampleCandidates(DATABASE, 1, 0), /rows: '0' is not a whole number/],
     ['an approval misspelt', () => ebb.approveCandidates(DATABASE, 1, { by: 'Ann' } as never), /by: there is no such/],
     ['one code that is no list', call(ebb.purge, { ...W, accept: 'archive' }), /accept: /],
     ['a table that is no list', call(ebb.rotate, { tables: 'events' }), /tables: /],

@@ -9,7 +9,8 @@ import * as rebuilding from '../../src/engine/commands/rebuild.ts'
 import * as splitting from '../../src/engine/commands/split.ts'
 import * as viewing from '../../src/engine/commands/view.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { carryOut, planCommand } from '../../src/engine/run.ts'
+import { planCommand } from '../../src/engine/plan-command.ts'
+import { carryOut } from '../../src/engine/run.ts'
 import type { WrittenName } from '../../src/sql/parse-name.ts'
 
 // Each command as two functions.

@@ -11,7 +11,7 @@ export const viewCommand = commandLine(
     name: 'view',
     summary: 'maintain a view that hides marked or expired rows',
     description:
-      'Creates a view of the table without its marked or expired rows, readable for those who may read the table. The same command again updates it.',
+      'Creates a view of the table without its marked or expired rows, readable by the roles that may read the table. The same command again updates it.',
     usage: '<table> [--hide-marked <column>] [--by <key> --keep <interval>] [options]',
   },
   (asked, request, { table }) => planOrCarryOut(asked, table, view, request, OUTCOMES.view),

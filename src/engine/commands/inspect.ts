@@ -1,4 +1,3 @@
-import { readPatiently } from '../locks/patiently.ts'
 import { isTimeType } from '../../catalog/table/calendar-kind.ts'
 import {
   readActivity,
@@ -50,7 +49,7 @@ export interface InspectOptions {
 
 /** Inspects a table, in one READ ONLY transaction. Columns without an index are scanned for a few seconds at most. */
 export async function inspect(target: Target, written: WrittenName, options: InspectOptions): Promise<Inspection> {
-  return readPatiently(target, 'inspect', options, (session) =>
+  return withSession(target, 'inspect', (session) =>
     inSnapshot(session, async () => {
       const server = await readServer(session, options.journalSchema)
       const name = await resolveTable(session, written)

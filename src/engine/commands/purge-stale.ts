@@ -11,7 +11,8 @@ import type { TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { mark } from './mark.ts'
 import type { EngineOptions } from '../options.ts'
-import { carryOut, planCommand } from '../run.ts'
+import { planCommand } from '../plan-command.ts'
+import { carryOut } from '../run.ts'
 import { purge, type PurgeResult } from './purge.ts'
 
 /** Where groups are flagged before their rows are deleted. */

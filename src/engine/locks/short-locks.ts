@@ -7,6 +7,7 @@ import type { Lock } from '../../plan/language/step.ts'
 import type { LockTimes, Emit } from '../../events.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { waitUntilGone } from './wait-until-gone.ts'
 
 // A short transaction under locks that block the application. Invariants:
 //
@@ -20,7 +21,7 @@ import { sql } from '../../sql/sql.ts'
 //     retried with jitter until the deadline: the longer others were blocked, the later.
 
 /** The locks to take, in order. */
-export interface BriefLocks {
+export interface ShortLocks {
   readonly quiet: TableName | null
   readonly acquire: readonly string[]
   /** The locks that are taken, explicitly or by the work: locks of others that conflict with these are in the way. */
@@ -40,7 +41,7 @@ export interface LockLimits {
 
 export const LOCK_LIMITS: LockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 600_000 }
 
-export interface BriefSessions {
+export interface ShortLockSessions {
   /** The session of the transaction. */
   readonly session: Session
   readonly pid: number
@@ -54,8 +55,8 @@ export class NotReady extends Error {}
 
 /** Runs `work` in one transaction that holds all the locks, and commits. Returns the lock times. */
 export async function underShortLocks(
-  sessions: BriefSessions,
-  locks: BriefLocks,
+  sessions: ShortLockSessions,
+  locks: ShortLocks,
   lockLimits: LockLimits,
   observer: Emit,
   signal: AbortSignal,
@@ -80,7 +81,7 @@ export async function underShortLocks(
       if (codeOf(error) === SQLSTATE.queryCanceled && ++cancelled === MOST_CANCELLED) throw error
       const reason = await reasonToRetry(error, sessions, locks, lockLimits, attempts)
       if (reason === null || signal.aborted) throw error
-      if (performance.now() > deadline) throw notDone(locks, lockLimits, reason, error)
+      if (performance.now() > deadline) throw new NotLockedError(locks, lockLimits, reason, error)
       observer({ type: 'waiting', reason })
     }
     await sleep(Math.max(pauseAfter(attempts), LEFT_TO_OTHERS * attempt.blockedMs()), undefined, { signal })
@@ -119,8 +120,8 @@ class Attempt {
 }
 
 async function takeLocks(
-  { session, deadlockTimeoutMs }: BriefSessions,
-  locks: BriefLocks,
+  { session, deadlockTimeoutMs }: ShortLockSessions,
+  locks: ShortLocks,
   lockLimits: LockLimits,
   attempt: Attempt,
 ): Promise<void> {
@@ -139,45 +140,47 @@ async function takeLocks(
 /** The number of locks that may each use up their timeout: others wait for the sum. */
 const FULL_TIMEOUTS = 4
 
-function timeoutForEach({ acquire }: BriefLocks, { lockTimeoutMs }: LockLimits, deadlockTimeoutMs: number): number {
+function timeoutForEach({ acquire }: ShortLocks, { lockTimeoutMs }: LockLimits, deadlockTimeoutMs: number): number {
   const inTotal = Math.min(FULL_TIMEOUTS * lockTimeoutMs, deadlockTimeoutMs / 2)
   return Math.max(1, Math.floor(Math.min(lockTimeoutMs, inTotal / Math.max(1, acquire.length))))
 }
 
 /** A lock held longer than this is waited for by polling instead of queueing. */
 const OLD_MS = 200
-const LOOK_EVERY_MS = 100
 
 /**
  * Waits until no lock on the tables has been held for long. Its age is measured by polling twice, because
  * `xact_start` of other roles is hidden.
  */
 async function holdersGone(
-  sessions: BriefSessions,
-  locks: BriefLocks,
+  sessions: ShortLockSessions,
+  locks: ShortLocks,
   lockLimits: LockLimits,
   deadline: number,
   observer: Emit,
   signal: AbortSignal,
 ): Promise<void> {
   const firstSeen = new Map<string, number>()
-  for (;;) {
-    const holders = (await readInTheWay(sessions, locks)).filter((holder) => !leavesWhenAsked(holder))
+  // Short transactions are left to the lock timeout.
+  const isOld = ({ transaction, seconds }: Holder): boolean => {
     const now = performance.now()
-    for (const { transaction } of holders) if (!firstSeen.has(transaction)) firstSeen.set(transaction, now)
-    const old = holders.filter(
-      ({ transaction, seconds }) =>
-        (seconds ?? 0) * 1000 > OLD_MS || now - (firstSeen.get(transaction) ?? now) > OLD_MS,
-    )
-    // Short transactions are left to the lock timeout.
-    if (old.length === 0) return
-    if (now > deadline) throw notGranted(locks, lockLimits, old)
-    observer({ type: 'waiting', reason: `for ${describe(old)}` })
-    await sleep(LOOK_EVERY_MS, undefined, { signal })
+    const seen = firstSeen.get(transaction) ?? now
+    firstSeen.set(transaction, seen)
+    return (seconds ?? 0) * 1000 > OLD_MS || now - seen > OLD_MS
   }
+  const old = await waitUntilGone({
+    look: async () => {
+      const holders = (await readInTheWay(sessions, locks)).filter((holder) => !leavesWhenAsked(holder))
+      return holders.filter(isOld).map(describeHolder)
+    },
+    mostMs: deadline - performance.now(),
+    signal,
+    tell: (who) => observer({ type: 'waiting', reason: `for ${who.join('; ')}` }),
+  })
+  if (old.length > 0) throw new NotLockedError(locks, lockLimits, `held by ${old.join('; ')}`)
 }
 
-async function readInTheWay({ control, pid }: BriefSessions, { locks }: BriefLocks): Promise<Holder[]> {
+async function readInTheWay({ control, pid }: ShortLockSessions, { locks }: ShortLocks): Promise<Holder[]> {
   const holders = await readHolders(
     control,
     locks.map(({ table }) => table),
@@ -225,8 +228,8 @@ function conflict(ours: Lock['mode'], theirs: string): boolean {
 /** Null if retrying is pointless. */
 async function reasonToRetry(
   error: unknown,
-  sessions: BriefSessions,
-  locks: BriefLocks,
+  sessions: ShortLockSessions,
+  locks: ShortLocks,
   { workTimeoutMs }: LockLimits,
   attempts: number,
 ): Promise<string | null> {
@@ -236,12 +239,8 @@ async function reasonToRetry(
     return because(`the work under the locks did not finish within ${workTimeoutMs} ms, or was cancelled`)
   if (!isLockRefused(error)) return null
   const holders = await readInTheWay(sessions, locks)
-  const who = holders.length === 0 ? 'the holder has ended' : describe(holders.slice(0, 3))
+  const who = holders.length === 0 ? 'the holder has ended' : holders.slice(0, 3).map(describeHolder).join('; ')
   return `${because('a lock was not granted within lock_timeout')}: ${who}`
-}
-
-function describe(holders: readonly Holder[]): string {
-  return holders.map(describeHolder).join('; ')
 }
 
 /** 200 ms at first, up to 2 s, with jitter: retries must not synchronize. */
@@ -249,19 +248,24 @@ function pauseAfter(attempts: number): number {
   return Math.min(200 * attempts, 2_000) * (0.5 + Math.random())
 }
 
-function notGranted(locks: BriefLocks, lockLimits: LockLimits, holders: readonly Holder[]): EbbError {
-  return notDone(locks, lockLimits, `held by ${describe(holders)}`, undefined)
-}
+/** The locks were not granted before the deadline. */
+export class NotLockedError extends EbbError {
+  constructor({ locks }: ShortLocks, { deadlineMs }: LockLimits, reason: string, cause?: unknown) {
+    const tables = locks.map(({ table }) => display(table)).join(', ')
+    super(
+      `could not lock ${tables} within ${Math.round(deadlineMs / 1000)} s: ${reason}`,
+      {
+        state: 'This step has changed nothing; the steps before it are kept.',
+        next: 'When they have ended, run the same command again: it resumes from here.',
+      },
+      'try later',
+      cause,
+    )
+  }
 
-function notDone(locks: BriefLocks, { deadlineMs }: LockLimits, reason: string, cause: unknown): EbbError {
-  const tables = locks.locks.map(({ table }) => display(table)).join(', ')
-  return new EbbError(
-    `could not lock ${tables} within ${Math.round(deadlineMs / 1000)} s: ${reason}`,
-    {
-      state: 'This step has changed nothing; the steps before it are kept.',
-      next: 'When they have ended, run the same command again: it resumes from here. Or undo the run: ebb abandon.',
-    },
-    'try later',
-    cause,
-  )
+  /** The same error with further advice. */
+  advising(more: string): EbbError {
+    const { message, advice, kind, cause } = this
+    return new EbbError(message, { ...advice, next: `${advice.next}${more}` }, kind, cause)
+  }
 }

@@ -1,15 +1,30 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { SQLSTATE } from '../../db/sqlstate.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { LockTimes } from '../../events.ts'
 import type { WholeStep } from '../../plan/language/step.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
 import type { LockLimits } from '../locks/short-locks.ts'
 import { changed, readState } from '../steps/detach.ts'
+import type { StepAdvice } from '../steps/errors.ts'
 import { performTold, performWhole, type Hooks } from '../steps/perform.ts'
 import type { TableContext } from '../table-context.ts'
 
 // A step of a rotation on one partition, with its journal entry.
+
+const IN_ROTATION: StepAdvice = {
+  orUndo: '',
+  after({ key }, code) {
+    if (code === SQLSTATE.checkViolation)
+      return 'The default partition holds rows that belong to the new one: move them out of it, then run ebb rotate again.'
+    if (code === SQLSTATE.queryCanceled)
+      return 'If there is a default partition, add a valid CHECK that excludes the new range, so that it need not be scanned; then run ebb rotate again.'
+    if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))
+      return 'Delete or re-point the rows that reference it; the next rotation retries.'
+    return 'Resolve the cause, then run ebb rotate again: it resumes from here.'
+  },
+}
 
 /** The context of a step of a rotation. */
 export interface StepsContext {
@@ -35,7 +50,7 @@ export async function perform(
   hooks: Hooks,
   instead = step,
 ): Promise<LockTimes | null> {
-  const place = { position: steps.indexOf(instead), of: steps.length, ofRun: false }
+  const place = { position: steps.indexOf(instead), of: steps.length, advice: IN_ROTATION }
   const { lock } = await performTold(step, place, context, (told) => performWhole(step, told, lockLimits, hooks))
   return lock
 }

@@ -1,11 +1,10 @@
-import { readPatiently } from '../locks/patiently.ts'
-import { type Session, type Target } from '../../db/session.ts'
+import { withSession, type Session, type Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import { latestRun, type Run } from '../../journal/journal.ts'
 import { planRetire } from '../../plan/copy/undo.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { fromStored } from '../../plan/language/stored.ts'
-import { otherRun } from '../run.ts'
+import { otherRun } from '../plan-command.ts'
 import { COMMANDS } from '../commands/registry.ts'
 import { executeRun } from '../execute.ts'
 import type { StorablePlan } from '../command.ts'
@@ -25,7 +24,7 @@ export async function planRetireOf(
   options: EngineOptions,
 ): Promise<Plan & { readonly runId: string }> {
   const { run } = await findRun(target, choice, options, COPYING)
-  return readPatiently(target, 'plan retire', options, async (session) => ({
+  return withSession(target, 'plan retire', async (session) => ({
     ...(await retirement(session, options.journalSchema, run)),
     runId: run.id,
   }))

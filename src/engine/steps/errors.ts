@@ -3,41 +3,50 @@ import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqls
 import { EbbError, reasonOf } from '../../errors.ts'
 import type { Step } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
+import { NotLockedError } from '../locks/short-locks.ts'
 
 // The error of an interrupted step: what happened, how things stand, and what to do.
 
-/** Only a run can be abandoned. */
-const ABANDON = 'Or undo the run: ebb abandon.'
+/** What to do after an interrupted step: of a run, which can be abandoned, or of a rotation. */
+export interface StepAdvice {
+  /** Follows on from a sentence that says how to resume. */
+  readonly orUndo: string
+  /** After an error of PostgreSQL with this SQLSTATE. */
+  readonly after: (step: Step, code: string) => string
+}
 
-/** Further advice, depending on the run. */
+export const IN_RUN: StepAdvice = { orUndo: ' Or undo the run: ebb abandon.', after: nextAfter }
+
+/** What explains an error. */
 export interface StepContext {
-  /** Whether a stop was requested, which explains the error. */
+  /** Whether a stop was requested. */
   readonly stopped: boolean
   /** The last reported wait. */
   readonly waitedFor: string | null
-  readonly ofRun: boolean
+  readonly advice: StepAdvice
 }
 
-function goOn(ofRun: boolean): string {
-  return `Run the same command again: it resumes from here.${ofRun ? ` ${ABANDON}` : ''}`
+function goOn({ orUndo }: StepAdvice): string {
+  return `Run the same command again: it resumes from here.${orUndo}`
 }
 
 /** A stop was requested before the step. */
-export function stoppedBefore({ title }: Step, ofRun: boolean): EbbError {
+export function stoppedBefore({ title }: Step, advice: StepAdvice): EbbError {
   return new EbbError(
     `stopped before: ${title}`,
-    { state: 'The steps before it are kept.', next: goOn(ofRun) },
+    { state: 'The steps before it are kept.', next: goOn(advice) },
     'stopped',
   )
 }
 
 /** Explains an error within a step. Errors with an explanation are left unchanged. */
-export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ofRun }: StepContext): unknown {
+export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, advice }: StepContext): unknown {
+  if (error instanceof NotLockedError) return error.advising(advice.orUndo)
   if (error instanceof EbbError) return error
   if (stopped)
     return new EbbError(
       `stopped while working on: ${step.title}`,
-      { state: undoneIn(step), next: goOn(ofRun) },
+      { state: undoneIn(step), next: goOn(advice) },
       'stopped',
       error,
     )
@@ -47,7 +56,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, of
       `the connection was lost while working on: ${step.title} (${reason})`,
       {
         state: `The ${pieceOf(step)} was either committed or rolled back as a whole; the journal records which.`,
-        next: goOn(ofRun),
+        next: goOn(advice),
       },
       'try later',
       error,
@@ -57,7 +66,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, of
   if (isLockRefused(error))
     return new EbbError(
       `timed out waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: `That ${pieceOf(step)} was not done; the steps before it are kept.`, next: goOn(ofRun) },
+      { state: `That ${pieceOf(step)} was not done; the steps before it are kept.`, next: goOn(advice) },
       'try later',
       error,
     )
@@ -67,7 +76,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, of
       : ''
   return new EbbError(
     `${step.title}: ${reason}${slow}`,
-    { state: undoneIn(step), next: ofRun ? nextAfter(step, code) : nextAfterRotating(step, code) },
+    { state: undoneIn(step), next: advice.after(step, code) },
     'failed',
     error,
   )
@@ -121,14 +130,4 @@ function nextAfter(step: Step, code: string): string {
   if (code === SQLSTATE.uniqueViolation)
     return `The rows of ${table} are not unique as expected. Undo the run with ebb abandon.`
   return `Resolve the cause, then ${again}`
-}
-
-function nextAfterRotating({ key }: Step, code: string): string {
-  if (code === SQLSTATE.checkViolation)
-    return 'The default partition holds rows that belong to the new one: move them out of it, then run ebb rotate again.'
-  if (code === SQLSTATE.queryCanceled)
-    return 'If there is a default partition, add a valid CHECK that excludes the new range, so that it need not be scanned; then run ebb rotate again.'
-  if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))
-    return 'Delete or re-point the rows that reference it; the next rotation retries.'
-  return 'Resolve the cause, then run ebb rotate again: it resumes from here.'
 }

@@ -11,7 +11,7 @@ import { watched } from '../watch.ts'
 import { buildIndex, dropIndex } from './concurrent-index.ts'
 import { detach, oldSnapshotsGone } from './detach.ts'
 import { dryRun } from './dry-run.ts'
-import { explainedOf, stoppedBefore } from './errors.ts'
+import { explainedOf, stoppedBefore, type StepAdvice } from './errors.ts'
 import { swap } from './swap.ts'
 
 // Performs one step, of a run or of a rotation. The caller provides what is recorded with it, and further checks.
@@ -40,14 +40,13 @@ export interface Hooks {
 export interface StepPlace {
   readonly position: number
   readonly of: number
-  /** Whether it belongs to a run, which can be abandoned. */
-  readonly ofRun: boolean
+  readonly advice: StepAdvice
 }
 
 /** Performs a step, reports it, and explains errors within it. */
 export async function performTold<Context extends TableContext>(
   step: Step,
-  { position, of, ofRun }: StepPlace,
+  { position, of, advice }: StepPlace,
   context: Context,
   work: (context: Context) => Promise<LockTimes | null>,
 ): Promise<StepResult> {
@@ -62,7 +61,7 @@ export async function performTold<Context extends TableContext>(
     context.observer(event)
   }
   context.observer({ type: 'step started', step, position, of })
-  if (context.signal.aborted) throw stoppedBefore(step, ofRun)
+  if (context.signal.aborted) throw stoppedBefore(step, advice)
   const began = performance.now()
   try {
     const lock = await watched(context.control, context.pid, listen, () => work({ ...context, observer }))
@@ -70,7 +69,7 @@ export async function performTold<Context extends TableContext>(
     context.observer({ type: 'step finished', step, milliseconds, lock })
     return { key: step.key, milliseconds, lock, pace }
   } catch (error) {
-    throw explainedOf(step, error, { stopped: context.signal.aborted, waitedFor, ofRun })
+    throw explainedOf(step, error, { stopped: context.signal.aborted, waitedFor, advice })
   }
 }
 

@@ -1,7 +1,9 @@
-import type { KeptForRollback } from '../../../src/plan/copy/undo.ts'
+import type { TableModel } from '../../../src/catalog/table/table-model.ts'
+import type { KeptForRollback, RebuildRollbackSituation } from '../../../src/plan/copy/undo.ts'
 import { fromText } from '../../../src/grid/key.ts'
 import type { CopyRequest, CopySituation } from '../../../src/plan/partition/partition-copy.ts'
-import type { PartitionSituation } from '../../../src/plan/partition/partition.ts'
+import { planPartition, type PartitionSituation } from '../../../src/plan/partition/partition.ts'
+import type { RollbackSituation } from '../../../src/plan/partition/rollback.ts'
 import type { PartitionRequest } from '../../../src/plan/language/policy.ts'
 import {
   planRebuild,
@@ -13,6 +15,9 @@ import { planCascade, type CascadeRequest } from '../../../src/plan/references/c
 import type { PurgeRequest, PurgeSituation } from '../../../src/plan/purge/purge.ts'
 import type { CandidateSituation } from '../../../src/plan/purge/candidates.ts'
 import { markBy, type Mark, type MarkRequest, type MarkSituation } from '../../../src/plan/purge/mark.ts'
+import type { SplitSummary } from '../../../src/plan/split/exchange.ts'
+import { planSplit } from '../../../src/plan/split/split.ts'
+import { factsOf } from '../../../src/plan/table/facts.ts'
 import type { SplitRequest, SplitSituation } from '../../../src/plan/split/situation.ts'
 import type { ViewRequest, ViewSituation } from '../../../src/plan/view/view.ts'
 import { OUR_SETTINGS } from '../../../src/sql/condition-settings.ts'
@@ -88,7 +93,7 @@ export function partitionSituation(overrides: Partial<PartitionSituation> = {}):
 }
 
 /** A primary key that holds the key of the partitions already. */
-const BY_TIME = primaryKey('events_pkey', ['id', 'at'])
+export const BY_TIME = primaryKey('events_pkey', ['id', 'at'])
 
 export function timeEvidence(min = '2026-01-05 00:00:00+00', max = '2026-03-14 00:00:00+00') {
   const key = {
@@ -149,6 +154,46 @@ export function rebuilt(overrides: Partial<RebuildSituation> = {}): RebuildSumma
   const { rebuild } = planRebuild(rebuildSituation(overrides), rebuildRequest())
   if (rebuild === null) throw new Error('it has objections')
   return rebuild
+}
+
+/** A rollback to this table, unchanged since its conversion. */
+export function converted(former: Parameters<typeof table>[0] = {}): RollbackSituation {
+  const { conversion } = planPartition(partitionSituation({ table: table(former) }), partitionRequest())
+  if (conversion === null) throw new Error('it has objections')
+  const current = table({ ...former, indexes: [BY_TIME.index], constraints: [BY_TIME.constraint] })
+  return {
+    runId: '7',
+    conversion,
+    converted: factsOf(current),
+    current,
+    historyAttached: true,
+    others: [{ name: named('events_2026_04'), empty: true }],
+    removed: [],
+    taken: new Set(['events', 'events_history']),
+    role: 'ebb_owner',
+    version: 170010,
+  }
+}
+
+/** A rollback of a split of this table, unchanged since. */
+export function splitBack(parent: TableModel): {
+  readonly situation: RebuildRollbackSituation
+  readonly split: SplitSummary
+} {
+  const { rebuild, split } = planSplit(splitSituation({ parent }), splitRequest())
+  if (rebuild === null || split === null) throw new Error('it has objections')
+  const situation = {
+    runId: '7',
+    rebuild,
+    current: parent,
+    retired: rebuild.retired,
+    gaps: [],
+    partitions: split.leaves,
+    removed: [],
+    taken: new Set<string>(),
+    role: 'ebb_owner',
+  }
+  return { situation, split }
 }
 
 /** All of it is still there, under the names that were recorded. */
