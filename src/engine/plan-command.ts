@@ -1,7 +1,7 @@
 import { readEventTriggers } from '../catalog/event-triggers.ts'
 import { resolveTable } from '../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { journalExists, latestRun, type Run } from '../journal/journal.ts'
 import { fromStored } from '../plan/language/stored.ts'
@@ -19,6 +19,7 @@ import {
   type StorablePlan,
 } from './command.ts'
 import { objectionsToTable } from './first-look.ts'
+import { readPatiently } from './locks/patiently.ts'
 import type { EngineOptions } from './options.ts'
 import { describeSoFar } from './purge/progress.ts'
 import { planOf } from './stored-plan.ts'
@@ -62,7 +63,7 @@ export function planCommand<Request, Plan extends StorablePlan>(
 
 function planGiven(target: Target, written: WrittenName, given: Given): Promise<StorablePlan> {
   const { command, options } = given
-  return withSession(target, `plan ${command.name}`, async (session) => {
+  return readPatiently(target, `plan ${command.name}`, options, async (session) => {
     const { server, name } = await lookUp(session, written, options)
     // If the journal may not be read, the plan says so.
     if (command.worksInBatches !== true || !server.journalUsable)

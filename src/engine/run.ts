@@ -1,4 +1,4 @@
-import { withSession, type Target } from '../db/session.ts'
+import type { Target } from '../db/session.ts'
 import { EbbError, ObjectionsError } from '../errors.ts'
 import { latestRun, startRun, type Run } from '../journal/journal.ts'
 import { toStored } from '../plan/language/stored.ts'
@@ -6,6 +6,7 @@ import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../version.ts'
 import type { AnyCommand, Command, CommandOutcome, StorablePlan } from './command.ts'
+import { readPatiently } from './locks/patiently.ts'
 import type { EngineOptions } from './options.ts'
 import { findPlan, lookUp, type FoundPlan, type Given } from './plan-command.ts'
 import { rehearseEventTriggers } from './rehearsal.ts'
@@ -47,7 +48,7 @@ function isToBegin({ worksInBatches }: AnyCommand, { plan, runId, doneBy }: Foun
 
 async function carryOutOnce(target: Target, written: WrittenName, given: Given): Promise<CommandOutcome> {
   const { command, request, options } = given
-  const found = await withSession(target, `plan ${command.name}`, async (session) => {
+  const found = await readPatiently(target, `plan ${command.name}`, options, async (session) => {
     const { server, name } = await lookUp(session, written, options)
     const planned = await findPlan(session, server, name, given)
     if (isToBegin(command, planned)) await rehearseEventTriggers(session, name)

@@ -1,3 +1,4 @@
+import { patiently } from './locks/patiently.ts'
 import { createHash } from 'node:crypto'
 import { inSnapshot } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
@@ -97,12 +98,14 @@ export async function verifiedPlan(context: TableContext, command: AnyCommand, r
   const left = plan.steps.filter(({ key }) => !done.has(key))
   if (SWAPS.some((key) => done.has(key))) await assertPlain(left.flatMap(({ statements }) => statements))
   else
-    await inSnapshot(session, () =>
-      command.verify(
-        { session, server, options: context },
-        run.table,
-        fromStored(run.situation),
-        fromStored(run.request),
+    await patiently(session, { ...context, observer: (event) => context.observer({ ...event, runId: run.id }) }, () =>
+      inSnapshot(session, () =>
+        command.verify(
+          { session, server, options: context },
+          run.table,
+          fromStored(run.situation),
+          fromStored(run.request),
+        ),
       ),
     )
   return plan

@@ -4,7 +4,7 @@ import type { ServerModel } from '../catalog/server-model.ts'
 import { backendPid } from '../db/pooler.ts'
 import { connectionLost, openSession, type Session, type Target } from '../db/session.ts'
 import { Sockets } from '../db/sockets.ts'
-import { codeOf, isConnectionLost, SQLSTATE } from '../db/sqlstate.ts'
+import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED, reasonOf } from '../errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
 import { migrateJournal } from '../journal/migrate.ts'
@@ -147,6 +147,13 @@ function explained(error: unknown, signal: AbortSignal): unknown {
       'stopped',
       { state: 'Committed work is kept.', next: 'Run the same command again: it resumes where it stopped.' },
       'stopped',
+      error,
+    )
+  if (isLockRefused(error))
+    return new EbbError(
+      `a lock was not free within its timeout: ${reasonOf(error)}`,
+      { state: 'What was done before is kept.', next: 'Run the same command again: it resumes from there.' },
+      'try later',
       error,
     )
   return isConnectionLost(error) ? connectionLost(error) : error

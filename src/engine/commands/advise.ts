@@ -1,10 +1,11 @@
+import { readPatiently } from '../locks/patiently.ts'
 import { calendarKind } from '../../catalog/table/calendar-kind.ts'
 import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
 import { plainType } from '../../catalog/table/key-model.ts'
 import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
 import { readTakenNames, readPrivileges } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { inSnapshot, withSession, type Target } from '../../db/session.ts'
+import { inSnapshot, type Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { adviseWays, type WaysAdvice, type Wish } from '../../plan/advise/advise.ts'
@@ -39,7 +40,7 @@ export async function advise(
   const isTable = table.kind === 'table'
   const wish = isTable ? wishOf(table, keys, request) : ({ kind: 'nothing' } as const)
   const predicate = wish.kind === 'nothing' ? null : await parsePredicate(wish.written, momentLiteral(server.now))
-  return withSession(target, 'advise', (session) =>
+  return readPatiently(target, 'advise', options, (session) =>
     inSnapshot(session, async () => {
       const condition = await readCondition(session, table.name, predicate)
       const estimate = (of: typeof predicate) =>

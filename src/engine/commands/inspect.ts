@@ -1,3 +1,4 @@
+import { readPatiently } from '../locks/patiently.ts'
 import { isTimeType } from '../../catalog/table/calendar-kind.ts'
 import {
   readActivity,
@@ -49,7 +50,7 @@ export interface InspectOptions {
 
 /** Inspects a table, in one READ ONLY transaction. Columns without an index are scanned for a few seconds at most. */
 export async function inspect(target: Target, written: WrittenName, options: InspectOptions): Promise<Inspection> {
-  return withSession(target, 'inspect', (session) =>
+  return readPatiently(target, 'inspect', options, (session) =>
     inSnapshot(session, async () => {
       const server = await readServer(session, options.journalSchema)
       const name = await resolveTable(session, written)

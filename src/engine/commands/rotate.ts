@@ -1,3 +1,4 @@
+import { readPatiently } from '../locks/patiently.ts'
 import { resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
@@ -46,7 +47,7 @@ export async function planRotations(
   request: RotateRequest,
   options: EngineOptions,
 ): Promise<RotationPlan[]> {
-  return withSession(target, 'plan rotate', async (session) => {
+  return readPatiently(target, 'plan rotate', options, async (session) => {
     const { server, tables, missing, unresolved } = await arrive(session, request, options)
     if (unresolved[0] !== undefined) throw unresolved[0].error
     const plans: RotationPlan[] = missing.map(planForgetting)
@@ -61,7 +62,7 @@ export async function planRotations(
  * @throws {EbbError} only if nothing could be tried at all: no connection, a replica, no such table
  */
 export async function rotate(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
-  const arrived = await withSession(target, 'plan rotate', (session) => arrive(session, request, options))
+  const arrived = await readPatiently(target, 'plan rotate', options, (session) => arrive(session, request, options))
   const { server, tables, missing, unresolved } = arrived
   const impossible = serverObjections(server, options.journalSchema)
   if (impossible.length > 0) throw new ObjectionsError('rotate', { objections: impossible })
@@ -89,7 +90,7 @@ export async function planRetirements(
   const whose =
     request.tables === 'all'
       ? 'all'
-      : (await withSession(target, 'plan rotate', (session) => arrive(session, request, options))).tables
+      : (await readPatiently(target, 'plan rotate', options, (session) => arrive(session, request, options))).tables
   const plans: (Plan & { readonly runId: string })[] = []
   for (const { runId } of await dueRetiredTables(target, whose, options))
     plans.push(await planRetireOf(target, { runId }, options))
@@ -193,7 +194,9 @@ async function rotateOne(
   options: EngineOptions,
 ): Promise<SetReport> {
   const began = performance.now()
-  const plan = await withSession(target, 'plan rotate', (session) => planOne(session, server, table, request, options))
+  const plan = await readPatiently(target, 'plan rotate', options, (session) =>
+    planOne(session, server, table, request, options),
+  )
   // Without a policy there is nothing to do, and no lease to take.
   if (plan.policy === null || isRefused(plan))
     return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }

@@ -1,4 +1,5 @@
-import { withSession, type Target } from '../../db/session.ts'
+import { readPatiently } from '../locks/patiently.ts'
+import { type Target } from '../../db/session.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { commandOf } from '../commands/registry.ts'
 import type { EngineOptions } from '../options.ts'
@@ -14,7 +15,7 @@ export async function planAbandonOf(
   options: EngineOptions,
 ): Promise<Plan & { readonly runId: string }> {
   const { run, done } = await findRun(target, choice, options)
-  const plan = await withSession(target, 'plan abandon', (session) =>
+  const plan = await readPatiently(target, 'plan abandon', options, (session) =>
     planTakingBack(session, commandOf(run), run, done),
   )
   return { ...plan, runId: run.id }

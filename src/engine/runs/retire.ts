@@ -1,4 +1,5 @@
-import { withSession, type Session, type Target } from '../../db/session.ts'
+import { readPatiently } from '../locks/patiently.ts'
+import { type Session, type Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import { latestRun, type Run } from '../../journal/journal.ts'
 import { planRetire } from '../../plan/copy/undo.ts'
@@ -24,7 +25,7 @@ export async function planRetireOf(
   options: EngineOptions,
 ): Promise<Plan & { readonly runId: string }> {
   const { run } = await findRun(target, choice, options, COPYING)
-  return withSession(target, 'plan retire', async (session) => ({
+  return readPatiently(target, 'plan retire', options, async (session) => ({
     ...(await retirement(session, options.journalSchema, run)),
     runId: run.id,
   }))
