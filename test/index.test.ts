@@ -18,7 +18,8 @@ import {
   status,
   UsageError,
 } from '../src/index.ts'
-import { display } from '../src/sql/names.ts'
+import { display, quoted } from '../src/sql/names.ts'
+import { sql } from '../src/sql/sql.ts'
 import { eventsTable } from './cli/support.ts'
 import { test } from './support/database.ts'
 
@@ -165,3 +166,32 @@ test.for([{ keep: ' ' }, { jobs: 0 }, { jobs: 1.5 }, { table: 'a b' }])(
     await expect(rebuild('postgres://127.0.0.1:1/nowhere', request)).rejects.toBeInstanceOf(UsageError)
   },
 )
+
+test('plans and results survive JSON.stringify, and parts of them', async ({ database }) => {
+  const table = await eventsTable(database)
+  const request = { table: display(table), by: 'id', every: 500n } as const
+  const plan = await partition(database.url, request)
+  expect(JSON.stringify(plan)).toContain('"500"')
+  const done = await partition(database.url, {
+    ...request,
+    execute: true,
+    observer: (event) => expect(JSON.stringify(event)).toContain('"type"'),
+  })
+  expect(JSON.parse(JSON.stringify(done))).toMatchObject({ runId: done.runId })
+  const { sets } = await status(database.url)
+  expect(JSON.stringify({ every: sets[0]?.policy.every })).toMatch(/"ids":"500"/)
+  expect(sets[0]?.policy.every).toEqual({ kind: 'ids', ids: 500n })
+  await database.admin(sql`insert into ${quoted(table)} (at) select now() from generate_series(1, 600)`)
+  for (const result of [
+    await rotate(database.url, { tables: 'all' }),
+    await rotate(database.url, { tables: 'all', execute: true }),
+  ])
+    expect(JSON.stringify(result)).toContain('"500"')
+  const refused: unknown = await rollback(database.url, { run: table, execute: true }).catch((error: unknown) => error)
+  expect(JSON.stringify(refused instanceof ObjectionsError ? refused.plan : refused)).toContain('{')
+})
+
+// Compiled with the rest: a variable decides, and the result is either.
+export function either(execute: boolean): [Promise<unknown>, Promise<unknown>] {
+  return [rotate('', { tables: 'all', execute }), partition('', { table: 't', by: 'at', every: 'month', execute })]
+}

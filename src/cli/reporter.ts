@@ -34,14 +34,14 @@ function toPerson(out: Context['out'], err: Context['err']): Reporter {
 function toProgram(out: Context['out']): Reporter {
   const line = (value: unknown) => out.write(`${toJson(value)}\n`)
   return {
-    observer: (event) => line(eventForPrograms(event)),
+    observer: (event) => line({ ...eventForPrograms(event), at: new Date() }),
     show: (name, value) => line({ type: name, [name]: value }),
     end: () => {},
   }
 }
 
 // The step of a swap has the whole model of the table, twice.
-function eventForPrograms(event: Event): unknown {
+function eventForPrograms(event: Event): object {
   if (!('step' in event)) return event
   const { key, kind, title, locks } = event.step
   return { ...event, step: { key, kind, title, locks } }

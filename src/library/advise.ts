@@ -4,6 +4,7 @@ import { ADVISE } from '../requests/advise.ts'
 import { readCall } from './call.ts'
 import type { Database, Table } from './database.ts'
 import type { Options } from './options.ts'
+import { forJson } from './plain-json.ts'
 
 /** Which rows would be kept or removed. */
 export interface AdviseOptions extends Options {
@@ -21,5 +22,5 @@ export interface AdviseOptions extends Options {
  */
 export async function advise(database: Database, options: AdviseOptions): Promise<WaysAdvice> {
   const { target, values, request, engine } = readCall(database, ADVISE, options)
-  return advising.advise(target, values.table, request, engine)
+  return forJson(await advising.advise(target, values.table, request, engine))
 }

@@ -3,6 +3,8 @@ import type { Command, CommandOutcome, StorablePlan } from '../engine/command.ts
 import type { EngineOptions } from '../engine/options.ts'
 import { planCommand } from '../engine/plan-command.ts'
 import { carryOut } from '../engine/run.ts'
+import { ObjectionsError } from '../errors.ts'
+import type { Event } from '../events.ts'
 import { engineOptions } from '../requests/common.ts'
 import { Faults } from '../requests/faults.ts'
 import type { Option, Options, Values } from '../requests/option.ts'
@@ -11,6 +13,7 @@ import { readValues, type Spec } from '../requests/spec.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { targetOf, type Database } from './database.ts'
 import type { DatabaseOptions } from './options.ts'
+import { forJson } from './plain-json.ts'
 
 /** A command for programs: with `execute: true` it is carried out, and without, its plan is returned. */
 export interface Call<Options, Plan, Outcome> {
@@ -36,8 +39,9 @@ export function readCall<O extends Options, Request>(
   const faults = new Faults()
   const values = readValues(spec, propertiesOf(spec.options, options, faults), faults)
   faults.throwIfAny()
-  const { observer = () => {}, signal = new AbortController().signal } = options as DatabaseOptions
-  const engine = { ...engineOptions(values, spec.pace), observer, signal }
+  const { observer, signal = new AbortController().signal } = options as DatabaseOptions
+  const told = (event: Event) => observer?.(forJson(event))
+  const engine = { ...engineOptions(values, spec.pace), observer: told, signal }
   return { target: targetOf(database), request: spec.request(values), values, engine }
 }
 
@@ -55,9 +59,15 @@ export function call<Given, Plan, Outcome, O extends Options, Request>(
   const either = async (database: Database, options?: object) => {
     const asked = readCall(database, spec, options)
     const answers = await answer(asked)
-    return (asked.values as { readonly execute?: boolean }).execute === true ? answers.carryOut() : answers.plan()
+    const { execute } = asked.values as { readonly execute?: boolean }
+    return forJson(await (execute === true ? answers.carryOut() : answers.plan()).catch(withPlanForJson))
   }
   return either as Call<Given, Plan, Outcome>
+}
+
+function withPlanForJson(error: unknown): never {
+  if (error instanceof ObjectionsError) forJson(error.plan)
+  throw error
 }
 
 /** The call of a command on one table. */

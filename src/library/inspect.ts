@@ -3,6 +3,7 @@ import { INSPECT } from '../requests/inspect.ts'
 import { readCall } from './call.ts'
 import type { Database, Table } from './database.ts'
 import type { Options } from './options.ts'
+import { forJson } from './plain-json.ts'
 
 /**
  * Inspects a table: its size, dependent objects, candidate keys, and the risks.
@@ -11,5 +12,5 @@ import type { Options } from './options.ts'
  */
 export async function inspect(database: Database, table: Table, options: Options = {}): Promise<inspecting.Inspection> {
   const { target, request, engine } = readCall(database, INSPECT, { ...options, table })
-  return inspecting.inspect(target, request, engine)
+  return forJson(await inspecting.inspect(target, request, engine))
 }

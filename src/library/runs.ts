@@ -10,12 +10,13 @@ import { ABANDON, resolveRun, RESUME, RETIRE, ROLLBACK, type NamedRun } from '..
 import type { Spec } from '../requests/spec.ts'
 import { call, readCall, type Call } from './call.ts'
 import type { Database, Table } from './database.ts'
+import { forJson } from './plain-json.ts'
 import type { DatabaseOptions, LockOptions, Options as AcceptOptions, PaceOptions } from './options.ts'
 
 /** Unfinished and recent runs, and the tables managed by rotate. */
 export async function status(database: Database, options: DatabaseOptions = {}): Promise<runs.StatusReport> {
   const { target, engine } = readCall(database, STATUS, options)
-  return runs.status(target, engine)
+  return forJson(await runs.status(target, engine))
 }
 
 /** Which run is meant. */

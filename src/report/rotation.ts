@@ -3,6 +3,7 @@ import type { Retirements } from '../engine/runs/retire-due.ts'
 import type { Failure, RetiredPartition, RotationReport, SetReport } from '../engine/commands/rotate.ts'
 import type { RegisteredSet } from '../journal/sets.ts'
 import { explainObjections } from '../plan/explain/explain.ts'
+import { aboutRows } from '../plan/rotate/about-rows.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showCount } from '../text/units.ts'
 import { columns } from '../text/columns.ts'
@@ -90,9 +91,8 @@ function describeRetired({ partition, outcome, from, to, rows, bytes }: RetiredP
 function removed(retired: readonly RetiredPartition[]): string[] {
   const gone = retired.filter(({ outcome }) => outcome === 'dropped' || outcome === 'truncated')
   if (gone.length === 0) return []
-  const rows = gone.reduce((sum, { rows }) => sum + (rows ?? 0), 0)
   const bytes = gone.reduce((sum, { bytes }) => sum + bytes, 0)
-  return [`removed about ${showCount(rows)} rows, ${showBytes(bytes)}; 0 rows inside the keep window`]
+  return [`removed ${aboutRows(gone)}, ${showBytes(bytes)}; 0 rows inside the keep window`]
 }
 
 function waited({ pace }: SetReport): string[] {

@@ -82,7 +82,11 @@ test('--json prints one object a line: the plan; or the events, and the result l
   const done = await ebb([...words, '--execute'])
   const events_ = objects(done.out)
   expect(done.err).toBe('')
-  expect(events_[0]).toMatchObject({ type: 'step started', position: 0 })
+  expect(events_[0]).toMatchObject({
+    type: 'step started',
+    position: 0,
+    at: expect.stringMatching(/^20.*Z$/) as string,
+  })
   expect(events_.at(-1)).toMatchObject({ type: 'result', result: { nothingToDo: false } })
 })
 

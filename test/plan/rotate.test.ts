@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { SetPolicy } from '../../src/plan/language/policy.ts'
+import { aboutRows } from '../../src/plan/rotate/about-rows.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import type { RotationSituation } from '../../src/plan/rotate/plan.ts'
 import { BY_ID, gist, idSet, MONTHLY, partition, partitions, request, setOf, situation } from './rotate-support.ts'
@@ -352,6 +353,14 @@ describe('a set that nobody has registered', () => {
     expect(gist(plan)).toEqual({ create: [], retire: [], objections: [code] })
     expect(plan.steps).toEqual([])
   })
+})
+
+test.each([
+  [[3, 0], 'about 3 rows'],
+  [[3, null], 'about 3 rows and those of partitions never analysed'],
+  [[null, null], 'rows not counted (never analysed)'],
+])('rows of partitions: %j', (rows, says) => {
+  expect(aboutRows(rows.map((one) => ({ rows: one })))).toBe(says)
 })
 
 describe('a retention period that is shorter than the registered one', () => {

@@ -13,7 +13,8 @@ import { siblingObjections } from '../table/own-parts.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import { serverNotes, serverObjections } from '../table/server-objections.ts'
 import type { Objection } from '../language/step.ts'
-import { showBytes, showCount } from '../../text/units.ts'
+import { showBytes } from '../../text/units.ts'
+import { aboutRows } from './about-rows.ts'
 import { planExpiry, type Expiry } from './candidates.ts'
 import { planLeftovers } from './leftovers.ts'
 import type { RotationSituation, RotationPlan } from './plan.ts'
@@ -145,12 +146,10 @@ function describeExpiry(
   const instead = registered === null || keep === null ? '' : ` (--keep; ${describeKeep(registered.keep)} registered)`
   const kept = `with ${displayInterval(horizon.keep)} kept${instead}, the horizon is ${horizon.shown}, by the server’s clock`
   if (candidates.length === 0) return [kept, 'no partition is entirely before it, so none is retired']
-  const unanalysed = candidates.some(({ rows }) => rows === null)
-  const rows = candidates.reduce((sum, candidate) => sum + (candidate.rows ?? 0), 0)
   const bytes = candidates.reduce((sum, candidate) => sum + candidate.bytes, 0)
   return [
     kept,
-    `to ${method}: ${plural(candidates.length)}, about ${showCount(rows)} rows${unanalysed ? ' and those of partitions never analysed' : ''}, ${showBytes(bytes)}; 0 rows inside the keep window`,
+    `to ${method}: ${plural(candidates.length)}, ${aboutRows(candidates)}, ${showBytes(bytes)}; 0 rows inside the keep window`,
   ]
 }
 
