@@ -92,7 +92,7 @@ const table: TableModel = {
   ],
   baseTypes: {},
   triggers: [],
-  disabledConstraints: [],
+  constraintTriggers: [],
   policies: [],
   rules: [],
   statistics: [],

@@ -7,7 +7,7 @@ import { planRollback } from '../../src/plan/partition/rollback.ts'
 import type { DependentKind } from '../../src/plan/table/dependents.ts'
 import { factsOf } from '../../src/plan/table/facts.ts'
 import type { Plan } from '../../src/plan/language/step.ts'
-import { foreignKey, index, named, primaryKey, table, trigger } from '../support/models.ts'
+import { foreignKey, index, named, primaryKey, table, trigger, server, constraintTrigger } from '../support/models.ts'
 import { sqlOf } from './support/gist.ts'
 import {
   FURNISHED,
@@ -51,34 +51,36 @@ const WHOLE = table({
       comment: null,
     },
   ],
+  constraintTriggers: [constraintTrigger('of_event', named('details'))],
   publications: [publication],
   functions: [
     { signature: 'counted()', owner: 'ebb_owner', definition: 'CREATE OR REPLACE FUNCTION public.counted()' },
   ],
 })
 
+const superuser = server({ superuser: true })
+
 function conversion() {
-  const situation = partitionSituation({ table: WHOLE })
+  const situation = partitionSituation({ table: WHOLE, server: superuser })
   const plan = planPartition(situation, partitionRequest())
   if (plan.conversion === null) throw new Error(plan.objections.map(({ code }) => code).join())
   return { plan, conversion: plan.conversion }
 }
 
-const back = { runId: '7', current: WHOLE, removed: [], taken: new Set<string>(), role: 'ebb_owner' }
+const back = { runId: '7', current: WHOLE, removed: [], taken: new Set<string>(), server: superuser }
 const converted = {
   ...back,
   conversion: conversion().conversion,
   converted: factsOf(WHOLE),
   historyAttached: true,
   others: [],
-  version: 170010,
 }
-const rebuild = rebuilt({ table: WHOLE })
+const rebuild = rebuilt({ table: WHOLE, server: superuser })
 const copied = { ...back, rebuild, retired: rebuild.retired, gaps: [], partitions: [] }
 
 const SWAPS: Record<string, { readonly plan: Plan; readonly way: 'there' | 'back' }> = {
   partition: { plan: conversion().plan, way: 'there' },
-  rebuild: { plan: planRebuild(rebuildSituation({ table: WHOLE }), rebuildRequest()), way: 'there' },
+  rebuild: { plan: planRebuild(rebuildSituation({ table: WHOLE, server: superuser }), rebuildRequest()), way: 'there' },
   'back from partitions': { plan: planRollback(converted), way: 'back' },
   'back from a rebuild': { plan: planRebuildRollback(copied), way: 'back' },
 }
@@ -109,7 +111,7 @@ const SEEN: Record<DependentKind, { readonly there: RegExp | null; readonly back
   views: { there: /^create or replace view "public"."recent"/, back: /^create or replace view "public"."recent"/ },
   functions: { there: /^CREATE OR REPLACE FUNCTION/, back: /^CREATE OR REPLACE FUNCTION/ },
   inboundForeignKeys: { there: /"details" add constraint "of_event"/, back: /"details" add constraint "of_event"/ },
-  disabledConstraints: { there: null, back: null },
+  constraintTriggers: { there: /^do .*'of_event'.*'disable'/s, back: /^do .*'of_event'.*'disable'/s },
   exceptedFrom: { there: null, back: null },
   otherDependents: { there: null, back: null },
 }

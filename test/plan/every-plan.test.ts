@@ -21,7 +21,7 @@ import { assertDistinctKeys, type Plan, type Step } from '../../src/plan/languag
 import { fromStored, toStored } from '../../src/plan/language/stored.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import { planView } from '../../src/plan/view/view.ts'
-import { named, table } from '../support/models.ts'
+import { named, server, table } from '../support/models.ts'
 import { partitions, request as rotateRequest, setOf, situation as rotationSituation } from './rotate-support.ts'
 import {
   BY_TIME,
@@ -60,7 +60,7 @@ const back = {
   partitions: [],
   removed: [],
   taken: new Set<string>(),
-  role: 'ebb_owner',
+  server: server(),
 }
 
 const rotation = rotationSituation(

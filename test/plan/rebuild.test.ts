@@ -19,6 +19,7 @@ import {
   table,
   trigger,
   view,
+  constraintTrigger,
 } from '../support/models.ts'
 import { acceptable, blocking, codes, keys, kinds, locksOf, sqlOf, stepOf } from './support/gist.ts'
 import { FURNISHED, rebuildRequest, rebuildSituation } from './support/situations.ts'
@@ -277,7 +278,11 @@ describe('objections', () => {
       'publication:p',
     ],
     ['excepted from a publication', { exceptedFrom: ['p'] }, 'excepted:p'],
-    ['constraints switched off', { disabledConstraints: [{ name: 'c', of: 'a', on: 'a' }] }, 'disabled-foreign-keys'],
+    [
+      'constraints switched off',
+      { constraintTriggers: [constraintTrigger('c', named('events'))] },
+      'disabled-foreign-keys',
+    ],
   ])('%s', (_, model, code) => {
     const plan = planOf(model)
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { planRebuildRollback } from '../../src/plan/copy/undo.ts'
 import { planRollback, type RollbackSituation } from '../../src/plan/partition/rollback.ts'
-import { foreignKey, inbound, named, primaryKey, sequence, table, trigger, view } from '../support/models.ts'
+import { foreignKey, inbound, named, primaryKey, sequence, server, table, trigger, view } from '../support/models.ts'
 import { blocking, codes, keys, kinds, locksOf, sqlOf, stepOf } from './support/gist.ts'
 import { converted, rebuilt } from './support/situations.ts'
 
@@ -73,7 +73,7 @@ describe('from partitions', () => {
     const situation = converted({ ...furnished, indexes: [byTime.index] })
 
     expect(keys(planRollback(situation))).toEqual(['swap-back'])
-    const plan = planRollback({ ...situation, version: 140023 })
+    const plan = planRollback({ ...situation, server: server({ version: 140023 }) })
     expect(keys(plan)).toEqual(['referring-rows', 'swap-back', 'validate:of_user'])
     expect(sqlOf(plan, 'swap-back').at(-2)).toBe(
       'alter table "public"."events" add constraint "of_user" FOREIGN KEY (user_id) REFERENCES public.users(id) NOT VALID',
@@ -113,7 +113,7 @@ describe('from a rebuild', () => {
       partitions: [],
       removed: [],
       taken: new Set(['events', 'events_retired']),
-      role: 'ebb_owner',
+      server: server(),
     }
   }
 

@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { planSplitRollback } from '../../src/plan/copy/undo.ts'
 import { planSplit } from '../../src/plan/split/split.ts'
-import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, server, table, trigger } from '../support/models.ts'
+import {
+  AWFUL,
+  AWFUL_SQL,
+  foreignKey,
+  named,
+  primaryKey,
+  server,
+  table,
+  trigger,
+  constraintTrigger,
+} from '../support/models.ts'
 import { blocking, codes, keys, sqlOf, stepOf } from './support/gist.ts'
 import { splitBack, splitRequest, splitSituation } from './support/situations.ts'
 import { BY_ID, idSet, MONTHLY, partition, setOf } from './rotate-support.ts'
@@ -134,7 +144,7 @@ describe('objections', () => {
     ],
     [
       'constraints switched off',
-      { parent: table({ disabledConstraints: [{ name: 'c', of: 'a', on: 'a' }] }) },
+      { parent: table({ constraintTriggers: [constraintTrigger('c', named('events'))] }) },
       {},
       'disabled-foreign-keys',
     ],

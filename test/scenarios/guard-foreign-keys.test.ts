@@ -1,12 +1,21 @@
 import { describe, expect } from 'vitest'
-import { planRollbackOf, resume } from '../../src/engine/runs/runs.ts'
+import { planRollbackOf, resume, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
+import type { WrittenName } from '../../src/sql/parse-name.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { test, type Database } from '../support/database.ts'
-import { quietly, written } from '../support/tool.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
-import { mark, planRebuildOf, purge, rebuild } from '../support/commands.ts'
+import {
+  mark,
+  partition,
+  partitionByCopy,
+  planPartitionOf,
+  planRebuildOf,
+  purge,
+  rebuild,
+} from '../support/commands.ts'
 
 // Foreign keys whose triggers somebody has switched off notice nothing: rows would go that others refer to.
 
@@ -35,6 +44,46 @@ async function family(database: Database, onDelete: string): Promise<Family> {
 
 function switchOff(database: Database, table: TableName): Promise<unknown> {
   return database.admin(sql`alter table ${quoted(table)} disable trigger all`.text)
+}
+
+const BY_ID = { by: 'id', every: { kind: 'ids', ids: 100n }, keep: null, premake: 1 } as const
+const COPIED = { transport: 'server', jobs: 1, noArchive: true, retireAfter: null } as const
+const OFF = 'alter table child disable trigger all'
+const put = (table: string, state: string) => `do $$ declare s text; begin
+  for s in select format('alter table ${table} enable ${state} trigger %I', tgname) from pg_trigger where tgrelid = '${table}'::regclass
+  loop execute s; end loop; end $$`
+
+const SWAPS = {
+  'a rebuild of the referenced table': {
+    of: 'parent',
+    states: `${OFF}; ${put('parent', 'replica')}`,
+    command: (url: string, table: WrittenName) => rebuild(url, table, rebuildRequest(), quietly()),
+  },
+  'a rebuild of the referring table': {
+    of: 'child',
+    states: `${OFF}; ${put('grandchild', 'always')}`,
+    command: (url: string, table: WrittenName) => rebuild(url, table, rebuildRequest(), quietly()),
+  },
+  'partitions of the referenced table': {
+    of: 'parent',
+    states: OFF,
+    command: (url: string, table: WrittenName) => partition(url, table, monthly(BY_ID), quietly()),
+  },
+  'partitions of the referenced table, by copy': {
+    of: 'parent',
+    states: OFF,
+    command: (url: string, table: WrittenName) =>
+      partitionByCopy(url, table, { ...monthly(BY_ID), ...COPIED }, quietly()),
+  },
+} as const
+
+/** The state of each of PostgreSQL's own triggers, by what they look after; of partitions only what they differ in. */
+async function triggersOf(database: Database): Promise<unknown> {
+  const { rows } = await database.admin(`
+    select distinct k.conrelid::regclass::text as of, k.conname as name, p.proname as function, t.tgenabled as state
+    from pg_trigger t join pg_constraint k on k.oid = t.tgconstraint join pg_proc p on p.oid = t.tgfoid
+    where k.conparentid = 0 and k.conrelid::regclass::text in ('parent', 'child', 'grandchild') order by 1, 2, 3`)
+  return rows
 }
 
 const DISABLED = { plan: { objections: [{ code: 'disabled-foreign-keys', acceptable: false }] } }
@@ -103,6 +152,31 @@ describe('a foreign key that is switched off', () => {
       expect(plan.objections).toMatchObject(DISABLED.plan.objections)
     },
   )
+
+  test.for(Object.entries(SWAPS))(
+    'is carried by a superuser, there and back: %s',
+    async ([, { of, states, command }], { database }) => {
+      const tables = await family(database, 'cascade')
+      await database.admin(`${states}; insert into child values (99, 99)`)
+      const before = await triggersOf(database)
+
+      const { runId } = await command(database.adminUrl, written(tables[of]))
+      expect(await triggersOf(database)).toEqual(before)
+      await database.admin('insert into child values (98, 98)')
+      await rollback(database.adminUrl, { runId }, quietly())
+      expect(await triggersOf(database)).toEqual(before)
+      await database.admin('insert into child values (97, 97)')
+    },
+  )
+
+  test('on the table itself stands against partitions, of which those to come would not have it', async ({
+    database,
+  }) => {
+    const { child } = await family(database, 'cascade')
+    await database.admin(OFF)
+    const { objections } = await planPartitionOf(database.adminUrl, written(child), monthly(BY_ID), quietly())
+    expect(objections).toMatchObject(DISABLED.plan.objections)
+  })
 
   test('after a rebuild stands against the way back', async ({ database }) => {
     const { parent, child } = await family(database, 'cascade')

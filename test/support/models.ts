@@ -13,6 +13,7 @@ import type {
   Trigger,
   View,
 } from '../../src/catalog/table/table-model.ts'
+import type { ConstraintTrigger } from '../../src/catalog/references/constraint-triggers.ts'
 import { fromText } from '../../src/grid/key.ts'
 import { OUR_SETTINGS } from '../../src/sql/condition-settings.ts'
 import { display, type TableName } from '../../src/sql/names.ts'
@@ -107,7 +108,7 @@ export function table(overrides: Partial<TableModel> = {}): TableModel {
     constraints: [key.constraint],
     indexes: [key.index],
     triggers: [],
-    disabledConstraints: [],
+    constraintTriggers: [],
     policies: [],
     rules: [],
     statistics: [],
@@ -244,6 +245,15 @@ export function trigger(name: string, overrides: Partial<Trigger> = {}): Trigger
     comment: null,
     ...overrides,
   }
+}
+
+/** One of PostgreSQL's own that somebody has switched off: of a foreign key of this table, or of another onto it. */
+export function constraintTrigger(
+  constraint: string,
+  of: TableName,
+  overrides: Partial<ConstraintTrigger> = {},
+): ConstraintTrigger {
+  return { constraint, of, function: 'RI_FKey_check_ins', enabled: 'disabled', on: [display(of)], ...overrides }
 }
 
 export function view(name: TableName, overrides: Partial<View> = {}): View {

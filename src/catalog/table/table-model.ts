@@ -1,7 +1,7 @@
 import type { ColumnPair } from '../references/foreign-key.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Ordering } from '../../sql/operators.ts'
-import type { DisabledConstraint } from '../references/disabled-constraints.ts'
+import type { ConstraintTrigger } from '../references/constraint-triggers.ts'
 
 // What a table is and everything that hangs on it, as plain data. Definitions
 // are PostgreSQL's own text, made with an empty search path, so every name in
@@ -38,8 +38,8 @@ export interface TableModel {
   readonly constraints: readonly Constraint[]
   readonly indexes: readonly Index[]
   readonly triggers: readonly Trigger[]
-  /** Constraints of the table and its partitions, and foreign keys onto them, that somebody switched off (`disable trigger all`). Older versions have stored plans without. */
-  readonly disabledConstraints?: readonly DisabledConstraint[]
+  /** Of PostgreSQL's own triggers those that are not in their ordinary state. Older versions have stored plans without. */
+  readonly constraintTriggers?: readonly ConstraintTrigger[]
   readonly policies: readonly Policy[]
   readonly rules: readonly Rule[]
   readonly statistics: readonly ExtendedStatistics[]

@@ -2,7 +2,7 @@ import { defaultGranteesQuery } from './default-grantees.ts'
 import { orderingOf } from '../../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { COLUMN_PAIRS, IS_NO_CLONE } from '../references/foreign-key.ts'
-import { DISABLED_CONSTRAINTS, FIRED_BY } from '../references/disabled-constraints.ts'
+import { CONSTRAINT_TRIGGERS } from '../references/constraint-triggers.ts'
 import { COLUMN_NAMES, COMMENT, ENABLED, GRANTS, LIST, NEVER_NULL, RELATION_KIND } from './json-parts.ts'
 import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEWS } from './table-dependents.ts'
 
@@ -128,11 +128,6 @@ const INHERITED_BY = LIST(
   `select json_agg(h.inhrelid::regclass::text order by h.inhrelid) from pg_inherits h where h.inhparent = c.oid and c.relkind <> 'p'`,
 )
 
-const DISABLED = DISABLED_CONSTRAINTS(
-  `c.oid in (t.tgrelid, k.conrelid, k.confrelid) or t.tgrelid in (select h.inhrelid from pg_inherits h where h.inhparent = c.oid)`,
-  FIRED_BY.anything,
-)
-
 /** Before 15 a publication knew neither columns, nor filters, nor schemas. */
 function publications(version: number): string {
   const columns =
@@ -171,7 +166,7 @@ export function tableParts(version: number): Sql {
     constraints: CONSTRAINTS,
     indexes: INDEXES,
     triggers: TRIGGERS,
-    disabledConstraints: DISABLED,
+    constraintTriggers: CONSTRAINT_TRIGGERS,
     policies: POLICIES,
     rules: RULES,
     statistics: STATISTICS,

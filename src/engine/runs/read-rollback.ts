@@ -44,8 +44,7 @@ export async function readConversionRollback(
     others,
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
-    role: server.role,
-    version: server.version,
+    server,
   }
   return { back: 'conversion', situation }
 }
@@ -68,7 +67,7 @@ export async function readCopyRollback(
     partitions: await readChildren(session, run.table),
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
-    role: server.role,
+    server,
   }
   return { back: 'copy', situation, split, silent: await readSilentStandbys(session) }
 }

@@ -145,7 +145,7 @@ function conversionObjections({ rebuild }: WaysSituation, key: KeyAdvice): Objec
   return [
     ...serverObjections(server, journalSchema),
     ...privilegeObjections(table, privileges, server.role),
-    ...tableObjections(table),
+    ...tableObjections(table, server),
     ...key.obstacles,
   ]
 }

@@ -64,7 +64,7 @@ function conversionRisks({ table, privileges, server }: RiskSituation): Risk[] {
   if (table.kind === 'partitioned table') return []
   const kind = kindObjection(table)
   if (kind !== undefined) return [asRisk(kind)]
-  return [...privilegeObjections(table, privileges, server.role), ...tableObjections(table)].map(asRisk)
+  return [...privilegeObjections(table, privileges, server.role), ...tableObjections(table, server)].map(asRisk)
 }
 
 const LARGEST_INTEGER = 2_147_483_647

@@ -10,6 +10,7 @@ import { conditionObjections, describeReading } from '../table/condition-objecti
 import { copyKeyOf, copyKeyObjections, type CopyKey } from './key.ts'
 import { copySteps } from './steps.ts'
 import type { CopyWork, Transport } from './work.ts'
+import { constraintTriggerObjections, ofForeignKeys } from '../table/constraint-triggers.ts'
 import { dependentsOf, type AsideNames } from '../table/dependents.ts'
 import { describeKept } from './retention-of-retired.ts'
 import { leftOutObjections } from './left-out.ts'
@@ -116,7 +117,7 @@ function goalOf({ name }: TableModel, { keep }: RebuildRequest): string {
 
 /** What stands against a new table in the place of this one. Most is as for a conversion; some things a copy can do. */
 function rebuildObjections(
-  { table, condition }: RebuildSituation,
+  { table, condition, server }: RebuildSituation,
   request: RebuildRequest,
   key: CopyKey | null,
 ): Objection[] {
@@ -128,9 +129,12 @@ function rebuildObjections(
     'publication:',
     'excepted:',
     'self-reference:',
+    'disabled-foreign-keys',
+    'always:',
   ]
   return [
-    ...tableObjections(table).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
+    ...tableObjections(table, server).filter(({ code }) => !copied.some((start) => code.startsWith(start))),
+    ...constraintTriggerObjections(table, server.superuser, ofForeignKeys),
     ...copyKeyObjections(table, key),
     ...captureObjections(table),
     ...publishedCopyObjections(table),

@@ -4,7 +4,7 @@ import { dropCapture, endCapture, prepareCapture, startCapture, type Capture } f
 import { validateInbound } from '../partition/conversion.ts'
 import type { CopyWork, Transport } from './work.ts'
 import { swapOf } from '../table/aside.ts'
-import { foreignKeysOf } from '../table/definitions.ts'
+import { provenInbound, provenKeys } from '../table/constraint-triggers.ts'
 import { make, setAside, type Leaving } from '../table/dependents.ts'
 import type { RebuildSummary } from './rebuild.ts'
 import { online, rename, type Shadow } from '../table/shadow.ts'
@@ -35,7 +35,7 @@ export function copySteps(plan: CopyPlan): Step[] {
   const place = display(table.name)
   return [
     ...orphanCheck(
-      [...keysOf(table, foreignKeysOf(table), forward.keep), ...keysOnto(table, table.inboundForeignKeys)],
+      [...keysOf(table, provenKeys(table), forward.keep), ...keysOnto(table, provenInbound(table))],
       forward.settings,
     ),
     online(
@@ -79,9 +79,7 @@ export function copySteps(plan: CopyPlan): Step[] {
     ),
     swapStep(plan),
     ...shadow.settle,
-    ...table.inboundForeignKeys
-      .filter(({ validated }) => validated)
-      .map((inbound) => validateInbound(table.name, inbound)),
+    ...provenInbound(table).map((inbound) => validateInbound(table.name, inbound)),
     online(
       'release',
       'drop the log of the copy',

@@ -1,9 +1,11 @@
+import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, freeCompanion, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
 import { dropCapture, dropHelpers, endCapture } from './capture.ts'
 import { validateInbound } from '../partition/conversion.ts'
+import { constraintTriggerObjections, provenInbound, provenKeys } from '../table/constraint-triggers.ts'
 import { foreignKeysOf } from '../table/definitions.ts'
 import { giveBack, setAside, type Leaving } from '../table/dependents.ts'
 import { compareFacts, factsOf, type Difference } from '../table/facts.ts'
@@ -180,8 +182,7 @@ export interface RebuildRollbackSituation {
   /** Partitions that rotate has removed since. */
   readonly removed: readonly string[]
   readonly taken: ReadonlySet<string>
-  /** As whom we are connected. */
-  readonly role: string
+  readonly server: Pick<ServerModel, 'role' | 'superuser'>
 }
 
 /** Plans the return of the former table, with every write made since. Pure. */
@@ -205,9 +206,10 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
 }
 
 function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
-  const { runId, rebuild, current, retired, gaps, removed } = situation
+  const { runId, rebuild, current, retired, gaps, removed, server } = situation
   const changed = changesSince(rebuild, current)
   return [
+    ...constraintTriggerObjections(rebuild.former, server.superuser, () => true),
     ...when(retired === null, () =>
       objection(
         'retired',
@@ -255,7 +257,7 @@ function renamed(present: TableName, recorded: TableName): Objection {
   )
 }
 
-function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRollbackSituation): Step[] {
+function rollbackSteps({ rebuild, current, partitions, taken, server }: RebuildRollbackSituation): Step[] {
   const { former, back, retired } = rebuild
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_ebb', taken) }
   return [
@@ -263,13 +265,13 @@ function rollbackSteps({ rebuild, current, partitions, taken, role }: RebuildRol
     catchUp(back, retired),
     underPath(vacuumStep(retired), former, back.settings),
     compareBack(rebuild),
-    swapBack(rebuild, current, partitions, gone, taken, role),
-    ...validateForeignKeys([former.name], foreignKeysOf(former)),
+    swapBack(rebuild, current, partitions, gone, taken, server.role),
+    ...validateForeignKeys([former.name], provenKeys(former)),
     online('drop-new', `drop ${display(gone)}`, 'the retired table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
       ...dropHelpers(back.capture),
     ]),
-    ...former.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(former.name, key)),
+    ...provenInbound(former).map((key) => validateInbound(former.name, key)),
   ]
 }
 
@@ -278,11 +280,11 @@ function keysAfterRollback({ former, retired, forward }: RebuildSummary, current
   const leftOut =
     forward.keep === null
       ? []
-      : keysOf({ ...former, name: retired }, foreignKeysOf(former), `(${forward.keep}\n) is not true`)
+      : keysOf({ ...former, name: retired }, provenKeys(former), `(${forward.keep}\n) is not true`)
   return [
-    ...keysOf(current, foreignKeysOf(current)),
+    ...keysOf(current, provenKeys(current)),
     ...leftOut.map((key) => (sameName(key.to, former.name) ? { ...key, to: retired } : key)),
-    ...keysOnto(current, current.inboundForeignKeys),
+    ...keysOnto(current, provenInbound(current)),
   ]
 }
 

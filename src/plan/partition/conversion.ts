@@ -7,6 +7,7 @@ import { display, distinctNames, quoted, type TableName } from '../../sql/names.
 import { ident, literal, raw, sql } from '../../sql/sql.ts'
 import type { KeyChoice } from './key-choice.ts'
 import { boundLiteral, createLeaf, leafShape } from '../table/leaf.ts'
+import { provenInbound } from '../table/constraint-triggers.ts'
 import { exclusive } from '../language/locks.ts'
 import { buildUniqueIndex, plainColumns, type NewPrimaryKey } from '../table/primary-key.ts'
 import { dryRun } from './dry-run.ts'
@@ -43,13 +44,13 @@ export function conversionSteps(conversion: Conversion): Step[] {
   const request = swapRequest(conversion)
   return [
     dryRun(request, choice),
-    ...orphanCheck(keysOnto(table, table.inboundForeignKeys)),
+    ...orphanCheck(keysOnto(table, provenInbound(table))),
     ...(primaryKey === null ? [] : [primaryKeyStep(table, primaryKey, choice.column)]),
     guardStep(conversion),
     validateGuardStep(conversion),
     planSwap(request),
     ...runway.slice(1).map((cell, i) => leafStep(conversion, cell, leaves[i + 1] as TableName)),
-    ...table.inboundForeignKeys.filter(({ validated }) => validated).map((key) => validateInbound(table.name, key)),
+    ...provenInbound(table).map((key) => validateInbound(table.name, key)),
     underPath(analyzeStep(table.name), table, conversion.settings),
   ]
 }

@@ -100,7 +100,7 @@ export function readRequest(
     ...('fix' in column ? [column] : []),
     ...expiryObjections(table, request),
     ...privilegeObjections(table, privileges, server.role),
-    ...tableObjections(table),
+    ...tableObjections(table, server),
     ...captureObjections(table),
   ]
   if (situation.evidence === null || 'fix' in column) return { choice: null, objections }

@@ -4,6 +4,7 @@ import type { Cell } from '../../grid/grid.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
+import { provenKeys } from '../table/constraint-triggers.ts'
 import * as definitions from '../table/definitions.ts'
 import { foreignKeysOf } from '../table/definitions.ts'
 import { factsWithKey } from '../table/facts.ts'
@@ -71,7 +72,7 @@ export function partitionedShadow(
     foreignKeys: addForeignKeys(leaves, foreignKeysOf(table)),
     after: factsWithKey(withoutForeignKeys(table), primaryKey),
     settle: [
-      ...validateForeignKeys(leaves, foreignKeysOf(table)),
+      ...validateForeignKeys(leaves, provenKeys(table)),
       ...foreignKeysOf(table).map((key) => adoptForeignKey(table.name, key)),
     ],
     outcome: factsWithKey(table, primaryKey),

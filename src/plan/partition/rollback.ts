@@ -1,9 +1,11 @@
+import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { keysOf, keysOnto, orphanCheck } from '../references/orphans.ts'
 import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
 import { validateInbound } from './conversion.ts'
 import { asideNames, swapOf } from '../table/aside.ts'
+import { constraintTriggerObjections, provenInbound } from '../table/constraint-triggers.ts'
 import * as definitions from '../table/definitions.ts'
 import { giveBack, setAside, type Leaving } from '../table/dependents.ts'
 import { compareFacts, factsOf } from '../table/facts.ts'
@@ -35,10 +37,7 @@ export interface RollbackSituation {
   /** Partitions that rotate has removed since. */
   readonly removed: readonly string[]
   readonly taken: ReadonlySet<string>
-  /** As whom we are connected. */
-  readonly role: string
-  /** Of the server: `170010`. */
-  readonly version: number
+  readonly server: Pick<ServerModel, 'role' | 'superuser' | 'version'>
 }
 
 export interface RollbackPlan extends Plan {
@@ -72,12 +71,14 @@ function rollbackObjections({
   historyAttached,
   others,
   removed,
+  server,
 }: RollbackSituation): Objection[] {
   const name = display(current.name)
   const history = display(conversion.history)
   const written = others.filter(({ empty }) => !empty).map((other) => display(other.name))
   const changed = compareFacts(converted, factsOf(current)).map(({ fact }) => fact)
   return [
+    ...constraintTriggerObjections(conversion.former, server.superuser, () => true),
     ...when(!historyAttached, () =>
       objection(
         'history-gone',
@@ -114,28 +115,23 @@ function rollbackSteps(situation: RollbackSituation, index: string | null): Step
   const { former } = conversion
   const key = former.indexes.find(({ primary }) => primary)
   const because = `the primary key goes back to ${former.constraints.find(({ type }) => type === 'primary key')?.definition ?? ''}`
-  const lost = lostByDetaching(former, situation.version)
+  const lost = lostByDetaching(former, situation.server.version)
   return [
-    ...orphanCheck([...keysOf(current, lost), ...keysOnto(current, current.inboundForeignKeys)]),
+    ...orphanCheck([...keysOf(current, lost), ...keysOnto(current, provenInbound(current))]),
     ...(index === null || key === undefined
       ? []
       : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, former.estimatedRows ?? 0, because)]),
     swapBack(situation, index),
     ...validateForeignKeys([former.name], lost),
-    ...former.inboundForeignKeys
-      .filter(({ validated }) => validated)
-      .map((inbound) => validateInbound(current.name, inbound)),
+    ...provenInbound(former).map((inbound) => validateInbound(current.name, inbound)),
   ]
 }
 
-function swapBack(
-  { conversion, current, others, taken, role, version }: RollbackSituation,
-  index: string | null,
-): SwapStep {
+function swapBack({ conversion, current, others, taken, server }: RollbackSituation, index: string | null): SwapStep {
   const { former, history, aside } = conversion
   const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_partitioned', taken) }
   const now = asideNames(current, null, new Set([...taken, gone.name]), '_partitioned')
-  const lost = lostByDetaching(former, version)
+  const lost = lostByDetaching(former, server.version)
   const from: Leaving = { table: current, place: gone, names: now, keepsForeignKeys: true }
   const foreignKeys = [...definitions.dropForeignKeys(former.name, lost), ...addForeignKeys([former.name], lost)]
   return {
@@ -149,7 +145,7 @@ function swapBack(
       sql`alter table ${quoted(gone)} detach partition ${quoted(history)}`.text,
       rename(history, former.name),
       ...primaryKeyBack(conversion, index),
-      ...giveBack({ table: former, from, names: aside, parts: [], role, foreignKeys }),
+      ...giveBack({ table: former, from, names: aside, parts: [], role: server.role, foreignKeys }),
       sql`drop table ${quoted(gone)}`.text,
     ],
     after: factsOf(withUnproven(former, lost)),

@@ -1,7 +1,7 @@
 import { display } from '../../sql/names.ts'
 import { captureObjections } from '../copy/capture.ts'
 import { copyKeyObjections, type CopyKey } from '../copy/key.ts'
-import { disabledConstraintObjections } from '../table/disabled-constraints.ts'
+import { constraintTriggerObjections } from '../table/constraint-triggers.ts'
 import { siblingObjections } from '../table/own-parts.ts'
 import { objection, unaccepted, when } from '../language/objection.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
@@ -25,7 +25,7 @@ export function splitObjections(
     ...copyKeyObjections(parent, key),
     ...captureObjections(parent),
     ...publishedCopyObjections(parent),
-    ...disabledConstraintObjections(parent.disabledConstraints ?? []),
+    ...constraintTriggerObjections(parent, server.superuser, () => false),
     ...when(partition.range?.to == null, () =>
       objection(
         'unbounded',

@@ -115,7 +115,7 @@ export function dropTriggers(table: TableName, triggers: readonly { readonly nam
   return triggers.map(({ name }) => sql`drop trigger ${ident(name)} on ${quoted(table)}`.text)
 }
 
-const TRIGGER_STATE = {
+export const TRIGGER_STATE = {
   origin: 'enable',
   disabled: 'disable',
   replica: 'enable replica',

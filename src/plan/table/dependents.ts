@@ -1,8 +1,18 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { DependentObject } from '../language/step.ts'
+import { isOff, restoreConstraintTriggers } from './constraint-triggers.ts'
 import * as definitions from './definitions.ts'
-import { constraintFact, describeGrant, fact, inboundFact, indexFact, sequenceFacts, type Fact } from './fact.ts'
+import {
+  constraintFact,
+  describeGrant,
+  fact,
+  inboundFact,
+  indexFact,
+  sequenceFacts,
+  withoutProof,
+  type Fact,
+} from './fact.ts'
 import { carried, indexFate, rebuilt, staysBehind, type Move } from './fates.ts'
 import { grants } from './privileges.ts'
 
@@ -163,7 +173,8 @@ export const DEPENDENTS = {
   },
   // Of a copy they go with its name: rows that nobody sees any more must not keep others from being deleted.
   constraints: {
-    facts: ({ constraints }) => constraints.map(constraintFact),
+    facts: (table) =>
+      table.constraints.map((one) => constraintFact(isOff(table, one, table.name) ? withoutProof(one) : one)),
     fates: ({ constraints }) =>
       constraints
         .filter(({ type }) => type === 'check' || type === 'foreign key')
@@ -271,13 +282,22 @@ export const DEPENDENTS = {
       ({ table }) => table.inboundForeignKeys.flatMap((key) => definitions.addForeignKey(key)),
     ),
   },
-  // Of these there must be none; see table-objections.ts.
-  disabledConstraints: {
-    facts: ({ disabledConstraints = [] }) =>
-      disabledConstraints.map(({ name, of, on }) => fact(`constraint ${name} of ${of}, on ${on}`, 'disabled')),
-    fates: nothing,
-    ...ofTheTable,
+  // After all foreign keys.
+  constraintTriggers: {
+    facts: ({ constraintTriggers = [] }) =>
+      constraintTriggers.map(({ constraint, of, function: name, enabled }) =>
+        fact(`${name} of constraint ${constraint} of ${display(of)}`, enabled),
+      ),
+    fates: ({ constraintTriggers = [] }) =>
+      constraintTriggers.map(({ constraint, of, enabled }) =>
+        carried(
+          `state of the triggers of ${constraint} of ${display(of)}`,
+          `${enabled}; switched off, it is not validated`,
+        ),
+      ),
+    ...ofTheName(nothing, ({ table }) => restoreConstraintTriggers(table.constraintTriggers ?? [])),
   },
+  // Of these there must be none; see table-objections.ts.
   exceptedFrom: {
     facts: ({ exceptedFrom }) => exceptedFrom.map((name) => fact(`publication ${name}`, 'of all tables but this one')),
     fates: nothing,

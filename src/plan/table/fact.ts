@@ -36,6 +36,11 @@ export function sequenceFacts(sequence: OwnedSequence): Fact[] {
   ]
 }
 
+/** Of one that is switched off nothing is known. */
+export function withoutProof(constraint: Constraint): Constraint {
+  return { ...constraint, validated: false, definition: withoutNotValid(constraint.definition) }
+}
+
 /** Whether it has been validated is a matter of time, not of shape. */
 export function inboundFact({ table, name, definition, comment }: InboundForeignKey): Fact {
   return fact(`foreign key ${display(table)}.${name}`, { definition: withoutNotValid(definition), comment })

@@ -1,6 +1,7 @@
 import type { Constraint, Index, TableModel } from '../../catalog/table/table-model.ts'
 import { display, freeCompanion, quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import { provenKeys } from './constraint-triggers.ts'
 import * as definitions from './definitions.ts'
 import { foreignKeysOf } from './definitions.ts'
 import { withoutNotValid } from './fact.ts'
@@ -66,7 +67,7 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
     indexes: [...renamedIndexes(table, names), ...clusterMark(table)],
     foreignKeys: addForeignKeys([table.name], foreignKeysOf(table)),
     after: factsOf(withUnproven(table, foreignKeysOf(table))),
-    settle: validateForeignKeys([table.name], foreignKeysOf(table)),
+    settle: validateForeignKeys([table.name], provenKeys(table)),
     outcome: factsOf(table),
   }
 }
@@ -204,17 +205,15 @@ export function addForeignKeys(tables: readonly TableName[], keys: readonly Cons
 
 /** Proves those that were proven before. */
 export function validateForeignKeys(tables: readonly TableName[], keys: readonly Constraint[]): OnlineStep[] {
-  return keys
-    .filter(({ validated }) => validated)
-    .map(({ name }) =>
-      online(
-        `validate:${name}`,
-        `validate foreign key ${name}`,
-        'the swap has added it NOT VALID',
-        'reads the new table once',
-        tables.map((place) => sql`alter table ${quoted(place)} validate constraint ${ident(name)}`.text),
-      ),
-    )
+  return keys.map(({ name }) =>
+    online(
+      `validate:${name}`,
+      `validate foreign key ${name}`,
+      'the swap has added it NOT VALID',
+      'reads the new table once',
+      tables.map((place) => sql`alter table ${quoted(place)} validate constraint ${ident(name)}`.text),
+    ),
+  )
 }
 
 /** The table as it is between the swap and the validation of these foreign keys. */

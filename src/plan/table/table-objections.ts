@@ -2,7 +2,7 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
-import { disabledConstraintObjections } from './disabled-constraints.ts'
+import { constraintTriggerObjections, ofOtherTables } from './constraint-triggers.ts'
 import { objection, when } from '../language/objection.ts'
 import { identityObjections } from './publication-objections.ts'
 import { serverObjections } from './server-objections.ts'
@@ -58,10 +58,11 @@ export function fundamentalObjections(server: ServerModel, journalSchema: string
 }
 
 /** Everything about the table itself that cannot be carried or proven. */
-export function tableObjections(table: TableModel): Objection[] {
+export function tableObjections(table: TableModel, { superuser }: Pick<ServerModel, 'superuser'>): Objection[] {
   return [
     ...shapeObjections(table),
     ...partObjections(table),
+    ...constraintTriggerObjections(table, superuser, ofOtherTables),
     ...dependentObjections(table),
     ...replicationObjections(table),
   ]
@@ -185,7 +186,6 @@ function partObjections(table: TableModel): Objection[] {
           'Make it a statement trigger (for each statement).',
         ),
       ),
-    ...disabledConstraintObjections(table.disabledConstraints ?? []),
     ...table.columns
       .filter(
         ({ identity, name: column }) =>

@@ -170,8 +170,7 @@ export function converted(former: Parameters<typeof table>[0] = {}): RollbackSit
     others: [{ name: named('events_2026_04'), empty: true }],
     removed: [],
     taken: new Set(['events', 'events_history']),
-    role: 'ebb_owner',
-    version: 170010,
+    server: server(),
   }
 }
 
@@ -191,7 +190,7 @@ export function splitBack(parent: TableModel): {
     partitions: split.leaves,
     removed: [],
     taken: new Set<string>(),
-    role: 'ebb_owner',
+    server: server(),
   }
   return { situation, split }
 }
