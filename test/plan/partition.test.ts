@@ -5,6 +5,7 @@ import {
   AWFUL_SQL,
   column,
   constraint,
+  constraintTrigger,
   foreignKey,
   inbound,
   index,
@@ -16,7 +17,6 @@ import {
   table,
   trigger,
   view,
-  constraintTrigger,
 } from '../support/models.ts'
 import { acceptable, blocking, codes, keys, kinds, locksOf, sqlOf, step, stepOf } from './support/gist.ts'
 import { FURNISHED, partitionRequest, partitionSituation, timeEvidence } from './support/situations.ts'
@@ -27,6 +27,11 @@ const ready = { indexes: [byTime.index], constraints: [byTime.constraint] }
 
 function planOf(overrides: Parameters<typeof table>[0] = {}, ...[request]: Parameters<typeof partitionRequest>) {
   return planPartition(partitionSituation({ table: table({ ...ready, ...overrides }) }), partitionRequest(request))
+}
+
+function planOfSuperuser(overrides: Parameters<typeof table>[0]) {
+  const situation = { table: table({ ...ready, ...overrides }), server: server({ superuser: true }) }
+  return planPartition(partitionSituation(situation), partitionRequest())
 }
 
 describe('the steps', () => {
@@ -130,6 +135,21 @@ describe('the steps', () => {
       'alter table "public"."details" add constraint "of_event" FOREIGN KEY (event_id) REFERENCES public.events(id) NOT VALID',
     )
     expect(keys(plan).slice(-2)).toEqual(['validate:public.details.of_event', 'analyze'])
+  })
+
+  test('one that is switched off there stays so where a superuser converts, and is not proven', () => {
+    const off = {
+      ...ready,
+      inboundForeignKeys: [inbound(named('details'), 'of_event')],
+      constraintTriggers: [constraintTrigger('of_event', named('details'))],
+    }
+    const plan = planOfSuperuser(off)
+
+    expect(sqlOf(plan, 'swap').at(-1)).toMatch(/^do .*'of_event'.*'disable'/s)
+    expect(keys(plan)).not.toContain('validate:public.details.of_event')
+    expect(codes(planOf(off))).toEqual(['disabled-foreign-keys'])
+    const own = [constraintTrigger('of_event', named('details'), { function: 'RI_FKey_noaction_del' })]
+    expect(codes(planOfSuperuser({ ...off, constraintTriggers: own }))).toEqual(['disabled-foreign-keys'])
   })
 
   test('one that was never proven is not proven now', () => {

@@ -7,6 +7,7 @@ import {
   column,
   condition,
   constraint,
+  constraintTrigger,
   foreignKey,
   inbound,
   index,
@@ -19,15 +20,14 @@ import {
   table,
   trigger,
   view,
-  constraintTrigger,
 } from '../support/models.ts'
 import { acceptable, blocking, codes, keys, kinds, locksOf, sqlOf, stepOf } from './support/gist.ts'
 import { FURNISHED, rebuildRequest, rebuildSituation } from './support/situations.ts'
 
 const key = primaryKey('events_pkey', ['id'])
 
-function planOf(overrides: Parameters<typeof table>[0] = {}) {
-  return planRebuild(rebuildSituation({ table: table(overrides) }), rebuildRequest())
+function planOf(overrides: Parameters<typeof table>[0] = {}, superuser = false) {
+  return planRebuild(rebuildSituation({ table: table(overrides), server: server({ superuser }) }), rebuildRequest())
 }
 
 const around = rebuildSituation({ predicate: predicate("kind = 'a'"), keptRows: 10 })
@@ -261,6 +261,43 @@ describe('names', () => {
 
     expect(plan.rebuild?.shadow.name).toBe('events_ebb_2')
     expect(plan.rebuild?.retired.name).toBe('events_retired_2')
+  })
+})
+
+describe('foreign keys that are switched off', () => {
+  const off = {
+    constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))],
+    inboundForeignKeys: [inbound(named('details'), 'of_event')],
+    constraintTriggers: [
+      constraintTrigger('of_user', named('events')),
+      constraintTrigger('of_event', named('details'), { enabled: 'replica' }),
+    ],
+  }
+
+  test('stay so where a superuser rebuilds, and are not validated, for they may be violated', () => {
+    const plan = planOf(off, true)
+
+    expect(codes(plan)).toEqual([])
+    expect(keys(plan).filter((one) => /^validate|referring/.test(one))).toEqual([])
+    expect(sqlOf(plan, 'swap').filter((one) => /^do /.test(one))).toEqual([
+      expect.stringMatching(/'of_user', .*'RI_FKey_check_ins', 'disable'.*'of_event', .*'enable replica'/s),
+    ])
+  })
+
+  test('keys that are looked after more than usual are validated, and stay so', () => {
+    const always = [constraintTrigger('of_user', named('events'), { enabled: 'always' })]
+    const plan = planOf({ ...off, constraintTriggers: always }, true)
+
+    expect(keys(plan)).toContain('validate:of_user')
+    expect(codes(planOf({ ...off, constraintTriggers: always }))).toEqual(['always:of_user'])
+  })
+
+  test('are refused where partitions differ, or a unique key is', () => {
+    for (const trigger of [
+      constraintTrigger('of_event', named('details'), { enabled: 'mixed' }),
+      constraintTrigger('events_pkey', named('events'), { function: 'unique_key_recheck' }),
+    ])
+      expect(codes(planOf({ constraintTriggers: [trigger] }, true))).toEqual(['disabled-foreign-keys'])
   })
 })
 

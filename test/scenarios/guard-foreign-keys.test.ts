@@ -77,12 +77,12 @@ const SWAPS = {
   },
 } as const
 
-/** The state of each of PostgreSQL's own triggers, by what they look after; of partitions only what they differ in. */
+/** PostgreSQL's own triggers that are not in their ordinary state, by what they look after. */
 async function triggersOf(database: Database): Promise<unknown> {
   const { rows } = await database.admin(`
     select distinct k.conrelid::regclass::text as of, k.conname as name, p.proname as function, t.tgenabled as state
     from pg_trigger t join pg_constraint k on k.oid = t.tgconstraint join pg_proc p on p.oid = t.tgfoid
-    where k.conparentid = 0 and k.conrelid::regclass::text in ('parent', 'child', 'grandchild') order by 1, 2, 3`)
+    where k.conparentid = 0 and t.tgenabled <> 'O' and k.conrelid::regclass::text in ('parent', 'child', 'grandchild') order by 1, 2, 3`)
   return rows
 }
 

@@ -3,6 +3,8 @@ import { readAll } from '../../db/session.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
 import { distinctNames, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
+import { ROW_SECURITY } from '../table/json-parts.ts'
+import type { RowSecurity } from '../table/table-model.ts'
 import { parseBounds, type Bounds } from './bounds.ts'
 import { kindOfSet, spanOf } from './key.ts'
 import type { OwnPart } from './own-parts.ts'
@@ -20,7 +22,7 @@ export interface PartitionedTable {
   /** In the order of their lower bounds. */
   readonly partitions: readonly Partition[]
   readonly tablespace: string | null
-  readonly rowSecurity: 'off' | 'on' | 'forced'
+  readonly rowSecurity: RowSecurity
   /** Roles that default privileges have something to say of (null is PUBLIC) when the owner, or the role connected, makes a table here. */
   readonly defaultGrantees: readonly (string | null)[]
   /** Row triggers that are switched off, or fire in replicas too. */
@@ -118,7 +120,7 @@ export async function readPartitionedTable(
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name, pg_get_userbyid(c.relowner)::text as owner,
       case t.partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end as strategy,
       (select spcname::text from pg_tablespace where oid = c.reltablespace) as tablespace,
-      case when not c.relrowsecurity then 'off' when c.relforcerowsecurity then 'forced' else 'on' end as "rowSecurity",
+      ${raw(ROW_SECURITY)} as "rowSecurity",
       ${raw(partitionParts)}
     from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_partitioned_table t on t.partrelid = c.oid
     where n.nspname = ${name.schema} and c.relname = ${name.name}`,

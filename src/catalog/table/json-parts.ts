@@ -13,6 +13,10 @@ export const RELATION_KIND = (
   when 'm' then 'materialized view' when 'f' then 'foreign table' when 'S' then 'sequence' when 'i' then 'index'
   when 'I' then 'index' when 'c' then 'composite type' else 'other' end`
 
+/** Of relation `c`. */
+export const ROW_SECURITY = `case when c.relrowsecurity then case when c.relforcerowsecurity then 'forced' else 'on' end
+  when c.relforcerowsecurity then 'off, but forced' else 'off' end`
+
 /** When a trigger or rule fires. */
 export const ENABLED = (state: string) =>
   `case ${state} when 'O' then 'origin' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end`
@@ -28,6 +32,13 @@ export const COLUMN_NAMES = (relation: string, numbers: string) => `coalesce((
  */
 export const NEVER_NULL = `(a.attnotnull and not exists (select from pg_constraint v
   where v.conrelid = a.attrelid and v.contype = 'n' and not v.convalidated and a.attnum = any (v.conkey)))`
+
+/** Names of the extensions that it goes with when they are dropped (`depends on extension`). */
+export const EXTENSIONS = (
+  oid: string,
+  catalog: string,
+) => `array(select e.extname::text from pg_depend d join pg_extension e on e.oid = d.refobjid
+  where d.classid = '${catalog}'::regclass and d.objid = ${oid} and d.refclassid = 'pg_extension'::regclass and d.deptype = 'x' order by 1)`
 
 export const COMMENT = (oid: string, catalog: string) => `obj_description(${oid}, '${catalog}')`
 

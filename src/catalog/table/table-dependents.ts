@@ -1,5 +1,5 @@
 import { FOREIGN_KEYS, IS_KEY_ONTO } from '../references/foreign-key.ts'
-import { LIST } from './json-parts.ts'
+import { EXTENSIONS, LIST } from './json-parts.ts'
 
 // What stands on a table from outside: foreign keys of others, views, functions,
 // and whatever else PostgreSQL would not drop it without. Questions as in table-parts.ts.
@@ -28,7 +28,8 @@ export const VIEWS = LIST(`select json_agg(json_build_object(
   join pg_class v on v.oid = u.ev_class and v.relkind = 'v' join pg_namespace n on n.oid = v.relnamespace`)
 
 export const FUNCTIONS = LIST(`select json_agg(json_build_object(
-    'signature', p.oid::regprocedure::text, 'owner', pg_get_userbyid(p.proowner), 'definition', pg_get_functiondef(p.oid)) order by p.oid)
+    'signature', p.oid::regprocedure::text, 'owner', pg_get_userbyid(p.proowner), 'definition', pg_get_functiondef(p.oid),
+    'extensions', ${EXTENSIONS('p.oid', 'pg_proc')}) order by p.oid)
   from (${DEPENDENTS}) d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass and not d.by_type where p.prosqlbody is not null`)
 
 export const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(

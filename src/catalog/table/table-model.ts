@@ -22,7 +22,7 @@ export interface TableModel {
   /** Storage parameters, `toast.` ones included: `fillfactor=80`. */
   readonly options: readonly string[]
   readonly replicaIdentity: 'default' | 'nothing' | 'full' | 'index'
-  readonly rowSecurity: 'off' | 'on' | 'forced'
+  readonly rowSecurity: RowSecurity
   readonly comment: string | null
   /** Rows as the planner believes, or null when the table was never analysed. */
   readonly estimatedRows: number | null
@@ -62,6 +62,9 @@ export interface TableModel {
   readonly securityLabels: number
   readonly subscriptions: readonly string[]
 }
+
+/** It may be forced upon the owner before it is enabled. */
+export type RowSecurity = 'off' | 'on' | 'forced' | 'off, but forced'
 
 export type RelationKind =
   | 'table'
@@ -123,6 +126,8 @@ export interface OwnedSequence {
   readonly comment: string | null
   readonly grants: readonly Grant[]
   readonly defaultGrantees: readonly (string | null)[]
+  /** Possible from 15 on. Older versions have stored plans without. */
+  readonly unlogged?: boolean
 }
 
 export type ConstraintType = 'primary key' | 'unique' | 'check' | 'foreign key' | 'exclusion' | 'not null' | 'trigger'
@@ -173,6 +178,8 @@ export interface Index {
   readonly statisticsTargets: readonly { readonly column: number; readonly target: number }[]
   readonly comment: string | null
   readonly bytes: number
+  /** What it goes with when that is dropped (`depends on extension`). Older versions have stored plans without. */
+  readonly extensions?: readonly string[]
 }
 
 export interface Trigger {
@@ -183,6 +190,8 @@ export interface Trigger {
   readonly before: boolean
   readonly transitionTables: boolean
   readonly comment: string | null
+  /** What it goes with when that is dropped (`depends on extension`). Older versions have stored plans without. */
+  readonly extensions?: readonly string[]
 }
 
 export interface Policy {
@@ -244,6 +253,8 @@ export interface SqlFunction {
   readonly signature: string
   readonly owner: string
   readonly definition: string
+  /** What it goes with when that is dropped (`depends on extension`). Older versions have stored plans without. */
+  readonly extensions?: readonly string[]
 }
 
 export interface OtherDependent {

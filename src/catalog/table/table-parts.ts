@@ -3,7 +3,7 @@ import { orderingOf } from '../../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { COLUMN_PAIRS, IS_NO_CLONE } from '../references/foreign-key.ts'
 import { CONSTRAINT_TRIGGERS } from '../references/constraint-triggers.ts'
-import { COLUMN_NAMES, COMMENT, ENABLED, GRANTS, LIST, NEVER_NULL, RELATION_KIND } from './json-parts.ts'
+import { COLUMN_NAMES, COMMENT, ENABLED, EXTENSIONS, GRANTS, LIST, NEVER_NULL, RELATION_KIND } from './json-parts.ts'
 import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEWS } from './table-dependents.ts'
 
 // The catalogue questions, one per part of a table. Each is a scalar subquery
@@ -47,7 +47,7 @@ const TABLE_GRANTS = LIST(`select json_agg(g.entry order by g.number, g.position
 const SEQUENCES = LIST(`select json_agg(json_build_object(
     'name', json_build_object('schema', n.nspname, 'name', s.relname), 'column', a.attname, 'identity', d.deptype = 'i',
     'type', format_type(q.seqtypid, null), 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'min', q.seqmin::text,
-    'max', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle, 'comment', ${COMMENT('s.oid', 'pg_class')},
+    'max', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle, 'unlogged', s.relpersistence = 'u', 'comment', ${COMMENT('s.oid', 'pg_class')},
     'grants', ${LIST(`select json_agg(g.entry order by g.position)
                 from (${GRANTS(`coalesce(s.relacl, acldefault('s', s.relowner))`, 'null::name')}) g`)},
     'defaultGrantees', ${defaultGranteesQuery('S', 'c.relowner', 's.relnamespace')}) order by a.attnum)
@@ -84,13 +84,13 @@ const INDEXES = LIST(`select json_agg(json_build_object(
     'tablespace', ${TABLESPACE('x')},
     'statisticsTargets', ${LIST(`select json_agg(json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum)
         from pg_attribute a where a.attrelid = x.oid and a.attstattarget >= 0`)},
-    'options', coalesce(x.reloptions, '{}'), 'comment', ${COMMENT('x.oid', 'pg_class')}, 'bytes', pg_relation_size(x.oid)) order by x.oid)
+    'options', coalesce(x.reloptions, '{}'), 'extensions', ${EXTENSIONS('x.oid', 'pg_class')}, 'comment', ${COMMENT('x.oid', 'pg_class')}, 'bytes', pg_relation_size(x.oid)) order by x.oid)
   from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am am on am.oid = x.relam where i.indrelid = c.oid`)
 
 const TRIGGERS = LIST(`select json_agg(json_build_object(
     'name', t.tgname, 'definition', pg_get_triggerdef(t.oid), 'enabled', ${ENABLED('t.tgenabled')}, 'perRow', t.tgtype & 1 = 1,
     'before', t.tgtype & 2 = 2, 'transitionTables', t.tgoldtable is not null or t.tgnewtable is not null,
-    'comment', ${COMMENT('t.oid', 'pg_trigger')}) order by t.tgname)
+    'extensions', ${EXTENSIONS('t.oid', 'pg_trigger')}, 'comment', ${COMMENT('t.oid', 'pg_trigger')}) order by t.tgname)
   from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal`)
 
 export const POLICY = (p: string) => `json_build_object(

@@ -164,7 +164,7 @@ function primaryKeyBack({ former, primaryKey }: ConversionSummary, index: string
     sql`alter table ${quoted(former.name)} drop constraint ${ident(primaryKey.index)}, ${usingIndex(former, name, name, index)}`
       .text,
     ...definitions.constraintComment(former.name, constraint),
-    ...definitions.indexComment(former.name.schema, model),
+    ...definitions.keyIndex(former.name.schema, model),
     ...(model.replicaIdentity ? definitions.replicaIdentity(former.name, former, name) : []),
   ]
 }

@@ -8,6 +8,7 @@ import { display, type TableName } from '../../sql/names.ts'
 import { literal, type Sql } from '../../sql/sql.ts'
 import { createLeaf, leafNames, type LeafShape } from '../table/leaf.ts'
 import { commonParts, referencesOf } from '../table/own-parts.ts'
+import { isSecured } from '../table/definitions.ts'
 import { leafLocks } from '../partition/conversion.ts'
 import { exclusive } from '../language/locks.ts'
 import type { SetPolicy } from '../language/policy.ts'
@@ -167,7 +168,7 @@ export function leafShapeOf(set: PartitionedTable): LeafShape {
     owner: set.owner,
     tablespace: set.tablespace ?? newest?.tablespace ?? null,
     options: newest?.options ?? [],
-    rowSecurity: set.rowSecurity === 'off' && newest?.rowSecurity ? 'on' : set.rowSecurity,
+    rowSecurity: !isSecured(set.rowSecurity) && newest?.rowSecurity ? 'on' : set.rowSecurity,
     identity: newest?.identity ?? 'default',
     parts: commonParts(set),
     defaultGrantees: set.defaultGrantees,

@@ -5,6 +5,8 @@ import type {
   InboundForeignKey,
   OwnedSequence,
   Publication,
+  RowSecurity,
+  SqlFunction,
   TableModel,
   Trigger,
 } from '../../catalog/table/table-model.ts'
@@ -86,14 +88,15 @@ export function inTablespace(tablespace: string | null, statements: readonly Sta
 }
 
 /** What is said of an index, be it a constraint's or not, once it is there; a constraint has a comment of its own. */
-function indexSettings(schema: string, { name, comment, statisticsTargets }: Index): Statement[] {
+function indexSettings(schema: string, index: Index): Statement[] {
+  const { name, statisticsTargets } = index
   const place = quoted({ schema, name })
   return [
     ...statisticsTargets.map(
       ({ column, target }) =>
         sql`alter index ${place} alter column ${raw(String(column))} set statistics ${raw(String(target))}`.text,
     ),
-    ...commentOn(sql`index ${place}`, comment),
+    ...keyIndex(schema, index),
   ]
 }
 
@@ -102,13 +105,15 @@ export function renameIndexes(schema: string, names: readonly (readonly [from: s
   return names.map(([from, to]) => sql`alter index ${ident(schema, from)} rename to ${ident(to)}`.text)
 }
 
-/** The comment on the index behind a constraint. */
-export function indexComment(schema: string, { name, comment }: Index): Statement[] {
-  return commentOn(sql`index ${quoted({ schema, name })}`, comment)
+/** What a constraint's index has besides what the constraint says. */
+export function keyIndex(schema: string, { name, extensions, comment }: Index): Statement[] {
+  const object = sql`index ${quoted({ schema, name })}`
+  return [...dependsOn(object, extensions), ...commentOn(object, comment)]
 }
 
-export function trigger(table: TableName, { name, definition, comment }: Trigger): Statement[] {
-  return [definition, ...commentOn(sql`trigger ${ident(name)} on ${quoted(table)}`, comment)]
+export function trigger(table: TableName, { name, definition, extensions, comment }: Trigger): Statement[] {
+  const object = sql`trigger ${ident(name)} on ${quoted(table)}`
+  return [definition, ...dependsOn(object, extensions), ...commentOn(object, comment)]
 }
 
 export function dropTriggers(table: TableName, triggers: readonly { readonly name: string }[]): Statement[] {
@@ -136,11 +141,15 @@ export function triggerState(
   )
 }
 
-export function rowSecurity(table: TableName, state: TableModel['rowSecurity']): Statement[] {
-  if (state === 'off') return []
+export function isSecured(state: RowSecurity): boolean {
+  return state === 'on' || state === 'forced'
+}
+
+export function rowSecurity(table: TableName, state: RowSecurity): Statement[] {
+  const alter = sql`alter table ${quoted(table)}`
   return [
-    sql`alter table ${quoted(table)} enable row level security`.text,
-    ...(state === 'forced' ? [sql`alter table ${quoted(table)} force row level security`.text] : []),
+    ...(isSecured(state) ? [sql`${alter} enable row level security`.text] : []),
+    ...(state === 'forced' || state === 'off, but forced' ? [sql`${alter} force row level security`.text] : []),
   ]
 }
 
@@ -221,8 +230,12 @@ export function views(table: TableModel): Statement[] {
   })
 }
 
+/** `create or replace` forgets on which extensions they depend. */
 export function functions(table: TableModel): Statement[] {
-  return table.functions.map(({ definition }) => withoutSemicolon(definition))
+  return table.functions.flatMap(({ signature, definition, extensions }: SqlFunction) => [
+    withoutSemicolon(definition),
+    ...dependsOn(sql`routine ${raw(signature)}`, extensions),
+  ])
 }
 
 export function foreignKeysOf(table: Pick<TableModel, 'constraints'>): Constraint[] {
@@ -283,6 +296,7 @@ function moveIdentity(
     ...(own ? [] : [sql`alter sequence ${quoted(name)} as ${raw(sequence.type)} ${settings}`.text]),
     sql`select pg_catalog.setval(${literal(quoted(name).text)}::pg_catalog.regclass, last_value, is_called) from ${quoted(aside)}`
       .text,
+    ...(sequence.unlogged ? [sql`alter sequence ${quoted(name)} set unlogged`.text] : []),
     sql`alter table ${quoted(from)} alter column ${ident(column.name)} drop identity`.text,
     ...grants('sequence', name, hands, sequence.grants, sequence.defaultGrantees),
     ...commentOn(sql`sequence ${quoted(name)}`, sequence.comment),
@@ -291,6 +305,10 @@ function moveIdentity(
 
 export function tableComment(table: TableModel): Statement[] {
   return commentOn(sql`table ${quoted(table.name)}`, table.comment)
+}
+
+function dependsOn(object: Sql, extensions: readonly string[] = []): Statement[] {
+  return extensions.map((extension) => sql`alter ${object} depends on extension ${ident(extension)}`.text)
 }
 
 function commentOn(object: Sql, comment: string | null): Statement[] {

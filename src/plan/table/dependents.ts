@@ -7,9 +7,11 @@ import {
   constraintFact,
   describeGrant,
   fact,
+  functionFacts,
   inboundFact,
-  indexFact,
+  indexFacts,
   sequenceFacts,
+  triggerFacts,
   withoutProof,
   type Fact,
 } from './fact.ts'
@@ -160,7 +162,7 @@ export const DEPENDENTS = {
   },
   // Before the rows: those that the history has are adopted then, and none is built.
   indexes: {
-    facts: ({ indexes }) => indexes.map(indexFact),
+    facts: ({ indexes }) => indexes.flatMap(indexFacts),
     fates: ({ indexes }, move) => indexes.map((index) => indexFate(index, move)),
     aside: ({ table, names }) => definitions.renameIndexes(table.name.schema, Object.entries(names.indexes)),
     made: ({ indexes }) => indexes,
@@ -188,7 +190,7 @@ export const DEPENDENTS = {
   },
   // A row trigger of the same name on parent and partition is refused; attaching gives a partition the parent's.
   triggers: {
-    facts: ({ triggers }) => triggers.map((trigger) => fact(`trigger ${trigger.name}`, trigger)),
+    facts: ({ triggers }) => triggers.flatMap(triggerFacts),
     fates: ({ triggers }) => triggers.map(({ name }) => carried(`trigger ${name}`)),
     ...ofTheName(
       ({ table, place }) => definitions.dropTriggers(place, table.triggers),
@@ -260,7 +262,7 @@ export const DEPENDENTS = {
     ...ofTheName(nothing, ({ table }) => definitions.views(table)),
   },
   functions: {
-    facts: ({ functions }) => functions.map((body) => fact(`function ${body.signature}`, body)),
+    facts: ({ functions }) => functions.flatMap(functionFacts),
     fates: ({ functions }) =>
       functions.map(({ signature }) =>
         rebuilt(`function ${signature}`, 'create or replace: its body is bound to the table'),

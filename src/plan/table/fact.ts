@@ -1,4 +1,12 @@
-import type { Constraint, Grant, Index, InboundForeignKey, OwnedSequence } from '../../catalog/table/table-model.ts'
+import type {
+  Constraint,
+  Grant,
+  Index,
+  InboundForeignKey,
+  OwnedSequence,
+  SqlFunction,
+  Trigger,
+} from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { canonicalJson } from '../language/stored.ts'
 
@@ -20,18 +28,37 @@ export function constraintFact(
 }
 
 /** The index behind a constraint is described by the constraint. On a partitioned table PostgreSQL prints `ON ONLY`. */
-export function indexFact(index: Index): Fact {
-  const { name, definition, constraint, options, comment, statisticsTargets, replicaIdentity, tablespace } = index
+export function indexFacts(index: Index): Fact[] {
+  const { name, definition, constraint, options, extensions, comment, statisticsTargets, replicaIdentity, tablespace } =
+    index
   const shape = constraint === null ? definition.replace(' ON ONLY ', ' ON ') : constraint
   // Stored facts of older versions lack it; they are equal where it is the database's default.
   const place = tablespace === null ? {} : { tablespace }
-  return fact(`index ${name}`, { shape, options, comment, statisticsTargets, replicaIdentity, ...place })
+  return [
+    fact(`index ${name}`, { shape, options, comment, statisticsTargets, replicaIdentity, ...place }),
+    ...extensionFacts(`index ${name}`, extensions),
+  ]
+}
+
+export function triggerFacts({ extensions, ...trigger }: Trigger): Fact[] {
+  const name = `trigger ${trigger.name}`
+  return [fact(name, trigger), ...extensionFacts(name, extensions)]
+}
+
+export function functionFacts({ extensions, ...body }: SqlFunction): Fact[] {
+  const name = `function ${body.signature}`
+  return [fact(name, body), ...extensionFacts(name, extensions)]
+}
+
+function extensionFacts(name: string, extensions: readonly string[] = []): Fact[] {
+  return extensions.map((extension) => fact(`${name} depends on extension`, extension))
 }
 
 export function sequenceFacts(sequence: OwnedSequence): Fact[] {
-  const { name, grants, defaultGrantees: _, ...rest } = sequence
+  const { name, grants, defaultGrantees: _, unlogged, ...rest } = sequence
   return [
     fact(`sequence ${display(name)}`, rest),
+    ...(unlogged ? [fact(`sequence ${display(name)} is`, 'unlogged')] : []),
     ...grants.map((grant) => fact(`sequence ${display(name)} grant ${describeGrant(grant)}`, grant.grantable)),
   ]
 }

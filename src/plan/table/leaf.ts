@@ -116,7 +116,7 @@ export function createLeaf(shape: LeafShape, leaf: TableName, from: Sql, to: Sql
       .text,
     ...(shape.options.length === 0 ? [] : [sql`alter table ${place} set (${raw(shape.options.join(', '))})`.text]),
     ...ownersAlone(leaf, role, shape.defaultGrantees),
-    ...definitions.rowSecurity(leaf, shape.rowSecurity === 'off' ? 'off' : 'on'),
+    ...definitions.rowSecurity(leaf, definitions.isSecured(shape.rowSecurity) ? 'on' : 'off'),
     ...identify(leaf, shape.identity),
     ...partsBefore(leaf, shape.parts),
     ...ownership(leaf, shape.owner, role),

@@ -11,6 +11,7 @@ import { conditionObjections, describeReading } from '../table/condition-objecti
 import { exclusive } from '../language/locks.ts'
 import { columnObjection, markBy } from '../purge/mark.ts'
 import { intervalText, momentOf } from '../language/moment.ts'
+import { isSecured } from '../table/definitions.ts'
 import { objection, when } from '../language/objection.ts'
 import { ownership } from '../table/privileges.ts'
 import { serverNotes, serverObjections } from '../table/server-objections.ts'
@@ -186,7 +187,7 @@ function objectionsTo(situation: ViewSituation, request: ViewRequest): Objection
       : []),
     ...(keep === null ? [] : keyObjections(table, keep.by)),
     ...conditionObjections(condition),
-    ...when(server.version < SECURITY_INVOKER_FROM && table.rowSecurity !== 'off', () =>
+    ...when(server.version < SECURITY_INVOKER_FROM && isSecured(table.rowSecurity), () =>
       objection(
         'row-security',
         `a view would show rows that the policies of ${display(table.name)} hide: before PostgreSQL 15 they are applied as the view's owner`,
