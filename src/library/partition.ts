@@ -1,7 +1,7 @@
 import { partitionByCopy } from '../engine/commands/partition-copy.ts'
 import { partition as attach, type PartitionResult } from '../engine/commands/partition.ts'
 import type { CopyResult } from '../engine/copy/run.ts'
-import type { RebuildPlan } from '../plan/copy/rebuild.ts'
+import type { RebuildPlan } from '../plan/copy/summary.ts'
 import type { PartitionPlan } from '../plan/partition/partition.ts'
 import { PARTITION } from '../requests/partition.ts'
 import { answersOf, call, type Answers, type Call } from './call.ts'

@@ -1,6 +1,6 @@
 import { rebuild as command } from '../engine/commands/rebuild.ts'
 import type { CopyResult } from '../engine/copy/run.ts'
-import type { RebuildPlan } from '../plan/copy/rebuild.ts'
+import type { RebuildPlan } from '../plan/copy/summary.ts'
 import { REBUILD } from '../requests/rebuild.ts'
 import { callOf, type Call } from './call.ts'
 import type { Table } from './database.ts'

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { EXIT } from '../../src/cli/exit-codes.ts'
-import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
+import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

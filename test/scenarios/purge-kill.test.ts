@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest'
 import { abandon, planAbandonOf, resume, status } from '../../src/engine/runs/runs.ts'
 import { EbbError } from '../../src/errors.ts'
-import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
+import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

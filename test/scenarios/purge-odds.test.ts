@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { EbbError } from '../../src/errors.ts'
-import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
+import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'

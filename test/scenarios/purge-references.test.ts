@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
 import { type PurgeResult } from '../../src/engine/commands/purge.ts'
-import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
+import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { parseTableName } from '../../src/sql/parse-name.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest } from '../support/purging.ts'

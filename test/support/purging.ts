@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import type { PurgeRequest } from '../../src/plan/purge/purge.ts'
+import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import type { Database } from './database.ts'

@@ -1,6 +1,6 @@
 import { partition } from '../../engine/commands/partition.ts'
 import { partitionByCopy } from '../../engine/commands/partition-copy.ts'
-import type { RebuildPlan } from '../../plan/copy/rebuild.ts'
+import type { RebuildPlan } from '../../plan/copy/summary.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import type { PartitionPlan } from '../../plan/partition/partition.ts'
 import { PARTITION } from '../../requests/partition.ts'

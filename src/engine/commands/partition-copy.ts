@@ -1,5 +1,5 @@
 import { inSnapshot } from '../../db/session.ts'
-import type { RebuildPlan } from '../../plan/copy/rebuild.ts'
+import type { RebuildPlan } from '../../plan/copy/summary.ts'
 import { planPartitionByCopy, type CopyRequest, type CopySituation } from '../../plan/partition/partition-copy.ts'
 import { copying, readKeptRows } from '../copy/run.ts'
 import { newNameSuffix } from '../name-suffix.ts'

@@ -16,9 +16,9 @@ import {
   planPurge,
   refusePurge,
   type PurgePlan,
-  type PurgeRequest,
   type PurgeSituation,
 } from '../../plan/purge/purge.ts'
+import type { PurgeRequest } from '../../plan/purge/request.ts'
 import { unknownNodeObjections } from '../../plan/table/unknown-nodes.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { TableName } from '../../sql/names.ts'

@@ -1,6 +1,6 @@
 import type { Range } from './chunk.ts'
 import { firstSize } from './sizes.ts'
-import type { DoneChunk, Walk } from './walk.ts'
+import type { DoneChunk, Walk } from './chunk.ts'
 
 const FIRST_BLOCKS = 512
 

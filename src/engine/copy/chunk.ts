@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readOne } from '../../db/session.ts'
+import { readOne, type Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import type { CopyWork, Transport } from '../../plan/copy/work.ts'
@@ -96,4 +96,30 @@ export async function recordChunk(
   await session.query(sql`
     insert into ${at(schema, 'chunk')} (run_id, first, "end", by_column, from_key, to_key, rows, milliseconds, transport)
     values (${runId}, ${first}, ${end}, ${keys?.column ?? null}, ${keys?.from ?? null}, ${keys?.to ?? null}, ${rows}, ${milliseconds}, ${transport})`)
+}
+
+/** Returns the ranges still to be copied, each once. */
+export interface Walk {
+  readonly unit: 'blocks' | 'rows'
+  /** In `unit`; for a walk by keys the planner's estimate. */
+  readonly total: number
+  /** In `unit`: copied before this walk began. */
+  readonly begun: number
+  /** Sizes of chunks, in `unit`. */
+  readonly firstSize: number
+  readonly maxSize: number
+  /** The next range of about `size`; undefined when nothing is left. */
+  next(size: number, session: Session): Promise<Range | undefined>
+  /** Returns no more ranges. */
+  close(): void
+}
+
+/** A chunk in the journal. */
+export interface DoneChunk {
+  readonly first: number
+  readonly end: number
+  readonly byColumn: string | null
+  readonly from: string | null
+  readonly to: string | null
+  readonly rows: number
 }

@@ -6,7 +6,8 @@ import { withPace } from '../pace.ts'
 import { readSource } from './captured.ts'
 import type { Range } from './chunk.ts'
 import { withVacuumBehind } from './vacuum-behind.ts'
-import { openWalk, type Walk } from './walk.ts'
+import { openWalk } from './walk.ts'
+import type { Walk } from './chunk.ts'
 import { carryChunks, type SharedCopy, type WorkerSessions } from './worker.ts'
 
 // Copies the kept rows, chunk by chunk. Invariants:

@@ -8,7 +8,7 @@ import { own } from '../../sql/operators.ts'
 import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { kept, type KeyRange, type Range } from './chunk.ts'
 import { firstSize, type CopySizes } from './sizes.ts'
-import type { DoneChunk, Walk } from './walk.ts'
+import type { DoneChunk, Walk } from './chunk.ts'
 
 /** A not-null column with a btree index in the default order of its type. */
 export interface WalkColumn {

@@ -6,38 +6,12 @@ import { sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { BlockWalk } from './block-walk.ts'
 import type { SourceState } from './captured.ts'
-import type { Range } from './chunk.ts'
+import type { DoneChunk, Walk } from './chunk.ts'
 import { columnOf, KeyWalk, mostRows } from './key-walk.ts'
 import { readReach } from './copied-range.ts'
 
 // How a copy reads the source: by blocks in order, or by an index if the kept rows are a small part. Both partition
 // the rows: a row that does not change is in exactly one range.
-
-/** Returns the ranges still to be copied, each once. */
-export interface Walk {
-  readonly unit: 'blocks' | 'rows'
-  /** In `unit`; for a walk by keys the planner's estimate. */
-  readonly total: number
-  /** In `unit`: copied before this walk began. */
-  readonly begun: number
-  /** Sizes of chunks, in `unit`. */
-  readonly firstSize: number
-  readonly maxSize: number
-  /** The next range of about `size`; undefined when nothing is left. */
-  next(size: number, session: Session): Promise<Range | undefined>
-  /** Returns no more ranges. */
-  close(): void
-}
-
-/** A chunk in the journal. */
-export interface DoneChunk {
-  readonly first: number
-  readonly end: number
-  readonly byColumn: string | null
-  readonly from: string | null
-  readonly to: string | null
-  readonly rows: number
-}
 
 /**
  * Resumes the walk that was started; a new one uses an index if PostgreSQL would read the kept rows through it rather

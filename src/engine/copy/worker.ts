@@ -10,7 +10,7 @@ import { recordChunk, type Range } from './chunk.ts'
 import { nextSize } from './sizes.ts'
 import { TransportChoice } from './transport-choice.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
-import type { Walk } from './walk.ts'
+import type { Walk } from './chunk.ts'
 
 // One worker of a copy: copies range after range, until the walk has none left.
 //

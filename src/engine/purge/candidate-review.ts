@@ -7,7 +7,7 @@ import { allSets, approveSet, type StoredSet } from '../../journal/candidates.ts
 import { journalExists, latestRun, runById, type Run } from '../../journal/journal.ts'
 import { dropSet } from '../../plan/purge/candidates.ts'
 import { sameKeyAsCandidate } from '../../plan/purge/candidate-sql.ts'
-import type { PurgeRequest } from '../../plan/purge/purge.ts'
+import type { PurgeRequest } from '../../plan/purge/request.ts'
 import { quoted } from '../../sql/names.ts'
 import { ident, join, sql } from '../../sql/sql.ts'
 import { readSet } from './candidate-set.ts'

@@ -1,5 +1,5 @@
 import type { Run } from '../../journal/journal.ts'
-import type { RebuildPlan, RebuildSummary } from '../../plan/copy/rebuild.ts'
+import type { RebuildPlan, RebuildSummary } from '../../plan/copy/summary.ts'
 import type { ConversionSummary, PartitionPlan } from '../../plan/partition/partition.ts'
 
 // What later commands need to know about a run. A run only starts without objections, so its plan has a summary.

@@ -3,7 +3,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { dollarQuoted, ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { keyList, type CopyKey } from './key.ts'
 import { dropTriggers, triggerState } from '../table/definitions.ts'
-import type { Objection } from '../language/step.ts'
+import type { Objection } from '../language/objection.ts'
 
 // Capture: a trigger that writes the key of every changed row into a log. What
 // must hold, whatever happens to us:

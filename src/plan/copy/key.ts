@@ -3,7 +3,7 @@ import { display } from '../../sql/names.ts'
 import { ordered, type Ordering } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { reservedColumnObjections } from '../table/column-objections.ts'
-import type { Objection } from '../language/step.ts'
+import type { Objection } from '../language/objection.ts'
 
 export interface CopyKeyColumn {
   readonly name: string

@@ -3,7 +3,7 @@ import { display } from '../../sql/names.ts'
 import { putBack, putUnder } from '../../sql/condition-settings.ts'
 import { literal } from '../../sql/sql.ts'
 import { objection, when } from '../language/objection.ts'
-import type { RebuildPlan } from './rebuild.ts'
+import type { RebuildPlan } from './summary.ts'
 import type { Objection, OnlineStep, Step } from '../language/step.ts'
 
 // Rows that a copy leaves out may have rows elsewhere that refer to them. After

@@ -3,22 +3,22 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Privileges } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { Interval } from '../../grid/interval.ts'
-import { display, freeCompanion, type TableName } from '../../sql/names.ts'
+import { display, freeCompanion } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { captureObjections, captureOf } from './capture.ts'
 import { conditionObjections, describeReading } from '../table/condition-objections.ts'
 import { copyKeyOf, copyKeyObjections, type CopyKey } from './key.ts'
 import { copySteps } from './steps.ts'
+import type { RebuildPlan, RebuildSummary } from './summary.ts'
 import type { CopyWork, Transport } from './work.ts'
 import { constraintTriggerObjections, ofForeignKeys } from '../table/constraint-triggers.ts'
-import { dependentsOf, type AsideNames } from '../table/dependents.ts'
+import { dependentsOf } from '../table/dependents.ts'
 import { describeKept } from './retention-of-retired.ts'
 import { leftOutObjections } from './left-out.ts'
 import { copyRightsObjections, privilegeObjections } from '../table/privilege-objections.ts'
-import type { SetPolicy } from '../language/policy.ts'
 import { serverNotes } from '../table/server-objections.ts'
 import { plainShadow, shadowNames, writtenColumns, type Shadow } from '../table/shadow.ts'
-import { assertDistinctKeys, type Facts, type Objection, type Plan } from '../language/step.ts'
+import { assertDistinctKeys, type Objection } from '../language/step.ts'
 import { asideNames } from '../table/aside.ts'
 import { fundamentalObjections, publishedCopyObjections, tableObjections } from '../table/table-objections.ts'
 import { showBytes, showCount } from '../../text/units.ts'
@@ -47,33 +47,6 @@ export interface RebuildSituation {
   readonly taken: ReadonlySet<string>
   /** Makes the names of this run's helpers unlike those of any other. */
   readonly tag: string
-}
-
-export interface RebuildPlan extends Plan {
-  /** Null where there are objections. */
-  readonly rebuild: RebuildSummary | null
-}
-
-/** What later runs need to know: to undo preparations, to go back, to let the former table go. */
-export interface RebuildSummary {
-  /** Of the table that is copied from, which its name may leave meanwhile. */
-  readonly sourceOid: string
-  readonly former: TableModel
-  readonly shadow: TableName
-  readonly retired: TableName
-  readonly aside: AsideNames
-  /** From the table into the shadow. */
-  readonly forward: CopyWork
-  /** From the new table into the retired one, from the swap on. */
-  readonly back: CopyWork
-  /** Where the new table is partitioned: how rotate keeps it. */
-  readonly policy: SetPolicy | null
-  /** Disk that it needs beside the table, by estimate. The log and WAL come on top. */
-  readonly diskBytes: number
-  /** After the end of the run; null: the former table stays until somebody lets it go. */
-  readonly retireAfter: Interval | null
-  /** What is true of the new table when all is done. */
-  readonly outcome: Facts
 }
 
 /** Plans a new table with the rows worth keeping, built beside the old one and swapped in. Pure. */

@@ -1,6 +1,6 @@
 import type { NotCopyable } from '../../catalog/table/not-copyable.ts'
 import { objection } from '../language/objection.ts'
-import type { RebuildPlan } from './rebuild.ts'
+import type { RebuildPlan } from './summary.ts'
 
 /** The plan by a transport that takes all values: where COPY may refuse some, rows stay in the server. */
 export function withTransport<Copy extends RebuildPlan>(plan: Copy, columns: readonly NotCopyable[]): Copy {

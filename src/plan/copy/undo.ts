@@ -12,7 +12,7 @@ import { compareFacts, factsOf, type Difference } from '../table/facts.ts'
 import { renameBack } from '../table/rename-back.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import { objection, when } from '../language/objection.ts'
-import type { RebuildSummary } from './rebuild.ts'
+import type { RebuildSummary } from './summary.ts'
 import { captureTriggers, verifyStep } from './steps.ts'
 import {
   addForeignKeys,

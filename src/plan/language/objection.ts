@@ -1,4 +1,10 @@
-import type { Objection } from './step.ts'
+/** A blocking issue with its fix. Some can be accepted by code (`--accept <code>`). */
+export interface Objection {
+  readonly code: string
+  readonly what: string
+  readonly fix: string
+  readonly acceptable: boolean
+}
 
 /** A blocking issue that cannot be accepted: it has to be resolved first. */
 export function objection(code: string, what: string, fix: string): Objection {

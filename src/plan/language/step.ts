@@ -1,7 +1,10 @@
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { CopyWork, Transport } from '../copy/work.ts'
+import type { Objection } from './objection.ts'
 import type { PurgeWork } from '../purge/work.ts'
+
+export type { Objection }
 
 // The interface between planning and execution: what will be done, as data that
 // can be printed, stored in the journal, compared, and then executed.
@@ -173,14 +176,6 @@ export type WholeStep = Exclude<Step, StepInPieces>
 
 /** The facts of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>
-
-/** A blocking issue with its fix. Some can be accepted by code (`--accept <code>`). */
-export interface Objection {
-  readonly code: string
-  readonly what: string
-  readonly fix: string
-  readonly acceptable: boolean
-}
 
 /** What happens to one dependent object of the table. */
 export interface DependentObject {

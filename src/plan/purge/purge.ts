@@ -6,7 +6,6 @@ import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { pathForCode } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import type { WrittenName } from '../../sql/parse-name.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
@@ -19,6 +18,7 @@ import { describeReading } from '../table/condition-objections.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from '../references/cascade-text.ts'
 import { unaccepted } from '../language/objection.ts'
 import { objectionsAbove, purgeObjections, rowsElsewhere } from './objections.ts'
+import type { PurgeRequest } from './request.ts'
 import { chooseWalk, type ChosenWalk } from './walk.ts'
 import type { PurgeWork } from './work.ts'
 import {
@@ -28,7 +28,7 @@ import {
   WAL_PER_DELETED_ROW,
 } from '../advise/rates.ts'
 import { serverNotes } from '../table/server-objections.ts'
-import { describeGroups, describeStale, type GroupCount, type StaleGroups } from './stale.ts'
+import { describeGroups, describeStale, type GroupCount } from './stale.ts'
 import {
   assertDistinctKeys,
   type CheckStep,
@@ -39,37 +39,6 @@ import {
   type VacuumStep,
 } from '../language/step.ts'
 import { showBytes, showCount, showDuration, showRows } from '../../text/units.ts'
-
-/** The user's request. */
-export interface PurgeRequest {
-  /** The rows to delete, as after WHERE. */
-  readonly where: string
-  /** Walks an index that begins with this column. */
-  readonly orderBy: string | null
-  /** A condition that is true of every row is intended. */
-  readonly allRows: boolean
-  /** The tables touched are vacuumed and analysed at the end. */
-  readonly vacuum: boolean
-  /** The rows are deleted without an archive. */
-  readonly noArchive: boolean
-  /** Rows of other tables that reference them are deleted, too. */
-  readonly cascade: boolean
-  /** Tables of which no row may be touched. */
-  readonly protect: readonly WrittenName[]
-  /** Codes of objections accepted by the user. */
-  readonly accept: readonly string[]
-  /** Instead of a condition: the rows of a candidate set. `where` is empty then. */
-  readonly candidates?: CandidateChoice
-  /** Instead of a condition: the rows of groups without activity. `where` is empty then. */
-  readonly stale?: StaleGroups
-}
-
-/** A candidate set by the number of its run, and who deletes its rows. */
-export interface CandidateChoice {
-  readonly set: string
-  readonly approvedBy: string | null
-  readonly ticket: string | null
-}
 
 export interface PurgeSituation {
   readonly server: ServerModel

@@ -5,14 +5,11 @@ import type { CopyRequest, CopySituation } from '../../../src/plan/partition/par
 import { planPartition, type PartitionSituation } from '../../../src/plan/partition/partition.ts'
 import type { RollbackSituation } from '../../../src/plan/partition/rollback.ts'
 import type { PartitionRequest } from '../../../src/plan/language/policy.ts'
-import {
-  planRebuild,
-  type RebuildRequest,
-  type RebuildSituation,
-  type RebuildSummary,
-} from '../../../src/plan/copy/rebuild.ts'
+import { planRebuild, type RebuildRequest, type RebuildSituation } from '../../../src/plan/copy/rebuild.ts'
+import type { RebuildSummary } from '../../../src/plan/copy/summary.ts'
 import { planCascade, type CascadeRequest } from '../../../src/plan/references/cascade.ts'
-import type { PurgeRequest, PurgeSituation } from '../../../src/plan/purge/purge.ts'
+import type { PurgeSituation } from '../../../src/plan/purge/purge.ts'
+import type { PurgeRequest } from '../../../src/plan/purge/request.ts'
 import type { CandidateSituation } from '../../../src/plan/purge/candidates.ts'
 import { markBy, type Mark, type MarkRequest, type MarkSituation } from '../../../src/plan/purge/mark.ts'
 import type { SplitSummary } from '../../../src/plan/split/exchange.ts'

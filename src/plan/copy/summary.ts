@@ -1,0 +1,34 @@
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { Interval } from '../../grid/interval.ts'
+import type { TableName } from '../../sql/names.ts'
+import type { SetPolicy } from '../language/policy.ts'
+import type { Facts, Plan } from '../language/step.ts'
+import type { AsideNames } from '../table/dependents.ts'
+import type { CopyWork } from './work.ts'
+
+export interface RebuildPlan extends Plan {
+  /** Null where there are objections. */
+  readonly rebuild: RebuildSummary | null
+}
+
+/** What later runs need to know: to undo preparations, to go back, to let the former table go. */
+export interface RebuildSummary {
+  /** Of the table that is copied from, which its name may leave meanwhile. */
+  readonly sourceOid: string
+  readonly former: TableModel
+  readonly shadow: TableName
+  readonly retired: TableName
+  readonly aside: AsideNames
+  /** From the table into the shadow. */
+  readonly forward: CopyWork
+  /** From the new table into the retired one, from the swap on. */
+  readonly back: CopyWork
+  /** Where the new table is partitioned: how rotate keeps it. */
+  readonly policy: SetPolicy | null
+  /** Disk that it needs beside the table, by estimate. The log and WAL come on top. */
+  readonly diskBytes: number
+  /** After the end of the run; null: the former table stays until somebody lets it go. */
+  readonly retireAfter: Interval | null
+  /** What is true of the new table when all is done. */
+  readonly outcome: Facts
+}
