@@ -18,9 +18,7 @@ export interface ConstraintTrigger {
   readonly on: readonly string[]
 }
 
-/** A subquery's list of those of table `c`: of its constraints, and of foreign keys onto it. */
-export const CONSTRAINT_TRIGGERS =
-  LIST(`select json_agg(json_build_object('constraint', k.conname, 'of', ${RELATION_NAME('n', 'r')},
+const OF_TABLE = LIST(`select json_agg(json_build_object('constraint', k.conname, 'of', ${RELATION_NAME('n', 'r')},
     'function', s.function, 'enabled', case when s.state is null then 'mixed' else ${ENABLED('s.state')} end, 'on', s.places)
     order by n.nspname, r.relname, k.conname, s.function)
   from (
@@ -34,3 +32,6 @@ export const CONSTRAINT_TRIGGERS =
     from part join pg_trigger t on t.tgconstraint = part.oid join pg_proc f on f.oid = t.tgfoid
     where t.tgisinternal group by 1, 2 having min(t.tgenabled) <> 'O' or max(t.tgenabled) <> 'O') s
   join pg_constraint k on k.oid = s.root join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace`)
+
+/** A subquery's list of those of table `c`: of its constraints, and of foreign keys onto it. Most databases have none at all. */
+export const CONSTRAINT_TRIGGERS = `case when exists (select from pg_trigger where tgisinternal and tgenabled <> 'O') then ${OF_TABLE} else '[]' end`
