@@ -142,7 +142,7 @@ export async function findPlan(
   const journal = await journalExists(session, journalSchema)
   const earlier = journal ? await latestRun(session, journalSchema, name) : undefined
   if (earlier?.status === 'running' && command.knowsOf?.(earlier, request) !== true) {
-    if (!isRunOf(command, request, earlier)) throw otherRun(earlier)
+    if (!isRunOf(command, request, earlier)) throw otherRun(earlier, command.name === earlier.command)
     const plan = planOf(command, earlier)
     return { server, name, plan, situation: null, runId: earlier.id, earlier, doneBy: null }
   }
@@ -169,9 +169,9 @@ async function planOrDone(
 }
 
 /** Another run of the table is unfinished. */
-export function otherRun(run: Run): EbbError {
+export function otherRun(run: Run, sameCommand = false): EbbError {
   return new EbbError(
-    `run ${run.id} (ebb ${run.command} ${display(run.table)}) is unfinished, and was started with other settings`,
+    `run ${run.id} (ebb ${run.command} ${display(run.table)}) is unfinished${sameCommand ? ', and was started with other settings' : ''}`,
     {
       state: 'This command has changed nothing.',
       next: `Finish it with ebb resume ${run.id}, or undo it with ebb abandon ${run.id}, before starting another.`,

@@ -59,7 +59,8 @@ function describeSet({ report, map }: RotatedSet, withValues: boolean): string[]
   const { table, finalized, created, retired, skipped, failed, plan } = report
   const isIdle = [finalized, created, retired, failed].every(({ length }) => length === 0)
   return [
-    `${display(table)}: ${isIdle ? 'nothing was due' : describeTimes(report)}`,
+    // A table that is not there has only the name it was called by.
+    table.schema === '' ? `${table.name}:` : `${display(table)}: ${isIdle ? 'nothing was due' : describeTimes(report)}`,
     ...indented([
       ...finalized.map((partition) => `finished the interrupted detach of ${display(partition)}`),
       ...columns(

@@ -11,7 +11,8 @@ import { startStandby } from '../support/standby.ts'
 import { modelOf, monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
 import { failureOf } from '../support/visits.ts'
-import { partition } from '../support/commands.ts'
+import { partition, purge } from '../support/commands.ts'
+import { purgeRequest } from '../support/purging.ts'
 
 // What is done with runs that exist: go on, undo, go back; and what somebody else did meanwhile.
 
@@ -221,6 +222,10 @@ describe('a run that was stopped', () => {
 
     await expect(partition(database.url, written(events), monthly({ premake: 7 }), quietly())).rejects.toMatchObject({
       message: expect.stringMatching(/is unfinished, and was started with other settings/) as string,
+      kind: 'objections',
+    })
+    await expect(purge(database.url, written(events), purgeRequest('id = 1'), quietly())).rejects.toMatchObject({
+      message: expect.stringMatching(/is unfinished$/) as string,
       kind: 'objections',
     })
   })
