@@ -200,22 +200,29 @@ export async function journalExists(
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${schema} and c.relname = 'run'`,
   )
   if (run === undefined) return false
-  if (!run.readable) throw unreadable(schema, run)
+  if (!run.readable) throw unreadable(schema, run, to)
   await (to === 'work' ? assertTrusted : assertReadable)(session, schema)
   await assertKnown(session, schema)
   return true
 }
 
-function unreadable(schema: string, { role, owner }: { readonly role: string; readonly owner: string }): EbbError {
+function unreadable(
+  schema: string,
+  { role, owner }: { readonly role: string; readonly owner: string },
+  to: 'work' | 'look',
+): EbbError {
   const [place, us] = [ident(schema).text, ident(role).text]
+  const read = `To read it: grant usage on schema ${place} to ${us}; grant select on all tables in schema ${place} to ${us};`
   return new EbbError(
     `the journal in schema ${schema} belongs to ${owner}, and ${role} may not read it`,
     {
       state: NOTHING_CHANGED,
+      // Whoever only looks needs no more than to read.
       next:
-        `To read it: grant usage on schema ${place} to ${us}; grant select on all tables in schema ${place} to ${us}. ` +
-        `To run commands with it, which allows this role to act as any role that resumes a run: grant ${ident(owner).text} to ${us}. ` +
-        'Or use a separate journal with --journal-schema <name>.',
+        to === 'look'
+          ? read
+          : `${read} To run commands with it, which allows this role to act as any role that resumes a run: grant ${ident(owner).text} to ${us}; ` +
+            'or use a separate journal with --journal-schema <name>.',
     },
     'objections',
   )

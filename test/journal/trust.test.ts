@@ -206,6 +206,13 @@ describe('status', () => {
     expect(await status(database.urlFor(reader), quietly())).toEqual({ runs: [], sets: [] })
   })
 
+  test('is not told to become the owner where it may not read', async ({ database }) => {
+    await journal(database)
+    const reader = await database.role('reader')
+    const refused: unknown = await status(database.urlFor(reader), quietly()).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ advice: { next: expect.stringMatching(/^To read it: [^:]*;$/) as string } })
+  })
+
   test('executes nothing of a stranger’s', async ({ database }) => {
     await journal(database)
     await database.admin(TRAP)

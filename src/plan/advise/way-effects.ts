@@ -23,7 +23,7 @@ export function attachEffects(table: TableModel, key: KeyAdvice): WayEffects {
     ],
     application: [
       ...keyEffects(table, key),
-      'a few statements do not work on any partitioned table (docs/limits.md)',
+      'a few statements do not work on any partitioned table (https://github.com/pg-ebb/pg-ebb/blob/main/docs/limits.md)',
       `the existing rows are dropped from ${name} together, when the last of them has expired; or by ebb split`,
     ],
     consumers: ['no row is moved, so there are no events', EXPIRY_IS_SILENT, ...viaRoot(table)],
@@ -36,7 +36,7 @@ export function partitionCopyEffects(table: TableModel, key: KeyAdvice, quantiti
     locks,
     application: [
       ...keyEffects(table, key),
-      'a few statements do not work on any partitioned table (docs/limits.md)',
+      'a few statements do not work on any partitioned table (https://github.com/pg-ebb/pg-ebb/blob/main/docs/limits.md)',
       ...application,
     ],
     consumers: [...consumers, EXPIRY_IS_SILENT, ...viaRoot(table)],

@@ -83,7 +83,7 @@ function rollbackObjections({
       objection(
         'history-gone',
         `${history}, which held all rows at the time of the conversion, is no partition of ${name} any more`,
-        'There is nothing to roll back to.',
+        'If a later run has split it, roll that one back first, then this one (ebb status lists them); otherwise there is nothing to roll back to.',
       ),
     ),
     ...when(removed.length > 0, () =>
