@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { refusals } from '../../src/plan/table/published.ts'
 import { describe, expect } from 'vitest'
 import {
   readReferenceGraph,
@@ -164,7 +165,10 @@ test('a published table without identity refuses deletes', async ({ database }) 
     database,
     `${PAIR} create table c (id int primary key, a_id int references a); create publication p for table b, c`,
   )
-  const refuses = graph.tables.map(({ name, deletesUnpublishable }) => [name.name, deletesUnpublishable])
+  const refuses = graph.tables.map(({ name, published }) => [
+    name.name,
+    published !== null && refusals('deletes', published.sendings, published.identity).length > 0,
+  ])
   expect(refuses).toEqual([
     ['a', false],
     ['b', true],

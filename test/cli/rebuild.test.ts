@@ -302,4 +302,14 @@ test('a condition that changes its mind, or rows that would go unstored, are obj
   expect(code).toBe(3)
   expect(out).toContain('volatile:random')
   expect(out).toContain('archive: the rows left out would be deleted without an archive')
+
+  const owner = await database.session('owner')
+  await owner.query(
+    `create function is_new(timestamptz) returns bool stable language sql as $$ select $1 > now() - interval '1 hour' $$`,
+  )
+  const stable = await ebb(
+    rebuild(table, database, '--keep', 'is_new(at) and to_char(at, $$YYYY$$) > $$2000$$', '--no-archive'),
+  )
+  expect(stable.code).toBe(3)
+  expect(stable.out.match(/stable:\w+/g)).toEqual(['stable:is_new'])
 })

@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { describe, expect, inject } from 'vitest'
 import { withSession } from '../../src/db/session.ts'
 import { migrateJournal } from '../../src/journal/migrate.ts'
-import { quoted, type TableName } from '../../src/sql/names.ts'
+import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, sql } from '../../src/sql/sql.ts'
 import { test, Database } from '../support/database.ts'
+import { OWNER } from '../support/template.ts'
 import { createEvents } from '../support/events-table.ts'
 import { findProgram, isNewEnough } from '../support/programs.ts'
 import { purgeRequest, purgeRows } from '../support/purging.ts'
@@ -64,6 +65,37 @@ describe('a publication of all tables', () => {
     expect(codesOf(objections)).toEqual([expect.stringMatching(/identity/)])
     await expect(database.admin(sql`delete from ${quoted(table)} where id = 1`)).rejects.toThrow(/replica identity/)
   })
+})
+
+describe('what a publication makes PostgreSQL refuse is said before', () => {
+  test('a table below whose columns are set to null', async ({ database }) => {
+    const table = await numbers(database)
+    await database.admin(
+      sql`create table below (n int references ${quoted(table)} on delete set null);
+      create publication p for table below; alter table below owner to ${ident(OWNER)}`.text,
+    )
+    expect(await refusedBy(database, table)).toEqual(['replica-identity:public.below'])
+    await database.admin('alter publication p set (publish = insert)')
+    expect(await refusedBy(database, table)).toEqual([])
+  })
+
+  test.for([
+    ['a row filter over another column', '% where (other > 0)'],
+    ['a list of columns without the key', '% (other)'],
+  ] as const)('%s', async ([, published], { database, skip }) => {
+    if (database.version < 150000) skip('both exist from 15 on')
+    const table = await numbers(database)
+    await database.admin(sql`alter table ${quoted(table)} add other int`.text)
+    await database.admin(`create publication p for table ${published.replace('%', quoted(table).text)}`)
+    const app = await database.session('app')
+    await expect(app.query(sql`delete from ${quoted(table)} where id = 1`)).rejects.toThrow(/cannot delete/)
+    expect(await refusedBy(database, table)).toEqual([`replica-identity:${display(table)}`])
+  })
+
+  async function refusedBy(database: Database, table: TableName): Promise<string[]> {
+    const { objections } = await planPurgeOf(database.url, written(table), purgeRequest('id <= 10'), quietly())
+    return codesOf(objections)
+  }
 })
 
 describe('from 19 on', () => {

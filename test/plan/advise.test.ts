@@ -189,7 +189,7 @@ function situation({
         defaultsTake: false,
       },
       predicate,
-      condition: { settings: {}, volatile: [], timed: false, unheeded: [] },
+      condition: { settings: {}, volatile: [], stable: [], timed: false, unheeded: [] },
       keptRows: ROWS * kept,
       taken: new Set(),
       tag: '00000000',

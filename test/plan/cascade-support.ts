@@ -1,3 +1,4 @@
+import { UNPUBLISHED } from '../support/models.ts'
 import type {
   DeleteAction,
   GraphReference,
@@ -17,7 +18,7 @@ export function graphTable(name: string, overrides: Partial<GraphTable> = {}): G
     mayDelete: true,
     mayVacuum: true,
     rowsHidden: false,
-    deletesUnpublishable: false,
+    published: UNPUBLISHED,
     disabledConstraints: [],
     ...overrides,
   }

@@ -1,3 +1,4 @@
+import { UNTOLD } from '../support/models.ts'
 import { describe, expect, test } from 'vitest'
 import type { ReferenceGraph } from '../../src/catalog/references/reference-graph.ts'
 import { costObjections, lookUpSeconds, estimateGoing } from '../../src/plan/references/cascade-cost.ts'
@@ -93,7 +94,7 @@ describe('objections', () => {
     ['which is not needed where nothing goes', graphWith([reference('b → a')], [graphTable('b', { mayDelete: false })]), ASIDE, []],
     ['no right to read', graphWith([reference('b → a', { readable: false })]), ASIDE, ['no-select:public.b.b_a_fkey']],
     ['rows hidden', graphWith([reference('b → a')], [graphTable('b', { rowsHidden: true })]), ASIDE, ['row-security:public.b']],
-    ['rows that no subscriber could tell', graphWith([reference('b → a')], [graphTable('b', { deletesUnpublishable: true })]), ALONG, ['replica-identity:public.b']],
+    ['rows that no subscriber could tell', graphWith([reference('b → a')], [graphTable('b', { published: UNTOLD })]), ALONG, ['replica-identity:public.b']],
     ['nobody counts, and a cascade threatens what is protected', { ...graphOf('b → a cascade'), counts: false }, { cascade: false, protect: [named('b')] }, ['track-counts']],
     ['nobody counts, and constraints refuse', { ...graphOf('b → a'), counts: false }, { cascade: true, protect: [named('b')] }, []],
   ])('%s', (_, graph, request, codes) => {

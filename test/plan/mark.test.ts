@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { markBy, markedLongerAgo, notYetMarked, planAbandonMark, planMark } from '../../src/plan/purge/mark.ts'
-import { column, leaf, named, predicate, server } from '../support/models.ts'
+import { column, leaf, named, predicate, server, UNPUBLISHED, UNTOLD } from '../support/models.ts'
 import { blocking, codes, keys, kinds, locksOf } from './support/gist.ts'
 import { markIn, markRequest, markSituation } from './support/situations.ts'
 
-const facts = { name: named('events'), rules: [], disabledConstraints: [], refused: false, triggers: [] }
+const facts = { name: named('events'), rules: [], disabledConstraints: [], published: UNPUBLISHED, triggers: [] }
 
 function planOf(overrides: Parameters<typeof markSituation>[0] = {}, request = markRequest()) {
   return planMark(markSituation(overrides), request, markIn('boolean'))
@@ -78,7 +78,7 @@ describe('objections', () => {
     ['no right to it', { leaves: [leaf({ missingPrivileges: ['UPDATE'] })] }, 'privilege:public.events'],
     ['rows hidden', { leaves: [leaf({ rowsHidden: true })] }, 'row-security:public.events'],
     ['a rule', { facts: [{ ...facts, rules: ['keep'] }] }, 'rule:public.events.keep'],
-    ['published without identity', { facts: [{ ...facts, refused: true }] }, 'replica-identity:public.events'],
+    ['published without identity', { facts: [{ ...facts, published: UNTOLD }] }, 'replica-identity:public.events'],
     [
       'constraints switched off',
       { facts: [{ ...facts, disabledConstraints: [{ name: 'c', of: 'a', on: 'a' }] }] },
@@ -99,7 +99,7 @@ describe('objections', () => {
   })
 
   test('rules of a delete are none of an update', () => {
-    expect(codes(planOf({ leaves: [leaf({ deleteRules: ['keep'], deletesRefused: true })] }))).toEqual([])
+    expect(codes(planOf({ leaves: [leaf({ deleteRules: ['keep'], published: UNTOLD })] }))).toEqual([])
   })
 
   test('all rows may be marked, where that is said', () => {

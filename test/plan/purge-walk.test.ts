@@ -1,3 +1,4 @@
+import { UNPUBLISHED } from '../support/models.ts'
 import { describe, expect, test } from 'vitest'
 import type { LeafIndex, LeafModel } from '../../src/catalog/partitions/purge-leaves.ts'
 import { chooseWalk } from '../../src/plan/purge/walk.ts'
@@ -20,7 +21,7 @@ function leaf(given: Partial<LeafModel> = {}): LeafModel {
     deleteTriggers: [],
     statementTriggers: [],
     disabledConstraints: [],
-    deletesRefused: false,
+    published: UNPUBLISHED,
     columns: ['id', 'at'],
     indexes: [byAt],
     ...given,

@@ -2,7 +2,18 @@ import { describe, expect, test } from 'vitest'
 import { planPurge } from '../../src/plan/purge/purge.ts'
 import { planCascade } from '../../src/plan/references/cascade.ts'
 import { OUR_SETTINGS } from '../../src/sql/condition-settings.ts'
-import { AWFUL, AWFUL_SQL, condition, leaf, leafIndex, named, predicate, server, table } from '../support/models.ts'
+import {
+  AWFUL,
+  AWFUL_SQL,
+  condition,
+  leaf,
+  leafIndex,
+  named,
+  predicate,
+  server,
+  table,
+  UNTOLD,
+} from '../support/models.ts'
 import { graphOf, graphWith, reference, graphTable } from './cascade-support.ts'
 import { acceptable, blocking, codes, keys, kinds, locksOf, sqlOf } from './support/gist.ts'
 import { purgeRequest, purgeSituation } from './support/situations.ts'
@@ -216,7 +227,7 @@ describe('objections', () => {
     ['no right to it', { leaves: [leaf({ missingPrivileges: ['DELETE'] })] }, {}, 'privilege:public.events'],
     ['rows hidden', { leaves: [leaf({ rowsHidden: true })] }, {}, 'row-security:public.events'],
     ['a rule', { leaves: [leaf({ deleteRules: ['keep'] })] }, {}, 'rule:public.events.keep'],
-    ['published without identity', { leaves: [leaf({ deletesRefused: true })] }, {}, 'replica-identity:public.events'],
+    ['published without identity', { leaves: [leaf({ published: UNTOLD })] }, {}, 'replica-identity:public.events'],
     [
       'constraints switched off',
       { leaves: [leaf({ disabledConstraints: [{ name: 'c', of: 'a', on: 'a' }] })] },

@@ -201,6 +201,7 @@ describe('the rows worth keeping', () => {
 
   test.each([
     [condition({ volatile: ['random'] }), 'volatile:random'],
+    [condition({ stable: ['is_new'] }), 'stable:is_new'],
     [condition({ unheeded: ['extra_float_digits = 0'] }), 'condition-settings:extra_float_digits'],
   ])('a condition that cannot be told: %o', (facts, code) => {
     expect(codes(planRebuild({ ...around, condition: facts }, request))).toEqual([code])

@@ -1,3 +1,4 @@
+import type { Published } from '../../src/catalog/table/published.ts'
 import type { ColumnPair } from '../../src/catalog/references/foreign-key.ts'
 import type { ConditionFacts } from '../../src/catalog/condition/condition.ts'
 import type { LeafIndex, LeafModel } from '../../src/catalog/partitions/purge-leaves.ts'
@@ -209,6 +210,26 @@ export function primaryKey(name: string, columns: readonly string[], overrides: 
 }
 
 /** Of the table. */
+/** In no publication. */
+export const UNPUBLISHED: Published = { sendings: [], identity: { kind: 'default', columns: ['id'] } }
+
+/** Published with all, and nothing tells subscribers which row is meant. */
+export const UNTOLD: Published = {
+  sendings: [
+    {
+      publication: 'p',
+      inserts: true,
+      updates: true,
+      deletes: true,
+      truncates: true,
+      viaRoot: false,
+      columns: null,
+      filterColumns: [],
+    },
+  ],
+  identity: { kind: 'default', columns: [] },
+}
+
 /** A column that refers to `id`. */
 function pair(referring: string): ColumnPair {
   return { referring, referred: 'id', operator: 'operator(pg_catalog.=)', collation: null }
@@ -288,7 +309,7 @@ export function sequence(name: string, of: string, overrides: Partial<OwnedSeque
 }
 
 export function condition(overrides: Partial<ConditionFacts> = {}): ConditionFacts {
-  return { settings: OUR_SETTINGS, volatile: [], timed: false, unheeded: [], ...overrides }
+  return { settings: OUR_SETTINGS, volatile: [], stable: [], timed: false, unheeded: [], ...overrides }
 }
 
 export function predicate(text: string): Predicate {
@@ -313,7 +334,7 @@ export function leaf(overrides: Partial<LeafModel> = {}): LeafModel {
     deleteTriggers: [],
     statementTriggers: [],
     disabledConstraints: [],
-    deletesRefused: false,
+    published: UNPUBLISHED,
     columns: ['id', 'at', 'kind'],
     indexes: [],
     ...overrides,

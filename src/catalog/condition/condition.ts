@@ -17,6 +17,8 @@ export interface ConditionFacts {
   readonly settings: ConditionSettings
   /** Functions that give another answer each time they are asked. */
   readonly volatile: readonly string[]
+  /** Functions of users that are STABLE: they may look at the clock, or at other tables, each time anew. */
+  readonly stable: readonly string[]
   /** It may mean other rows in another time zone. */
   readonly timed: boolean
   /** What this role has and Ebb cannot follow, where other rows may be meant by it: `extra_float_digits = 0`. */
@@ -32,7 +34,7 @@ export async function readCondition(
   const settings = await readConditionSettings(session)
   // What Ebb has made depends on no setting; only code of the user's that runs meanwhile may need the path.
   if (predicate === null || predicate.uses === null)
-    return { settings: pathOf(settings), volatile: [], timed: false, unheeded: [] }
+    return { settings: pathOf(settings), volatile: [], stable: [], timed: false, unheeded: [] }
   const { functions, columns, types, operators } = predicate.uses
   const facts = await readOne<Omit<ConditionFacts, 'settings'>>(
     session,
@@ -44,6 +46,8 @@ export async function readCondition(
         where a.attrelid = to_regclass(${quoted(table).text}) and a.attname = any (${columns}::text[]) and not a.attisdropped
         union all select typcategory from pg_type where typname = any (${types}::text[]))
     select array(select distinct proname::text from called where provolatile = 'v') as volatile,
+      array(select distinct proname::text from called c where provolatile = 's' and pronamespace <> 'pg_catalog'::regnamespace
+        and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = c.oid and d.deptype = 'e')) as stable,
       exists (select from used where category in (${DATE_TIME}, ${RANGE}, ${COMPOSITE})) or exists (select from called where provolatile = 's') as timed,
       array(select name || ' = ' || reset_val from pg_settings
         where case name

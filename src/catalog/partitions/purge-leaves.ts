@@ -7,7 +7,7 @@ import { ident, join, raw, sql } from '../../sql/sql.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from '../references/disabled-constraints.ts'
 import { NEVER_NULL, TELLABLE } from '../table/json-parts.ts'
 import { readPlan, readPlanned } from './planned-leaves.ts'
-import { PUBLISHES, UNIDENTIFIED } from '../table/published.ts'
+import { PUBLISHED, type Published } from '../table/published.ts'
 
 // The tables in which rows that match a condition can be: the table itself or,
 // of a partitioned one, those partitions that the planner does not rule out.
@@ -38,8 +38,7 @@ export interface LeafModel {
   readonly statementTriggers: readonly string[]
   /** Foreign keys that do not notice a deleted row, for somebody has switched them off. */
   readonly disabledConstraints: readonly DisabledConstraint[]
-  /** A publication sends deletes on, and nothing tells subscribers which row is meant: PostgreSQL refuses them. */
-  readonly deletesRefused: boolean
+  readonly published: Published
   readonly columns: readonly string[]
   readonly indexes: readonly LeafIndex[]
 }
@@ -106,7 +105,7 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
       array(select t.tgname::text from pg_trigger t
             where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 9 = 8 order by 1) as "statementTriggers",
       array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as columns,
-      ${disabled} as "disabledConstraints", ${deletesRefused} as "deletesRefused", ${indexes} as indexes
+      ${disabled} as "disabledConstraints", ${raw(PUBLISHED('c', 'n'))} as published, ${indexes} as indexes
     from unnest(${names.map(({ schema }) => schema)}::text[], ${names.map(({ name }) => name)}::text[]) with ordinality w (schema, name, place)
     join pg_namespace n on n.nspname = w.schema join pg_class c on c.relnamespace = n.oid and c.relname = w.name
     order by w.place`,
@@ -114,10 +113,6 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
 }
 
 const disabled = raw(DISABLED_CONSTRAINTS('t.tgrelid = c.oid', FIRED_BY.delete))
-
-const deletesRefused = raw(
-  `(${UNIDENTIFIED('c')} and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 'n')}))`,
-)
 
 const indexes = raw(`coalesce((
   select json_agg(json_build_object('name', x.relname, 'unique', i.indisunique and not coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),

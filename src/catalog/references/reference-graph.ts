@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import { readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { literal, raw, sql } from '../../sql/sql.ts'
-import { PUBLISHES, UNIDENTIFIED } from '../table/published.ts'
+import { PUBLISHED, type Published } from '../table/published.ts'
 import { COLUMN_PAIRS, IS_ENFORCED, IS_INDEXED, IS_KEY_ONTO, type ColumnPair } from './foreign-key.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
 
@@ -37,8 +37,8 @@ export interface GraphTable {
   readonly deleteRules?: readonly string[]
   /** Row-level security hides rows from this role: deleting there is an error then. */
   readonly rowsHidden: boolean
-  /** It is in a publication of deletes, and has nothing by which subscribers could tell the rows. */
-  readonly deletesUnpublishable: boolean
+  /** Of a partitioned table nothing: its partitions are published each for itself. */
+  readonly published: Published | null
   /** Constraints that somebody switched off there, or in its partitions. */
   readonly disabledConstraints: readonly DisabledConstraint[]
 }
@@ -119,8 +119,7 @@ const TABLE = `json_build_object(
   'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
   'deleteRules', array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D' order by 1),
   'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),
-  'deletesUnpublishable', c.relkind = 'r' and ${UNIDENTIFIED('c')}
-    and exists (select from pg_publication p where p.pubdelete and ${PUBLISHES('p', 'c', 's')}),
+  'published', case when c.relkind = 'r' then ${PUBLISHED('c', 's')} end,
   'disabledConstraints', ${DISABLED_CONSTRAINTS(
     't.tgrelid = c.oid or t.tgrelid in (select relid from pg_partition_tree(c.oid))',
     FIRED_BY.delete | FIRED_BY.update,

@@ -1,7 +1,7 @@
 import { readAll, type Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
-import { PUBLISHES, UNIDENTIFIED } from './published.ts'
+import { PUBLISHED, type Published } from './published.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from '../references/disabled-constraints.ts'
 
 /** What could keep rows of a table from being updated as they are meant to be. */
@@ -11,8 +11,7 @@ export interface MarkFacts {
   readonly rules: readonly string[]
   /** Foreign keys that do not notice an updated row, for somebody has switched them off. */
   readonly disabledConstraints: readonly DisabledConstraint[]
-  /** A publication sends updates on, and nothing tells subscribers which row is meant: PostgreSQL refuses them. */
-  readonly refused: boolean
+  readonly published: Published
   /** Triggers that fire for an updated row. */
   readonly triggers: readonly string[]
 }
@@ -29,7 +28,7 @@ export async function readMarkFacts(session: Session, names: readonly TableName[
       array(select t.tgname::text from pg_trigger t
             where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 16 <> 0 order by 1) as triggers,
       ${disabled} as "disabledConstraints",
-      ${raw(UNIDENTIFIED('c'))} and exists (select from pg_publication p where p.pubupdate and ${raw(PUBLISHES('p', 'c', 'n'))}) as refused
+      ${raw(PUBLISHED('c', 'n'))} as published
     from unnest(${names.map((name) => quoted(name).text)}::text[]) with ordinality w (name, place)
     join pg_class c on c.oid = w.name::regclass join pg_namespace n on n.oid = c.relnamespace order by w.place`,
   )

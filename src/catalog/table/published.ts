@@ -40,15 +40,6 @@ export const PUBLISHES = (p: string, c: string, n: string) => `(
   or ${p}.puballtables and not exists (select from pg_publication_rel r where r.prpubid = ${p}.oid and ${EXCEPTED('r')} and ${AMONG('r.prrelid', c)})
   or exists (select from pg_publication_tables v where v.pubname = ${p}.pubname and v.schemaname = ${n}.nspname and v.tablename = ${c}.relname))`
 
-/**
- * Whether nothing tells subscribers which row of `c` is meant: PostgreSQL refuses updates or deletes that a
- * publication sends on. A primary key that is deferrable tells nothing.
- */
-export const UNIDENTIFIED = (c: string) => `(case ${c}.relreplident
-  when 'd' then not exists (select from pg_index i where i.indrelid = ${c}.oid and i.indisprimary and i.indimmediate)
-  when 'i' then not exists (select from pg_index i where i.indrelid = ${c}.oid and i.indisreplident)
-  else ${c}.relreplident = 'n' end)`
-
 const AMONG = (relation: string, c: string) =>
   `(${relation} = ${c}.oid or ${relation} in (select relid from pg_partition_ancestors(${c}.oid)))`
 
@@ -82,6 +73,16 @@ function UNLESS_GENERATED(p: string, c: string): string {
     then (select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = ${c}.oid and a.attnum > 0 and not a.attisdropped
       and (a.attgenerated = '' or a.attgenerated = to_jsonb(${p}) ->> 'pubgencols')) end`
 }
+
+/** How writes to a table are sent on. */
+export interface Published {
+  readonly sendings: readonly Sending[]
+  readonly identity: ReplicaIdentity
+}
+
+/** As a `Published`. */
+export const PUBLISHED = (c: string, n: string) =>
+  `json_build_object('sendings', ${SENDINGS(c, n)}, 'identity', ${REPLICA_IDENTITY(c)})`
 
 /** The publications that send on what is written to a table. */
 export async function readSendings(client: ClientBase, { schema, name }: TableName): Promise<readonly Sending[]> {

@@ -6,7 +6,7 @@ import type { Interval } from '../../grid/interval.ts'
 import { display, freeCompanion } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { captureObjections, captureOf } from './capture.ts'
-import { conditionObjections, describeReading } from '../table/condition-objections.ts'
+import { conditionObjections, describeReading, stableObjections } from '../table/condition-objections.ts'
 import { copyKeyOf, copyKeyObjections, type CopyKey } from './key.ts'
 import { copySteps } from './steps.ts'
 import type { RebuildPlan, RebuildSummary } from './summary.ts'
@@ -112,6 +112,7 @@ function rebuildObjections(
     ...captureObjections(table),
     ...publishedCopyObjections(table),
     ...conditionObjections(condition),
+    ...stableObjections(condition),
     ...leftOutObjections(request),
   ]
 }

@@ -1,4 +1,5 @@
 import type { MarkFacts } from '../../catalog/table/mark-facts.ts'
+import { publicationObjections } from '../table/published.ts'
 import type { Column, TableModel } from '../../catalog/table/table-model.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { pathForCode } from '../../sql/condition-settings.ts'
@@ -204,7 +205,7 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
       ...rightsObjections(leaf, server.role),
     ]),
     ...disabledConstraintObjections(facts.flatMap(({ disabledConstraints }) => disabledConstraints)),
-    ...facts.flatMap(({ name, rules, refused }) => [
+    ...facts.flatMap(({ name, rules, published }) => [
       ...rules.map((rule) =>
         objection(
           `rule:${display(name)}.${rule}`,
@@ -212,14 +213,7 @@ function objectionsTo({ leaves, facts, server }: MarkSituation): Objection[] {
           sql`Switch it off meanwhile: alter table ${quoted(name)} disable rule ${ident(rule)};`.text,
         ),
       ),
-      ...when(refused, () =>
-        objection(
-          `replica-identity:${display(name)}`,
-          `${display(name)} is published with its updates and has no replica identity, so PostgreSQL refuses to update it`,
-          sql`Give it one: a primary key, or alter table ${quoted(name)} replica identity using index …; or publish no updates.`
-            .text,
-        ),
-      ),
+      ...publicationObjections('updates', name, published),
     ]),
   ]
 }

@@ -1,4 +1,5 @@
 import type { ConditionFacts } from '../../catalog/condition/condition.ts'
+import { publicationObjections } from '../table/published.ts'
 import type { LeafFacts, LeafModel } from '../../catalog/partitions/purge-leaves.ts'
 import type { Reach } from '../../catalog/condition/selectivity.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
@@ -142,7 +143,6 @@ export function everything(
 
 function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string): Objection[] {
   const name = display(leaf.name)
-  const place = quoted(leaf.name).text
   return [
     ...when(leaf.kind !== 'table', () =>
       objection(
@@ -154,13 +154,7 @@ function leafObjections(leaf: LeafModel, { orderBy }: PurgeRequest, role: string
     ...storageObjections(leaf),
     ...rightsObjections(leaf, role),
     ...ruleObjections(leaf),
-    ...when(leaf.deletesRefused, () =>
-      objection(
-        `replica-identity:${name}`,
-        `${name} is published with its deletes and has no replica identity, so PostgreSQL refuses to delete from it`,
-        `Add a primary key, or alter table ${place} replica identity using index …; or stop publishing its deletes.`,
-      ),
-    ),
+    ...publicationObjections('deletes', leaf.name, leaf.published),
     ...(orderBy === null || indexInOrder(leaf, orderBy) !== undefined ? [] : [noOrder(leaf, orderBy)]),
   ]
 }

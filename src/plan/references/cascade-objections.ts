@@ -1,4 +1,5 @@
 import type { GraphTable, ReferenceGraph } from '../../catalog/references/reference-graph.ts'
+import { publicationObjections } from '../table/published.ts'
 import { display, quoted, sameName } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import { distinctTables, type Cascade, type CascadeRequest } from './cascade.ts'
@@ -21,6 +22,7 @@ export function cascadeObjections(
     ...cascade.walked.flatMap((one) => silentCascade(one)),
     ...cascade.walked.flatMap((one) => indescribable(one)),
     ...disabledObjections(cascade),
+    ...updatedObjections(cascade),
     ...privilegeObjections(cascade, role),
     ...countObjections(graph, cascade, role),
   ]
@@ -87,6 +89,15 @@ function disabledObjections({ root, walked }: Cascade): Objection[] {
   return disabledConstraintObjections(others.flatMap(({ disabledConstraints }) => disabledConstraints))
 }
 
+/** Where ON DELETE SET NULL or SET DEFAULT updates rows that are published. */
+function updatedObjections({ root, walked }: Cascade): Objection[] {
+  const updated = walked.filter(({ fate }) => fate === 'set null' || fate === 'set default').map(({ from }) => from)
+  const others = distinctTables(updated).filter(({ oid }) => oid !== root.oid)
+  return others.flatMap(({ name, published }) =>
+    published === null ? [] : publicationObjections('updates', name, published),
+  )
+}
+
 const LOOKED_AT: ReadonlySet<Fate> = new Set(['followed', 'held', 'protected', 'subtree', 'self'])
 
 function privilegeObjections(cascade: Cascade, role: string): Objection[] {
@@ -126,13 +137,7 @@ function tableObjections({ root, emptied }: Cascade, table: GraphTable, role: st
       ),
     ),
     ...(goes ? ruleObjections({ name: table.name, deleteRules: table.deleteRules ?? [] }) : []),
-    ...when(goes && table.deletesUnpublishable, () =>
-      objection(
-        `replica-identity:${name}`,
-        `${name} is published, and without a replica identity PostgreSQL refuses to delete from it`,
-        `Set one: alter table ${quoted(table.name).text} replica identity full; or stop publishing its deletes.`,
-      ),
-    ),
+    ...(goes && table.published !== null ? publicationObjections('deletes', table.name, table.published) : []),
   ]
 }
 

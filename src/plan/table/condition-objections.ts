@@ -23,6 +23,20 @@ export function conditionObjections({ volatile, unheeded }: ConditionFacts): Obj
   ]
 }
 
+/**
+ * Of a condition that is asked for each row more than once, at different times: now() in it is fixed, but not in the body
+ * of a function.
+ */
+export function stableObjections({ stable }: ConditionFacts): Objection[] {
+  return stable.map((name) =>
+    objection(
+      `stable:${name}`,
+      `${name}() in the condition is STABLE: it may answer otherwise when a row is looked at again, in a later transaction`,
+      `Write what it does into the condition, where now() is fixed once at the start; or, if it depends on its arguments alone: alter function ${name} immutable.`,
+    ),
+  )
+}
+
 /** Under which settings it is read, for the plan, wherever it may mean other rows under others. */
 export function describeReading({ timed, settings }: ConditionFacts): string[] {
   if (!timed) return []

@@ -1,4 +1,7 @@
-import type { ReplicaIdentity, Sending } from '../../catalog/table/published.ts'
+import type { Published, ReplicaIdentity, Sending } from '../../catalog/table/published.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { objection } from '../language/objection.ts'
+import type { Objection } from '../language/step.ts'
 
 /** Why PostgreSQL refuses a statement on a table that is published. */
 export interface Refusal {
@@ -32,4 +35,22 @@ function refusal({ columns, filterColumns }: Sending, { kind, columns: identity 
   return unsent.length === 0
     ? null
     : `it does not send ${unsent.join(', ')}, which the replica identity (${identity.join(', ')}) has`
+}
+
+/** One objection where publications keep rows of a table from being updated or deleted. */
+export function publicationObjections(
+  what: 'updates' | 'deletes',
+  name: TableName,
+  { sendings, identity }: Published,
+): Objection[] {
+  const refused = refusals(what, sendings, identity)
+  if (refused.length === 0) return []
+  const why = refused.map(({ publication, because }) => `publication ${publication}: ${because}`).join('; ')
+  return [
+    objection(
+      `replica-identity:${display(name)}`,
+      `PostgreSQL refuses ${what} of ${display(name)} because it is published (${why})`,
+      `Give it a primary key or another replica identity that fits the publication (alter table ${quoted(name).text} replica identity using index …), or stop publishing its ${what}.`,
+    ),
+  ]
 }

@@ -38,6 +38,7 @@ import {
   table,
   trigger,
   view,
+  UNPUBLISHED,
 } from '../../support/models.ts'
 import { MONTHLY, partition, setOf } from '../rotate-support.ts'
 
@@ -256,7 +257,7 @@ const EVENTS = {
   mayDelete: true,
   mayVacuum: true,
   rowsHidden: false,
-  deletesUnpublishable: false,
+  published: UNPUBLISHED,
   disabledConstraints: [],
 }
 
@@ -278,7 +279,7 @@ export function purgeRequest(overrides: Partial<PurgeRequest> = {}): PurgeReques
 
 export function markSituation(overrides: Partial<MarkSituation> = {}): MarkSituation {
   const { server, table, predicate, leaves, reach, condition } = purgeSituation()
-  const facts = [{ name: named('events'), rules: [], disabledConstraints: [], refused: false, triggers: [] }]
+  const facts = [{ name: named('events'), rules: [], disabledConstraints: [], published: UNPUBLISHED, triggers: [] }]
   return { server, table, predicate, leaves, reach, condition, facts, ...overrides }
 }
 
