@@ -73,7 +73,7 @@ const MISHAPS: readonly Mishap[] = [
   {
     what: 'the log takes nothing any more',
     owner: (_, log) => `alter table ${log} add check (false) not valid`,
-    reason: /could not be written down \(SQLSTATE 23514\)/,
+    reason: /could not be logged \(SQLSTATE 23514\)/,
   },
 ]
 

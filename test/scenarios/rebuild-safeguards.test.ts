@@ -165,7 +165,7 @@ describe('catching up', () => {
     const told = back.events.flatMap((event) =>
       event.type === 'progress' && event.progress.unit === 'changes' ? [event.progress] : [],
     )
-    expect(told.map(({ what }) => what)).toEqual(Array(20).fill('catching up, 0 changes a second arrive'))
+    expect(told.map(({ what }) => what)).toEqual(Array(20).fill('applying changes, 0/s arriving'))
     expect(told.map(({ done, total }) => total - done)).toEqual(Array.from({ length: 20 }, (_, i) => 19 - i))
     expect(told.at(-1)).toMatchObject({ remainingSeconds: 0 })
   })
