@@ -61,7 +61,7 @@ describe('while a conversion waits', () => {
     await insert(app, events, 30_000)
     await run.end
 
-    expect(run.notes).toEqual([expect.stringMatching(/has come near 70000, .*: starting over with a later bound$/)])
+    expect(run.notes).toEqual([expect.stringMatching(/are close to 70000, .*: starting over with a later bound$/)])
     expect(await rowsOf(database, events)).toBe(ROWS + 50_000)
     expect((await status(database.url, quietly())).runs.map((one) => one.status)).toEqual(['done', 'abandoned'])
     expect(await guard()).toEqual([])
@@ -111,7 +111,7 @@ describe('a plan that has grown old', () => {
     const resumed = resume(database.url, { table: events }, quietly())
     setTimeout(() => void holder.query('commit'), 3_000)
     await expect(resumed).rejects.toMatchObject({
-      message: `what is written to ${display(events)} has come near 60000, from which on it would be refused`,
+      message: `keys written to ${display(events)} are close to 60000, the bound from which the CHECK rejects rows`,
       advice: { next: 'Run ebb partition again: the new plan uses a later bound.' },
     })
     expect(await checksOf(database, events)).toEqual(['kind known'])

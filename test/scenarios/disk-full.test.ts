@@ -29,7 +29,7 @@ describe('a disk that fills up', () => {
           kind: 'failed',
           advice: {
             state: 'The space the run had used has been freed; the table is as it was before.',
-            next: expect.stringMatching(/^Make room .* run the same command again/) as string,
+            next: expect.stringMatching(/^Free disk space .* run the same command again/) as string,
           },
         })
         expect(await rowsOf(database, table)).toEqual(rows)

@@ -183,7 +183,7 @@ describe('a table', () => {
       }),
     )
     expect(error.message).toMatch(/kind/)
-    expect(error.advice.state).toMatch(/last batch has been undone/)
+    expect(error.advice.state).toMatch(/last batch has been rolled back/)
     await owned(database, sql`alter table ${place} rename column sort to kind`.text)
     await purgeRows(database, table, OLD, { turns: inTheMidst(0, () => Promise.resolve()) })
     await expectNoneLeft(database, table)

@@ -81,7 +81,7 @@ describe('a rebuild', () => {
     await app.query(sql`truncate ${quoted(table)}`)
     await reader.query('commit')
 
-    await expect(rebuilding.end()).rejects.toThrow(/have not all been caught/)
+    await expect(rebuilding.end()).rejects.toThrow(/were not all captured/)
     await abandon(database.url, { table }, quietly())
     expect((await app.query(sql`select from ${quoted(table)}`)).rowCount).toBe(0)
   })

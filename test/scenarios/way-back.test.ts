@@ -147,7 +147,7 @@ describe('partitions, when a table has been', () => {
         expect(steps).toEqual([])
         expect(objections.map(({ code }) => code)).toContain('gap')
         expect(objections.map(({ what }) => what).join()).toContain(name)
-        await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(/have not all been caught/)
+        await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow(/have not all been captured/)
 
         await retire(database.url, { runId }, quietly())
         expect(await rowsOf(app, table)).toEqual(rows)

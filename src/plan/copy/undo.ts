@@ -221,7 +221,7 @@ function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
     ...when(retired !== null && gaps.length > 0, () =>
       objection(
         'gap',
-        `changes of ${display(current.name)} have not all been caught since: ${gaps.join('; ')}`,
+        `changes of ${display(current.name)} have not all been captured since: ${gaps.join('; ')}`,
         `They would be lost, so a rollback is impossible. Keep the new table, and drop the retired one: ebb retire ${runId}`,
       ),
     ),
