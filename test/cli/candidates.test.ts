@@ -113,7 +113,7 @@ plainTest.for([
   [['purge', '--where', 'a'], 'Name the table'],
   [['purge', 't', '--older-than', '1 day', '--where', 'a'], '--older-than: it says nothing without --marked'],
   [['purge', 't', '--stale-group', 'g'], "--idle '90 days'"],
-  [['purge', '--from-candidates', 'one'], 'no whole number'],
+  [['purge', '--from-candidates', 'one'], 'not a whole number'],
   [['purge', 't', '--from-candidates', '1', '--candidates'], 'it goes with --where or --marked only'],
   [['purge', '--from-candidates', '1', '--order-by', 'a'], '--order-by'],
   [['purge', 't', '--where', 'a', '--candidates', '--cascade'], '--cascade'],

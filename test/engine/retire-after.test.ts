@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest'
+import type { Retirements } from '../../src/engine/runs/retire-due.ts'
 import { retirable } from '../../src/engine/runs/retired.ts'
 import { planRetirements, rotate, type RotateRequest } from '../../src/engine/commands/rotate.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
@@ -147,5 +148,10 @@ async function ended(database: Database, ago: string): Promise<void> {
 }
 
 async function rotated(database: Database, tables: RotateRequest['tables'] = 'all') {
-  return (await rotate(database.url, { ...ALL, tables }, quietly())).retired
+  const nothing: unknown = { dropped: [], failed: [] }
+  const { retired } = await rotate(database.url, { ...ALL, tables }, quietly()).catch((error: Error) => {
+    if (/^no table is managed by rotate/.test(error.message)) return { retired: nothing as Retirements }
+    throw error
+  })
+  return retired
 }

@@ -132,7 +132,7 @@ describe('the way back', () => {
       const options = quietly({ copySizes: { ...TINY, shortLog } })
 
       await expect(rollback(database.url, { runId }, options)).rejects.toThrow(
-        /clashes with one that only .* has.*mail.*one/,
+        /conflicts with one that only .* has.*mail.*one/,
       )
       await app.query(sql`insert into ${quoted(table)} values (4, 'four')`)
       await app.query(sql`delete from ${quoted(retired)} where mail = 'one'`)

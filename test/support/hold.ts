@@ -20,9 +20,9 @@ export class Hold {
   /** Waits at the row where `expression` is true. */
   static async at(database: Database, expression: string): Promise<Hold> {
     const keeper = await database.session('gatekeeper')
-    // Stable, for the sake of the condition; what pg_locks shows is always the present.
+    // Immutable, for the sake of the condition; what pg_locks shows is always the present.
     await keeper.query(`
-      create function public.hold(here boolean) returns boolean language plpgsql stable as $$
+      create function public.hold(here boolean) returns boolean language plpgsql immutable as $$
       begin
         while here and exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objid = ${LOCK} and granted
           and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())) loop
