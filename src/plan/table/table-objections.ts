@@ -25,7 +25,7 @@ export function kindObjection(table: TableModel): Objection | undefined {
       )
     case 'view':
     case 'materialized view':
-      return objection('view', `${name} is a ${table.kind}`, 'Name the table below it.')
+      return objection('view', `${name} is a ${table.kind}`, 'Pass the underlying table.')
     case 'foreign table':
       return objection('foreign-table', `${name} is a foreign table`, 'Convert it on the server where its rows are.')
     case 'sequence':
