@@ -62,13 +62,13 @@ const CASES: readonly Case[] = [
     what: 'a view',
     instead: ({ log }) => `create view ${log} as select now() as at`,
     code: 'view',
-    fix: /Name the table below/,
+    fix: /Pass the underlying table/,
   },
   {
     what: 'a materialized view',
     instead: ({ log }) => `create materialized view ${log} as select now() as at`,
     code: 'view',
-    fix: /Name the table below/,
+    fix: /Pass the underlying table/,
   },
   { what: 'a sequence', instead: ({ log }) => `create sequence ${log}`, code: 'not-a-table', fix: /Name a table/ },
   {

@@ -221,7 +221,7 @@ describe('which way', () => {
     ['the same by a condition', { wish: condition, table: { persistence: 'unlogged' } }, 'purge', /for any table/],
     ['nothing is asked', { wish: { kind: 'nothing' } }, 'partition', /no rows are to be removed now/],
     ['nothing is asked, nothing can be', { wish: { kind: 'nothing' }, keys: [] }, null, /pass --keep/],
-    ['a view', { table: { kind: 'view' } }, null, /is a view\. Name the table/],
+    ['a view', { table: { kind: 'view' } }, null, /is a view\. Pass the underlying table/],
     ['no way is open', { kept: 0.5, inRecovery: true }, null, /every method is blocked/],
   ])('%s', ([, given, chosen, why]) => {
     const advice = adviseWays(situation(given))
