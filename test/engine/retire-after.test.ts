@@ -32,7 +32,7 @@ describe('a former table that is to go by itself', () => {
     await ended(database, `interval '${same}'`)
     expect(await retirable(database.url, quietly())).toMatchObject([{ table, due: true }])
     expect(await planRetirements(database.url, ALL, quietly())).toMatchObject([
-      { steps: [{ key: 'retire:capture' }, { key: 'retire:drop' }] },
+      { steps: [{ key: 'retire:drop' }, { key: 'retire:capture' }] },
     ])
     expect((await rotated(database)).dropped).toMatchObject([{ table }])
     expect(await retirable(database.url, quietly())).toEqual([])

@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest'
 import { abandon, planRetireOf, planRollbackOf, retire, resume, rollback, status } from '../../src/engine/runs/runs.ts'
 import { retirable } from '../../src/engine/runs/retired.ts'
+import type { Event } from '../../src/events.ts'
 import type { TableName } from '../../src/sql/names.ts'
 import { test, type Database } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
@@ -54,6 +55,24 @@ describe('after a rebuild', () => {
       await retire(database.url, { runId }, quietly())
 
       expect(await tablesOf(database)).toEqual(['ev', 'ev_retired'])
+      await expectNothingOfOurs(database)
+    },
+  )
+
+  test.for([
+    ['restored', restore],
+    ['renamed', asOwner('alter table ev_retired rename to "Kept"')],
+  ] as const)(
+    '%s, and stopped between its two steps, retire finishes when called again',
+    async ([, mishap], { database }) => {
+      const { runId } = await rebuilt(database)
+      await mishap(database)
+      const stop = new AbortController()
+      const observer = (event: Event) => void (beforeStep('retire:capture')(event) && stop.abort())
+      await failureOf(retire(database.url, { runId }, quietly({ signal: stop.signal, observer })))
+      expect(await tablesOf(database)).toEqual(['ev'])
+
+      await retire(database.url, { runId }, quietly())
       await expectNothingOfOurs(database)
     },
   )
@@ -112,8 +131,8 @@ describe('an unfinished rebuild', () => {
   )
 })
 
-const asOwner = (statements: string) => async (database: Database) => {
-  await (await database.session('owner')).query(statements)
+function asOwner(statements: string): (database: Database) => Promise<void> {
+  return async (database) => void (await (await database.session('owner')).query(statements))
 }
 
 async function create(database: Database): Promise<void> {

@@ -143,18 +143,26 @@ export function planRetire(
   kept: KeptForRollback,
 ): Plan {
   const { retired, captured } = kept
-  const title = retired === null ? 'drop the log of captured changes' : `drop ${display(retired)}`
   return plan(
     `drop the retired table of run ${runId} on ${display(former.name)}`,
     former.name,
     retirementEvidence(recorded, kept),
     [],
     [
-      ...(captured === null ? [] : [release('retire:capture', { ...back.capture, table: captured })]),
-      online('retire:drop', title, 'its disk space is freed', 'milliseconds', [
-        ...dropHelpers(back.capture),
-        ...(retired === null ? [] : [sql`drop table if exists ${quoted(retired)}`.text]),
-      ]),
+      // First: killed after it, what is left is found by the capture; the other way round, a retired table that was
+      // renamed or restored would no longer be found.
+      ...(retired === null
+        ? []
+        : [
+            online('retire:drop', `drop ${display(retired)}`, 'its disk space is freed', 'milliseconds', [
+              sql`drop table if exists ${quoted(retired)}`.text,
+            ]),
+          ]),
+      captured === null
+        ? online('retire:log', 'drop the log of captured changes', 'nothing writes to it', 'milliseconds', [
+            ...dropHelpers(back.capture),
+          ])
+        : release('retire:capture', { ...back.capture, table: captured }),
     ],
   )
 }
