@@ -1,13 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/engine/stored-plan.ts'
 import { explain } from '../../src/plan/explain/explain.ts'
-import {
-  planAbandonRebuild,
-  planLeaving,
-  planRebuildRollback,
-  planRetire,
-  planSplitRollback,
-} from '../../src/plan/copy/undo.ts'
+import { planAbandonRebuild, planLeaving, planRebuildRollback, planSplitRollback } from '../../src/plan/copy/undo.ts'
+import { planRetire } from '../../src/plan/copy/retire.ts'
 import { planRebuild } from '../../src/plan/copy/rebuild.ts'
 import { planAbandon } from '../../src/plan/partition/abandon.ts'
 import { planPartitionByCopy } from '../../src/plan/partition/partition-copy.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { planRetire } from '../../src/plan/copy/undo.ts'
+import { planRetire } from '../../src/plan/copy/retire.ts'
 import { AWFUL, AWFUL_SQL, named, table } from '../support/models.ts'
 import { blocking, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
 import { kept, rebuilt } from './support/situations.ts'

@@ -1,6 +1,5 @@
 import { workClock } from '../../db/work-clock.ts'
 import type { Ahead } from '../../plan/purge/work.ts'
-
 import { CrowdedError, isToBeRetried, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
 import { record, type Purging } from './purging.ts'
 

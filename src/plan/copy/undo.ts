@@ -29,8 +29,7 @@ import type { AloneStep, ShortLockStep, Lock, Objection, OnlineStep, Plan, Step,
 import { keysOf, keysOnto, orphanCheck, type Referring } from '../references/orphans.ts'
 import { underPath } from '../table/user-code.ts'
 
-// The ways out of a rebuild: to abandon it before the swap, to roll it back
-// after, to let the former table go for good.
+// Undoing a copy: it is abandoned before the swap, and rolled back after it. retire.ts drops what a rollback needs.
 
 /** Takes back what an unfinished rebuild has put beside the table. */
 export function planAbandonRebuild(
@@ -122,59 +121,6 @@ export function planFinishing(
     ...unproven.map((title) => `not done: ${title}`),
   ]
   return plan(`end run ${runId} on ${display(table)} without validating its foreign keys`, table, evidence, [], steps)
-}
-
-/** What is still there of a finished copy. */
-export interface KeptForRollback {
-  /** The retired table as it is called now; null where it has been dropped. */
-  readonly retired: TableName | null
-  /** The table whose changes are captured; null where they no longer are. */
-  readonly captured: TableName | null
-  /** Another table has the name that was recorded. */
-  readonly nameTaken: boolean
-  /** The database has been restored from a dump since. */
-  readonly restored: boolean
-}
-
-/** Drops the retired table of a finished copy, and ends its change capture; from then on there is no rollback. */
-export function planRetire(
-  runId: string,
-  { former, retired: recorded, back }: RebuildSummary,
-  kept: KeptForRollback,
-): Plan {
-  const { retired, captured } = kept
-  return plan(
-    `drop the retired table of run ${runId} on ${display(former.name)}`,
-    former.name,
-    retirementEvidence(recorded, kept),
-    [],
-    [
-      // First: killed after it, what is left is found by the capture; the other way round, a retired table that was
-      // renamed or restored would no longer be found.
-      ...(retired === null
-        ? []
-        : [
-            online('retire:drop', `drop ${display(retired)}`, 'its disk space is freed', 'milliseconds', [
-              sql`drop table if exists ${quoted(retired)}`.text,
-            ]),
-          ]),
-      captured === null
-        ? online('retire:log', 'drop the log of captured changes', 'nothing writes to it', 'milliseconds', [
-            ...dropHelpers(back.capture),
-          ])
-        : release('retire:capture', { ...back.capture, table: captured }),
-    ],
-  )
-}
-
-function retirementEvidence(recorded: TableName, { retired, nameTaken, restored }: KeptForRollback): string[] {
-  const name = display(recorded)
-  if (nameTaken) return [`the table ${name} is not the one that this run has retired: it is left alone`]
-  if (retired === null) return [`${name} has been dropped already; changes are still captured for it`]
-  return [
-    ...(restored ? [`the database has been restored from a dump; ${name} is found by its name and columns`] : []),
-    `${display(retired)} holds the rows as they were, including those left out; after this there is no rollback`,
-  ]
 }
 
 export interface RebuildRollbackSituation {
@@ -388,7 +334,7 @@ function swapBack(
 }
 
 /** Takes the capture off a table that is in use. */
-function release(key: string, capture: RebuildSummary['back']['capture']): ShortLockStep {
+export function release(key: string, capture: RebuildSummary['back']['capture']): ShortLockStep {
   const { table } = capture
   const lock: Lock = exclusive(table)
   return brief(
@@ -424,7 +370,8 @@ function brief(
   }
 }
 
-function plan(
+/** A plan with nothing else to say. */
+export function plan(
   goal: string,
   table: TableName,
   evidence: readonly string[],

@@ -1,5 +1,6 @@
 import type { TableModel } from '../../../src/catalog/table/table-model.ts'
-import type { KeptForRollback, RebuildRollbackSituation } from '../../../src/plan/copy/undo.ts'
+import type { KeptForRollback } from '../../../src/plan/copy/retire.ts'
+import type { RebuildRollbackSituation } from '../../../src/plan/copy/undo.ts'
 import { fromText } from '../../../src/grid/key.ts'
 import type { CopyRequest, CopySituation } from '../../../src/plan/partition/partition-copy.ts'
 import { planPartition, type PartitionSituation } from '../../../src/plan/partition/partition.ts'
