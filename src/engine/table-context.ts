@@ -10,7 +10,7 @@ import { releaseLease, renewLease, takeLease, type Lease } from '../journal/leas
 import { migrateJournal } from '../journal/migrate.ts'
 import { pruneJournal } from '../journal/prune.ts'
 import { DEFAULT_PACING, type Pacing } from '../pacing/limits.ts'
-import { firesNoTriggers } from '../plan/table/server-objections.ts'
+import { firesNoTriggers } from '../plan/table/objections/server.ts'
 import type { Emit, Observer } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
 import { assertOwnCode } from './first-look.ts'

@@ -29,7 +29,7 @@ import {
   type PartitionSituation,
 } from '../../plan/partition/partition.ts'
 import type { PartitionRequest } from '../../plan/language/policy.ts'
-import { kindObjection } from '../../plan/table/table-objections.ts'
+import { kindObjection } from '../../plan/table/objections/table.ts'
 import type { LockTimes } from '../../events.ts'
 import { pathOf } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'

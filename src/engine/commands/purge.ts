@@ -19,7 +19,7 @@ import {
   type PurgeSituation,
 } from '../../plan/purge/purge.ts'
 import type { PurgeRequest } from '../../plan/purge/request.ts'
-import { unknownNodeObjections } from '../../plan/table/unknown-nodes.ts'
+import { unknownNodeObjections } from '../../plan/table/objections/unknown-nodes.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'

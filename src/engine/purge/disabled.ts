@@ -5,7 +5,7 @@ import {
 } from '../../catalog/references/disabled-constraints.ts'
 import type { Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
-import { describeDisabled } from '../../plan/table/disabled-constraints.ts'
+import { describeDisabled } from '../../plan/table/objections/disabled-constraints.ts'
 import type { PurgeLeaf, Watched } from '../../plan/purge/work.ts'
 import { raw, sql } from '../../sql/sql.ts'
 

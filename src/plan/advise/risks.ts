@@ -7,9 +7,9 @@ import type { Privileges } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
-import { privilegeObjections } from '../table/privilege-objections.ts'
-import { serverNotes, serverObjections } from '../table/server-objections.ts'
-import { kindObjection, tableObjections } from '../table/table-objections.ts'
+import { privilegeObjections } from '../table/objections/privilege.ts'
+import { serverNotes, serverObjections } from '../table/objections/server.ts'
+import { kindObjection, tableObjections } from '../table/objections/table.ts'
 import { showBytes, showCount, showDuration } from '../../text/units.ts'
 
 /** A risk and its fix; `fix` is empty if there is nothing to do. */

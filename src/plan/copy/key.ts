@@ -2,7 +2,7 @@ import type { Index, TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { ordered, type Ordering } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
-import { reservedColumnObjections } from '../table/column-objections.ts'
+import { reservedColumnObjections } from '../table/objections/column.ts'
 import type { Objection } from '../language/objection.ts'
 
 export interface CopyKeyColumn {

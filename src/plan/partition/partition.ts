@@ -21,21 +21,21 @@ import {
   uniquenessObjections,
   upsertObjections,
   widthObjections,
-} from '../table/key-objections.ts'
+} from '../table/objections/key.ts'
 import { leafNames } from '../table/leaf.ts'
 import { unaccepted } from '../language/objection.ts'
 import { newPrimaryKey, type NewPrimaryKey } from '../table/primary-key.ts'
 import { captureObjections } from '../copy/capture.ts'
-import { publishedKeyObjections } from '../table/publication-objections.ts'
-import { privilegeObjections } from '../table/privilege-objections.ts'
+import { publishedKeyObjections } from '../table/objections/publication.ts'
+import { privilegeObjections } from '../table/objections/privilege.ts'
 import { defaultPremake, type PartitionRequest, type SetPolicy } from '../language/policy.ts'
-import { keyTriggerObjections, triggerNotes } from '../table/trigger-objections.ts'
-import { serverNotes } from '../table/server-objections.ts'
+import { keyTriggerObjections, triggerNotes } from '../table/objections/trigger.ts'
+import { serverNotes } from '../table/objections/server.ts'
 import { assertDistinctKeys, type Objection, type Plan } from '../language/step.ts'
 import { asideNames } from '../table/aside.ts'
 import type { AsideNames } from '../table/dependents.ts'
 import { showCount, showDuration } from '../../text/units.ts'
-import { fundamentalObjections, tableObjections } from '../table/table-objections.ts'
+import { fundamentalObjections, tableObjections } from '../table/objections/table.ts'
 
 /** All that a plan depends on, read in one moment. */
 export interface PartitionSituation {

@@ -14,7 +14,7 @@ import { costObjections, lookUpSeconds, type LookUpCost } from '../references/ca
 import { describeAhead } from '../references/ahead.ts'
 import { dependentsOf } from '../references/dependents.ts'
 import { cascadeObjections } from '../references/cascade-objections.ts'
-import { describeReading } from '../table/condition-objections.ts'
+import { describeReading } from '../table/objections/condition.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from '../references/cascade-text.ts'
 import { unaccepted } from '../language/objection.ts'
 import { objectionsAbove, purgeObjections, rowsElsewhere } from './objections.ts'
@@ -27,7 +27,7 @@ import {
   DELETED_BY_KEY_SECONDS,
   WAL_PER_DELETED_ROW,
 } from '../advise/rates.ts'
-import { serverNotes } from '../table/server-objections.ts'
+import { serverNotes } from '../table/objections/server.ts'
 import { describeGroups, describeStale, type GroupCount } from './stale.ts'
 import {
   assertDistinctKeys,

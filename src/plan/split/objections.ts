@@ -10,8 +10,8 @@ import { shorterKeepObjection } from '../rotate/objections.ts'
 import { lostByDetaching } from '../table/shadow.ts'
 import type { SplitRequest, SplitSituation } from './situation.ts'
 import type { Objection } from '../language/step.ts'
-import { keyTriggerObjections } from '../table/trigger-objections.ts'
-import { publishedCopyObjections } from '../table/table-objections.ts'
+import { keyTriggerObjections } from '../table/objections/trigger.ts'
+import { publishedCopyObjections } from '../table/objections/table.ts'
 
 /** What stands against exchanging the wide partition for these. */
 export function splitObjections(

@@ -5,7 +5,7 @@ import { dollarQuoted, join, literal, sql } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
 import type { Objection } from '../language/step.ts'
 import { foreignKeysOf, TRIGGER_STATE } from './definitions.ts'
-import { disabledConstraintObjections } from './disabled-constraints.ts'
+import { disabledConstraintObjections } from './objections/disabled-constraints.ts'
 
 // Triggers of PostgreSQL's own, by which it looks after foreign keys: a foreign key that is made anew has them in their
 // ordinary state. As they were they are made by a superuser alone, in partitions to come they would not be, and what a key

@@ -70,7 +70,7 @@ interface Dependent {
   readonly beforeRows?: true
 }
 
-/** What a table is itself, and what it may not have (see table-objections.ts). */
+/** What a table is itself, and what it may not have (see objections/table.ts). */
 type Apart =
   | 'oid'
   | 'name'
@@ -299,7 +299,7 @@ export const DEPENDENTS = {
       ),
     ...ofTheName(nothing, ({ table }) => restoreConstraintTriggers(table.constraintTriggers ?? [])),
   },
-  // Of these there must be none; see table-objections.ts.
+  // Of these there must be none; see objections/table.ts.
   exceptedFrom: {
     facts: ({ exceptedFrom }) => exceptedFrom.map((name) => fact(`publication ${name}`, 'of all tables but this one')),
     fates: nothing,

@@ -1,6 +1,6 @@
-import type { ForeignCode } from '../../catalog/table/table-code.ts'
-import { shellWord } from '../../text/shell-word.ts'
-import type { Objection } from '../language/step.ts'
+import type { ForeignCode } from '../../../catalog/table/table-code.ts'
+import { shellWord } from '../../../text/shell-word.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** That code of others would run with the rights of a superuser, one for each function. */
 export function codeObjections(code: readonly ForeignCode[], role: string): Objection[] {

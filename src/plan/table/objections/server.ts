@@ -1,8 +1,8 @@
-import type { ServerModel } from '../../catalog/server-model.ts'
-import { ident } from '../../sql/sql.ts'
-import { objection, when } from '../language/objection.ts'
-import { shellWord } from '../../text/shell-word.ts'
-import type { Objection } from '../language/step.ts'
+import type { ServerModel } from '../../../catalog/server-model.ts'
+import { ident } from '../../../sql/sql.ts'
+import { objection, when } from '../../language/objection.ts'
+import { shellWord } from '../../../text/shell-word.ts'
+import type { Objection } from '../../language/step.ts'
 
 export const OLDEST_VERSION = 140000
 

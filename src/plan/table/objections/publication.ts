@@ -1,11 +1,11 @@
-import type { ReplicaIdentity, Sending } from '../../catalog/table/published.ts'
-import type { TableModel } from '../../catalog/table/table-model.ts'
-import { display, quoted } from '../../sql/names.ts'
-import { ident, join } from '../../sql/sql.ts'
-import { objection, when } from '../language/objection.ts'
-import type { Objection } from '../language/step.ts'
-import type { NewPrimaryKey } from './primary-key.ts'
-import { refusals } from './published.ts'
+import type { ReplicaIdentity, Sending } from '../../../catalog/table/published.ts'
+import type { TableModel } from '../../../catalog/table/table-model.ts'
+import { display, quoted } from '../../../sql/names.ts'
+import { ident, join } from '../../../sql/sql.ts'
+import { objection, when } from '../../language/objection.ts'
+import type { Objection } from '../../language/step.ts'
+import type { NewPrimaryKey } from '../primary-key.ts'
+import { refusals } from '../published.ts'
 
 /** A replica identity that cannot be given to another table. */
 export function identityObjections(table: TableModel): Objection[] {

@@ -1,7 +1,7 @@
-import type { ConditionFacts } from '../../catalog/condition/condition.ts'
-import { OUR_SETTINGS } from '../../sql/condition-settings.ts'
-import { objection } from '../language/objection.ts'
-import type { Objection } from '../language/step.ts'
+import type { ConditionFacts } from '../../../catalog/condition/condition.ts'
+import { OUR_SETTINGS } from '../../../sql/condition-settings.ts'
+import { objection } from '../../language/objection.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** Why it cannot be told, or not for the whole time, which rows a condition means. */
 export function conditionObjections({ volatile, unheeded }: ConditionFacts): Objection[] {

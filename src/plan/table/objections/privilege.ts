@@ -1,9 +1,9 @@
-import type { Privileges } from '../../catalog/situation.ts'
-import type { TableModel } from '../../catalog/table/table-model.ts'
-import { display, quoted } from '../../sql/names.ts'
-import { ident } from '../../sql/sql.ts'
-import { objection, when } from '../language/objection.ts'
-import type { Objection } from '../language/step.ts'
+import type { Privileges } from '../../../catalog/situation.ts'
+import type { TableModel } from '../../../catalog/table/table-model.ts'
+import { display, quoted } from '../../../sql/names.ts'
+import { ident } from '../../../sql/sql.ts'
+import { objection, when } from '../../language/objection.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** What the role lacks, and who can give it. */
 export function privilegeObjections(table: TableModel, privileges: Privileges, role: string): Objection[] {

@@ -1,12 +1,12 @@
-import type { ServerModel } from '../../catalog/server-model.ts'
-import type { TableModel } from '../../catalog/table/table-model.ts'
-import { display, quoted } from '../../sql/names.ts'
-import { ident } from '../../sql/sql.ts'
-import { constraintTriggerObjections, ofOtherTables } from './constraint-triggers.ts'
-import { objection, when } from '../language/objection.ts'
-import { identityObjections } from './publication-objections.ts'
-import { serverObjections } from './server-objections.ts'
-import type { Objection } from '../language/step.ts'
+import type { ServerModel } from '../../../catalog/server-model.ts'
+import type { TableModel } from '../../../catalog/table/table-model.ts'
+import { display, quoted } from '../../../sql/names.ts'
+import { ident } from '../../../sql/sql.ts'
+import { constraintTriggerObjections, ofOtherTables } from '../constraint-triggers.ts'
+import { objection, when } from '../../language/objection.ts'
+import { identityObjections } from './publication.ts'
+import { serverObjections } from './server.ts'
+import type { Objection } from '../../language/step.ts'
 
 // What stands against turning a table into a partitioned one: each a line with
 // the way out, all of them at once, before anything has changed.

@@ -1,6 +1,6 @@
-import { display, type TableName } from '../../sql/names.ts'
-import { objection } from '../language/objection.ts'
-import type { Objection } from '../language/step.ts'
+import { display, type TableName } from '../../../sql/names.ts'
+import { objection } from '../../language/objection.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** That an extension decides where the rows of a table are, so what the catalogue and sizes of files say means nothing. */
 export function unknownNodeObjections(table: TableName, nodes: readonly string[]): Objection[] {

@@ -1,12 +1,12 @@
-import { isTimeType } from '../../catalog/table/calendar-kind.ts'
-import type { Column, TableModel } from '../../catalog/table/table-model.ts'
-import { displayPosition, isTimeKind, toText, type Position } from '../../grid/key.ts'
-import { display, quoted } from '../../sql/names.ts'
-import { ident } from '../../sql/sql.ts'
-import type { KeyChoice } from '../partition/key-choice.ts'
-import { objection } from '../language/objection.ts'
-import type { PartitionRequest } from '../language/policy.ts'
-import type { Objection } from '../language/step.ts'
+import { isTimeType } from '../../../catalog/table/calendar-kind.ts'
+import type { Column, TableModel } from '../../../catalog/table/table-model.ts'
+import { displayPosition, isTimeKind, toText, type Position } from '../../../grid/key.ts'
+import { display, quoted } from '../../../sql/names.ts'
+import { ident } from '../../../sql/sql.ts'
+import type { KeyChoice } from '../../partition/key-choice.ts'
+import { objection } from '../../language/objection.ts'
+import type { PartitionRequest } from '../../language/policy.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** The column asked for, or why it cannot be the key. */
 export function keyColumn(table: TableModel, name: string): Column | Objection {

@@ -1,6 +1,6 @@
-import type { DisabledConstraint } from '../../catalog/references/disabled-constraints.ts'
-import { objection } from '../language/objection.ts'
-import type { Objection } from '../language/step.ts'
+import type { DisabledConstraint } from '../../../catalog/references/disabled-constraints.ts'
+import { objection } from '../../language/objection.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** That PostgreSQL would not keep rows from being referred to in vain; none where every constraint is looked after. */
 export function disabledConstraintObjections(disabled: readonly DisabledConstraint[]): Objection[] {

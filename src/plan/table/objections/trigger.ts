@@ -1,6 +1,6 @@
-import type { TriggerCode } from '../../catalog/table/trigger-code.ts'
-import { shellWord } from '../../text/shell-word.ts'
-import type { Objection } from '../language/step.ts'
+import type { TriggerCode } from '../../../catalog/table/trigger-code.ts'
+import { shellWord } from '../../../text/shell-word.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** The partition of a row is chosen before its triggers fire: one that sets the key comes too late, and may not move it elsewhere. */
 export function keyTriggerObjections(triggers: readonly TriggerCode[], key: string): Objection[] {

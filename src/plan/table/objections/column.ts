@@ -1,7 +1,7 @@
-import type { TableModel } from '../../catalog/table/table-model.ts'
-import { display, quoted } from '../../sql/names.ts'
-import { ident } from '../../sql/sql.ts'
-import { objection, type Objection } from '../language/objection.ts'
+import type { TableModel } from '../../../catalog/table/table-model.ts'
+import { display, quoted } from '../../../sql/names.ts'
+import { ident } from '../../../sql/sql.ts'
+import { objection, type Objection } from '../../language/objection.ts'
 
 /** What stands beside columns of keys, in logs and batches, has names that begin so. */
 const OURS = 'ebb_'

@@ -1,9 +1,9 @@
-import type { EventTrigger } from '../../catalog/event-triggers.ts'
-import type { Manager } from '../../catalog/managers.ts'
-import { display, type TableName } from '../../sql/names.ts'
-import { ident, literal } from '../../sql/sql.ts'
-import { shellWord } from '../../text/shell-word.ts'
-import type { Objection } from '../language/step.ts'
+import type { EventTrigger } from '../../../catalog/event-triggers.ts'
+import type { Manager } from '../../../catalog/managers.ts'
+import { display, type TableName } from '../../../sql/names.ts'
+import { ident, literal } from '../../../sql/sql.ts'
+import { shellWord } from '../../../text/shell-word.ts'
+import type { Objection } from '../../language/step.ts'
 
 /** Somebody else creates and drops partitions of the table: two of them stand in each other's way. */
 export function managerObjections(table: TableName, managers: readonly Manager[]): Objection[] {
