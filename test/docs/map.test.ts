@@ -17,6 +17,7 @@ const FOLDERS = [
   'plan',
   'journal',
   'pacing',
+  'archive',
   'engine',
   'report',
   'requests',
@@ -37,7 +38,9 @@ describe('the map', () => {
   test('has every folder of the source', () => {
     const page = readPage('docs/map.md')
     const folders = readdirSync(SOURCE, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-    expect(folders.map(({ name }) => name).filter((name) => !page.includes(`${name}/ `))).toEqual([])
+    // Each on a line of its own: a formatter that fills lines would leave all words and no drawing.
+    const drawn = page.split('\n').flatMap((line) => line.match(/^[ │]*(\w+)\/ (?: *(\w+)\/ )?/)?.slice(1) ?? [])
+    expect(folders.map(({ name }) => name).filter((name) => !drawn.includes(name))).toEqual([])
     expect(folders.map(({ name }) => name).filter((name) => !FOLDERS.includes(name))).toEqual([])
   })
 

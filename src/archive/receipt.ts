@@ -1,0 +1,91 @@
+import type { ArchiveFormat, Compression } from '../plan/archive/request.ts'
+
+// The receipt: what was archived, and the proof of it. It is written after all objects have been read back, before
+// anything is removed, and never changed. It holds no values of rows but the range of the key, and no secret.
+
+/** The version of this format. A receipt of a later one is refused. */
+export const RECEIPT_FORMAT = 1
+
+export interface Receipt {
+  readonly format: number
+  /** By which everything of this archive is found: the beginning of the names of its objects. */
+  readonly id: string
+  /** By the server's clock, ISO 8601 in UTC. */
+  readonly createdAt: string
+  readonly tool: string
+  readonly run: ReceiptRun
+  readonly database: { readonly name: string; readonly systemIdentifier: string | null; readonly serverVersion: string }
+  /** The table whose rows were selected first, then those of the tables whose rows depend on them. */
+  readonly tables: readonly ArchivedTable[]
+  readonly encoding: Encoding
+}
+
+/** Why rows are removed, and who decided it. */
+export interface ReceiptRun {
+  /** `purge`, `rotate`, `archive`, … */
+  readonly command: string
+  /** Null where the command has no run in the journal. */
+  readonly id: string | null
+  readonly startedBy: string
+  readonly approvedBy: string | null
+  readonly ticket: string | null
+}
+
+export interface ArchivedTable {
+  readonly schema: string
+  readonly name: string
+  readonly oid: string
+  /** Of a partition: its table and its bounds, as `pg_get_expr` has them. */
+  readonly partitionOf: { readonly schema: string; readonly name: string; readonly bounds: string } | null
+  /** Which rows: all, or a condition with now() fixed. */
+  readonly where: string | null
+  /** The instant before which rows have expired; null without one. */
+  readonly horizon: string | null
+  /** In the order of the content. */
+  readonly columns: readonly ArchivedColumn[]
+  /** Statements that create an empty table of the same shape: columns, keys, checks; no foreign keys, no triggers. */
+  readonly ddl: readonly string[]
+  /** SHA-256 of `columns` and `ddl`. */
+  readonly fingerprint: string
+  /** The range of the key, as text; null for an empty archive or a table without one. */
+  readonly key: {
+    readonly columns: readonly string[]
+    readonly first: readonly string[]
+    readonly last: readonly string[]
+  } | null
+  readonly rows: number
+  /** SHA-256 of the contents of all objects, in order, as PostgreSQL sent them. */
+  readonly sha256: string
+  readonly objects: readonly ArchivedObject[]
+}
+
+export interface ArchivedColumn {
+  readonly name: string
+  /** By `format_type`, qualified where the type is not in pg_catalog. */
+  readonly type: string
+  readonly notNull: boolean
+  /** Generated columns are archived as they were, and not restored. */
+  readonly generated: boolean
+}
+
+export interface ArchivedObject {
+  /** Relative to the receipt. */
+  readonly name: string
+  readonly rows: number
+  /** As stored. */
+  readonly bytes: number
+  readonly sha256: string
+  /** Decrypted and decompressed. */
+  readonly contentBytes: number
+  readonly contentSha256: string
+}
+
+/** How contents are encoded: the format, then compressed, then encrypted. */
+export interface Encoding {
+  readonly format: ArchiveFormat
+  /** Settings of the session that wrote it, under which it is read again. */
+  readonly settings: Readonly<Record<string, string>>
+  readonly compression: Compression
+  /** Null where it is not encrypted. */
+  readonly encryption: { readonly kind: 'age'; readonly recipients: readonly string[] } | null
+}
