@@ -61,6 +61,8 @@ export interface ArchivedTable {
 
 export interface ArchivedColumn {
   readonly name: string
+  /** `attnum`, which a rename keeps. */
+  readonly number: number
   /** By `format_type`, qualified where the type is not in pg_catalog. */
   readonly type: string
   readonly notNull: boolean
