@@ -11,8 +11,11 @@ export interface Advice {
   readonly next: string
 }
 
-/** The message of an error, or any other thrown value as text. */
-export function reasonOf(error: unknown): string {
+/**
+ * The message of an error, or any other thrown value as text. PostgreSQL's own may contain values of rows: what is
+ * shown is `reasonOf` it (db/sqlstate.ts).
+ */
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
@@ -21,11 +24,20 @@ export class EbbError extends Error {
   override readonly name: string = 'EbbError'
   readonly kind: ErrorKind
   readonly advice: Advice
+  /** What there is to say of the rows it is about, with their values: a line each, shown only if asked for. */
+  readonly values: readonly string[]
 
-  constructor(message: string, advice: Advice, kind: ErrorKind = 'failed', cause?: unknown) {
+  constructor(
+    message: string,
+    advice: Advice,
+    kind: ErrorKind = 'failed',
+    cause?: unknown,
+    values: readonly string[] = [],
+  ) {
     super(message, cause === undefined ? undefined : { cause })
     this.advice = advice
     this.kind = kind
+    this.values = values
   }
 }
 

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { EbbError, reasonOf, UsageError, type ErrorKind } from '../errors.ts'
+import { EbbError, messageOf, UsageError, type ErrorKind } from '../errors.ts'
 import { OUR_SETTINGS } from '../sql/condition-settings.ts'
 import { literal, type Sql } from '../sql/sql.ts'
 import { refuseTransactionPooler } from './pooler.ts'
@@ -120,7 +120,7 @@ export async function withSession<T>(
 /** The server or the network went down in the middle of it. */
 export function connectionLost(error: unknown): unknown {
   if (error instanceof EbbError) return error
-  const reason = reasonOf(error)
+  const reason = messageOf(error)
   return new EbbError(
     `the connection was lost (${reason})`,
     {

@@ -1,3 +1,5 @@
+import { messageOf } from '../errors.ts'
+
 // Names of SQLSTATEs. https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 export const SQLSTATE = {
@@ -18,6 +20,7 @@ export const SQLSTATE = {
   invalidColumnReference: '42P10',
   undefinedSchema: '3F000',
   duplicateTable: '42P07',
+  stringTruncation: '22001',
   divisionByZero: '22012',
   notNullViolation: '23502',
   uniqueViolation: '23505',
@@ -55,6 +58,39 @@ export function isAboutARow(error: unknown): boolean {
   const code = codeOf(error)
   if (code === undefined) return false
   return ABOUT_A_ROW.includes(code.slice(0, 2)) || (error as { routine?: unknown }).routine === 'exec_stmt_raise'
+}
+
+/** The name in PostgreSQL's manual of what a message may show values for. */
+const CONDITIONS: Readonly<Record<string, string>> = {
+  '22003': 'numeric value out of range',
+  '22007': 'invalid datetime format',
+  '22008': 'datetime field overflow',
+  '22023': 'invalid parameter value',
+  '22P02': 'invalid text representation',
+  P0001: 'an exception was raised',
+}
+
+/** Their messages name columns, types and constraints only. */
+const VALUE_FREE: readonly string[] = [SQLSTATE.divisionByZero, SQLSTATE.stringTruncation, SQLSTATE.triggeredDataChange]
+
+/** Whether the message itself may show values, not only DETAIL: of a value that cannot be read, or in the words of a function. */
+export function mayShowValues(error: unknown): boolean {
+  if (!isAboutARow(error)) return false
+  const code = codeOf(error) ?? ''
+  return isRaised(error) || !(code.startsWith('23') || VALUE_FREE.includes(code))
+}
+
+/** By a function in a procedural language: message and hint are its author's. */
+export function isRaised(error: unknown): boolean {
+  const { file } = error as { readonly file?: unknown }
+  return typeof file === 'string' && /^pl(?:_|perl|py|tcl|v8)/.test(file)
+}
+
+/** The reason, without values of rows. */
+export function reasonOf(error: unknown): string {
+  if (!mayShowValues(error)) return messageOf(error)
+  const code = codeOf(error) ?? ''
+  return `${CONDITIONS[code] ?? 'a row is refused'} (SQLSTATE ${code})`
 }
 
 const CONNECTION_LOST: readonly (string | undefined)[] = [

@@ -1,7 +1,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
-import { reasonOf } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Shop } from './setup.ts'
 
 // The application: sessions that write and read all the time, each a statement every few milliseconds, and measure
@@ -96,7 +96,7 @@ class Traffic {
       await client.query(statement())
       if (writes !== null) this.written[writes] += 1
     } catch (error) {
-      this.errors.push(`${name}: ${reasonOf(error)}`)
+      this.errors.push(`${name}: ${messageOf(error)}`)
     }
     // In microseconds; the histogram takes integers from 1.
     this.waits.record(Math.max(1, Math.round((performance.now() - began) * 1000)))

@@ -1,4 +1,4 @@
-import { reasonOf } from '../errors.ts'
+import { reasonOf } from '../db/sqlstate.ts'
 import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import type { PurgeStep, Step } from '../plan/language/step.ts'
 import type { LockTimes } from '../events.ts'

@@ -1,6 +1,6 @@
 import { readEventTriggers } from '../catalog/event-triggers.ts'
 import { inTransaction, readOne, type Session } from '../db/session.ts'
-import { EbbError, NOTHING_CHANGED, reasonOf } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED, messageOf } from '../errors.ts'
 import { companion, quoted, type TableName } from '../sql/names.ts'
 import { ident, sql } from '../sql/sql.ts'
 import { newNameSuffix } from './name-suffix.ts'
@@ -23,7 +23,7 @@ export async function rehearseEventTriggers(session: Session, table: TableName):
     })
   } catch (error) {
     if (!(error instanceof Rehearsed))
-      throw refused(`an event trigger (${names}) refuses what has to be done: ${reasonOf(error)}`, error)
+      throw refused(`an event trigger (${names}) refuses what has to be done: ${messageOf(error)}`, error)
   }
   if (added.length > 0)
     throw refused(`an event trigger (${names}) gives new tables ${added.join(' and ')}, which the swap would find`)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, type Session } from '../db/session.ts'
-import { reasonOf } from '../errors.ts'
+import { reasonOf } from '../db/sqlstate.ts'
 import type { Emit } from '../events.ts'
 import { sql } from '../sql/sql.ts'
 import { PhasePace, type Activity } from './phase-pace.ts'

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { codeOf } from '../db/sqlstate.ts'
-import { reasonOf, UsageError } from '../errors.ts'
+import { messageOf, UsageError } from '../errors.ts'
 import type { PaceSettings } from './limits.ts'
 import { paceText, parsePaceWord } from './parse-settings.ts'
 
@@ -38,7 +38,7 @@ export class PaceFile {
       this.current = { ...this.given, ...words }
       this.note(`the pace file ${this.path} was read: ${Object.keys(words).length} settings`)
     } catch (error) {
-      const reason = reasonOf(error)
+      const reason = messageOf(error)
       this.note(`the pace file ${this.path} is ignored, and the settings stay as they were: ${reason}`)
     }
     return this.current

@@ -1,7 +1,6 @@
 import { readClock } from '../db/clock.ts'
 import type { Session } from '../db/session.ts'
-import { isConnectionLost } from '../db/sqlstate.ts'
-import { reasonOf } from '../errors.ts'
+import { isConnectionLost, reasonOf } from '../db/sqlstate.ts'
 import type { TableName } from '../sql/names.ts'
 import type { PaceSettings } from './limits.ts'
 import type { Reading, Signal } from './reading.ts'

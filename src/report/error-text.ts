@@ -1,8 +1,8 @@
-import { EbbError, reasonOf, type ErrorKind } from '../errors.ts'
-import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../db/sqlstate.ts'
+import { EbbError, type ErrorKind } from '../errors.ts'
+import { codeOf, isConnectionLost, isLockRefused, mayShowValues, reasonOf, SQLSTATE } from '../db/sqlstate.ts'
 import { harmless } from '../text/comment.ts'
 import { redact } from '../text/redact.ts'
-import { describeSqlError, isSqlError } from './sql-error.ts'
+import { describeSqlError, HIDDEN, isSqlError } from './sql-error.ts'
 
 /** An error for people and programs. It contains no password. */
 export interface ToldError {
@@ -33,20 +33,25 @@ function told(error: unknown, withValues: boolean): ToldError {
   return unforeseen(error)
 }
 
-function foreseen({ message, advice, kind, cause }: EbbError, withValues: boolean): ToldError {
+function foreseen({ message, advice, kind, cause, values }: EbbError, withValues: boolean): ToldError {
   // A requested stop cancels a statement; that needs no report.
   const cancelledByUs = kind === 'stopped' && codeOf(cause) === SQLSTATE.queryCanceled
-  // Its message is already in ours; the details are not.
-  const [first = '', ...more] = isSqlError(cause) && !cancelledByUs ? describeSqlError(cause, withValues) : []
-  const details = first === '' ? [] : [first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
-  return { message, details, ...advice, kind }
+  const ofServer = isSqlError(cause) && !cancelledByUs ? detailsOf(cause, withValues) : []
+  const ofRows = withValues || values.length === 0 ? values : [HIDDEN]
+  return { message, details: [...ofServer, ...ofRows], ...advice, kind }
+}
+
+/** The message is already in ours, unless it may show values; the details are not. */
+function detailsOf(error: Parameters<typeof describeSqlError>[0], withValues: boolean): string[] {
+  const [first = '', ...more] = describeSqlError(error, withValues)
+  return [withValues && mayShowValues(error) ? first : first.replace(/^(SQLSTATE \w+).*$/s, '$1'), ...more]
 }
 
 function fromPostgres(error: Parameters<typeof describeSqlError>[0], withValues: boolean): ToldError {
   const again = isLockRefused(error) || isConnectionLost(error)
   return {
-    message: `PostgreSQL refused a statement: ${error.message}`,
-    details: describeSqlError(error, withValues).map((line) => line.replace(/^(SQLSTATE \w+): .*$/s, '$1')),
+    message: `PostgreSQL refused a statement: ${reasonOf(error)}`,
+    details: detailsOf(error, withValues),
     state: 'Its transaction has been rolled back; what was committed before is kept.',
     next: again
       ? 'Run the same command again: it resumes where it stopped.'

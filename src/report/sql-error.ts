@@ -1,24 +1,38 @@
 import type { DatabaseError } from 'pg'
-import { isAboutARow } from '../db/sqlstate.ts'
+import { isAboutARow, isRaised, mayShowValues, reasonOf } from '../db/sqlstate.ts'
 
 /** Lines of context around the position. */
 const SHOWN_AROUND = 2
 
 /**
  * The error of PostgreSQL: code, detail, hint, context, and where it points into
- * a statement that is known, that statement with a caret below the place. A detail
- * that shows values of rows (`Failing row contains …`) only where they are wanted.
+ * a statement that is known, that statement with a caret below the place. What may
+ * show values of rows (`Failing row contains …`) only where they are wanted.
  */
 export function describeSqlError(error: DatabaseError, withValues = false): string[] {
-  const hidden = error.detail !== undefined && !withValues && isAboutARow(error)
+  if (isAboutARow(error) && !withValues) return withoutValues(error)
   return [
     `SQLSTATE ${error.code ?? 'unknown'}: ${error.message}`,
-    ...labelled('detail', hidden ? 'values of rows, shown with --show-values' : error.detail),
+    ...labelled('detail', error.detail),
     ...labelled('hint', error.hint),
     ...labelled('where', error.where),
     ...caret(error),
   ]
 }
+
+/** The context has values as well: of a COPY the field, of a function a statement that it has composed. */
+function withoutValues(error: DatabaseError): string[] {
+  const { code, detail, hint, where = '' } = error
+  const places = where.split('\n').filter((line) => /^PL\/\w+ function "?[^"\s]/.test(line))
+  return [
+    `SQLSTATE ${code ?? 'unknown'}: ${mayShowValues(error) ? reasonOf(error) : error.message}`,
+    ...(detail === undefined && !mayShowValues(error) ? [] : [HIDDEN]),
+    ...labelled('hint', isRaised(error) ? undefined : hint),
+    ...labelled('where', places.length === 0 ? undefined : places.join('\n')),
+  ]
+}
+
+export const HIDDEN = 'detail: values of rows, shown with --show-values'
 
 /** Whether the error comes from PostgreSQL. Not by class: a program may have its own copy of pg. */
 export function isSqlError(error: unknown): error is DatabaseError {

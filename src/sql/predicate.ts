@@ -1,4 +1,4 @@
-import { reasonOf, UsageError } from '../errors.ts'
+import { messageOf, UsageError } from '../errors.ts'
 
 /** A condition on the rows of one table, checked by PostgreSQL's own grammar. */
 export interface Predicate {
@@ -246,7 +246,7 @@ function syntaxError(written: string, error: unknown): UsageError {
   const at = Math.min((position ?? 0) - BEFORE.length, [...written].length)
   // The parenthesis after the condition is ours.
   const beyond = at === [...written].length
-  const reason = beyond ? 'syntax error at end of input' : reasonOf(error)
+  const reason = beyond ? 'syntax error at end of input' : messageOf(error)
   return new UsageError(
     `the condition cannot be read: ${reason}${position === undefined ? '' : pointAt(written, at)}`,
     'Correct it; the syntax is that of a WHERE clause.',

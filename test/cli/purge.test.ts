@@ -147,6 +147,12 @@ describe('what cannot be done is said before anything has changed', () => {
     ['an order by what is no column', [...WHERE, '--order-by', 'nothing'], 3, /has no column nothing/],
     ['an order that no index has', [...WHERE, '--order-by', 'kind'], 3, /no index of .* begins with kind/],
     [
+      'a value that cannot be read, which is not told',
+      ['--where', 'kind::int = 7'],
+      2,
+      /the condition fails on some row of \S+: invalid text representation \(SQLSTATE 22P02\)\n +SQLSTATE 22P02\n +detail: values of rows/,
+    ],
+    [
       'a function that fails on some row',
       ['--where', '1 / (id - 1000) = 7'],
       2,

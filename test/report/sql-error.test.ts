@@ -1,5 +1,6 @@
 import type { DatabaseError } from 'pg'
 import { describe, expect, test as plainTest } from 'vitest'
+import { reasonOf } from '../../src/db/sqlstate.ts'
 import { EbbError, type ErrorKind } from '../../src/errors.ts'
 import { errorText, tellError } from '../../src/report/error-text.ts'
 import { describeSqlError, pointInto } from '../../src/report/sql-error.ts'
@@ -32,6 +33,43 @@ test('code, detail and place are told, where they are known', async ({ database 
     'from public.t',
     'where true',
   ])
+})
+
+test.for([
+  ['a value that cannot be read', `select cast(v as int) from t`, 'invalid text representation (SQLSTATE 22P02)'],
+  ['a constraint', `insert into t select * from t`, 'duplicate key value violates unique constraint "t_pkey"'],
+  ['a division', `select 1 / (v = '')::int from t`, 'division by zero'],
+  ['a function that raises', `select raises(v) from t`, 'an exception was raised (SQLSTATE P0001)'],
+  ['one that pretends to be a constraint', `select pretends(v) from t`, 'a row is refused (SQLSTATE 23505)'],
+  [
+    'a statement that a function has composed',
+    `select composes(v) from t`,
+    'invalid text representation (SQLSTATE 22P02)',
+  ],
+] as const)('%s: no value of a row is told unless asked', async ([, statement, reason], { database }) => {
+  await database.admin(`
+    create table public.t (v text primary key); insert into t values ('secret');
+    create function raises(v text) returns int language plpgsql as $$ begin raise exception 'no %', v using hint = 'not ' || v, detail = v; end $$;
+    create function pretends(v text) returns int language plpgsql as $$ begin raise unique_violation using message = v; end $$;
+    create function composes(v text) returns int language plpgsql as $$ declare i int; begin execute format('select %L::int', v) into i; return i; end $$;
+    grant all on public.t to public`)
+  const cause = await failure(database, statement)
+  const whole = (error: unknown, withValues = false) => errorText(tellError(error, withValues))
+  const foreseen = new EbbError(`copy: ${reasonOf(cause)}`, { state: 'Kept.', next: 'Again.' }, 'failed', cause)
+
+  expect(whole(cause)).toContain(`error: PostgreSQL refused a statement: ${reason}\n`)
+  for (const error of [cause, foreseen]) {
+    expect(whole(error)).not.toContain('secret')
+    // Of a division nothing is known.
+    if (!statement.includes('/')) expect(whole(error, true)).toContain('secret')
+  }
+})
+
+plainTest('neither the field that COPY was at', () => {
+  const where = 'COPY t, line 1, column v: "secret"'
+  const error = Object.assign(new Error('"secret"'), { code: '22P02', severity: 'ERROR', where })
+  expect(errorText(tellError(error))).not.toContain('secret')
+  expect(errorText(tellError(error, true))).toContain(where)
 })
 
 test('inside a function it is the statement in there that is shown', async ({ database }) => {

@@ -4,7 +4,7 @@ import type { Session } from '../../db/session.ts'
 import { readOne } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, reasonOf, UsageError } from '../../errors.ts'
+import { EbbError, messageOf, UsageError } from '../../errors.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { pointAt, type Predicate } from '../../sql/predicate.ts'
 import { pathOf, type ConditionSettings } from '../../sql/condition-settings.ts'
@@ -111,7 +111,7 @@ async function estimate(
 
 function notToBeSeen(table: TableName, error: unknown): EbbError {
   return new EbbError(
-    `this role may not see all of ${display(table)}: ${reasonOf(error)}`,
+    `this role may not see all of ${display(table)}: ${messageOf(error)}`,
     {
       state: 'Nothing has been changed.',
       next: 'Connect as its owner; where row-level security is forced on the owner, as a role with BYPASSRLS.',
@@ -122,7 +122,7 @@ function notToBeSeen(table: TableName, error: unknown): EbbError {
 }
 
 function reasonAndPlace(error: unknown, condition: string, before: number): string {
-  const reason = reasonOf(error)
+  const reason = messageOf(error)
   const { position } = error as { position?: string }
   return position === undefined ? reason : reason + pointAt(condition, Number(position) - 1 - before)
 }

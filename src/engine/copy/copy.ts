@@ -1,5 +1,6 @@
 import { openSession, type Session, type Target } from '../../db/session.ts'
-import { EbbError, reasonOf } from '../../errors.ts'
+import { reasonOf } from '../../db/sqlstate.ts'
+import { EbbError } from '../../errors.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
 import type { RunContext, TableContext } from '../table-context.ts'
 import { withPace } from '../pace.ts'

@@ -4,14 +4,25 @@ import { oneLine } from '../../text/comment.ts'
 /** Keys shown per kind of difference, over all ranges. */
 const MOST_KEYS = 10
 
-/** Describes the differences: the number of rows per kind, and some of their keys; never their contents. */
+/** Describes the differences: the number of rows per kind; neither their contents nor their keys. */
 export function describeDifferences(found: readonly Differences[]): string {
   const parts = FAULTS.flatMap((fault) => {
-    const rows = found.reduce((sum, differences) => sum + (differences[fault]?.rows ?? 0), 0)
-    const keys = found.flatMap((differences) => differences[fault]?.keys ?? [])
-    return rows === 0 ? [] : [`${WORDS[fault](rows)} (${showKeys(keys, rows)})`]
+    const rows = rowsOf(found, fault)
+    return rows === 0 ? [] : [WORDS[fault](rows)]
   })
   return parts.join(', ')
+}
+
+/** Some of the keys, a line for each kind. */
+export function keysOfDifferences(found: readonly Differences[]): string[] {
+  return FAULTS.flatMap((fault) => {
+    const keys = found.flatMap((differences) => differences[fault]?.keys ?? [])
+    return keys.length === 0 ? [] : [`${fault}: ${showKeys(keys, rowsOf(found, fault))}`]
+  })
+}
+
+function rowsOf(found: readonly Differences[], fault: Fault): number {
+  return found.reduce((sum, differences) => sum + (differences[fault]?.rows ?? 0), 0)
 }
 
 const WORDS: Readonly<Record<Fault, (rows: number) => string>> = {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientBase } from 'pg'
 import { inTransaction, readOne } from '../../db/session.ts'
-import { codeOf, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
+import { codeOf, isLockRefused, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { assertLease, renewLease } from '../../journal/lease.ts'
 import { takeFromLog } from '../../plan/copy/capture.ts'
@@ -133,12 +133,11 @@ async function wholeLog(context: TableContext, work: CopyWork, meanwhile: Meanwh
  */
 export function explainedClash({ source, target }: CopyWork, error: unknown): unknown {
   if (!CLASHES.includes(codeOf(error))) return error
-  const { message, detail = '' } = error as { message: string; detail?: string }
   return new EbbError(
-    `a row of ${display(source)} conflicts with one that only ${display(target)} has: ${message}. ${detail}`,
+    `a row of ${display(source)} conflicts with one that only ${display(target)} has: ${reasonOf(error)}`,
     {
       state: 'This step has been rolled back; both tables are as they were before it, and nothing is lost.',
-      next: `If it is a row that was left out and is not needed, delete it from ${display(target)} and run the same command again. Or keep the present tables: ebb abandon.`,
+      next: `If it is a row that was left out and is not needed, delete it from ${display(target)} and run the same command again; --show-values shows its key. Or keep the present tables: ebb abandon.`,
     },
     'failed',
     error,

@@ -24,7 +24,7 @@ import { withPace } from '../pace.ts'
 import type { RunContext, TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { comparedColumns, hasUniqueKey } from './compared-columns.ts'
-import { describeDifferences } from './differences.ts'
+import { describeDifferences, keysOfDifferences } from './differences.ts'
 import { nextSize } from './sizes.ts'
 
 // Compares both sides of a copy, range by range of the key. Invariants:
@@ -64,8 +64,11 @@ export async function verify(step: VerifyStep, context: RunContext): Promise<voi
     `the copy of ${display(work.source)} differs from it: of ${rows.toLocaleString('en-US')} rows in ${display(work.target)} ${describeDifferences(differences)}`,
     {
       state: 'The swap has not happened; the table itself is unchanged.',
-      next: 'Run the same command again to repeat the comparison. If it fails again, please report it, and undo the run with ebb abandon.',
+      next: 'Run the same command again to repeat the comparison; --show-values shows keys. If it fails again, please report it, and undo the run with ebb abandon.',
     },
+    'failed',
+    undefined,
+    keysOfDifferences(differences),
   )
 }
 

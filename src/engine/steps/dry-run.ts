@@ -1,6 +1,6 @@
 import { readOne } from '../../db/session.ts'
 import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, reasonOf } from '../../errors.ts'
+import { EbbError, messageOf } from '../../errors.ts'
 import type { DryRunStep } from '../../plan/language/step.ts'
 import { sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
@@ -33,7 +33,7 @@ export async function dryRun(step: DryRunStep, { session }: TableContext): Promi
     if (!routines.includes(IMPLIED)) throw failed('attaching would scan the whole table under lock')
   } catch (error) {
     if (error instanceof EbbError || saysNothing(error)) throw error
-    throw failed(reasonOf(error), error)
+    throw failed(messageOf(error), error)
   } finally {
     session.off('notice', listen)
     await session.query('rollback').catch(() => {}) // after a lost connection the server has rolled back

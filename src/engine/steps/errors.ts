@@ -1,6 +1,6 @@
 import { REFERRING_ROWS } from '../../plan/references/orphans.ts'
-import { codeOf, isConnectionLost, isLockRefused, SQLSTATE } from '../../db/sqlstate.ts'
-import { EbbError, reasonOf } from '../../errors.ts'
+import { codeOf, isConnectionLost, isLockRefused, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
+import { EbbError } from '../../errors.ts'
 import type { Step } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
 import { NotLockedError } from '../locks/short-locks.ts'

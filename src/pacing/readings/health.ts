@@ -2,8 +2,7 @@ import type { ClientBase, QueryArrayConfig } from 'pg'
 import { readConditionSettings } from '../../catalog/condition/condition-settings.ts'
 import { inTransaction } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
-import { isConnectionLost } from '../../db/sqlstate.ts'
-import { reasonOf } from '../../errors.ts'
+import { isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
 import type { Health } from '../reading.ts'
 
 /** The timeout of a user's health check; for queries it is set in the session. */
