@@ -1,4 +1,4 @@
-import type { ArchiveFormat, Compression } from '../plan/archive/request.ts'
+import type { ArchiveFormat, Compression } from './request.ts'
 
 // The receipt: what was archived, and the proof of it. It is written after all objects have been read back, before
 // anything is removed, and never changed. It holds no values of rows but the range of the key, and no secret.
