@@ -76,14 +76,15 @@ const VALUE_FREE: readonly string[] = [SQLSTATE.divisionByZero, SQLSTATE.stringT
 /** Whether the message itself may show values, not only DETAIL: of a value that cannot be read, or in the words of a function. */
 export function mayShowValues(error: unknown): boolean {
   if (!isAboutARow(error)) return false
+  if (isRaised(error)) return true
   const code = codeOf(error) ?? ''
-  return isRaised(error) || !(code.startsWith('23') || VALUE_FREE.includes(code))
+  return ABOUT_A_ROW.includes(code.slice(0, 2)) && !code.startsWith('23') && !VALUE_FREE.includes(code)
 }
 
-/** By a function in a procedural language: message and hint are its author's. */
+/** By a function in a procedural language: message and hint are its author's. A block without a name is ours. */
 export function isRaised(error: unknown): boolean {
-  const { file } = error as { readonly file?: unknown }
-  return typeof file === 'string' && /^pl(?:_|perl|py|tcl|v8)/.test(file)
+  const { file = '', where = '' } = error as { readonly file?: string; readonly where?: string }
+  return /^pl(?:_|perl|py|tcl|v8)/.test(file) && !/^[^\n]*\binline_code_block [^(]/.test(where)
 }
 
 /** The reason, without values of rows. */
