@@ -1,5 +1,5 @@
 import type { Way, WaysAdvice } from '../plan/advise/advise.ts'
-import { showBytes, showCount, showDuration } from '../text/units.ts'
+import { showAbout, showBytes, showCount, showDuration } from '../text/units.ts'
 import { wrap } from '../text/comment.ts'
 import { columns } from '../text/columns.ts'
 import { display } from '../sql/names.ts'
@@ -9,15 +9,17 @@ const WIDTH = 112
 
 /** A comparison of the methods with their costs and effects, and the recommendation. */
 export function describeAdvice(advice: WaysAdvice): string[] {
-  const { table, rows, keptRows, bytes, kept, reading, ways, why, chosen } = advice
+  const { table, rows, keptRows, analyzed, bytes, kept, reading, ways, why, chosen } = advice
   const name = display(table)
   const way = ways.find(({ name }) => name === chosen)
   const share = rows === 0 ? 0 : Math.round((100 * keptRows) / rows)
   return [
-    ...(ways.length === 0 ? [] : [`${name}: about ${showCount(rows)} rows, ${showBytes(bytes)}`]),
-    ...(kept === null ? [] : wrap(`kept: about ${showCount(keptRows)} rows (${share} %), ${kept}`, WIDTH)),
+    ...(ways.length === 0 ? [] : [`${name}: ${showAbout(analyzed ? rows : null)}, ${showBytes(bytes)}`]),
+    ...(kept === null ? [] : wrap(`kept: ${analyzed ? `${showAbout(keptRows)} (${share} %), ` : ''}${kept}`, WIDTH)),
     ...reading.flatMap((line) => wrap(line, WIDTH)),
-    ...(ways.length === 0 ? [] : ['', ...compare(ways), ...ways.flatMap(describeWay), '', FIGURES]),
+    ...(ways.length === 0
+      ? []
+      : ['', ...compare(ways), ...ways.flatMap(describeWay), '', analyzed ? FIGURES : GUESSES]),
     ...(ways.length === 0 ? [] : ['']),
     chosen === null ? 'Advice: none of them' : `Advice: ${chosen}`,
     ...wrap(why, WIDTH).map((line) => `  ${line}`),
@@ -28,6 +30,9 @@ export function describeAdvice(advice: WaysAdvice): string[] {
 
 const FIGURES =
   'Rows are the planner’s estimates; times and WAL are rough, extrapolated from measurements on two cores.'
+
+const GUESSES =
+  'It was never analyzed, so rows are guesses from its size: analyze it, and ask again. Times and WAL follow from them.'
 
 function compare(ways: readonly Way[]): string[] {
   const header = ['', 'rows written or deleted', 'read', 'WAL', 'time', 'disk needed', 'disk freed', '']

@@ -2,7 +2,7 @@ import type { MapEntry } from '../catalog/partitions/inspect-partitions.ts'
 import type { RelationSize } from '../catalog/table/relation-size.ts'
 import type { StepResult } from '../engine/execute.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
-import { showBytes, showRows } from '../text/units.ts'
+import { showAbout, showBytes } from '../text/units.ts'
 import { columns } from '../text/columns.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
@@ -68,5 +68,5 @@ const DONE: Readonly<Record<string, string>> = {
 }
 
 function sizeOf({ estimatedRows, bytes }: RelationSize): string[] {
-  return [estimatedRows === null ? 'rows unknown' : `about ${showRows(estimatedRows)}`, showBytes(bytes)]
+  return [showAbout(estimatedRows), showBytes(bytes)]
 }

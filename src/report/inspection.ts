@@ -3,7 +3,7 @@ import type { Index, TableModel } from '../catalog/table/table-model.ts'
 import type { Inspection } from '../engine/commands/inspect.ts'
 import type { KeyAdvice } from '../plan/advise/key-advice.ts'
 import type { Risk } from '../plan/advise/risks.ts'
-import { showBytes, showCount } from '../text/units.ts'
+import { NOT_ANALYZED, showBytes, showCount } from '../text/units.ts'
 import { wrap } from '../text/comment.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../text/columns.ts'
@@ -53,7 +53,7 @@ function describeSize({ table, activity, partitions }: Inspection): string[] {
   const total = partitions.reduce((sum, { bytes }) => sum + bytes, heap + indexes + toast)
   const parts =
     table.kind === 'table' ? ` (rows ${showBytes(heap)}, indexes ${showBytes(indexes)}, TOAST ${showBytes(toast)})` : ''
-  const rows = table.estimatedRows === null ? 'never analysed' : `about ${showCount(table.estimatedRows)}`
+  const rows = table.estimatedRows === null ? NOT_ANALYZED : `about ${showCount(table.estimatedRows)}`
   const { inserted, updated, deleted, deadRows, analyzedAt, vacuumedAt } = activity
   return columns([
     ['size', `${showBytes(total)}${parts}`],

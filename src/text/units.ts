@@ -18,6 +18,14 @@ export function showRows(n: number): string {
   return `${showCount(n)} ${n === 1 ? 'row' : 'rows'}`
 }
 
+/** What is said of the rows of a table without statistics, for which the planner would assume some from its size. */
+export const NOT_ANALYZED = 'not analyzed: number of rows unknown'
+
+/** An estimate by statistics; null where there are none. */
+export function showAbout(rows: number | null): string {
+  return rows === null ? NOT_ANALYZED : `about ${showRows(rows)}`
+}
+
 /** Rounded up: `a second`, `42 s`, `7 min`, `2.5 h`, `3.1 days`. */
 export function showDuration(seconds: number): string {
   if (seconds <= 1) return 'a second'

@@ -133,7 +133,10 @@ describe('what could go wrong', () => {
   })
 
   test('never analysed', async ({ database }) => {
-    const table = await made(database, 'create table TABLE (id bigint primary key, at timestamptz not null)')
+    const table = await made(
+      database,
+      'create table TABLE (id bigint primary key, at timestamptz not null); insert into TABLE values (1, now())',
+    )
     const inspection = await look(database, table)
     expect(inspection.table.estimatedRows).toBeNull()
     expect(risks(inspection)).toContain('never analysed')

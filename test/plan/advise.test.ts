@@ -154,6 +154,7 @@ function situation({
   return {
     wish,
     rows: ROWS,
+    keptRows: ROWS * kept,
     keys,
     graph,
     rebuild: {

@@ -357,8 +357,8 @@ describe('a set that nobody has registered', () => {
 
 test.each([
   [[3, 0], 'about 3 rows'],
-  [[3, null], 'about 3 rows and those of partitions never analysed'],
-  [[null, null], 'rows not counted (never analysed)'],
+  [[3, null], 'about 3 rows and those of partitions not analyzed'],
+  [[null, null], 'not analyzed: number of rows unknown'],
 ])('rows of partitions: %j', (rows, says) => {
   expect(aboutRows(rows.map((one) => ({ rows: one })))).toBe(says)
 })

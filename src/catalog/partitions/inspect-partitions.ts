@@ -1,7 +1,8 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
-import { sql } from '../../sql/sql.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { ESTIMATED_ROWS } from '../table/json-parts.ts'
 
 /** One partition, as its parent's map shows it. Any kind of partitioning; nothing is concluded from the bounds. */
 export interface MapEntry {
@@ -22,7 +23,7 @@ export async function readPartitionMap(client: ClientBase, table: TableName): Pr
     client,
     sql`
     select json_build_object('schema', cn.nspname, 'name', c.relname) as name,
-      coalesce(pg_get_expr(c.relpartbound, c.oid), '') as bounds, nullif(c.reltuples, -1)::float8 as "estimatedRows",
+      coalesce(pg_get_expr(c.relpartbound, c.oid), '') as bounds, ${raw(ESTIMATED_ROWS('c'))} as "estimatedRows",
       (select coalesce(sum(pg_total_relation_size(t.relid)), 0) from pg_partition_tree(c.oid) t)::float8 as bytes,
       case when i.inhdetachpending then 'detaching' when c.relkind = 'p' then 'partitioned'
         when c.relkind = 'f' then 'foreign table' else 'table' end as state

@@ -1,6 +1,6 @@
 import { FOREIGN_KEYS, IS_KEY_OF, IS_KEY_ONTO } from '../references/foreign-key.ts'
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
-import { COLUMN_NAMES, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
+import { COLUMN_NAMES, ESTIMATED_ROWS, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
 import { OWN_PARTS } from './own-parts.ts'
 import { INDEX_TAIL, TABLESPACE } from '../table/table-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
@@ -45,7 +45,7 @@ const IDENTITY = `case p.relreplident when 'd' then to_json('default'::text) whe
 const PARTITIONS = LIST(`select json_agg(json_build_object(
     'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
-    'estimatedRows', nullif(p.reltuples, -1)::float8, 'bytes', ${SIZE}, 'empty', p.relkind = 'r' and p.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(p.oid) = 0,
+    'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${SIZE}, 'empty', p.relkind = 'r' and p.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(p.oid) = 0,
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,

@@ -5,7 +5,7 @@ import type { Predicate } from '../../sql/predicate.ts'
 import { orderingOf, type Ordering } from '../../sql/operators.ts'
 import { ident, join, raw, sql } from '../../sql/sql.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from '../references/disabled-constraints.ts'
-import { NEVER_NULL, TELLABLE } from '../table/json-parts.ts'
+import { ESTIMATED_ROWS, NEVER_NULL, TELLABLE } from '../table/json-parts.ts'
 import { readPlan, readPlanned } from './planned-leaves.ts'
 import { PUBLISHED, type Published } from '../table/published.ts'
 
@@ -95,7 +95,7 @@ export async function readLeafFacts(session: Session, names: readonly TableName[
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name,
       case c.relkind when 'r' then 'table' when 'f' then 'foreign table' else 'other' end as kind,
       (select amname::text from pg_am where oid = c.relam) as "accessMethod",
-      (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks, nullif(c.reltuples, -1)::float8 as rows,
+      (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks, ${raw(ESTIMATED_ROWS('c'))} as rows,
       array(select p from unnest(array['select', 'update', 'delete']) p
             where not has_table_privilege(c.oid, p)) as "missingPrivileges",
       pg_has_role(c.relowner, 'usage') as "mayVacuum", row_security_active(c.oid) as "rowsHidden",

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import { readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { literal, raw, sql } from '../../sql/sql.ts'
-import { COLUMN_NAMES, COMMENT, LIST, RELATION_KIND, RELATION_NAME } from '../table/json-parts.ts'
+import { COLUMN_NAMES, COMMENT, ESTIMATED_ROWS, LIST, RELATION_KIND, RELATION_NAME } from '../table/json-parts.ts'
 
 // The one reader of foreign keys: which rows of pg_constraint are some, and what is told of them. For each partition of
 // either table PostgreSQL keeps constraints of its own, which nobody can add, drop or rename by themselves. `k` is a row.
@@ -61,7 +61,7 @@ const FACTS = {
   table: RELATION_NAME('rn', 'r'),
   tableKind: RELATION_KIND('r.relkind'),
   tableOwner: 'pg_get_userbyid(r.relowner)',
-  estimatedRows: 'nullif(r.reltuples, -1)::float8',
+  estimatedRows: ESTIMATED_ROWS('r'),
   references: RELATION_NAME('fn', 'f'),
   columns: COLUMN_NAMES('k.conrelid', 'k.conkey'),
   referredColumns: COLUMN_NAMES('k.confrelid', 'k.confkey'),

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg'
 import { readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { literal, raw, sql } from '../../sql/sql.ts'
+import { ESTIMATED_ROWS } from '../table/json-parts.ts'
 import { PUBLISHED, type Published } from '../table/published.ts'
 import { COLUMN_PAIRS, IS_ENFORCED, IS_INDEXED, IS_KEY_ONTO, type ColumnPair } from './foreign-key.ts'
 import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disabled-constraints.ts'
@@ -114,8 +115,8 @@ const TABLE = `json_build_object(
   'oid', c.oid::text, 'name', json_build_object('schema', s.nspname, 'name', c.relname), 'owner', pg_get_userbyid(c.relowner),
   'partitioned', c.relkind = 'p',
   'estimatedRows', case when c.relkind = 'p'
-    then (select case when bool_and(l.reltuples >= 0) then sum(l.reltuples) end from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid where t.isleaf)
-    else nullif(c.reltuples, -1) end,
+    then (select case when count(r.rows) = count(*) then sum(r.rows) end from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid, lateral (select ${ESTIMATED_ROWS('l')} as rows) r where t.isleaf)
+    else ${ESTIMATED_ROWS('c')} end,
   'mayDelete', has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'delete'),
   'deleteRules', array(select r.rulename::text from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '4' and r.ev_enabled <> 'D' order by 1),
   'mayVacuum', pg_has_role(c.relowner, 'usage'), 'rowsHidden', row_security_active(c.oid),

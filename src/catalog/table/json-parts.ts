@@ -13,6 +13,13 @@ export const RELATION_KIND = (
   when 'm' then 'materialized view' when 'f' then 'foreign table' when 'S' then 'sequence' when 'i' then 'index'
   when 'I' then 'index' when 'c' then 'composite type' else 'other' end`
 
+/**
+ * Rows of relation `c` by its statistics; null where it has none, or has them from when it was empty: the planner then
+ * assumes rows from the size of the file. Without a page there are none.
+ */
+export const ESTIMATED_ROWS = (c: string) => `case when ${c}.relkind <> 'r' then nullif(${c}.reltuples, -1)
+  when pg_relation_size(${c}.oid) = 0 then 0 when ${c}.relpages > 0 then nullif(${c}.reltuples, -1) end::float8`
+
 /** Of relation `c`. */
 export const ROW_SECURITY = `case when c.relrowsecurity then case when c.relforcerowsecurity then 'forced' else 'on' end
   when c.relforcerowsecurity then 'off, but forced' else 'off' end`

@@ -4,7 +4,7 @@ import { display, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { ident, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableModel } from './table-model.ts'
-import { ROW_SECURITY } from './json-parts.ts'
+import { ESTIMATED_ROWS, ROW_SECURITY } from './json-parts.ts'
 import { tableParts } from './table-parts.ts'
 
 /**
@@ -76,7 +76,7 @@ export async function readTable(client: ClientBase, name: TableName, version: nu
       to_json(array(select unnest(c.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = c.reltoastrelid)) as options,
       case c.relreplident when 'd' then 'default' when 'n' then 'nothing' when 'f' then 'full' else 'index' end as "replicaIdentity",
       ${raw(ROW_SECURITY)} as "rowSecurity",
-      obj_description(c.oid, 'pg_class') as comment, nullif(c.reltuples, -1)::float8 as "estimatedRows",
+      obj_description(c.oid, 'pg_class') as comment, ${raw(ESTIMATED_ROWS('c'))} as "estimatedRows",
       case when c.relkind in ('r', 'p', 'm', 't') then json_build_object('heap', pg_relation_size(c.oid), 'indexes', pg_indexes_size(c.oid),
         'toast', coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0))
         else json_build_object('heap', 0, 'indexes', 0, 'toast', 0) end as size,

@@ -1,7 +1,8 @@
 import type { ClientBase } from 'pg'
 import { readAll } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
-import { sql } from '../../sql/sql.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { ESTIMATED_ROWS } from './json-parts.ts'
 
 /** How large a table is, with indexes, TOAST and partitions. */
 export interface RelationSize {
@@ -18,7 +19,7 @@ export async function readRelationSizes(client: ClientBase, tables: readonly Tab
     // The tree of a plain table is empty.
     sql`
     select json_build_object('schema', n.nspname, 'name', c.relname) as name,
-      (select case when bool_and(f.reltuples >= 0) then sum(f.reltuples) end from pg_class f where f.oid = any (leaves))::float8 as "estimatedRows",
+      (select case when count(r.rows) = count(*) then sum(r.rows) end from pg_class f, lateral (select ${raw(ESTIMATED_ROWS('f'))} as rows) r where f.oid = any (leaves)) as "estimatedRows",
       (select coalesce(sum(pg_total_relation_size(f)), 0) from unnest(leaves) f)::float8 as bytes
     from unnest(${tables.map((table) => quoted(table).text)}::text[]) with ordinality w (written, position)
       join pg_class c on c.oid = to_regclass(w.written) join pg_namespace n on n.oid = c.relnamespace

@@ -1,3 +1,4 @@
+import { byStatistics } from '../copy/run.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import { calendarKind } from '../../catalog/table/calendar-kind.ts'
 import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
@@ -43,9 +44,12 @@ export async function advise(
   return readPatiently(target, 'advise', options, (session) =>
     inSnapshot(session, async () => {
       const condition = await readCondition(session, table.name, predicate)
-      const estimate = (of: typeof predicate) =>
-        isTable ? readRowEstimate(session, table.name, of, condition.settings) : 0
+      const estimate = async (of: typeof predicate) => {
+        const planned = isTable ? await readRowEstimate(session, table.name, of, condition.settings) : 0
+        return byStatistics(table, planned) ?? planned
+      }
       const rows = await estimate(null)
+      const keptRows = Math.min(rows, await estimate(predicate))
       const rebuild = {
         server,
         journalSchema: options.journalSchema,
@@ -53,12 +57,12 @@ export async function advise(
         privileges: await readPrivileges(session, table),
         predicate,
         condition,
-        keptRows: Math.min(rows, await estimate(predicate)),
+        keptRows: byStatistics(table, keptRows),
         taken: await readTakenNames(session, table.name.schema),
         tag: newNameSuffix(),
       }
       const graph = await readReferenceGraph(session, table.name)
-      return adviseWays({ wish, rebuild, rows, graph, keys })
+      return adviseWays({ wish, rebuild, rows, keptRows, graph, keys })
     }),
   )
 }

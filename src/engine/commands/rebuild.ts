@@ -9,7 +9,7 @@ import type { RebuildPlan } from '../../plan/copy/summary.ts'
 import type { TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import type { Planning } from '../command.ts'
-import { copying } from '../copy/run.ts'
+import { byStatistics, copying } from '../copy/run.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 
@@ -48,7 +48,9 @@ async function readSituation(
       privileges,
       predicate,
       condition,
-      keptRows: readable ? await readRowEstimate(session, table.name, predicate, condition.settings) : 0,
+      keptRows: readable
+        ? byStatistics(table, await readRowEstimate(session, table.name, predicate, condition.settings))
+        : null,
       taken: await readTakenNames(session, name.schema),
       tag: newNameSuffix(),
     }

@@ -88,7 +88,7 @@ async function readSituation(
     const wide = await readPresentTable(session, partition.name, server.version)
     const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
     const situation = { ...setting, partition, wide, least }
-    const planned = (keptRows: number) => planSplit({ ...situation, keptRows }, order)
+    const planned = (keptRows: number | null) => planSplit({ ...situation, keptRows }, order)
     return { ...situation, keptRows: await readKeptRows(session, wide, settings, planned) }
   }
   for (const partition of choosePartitions(set, grid, policy, order)) {

@@ -150,15 +150,22 @@ async function isGivenBack(run: RunContext, { shadow }: RebuildSummary): Promise
 }
 
 /**
- * The number of rows a copy of `source` keeps: known from the plan if it keeps all, otherwise the planner's estimate.
+ * The number of rows a copy of `source` keeps: known from the plan if it keeps all, otherwise the planner's estimate;
+ * null where there are no statistics.
  */
 export async function readKeptRows(
   session: Session,
   source: TableModel,
   settings: ConditionSettings,
-  plan: (keptRows: number) => RebuildPlan,
-): Promise<number> {
-  const all = source.estimatedRows ?? 0
+  plan: (keptRows: number | null) => RebuildPlan,
+): Promise<number | null> {
+  const all = source.estimatedRows
   const keep = plan(all).rebuild?.forward.keep ?? null
-  return keep === null ? all : readRowEstimate(session, source.name, { written: keep, text: keep }, settings)
+  if (keep === null) return all
+  return byStatistics(source, await readRowEstimate(session, source.name, { written: keep, text: keep }, settings))
+}
+
+/** An estimate of the planner, which has one of any table. */
+export function byStatistics({ estimatedRows }: Pick<TableModel, 'estimatedRows'>, planned: number): number | null {
+  return estimatedRows === null || estimatedRows === 0 ? estimatedRows : planned
 }

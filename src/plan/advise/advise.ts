@@ -35,8 +35,9 @@ export interface WaysSituation {
   readonly wish: Wish
   /** Everything a rebuild with the kept rows depends on. */
   readonly rebuild: RebuildSituation
-  /** Rows of the table, by the same estimate as the kept ones. */
+  /** Rows of the table, and those to keep, as the planner estimates: without statistics it assumes some from the table's size. */
   readonly rows: number
+  readonly keptRows: number
   /** The foreign keys that reference its rows. */
   readonly graph: ReferenceGraph
   /** Keys to partition by, best first. */
@@ -62,6 +63,8 @@ export interface WaysAdvice {
   readonly table: TableName
   readonly rows: number
   readonly keptRows: number
+  /** Otherwise these are guesses. */
+  readonly analyzed: boolean
   /** With indexes and TOAST. */
   readonly bytes: number
   /** The rows to keep, with now() fixed; null for all. */
@@ -75,8 +78,8 @@ export interface WaysAdvice {
 
 /** Compares the methods, and recommends one with a reason. Pure. */
 export function adviseWays(situation: WaysSituation): WaysAdvice {
-  const { rebuild, rows } = situation
-  const { table, keptRows, predicate, condition } = rebuild
+  const { rebuild, rows, keptRows } = situation
+  const { table, predicate, condition } = rebuild
   const ways = waysFor(situation)
   const { chosen, why } = choose(situation, ways)
   const { heap, toast, indexes } = table.size
@@ -84,6 +87,7 @@ export function adviseWays(situation: WaysSituation): WaysAdvice {
     table: table.name,
     rows,
     keptRows,
+    analyzed: table.estimatedRows !== null,
     bytes: heap + toast + indexes,
     kept: predicate?.text ?? null,
     reading: describeReading(condition),
@@ -100,7 +104,7 @@ function waysFor(situation: WaysSituation): Way[] {
   return [...partitionWays(situation), rebuildWay(situation), ...purgeWays(situation)]
 }
 
-function quantitiesOf({ rebuild: { table, keptRows }, rows }: WaysSituation): Quantities {
+function quantitiesOf({ rebuild: { table }, rows, keptRows }: WaysSituation): Quantities {
   return { table, rows, keptRows }
 }
 

@@ -21,7 +21,7 @@ import { plainShadow, shadowNames, writtenColumns, type Shadow } from '../table/
 import { assertDistinctKeys, type Objection } from '../language/step.ts'
 import { asideNames } from '../table/aside.ts'
 import { fundamentalObjections, publishedCopyObjections, tableObjections } from '../table/objections/table.ts'
-import { showBytes, showCount } from '../../text/units.ts'
+import { NOT_ANALYZED, showBytes, showCount } from '../../text/units.ts'
 
 /** What the user asked for. */
 export interface RebuildRequest {
@@ -41,8 +41,8 @@ export interface RebuildSituation {
   readonly table: TableModel
   readonly privileges: Privileges
   readonly predicate: Predicate | null
-  /** Rows to be kept, as the planner estimates. */
-  readonly keptRows: number
+  /** Rows to be kept, as the planner estimates; null where there are no statistics. */
+  readonly keptRows: number | null
   readonly condition: ConditionFacts
   readonly taken: ReadonlySet<string>
   /** Makes the names of this run's helpers unlike those of any other. */
@@ -151,7 +151,8 @@ export function summaryOf(
 
 /** The part of the rows that is kept, by the planner's estimates. */
 function shareOf({ table, keptRows }: Pick<RebuildSituation, 'table' | 'keptRows'>): number {
-  return table.estimatedRows === null || table.estimatedRows === 0 ? 1 : Math.min(1, keptRows / table.estimatedRows)
+  if (keptRows === null || table.estimatedRows === null || table.estimatedRows === 0) return 1
+  return Math.min(1, keptRows / table.estimatedRows)
 }
 
 /** Of the new table with its indexes. */
@@ -170,7 +171,9 @@ function evidenceOf(
   const rows = table.estimatedRows
   return [
     ...(predicate === null ? [] : [`kept: ${predicate.text}`, ...describeReading(condition)]),
-    `${showCount(keptRows)} of ${rows === null ? 'an unknown number of' : showCount(rows)} rows are kept, by the planner’s estimate`,
+    keptRows === null || rows === null
+      ? NOT_ANALYZED
+      : `${showCount(keptRows)} of ${showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
     `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the retired one are freed when that is dropped`,
     describeKept(retired, request.retireAfter),

@@ -11,14 +11,14 @@ import { online, rename, type Shadow } from '../table/shadow.ts'
 import type { AloneStep, ShortLockStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from '../language/step.ts'
 import { keysOf, keysOnto, orphanCheck } from '../references/orphans.ts'
 import { underPath } from '../table/user-code.ts'
-import { showBytes, showCount, showDuration } from '../../text/units.ts'
+import { NOT_ANALYZED, showAbout, showBytes, showDuration } from '../../text/units.ts'
 
 /** How a copy is to be carried out, and what is known of its size. */
 export interface CopyPlan {
   readonly rebuild: RebuildSummary
   readonly shadow: Shadow
   readonly role: string
-  readonly keptRows: number
+  readonly keptRows: number | null
   readonly transport: Transport | 'auto'
   readonly jobs: number
 }
@@ -144,7 +144,7 @@ function copyStep({ rebuild: { former: table, forward: work }, keptRows, transpo
   return {
     kind: 'copy',
     key: 'copy',
-    title: `copy about ${showCount(keptRows)} rows`,
+    title: keptRows === null ? `copy the rows (${NOT_ANALYZED})` : `copy ${showAbout(keptRows)}`,
     because:
       'in chunks, each under a short snapshot and recorded with its rows, so that a kill costs a chunk or two; chunks of blocks, or of an index where the kept rows are reached faster by it',
     locks: [{ table: table.name, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'all along' }],

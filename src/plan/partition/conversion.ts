@@ -92,7 +92,7 @@ function primaryKeyStep(table: TableModel, primaryKey: NewPrimaryKey, key: strin
     current,
     [...plainColumns(current), key],
     primaryKey.index,
-    table.estimatedRows ?? 0,
+    table.estimatedRows,
     because,
   )
 }

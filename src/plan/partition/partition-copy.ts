@@ -24,7 +24,7 @@ import { shadowNames } from '../table/shadow.ts'
 import { leafNames, leafShape } from '../table/leaf.ts'
 import { assertDistinctKeys, type Objection } from '../language/step.ts'
 import { publishedCopyObjections } from '../table/objections/table.ts'
-import { showBytes, showCount } from '../../text/units.ts'
+import { NOT_ANALYZED, showAbout, showBytes, showCount } from '../../text/units.ts'
 
 /** A conversion that copies the rows worth keeping into partitions, in one go. */
 export interface CopyRequest extends PartitionRequest {
@@ -37,8 +37,8 @@ export interface CopyRequest extends PartitionRequest {
 }
 
 export interface CopySituation extends PartitionSituation {
-  /** Rows to be kept, as the planner estimates. */
-  readonly keptRows: number
+  /** Rows to be kept, as the planner estimates; null where there are no statistics. */
+  readonly keptRows: number | null
   readonly tag: string
 }
 
@@ -146,7 +146,7 @@ function evidenceOf(situation: CopySituation, choice: KeyChoice, layout: Layout,
       ? []
       : [
           `rows from ${keep.shown} on are kept: ${keep.condition}`,
-          `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
+          keptRows === null ? NOT_ANALYZED : `these are ${showAbout(keptRows)}, by the planner’s estimate`,
         ]),
     `the new table needs up to ${showBytes(newSize(situation))} of disk, beside the ${showBytes(heap + toast + indexes)} of the retired one until that is dropped`,
   ]

@@ -120,7 +120,7 @@ function rollbackSteps(situation: RollbackSituation, index: string | null): Step
     ...orphanCheck([...keysOf(current, lost), ...keysOnto(current, provenInbound(current))]),
     ...(index === null || key === undefined
       ? []
-      : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, former.estimatedRows ?? 0, because)]),
+      : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, former.estimatedRows, because)]),
     swapBack(situation, index),
     ...validateForeignKeys([former.name], lost),
     ...provenInbound(former).map((inbound) => validateInbound(current.name, inbound)),

@@ -19,7 +19,8 @@ import { ALONE, type MarkDeed, type PurgeWork } from './work.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { describeStale, type StaleGroups } from './stale.ts'
 import { assertDistinctKeys, type Objection, type Plan, type PurgeStep, type Step } from '../language/step.ts'
-import { showRows } from '../../text/units.ts'
+import { showAbout } from '../../text/units.ts'
+import { aboutMatching, knownMatchingRows, matchingRows } from './matching-rows.ts'
 
 /** The user's request. */
 export interface MarkRequest {
@@ -112,8 +113,10 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     dependents: ALONE,
     action: mark.action,
   }
+  // The number of groups is known.
+  const rows = request.staleOf === undefined ? aboutMatching(leaves) : showAbout(matchingRows(leaves))
   const steps: Step[] = [
-    markStep(work),
+    markStep(work, rows),
     ...vacuumSteps({ leaves, table }, request, 'old row versions').map((step) => ({
       ...step,
       settings: pathForCode(work.settings),
@@ -121,13 +124,12 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     checkStep(work),
   ]
   assertDistinctKeys(steps)
-  const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
   return {
     ...base,
     evidence: [
       `marked: ${predicate.text}`,
       ...describeReading(condition),
-      `about ${showRows(matching)} to mark, by ${request.staleOf === undefined ? 'the planner’s estimate' : 'the number of groups'}`,
+      `to mark: ${rows}${basisOf(situation, request)}`,
       `the mark: ${mark.action.set}`,
       ...chosen.map(({ leaf, why }) => `${display(leaf.name)}: ${why}`).slice(0, MOST_SHOWN),
     ],
@@ -135,6 +137,11 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     steps,
     purge: work,
   }
+}
+
+function basisOf({ leaves }: MarkSituation, { staleOf }: MarkRequest): string {
+  if (staleOf !== undefined) return ', by the number of groups'
+  return knownMatchingRows(leaves) === null ? '' : ', by the planner’s estimate'
 }
 
 const MOST_SHOWN = 10
@@ -173,15 +180,14 @@ function goalOf(table: TableName, { where, column, staleOf }: MarkRequest): stri
   return `mark the rows of ${display(table)} where ${where}, in ${column}`
 }
 
-function markStep(work: PurgeWork): PurgeStep {
-  const rows = work.leaves.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0)
+function markStep(work: PurgeWork, rows: string): PurgeStep {
   return {
     kind: 'purge',
     key: 'mark',
     title: `mark rows of ${display(work.table)} in batches`,
     because: 'each batch is a short transaction of its own',
     locks: [{ table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' }],
-    cost: `about ${showRows(rows)}; each leaves a dead row version, and an entry in every index unless the update is HOT`,
+    cost: `${rows}; each leaves a dead row version, and an entry in every index unless the update is HOT`,
     statements: [],
     work,
   }

@@ -38,7 +38,8 @@ import {
   type Step,
   type VacuumStep,
 } from '../language/step.ts'
-import { showBytes, showCount, showDuration, showRows } from '../../text/units.ts'
+import { aboutMatching, aboutShare, knownMatchingRows, matchingRows } from './matching-rows.ts'
+import { showAbout, showBytes, showCount, showDuration } from '../../text/units.ts'
 
 export interface PurgeSituation {
   readonly server: ServerModel
@@ -103,9 +104,17 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   return { ...base, evidence: evidenceOf(situation, chosen), notes: notesOn(situation, request), steps, purge }
 }
 
-function objectionsAround({ graph, around, cascade, lookUps, leaves, server }: PurgeSituation): Objection[] {
-  const rows = leaves.reduce((sum, { matching }) => sum + matching, 0)
-  return [...cascadeObjections(graph, cascade, around, server.role), ...costObjections(cascade, lookUps, rows)]
+function objectionsAround(situation: PurgeSituation): Objection[] {
+  const { graph, around, cascade, lookUps, server } = situation
+  return [
+    ...cascadeObjections(graph, cascade, around, server.role),
+    ...costObjections(cascade, lookUps, knownRows(situation)),
+  ]
+}
+
+/** The rows to delete; null where there are no statistics. Those of a candidate set have been counted. */
+function knownRows({ leaves, candidates }: PurgeSituation): number | null {
+  return candidates === undefined ? knownMatchingRows(leaves) : matchingRows(leaves)
 }
 
 /** A plan with objections only. */
@@ -134,8 +143,10 @@ function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest
   return `purge ${display(name)} of the rows where ${where}`
 }
 
-function purgeStep(work: PurgeWork, { cascade, lookUps }: PurgeSituation): PurgeStep {
+function purgeStep(work: PurgeWork, situation: PurgeSituation): PurgeStep {
+  const { cascade, lookUps, leaves } = situation
   const rows = rowsOf(work)
+  const known = knownRows(situation)
   const seconds = secondsOf(work) + lookUpSeconds(cascade, lookUps, rows)
   return {
     kind: 'purge',
@@ -146,7 +157,7 @@ function purgeStep(work: PurgeWork, { cascade, lookUps }: PurgeSituation): Purge
       { table: work.table, mode: 'ROW EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
       ...cascadeLocks(cascade),
     ],
-    cost: `about ${showRows(rows)}, ${showDuration(seconds)} plus pauses`,
+    cost: known === null ? aboutMatching(leaves) : `${showAbout(known)}, ${showDuration(seconds)} plus pauses`,
     statements: [],
     work,
   }
@@ -218,12 +229,9 @@ export function checkStep(work: PurgeWork): CheckStep {
   }
 }
 
-function evidenceOf(
-  { predicate, condition, leaves, cascade, candidates, groups }: PurgeSituation,
-  chosen: readonly ChosenWalk[],
-): string[] {
-  const rows = leaves.reduce((sum, leaf) => sum + (leaf.rows ?? 0), 0)
-  const matching = leaves.reduce((sum, leaf) => sum + leaf.matching, 0)
+function evidenceOf(situation: PurgeSituation, chosen: readonly ChosenWalk[]): string[] {
+  const { predicate, condition, leaves, cascade, candidates, groups } = situation
+  const matching = matchingRows(leaves)
   const shown = chosen.slice(0, MOST_SHOWN)
   const by =
     candidates !== undefined
@@ -236,12 +244,19 @@ function evidenceOf(
     ...(candidates === undefined
       ? [`deleted: ${predicate.text}`, ...describeReading(condition)]
       : [describeSet(candidates)]),
-    `about ${showCount(matching)} of ${showCount(rows)} rows match, ${by}; about ${showBytes(matching * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`,
+    `${candidates === undefined ? aboutShare(leaves, by) : `${showCount(matching)} rows, ${by}`}${walOf(situation)}`,
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
     ...describeReferences(cascade),
     ...describeAhead(cascade),
   ]
+}
+
+function walOf(situation: PurgeSituation): string {
+  const rows = knownRows(situation)
+  return rows === null
+    ? ''
+    : `; about ${showBytes(rows * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`
 }
 
 const MOST_SHOWN = 10

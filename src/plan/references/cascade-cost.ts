@@ -5,7 +5,7 @@ import type { Cascade } from './cascade.ts'
 import type { WalkedReference } from './graph.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import type { Objection } from '../language/step.ts'
-import { showDuration, showRows } from '../../text/units.ts'
+import { NOT_ANALYZED, showAbout, showDuration } from '../../text/units.ts'
 
 /** The cost of finding the rows that reference one row through a foreign key that no index serves. */
 export interface LookUpCost {
@@ -24,15 +24,15 @@ const SLOW_MS = 1
 /**
  * Foreign keys that make each deleted row expensive.
  *
- * @param rows of the root that are to go
+ * @param rows of the root that are to go; null where there are no statistics
  */
-export function costObjections(cascade: Cascade, costs: readonly LookUpCost[], rows: number): Objection[] {
-  const going = estimateGoing(cascade, rows)
+export function costObjections(cascade: Cascade, costs: readonly LookUpCost[], rows: number | null): Objection[] {
+  const going = rows === null ? null : estimateGoing(cascade, rows)
   return cascade.walked.flatMap((one) => {
     const cost = costs.find(({ name, from }) => name === one.reference.name && from === one.from.oid)
     return cost === undefined || cost.milliseconds < SLOW_MS
       ? []
-      : [objection(one, cost, going.get(one.to.oid) ?? rows)]
+      : [objection(one, cost, going?.get(one.to.oid) ?? rows)]
   })
 }
 
@@ -45,19 +45,22 @@ export function lookUpSeconds(cascade: Cascade, costs: readonly LookUpCost[], ro
   }, 0)
 }
 
-function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, rows: number): Objection {
+function objection({ reference, from, to }: WalkedReference, cost: LookUpCost, rows: number | null): Objection {
   const columns = reference.pairs.map(({ referring }) => referring)
   const code = `unindexed:${display(from.name)}.${reference.name}`
-  const seconds = (cost.milliseconds * rows) / 1000
   return {
     code,
     what:
       `no index of ${display(from.name)} begins with ${columns.join(', ')}, so each row deleted from ${display(to.name)} costs ` +
-      `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ` +
-      `${cost.atLeast ? 'at least' : 'about'} ${showDuration(seconds)} for about ${showRows(rows)}`,
+      `${cost.atLeast ? 'more than ' : ''}${showMilliseconds(cost.milliseconds)} (${reference.name}, measured), ${inTotal(cost, rows)}`,
     fix: `${indexCure(from, columns)} Or accept this with --accept ${shellWord(code)}.`,
     acceptable: true,
   }
+}
+
+function inTotal({ milliseconds, atLeast }: LookUpCost, rows: number | null): string {
+  if (rows === null) return NOT_ANALYZED
+  return `${atLeast ? 'at least' : 'about'} ${showDuration((milliseconds * rows) / 1000)} for ${showAbout(rows)}`
 }
 
 /** How to make an index that serves a foreign key of the table, in a sentence. */

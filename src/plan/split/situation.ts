@@ -35,8 +35,8 @@ export interface SplitSituation {
   readonly wide: TableModel
   /** Least value of the key among its rows that are kept, or one below where that cannot be told; null where there are none. */
   readonly least: Position | null
-  /** Rows to be kept, as the planner estimates. */
-  readonly keptRows: number
+  /** Rows to be kept, as the planner estimates; null where there are no statistics. */
+  readonly keptRows: number | null
   /** Of the role, for code of the user's. */
   readonly settings: ConditionSettings
   readonly taken: ReadonlySet<string>

@@ -18,7 +18,7 @@ import { splitObjections } from './objections.ts'
 import { splitShadow } from './shadow.ts'
 import type { SplitRequest, SplitSituation } from './situation.ts'
 import { assertDistinctKeys } from '../language/step.ts'
-import { showBytes, showCount } from '../../text/units.ts'
+import { NOT_ANALYZED, showAbout, showBytes } from '../../text/units.ts'
 
 // Splitting: one wide partition, such as the history of a converted table,
 // becomes proper ones. They are filled beside it and exchanged for it in one
@@ -105,13 +105,13 @@ function evidenceOf(
 ): string[] {
   const window = keepWindow(policy, keep, parent, BigInt(server.now))
   return [
-    `${display(partition.name)} holds about ${partition.estimatedRows === null ? 'an unknown number of' : showCount(partition.estimatedRows)} rows, ${showBytes(partition.bytes)}`,
+    `${display(partition.name)}: ${showAbout(partition.estimatedRows)}, ${showBytes(partition.bytes)}`,
     describeLayout(layout),
     ...(window === null
       ? []
       : [
           `rows of before ${window.shown} are left behind: kept is ${window.condition}`,
-          `these are about ${showCount(keptRows)} rows, by the planner’s estimate`,
+          keptRows === null ? NOT_ANALYZED : `these are ${showAbout(keptRows)}, by the planner’s estimate`,
         ]),
     `the new partitions need up to ${showBytes(newSize({ table: wide, keptRows }))} of disk, beside its own until it goes`,
     `by ${policy.column}`,

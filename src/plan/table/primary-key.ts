@@ -2,7 +2,7 @@ import type { Index, TableModel } from '../../catalog/table/table-model.ts'
 import { freeCompanion, quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { IndexStep } from '../language/step.ts'
-import { showBytes, showCount, showDuration } from '../../text/units.ts'
+import { NOT_ANALYZED, showBytes, showDuration, showRows } from '../../text/units.ts'
 
 /** A primary key that had to take the key in. */
 export interface NewPrimaryKey {
@@ -52,7 +52,7 @@ export function buildUniqueIndex(
   model: Index,
   columns: readonly string[],
   name: string,
-  rows: number,
+  rows: number | null,
   because: string,
 ): IndexStep {
   const list = join(columns.map((column) => ident(column)))
@@ -66,13 +66,17 @@ export function buildUniqueIndex(
     title: `build a unique index on (${columns.join(', ')})`,
     because,
     locks: [{ table, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
-    cost: `about ${showDuration(rows / INDEXED_ROWS_PER_SECOND)} for ${showCount(rows)} rows, and about ${showBytes(model.bytes * 1.5)} of disk; it waits for transactions that are older than it`,
+    cost: `${durationFor(rows)}, and about ${showBytes(model.bytes * 1.5)} of disk; it waits for transactions that are older than it`,
     index: { schema: table.schema, name },
     statements: [
       sql`create unique index concurrently ${ident(name)} on ${quoted(table)} (${list})${include}${storage}${tablespace}`
         .text,
     ],
   }
+}
+
+function durationFor(rows: number | null): string {
+  return rows === null ? NOT_ANALYZED : `about ${showDuration(rows / INDEXED_ROWS_PER_SECOND)} for ${showRows(rows)}`
 }
 
 /** The columns of an index without expressions. */
