@@ -54,7 +54,7 @@ export interface ArchivedTable {
     readonly last: readonly string[]
   } | null
   readonly rows: number
-  /** SHA-256 of the contents of all objects, in order, as PostgreSQL sent them. */
+  /** SHA-256 of the rows as PostgreSQL sent them, after the header, once: of `copy … to stdout (format csv, header)`. */
   readonly sha256: string
   readonly objects: readonly ArchivedObject[]
 }
@@ -77,7 +77,7 @@ export interface ArchivedObject {
   /** As stored. */
   readonly bytes: number
   readonly sha256: string
-  /** Decrypted and decompressed. */
+  /** Decrypted and decompressed, with the header, which each object has. */
   readonly contentBytes: number
   readonly contentSha256: string
 }

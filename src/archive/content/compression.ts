@@ -1,0 +1,53 @@
+import type { Transform } from 'node:stream'
+import * as zlib from 'node:zlib'
+import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
+import type { Compression } from '../../plan/archive/request.ts'
+
+/** What Node has from 22.15 on, and the types of Node 20 do not know. */
+interface Zstd {
+  readonly createZstdCompress?: (options: object) => Transform
+  readonly createZstdDecompress?: () => Transform
+  readonly constants: { readonly ZSTD_c_checksumFlag?: number; readonly ZSTD_c_compressionLevel?: number }
+}
+
+const { createZstdCompress, createZstdDecompress, constants } = zlib as unknown as Zstd
+
+/** Levels that keep up with COPY: `zstd -3`, `gzip -1`. */
+const ZSTD_LEVEL = 3
+const GZIP_LEVEL = 1
+
+/** What compresses best here without being slower. */
+export function defaultCompression(): Compression {
+  return createZstdCompress === undefined ? 'gzip' : 'zstd'
+}
+
+/**
+ * What compresses, if anything does. Zstandard writes one frame, with a checksum: without it a changed bit passes, and
+ * of several frames some readers read the first only.
+ */
+export function compressor(compression: Compression): Transform[] {
+  if (compression === 'none') return []
+  if (compression === 'gzip') return [zlib.createGzip({ level: GZIP_LEVEL })]
+  if (createZstdCompress === undefined) throw withoutZstd('compress')
+  const { ZSTD_c_checksumFlag = 201, ZSTD_c_compressionLevel = 100 } = constants
+  return [createZstdCompress({ params: { [ZSTD_c_checksumFlag]: 1, [ZSTD_c_compressionLevel]: ZSTD_LEVEL } })]
+}
+
+/** The way back. What decompresses may accept what is cut, or followed by junk: compare what was stored. */
+export function decompressor(compression: Compression): Transform[] {
+  if (compression === 'none') return []
+  if (compression === 'gzip') return [zlib.createGunzip()]
+  if (createZstdDecompress === undefined) throw withoutZstd('decompress')
+  return [createZstdDecompress()]
+}
+
+function withoutZstd(verb: string): EbbError {
+  return new EbbError(
+    `this Node.js, ${process.version}, cannot ${verb} zstd`,
+    {
+      state: NOTHING_CHANGED,
+      next: `Use Node.js 22.15 or later${verb === 'compress' ? ', or --compression gzip.' : '.'}`,
+    },
+    'usage',
+  )
+}

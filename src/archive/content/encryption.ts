@@ -1,0 +1,33 @@
+import { ReadableStream } from 'node:stream/web'
+import type { Encoding } from '../receipt.ts'
+
+/** A step of a pipeline. */
+export type Step = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
+
+/** What encrypts to the recipients, if anything does, in the format of age. */
+export function encrypter(encryption: Encoding['encryption']): Step[] {
+  if (encryption === null) return []
+  return [
+    async function* encrypt(source) {
+      const { Encrypter } = await import('age-encryption')
+      const age = new Encrypter()
+      for (const recipient of encryption.recipients) age.addRecipient(recipient)
+      yield* await age.encrypt(ReadableStream.from(source))
+    },
+  ]
+}
+
+/**
+ * What decrypts with one of the identities. A cut file is refused at its end, after what came before has been passed on.
+ */
+export function decrypter(encryption: Encoding['encryption'], identities: readonly string[]): Step[] {
+  if (encryption === null) return []
+  return [
+    async function* decrypt(source) {
+      const { Decrypter } = await import('age-encryption')
+      const age = new Decrypter()
+      for (const identity of identities) age.addIdentity(identity)
+      yield* await age.decrypt(ReadableStream.from(source))
+    },
+  ]
+}

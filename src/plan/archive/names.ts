@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto'
+import type { TableName } from '../../sql/names.ts'
+import type { ArchiveFormat, Compression } from './request.ts'
+
+// The names of what an archive consists of, below the URI of its store:
+//
+//   public.events/20261129T131507250Z-5f0c9a1e/             its id, by which everything of it begins
+//     public.events-00001.csv.zst.age                       objects, the rows of each table in order
+//     receipt.json                                          written last
+//     removal.json                                          once rows have been removed
+
+export const RECEIPT = 'receipt.json'
+export const REMOVAL = 'removal.json'
+
+/** The id of an archive; ids of one table sort by time. `unique` tells apart those that are begun at the same moment. */
+export function archiveId(table: TableName, begunAt: Date, unique: string): string {
+  return `${tableFolder(table)}/${begunAt.toISOString().replace(/[-:.]/g, '')}-${unique}`
+}
+
+/** The folder of a table's archives. */
+export function tableFolder({ schema, name }: TableName): string {
+  return `${plain(schema)}.${plain(name)}`
+}
+
+/** The name of an object, relative to the receipt; the first has number 1. */
+export function objectName(table: TableName, number: number, encoding: FileKind): string {
+  return `${tableFolder(table)}-${String(number).padStart(5, '0')}.${extension(encoding)}`
+}
+
+/** What the extensions of an object say. */
+export interface FileKind {
+  readonly format: ArchiveFormat
+  readonly compression: Compression
+  readonly encryption: object | null
+}
+
+// Parquet compresses its pages itself.
+function extension({ format, compression, encryption }: FileKind): string {
+  const compressed = { zstd: ['zst'], gzip: ['gz'], none: [] }[compression]
+  return [format, ...(format === 'csv' ? compressed : []), ...(encryption === null ? [] : ['age'])].join('.')
+}
+
+/** The id of the archive that an object belongs to, or null if it belongs to none. */
+export function archiveOf(object: string): string | null {
+  return /^[\w-]+\.[\w-]+\/\d{8}T\d{9}Z-\w+(?=\/[^/]+$)/.exec(object)?.[0] ?? null
+}
+
+const LONGEST_PLAIN = 40
+
+/**
+ * A word for a file or a key of a bucket that needs no escaping anywhere: an identifier that PostgreSQL would not quote,
+ * as it is; of any other the plain letters, with a digest that tells it apart. The receipt has the exact name.
+ */
+function plain(identifier: string): string {
+  if (/^[a-z_][a-z0-9_]*$/.test(identifier) && identifier.length <= LONGEST_PLAIN) return identifier
+  const digest = createHash('sha256').update(identifier).digest('hex').slice(0, 12)
+  return `${identifier
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .slice(0, LONGEST_PLAIN)}-${digest}`
+}

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest'
+import { parseReceipt, receiptDigest, receiptText } from '../../src/archive/receipt-text.ts'
+import { archivedTable, receiptOf } from '../support/receipts.ts'
+
+const OBJECT = {
+  name: 'public.events-00001.csv.gz',
+  rows: 2,
+  bytes: 70,
+  sha256: 'a'.repeat(64),
+  contentBytes: 30,
+  contentSha256: 'b'.repeat(64),
+}
+const RECEIPT = receiptOf([archivedTable({ rows: 2, objects: [OBJECT] })])
+const WHERE = 'file:///archive/receipt.json'
+
+describe('a receipt', () => {
+  test('is read as it was written', async () => {
+    expect(await parseReceipt(await receiptText(RECEIPT), WHERE)).toEqual(RECEIPT)
+  })
+
+  test('has the same bytes, and so the same digest, however it was put together', async () => {
+    const { encoding, format, ...others } = RECEIPT
+    const text = await receiptText({ ...others, encoding, format })
+    expect(text).toBe(await receiptText(RECEIPT))
+    expect(text).toMatch(/^\{\n {2}"format": 1,\n {2}"id": .*\}\n$/s)
+    expect(receiptDigest(text)).toMatch(/^[0-9a-f]{64}$/)
+    expect(receiptDigest(text)).not.toBe(receiptDigest(text.replace('"rows": 2', '"rows": 3')))
+  })
+
+  test.each([
+    ['cut', (text: string) => text.slice(0, 100), 'it is not JSON'],
+    ['empty', () => '', 'it is not JSON'],
+    ['no object', () => '[]', /the whole: .*expected object/],
+    ['of another program', () => '{"manifest": 1}', /format: .*; id: /],
+    ['without a member', (text: string) => text.replace(/"rows": 2,/, ''), /tables\[0\]\.rows: /],
+    [
+      'with a wrong one',
+      (text: string) => text.replace('"bytes": 70', '"bytes": "70"'),
+      /tables\[0\]\.objects\[0\]\.bytes: /,
+    ],
+    ['with half a digest', (text: string) => text.replace('a'.repeat(64), 'a'.repeat(63)), /objects\[0\]\.sha256: /],
+    [
+      'that names objects elsewhere',
+      (text: string) => text.replace('public.events-', '../public.events-'),
+      /objects\[0\]\.name: /,
+    ],
+    [
+      'of a later format',
+      (text: string) => text.replace('"format": 1', '"format": 2'),
+      /has the format 2, and this version of Ebb reads up to 1/,
+    ],
+  ])('is refused: %s', async (_, damage, reason) => {
+    await expect(parseReceipt(damage(await receiptText(RECEIPT)), WHERE)).rejects.toThrow(reason)
+  })
+
+  test('may have members that a later version has added', async () => {
+    const text = (await receiptText(RECEIPT)).replace('"format": 1', '"format": 1, "colour": "blue"')
+    expect(await parseReceipt(text, WHERE)).toEqual(RECEIPT)
+  })
+})

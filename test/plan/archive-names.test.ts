@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest'
+import { archiveId, archiveOf, objectName, tableFolder } from '../../src/plan/archive/names.ts'
+
+const AT = new Date('2026-11-29T13:15:07.250Z')
+
+describe('names of archives', () => {
+  test('an archive and its objects', () => {
+    const table = { schema: 'public', name: 'events' }
+    const id = archiveId(table, AT, '5f0c9a1e')
+    expect(id).toBe('public.events/20261129T131507250Z-5f0c9a1e')
+    const encrypted = { format: 'csv', compression: 'zstd', encryption: {} } as const
+    expect(objectName(table, 1, encrypted)).toBe('public.events-00001.csv.zst.age')
+    expect(objectName(table, 12, { format: 'csv', compression: 'gzip', encryption: null })).toBe(
+      'public.events-00012.csv.gz',
+    )
+    expect(objectName(table, 12, { format: 'parquet', compression: 'zstd', encryption: null })).toBe(
+      'public.events-00012.parquet',
+    )
+    expect(archiveOf(`${id}/${objectName(table, 1, encrypted)}`)).toBe(id)
+    expect(archiveOf(`${id}/receipt.json`)).toBe(id)
+  })
+
+  test('what is no part of an archive has no id', () => {
+    for (const name of [
+      'readme.txt',
+      'public.events/readme.txt',
+      'public.events/20261129T131507250Z-5f0c9a1e',
+      'a/public.events/20261129T131507250Z-5f0c9a1e/receipt.json',
+    ])
+      expect(archiveOf(name)).toBeNull()
+  })
+
+  test('of any table they are plain, distinct in any file system, and no longer than one allows', () => {
+    const parts = [
+      'events',
+      'Events',
+      'EVENTS',
+      'a.b',
+      'a',
+      'b',
+      'a/b',
+      'a"b',
+      'a_b',
+      '..',
+      '.',
+      ' ',
+      'ünï',
+      '表',
+      '\u{1d11e}'.repeat(15),
+      'x'.repeat(63),
+      'x'.repeat(62),
+    ]
+    const tables = parts.flatMap((schema) => parts.map((name) => ({ schema, name })))
+    const folders = tables.map(tableFolder)
+    expect(new Set(folders.map((name) => name.toLowerCase()))).toHaveLength(tables.length)
+    for (const folder of folders) {
+      expect(folder).toMatch(/^[a-z0-9_-]+\.[a-z0-9_-]+$/)
+      expect(folder.length).toBeLessThan(120)
+      expect(archiveOf(`${archiveId(tables[folders.indexOf(folder)]!, AT, '1')}/receipt.json`)).not.toBeNull()
+    }
+  })
+
+  test('a name that looks like that of another table is told apart from it', () => {
+    const odd = tableFolder({ schema: 'public', name: 'Events' })
+    expect(odd).toMatch(/^public\.events-[0-9a-f]{12}$/)
+    expect(tableFolder({ schema: 'public', name: odd.slice('public.'.length) })).not.toBe(odd)
+  })
+})
