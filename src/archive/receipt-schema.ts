@@ -1,5 +1,5 @@
 import type * as zod from 'zod'
-import type { Receipt } from './receipt.ts'
+import type { Receipt } from '../plan/archive/receipt.ts'
 
 // What a receipt looks like, for reading one and for docs/receipt.schema.json. Members that a later version of Ebb has
 // added without changing the format are no error.
@@ -12,7 +12,13 @@ export function receiptSchema({ z }: typeof zod): zod.ZodType<Receipt> {
   const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
   const table = { schema: text, name: text }
   const names = z.array(text).readonly()
-  const column = z.object({ name: text, type: text, notNull: z.boolean(), generated: z.boolean() })
+  const column = z.object({
+    name: text,
+    number: z.int().min(1),
+    type: text,
+    notNull: z.boolean(),
+    generated: z.boolean(),
+  })
   const object = z.object({
     name: z.string().regex(/^[^/]+$/),
     rows: count,

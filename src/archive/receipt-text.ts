@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
-import { RECEIPT_FORMAT, type Receipt } from './receipt.ts'
+import { RECEIPT_FORMAT, type Receipt } from '../plan/archive/receipt.ts'
 import { receiptSchema } from './receipt-schema.ts'
 
 /** A receipt as it is stored: the same receipt has the same bytes, whatever the order in which it was put together. */

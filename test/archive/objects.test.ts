@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { defaultCompression } from '../../src/archive/content/compression.ts'
 import { readObject } from '../../src/archive/content/read-object.ts'
 import { writeObjects } from '../../src/archive/content/write-objects.ts'
-import type { Encoding } from '../../src/archive/receipt.ts'
+import type { Encoding } from '../../src/plan/archive/receipt.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 
 const TABLE = { schema: 'public', name: 'events' }

@@ -1,4 +1,4 @@
-import { RECEIPT_FORMAT, type ArchivedTable, type Receipt } from '../../src/archive/receipt.ts'
+import { RECEIPT_FORMAT, type ArchivedTable, type Receipt } from '../../src/plan/archive/receipt.ts'
 
 export const ARCHIVE = 'public.events/20261129T131507250Z-5f0c9a1e'
 
@@ -12,8 +12,8 @@ export function archivedTable(given: Partial<ArchivedTable> = {}): ArchivedTable
     where: "at < '2026-10-01'",
     horizon: '2026-10-01T00:00:00Z',
     columns: [
-      { name: 'id', type: 'bigint', notNull: true, generated: false },
-      { name: 'payload', type: 'text', notNull: false, generated: false },
+      { name: 'id', number: 1, type: 'bigint', notNull: true, generated: false },
+      { name: 'payload', number: 2, type: 'text', notNull: false, generated: false },
     ],
     ddl: ['create table public.events (id bigint not null, payload text)'],
     fingerprint: 'f'.repeat(64),

@@ -1,5 +1,5 @@
 import { ReadableStream } from 'node:stream/web'
-import type { Encoding } from '../receipt.ts'
+import type { Encoding } from '../../plan/archive/receipt.ts'
 
 /** A step of a pipeline. */
 export type Step = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>

@@ -1,6 +1,6 @@
 import { pipeline, type Readable, type TransformCallback } from 'node:stream'
 import { EbbError } from '../../errors.ts'
-import type { ArchivedObject, Encoding } from '../receipt.ts'
+import type { ArchivedObject, Encoding } from '../../plan/archive/receipt.ts'
 import type { Store } from '../store.ts'
 import { decompressor } from './compression.ts'
 import { CsvRecords } from './csv-records.ts'
