@@ -22,7 +22,7 @@ import { objectionsToTable } from './first-look.ts'
 import { readPatiently } from './locks/patiently.ts'
 import type { EngineOptions } from './options.ts'
 import { describeSoFar } from './purge/progress.ts'
-import { planOf } from './stored-plan.ts'
+import { assertFormat, planOf } from './stored-plan.ts'
 
 // The plan of a command: a new one, or that of the table's unfinished run.
 
@@ -142,6 +142,7 @@ export async function findPlan(
   const journal = await journalExists(session, journalSchema)
   const earlier = journal ? await latestRun(session, journalSchema, name) : undefined
   if (earlier?.status === 'running' && command.knowsOf?.(earlier, request) !== true) {
+    if (command.name === earlier.command) assertFormat(earlier)
     if (!isRunOf(command, request, earlier)) throw otherRun(earlier, command.name === earlier.command)
     const plan = planOf(command, earlier)
     return { server, name, plan, situation: null, runId: earlier.id, earlier, doneBy: null }

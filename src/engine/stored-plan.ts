@@ -21,8 +21,12 @@ import type { TableContext } from './table-context.ts'
 //
 // Of the text stored for display or for later commands, only names are used, as identifiers.
 
-/** To be raised when a situation can no longer be read as it was written. Format 1 had steps with SQL, 2 other names of things, 3 no columns of foreign keys. */
-export const FORMAT = 4
+/**
+ * To be raised when a situation or a request can no longer be read as it was written. Format 1 had steps with SQL, 2
+ * other names of things, 3 no columns of foreign keys, 4 an empty condition where a candidate set or stale groups
+ * selected the rows.
+ */
+export const FORMAT = 5
 
 /** The plan as it will be made from the stored situation, and what to store. */
 export function storable(
@@ -80,7 +84,7 @@ export function digestOf(steps: readonly Step[]): string {
  * @throws {EbbError} if this version cannot make it from the stored situation
  */
 export function planOf(command: AnyCommand, run: Run): StorablePlan {
-  if (run.format !== FORMAT) throw otherFormat(run)
+  assertFormat(run)
   const plan = command.plan(fromStored(run.situation), fromStored(run.request))
   if (digestOf(plan.steps) !== run.digest) throw otherSteps(run)
   return plan
@@ -130,10 +134,15 @@ export function assertSameSteps(table: TableName, agreed: Plan, again: Plan): vo
 /** The steps after which the table is a different one. */
 export const SWAPS = ['swap', 'swap-back']
 
-/** Written by another version, or by someone else. */
-function otherFormat({ id, command, table, format }: Run): EbbError {
+/**
+ * Otherwise neither its situation nor its request can be read, nor compared.
+ *
+ * @throws {EbbError} if it was written by another version, or by someone else
+ */
+export function assertFormat({ id, command, table, format }: Run): void {
+  if (format === FORMAT) return
   const newer = format > FORMAT
-  return new EbbError(
+  throw new EbbError(
     `the plan of run ${id} (ebb ${command} ${display(table)}) is stored in format ${format}; this version executes format ${FORMAT}`,
     {
       state: NOTHING_CHANGED,

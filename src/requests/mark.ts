@@ -25,5 +25,10 @@ export const MARK = spec({
     ...PACE,
     ...COMMON,
   },
-  request: ({ where, set: column, allRows, noVacuum }): MarkRequest => ({ where, column, allRows, vacuum: !noVacuum }),
+  request: ({ where, set: column, allRows, noVacuum }): MarkRequest => ({
+    rows: { kind: 'matching', where },
+    column,
+    allRows,
+    vacuum: !noVacuum,
+  }),
 })

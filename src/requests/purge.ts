@@ -4,8 +4,7 @@ import type { EngineOptions } from '../engine/options.ts'
 import { candidateSet } from '../engine/purge/candidate-review.ts'
 import { readMarkedCondition, type Marked } from '../engine/purge/marked.ts'
 import type { CandidateRequest } from '../plan/purge/candidates.ts'
-import type { CandidateChoice, PurgeRequest } from '../plan/purge/request.ts'
-import type { StaleGroups } from '../plan/purge/stale.ts'
+import type { PurgeRequest, RowSource } from '../plan/purge/request.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { BATCHES, COMMON, EXECUTE, TABLE } from './common.ts'
 import { archive, refuseArchive } from './copying.ts'
@@ -15,20 +14,16 @@ import { APPROVAL, LOOKING } from './review.ts'
 import { spec, type Given } from './spec.ts'
 import { condition, interval, list, name, setNumber, tableColumn, tableName } from './parsers.ts'
 
-/** Which rows are deleted: one of these. */
-interface Rows {
-  readonly where: string | null
-  readonly candidates: CandidateChoice | null
-  readonly marked: Marked | null
-  readonly stale: StaleGroups | null
+/** The request of a purge before the database is read: how a column marks rows depends on its type. */
+export interface PurgeOrder {
+  readonly rows: RowSource | MarkedRows
+  /** Where stale groups are marked first. */
+  readonly flag: Flag | null
+  readonly deletion: Omit<PurgeRequest, 'rows'>
 }
 
-/** The request of a purge, before which rows are meant has been looked up in the database. */
-export interface PurgeOrder {
-  readonly rows: Rows
-  /** Where stale groups are marked before. */
-  readonly flag: Flag | null
-  readonly deletion: Omit<PurgeRequest, keyof Rows>
+interface MarkedRows extends Marked {
+  readonly kind: 'marked'
 }
 
 const EXAMPLE = { example: ["created_at < now() - interval '90 days'", 'the rows to delete'] } as const
@@ -127,21 +122,18 @@ export const PURGE = spec({
     for (const key of keysOf(LOOKING)) given.needs(key, 'candidates')
     for (const key of keysOf(APPROVAL)) given.needs(key, 'fromCandidates')
   },
-  request(values): PurgeOrder {
-    const { where, fromCandidates: set, approvedBy, ticket, marked: column, olderThan } = values
-    const { staleGroup: group, activity, idle } = values
-    return {
-      rows: {
-        where,
-        candidates: set === null ? null : { set, approvedBy, ticket },
-        marked: column === null ? null : { column, olderThan },
-        stale: group === null || activity === null || idle === null ? null : { group, activity, idle },
-      },
-      flag: values.flag,
-      deletion: deletionOf(values),
-    }
-  },
+  request: (values): PurgeOrder => ({ rows: rowsOf(values), flag: values.flag, deletion: deletionOf(values) }),
 })
+
+function rowsOf(values: Values<typeof OPTIONS>): PurgeOrder['rows'] {
+  const { where, fromCandidates: set, approvedBy, ticket, marked: column, olderThan } = values
+  const { staleGroup: group, activity, idle } = values
+  if (where !== null) return { kind: 'matching', where }
+  if (set !== null) return { kind: 'candidates', set, approvedBy, ticket }
+  if (column !== null) return { kind: 'marked', column, olderThan }
+  if (group !== null && activity !== null && idle !== null) return { kind: 'stale', group, activity, idle }
+  throw new Error('a purge without rows was not refused')
+}
 
 /** Nothing is deleted, so options on how rows are deleted have no meaning. */
 function checkRecording(given: Given<typeof OPTIONS>): void {
@@ -162,7 +154,7 @@ export const PURGE_STALE = spec({
   check: (given) => refuseArchive(given),
   request(values): StalePurgeRequest {
     const { staleGroup: group, activity, idle } = values
-    return { ...deletionOf(values), where: '', stale: { group, activity, idle } }
+    return { ...deletionOf(values), rows: { kind: 'stale', group, activity, idle } }
   },
 })
 
@@ -188,12 +180,16 @@ function deletionOf(values: Values<typeof DELETION & typeof COMMON>): PurgeOrder
 export async function resolvePurge(
   target: Target,
   named: WrittenName | null,
-  { rows: { where, candidates, marked, stale }, deletion }: PurgeOrder,
+  { rows, deletion }: PurgeOrder,
   options: EngineOptions,
 ): Promise<{ readonly table: WrittenName; readonly request: PurgeRequest }> {
-  const table = named ?? (await candidateSet(target, candidates?.set ?? '', options)).table
-  if (candidates !== null) return { table, request: { ...deletion, where: '', candidates } }
-  if (stale !== null) return { table, request: { ...deletion, where: '', stale } }
-  const condition = marked === null ? where : await readMarkedCondition(target, table, marked)
-  return { table, request: { ...deletion, where: condition ?? '' } }
+  const table = named ?? (await tableOf(target, rows, options))
+  if (rows.kind !== 'marked') return { table, request: { ...deletion, rows } }
+  const where = await readMarkedCondition(target, table, rows)
+  return { table, request: { ...deletion, rows: { kind: 'matching', where } } }
+}
+
+async function tableOf(target: Target, rows: PurgeOrder['rows'], options: EngineOptions): Promise<WrittenName> {
+  if (rows.kind !== 'candidates') throw new Error('a purge without a table was not refused')
+  return (await candidateSet(target, rows.set, options)).table
 }

@@ -14,7 +14,7 @@ import { batchStatement } from '../../src/plan/purge/batch.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
-import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { batchesOf, candidatesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
 import { planCandidatesOf, planPurgeOf, writeCandidates } from '../support/commands.ts'
 
@@ -50,8 +50,8 @@ function purgeSet(
   { runId }: CandidatesResult,
   options: Partial<EngineOptions> = SMALL,
 ): Promise<PurgeResult> {
-  const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
-  return purgeRows(database, table, purgeRequest('', { candidates }), options)
+  const candidates = candidatesOf(runId)
+  return purgeRows(database, table, purgeRequest(candidates), options)
 }
 
 describe('a candidate set', () => {
@@ -118,8 +118,8 @@ describe('rows that have changed since stay', () => {
   test('and a batch that has waited for one asks anew', async ({ database }) => {
     const table = await visits(database, 100)
     const set = await write(database, table, 'id <= 50')
-    const candidates = { set: set.runId ?? '', approvedBy: null, ticket: null }
-    const request = purgeRequest('', { candidates })
+    const candidates = candidatesOf(set.runId)
+    const request = purgeRequest(candidates)
     const { purge } = await planPurgeOf(database.url, written(table), request, quietly())
     const [leaf] = purge?.leaves ?? []
     if (purge == null || leaf === undefined) throw new Error('nothing to purge')
@@ -205,8 +205,8 @@ describe('between writing and purging', () => {
     const set = await write(database, table, 'id % 3 = 0')
     const owner = await database.session('owner')
     await owner.query(sql`alter table ${quoted(table)} alter id type numeric`.text)
-    const candidates = { set: set.runId ?? '', approvedBy: null, ticket: null }
-    const { objections } = await planPurgeOf(database.url, written(table), purgeRequest('', { candidates }), quietly())
+    const candidates = candidatesOf(set.runId)
+    const { objections } = await planPurgeOf(database.url, written(table), purgeRequest(candidates), quietly())
     expect(objections.map(({ code }) => code)).toEqual(['candidates-key'])
   })
 })

@@ -7,7 +7,7 @@ import { checkQuery } from '../../src/pacing/readings/health.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
-import { batchesOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { batchesOf, candidatesOf, markRequest, purgeRequest, purgeRows } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
 import {
@@ -94,8 +94,8 @@ describe('a condition is read under the time zone that the role has', () => {
     expect(plan.evidence.join('\n')).toContain('read with TimeZone = Asia/Tokyo')
     const { runId } = await writeCandidates(database.url, written(table), { where: BEFORE_NEW_YEAR }, quietly())
     await set(database, { timezone: 'America/New_York', intervalstyle: 'sql_standard' })
-    const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
-    const { remaining } = await purgeRows(database, table, purgeRequest('', { candidates }))
+    const candidates = candidatesOf(runId)
+    const { remaining } = await purgeRows(database, table, purgeRequest(candidates))
     expect(await idsOf(database, table)).toEqual([2, 3])
     expect(remaining).toMatchObject({ drift: { changed: 0 } })
   })
@@ -103,7 +103,7 @@ describe('a condition is read under the time zone that the role has', () => {
   test('by mark, whose moments stay what they are', async ({ database }) => {
     const table = await events(database)
     await database.admin(sql`alter table ${quoted(table)} add gone timestamp`.text)
-    const request = { where: BEFORE_NEW_YEAR, column: 'gone', allRows: false, vacuum: false }
+    const request = markRequest(BEFORE_NEW_YEAR, 'gone')
     await mark(database.url, written(table), request, quietly())
     expect(await idsOf(database, table, 'gone is not null')).toEqual([1])
     expect(
@@ -201,8 +201,8 @@ test('a candidate set of an earlier version is read as it was written', async ({
   const owner = await database.session('earlier version')
   await owner.query(`alter table ebb.candidate_set add search_path text not null default 'public', drop settings`)
   await owner.query(`delete from ebb.migration where name like '%-settings%'`)
-  const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
-  const { remaining } = await purgeRows(database, table, purgeRequest('', { candidates }))
+  const candidates = candidatesOf(runId)
+  const { remaining } = await purgeRows(database, table, purgeRequest(candidates))
   expect(remaining).toMatchObject({ drift: { changed: 0 } })
   expect(await idsOf(database, table)).toEqual([3])
 })
@@ -243,8 +243,8 @@ describe('values that travel as text arrive as they were', () => {
     await set(database, { extra_float_digits: '0' })
     const { runId } = await writeCandidates(database.url, written(table), { where: 'id = 1' }, quietly())
     await database.admin(sql`update ${quoted(table)} set v = v + 3e-6 where id = 1`.text)
-    const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
-    const { remaining } = await purgeRows(database, table, purgeRequest('', { candidates }))
+    const candidates = candidatesOf(runId)
+    const { remaining } = await purgeRows(database, table, purgeRequest(candidates))
     expect(await idsOf(database, table)).toEqual([1, 2])
     expect(remaining).toMatchObject({ drift: { changed: 1, gone: 0 } })
   })

@@ -7,7 +7,7 @@ import type { EngineOptions } from '../../src/engine/options.ts'
 import { quoted } from '../../src/sql/names.ts'
 import { planMarkOf, planPartitionOf, planPurgeOf, planRebuildOf, purge } from '../support/commands.ts'
 import { test, type Database } from '../support/database.ts'
-import { purgeRequest } from '../support/purging.ts'
+import { markRequest, purgeRequest } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 
@@ -30,16 +30,7 @@ type Reads = (url: string, database: Database, options: EngineOptions) => Promis
 const READING: [string, Reads][] = [
   ['purge', (url, d, o) => planPurgeOf(url, written(d.table('visits')), purgeRequest('id > 10'), o)],
   ['executing purge', (url, d, o) => purge(url, written(d.table('visits')), purgeRequest('id > 10'), o)],
-  [
-    'mark',
-    (url, d, o) =>
-      planMarkOf(
-        url,
-        written(d.table('visits')),
-        { where: 'id > 10', column: 'gone', allRows: false, vacuum: false },
-        o,
-      ),
-  ],
+  ['mark', (url, d, o) => planMarkOf(url, written(d.table('visits')), markRequest('id > 10', 'gone'), o)],
   ['rebuild', (url, d, o) => planRebuildOf(url, written(d.table('visits')), rebuildRequest(), o)],
   ['partition', (url, d, o) => planPartitionOf(url, written(d.table('visits')), monthly({ by: 'at' }), o)],
   ['inspect', (url, d, o) => inspect(url, written(d.table('visits')), o)],

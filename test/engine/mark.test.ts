@@ -6,7 +6,7 @@ import type { MarkRequest } from '../../src/plan/purge/mark.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
-import { batchesOf, contentOf } from '../support/purging.ts'
+import { batchesOf, contentOf, markRequest, matching } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
 import { mark, planMarkOf } from '../support/commands.ts'
 
@@ -28,7 +28,7 @@ async function invoices(database: Database, mark: string): Promise<TableName> {
 }
 
 function request(overrides: Partial<MarkRequest> = {}): MarkRequest {
-  return { where: `status = 'void'`, column: 'Deleted.at', allRows: false, vacuum: false, ...overrides }
+  return markRequest(`status = 'void'`, 'Deleted.at', overrides)
 }
 
 function markRows(
@@ -120,7 +120,7 @@ test('what cannot hold a mark is an objection', async ({ database }) => {
 
 test('all rows are marked only when that is said', async ({ database }) => {
   const table = await invoices(database, 'boolean')
-  const { objections } = await planMarkOf(database.url, written(table), request({ where: 'id > 0' }), quietly())
+  const { objections } = await planMarkOf(database.url, written(table), markRequest('id > 0', 'Deleted.at'), quietly())
   expect(objections.map(({ code }) => code)).toEqual(['all-rows'])
-  expect((await markRows(database, table, { where: 'id > 0', allRows: true })).figures?.rows).toBe(1000)
+  expect((await markRows(database, table, { rows: matching('id > 0'), allRows: true })).figures?.rows).toBe(1000)
 })

@@ -13,7 +13,7 @@ import {
   planSplitOf,
 } from '../support/commands.ts'
 import { test, type Database } from '../support/database.ts'
-import { purgeRequest } from '../support/purging.ts'
+import { markRequest, purgeRequest } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { splitOrder } from './split-support.ts'
@@ -27,7 +27,7 @@ const old = `at < now() - interval '1 day'`
 test('no plan counts the rows of a table that was never analyzed', async ({ database }) => {
   await made(database, ONE_ROW)
   const copy = { ...monthly({ by: 'at' }), ...rebuildRequest(), keep: monthly().keep }
-  const mark = { where: old, column: 'gone', allRows: true, vacuum: false }
+  const mark = markRequest(old, 'gone', { allRows: true })
   const options = [written(T), quietly()] as const
   const plans: Record<string, Plan> = {
     rebuild: await planRebuildOf(database.url, options[0], rebuildRequest({ keep: old }), options[1]),

@@ -8,7 +8,7 @@ import { test, Database } from '../support/database.ts'
 import { OWNER } from '../support/template.ts'
 import { createEvents } from '../support/events-table.ts'
 import { findProgram, isNewEnough } from '../support/programs.ts'
-import { purgeRequest, purgeRows } from '../support/purging.ts'
+import { markRequest, purgeRequest, purgeRows } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
@@ -124,7 +124,7 @@ describe('from 19 on', () => {
     const purge = await planPurgeOf(database.url, written(table), purgeRequest('id <= 10'), quietly())
     expect(purge.objections).toEqual([])
     expect(purge.notes.join('\n')).not.toMatch(/delete event/)
-    const order = { where: 'id <= 10', column: 'old', allRows: false, vacuum: false }
+    const order = markRequest('id <= 10', 'old')
     const mark = await planMarkOf(database.url, written(table), order, quietly())
     expect(mark.objections).toEqual([])
     await purgeRows(database, table, purgeRequest('id <= 10'))

@@ -33,8 +33,8 @@ async function experiments(database: Database, { flag = 'timestamptz', index = t
 }
 
 function request(overrides: Partial<StalePurgeRequest> = {}): StalePurgeRequest {
-  const stale = { group: 'experiment', activity: 'seen', idle: { count: 90, unit: 'day' } } as const
-  return { ...purgeRequest(''), stale, ...overrides }
+  const rows = { kind: 'stale', group: 'experiment', activity: 'seen', idle: { count: 90, unit: 'day' } } as const
+  return { ...purgeRequest(rows), rows, ...overrides }
 }
 
 function run(database: Database, { rows, parents }: Ground, options: Partial<EngineOptions> = SMALL) {

@@ -13,7 +13,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { literal, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
-import { purgeRequest } from '../support/purging.ts'
+import { markRequest, purgeRequest } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { failureOf } from '../support/visits.ts'
@@ -42,7 +42,7 @@ const COMMANDS: Record<string, Start> = {
   purge: (database, events, options) =>
     purge(database.url, written(events), purgeRequest(OLD, { cascade: true }), options),
   mark: (database, events, options) =>
-    mark(database.url, written(events), { where: OLD, column: 'deleted_at', allRows: false, vacuum: true }, options),
+    mark(database.url, written(events), markRequest(OLD, 'deleted_at', { vacuum: true }), options),
   candidates: (database, events, options) => writeCandidates(database.url, written(events), { where: OLD }, options),
   view: (database, events, options) =>
     keepView(
@@ -122,7 +122,7 @@ describe('of a stored plan no text is run', () => {
     const run = await begun(database, events, start)
     const condition = `query_to_xml('create table public.tampered ()', true, true, '') is null`
     await database.admin(
-      sql`update ebb.run set request = jsonb_set(request, '{where}', ${JSON.stringify(condition)}) where id = ${run.id}`,
+      sql`update ebb.run set request = jsonb_set(request, '{rows,where}', ${JSON.stringify(condition)}) where id = ${run.id}`,
     )
     await database.admin(
       sql`update ebb.run set situation = jsonb_set(jsonb_set(situation, '{predicate,text}', ${JSON.stringify(condition)}), '{predicate,written}', ${JSON.stringify(condition)}) where id = ${run.id}`,
@@ -221,6 +221,7 @@ describe('a run of an earlier version, whose steps were stored with their SQL,',
         message: expect.stringContaining(`is stored in format 1; this version executes format ${FORMAT}`) as string,
         advice: { next: expect.stringMatching(/End it with ebb abandon/) as string },
       })
+      expect(await failureOf(start(database, events, quietly()))).toEqual(refused)
       await abandon(database.url, { runId: run.id }, quietly())
       expect((await status(database.url, quietly())).runs[0]).toMatchObject({ status: 'abandoned' })
       await start(database, events, quietly())
@@ -317,12 +318,14 @@ async function asStoredBefore(database: Database, run: Run): Promise<void> {
   const command = commandOf(run)
   const plan = command.plan(fromStored(run.situation), fromStored(run.request))
   const steps = plan.steps.map((step) => ({ ...step, statements: ['create table if not exists public.tampered ()'] }))
+  const stored = JSON.stringify(toStored({ ...plan, steps })).replaceAll('"original":', '"former":')
+  const { rows, ...request } = run.request as { rows?: object }
   await database.admin(
-    sql`update ebb.run set plan = ${JSON.stringify(toStored({ ...plan, steps }))} where id = ${run.id}`,
+    sql`update ebb.run set plan = ${stored}, request = ${JSON.stringify({ ...rows, ...request })} where id = ${run.id}`,
   )
   await database.admin(
     `alter table ebb.run drop column format, drop column situation, drop column digest, drop column steps, drop column source_oid,
-       drop column retired_schema, drop column retired_name, drop column retire_after; delete from ebb.migration where name = '010-plan-format.sql'`,
+       drop column retired_schema, drop column retired_name, drop column retire_after; delete from ebb.migration where name in ('010-plan-format.sql', '014-original.sql')`,
   )
 }
 

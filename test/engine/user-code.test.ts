@@ -3,7 +3,7 @@ import { rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
-import { batchesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
+import { batchesOf, candidatesOf, contentOf, expectPurged, purgeRequest, purgeRows } from '../support/purging.ts'
 import { Rebuilding, rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
@@ -65,8 +65,8 @@ describe('a type whose operators are not on the search path', () => {
     )
     const { runId } = await writeCandidates(database.url, written(table), { where: 'n > 500' }, quietly())
     await database.admin(sql`update ${quoted(table)} set v = 'changed' where n = 600`.text)
-    const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
-    await purgeRows(database, table, purgeRequest('', { candidates }), { turns: batchesOf(30) })
+    const candidates = candidatesOf(runId)
+    await purgeRows(database, table, purgeRequest(candidates), { turns: batchesOf(30) })
     expect(await contentOf(database, table)).toMatchObject({ rows: 501 })
   })
 
@@ -78,8 +78,8 @@ describe('a type whose operators are not on the search path', () => {
       `select n, (case when n % 2 = 0 then 'G' else 'g' end || n % 10 / 2)::ext.citext, case when n % 10 = 3 then now() else now() - interval '1 year' end from generate_series(1, 200) n`,
       ['create index on <t> (g, seen)'],
     )
-    const stale = { group: 'g', activity: 'seen', idle: { count: 90, unit: 'day' } } as const
-    await purgeRows(database, table, purgeRequest('', { stale }))
+    const stale = { kind: 'stale', group: 'g', activity: 'seen', idle: { count: 90, unit: 'day' } } as const
+    await purgeRows(database, table, purgeRequest(stale))
     // The active row spells its group otherwise than half of the others.
     const { rows } = await database.admin<{ g: string; n: number }>(
       sql`select lower(g::text) as g, count(*)::int as n from ${quoted(table)} group by 1`.text,
@@ -247,8 +247,8 @@ describe('what else is on the search path', () => {
     await purgeRows(database, table, purgeRequest('old', { orderBy: 'n', cascade: true }), { turns: batchesOf(50) })
     expect(await left()).toBe(200)
     const { runId } = await writeCandidates(database.url, written(table), { where: 'not old' }, quietly())
-    const candidates = { set: runId ?? '', approvedBy: null, ticket: null }
-    await purgeRows(database, table, purgeRequest('', { candidates, cascade: true, allRows: true }), {
+    const candidates = candidatesOf(runId)
+    await purgeRows(database, table, purgeRequest(candidates, { cascade: true, allRows: true }), {
       turns: batchesOf(50),
     })
     expect(await left()).toBe(0)

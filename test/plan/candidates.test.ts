@@ -13,10 +13,10 @@ function planOf(overrides: Parameters<typeof candidateSituation>[0] = {}) {
 
 describe('the steps', () => {
   test('a table of keys, filled and analysed; no row is locked', () => {
-    expect(keys(planOf())).toEqual(['set', 'gather', 'settle'])
+    expect(keys(planOf())).toEqual(['set', 'record', 'settle'])
     expect(kinds(planOf())).toEqual(['online', 'purge', 'alone'])
     expect(blocking(planOf())).toEqual({})
-    expect(locksOf(planOf(), 'gather')).toEqual(['public.events: ACCESS SHARE, blocks nothing'])
+    expect(locksOf(planOf(), 'record')).toEqual(['public.events: ACCESS SHARE, blocks nothing'])
     expect(sqlOf(planOf(), 'settle')).toEqual(['analyze "ebb"."candidates_7"'])
   })
 
@@ -38,7 +38,7 @@ describe('the steps', () => {
     const plan = planOf({ leaves: [january, february] })
 
     expect(plan.set?.leaves).toEqual([january.name, february.name])
-    expect(plan.purge?.action).toEqual({ kind: 'gather', into: { schema: 'ebb', name: 'candidates_7' }, key: ['id'] })
+    expect(plan.purge?.action).toEqual({ kind: 'record', into: { schema: 'ebb', name: 'candidates_7' }, key: ['id'] })
   })
 
   test('nothing matches, nothing to do', () => {

@@ -106,7 +106,7 @@ describe('the way to the rows', () => {
   test('along the keys of a candidate set, if that is what is purged', () => {
     const plan = planOf(
       { candidates: set },
-      purgeRequest({ where: '', candidates: { set: '7', approvedBy: null, ticket: null } }),
+      purgeRequest({ rows: { kind: 'candidates', set: '7', approvedBy: null, ticket: null } }),
     )
 
     expect(plan.purge?.leaves[0]?.walk).toMatchObject({ among: { set: set.place, leaf: 0 }, unique: true })

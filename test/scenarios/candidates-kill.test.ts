@@ -5,7 +5,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { startTool, type Errand } from '../support/process.ts'
-import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { batchesOf, candidatesOf, contentOf, markRequest, purgeRequest, purgeRows } from '../support/purging.ts'
 import { randomFrom } from '../support/random.ts'
 import { persevere, quietly, written } from '../support/tool.ts'
 import { mark, writeCandidates } from '../support/commands.ts'
@@ -46,8 +46,8 @@ test('a candidate set, and the purge of it', async ({ database }) => {
   expect(await candidateSets(url, { journalSchema: 'ebb' })).toHaveLength(1)
 
   await database.admin(sql`update ${quoted(table)} set name = 'still here' where id in (2, 1000, 2000)`)
-  const candidates = { set: runId ?? '', approvedBy: 'Ann', ticket: null }
-  const request = purgeRequest('', { candidates })
+  const candidates = candidatesOf(runId, 'Ann')
+  const request = purgeRequest(candidates)
   await killed({ command: 'purge', url, table, purge: request }, 5)
   const { figures, remaining } = await persevere(() => purgeRows(database, table, request, SMALL))
   expect(figures?.rows).toBe(997)
@@ -68,7 +68,7 @@ test('a set that is given up leaves nothing behind', async ({ database }) => {
 
 test('marks', async ({ database }) => {
   const table = await members(database)
-  const request = { where: WHERE, column: 'deleted_at', allRows: false, vacuum: false }
+  const request = markRequest(WHERE, 'deleted_at')
   await killed({ command: 'mark', url: database.url, table, mark: request }, 5)
   const { figures } = await persevere(() => mark(database.url, written(table), request, { ...quietly(), ...SMALL }))
   expect(figures?.rows).toBe(1000)

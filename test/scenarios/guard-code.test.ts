@@ -4,7 +4,7 @@ import { planRotations } from '../../src/engine/commands/rotate.ts'
 import { abandon, resume, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
-import { contentOf, purgeRequest } from '../support/purging.ts'
+import { contentOf, markRequest, purgeRequest } from '../support/purging.ts'
 import { test, type Database } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { quietly, written } from '../support/tool.ts'
@@ -40,7 +40,7 @@ describe('code of others', () => {
     const table = await trapped(database)
     const name = written(table)
     const { adminUrl } = database
-    const marking = { where: 'old', column: 'gone', allRows: false, vacuum: false }
+    const marking = markRequest('old', 'gone')
     await expect(purge(adminUrl, name, purgeRequest('old'), quietly())).rejects.toMatchObject(REFUSED)
     await expect(mark(adminUrl, name, marking, quietly())).rejects.toMatchObject(REFUSED)
     await expect(rebuild(adminUrl, name, rebuildRequest(), quietly())).rejects.toMatchObject(REFUSED)
@@ -128,7 +128,7 @@ test('rows of another access method are not taken for rows of heap', async ({ da
   )
   await owner.query(sql`insert into ${quoted(table)} select g, g % 2 = 0 from generate_series(1, 40) g`.text)
   const code = { code: expect.stringMatching(/^access-method/) as string }
-  const marking = { where: 'old', column: 'gone', allRows: false, vacuum: false }
+  const marking = markRequest('old', 'gone')
   const refused = { plan: { objections: [code] } }
   await expect(purge(database.url, written(table), purgeRequest('old'), quietly())).rejects.toMatchObject(refused)
   await expect(mark(database.url, written(table), marking, quietly())).rejects.toMatchObject(refused)

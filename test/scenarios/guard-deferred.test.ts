@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { batchesOf, contentOf, markRequest, purgeRequest, purgeRows } from '../support/purging.ts'
 import { test, type Database } from '../support/database.ts'
 import { quietly, written } from '../support/tool.ts'
 import { mark } from '../support/commands.ts'
@@ -81,7 +81,7 @@ describe('a trigger that is put off until the commit', () => {
   })
 
   test('marks no row that does not match, and deletes none', async ({ database }) => {
-    const request = { where: 'old', column: 'gone', allRows: false, vacuum: false }
+    const request = markRequest('old', 'gone')
     for (const what of [
       'update p set gone = true where id = old.id - 1 and gone is null',
       'delete from p where id = old.id - 1',

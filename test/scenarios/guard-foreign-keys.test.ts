@@ -3,7 +3,7 @@ import { planRollbackOf, resume, rollback } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import type { WrittenName } from '../../src/sql/parse-name.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
-import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { batchesOf, contentOf, markRequest, purgeRequest, purgeRows } from '../support/purging.ts'
 import { test, type Database } from '../support/database.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
@@ -101,7 +101,7 @@ describe('a foreign key that is switched off', () => {
     const { parent, child } = await family(database, 'cascade')
     await switchOff(database, child)
     await expect(purgeRows(database, parent, purgeRequest('old', { cascade: true }))).rejects.toMatchObject(DISABLED)
-    const request = { where: 'true', column: 'marked', allRows: true, vacuum: false }
+    const request = markRequest('true', 'marked', { allRows: true })
     await (await database.session('owner')).query(sql`alter table ${quoted(child)} add column marked bool`.text)
     await expect(mark(database.url, written(child), request, quietly())).rejects.toMatchObject(DISABLED)
   })
@@ -243,6 +243,6 @@ test('where nothing is counted, triggers stand against deleting and marking', as
   const url = database.urlFor(role)
   const refused = { plan: { objections: [{ code: 'track-counts' }] } }
   await expect(purge(url, written(parent), purgeRequest('old'), quietly())).rejects.toMatchObject(refused)
-  const request = { where: 'old', column: 'gone', allRows: false, vacuum: false }
+  const request = markRequest('old', 'gone')
   await expect(mark(url, written(parent), request, quietly())).rejects.toMatchObject(refused)
 })

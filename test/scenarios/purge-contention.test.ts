@@ -8,7 +8,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { Hold } from '../support/hold.ts'
-import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { batchesOf, contentOf, matching, purgeRequest, purgeRows } from '../support/purging.ts'
 import { randomFrom } from '../support/random.ts'
 import { quietly, written } from '../support/tool.ts'
 import { until } from '../support/until.ts'
@@ -81,7 +81,7 @@ describe.for(WAYS)('%s', ([, request]) => {
     const table = await accounts(database)
     const app = await database.session('app')
     const hold = await Hold.at(database, 'id = 20')
-    const held = { ...request, where: `kind = 'old' and ${hold.keep}` }
+    const held = { ...request, rows: matching(`kind = 'old' and ${hold.keep}`) }
     const purging = start(database, table, { turns: batchesOf(500) }, held)
     await hold.reached()
     await app.query(sql`update ${quoted(table)} set kind = ${kind}, note = 'changed in time' where id = 4`)

@@ -3,7 +3,7 @@ import { type PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { parseTableName } from '../../src/sql/parse-name.ts'
 import { test, type Database } from '../support/database.ts'
-import { batchesOf, purgeRequest } from '../support/purging.ts'
+import { batchesOf, markRequest, purgeRequest } from '../support/purging.ts'
 import { quietly } from '../support/tool.ts'
 import { mark, purge } from '../support/commands.ts'
 
@@ -154,12 +154,7 @@ describe('rows that are refused', () => {
       const { figures, remaining } =
         event === 'delete'
           ? await run(database, 'users', 'id > 1')
-          : await mark(
-              database.url,
-              parseTableName('users'),
-              { where: 'id > 1', column: 'gone', allRows: true, vacuum: false },
-              options,
-            )
+          : await mark(database.url, parseTableName('users'), markRequest('id > 1', 'gone', { allRows: true }), options)
       const why = (code: string, line: number) =>
         `a trigger or a function refuses them (SQLSTATE ${code}, in guards() line ${line})`
       expect(figures).toMatchObject({ rows: 194, locked: 0 })

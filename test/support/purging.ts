@@ -1,7 +1,8 @@
 import { expect } from 'vitest'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import type { PurgeRequest } from '../../src/plan/purge/request.ts'
+import type { MarkRequest } from '../../src/plan/purge/mark.ts'
+import type { CandidateRows, MatchingRows, PurgeRequest, RowSource } from '../../src/plan/purge/request.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import type { Database } from './database.ts'
@@ -10,10 +11,10 @@ import { purge } from './commands.ts'
 
 export { batchesOf } from './batches.ts'
 
-/** A request for rows to go, without a vacuum: what it does is no business of most tests. */
-export function purgeRequest(where: string, overrides: Partial<PurgeRequest> = {}): PurgeRequest {
+/** A request to delete rows: those that match a condition, or those of another source. Without a vacuum, which few tests are about. */
+export function purgeRequest(rows: string | RowSource, overrides: Partial<PurgeRequest> = {}): PurgeRequest {
   return {
-    where,
+    rows: typeof rows === 'string' ? matching(rows) : rows,
     orderBy: null,
     allRows: false,
     vacuum: false,
@@ -23,6 +24,20 @@ export function purgeRequest(where: string, overrides: Partial<PurgeRequest> = {
     accept: [],
     ...overrides,
   }
+}
+
+export function matching(where: string): MatchingRows {
+  return { kind: 'matching', where }
+}
+
+/** The rows of the candidate set that a run has recorded. */
+export function candidatesOf(runId: string | null, approvedBy: string | null = null): CandidateRows {
+  return { kind: 'candidates', set: runId ?? '', approvedBy, ticket: null }
+}
+
+/** A request to mark the rows that match, without a vacuum. */
+export function markRequest(where: string, column: string, overrides: Partial<MarkRequest> = {}): MarkRequest {
+  return { rows: matching(where), column, allRows: false, vacuum: false, ...overrides }
 }
 
 export function purgeRows(
@@ -55,8 +70,9 @@ export async function expectPurged(
   request: PurgeRequest,
   options: Partial<EngineOptions> = {},
 ): Promise<PurgeResult> {
+  if (request.rows.kind !== 'matching') throw new Error('the rows are not selected by a condition')
   const before = await contentOf(database, table)
-  const kept = await contentOf(database, table, request.where)
+  const kept = await contentOf(database, table, request.rows.where)
   const result = await purgeRows(database, table, request, options)
   expect(await contentOf(database, table)).toEqual(kept)
   expect(kept.rows).toBeLessThan(before.rows)

@@ -18,9 +18,9 @@ export const purgeCommand = commandLine(
   },
   async (asked, order, values) => {
     const { table, request } = await resolvePurge(asked.target, values.table, order, asked.engine)
-    const { stale } = request
-    if (values.candidates) return recordCandidates(asked, table, request.where, values)
-    if (stale !== undefined) return purgeStaleGroups(asked, table, { ...request, stale }, order.flag)
+    const { rows } = request
+    if (rows.kind === 'stale') return purgeStaleGroups(asked, table, { ...request, rows }, order.flag)
+    if (rows.kind === 'matching' && values.candidates) return recordCandidates(asked, table, rows.where, values)
     await planOrCarryOut(asked, table, purge, request, OUTCOMES.purge)
   },
 )

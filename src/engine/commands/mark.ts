@@ -91,15 +91,16 @@ async function readWanted(
   request: MarkRequest,
 ): Promise<Wanted | Objection[]> {
   const moment = momentLiteral(server.now)
-  const { staleOf } = request
+  const { rows } = request
   const column = table.columns.find((one) => one.name === request.column)
-  const at = staleOf === undefined ? `'${moment}'::pg_catalog.timestamptz` : momentBefore(moment, staleOf.idle)
+  const at = rows.kind === 'matching' ? `'${moment}'::pg_catalog.timestamptz` : momentBefore(moment, rows.idle)
   const way = column === undefined ? null : markBy(column, at)
   if (way === null) return [columnObjection(table, request.column)]
-  const parents = staleOf === undefined ? undefined : await readParents(session, server, staleOf, table.name, moment)
+  if (rows.kind === 'matching')
+    return { way, predicate: notYetMarked(await parsePredicate(rows.where, moment), way), count: null }
+  const parents = await readParents(session, server, rows, table.name, moment)
   if (Array.isArray(parents)) return parents
-  const predicate = notYetMarked(parents?.predicate ?? (await parsePredicate(request.where, moment)), way)
-  return { way, predicate, count: parents?.count ?? null }
+  return { way, predicate: notYetMarked(parents.predicate, way), count: parents.count }
 }
 
 /** Each group is one row of the parent table. */

@@ -119,7 +119,7 @@ async function executeConversion(run: RunContext, { table, steps, conversion }: 
 async function guardedTable(
   session: Session,
   { schema, name }: TableName,
-  { former, guard }: ConversionSummary,
+  { original, guard }: ConversionSummary,
 ): Promise<TableName | null> {
   const [table] = await readAll<TableName>(
     session,
@@ -127,7 +127,7 @@ async function guardedTable(
     select n.nspname as schema, c.relname as name
     from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
     where k.contype = 'c' and k.conname = ${guard}
-      and (c.oid = ${former.oid}::oid or n.nspname = ${schema} and c.relname = ${name})`,
+      and (c.oid = ${original.oid}::oid or n.nspname = ${schema} and c.relname = ${name})`,
   )
   return table ?? null
 }

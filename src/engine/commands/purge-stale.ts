@@ -5,8 +5,7 @@ import { ObjectionsError } from '../../errors.ts'
 import { journalExists, latestRun } from '../../journal/journal.ts'
 import type { MarkRequest } from '../../plan/purge/mark.ts'
 import type { PurgePlan } from '../../plan/purge/purge.ts'
-import type { PurgeRequest } from '../../plan/purge/request.ts'
-import type { StaleGroups } from '../../plan/purge/stale.ts'
+import type { PurgeRequest, StaleRows } from '../../plan/purge/request.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
@@ -23,7 +22,7 @@ export interface Flag {
   readonly column: string
 }
 
-export type StalePurgeRequest = PurgeRequest & { readonly stale: StaleGroups }
+export type StalePurgeRequest = PurgeRequest & { readonly rows: StaleRows }
 
 /** Both parts of a stale purge; they are two runs, one on each table. */
 export interface StalePlan extends Plan {
@@ -99,8 +98,8 @@ async function isUnderWay(target: Target, table: TableName, { journalSchema }: E
 }
 
 // Flagging all groups is allowed if all are stale.
-function flagRequest(table: TableName, { stale, vacuum }: StalePurgeRequest, { column }: Flag): MarkRequest {
-  return { where: '', column, allRows: true, vacuum, staleOf: { ...stale, table } }
+function flagRequest(table: TableName, { rows, vacuum }: StalePurgeRequest, { column }: Flag): MarkRequest {
+  return { rows: { ...rows, kind: 'stale-parents', table }, column, allRows: true, vacuum }
 }
 
 function together(flag: PurgePlan | null, purge: PurgePlan): StalePlan {

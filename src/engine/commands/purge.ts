@@ -1,8 +1,8 @@
-import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
-import { readUnknownFor } from '../../catalog/partitions/planned-leaves.ts'
-import { readLeafFacts, readLeaves } from '../../catalog/partitions/purge-leaves.ts'
-import { readReach, type Reach } from '../../catalog/condition/selectivity.ts'
+import { readCondition } from '../../catalog/condition/condition.ts'
+import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
+import type { Reach } from '../../catalog/condition/selectivity.ts'
 import { readPresentTable, readTable, resolveTable, vanished } from '../../catalog/table/read-table.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
 import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
 import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { approveSet } from '../../journal/candidates.ts'
@@ -10,6 +10,7 @@ import { at, endRun } from '../../journal/journal.ts'
 import { readFigures, type PurgeFigures } from '../../journal/purges.ts'
 import { planCascade } from '../../plan/references/cascade.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
+import type { Objection } from '../../plan/language/step.ts'
 import { objectionsToLooking } from '../../plan/purge/objections.ts'
 import {
   planAbandonPurge,
@@ -19,12 +20,13 @@ import {
   type PurgeSituation,
 } from '../../plan/purge/purge.ts'
 import type { PurgeRequest } from '../../plan/purge/request.ts'
-import { unknownNodeObjections } from '../../plan/table/objections/unknown-nodes.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { TableName } from '../../sql/names.ts'
+import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
+import { readMatching } from '../purge/chosen-rows.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidate-set.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
@@ -64,10 +66,10 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
     planPurge({ ...situation, cascade: planCascade(situation.graph, situation.around) }, request),
   verify: verifySituation,
   // An incomplete set is an objection.
-  knowsOf: ({ command, id }, request) => command === 'candidates' && id === request.candidates?.set,
+  knowsOf: ({ command, id }, { rows }) => command === 'candidates' && rows.kind === 'candidates' && id === rows.set,
   nothingToDo,
-  async beforeBegin({ session, journalSchema }, { candidates }) {
-    if (candidates !== undefined) await approveSet(session, journalSchema, candidates.set, candidates)
+  async beforeBegin({ session, journalSchema }, { rows }) {
+    if (rows.kind === 'candidates') await approveSet(session, journalSchema, rows.set, rows)
   },
   carryOut: carryOutPurge,
   abandon: (run) => planAbandonPurge(run.id, run.table),
@@ -114,26 +116,24 @@ async function readCourse(
 }
 
 /** Fails closed: if something else selects the rows, there is no condition to use by mistake. */
-const BY_ITSELF: Predicate = { written: 'false', text: 'false', uses: null }
+const NO_CONDITION: Predicate = { written: 'false', text: 'false', uses: null }
 /** A set never deletes rows it does not contain. */
 const SPARING: Reach = { selectsSome: null, sparesSome: true }
 
-/** Without a condition by the user. */
-function isByItself({ candidates, stale }: PurgeRequest): boolean {
-  return candidates !== undefined || stale !== undefined
+async function conditionOf({ rows }: PurgeRequest, moment: string): Promise<Predicate> {
+  return rows.kind === 'matching' ? parsePredicate(rows.where, moment) : NO_CONDITION
 }
 
 /** The cascade follows from the graph. */
 type StoredSituation = Omit<PurgeSituation, 'cascade'>
 
 async function readSituation(
-  { session, server, options: { journalSchema } }: Planning,
+  planning: Planning,
   name: TableName,
   request: PurgeRequest,
 ): Promise<StoredSituation | Refusal<PurgePlan>> {
-  const choice = request.candidates
-  const moment = momentLiteral(server.now)
-  const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
+  const { session, server, options } = planning
+  const written = await conditionOf(request, momentLiteral(server.now))
   return inSnapshot(session, async () => {
     const protect: TableName[] = []
     for (const table of request.protect) protect.push(await resolveTable(session, table))
@@ -141,32 +141,45 @@ async function readSituation(
     const [itself] = await readLeafFacts(session, [name])
     if (table === undefined || itself === undefined) throw vanished(name)
     const condition = await readCondition(session, name, written)
-    const early = objectionsToLooking({ server, journalSchema, table, itself, condition }, request)
-    if (early.length > 0) return new Refusal(refusePurge({ server, table }, request, early))
-    const since = request.stale === undefined ? undefined : readSince(table, request.stale, moment)
-    if (Array.isArray(since)) return new Refusal(refusePurge({ server, table }, request, since))
-    const predicate = since === undefined ? written : rowsOfStale(since)
-    const set = choice === undefined ? undefined : await readSetFor(session, journalSchema, choice, table)
-    const settings = set?.settings ?? condition.settings
-    // Shows with a caret where the condition does not fit the table.
-    if (set === undefined) await readRowEstimate(session, name, predicate, settings)
-    const unknown = set === undefined ? await readUnknownFor(session, name, predicate.text, settings) : []
-    if (unknown.length > 0)
-      return new Refusal(refusePurge({ server, table }, request, unknownNodeObjections(name, unknown)))
-    const groups = since === undefined ? undefined : await readGroupCount(session, since)
-    const found =
-      set === undefined
-        ? await readLeaves(session, name, predicate, settings, request.orderBy)
-        : await readLeavesOfSet(session, set)
-    const leaves = groups ? withMatching(found, groups.stale / Math.max(groups.groups, 1)) : found
-    const reach = set === undefined ? await readReach(session, name, leaves, predicate, settings) : SPARING
+    const before = { server, journalSchema: options.journalSchema, table, itself, condition }
+    const early = objectionsToLooking(before, request)
+    const selected =
+      early.length > 0 ? early : await readSelected(planning, table, request, written, condition.settings)
+    if (Array.isArray(selected)) return new Refusal(refusePurge({ server, table }, request, selected))
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const lookUps = await measureLookUps(session, planCascade(graph, around).walked)
-    const read = { server, table, itself, predicate, leaves, reach, condition, graph, around, lookUps }
-    const chosenBy = { ...(set === undefined ? {} : { candidates: set }), ...(groups === undefined ? {} : { groups }) }
-    return { ...read, ...chosenBy }
+    return { server, table, itself, condition, graph, around, lookUps, ...selected }
   })
+}
+
+type Selected = Pick<PurgeSituation, 'predicate' | 'leaves' | 'reach' | 'candidates' | 'groups'>
+
+/** The rows selected by the source that the request names, or objections. */
+async function readSelected(
+  { session, server, options }: Planning,
+  table: TableModel,
+  { rows, orderBy }: PurgeRequest,
+  written: Predicate,
+  settings: ConditionSettings,
+): Promise<Selected | Objection[]> {
+  switch (rows.kind) {
+    case 'matching':
+      return readMatching(session, table.name, written, settings, orderBy)
+    case 'candidates': {
+      const candidates = await readSetFor(session, options.journalSchema, rows, table)
+      return { predicate: written, leaves: await readLeavesOfSet(session, candidates), reach: SPARING, candidates }
+    }
+    case 'stale': {
+      const since = readSince(table, rows, momentLiteral(server.now))
+      if (Array.isArray(since)) return since
+      const found = await readMatching(session, table.name, rowsOfStale(since), settings, orderBy)
+      if (Array.isArray(found)) return found
+      const groups = await readGroupCount(session, since)
+      if (groups === null) return { ...found, groups }
+      return { ...found, groups, leaves: withMatching(found.leaves, groups.stale / Math.max(groups.groups, 1)) }
+    }
+  }
 }
 
 async function verifySituation(
@@ -175,10 +188,11 @@ async function verifySituation(
   { candidates, ...situation }: StoredSituation,
   request: PurgeRequest,
 ): Promise<void> {
+  const { rows } = request
   const moment = momentLiteral(situation.server.now)
   const table = await readPresentTable(session, name, server.version)
-  const since = request.stale === undefined ? null : staleSince(table, request.stale, moment)
-  const written = isByItself(request) ? BY_ITSELF : await parsePredicate(request.where, moment)
+  const since = rows.kind === 'stale' ? staleSince(table, rows, moment) : null
+  const written = await conditionOf(request, moment)
   await assertHarmless(session, name, written)
   const leaves = situation.leaves.map((leaf) => leaf.name)
   const key = candidates === undefined ? null : await readKeyColumns(session, table)

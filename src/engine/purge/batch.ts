@@ -80,7 +80,7 @@ export async function runBatch(
   const lockMs = order.manner === 'careful' ? CAREFUL_LOCK_MS : QUICK_LOCK_MS
   const workMs = order.limit === 1 ? SINGLE_ROW_MS : server.deadlockTimeoutMs * SHARE_OF_DEADLOCK_TIMEOUT
   const action = inTransaction(session, {}, async () => {
-    const mode = work.action.kind === 'gather' ? 'access share' : 'row exclusive'
+    const mode = work.action.kind === 'record' ? 'access share' : 'row exclusive'
     const preparation = `set local lock_timeout = ${lockMs}; set local statement_timeout = ${Math.max(CAREFUL_LOCK_MS, Math.floor(workMs))};
        lock table only ${quoted(order.leaf.name).text} in ${mode} mode`
     const [, before] = await inOneGo(session, () => [
@@ -93,7 +93,7 @@ export async function runBatch(
       return { ...deleted, around: { ...ownCounts(work, order, deleted), ...around } }
     }
     // What cannot be recorded would be missing without a word.
-    const outcome = await (work.action.kind === 'gather' ? deleteAndJudge() : orRefused(deleteAndJudge))
+    const outcome = await (work.action.kind === 'record' ? deleteAndJudge() : orRefused(deleteAndJudge))
     await settle(outcome)
     return outcome
   })
@@ -121,7 +121,7 @@ async function judgeBatch(
     found > 0 ? assertLease(session, journalSchema, lease) : Promise.resolve(),
   ])
   const { kind } = work.action
-  return kind === 'gather'
+  return kind === 'record'
     ? {}
     : changesBetween(watched, before, after, { action: kind, gone, kept: !ahead && found - held - behind > gone })
 }

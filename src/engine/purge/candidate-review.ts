@@ -119,6 +119,8 @@ export async function dropCandidates(target: Target, id: string, { journalSchema
 }
 
 function isPurgeOf(id: string, { command, status, request }: Run): boolean {
-  const { candidates } = request as Partial<PurgeRequest>
-  return command === 'purge' && status === 'running' && candidates?.set === id
+  if (command !== 'purge' || status !== 'running') return false
+  // Of another format, it may have no such field.
+  const { rows } = request as Partial<PurgeRequest>
+  return rows?.kind === 'candidates' && rows.set === id
 }

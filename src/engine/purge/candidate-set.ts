@@ -7,7 +7,7 @@ import { journalExists } from '../../journal/journal.ts'
 import { setById, type StoredSet } from '../../journal/candidates.ts'
 import { SET_COLUMNS } from '../../plan/purge/candidate-sql.ts'
 import type { CandidateSet } from '../../plan/purge/candidate-set.ts'
-import type { CandidateChoice } from '../../plan/purge/request.ts'
+import type { CandidateRows } from '../../plan/purge/request.ts'
 import type { KeyWalkColumn } from '../../plan/purge/work.ts'
 import { quoted, sameName, type TableName } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
@@ -27,7 +27,7 @@ export async function readSet(session: Session, schema: string, id: string): Pro
 export async function readSetFor(
   session: Session,
   schema: string,
-  choice: CandidateChoice,
+  choice: CandidateRows,
   table: TableModel,
 ): Promise<CandidateSet> {
   const set = await readSet(session, schema, choice.set)

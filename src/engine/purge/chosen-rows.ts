@@ -5,9 +5,11 @@ import { readReach } from '../../catalog/condition/selectivity.ts'
 import { readTable, vanished } from '../../catalog/table/read-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Session } from '../../db/session.ts'
-import type { ChosenRows, NotToBeChosen } from '../../plan/purge/chosen-rows.ts'
+import type { ChosenRows, Refused } from '../../plan/purge/chosen-rows.ts'
 import { unknownNodeObjections } from '../../plan/table/objections/unknown-nodes.ts'
 import { objectionsToLooking } from '../../plan/purge/objections.ts'
+import type { Objection } from '../../plan/language/step.ts'
+import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 
@@ -24,7 +26,7 @@ export async function readChosenRows(
   predicate: Predicate,
   journalSchema: string,
   without: readonly string[],
-): Promise<ChosenRows | NotToBeChosen> {
+): Promise<ChosenRows | Refused> {
   const table = await readTable(session, name, server.version)
   const [itself] = await readLeafFacts(session, [name])
   if (table === undefined || itself === undefined) throw vanished(name)
@@ -32,13 +34,25 @@ export async function readChosenRows(
   const before = { server, journalSchema, table, itself: lenient(itself, without), condition }
   const objections = objectionsToLooking(before, { noArchive: true })
   if (objections.length > 0) return { server, table, objections }
-  const { settings } = condition
+  const matching = await readMatching(session, name, predicate, condition.settings, null)
+  if (Array.isArray(matching)) return { server, table, objections: matching }
+  return { server, table, condition, ...matching, leaves: matching.leaves.map((leaf) => lenient(leaf, without)) }
+}
+
+/** The rows that match a condition, or why they cannot be determined. */
+export async function readMatching(
+  session: Session,
+  name: TableName,
+  predicate: Predicate,
+  settings: ConditionSettings,
+  orderBy: string | null,
+): Promise<Pick<ChosenRows, 'predicate' | 'leaves' | 'reach'> | Objection[]> {
+  // Shows with a caret where the condition does not fit the table.
   await readRowEstimate(session, name, predicate, settings)
   const unknown = await readUnknownFor(session, name, predicate.text, settings)
-  if (unknown.length > 0) return { server, table, objections: unknownNodeObjections(name, unknown) }
-  const leaves = (await readLeaves(session, name, predicate, settings, null)).map((leaf) => lenient(leaf, without))
-  const reach = await readReach(session, name, leaves, predicate, settings)
-  return { server, table, predicate, leaves, reach, condition }
+  if (unknown.length > 0) return unknownNodeObjections(name, unknown)
+  const leaves = await readLeaves(session, name, predicate, settings, orderBy)
+  return { predicate, leaves, reach: await readReach(session, name, leaves, predicate, settings) }
 }
 
 function lenient<Leaf extends { readonly missingPrivileges: readonly string[] }>(

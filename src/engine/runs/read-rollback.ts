@@ -38,7 +38,7 @@ export async function readConversionRollback(
   const situation = {
     runId: run.id,
     conversion,
-    converted: factsToday(conversion.former, after),
+    converted: factsToday(conversion.original, after),
     current,
     historyAttached: others.length < children.length,
     others,
@@ -76,22 +76,22 @@ export async function readCopyRollback(
  * Facts of the original table that must hold for the current one. The primary key may have gained a column, and is
  * not restored from its text.
  */
-function factsToday(former: TableModel, outcome: Facts): Facts {
-  const keys = former.constraints.filter(({ type }) => type === 'primary key').map(({ name }) => `constraint ${name}`)
-  return { ...factsOf(former), ...Object.fromEntries(keys.map((key) => [key, outcome[key] ?? ''])) }
+function factsToday(original: TableModel, outcome: Facts): Facts {
+  const keys = original.constraints.filter(({ type }) => type === 'primary key').map(({ name }) => `constraint ${name}`)
+  return { ...factsOf(original), ...Object.fromEntries(keys.map((key) => [key, outcome[key] ?? ''])) }
 }
 
 /** With conditions and column lists generated again instead of the stored ones. */
 function rebuildAgain(rebuild: RebuildSummary, split: SplitSummary | null): RebuildSummary {
-  const { former, back, outcome } = rebuild
+  const { original, back, outcome } = rebuild
   return {
     ...rebuild,
-    outcome: factsToday(former, outcome),
-    back: { ...back, columns: writtenColumns(former).text, keep: split === null ? null : split.bound },
+    outcome: factsToday(original, outcome),
+    back: { ...back, columns: writtenColumns(original).text, keep: split === null ? null : split.bound },
   }
 }
 
-function splitAgain({ former }: RebuildSummary, split: SplitSummary | null): SplitSummary | null {
+function splitAgain({ original }: RebuildSummary, split: SplitSummary | null): SplitSummary | null {
   if (split === null) return null
   const { column, kind } = split.key
   const [from, to] = [split.from, split.to].map((bound) =>
@@ -102,7 +102,7 @@ function splitAgain({ former }: RebuildSummary, split: SplitSummary | null): Spl
     ...split,
     from: boundLiteral(kind, range.from, 'from').text,
     to: boundLiteral(kind, range.to, 'to').text,
-    bound: rangeCondition({ column, kind }, range, former).text,
+    bound: rangeCondition({ column, kind }, range, original).text,
   }
 }
 

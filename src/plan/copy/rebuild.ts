@@ -137,7 +137,7 @@ export function summaryOf(
   const capture = (side: string) => captureOf(table.name, key, journalSchema, `ebb_${tag}_${side}`)
   return {
     sourceOid: table.oid,
-    former: table,
+    original: table,
     shadow,
     retired,
     aside: asideNames(table, null, new Set([...taken, retired.name]), '_retired'),

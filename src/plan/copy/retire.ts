@@ -21,13 +21,13 @@ export interface KeptForRollback {
 /** Drops the retired table of a finished copy, and ends its change capture; from then on there is no rollback. */
 export function planRetire(
   runId: string,
-  { former, retired: recorded, back }: RebuildSummary,
+  { original, retired: recorded, back }: RebuildSummary,
   kept: KeptForRollback,
 ): Plan {
   const { retired, captured } = kept
   return plan(
-    `drop the retired table of run ${runId} on ${display(former.name)}`,
-    former.name,
+    `drop the retired table of run ${runId} on ${display(original.name)}`,
+    original.name,
     retirementEvidence(recorded, kept),
     [],
     [

@@ -31,7 +31,7 @@ export interface CopyPlan {
  */
 export function copySteps(plan: CopyPlan): Step[] {
   const { rebuild, shadow } = plan
-  const { former: table, forward, back, retired } = rebuild
+  const { original: table, forward, back, retired } = rebuild
   const place = display(table.name)
   return [
     ...orphanCheck(
@@ -139,7 +139,7 @@ function beginCapture(capture: Capture): ShortLockStep {
 /** Cautious: a small machine copies rows heavy with jsonb at this pace. */
 const COPIED_BYTES_PER_SECOND = 100_000_000
 
-function copyStep({ rebuild: { former: table, forward: work }, keptRows, transport, jobs }: CopyPlan): Step {
+function copyStep({ rebuild: { original: table, forward: work }, keptRows, transport, jobs }: CopyPlan): Step {
   const bytes = table.size.heap + table.size.toast
   return {
     kind: 'copy',
@@ -159,7 +159,7 @@ function copyStep({ rebuild: { former: table, forward: work }, keptRows, transpo
 }
 
 function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
-  const { former: table, retired, aside, forward, back } = rebuild
+  const { original: table, retired, aside, forward, back } = rebuild
   // Of the retired table nothing stands in anybody's way: neither triggers, when it is brought up to date for a
   // rollback, nor foreign keys.
   const from: Leaving = { table, place: retired, names: aside, keepsForeignKeys: false }

@@ -39,7 +39,7 @@ export function planAbandonRebuild(
   done: ReadonlySet<string>,
 ): Plan {
   const evidence = 'the table itself has not been touched: only what was put beside it is taken away'
-  return abandonment(runId, rebuild.former.name, evidence, abandonSteps(rebuild, present, done))
+  return abandonment(runId, rebuild.original.name, evidence, abandonSteps(rebuild, present, done))
 }
 
 /**
@@ -67,8 +67,8 @@ export function abandonSteps(
 }
 
 /** Its foreign keys, once it has them, have triggers on the tables that they refer to: those are locked, too. */
-function dropShadow({ former, shadow }: RebuildSummary): ShortLockStep {
-  const referenced = neighbours({ ...former, inboundForeignKeys: [] })
+function dropShadow({ original, shadow }: RebuildSummary): ShortLockStep {
+  const referenced = neighbours({ ...original, inboundForeignKeys: [] })
   return brief(
     'abandon:shadow',
     `drop ${display(shadow)}`,
@@ -139,7 +139,7 @@ export interface RebuildRollbackSituation {
   readonly server: Pick<ServerModel, 'role' | 'superuser'>
 }
 
-/** Plans the return of the former table, with every write made since. Pure. */
+/** Plans the return of the original table, with every write made since. Pure. */
 export function planRebuildRollback(situation: RebuildRollbackSituation): Plan & { readonly index: null } {
   const { runId, rebuild, current } = situation
   const objections = rollbackObjections(situation)
@@ -163,7 +163,7 @@ function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
   const { runId, rebuild, current, retired, gaps, removed, server } = situation
   const changed = changesSince(rebuild, current)
   return [
-    ...constraintTriggerObjections(rebuild.former, server.superuser, () => true),
+    ...constraintTriggerObjections(rebuild.original, server.superuser, () => true),
     ...when(retired === null, () =>
       objection(
         'retired',
@@ -212,32 +212,32 @@ function renamed(present: TableName, recorded: TableName): Objection {
 }
 
 function rollbackSteps({ rebuild, current, partitions, taken, server }: RebuildRollbackSituation): Step[] {
-  const { former, back, retired } = rebuild
-  const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_ebb', taken) }
+  const { original, back, retired } = rebuild
+  const gone = { schema: original.name.schema, name: freeCompanion(original.name.name, '_ebb', taken) }
   return [
     ...orphanCheck(keysAfterRollback(rebuild, current), rebuild.forward.settings),
     catchUp(back, retired),
-    underPath(vacuumStep(retired), former, back.settings),
+    underPath(vacuumStep(retired), original, back.settings),
     compareBack(rebuild),
     swapBack(rebuild, current, partitions, gone, taken, server.role),
-    ...validateForeignKeys([former.name], provenKeys(former)),
+    ...validateForeignKeys([original.name], provenKeys(original)),
     online('drop-new', `drop ${display(gone)}`, 'the retired table has taken its place again', 'milliseconds', [
       sql`drop table if exists ${quoted(gone)}`.text,
       ...dropHelpers(back.capture),
     ]),
-    ...provenInbound(former).map((key) => validateInbound(former.name, key)),
+    ...provenInbound(original).map((key) => validateInbound(original.name, key)),
   ]
 }
 
 /** Those of the rows that are there now, and of those that were left out, which nothing has held to since. */
-function keysAfterRollback({ former, retired, forward }: RebuildSummary, current: TableModel): Referring[] {
+function keysAfterRollback({ original, retired, forward }: RebuildSummary, current: TableModel): Referring[] {
   const leftOut =
     forward.keep === null
       ? []
-      : keysOf({ ...former, name: retired }, provenKeys(former), `(${forward.keep}\n) is not true`)
+      : keysOf({ ...original, name: retired }, provenKeys(original), `(${forward.keep}\n) is not true`)
   return [
     ...keysOf(current, provenKeys(current)),
-    ...leftOut.map((key) => (sameName(key.to, former.name) ? { ...key, to: retired } : key)),
+    ...leftOut.map((key) => (sameName(key.to, original.name) ? { ...key, to: retired } : key)),
     ...keysOnto(current, provenInbound(current)),
   ]
 }
@@ -296,9 +296,9 @@ function catchUp(work: RebuildSummary['back'], target: TableName): Step {
   }
 }
 
-/** Rows that were left out are in the former table alone. */
-function compareBack({ former, retired, forward, back }: RebuildSummary): Step {
-  return verifyStep(`compare ${display(retired)} with ${display(former.name)}, row by row`, back, forward.keep)
+/** Rows that were left out are in the original table alone. */
+function compareBack({ original, retired, forward, back }: RebuildSummary): Step {
+  return verifyStep(`compare ${display(retired)} with ${display(original.name)}, row by row`, back, forward.keep)
 }
 
 function swapBack(
@@ -309,25 +309,25 @@ function swapBack(
   taken: ReadonlySet<string>,
   role: string,
 ): SwapStep {
-  const { former, retired, aside, back } = rebuild
+  const { original, retired, aside, back } = rebuild
   const ours = captureTriggers(rebuild)
   const now = asideNames(current, null, new Set([...taken, gone.name]), '_ebb')
   const table = { ...current, triggers: current.triggers.filter(({ name }) => !ours.includes(name)) }
   const from: Leaving = { table, place: gone, names: now, keepsForeignKeys: false }
-  const foreignKeys = addForeignKeys([former.name], foreignKeysOf(former))
+  const foreignKeys = addForeignKeys([original.name], foreignKeysOf(original))
   return {
     ...swapOf(current, now, ours),
     key: 'swap-back',
-    title: `swap back: ${display(retired)} becomes ${display(former.name)} again`,
+    title: `swap back: ${display(retired)} becomes ${display(original.name)} again`,
     because: 'it holds every row there was, and every write made since',
     statements: [
       rename(current.name, gone),
       ...dropCapture(back.capture, gone),
       ...setAside(from),
-      rename(retired, former.name),
-      ...giveBack({ table: former, from, names: aside, parts: [], role, foreignKeys }),
+      rename(retired, original.name),
+      ...giveBack({ table: original, from, names: aside, parts: [], role, foreignKeys }),
     ],
-    after: factsOf(withUnproven(former, foreignKeysOf(former))),
+    after: factsOf(withUnproven(original, foreignKeysOf(original))),
     partitions,
     work: back,
   }

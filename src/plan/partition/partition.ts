@@ -76,7 +76,7 @@ export interface ConversionSummary {
   /** The names that parts of the former table took when they stepped aside. */
   readonly aside: AsideNames
   /** The table as it was. */
-  readonly former: TableModel
+  readonly original: TableModel
 }
 
 /** Plans the conversion of a table into partitions without moving a row. Pure: same situation, same plan. */
@@ -156,7 +156,7 @@ function convert(
             bound: { column: choice.column, kind: choice.kind, timezone: choice.timezone, at: cut, near },
             primaryKey,
             aside: names.aside,
-            former: table,
+            original: table,
           },
   }
 }

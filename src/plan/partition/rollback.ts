@@ -78,7 +78,7 @@ function rollbackObjections({
   const written = others.filter(({ empty }) => !empty).map((other) => display(other.name))
   const changed = compareFacts(converted, factsOf(current)).map(({ fact }) => fact)
   return [
-    ...constraintTriggerObjections(conversion.former, server.superuser, () => true),
+    ...constraintTriggerObjections(conversion.original, server.superuser, () => true),
     ...when(!historyAttached, () =>
       objection(
         'history-gone',
@@ -112,28 +112,28 @@ function rollbackObjections({
 
 function rollbackSteps(situation: RollbackSituation, index: string | null): Step[] {
   const { conversion, current } = situation
-  const { former } = conversion
-  const key = former.indexes.find(({ primary }) => primary)
-  const because = `the primary key goes back to ${former.constraints.find(({ type }) => type === 'primary key')?.definition ?? ''}`
-  const lost = lostByDetaching(former, situation.server.version)
+  const { original } = conversion
+  const key = original.indexes.find(({ primary }) => primary)
+  const because = `the primary key goes back to ${original.constraints.find(({ type }) => type === 'primary key')?.definition ?? ''}`
+  const lost = lostByDetaching(original, situation.server.version)
   return [
     ...orphanCheck([...keysOf(current, lost), ...keysOnto(current, provenInbound(current))]),
     ...(index === null || key === undefined
       ? []
-      : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, former.estimatedRows, because)]),
+      : [buildUniqueIndex(conversion.history, key, plainColumns(key), index, original.estimatedRows, because)]),
     swapBack(situation, index),
-    ...validateForeignKeys([former.name], lost),
-    ...provenInbound(former).map((inbound) => validateInbound(current.name, inbound)),
+    ...validateForeignKeys([original.name], lost),
+    ...provenInbound(original).map((inbound) => validateInbound(current.name, inbound)),
   ]
 }
 
 function swapBack({ conversion, current, others, taken, server }: RollbackSituation, index: string | null): SwapStep {
-  const { former, history, aside } = conversion
-  const gone = { schema: former.name.schema, name: freeCompanion(former.name.name, '_partitioned', taken) }
+  const { original, history, aside } = conversion
+  const gone = { schema: original.name.schema, name: freeCompanion(original.name.name, '_partitioned', taken) }
   const now = asideNames(current, null, new Set([...taken, gone.name]), '_partitioned')
-  const lost = lostByDetaching(former, server.version)
+  const lost = lostByDetaching(original, server.version)
   const from: Leaving = { table: current, place: gone, names: now, keepsForeignKeys: true }
-  const foreignKeys = [...definitions.dropForeignKeys(former.name, lost), ...addForeignKeys([former.name], lost)]
+  const foreignKeys = [...definitions.dropForeignKeys(original.name, lost), ...addForeignKeys([original.name], lost)]
   return {
     ...swapOf(current, now, []),
     key: 'swap-back',
@@ -143,28 +143,28 @@ function swapBack({ conversion, current, others, taken, server }: RollbackSituat
       rename(current.name, gone),
       ...setAside(from),
       sql`alter table ${quoted(gone)} detach partition ${quoted(history)}`.text,
-      rename(history, former.name),
+      rename(history, original.name),
       ...primaryKeyBack(conversion, index),
-      ...giveBack({ table: former, from, names: aside, parts: [], role: server.role, foreignKeys }),
+      ...giveBack({ table: original, from, names: aside, parts: [], role: server.role, foreignKeys }),
       sql`drop table ${quoted(gone)}`.text,
     ],
-    after: factsOf(withUnproven(former, lost)),
+    after: factsOf(withUnproven(original, lost)),
     partitions: [history, ...others.map(({ name }) => name)],
     mustBeEmpty: others.map(({ name }) => name),
   }
 }
 
-function primaryKeyBack({ former, primaryKey }: ConversionSummary, index: string | null): string[] {
+function primaryKeyBack({ original, primaryKey }: ConversionSummary, index: string | null): string[] {
   if (primaryKey === null || index === null) return []
   const { constraint: name } = primaryKey
-  const constraint = former.constraints.find((one) => one.name === name)
-  const model = former.indexes.find((one) => one.name === name)
+  const constraint = original.constraints.find((one) => one.name === name)
+  const model = original.indexes.find((one) => one.name === name)
   if (constraint === undefined || model === undefined) throw new Error(`no primary key ${name}`)
   return [
-    sql`alter table ${quoted(former.name)} drop constraint ${ident(primaryKey.index)}, ${usingIndex(former, name, name, index)}`
+    sql`alter table ${quoted(original.name)} drop constraint ${ident(primaryKey.index)}, ${usingIndex(original, name, name, index)}`
       .text,
-    ...definitions.constraintComment(former.name, constraint),
-    ...definitions.keyIndex(former.name.schema, model),
-    ...(model.replicaIdentity ? definitions.replicaIdentity(former.name, former, name) : []),
+    ...definitions.constraintComment(original.name, constraint),
+    ...definitions.keyIndex(original.name.schema, model),
+    ...(model.replicaIdentity ? definitions.replicaIdentity(original.name, original, name) : []),
   ]
 }

@@ -1,7 +1,7 @@
 import { quoted, sameName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { FINGERPRINT, ROW_BYTES, SET_COLUMNS } from './candidate-sql.ts'
-import type { Action, CollectAction, PurgeLeaf, PurgeWork } from './work.ts'
+import type { Action, RecordAction, PurgeLeaf, PurgeWork } from './work.ts'
 
 /** The statement that deletes, marks or records the rows `t` of a leaf selected by `those`; `returning` may follow. */
 export function actionSql({ action, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
@@ -11,15 +11,15 @@ export function actionSql({ action, leaves }: PurgeWork, leaf: PurgeLeaf, those:
       return sql`delete from ${place} where ${those}`
     case 'mark':
       return sql`update ${place} set ${raw(action.set)} where ${those}`
-    case 'gather': {
+    case 'record': {
       const number = leaves.findIndex(({ name }) => sameName(name, leaf.name))
-      return gather(action, sql`select ${raw(String(number))}, ${rowColumns(action)} from ${place} where ${those}`)
+      return record(action, sql`select ${raw(String(number))}, ${rowColumns(action)} from ${place} where ${those}`)
     }
   }
 }
 
 // A row that was moved may be met twice; its current state counts.
-function gather({ into, key }: CollectAction, rows: Sql): Sql {
+function record({ into, key }: RecordAction, rows: Sql): Sql {
   const { leaf, fingerprint, bytes } = SET_COLUMNS
   const columns = [leaf, ...key, fingerprint, bytes].map((name) => ident(name))
   const identity = [leaf, ...key].map((name) => ident(name))
@@ -28,7 +28,7 @@ function gather({ into, key }: CollectAction, rows: Sql): Sql {
   on conflict (${join(identity)}) do update set ${join(anew)}`
 }
 
-function rowColumns({ key }: CollectAction): Sql {
+function rowColumns({ key }: RecordAction): Sql {
   return join([...key.map((name) => sql`t.${ident(name)}`), raw(FINGERPRINT), raw(ROW_BYTES)])
 }
 
@@ -36,7 +36,7 @@ function rowColumns({ key }: CollectAction): Sql {
 export const ACTION_TEXTS: Readonly<Record<Action['kind'], ActionText>> = {
   delete: { doing: 'deleting', done: 'gone', at: 'purging' },
   mark: { doing: 'marking', done: 'marked', at: 'marking rows of' },
-  gather: { doing: 'recording candidates', done: 'recorded', at: 'recording candidates of' },
+  record: { doing: 'recording candidates', done: 'recorded', at: 'recording candidates of' },
 }
 
 export interface ActionText {
@@ -49,5 +49,5 @@ export interface ActionText {
 export function actionText(command: string): ActionText | undefined {
   if (command === 'purge') return ACTION_TEXTS.delete
   if (command === 'mark') return ACTION_TEXTS.mark
-  return command === 'candidates' ? ACTION_TEXTS.gather : undefined
+  return command === 'candidates' ? ACTION_TEXTS.record : undefined
 }

@@ -33,7 +33,7 @@ export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
   const place = sql`only ${quoted(leaf.name)} t`
   const going = goingOf(dependents)
   const held = heldCondition(dependents)
-  const looksFirst = manner === 'careful' && work.action.kind !== 'gather'
+  const looksFirst = manner === 'careful' && work.action.kind !== 'record'
   const those = sql`array(select ebb_at from ${going}${unlessCrowded(crowded)})`
   return sql`
 with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, limit)}, ${

@@ -2,12 +2,12 @@ import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, raw, sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
-import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
+import type { ChosenRows, Refused } from './chosen-rows.ts'
 import { SET_COLUMNS } from './candidate-sql.ts'
 import { describeReading } from '../table/objections/condition.ts'
 import { noKeyObjection } from '../copy/key.ts'
 import { objection, when } from '../language/objection.ts'
-import { refusePurge, type PurgePlan } from './purge.ts'
+import { refusedPlan, type PurgePlan } from './purge.ts'
 import { chooseWalk } from './walk.ts'
 import { ALONE, type KeyWalkColumn, type PurgeWork } from './work.ts'
 import { BLOCK_READ_SECONDS } from '../advise/rates.ts'
@@ -60,7 +60,7 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
     settings: condition.settings,
     leaves: chosen.map(({ leaf }) => leaf),
     dependents: ALONE,
-    action: { kind: 'gather', into: place, key: key.map(({ name }) => name) },
+    action: { kind: 'record', into: place, key: key.map(({ name }) => name) },
   }
   const set = {
     place,
@@ -84,7 +84,7 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
       'no row is deleted, changed or locked',
       'rows that come to match during the run may be missing',
     ],
-    steps: [createSet(table.name, set), gatherStep(work), settleStep(place)],
+    steps: [createSet(table.name, set), recordStep(work), settleStep(place)],
     purge: work,
     set,
   }
@@ -93,13 +93,8 @@ export function planCandidates(situation: CandidateSituation, { where }: Candida
 const MOST_SHOWN = 10
 
 /** A plan with objections only. */
-export function refuseCandidates(
-  { server, table, objections }: NotToBeChosen,
-  { where }: CandidateRequest,
-): CandidatePlan {
-  const request = { where, orderBy: null, allRows: false, vacuum: false, noArchive: true }
-  const refused = refusePurge({ server, table }, { ...request, cascade: false, protect: [], accept: [] }, objections)
-  return { ...refused, goal: goalOf(table.name, where), set: null }
+export function refuseCandidates(refused: Refused, { where }: CandidateRequest): CandidatePlan {
+  return { ...refusedPlan(goalOf(refused.table.name, where), refused), set: null }
 }
 
 function goalOf(table: TableName, where: string): string {
@@ -159,11 +154,11 @@ function createSet(table: TableName, { place, key }: PlannedSet): OnlineStep {
   }
 }
 
-function gatherStep(work: PurgeWork): PurgeStep {
+function recordStep(work: PurgeWork): PurgeStep {
   const blocks = work.leaves.reduce((sum, leaf) => sum + leaf.blocks, 0)
   return {
     kind: 'purge',
-    key: 'gather',
+    key: 'record',
     title: `record the keys of matching rows of ${display(work.table)}`,
     because:
       'range by range, each under its own snapshot and journalled with its rows, so that a crash loses one range',

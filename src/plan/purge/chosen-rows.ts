@@ -16,13 +16,13 @@ export interface ChosenRows {
   readonly condition: ConditionFacts
 }
 
-/** Where they cannot be looked for at all. */
-export interface NotToBeChosen {
+/** A table whose rows are not to be processed, or cannot be determined. */
+export interface Refused {
   readonly server: ServerModel
   readonly table: TableModel
   readonly objections: readonly Objection[]
 }
 
-export function isRefused(chosen: ChosenRows | NotToBeChosen): chosen is NotToBeChosen {
+export function isRefused(chosen: ChosenRows | Refused): chosen is Refused {
   return 'objections' in chosen
 }

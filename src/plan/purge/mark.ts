@@ -7,15 +7,16 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { ident, sql } from '../../sql/sql.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
-import type { ChosenRows, NotToBeChosen } from './chosen-rows.ts'
+import type { ChosenRows, Refused } from './chosen-rows.ts'
 import { describeReading } from '../table/objections/condition.ts'
 import { disabledConstraintObjections } from '../table/objections/disabled-constraints.ts'
 import { intervalText, momentOf } from '../language/moment.ts'
 import { objection, when } from '../language/objection.ts'
 import { everything, rightsObjections, rowsElsewhere, storageObjections, uncounted } from './objections.ts'
-import { checkStep, refusePurge, vacuumSteps, type PurgePlan } from './purge.ts'
+import { checkStep, refusedPlan, vacuumSteps, type PurgePlan } from './purge.ts'
+import type { MatchingRows } from './request.ts'
 import { chooseWalk } from './walk.ts'
-import { ALONE, type MarkDeed, type PurgeWork } from './work.ts'
+import { ALONE, type MarkAction, type PurgeWork } from './work.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { describeStale, type StaleGroups } from './stale.ts'
 import { assertDistinctKeys, type Objection, type Plan, type PurgeStep, type Step } from '../language/step.ts'
@@ -24,18 +25,17 @@ import { aboutMatching, knownMatchingRows, matchingRows } from './matching-rows.
 
 /** The user's request. */
 export interface MarkRequest {
-  /** The rows to mark, as after WHERE. */
-  readonly where: string
+  readonly rows: MatchingRows | StaleParents
   /** The column of the mark: a boolean becomes true, a time the start of the run. */
   readonly column: string
   readonly allRows: boolean
   readonly vacuum: boolean
-  /** Instead of a condition: the rows of this table to which stale groups of another belong. `where` is empty then. */
-  readonly staleOf?: StaleParents
 }
 
-/** Groups, and the table whose rows are grouped. */
+/** The rows referenced by stale groups of another table. */
 export interface StaleParents extends StaleGroups {
+  readonly kind: 'stale-parents'
+  /** The table whose rows are grouped. */
   readonly table: TableName
 }
 
@@ -49,7 +49,7 @@ export interface Mark {
   readonly missing: string
   /** True of one that is. */
   readonly there: string
-  readonly action: MarkDeed
+  readonly action: MarkAction
 }
 
 /**
@@ -114,7 +114,7 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
     action: mark.action,
   }
   // The number of groups is known.
-  const rows = request.staleOf === undefined ? aboutMatching(leaves) : showAbout(matchingRows(leaves))
+  const rows = request.rows.kind === 'matching' ? aboutMatching(leaves) : showAbout(matchingRows(leaves))
   const steps: Step[] = [
     markStep(work, rows),
     ...vacuumSteps({ leaves, table }, request, 'old row versions').map((step) => ({
@@ -139,18 +139,16 @@ export function planMark(situation: MarkSituation, request: MarkRequest, mark: M
   }
 }
 
-function basisOf({ leaves }: MarkSituation, { staleOf }: MarkRequest): string {
-  if (staleOf !== undefined) return ', by the number of groups'
+function basisOf({ leaves }: MarkSituation, { rows }: MarkRequest): string {
+  if (rows.kind === 'stale-parents') return ', by the number of groups'
   return knownMatchingRows(leaves) === null ? '' : ', by the planner’s estimate'
 }
 
 const MOST_SHOWN = 10
 
 /** A plan with objections only. */
-export function refuseMark({ server, table, objections }: NotToBeChosen, request: MarkRequest): PurgePlan {
-  const { where, allRows, vacuum } = request
-  const purge = { where, allRows, vacuum, orderBy: null, noArchive: true, cascade: false, protect: [], accept: [] }
-  return { ...refusePurge({ server, table }, purge, objections), goal: goalOf(table.name, request) }
+export function refuseMark(refused: Refused, request: MarkRequest): PurgePlan {
+  return refusedPlan(goalOf(refused.table.name, request), refused)
 }
 
 /** That the column cannot hold a mark. */
@@ -174,10 +172,9 @@ export function planAbandonMark(runId: string, table: TableName): Plan {
   ])
 }
 
-function goalOf(table: TableName, { where, column, staleOf }: MarkRequest): string {
-  if (staleOf !== undefined)
-    return `flag in ${display(table)}.${column} ${describeStale(staleOf)} in ${display(staleOf.table)}`
-  return `mark the rows of ${display(table)} where ${where}, in ${column}`
+function goalOf(table: TableName, { rows, column }: MarkRequest): string {
+  if (rows.kind === 'matching') return `mark the rows of ${display(table)} where ${rows.where}, in ${column}`
+  return `flag in ${display(table)}.${column} ${describeStale(rows)} in ${display(rows.table)}`
 }
 
 function markStep(work: PurgeWork, rows: string): PurgeStep {

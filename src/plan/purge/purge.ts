@@ -18,7 +18,8 @@ import { describeReading } from '../table/objections/condition.ts'
 import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from '../references/cascade-text.ts'
 import { unaccepted } from '../language/objection.ts'
 import { objectionsAbove, purgeObjections, rowsElsewhere } from './objections.ts'
-import type { PurgeRequest } from './request.ts'
+import type { Refused } from './chosen-rows.ts'
+import type { PurgeRequest, RowSource } from './request.ts'
 import { chooseWalk, type ChosenWalk } from './walk.ts'
 import type { PurgeWork } from './work.ts'
 import {
@@ -123,7 +124,12 @@ export function refusePurge(
   request: PurgeRequest,
   objections: readonly Objection[],
 ): PurgePlan {
-  const plan = { goal: goalOf(table, request), table: table.name, objections, notes: serverNotes(server) }
+  return refusedPlan(goalOf(table, request), { server, table, objections })
+}
+
+/** The same for anything done in batches. */
+export function refusedPlan(goal: string, { server, table, objections }: Refused): PurgePlan {
+  const plan = { goal, table: table.name, objections, notes: serverNotes(server) }
   return { ...plan, dependents: [], evidence: [], steps: [], purge: null }
 }
 
@@ -137,10 +143,19 @@ export function planAbandonPurge(runId: string, table: TableName): Plan {
   )
 }
 
-function goalOf({ name }: TableModel, { where, candidates, stale }: PurgeRequest): string {
-  if (candidates !== undefined) return `purge ${display(name)} of the candidates of set ${candidates.set}`
-  if (stale !== undefined) return `purge ${display(name)} of ${describeStale(stale)}`
-  return `purge ${display(name)} of the rows where ${where}`
+function goalOf({ name }: TableModel, { rows }: PurgeRequest): string {
+  return `purge ${display(name)} of ${describeRows(rows)}`
+}
+
+function describeRows(rows: RowSource): string {
+  switch (rows.kind) {
+    case 'matching':
+      return `the rows where ${rows.where}`
+    case 'candidates':
+      return `the candidates of set ${rows.set}`
+    case 'stale':
+      return describeStale(rows)
+  }
 }
 
 function purgeStep(work: PurgeWork, situation: PurgeSituation): PurgeStep {

@@ -3,8 +3,7 @@ import type { StaleGroups } from './stale.ts'
 
 /** The user's request. */
 export interface PurgeRequest {
-  /** The rows to delete, as after WHERE. */
-  readonly where: string
+  readonly rows: RowSource
   /** Walks an index that begins with this column. */
   readonly orderBy: string | null
   /** A condition that is true of every row is intended. */
@@ -19,15 +18,28 @@ export interface PurgeRequest {
   readonly protect: readonly WrittenName[]
   /** Codes of objections accepted by the user. */
   readonly accept: readonly string[]
-  /** Instead of a condition: the rows of a candidate set. `where` is empty then. */
-  readonly candidates?: CandidateChoice
-  /** Instead of a condition: the rows of groups without activity. `where` is empty then. */
-  readonly stale?: StaleGroups
 }
 
-/** A candidate set by the number of its run, and who deletes its rows. */
-export interface CandidateChoice {
+/** What selects the rows. */
+export type RowSource = MatchingRows | CandidateRows | StaleRows
+
+/** The rows that match a condition. */
+export interface MatchingRows {
+  readonly kind: 'matching'
+  /** As after WHERE. */
+  readonly where: string
+}
+
+/** The rows of a candidate set that have not changed since it was recorded. */
+export interface CandidateRows {
+  readonly kind: 'candidates'
+  /** The number of the run that recorded it. */
   readonly set: string
   readonly approvedBy: string | null
   readonly ticket: string | null
+}
+
+/** The rows of groups without activity. */
+export interface StaleRows extends StaleGroups {
+  readonly kind: 'stale'
 }

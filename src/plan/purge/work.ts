@@ -20,17 +20,17 @@ export interface PurgeWork {
 }
 
 /** What is done to the rows: they are deleted or marked, or their keys are recorded. */
-export type Action = { readonly kind: 'delete' } | MarkDeed | CollectAction
+export type Action = { readonly kind: 'delete' } | MarkAction | RecordAction
 
-export interface MarkDeed {
+export interface MarkAction {
   readonly kind: 'mark'
   /** `"deleted_at" = '…'::timestamptz`. A row that is marked must not match any more. */
   readonly set: string
 }
 
 /** Into a candidate set, with a fingerprint that shows whether a row has changed since. */
-export interface CollectAction {
-  readonly kind: 'gather'
+export interface RecordAction {
+  readonly kind: 'record'
   readonly into: TableName
   /** Columns of the key. */
   readonly key: readonly string[]

@@ -70,7 +70,7 @@ function summaryOf(
   const capture = (side: string, table: TableName) => captureOf(table, key, journalSchema, `ebb_${tag}_${side}`)
   return {
     sourceOid: wide.oid,
-    former: parent,
+    original: parent,
     shadow,
     retired: wide.name,
     aside: { indexes: {}, statistics: {}, sequences: {} },

@@ -264,8 +264,8 @@ export function sequences(
     if (column === undefined) throw new Error(`no column ${sequence.column}`)
     if (!sequence.identity)
       return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
-    const former = { schema: sequence.name.schema, name: aside[sequence.name.name] ?? '' }
-    return moveIdentity(from, table.name, column, sequence, former, { owner: table.owner, role })
+    const setAside = { schema: sequence.name.schema, name: aside[sequence.name.name] ?? '' }
+    return moveIdentity(from, table.name, column, sequence, setAside, { owner: table.owner, role })
   })
 }
 

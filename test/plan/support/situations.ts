@@ -156,10 +156,10 @@ export function rebuilt(overrides: Partial<RebuildSituation> = {}): RebuildSumma
 }
 
 /** A rollback to this table, unchanged since its conversion. */
-export function converted(former: Parameters<typeof table>[0] = {}): RollbackSituation {
-  const { conversion } = planPartition(partitionSituation({ table: table(former) }), partitionRequest())
+export function converted(of: Parameters<typeof table>[0] = {}): RollbackSituation {
+  const { conversion } = planPartition(partitionSituation({ table: table(of) }), partitionRequest())
   if (conversion === null) throw new Error('it has objections')
-  const current = table({ ...former, indexes: [BY_TIME.index], constraints: [BY_TIME.constraint] })
+  const current = table({ ...of, indexes: [BY_TIME.index], constraints: [BY_TIME.constraint] })
   return {
     runId: '7',
     conversion,
@@ -195,8 +195,8 @@ export function splitBack(parent: TableModel): {
 }
 
 /** All of it is still there, under the names that were recorded. */
-export function kept({ retired, former }: RebuildSummary): KeptForRollback {
-  return { retired, captured: former.name, nameTaken: false, restored: false }
+export function kept({ retired, original }: RebuildSummary): KeptForRollback {
+  return { retired, captured: original.name, nameTaken: false, restored: false }
 }
 
 /** Everything up to March in one partition, in a table that is by months. */
@@ -266,7 +266,7 @@ const NOTHING_AROUND: ReferenceGraph = { root: EVENTS, tables: [EVENTS], referen
 
 export function purgeRequest(overrides: Partial<PurgeRequest> = {}): PurgeRequest {
   return {
-    where: 'at < now()',
+    rows: { kind: 'matching', where: 'at < now()' },
     orderBy: null,
     allRows: false,
     vacuum: true,
@@ -285,7 +285,7 @@ export function markSituation(overrides: Partial<MarkSituation> = {}): MarkSitua
 }
 
 export function markRequest(overrides: Partial<MarkRequest> = {}): MarkRequest {
-  return { where: 'at < now()', column: 'gone', allRows: false, vacuum: true, ...overrides }
+  return { rows: { kind: 'matching', where: 'at < now()' }, column: 'gone', allRows: false, vacuum: true, ...overrides }
 }
 
 export function markIn(type: string, name = 'gone'): Mark {
