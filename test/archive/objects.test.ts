@@ -1,62 +1,54 @@
-import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
-import fc from 'fast-check'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { defaultCompression } from '../../src/archive/content/compression.ts'
 import { readObject } from '../../src/archive/content/read-object.ts'
-import { writeObjects } from '../../src/archive/content/write-objects.ts'
-import type { Encoding } from '../../src/plan/archive/receipt.ts'
+import { archiveCsv, cut, encoding, encodings, sha256 } from '../support/archive-objects.ts'
 import { MemoryStore } from '../support/memory-store.ts'
-
-const TABLE = { schema: 'public', name: 'events' }
-const ARCHIVE = 'public.events/20261129T131507250Z-5f0c9a1e'
-const signal = new AbortController().signal
+import { ARCHIVE } from '../support/receipts.ts'
 
 const identity = await generateX25519Identity()
 const recipient = await identityToRecipient(identity)
 
-const COMPRESSIONS = ['none', 'gzip', ...(defaultCompression() === 'zstd' ? (['zstd'] as const) : [])] as const
-const ENCODINGS: readonly Encoding[] = COMPRESSIONS.flatMap((compression) =>
-  [null, { kind: 'age', recipients: [recipient] } as const].map((encryption) => ({
-    format: 'csv',
-    settings: {},
-    compression,
-    encryption,
-  })),
-)
-
 describe('objects hold exactly what was sent', () => {
-  test.each(ENCODINGS)('$compression, $encryption.kind', async (encoding) => {
+  test.each([encoding('none', null), ...encodings(recipient)])('$compression, $encryption.kind', async (encoding) => {
+    const runs = encoding.compression === 'none' && encoding.encryption === null ? 60 : 4
     await fc.assert(
-      fc.asyncProperty(
-        tables(),
-        fc.integer({ min: 1, max: 60 }),
-        fc.integer({ min: 1, max: 9 }),
-        async (records, partBytes, chunk) => {
-          const sent = records.map(csvRecord)
-          const store = new MemoryStore()
-          const written = await writeObjects(store, cut(Buffer.from(sent.join('')), chunk), {
-            archive: ARCHIVE,
-            table: TABLE,
-            encoding,
-            partBytes,
-            signal,
-          })
-          const contents = []
-          for (const object of written.objects)
-            contents.push(
-              String(await buffer(await readObject(store, `${ARCHIVE}/${object.name}`, object, encoding, [identity]))),
-            )
-          expect(contents).toEqual(parts(sent, partBytes))
-          expect(written).toMatchObject({ rows: records.length - 1, sha256: sha256(sent.join('')) })
-          expect([...store.objects.keys()]).toEqual(written.objects.map(({ name }) => `${ARCHIVE}/${name}`))
-        },
-      ),
-      { numRuns: encoding.encryption === null ? 60 : 15 },
+      fc.asyncProperty(tables(), sizes(60), sizes(9), async (records, partBytes, chunk) => {
+        const sent = records.map(csvRecord)
+        const store = new MemoryStore()
+        const written = await archiveCsv(store, cut(sent.join(''), chunk), encoding, partBytes)
+        const contents = []
+        for (const object of written.objects) {
+          const content = await readObject(store, `${ARCHIVE}/${object.name}`, object, encoding, [identity])
+          contents.push(String(await buffer(content)))
+        }
+        expect(contents).toEqual(parts(sent, partBytes))
+        expect(written).toMatchObject({ rows: records.length - 1, sha256: sha256(sent.join('')) })
+        expect([...store.objects.keys()]).toEqual(written.objects.map(({ name }) => `${ARCHIVE}/${name}`))
+      }),
+      { numRuns: runs },
     )
   })
+
+  test('a table without rows has one object with the header', async () => {
+    const store = new MemoryStore()
+    const written = await archiveCsv(store, cut('id,payload\n', 3), encoding('none', null), 1)
+    expect(written.objects).toMatchObject([{ rows: 0, contentBytes: 11, bytes: 11 }])
+  })
+
+  test.each(['', 'id,pay', 'id\n1', 'id\n"1\n', 'id\n1\n2'])(
+    '%j ends within a record, and is no archive',
+    async (csv) => {
+      const writing = archiveCsv(new MemoryStore(), cut(csv, 2), encoding('gzip', recipient), 1)
+      await expect(writing).rejects.toThrow('ended within a record')
+    },
+  )
 })
+
+function sizes(max: number): fc.Arbitrary<number> {
+  return fc.integer({ min: 1, max })
+}
 
 /** Records of one width, a header first. */
 function tables(): fc.Arbitrary<(string | null)[][]> {
@@ -92,12 +84,4 @@ function parts([header = '', ...records]: readonly string[], partBytes: number):
     full = Buffer.byteLength(all.at(-1) ?? '') >= partBytes
   }
   return all
-}
-
-async function* cut(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { notThere } from '../../src/archive/store-error.ts'
 import type { PutOptions, Store, StoredObject } from '../../src/archive/store.ts'
 
 /** A store for tests of what lies above stores: objects are there to be looked at, and damaged. */
@@ -13,8 +14,12 @@ export class MemoryStore implements Store {
 
   async get(name: string): Promise<Readable> {
     const bytes = this.objects.get(name)
-    if (bytes === undefined) throw new Error(`there is no object ${name}`)
+    if (bytes === undefined) throw notThere(`memory:${name}`)
     return Readable.from(pieces(bytes), { objectMode: false })
+  }
+
+  damage(name: string, change: (bytes: Buffer) => Buffer): void {
+    this.objects.set(name, change(this.objects.get(name) ?? Buffer.alloc(0)))
   }
 
   async *list(prefix: string): AsyncIterable<StoredObject> {

@@ -1,4 +1,5 @@
 import { ReadableStream } from 'node:stream/web'
+import { EbbError, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import type { Encoding } from '../../plan/archive/receipt.ts'
 
 /** A step of a pipeline. */
@@ -22,12 +23,39 @@ export function encrypter(encryption: Encoding['encryption']): Step[] {
  */
 export function decrypter(encryption: Encoding['encryption'], identities: readonly string[]): Step[] {
   if (encryption === null) return []
+  if (identities.length === 0) throw noIdentity()
   return [
     async function* decrypt(source) {
       const { Decrypter } = await import('age-encryption')
       const age = new Decrypter()
       for (const identity of identities) age.addIdentity(identity)
-      yield* await age.decrypt(ReadableStream.from(source))
+      yield* await age.decrypt(ReadableStream.from(source)).catch(asUndecipherable)
     },
   ]
+}
+
+/** The header of an encrypted object is damaged, or no identity is that of a recipient. */
+export class UndecipherableError extends EbbError {
+  override readonly name = 'UndecipherableError'
+
+  constructor(cause: Error) {
+    super(
+      `the archive cannot be decrypted: ${cause.message}`,
+      { state: NOTHING_CHANGED, next: 'Pass the identity of one of the recipients that the receipt names.' },
+      'usage',
+      cause,
+    )
+  }
+}
+
+// An error of the store comes through here as well.
+function asUndecipherable(error: Error): never {
+  throw error instanceof EbbError ? error : new UndecipherableError(error)
+}
+
+function noIdentity(): UsageError {
+  return new UsageError(
+    'the archive is encrypted, and there is no identity',
+    'Pass --identity-file, or set AGE_IDENTITY_FILE or AGE_IDENTITY.',
+  )
 }
