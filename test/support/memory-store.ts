@@ -1,12 +1,16 @@
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { notThere } from '../../src/archive/store-error.ts'
-import type { PutOptions, Store, StoredObject } from '../../src/archive/store.ts'
+import type { PutOptions, Store, StoredObject, UnfinishedObject } from '../../src/archive/store.ts'
 
 /** A store for tests of what lies above stores: objects are there to be looked at, and damaged. */
 export class MemoryStore implements Store {
   readonly uri = 'memory:'
   readonly objects = new Map<string, Buffer>()
+
+  uriOf(name: string): string {
+    return `${this.uri}${name}`
+  }
 
   async put(name: string, content: Readable, _options: PutOptions): Promise<void> {
     this.objects.set(name, await buffer(content))
@@ -30,6 +34,10 @@ export class MemoryStore implements Store {
   async remove(name: string): Promise<void> {
     this.objects.delete(name)
   }
+
+  async *unfinished(): AsyncIterable<UnfinishedObject> {}
+
+  async discard(): Promise<void> {}
 
   async close(): Promise<void> {}
 }
