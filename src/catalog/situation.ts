@@ -3,7 +3,8 @@ import { takingBack } from '../db/savepoint.ts'
 import { readAll, readOne } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
 import { sameName } from '../sql/names.ts'
-import { ident, sql, type Sql } from '../sql/sql.ts'
+import { ident, raw, sql, type Sql } from '../sql/sql.ts'
+import { IS_SUPERUSER } from './table/json-parts.ts'
 import type { TableModel } from './table/table-model.ts'
 
 /** The names that relations in a schema have; a new one must be none of them. */
@@ -47,6 +48,10 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
       what: `table ${key.table.schema}.${key.table.name}`,
       owner: key.tableOwner,
     })),
+    ...[...(table.otherRules ?? []), ...(table.otherPolicies ?? []), ...(table.otherTriggers ?? [])].map((one) => ({
+      what: `${one.ofKind === 'view' ? 'view' : 'table'} ${one.of.schema}.${one.of.name}`,
+      owner: one.owner,
+    })),
     ...table.publications
       .filter(({ covers }) => covers === 'table')
       .map(({ name, owner }) => ({ what: `publication ${name}`, owner })),
@@ -65,7 +70,7 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
     client,
     sql`
     select pg_has_role(current_user, ${table.owner}::name, 'usage') and ${maySetRole(sql`${table.owner}::name`)} as "actAsOwner",
-      has_schema_privilege(${table.owner}::name, ${table.name.schema}, 'create') as "createInSchema",
+      has_schema_privilege(${table.owner}::name, ${table.name.schema}, 'create') or ${raw(IS_SUPERUSER)} as "createInSchema",
       has_database_privilege(current_database(), 'temporary') as "createTemporary",
       row_security_active(${table.oid}::oid) as "rowsHidden", current_database()::text as database,
       array(select distinct o.what from unnest(${owned.map(({ what }) => what)}::text[], ${owned.map(({ owner }) => owner)}::name[]) o (what, owner)
@@ -75,7 +80,7 @@ export async function readPrivileges(client: ClientBase, table: TableModel): Pro
       array(select distinct s from unnest(${spaces}::text[]) s where not has_tablespace_privilege(s, 'create') order by 1) as "noSpaces",
       array(select p from unnest(array['SELECT', 'INSERT', 'DELETE', 'TRIGGER', 'REFERENCES']) with ordinality u (p, position)
             where not has_table_privilege(${table.oid}::oid, p) order by position) as lacking,
-      not (select rolsuper from pg_roles where rolname = current_user) and exists (
+      not ${raw(IS_SUPERUSER)} and exists (
         select from pg_default_acl d where d.defaclrole = quote_ident(current_user)::regrole and d.defaclobjtype in ('r', 'S') and d.defaclnamespace = 0
           and (select count(*) from aclexplode(d.defaclacl) x where x.grantee = d.defaclrole) < case d.defaclobjtype when 'r' then 7 else 3 end) as "defaultsTake"`,
   )

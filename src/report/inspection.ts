@@ -144,6 +144,9 @@ function describeDependents({ table, references }: Inspection): string[] {
     ...table.exceptedFrom.map((name) => ['publication', name, 'of all tables but this one']),
     ...table.subscriptions.map((subscription) => ['subscription', subscription, '']),
     ...describeGrants(table),
+    ...(table.otherRules ?? []).map(({ of, name }) => ['rule', name, `of ${display(of)}, mentions the table`]),
+    ...(table.otherPolicies ?? []).map(({ of, name }) => ['policy', name, `of ${display(of)}, mentions the table`]),
+    ...(table.otherTriggers ?? []).map(({ of, name }) => ['trigger', name, `of ${display(of)}, mentions the table`]),
     ...table.otherDependents.map(({ description, because }) => ['also', description, because]),
   ])
 }

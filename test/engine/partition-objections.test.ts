@@ -352,13 +352,6 @@ const CASES: readonly Case[] = [
     fix: /create it again/,
   },
   {
-    what: 'a policy of another table that reads it',
-    given: ({ log, other }) =>
-      `create table ${other} (id bigint); create policy seen on ${other} using (id in (select id from ${log}))`,
-    code: /^dependent:policy/,
-    fix: /create it again/,
-  },
-  {
     what: 'a view that returns its rows whole',
     given: ({ log, other }) => `create view ${other} as select l from ${log} l`,
     code: /^(row-type-view|dependent):/,

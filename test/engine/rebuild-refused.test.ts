@@ -27,14 +27,11 @@ const REFUSED: readonly [title: string, code: string, statements: string][] = [
     `create function f(t) returns int language sql as 'select 1'`,
   ],
   [
-    'a policy elsewhere',
-    'dependent:policy p on table public.o',
-    'create table o (x int); create policy p on o using (exists (select from t))',
-  ],
-  [
-    'a rule elsewhere',
-    'dependent:rule r on table public.o',
-    'create table o (x int); create rule r as on insert to o do also insert into t (a) values (new.x)',
+    'a constraint trigger of a partitioned table',
+    'dependent:trigger w on table public.o',
+    `create table o (x int) partition by range (x);
+     create function f() returns trigger language plpgsql as 'begin return null; end';
+     create constraint trigger w after insert on o from t for each row execute function f()`,
   ],
   ['a child', 'inherited', 'create table o () inherits (t)'],
   [

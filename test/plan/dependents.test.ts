@@ -8,7 +8,8 @@ import type { DependentKind } from '../../src/plan/table/dependents.ts'
 import { factsOf } from '../../src/plan/table/facts.ts'
 import type { Plan } from '../../src/plan/language/step.ts'
 import { foreignKey, index, named, primaryKey, table, trigger, server, constraintTrigger } from '../support/models.ts'
-import { sqlOf } from './support/gist.ts'
+import { exclusive } from '../../src/plan/language/locks.ts'
+import { sqlOf, stepOf } from './support/gist.ts'
 import {
   FURNISHED,
   partitionRequest,
@@ -28,6 +29,7 @@ const publication: Publication = {
   columns: null,
   filter: null,
 }
+const elsewhere = { of: named('orders'), ofKind: 'table', owner: 'ebb_owner' } as const
 const WHOLE = table({
   ...FURNISHED,
   options: ['fillfactor=80'],
@@ -53,6 +55,46 @@ const WHOLE = table({
   ],
   constraintTriggers: [constraintTrigger('of_event', named('details'))],
   publications: [publication],
+  otherRules: [
+    {
+      ...elsewhere,
+      name: 'noted',
+      definition: 'CREATE RULE noted AS ON INSERT TO public.orders DO INSERT INTO public.events DEFAULT VALUES;',
+      enabled: 'origin',
+      comment: null,
+    },
+    {
+      ...elsewhere,
+      of: named('inbox'),
+      ofKind: 'view',
+      name: 'taken',
+      definition: 'CREATE RULE taken AS ON INSERT TO public.inbox DO INSTEAD INSERT INTO public.events DEFAULT VALUES;',
+      enabled: 'origin',
+      comment: null,
+    },
+  ],
+  otherPolicies: [
+    {
+      ...elsewhere,
+      name: 'seen',
+      permissive: true,
+      command: 'select',
+      roles: [null],
+      using: 'true',
+      check: null,
+      comment: null,
+    },
+  ],
+  otherTriggers: [
+    {
+      ...elsewhere,
+      ...trigger('watched', {
+        definition:
+          'CREATE CONSTRAINT TRIGGER watched AFTER INSERT ON public.orders FROM public.events FOR EACH ROW EXECUTE FUNCTION f()',
+        enabled: 'always',
+      }),
+    },
+  ],
   functions: [
     { signature: 'counted()', owner: 'ebb_owner', definition: 'CREATE OR REPLACE FUNCTION public.counted()' },
   ],
@@ -113,6 +155,18 @@ const SEEN: Record<DependentKind, { readonly there: RegExp | null; readonly back
   inboundForeignKeys: { there: /"details" add constraint "of_event"/, back: /"details" add constraint "of_event"/ },
   constraintTriggers: { there: /^do .*'of_event'.*'disable'/s, back: /^do .*'of_event'.*'disable'/s },
   exceptedFrom: { there: null, back: null },
+  otherRules: {
+    there: /^CREATE OR REPLACE RULE noted AS ON INSERT TO public.orders/,
+    back: /^CREATE OR REPLACE RULE noted/,
+  },
+  otherPolicies: {
+    there: /^alter policy "seen" on "public"."orders" using \(true\)$/,
+    back: /^alter policy "seen" on "public"."orders" using/,
+  },
+  otherTriggers: {
+    there: /^CREATE CONSTRAINT TRIGGER watched AFTER INSERT ON public.orders/,
+    back: /^CREATE CONSTRAINT TRIGGER watched/,
+  },
   otherDependents: { there: null, back: null },
 }
 
@@ -124,11 +178,25 @@ describe.each(Object.entries(SWAPS))('%s', (_, { plan, way }) => {
     if (expected !== null) expect(statements.filter((one) => expected.test(one))).toHaveLength(1)
   })
 
+  test('locks what mentions the table before the table, as its statements do', () => {
+    const { acquire, locks } = stepOf(plan, 'swap', way === 'there' ? 'swap' : 'swap-back')
+    expect(acquire.filter((one) => /^(alter view|lock)/.test(one))).toEqual([
+      'alter view "public"."recent" owner to "ebb_owner"',
+      'alter view "public"."inbox" owner to "ebb_owner"',
+      'lock table "public"."details" in access exclusive mode',
+      'lock table only "public"."orders" in access exclusive mode',
+      'lock table "public"."events" in access exclusive mode',
+      'lock table "public"."users" in access exclusive mode',
+    ])
+    for (const name of ['inbox', 'orders']) expect(locks).toContainEqual(exclusive(named(name)))
+  })
+
   test('leaves nothing that would be there twice', () => {
     for (const gone of [
       /^drop trigger "audit" on "public"."events_/,
       /^alter publication "feed" drop table "public"."events_/,
       /"details" drop constraint/,
+      /^drop trigger "watched" on "public"."orders"$/,
       /^alter index "public"."events_user" rename to "events_user_/,
       /^alter statistics "public"."events_stat" rename to "events_stat_/,
     ])

@@ -1,5 +1,5 @@
-import { ENABLED, GRANTS, LIST } from '../table/json-parts.ts'
-import { INDEX_TAIL, POLICY, TABLESPACE } from '../table/table-parts.ts'
+import { ENABLED, GRANTS, LIST, POLICY } from '../table/json-parts.ts'
+import { INDEX_TAIL, TABLESPACE } from '../table/table-parts.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Grant, Policy, Trigger } from '../table/table-model.ts'
 
@@ -80,7 +80,7 @@ const DEFAULTS = COLUMNS(
 )
 const NOT_NULL = COLUMNS(`'kind', 'not null', 'name', a.attname`, 'a.attnotnull and not b.attnotnull')
 
-const POLICIES = `select json_build_object('kind', 'policy', 'name', p2.polname, 'policy', ${POLICY('p2')}) from pg_policy p2 where p2.polrelid = p.oid`
+const POLICIES = `select json_build_object('kind', 'policy', 'name', p2.polname, 'policy', json_build_object(${POLICY('p2')})) from pg_policy p2 where p2.polrelid = p.oid`
 
 // Those of the owner come with the partition; those of the parent were for the table, when the history still was it.
 const ALL_GRANTS = (

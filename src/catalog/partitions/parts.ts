@@ -1,6 +1,6 @@
 import { FOREIGN_KEYS, IS_KEY_OF, IS_KEY_ONTO } from '../references/foreign-key.ts'
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
-import { COLUMN_NAMES, ESTIMATED_ROWS, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
+import { COLUMN_NAMES, ESTIMATED_ROWS, IS_SUPERUSER, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
 import { OWN_PARTS } from './own-parts.ts'
 import { INDEX_TAIL, TABLESPACE } from '../table/table-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
@@ -77,7 +77,7 @@ export const partitionParts = Object.entries({
   inboundForeignKeys: FOREIGN_KEYS(['name', 'table'], IS_KEY_ONTO('c.oid')),
   publications: PUBLICATIONS,
   actAsOwner: `pg_has_role(current_user, c.relowner, 'usage')`,
-  createInSchema: `has_schema_privilege(c.relowner, c.relnamespace, 'create')`,
+  createInSchema: `has_schema_privilege(c.relowner, c.relnamespace, 'create') or ${IS_SUPERUSER}`,
   sequencePosition: SEQUENCE_POSITION,
 })
   .map(([name, query]) => `${query} as "${name}"`)

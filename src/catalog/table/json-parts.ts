@@ -1,6 +1,9 @@
 // Words in which the catalogue questions are put: each gives JSON in the shape of
 // the model that it fills.
 
+/** Of the role that is connected. */
+export const IS_SUPERUSER = `(select rolsuper from pg_roles where rolname = current_user)`
+
 /** A subquery's array; an empty one where it finds nothing. */
 export const LIST = (query: string) => `coalesce((${query}), '[]')`
 
@@ -48,6 +51,20 @@ export const EXTENSIONS = (
   where d.classid = '${catalog}'::regclass and d.objid = ${oid} and d.refclassid = 'pg_extension'::regclass and d.deptype = 'x' order by 1)`
 
 export const COMMENT = (oid: string, catalog: string) => `obj_description(${oid}, '${catalog}')`
+
+/** What a trigger, rule or policy has, wherever it is: of `t`, `r` and `p`. */
+export const TRIGGER = `'name', t.tgname, 'definition', pg_get_triggerdef(t.oid), 'enabled', ${ENABLED('t.tgenabled')}, 'perRow', t.tgtype & 1 = 1,
+    'before', t.tgtype & 2 = 2, 'transitionTables', t.tgoldtable is not null or t.tgnewtable is not null,
+    'extensions', ${EXTENSIONS('t.oid', 'pg_trigger')}, 'comment', ${COMMENT('t.oid', 'pg_trigger')}`
+
+export const RULE = `'name', r.rulename, 'definition', pg_get_ruledef(r.oid), 'enabled', ${ENABLED('r.ev_enabled')},
+    'comment', ${COMMENT('r.oid', 'pg_rewrite')}`
+
+export const POLICY = (p: string) => `'name', ${p}.polname, 'permissive', ${p}.polpermissive,
+    'command', case ${p}.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+    'roles', (select json_agg(case when r <> 0 then pg_get_userbyid(r) end order by position) from unnest(${p}.polroles) with ordinality u (r, position)),
+    'using', pg_get_expr(${p}.polqual, ${p}.polrelid), 'check', pg_get_expr(${p}.polwithcheck, ${p}.polrelid),
+    'comment', ${COMMENT(`${p}.oid`, 'pg_policy')}`
 
 /** Rows `entry, position` in the order of the list, in which a privilege follows the one it was passed on from. */
 export const GRANTS = (acl: string, column: string) => `

@@ -1,5 +1,5 @@
 import { FOREIGN_KEYS, IS_KEY_ONTO } from '../references/foreign-key.ts'
-import { EXTENSIONS, LIST } from './json-parts.ts'
+import { EXTENSIONS, LIST, POLICY, RELATION_KIND, RELATION_NAME, RULE, TRIGGER } from './json-parts.ts'
 
 // What stands on a table from outside: foreign keys of others, views, functions,
 // and whatever else PostgreSQL would not drop it without. Questions as in table-parts.ts.
@@ -32,6 +32,25 @@ export const FUNCTIONS = LIST(`select json_agg(json_build_object(
     'extensions', ${EXTENSIONS('p.oid', 'pg_proc')}) order by p.oid)
   from (${DEPENDENTS}) d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass and not d.by_type where p.prosqlbody is not null`)
 
+// Dropped with a partition, a trigger of a partitioned table takes those of its partitions along, each in a state of its own.
+const IS_TRIGGER_FROM = (t: string) =>
+  `${t}.tgconstrrelid = c.oid and ${t}.tgrelid <> c.oid and not ${t}.tgisinternal and ${t}.tgparentid = 0
+    and exists (select from pg_class o where o.oid = ${t}.tgrelid and o.relkind = 'r')`
+
+const OF_ANOTHER = `'of', ${RELATION_NAME('n', 'o')}, 'ofKind', ${RELATION_KIND('o.relkind')}, 'owner', pg_get_userbyid(o.relowner)`
+
+export const OTHER_RULES = LIST(`select json_agg(json_build_object(${OF_ANOTHER}, ${RULE}) order by r.oid)
+  from (${DEPENDENTS}) d join pg_rewrite r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+  join pg_class o on o.oid = r.ev_class join pg_namespace n on n.oid = o.relnamespace where r.ev_class <> c.oid and r.rulename <> '_RETURN'`)
+
+export const OTHER_POLICIES = LIST(`select json_agg(json_build_object(${OF_ANOTHER}, ${POLICY('p')}) order by p.oid)
+  from (${DEPENDENTS}) d join pg_policy p on p.oid = d.objid and d.classid = 'pg_policy'::regclass
+  join pg_class o on o.oid = p.polrelid join pg_namespace n on n.oid = o.relnamespace where p.polrelid <> c.oid`)
+
+export const OTHER_TRIGGERS =
+  LIST(`select json_agg(json_build_object(${OF_ANOTHER}, ${TRIGGER}) order by t.tgrelid, t.tgname)
+  from pg_trigger t join pg_class o on o.oid = t.tgrelid join pg_namespace n on n.oid = o.relnamespace where ${IS_TRIGGER_FROM('t')}`)
+
 export const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
     'description', coalesce((select pg_describe_object('pg_class'::regclass, x.ev_class, 0) from pg_rewrite x
       where d.classid = 'pg_rewrite'::regclass and x.oid = d.objid and x.rulename = '_RETURN'), pg_describe_object(d.classid, d.objid, d.objsubid)),
@@ -41,12 +60,12 @@ export const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
     when 'pg_type'::regclass then d.objid = c.reltype
     when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid = c.oid)
     when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and (x.conrelid = c.oid or x.contype = 'f'))
-    when 'pg_trigger'::regclass then exists (select from pg_trigger x where x.oid = d.objid and (x.tgrelid = c.oid or x.tgisinternal))
-    when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid = c.oid)
+    when 'pg_trigger'::regclass then exists (select from pg_trigger x where x.oid = d.objid and (x.tgrelid = c.oid or x.tgisinternal or ${IS_TRIGGER_FROM('x')}))
+    when 'pg_policy'::regclass then true
     when 'pg_statistic_ext'::regclass then exists (select from pg_statistic_ext x where x.oid = d.objid and x.stxrelid = c.oid)
     when 'pg_publication_rel'::regclass then true
     when 'pg_rewrite'::regclass then exists (select from pg_rewrite x join pg_class v on v.oid = x.ev_class where x.oid = d.objid
-      and (x.ev_class = c.oid or (x.rulename = '_RETURN' and v.relkind = 'v')))
+      and (x.ev_class = c.oid or x.rulename <> '_RETURN' or v.relkind = 'v'))
     when 'pg_proc'::regclass then not d.by_type and exists (select from pg_proc x where x.oid = d.objid and x.prosqlbody is not null)
     when 'pg_class'::regclass then d.objid = c.oid or exists (select from pg_class x where x.oid = d.objid
       and (x.relkind in ('t', 'S') or exists (select from pg_index i where i.indexrelid = x.oid and i.indrelid = c.oid)

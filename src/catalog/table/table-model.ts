@@ -50,6 +50,10 @@ export interface TableModel {
   readonly inboundForeignKeys: readonly InboundForeignKey[]
   readonly views: readonly View[]
   readonly functions: readonly SqlFunction[]
+  /** Of other relations, what mentions the table. Older versions have stored plans without. */
+  readonly otherRules?: readonly OtherRule[]
+  readonly otherPolicies?: readonly OtherPolicy[]
+  readonly otherTriggers?: readonly OtherTrigger[]
   /** Whatever else depends on the table or its row type, in PostgreSQL's words. */
   readonly otherDependents: readonly OtherDependent[]
   /** Checks and indexes over rows as a whole (`check (events is not null)`): `check sane`. */
@@ -256,6 +260,20 @@ export interface SqlFunction {
   /** What it goes with when that is dropped (`depends on extension`). Older versions have stored plans without. */
   readonly extensions?: readonly string[]
 }
+
+/** What another relation has, and has to be made anew when a table that it mentions is replaced. */
+interface OfAnother {
+  readonly of: TableName
+  readonly ofKind: RelationKind
+  readonly owner: string
+}
+
+export interface OtherRule extends Rule, OfAnother {}
+
+export interface OtherPolicy extends Policy, OfAnother {}
+
+/** `create constraint trigger … on another from this`. */
+export interface OtherTrigger extends Trigger, OfAnother {}
 
 export interface OtherDependent {
   readonly description: string

@@ -3,8 +3,28 @@ import { orderingOf } from '../../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { COLUMN_PAIRS, IS_NO_CLONE } from '../references/foreign-key.ts'
 import { CONSTRAINT_TRIGGERS } from '../references/constraint-triggers.ts'
-import { COLUMN_NAMES, COMMENT, ENABLED, EXTENSIONS, GRANTS, LIST, NEVER_NULL, RELATION_KIND } from './json-parts.ts'
-import { FUNCTIONS, IDENTITY_USERS, INBOUND_FOREIGN_KEYS, OTHER_DEPENDENTS, VIEWS } from './table-dependents.ts'
+import {
+  COLUMN_NAMES,
+  COMMENT,
+  EXTENSIONS,
+  GRANTS,
+  LIST,
+  NEVER_NULL,
+  POLICY,
+  RELATION_KIND,
+  RULE,
+  TRIGGER,
+} from './json-parts.ts'
+import {
+  FUNCTIONS,
+  IDENTITY_USERS,
+  INBOUND_FOREIGN_KEYS,
+  OTHER_DEPENDENTS,
+  OTHER_POLICIES,
+  OTHER_RULES,
+  OTHER_TRIGGERS,
+  VIEWS,
+} from './table-dependents.ts'
 
 // The catalogue questions, one per part of a table. Each is a scalar subquery
 // that gives JSON in the shape of table-model.ts, for the relation `c` of the
@@ -87,24 +107,14 @@ const INDEXES = LIST(`select json_agg(json_build_object(
     'options', coalesce(x.reloptions, '{}'), 'extensions', ${EXTENSIONS('x.oid', 'pg_class')}, 'comment', ${COMMENT('x.oid', 'pg_class')}, 'bytes', pg_relation_size(x.oid)) order by x.oid)
   from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am am on am.oid = x.relam where i.indrelid = c.oid`)
 
-const TRIGGERS = LIST(`select json_agg(json_build_object(
-    'name', t.tgname, 'definition', pg_get_triggerdef(t.oid), 'enabled', ${ENABLED('t.tgenabled')}, 'perRow', t.tgtype & 1 = 1,
-    'before', t.tgtype & 2 = 2, 'transitionTables', t.tgoldtable is not null or t.tgnewtable is not null,
-    'extensions', ${EXTENSIONS('t.oid', 'pg_trigger')}, 'comment', ${COMMENT('t.oid', 'pg_trigger')}) order by t.tgname)
+const TRIGGERS = LIST(`select json_agg(json_build_object(${TRIGGER}) order by t.tgname)
   from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal`)
 
-export const POLICY = (p: string) => `json_build_object(
-    'name', ${p}.polname, 'permissive', ${p}.polpermissive,
-    'command', case ${p}.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
-    'roles', (select json_agg(case when r <> 0 then pg_get_userbyid(r) end order by position) from unnest(${p}.polroles) with ordinality u (r, position)),
-    'using', pg_get_expr(${p}.polqual, ${p}.polrelid), 'check', pg_get_expr(${p}.polwithcheck, ${p}.polrelid),
-    'comment', ${COMMENT(`${p}.oid`, 'pg_policy')})`
+const POLICIES = LIST(
+  `select json_agg(json_build_object(${POLICY('p')}) order by p.polname) from pg_policy p where p.polrelid = c.oid`,
+)
 
-const POLICIES = LIST(`select json_agg(${POLICY('p')} order by p.polname) from pg_policy p where p.polrelid = c.oid`)
-
-const RULES = LIST(`select json_agg(json_build_object(
-    'name', r.rulename, 'definition', pg_get_ruledef(r.oid), 'enabled', ${ENABLED('r.ev_enabled')},
-    'comment', ${COMMENT('r.oid', 'pg_rewrite')}) order by r.rulename)
+const RULES = LIST(`select json_agg(json_build_object(${RULE}) order by r.rulename)
   from pg_rewrite r where r.ev_class = c.oid and r.rulename <> '_RETURN'`)
 
 const STATISTICS = LIST(`select json_agg(json_build_object(
@@ -175,6 +185,9 @@ export function tableParts(version: number): Sql {
     inboundForeignKeys: INBOUND_FOREIGN_KEYS,
     views: VIEWS,
     functions: FUNCTIONS,
+    otherRules: OTHER_RULES,
+    otherPolicies: OTHER_POLICIES,
+    otherTriggers: OTHER_TRIGGERS,
     otherDependents: OTHER_DEPENDENTS,
     wholeRows: WHOLE_ROWS,
     identityUsers: IDENTITY_USERS,

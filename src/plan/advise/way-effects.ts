@@ -104,6 +104,9 @@ function neighbourLocks(table: TableModel): string[] {
   const names = [
     ...table.views.map(({ name }) => name),
     ...table.inboundForeignKeys.map((key) => key.table),
+    ...[...(table.otherRules ?? []), ...(table.otherPolicies ?? []), ...(table.otherTriggers ?? [])].map(
+      ({ of }) => of,
+    ),
     ...table.constraints.flatMap(({ references }) => (references === null ? [] : [references])),
   ].map(display)
   return names.length === 0 ? [] : [`for the same milliseconds also ${[...new Set(names)].join(', ')}`]

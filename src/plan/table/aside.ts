@@ -51,7 +51,7 @@ export function swapOf(table: TableModel, aside: AsideNames, ours: readonly stri
 /** What `acquire` takes. */
 function swapLocks(table: TableModel): Lock[] {
   return [
-    ...[...table.views.map(({ name }) => name), table.name, ...neighbours(table)].map(exclusive),
+    ...[...viewsOf(table).map(({ name }) => name), table.name, ...neighbours(table), ...others(table)].map(exclusive),
     ...sequenceLocks(table),
   ]
 }
@@ -64,6 +64,20 @@ function sequenceLocks(table: TableModel): Lock[] {
     blocks: identity ? 'reads and writes' : 'writes',
     held: 'milliseconds',
   }))
+}
+
+/** Views that read the table, or have a rule that mentions it. */
+function viewsOf({ views, otherRules = [] }: TableModel): { readonly name: TableName; readonly owner: string }[] {
+  const ruled = otherRules.filter(({ ofKind }) => ofKind === 'view').map(({ of, owner }) => ({ name: of, owner }))
+  return [...views, ...ruled.filter(({ name }) => !views.some((view) => sameName(view.name, name)))]
+}
+
+/** Tables with a rule, a policy or a trigger that mentions this one, and without a foreign key between them. */
+function others(table: TableModel): TableName[] {
+  const { otherRules = [], otherPolicies = [], otherTriggers = [] } = table
+  const tables = [...otherRules, ...otherPolicies, ...otherTriggers].filter(({ ofKind }) => ofKind !== 'view')
+  const joined = new Set(neighbours(table).map(display))
+  return distinctNames(tables.map(({ of }) => of)).filter((name) => !joined.has(display(name)))
 }
 
 /** Tables joined to this one by a foreign key in either direction. */
@@ -87,15 +101,17 @@ function referenced(table: TableModel): TableName[] {
  * between would hold what we want and want what we hold: who reads through a
  * view locks the view and then the table; who writes to a referencing table locks
  * that and then, to check its key, the table; who inserts locks the table, then the
- * sequence, for the default, and then, to check, what the table references.
+ * sequence, for the default, and then, to check, what the table references. A rule or
+ * policy of another table is read when that has been locked.
  *
  * `lock table` takes no sequence, and of a view it locks every table below, so
  * what has to be changed anyway, or a change to what already is, takes these locks.
  */
 function acquire(table: TableModel, aside: AsideNames): string[] {
   return [
-    ...table.views.map(({ name, owner }) => sql`alter view ${quoted(name)} owner to ${ident(owner)}`.text),
+    ...viewsOf(table).map(({ name, owner }) => sql`alter view ${quoted(name)} owner to ${ident(owner)}`.text),
     ...referencing(table).map(lockExclusively),
+    ...others(table).map((name) => sql`lock table only ${quoted(name)} in access exclusive mode`.text),
     lockExclusively(table.name),
     ...table.sequences.map(({ name, identity }) =>
       identity

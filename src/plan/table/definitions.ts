@@ -177,6 +177,33 @@ export function rules(table: TableModel): Statement[] {
   ])
 }
 
+/** `or replace` keeps a rule's state and comment, and takes the new table for the one it mentions. */
+export function otherRules({ otherRules = [] }: TableModel): Statement[] {
+  return otherRules.map(({ definition }) =>
+    withoutSemicolon(definition.replace(/^CREATE RULE/, 'CREATE OR REPLACE RULE')),
+  )
+}
+
+/** The same for a policy, which is altered to what it is. */
+export function otherPolicies({ otherPolicies = [] }: TableModel): Statement[] {
+  return otherPolicies.map(({ of, name, using, check }) => {
+    const parts = [
+      ...(using === null ? [] : [sql`using (${raw(using)})`]),
+      ...(check === null ? [] : [sql`with check (${raw(check)})`]),
+    ]
+    return sql`alter policy ${ident(name)} on ${quoted(of)} ${join(parts, ' ')}`.text
+  })
+}
+
+/** A constraint trigger cannot be replaced. */
+export function dropOtherTriggers({ otherTriggers = [] }: TableModel): Statement[] {
+  return otherTriggers.flatMap((one) => dropTriggers(one.of, [one]))
+}
+
+export function otherTriggers({ otherTriggers = [] }: TableModel): Statement[] {
+  return otherTriggers.flatMap((one) => [...trigger(one.of, one), ...triggerState([one.of], one)])
+}
+
 export function statistics(table: TableModel, role: string): Statement[] {
   return table.statistics.flatMap(({ name, definition, owner, target, comment }) => [
     definition,

@@ -190,7 +190,7 @@ export const DEPENDENTS = {
   },
   // A row trigger of the same name on parent and partition is refused; attaching gives a partition the parent's.
   triggers: {
-    facts: ({ triggers }) => triggers.flatMap(triggerFacts),
+    facts: ({ triggers }) => triggers.flatMap((trigger) => triggerFacts(trigger)),
     fates: ({ triggers }) => triggers.map(({ name }) => carried(`trigger ${name}`)),
     ...ofTheName(
       ({ table, place }) => definitions.dropTriggers(place, table.triggers),
@@ -268,6 +268,40 @@ export const DEPENDENTS = {
         rebuilt(`function ${signature}`, 'create or replace: its body is bound to the table'),
       ),
     ...ofTheName(nothing, ({ table }) => definitions.functions(table)),
+  },
+  otherRules: {
+    facts: ({ otherRules = [] }) =>
+      otherRules.map(({ of, ofKind: _, owner: _owner, ...rule }) => fact(`rule ${rule.name} on ${display(of)}`, rule)),
+    fates: ({ otherRules = [] }) =>
+      otherRules.map(({ of, name }) =>
+        rebuilt(`rule ${name} on ${display(of)}`, 'create or replace: it is bound to the table'),
+      ),
+    ...ofTheName(nothing, ({ table }) => definitions.otherRules(table)),
+  },
+  otherPolicies: {
+    facts: ({ otherPolicies = [] }) =>
+      otherPolicies.map(({ of, ofKind: _, owner: _owner, ...policy }) =>
+        fact(`policy ${policy.name} on ${display(of)}`, policy),
+      ),
+    fates: ({ otherPolicies = [] }) =>
+      otherPolicies.map(({ of, name }) =>
+        rebuilt(`policy ${name} on ${display(of)}`, 'altered to what it is: its condition is bound to the table'),
+      ),
+    ...ofTheName(nothing, ({ table }) => definitions.otherPolicies(table)),
+  },
+  otherTriggers: {
+    facts: ({ otherTriggers = [] }) =>
+      otherTriggers.flatMap(({ of, ofKind: _, owner: _owner, ...trigger }) =>
+        triggerFacts(trigger, `trigger ${trigger.name} on ${display(of)}`),
+      ),
+    fates: ({ otherTriggers = [] }) =>
+      otherTriggers.map(({ of, name }) =>
+        rebuilt(`trigger ${name} on ${display(of)}`, 'dropped and created again, FROM the new table'),
+      ),
+    ...ofTheName(
+      ({ table }) => definitions.dropOtherTriggers(table),
+      ({ table }) => definitions.otherTriggers(table),
+    ),
   },
   // Last, for they need a key; and first to go, or detaching would look for rows that refer to the partition, and refuse.
   inboundForeignKeys: {

@@ -40,8 +40,7 @@ export function indexFacts(index: Index): Fact[] {
   ]
 }
 
-export function triggerFacts({ extensions, ...trigger }: Trigger): Fact[] {
-  const name = `trigger ${trigger.name}`
+export function triggerFacts({ extensions, ...trigger }: Trigger, name = `trigger ${trigger.name}`): Fact[] {
   return [fact(name, trigger), ...extensionFacts(name, extensions)]
 }
 

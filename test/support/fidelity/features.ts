@@ -374,6 +374,38 @@ const ON_THE_REST: readonly Feature[] = [
     ],
   },
   {
+    title: 'rules of others',
+    make: ({ table, at, bare }) => [
+      `create table ${at('ruled')} (x int, b text)`,
+      `create rule ${bare('also. it')} as on insert to ${at('ruled')} where new.x > 3 do also insert into ${table} (n, a, b) values (-new.x, new.x, 'CREATE RULE')`,
+      `comment on rule ${bare('also. it')} on ${at('ruled')} is 'r'`,
+      `create rule ${bare('off')} as on delete to ${at('ruled')} do also delete from ${table} where n = old.x`,
+      `alter table ${at('ruled')} disable rule ${bare('off')}`,
+      `create view ${at('written')} as select 1 as one`,
+      `create rule ${bare('through')} as on insert to ${at('written')} do instead (insert into ${at('notes')} values (new.one); update ${table} set a = new.one where n = 1)`,
+    ],
+  },
+  {
+    title: 'policies of others',
+    make: ({ table, at, bare, reader }) => [
+      `create table ${at('guarded')} (x int)`,
+      `alter table ${at('guarded')} enable row level security`,
+      `create policy ${bare('of those')} on ${at('guarded')} as restrictive for update to ${reader}, public using (exists (select from ${table} t where t.n = x)) with check (x < (select max(n) from ${table}))`,
+      `create policy ${bare('new ones')} on ${at('guarded')} for insert with check (x in (select n from ${table}))`,
+      `comment on policy ${bare('of those')} on ${at('guarded')} is 'p'`,
+    ],
+  },
+  {
+    title: 'constraint triggers of others',
+    make: ({ table, at, bare }) => [
+      `create table ${at('watched')} (x int)`,
+      `create constraint trigger ${bare('from it')} after insert on ${at('watched')} from ${table} deferrable initially deferred for each row when (new.x > 0) execute function ${at('nothing')}('a')`,
+      `alter table ${at('watched')} enable always trigger ${bare('from it')}`,
+      `alter trigger ${bare('from it')} on ${at('watched')} depends on extension plpgsql`,
+      `comment on trigger ${bare('from it')} on ${at('watched')} is 't'`,
+    ],
+  },
+  {
     title: 'foreign key onto it',
     make: ({ at, table, bare }) => [
       `create table ${at('child')} (t int references ${table} (n) on delete cascade, more int)`,
