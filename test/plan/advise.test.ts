@@ -206,6 +206,7 @@ describe('which way', () => {
     ['exactly where it turns', { kept: 0.7 }, 'partition by copying', /30 %/],
     ['it cannot be partitioned', { kept: 0.2, keys: [{ ...key, obstacles: [inTheWay] }] }, 'rebuild', /repeated when/],
     ['it has no key', { kept: 0.2, keys: [] }, 'rebuild', /repeated when/],
+    ['it is unlogged', { kept: 0.2, table: { persistence: 'unlogged' } }, 'rebuild', /repeated when/],
     ['a condition, most go', { wish: condition, kept: 0.1 }, 'rebuild', /90 % .* is cheaper than deleting/],
     [
       'a condition, few go',
@@ -213,13 +214,8 @@ describe('which way', () => {
       'purge',
       /Deleting them in batches is cheaper .* no disk space/,
     ],
-    [
-      'nothing but deleting is open',
-      { keys: [], kept: 0.5, table: { persistence: 'unlogged' } },
-      'purge',
-      /for any table/,
-    ],
-    ['the same by a condition', { wish: condition, table: { persistence: 'unlogged' } }, 'purge', /for any table/],
+    ['nothing but deleting is open', { keys: [], kept: 0.5, table: { typed: true } }, 'purge', /for any table/],
+    ['the same by a condition', { wish: condition, table: { typed: true } }, 'purge', /for any table/],
     ['nothing is asked', { wish: { kind: 'nothing' } }, 'partition', /no rows are to be removed now/],
     ['nothing is asked, nothing can be', { wish: { kind: 'nothing' }, keys: [] }, null, /pass --keep/],
     ['a view', { table: { kind: 'view' } }, null, /is a view\. Pass the underlying table/],

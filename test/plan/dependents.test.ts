@@ -131,6 +131,7 @@ const SWAPS: Record<string, { readonly plan: Plan; readonly way: 'there' | 'back
 const SEEN: Record<DependentKind, { readonly there: RegExp | null; readonly back: RegExp | null }> = {
   columns: { there: null, back: null },
   owner: { there: null, back: null },
+  persistence: { there: null, back: null },
   options: { there: null, back: null },
   grants: { there: /^grant select on table "public"."events" to "reader"/, back: null },
   sequences: {

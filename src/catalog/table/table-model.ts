@@ -130,8 +130,8 @@ export interface OwnedSequence {
   readonly comment: string | null
   readonly grants: readonly Grant[]
   readonly defaultGrantees: readonly (string | null)[]
-  /** Possible from 15 on. Older versions have stored plans without. */
-  readonly unlogged?: boolean
+  /** Possible from 15 on; before, null. Older versions have stored plans without. */
+  readonly unlogged?: boolean | null
 }
 
 export type ConstraintType = 'primary key' | 'unique' | 'check' | 'foreign key' | 'exclusion' | 'not null' | 'trigger'

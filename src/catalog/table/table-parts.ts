@@ -67,7 +67,7 @@ const TABLE_GRANTS = LIST(`select json_agg(g.entry order by g.number, g.position
 const SEQUENCES = LIST(`select json_agg(json_build_object(
     'name', json_build_object('schema', n.nspname, 'name', s.relname), 'column', a.attname, 'identity', d.deptype = 'i',
     'type', format_type(q.seqtypid, null), 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'min', q.seqmin::text,
-    'max', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle, 'unlogged', s.relpersistence = 'u', 'comment', ${COMMENT('s.oid', 'pg_class')},
+    'max', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle, 'unlogged', case when current_setting('server_version_num')::int >= 150000 then s.relpersistence = 'u' end, 'comment', ${COMMENT('s.oid', 'pg_class')},
     'grants', ${LIST(`select json_agg(g.entry order by g.position)
                 from (${GRANTS(`coalesce(s.relacl, acldefault('s', s.relowner))`, 'null::name')}) g`)},
     'defaultGrantees', ${defaultGranteesQuery('S', 'c.relowner', 's.relnamespace')}) order by a.attnum)
@@ -152,11 +152,11 @@ function publications(version: number): string {
   const ofSchema =
     version < 150000
       ? ''
-      : `union all select ${entry('schema', 'null', 'null')} from pg_publication_namespace s join pg_publication p on p.oid = s.pnpubid where s.pnnspid = c.relnamespace`
+      : `union all select ${entry('schema', 'null', 'null')} from pg_publication_namespace s join pg_publication p on p.oid = s.pnpubid where s.pnnspid = c.relnamespace and c.relpersistence = 'p'`
   return LIST(`select json_agg(u.entry order by u.pubname) from (
     select ${entry('table', columns, filter)} from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid and not p.puballtables
     union all select ${entry('all tables', 'null', 'null')} from pg_publication p
-      where p.puballtables and not exists (select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = c.oid)
+      where p.puballtables and c.relpersistence = 'p' and not exists (select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = c.oid)
     ${ofSchema}) u`)
 }
 

@@ -66,7 +66,7 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
     goal: goalOf(table, request),
     table: table.name,
     dependents: key === null ? [] : dependentsOf(table, { history: null, primaryKey: null, partitioned: false }),
-    notes: serverNotes(server),
+    notes: [...serverNotes(server), ...unloggedNotes(table)],
   }
   if (objections.length > 0 || key === null) return { ...base, objections, evidence: [], steps: [], rebuild: null }
   const names = shadowNames(table, situation.taken)
@@ -82,6 +82,13 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
   return { ...base, objections, evidence: evidenceOf(situation, request, key, rebuild), steps, rebuild }
 }
 
+function unloggedNotes({ name, persistence }: TableModel): string[] {
+  if (persistence !== 'unlogged') return []
+  return [
+    `${display(name)} is unlogged, and so is what replaces it: a crash of the server empties both, and the run goes on with the rows written since`,
+  ]
+}
+
 function goalOf({ name }: TableModel, { keep }: RebuildRequest): string {
   return keep === null
     ? `rebuild ${display(name)} with all its rows`
@@ -95,6 +102,7 @@ function rebuildObjections(
   key: CopyKey | null,
 ): Objection[] {
   const copied = [
+    'unlogged',
     'exclusion:',
     'not-valid:',
     'no-inherit:',

@@ -12,7 +12,7 @@ import type {
 } from '../../catalog/table/table-model.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { withoutNotValid } from './fact.ts'
-import { grants, type Hands } from './privileges.ts'
+import { grants } from './privileges.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 
 // The statements that give a table what a table of the same name had before.
@@ -292,7 +292,7 @@ export function sequences(
     if (!sequence.identity)
       return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
     const setAside = { schema: sequence.name.schema, name: aside[sequence.name.name] ?? '' }
-    return moveIdentity(from, table.name, column, sequence, setAside, { owner: table.owner, role })
+    return moveIdentity(from, table, column, sequence, setAside, role)
   })
 }
 
@@ -303,11 +303,11 @@ export function sequences(
  */
 function moveIdentity(
   from: TableName,
-  to: TableName,
+  { name: to, owner, persistence }: TableModel,
   column: Column,
   sequence: OwnedSequence,
   aside: TableName,
-  hands: Hands,
+  role: string,
 ): Statement[] {
   const { name } = sequence
   const kind = raw(column.identity ?? 'always')
@@ -323,11 +323,17 @@ function moveIdentity(
     ...(own ? [] : [sql`alter sequence ${quoted(name)} as ${raw(sequence.type)} ${settings}`.text]),
     sql`select pg_catalog.setval(${literal(quoted(name).text)}::pg_catalog.regclass, last_value, is_called) from ${quoted(aside)}`
       .text,
-    ...(sequence.unlogged ? [sql`alter sequence ${quoted(name)} set unlogged`.text] : []),
+    ...sequencePersistence(sequence, persistence),
     sql`alter table ${quoted(from)} alter column ${ident(column.name)} drop identity`.text,
-    ...grants('sequence', name, hands, sequence.grants, sequence.defaultGrantees),
+    ...grants('sequence', name, { owner, role }, sequence.grants, sequence.defaultGrantees),
     ...commentOn(sql`sequence ${quoted(name)}`, sequence.comment),
   ]
+}
+
+/** From 15 on the sequence of an identity is made as its table is. */
+function sequencePersistence({ name, unlogged }: OwnedSequence, ofTable: TableModel['persistence']): Statement[] {
+  if (unlogged == null || unlogged === (ofTable === 'unlogged')) return []
+  return [sql`alter sequence ${quoted(name)} set ${raw(unlogged ? 'unlogged' : 'logged')}`.text]
 }
 
 export function tableComment(table: TableModel): Statement[] {

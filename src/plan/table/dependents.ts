@@ -75,7 +75,6 @@ type Apart =
   | 'oid'
   | 'name'
   | 'kind'
-  | 'persistence'
   | 'tablespace'
   | 'accessMethod'
   | 'typed'
@@ -129,6 +128,12 @@ export const DEPENDENTS = {
           : 'the same on the new table',
       ),
     ],
+    ...ofTheTable,
+  },
+  persistence: {
+    // Facts that are stored know of no other kind.
+    facts: ({ persistence }) => (persistence === 'permanent' ? [] : [fact('persistence', persistence)]),
+    fates: ({ persistence }) => (persistence === 'permanent' ? [] : [carried(persistence, 'as the table is')]),
     ...ofTheTable,
   },
   options: {

@@ -72,14 +72,15 @@ export function plainShadow(table: TableModel, names: ShadowNames, role: string,
   }
 }
 
-/** Columns only; autovacuum stays away until the rows are there and it would find something to do. */
+/** Columns only, unlogged like the table; autovacuum stays away until the rows are there and it would find something to do. */
 function createPlain(table: TableModel, shadow: TableName, role: string): string[] {
   const place = quoted(shadow)
   const tablespace = table.tablespace === null ? raw('') : sql` tablespace ${ident(table.tablespace)}`
   const own = table.options.filter((option) => !option.startsWith('autovacuum_enabled='))
   const options = raw([...own, 'autovacuum_enabled=false'].join(', '))
   return [
-    sql`create table ${place} (${columnsLike(table)}) with (${options})${tablespace}`.text,
+    sql`create ${raw(table.persistence === 'unlogged' ? 'unlogged ' : '')}table ${place} (${columnsLike(table)}) with (${options})${tablespace}`
+      .text,
     ...withoutUnprovenNotNull(table, shadow),
     ...definitions.columnSettings({ ...table, name: shadow }),
     ...ownersAlone(shadow, role, table.defaultGrantees),

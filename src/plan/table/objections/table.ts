@@ -75,7 +75,7 @@ function shapeObjections(table: TableModel): Objection[] {
       objection(
         'unlogged',
         `${name} is unlogged: its rows do not survive a crash, nor would those of what it becomes`,
-        `Make it permanent first: alter table ${sqlName(table)} set logged; (this rewrites it under lock)`,
+        `Make it permanent first: alter table ${sqlName(table)} set logged; (this rewrites it under lock). ebb rebuild takes it as it is.`,
       ),
     ),
     ...when(table.inheritsFrom.length > 0, () =>
