@@ -1,11 +1,17 @@
 import type * as zod from 'zod'
-import type { Receipt } from '../plan/archive/receipt.ts'
+import type { Reading } from '../plan/archive/reading.ts'
+import type { ArchivedTable, Receipt } from '../plan/archive/receipt.ts'
 
 // What a receipt looks like, for reading one and for docs/receipt.schema.json. Members that a later version of Ebb has
 // added without changing the format are no error.
 
+/** A receipt with what is written into it besides. */
+interface StoredReceipt extends Receipt {
+  readonly tables: readonly (ArchivedTable & { readonly reading: Reading })[]
+}
+
 /** The schema of a receipt, in the order in which it is written. */
-export function receiptSchema({ z }: typeof zod): zod.ZodType<Receipt> {
+export function receiptSchema({ z }: typeof zod): zod.ZodType<StoredReceipt> {
   const text = z.string()
   const time = z.iso.datetime()
   const count = z.int().min(0)
@@ -55,6 +61,7 @@ export function receiptSchema({ z }: typeof zod): zod.ZodType<Receipt> {
           rows: count,
           sha256,
           objects: z.array(object).min(1).readonly(),
+          reading: z.object({ copy: names, duckdb: text.nullable() }),
         }),
       )
       .min(1)

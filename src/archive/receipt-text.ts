@@ -1,12 +1,18 @@
 import { createHash } from 'node:crypto'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { RECEIPT_FORMAT, type Receipt } from '../plan/archive/receipt.ts'
+import { readingOf } from '../plan/archive/reading.ts'
 import { receiptSchema } from './receipt-schema.ts'
 
-/** A receipt as it is stored: the same receipt has the same bytes, whatever the order in which it was put together. */
+/**
+ * A receipt as it is stored, with how each table is read without Ebb. The same receipt has the same bytes, whatever the
+ * order in which it was put together.
+ */
 export async function receiptText(receipt: Receipt): Promise<string> {
+  const { encoding, tables } = receipt
+  const readable = tables.map((table) => ({ ...table, reading: readingOf(table, encoding) }))
   const schema = receiptSchema(await import('zod'))
-  return `${JSON.stringify(schema.parse(receipt), null, 2)}\n`
+  return `${JSON.stringify(schema.parse({ ...receipt, tables: readable }), null, 2)}\n`
 }
 
 /** The digest of a receipt: SHA-256 of its bytes as they are stored, as `sha256sum` has it. */

@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, test } from 'vitest'
 import { parseReceipt, receiptDigest, receiptText } from '../../src/archive/receipt-text.ts'
+import { readingOf } from '../../src/plan/archive/reading.ts'
 import { archivedTable, receiptOf } from '../support/receipts.ts'
 
 const OBJECT = {
@@ -11,11 +14,14 @@ const OBJECT = {
   contentSha256: 'b'.repeat(64),
 }
 const RECEIPT = receiptOf([archivedTable({ rows: 2, objects: [OBJECT] })])
+const ENCRYPTED = receiptOf([archivedTable({ rows: 2, objects: [{ ...OBJECT, name: `${OBJECT.name}.age` }] })], {
+  encoding: { ...RECEIPT.encoding, encryption: { kind: 'age', recipients: ['age1recipient'] } },
+})
 const WHERE = 'file:///archive/receipt.json'
 
 describe('a receipt', () => {
   test('is read as it was written', async () => {
-    expect(await parseReceipt(await receiptText(RECEIPT), WHERE)).toEqual(RECEIPT)
+    expect(await parseReceipt(await receiptText(RECEIPT), WHERE)).toMatchObject(RECEIPT)
   })
 
   test('has the same bytes, and so the same digest, however it was put together', async () => {
@@ -55,6 +61,40 @@ describe('a receipt', () => {
 
   test('may have members that a later version has added', async () => {
     const text = (await receiptText(RECEIPT)).replace('"format": 1', '"format": 1, "colour": "blue"')
-    expect(await parseReceipt(text, WHERE)).toEqual(RECEIPT)
+    expect(await parseReceipt(text, WHERE)).toMatchObject(RECEIPT)
+  })
+
+  test('is described by docs/receipt.schema.json, which another validator reads', async () => {
+    const schema = JSON.parse(readFileSync('docs/receipt.schema.json', 'utf8')) as object
+    const conforms = new Ajv2020({ strict: false, formats: { 'date-time': true } }).compile(schema)
+    const read = async (text: Promise<string>) => JSON.parse(await text) as { tables: { rows?: number }[] }
+    const [plain, encrypted] = [await read(receiptText(RECEIPT)), await read(receiptText(ENCRYPTED))]
+    expect([conforms(plain), conforms(encrypted), conforms.errors]).toEqual([true, true, null])
+    delete plain.tables[0]!.rows
+    expect([conforms(plain), conforms({ ...encrypted, format: '1' })]).toEqual([false, false])
+  })
+
+  test('says how to load the rows, and how to read them, without Ebb', async () => {
+    const { tables } = JSON.parse(await receiptText(ENCRYPTED)) as { tables: { reading: object }[] }
+    expect(tables[0]!.reading).toMatchInlineSnapshot(`
+      {
+        "copy": [
+          "copy "public"."events" ("id", "payload") from stdin with (format csv, header)",
+        ],
+        "duckdb": "select * from read_csv(['public.events-00001.csv.gz'], columns = {'id': 'BIGINT', 'payload': 'VARCHAR'}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', new_line = '\\n', comment = '', nullstr = '', allow_quoted_nulls = false, compression = 'gzip')",
+      }
+    `)
+    const generated = { name: 'twice', number: 3, type: 'bigint', notNull: false, generated: true }
+    const table = archivedTable({ objects: [OBJECT] })
+    expect(
+      readingOf({ ...table, columns: [...table.columns, generated] }, RECEIPT.encoding).copy,
+    ).toMatchInlineSnapshot(`
+      [
+        "create temporary table archived ("id" bigint, "payload" text, "twice" bigint)",
+        "copy archived ("id", "payload", "twice") from stdin with (format csv, header)",
+        "insert into "public"."events" ("id", "payload") overriding system value select "id", "payload" from archived",
+      ]
+    `)
+    expect(readingOf({ ...table, columns: [] }, RECEIPT.encoding).duckdb).toBeNull()
   })
 })
