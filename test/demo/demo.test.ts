@@ -47,7 +47,9 @@ test('tells the whole story, without an error or a lost row, and leaves nothing 
   expect(after.eventsToKeep).toBe(before.eventsToKeep + traffic.written.events)
   // 90 days of fourteen months, and nothing older.
   expect(after.events.rows - traffic.written.events).toBeLessThan(SMALL.events / 3)
-  expect(after.events.bytes).toBeLessThan(before.events.bytes / 2)
+  // What was written meanwhile takes room, too: the more of it, the longer the story takes.
+  const older = 1 - traffic.written.events / after.events.rows
+  expect(after.events.bytes * older).toBeLessThan(before.events.bytes / 2)
   // 90 days touch at most five of the fourteen months.
   expect(after.pageViews.rows - traffic.written.pageViews).toBeLessThan(SMALL.pageViews / 2)
   expect(after.pageViewsToKeep).toBe(before.pageViewsToKeep + traffic.written.pageViews)

@@ -10,6 +10,7 @@ import { test, type Database } from '../support/database.ts'
 import { markRequest, purgeRequest } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
+import { PATIENCE_MS } from '../support/until.ts'
 
 // A table that somebody has locked as a whole while a plan is made.
 
@@ -51,7 +52,7 @@ test.for(READING)('%s waits, says for whom, and gives up at its deadline', async
 
   const waiting = reads(database.url, database, options(60_000))
   await expect
-    .poll(() => events.filter(({ type }) => type === 'waiting').length, { timeout: 20_000 })
+    .poll(() => events.filter(({ type }) => type === 'waiting').length, { timeout: PATIENCE_MS })
     .toBeGreaterThan(3)
   await holder.query('rollback')
   await waiting

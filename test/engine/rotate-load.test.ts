@@ -12,7 +12,7 @@ import { leafOf, monthlyEvents, monthsOf, options, planOf, request, rotateOne } 
 
 const LONGEST_WAIT_MS = 250
 
-test('an application that reads and writes all the while notices nothing', async ({ database }) => {
+test('an application that reads and writes all the while notices nothing', async ({ database, judgeTimes }) => {
   const kinds = database.table('kinds')
   const session = await database.session('setup')
   await session.query(sql`create table ${quoted(kinds)} (kind int primary key)`)
@@ -36,11 +36,11 @@ test('an application that reads and writes all the while notices nothing', async
   expect(rotated.failed).toEqual([])
   expect(rotated.retired).toHaveLength(12)
   expect(report.errors).toEqual([])
-  expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
   await verifyWrites(session, table, 'token', report, 4)
+  await judgeTimes(() => expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS))
 })
 
-test('a thousand partitions rotate in seconds', async ({ database }) => {
+test('a thousand partitions rotate in seconds', async ({ database, judgeTimes }) => {
   const table = database.table('events')
   const session = await database.session('setup')
   await session.query(
@@ -72,8 +72,10 @@ test('a thousand partitions rotate in seconds', async ({ database }) => {
   console.log(
     `1000 partitions: planned in ${planMs} ms, 14 made and 299 dropped in ${rotateMs} ms, nothing to do in ${idleMs} ms`,
   )
-  expect(planMs).toBeLessThan(5_000)
-  expect(rotateMs).toBeLessThan(20_000)
+  await judgeTimes(() => {
+    expect(planMs).toBeLessThan(5_000)
+    expect(rotateMs).toBeLessThan(20_000)
+  })
 })
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -175,7 +175,7 @@ describe('a run that was stopped', () => {
     expect((await partition(database.url, written(events), monthly(), quietly())).nothingToDo).toBe(true)
   })
 
-  test('stops at once while it waits for somebody', async ({ database }) => {
+  test('stops at once while it waits for somebody', async ({ database, judgeTimes }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const holder = await database.session('holder')
     await holder.query('begin')
@@ -195,9 +195,10 @@ describe('a run that was stopped', () => {
       kind: 'stopped',
     })
 
-    expect(performance.now() - stoppedAt).toBeLessThan(1_500)
+    const stoppedInMs = performance.now() - stoppedAt
     await holder.query('commit')
     await partition(database.url, written(events), monthly(), quietly())
+    await judgeTimes(() => expect(stoppedInMs).toBeLessThan(1_500))
   })
 
   test('tells why, in the journal', async ({ database }) => {

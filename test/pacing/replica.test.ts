@@ -11,7 +11,7 @@ import { administrator, pacedRun, waitsFor, type PacedRun } from './support.ts'
 const MB = 1e6
 
 describe('a replica that falls behind', () => {
-  test('is waited for, and the run goes on when it has caught up', async ({ ownServer }) => {
+  test('is waited for, and the run goes on when it has caught up', async ({ ownServer, judgeTimes }) => {
     const own = await ownServer()
     const standby = await replicaOf(own)
     const run = await pacedRun(own.database, { maxReplicaLagBytes: 8 * MB }, { target: own.database.adminUrl })
@@ -33,10 +33,10 @@ describe('a replica that falls behind', () => {
     const { maxReplicaLagBytes, pausedMsBy } = run.pace.summary()
     expect(pausedMsBy['replica lag']).toBeGreaterThan(1_400)
     expect(maxReplicaLagBytes).toBeGreaterThan(7 * MB)
-    expect(maxReplicaLagBytes).toBeLessThan(12 * MB)
+    await judgeTimes(() => expect(maxReplicaLagBytes).toBeLessThan(12 * MB))
   })
 
-  test('that replays slowly sets the pace, and its lag stays under the limit', async ({ ownServer }) => {
+  test('that replays slowly sets the pace, and its lag stays under the limit', async ({ ownServer, judgeTimes }) => {
     const own = await ownServer()
     const standby = await replicaOf(own)
     const run = await pacedRun(own.database, { maxReplicaLagBytes: 24 * MB }, { target: own.database.adminUrl })
@@ -62,10 +62,12 @@ describe('a replica that falls behind', () => {
     console.log(
       `slow replica: ${(slowly / MB).toFixed(1)} MB/s, well: ${(quickly / MB).toFixed(1)} MB/s, greatest lag ${(maxReplicaLagBytes! / MB).toFixed(1)} MB`,
     )
-    // What a replica says of itself may be a moment old, so a batch more than that is seen now and then.
-    expect(maxReplicaLagBytes).toBeLessThan(24 * MB * 1.1)
-    expect(quickly).toBeGreaterThan(slowly * 1.5)
     expect(run.reasons().some((reason) => /^slower, because replica standby_\d+ is/.test(reason))).toBe(true)
+    await judgeTimes(() => {
+      // What a replica says of itself may be a moment old, so a batch more than that is seen now and then.
+      expect(maxReplicaLagBytes).toBeLessThan(24 * MB * 1.1)
+      expect(quickly).toBeGreaterThan(slowly * 1.5)
+    })
   })
 
   test('is seen by its slot when the role may not see its replay', async ({ ownServer, skip }) => {

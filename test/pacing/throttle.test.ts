@@ -16,15 +16,16 @@ import { folder, pacedRun, turning, waitsFor } from './support.ts'
 const BATCH = { rows: 100, milliseconds: 10 }
 
 describe('a database that is well', () => {
-  test('costs next to nothing', async ({ database }) => {
+  test('costs next to nothing', async ({ database, judgeTimes }) => {
     const run = await pacedRun(database)
     await run.pace.turn(null)
     const began = performance.now()
     for (let batch = 0; batch < 500; batch++) await run.pace.turn(BATCH)
+    const eachMs = (performance.now() - began) / 500
 
-    expect((performance.now() - began) / 500).toBeLessThan(1)
     expect(run.reasons()).toEqual([])
     expect(run.pace.summary()).toMatchObject({ turns: 501, pausedMs: 0, pausedMsBy: {} })
+    await judgeTimes(() => expect(eachMs).toBeLessThan(1))
   })
 
   test('batches grow until they take the target time', async ({ database }) => {
@@ -110,7 +111,7 @@ describe('files', () => {
     await expect(run.pace.turn(BATCH)).rejects.toThrow('stop file')
   })
 
-  test('an abort ends a pause at once', async ({ database }) => {
+  test('an abort ends a pause at once', async ({ database, judgeTimes }) => {
     let waitedMs = 0
     for (let round = 0; round < 6; round++) {
       const abort = new AbortController()
@@ -122,7 +123,7 @@ describe('files', () => {
       await expect(end).rejects.toMatchObject({ kind: 'stopped' })
       waitedMs += performance.now() - began
     }
-    expect(waitedMs).toBeLessThan(150)
+    await judgeTimes(() => expect(waitedMs).toBeLessThan(150))
   })
 
   test('a pace file retunes it; one that is wrong changes nothing', async ({ database }) => {
@@ -223,9 +224,9 @@ describe('times of the day', () => {
 })
 
 describe('several runs by one journal', () => {
-  test('two share what one would use, and the one that is left has it all', async ({ database }) => {
+  test('two share what one would use, and the one that is left has it all', async ({ database, judgeTimes }) => {
     const one = await pacedRun(database)
-    expect(await dutyOf(one, 1_000)).toBeGreaterThan(0.75)
+    const alone = await dutyOf(one, 1_000)
 
     const other = await pacedRun(database)
     await until(async () => {
@@ -233,15 +234,18 @@ describe('several runs by one journal', () => {
       return one.reasons().length > 0 && other.reasons().length > 0
     })
     const duties = await Promise.all([dutyOf(one, 2_000), dutyOf(other, 2_000)])
-    expect(duties[0] + duties[1]).toBeGreaterThan(0.8)
-    expect(duties[0] + duties[1]).toBeLessThan(1.2)
     expect(one.reasons()).toEqual(['the pace is shared with another run'])
 
     await other.pace.close()
     await until(async () => (await dutyOf(one, 300)) > 0.75)
+    await judgeTimes(() => {
+      expect(alone).toBeGreaterThan(0.75)
+      expect(duties[0] + duties[1]).toBeGreaterThan(0.8)
+      expect(duties[0] + duties[1]).toBeLessThan(1.2)
+    })
   })
 
-  test('one that waits leaves its share to the other', async ({ database }) => {
+  test('one that waits leaves its share to the other', async ({ database, judgeTimes }) => {
     const pauseFile = join(await folder(), 'pause')
     await writeFile(pauseFile, '')
     const waiting = await pacedRun(database, { pauseFile })
@@ -250,9 +254,10 @@ describe('several runs by one journal', () => {
     await sleep(1_000)
 
     const working = await pacedRun(database)
-    expect(await dutyOf(working, 500)).toBeGreaterThan(0.75)
+    const duty = await dutyOf(working, 500)
     await rm(pauseFile)
     await end
+    await judgeTimes(() => expect(duty).toBeGreaterThan(0.75))
   })
 
   test('one that has died counts for nothing, and one that is silent does so after some seconds', async ({
@@ -264,8 +269,9 @@ describe('several runs by one journal', () => {
     expect(run.reasons()).toEqual([])
     const silent = await openSession(database.url, 'silent')
     onTestFinished(() => silent.end())
-    await run.worker.query(`insert into ebb.pace values ('ebb silent', false, now() - interval '4 seconds')`)
+    await run.worker.query(`insert into ebb.pace values ('ebb silent', false, now() + interval '1 hour')`)
     await until(async () => (await dutyOf(run, 300)) < 0.65)
+    await run.worker.query(`update ebb.pace set beat_at = now() - interval '10 seconds' where holder = 'ebb silent'`)
     await until(async () => (await dutyOf(run, 300)) > 0.75)
   })
 })
@@ -277,9 +283,8 @@ async function dutyOf(run: { pace: { turn(last: typeof BATCH): Promise<unknown> 
   while (performance.now() - began < forMs) {
     const batchBegan = performance.now()
     await sleep(BATCH.milliseconds)
-    const milliseconds = performance.now() - batchBegan
-    worked += milliseconds
-    await run.pace.turn({ rows: 100, milliseconds })
+    worked += performance.now() - batchBegan
+    await run.pace.turn(BATCH) // whatever it took: slow batches are another reason to rest
   }
   return worked / (performance.now() - began)
 }

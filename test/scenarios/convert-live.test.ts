@@ -15,12 +15,11 @@ const LONGEST_WAIT_MS = 250
 /** Promised: the swap holds its locks for less. */
 const SWAP_MS = 50
 
-// Retried, for a time is measured on a machine that may do other things meanwhile; losing a row is not a matter of time.
 describe('converting five million rows while the application works', () => {
   test.for([
     ['by time', {}],
     ['by id', { by: 'id', every: { kind: 'ids', ids: 1_000_000n }, expireBy: 'created_at' }],
-  ] as const)('%s loses nothing, and nobody waits', { retry: 2 }, async ([title, request], { database }) => {
+  ] as const)('%s loses nothing, and nobody waits', async ([title, request], { database, judgeTimes }) => {
     const { events, view, counter } = await manyEvents(database, ROWS)
     const writers = await startWriters(database, {
       insert: insertClick(events),
@@ -44,8 +43,10 @@ describe('converting five million rows while the application works', () => {
     expect(report.errors).toEqual([])
     expect(report.writes).toBeGreaterThan(100)
     expect(report.reads).toBeGreaterThan(20)
-    expect(result.swap?.heldMs).toBeLessThan(SWAP_MS)
-    expect(result.swap?.longestWaitCausedMs).toBeLessThan(LONGEST_WAIT_MS)
-    expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
+    await judgeTimes(() => {
+      expect(result.swap?.heldMs).toBeLessThan(SWAP_MS)
+      expect(result.swap?.longestWaitCausedMs).toBeLessThan(LONGEST_WAIT_MS)
+      expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
+    })
   })
 })

@@ -11,7 +11,7 @@ import { Hold } from '../support/hold.ts'
 import { batchesOf, contentOf, matching, purgeRequest, purgeRows } from '../support/purging.ts'
 import { randomFrom } from '../support/random.ts'
 import { quietly, written } from '../support/tool.ts'
-import { until } from '../support/until.ts'
+import { PATIENCE_MS, until } from '../support/until.ts'
 import { planPurgeOf, purge } from '../support/commands.ts'
 
 // An application that works on the rows that are to go: it never waits for a purge, never becomes the victim of a
@@ -19,7 +19,7 @@ import { planPurgeOf, purge } from '../support/commands.ts'
 
 const ROWS = 2_000
 const OLD = purgeRequest(`kind = 'old'`)
-const PATIENT = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 20_000 }
+const PATIENT = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: PATIENCE_MS }
 
 /** Every other row is old. */
 async function accounts(database: Database): Promise<TableName> {
@@ -113,6 +113,7 @@ test('a row that is changed in a transaction that goes on is left to it, and kep
 
 test('an application never waits for a row longer than a batch takes, nor a purge for an application', async ({
   database,
+  judgeTimes,
 }) => {
   const table = await accounts(database)
   const app = await database.session('app')
@@ -121,13 +122,14 @@ test('an application never waits for a row longer than a batch takes, nor a purg
   const began = performance.now()
   const purging = start(database, table, { lockLimits: PATIENT, turns: batchesOf(10) })
   await purging.waits(/for 1 row /)
-  // A hundred batches and some rounds for the one row that is held.
-  expect(performance.now() - began).toBeLessThan(5_000)
+  const tookMs = performance.now() - began
   // The others of its batch went in their turn: nobody tried fewer and fewer rows until only the held one was left.
   const { rows } = await database.admin('select rows::int, locked::int from ebb.purge_batch where locked > 0')
   expect(rows).toEqual([{ rows: 9, locked: 1 }])
   await app.query('rollback')
   await purging.end
+  // A hundred batches and some rounds for the one row that is held.
+  await judgeTimes(() => expect(tookMs).toBeLessThan(5_000))
 })
 
 test('a table that is locked as a whole is waited for by looking, and by name', async ({ database }) => {
@@ -150,7 +152,7 @@ test('a table that is locked as a whole is waited for by looking, and by name', 
   })
   await purging.waits(/for the lock on .*accounts.*a migration/)
   // Nobody queues behind us meanwhile.
-  await reader.query(sql`set lock_timeout = '200ms'`.text)
+  await reader.query(sql`set lock_timeout = '10s'`.text)
   await reader.query(sql`select count(*) from ${quoted(table)}`)
   await app.query('commit')
   expect((await purging.end).figures).toMatchObject({ rows: ROWS / 2 })

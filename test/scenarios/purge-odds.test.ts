@@ -32,7 +32,7 @@ const SLOWLY = `create function slowly(kind text) returns boolean language plpgs
 const NOTHING = `create function nothing() returns trigger language plpgsql as $$ begin return null; end $$`
 
 describe('triggers', () => {
-  test('that keep a row are told of, and not waited for', async ({ database }) => {
+  test('that keep a row are told of, and not waited for', async ({ database, judgeTimes }) => {
     const table = await made(
       database,
       'create table visits (id int primary key, kind text)',
@@ -42,10 +42,11 @@ describe('triggers', () => {
     )
     const began = performance.now()
     const { figures, remaining } = await purgeRows(database, table, purgeRequest('id > 10'), SMALL)
-    expect(performance.now() - began).toBeLessThan(5_000)
+    const tookMs = performance.now() - began
     expect(figures).toMatchObject({ rows: 485, locked: 0, refused: [{ why: 'a trigger keeps them' }] })
     expect(figures?.refused.reduce((sum, { rows }) => sum + rows, 0)).toBe(5)
     expect(remaining).toMatchObject({ matching: 5 })
+    await judgeTimes(() => expect(tookMs).toBeLessThan(5_000))
   })
 
   test.for([
@@ -124,7 +125,7 @@ describe('where a batch would take too long, it is given less to look at', () =>
     expect(figures?.batches).toBeLessThan(30)
   })
 
-  test('over blocks, with a condition that is slow', async ({ database }) => {
+  test('over blocks, with a condition that is slow', async ({ database, judgeTimes }) => {
     await hurried(database)
     const table = await made(
       database,
@@ -139,11 +140,14 @@ describe('where a batch would take too long, it is given less to look at', () =>
       purgeRequest(`public.slowly(kind)`, { allRows: true }),
       { turns: batchesOf(1000) },
     )
+    const tookMs = performance.now() - began
     expect(figures?.rows).toBe(30)
     expect(remaining).toMatchObject({ matching: 0 })
-    // Not more than a batch or so of those allowed for a single row alone.
-    expect(figures?.slowestMs).toBeLessThan(1_000)
-    expect(performance.now() - began).toBeLessThan(30_000)
+    await judgeTimes(() => {
+      // Not more than a batch or so of those allowed for a single row alone.
+      expect(figures?.slowestMs).toBeLessThan(1_000)
+      expect(tookMs).toBeLessThan(30_000)
+    })
   })
 })
 

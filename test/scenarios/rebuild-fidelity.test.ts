@@ -51,7 +51,7 @@ describe.each(Object.entries(GROUNDS))('on %s, a rebuild leaves the database as 
     }
   })
 
-  test('with anything', { timeout: 60_000 + ROUNDS * 10_000 }, async ({ skip }) => {
+  test('with anything', { timeout: 900_000 + ROUNDS * 10_000 }, async ({ skip }) => {
     const server = await obtain(skip)
     const ends = { carried: 0, refused: 0 }
     const property = fc.asyncProperty(schemas(server.ground.version), async (schema) => {

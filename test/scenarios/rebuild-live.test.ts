@@ -16,12 +16,10 @@ const KEPT_DAYS = 90
 /** Promised: no application session waits longer because of us. */
 const LONGEST_WAIT_MS = 250
 
-// Retried, for a time is measured on a machine that may do other things meanwhile; losing a row is not a matter of time.
 describe('rebuilding a large table while the application works', () => {
   test.for(['server', 'copy'] as const)(
     'by transport %s loses nothing, and nobody waits; nor on the way back',
-    { retry: 2 },
-    async (transport, { database }) => {
+    async (transport, { database, judgeTimes }) => {
       const { events, view, counter } = await manyEvents(database, ROWS)
       const writers = await startWriters(database, {
         insert: insertClick(events),
@@ -52,8 +50,10 @@ describe('rebuilding a large table while the application works', () => {
       expect(report.errors).toEqual([])
       expect(report.writes).toBeGreaterThan(100)
       expect(report.reads).toBeGreaterThan(20)
-      expect(swap?.longestWaitCausedMs).toBeLessThan(LONGEST_WAIT_MS)
-      expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
+      await judgeTimes(() => {
+        expect(swap?.longestWaitCausedMs).toBeLessThan(LONGEST_WAIT_MS)
+        expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS)
+      })
     },
   )
 })

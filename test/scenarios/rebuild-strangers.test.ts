@@ -8,7 +8,7 @@ import { test, type Database } from '../support/database.ts'
 import { Hold } from '../support/hold.ts'
 import { Rebuilding, rebuildRequest } from '../support/rebuilding.ts'
 import { isToBeRepeated, persevere, quietly, written } from '../support/tool.ts'
-import { isWaiting, until } from '../support/until.ts'
+import { isWaiting, PATIENCE_MS, until } from '../support/until.ts'
 import { rebuild } from '../support/commands.ts'
 
 // What others do to a table, or to our sessions, while it is being copied: a clear stop, nothing lost, and a way on.
@@ -194,7 +194,7 @@ describe('before the swap, the copy', () => {
       while (reading) await session.query('select pg_sleep(0.2)')
     })
 
-    const lockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 4_000 }
+    const lockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: PATIENCE_MS }
     await new Rebuilding(database, table, {}, { lockLimits }).end().finally(() => (reading = false))
 
     await Promise.all(readers)

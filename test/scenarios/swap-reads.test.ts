@@ -21,7 +21,7 @@ const READERS = 4
 
 test(
   'readers with a snapshot from before the swap find in the table what was written before it',
-  { timeout: 60_000 + SWAPS * 10_000 },
+  { timeout: 900_000 + SWAPS * 10_000 },
   async ({ database }) => {
     const table = await pairs(database)
     const stop = new AbortController()

@@ -1,5 +1,6 @@
 import { inject, test as plainTest } from 'vitest'
 import { startServer, type EmbeddedServer } from '../../src/embedded/server.ts'
+import { Machine } from './machine.ts'
 import { findProgram, unable } from './programs.ts'
 import { noOwnServer, ownBinaries, SETTINGS } from './server.ts'
 import { prepareGround } from './template.ts'
@@ -20,6 +21,8 @@ interface Fixtures {
   ownServer: (settings?: Readonly<Record<string, string>>) => Promise<OwnServer>
   /** The path of a program. Skips the test where it is missing; fails it with EBB_TEST_REQUIRE_ALL=1. */
   needs: (program: string) => string
+  /** Takes expectations of times. Where they are not met and the machine was too busy to judge, skips the test. */
+  judgeTimes: (times: () => void) => Promise<void>
 }
 
 /** A `test` that hands over what it names, and takes it away afterwards. */
@@ -56,5 +59,11 @@ export const test = plainTest.extend<Fixtures>({
       const found = findProgram(program)
       return 'path' in found ? found.path : unable(found.missing, skip)
     })
+  },
+
+  judgeTimes: async ({ skip }, use) => {
+    const machine = new Machine(inject('ground').url, inject('compiled'))
+    await use((times) => machine.judge(times, skip))
+    await machine.end()
   },
 })

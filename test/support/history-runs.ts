@@ -1,11 +1,12 @@
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { EbbError } from '../../src/errors.ts'
 import { quietly } from './tool.ts'
+import { PATIENCE_MS } from './until.ts'
 
 // Copies made at random, for the history checks.
 
 /** The writers may wait longer for us than an application should: a round is to be short. */
-export const hasty = { lockLimits: { lockTimeoutMs: 400, workTimeoutMs: 5_000, deadlineMs: 30_000 } }
+export const hasty = { lockLimits: { lockTimeoutMs: 400, workTimeoutMs: 5_000, deadlineMs: PATIENCE_MS } }
 
 export function anyCopying(random: () => number) {
   return {

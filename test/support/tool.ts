@@ -9,6 +9,7 @@ import type { PartitionRequest } from '../../src/plan/language/policy.ts'
 import type { Event } from '../../src/events.ts'
 import type { TableName } from '../../src/sql/names.ts'
 import type { WrittenName } from '../../src/sql/parse-name.ts'
+import { PATIENCE_MS } from './until.ts'
 
 /** What a test hands to the library: nobody aborts, and what happens is kept. */
 export function quietly(overrides: Partial<EngineOptions> = {}): EngineOptions & { readonly events: readonly Event[] } {
@@ -55,7 +56,7 @@ export function isToBeRepeated(error: unknown): boolean {
 
 /** What a user does who is told to try again later, for instance while the server still winds up what was killed. */
 export async function persevere<T>(command: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     try {
       return await command()

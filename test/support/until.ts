@@ -13,8 +13,8 @@ export interface Patience {
 }
 
 /** Comes back with the first truthy answer. Throws when there is none in time. */
-export async function until<T>(condition: () => T | Promise<T>, lockLimits: Patience = {}): Promise<T> {
-  const { timeoutMs = PATIENCE_MS, what = condition.toString() } = lockLimits
+export async function until<T>(condition: () => T | Promise<T>, patience: Patience = {}): Promise<T> {
+  const { timeoutMs = PATIENCE_MS, what = condition.toString() } = patience
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const answer = await condition()
