@@ -1,7 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
 const common = {
-  globalSetup: ['test/support/global-setup.ts'],
   // Far more than any of them takes: beside other work a machine needs several times as long.
   testTimeout: 900_000,
   hookTimeout: 900_000,
@@ -14,6 +13,8 @@ const TIMED = ['test/scenarios/*-live.test.ts']
 
 export default defineConfig({
   test: {
+    // Of the whole: each project would have a server and a translation of its own.
+    globalSetup: ['test/support/global-setup.ts'],
     projects: [
       {
         test: {
