@@ -15,6 +15,7 @@ export {
   type RunOptions,
 } from './library/runs.ts'
 export { advise, type AdviseOptions } from './library/advise.ts'
+export { archive, type ArchiveOptions } from './library/archive.ts'
 export {
   approveCandidates,
   candidates,
@@ -41,6 +42,7 @@ export { EbbError, ObjectionsError, UsageError, type Advice, type ErrorKind } fr
 export type { RetiredPartition, RotationReport, SetReport } from './engine/commands/rotate.ts'
 export { explainRotation } from './plan/explain/rotation.ts'
 export { explain } from './plan/explain/explain.ts'
+export type { ArchiveResult } from './engine/commands/archive.ts'
 export type { Inspection } from './engine/commands/inspect.ts'
 export type { CopyResult } from './engine/copy/run.ts'
 export type { RetiredTable } from './engine/runs/retired.ts'

@@ -1,3 +1,4 @@
+import type { ArchiveResult } from '../engine/commands/archive.ts'
 import type { CandidatesResult } from '../engine/commands/candidates.ts'
 import type { PartitionResult } from '../engine/commands/partition.ts'
 import type { PurgeResult } from '../engine/commands/purge.ts'
@@ -5,6 +6,7 @@ import type { ViewResult } from '../engine/commands/view.ts'
 import type { CopyResult } from '../engine/copy/run.ts'
 import { candidateSet } from '../engine/purge/candidate-review.ts'
 import type { RunResult } from '../engine/runs/runs.ts'
+import { describeArchived } from '../report/archived.ts'
 import { describeCopied } from '../report/copied.ts'
 import { describePartitioned } from '../report/partitioned.ts'
 import { describePurged } from '../report/purged.ts'
@@ -47,6 +49,11 @@ const showCandidates: Show<CandidatesResult & RunResult> = async ({ reporter, ta
   )
 }
 
+const showArchived: Show<ArchiveResult> = ({ reporter }, outcome) => {
+  const { plan, ...shown } = outcome
+  reporter.show('result', { table: plan.table, ...shown }, () => toText(describeArchived(outcome)))
+}
+
 const showRolledBack: Show<RunResult> = ({ reporter }, outcome) => {
   const { runId, steps } = outcome
   reporter.show('result', { runId, steps }, () => toText(describeUndone('rollback', outcome)))
@@ -62,5 +69,6 @@ export const OUTCOMES = {
   mark: showPurged,
   view: showView,
   candidates: showCandidates,
+  archive: showArchived,
   rollback: showRolledBack,
 }

@@ -7,6 +7,7 @@ import { VERSION } from '../version.ts'
 import type { Invocation } from './command.ts'
 import { abandonCommand } from './commands/abandon.ts'
 import { adviseCommand } from './commands/advise.ts'
+import { archiveCommand } from './commands/archive.ts'
 import { candidatesCommand } from './commands/candidates.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
@@ -35,6 +36,7 @@ const COMMANDS = [
   candidatesCommand,
   markCommand,
   viewCommand,
+  archiveCommand,
   statusCommand,
   resumeCommand,
   abandonCommand,

@@ -24,6 +24,11 @@ export class CopyOut extends Readable implements Submittable {
   private isRow = false
   /** An incomplete header. */
   private head: Buffer | null = null
+  private tell: () => void = () => {}
+  /** Rows that the server says it has sent; null before the end. */
+  rowCount: number | null = null
+  /** Resolves when the server has ended the statement, also after the reader has stopped or the session was lost. */
+  readonly over = new Promise<void>((resolve) => (this.tell = resolve))
 
   constructor(text: string) {
     super({ highWaterMark: BUFFERED_BYTES })
@@ -50,7 +55,9 @@ export class CopyOut extends Readable implements Submittable {
     done(error)
   }
 
-  handleCommandComplete(): void {}
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.rowCount = Number(/^COPY (\d+)$/.exec(text)?.[1] ?? NaN)
+  }
 
   handleReadyForQuery(): void {
     this.giveBack()
@@ -68,6 +75,7 @@ export class CopyOut extends Readable implements Submittable {
     stream?.off('data', this.sort)
     stream?.on('data', this.listener)
     stream?.resume()
+    this.tell()
   }
 
   private readonly sort = (bytes: Buffer): void => {

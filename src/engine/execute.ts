@@ -3,6 +3,7 @@ import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
 import type { PurgeStep, Step } from '../plan/language/step.ts'
 import type { LockTimes } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
+import { archive } from './archive/archive-step.ts'
 import { copyChunks } from './copy/copy.ts'
 import { verify } from './copy/verify.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
@@ -77,6 +78,8 @@ async function perform(step: Step, context: RunContext, alongside: Alongside): P
       )
     case 'check':
       return recordAfter(check(step, context), context, hooks)
+    case 'archive':
+      return recordAfter(archive(step, context), context, hooks)
     case 'dry run':
     case 'index':
     case 'drop index':

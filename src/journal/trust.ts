@@ -9,6 +9,8 @@ import { raw, sql, type Sql } from '../sql/sql.ts'
 
 /** The tables created by migrations; the schema also has logs and candidate sets. */
 export const JOURNAL_TABLES = [
+  'archive',
+  'archived_write',
   'candidate_set',
   'capture',
   'chunk',

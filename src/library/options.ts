@@ -1,5 +1,6 @@
 import type { Observer } from '../events.ts'
 import type { PaceSettings } from '../pacing/limits.ts'
+import type { ArchiveFormat, Compression } from '../plan/archive/request.ts'
 import type { Transport } from '../plan/copy/work.ts'
 
 /** Options of every call. */
@@ -48,4 +49,16 @@ export interface CopyOptions {
   readonly diskFree?: number
   /** Without the target duration of a batch: chunks have their own. */
   readonly pace?: Omit<PaceOptions, 'targetMs'>
+}
+
+/** How rows are archived. */
+export interface ArchivingOptions {
+  /** Content of each object before compression: `256 MB` by default, or a number of bytes. */
+  readonly partSize?: number | string
+  /** `zstd` where Node.js has it, else `gzip`. */
+  readonly compression?: Compression
+  /** Recipients of age, for whom it is encrypted. */
+  readonly encryptTo?: readonly string[]
+  readonly archiveFormat?: ArchiveFormat
+  readonly verify?: 'read' | 'trial'
 }

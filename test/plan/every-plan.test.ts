@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/engine/stored-plan.ts'
+import { planArchive } from '../../src/plan/archive/archive.ts'
 import { explain } from '../../src/plan/explain/explain.ts'
 import { planAbandonRebuild, planLeaving, planRebuildRollback, planSplitRollback } from '../../src/plan/copy/undo.ts'
 import { planRetire } from '../../src/plan/copy/retire.ts'
@@ -19,6 +20,8 @@ import { planView } from '../../src/plan/view/view.ts'
 import { named, server, table } from '../support/models.ts'
 import { partitions, request as rotateRequest, setOf, situation as rotationSituation } from './rotate-support.ts'
 import {
+  ARCHIVE,
+  archiveSituation,
   BY_TIME,
   candidateSituation,
   converted,
@@ -73,6 +76,7 @@ const PLANS: readonly [string, Plan][] = [
   ['purge', planPurge(purgeSituation(), purgeRequest())],
   ['mark', planMark(markSituation(), markRequest(), markIn('boolean'))],
   ['candidates', planCandidates(candidateSituation(), { where: 'true' })],
+  ['archive', planArchive(archiveSituation(), { where: 'at < now()', to: ARCHIVE })],
   ['view', planView(viewSituation(), viewRequest())],
   ['rotate', planRotation(rotation, rotateRequest())],
   ['rollback of a conversion', planRollback(converted())],
@@ -85,7 +89,7 @@ const PLANS: readonly [string, Plan][] = [
 ]
 
 /** Loops around SQL, with decisions in between: psql is kept from running what comes after. */
-const BEYOND_SQL: readonly Step['kind'][] = ['copy', 'reconcile', 'verify', 'purge', 'check']
+const BEYOND_SQL: readonly Step['kind'][] = ['copy', 'reconcile', 'verify', 'purge', 'check', 'archive']
 
 describe.each(PLANS)('%s', (_, plan) => {
   test('has steps, and no two of one key', () => {
@@ -141,6 +145,7 @@ test('together they have every kind of step', () => {
     online: true,
     'short lock': true,
     swap: true,
+    archive: true,
   }
   const seen = new Set(PLANS.flatMap(([, { steps }]) => steps.map(({ kind }) => kind)))
 

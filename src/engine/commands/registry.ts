@@ -2,6 +2,7 @@ import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import type { Run } from '../../journal/journal.ts'
 import { display } from '../../sql/names.ts'
 import type { AnyCommand } from '../command.ts'
+import { archive } from './archive.ts'
 import { candidates } from './candidates.ts'
 import { mark } from './mark.ts'
 import { partitionByCopy } from './partition-copy.ts'
@@ -22,6 +23,7 @@ export const COMMANDS: readonly AnyCommand[] = [
   mark,
   view,
   candidates,
+  archive,
   rollback,
 ]
 

@@ -98,6 +98,7 @@ const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
   'short lock': null,
   detach: null,
   swap: null,
+  archive: null,
 }
 
 function pieceOf({ kind }: Step): string {

@@ -33,6 +33,7 @@ export const BEYOND_SQL = {
   'short lock': false,
   swap: false,
   detach: false,
+  archive: true,
 } satisfies Record<Step['kind'], boolean>
 
 /** Stops psql. */

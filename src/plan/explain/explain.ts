@@ -1,6 +1,7 @@
 import { comment } from '../../text/comment.ts'
 import { display } from '../../sql/names.ts'
 import { spelledOut } from '../../sql/spelled-out.ts'
+import { explainArchive } from './archive.ts'
 import { explainComplete, explainCopying, explainDualWrites, isBeyondSql, STOP_PSQL } from './copy.ts'
 import { explainPurging } from './purge.ts'
 import type { Blocked, DependentObject, Lock, Objection, Plan, Step } from '../language/step.ts'
@@ -119,6 +120,8 @@ function explainStatements(step: Step): string[] {
     case 'purge':
     case 'check':
       return explainPurging(step)
+    case 'archive':
+      return explainArchive(step)
     case 'online':
       return complete(['begin', ...step.statements, 'commit'])
     case 'short lock':

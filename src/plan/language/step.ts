@@ -1,5 +1,6 @@
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
+import type { ArchiveWork } from '../archive/work.ts'
 import type { CopyWork, Transport } from '../copy/work.ts'
 import type { Objection } from './objection.ts'
 import type { PurgeWork } from '../purge/work.ts'
@@ -152,6 +153,12 @@ export interface SwapStep extends Omit<ShortLockStep, 'kind'> {
   readonly work: CopyWork | null
 }
 
+/** Stores rows elsewhere, as one snapshot has them, with a receipt. It changes nothing, so it can be repeated. */
+export interface ArchiveStep extends Described {
+  readonly kind: 'archive'
+  readonly work: ArchiveWork
+}
+
 export type Step =
   | DryRunStep
   | IndexStep
@@ -167,12 +174,13 @@ export type Step =
   | ShortLockStep
   | DetachStep
   | SwapStep
+  | ArchiveStep
 
 /** Steps that work in pieces, whose progress is recorded in the journal of a run. */
 export type StepInPieces = CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep
 
 /** Steps that are done as a whole or repeated: they need no run. */
-export type WholeStep = Exclude<Step, StepInPieces>
+export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep>
 
 /** The facts of a table, one line each: `index events_kind_idx` → `btree (kind)`. */
 export type Facts = Readonly<Record<string, string>>

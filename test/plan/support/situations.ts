@@ -1,3 +1,5 @@
+import type { ArchiveSituation } from '../../../src/plan/archive/situation.ts'
+import type { ArchiveRequest } from '../../../src/plan/archive/request.ts'
 import type { TableModel } from '../../../src/catalog/table/table-model.ts'
 import type { KeptForRollback } from '../../../src/plan/copy/retire.ts'
 import type { RebuildRollbackSituation } from '../../../src/plan/copy/undo.ts'
@@ -327,4 +329,33 @@ export function viewSituation(overrides: Partial<ViewSituation> = {}): ViewSitua
 /** Rows younger than a day. */
 export function viewRequest(overrides: Partial<ViewRequest> = {}): ViewRequest {
   return { hideMarked: null, expired: null, keep: { by: 'at', interval: DAY }, ...overrides }
+}
+
+export const ARCHIVE: ArchiveRequest = {
+  uri: 'file:///var/archive',
+  format: 'csv',
+  compression: 'gzip',
+  partBytes: 256e6,
+  encryptTo: [],
+  verify: 'read',
+}
+
+/** The rows that a purge would delete. */
+export function archiveSituation(overrides: Partial<ArchiveSituation> = {}): ArchiveSituation {
+  const { server, table, predicate, leaves, condition } = purgeSituation()
+  const [itself] = leaves
+  if (itself === undefined) throw new Error('a table has a leaf')
+  const none = { foreign: [], notReadBack: [] }
+  return {
+    server,
+    journalSchema: 'ebb',
+    table,
+    itself,
+    predicate,
+    condition,
+    ...none,
+    rows: 1000,
+    bytes: 1e6,
+    ...overrides,
+  }
 }

@@ -1,0 +1,273 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { readTable } from '../../catalog/table/read-table.ts'
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { writeObjects, type Written } from '../../archive/content/write-objects.ts'
+import { receiptDigest, receiptText } from '../../archive/receipt-text.ts'
+import type { Store } from '../../archive/store.ts'
+import { readClock } from '../../db/clock.ts'
+import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
+import { putSession, putSessionBack } from '../../db/settings.ts'
+import { EbbError } from '../../errors.ts'
+import { beginArchive, recordReceipt, type ReceiptEntry } from '../../journal/archives.ts'
+import { archiveId, RECEIPT } from '../../plan/archive/names.ts'
+import { RECEIPT_FORMAT, type ArchivedTable, type Encoding, type Receipt } from '../../plan/archive/receipt.ts'
+import type { ArchiveRequest } from '../../plan/archive/request.ts'
+import { copyStatement, countRows, endOfKey, type Relation, type RowsToArchive } from '../../plan/archive/rows.ts'
+import { writtenUnder } from '../../plan/archive/settings.ts'
+import { shapeOf, type Shape } from '../../plan/archive/shape.ts'
+import { canonicalJson } from '../../plan/language/stored.ts'
+import type { ConditionSettings } from '../../sql/condition-settings.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { VERSION } from '../../version.ts'
+import type { TableContext } from '../table-context.ts'
+import { copyRows } from './copy-rows.ts'
+import { reportRows } from './progress.ts'
+import { readBack } from './read-back.ts'
+
+// Archives rows. Invariants:
+//
+//   - The intention is in the journal before the first object, so that objects without a receipt are found.
+//   - All rows are from one snapshot, and are counted three times: by PostgreSQL, in what it sent, and, where that is
+//     cheap, by a count(*) in the same snapshot.
+//   - The objects are read back from the store and compared with what was sent. Only then is there a receipt.
+//   - Nothing is removed here, and nothing in the database is changed: whatever fails, it can be done again.
+
+/** What is archived, and where. */
+export interface ArchiveOrder {
+  readonly store: Store
+  readonly to: ArchiveRequest
+  readonly command: string
+  /** The run in the journal; null without one. */
+  readonly runId: string | null
+  readonly approvedBy: string | null
+  readonly ticket: string | null
+  /** The table whose rows were selected first, then those of the tables whose rows depend on them. */
+  readonly rows: readonly [RowsToArchive, ...RowsToArchive[]]
+  /** Those of the condition that selects the rows; they also shape the text of values. */
+  readonly settings: ConditionSettings
+  /** Of the relation, from before the snapshot; null where nobody asks. */
+  readonly seal: string | null
+  /** In the transaction of the snapshot, before the first row is read. */
+  readonly prepare?: (session: Session) => Promise<void>
+}
+
+/** An archive with a receipt: its rows may be removed. */
+export interface Archived {
+  readonly id: string
+  readonly entry: ReceiptEntry
+  readonly receipt: Receipt
+}
+
+/**
+ * Archives rows, and returns when the receipt is stored and recorded.
+ *
+ * @throws {EbbError} if any of it fails: objects that have been stored are left over, and known to the journal
+ */
+export async function archiveRows(context: TableContext, order: ArchiveOrder): Promise<Archived> {
+  const begun = await begin(context, order)
+  const tables = await inSnapshotOf(context, order, (rows) => archiveTable(context, order, begun, rows))
+  await readBack(context, order.store, begun.id, tables, begun.encoding)
+  return complete(context, order, begun, tables)
+}
+
+interface Begun {
+  readonly id: string
+  readonly createdAt: Date
+  readonly encoding: Encoding
+}
+
+async function begin(context: TableContext, order: ArchiveOrder): Promise<Begun> {
+  const { session, journalSchema } = context
+  const [{ table, oid }] = order.rows
+  const createdAt = new Date(Number((await readClock(session)) / 1000n))
+  const id = archiveId(table, createdAt, randomBytes(4).toString('hex'))
+  await beginArchive(session, journalSchema, {
+    id,
+    runId: order.runId,
+    command: order.command,
+    table: context.lease.table,
+    relation: { oid, name: table },
+    store: order.store.uri,
+    seal: order.seal,
+  })
+  return { id, createdAt, encoding: encodingOf(order) }
+}
+
+function encodingOf({ to, settings }: ArchiveOrder): Encoding {
+  const { format, compression, encryptTo } = to
+  return {
+    format,
+    settings: writtenUnder(settings),
+    compression,
+    encryption: encryptTo.length === 0 ? null : { kind: 'age', recipients: encryptTo },
+  }
+}
+
+/**
+ * One snapshot for all tables. While a slow store is waited for, the session is idle in its transaction, or PostgreSQL
+ * waits for it to read: neither may end it.
+ */
+async function inSnapshotOf<T>(
+  context: TableContext,
+  { rows, prepare }: ArchiveOrder,
+  archive: (rows: RowsToArchive) => Promise<T>,
+): Promise<T[]> {
+  const { session, lockLimits } = context
+  return inTransaction(session, { isolation: 'repeatable read' }, async () => {
+    await session.query(
+      `set local idle_in_transaction_session_timeout = 0; set local lock_timeout = ${Math.ceil(lockLimits.deadlineMs)}`,
+    )
+    // Before the snapshot, which the first query takes: nothing is altered between that and the COPY.
+    for (const { table } of rows) await session.query(sql`lock table ${quoted(table)} in access share mode`)
+    await prepare?.(session)
+    const archived: T[] = []
+    for (const one of rows) archived.push(await archive(one))
+    return archived
+  })
+}
+
+async function archiveTable(
+  context: TableContext,
+  order: ArchiveOrder,
+  { id, encoding }: Begun,
+  rows: RowsToArchive,
+): Promise<ArchivedTable> {
+  const { session, signal } = context
+  const { relation, shape, key, bytes } = await readRelation(context, rows)
+  await putSession(session, order.settings)
+  const onProgress = reportRows(context, `archive ${display(rows.table)}`, rows.estimatedRows)
+  const writing = { archive: id, table: rows.table, encoding, partBytes: order.to.partBytes, signal, onProgress }
+  const { written, sent } = await copyRows(context, copyStatement(relation, shape.columns, rows.chosen), (source) =>
+    writeObjects(order.store, source, writing),
+  )
+  const cheap = bytes <= CHEAP_BYTES
+  assertCounted(rows, written, sent, cheap ? await count(context, relation, rows) : null)
+  const range = rows.chosen === null || cheap ? await readRange(context, relation, rows, key) : null
+  await putSessionBack(session, order.settings)
+  return { ...describe(rows), ...shape, fingerprint: fingerprintOf(shape), key: range, ...written }
+}
+
+/** So much is read in some tenths of a second. */
+const CHEAP_BYTES = 128 * 1024 * 1024
+
+interface ReadRelation {
+  readonly relation: Relation
+  readonly shape: Shape
+  readonly key: readonly string[] | null
+  readonly bytes: number
+}
+
+/** @throws {EbbError} if another relation has the name by now */
+async function readRelation({ session, server }: TableContext, { table, oid }: RowsToArchive): Promise<ReadRelation> {
+  const model = await readTable(session, table, server.version)
+  if (model?.oid !== oid || (model.kind !== 'table' && model.kind !== 'partitioned table'))
+    throw new EbbError(`${display(table)} has changed since the plan was made: it is another relation, or gone`, {
+      state: 'Nothing has been archived, and nothing removed.',
+      next: 'Find out which other session works on it, and run the command again.',
+    })
+  const { numbers, bytes } = await readOne<{ numbers: number[]; bytes: number }>(
+    session,
+    sql`
+    select array(select attnum from pg_attribute where attrelid = ${oid}::oid and attnum > 0 and not attisdropped order by attnum) as numbers,
+      (select coalesce(sum(pg_table_size(l)), 0)::float8 from unnest(${raw(LEAVES)}) l) as bytes
+    from pg_class c where c.oid = ${oid}::oid`,
+  )
+  const relation = { table, kind: model.kind }
+  return { relation, shape: shapeOf(model, numbers), key: keyOf(model), bytes }
+}
+
+// The tree of a plain table is empty.
+const LEAVES = `case when c.relkind = 'p' then array(select relid::oid from pg_partition_tree(c.oid) where isleaf) else array[c.oid] end`
+
+function keyOf({ constraints }: TableModel): readonly string[] | null {
+  return constraints.find(({ type }) => type === 'primary key')?.columns ?? null
+}
+
+async function count({ session }: TableContext, relation: Relation, { chosen }: RowsToArchive): Promise<number> {
+  return (await readOne<{ rows: number }>(session, countRows(relation, chosen))).rows
+}
+
+/** @throws {EbbError} if the numbers of rows differ: something is wrong with the server, the network or Ebb */
+function assertCounted({ table }: RowsToArchive, { rows }: Written, sent: number | null, counted: number | null): void {
+  if (rows === sent && (counted === null || counted === rows)) return
+  throw new EbbError(
+    `${display(table)}: ${rows} rows were archived; PostgreSQL says it sent ${sent ?? 'none'}${counted === null ? '' : `, and counts ${counted}`}`,
+    {
+      state: 'The archive has no receipt, and nothing has been removed.',
+      next: 'Run the same command again. If it happens again, check the table for corruption (amcheck) before anything is removed.',
+    },
+  )
+}
+
+async function readRange(
+  { session }: TableContext,
+  relation: Relation,
+  { chosen }: RowsToArchive,
+  key: readonly string[] | null,
+): Promise<ArchivedTable['key']> {
+  if (key === null) return null
+  const [first] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, key, 'first'))
+  const [last] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, key, 'last'))
+  return first === undefined || last === undefined ? null : { columns: key, first: first.key, last: last.key }
+}
+
+function describe({ table, oid, partitionOf, where, horizon }: RowsToArchive) {
+  return { ...table, oid, partitionOf, where, horizon }
+}
+
+function fingerprintOf({ columns, ddl }: Shape): string {
+  return createHash('sha256').update(canonicalJson({ columns, ddl })).digest('hex')
+}
+
+async function complete(
+  context: TableContext,
+  order: ArchiveOrder,
+  { id, createdAt, encoding }: Begun,
+  tables: readonly ArchivedTable[],
+): Promise<Archived> {
+  const { session, journalSchema, signal } = context
+  const receipt: Receipt = {
+    format: RECEIPT_FORMAT,
+    id,
+    createdAt: createdAt.toISOString(),
+    tool: `pg-ebb ${VERSION}`,
+    run: await describeRun(context, order),
+    database: await describeDatabase(context),
+    tables,
+    encoding,
+  }
+  const text = await receiptText(receipt)
+  const name = `${id}/${RECEIPT}`
+  await order.store.put(name, Readable.from([text]), { atMost: Buffer.byteLength(text), signal })
+  const entry = { uri: order.store.uriOf(name), sha256: receiptDigest(text), ...sumOf(tables) }
+  await recordReceipt(session, journalSchema, id, entry)
+  return { id, entry, receipt }
+}
+
+/** Rows, and bytes as stored. */
+export function sumOf(tables: readonly ArchivedTable[]): { readonly rows: number; readonly bytes: number } {
+  const objects = tables.flatMap((table) => table.objects)
+  return {
+    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
+  }
+}
+
+async function describeRun({ session }: TableContext, order: ArchiveOrder): Promise<Receipt['run']> {
+  const { role } = await readOne<{ role: string }>(session, sql`select current_user::text as role`)
+  const { command, runId, approvedBy, ticket } = order
+  return { command, id: runId, startedBy: role, approvedBy, ticket }
+}
+
+async function describeDatabase({ session, server }: TableContext): Promise<Receipt['database']> {
+  const { may } = await readOne<{ may: boolean }>(
+    session,
+    sql`select has_function_privilege('pg_control_system()', 'execute') as may`,
+  )
+  const system = may
+    ? await readOne<{ id: string }>(session, sql`select system_identifier::text as id from pg_control_system()`)
+    : null
+  return { name: server.database, systemIdentifier: system?.id ?? null, serverVersion: server.versionText }
+}

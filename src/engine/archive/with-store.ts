@@ -1,0 +1,12 @@
+import { openStore } from '../../archive/stores/open.ts'
+import type { Store } from '../../archive/store.ts'
+
+/** Opens the store of a URI for the duration of `work`. @throws {StoreError} */
+export async function withStore<T>(uri: string, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore(uri)
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}

@@ -1,0 +1,95 @@
+import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
+import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
+import { readNotReadBack } from '../../catalog/table/not-read-back.ts'
+import { readPresentTable, vanished } from '../../catalog/table/read-table.ts'
+import { readRelationSizes } from '../../catalog/table/relation-size.ts'
+import { inSnapshot, readAll, type Session } from '../../db/session.ts'
+import { archivesOfRun, type ReceiptEntry } from '../../journal/archives.ts'
+import { endRun } from '../../journal/journal.ts'
+import { COMMAND, planAbandonArchive, planArchive } from '../../plan/archive/archive.ts'
+import type { ArchiveOrder, ArchiveSituation } from '../../plan/archive/situation.ts'
+import { momentLiteral } from '../../plan/language/moment.ts'
+import type { Plan } from '../../plan/language/step.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
+import { sql } from '../../sql/sql.ts'
+import type { Command, Planning } from '../command.ts'
+import { executeRun, type StepResult } from '../execute.ts'
+import { assertFoundAgain, assertHarmless } from '../found-again.ts'
+
+/** The outcome of an archive. */
+export interface ArchiveResult {
+  readonly runId: string
+  readonly plan: Plan
+  readonly steps: readonly StepResult[]
+  readonly receipt: ReceiptEntry
+}
+
+/** Archives rows of a table and removes nothing. */
+export const archive: Command<ArchiveOrder, Plan, ArchiveSituation, ArchiveResult> = {
+  name: COMMAND,
+  refused: (plan) => plan,
+  read: readSituation,
+  plan: planArchive,
+  async verify({ session, server }, name, situation, order) {
+    const table = await readPresentTable(session, name, server.version)
+    const predicate = await readPredicate(order, situation.server.now)
+    await assertHarmless(session, name, predicate)
+    assertFoundAgain(name, situation, [server, table, predicate, await readLeafFacts(session, [name])])
+  },
+  async carryOut(run, plan) {
+    const { session, journalSchema, runId } = run
+    const steps = await executeRun(run, plan.steps)
+    const receipt = (await archivesOfRun(session, journalSchema, runId)).at(-1)?.receipt
+    if (receipt == null) throw new Error('an archive has a receipt')
+    await endRun(session, journalSchema, runId, 'done', { receipt })
+    return { runId, plan, steps, receipt }
+  },
+  abandon: (run) => planAbandonArchive(run.id, run.table),
+}
+
+function readPredicate({ where }: ArchiveOrder, now: string): Promise<Predicate> | null {
+  return where === null ? null : parsePredicate(where, momentLiteral(now))
+}
+
+async function readSituation(
+  { session, server, options: { journalSchema } }: Planning,
+  name: TableName,
+  order: ArchiveOrder,
+): Promise<ArchiveSituation> {
+  const predicate = await readPredicate(order, server.now)
+  return inSnapshot(session, async () => {
+    const table = await readPresentTable(session, name, server.version)
+    const [itself] = await readLeafFacts(session, [name])
+    const [size] = await readRelationSizes(session, [name])
+    if (itself === undefined || size === undefined) throw vanished(name)
+    const condition = await readCondition(session, name, predicate)
+    const readable = !itself.missingPrivileges.includes('select') && !itself.rowsHidden
+    return {
+      server,
+      journalSchema,
+      table,
+      itself,
+      foreign: await readForeign(session, name),
+      notReadBack: await readNotReadBack(session, name),
+      predicate,
+      condition,
+      rows:
+        predicate === null || !readable
+          ? size.estimatedRows
+          : await readRowEstimate(session, name, predicate, condition.settings),
+      bytes: size.bytes,
+    }
+  })
+}
+
+/** Foreign tables among its partitions. */
+function readForeign(session: Session, name: TableName): Promise<TableName[]> {
+  return readAll<TableName>(
+    session,
+    sql`
+    select n.nspname as schema, c.relname as name
+    from pg_class p cross join pg_partition_tree(p.oid) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+    where p.oid = to_regclass(${quoted(name).text}) and p.relkind = 'p' and c.relkind = 'f' order by 1, 2`,
+  )
+}

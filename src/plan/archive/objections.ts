@@ -1,0 +1,83 @@
+import type { TableModel } from '../../catalog/table/table-model.ts'
+import { display, quoted } from '../../sql/names.ts'
+import { ident } from '../../sql/sql.ts'
+import { objection, when } from '../language/objection.ts'
+import type { Objection } from '../language/step.ts'
+import { conditionObjections } from '../table/objections/condition.ts'
+import { serverObjections } from '../table/objections/server.ts'
+import type { ArchiveSituation } from './situation.ts'
+
+/** Why rows of a table cannot be archived: none may be missing, and all must be readable again. */
+export function archiveObjections(situation: ArchiveSituation): Objection[] {
+  const { server, journalSchema, table, condition } = situation
+  const fundamental = [...serverObjections(server, journalSchema), ...kindObjections(table)]
+  if (fundamental.length > 0) return fundamental
+  return [...conditionObjections(condition), ...rightsObjections(situation), ...rowObjections(situation)]
+}
+
+/** Only tables have rows of their own. */
+function kindObjections({ name, kind, persistence }: TableModel): Objection[] {
+  if (kind === 'view' || kind === 'materialized view')
+    return [objection('view', `${display(name)} is a ${kind}`, 'Name the underlying table.')]
+  if (kind === 'foreign table')
+    return [
+      objection('foreign-table', `${display(name)} is a foreign table`, 'Archive it in the database that holds it.'),
+    ]
+  if (kind !== 'table' && kind !== 'partitioned table')
+    return [objection('no-table', `${display(name)} is not a table (${kind})`, 'Name a table.')]
+  return when(persistence === 'temporary', () =>
+    objection('temporary', `${display(name)} is a temporary table of another session`, 'Name a permanent table.'),
+  )
+}
+
+function rightsObjections({ server, table, itself }: ArchiveSituation): Objection[] {
+  const name = display(table.name)
+  const place = quoted(table.name).text
+  return [
+    ...when(itself.missingPrivileges.includes('select'), () =>
+      objection(
+        `privilege:${name}`,
+        `${server.role} lacks select on ${name}`,
+        `As its owner: grant select on ${place} to ${ident(server.role).text};`,
+      ),
+    ),
+    ...when(itself.rowsHidden, () =>
+      objection(
+        `row-security:${name}`,
+        `row-level security hides rows of ${name} from ${server.role}, so not all of them could be archived`,
+        `Connect as a role with BYPASSRLS, or, if it is forced on the owner, lift that for the time being: alter table ${place} no force row level security;`,
+      ),
+    ),
+  ]
+}
+
+function rowObjections({ table, foreign, notReadBack }: ArchiveSituation): Objection[] {
+  const name = display(table.name)
+  return [
+    ...when(table.kind === 'table' && table.inheritedBy.length > 0, () =>
+      objection(
+        'inherited',
+        `${name} has inheritance children: ${table.inheritedBy.join(', ')}`,
+        'Archive each of them by itself, and take them out first: alter table <child> no inherit …;',
+      ),
+    ),
+    ...foreign.map((one) =>
+      objection(
+        `foreign:${display(one)}`,
+        `${display(one)} is a foreign table: its rows are in no snapshot of this server`,
+        'Archive the other partitions one by one, and this one in the database that holds it.',
+      ),
+    ),
+    ...notReadBack.map(({ column, type }) =>
+      objection(
+        `not-restorable:${column}`,
+        `column ${column} has values of type ${type}, which PostgreSQL writes as text and does not read again`,
+        `Convert it first: alter table ${place(table)} alter column ${ident(column).text} type text;`,
+      ),
+    ),
+  ]
+}
+
+function place({ name }: TableModel): string {
+  return quoted(name).text
+}

@@ -1,0 +1,60 @@
+import { quoted, type TableName } from '../../sql/names.ts'
+import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import type { ArchivedColumn } from './receipt.ts'
+
+/** Rows of a relation, to be archived as one snapshot has them. */
+export interface RowsToArchive {
+  readonly table: TableName
+  /** A relation that has only the name is not meant. */
+  readonly oid: string
+  /** Of a partition that has been detached: a table has no bounds. */
+  readonly partitionOf: { readonly schema: string; readonly name: string; readonly bounds: string } | null
+  /** What follows `from … t` and selects them: a condition, or a join with a table of their keys; null for all rows. */
+  readonly chosen: string | null
+  /** The same for people, with now() fixed; null for all rows. */
+  readonly where: string | null
+  /** The instant before which they have expired; null without one. */
+  readonly horizon: string | null
+  /** As it is estimated, for progress; null if unknown. */
+  readonly estimatedRows: number | null
+}
+
+/** A relation as its rows are read: with its partitions, or by itself. */
+export interface Relation {
+  readonly table: TableName
+  readonly kind: 'table' | 'partitioned table'
+}
+
+/**
+ * The statement that sends the rows. It is a query in any case: COPY of a table refuses generated columns. NULL is an
+ * empty field, an empty text `""`. Null stands for all columns.
+ */
+export function copyStatement(
+  relation: Relation,
+  columns: readonly Pick<ArchivedColumn, 'name'>[] | null,
+  chosen: string | null,
+): string {
+  const list = columns === null ? raw('t.*') : join(columns.map(({ name }) => sql`t.${ident(name)}`))
+  return sql`copy (select ${list} ${from(relation, chosen)}) to stdout (format csv, header true, encoding 'UTF8')`.text
+}
+
+export function countRows(relation: Relation, chosen: string | null): Sql {
+  return sql`select count(*)::float8 as rows ${from(relation, chosen)}`
+}
+
+/** The first or the last of the rows, by a key. */
+export function endOfKey(
+  relation: Relation,
+  chosen: string | null,
+  key: readonly string[],
+  end: 'first' | 'last',
+): Sql {
+  const way = raw(end === 'first' ? 'asc' : 'desc')
+  const values = join(key.map((name) => sql`t.${ident(name)}::pg_catalog.text`))
+  const order = join(key.map((name) => sql`t.${ident(name)} ${way}`))
+  return sql`select array[${values}] as key ${from(relation, chosen)} order by ${order} limit 1`
+}
+
+function from({ table, kind }: Relation, chosen: string | null): Sql {
+  return sql`from ${raw(kind === 'table' ? 'only ' : '')}${quoted(table)} t${raw(chosen === null ? '' : ` ${chosen}`)}`
+}
