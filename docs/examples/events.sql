@@ -1,4 +1,4 @@
--- The table that the pages are about: fourteen months of events, and all that usually hangs on one.
+-- The table that the pages are about: fourteen months of events, with the usual dependent objects.
 create table users (id bigint generated always as identity primary key, name text not null);
 insert into users (name) select 'user ' || n from generate_series(1, 100) n;
 

@@ -48,7 +48,7 @@ const LONG_SECONDS = 60
 
 /**
  * Transactions that have been open for long, and prepared ones of any age:
- * nobody may be about to end those. Sessions of other roles have no visible
+ * those may have been forgotten. Sessions of other roles have no visible
  * age without pg_read_all_stats, and are left out.
  */
 export async function readLongTransactions(

@@ -3,7 +3,7 @@ import { readAll } from '../db/session.ts'
 import { sql } from '../sql/sql.ts'
 
 /**
- * Standbys that do not tell this server whether somebody reads there: without hot_standby_feedback, or not connected at
+ * Standbys whose readers this server cannot see: without hot_standby_feedback, or not connected at
  * the moment. What is fed from an archive alone is not known here at all.
  */
 export async function readSilentStandbys(session: ClientBase): Promise<string[]> {

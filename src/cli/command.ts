@@ -13,7 +13,7 @@ import type { Context } from './context.ts'
 import { flagsOf, withOptions } from './flags.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
 
-/** One command line under way. */
+/** One invocation of the command line. */
 export interface Invocation {
   readonly context: Context
   /** As typed, without the name of the program. */

@@ -45,7 +45,7 @@ function argument(command: Command, { flags }: Option): unknown {
 /**
  * Commander has one place for `--archive <uri>` and `--no-archive`, and keeps
  * the last of them: rows that were to be stored must not go unstored because of
- * the order of two words. So the former is looked for in what was typed.
+ * the order of two options. So `--archive` is looked up in the arguments themselves.
  */
 function typed(command: Command, args: readonly string[], { flags }: Option): unknown {
   const name = nameOf(flags)

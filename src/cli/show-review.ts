@@ -58,7 +58,7 @@ export async function showReview(
 // An existing file is not overwritten: it may be the list that was approved.
 async function exportTo(target: Target, id: string, file: string, options: ReviewOptions): Promise<void> {
   try {
-    // Opened first: of a stream that cannot be opened nobody would hear in time.
+    // Opened first: the failure to open a stream would be reported too late.
     const opened = await open(file, 'wx', 0o600)
     await exportCandidates(target, id, opened.createWriteStream(), options)
   } catch (error) {

@@ -58,7 +58,7 @@ class Traffic {
     const client = new pg.Client({ connectionString: habit.url, application_name: `demo ${habit.name}` })
     client.on('error', () => {}) // the next statement reports it
     await client.connect()
-    this.loops.push(this.goOn(client, habit))
+    this.loops.push(this.repeat(client, habit))
   }
 
   /** The figures so far. */
@@ -81,7 +81,7 @@ class Traffic {
     return this.report()
   }
 
-  private async goOn(client: pg.Client, habit: Habit): Promise<void> {
+  private async repeat(client: pg.Client, habit: Habit): Promise<void> {
     const { signal } = this.stopping
     while (!signal.aborted) {
       await this.once(client, habit)

@@ -148,7 +148,7 @@ function flawsQuery(schema: string): Sql {
     from owned o cross join lateral pg_identify_object(class, o.oid, 0) i where owner not in (select oid from acting)
     union all
     select 'grant', format('%s on table %s', lower(string_agg(distinct privilege, ', ')), name),
-      case grantee when 0 then 'everybody' else pg_get_userbyid(grantee)::text end,
+      case grantee when 0 then 'PUBLIC' else pg_get_userbyid(grantee)::text end,
       format('revoke %s on table %s from %s', lower(string_agg(distinct privilege || coalesce(' (' || columns || ')', ''), ', ')),
         name, case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
     from given join space on true where privilege in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
@@ -156,7 +156,7 @@ function flawsQuery(schema: string): Sql {
     group by relation, name, grantee
     union all
     select 'grant', format('create on schema %I', ${schema}::text),
-      case x.grantee when 0 then 'everybody' else pg_get_userbyid(x.grantee)::text end,
+      case x.grantee when 0 then 'PUBLIC' else pg_get_userbyid(x.grantee)::text end,
       format('revoke create on schema %I from %s', ${schema}::text,
         case x.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
     from space cross join lateral aclexplode(nspacl) x

@@ -7,7 +7,7 @@ import type { Transport } from '../plan/copy/work.ts'
 export interface DatabaseOptions {
   /** The schema of Ebb's journal; `ebb` by default. */
   readonly journalSchema?: string
-  /** Stops between two steps, or cancels the one under way; what was committed is kept. */
+  /** Stops between two steps, or cancels the running one; what was committed is kept. */
   readonly signal?: AbortSignal
   /** Is called with each event. It must not throw. */
   readonly observer?: Observer

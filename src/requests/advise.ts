@@ -13,7 +13,7 @@ export const ADVISE = spec({
   },
   check(given) {
     if (given.has('keep') && given.has('olderThan'))
-      given.refuse('keep', `it excludes ${given.name('olderThan')}`, 'Pass one of them, or neither.')
+      given.refuse('keep', `it cannot be combined with ${given.name('olderThan')}`, 'Pass one of them, or neither.')
   },
   request: ({ keep, olderThan }): AdviceRequest => ({ keep, olderThan }),
 })

@@ -6,7 +6,7 @@ import { CHUNK_PACE } from './pace.ts'
 import { spec } from './spec.ts'
 import { interval, name, oneOf, timezone, whole, width } from './parsers.ts'
 
-// By attaching nothing is left out or copied: whoever says how has something else in mind.
+// Attaching leaves nothing out and copies nothing: options about either are a mistake.
 const { archive, ...OF_COPYING } = { ...COPYING, ...CHUNK_PACE }
 
 export const PARTITION = spec({

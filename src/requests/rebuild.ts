@@ -25,7 +25,7 @@ export const REBUILD = spec({
   check(given) {
     const either = `Pass ${given.spell('keep', "created_at > now() - interval '90 days'")} or ${given.spell('keepAll')}.`
     if (!given.has('keepAll')) given.require('keep', either)
-    else if (given.has('keep')) given.refuse('keep', `it excludes ${given.name('keepAll')}`, either)
+    else if (given.has('keep')) given.refuse('keep', `it cannot be combined with ${given.name('keepAll')}`, either)
     refuseArchive(given)
   },
   request: ({ keep, ...copying }): RebuildRequest => ({ keep, ...copyRequest(copying) }),

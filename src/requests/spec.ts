@@ -64,7 +64,7 @@ export class Given<O extends Options> {
   /** One that has a meaning beside another one only. */
   needs(key: Key<O>, other: Key<O>): void {
     if (this.has(key) && !this.has(other))
-      this.refuse(key, `it says nothing without ${this.name(other)}`, `Add ${this.name(other)}, or omit it.`)
+      this.refuse(key, `it requires ${this.name(other)}`, `Add ${this.name(other)}, or omit it.`)
   }
 
   require(key: Key<O>, next = this.wanted(this.option(key))): void {

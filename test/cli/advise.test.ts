@@ -46,7 +46,7 @@ test('a time that may be missing is not taken for old; a table of words has no a
 })
 
 test.for([
-  ['--keep: it excludes --older-than', ['--keep', 'true', '--older-than', 'month']],
+  ['--keep: it cannot be combined with --older-than', ['--keep', 'true', '--older-than', 'month']],
   ["'soon' is not an interval", ['--older-than', 'soon']],
   ['the condition is empty', ['--keep', ' ']],
 ] as const)('wrong words: %s', async ([wrong, words]) => {

@@ -111,7 +111,7 @@ test('stale groups: one command flags and purges', async ({ database }) => {
 plainTest.for([
   [['purge', 't', '--where', 'a', '--marked', 'b'], 'only one of'],
   [['purge', '--where', 'a'], 'Name the table'],
-  [['purge', 't', '--older-than', '1 day', '--where', 'a'], '--older-than: it says nothing without --marked'],
+  [['purge', 't', '--older-than', '1 day', '--where', 'a'], '--older-than: it requires --marked'],
   [['purge', 't', '--stale-group', 'g'], "--idle '90 days'"],
   [['purge', '--from-candidates', 'one'], 'not a whole number'],
   [['purge', 't', '--from-candidates', '1', '--candidates'], 'it goes with --where or --marked only'],

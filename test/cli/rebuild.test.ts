@@ -252,7 +252,7 @@ test('split divides what partition has made the history', async ({ database }) =
 
 test.for([
   { words: ['rebuild', 'events'], wrong: /missing required option --keep/ },
-  { words: ['rebuild', 'events', '--keep', 'true', '--keep-all'], wrong: /it excludes --keep-all/ },
+  { words: ['rebuild', 'events', '--keep', 'true', '--keep-all'], wrong: /it cannot be combined with --keep-all/ },
   { words: ['rebuild', 'events', '--keep', ' '], wrong: /the condition is empty/ },
   {
     words: ['rebuild', 'events', '--keep-all', '--transport', 'pigeon'],

@@ -70,12 +70,12 @@ const CASES: readonly Case[] = [
     code: 'view',
     fix: /Pass the underlying table/,
   },
-  { what: 'a sequence', instead: ({ log }) => `create sequence ${log}`, code: 'not-a-table', fix: /Name a table/ },
+  { what: 'a sequence', instead: ({ log }) => `create sequence ${log}`, code: 'not-a-table', fix: /Pass a table/ },
   {
     what: 'a type',
     instead: ({ log }) => `create type ${log} as (at timestamptz)`,
     code: 'not-a-table',
-    fix: /Name a table/,
+    fix: /Pass a table/,
   },
   {
     what: 'partitioned already',

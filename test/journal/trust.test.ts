@@ -104,9 +104,9 @@ describe('a journal is not worked with where', () => {
       /stranger.* may update on table ebb\.run/,
     ],
     [
-      'everybody may write',
+      'PUBLIC may write',
       () => `grant usage on schema ebb to public; grant update on ebb.run to public`,
-      /everybody may update on table ebb\.run/,
+      /PUBLIC may update on table ebb\.run/,
     ],
     [
       'another role may hang triggers on it',

@@ -358,7 +358,7 @@ describe('the same is refused, with all that is wrong in one error', () => {
       [
         ['advise', 't', '--keep', 'a', '--older-than', '1 day'],
         call(ebb.advise, { ...T, keep: 'a', olderThan: '1 day' }),
-        [/keep: it excludes (--older-than|olderThan)/],
+        [/keep: it cannot be combined with (--older-than|olderThan)/],
       ],
       [
         ['partition', 't'],
@@ -435,12 +435,12 @@ describe('the same is refused, with all that is wrong in one error', () => {
       [
         [...W_WORDS, '--approved-by', 'Ann'],
         call(ebb.purge, { ...W, candidates: { approvedBy: 'Ann' } }),
-        [/(approved-by|approvedBy): it says nothing without/],
+        [/(approved-by|approvedBy): it requires/],
       ],
       [
         [...W_WORDS, '--older-than', '1 day'],
         call(ebb.purge, { ...W, marked: { olderThan: '1 day' } }),
-        [/(older-than|olderThan): it says nothing without/],
+        [/(older-than|olderThan): it requires/],
       ],
       [[...W_WORDS, '--sample', '3'], call(ebb.purge, { ...W, sample: 3 }), [/sample: /]],
       [
@@ -484,12 +484,12 @@ describe('the same is refused, with all that is wrong in one error', () => {
   })
 
   test.for<[string[], RegExp]>([
-    [['candidates', '--approved-by', 'Ann'], /--approved-by: it says nothing without <set>/],
-    [['candidates', '--drop'], /--drop: it says nothing without <set>/],
+    [['candidates', '--approved-by', 'Ann'], /--approved-by: it requires <set>/],
+    [['candidates', '--drop'], /--drop: it requires <set>/],
     [['candidates', '1', '--drop', '--ticket', 'T'], /--ticket: cannot be used with --drop/],
-    [['purge', '--from-candidates', '1', '--export', 'keys.csv'], /--export: it says nothing without --candidates/],
-    [['purge', 't', '--where', 'a', '--flag', 'b.c'], /--flag: it says nothing without --stale-group/],
-    [['purge', 't', '--marked', 'a', '--ticket', 'T'], /--ticket: it says nothing without --from-candidates/],
+    [['purge', '--from-candidates', '1', '--export', 'keys.csv'], /--export: it requires --candidates/],
+    [['purge', 't', '--where', 'a', '--flag', 'b.c'], /--flag: it requires --stale-group/],
+    [['purge', 't', '--marked', 'a', '--ticket', 'T'], /--ticket: it requires --from-candidates/],
   ])('as flags: %j', async ([words, says]) => {
     const { code, err } = await typed([...words, '--url', DATABASE])
     expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(says) as string })

@@ -71,7 +71,7 @@ describe('what hangs on a row, where it is too much for one statement', () => {
     const { left, most } = await companies(database)
     const { evidence } = await planPurgeOf(database.url, COMPANIES, request({ allRows: true }), quietly())
     expect(evidence).toContain(
-      'where more than 10,000 rows hang on a single one, they go ahead of it, in batches of their own',
+      'if a single row has more than 10,000 dependent rows, they are deleted ahead of it, in batches of their own',
     )
     const { figures } = await run(database, { allRows: true })
     expect(figures).toMatchObject({ rows: 10, ahead: [], refused: [], locked: 0 })

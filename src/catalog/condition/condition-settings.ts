@@ -8,7 +8,7 @@ import { sql } from '../../sql/sql.ts'
  * the database, the server and the connection string. Our sessions have others.
  *
  * Two are not quite as they were: `$user` is a schema of the role that has made
- * the plan, whoever goes on with it; and times are always written out in the
+ * the plan, whichever role resumes it; and times are always written out in the
  * ISO format, whatever the order in which dates are read.
  */
 export async function readConditionSettings(session: ClientBase): Promise<ConditionSettings> {

@@ -58,12 +58,11 @@ const MAY_NOT_ASK: ReadonlySet<string | undefined> = new Set([
 ])
 
 /**
- * Nodes, in the plans of reading and deleting the rows of a table, of which
- * nobody can tell what they read; in the transaction that is open, and nothing is
- * executed. None where the role may not ask, or a publication has PostgreSQL refuse deletes.
+ * Plan nodes of an extension, in the plans of reading and deleting the rows of a
+ * table: what they read is unknown. In the open transaction; nothing is executed. None where the role may not ask, or a publication has PostgreSQL refuse deletes.
  */
 export async function readUnknownNodes(session: Session, table: TableName): Promise<string[]> {
-  // Of no rows, so that nobody asks a foreign server; extensions take their part in the plan all the same.
+  // Of no rows, so that no foreign server is queried; the nodes of extensions are in the plan all the same.
   const none = sql`from ${quoted(table)} where false`
   const found: string[] = []
   for (const query of [sql`select ${none}`, sql`delete ${none}`]) {

@@ -36,7 +36,7 @@ export interface LeafModel {
   readonly deleteTriggers: readonly string[]
   /** Triggers that fire once for a statement that deletes, from the table that it names. */
   readonly statementTriggers: readonly string[]
-  /** Foreign keys that do not notice a deleted row, for somebody has switched them off. */
+  /** Foreign keys that do not check a deleted row, because their triggers are disabled. */
   readonly disabledConstraints: readonly DisabledConstraint[]
   readonly published: Published
   readonly columns: readonly string[]

@@ -9,7 +9,7 @@ export interface DisabledConstraint {
   readonly name: string
   /** The table whose constraint it is, in PostgreSQL's words. */
   readonly of: string
-  /** The table on which its triggers are switched off, in PostgreSQL's words. */
+  /** The table on which its triggers are disabled, in PostgreSQL's words. */
   readonly on: string
 }
 

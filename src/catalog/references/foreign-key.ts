@@ -5,7 +5,7 @@ import { literal, raw, sql } from '../../sql/sql.ts'
 import { COLUMN_NAMES, COMMENT, ESTIMATED_ROWS, LIST, RELATION_KIND, RELATION_NAME } from '../table/json-parts.ts'
 
 // The one reader of foreign keys: which rows of pg_constraint are some, and what is told of them. For each partition of
-// either table PostgreSQL keeps constraints of its own, which nobody can add, drop or rename by themselves. `k` is a row.
+// either table PostgreSQL keeps constraints of its own, which cannot be added, dropped or renamed by themselves. `k` is a row.
 
 /** A foreign key of this table; not what has been made of it for the partitions of the table that it points at. */
 export const IS_KEY_OF = (table: string, k = 'k') =>

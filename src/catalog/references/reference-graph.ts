@@ -12,7 +12,7 @@ import { DISABLED_CONSTRAINTS, FIRED_BY, type DisabledConstraint } from './disab
 // that PostgreSQL made for one of the whole table is none of its own; one onto a
 // table that the partition belongs to is one onto the partition as well.
 
-/** What hangs on rows of the root, as far down as it goes. */
+/** The tables that reference the root, directly or through others. */
 export interface ReferenceGraph {
   /** The table that the graph was read for. */
   readonly root: GraphTable
@@ -40,7 +40,7 @@ export interface GraphTable {
   readonly rowsHidden: boolean
   /** Of a partitioned table nothing: its partitions are published each for itself. */
   readonly published: Published | null
-  /** Constraints that somebody switched off there, or in its partitions. */
+  /** Constraints disabled there, or in its partitions. */
   readonly disabledConstraints: readonly DisabledConstraint[]
 }
 

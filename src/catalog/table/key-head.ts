@@ -9,7 +9,7 @@ export interface KeyHead {
   readonly now: string
   /** The greatest value that can be seen, as text; null where there is none, or no index that would tell. */
   readonly newest: string | null
-  /** The latest number that a sequence of the column's has handed out, be it to a transaction that nobody can see yet. */
+  /** The latest number that the column's sequence has returned, including to transactions that have not committed. */
   readonly handedOut: string | null
 }
 

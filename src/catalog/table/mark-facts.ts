@@ -9,7 +9,7 @@ export interface MarkFacts {
   readonly name: TableName
   /** Rules that rewrite an update. */
   readonly rules: readonly string[]
-  /** Foreign keys that do not notice an updated row, for somebody has switched them off. */
+  /** Foreign keys that do not check an updated row, because their triggers are disabled. */
   readonly disabledConstraints: readonly DisabledConstraint[]
   readonly published: Published
   /** Triggers that fire for an updated row. */

@@ -2,11 +2,10 @@ import { readAll, type Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 
-// Whoever writes to a table, or only asks the planner about it, runs what its
-// owner has hung on it: checks, defaults, triggers, expressions of indexes,
-// generated columns, rules, checks of domains. It runs with the rights of whoever
-// writes. A superuser may do anything, and so may then what others wrote; SET ROLE
-// is no boundary, for code can take it back.
+// A session that writes to a table, or only plans a query on it, executes the
+// code of its owner: checks, defaults, triggers, index expressions, generated
+// columns, rules, checks of domains. This code runs with the rights of the session,
+// which are unlimited for a superuser; SET ROLE is no boundary, for code can reset it.
 
 /** A function that the table's code calls, and that a superuser need not trust. */
 export interface ForeignCode {
@@ -24,8 +23,8 @@ export interface ForeignCode {
  *
  * What a superuser wrote is trusted, and whatever that calls. So is what is in
  * pg_catalog, but for two kinds of functions, where the table belongs to
- * somebody else: those that not everybody may call, and those that run a query
- * which they are given as text.
+ * another role: those that PUBLIC may not execute, and those that execute a query
+ * passed as text.
  */
 export async function readForeignCode(session: Session, table: TableName): Promise<ForeignCode[]> {
   return readAll<ForeignCode>(
@@ -74,7 +73,7 @@ const FAMILY = `
 const OF_TABLE = `i.classid = 'pg_class'::regclass`
 const OF_TYPE = `i.classid = 'pg_type'::regclass`
 
-// What hangs on a table; what a type is made of; and the operators and types that any of it uses.
+// The dependent objects of a table, the parts of a type, and the operators and types used by any of them.
 const PARTS = `
   select 'pg_constraint'::regclass::oid, k.oid from pg_constraint k where ${OF_TABLE} and k.conrelid = i.objid
   union all select 'pg_attrdef'::regclass, d.oid from pg_attrdef d where ${OF_TABLE} and d.adrelid = i.objid

@@ -3,7 +3,7 @@ import type { TableName } from '../../sql/names.ts'
 import type { Ordering } from '../../sql/operators.ts'
 import type { ConstraintTrigger } from '../references/constraint-triggers.ts'
 
-// What a table is and everything that hangs on it, as plain data. Definitions
+// A table with its dependent objects, as plain data. Definitions
 // are PostgreSQL's own text, made with an empty search path, so every name in
 // them is qualified and executing them again means the same thing.
 

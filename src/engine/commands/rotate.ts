@@ -130,7 +130,7 @@ async function retiresLater(session: Session, journalSchema: string): Promise<bo
   return left.some(({ goesAt }) => goesAt !== null)
 }
 
-/** A scheduled job in the wrong database would otherwise do nothing, day by day, and nobody would know. */
+/** A scheduled job in the wrong database would otherwise do nothing, day after day, unnoticed. */
 function nothingRegistered({ database }: ServerModel, journalSchema: string): UsageError {
   return new UsageError(
     `no table is managed by rotate in database ${database}, according to the journal in schema ${journalSchema}`,

@@ -91,15 +91,15 @@ async function readOld({ control, pid }: TableContext, xid: string): Promise<Old
     from pg_stat_activity a
     left join pg_locks l on l.pid = a.pid and l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock' and l.granted
     where a.datname = current_database() and a.pid <> ${pid} and a.pid <> pg_backend_pid()
-      -- Of nobody: an autovacuum. What decodes for REPACK (CONCURRENTLY), of 19, reads no table.
+      -- Without a user: an autovacuum. What decodes for REPACK (CONCURRENTLY), of 19, reads no table.
       and a.usesysid is not null and a.backend_type is distinct from ${REPACKS}
       and (a.application_name = 'pg_dump'
         or a.backend_xmin is not null and age(a.backend_xmin) > age(${limit}) and not ${readsOneTableOnly()})
     union all
-    select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback), or somebody here who has been writing since before', slot_name), null, true
+    select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback), or an older transaction here that has written', slot_name), null, true
     from pg_replication_slots where slot_type = 'physical' and active and age(xmin) > age(${limit})
     union all
-    select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback), or somebody here who has been writing since before', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, true
+    select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback), or an older transaction here that has written', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, true
     from pg_stat_replication r join pg_stat_activity a on a.pid = r.pid and a.datid is null
     where age(r.backend_xmin) > age(${limit})`,
   )

@@ -3,12 +3,12 @@ import type { Ahead } from '../../plan/purge/work.ts'
 import { CrowdedError, isToBeRetried, runBatch, type BatchOrder, type BatchOutcome } from './batch.ts'
 import { record, type Purging } from './purging.ts'
 
-// A row on which more hangs than one statement should delete. Before each of the batches that go
-// ahead of it the row is judged anew, and locked, as if it were to go itself: where it is to stay by
-// then, or leads to what is protected, no more of them go. What is gone already does not come
-// back; the journal knows of which row it was.
+// A row with more dependent rows than one statement should delete: some are deleted ahead of it. Before
+// each of these batches the row is checked again, and locked, as if it were to be deleted itself: if it
+// must be kept by then, or leads to a protected row, no more of them are deleted. Those already deleted
+// stay deleted; the journal records which row they referenced.
 
-/** The same as `runBatch`; of a single row, what is too much to go with it goes ahead. */
+/** The same as `runBatch`; too many dependent rows of a single row are deleted ahead of it. */
 export async function runWithAhead(
   purging: Purging,
   order: BatchOrder,
@@ -21,7 +21,7 @@ export async function runWithAhead(
   })
 }
 
-/** Where nothing more can go ahead, what is left goes with the row: it cannot be parted, or somebody holds it locked. */
+/** If nothing more can be deleted ahead, the rest is deleted with the row: it cannot be divided, or is locked by another session. */
 async function untilNotCrowded(
   purging: Purging,
   order: BatchOrder,
@@ -38,7 +38,7 @@ async function untilNotCrowded(
   }
 }
 
-/** Whether any has gone. */
+/** Whether any row was deleted. */
 async function goAhead(purging: Purging, order: BatchOrder, all: readonly Ahead[]): Promise<boolean> {
   let gone = 0
   for (const ahead of all)
@@ -50,7 +50,7 @@ async function goAhead(purging: Purging, order: BatchOrder, all: readonly Ahead[
   return gone > 0
 }
 
-/** With fewer rows where too much hangs on them, or somebody is in the way; what stands against one of them stands against the row. */
+/** With fewer rows if they have too many dependent rows, or are locked; if one of them cannot be deleted, neither can the row. */
 async function slice(purging: Purging, wanted: BatchOrder): Promise<number> {
   const { context } = purging
   for (let order = wanted; ; order = { ...order, limit: Math.max(1, Math.floor(order.limit / 4)) }) {

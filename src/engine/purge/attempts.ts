@@ -40,8 +40,8 @@ export interface Done {
 }
 
 /**
- * Does one batch of a walk, with fewer rows and a little later where somebody is
- * in the way. What cannot be had is written down as left, and passed over.
+ * Executes one batch of a walk, with fewer rows and a little later if locks are in
+ * the way. Rows that stay locked are recorded as left, and skipped.
  */
 export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<Done> {
   const { context, tally } = purging
@@ -98,7 +98,7 @@ function noteRefused({ work, context, tally }: Purging, why: string): void {
     `the first ${showRows(tally.refused)} of ${display(work.table)} that match have all been refused: ${why}`,
     {
       state: `No row is ${ACTION_TEXTS[work.action.kind].done}.`,
-      next: `Remove the cause, or end this run (ebb abandon ${context.runId} --execute) and leave such rows out by the condition. If others come after them, run the same command again: it goes on behind these.`,
+      next: `Remove the cause, or end this run (ebb abandon ${context.runId} --execute) and leave such rows out by the condition. If others come after them, run the same command again: it resumes after these.`,
     },
   )
 }
@@ -181,7 +181,7 @@ export function leftOf(outcome: BatchOutcome): Pick<LeftRange, 'rows' | 'reason'
   return stayed > 0 ? [{ rows: stayed, reason: 'refused', why: 'a trigger keeps them' }] : []
 }
 
-/** The next row cannot be had now, or is `refused` (why): it is left, and the walk goes on behind it. */
+/** The next row is locked, or is `refused` (why): it is skipped, and the walk continues after it. */
 async function passOver(purging: Purging, { leaf, after, upto }: BatchOrder, refused: string | null): Promise<Done> {
   const { work, context } = purging
   const { session, journalSchema, lease } = context

@@ -35,7 +35,7 @@ export interface BatchOrder {
   readonly ahead?: Ahead
 }
 
-/** So much hangs on its rows that the batch would be too large. Nothing is done. */
+/** Its rows have so many dependent rows that the batch would be too large. Nothing is deleted. */
 export class CrowdedError extends Error {
   override readonly name = 'CrowdedError'
 }
@@ -47,7 +47,7 @@ export interface BatchOutcome {
   readonly gone: number
   /** Rows that cannot go before others of the table which refer to them. */
   readonly behind: number
-  /** Rows that nobody else held, and that are there all the same. */
+  /** Rows that no other session had locked, and that were not deleted. */
   readonly stayed: number
   /** What it did to other tables. */
   readonly around: Around
@@ -137,7 +137,7 @@ async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder):
   const statement = statementOf(work, order)
   const reported = await underSettings(session, work.settings, () => readOne<Reported>(session, statement))
   if (reported.crowded) throw new CrowdedError()
-  if (reported.disturbed) throw new OverreachError('rows that hang on them were moved meanwhile')
+  if (reported.disturbed) throw new OverreachError('dependent rows were moved meanwhile')
   return reported
 }
 

@@ -12,7 +12,7 @@ import { quoted } from '../../sql/names.ts'
 import { ident, join, sql } from '../../sql/sql.ts'
 import { readSet } from './candidate-set.ts'
 
-// What is done with a candidate set between writing it down and purging its rows: look, export, approve, let go.
+// The review of a candidate set between recording it and purging its rows: sample, export, approve, drop.
 
 export interface ReviewOptions {
   readonly journalSchema: string
@@ -80,7 +80,7 @@ export async function exportCandidates(
   )
 }
 
-/** Notes who has approved of a set, and under which ticket; what is null is left as it is. */
+/** Records who approved a set, and the ticket; null leaves what is recorded. */
 export async function approveCandidates(
   target: Target,
   id: string,
@@ -95,9 +95,9 @@ export async function approveCandidates(
 }
 
 /**
- * Lets a set go. The rows that it names stay.
+ * Drops a set. Its rows stay.
  *
- * @throws {UsageError} while a run is at work on it
+ * @throws {UsageError} while a run uses it
  */
 export async function dropCandidates(target: Target, id: string, { journalSchema }: ReviewOptions): Promise<StoredSet> {
   return withSession(target, 'candidates', async (session) => {

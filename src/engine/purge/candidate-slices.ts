@@ -32,7 +32,7 @@ export async function readSlice(
 export interface Drift {
   /** Their rows have changed since. */
   readonly changed: number
-  /** Their rows are no more, whoever deleted them. */
+  /** Their rows have been deleted, by any session. */
   readonly gone: number
 }
 

@@ -8,7 +8,7 @@ import { sql } from '../../sql/sql.ts'
 // table, with what foreign keys and triggers did by themselves. It is the guard
 // where a constraint would not refuse but take rows along: a row of a protected
 // table that appeared after the batch had looked, by ON DELETE CASCADE; or a row
-// of the table itself that nobody chose. Such a batch is rolled back and tried
+// of the table itself that the batch did not select. Such a batch is rolled back and tried
 // again, and sees the row then. What triggers and foreign keys have put off until
 // the commit is done before the second reading: after the commit nothing could
 // be undone.

@@ -12,7 +12,7 @@ import { raw, sql } from '../../sql/sql.ts'
 const FIRING = FIRED_BY.delete | FIRED_BY.update
 
 /**
- * At the end of a batch, when its locks keep anybody from switching off triggers
+ * At the end of a batch, when its locks keep other sessions from disabling triggers
  * of the tables that it has changed: foreign keys have noticed each change.
  *
  * @throws {EbbError} when one of them cannot have

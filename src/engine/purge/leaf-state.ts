@@ -6,9 +6,9 @@ import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 
 // Whether a leaf still is what it was when the purge was planned. Between two
-// batches anybody may detach it, rename it, put another table in its place, drop
-// the index along which the walk goes, give its rows other addresses, or let a
-// foreign key follow them.
+// batches other sessions may detach it, rename it, put another table in its place,
+// drop the index being walked, rewrite it so that its rows have other addresses, or
+// add a foreign key that references it.
 
 /** In which file the rows of each leaf were when it was last looked at, by its name as shown. */
 export type LeafFiles = Map<string, string>
@@ -36,7 +36,7 @@ export class WalkAnewError extends Error {
  *
  * @throws {LeafLostError} when it is dropped or detached
  * @throws {WalkAnewError} when the walk has to begin again
- * @throws {EbbError} when it has another name, or rows of other tables would go with its rows that nobody knew of
+ * @throws {EbbError} when it has another name, or a new foreign key would delete or change rows of other tables
  */
 export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeLeaf, files: LeafFiles): Promise<void> {
   const [state] = await readAll<LeafState>(session, stateStatement(work, leaf))
@@ -45,7 +45,7 @@ export async function assertLeaf(session: Session, work: PurgeWork, leaf: PurgeL
 
 /**
  * The same in the transaction of a batch, once `preparation` has locked the leaf: then
- * nobody can make it untrue before the commit. All in one message to the server.
+ * no session can change it before the commit. All in one message to the server.
  */
 export async function prepareAtLeaf(
   session: Session,
@@ -80,7 +80,7 @@ async function judge(
   const before = files.get(name)
   if (before !== undefined && before !== file && usesAddresses(leaf.walk))
     throw new WalkAnewError(
-      `${name} has been written anew by somebody else, which moves its rows, so it is gone through once more`,
+      `${name} has been rewritten by another session, which moves its rows, so it is walked once more`,
       { ...leaf, blocks },
       file,
     )
@@ -137,10 +137,10 @@ function followers({ oid, action, dependents }: PurgeWork): Sql {
 
 function followed(name: string, followers: readonly string[]): EbbError {
   return new EbbError(
-    `rows of another table would go with those of ${name}, or be changed, by a foreign key that has come since the purge was planned: ${followers.join(', ')}`,
+    `a foreign key added since the purge was planned would delete or change rows of another table with those of ${name}: ${followers.join(', ')}`,
     {
       state: 'The batches so far are done, and recorded; no row of that table has been touched.',
-      next: 'End the run with ebb abandon, and plan it anew: the new plan says what becomes of those rows.',
+      next: 'End the run with ebb abandon, and plan it again: the new plan says what becomes of those rows.',
     },
   )
 }
@@ -160,10 +160,10 @@ async function whatBecameOf(session: Session, work: PurgeWork, leaf: PurgeLeaf):
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${leaf.oid}::oid`,
   )
   const name = display(leaf.name)
-  if (now === undefined) return new LeafLostError(`${name} has been dropped by somebody else, with all its rows`)
+  if (now === undefined) return new LeafLostError(`${name} has been dropped by another session, with all its rows`)
   if (!now.part)
     return new LeafLostError(`${name} is no longer a part of ${display(work.table)}, so the rows left in it stay`)
-  return new EbbError(`${name} has been renamed to ${display(now.name)} by somebody else`, {
+  return new EbbError(`${name} has been renamed to ${display(now.name)} by another session`, {
     state: 'The batches so far are done, and recorded; no row of another table has been touched.',
     next: 'Give it its name back and run the same command again: it resumes from here. Or end the run with ebb abandon, and purge it under its new name.',
   })

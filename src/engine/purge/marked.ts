@@ -30,7 +30,7 @@ export async function readMarkedCondition(target: Target, written: WrittenName, 
       if (column?.type === 'boolean')
         throw new UsageError(
           `${marked.column} is a boolean, and does not say since when a row is marked`,
-          'Leave --older-than away.',
+          'Omit --older-than.',
         )
       const { what, fix } = columnObjection(table, marked.column)
       throw new UsageError(what, fix)

@@ -19,7 +19,7 @@ export async function describeSoFar(
   ]
 }
 
-/** What is half way: rows have gone whose turn came before that of the row they hung on. */
+/** The rows in progress: dependent rows have been deleted, and the row they referenced has not. */
 export function describeAhead(ahead: PurgeFigures['ahead']): string[] {
   return ahead.map(({ table, rows }) => `${showRows(rows)} of ${table} have gone ahead of rows that are still there`)
 }

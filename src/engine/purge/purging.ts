@@ -8,7 +8,7 @@ import type { LeafFiles } from './leaf-state.ts'
 import type { Progressing } from './meter.ts'
 import type { BatchPast, Turns } from './turns.ts'
 
-/** A purge under way: where it works, whose turn it is, and what it has come to. */
+/** A running purge: its work, its pace, and its results. */
 export interface Purging {
   readonly work: PurgeWork
   readonly context: RunContext
@@ -23,9 +23,9 @@ export interface Tally {
   number: number
   rows: number
   last: BatchPast | null
-  /** Batches that still go around locked rows, for somebody has been in the way lately. */
+  /** How many more batches skip locked rows, because one was blocked recently. */
   careful: number
-  /** Rows that a batch takes at most, for one has been refused lately: where one is, more are; null where none has. */
+  /** The maximum of rows in a batch, because one was refused recently, and others often follow; null if none was. */
   few: number | null
   /** Rows that were refused before any has gone; null where that is known to be no matter of all rows. */
   refused: number | null

@@ -37,7 +37,7 @@ export async function comeBack(purging: Purging): Promise<void> {
   }
 }
 
-/** 0.1 s at first, up to 5 s; not at all where nobody is in the way. */
+/** 0.1 s at first, up to 5 s; not at all where no lock is in the way. */
 async function rest(round: number, mostMs: number, locked: readonly LeftRange[], context: TableContext): Promise<void> {
   context.signal.throwIfAborted()
   if (locked.length === 0) return

@@ -8,7 +8,7 @@ import type { TableContext } from '../table-context.ts'
  */
 const DEADLOCK_MS = 20
 
-/** The session as a purge wants it, for as long as `work` takes: it is nobody else's. */
+/** The session as a purge wants it, for as long as `work` takes: it has the session to itself. */
 export async function withPurgeSettings<T>({ session }: TableContext, work: () => Promise<T>): Promise<T> {
   const victim = await session.query(`set deadlock_timeout = ${DEADLOCK_MS}`).then(
     () => true,

@@ -18,7 +18,7 @@ import type { Objection } from '../../plan/language/step.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 
-/** The groups with their horizon, or why they cannot be told. */
+/** The groups with their horizon, or why they cannot be determined. */
 export function readSince(table: TableModel, groups: StaleGroups, moment: string): StaleSince | Objection[] {
   const objections = staleObjections(table, groups)
   return objections.length > 0 ? objections : (staleSince(table, groups, moment) ?? [])
@@ -27,11 +27,11 @@ export function readSince(table: TableModel, groups: StaleGroups, moment: string
 /** Stale groups as rows of a parent table. */
 export interface Parents {
   readonly predicate: Predicate
-  /** Null where there are very many. */
+  /** Null if there are too many to count. */
   readonly count: GroupCount | null
 }
 
-/** The rows of a parent table to which stale groups belong, or why they cannot be told. */
+/** The rows of a parent table to which stale groups belong, or why they cannot be determined. */
 export async function readParents(
   session: Session,
   server: ServerModel,
@@ -47,7 +47,7 @@ export async function readParents(
   return { predicate: parentsOfStale(since, key), count: await readGroupCount(session, since) }
 }
 
-/** The column of the parent to which a foreign key of that one column leads. */
+/** The column of the parent referenced by a foreign key on that one column. */
 async function readReferenced(
   session: Session,
   { name }: TableModel,
@@ -66,15 +66,15 @@ async function readReferenced(
 function noReference({ name }: TableModel, column: string, parent: TableName): Objection {
   return {
     code: 'flag-reference',
-    what: `no foreign key leads from ${column} of ${display(name)} to ${display(parent)}, so which row a group belongs to is not known`,
-    fix: 'Name the table that the foreign key leads to, or leave --flag away.',
+    what: `no foreign key on ${column} of ${display(name)} references ${display(parent)}, so the row of a group is unknown`,
+    fix: 'Pass the table that the foreign key references, or omit --flag.',
     acceptable: false,
   }
 }
 
 const LOOK_MS = 5_000
 
-/** Null where counting took too long: there are very many groups. */
+/** Null if counting timed out: there are very many groups. */
 export async function readGroupCount(session: Session, since: StaleSince): Promise<GroupCount | null> {
   const count = await within(session, LOOK_MS, () => readOne<GroupCount>(session, countGroups(since)))
   return count === 'unknown' ? null : count

@@ -13,7 +13,7 @@ import { raw, sql, type Sql } from '../../sql/sql.ts'
 //     still is the recorded one. With another oid it is trusted where the trigger has another one, too, which only
 //     happens in a restored database, and where it has the columns of the captured table.
 //
-// Whatever else has the name is somebody's table, and is left alone.
+// Any other table of that name belongs to a user, and is left alone.
 
 /** What is still there of a finished copy. */
 export interface LeftBehind {
@@ -25,7 +25,7 @@ export interface LeftBehind {
   readonly retired: TableName | null
   /** The table whose changes are captured for it, as it is called now; null where nothing is captured any more. */
   readonly captured: TableName | null
-  /** It has another name than the one recorded: whoever gave it that may want to keep it. */
+  /** It no longer has the recorded name: the user who renamed it may want to keep it. */
   readonly renamed: boolean
   /** The name that was recorded belongs to another table now. */
   readonly nameTaken: boolean

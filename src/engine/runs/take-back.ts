@@ -55,7 +55,7 @@ export function assertAbandonable(command: AnyCommand, run: Run, done: ReadonlyS
     throw pastTheSwap(command, run)
 }
 
-/** Proving a foreign key, and what rests on that: the one thing after a swap that rows can stand in the way of. */
+/** Validating a foreign key, and what depends on that: the one step after a swap that can fail because of rows. */
 function isValidation({ key }: Step): boolean {
   return /^(?:validate|adopt-foreign-key):/.test(key)
 }

@@ -26,7 +26,7 @@ export interface StepContext {
   readonly advice: StepAdvice
 }
 
-function goOn({ orUndo }: StepAdvice): string {
+function howToContinue({ orUndo }: StepAdvice): string {
   return `Run the same command again: it resumes from here.${orUndo}`
 }
 
@@ -34,7 +34,7 @@ function goOn({ orUndo }: StepAdvice): string {
 export function stoppedBefore({ title }: Step, advice: StepAdvice): EbbError {
   return new EbbError(
     `stopped before: ${title}`,
-    { state: 'The steps before it are kept.', next: goOn(advice) },
+    { state: 'The steps before it are kept.', next: howToContinue(advice) },
     'stopped',
   )
 }
@@ -46,7 +46,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ad
   if (stopped)
     return new EbbError(
       `stopped while working on: ${step.title}`,
-      { state: undoneIn(step), next: goOn(advice) },
+      { state: undoneIn(step), next: howToContinue(advice) },
       'stopped',
       error,
     )
@@ -56,7 +56,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ad
       `the connection was lost while working on: ${step.title} (${reason})`,
       {
         state: `The ${pieceOf(step)} was either committed or rolled back as a whole; the journal records which.`,
-        next: goOn(advice),
+        next: howToContinue(advice),
       },
       'try later',
       error,
@@ -66,7 +66,7 @@ export function explainedOf(step: Step, error: unknown, { stopped, waitedFor, ad
   if (isLockRefused(error))
     return new EbbError(
       `timed out waiting${waitedFor === null ? '' : ` ${waitedFor}`}, while working on: ${step.title}`,
-      { state: `That ${pieceOf(step)} was not done; the steps before it are kept.`, next: goOn(advice) },
+      { state: `That ${pieceOf(step)} was not done; the steps before it are kept.`, next: howToContinue(advice) },
       'try later',
       error,
     )

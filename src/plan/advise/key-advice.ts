@@ -233,7 +233,7 @@ function describeSize(table: TableModel, { grid, min, max }: KeyChoice): string[
   return [`a partition of that width holds about ${showBytes(sizeOf(table) * share)}`]
 }
 
-// ---- words --------------------------------------------------------------------------
+// ---- texts --------------------------------------------------------------------------
 
 function whatItMeans({ table, upserts }: AdviceSituation, { key: { column }, expireBy }: KeyCandidate): string[] {
   if (expireBy !== null) {

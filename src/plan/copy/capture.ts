@@ -17,7 +17,7 @@ import type { Objection } from '../language/objection.ts'
 //   - Nothing escapes it: creating the trigger waits for every writer that began
 //     before; it fires in replication too (enable always); a truncation, which
 //     fires no row trigger, leaves a mark of its own.
-//   - The log survives a crash, for changes that nobody remembers are lost.
+//   - The log survives a crash, for a change that is not in it would be lost.
 //   - It draws nothing from a sequence, so lastval() stays the application's own;
 //     setval(), which leaves the mark, does not change that either.
 
@@ -47,7 +47,7 @@ export function gapOf({ log }: Pick<Capture, 'log'>): TableName {
   return { schema: log.schema, name: log.name.replace(/_log$/, '_gap') }
 }
 
-/** Whether it is for the way back from a copy, and not for the copy. */
+/** Whether it serves the rollback of a copy, and not the copy. */
 export function isWayBack({ log }: Pick<Capture, 'log'>): boolean {
   return log.name.endsWith('_back_log')
 }
@@ -61,7 +61,7 @@ export function takeFromLog({ log, key }: Capture, limit: number | string | null
   return sql`delete from ${quoted(log)}${limit === null ? raw('') : some} returning ${keyList(key)}`
 }
 
-/** Log, mark and function: nobody sees them yet. */
+/** Log, mark and function: not in use yet. */
 export function prepareCapture(capture: Capture): string[] {
   const { key, log, function: place } = capture
   const columns = join(key.columns.map(({ name, type }) => sql`${ident(name)} ${raw(type)}`))
@@ -133,7 +133,7 @@ end`,
 }
 
 // The SQLSTATE of what went wrong, as a number. If that cannot be left, the sequence is not what it was: see captured.ts.
-// The rest of the transaction need not try; that is only believed together with the mark, for anybody can set a setting.
+// The rest of the transaction need not try; that is only believed together with the mark, for any session can set a setting.
 function markGap(flag: string): string {
   return `ebb_state := set_config(${flag}, 'closed', true);
 begin
@@ -157,7 +157,7 @@ function declared({ columns }: CopyKey): string {
     .join('\n')
 }
 
-/** A column that has another name, or values that its former type does not have, fails here. */
+/** A column that has another name, or values that its old type does not have, fails here. */
 function reading({ columns }: CopyKey): string {
   const read = (row: 'old' | 'new') =>
     columns.map(({ name }, i) => sql`${raw(variable(row, i))} := ${raw(row)}.${ident(name)};`.text).join(' ')
@@ -212,7 +212,7 @@ export function dropHelpers(capture: Capture): string[] {
   ]
 }
 
-/** Of a table whose former one is still being kept up to date: whoever replaces it would have to care for both. */
+/** A table whose retired table is still kept up to date: to replace it would mean to maintain both. */
 export function captureObjections({ name, triggers }: TableModel): Objection[] {
   const captured = triggers.some((trigger) => /^ebb_[0-9a-f]{8}_(?:forward|back)_capture$/.test(trigger.name))
   if (!captured) return []

@@ -1,7 +1,7 @@
 import type { Objection } from '../language/step.ts'
 import { showBytes } from '../../text/units.ts'
 
-/** A copy stands beside what it is made from, and a disk that is full stops everybody. */
+/** A copy needs space beside its source, and a full disk stops the whole server. */
 export function notEnoughDisk(needed: number, free: number): Objection {
   return {
     code: 'disk',

@@ -5,23 +5,23 @@ import { captureFunction } from './capture.ts'
 import { keyList, sameKey, type CopyKey } from './key.ts'
 import type { CopyWork } from './work.ts'
 
-// Dual writes: in the last moments before a swap each change goes into both
-// tables, in the transaction that makes it. What always holds:
+// Dual writes: in the last moments before a swap each change is written to both
+// tables, in the transaction that makes it. Invariants:
 //
 //   - A change is in both tables, or its key is in the log. So with the log empty
-//     both hold the same rows in every snapshot from the last catching up on, and
-//     the swap is seen by nobody, however old their transaction.
-//   - The state goes over, and not the change: other triggers may have changed the row
-//     once more before its turn comes here.
-//   - Nothing of it reaches the application: whatever fails is undone, and the key
-//     is logged as before. A constraint that is deferred is checked at once, for at
-//     the commit it is too late.
-//   - A row that is in neither table may be on its way into the copy by somebody who
-//     catches up, unless no entry of the log is left: then it is logged once more.
-//   - Each row costs a subtransaction; a transaction has a few of them and then
+//     both hold the same rows in every snapshot taken since the last catching up, and
+//     no transaction can see the swap, however old it is.
+//   - The current state of the row is written, not the change: other triggers may
+//     have changed the row again in the meantime.
+//   - The application meets no error of it: a write that fails is undone, and the key
+//     is logged as before. Deferred constraints are checked at once, for at the commit
+//     it would be too late.
+//   - A row that is in neither table may be in the transaction that is applying the
+//     log, unless the log is empty: then it is logged once more.
+//   - Each row costs a subtransaction; a transaction uses a few of them and then
 //     logs, for more than 64 would slow down all snapshots, and all standbys.
-//   - Beginning and ending is another body for the function, which nobody waits
-//     for. Whoever is under way with the former one does it the former way.
+//   - Dual writes begin and end by replacing the function's body, which waits for no
+//     lock. Calls that are running finish with the previous body.
 
 /** So many rows of a transaction are written to both tables, well below the 64 subtransactions that a snapshot has room for. */
 export const ROWS_OF_A_TRANSACTION = 48

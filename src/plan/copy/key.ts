@@ -51,7 +51,7 @@ export function noKeyObjection(table: TableModel): Objection {
   return {
     code: 'no-key',
     what: `${display(table.name)} has neither a primary key nor a unique index over columns that cannot be null, so a changed row could not be found again in the copy`,
-    fix: 'Add one first, without blocking anybody: create unique index concurrently …, and alter … set not null by way of a validated check.',
+    fix: 'Add one first, without blocking reads or writes: create unique index concurrently …, and alter … set not null by way of a validated check.',
     acceptable: false,
   }
 }

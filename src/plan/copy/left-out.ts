@@ -17,7 +17,7 @@ export function keepingOf({ rebuild }: RebuildPlan): Keeping | null {
   return { source, keep, settings }
 }
 
-/** That rows are left out for good, where nobody has said that they may. */
+/** That rows are left out for good, unless that is accepted. */
 export function leftOutObjections({
   keep,
   noArchive,

@@ -31,7 +31,7 @@ export interface RebuildRequest {
   readonly jobs: number
   /** Rows that are left out go for good: there is no archive. */
   readonly noArchive: boolean
-  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }
 
@@ -185,6 +185,6 @@ function evidenceOf(
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
     `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the retired one are freed when that is dropped`,
     describeKept(retired, request.retireAfter),
-    `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one goes on' : request.transport}`,
+    `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one is used' : request.transport}`,
   ]
 }

@@ -1,7 +1,7 @@
 import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, type TableName } from '../../sql/names.ts'
 
-/** For how long the former table stays, for people. */
+/** For how long the retired table stays, as text. */
 export function describeKept(retired: TableName, retireAfter: Interval | null): string {
   const end =
     retireAfter === null

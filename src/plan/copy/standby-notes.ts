@@ -2,6 +2,6 @@
 export function standbyNotes(silent: readonly string[]): string[] {
   if (silent.length === 0) return []
   return [
-    `whether somebody reads there cannot be seen of these standbys, which do not report it (hot_standby_feedback): ${silent.join(', ')}. A transaction there with a snapshot from before the swap that then reads the table for the first time misses rows`,
+    `these standbys do not report whether they have readers (hot_standby_feedback): ${silent.join(', ')}. A transaction there with a snapshot from before the swap that then reads the table for the first time misses rows`,
   ]
 }

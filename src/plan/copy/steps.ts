@@ -112,12 +112,12 @@ function analyzeStatistics(table: TableName): OnlineStep {
 }
 
 function described(key: string, title: string, because: string) {
-  return { key, title, because, locks: [] as Lock[], cost: 'does not block anybody', statements: [] as string[] }
+  return { key, title, because, locks: [] as Lock[], cost: 'blocks no other session', statements: [] as string[] }
 }
 
 /** `shared`: of the rows that the target may not have alone; null: of all. */
 export function verifyStep(title: string, work: CopyWork, shared: string | null): VerifyStep {
-  const because = 'range by range of the key, each in a snapshot of its own, exact while everybody writes'
+  const because = 'range by range of the key, each in a snapshot of its own, exact while the table is being written'
   return { ...described('verify', title, because), kind: 'verify', work, shared }
 }
 
@@ -160,8 +160,8 @@ function copyStep({ rebuild: { original: table, forward: work }, keptRows, trans
 
 function swapStep({ rebuild, shadow, role }: CopyPlan): SwapStep {
   const { original: table, retired, aside, forward, back } = rebuild
-  // Of the retired table nothing stands in anybody's way: neither triggers, when it is brought up to date for a
-  // rollback, nor foreign keys.
+  // The retired table keeps neither triggers, which would fire as it is kept up to date for a rollback, nor foreign
+  // keys, which would restrict changes of the referenced tables.
   const from: Leaving = { table, place: retired, names: aside, keepsForeignKeys: false }
   const { indexes, foreignKeys, leaves: parts } = shadow
   return {

@@ -11,10 +11,11 @@ export interface RebuildPlan extends Plan {
   readonly rebuild: RebuildSummary | null
 }
 
-/** What later runs need to know: to undo preparations, to go back, to let the original table go. */
+/** What later runs need: to undo preparations, to roll back, to drop the retired table. */
 export interface RebuildSummary {
-  /** Of the table that is copied from, which its name may leave meanwhile. */
+  /** Of the table that is copied from, which may be renamed meanwhile. */
   readonly sourceOid: string
+  /** The table as it was when the run was planned. */
   readonly original: TableModel
   readonly shadow: TableName
   readonly retired: TableName
@@ -27,7 +28,7 @@ export interface RebuildSummary {
   readonly policy: SetPolicy | null
   /** Disk that it needs beside the table, by estimate. The log and WAL come on top. */
   readonly diskBytes: number
-  /** After the end of the run; null: the original table stays until somebody lets it go. */
+  /** After the end of the run; null: the retired table stays until `ebb retire` drops it. */
   readonly retireAfter: Interval | null
   /** What is true of the new table when all is done. */
   readonly outcome: Facts

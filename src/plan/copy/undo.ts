@@ -44,7 +44,7 @@ export function planAbandonRebuild(
 
 /**
  * The steps of that; each may find nothing to undo. `present` is what the table is called now; null when it is gone.
- * `done` tells whether the shadow is ours: before its step, somebody else may have taken the name.
+ * `done` tells whether the shadow is ours: before its step, a user may have created a table of that name.
  */
 export function abandonSteps(
   rebuild: RebuildSummary,
@@ -69,7 +69,7 @@ export function abandonSteps(
 /** Its foreign keys, once it has them, have triggers on the tables that they refer to: those are locked, too. */
 function dropShadow({ original, shadow }: RebuildSummary): ShortLockStep {
   const referenced = neighbours({ ...original, inboundForeignKeys: [] })
-  return brief(
+  return shortLock(
     'abandon:shadow',
     `drop ${display(shadow)}`,
     'it is no longer needed, and its disk space is freed',
@@ -80,8 +80,8 @@ function dropShadow({ original, shadow }: RebuildSummary): ShortLockStep {
 }
 
 /**
- * Ends a run whose tables have changed places already, and that cannot be gone on with; `rebuild` is what it copied.
- * What it has not done is for people.
+ * Ends a run that has swapped its tables and cannot be resumed; `rebuild` is what it copied.
+ * The steps that it has not done are listed.
  */
 export function planLeaving(
   runId: string,
@@ -139,7 +139,7 @@ export interface RebuildRollbackSituation {
   readonly server: Pick<ServerModel, 'role' | 'superuser'>
 }
 
-/** Plans the return of the original table, with every write made since. Pure. */
+/** Plans the rollback to the retired table, which has every write made since. Pure. */
 export function planRebuildRollback(situation: RebuildRollbackSituation): Plan & { readonly index: null } {
   const { runId, rebuild, current } = situation
   const objections = rollbackObjections(situation)
@@ -289,14 +289,14 @@ function catchUp(work: RebuildSummary['back'], target: TableName): Step {
     title: `bring ${display(target)} up to date`,
     because: 'it gets every write made since the swap',
     locks: [],
-    cost: 'does not block anybody',
+    cost: 'blocks no other session',
     statements: [],
     work,
     pass: 'until the log is short',
   }
 }
 
-/** Rows that were left out are in the original table alone. */
+/** Rows that were left out are only in the retired table. */
 function compareBack({ original, retired, forward, back }: RebuildSummary): Step {
   return verifyStep(`compare ${display(retired)} with ${display(original.name)}, row by row`, back, forward.keep)
 }
@@ -337,7 +337,7 @@ function swapBack(
 export function release(key: string, capture: RebuildSummary['back']['capture']): ShortLockStep {
   const { table } = capture
   const lock: Lock = exclusive(table)
-  return brief(
+  return shortLock(
     key,
     `stop capturing changes of ${display(table)}`,
     'nothing needs them any more',
@@ -348,7 +348,7 @@ export function release(key: string, capture: RebuildSummary['back']['capture'])
   )
 }
 
-function brief(
+function shortLock(
   key: string,
   title: string,
   because: string,

@@ -58,7 +58,7 @@ export interface DropIndexStep extends Described {
   readonly kind: 'drop index'
 }
 
-/** One transaction whose locks block nobody, however long it runs. */
+/** One transaction whose locks block no reads or writes, however long it runs. */
 export interface OnlineStep extends Described {
   readonly kind: 'online'
 }

@@ -36,7 +36,7 @@ function dropGuard(table: TableName, guard: string): Step {
   }
 }
 
-/** Drops an index without blocking anybody. */
+/** Drops an index without blocking other sessions. */
 function dropIndex(table: TableName, index: TableName): DropIndexStep {
   return {
     kind: 'drop index',

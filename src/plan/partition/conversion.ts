@@ -37,7 +37,7 @@ export interface Conversion {
 
 /**
  * The steps of a conversion: rehearse, prepare online, swap, and what can wait
- * until after it. Only the guard and the swap block anybody, for milliseconds.
+ * until after it. Only the guard and the swap block other sessions, for milliseconds.
  */
 export function conversionSteps(conversion: Conversion): Step[] {
   const { table, choice, runway, primaryKey, leaves } = conversion
@@ -86,7 +86,7 @@ function primaryKeyStep(table: TableModel, primaryKey: NewPrimaryKey, key: strin
   const current = table.indexes.find(({ primary }) => primary)
   if (current === undefined) throw new Error(`no primary key on ${display(table.name)}`)
   const because =
-    'a primary key of a partitioned table must contain the key; built concurrently, its index blocks nobody'
+    'a primary key of a partitioned table must contain the key; built concurrently, its index blocks no other session'
   return buildUniqueIndex(
     table.name,
     current,
@@ -172,7 +172,7 @@ function referencedTables(table: TableModel): TableName[] {
   return distinctNames(table.constraints.flatMap(({ references }) => (references === null ? [] : [references])))
 }
 
-/** Checks the rows of a foreign key that a swap has pointed elsewhere, while everybody works. */
+/** Checks the rows of a foreign key that a swap has pointed elsewhere, while the table stays in use. */
 export function validateInbound(table: TableName, key: InboundForeignKey): Step {
   return {
     kind: 'online',

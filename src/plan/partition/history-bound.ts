@@ -5,21 +5,21 @@ import type { KeyChoice } from './key-choice.ts'
 
 // Where the history ends and the runway begins.
 //
-// From the moment of the CHECK to the swap a row beyond the cut is refused. So
-// it lies far ahead: somebody may hold the table for hours, a run may be killed
-// on a Friday night, and one transaction may use up many ids at once, faster than
-// anybody could look. What that costs is that the history reaches further, and expires later.
+// From the addition of the CHECK to the swap, rows beyond the bound are refused.
+// So it lies far ahead: the table may be locked for hours, a run may be killed on a
+// Friday night, and one transaction may use many ids at once. The price is that the
+// history reaches further, and expires later.
 
 /** A weekend, in microseconds. */
 const MARGIN_MICROS = 3n * 86_400_000_000n
 
-/** So many ids may be used at once, by a batch job or an import, before anybody looks. */
+/** So many ids may be used at once, by a batch job or an import, before the bound can be chosen again. */
 const BURST_IDS = 50_000n
 
 export interface HistoryBound {
   /** The upper bound of the history partition. */
   readonly at: Position
-  /** What is written must not come so far before the swap: there the CHECK is taken away and a later cut chosen. */
+  /** Once rows reach this position before the swap, the CHECK is dropped and a later bound is chosen. */
   readonly near: Position
 }
 
@@ -53,7 +53,7 @@ export function runwayEnd(choice: KeyChoice, premake: number): Position {
   return after(choice, newestOf(choice, premake), premake + 1)
 }
 
-/** Where new rows go, or where they have gone already: what is dated ahead goes on being so. */
+/** Where new rows go, or have gone already: an application that dates rows ahead will continue to do so. */
 function newestOf(choice: KeyChoice, premake: number): Position {
   const { max, head } = choice
   return max !== null && max > head && max < after(choice, head, premake + 1) ? max : head

@@ -32,7 +32,7 @@ export interface CopyRequest extends PartitionRequest {
   readonly jobs: number
   /** Rows that are left out go for good: there is no archive. */
   readonly noArchive: boolean
-  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }
 

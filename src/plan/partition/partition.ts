@@ -65,7 +65,7 @@ export interface PartitionPlan extends Plan {
   readonly conversion: ConversionSummary | null
 }
 
-/** What later runs need to know of a conversion: to keep the set, to undo preparations, to go back. */
+/** What later runs need of a conversion: to rotate the set, to undo preparations, to roll back. */
 export interface ConversionSummary {
   readonly policy: SetPolicy
   readonly history: TableName
@@ -73,7 +73,7 @@ export interface ConversionSummary {
   readonly guard: string
   readonly bound: Bound
   readonly primaryKey: NewPrimaryKey | null
-  /** The names that parts of the former table took when they stepped aside. */
+  /** The new names of parts of the original table that were renamed to free theirs. */
   readonly aside: AsideNames
   /** The table as it was. */
   readonly original: TableModel
@@ -267,7 +267,7 @@ export function notesOn(
     ...(primaryKey === null
       ? []
       : [
-          `the primary key becomes ${primaryKey.definition}: ON CONFLICT must name ${column} too, and the former columns alone are unique no longer across partitions`,
+          `the primary key becomes ${primaryKey.definition}: ON CONFLICT must name ${column} too, and its previous columns alone are no longer unique across partitions`,
         ]),
     ...(primaryKey !== null && upserts === null
       ? ['pg_stat_statements cannot be read, so whether the application uses ON CONFLICT is not known']

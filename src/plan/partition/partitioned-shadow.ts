@@ -14,7 +14,7 @@ import { ownersAlone, ownership } from '../table/privileges.ts'
 import type { NewPrimaryKey } from '../table/primary-key.ts'
 import {
   addForeignKeys,
-  briefly,
+  shortLockStep,
   checkStep,
   columnsLike,
   indexStep,
@@ -129,7 +129,7 @@ export function identitySteps(leaves: readonly TableName[], identity: LeafIdenti
 // A foreign key of a partitioned table cannot be NOT VALID before 18, and adding one checks every row under a lock on
 // the referenced table. Where each partition has a validated one already, they are adopted and nothing is checked.
 function adoptForeignKey(parent: TableName, key: ReturnType<typeof foreignKeysOf>[number]): Step {
-  const step = briefly(
+  const step = shortLockStep(
     `adopt-foreign-key:${key.name}`,
     `let the parent adopt foreign key ${key.name}`,
     'its partitions have it, validated, so nothing is checked',

@@ -15,8 +15,8 @@ import { addForeignKeys, lostByDetaching, rename, validateForeignKeys, withUnpro
 import { buildUniqueIndex, plainColumns, usingIndex } from '../table/primary-key.ts'
 import type { Facts, Objection, Plan, Step, SwapStep } from '../language/step.ts'
 
-// The way back: the history partition becomes the table again, under its old
-// name and with everything that hung on it. Possible while the other partitions
+// The rollback: the history partition becomes the table again, under its old
+// name and with its dependent objects. Possible while the other partitions
 // are empty and none has been removed, for then the history holds all there is.
 
 /** A partition beside the history. */

@@ -48,7 +48,7 @@ select ${isCrowded(crowded)} as crowded, ${count('candidate')}::int as found, ${
   (select ${position(leaf)} from candidate order by ${lastFirst(leaf)} limit 1) as position`
 }
 
-/** Of the rows that refer to the first row of a range, if that is to go, at most so many go ahead of it (`found`), each with all that hangs on it. */
+/** Of the rows that reference the first row of a range, if that is to be deleted, deletes at most so many ahead of it (`found`), each with its dependent rows. */
 export function aheadStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, ahead: Ahead, limit: Sql): Sql {
   const { dependents } = work
   const { companions, crowded, columns } = ahead

@@ -20,12 +20,12 @@ import type { Objection } from '../language/step.ts'
 function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
   if (kind === 'table' || kind === 'partitioned table') return undefined
   const what = `${display(name)} is a ${kind}`
-  if (kind === 'view' || kind === 'materialized view') return objection('view', what, 'Name the underlying table.')
+  if (kind === 'view' || kind === 'materialized view') return objection('view', what, 'Pass the underlying table.')
   if (kind === 'foreign table') return objection('foreign-table', what, 'Purge it in the database that holds it.')
-  return objection('no-table', `${display(name)} is not a table (${kind})`, 'Name a table.')
+  return objection('no-table', `${display(name)} is not a table (${kind})`, 'Pass a table.')
 }
 
-/** Objections to looking for the rows at all. */
+/** Objections to reading the matching rows at all. */
 export function objectionsToLooking(
   { server, journalSchema, table, itself, condition }: BeforeLooking,
   { noArchive }: Pick<PurgeRequest, 'noArchive'>,
@@ -71,7 +71,7 @@ export function purgeObjections(
   ]
 }
 
-/** Triggers may delete rows nobody chose, which only PostgreSQL's own counters show. */
+/** Triggers may delete rows that were not selected, which only PostgreSQL's own counters show. */
 export function uncounted({ countsChanges, role }: ServerModel, triggers: readonly string[]): Objection[] {
   const [trigger] = triggers
   if (countsChanges || trigger === undefined) return []

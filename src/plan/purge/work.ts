@@ -80,17 +80,17 @@ export interface KeyWalkColumn {
 export interface Dependents {
   /** Columns that `victim`, the rows of a batch, and `gone`, those deleted, have to show the rest. */
   readonly columns: readonly string[]
-  /** Why matching rows have to be kept. */
+  /** Why matching rows must be kept. */
   readonly reasons: readonly StayReason[]
-  /** Parts of the statement that leave rows out of `victim`, by name; the last of them is what goes. */
+  /** Parts of the statement that exclude rows from `victim`, by name; the last of them is what is deleted. */
   readonly narrowing: readonly NamedPart[]
   /** Deleted in the same statement, each with the rows of `gone` or of one before it. */
   readonly companions: readonly Companion[]
-  /** True where companions were not deleted as chosen, and the batch must not be committed; null where that cannot happen. */
+  /** True if companions were not deleted as selected, so that the batch must not commit; null where that cannot happen. */
   readonly disturbed: string | null
-  /** What may go before the row it refers to, where that is too much for one statement. */
+  /** Dependent rows that may be deleted before the row they reference, if they are too many for one statement. */
   readonly ahead: readonly Ahead[]
-  /** True where that much hangs on the rows of a batch; null where nothing can go ahead. */
+  /** True if the rows of a batch have that many dependent rows; null where none can be deleted ahead. */
   readonly crowded: string | null
   /** Tables in which PostgreSQL counts what a batch changes; null where that is the table itself alone, for nothing refers to it. */
   readonly watched: Watched | null
@@ -115,7 +115,7 @@ export interface Companion extends NamedPart {
   readonly table: TableName | null
 }
 
-/** Rows of another table that refer to a single one, and go ahead of it, slice by slice. */
+/** Rows of another table that reference a single row, and are deleted ahead of it, slice by slice. */
 export interface Ahead {
   readonly table: TableName
   /** The table as a statement deletes from it. */
@@ -129,7 +129,7 @@ export interface Ahead {
   readonly crowded: string | null
   readonly companions: readonly Companion[]
   readonly disturbed: string | null
-  /** What goes ahead of the first of them, where too much hangs on that alone. */
+  /** What is deleted ahead of the first of them, if that alone has too many dependent rows. */
   readonly further: readonly Ahead[]
 }
 

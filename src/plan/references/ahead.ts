@@ -9,12 +9,12 @@ import { childDeletions } from './cascade-deletions.ts'
 import { list, neededOf, refers, referringRows, rowsOf } from './cascade-sql.ts'
 import { parentsFirst, type WalkedReference } from './graph.ts'
 
-// A row may have a hundred thousand others hanging on it, and deleting them all in one statement
-// would hold their locks for long. So a batch looks first how many there are. Where they are too
-// many for fewer rows to help, rows that refer to the row go ahead of it, a slice at a time and each with all
-// that hangs on it; where a single one of those has too many in turn, it is done likewise below it.
-// Rows that refer to one another, or close a cycle, cannot go one before the other: they go with
-// their row in one statement, however many there are.
+// A row may have a hundred thousand dependent rows, and deleting them all in one statement would
+// hold their locks for long. So a batch counts them first. If a single row has too many, rows that
+// reference it are deleted ahead of it, a slice at a time and each with its own dependent rows; if one
+// of those has too many in turn, the same is done one level down. Rows that reference one another, or
+// close a cycle, cannot be deleted one before the other: they are deleted with their row in one
+// statement, however many there are.
 
 /** More rows of other tables than that are not deleted by one statement. */
 export const MOST_WITH_ONE_BATCH = 10_000
@@ -68,7 +68,7 @@ function below(cascade: Cascade, root: GraphTable): Cascade {
   }
 }
 
-/** True where too many rows hang on those of a batch; null where that cannot be. */
+/** True if the rows of a batch have too many dependent rows; null where that cannot be. */
 export function isCrowded(cascade: Cascade, going: string): string | null {
   const most = raw(String(MOST_WITH_ONE_BATCH))
   const counts = waysDown(cascade, cascade.root, []).map(
@@ -78,14 +78,14 @@ export function isCrowded(cascade: Cascade, going: string): string | null {
   return counts.length === 0 ? null : sql`${join(counts, ` ${own('+').text} `)} ${own('>')} ${most}`.text
 }
 
-/** What the plan says of rows with very many others hanging on them. */
+/** The text of the plan on rows with very many dependent rows. */
 export function describeAhead(cascade: Cascade): string[] {
   const tables = followedOnto(cascade, cascade.root).map(({ from }) => from)
   const together = tables.filter((table) => !canGoAhead(cascade, table)).map(({ name }) => display(name))
   if (together.length === tables.length) return []
   const not = together.length === 0 ? '' : ` (not those of ${together.join(', ')})`
   return [
-    `where more than ${showCount(MOST_WITH_ONE_BATCH)} rows hang on a single one, they go ahead of it, in batches of their own${not}`,
+    `if a single row has more than ${showCount(MOST_WITH_ONE_BATCH)} dependent rows, they are deleted ahead of it, in batches of their own${not}`,
   ]
 }
 
@@ -93,7 +93,7 @@ function followedOnto({ walked }: Cascade, table: GraphTable): WalkedReference[]
   return walked.filter(({ to, fate }) => fate === 'followed' && to.oid === table.oid)
 }
 
-/** The references from a table that hangs on the root up to it, the last one first below the root. */
+/** The references that lead from a dependent table up to the root, the last one directly below the root. */
 function waysDown(cascade: Cascade, to: GraphTable, above: readonly WalkedReference[]): (readonly WalkedReference[])[] {
   return followedOnto(cascade, to).flatMap((one) => [[...above, one], ...waysDown(cascade, one.from, [...above, one])])
 }

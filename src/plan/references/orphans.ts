@@ -6,7 +6,7 @@ import { dollarQuoted, ident, join, literal, raw, sql, type Sql } from '../../sq
 import type { OnlineStep } from '../language/step.ts'
 
 // Rows that refer to nothing, under a foreign key that passes for validated: a session in the replica role writes past
-// its triggers, and so does whoever switches them off. A swap makes foreign keys anew and validates them afterwards, when
+// its triggers, and so do sessions that disable them. A swap makes foreign keys anew and validates them afterwards, when
 // it is too late to find such rows. So they are looked for before it.
 
 /** A foreign key, and where its two sides are. */
@@ -68,7 +68,7 @@ export function orphanCheck(keys: readonly Referring[], settings: ConditionSetti
       kind: 'online',
       key: REFERRING_ROWS,
       title: 'look for rows that refer to nothing',
-      because: 'the swap makes foreign keys anew, and such rows would keep them from being validated',
+      because: 'the swap creates foreign keys again, and such rows would keep them from being validated',
       locks: [],
       cost: `reads ${tables.join(', ')} once, and what they refer to`,
       statements: [...putUnder(settings), ...keys.map(check), ...putBack(settings)],

@@ -78,8 +78,8 @@ export function planExpiry(
 }
 
 /**
- * Whether it would remove rows that the registered policy keeps. Where no retention period is registered, whoever
- * names the table may give one; `--all` names none.
+ * Whether it would remove rows that the registered policy keeps. Where none is registered, one
+ * may be passed with the name of a table; `--all` names no table.
  */
 function shorterKeep(
   { set, registered }: RotationSituation,

@@ -41,7 +41,7 @@ export function planRotation(situation: RotationSituation, request: RotateReques
   return withPolicy(situation, request, { ...inferred.policy, keep: request.keep }, inferred.evidence)
 }
 
-/** Of a registered table that no longer exists: no objection, or all others would have to wait for somebody to remove it. */
+/** Of a registered table that no longer exists: no objection, which would keep rotate --all from the other tables until it is removed. */
 export function planForgetting({
   table,
   policy,

@@ -11,7 +11,7 @@ type Tables = Pick<SplitSituation, 'parent' | 'wide'>
 
 const SAME = 'the same on the new partitions, for all have it'
 
-/** What becomes of everything that hangs on the partitioned table, and on the wide partition by itself. */
+/** What becomes of the dependent objects of the partitioned table, and of those of the wide partition alone. */
 export function splitDependents({ parent, wide, set }: Tables & Pick<SplitSituation, 'set'>): DependentObject[] {
   const common = commonParts(set)
   const own = ownFates({ parent, wide }).filter(({ name }) => !common.some((part) => name === nameOfPart(part)))
@@ -42,13 +42,13 @@ function carriedFates({ parent, wide }: Tables): DependentObject[] {
     ...some(
       namesOf(parent, ['indexes']),
       'rebuilt',
-      'built anew on the new partitions once the rows are there, and adopted by the table’s',
+      'built on the new partitions once the rows are there, and adopted by the table’s',
     ),
     ...some(namesOf({ ...parent, constraints: checks }, ['constraints']), 'carried', 'the same on the new partitions'),
     ...some(
       namesOf({ ...parent, constraints: foreign }, ['constraints']),
       'carried',
-      `made on the new partitions beforehand, and taken off ${display(wide.name)}, whose rows nobody sees any more`,
+      `made on the new partitions beforehand, and taken off ${display(wide.name)}, whose rows are no longer visible`,
     ),
     ...some(
       namesOf(triggersOf(parent, true), ['triggers']),
@@ -75,7 +75,7 @@ function triggersOf(table: TableModel, perRow: boolean): TableModel {
   return { ...table, triggers: table.triggers.filter((trigger) => trigger.perRow === perRow) }
 }
 
-/** What somebody has put on this one partition: the new ones do not get it. */
+/** Objects that were created on this one partition: the new ones do not get them. */
 function ownFates({ parent, wide }: Tables): DependentObject[] {
   const grants = wide.grants.filter(
     (one) => !parent.grants.some((other) => describeGrant(one) === describeGrant(other)),

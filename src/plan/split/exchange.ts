@@ -18,10 +18,10 @@ import type { SplitSituation } from './situation.ts'
 import type { Step, SwapStep } from '../language/step.ts'
 
 // The exchange: in one short transaction partitions change places, there and
-// back. The parent, and all that hangs on it, stays what it is. Whatever comes
+// back. The parent and its dependent objects stay what they are. Whatever comes
 // in has proven its bounds, so nothing is read under the lock.
 
-/** A wide partition as it is, for the way back. */
+/** A wide partition as it is, for a rollback. */
 export interface SplitSummary {
   readonly key: { readonly column: string; readonly type: string; readonly kind: KeyKind }
   readonly from: string
@@ -130,8 +130,8 @@ function exclusively(parent: TableModel): Pick<SwapStep, 'locks' | 'acquire'> {
 }
 
 /**
- * Of a partition on its way out. Rows that nobody sees any more must not keep others from being deleted; and dropping it
- * later would lock the tables that they refer to against everybody.
+ * Detaches a partition and drops its foreign keys: its rows, no longer visible, must not keep referenced rows from being
+ * deleted; and dropping it later would lock the referenced tables.
  */
 function detach(parent: TableModel, partition: TableName): string[] {
   return [

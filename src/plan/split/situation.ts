@@ -17,7 +17,7 @@ export interface SplitRequest {
   readonly jobs: number
   /** Rows that are left behind go for good: there is no archive. */
   readonly noArchive: boolean
-  /** How long after the end the former table is let go by rotate; null: when somebody says so. */
+  /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }
 
@@ -26,7 +26,7 @@ export interface SplitSituation {
   readonly server: ServerModel
   readonly journalSchema: string
   readonly set: PartitionedTable
-  /** The partitioned table, with all that hangs on it. */
+  /** The partitioned table, with its dependent objects. */
   readonly parent: TableModel
   readonly policy: SetPolicy
   readonly grid: Grid

@@ -22,7 +22,7 @@ import { NOT_ANALYZED, showAbout, showBytes } from '../../text/units.ts'
 
 // Splitting: one wide partition, such as the history of a converted table,
 // becomes proper ones. They are filled beside it and exchanged for it in one
-// short transaction; the parent, and all that hangs on it, stays what it is.
+// short transaction; the parent and its dependent objects stay what they are.
 
 export interface SplitPlan extends RebuildPlan {
   readonly split: SplitSummary | null

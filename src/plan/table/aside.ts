@@ -97,12 +97,12 @@ function referenced(table: TableModel): TableName[] {
 }
 
 /**
- * In the order in which an application's statements lock, for whoever came in
- * between would hold what we want and want what we hold: who reads through a
- * view locks the view and then the table; who writes to a referencing table locks
- * that and then, to check its key, the table; who inserts locks the table, then the
- * sequence, for the default, and then, to check, what the table references. A rule or
- * policy of another table is read when that has been locked.
+ * In the order in which an application's statements lock, which avoids
+ * deadlocks with them: a query through a view locks the view and then the table; a
+ * write to a referencing table locks that and then, to check its foreign key, the
+ * table; an insert locks the table, then the sequence for the default, and then, to
+ * check its foreign keys, the referenced tables. A rule or
+ * policy of another table is read once that table has been locked.
  *
  * `lock table` takes no sequence, and of a view it locks every table below, so
  * what has to be changed anyway, or a change to what already is, takes these locks.

@@ -7,7 +7,7 @@ import type { Objection } from '../language/step.ts'
 import { foreignKeysOf, TRIGGER_STATE } from './definitions.ts'
 import { disabledConstraintObjections } from './objections/disabled-constraints.ts'
 
-// Triggers of PostgreSQL's own, by which it looks after foreign keys: a foreign key that is made anew has them in their
+// Triggers of PostgreSQL's own, by which it enforces foreign keys: a foreign key that is created again has them in their
 // ordinary state. As they were they are made by a superuser alone, in partitions to come they would not be, and what a key
 // that is switched off lets in keeps it from being validated.
 
@@ -58,7 +58,7 @@ export function isOff(table: TableModel, { name }: { readonly name: string }, of
   )
 }
 
-/** The table's foreign keys that hold, and are validated when they have been made anew. */
+/** The table's foreign keys that hold, and are validated once they have been created again. */
 export function provenKeys(table: TableModel): Constraint[] {
   return foreignKeysOf(table).filter((key) => key.validated && !isOff(table, key, table.name))
 }

@@ -299,7 +299,7 @@ export function sequences(
 /**
  * Hands an identity column from one table to another. PostgreSQL has no way to
  * move the sequence itself, so it makes room for a new one that takes over
- * name, settings and position; the former column keeps its values and loses its identity.
+ * name, settings and position; the old column keeps its values and loses its identity.
  */
 function moveIdentity(
   from: TableName,

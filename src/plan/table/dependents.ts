@@ -18,7 +18,7 @@ import {
 import { carried, indexFate, rebuilt, staysBehind, type Move } from './fates.ts'
 import { grants } from './privileges.ts'
 
-// The one list of what hangs on a table. Each exchange of names (a conversion, a copy, and the way back from either) goes
+// The one list of a table's dependent objects. Each exchange of names (a conversion, a copy, and the rollback of either) goes
 // through all of it: what becomes of a kind is said here once for all of them, or does not compile.
 
 /** The names that a table's things take when another table takes theirs. */
@@ -99,7 +99,7 @@ const nothing = () => []
 /** Comes with the table when that is created, and stays with it. */
 const ofTheTable = { aside: nothing, made: nothing, back: nothing }
 
-/** Belongs to whoever has the name: made anew there, and on the way back. */
+/** Belongs to the table that has the name: created again there, and by a rollback. */
 const ofTheName = (aside: Dependent['aside'], made: (taking: Omit<Taking, 'indexes'>) => readonly string[]) => ({
   aside,
   made,
@@ -178,7 +178,7 @@ export const DEPENDENTS = {
       ),
     beforeRows: true,
   },
-  // Of a copy they go with its name: rows that nobody sees any more must not keep others from being deleted.
+  // In a copy they move with the name: rows of the retired table must not keep referenced rows from being deleted.
   constraints: {
     facts: (table) =>
       table.constraints.map((one) => constraintFact(isOff(table, one, table.name) ? withoutProof(one) : one)),
@@ -315,7 +315,7 @@ export const DEPENDENTS = {
       table.inboundForeignKeys.map((key) =>
         rebuilt(
           `foreign key ${display(key.table)}.${key.name}`,
-          'pointed at the new table, NOT VALID in the swap and validated afterwards while everybody works',
+          'pointed at the new table, NOT VALID in the swap and validated afterwards while the table is in use',
         ),
       ),
     ...ofTheName(
@@ -353,7 +353,7 @@ export const DEPENDENTS = {
 
 export const ALL: readonly Dependent[] = Object.values(DEPENDENTS)
 
-/** What hangs on the table gives way. */
+/** The dependent objects are dropped or renamed. */
 export function setAside(leaving: Leaving): string[] {
   return ALL.toReversed().flatMap((one) => one.aside(leaving))
 }
@@ -376,7 +376,7 @@ export function giveBack(returning: Returning): string[] {
   return ALL.flatMap((one) => one.back(returning))
 }
 
-/** What becomes of everything that hangs on a table, for people. */
+/** What becomes of each dependent object of a table, as text. */
 export function dependentsOf(table: TableModel, move: Move): DependentObject[] {
   return ALL.flatMap((one) => one.fates(table, move))
 }

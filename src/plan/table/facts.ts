@@ -4,7 +4,7 @@ import { ALL } from './dependents.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 
 // A table as a list of comparable lines. Read before and after a swap from the
-// same catalogue query, equal facts mean that what hung on the table still does.
+// same catalogue query, equal facts mean that the dependent objects are the same.
 // Left out is what cannot be equal: storage parameters and the cluster mark stay
 // with the partitions, and whether an inbound foreign key is validated is settled later.
 

@@ -3,11 +3,11 @@ import { display, type TableName } from '../../sql/names.ts'
 import type { DependentObject } from '../language/step.ts'
 import type { NewPrimaryKey } from './primary-key.ts'
 
-// What becomes of what hangs on a table, for people.
+// What becomes of a table's dependent objects, as text.
 
 /** Where the rows go, and what of the table changes on the way. */
 export interface Move {
-  /** The partition that the table becomes; null where its rows are copied and everything is built anew. */
+  /** The partition that the table becomes; null where its rows are copied and everything is built again. */
   readonly history: TableName | null
   readonly primaryKey: NewPrimaryKey | null
   /** Whether the new table is. */

@@ -9,7 +9,7 @@ import { describeGrant } from './fact.ts'
 import { grantsBeside } from './privileges.ts'
 
 // What partitions have by themselves, and not from their parent. Where all have it, so have new ones; where some do,
-// nobody but their owner knows what a new one is to be like.
+// only their owner knows what a new one should be like.
 
 /** Those that hold rows, and were made to be partitions or have become some. */
 function siblingsOf({ partitions }: PartitionedTable): Partition[] {
@@ -46,7 +46,7 @@ function tally(set: PartitionedTable): Counted[] {
   return [...counts.values()].map(({ part, have }) => ({ part, have, of: asked.get(part.kind) ?? 0 }))
 }
 
-/** A history has privileges and policies of the time when it was the table: nobody reads it past its parent by them. */
+/** A history has privileges and policies of the time when it was the table: they do not let a role read it other than through its parent. */
 function isAsked({ range }: Partition, kind: OwnPart['kind']): boolean {
   return (kind !== 'grant' && kind !== 'policy') || range?.from !== null
 }
@@ -59,8 +59,8 @@ function identityOf(part: OwnPart): string {
 
 /** Why new partitions cannot be given it; null where they can. */
 function uncarried(part: OwnPart): string | null {
-  if (part.kind === 'trigger' && part.after === null) return 'which cannot be made anew from its definition'
-  if (part.kind === 'publication' && !part.mayAlter) return 'which belongs to somebody else'
+  if (part.kind === 'trigger' && part.after === null) return 'which cannot be created again from its definition'
+  if (part.kind === 'publication' && !part.mayAlter) return 'which belongs to another role'
   return null
 }
 
@@ -128,7 +128,7 @@ export function referencesOf(parts: readonly OwnPart[]): TableName[] {
   return parts.flatMap((part) => ('references' in part && part.references !== null ? [part.references] : []))
 }
 
-/** What a new partition is given while nobody sees it. */
+/** What a new partition is given before it is attached. */
 export function partsBefore(leaf: TableName, parts: readonly OwnPart[]): string[] {
   return parts.flatMap((part) => statementsBefore(leaf, part))
 }

@@ -47,7 +47,7 @@ export function grantsBeside(kind: Kind, name: TableName, role: string, given: r
   )
 }
 
-/** Takes a table that we have just made away from everybody else, whatever the default privileges say. */
+/** Revokes all privileges of other roles on a table just created, which default privileges may have granted. */
 export function ownersAlone(name: TableName, role: string, byDefault: readonly (string | null)[]): string[] {
   if (byDefault.length === 0) return []
   const object = sql`table ${quoted(name)}`

@@ -28,7 +28,7 @@ export interface Shadow {
   readonly foreignKeys: readonly string[]
   /** What must be true of the table before the swap commits. */
   readonly after: Facts
-  /** After the swap, while everybody works. */
+  /** After the swap, while the table is in use. */
   readonly settle: readonly Step[]
   /** What is true of the table when all is done. */
   readonly outcome: Facts
@@ -237,12 +237,12 @@ function unproven(definition: string): string {
   return / NOT (?:VALID|ENFORCED)$/.test(definition) ? definition : `${definition} NOT VALID`
 }
 
-/** A foreign key of tables that nobody sees yet: made without looking at the rows, then validated while everybody works. */
+/** A foreign key of tables that are not in use yet: added NOT VALID, then validated without blocking the referenced table. */
 export function foreignKeySteps(
   tables: readonly TableName[],
   key: Pick<Constraint, 'name' | 'definition' | 'comment' | 'references' | 'validated'>,
 ): Step[] {
-  const add = briefly(
+  const add = shortLockStep(
     `foreign-key:${key.name}`,
     `add foreign key ${key.name}`,
     'without looking at the rows yet',
@@ -263,7 +263,7 @@ export function foreignKeySteps(
 }
 
 /** A step that locks a referenced table against writes, for milliseconds. */
-export function briefly(
+export function shortLockStep(
   key: string,
   title: string,
   because: string,
@@ -283,7 +283,7 @@ export function briefly(
   }
 }
 
-/** A step on tables that nobody sees yet. */
+/** A step on tables that are not in use yet. */
 export function online(
   key: string,
   title: string,

@@ -12,7 +12,7 @@ import type { SwapStep } from '../language/step.ts'
 
 // The swap: in one short transaction the table steps aside, becomes the history
 // partition of a new parent, and the parent takes over its name and everything
-// that hung on it. What always holds:
+// that depended on it. Invariants:
 //
 //   - Nothing is scanned, built or validated: the bound has been proven by a
 //     validated CHECK, each index of the parent has an equal one on the history.

@@ -166,7 +166,7 @@ function someone(grantee: string | null): Sql {
 }
 
 function someoneText({ grantee }: Grant): string {
-  return grantee ?? 'everybody'
+  return grantee ?? 'PUBLIC'
 }
 
 function columnOf({ columns }: TableModel, name: string): Column | null {

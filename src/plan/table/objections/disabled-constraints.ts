@@ -2,14 +2,14 @@ import type { DisabledConstraint } from '../../../catalog/references/disabled-co
 import { objection } from '../../language/objection.ts'
 import type { Objection } from '../../language/step.ts'
 
-/** That PostgreSQL would not keep rows from being referred to in vain; none where every constraint is looked after. */
+/** That PostgreSQL would not detect violated foreign keys; none where every constraint is enforced. */
 export function disabledConstraintObjections(disabled: readonly DisabledConstraint[]): Objection[] {
   if (disabled.length === 0) return []
   const tables = [...new Set(disabled.map(({ on }) => on))]
   return [
     objection(
       'disabled-foreign-keys',
-      `constraints are switched off (disable trigger all), so PostgreSQL does not look after them: ${describeDisabled(disabled)}`,
+      `triggers of constraints are disabled (disable trigger all), so PostgreSQL does not enforce them: ${describeDisabled(disabled)}`,
       `Switch them on: ${tables.map((table) => `alter table ${table} enable trigger all;`).join(' ')} Then look for rows that refer to nothing by a query, for validate constraint passes over a constraint that is called valid.`,
     ),
   ]

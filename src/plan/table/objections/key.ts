@@ -34,12 +34,12 @@ export function keyColumn(table: TableModel, name: string): Column | Objection {
       return objection(
         'key-nullable',
         `column ${name} is not null by constraint ${unproven.name}, which is NOT VALID: rows from before may hold null, and a row without a key has no partition`,
-        `Validate it, which blocks nobody: ${alter} validate constraint ${ident(unproven.name).text};`,
+        `Validate it, which does not block reads or writes: ${alter} validate constraint ${ident(unproven.name).text};`,
       )
     return objection(
       'key-nullable',
       `column ${name} may be null, and a row without a key has no partition`,
-      `Forbid nulls without blocking anybody: ${alter} add constraint key_not_null check (${quotedName} is not null) not valid; ` +
+      `Forbid nulls without blocking reads or writes: ${alter} add constraint key_not_null check (${quotedName} is not null) not valid; ` +
         `${alter} validate constraint key_not_null; ${alter} alter ${quotedName} set not null; ${alter} drop constraint key_not_null;`,
     )
   }

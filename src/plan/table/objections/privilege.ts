@@ -56,14 +56,14 @@ export function privilegeObjections(table: TableModel, privileges: Privileges, r
     ...privileges.notReferable.map((table) =>
       objection(
         `no-references:${table}`,
-        `a foreign key to ${table} has to be made anew, which needs the privilege REFERENCES on it, and UPDATE to lock it meanwhile`,
+        `a foreign key to ${table} has to be created again, which needs the privilege REFERENCES on it, and UPDATE to lock it meanwhile`,
         `As its owner: grant references, update on ${table} to ${us};`,
       ),
     ),
   ]
 }
 
-/** What a copy needs beyond the conversion of a table as it stands: it reads the rows, and writes them for the way back. */
+/** What a copy needs beyond what a conversion in place does: it reads the rows, and writes them for a rollback. */
 export function copyRightsObjections(
   table: TableModel,
   { lacking, defaultsTake }: Privileges,
@@ -74,7 +74,7 @@ export function copyRightsObjections(
     ...when(lacking.length > 0, () =>
       objection(
         'owner-rights',
-        `${role} lacks ${lacking.join(', ')} on ${display(table.name)}, which copying it and the way back need`,
+        `${role} lacks ${lacking.join(', ')} on ${display(table.name)}, which copying it and a rollback need`,
         `For the time of the run: grant ${lacking.join(', ').toLowerCase()} on ${quoted(table.name).text} to ${us};`,
       ),
     ),

@@ -60,7 +60,7 @@ function journalObjections(server: ServerModel, journalSchema: string): Objectio
     return [
       objection(
         'journal-rights',
-        `the journal in schema ${journalSchema} belongs to somebody else, and ${server.role} may not use it`,
+        `the journal in schema ${journalSchema} belongs to another role, and ${server.role} may not use it`,
         `Let its owner be granted to ${role}, which then may do all that the owner may; or keep a journal of your own with --journal-schema <name>.`,
       ),
     ]

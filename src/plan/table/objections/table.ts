@@ -35,7 +35,7 @@ export function kindObjection(table: TableModel): Objection | undefined {
       return objection(
         'not-a-table',
         `${name} is ${table.kind === 'other' ? 'no table' : `a ${table.kind}`}`,
-        'Name a table.',
+        'Pass a table.',
       )
   }
   if (table.persistence === 'temporary')
@@ -44,10 +44,10 @@ export function kindObjection(table: TableModel): Objection | undefined {
     return objection(
       'partition-of',
       `${name} is a partition of ${table.partitionOf}`,
-      `Name the partitioned table; to make one wide partition into several: ebb split ${table.partitionOf}.`,
+      `Pass the partitioned table; to split one wide partition: ebb split ${table.partitionOf}.`,
     )
   if (/^(pg_|information_schema$)/.test(table.name.schema))
-    return objection('system-table', `${name} belongs to PostgreSQL`, 'Name a table of yours.')
+    return objection('system-table', `${name} belongs to PostgreSQL`, 'Pass one of your own tables.')
   return undefined
 }
 
@@ -147,7 +147,7 @@ function partObjections(table: TableModel): Objection[] {
         objection(
           `not-valid:${constraint.name}`,
           `${constraint.type} ${constraint.name} is NOT VALID, and a partition cannot have such a constraint of its parent’s`,
-          `Validate it first, which blocks nobody: alter table ${sqlName(table)} validate constraint ${ident(constraint.name).text};`,
+          `Validate it first, which does not block reads or writes: alter table ${sqlName(table)} validate constraint ${ident(constraint.name).text};`,
         ),
       ),
     ...constraints
@@ -239,7 +239,7 @@ function dependentObjections(table: TableModel): Objection[] {
       .map((key) =>
         objection(
           `inbound-partitioned:${display(key.table)}.${key.name}`,
-          `foreign key ${key.name} of the partitioned table ${display(key.table)} points here, and can only be made anew by checking all its rows under lock`,
+          `foreign key ${key.name} of the partitioned table ${display(key.table)} points here, and can only be created again by checking all its rows under lock`,
           `Drop it first: alter table ${quoted(key.table).text} drop constraint ${ident(key.name).text};`,
         ),
       ),
