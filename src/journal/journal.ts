@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
-import type { TableName } from '../sql/names.ts'
+import { quoted, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import { assertKnown } from './migrate.ts'
 import { assertReadable, assertTrusted } from './trust.ts'
@@ -31,6 +31,8 @@ export interface Run<Plan = unknown> {
   readonly stepCount: number | null
   /** Of a copy: its source table, and the name that has after the swap. */
   readonly retired: RetiredTable | null
+  /** Of a copy under way: its new table. */
+  readonly shadowOid: string | null
   readonly status: RunStatus
   readonly startedAt: Date
   readonly endedAt: Date | null
@@ -63,6 +65,7 @@ const RUN_COLUMNS = `id::text as id, command, json_build_object('schema', schema
   ${later('steps')}::int as "stepCount",
   case when ${later('source_oid')} is not null then json_build_object('oid', ${later('source_oid')},
     'name', json_build_object('schema', ${later('retired_schema')}, 'name', ${later('retired_name')})) end as retired,
+  ${later('shadow_oid')} as "shadowOid",
   status, started_at as "startedAt", ended_at as "endedAt", started_by as "startedBy", outcome, last_error as "lastError"`
 
 /** Records a run before its first step. */
@@ -164,6 +167,12 @@ export async function recordStep(
 ): Promise<void> {
   await session.query(sql`
     insert into ${at(schema, 'step')} (run_id, key, milliseconds) values (${id}, ${key}, ${milliseconds}) on conflict do nothing`)
+}
+
+/** Records the new table of a copy, in the transaction that creates it. */
+export async function recordShadow(session: ClientBase, schema: string, id: string, shadow: TableName): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'run')} set shadow_oid = ${quoted(shadow).text}::regclass where id = ${id}`)
 }
 
 /** Deletes the entries of a run that has been undone, in the transaction that undoes the last of it. */

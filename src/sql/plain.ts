@@ -1,4 +1,5 @@
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
+import { isDropTable } from './drop-table.ts'
 
 // Statements that execute nothing but themselves: no function, operator or query, whatever tables they name. Checked
 // with PostgreSQL's own grammar.
@@ -33,7 +34,7 @@ const EXECUTES = new Set([
  */
 export async function assertPlain(statements: readonly string[]): Promise<void> {
   const { parse } = await import('libpg-query')
-  for (const statement of statements) {
+  for (const statement of statements.filter((one) => !isDropTable(one))) {
     const { stmts = [] } = (await parse(statement)) as { stmts?: readonly { readonly stmt?: object }[] }
     const [kind = ''] = Object.keys(stmts[0]?.stmt ?? {})
     if (stmts.length !== 1 || !PLAIN.has(kind) || executes(stmts)) throw notPlain()

@@ -140,7 +140,7 @@ test('--retire-after: rotate --all shows that the retired table is due, and drop
 
   await database.admin(`update ebb.run set ended_at = now() - interval '7 days'`)
   expect(await status()).toContain('dropped by the next ebb rotate')
-  expect((await ebb(all)).out).toContain('drop table if exists')
+  expect((await ebb(all)).out).toContain('drop table "')
   expect(objects((await ebb([...all, '--json'])).out)).toMatchObject([{ plans: [{ runId: '1', policy: null }] }])
   const gone = await ebb([...all, '--execute'])
   expect(gone).toMatchObject({

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { planAbandonRebuild, planLeaving } from '../../src/plan/copy/undo.ts'
 import { planAbandon } from '../../src/plan/partition/abandon.ts'
 import { planAbandonPurge } from '../../src/plan/purge/purge.ts'
+import { dropTable } from '../../src/sql/drop-table.ts'
 import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, table } from '../support/models.ts'
 import { blocking, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
 import { rebuilt } from './support/situations.ts'
@@ -36,8 +37,8 @@ describe('a conversion', () => {
 describe('a copy', () => {
   const key = primaryKey('events_pkey', ['id'])
   const keyed = table({ constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))] })
-  const abandoned = (done: readonly string[], present = events as typeof events | null) =>
-    planAbandonRebuild('7', rebuilt({ table: keyed }), present, new Set(done))
+  const abandoned = (done: readonly string[], present = events as typeof events | null, oid: string | null = '16401') =>
+    planAbandonRebuild('7', rebuilt({ table: keyed }), present, new Set(done), oid)
 
   test('begun only: nothing on the table, and a table of that name may be anybody’s', () => {
     expect(keys(abandoned([]))).toEqual(['abandon:logs'])
@@ -48,7 +49,9 @@ describe('a copy', () => {
     const plan = abandoned(['shadow', 'capture'])
 
     expect(keys(plan)).toEqual(['abandon:shadow', 'abandon:capture', 'abandon:logs'])
-    expect(sqlOf(plan, 'abandon:shadow')).toEqual(['drop table if exists "public"."events_ebb"'])
+    expect(sqlOf(plan, 'abandon:shadow')).toEqual([
+      dropTable({ name: named('events_ebb'), oid: '16401' }, { name: events, oid: '16384' }),
+    ])
     expect(sqlOf(plan, 'abandon:capture')[0]).toBe(
       'drop trigger if exists "ebb_0a1b2c3d_forward_capture" on "public"."events"',
     )

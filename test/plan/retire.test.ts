@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { planRetire } from '../../src/plan/copy/retire.ts'
+import { dropTable } from '../../src/sql/drop-table.ts'
 import { AWFUL, AWFUL_SQL, named, table } from '../support/models.ts'
 import { blocking, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
 import { kept, rebuilt } from './support/situations.ts'
@@ -16,7 +17,7 @@ test('the table goes first: by its capture, what is left is found when that was 
     'drop trigger if exists "ebb_0a1b2c3d_back_capture" on "public"."events"',
     'drop trigger if exists "ebb_0a1b2c3d_back_truncated" on "public"."events"',
   ])
-  expect(sqlOf(plan, 'retire:drop').at(-1)).toBe('drop table if exists "public"."events_retired"')
+  expect(sqlOf(plan, 'retire:drop').at(-1)).toBe(dropTable({ name: named('events_retired'), oid: '16399' }))
 })
 
 test('the table in use is locked for a moment, the retired one without anybody noticing', () => {
@@ -35,7 +36,7 @@ test('names are quoted, whatever they hold', () => {
   const plan = planRetire('7', awful, kept(awful))
 
   expect(sqlOf(plan, 'retire:capture')[0]).toMatch(new RegExp(` on ${AWFUL_SQL.replaceAll('.', '\\.')}$`))
-  expect(sqlOf(plan, 'retire:drop').at(-1)).toBe('drop table if exists "My.sch""ema"."Big ""Ta.ble_retired"')
+  expect(sqlOf(plan, 'retire:drop').at(-1)).toContain('drop table "My.sch""ema"."Big ""Ta.ble_retired"')
 })
 
 describe('what is there now counts, not what was recorded:', () => {
@@ -43,7 +44,7 @@ describe('what is there now counts, not what was recorded:', () => {
     const plan = planRetire('7', REBUILT, { ...KEPT, captured: named('ev2'), retired: named('old') })
 
     expect(sqlOf(plan, 'retire:capture')[0]).toMatch(/ on "public"."ev2"$/)
-    expect(sqlOf(plan, 'retire:drop').at(-1)).toBe('drop table if exists "public"."old"')
+    expect(sqlOf(plan, 'retire:drop').at(-1)).toContain('drop table "public"."old"')
   })
 
   test('a retired table that was dropped by hand: its capture ends', () => {

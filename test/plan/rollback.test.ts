@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { planRebuildRollback } from '../../src/plan/copy/undo.ts'
 import { planRollback, type RollbackSituation } from '../../src/plan/partition/rollback.ts'
+import { dropTable } from '../../src/sql/drop-table.ts'
 import { foreignKey, inbound, named, primaryKey, sequence, server, table, trigger, view } from '../support/models.ts'
 import { blocking, codes, keys, kinds, locksOf, sqlOf, stepOf } from './support/gist.ts'
 import { converted, rebuilt } from './support/situations.ts'
@@ -130,7 +131,7 @@ describe('from a rebuild', () => {
       'drop-new',
       'validate:public.details.of_event',
     ])
-    expect(sqlOf(plan, 'drop-new')[0]).toBe('drop table if exists "public"."events_ebb"')
+    expect(sqlOf(plan, 'drop-new')[0]).toBe(dropTable({ name: named('events_ebb'), oid: '16384' }))
     expect(stepOf(plan, 'swap', 'swap-back').work).toMatchObject({
       source: named('events'),
       target: named('events_retired'),

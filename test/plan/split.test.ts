@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { planSplitRollback } from '../../src/plan/copy/undo.ts'
 import { planSplit } from '../../src/plan/split/split.ts'
+import { dropTable } from '../../src/sql/drop-table.ts'
 import {
   AWFUL,
   AWFUL_SQL,
@@ -196,8 +197,8 @@ describe('the way back', () => {
       'drop-new',
     ])
     expect(sqlOf(plan, 'drop-new').slice(0, 2)).toEqual([
-      'drop table if exists "public"."events_2026_02"',
-      'drop table if exists "public"."events_2026_03"',
+      dropTable({ name: named('events_2026_02'), oid: '17000' }),
+      dropTable({ name: named('events_2026_03'), oid: '17001' }),
     ])
   })
 

@@ -5,14 +5,23 @@ import { sql } from '../../sql/sql.ts'
 
 /** The partitions of a table by name. */
 export async function readChildren(client: ClientBase, parent: TableName): Promise<TableName[]> {
-  const rows = await readAll<{ schema: string; name: string }>(
+  return (await readIdentities(client, parent)).map(({ name }) => name)
+}
+
+/** The same with their oids. */
+export function readIdentities(client: ClientBase, parent: TableName): Promise<Identity[]> {
+  return readAll<Identity>(
     client,
     sql`
-    select n.nspname as schema, c.relname as name
+    select json_build_object('schema', n.nspname, 'name', c.relname) as name, c.oid::text as oid
     from pg_inherits h join pg_class c on c.oid = h.inhrelid join pg_namespace n on n.oid = c.relnamespace
     where h.inhparent = to_regclass(${quoted(parent).text}) order by c.relname`,
   )
-  return rows.map(({ schema, name }) => ({ schema, name }))
+}
+
+export interface Identity {
+  readonly name: TableName
+  readonly oid: string
 }
 
 /** Whether there is no row in a table. */

@@ -4,7 +4,7 @@ import { readSilentStandbys } from '../../catalog/standbys.ts'
 import { readNotCopyable, type NotCopyable } from '../../catalog/table/not-copyable.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, readOne, type Session } from '../../db/session.ts'
-import { doneSteps, endRun } from '../../journal/journal.ts'
+import { doneSteps, endRun, recordShadow, runById } from '../../journal/journal.ts'
 import { registerSet } from '../../journal/sets.ts'
 import { keepingOf, withReferences } from '../../plan/copy/left-out.ts'
 import { notEnoughDisk } from '../../plan/copy/disk-space.ts'
@@ -90,7 +90,7 @@ export function copying<Request, Copy extends RebuildPlan, Situation>(
     },
     nothingToDo: (plan, runId) => (runId === null ? null : { runId, plan, steps: [], swap: null, nothingToDo: true }),
     carryOut: carryOutCopy,
-    abandon: (run, done, present) => planAbandonRebuild(run.id, rebuildOf(run), present, done),
+    abandon: (run, done, present) => planAbandonRebuild(run.id, rebuildOf(run), present, done, run.shadowOid),
     findTable: (session, run) => capturedTable(session, rebuildOf(run).forward.capture),
     rollback: readCopyRollback,
   }
@@ -114,6 +114,7 @@ async function carryOutCopy(run: RunContext, plan: RebuildPlan): Promise<CopyRes
   const { rebuild } = plan
   if (rebuild === null) throw new Error(`run ${runId} has no rebuild`)
   const alongside: Alongside = {
+    shadow: () => [recordShadow(session, journalSchema, runId, rebuild.shadow)],
     capture: () => [recordCapture(session, journalSchema, runId, rebuild.forward, 'all')],
     swap: () => [
       recordCapture(session, journalSchema, runId, rebuild.back, 'of partitions'),
@@ -135,7 +136,8 @@ function done({ session, journalSchema, runId }: RunContext): Promise<ReadonlySe
 }
 
 async function giveBack(run: RunContext, rebuild: RebuildSummary): Promise<void> {
-  await undoAll(run, abandonSteps(rebuild, rebuild.forward.source, await done(run)))
+  const { shadowOid = null } = (await runById(run.session, run.journalSchema, run.runId)) ?? {}
+  await undoAll(run, abandonSteps(rebuild, rebuild.forward.source, await done(run), shadowOid))
 }
 
 /** The run was killed while it freed its space: its shadow was dropped, and the journal does not know. */

@@ -23,6 +23,7 @@ export interface LeftBehind {
   readonly table: TableName
   /** Where the retired table is now; null where it has been dropped. */
   readonly retired: TableName | null
+  readonly retiredOid: string | null
   /** The table whose changes are captured for it, as it is called now; null where nothing is captured any more. */
   readonly captured: TableName | null
   /** It no longer has the recorded name: the user who renamed it may want to keep it. */
@@ -49,7 +50,7 @@ export async function readLeftBehind(
     session,
     sql`
     select r.id::text as "runId", r.command, ${NAME(raw('r.schema_name'), raw('r.table_name'))} as table,
-      k.name as retired, b.name as captured, k.oid is not null and k.oid is distinct from x.oid as renamed,
+      k.name as retired, k.oid::text as "retiredOid", b.name as captured, k.oid is not null and k.oid is distinct from x.oid as renamed,
       k.oid is null and x.oid is not null as "nameTaken",
       coalesce(not b.recorded, false) as restored, r.ended_at as since, r.ended_at + l.retire_after as "goesAt",
       coalesce(r.ended_at + l.retire_after <= clock_timestamp(), false) as due

@@ -1,4 +1,4 @@
-import { isEmpty, readChildren } from '../../catalog/partitions/children.ts'
+import { isEmpty, readChildren, readIdentities } from '../../catalog/partitions/children.ts'
 import { readTakenNames } from '../../catalog/situation.ts'
 import { readSilentStandbys } from '../../catalog/standbys.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
@@ -64,7 +64,7 @@ export async function readCopyRollback(
     current,
     gaps: await readGaps(session, options.journalSchema, rebuild.back),
     retired: left?.retired ?? null,
-    partitions: await readChildren(session, run.table),
+    partitions: await readIdentities(session, run.table),
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
     server,

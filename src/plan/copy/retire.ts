@@ -1,5 +1,5 @@
-import { display, quoted, type TableName } from '../../sql/names.ts'
-import { sql } from '../../sql/sql.ts'
+import { dropTable } from '../../sql/drop-table.ts'
+import { display, type TableName } from '../../sql/names.ts'
 import type { Plan } from '../language/step.ts'
 import { online } from '../table/shadow.ts'
 import { dropHelpers } from './capture.ts'
@@ -10,6 +10,7 @@ import { plan, release } from './undo.ts'
 export interface KeptForRollback {
   /** The retired table as it is called now; null where it has been dropped. */
   readonly retired: TableName | null
+  readonly retiredOid: string | null
   /** The table whose changes are captured; null where they no longer are. */
   readonly captured: TableName | null
   /** Another table has the name that was recorded. */
@@ -24,7 +25,7 @@ export function planRetire(
   { original, retired: recorded, back }: RebuildSummary,
   kept: KeptForRollback,
 ): Plan {
-  const { retired, captured } = kept
+  const { retired, retiredOid, captured } = kept
   return plan(
     `drop the retired table of run ${runId} on ${display(original.name)}`,
     original.name,
@@ -33,11 +34,11 @@ export function planRetire(
     [
       // First: killed after it, what is left is found by the capture; the other way round, a retired table that was
       // renamed or restored would no longer be found.
-      ...(retired === null
+      ...(retired === null || retiredOid === null
         ? []
         : [
             online('retire:drop', `drop ${display(retired)}`, 'its disk space is freed', 'milliseconds', [
-              sql`drop table if exists ${quoted(retired)}`.text,
+              dropTable({ name: retired, oid: retiredOid }),
             ]),
           ]),
       captured === null

@@ -1,6 +1,7 @@
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, freeCompanion, quoted, sameName, type TableName } from '../../sql/names.ts'
+import { dropTable, type Dropped } from '../../sql/drop-table.ts'
 import { sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
 import { dropCapture, dropHelpers, endCapture } from './capture.ts'
@@ -37,24 +38,27 @@ export function planAbandonRebuild(
   rebuild: RebuildSummary,
   present: TableName | null,
   done: ReadonlySet<string>,
+  shadowOid: string | null,
 ): Plan {
   const evidence = 'the table itself has not been touched: only what was put beside it is taken away'
-  return abandonment(runId, rebuild.original.name, evidence, abandonSteps(rebuild, present, done))
+  return abandonment(runId, rebuild.original.name, evidence, abandonSteps(rebuild, present, done, shadowOid))
 }
 
 /**
  * The steps of that; each may find nothing to undo. `present` is what the table is called now; null when it is gone.
- * `done` tells whether the shadow is ours: before its step, a user may have created a table of that name.
+ * `done` tells whether the shadow is ours: before its step, a user may have created a table of that name. After it, it has
+ * this oid; null for a run of an earlier version.
  */
 export function abandonSteps(
   rebuild: RebuildSummary,
   present: TableName | null,
   done: ReadonlySet<string>,
+  shadowOid: string | null,
 ): (ShortLockStep | OnlineStep)[] {
   const { forward, back } = rebuild
   return [
     // First, for it takes most room.
-    ...(done.has('shadow') ? [dropShadow(rebuild)] : []),
+    ...(done.has('shadow') ? [dropShadow(rebuild, present, shadowOid)] : []),
     // Before the capture has begun there is nothing on the table that a lock would have to be waited for.
     ...(present === null || !done.has('capture')
       ? []
@@ -67,7 +71,12 @@ export function abandonSteps(
 }
 
 /** Its foreign keys, once it has them, have triggers on the tables that they refer to: those are locked, too. */
-function dropShadow({ original, shadow }: RebuildSummary): ShortLockStep {
+function dropShadow(
+  { original, shadow, sourceOid }: RebuildSummary,
+  present: TableName | null,
+  oid: string | null,
+): ShortLockStep {
+  const source = { name: present ?? original.name, oid: sourceOid }
   const referenced = neighbours({ ...original, inboundForeignKeys: [] })
   return shortLock(
     'abandon:shadow',
@@ -75,7 +84,7 @@ function dropShadow({ original, shadow }: RebuildSummary): ShortLockStep {
     'it is no longer needed, and its disk space is freed',
     [shadow, ...referenced].map(exclusive),
     referenced.map(lockExclusively),
-    [sql`drop table if exists ${quoted(shadow)}`.text],
+    [oid === null ? sql`drop table if exists ${quoted(shadow)}`.text : dropTable({ name: shadow, oid }, source)],
   )
 }
 
@@ -132,7 +141,7 @@ export interface RebuildRollbackSituation {
   /** What has kept changes from being caught since, in words. */
   readonly gaps: readonly string[]
   /** Of a new table that is partitioned. */
-  readonly partitions: readonly TableName[]
+  readonly partitions: readonly Dropped[]
   /** Partitions that rotate has removed since. */
   readonly removed: readonly string[]
   readonly taken: ReadonlySet<string>
@@ -219,10 +228,17 @@ function rollbackSteps({ rebuild, current, partitions, taken, server }: RebuildR
     catchUp(back, retired),
     underPath(vacuumStep(retired), original, back.settings),
     compareBack(rebuild),
-    swapBack(rebuild, current, partitions, gone, taken, server.role),
+    swapBack(
+      rebuild,
+      current,
+      partitions.map(({ name }) => name),
+      gone,
+      taken,
+      server.role,
+    ),
     ...validateForeignKeys([original.name], provenKeys(original)),
     online('drop-new', `drop ${display(gone)}`, 'the retired table has taken its place again', 'milliseconds', [
-      sql`drop table if exists ${quoted(gone)}`.text,
+      dropTable({ name: gone, oid: current.oid }),
       ...dropHelpers(back.capture),
     ]),
     ...provenInbound(original).map((key) => validateInbound(original.name, key)),

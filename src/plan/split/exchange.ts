@@ -1,6 +1,7 @@
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { KeyKind } from '../../grid/key.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
+import { dropTable, type Dropped } from '../../sql/drop-table.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { dropCapture, startCapture } from '../copy/capture.ts'
 import { captureTriggers } from '../copy/steps.ts'
@@ -85,10 +86,10 @@ export function exchangeBack(
   parent: TableModel,
   rebuild: RebuildSummary,
   split: SplitSummary,
-  children: readonly TableName[],
+  children: readonly Dropped[],
 ): { readonly prove: Step; readonly swap: SwapStep; readonly dropLeaves: string[] } {
   const { back, retired } = rebuild
-  const leaves = split.leaves.filter((leaf) => children.some((child) => sameName(child, leaf)))
+  const leaves = children.filter((child) => split.leaves.some((leaf) => sameName(child.name, leaf)))
   const ours = captureTriggers(rebuild)
   const swap: SwapStep = {
     ...swapOf(parent, { indexes: {}, statistics: {}, sequences: {} }, ours),
@@ -98,13 +99,13 @@ export function exchangeBack(
     ...exclusively(parent),
     statements: [
       ...dropCapture(back.capture, parent.name),
-      ...leaves.flatMap((leaf) => detach(parent, leaf)),
+      ...leaves.flatMap(({ name }) => detach(parent, name)),
       attach(parent.name, retired, raw(split.from), raw(split.to)),
       dropBound(retired),
     ],
     before: factsOf(parent, ours),
     after: factsOf(parent, ours),
-    partitions: children,
+    partitions: children.map(({ name }) => name),
     work: back,
   }
   return {
@@ -116,7 +117,7 @@ export function exchangeBack(
       [addBound(retired, raw(split.bound))],
     ),
     swap,
-    dropLeaves: leaves.map((leaf) => sql`drop table if exists ${quoted(leaf)}`.text),
+    dropLeaves: leaves.map((leaf) => dropTable(leaf)),
   }
 }
 

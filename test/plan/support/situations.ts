@@ -188,7 +188,7 @@ export function splitBack(parent: TableModel): {
     current: parent,
     retired: rebuild.retired,
     gaps: [],
-    partitions: split.leaves,
+    partitions: split.leaves.map((name, i) => ({ name, oid: String(17000 + i) })),
     removed: [],
     taken: new Set<string>(),
     server: server(),
@@ -198,7 +198,7 @@ export function splitBack(parent: TableModel): {
 
 /** All of it is still there, under the names that were recorded. */
 export function kept({ retired, original }: RebuildSummary): KeptForRollback {
-  return { retired, captured: original.name, nameTaken: false, restored: false }
+  return { retired, retiredOid: '16399', captured: original.name, nameTaken: false, restored: false }
 }
 
 /** Everything up to March in one partition, in a table that is by months. */
