@@ -185,7 +185,7 @@ export async function resolvePurge(
 ): Promise<{ readonly table: WrittenName; readonly request: PurgeRequest }> {
   const table = named ?? (await tableOf(target, rows, options))
   if (rows.kind !== 'marked') return { table, request: { ...deletion, rows } }
-  const where = await readMarkedCondition(target, table, rows)
+  const where = await readMarkedCondition(target, table, rows, options)
   return { table, request: { ...deletion, rows: { kind: 'matching', where } } }
 }
 

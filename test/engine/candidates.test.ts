@@ -60,7 +60,7 @@ describe('a candidate set', () => {
     const before = await contentOf(database, table)
     const plan = await planCandidatesOf(database.url, written(table), { where: 'id % 3 = 0' }, quietly())
     expect(plan.objections).toEqual([])
-    expect(await candidateSets(database.url, { journalSchema: 'ebb' })).toEqual([])
+    expect(await candidateSets(database.url, quietly())).toEqual([])
 
     const result = await write(database, table, 'id % 3 = 0')
     expect(result.set).toMatchObject({ rows: 333, key: [{ name: 'id' }] })
@@ -172,7 +172,7 @@ describe('between writing and purging', () => {
     const table = await visits(database)
     const { runId } = await write(database, table, 'id % 3 = 0')
     const id = runId ?? ''
-    const place = { journalSchema: 'ebb' }
+    const place = quietly()
     const sample = (await sampleCandidates(database.url, id, 20, place)).map(
       (row) => JSON.parse(row) as { id: number; t: string },
     )

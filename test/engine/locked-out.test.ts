@@ -1,13 +1,42 @@
 import { expect } from 'vitest'
+import { advise } from '../../src/engine/commands/advise.ts'
+import { purgeStale } from '../../src/engine/commands/purge-stale.ts'
+import { candidateSets } from '../../src/engine/purge/candidate-review.ts'
+import { readMarkedCondition } from '../../src/engine/purge/marked.ts'
+import { retirable } from '../../src/engine/runs/retired.ts'
+import {
+  abandon,
+  planAbandonOf,
+  planResumeOf,
+  planRetireOf,
+  planRollbackOf,
+  resume,
+  retire,
+  rollback,
+  status,
+} from '../../src/engine/runs/runs.ts'
 import { EbbError } from '../../src/errors.ts'
 import type { Event } from '../../src/events.ts'
 import { inspect } from '../../src/engine/commands/inspect.ts'
 import { planRotations } from '../../src/engine/commands/rotate.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { quoted } from '../../src/sql/names.ts'
-import { planMarkOf, planPartitionOf, planPurgeOf, planRebuildOf, purge } from '../support/commands.ts'
+import {
+  planCandidatesOf,
+  planPartitionCopyOf,
+  planSplitOf,
+  planViewOf,
+  rebuild,
+  planMarkOf,
+  planPartitionOf,
+  planPurgeOf,
+  planRebuildOf,
+  purge,
+} from '../support/commands.ts'
 import { test, type Database } from '../support/database.ts'
 import { markRequest, purgeRequest } from '../support/purging.ts'
+import { splitOrder } from './split-support.ts'
+import { beforeStep, stoppedRebuild } from '../support/stopped-rebuild.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { PATIENCE_MS } from '../support/until.ts'
@@ -70,3 +99,80 @@ test('rotate does, too', async ({ database }) => {
   )
   expect(failure).toMatchObject({ kind: 'try later' })
 })
+
+// Each with a short deadline, one after the other, beside one lock. What reads nothing that is locked need not wait.
+
+type Call = (url: string, options: EngineOptions) => Promise<unknown>
+
+const EV = { schema: 'public', name: 'ev' }
+const NAMED = written(EV)
+const COPY = { transport: 'server', jobs: 1, noArchive: true, retireAfter: null } as const
+const VIEW = { name: null, hideMarked: 'gone_at', expired: null, keep: null }
+const STALE = { kind: 'stale', group: 'of', activity: 'at', idle: { count: 1, unit: 'day' } } as const
+
+const OF_ANY_STATE: Readonly<Record<string, Call>> = {
+  inspect: (url, o) => inspect(url, NAMED, o),
+  advise: (url, o) => advise(url, NAMED, { keep: 'id > 10', olderThan: null }, o),
+  'partition --method copy': (url, o) => planPartitionCopyOf(url, NAMED, { ...monthly({ by: 'at' }), ...COPY }, o),
+  split: (url, o) => planSplitOf(url, NAMED, splitOrder(), o),
+  view: (url, o) => planViewOf(url, NAMED, VIEW, o),
+  candidates: (url, o) => planCandidatesOf(url, NAMED, { where: 'id > 10' }, o),
+  'purge --marked': (url, o) => readMarkedCondition(url, NAMED, { column: 'gone_at', olderThan: null }, o),
+  'purge stale groups': (url, o) => purgeStale(url, NAMED, { ...purgeRequest(''), rows: STALE }, null, o),
+  status: (url, o) => status(url, o),
+  'the list of retired tables': (url, o) => retirable(url, o),
+  'the list of candidate sets': (url, o) => candidateSets(url, o),
+}
+
+const OF_UNFINISHED: Readonly<Record<string, Call>> = {
+  'the plan of resume': (url, o) => planResumeOf(url, null, o),
+  resume: (url, o) => resume(url, null, o),
+  'the plan of abandon': (url, o) => planAbandonOf(url, { table: EV }, o),
+  abandon: (url, o) => abandon(url, null, o),
+}
+
+const OF_FINISHED: Readonly<Record<string, Call>> = {
+  'the plan of rollback': (url, o) => planRollbackOf(url, null, o),
+  rollback: (url, o) => rollback(url, null, o),
+  'the plan of retire': (url, o) => planRetireOf(url, { table: EV }, o),
+  retire: (url, o) => retire(url, { table: EV }, o),
+}
+
+/** Whether it has been said who holds the lock, or there was nothing to wait for. */
+async function isTold(work: Promise<unknown>): Promise<string | null> {
+  const failure: unknown = await work.then(
+    () => null,
+    (error: unknown) => error,
+  )
+  if (failure === null) return null
+  if (!(failure instanceof EbbError)) return (failure as Error).message
+  const { kind, message } = failure
+  // The name comes with the first look, half a second later.
+  return kind === 'try later' && /holder|timed out waiting, while/.test(message) ? null : `${kind}: ${message}`
+}
+
+test.for([
+  ['an unfinished rebuild', 'ev_ebb', OF_UNFINISHED],
+  ['a finished rebuild', 'ev_retired', { ...OF_ANY_STATE, ...OF_FINISHED }],
+] as const)(
+  'every command waits for whoever has locked its tables, beside %s',
+  async ([, other, calls], { database }) => {
+    const owner = await database.session('setup')
+    await owner.query(`
+    create table groups (id int primary key);
+    create table ev (id int primary key, at timestamptz not null default now(), gone_at timestamptz, of int references groups);
+    create view ev_view as select id from ev;
+    insert into ev select generate_series(1, 50)`)
+    if (other === 'ev_ebb') await stoppedRebuild(database, EV, beforeStep('swap'))
+    else await rebuild(database.url, NAMED, rebuildRequest(), quietly())
+    const holder = await database.session('holder')
+    await holder.query(`begin; lock table ev, groups, ${other}, ev_view`)
+
+    const wrong: Record<string, string> = {}
+    for (const [name, call] of Object.entries(calls)) {
+      const how = await isTold(call(database.url, quietly({ lockLimits: limits(200) })))
+      if (how !== null) wrong[name] = how
+    }
+    expect(wrong).toEqual({})
+  },
+)

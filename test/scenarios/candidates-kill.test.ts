@@ -43,7 +43,7 @@ test('a candidate set, and the purge of it', async ({ database }) => {
     writeCandidates(url, written(table), { where: WHERE }, { ...quietly(), ...SMALL }),
   )
   expect(set).toMatchObject({ rows: 1000 })
-  expect(await candidateSets(url, { journalSchema: 'ebb' })).toHaveLength(1)
+  expect(await candidateSets(url, quietly())).toHaveLength(1)
 
   await database.admin(sql`update ${quoted(table)} set name = 'still here' where id in (2, 1000, 2000)`)
   const candidates = candidatesOf(runId, 'Ann')
@@ -59,9 +59,9 @@ test('a set that is given up leaves nothing behind', async ({ database }) => {
   const table = await members(database)
   const errand = { command: 'candidates', url: database.url, table, candidates: { where: WHERE } } as const
   await startTool({ ...errand, dieAt: 'step started: settle' }).end()
-  expect(await candidateSets(database.url, { journalSchema: 'ebb' })).toMatchObject([{ rows: null }])
+  expect(await candidateSets(database.url, quietly())).toMatchObject([{ rows: null }])
   await persevere(() => abandon(database.url, { table }, quietly()))
-  expect(await candidateSets(database.url, { journalSchema: 'ebb' })).toEqual([])
+  expect(await candidateSets(database.url, quietly())).toEqual([])
   const { rows } = await database.admin(`select from pg_class where relname ~ '^candidates_'`)
   expect(rows).toEqual([])
 })

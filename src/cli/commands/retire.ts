@@ -23,7 +23,7 @@ export const retireCommand = commandLine(
   },
   async (asked, chosen, { all }) => {
     const { reporter, target, execute, engine } = asked
-    const choices: RunChoice[] = all ? await unnamed(target, engine) : [await resolveRun(target, chosen)]
+    const choices: RunChoice[] = all ? await unnamed(target, engine) : [await resolveRun(target, chosen, engine)]
     if (!execute) return show(asked, choices)
     const results: RunResult[] = []
     for (const one of choices) results.push(await retire(target, one, engine))

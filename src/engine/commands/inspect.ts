@@ -1,4 +1,4 @@
-import { readPatiently } from '../locks/patiently.ts'
+import { readPatiently, type Patience } from '../locks/patiently.ts'
 import { isTimeType } from '../../catalog/table/calendar-kind.ts'
 import {
   readActivity,
@@ -174,6 +174,8 @@ export async function partitionMapOf(target: Target, table: TableName): Promise<
 }
 
 /** Resolves a name for the role that connects. */
-export async function resolveName(target: Target, written: WrittenName): Promise<TableName> {
-  return withSession(target, 'resolve', (session) => inSnapshot(session, () => resolveTable(session, written)))
+export async function resolveName(target: Target, written: WrittenName, patience: Patience): Promise<TableName> {
+  return readPatiently(target, 'resolve', patience, (session) =>
+    inSnapshot(session, () => resolveTable(session, written)),
+  )
 }

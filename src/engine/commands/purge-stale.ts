@@ -10,6 +10,7 @@ import type { Plan } from '../../plan/language/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { mark } from './mark.ts'
+import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { planCommand } from '../plan-command.ts'
 import { carryOut } from '../run.ts'
@@ -62,7 +63,7 @@ export async function purgeStale(
   flag: Flag | null,
   options: EngineOptions,
 ): Promise<StaleResult> {
-  const table = await tableOf(target, written)
+  const table = await tableOf(target, written, options)
   // A run to be resumed has its horizon already, and its groups are flagged.
   if (await isUnderWay(target, table, options))
     return { flagged: null, purged: await carryOut(target, table, purge, request, options) }
@@ -82,15 +83,22 @@ async function planFlag(
   flag: Flag,
   options: EngineOptions,
 ): Promise<PurgePlan> {
-  return planCommand(target, flag.table, mark, flagRequest(await tableOf(target, written), request, flag), options)
+  return planCommand(
+    target,
+    flag.table,
+    mark,
+    flagRequest(await tableOf(target, written, options), request, flag),
+    options,
+  )
 }
 
-function tableOf(target: Target, written: WrittenName): Promise<TableName> {
-  return withSession(target, 'plan purge', (session) => resolveTable(session, written))
+function tableOf(target: Target, written: WrittenName, options: EngineOptions): Promise<TableName> {
+  return readPatiently(target, 'plan purge', options, (session) => resolveTable(session, written))
 }
 
-async function isUnderWay(target: Target, table: TableName, { journalSchema }: EngineOptions): Promise<boolean> {
-  return withSession(target, 'plan purge', async (session) => {
+async function isUnderWay(target: Target, table: TableName, options: EngineOptions): Promise<boolean> {
+  const { journalSchema } = options
+  return readPatiently(target, 'plan purge', options, async (session) => {
     if (!(await journalExists(session, journalSchema))) return false
     const run = await latestRun(session, journalSchema, table)
     return run?.status === 'running' && run.command === 'purge'

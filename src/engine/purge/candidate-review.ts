@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import type { Writable } from 'node:stream'
 import { CopyOut } from '../../db/copy-out.ts'
-import { inSnapshot, inTransaction, readAll, withSession, type Session, type Target } from '../../db/session.ts'
+import { inSnapshot, inTransaction, readAll, type Session, type Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import { allSets, approveSet, type StoredSet } from '../../journal/candidates.ts'
 import { journalExists, latestRun, runById, type Run } from '../../journal/journal.ts'
@@ -10,17 +10,18 @@ import { sameKeyAsCandidate } from '../../plan/purge/candidate-sql.ts'
 import type { PurgeRequest } from '../../plan/purge/request.ts'
 import { quoted } from '../../sql/names.ts'
 import { ident, join, sql } from '../../sql/sql.ts'
+import { readPatiently, type Patience } from '../locks/patiently.ts'
+import type { EngineOptions } from '../options.ts'
 import { readSet } from './candidate-set.ts'
 
 // The review of a candidate set between recording it and purging its rows: sample, export, approve, drop.
 
-export interface ReviewOptions {
-  readonly journalSchema: string
-}
+export type ReviewOptions = Pick<EngineOptions, 'journalSchema'> & Patience
 
 /** All candidate sets, the latest first. */
-export async function candidateSets(target: Target, { journalSchema }: ReviewOptions): Promise<StoredSet[]> {
-  return withSession(target, 'candidates', (session) =>
+export async function candidateSets(target: Target, options: ReviewOptions): Promise<StoredSet[]> {
+  const { journalSchema } = options
+  return readPatiently(target, 'candidates', options, (session) =>
     inSnapshot(session, async () => ((await hasSets(session, journalSchema)) ? allSets(session, journalSchema) : [])),
   )
 }
@@ -36,8 +37,11 @@ async function hasSets(session: Session, schema: string): Promise<boolean> {
 }
 
 /** One of them. */
-export async function candidateSet(target: Target, id: string, { journalSchema }: ReviewOptions): Promise<StoredSet> {
-  return withSession(target, 'candidates', (session) => inSnapshot(session, () => readSet(session, journalSchema, id)))
+export async function candidateSet(target: Target, id: string, options: ReviewOptions): Promise<StoredSet> {
+  const { journalSchema } = options
+  return readPatiently(target, 'candidates', options, (session) =>
+    inSnapshot(session, () => readSet(session, journalSchema, id)),
+  )
 }
 
 /** Some of the rows as they are now, chosen at random, each as JSON text. Candidates whose rows are no more are left out. */
@@ -45,9 +49,10 @@ export async function sampleCandidates(
   target: Target,
   id: string,
   rows: number,
-  { journalSchema }: ReviewOptions,
+  options: ReviewOptions,
 ): Promise<string[]> {
-  return withSession(target, 'candidates', (session) =>
+  const { journalSchema } = options
+  return readPatiently(target, 'candidates', options, (session) =>
     inSnapshot(session, async () => {
       const set = await readSet(session, journalSchema, id)
       const walk = { kind: 'key', index: '', unique: true, columns: set.key } as const
@@ -67,9 +72,10 @@ export async function exportCandidates(
   target: Target,
   id: string,
   out: Writable,
-  { journalSchema }: ReviewOptions,
+  options: ReviewOptions,
 ): Promise<void> {
-  await withSession(target, 'candidates', (session) =>
+  const { journalSchema } = options
+  await readPatiently(target, 'candidates', options, (session) =>
     inSnapshot(session, async () => {
       const { place, key } = await readSet(session, journalSchema, id)
       const columns = join(key.map(({ name }) => ident(name)))
@@ -85,9 +91,10 @@ export async function approveCandidates(
   target: Target,
   id: string,
   approval: Pick<StoredSet, 'approvedBy' | 'ticket'>,
-  { journalSchema }: ReviewOptions,
+  options: ReviewOptions,
 ): Promise<StoredSet> {
-  return withSession(target, 'candidates', async (session) => {
+  const { journalSchema } = options
+  return readPatiently(target, 'candidates', options, async (session) => {
     await readSet(session, journalSchema, id)
     await approveSet(session, journalSchema, id, approval)
     return readSet(session, journalSchema, id)
@@ -99,8 +106,9 @@ export async function approveCandidates(
  *
  * @throws {UsageError} while a run uses it
  */
-export async function dropCandidates(target: Target, id: string, { journalSchema }: ReviewOptions): Promise<StoredSet> {
-  return withSession(target, 'candidates', async (session) => {
+export async function dropCandidates(target: Target, id: string, options: ReviewOptions): Promise<StoredSet> {
+  const { journalSchema } = options
+  return readPatiently(target, 'candidates', options, async (session) => {
     const set = await readSet(session, journalSchema, id)
     const run = await runById(session, journalSchema, id)
     if (run?.status === 'running')

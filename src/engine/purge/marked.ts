@@ -1,11 +1,12 @@
 import { readPresentTable, resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer } from '../../catalog/server-model.ts'
-import { inSnapshot, withSession, type Target } from '../../db/session.ts'
+import { inSnapshot, type Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { DEFAULT_SCHEMA } from '../../journal/journal.ts'
 import { columnObjection, markedLongerAgo } from '../../plan/purge/mark.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
+import { readPatiently, type Patience } from '../locks/patiently.ts'
 
 /** Rows that are marked in a column, and for how long at least; null: however long. */
 export interface Marked {
@@ -18,8 +19,13 @@ export interface Marked {
  *
  * @throws {UsageError} when the column cannot hold such a mark
  */
-export async function readMarkedCondition(target: Target, written: WrittenName, marked: Marked): Promise<string> {
-  return withSession(target, 'plan purge', (session) =>
+export async function readMarkedCondition(
+  target: Target,
+  written: WrittenName,
+  marked: Marked,
+  patience: Patience,
+): Promise<string> {
+  return readPatiently(target, 'plan purge', patience, (session) =>
     inSnapshot(session, async () => {
       const { version } = await readServer(session, DEFAULT_SCHEMA)
       const name = await resolveTable(session, written)

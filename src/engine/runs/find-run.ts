@@ -1,8 +1,9 @@
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
-import { withSession, type Session, type Target } from '../../db/session.ts'
+import type { Session, Target } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import { doneSteps, journalExists, latestRun, recentRuns, runById, type Run } from '../../journal/journal.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
+import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { readLeftBehind } from './left-behind.ts'
 
@@ -20,10 +21,11 @@ export interface FoundRun {
 export async function findRun(
   target: Target,
   choice: RunChoice,
-  { journalSchema }: Pick<EngineOptions, 'journalSchema'>,
+  options: EngineOptions,
   commands?: readonly string[],
 ): Promise<FoundRun> {
-  return withSession(target, 'find run', async (session) => {
+  const { journalSchema } = options
+  return readPatiently(target, 'find run', options, async (session) => {
     const server = await readServer(session, journalSchema)
     const run = await chooseRun(session, journalSchema, choice, commands)
     return { server, run, done: await doneSteps(session, journalSchema, run.id) }

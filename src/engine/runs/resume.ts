@@ -1,10 +1,11 @@
-import { inSnapshot, withSession, type Target } from '../../db/session.ts'
+import { inSnapshot, type Target } from '../../db/session.ts'
 import { doneSteps, type Run } from '../../journal/journal.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { commandOf } from '../commands/registry.ts'
 import { fromStored } from '../../plan/language/stored.ts'
 import type { CommandOutcome, StorablePlan } from '../command.ts'
-import type { EngineOptions, PlanOptions } from '../options.ts'
+import { readPatiently } from '../locks/patiently.ts'
+import type { EngineOptions } from '../options.ts'
 import { describeSoFar } from '../purge/progress.ts'
 import { assertLatest } from '../run.ts'
 import { planOf, verifiedPlan } from '../stored-plan.ts'
@@ -25,9 +26,9 @@ export interface Remainder {
  *
  * @throws {EbbError} if there is no such run, or it is not unfinished
  */
-export async function planResumeOf(target: Target, choice: RunChoice, options: PlanOptions): Promise<Remainder> {
+export async function planResumeOf(target: Target, choice: RunChoice, options: EngineOptions): Promise<Remainder> {
   const { journalSchema } = options
-  return withSession(target, 'plan resume', (session) =>
+  return readPatiently(target, 'plan resume', options, (session) =>
     inSnapshot(session, async () => {
       const run = await chooseRun(session, journalSchema, choice)
       assertUnfinished(run)

@@ -10,7 +10,7 @@ import { retire } from './runs.ts'
 export async function dueRetiredTables(
   target: Target,
   tables: readonly TableName[] | 'all',
-  options: Pick<EngineOptions, 'journalSchema'>,
+  options: EngineOptions,
 ): Promise<RetiredTable[]> {
   const retired = await retirable(target, options)
   return retired.filter(

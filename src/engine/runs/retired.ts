@@ -2,6 +2,7 @@ import { readRelationSizes, type RelationSize } from '../../catalog/table/relati
 import { inSnapshot, withSession, type Target } from '../../db/session.ts'
 import { journalExists } from '../../journal/journal.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
+import { readPatiently, type Patience } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { readLeftBehind, type LeftBehind } from './left-behind.ts'
 
@@ -14,9 +15,10 @@ export interface RetiredTable extends Omit<LeftBehind, 'retired'> {
 /** What `retire` would drop, the oldest first. */
 export async function retirable(
   target: Target,
-  { journalSchema }: Pick<EngineOptions, 'journalSchema'>,
+  options: Pick<EngineOptions, 'journalSchema'> & Patience,
 ): Promise<RetiredTable[]> {
-  return withSession(target, 'look for retired tables', (session) =>
+  const { journalSchema } = options
+  return readPatiently(target, 'look for retired tables', options, (session) =>
     inSnapshot(session, async () => {
       if (!(await journalExists(session, journalSchema))) return []
       const left = await readLeftBehind(session, journalSchema)

@@ -1,6 +1,7 @@
-import { withSession, type Target } from '../../db/session.ts'
+import type { Target } from '../../db/session.ts'
 import type { Run } from '../../journal/journal.ts'
 import { REVERSIBLE, rollback as command, type StoredRollback } from '../commands/rollback.ts'
+import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { planCommand } from '../plan-command.ts'
 import { carryOut } from '../run.ts'
@@ -31,7 +32,7 @@ export async function rollback(target: Target, choice: RunChoice, options: Engin
 
 async function findReversible(target: Target, choice: RunChoice, options: EngineOptions): Promise<Run> {
   const { run } = await findRun(target, choice, options, REVERSIBLE)
-  await withSession(target, 'find table', (session) => {
+  await readPatiently(target, 'find table', options, (session) => {
     const find = async () => (await readLeftBehind(session, options.journalSchema, run.id))[0]?.captured ?? null
     return assertInPlace(session, run.table, find, 'There is nothing to roll back.')
   })

@@ -1,11 +1,12 @@
 import { readRunway, type Runway } from '../../catalog/partitions/runway.ts'
-import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
+import { inSnapshot, type Session, type Target } from '../../db/session.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
+import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import type { StorablePlan } from '../command.ts'
 import { commandNamed } from '../commands/registry.ts'
@@ -50,7 +51,7 @@ export interface RunStatusLine {
 
 /** Unfinished and recent runs, and the tables managed by rotate. */
 export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
-  return withSession(target, 'status', (session) =>
+  return readPatiently(target, 'status', options, (session) =>
     inSnapshot(session, async () => {
       if (!(await journalExists(session, options.journalSchema, 'look'))) return { runs: [], sets: [] }
       const sets: SetStatus[] = []
