@@ -336,8 +336,8 @@ const CASES: readonly Case[] = [
   {
     what: 'a materialized view on it',
     given: ({ log, other }) => `create materialized view ${other} as select at from ${log}`,
-    code: /^dependent:.*materialized view/,
-    fix: /create it again/,
+    code: /^materialized-view:/,
+    fix: /read a view/,
   },
   {
     what: 'a function that takes its rows',

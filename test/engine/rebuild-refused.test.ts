@@ -18,7 +18,7 @@ const REFUSED: readonly [title: string, code: string, statements: string][] = [
     'identity-used:default value for column id of table public.o',
     `create table o (id bigint default nextval('t_id_seq'))`,
   ],
-  ['a materialized view', 'dependent:materialized view public.m', 'create materialized view m as select a from t'],
+  ['a materialized view', 'materialized-view:public.m', 'create materialized view m as select a from t'],
   ['a view of whole rows', 'dependent:column t of view public.v', 'create view v as select t from t'],
   ['a column of its type', 'dependent:column x of table public.o', 'create table o (x t)'],
   [

@@ -317,8 +317,19 @@ describe('objections', () => {
     ],
     [
       'a materialized view',
-      { otherDependents: [{ description: 'materialized view m', because: 'mentions the table' }] },
-      'dependent:materialized view m',
+      {
+        otherDependents: [
+          { description: 'materialized view m', materializedView: named('m'), because: 'mentions the table' },
+        ],
+      },
+      'materialized-view:public.m',
+    ],
+    [
+      'a function of its type',
+      {
+        otherDependents: [{ description: 'function f(events)', materializedView: null, because: 'uses its row type' }],
+      },
+      'dependent:function f(events)',
     ],
     ['a check over whole rows', { wholeRows: ['check c'] }, 'whole-row:check c'],
     ['a borrowed sequence', { identityUsers: ['default of b'] }, 'identity-used:default of b'],

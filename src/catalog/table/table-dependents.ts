@@ -54,6 +54,8 @@ export const OTHER_TRIGGERS =
 export const OTHER_DEPENDENTS = LIST(`select json_agg(json_build_object(
     'description', coalesce((select pg_describe_object('pg_class'::regclass, x.ev_class, 0) from pg_rewrite x
       where d.classid = 'pg_rewrite'::regclass and x.oid = d.objid and x.rulename = '_RETURN'), pg_describe_object(d.classid, d.objid, d.objsubid)),
+    'materializedView', (select ${RELATION_NAME('n', 'v')} from pg_rewrite x join pg_class v on v.oid = x.ev_class and v.relkind = 'm'
+      join pg_namespace n on n.oid = v.relnamespace where d.classid = 'pg_rewrite'::regclass and x.oid = d.objid),
     'because', case when d.by_type then 'uses its row type' else 'mentions the table' end) order by 1)
   from (${DEPENDENTS}) d
   where not case d.classid

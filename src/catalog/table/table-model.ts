@@ -277,5 +277,7 @@ export interface OtherTrigger extends Trigger, OfAnother {}
 
 export interface OtherDependent {
   readonly description: string
+  /** Its name, where it is one. Older versions have stored plans without. */
+  readonly materializedView?: TableName | null
   readonly because: 'mentions the table' | 'uses its row type'
 }

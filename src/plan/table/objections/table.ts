@@ -1,9 +1,10 @@
 import type { ServerModel } from '../../../catalog/server-model.ts'
-import type { TableModel } from '../../../catalog/table/table-model.ts'
+import type { OtherDependent, TableModel } from '../../../catalog/table/table-model.ts'
 import { display, quoted } from '../../../sql/names.ts'
 import { ident } from '../../../sql/sql.ts'
 import { constraintTriggerObjections, ofOtherTables } from '../constraint-triggers.ts'
 import { objection, when } from '../../language/objection.ts'
+import { materializedViewObjections } from './materialized-view.ts'
 import { identityObjections } from './publication.ts'
 import { serverObjections } from './server.ts'
 import type { Objection } from '../../language/step.ts'
@@ -201,10 +202,18 @@ function partObjections(table: TableModel): Objection[] {
   ]
 }
 
+/** A materialized view that returns whole rows cannot read them through a view either. */
+function otherDependentsOf({ otherDependents }: TableModel): readonly OtherDependent[] {
+  return otherDependents.filter(
+    ({ materializedView, because }) => materializedView == null || because === 'uses its row type',
+  )
+}
+
 function dependentObjections(table: TableModel): Objection[] {
   const name = display(table.name)
   return [
-    ...table.otherDependents.map(({ description, because }) =>
+    ...materializedViewObjections(table),
+    ...otherDependentsOf(table).map(({ description, because }) =>
       objection(
         `dependent:${description}`,
         `${description} ${because === 'mentions the table' ? `mentions ${name}` : `uses the row type of ${name}`} and would stay with the retired table`,
