@@ -40,8 +40,11 @@ export function stalled(bytes = 100): PassThrough {
   return content
 }
 
-/** `fresh` opens an empty store of its kind. */
-export function storeContract(fresh: () => Promise<Store>): void {
+/** `fresh` opens an empty store of its kind; `skipped` is what it cannot do, and says so in docs/archives.md. */
+export function storeContract(
+  fresh: () => Promise<Store>,
+  skipped: readonly ('conditional' | 'uploads' | 'order')[] = [],
+): void {
   afterEach(async () => {
     await sleep(1)
     expect(getEventListeners(SIGNAL, 'abort')).toEqual([])
@@ -72,6 +75,7 @@ export function storeContract(fresh: () => Promise<Store>): void {
       message: expect.stringContaining('a/receipt.json') as string,
     })
     expect(await textOf(store, 'a/receipt.json')).toBe('first')
+    if (skipped.includes('conditional')) return
     const writers = Array.from({ length: 6 }, (_, i) => put(store, 'a/contended', `writer ${i}`))
     const outcomes = await Promise.allSettled(writers)
     const winners = outcomes.flatMap(({ status }, i) => (status === 'fulfilled' ? [`writer ${i}`] : []))
@@ -84,8 +88,17 @@ export function storeContract(fresh: () => Promise<Store>): void {
     const store = await fresh()
     const names = ['a-b/2', 'a.b', 'a/1', 'a/10', 'a/2/x y', 'a%2Fb', 'ä', 'a/2/%']
     for (const name of names) await put(store, name, name)
-    const listed = await all(store.list(''))
-    expect(listed.map(({ name }) => name)).toEqual(['a%2Fb', 'a-b/2', 'a.b', 'a/1', 'a/10', 'a/2/%', 'a/2/x y', 'ä'])
+    const listed = (await all(store.list(''))).map(({ name }) => name)
+    expect(skipped.includes('order') ? listed.sort() : listed).toEqual([
+      'a%2Fb',
+      'a-b/2',
+      'a.b',
+      'a/1',
+      'a/10',
+      'a/2/%',
+      'a/2/x y',
+      'ä',
+    ])
     expect((await all(store.list('a/'))).map(({ name }) => name)).toEqual(['a/1', 'a/10', 'a/2/%', 'a/2/x y'])
     expect((await all(store.list('a/1'))).map(({ name }) => name)).toEqual(['a/1', 'a/10'])
     expect(await all(store.list('b'))).toEqual([])
@@ -146,7 +159,7 @@ export function storeContract(fresh: () => Promise<Store>): void {
     await store.close()
   })
 
-  test('what is being written is no object yet, and can be discarded', async () => {
+  test.skipIf(skipped.includes('uploads'))('what is being written is no object yet, and can be discarded', async () => {
     const store = await fresh()
     const content = stalled(17 * MEGABYTE)
     const putting = store.put('x/y/z', content, { atMost: 25 * MEGABYTE, signal: SIGNAL })
