@@ -10,12 +10,14 @@ import {
 import { type CandidatesResult } from '../../src/engine/commands/candidates.ts'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
+import type { Event } from '../../src/events.ts'
 import { batchStatement } from '../../src/plan/purge/batch.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, candidatesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
+import { isWaiting, until } from '../support/until.ts'
 import { planCandidatesOf, planPurgeOf, writeCandidates } from '../support/commands.ts'
 
 const SMALL = { turns: batchesOf(70) }
@@ -107,8 +109,10 @@ describe('rows that have changed since stay', () => {
     const app = await database.session('app')
     await app.query('begin')
     await app.query(sql`update ${quoted(table)} set t = 'kept' where id = 25`.text)
-    const purging = purgeSet(database, table, set)
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    const waited: unknown[] = []
+    const observer = (event: Event) => void (event.type === 'waiting' && waited.push(event))
+    const purging = purgeSet(database, table, set, { ...SMALL, observer })
+    await until(() => waited.length > 0, { what: 'the purge to wait for a row' })
     await app.query('commit')
     const { figures, remaining } = await purging
     expect(figures?.rows).toBe(49)
@@ -129,7 +133,7 @@ describe('rows that have changed since stay', () => {
     const batch = tool.query<{ gone: number }>(
       batchStatement(purge, leaf, { after: null, upto: null }, raw('100'), 'quick'),
     )
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await until(() => isWaiting(app, 'tool'))
     await app.query('commit')
     expect((await batch).rows[0]?.gone).toBe(49)
   })

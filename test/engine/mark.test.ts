@@ -1,4 +1,5 @@
 import type { EngineOptions } from '../../src/engine/options.ts'
+import type { Event } from '../../src/events.ts'
 import { describe, expect } from 'vitest'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import { abandon, resume } from '../../src/engine/runs/runs.ts'
@@ -8,6 +9,7 @@ import { raw, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, contentOf, markRequest, matching } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 import { mark, planMarkOf } from '../support/commands.ts'
 
 const SMALL = { turns: batchesOf(70) }
@@ -74,8 +76,10 @@ test('a row that is made to stay while a batch waits for it is not marked', asyn
   const app = await database.session('app')
   await app.query('begin')
   await app.query(sql`update ${quoted(table)} set status = 'paid' where id = 300`.text)
-  const marking = markRows(database, table)
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  const waited: unknown[] = []
+  const observer = (event: Event) => void (event.type === 'waiting' && waited.push(event))
+  const marking = markRows(database, table, {}, { ...SMALL, observer })
+  await until(() => waited.length > 0, { what: 'the batch to wait for a row' })
   await app.query('commit')
   expect((await marking).figures?.rows).toBe(332)
   expect(await marks(database, table)).toMatchObject({ marked: 332, others: 0 })

@@ -33,8 +33,9 @@ test('one that PostgreSQL tells nothing of is at work, and for how long', async 
   }
 })
 
-test('nothing is said of a short one, nor of a rest', async ({ database }) => {
-  expect(await toldOf(database, ['select pg_sleep(1)'], 2_500)).toEqual([])
+test('nothing is said of a short one, nor of a rest', async ({ database, judgeTimes }) => {
+  const events = await toldOf(database, ['select pg_sleep(1)'], 2_500)
+  await judgeTimes(() => expect(events).toEqual([]))
 })
 
 test('a vacuum tells how far it has come', async ({ database }) => {

@@ -57,7 +57,7 @@ describe.each(Object.entries(GROUNDS))('on %s, a rebuild leaves the database as 
     const property = fc.asyncProperty(schemas(server.ground.version), async (schema) => {
       ends[await check(server, schema)]++
     })
-    const limit = 40_000 + ROUNDS * 10_000
+    const limit = 600_000 + ROUNDS * 10_000
     try {
       await fc.assert(property, { seed: seedFor('random schemas'), numRuns: ROUNDS, interruptAfterTimeLimit: limit })
     } finally {
