@@ -41,7 +41,7 @@ export class Database {
   static async create(ground: Ground): Promise<Database> {
     const name = `ebb_test_${randomBytes(6).toString('hex')}`
     const copy = sql`create database ${ident(name)} template ${ident(ground.template)} owner ${ident(OWNER)}`
-    await once(ground.url, (client) => client.query(copy.text))
+    await (await administratorOf(ground.url)).query(copy.text)
     return new Database(ground, name)
   }
 
@@ -104,16 +104,32 @@ export class Database {
 
   /** Takes the database away, with whoever is still in it, and then the roles, which own nothing any more. */
   async drop(): Promise<void> {
-    await once(this.serverUrl, async (client) => {
-      await client.query(sql`drop database ${ident(this.name)} with (force)`.text)
-      for (const role of this.roles.toReversed()) await client.query(sql`drop role ${ident(role)}`.text)
-    })
+    const administrator = await administratorOf(this.serverUrl)
+    await administrator.query(sql`drop database ${ident(this.name)} with (force)`.text)
+    for (const role of this.roles.toReversed()) await administrator.query(sql`drop role ${ident(role)}`.text)
   }
 
   private urlAs({ role, admin }: As): string {
     if (admin) return this.adminUrl
     return role === undefined ? this.url : this.urlFor(role)
   }
+}
+
+/** Sessions that make databases and drop them, one on each server: to connect each time would cost more than the rest of it. */
+const administrators = new Map<string, Promise<pg.Client>>()
+
+function administratorOf(url: string): Promise<pg.Client> {
+  const administrator = administrators.get(url) ?? connected(url)
+  administrators.set(url, administrator)
+  return administrator
+}
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, application_name: 'test support' })
+  client.on('error', ignore)
+  client.on('end', () => administrators.delete(url))
+  await client.connect()
+  return client
 }
 
 // An `error` event that nobody hears ends the process. The next query tells the test.
