@@ -16,6 +16,7 @@ export {
 } from './library/runs.ts'
 export { advise, type AdviseOptions } from './library/advise.ts'
 export { archive, type ArchiveOptions } from './library/archive.ts'
+export { listArchives, verifyArchive, type VerifyArchiveOptions } from './library/archives.ts'
 export {
   approveCandidates,
   candidates,
@@ -39,6 +40,9 @@ export { view, type ViewOptions } from './library/view.ts'
 
 export { EXIT, exitCodeOf, exitCodeOfRotation, type ExitCode } from './cli/exit-codes.ts'
 export { EbbError, ObjectionsError, UsageError, type Advice, type ErrorKind } from './errors.ts'
+export type { ArchiveList, ArchiveSummary, Leftover, ListedArchive } from './archive/list-archives.ts'
+export type { FoundDifference } from './archive/verify-receipt.ts'
+export type { ArchiveVerification } from './archive/verify-archive.ts'
 export type { RetiredPartition, RotationReport, SetReport } from './engine/commands/rotate.ts'
 export { explainRotation } from './plan/explain/rotation.ts'
 export { explain } from './plan/explain/explain.ts'

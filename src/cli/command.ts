@@ -40,11 +40,48 @@ export interface Asked {
   readonly engine: EngineOptions
 }
 
+/** One command line that needs no database, whose options have been parsed. */
+export interface AskedLocally {
+  readonly invocation: Invocation
+  readonly reporter: Reporter
+}
+
 /** A command of the command line; `answer` is called once its options have been parsed. */
 export function commandLine<O extends Options & typeof DATABASE, Request>(
   spec: Spec<O, Request>,
-  { name, summary, description, usage }: Texts,
+  texts: Texts,
   answer: (asked: Asked, request: Request, values: Values<O>) => void | Promise<void>,
+): (invocation: Invocation) => Command {
+  return parsed(spec, texts, (values, faults, { invocation, reporter }) => {
+    const { context } = invocation
+    const common = values as EngineValues & { readonly execute?: boolean }
+    const target = faults.read('connection', () => targetOf(common.url ?? null, context.env))
+    faults.throwIfAny()
+    assertNamed(common.url ?? null, context.env)
+    const engine = { ...engineOptions(common, spec.pace), observer: reporter.observer, signal: context.signal }
+    const execute = common.execute === true
+    return answer({ invocation, reporter, target, execute, engine }, spec.request(values), values)
+  })
+}
+
+/** The same for a command that needs no database. */
+export function localCommandLine<O extends Options & Json, Request>(
+  spec: Spec<O, Request>,
+  texts: Texts,
+  answer: (asked: AskedLocally, request: Request, values: Values<O>) => void | Promise<void>,
+): (invocation: Invocation) => Command {
+  return parsed(spec, texts, (values, faults, asked) => {
+    faults.throwIfAny()
+    return answer(asked, spec.request(values), values)
+  })
+}
+
+type Json = Pick<typeof DATABASE, 'json'>
+
+function parsed<O extends Options & Json, Request>(
+  spec: Spec<O, Request>,
+  { name, summary, description, usage }: Texts,
+  answer: (values: Values<O>, faults: Faults, asked: AskedLocally) => void | Promise<void>,
 ): (invocation: Invocation) => Command {
   return (invocation) => {
     const { context, args } = invocation
@@ -53,15 +90,9 @@ export function commandLine<O extends Options & typeof DATABASE, Request>(
     return command.action(async () => {
       const faults = new Faults()
       const values = readValues(spec, flagsOf(command, args), faults)
-      const common = values as EngineValues & { readonly execute?: boolean }
-      const target = faults.read('connection', () => targetOf(common.url ?? null, context.env))
-      faults.throwIfAny()
-      assertNamed(common.url ?? null, context.env)
-      const reporter = reporterFor(context, common.json === true)
-      const engine = { ...engineOptions(common, spec.pace), observer: reporter.observer, signal: context.signal }
-      const execute = common.execute === true
+      const reporter = reporterFor(context, (values as Values<Json>).json)
       try {
-        await answer({ invocation, reporter, target, execute, engine }, spec.request(values), values)
+        await answer(values, faults, { invocation, reporter })
       } finally {
         reporter.end()
       }

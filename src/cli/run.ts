@@ -64,12 +64,16 @@ export function program(invocation: Invocation): Command {
     )
     .version(VERSION, '--version')
     .helpCommand(false)
+    // Words after a command are its own: `ebb archive verify --json` is not `ebb archive --json`.
+    .enablePositionalOptions()
   for (const command of COMMANDS) main.addCommand(command(invocation))
-  for (const command of [main, ...main.commands]) speakThrough(command, invocation.context)
+  speakThrough(main, invocation.context)
   return main
 }
 
-function speakThrough(command: Command, { out, err }: Context): void {
+function speakThrough(command: Command, context: Context): void {
+  const { out, err } = context
+  for (const below of command.commands) speakThrough(below, context)
   command.exitOverride().configureOutput({
     writeOut: (text) => out.write(text),
     writeErr: (text) => err.write(text),

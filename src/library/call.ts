@@ -36,13 +36,23 @@ export function readCall<O extends Options, Request>(
   spec: Spec<O, Request>,
   options: object = {},
 ): Asked<O, Request> {
-  const faults = new Faults()
-  const values = readValues(spec, propertiesOf(spec.options, options, faults), faults)
-  faults.throwIfAny()
+  const values = readOptionValues(spec, options)
   const { observer, signal = new AbortController().signal } = options as DatabaseOptions
   const told = (event: Event) => observer?.(forJson(event))
   const engine = { ...engineOptions(values, spec.pace), observer: told, signal }
   return { target: targetOf(database), request: spec.request(values), values, engine }
+}
+
+/** The request of a call that needs no database. @throws {UsageError} */
+export function readOptions<O extends Options, Request>(spec: Spec<O, Request>, options: object): Request {
+  return spec.request(readOptionValues(spec, options))
+}
+
+function readOptionValues<O extends Options>(spec: Spec<O>, options: object): Values<O> {
+  const faults = new Faults()
+  const values = readValues(spec, propertiesOf(spec.options, options, faults), faults)
+  faults.throwIfAny()
+  return values
 }
 
 /** Two ways to answer a call. */

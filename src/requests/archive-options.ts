@@ -95,7 +95,8 @@ export function archiveRequest(values: Values<typeof ARCHIVE>): ArchiveRequest |
   return uri === null ? null : { uri, format, compression, partBytes, encryptTo, verify }
 }
 
-function archiveUri(value: unknown): string {
+/** Absolute, without credentials. */
+export function archiveUri(value: unknown): string {
   return uriOf(parseDestination(text(value), cwd()))
 }
 

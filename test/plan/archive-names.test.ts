@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { archiveId, archiveOf, objectName, tableFolder } from '../../src/plan/archive/names.ts'
+import { archiveId, folderOfArchive, objectName, tableFolder } from '../../src/plan/archive/names.ts'
 
 const AT = new Date('2026-11-29T13:15:07.250Z')
 
@@ -16,18 +16,16 @@ describe('names of archives', () => {
     expect(objectName(table, 12, { format: 'parquet', compression: 'zstd', encryption: null })).toBe(
       'public.events-00012.parquet',
     )
-    expect(archiveOf(`${id}/${objectName(table, 1, encrypted)}`)).toBe(id)
-    expect(archiveOf(`${id}/receipt.json`)).toBe(id)
+    expect(folderOfArchive(`${id}/${objectName(table, 1, encrypted)}`)).toBe(id)
+    expect(folderOfArchive(`${id}/receipt.json`)).toBe(id)
   })
 
-  test('what is no part of an archive has no id', () => {
-    for (const name of [
-      'readme.txt',
-      'public.events/readme.txt',
-      'public.events/20261129T131507250Z-5f0c9a1e',
-      'a/public.events/20261129T131507250Z-5f0c9a1e/receipt.json',
-    ])
-      expect(archiveOf(name)).toBeNull()
+  test('the folder of an archive is found in a store, in what it is a part of, and in a part of it', () => {
+    const within = '20261129T131507250Z-5f0c9a1e/receipt.json'
+    expect(folderOfArchive(within)).toBe('20261129T131507250Z-5f0c9a1e')
+    expect(folderOfArchive(`backups/public.events/${within}`)).toBe('backups/public.events/20261129T131507250Z-5f0c9a1e')
+    for (const name of ['readme.txt', 'public.events/readme.txt', 'a/20261129T131507250Z-5f0c9a1e', `a/${within}/b`])
+      expect(folderOfArchive(name)).toBeNull()
   })
 
   test('of any table they are plain, distinct in any file system, and no longer than one allows', () => {
@@ -56,7 +54,7 @@ describe('names of archives', () => {
     for (const folder of folders) {
       expect(folder).toMatch(/^[a-z0-9_-]+\.[a-z0-9_-]+$/)
       expect(folder.length).toBeLessThan(120)
-      expect(archiveOf(`${archiveId(tables[folders.indexOf(folder)]!, AT, '1')}/receipt.json`)).not.toBeNull()
+      expect(folderOfArchive(`${archiveId(tables[folders.indexOf(folder)]!, AT, '1')}/receipt.json`)).not.toBeNull()
     }
   })
 

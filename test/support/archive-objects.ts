@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { defaultCompression } from '../../src/archive/content/compression.ts'
 import { writeObjects, type Written } from '../../src/archive/content/write-objects.ts'
+import type { Store } from '../../src/archive/store.ts'
 import type { Encoding } from '../../src/plan/archive/receipt.ts'
-import type { MemoryStore } from './memory-store.ts'
 import { ARCHIVE } from './receipts.ts'
 
 const COMPRESSIONS = ['none', 'gzip', ...(defaultCompression() === 'zstd' ? (['zstd'] as const) : [])] as const
@@ -19,7 +19,7 @@ export function encoding(compression: Encoding['compression'], recipient: string
 
 /** Writes CSV into objects of `public.events`. */
 export function archiveCsv(
-  store: MemoryStore,
+  store: Store,
   csv: AsyncIterable<Uint8Array>,
   encoding: Encoding,
   partBytes: number,

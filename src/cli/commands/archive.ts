@@ -1,18 +1,30 @@
+import type { Command } from 'commander'
 import { archive } from '../../engine/commands/archive.ts'
 import { ARCHIVE } from '../../requests/archive.ts'
-import { commandLine } from '../command.ts'
+import { commandLine, type Invocation } from '../command.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { planOrCarryOut } from '../show-plan.ts'
+import { archiveListCommand } from './archive-list.ts'
+import { archiveVerifyCommand } from './archive-verify.ts'
 
-/** `ebb archive`: stores rows elsewhere, with a receipt, and removes nothing. */
-export const archiveCommand = commandLine(
+/** `ebb archive <table>`: stores rows elsewhere, with a receipt, and removes nothing. */
+const archiveTableCommand = commandLine(
   ARCHIVE,
   {
     name: 'archive',
-    summary: 'store rows in a directory or a bucket, with a receipt',
+    summary: 'store rows in a directory or a bucket, with a receipt; list and verify archives',
     description:
       'Stores rows as one snapshot has them, reads them back from where they are stored, and writes a receipt: what was archived, and the digests that prove it. Nothing is removed.',
     usage: '<table> --archive <uri> [--where <condition>] [options]',
   },
   (asked, request, { table }) => planOrCarryOut(asked, table, archive, request, OUTCOMES.archive),
 )
+
+/** `ebb archive`, and what is done with archives; a table called `verify` is named with its schema. */
+export function archiveCommand(invocation: Invocation): Command {
+  return archiveTableCommand(invocation)
+    .enablePositionalOptions()
+    .helpCommand(false)
+    .addCommand(archiveListCommand(invocation))
+    .addCommand(archiveVerifyCommand(invocation))
+}

@@ -40,9 +40,9 @@ function extension({ format, compression, encryption }: FileKind): string {
   return [format, ...(format === 'csv' ? compressed : []), ...(encryption === null ? [] : ['age'])].join('.')
 }
 
-/** The id of the archive that an object belongs to, or null if it belongs to none. */
-export function archiveOf(object: string): string | null {
-  return /^[\w-]+\.[\w-]+\/\d{8}T\d{9}Z-\w+(?=\/[^/]+$)/.exec(object)?.[0] ?? null
+/** The folder of the archive that an object is in, or null if it is in none. */
+export function folderOfArchive(object: string): string | null {
+  return /^(?:.*\/)?\d{8}T\d{9}Z-\w+(?=\/[^/]+$)/.exec(object)?.[0] ?? null
 }
 
 const LONGEST_PLAIN = 40

@@ -1,0 +1,127 @@
+import { text as readText } from 'node:stream/consumers'
+import { reasonOf } from '../db/sqlstate.ts'
+import { folderOfArchive, RECEIPT, REMOVAL } from '../plan/archive/names.ts'
+import type { ArchivedTable, Encoding, Receipt } from '../plan/archive/receipt.ts'
+import { parseReceipt } from './receipt-text.ts'
+import { openStore } from './stores/open.ts'
+import type { Store, StoredObject } from './store.ts'
+
+/** What a store holds. */
+export interface ArchiveList {
+  readonly uri: string
+  /** By table and time. */
+  readonly archives: readonly ListedArchive[]
+  /** Folders without a receipt: interrupted, or still being written. They are no archives. */
+  readonly leftovers: readonly Leftover[]
+  /** Names of what has been begun and is no object yet. */
+  readonly unfinished: readonly string[]
+}
+
+export interface ListedArchive {
+  readonly receipt: string
+  readonly folder: string
+  /** Null where the receipt cannot be read; `problems` says why. */
+  readonly summary: ArchiveSummary | null
+  /** Objects beside the receipt, and their size as stored. */
+  readonly objects: number
+  readonly bytes: number
+  /** Whether a removal document says that the rows have been removed. */
+  readonly removed: boolean
+  /** What can be seen without reading objects: missing ones, and other sizes. */
+  readonly problems: readonly string[]
+}
+
+export interface ArchiveSummary extends Pick<Receipt, 'createdAt' | 'run' | 'database'> {
+  readonly rows: number
+  readonly tables: readonly Pick<
+    ArchivedTable,
+    'schema' | 'name' | 'partitionOf' | 'where' | 'horizon' | 'key' | 'rows'
+  >[]
+  readonly encoding: Pick<Encoding, 'format' | 'compression' | 'encryption'>
+}
+
+export interface Leftover {
+  readonly folder: string
+  readonly objects: number
+  readonly bytes: number
+}
+
+/** Lists the archives of a store, or of a folder in it; objects are not read. */
+export async function listArchives(uri: string, signal: AbortSignal): Promise<ArchiveList> {
+  const store = await openStore(uri)
+  try {
+    const archives: ListedArchive[] = []
+    const leftovers: Leftover[] = []
+    for await (const [folder, objects] of folders(store)) {
+      signal.throwIfAborted()
+      if (objects.some(({ name }) => name === `${folder}/${RECEIPT}`))
+        archives.push(await listed(store, folder, objects))
+      else leftovers.push({ folder, objects: objects.length, bytes: sizeOf(objects) })
+    }
+    return { uri, archives, leftovers, unfinished: await namesOf(store.unfinished('')) }
+  } finally {
+    await store.close()
+  }
+}
+
+/** The objects of each folder; what is in no folder of an archive is somebody else's. */
+async function* folders(store: Store): AsyncGenerator<[folder: string, objects: StoredObject[]]> {
+  let current: [string, StoredObject[]] | null = null
+  for await (const object of store.list('')) {
+    const folder = folderOfArchive(object.name)
+    if (folder === null) continue
+    if (current !== null && current[0] !== folder) yield current
+    if (current?.[0] === folder) current[1].push(object)
+    else current = [folder, [object]]
+  }
+  if (current !== null) yield current
+}
+
+async function listed(store: Store, folder: string, all: readonly StoredObject[]): Promise<ListedArchive> {
+  const documents = [RECEIPT, REMOVAL].map((name) => `${folder}/${name}`)
+  const stored = all.filter(({ name }) => !documents.includes(name))
+  const receipt = store.uriOf(`${folder}/${RECEIPT}`)
+  const removed = all.some(({ name }) => name === `${folder}/${REMOVAL}`)
+  const found = { receipt, folder, objects: stored.length, bytes: sizeOf(stored), removed }
+  try {
+    const read = await parseReceipt(await readText(await store.get(`${folder}/${RECEIPT}`)), receipt)
+    return { ...found, summary: summaryOf(read), problems: problemsOf(read, folder, stored) }
+  } catch (error) {
+    return { ...found, summary: null, problems: [reasonOf(error)] }
+  }
+}
+
+function summaryOf({ createdAt, run, database, tables, encoding }: Receipt): ArchiveSummary {
+  const { format, compression, encryption } = encoding
+  return {
+    createdAt,
+    run,
+    database,
+    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    tables: tables.map(({ schema, name, partitionOf, where, horizon, key, rows }) => ({
+      ...{ schema, name, partitionOf, where, horizon, key, rows },
+    })),
+    encoding: { format, compression, encryption },
+  }
+}
+
+function problemsOf({ tables }: Receipt, folder: string, stored: readonly StoredObject[]): string[] {
+  const sizes = new Map(stored.map(({ name, bytes }) => [name, bytes]))
+  return tables.flatMap(({ objects }) =>
+    objects.flatMap(({ name, bytes }) => {
+      const found = sizes.get(`${folder}/${name}`)
+      if (found === undefined) return [`${name} is missing`]
+      return found === bytes ? [] : [`${name} has ${found} bytes instead of ${bytes}`]
+    }),
+  )
+}
+
+function sizeOf(objects: readonly StoredObject[]): number {
+  return objects.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
+async function namesOf(objects: AsyncIterable<{ readonly name: string }>): Promise<string[]> {
+  const names: string[] = []
+  for await (const { name } of objects) names.push(name)
+  return names
+}

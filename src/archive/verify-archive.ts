@@ -1,0 +1,42 @@
+import { text as readText } from 'node:stream/consumers'
+import type { Receipt } from '../plan/archive/receipt.ts'
+import { parseReceipt, receiptDigest } from './receipt-text.ts'
+import { openStore } from './stores/open.ts'
+import { verifyReceipt, type Verification, type Verifying } from './verify-receipt.ts'
+
+/** Where a receipt is. */
+export interface ReceiptPlace {
+  /** The URI of its folder, below which its objects are. */
+  readonly folder: string
+  readonly name: string
+  readonly uri: string
+}
+
+/** An archive that has been verified. */
+export interface ArchiveVerification extends Verification {
+  readonly receipt: string
+  /** Of the receipt itself, to be compared with what the journal or an auditor has recorded. */
+  readonly receiptSha256: string
+  readonly id: string
+  readonly createdAt: string
+  readonly tables: readonly { readonly schema: string; readonly name: string; readonly rows: number }[]
+}
+
+/** Verifies an archive by its receipt alone, without the database that the rows came from. */
+export async function verifyArchive(
+  { folder, name, uri }: ReceiptPlace,
+  how: Verifying & { readonly onReceipt?: (receipt: Receipt) => void },
+): Promise<ArchiveVerification> {
+  const store = await openStore(folder)
+  try {
+    const text = await readText(await store.get(name))
+    const receipt = await parseReceipt(text, uri)
+    how.onReceipt?.(receipt)
+    const tables = receipt.tables.map(({ schema, name, rows }) => ({ schema, name, rows }))
+    const { id, createdAt } = receipt
+    const verification = await verifyReceipt(store, '', receipt, how)
+    return { receipt: uri, receiptSha256: receiptDigest(text), id, createdAt, tables, ...verification }
+  } finally {
+    await store.close()
+  }
+}

@@ -1,0 +1,20 @@
+import { listArchives } from '../../archive/list-archives.ts'
+import { describeArchives } from '../../report/archives.ts'
+import { LIST_ARCHIVES } from '../../requests/archives.ts'
+import { toText } from '../../text/comment.ts'
+import { localCommandLine } from '../command.ts'
+
+/** `ebb archive list`: what a directory or a bucket holds. */
+export const archiveListCommand = localCommandLine(
+  LIST_ARCHIVES,
+  {
+    name: 'list',
+    summary: 'the archives of a directory or a bucket',
+    description:
+      'Lists archives by their receipts: tables, rows, ranges, sizes, and whether the rows have been removed; and what interrupted archives have left. Objects are not read.',
+  },
+  async ({ invocation, reporter }, uri) => {
+    const list = await listArchives(uri, invocation.context.signal)
+    reporter.show('archives', list, () => toText(describeArchives(list)))
+  },
+)

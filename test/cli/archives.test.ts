@@ -1,0 +1,159 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pathToFileURL } from 'node:url'
+import { generateX25519Identity, identityToRecipient } from 'age-encryption'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { receiptDigest, receiptText } from '../../src/archive/receipt-text.ts'
+import { openStore } from '../../src/archive/stores/open.ts'
+import { listArchives, verifyArchive } from '../../src/index.ts'
+import { archiveCsv, cut, encoding } from '../support/archive-objects.ts'
+import { ARCHIVE, archivedTable, receiptOf } from '../support/receipts.ts'
+import { ebb, objects } from './support.ts'
+
+const CSV = `id,payload\n1,a\n2,"b\n"\n3,c\n`
+const LEFT_OVER = 'public.events/20261129T141507250Z-0badcafe'
+
+const identity = await generateX25519Identity()
+const signal = new AbortController().signal
+let directory: string
+let keyFile: string
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'ebb-archives-'))
+  keyFile = join(directory, 'key.txt')
+  await writeFile(keyFile, `# created: 2026-11-29T13:15:07Z\n# public key: age1…\n${identity}\n\n`)
+  const store = await openStore(pathToFileURL(directory).href)
+  const encrypted = encoding('gzip', await identityToRecipient(identity))
+  const written = await archiveCsv(store, cut(CSV, 5), encrypted, 17)
+  const put = (name: string, text: string) => store.put(name, Readable.from([text]), { atMost: 1e6, signal })
+  await put(`${ARCHIVE}/receipt.json`, await receiptText(receiptOf([archivedTable(written)], { encoding: encrypted })))
+  await put(`${LEFT_OVER}/public.events-00001.csv`, 'id\n')
+})
+
+describe('ebb archive', () => {
+  test('reaches a table that has the name of a subcommand', async () => {
+    const { code, err } = await ebb(['archive', 'public.verify', '--json'])
+    expect([code, err]).toEqual([2, expect.stringContaining('Pass --archive')])
+    expect((await ebb(['archive', '--archive', directory, 'public.list'])).err).toContain('no database is named')
+  })
+})
+
+afterAll(() => rm(directory, { recursive: true }))
+
+function receipt(): string {
+  return join(directory, ARCHIVE, 'receipt.json')
+}
+
+describe('ebb archive verify', () => {
+  test('compares an archive with its receipt, with no database in sight', async () => {
+    const { code, out } = await ebb(['archive', 'verify', receipt(), '--identity-file', keyFile])
+    expect(code).toBe(0)
+    expect(out).toContain('receipt.json: the archive is what its receipt says.')
+    expect(out).toContain('3 rows in 2 objects')
+    expect(out).toContain(`SHA-256 ${receiptDigest(await readFile(receipt()))}`)
+  })
+
+  test('takes an identity from the environment, and without one says what it has compared', async () => {
+    const env = { AGE_IDENTITY: identity }
+    const decrypted = await ebb(['archive', 'verify', '--json', pathToFileURL(receipt()).href], { env })
+    expect(objects(decrypted.out)).toMatchObject([
+      { type: 'verification', verification: { compared: 'content', rows: 3 } },
+    ])
+    const { code, out } = await ebb(['archive', 'verify', receipt()])
+    expect([code, out]).toEqual([
+      0,
+      expect.stringContaining('Nothing was decrypted. To compare the rows too, add --ide'),
+    ])
+  })
+
+  test('ends with 1 and names everything that differs', async () => {
+    const first = join(directory, ARCHIVE, 'public.events-00001.csv.gz.age')
+    const second = join(directory, ARCHIVE, 'public.events-00002.csv.gz.age')
+    const [one, two] = [await readFile(first), await readFile(second)]
+    try {
+      await writeFile(first, one.subarray(0, 100))
+      await rm(second)
+      const { code, out } = await ebb(['archive', 'verify', receipt(), '--identity-file', keyFile])
+      expect([code, out]).toEqual([1, expect.stringContaining('the archive is NOT what its receipt says')])
+      expect(out).toContain(`public.events-00001.csv.gz.age differs in bytes stored: 100 instead of ${one.length}`)
+      expect(out).toContain('public.events-00002.csv.gz.age differs in object: missing instead of there')
+      const json = await ebb(['archive', 'verify', receipt(), '--json'])
+      expect([json.code, objects(json.out)[0]]).toMatchObject([1, { verification: { differences: [{}, {}, {}] } }])
+      const listed = await ebb(['archive', 'list', directory])
+      expect(listed.out).toContain(`PROBLEM: public.events-00001.csv.gz.age has 100 bytes instead of ${one.length}`)
+      expect(listed.out).toContain('PROBLEM: public.events-00002.csv.gz.age is missing')
+    } finally {
+      await writeFile(first, one)
+      await writeFile(second, two)
+    }
+  })
+
+  test.each([
+    [
+      'another identity',
+      async () => ['--identity-file', await otherKeyFile()],
+      /cannot be decrypted: no identity matched/,
+    ],
+    ['an identity on the command line', async () => ['--identity-file', identity], /seen by others/],
+    ['a file that is not there', async () => ['--identity-file', '/nowhere/key.txt'], /cannot be read/],
+    ['a file of something else', async () => ['--identity-file', receipt()], /line 1 of .* is no identity of age/],
+  ])('refuses %s, and never prints an identity', async (_, given, reason) => {
+    const { code, err, out } = await ebb(['archive', 'verify', receipt(), ...(await given())])
+    expect([code, err]).toEqual([2, expect.stringMatching(reason)])
+    expect(err + out).not.toContain(identity)
+  })
+
+  test('refuses what is no receipt', async () => {
+    expect(await ebb(['archive', 'verify', keyFile])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('is not a receipt, or is damaged') as string,
+    })
+    expect(await ebb(['archive', 'verify', join(directory, 'none.json')])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('there is no object') as string,
+    })
+    expect(await ebb(['archive', 'verify', 'ftp://host/receipt.json'])).toMatchObject({ code: 2 })
+    expect(await ebb(['archive', 'verify'])).toMatchObject({ code: 2 })
+  })
+})
+
+describe('ebb archive list', () => {
+  test('shows archives, and names what is left of others', async () => {
+    const { code, out } = await ebb(['archive', 'list', directory])
+    expect(code).toBe(0)
+    expect(out).toContain(
+      `${pathToFileURL(receipt()).href}\n  public.events  3 rows  where at < '2026-10-01'\n  2 objects`,
+    )
+    expect(out).toMatch(
+      /csv, gzip, encrypted; no removal recorded\n\nWithout a receipt, so no archives: .*\n {2}public\.events\/20261129T141507250Z-0badcafe {2}1 object, 3 B/,
+    )
+  })
+
+  test('for programs', async () => {
+    const { out } = await ebb(['archive', 'list', '--json', directory])
+    expect(objects(out)).toMatchObject([
+      {
+        type: 'archives',
+        archives: { archives: [{ removed: false, summary: { rows: 3 } }], leftovers: [{ folder: LEFT_OVER }] },
+      },
+    ])
+  })
+
+  test('of a directory that is not there', async () => {
+    expect((await ebb(['archive', 'list', join(directory, 'none')])).code).toBe(1)
+  })
+})
+
+test('the same from a program', async () => {
+  const { differences, compared } = await verifyArchive(receipt(), { identities: [await readFile(keyFile, 'utf8')] })
+  expect([differences, compared]).toEqual([[], 'content'])
+  expect(await listArchives(directory)).toMatchObject({ archives: [{ problems: [] }], leftovers: [{ objects: 1 }] })
+})
+
+async function otherKeyFile(): Promise<string> {
+  const path = join(directory, 'other.txt')
+  await writeFile(path, `${await generateX25519Identity()}\n`)
+  return path
+}
