@@ -30,7 +30,7 @@ export async function registerSet(
     on conflict (schema_name, table_name) do update set policy = excluded.policy, run_id = coalesce(excluded.run_id, partition_set.run_id)`)
 }
 
-/** Unregisters a table that is a plain one again. */
+/** Unregisters a table: it is a plain one again, or is to be rotated no more. */
 export async function forgetSet(session: ClientBase, schema: string, table: TableName): Promise<void> {
   await session.query(
     sql`delete from ${at(schema, 'partition_set')} where schema_name = ${table.schema} and table_name = ${table.name}`,

@@ -14,6 +14,8 @@ export interface RotateOptions extends Options, LockOptions {
   readonly keep?: string
   /** What to do with expired partitions; `drop` by default. */
   readonly retire?: Retire
+  /** The tables are no longer managed: their registration is removed, and nothing else. */
+  readonly forget?: boolean
   /** Required to remove rows: there are no archives yet. */
   readonly noArchive?: boolean
   /** Without what concerns batches: whole partitions are removed. */

@@ -36,7 +36,9 @@ export function describeRotation(
   ]
 }
 
-function describeForgotten({ table, policy }: RegisteredSet): string {
+function describeForgotten({ table, policy, exists }: RegisteredSet): string {
+  if (exists)
+    return `${display(table)} is no longer managed by rotate (${describePolicy(policy)}); the table stays as it is. To register it again: ebb rotate ${display(table)} --execute`
   return `${display(table)} no longer exists, so it is no longer registered (${describePolicy(policy)}); if it was renamed: ebb rotate <new name>`
 }
 

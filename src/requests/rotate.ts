@@ -21,6 +21,7 @@ export const ROTATE = spec({
       oneOf('a way to retire a partition', 'drop', 'detach', 'truncate'),
       'drop',
     ),
+    forget: flag('--forget', 'no longer manage the tables: their registration is removed, and nothing else'),
     ...archive('archive the rows there first', 'remove the rows without archiving them'),
     ...EXECUTE,
     ...LOCKS,
@@ -34,13 +35,17 @@ export const ROTATE = spec({
       given.refuse('tables', `cannot be used with ${all}`, `Name tables, or pass ${all}.`)
     if (!given.has('tables') && !given.has('all'))
       given.refuse('tables', 'no table is named', `Name tables, or pass ${all}.`)
+    for (const other of ['all', 'keep', 'retire'] as const)
+      if (given.has('forget') && given.has(other))
+        given.refuse('forget', `cannot be used with ${given.spell(other)}`, 'Name the tables, and nothing else.')
     refuseArchive(given, `, or ${given.spell('retire', 'detach')} to keep them as tables`)
   },
-  request: ({ tables, all, keep, retire, noArchive, accept }): RotateRequest => ({
+  request: ({ tables, all, keep, retire, noArchive, forget, accept }): RotateRequest => ({
     tables: all ? 'all' : tables,
     keep,
     retire,
     noArchive,
+    forget,
     accept,
   }),
 })

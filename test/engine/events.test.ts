@@ -25,6 +25,7 @@ test('every event says which table it is about, and which run, where there is on
     keep: { count: 1, unit: 'day' },
     retire: 'drop',
     noArchive: true,
+    forget: false,
     accept: ['history'],
   } as const
   await rotate(database.url, rotation, rotating)

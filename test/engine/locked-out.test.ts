@@ -93,7 +93,14 @@ test.for(READING)('%s waits, says for whom, and gives up at its deadline', async
 
 test('rotate does, too', async ({ database }) => {
   const { table } = await lockedTable(database)
-  const request = { tables: [written(table)], keep: null, retire: 'drop', noArchive: true, accept: [] } as const
+  const request = {
+    tables: [written(table)],
+    keep: null,
+    retire: 'drop',
+    noArchive: true,
+    forget: false,
+    accept: [],
+  } as const
   const failure: unknown = await planRotations(database.url, request, quietly({ lockLimits: limits(300) })).catch(
     (e: unknown) => e,
   )

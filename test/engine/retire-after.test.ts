@@ -15,7 +15,7 @@ import { partition, partitionByCopy, split } from '../support/commands.ts'
 // `--retire-after`: the former table of a copy is let go by the first rotation after that time, and never before.
 
 const WEEK: Interval = { count: 1, unit: 'week' }
-const ALL: RotateRequest = { tables: 'all', keep: null, retire: 'drop', noArchive: false, accept: [] }
+const ALL: RotateRequest = { tables: 'all', keep: null, retire: 'drop', noArchive: false, forget: false, accept: [] }
 
 describe('a former table that is to go by itself', () => {
   test.for<[string, Interval, string]>([

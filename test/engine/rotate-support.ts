@@ -17,6 +17,7 @@ export function request(asked: Asked = {}): RotateRequest {
     keep: keep === undefined ? null : parseInterval(keep),
     retire: 'drop',
     noArchive: true,
+    forget: false,
     accept: [],
     ...rest,
   }

@@ -324,6 +324,34 @@ describe('several sets', () => {
     expect((await rotate(database.url, request(), options())).forgotten).toEqual([])
   })
 
+  test('are forgotten on request, and nothing of them is touched', async ({ database }) => {
+    const [one, two] = [await monthlyEvents(database, -1, 1, 'one'), await monthlyEvents(database, -1, 1, 'two')]
+    await rotate(database.url, request({ tables: [one, two] }), options())
+    const forgetting = request({ tables: [one], forget: true })
+    const kept = await monthsOf(database, one)
+
+    const [plan] = await planRotations(database.url, forgetting, options())
+    expect(plan).toMatchObject({ table: one, forgets: true, objections: [], steps: [] })
+    expect(plan?.notes.join('\n')).toMatch(
+      /only the registration is removed .* rows stay\n.*no longer creates partitions/,
+    )
+    expect(plan?.notes.join('\n')).toMatch(/partitions until \d{4}-\d\d-01 .* are rejected/)
+    expect((await status(database.url, options())).sets).toHaveLength(2)
+
+    const report = await rotate(database.url, forgetting, options())
+    expect(report).toMatchObject({ sets: [], forgotten: [{ table: one, exists: true }], stopped: false })
+    expect(exitCodeOfRotation(report)).toBe(0)
+    expect((await status(database.url, options())).sets.map(({ table }) => table)).toEqual([two])
+    expect(await monthsOf(database, one)).toEqual(kept)
+    expect((await rotate(database.url, request(), options())).sets.map(({ table }) => table)).toEqual([two])
+    await expect(rotate(database.url, forgetting, options())).rejects.toThrow(/one.* is not managed by rotate/)
+
+    // One that was dropped can be forgotten by its name, too.
+    await database.admin(sql`drop table ${quoted(two)}`)
+    await rotate(database.url, request({ tables: [two], forget: true }), options())
+    expect((await status(database.url, options())).sets).toEqual([])
+  })
+
   test('that are plain tables by now remain registered, and it is said how to change that', async ({ database }) => {
     const one = await monthlyEvents(database, -1, 1, 'one')
     await rotate(database.url, request({ tables: [one] }), options())

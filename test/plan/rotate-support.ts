@@ -123,6 +123,7 @@ export function request(changes: Partial<Omit<RotateRequest, 'keep'>> & { keep?:
     keep: keep === undefined ? null : parseInterval(keep),
     retire: 'drop',
     noArchive: true,
+    forget: false,
     accept: [],
     ...rest,
   }

@@ -416,6 +416,11 @@ describe('the same is refused, with all that is wrong in one error', () => {
       [['rotate'], call(ebb.rotate, { tables: [] }), [/tables.*: no table is named/]],
       [['rotate'], call(ebb.rotate, {}), [/tables.*: no table is named/]],
       [
+        ['rotate', '--all', '--forget'],
+        call(ebb.rotate, { tables: 'all', forget: true }),
+        [/forget: cannot be used with/],
+      ],
+      [
         ['rotate', 'a', '--retire', 'lose', '--keep', '90d'],
         call(ebb.rotate, { tables: ['a'], retire: 'lose', keep: '90d' }),
         [/'lose' is not a way/, /'90d' is not an interval/],

@@ -50,7 +50,7 @@ describe('code of others', () => {
       await planCandidatesOf(adminUrl, name, { where: 'old' }, quietly()),
       ...(await planRotations(
         adminUrl,
-        { tables: [name], keep: null, retire: 'drop', noArchive: true, accept: [] },
+        { tables: [name], keep: null, retire: 'drop', noArchive: true, forget: false, accept: [] },
         quietly(),
       )),
     ])

@@ -1,19 +1,22 @@
 import { readPatiently } from '../locks/patiently.ts'
+import { readRunway } from '../../catalog/partitions/runway.ts'
 import { resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
-import { inSnapshot, withSession, type Session, type Target } from '../../db/session.ts'
+import { inSnapshot, inTransaction, withSession, type Session, type Target } from '../../db/session.ts'
 import { EbbError, ObjectionsError, UsageError } from '../../errors.ts'
 import { journalExists } from '../../journal/journal.ts'
 import { migrateJournal } from '../../journal/migrate.ts'
-import { forgetMissing, registeredSets, type RegisteredSet } from '../../journal/sets.ts'
+import { forgetMissing, forgetSet, registeredSets, type RegisteredSet } from '../../journal/sets.ts'
+import { begunRetirements } from '../../journal/rotations.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
 import { notPartitioned } from '../../plan/rotate/objections.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
-import { planForgetting, planRotation, refuse } from '../../plan/rotate/rotate.ts'
+import { planForgetting, planRotation, refuse, type ForgottenSet } from '../../plan/rotate/rotate.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { serverObjections } from '../../plan/table/objections/server.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
+import type { WrittenName } from '../../sql/parse-name.ts'
 import type { EngineOptions } from '../options.ts'
 import { readLeftBehind } from '../runs/left-behind.ts'
 import { dueRetiredTables, retireDue, type Retirements } from '../runs/retire-due.ts'
@@ -48,9 +51,11 @@ export async function planRotations(
   options: EngineOptions,
 ): Promise<RotationPlan[]> {
   return readPatiently(target, 'plan rotate', options, async (session) => {
+    if (request.forget)
+      return (await readForgotten(session, request, options)).map((set) => planForgetting(set, 'asked'))
     const { server, tables, missing, unresolved } = await arrive(session, request, options)
     if (unresolved[0] !== undefined) throw unresolved[0].error
-    const plans: RotationPlan[] = missing.map(planForgetting)
+    const plans: RotationPlan[] = missing.map((set) => planForgetting({ ...set, until: null, detached: [] }, 'gone'))
     for (const table of tables) plans.push(await planOne(session, server, table, request, options))
     return plans
   })
@@ -62,6 +67,7 @@ export async function planRotations(
  * @throws {EbbError} only if nothing could be tried at all: no connection, a replica, no such table
  */
 export async function rotate(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
+  if (request.forget) return forgetAsked(target, request, options)
   const arrived = await readPatiently(target, 'plan rotate', options, (session) => arrive(session, request, options))
   const { server, tables, missing, unresolved } = arrived
   const impossible = serverObjections(server, options.journalSchema)
@@ -87,6 +93,7 @@ export async function planRetirements(
   request: RotateRequest,
   options: EngineOptions,
 ): Promise<(Plan & { readonly runId: string })[]> {
+  if (request.forget) return []
   const whose =
     request.tables === 'all'
       ? 'all'
@@ -150,6 +157,65 @@ async function forget(
     for (const set of missing) if (await forgetMissing(session, journalSchema, set.table)) forgotten.push(set)
     return forgotten
   })
+}
+
+/** Unregisters tables on request. */
+async function forgetAsked(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
+  const sets = await readPatiently(target, 'plan rotate', options, (session) =>
+    readForgotten(session, request, options),
+  )
+  const { journalSchema } = options
+  await withSession(target, 'rotate', async (session) => {
+    await migrateJournal(session, journalSchema)
+    await inTransaction(session, {}, async () => {
+      for (const { table } of sets) await forgetSet(session, journalSchema, table)
+    })
+  })
+  return { sets: [], forgotten: sets, retired: { dropped: [], failed: [] }, stopped: false }
+}
+
+/**
+ * The registered sets that are to be forgotten.
+ *
+ * @throws {UsageError} when one is not registered
+ */
+async function readForgotten(
+  session: Session,
+  { tables: written }: RotateRequest,
+  { journalSchema }: EngineOptions,
+): Promise<(RegisteredSet & ForgottenSet)[]> {
+  return inSnapshot(session, async () => {
+    const registered = (await journalExists(session, journalSchema)) ? await registeredSets(session, journalSchema) : []
+    const found: (RegisteredSet & ForgottenSet)[] = []
+    for (const name of written === 'all' ? [] : written) {
+      const table = await nameOf(session, name)
+      const set = registered.find((one) => sameName(one.table, table))
+      if (set === undefined) throw notRegistered(table, journalSchema)
+      const runway = set.exists ? await readRunway(session, table, set.policy) : null
+      const begun = await begunRetirements(session, journalSchema, table)
+      found.push({
+        ...set,
+        until: runway?.state === 'ends' ? runway.until : null,
+        detached: begun.flatMap(({ partition, state }) => (state === 'detached' ? [partition] : [])),
+      })
+    }
+    return found
+  })
+}
+
+/** A table that was dropped has the name that was written. */
+async function nameOf(session: Session, written: WrittenName): Promise<TableName> {
+  return resolveTable(session, written).catch((error: unknown) => {
+    if (written.schema === null || !(error instanceof UsageError)) throw error
+    return { schema: written.schema, name: written.name }
+  })
+}
+
+function notRegistered(table: TableName, journalSchema: string): UsageError {
+  return new UsageError(
+    `${display(table)} is not managed by rotate, according to the journal in schema ${journalSchema}`,
+    'ebb status lists the tables that are.',
+  )
 }
 
 async function resolveAll(

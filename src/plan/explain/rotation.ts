@@ -55,7 +55,8 @@ function describeHistory({ historyGoesOn }: RotationPlan): string[] {
   return [`${display(historyGoesOn.partition)} expires as a whole on ${historyGoesOn.shown}`]
 }
 
-function conclusion({ objections, steps }: RotationPlan, { command }: ToDo): string {
+function conclusion({ forgets, objections, steps }: RotationPlan, { command }: ToDo): string {
+  if (forgets) return `Nothing has been changed. To execute: ${command}`
   if (steps.length === 0)
     return objections.length === 0
       ? 'Nothing has been changed, and there is nothing to do.'

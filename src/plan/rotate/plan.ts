@@ -47,6 +47,8 @@ export interface RotationPlan {
   readonly policy: SetPolicy | null
   /** False if this rotation will register the set. */
   readonly registered: boolean
+  /** Whether the table is unregistered, and nothing else done. */
+  readonly forgets: boolean
   /** Null if nothing expires. */
   readonly horizon: Horizon | null
   readonly finalize: readonly Finalization[]

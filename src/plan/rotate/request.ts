@@ -13,6 +13,8 @@ export interface RotateRequest {
   readonly retire: Retire
   /** Rows may be removed without an archive. */
   readonly noArchive: boolean
+  /** Instead of rotating, the tables are unregistered. */
+  readonly forget: boolean
   /** Codes of accepted objections. */
   readonly accept: readonly string[]
 }

@@ -41,16 +41,36 @@ export function planRotation(situation: RotationSituation, request: RotateReques
   return withPolicy(situation, request, { ...inferred.policy, keep: request.keep }, inferred.evidence)
 }
 
-/** Of a registered table that no longer exists: no objection, which would keep rotate --all from the other tables until it is removed. */
-export function planForgetting({
-  table,
-  policy,
-}: {
+/** A set that is or was managed by rotate. */
+export interface ForgottenSet {
   readonly table: TableName
   readonly policy: SetPolicy
-}): RotationPlan {
-  const note = `${display(table)} is registered and no longer exists: rotate will remove its registration (${describePolicy(policy)})`
-  return { ...refuse(table, policy, []), notes: [note] }
+  /** Until when rows have a partition, for people; null where that is not known, or the table does not exist. */
+  readonly until: string | null
+  /** Partitions that were detached, and would be dropped by the next rotation. */
+  readonly detached: readonly TableName[]
+}
+
+/** Plans the removal of a registration; tables and rows stay. `why`: it was asked for, or the table is gone. */
+export function planForgetting(set: ForgottenSet, why: 'asked' | 'gone'): RotationPlan {
+  const { table, policy } = set
+  const name = display(table)
+  const notes =
+    why === 'gone'
+      ? [`${name} is registered and no longer exists: rotate will remove its registration (${describePolicy(policy)})`]
+      : notesOnForgetting(set)
+  return { ...refuse(table, policy, []), goal: `no longer rotate ${name}`, forgets: true, notes }
+}
+
+function notesOnForgetting({ table, policy, until, detached }: ForgottenSet): string[] {
+  const name = display(table)
+  return [
+    `only the registration is removed (${describePolicy(policy)}): ${name}, its partitions and their rows stay`,
+    `rotate --all no longer creates partitions of ${name}, and no longer retires any: rows stay until somebody removes them`,
+    ...(until === null ? [] : [`it has partitions until ${until}; without later ones, rows from then on are rejected`]),
+    ...detached.map((one) => `${display(one)} was detached to be dropped, and stays as a table`),
+    `to register it again: ebb rotate ${name} --execute`,
+  ]
 }
 
 /** A plan that does nothing, with a reason. */
@@ -60,6 +80,7 @@ export function refuse(table: TableName, registered: SetPolicy | null, objection
     table,
     policy: registered,
     registered: registered !== null,
+    forgets: false,
     horizon: null,
     finalize: [],
     create: [],
