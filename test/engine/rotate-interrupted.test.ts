@@ -194,17 +194,27 @@ describe('somebody at work on the set', () => {
   })
 })
 
-test('a partition whose row type is used elsewhere stays attached', async ({ database }) => {
-  const table = await monthlyEvents(database, -4, 1)
+test('a partition whose row type is used elsewhere, or that a trigger elsewhere is from, stays attached', async ({
+  database,
+}) => {
+  const table = await monthlyEvents(database, -5, 1)
   const session = await database.session('setup')
   const user = database.table('user of the type')
-  await session.query(sql`create table ${quoted(user)} (one ${raw(quoted(leafOf(database, table, -4)).text)})`)
-  const report = await rotateOne(database, table, { keep: '2 months' })
-  expect(report.skipped.map(({ reason }) => reason)).toContainEqual(
-    expect.stringContaining('other objects depend on it'),
+  const nothing = database.table('nothing')
+  await session.query(sql`create table ${quoted(user)} (one ${raw(quoted(leafOf(database, table, -5)).text)})`)
+  await session.query(
+    sql`create function ${quoted(nothing)}() returns trigger language plpgsql as 'begin return null; end'`,
   )
+  await session.query(
+    sql`create constraint trigger watcher after insert on ${quoted(user)} from ${quoted(leafOf(database, table, -4))} for each row execute function ${quoted(nothing)}()`,
+  )
+  const report = await rotateOne(database, table, { keep: '2 months' })
+  expect(report.skipped.map(({ reason }) => reason).filter((reason) => reason.startsWith('other'))).toEqual([
+    expect.stringContaining('other objects depend on it: table'),
+    expect.stringContaining('other objects depend on it: trigger watcher on table'),
+  ])
   expect(report.created).toHaveLength(3)
-  expect(await monthsOf(database, table)).toEqual([-4, -2, -1, 0, 1, 2, 3])
+  expect(await monthsOf(database, table)).toEqual([-5, -4, -2, -1, 0, 1, 2, 3])
 })
 
 test('killed again and again, it is completed by the next that is not', async ({ database }) => {

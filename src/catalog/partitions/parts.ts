@@ -12,12 +12,17 @@ const COLUMNS =
   LIST(`select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'notNull', ${NEVER_NULL}) order by a.attnum)
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
 
-/** Objects that stand on this very partition; its own parts, and what it has from the parent, go with it. */
+/**
+ * Objects that stand on this very partition; its own parts, and what it has from the parent, go with it. Constraint
+ * triggers of other tables FROM it would, too, without a word.
+ */
 const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, d.objid, 0)) from (
     select classid, objid from pg_depend where refclassid = 'pg_class'::regclass and refobjid = p.oid and deptype = 'n'
     union all
     select classid, objid from pg_depend where refclassid = 'pg_type'::regclass and deptype = 'n'
       and refobjid in (p.reltype, (select typarray from pg_type where oid = p.reltype))
+    union all
+    select 'pg_trigger'::regclass::oid, t.oid from pg_trigger t where t.tgconstrrelid = p.oid and t.tgrelid <> p.oid and not t.tgisinternal
     union all
     select u.classid, u.objid from pg_depend o join pg_class q on q.oid = o.objid and q.relkind = 'S'
       join pg_depend u on u.refclassid = 'pg_class'::regclass and u.refobjid = q.oid and u.deptype = 'n'
@@ -26,6 +31,7 @@ const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, 
     when 'pg_rewrite'::regclass then exists (select from pg_rewrite x where x.oid = d.objid and x.ev_class <> p.oid)
     when 'pg_constraint'::regclass then exists (select from pg_constraint x where x.oid = d.objid and x.conrelid <> p.oid and ${IS_KEY_ONTO('p.oid', 'x')})
     when 'pg_policy'::regclass then exists (select from pg_policy x where x.oid = d.objid and x.polrelid <> p.oid)
+    when 'pg_trigger'::regclass then exists (select from pg_trigger x where x.oid = d.objid and x.tgrelid <> p.oid)
     when 'pg_proc'::regclass then true
     when 'pg_attrdef'::regclass then exists (select from pg_attrdef x where x.oid = d.objid and x.adrelid <> p.oid)
     when 'pg_class'::regclass then exists (select from pg_class x where x.oid = d.objid and x.oid <> p.oid and x.relkind in ('r', 'p', 'f', 'c'))
