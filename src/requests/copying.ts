@@ -46,12 +46,12 @@ export function archive(help: string, without: string) {
   }
 }
 
-/** Notes that there are no archives yet; `otherwise` is another way out. */
+/** Notes that this command cannot archive yet; `otherwise` is another way out. */
 export function refuseArchive(given: Given<Options & ReturnType<typeof archive>>, otherwise = ''): void {
   if (given.has('archive'))
     given.refuse(
       'archive',
-      'this version cannot write archives yet',
+      'this command cannot archive rows yet',
       `Pass ${given.spell('noArchive')} to remove the rows without archiving them${otherwise}.`,
     )
 }

@@ -6,11 +6,13 @@ import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { AbortMultipartUploadCommand, UploadPartCommand, type S3Client } from '@aws-sdk/client-s3'
 import S3rver from 's3rver'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { probe } from '../../src/archive/probe.ts'
 import { optional, openStore } from '../../src/archive/stores/open.ts'
 import { partSizeFor } from '../../src/archive/stores/parts.ts'
+import { upload } from '../../src/archive/stores/upload.ts'
 import { S3_LIMITS, S3Store } from '../../src/archive/stores/s3.ts'
 import { parseDestination, type BucketDestination } from '../../src/plan/archive/destination.ts'
 import { ACCESS_KEY, S3Server, type Fault } from '../support/s3-server.ts'
@@ -233,6 +235,25 @@ describe('a bucket', () => {
     expect(partSizeFor(1)).toBe(5 * MEBIBYTE)
     expect(partSizeFor(50_000 * MEBIBYTE)).toBe(5 * MEBIBYTE)
     expect(partSizeFor(50_000 * MEBIBYTE + 1)).toBe(6 * MEBIBYTE)
+    // A server would take its time for so many.
+    const sent: unknown[] = []
+    const send = async (command: object) => {
+      sent.push(command)
+      return { UploadId: 'u', ETag: 'e' }
+    }
+    const target = {
+      client: { send } as unknown as S3Client,
+      Bucket: 'b',
+      Key: 'k',
+      partSize: 1,
+      properties: {},
+      signal: SIGNAL,
+    }
+    await expect(upload(target, Readable.from([Buffer.alloc(10_001)]))).rejects.toThrow(
+      'would need more than 10000 parts',
+    )
+    expect(sent.filter((command) => command instanceof UploadPartCommand).length).toBe(10_000)
+    expect(sent.at(-1)).toBeInstanceOf(AbortMultipartUploadCommand)
   })
 
   test('errors while reading destroy the stream', async () => {

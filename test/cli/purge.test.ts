@@ -173,7 +173,7 @@ describe('what cannot be done is said before anything has changed', () => {
     const archive = await ebb([...words, '--archive', 's3://bucket/path'])
     expect(archive).toMatchObject({
       code: 2,
-      err: expect.stringContaining('this version cannot write archives yet') as string,
+      err: expect.stringContaining('this command cannot archive rows yet') as string,
     })
     await expectUntouched(database, table)
   })

@@ -112,7 +112,7 @@ test('--archive is answered with what can be done instead, and --no-archive besi
       ]) {
         const { code, err } = await ebb(['rotate', 'events', ...words, '--execute'])
         expect(code).toBe(2)
-        expect(err).toContain('this version cannot write archives yet')
+        expect(err).toContain('this command cannot archive rows yet')
         expect(err).toContain('Pass --no-archive')
       }
 })

@@ -145,7 +145,7 @@ const OPTIONS = [
 type BucketOption = (typeof OPTIONS)[number]
 
 /** Names under which credentials are given elsewhere. */
-const CREDENTIALS = /secret|token|password|credential|access-?key|signature|^x-amz-/i
+const CREDENTIALS = /secret|token|password|credential|access.?key|signature|^x-amz-/i
 
 function parseOptions(query: string): Omit<BucketDestination, 'scheme' | 'bucket' | 'prefix'> {
   const given = readQuery(query)
