@@ -23,7 +23,7 @@ import { sql } from '../src/sql/sql.ts'
 import { eventsTable } from './cli/support.ts'
 import { test } from './support/database.ts'
 
-test('the whole story from a program, with a pool', async ({ database }) => {
+test('the whole workflow from a program, with a pool', async ({ database }) => {
   const table = await eventsTable(database)
   const pool = database.pool()
   const request = { table: display(table), by: 'at', every: 'month', keep: '3 months' } as const
@@ -49,7 +49,7 @@ test('the whole story from a program, with a pool', async ({ database }) => {
   expect(pool.totalCount, 'connections taken from the pool').toBe(0)
 })
 
-test('an aborted call leaves a run that another call goes on with, or abandons', async ({ database }) => {
+test('an aborted call leaves a run that another call resumes or abandons', async ({ database }) => {
   const table = await eventsTable(database)
   const request = { table, by: 'at', every: 'month', execute: true } as const
   for (const finish of [abandon, resume]) {
@@ -68,7 +68,7 @@ test('an aborted call leaves a run that another call goes on with, or abandons',
   expect((await inspect(database.url, table)).partitions.length).toBeGreaterThan(1)
 })
 
-test('objections are in the plan, and thrown when it is to be carried out', async ({ database }) => {
+test('objections are part of the plan, and thrown on execution', async ({ database }) => {
   const table = await eventsTable(database)
   const request = { table, by: 'kind', every: '1 month' }
   expect((await partition(database.url, request)).objections).toHaveLength(1)
@@ -76,14 +76,14 @@ test('objections are in the plan, and thrown when it is to be carried out', asyn
 })
 
 test.for([{ every: '90d' }, { keep: 'soon' }, { timezone: '+02' }, { premake: 0 }, { table: 'a b' }])(
-  'wrong words are refused before anybody is asked: %j',
+  'invalid options are rejected before connecting: %j',
   async (wrong) => {
     const request = { table: 't', by: 'at', every: 'month', ...wrong }
     await expect(partition('postgres://127.0.0.1:1/nowhere', request)).rejects.toBeInstanceOf(UsageError)
   },
 )
 
-test('a table or a run that is not there is wrong words, too', async ({ database }) => {
+test('a missing table or run is a usage error, too', async ({ database }) => {
   const table = await eventsTable(database)
   await expect(inspect(database.url, `${table.name}_elsewhere`)).rejects.toBeInstanceOf(UsageError)
   await expect(partition(database.url, { table: 'nowhere', by: 'at', every: 'month' })).rejects.toBeInstanceOf(
@@ -94,7 +94,7 @@ test('a table or a run that is not there is wrong words, too', async ({ database
   await expect(rollback(database.url, { run: table })).rejects.toBeInstanceOf(UsageError)
 })
 
-test('what a purge has done can be neither rolled back nor retired', async ({ database }) => {
+test('a purge can be neither rolled back nor retired', async ({ database }) => {
   const table = await eventsTable(database)
   const { runId } = await purge(database.url, { table, where: 'id < 3', noArchive: true, execute: true })
   const run = BigInt(runId ?? 0)
@@ -102,9 +102,7 @@ test('what a purge has done can be neither rolled back nor retired', async ({ da
   await expect(retire(database.url, { run })).rejects.toThrow(/has no retired table to drop/)
 })
 
-test('a pool’s password is used, which it hides from being copied; another copy of pg will do', async ({
-  ownServer,
-}) => {
+test('a pool’s password is used, though not copyable; another copy of pg works as well', async ({ ownServer }) => {
   const { server, database } = await ownServer()
   const role = await database.role('careful')
   const hba = join(server.dataFolder, 'pg_hba.conf')
@@ -121,14 +119,14 @@ test('a pool’s password is used, which it hides from being copied; another cop
   await pool.end()
 })
 
-test('ids may be wider than a JavaScript number', async ({ database }) => {
+test('ids may exceed the range of JavaScript numbers', async ({ database }) => {
   const table = await eventsTable(database)
   const every = 9_007_199_254_740_993n
   const plan = await partition(database.url, { table, by: 'id', every, expireBy: 'at', premake: 1 })
   expect(plan.conversion?.policy.every ?? plan.objections).toEqual({ kind: 'ids', ids: every })
 })
 
-test('rebuilt, split, rolled back and retired from a program', async ({ database }) => {
+test('rebuild, split, rollback and retire from a program', async ({ database }) => {
   const table = await eventsTable(database)
   const keep = "at > now() - interval '40 days'"
   const refused = await rebuild(database.url, { table, keep })
@@ -160,14 +158,14 @@ test('partitions by copying from a program', async ({ database }) => {
 })
 
 test.for([{ keep: ' ' }, { jobs: 0 }, { jobs: 1.5 }, { table: 'a b' }])(
-  'wrong words about a copy are refused before anybody is asked: %j',
+  'invalid options of a copy are rejected before connecting: %j',
   async (wrong) => {
     const request = { table: 't', keep: null, ...wrong }
     await expect(rebuild('postgres://127.0.0.1:1/nowhere', request)).rejects.toBeInstanceOf(UsageError)
   },
 )
 
-test('plans and results survive JSON.stringify, and parts of them', async ({ database }) => {
+test('plans and results survive JSON.stringify, and so do parts of them', async ({ database }) => {
   const table = await eventsTable(database)
   const request = { table: display(table), by: 'id', every: 500n } as const
   const plan = await partition(database.url, request)

@@ -10,7 +10,7 @@ import { ARCHIVE } from '../support/receipts.ts'
 const identity = await generateX25519Identity()
 const recipient = await identityToRecipient(identity)
 
-describe('objects hold exactly what was sent', () => {
+describe('objects contain exactly what was sent', () => {
   test.each([encoding('none', null), ...encodings(recipient)])('$compression, $encryption.kind', async (encoding) => {
     const runs = encoding.compression === 'none' && encoding.encryption === null ? 60 : 4
     await fc.assert(

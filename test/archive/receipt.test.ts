@@ -20,11 +20,11 @@ const ENCRYPTED = receiptOf([archivedTable({ rows: 2, objects: [{ ...OBJECT, nam
 const WHERE = 'file:///archive/receipt.json'
 
 describe('a receipt', () => {
-  test('is read as it was written', async () => {
+  test('is parsed back unchanged', async () => {
     expect(await parseReceipt(await receiptText(RECEIPT), WHERE)).toMatchObject(RECEIPT)
   })
 
-  test('has the same bytes, and so the same digest, however it was put together', async () => {
+  test('has the same bytes, and so the same digest, independent of the order of construction', async () => {
     const { encoding, format, ...others } = RECEIPT
     const text = await receiptText({ ...others, encoding, format })
     expect(text).toBe(await receiptText(RECEIPT))
@@ -59,7 +59,7 @@ describe('a receipt', () => {
     await expect(parseReceipt(damage(await receiptText(RECEIPT)), WHERE)).rejects.toThrow(reason)
   })
 
-  test('may have members that a later version has added', async () => {
+  test('may have fields added by a later version', async () => {
     const text = (await receiptText(RECEIPT)).replace('"format": 1', '"format": 1, "colour": "blue"')
     expect(await parseReceipt(text, WHERE)).toMatchObject(RECEIPT)
   })
@@ -86,9 +86,8 @@ describe('a receipt', () => {
     `)
     const generated = { name: 'twice', number: 3, type: 'bigint', notNull: false, generated: true }
     const table = archivedTable({ objects: [OBJECT] })
-    expect(
-      readingOf({ ...table, columns: [...table.columns, generated] }, RECEIPT.encoding).copy,
-    ).toMatchInlineSnapshot(`
+    expect(readingOf({ ...table, columns: [...table.columns, generated] }, RECEIPT.encoding).copy)
+      .toMatchInlineSnapshot(`
       [
         "create temporary table archived ("id" bigint, "payload" text, "twice" bigint)",
         "copy archived ("id", "payload", "twice") from stdin with (format csv, header)",

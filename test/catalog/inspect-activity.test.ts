@@ -6,7 +6,7 @@ import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 import { PATIENCE_MS } from '../support/until.ts'
 
-test('transactions that have been open for long, and whether they hold the table', async ({ database }) => {
+test('long-running transactions, and whether they hold locks on the table', async ({ database }) => {
   const table = database.table('events')
   const client = await database.session('looks')
   await client.query(sql`create table ${quoted(table)} (id int)`.text)
@@ -24,7 +24,7 @@ test('transactions that have been open for long, and whether they hold the table
   expect(await readLongTransactions(client, table)).toEqual([])
 })
 
-test('what was written, and when it was analysed, partitions included', async ({ database }) => {
+test('write activity and last analyze, partitions included', async ({ database }) => {
   const table = database.table('events')
   const client = await database.session('looks')
   await client.query(sql`create table ${quoted(table)} (id int) partition by range (id)`.text)

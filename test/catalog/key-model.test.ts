@@ -18,7 +18,7 @@ test('the greatest id is the greatest number, not the last text', async ({ datab
   expect(key).toMatchObject({ min: '1', max: '10', range: 'exact', indexed: true })
 })
 
-test('infinity is seen where it is', async ({ database }) => {
+test('infinite values are detected', async ({ database }) => {
   const values = sql`values (now()), ('infinity'), ('-infinity')`
   const key = await withTable(database, [sql`at timestamptz`], values, (session, table) =>
     readKey(session, table, 'at'),
@@ -35,7 +35,7 @@ test('an empty table has no range', async ({ database }) => {
   expect(key).toMatchObject({ min: null, max: null })
 })
 
-test('samples lie in id order, with the time beside them', async ({ database }) => {
+test('samples are in id order, each with its time', async ({ database }) => {
   const values = sql`select n, to_timestamp(n) from generate_series(1, 1000) n`
   const samples = await withTable(
     database,

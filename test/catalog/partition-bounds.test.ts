@@ -27,6 +27,6 @@ test.each([
   "FOR VALUES FROM ('2026-01-01) TO (1)",
   'x FOR VALUES FROM (1) TO (2)',
   '',
-])('is silent about: %s', (text) => {
+])('returns nothing for: %s', (text) => {
   expect(parseBounds(text)).toBeNull()
 })

@@ -16,8 +16,8 @@ function names(plan: PlanNode): string[] {
   return readingOf(plan).leaves.map(({ name }) => name.name)
 }
 
-describe('the leaves of a plan', () => {
-  test('are what it scans, with the index by which it does', () => {
+describe('leaf tables of a plan', () => {
+  test('are the tables scanned, each with the index used', () => {
     const bitmap = scan('b', {
       'Node Type': 'Bitmap Heap Scan',
       Plans: [node('Bitmap Index Scan', [], { 'Index Name': 'b_at' })],
@@ -32,11 +32,11 @@ describe('the leaves of a plan', () => {
     expect(unknown).toEqual([])
   })
 
-  test('are none where the planner has ruled everything out', () => {
+  test('are none if the planner has excluded everything', () => {
     expect(readingOf(node('Result', [], { 'One-Time Filter': 'false' }))).toEqual({ leaves: [], unknown: [] })
   })
 
-  test('are not what a condition looks up besides', () => {
+  test('do not include tables read by the condition itself', () => {
     const lookUp = scan('other', {
       'Parent Relationship': 'SubPlan',
       'Node Type': 'Index Scan',
@@ -48,7 +48,7 @@ describe('the leaves of a plan', () => {
   })
 })
 
-describe('a node that is not known', () => {
+describe('an unknown plan node', () => {
   test.for<[string, PlanNode, string[]]>([
     [
       'hypertable, a condition with now()',
@@ -85,7 +85,7 @@ describe('a node that is not known', () => {
     ],
     ['function', node('Function Scan', []), ['Function Scan']],
     ['join', node('Hash Join', [scan('a'), scan('b')]), ['Hash Join']],
-  ])('is never taken for nothing: %s', ([, plan, unknown]) => {
+  ])('is never ignored: %s', ([, plan, unknown]) => {
     expect(readingOf(plan).unknown).toEqual(unknown)
   })
 })

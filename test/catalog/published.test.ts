@@ -8,7 +8,7 @@ import { test } from '../support/database.ts'
 
 // What is said of a statement is compared with what PostgreSQL says to it.
 
-describe('updates and deletes that a publication refuses', () => {
+describe('updates and deletes rejected because of a publication', () => {
   const table = 'create table t (id int primary key, at int not null, b text)'
   const partitioned = [
     'create table t (id int not null, at int not null, b text, primary key (id, at)) partition by range (at)',
@@ -148,7 +148,7 @@ describe('updates and deletes that a publication refuses', () => {
     ],
   ]
 
-  test('are those that PostgreSQL refuses', async ({ database }) => {
+  test('match those that PostgreSQL rejects', async ({ database }) => {
     const session = await database.session('owner', { admin: true })
     for (const [name, { statements, leaf = 't', since = 14, refuses }] of cases) {
       if (database.version < since * 10_000) continue

@@ -29,7 +29,7 @@ function one(graph: ReferenceGraph): GraphReference {
   return reference
 }
 
-test('names that hurt, and several columns in the order of the constraint', async ({ database }) => {
+test('awkward names, and columns in the order of the constraint', async ({ database }) => {
   const [parent, child] = [database.table('orders'), database.table('lines')]
   const client = await database.session('owner')
   await client.query(
@@ -72,7 +72,7 @@ test.for([
   expect(one(await graphOf(database, PAIR + index)).indexed).toBe(indexed)
 })
 
-test('what a role may do there, and what it may not see', async ({ database }) => {
+test('privileges of a role, and rows hidden from it', async ({ database }) => {
   const role = await database.role('reader')
   const graph = await graphOf(
     database,
@@ -101,7 +101,7 @@ describe('partitions', () => {
     create table b (a_id int references a) partition by range (a_id);
     create table b_1 partition of b for values from (0) to (20);`
 
-  test('have no references of their own, and those of the whole table are theirs', async ({ database }) => {
+  test('have no references of their own; those of the whole table apply', async ({ database }) => {
     const graph = await graphOf(database, SETS)
     expect(graph.references.map(({ name }) => name)).toEqual(['b_a_id_fkey'])
     expect(graph.tables.map(({ name, partitioned }) => [name.name, partitioned])).toEqual([
@@ -112,7 +112,7 @@ describe('partitions', () => {
     expect(leaf.references.map(({ name, ontoPartition }) => [name, ontoPartition])).toEqual([['b_a_id_fkey', false]])
   })
 
-  test('that are referred to by themselves are told', async ({ database }) => {
+  test('referenced directly are listed', async ({ database }) => {
     const graph = await graphOf(database, `${SETS} create table c (a_id int references a_1)`)
     expect(graph.references.map(({ name, ontoPartition }) => [name, ontoPartition])).toEqual([
       ['b_a_id_fkey', false],
@@ -121,7 +121,7 @@ describe('partitions', () => {
   })
 })
 
-test('the whole way down, and round', async ({ database }) => {
+test('references are followed through all levels, and around cycles', async ({ database }) => {
   const graph = await graphOf(
     database,
     `create schema far; create table a (id int primary key, parent int references a);
@@ -138,7 +138,7 @@ test('the whole way down, and round', async ({ database }) => {
   ])
 })
 
-test('the columns that set null changes are those it names', async ({ database, skip }) => {
+test('the columns changed by SET NULL are those listed in the constraint', async ({ database, skip }) => {
   if (database.version < 150000) skip('a list of columns exists from 15 on')
   const graph = await graphOf(
     database,
@@ -148,7 +148,7 @@ test('the columns that set null changes are those it names', async ({ database, 
   expect(one(graph).cannotSetNull).toBe(false)
 })
 
-test('a constraint that is not enforced is none, and one over periods is told', async ({ database, skip }) => {
+test('a constraint that is not enforced is ignored, and a temporal one is reported', async ({ database, skip }) => {
   if (database.version < 180000) skip('both exist from 18 on')
   await database.admin('create extension btree_gist')
   const graph = await graphOf(
@@ -160,7 +160,7 @@ test('a constraint that is not enforced is none, and one over periods is told', 
   expect(graph.references.map(({ name, temporal }) => [name, temporal])).toEqual([['c_a_id_at_fkey', true]])
 })
 
-test('a published table without identity refuses deletes', async ({ database }) => {
+test('a published table without a replica identity rejects deletes', async ({ database }) => {
   const graph = await graphOf(
     database,
     `${PAIR} create table c (id int primary key, a_id int references a); create publication p for table b, c`,
@@ -176,7 +176,10 @@ test('a published table without identity refuses deletes', async ({ database }) 
   ])
 })
 
-test('the equality of the constraint, where another one compares otherwise', async ({ database, skip }) => {
+test('the equality operator of the constraint is used, even where the default one differs', async ({
+  database,
+  skip,
+}) => {
   const available = await database.admin(`select from pg_available_extensions where name = 'citext'`)
   if (available.rowCount === 0) skip('citext is not there')
   await database.admin(

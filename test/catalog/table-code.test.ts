@@ -22,7 +22,7 @@ const CHECKS = `create function f(int) returns boolean language plpgsql immutabl
 const VALUE = `create function f() returns int language plpgsql as 'begin return 1; end'`
 const TRIGGER = `create function f() returns trigger language plpgsql as 'begin return new; end'`
 
-describe('code of others', () => {
+describe('code of other roles', () => {
   test.for<[string, string[], string[]]>([
     [
       'a check',
@@ -122,7 +122,7 @@ describe('code of others', () => {
     expect(found).toEqual(expected)
   })
 
-  test('is none of a superuser’s own, and none for other roles', async ({ database }) => {
+  test('excludes a superuser’s own, and is empty for other roles', async ({ database }) => {
     await database.admin(
       `create function public.f(int) returns boolean language plpgsql immutable as 'begin return true; end'`,
     )

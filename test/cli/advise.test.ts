@@ -4,7 +4,7 @@ import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 import { ebb, eventsTable, objects } from './support.ts'
 
-test('by age: the ways beside each other, and a command that works as it is printed', async ({ database }) => {
+test('by age: methods side by side, and a command that works as printed', async ({ database }) => {
   const table = await eventsTable(database)
   const { code, out, err } = await ebb(['advise', display(table), '--older-than', '30 days', '--url', database.url])
   expect({ code, err }).toEqual({ code: 0, err: '' })
@@ -32,7 +32,7 @@ test('by a condition, in JSON; the estimate is the planner’s, and nothing is c
   expect(rows).toEqual([])
 })
 
-test('a time that may be missing is not taken for old; a table of words has no age', async ({ database }) => {
+test('a nullable time does not count as old; a text column has no age', async ({ database }) => {
   const table = await eventsTable(database)
   const client = await database.session('setup')
   await client.query(sql`alter table ${quoted(table)} alter at drop not null`.text)
@@ -49,7 +49,7 @@ test.for([
   ['--keep: it cannot be combined with --older-than', ['--keep', 'true', '--older-than', 'month']],
   ["'soon' is not an interval", ['--older-than', 'soon']],
   ['the condition is empty', ['--keep', ' ']],
-] as const)('wrong words: %s', async ([wrong, words]) => {
+] as const)('invalid options: %s', async ([wrong, words]) => {
   const { code, err } = await ebb(['advise', 'events', ...words, '--url', 'postgres://127.0.0.1:1/nowhere'])
   expect(code).toBe(2)
   expect(err).toContain(wrong)
@@ -62,7 +62,7 @@ test('a condition that does not fit the table', async ({ database }) => {
   expect(err).toMatch(/does not fit .*nonsense/)
 })
 
-test('with children that go along, the command it prints has a plan without objections', async ({ database }) => {
+test('with cascading children, the printed command has a plan without objections', async ({ database }) => {
   const table = await eventsTable(database)
   const client = await database.session('setup')
   await client.query(`create table remarks (event_id bigint references ${quoted(table).text} on delete cascade)`)
@@ -74,7 +74,7 @@ test('with children that go along, the command it prints has a plan without obje
   expect(await ebb([...words.slice(1), '--url', database.url])).toMatchObject({ code: 0 })
 })
 
-test('a table of which policies hide rows is not said to have a wrong condition', async ({ database, skip }) => {
+test('a table whose policies hide rows is not reported as a wrong condition', async ({ database, skip }) => {
   if (process.env.EBB_TEST_ROLE === 'superuser') skip('from a superuser no policy hides anything')
   const table = await eventsTable(database)
   await database.admin(sql`alter table ${quoted(table)} enable row level security, force row level security`.text)

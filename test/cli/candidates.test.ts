@@ -22,7 +22,7 @@ function folder(): string {
   return path
 }
 
-test('candidates: written down, reviewed, approved, purged', async ({ database }) => {
+test('candidates: recorded, reviewed, approved, purged', async ({ database }) => {
   const table = await eventsTable(database)
   const at = ['--url', database.url]
   const planned = await ebb(['purge', display(table), ...OLD, '--candidates', ...at])
@@ -125,9 +125,7 @@ plainTest.for([
   expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(expected) as string })
 })
 
-test('a set that was not written to its end is not purged from, and it is said how to complete it', async ({
-  database,
-}) => {
+test('an incomplete set is not purged, and the error says how to complete it', async ({ database }) => {
   const table = display(await eventsTable(database))
   const at = ['--url', database.url]
   const stopping = new AbortController()

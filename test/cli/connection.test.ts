@@ -5,7 +5,7 @@ import { ebb, objects } from './support.ts'
 
 // Of a tool that renames tables one must know in which database.
 
-test('--url comes before DATABASE_URL, DATABASE_URL before libpq’s variables', async ({ database }) => {
+test('--url takes precedence over DATABASE_URL, and DATABASE_URL over libpq’s variables', async ({ database }) => {
   await database.admin('create table public.here (id int primary key, at timestamptz not null)')
   const { hostname, port, username, pathname } = new URL(database.url)
   const there = { PGHOST: hostname, PGPORT: port, PGUSER: username, PGDATABASE: pathname.slice(1) }
@@ -24,7 +24,7 @@ test('--url comes before DATABASE_URL, DATABASE_URL before libpq’s variables',
   expect(await inspected([], { DATABASE_URL: nowhere, ...there })).toBeUndefined()
 })
 
-describe('where to connect', () => {
+describe('connection targets', () => {
   const env = { PGHOST: 'h', PGPORT: '5433', PGUSER: 'u', PGPASSWORD: 'p', PGDATABASE: 'd' }
   plainTest('libpq’s variables are read, and those that are empty are not', () => {
     expect(targetOf(null, env)).toEqual({ host: 'h', port: 5433, user: 'u', password: 'p', database: 'd' })

@@ -36,7 +36,7 @@ async function refused(words: readonly string[], { code, says }: Expected, env =
   return people
 }
 
-describe('connection', () => {
+describe('connection errors', () => {
   test('an unreachable server', async () => {
     const url = `postgres://u:${PASSWORD}@127.0.0.1:${await freePort()}/db`
     await refused(['inspect', 't', '--url', url], { code: 75, says: /cannot connect: .*ECONNREFUSED/ })
@@ -51,7 +51,7 @@ describe('connection', () => {
     await refused(['inspect', 't', '--url', url], { code, says: /cannot connect: .*no-such-host\.invalid/ })
   })
 
-  test('a server that hangs up, and one without a socket', async () => {
+  test('a server that closes the connection, and a missing socket', async () => {
     const rude = createServer((socket) => void socket.destroy()).listen(0, '127.0.0.1')
     onTestFinished(() => void rude.close())
     await once(rude, 'listening')
@@ -60,7 +60,7 @@ describe('connection', () => {
     await refused(['status'], { code: 75, says: /ENOENT/ }, { PGHOST: '/nowhere', PGUSER: 'u' })
   })
 
-  test('a server that has no connection left', async ({ database }) => {
+  test('a server without free connections', async ({ database }) => {
     const role = await database.role('crowd')
     await database.admin(`alter role "${role}" connection limit 0`)
     await refused(['status', '--url', database.urlFor(role)], { code: 75, says: /too many connections/ })
@@ -108,8 +108,8 @@ describe('connection', () => {
   })
 })
 
-describe('words', () => {
-  test('an unknown option, with the one that was meant', async () => {
+describe('option errors', () => {
+  test('an unknown option, with a suggestion', async () => {
     await refused(['partition', 't', '--evry', 'month'], { code: 2, says: /unknown option '--evry'.*--every/ })
   })
 
@@ -117,7 +117,7 @@ describe('words', () => {
     await refused(['partitoin', 't'], { code: 2, says: /unknown command 'partitoin'.*partition/ })
   })
 
-  test('a missing table, and one too many', async () => {
+  test('a missing argument, and an excess one', async () => {
     await refused(['inspect'], { code: 2, says: /missing required argument 'table'/ })
     await refused(['inspect', 'a', 'b'], { code: 2, says: /too many arguments/ })
   })
@@ -152,7 +152,7 @@ describe('words', () => {
     await refused(['partition', name, ...complete.slice(2)], { code: 2, says })
   })
 
-  test('all faults are told together, before anybody is asked', async () => {
+  test('all errors are reported together, before connecting', async () => {
     const words = ['partition', 'a b', '--every', '90d', '--keep', 'x', '--premake', '-1', '--url', 'nowhere']
     const { err } = await refused(words, { code: 2, says: /^error: 6 usage errors:\n/ })
     for (const place of ['<table>', '--every', '--keep', '--premake', 'connection'])
@@ -161,22 +161,22 @@ describe('words', () => {
   })
 })
 
-describe('the database', () => {
-  test('a table that is not there', async ({ database }) => {
+describe('database errors', () => {
+  test('a table that does not exist', async ({ database }) => {
     await refused(['inspect', 'nothing', '--url', database.url], {
       code: 2,
       says: /there is no table nothing on the search path|there is no table "nothing"/,
     })
   })
 
-  test('a table that is meant in other capitals is named', async ({ database }) => {
+  test('a table whose name differs in case is suggested', async ({ database }) => {
     await database.admin('create table public."Orders" (id int)')
     await refused(['inspect', 'orders', '--url', database.url], { code: 2, says: /There is public\."Orders"/ })
     expect((await ebb(['inspect', '"Orders"', '--url', database.url])).code).toBe(0)
   })
 })
 
-test('help and version are no errors', async () => {
+test('help and version exit with 0', async () => {
   expect(await ebb(['--version'])).toMatchObject({ code: 0, err: '' })
   expect(await ebb(['--help'])).toMatchObject({ code: 0, err: '' })
   expect(await ebb(['partition', '--help'])).toMatchObject({ code: 0, err: '' })

@@ -20,9 +20,7 @@ test('without --execute the plan is shown and nothing is changed', async ({ data
   expect(await relations(database)).toEqual(before)
 })
 
-test('what is to be typed repeats the words, in quotes where a shell wants them, and no password', async ({
-  database,
-}) => {
+test('the printed command repeats the options, quoted for a shell, without passwords', async ({ database }) => {
   const table = display(await eventsTable(database))
   const url = new URL(database.url)
   url.password = 'p%40ss-W0rd'
@@ -34,7 +32,7 @@ test('what is to be typed repeats the words, in quotes where a shell wants them,
   }
 })
 
-test('what is shown runs in psql, and does what it says', async ({ database, needs }) => {
+test('the printed plan runs in psql, with the described effect', async ({ database, needs }) => {
   const psql = needs('psql')
   const table = await eventsTable(database)
   const { out } = await ebb(['partition', display(table), ...MONTHLY, '--url', database.url])
@@ -45,7 +43,7 @@ test('what is shown runs in psql, and does what it says', async ({ database, nee
   expect(kind.rows[0]).toEqual({ relkind: 'p', rows: '2000' })
 })
 
-test('--execute converts, reports, and has nothing to do the second time', async ({ database }) => {
+test('--execute converts and reports, and does nothing the second time', async ({ database }) => {
   const table = await eventsTable(database)
   const args = ['partition', display(table), ...MONTHLY, '--url', database.url, '--execute']
   const first = await ebb(args)
@@ -59,7 +57,7 @@ test('--execute converts, reports, and has nothing to do the second time', async
   expect(second.out).toContain('nothing to do')
 })
 
-test('a plan with objections is shown, and exits 3', async ({ database }) => {
+test('a plan with objections is shown, with exit code 3', async ({ database }) => {
   const table = await eventsTable(database)
   const args = ['partition', display(table), '--by', 'kind', '--every', 'month', '--url', database.url]
   for (const words of [args, [...args, '--execute']]) {
@@ -71,7 +69,7 @@ test('a plan with objections is shown, and exits 3', async ({ database }) => {
   }
 })
 
-test('--json prints one object a line: the plan; or the events, and the result last', async ({ database }) => {
+test('--json prints one object per line: the plan; or the events, and finally the result', async ({ database }) => {
   const table = await eventsTable(database)
   const args = ['partition', display(table), '--by', 'id', '--every', '1_000_000', '--expire-by', 'at']
   const words = [...args, '--url', database.url, '--json']
@@ -97,7 +95,7 @@ async function relations(database: Database): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-test('on a terminal the status line is gone before an error is told; --deadline ends the lockLimits', async ({
+test('on a terminal the status line is cleared before an error is printed; --deadline limits the lock attempts', async ({
   database,
 }) => {
   const table = await eventsTable(database)

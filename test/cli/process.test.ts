@@ -65,7 +65,7 @@ plainTest('a reader who goes away is no crash', async () => {
 })
 
 test.for(['SIGINT', 'SIGTERM'] as const)(
-  '%s stops a run in good order, and it can be resumed',
+  '%s stops a run cleanly, and it can be resumed',
   async (signal, { database }) => {
     const table = await eventsTable(database)
     const holder = await database.session('holder')

@@ -20,7 +20,7 @@ async function expectUntouched(database: Database, table: TableName): Promise<vo
   expect(rows).toEqual([])
 }
 
-test('without --execute the plan is shown, and psql is kept from running any of it', async ({ database, needs }) => {
+test('without --execute the plan is shown, and psql would run none of it', async ({ database, needs }) => {
   const psql = needs('psql')
   const table = await eventsTable(database)
   const { code, out, err } = await ebb(purge(table, database, ...WHERE))
@@ -42,7 +42,7 @@ test('without --execute the plan is shown, and psql is kept from running any of 
   await expectUntouched(database, table)
 })
 
-test('what looking for referring rows takes is part of the estimate', async ({ database }) => {
+test('the estimate includes the lookups of referencing rows', async ({ database }) => {
   const table = await eventsTable(database)
   const client = await database.session('setup')
   await client.query(`create table notes as select 1::bigint as event_id from generate_series(1, 100000)`)
@@ -52,7 +52,7 @@ test('what looking for referring rows takes is part of the estimate', async ({ d
   expect(out.replace(/\n-- +/g, ' ')).toMatch(/about 1,9\d\d rows, ([2-9]|\d\d) s plus pauses/)
 })
 
-test('--execute deletes and reports; the same again has nothing to do', async ({ database }) => {
+test('--execute deletes and reports; repeated, it does nothing', async ({ database }) => {
   const table = await eventsTable(database)
   const done = await ebb([...purge(table, database, ...WHERE), '--execute'])
   expect(done.code, done.err).toBe(0)
@@ -73,7 +73,7 @@ test('--execute deletes and reports; the same again has nothing to do', async ({
   expect(shown.out).toContain('there is nothing to do')
 })
 
-test('for programs: what has gone, batch figures, what is left', async ({ database }) => {
+test('JSON: deleted rows, batch figures, remaining rows', async ({ database }) => {
   const table = await eventsTable(database)
   const { out } = await ebb([...purge(table, database, ...WHERE), '--execute', '--json'])
   expect(objects(out).at(-1)).toMatchObject({
@@ -87,7 +87,7 @@ test('for programs: what has gone, batch figures, what is left', async ({ databa
   })
 })
 
-test('a run that was stopped is gone on with, and what is left of it shown', async ({ database }) => {
+test('a stopped run is resumed, and the plan shows what is left', async ({ database }) => {
   const table = await eventsTable(database)
   const stopping = new AbortController()
   let told = ''
@@ -119,7 +119,7 @@ test('a run that was stopped is gone on with, and what is left of it shown', asy
   expect(resumed.out).toContain('is purged of 1,281 rows (run 1).')
 })
 
-test('rows that stay locked are told, and the exit code says to try again', async ({ database }) => {
+test('rows that stay locked are reported, with the exit code for trying again', async ({ database }) => {
   const table = await eventsTable(database)
   const app = await database.session('app')
   await app.query('begin')
@@ -129,7 +129,7 @@ test('rows that stay locked are told, and the exit code says to try again', asyn
   expect(out).toMatch(/Matching rows left: 1 row\n +locked by others at every attempt: 1 row;/)
 })
 
-describe('what cannot be done is said before anything has changed', () => {
+describe('errors are reported before anything is changed', () => {
   test.for<[string, string[], number, RegExp]>([
     [
       'a value that is none, behind a moment that is fixed',
@@ -166,7 +166,7 @@ describe('what cannot be done is said before anything has changed', () => {
     await expectUntouched(database, table)
   })
 
-  test('rows for good, unless it is said', async ({ database }) => {
+  test('deletion without an archive requires an option', async ({ database }) => {
     const table = await eventsTable(database)
     const words = ['purge', display(table), ...WHERE, '--url', database.url, '--execute']
     expect(await ebb(words)).toMatchObject({ code: 3, out: expect.stringContaining('pass --no-archive') as string })
@@ -178,7 +178,7 @@ describe('what cannot be done is said before anything has changed', () => {
     await expectUntouched(database, table)
   })
 
-  test('no right to delete, to lock, or to read', async ({ database }) => {
+  test('missing privileges to delete, lock, or read', async ({ database }) => {
     const table = await eventsTable(database)
     const role = await database.role('visitor')
     await database.admin(sql`grant usage on schema ${ident(table.schema)} to ${ident(role)}`.text)
@@ -212,7 +212,7 @@ describe('what cannot be done is said before anything has changed', () => {
     expect(hidden).toMatchObject({ code: 3, out: expect.stringMatching(/row-level security hides rows/) as string })
   })
 
-  test('rows elsewhere that would go as well, and rules that make something else of it', async ({ database }) => {
+  test('cascading deletes in other tables, and rules that rewrite deletes', async ({ database }) => {
     const table = await eventsTable(database)
     const owner = await database.session('owner')
     const place = quoted(table)
@@ -225,14 +225,14 @@ describe('what cannot be done is said before anything has changed', () => {
   })
 })
 
-test('every row goes where that is meant', async ({ database }) => {
+test('deleting all rows requires an option', async ({ database }) => {
   const table = await eventsTable(database)
   const done = await ebb([...purge(table, database, '--where', 'true', '--all-rows'), '--execute'])
   expect(done.code, done.err).toBe(0)
   expect(await contentOf(database, table)).toMatchObject({ rows: 0 })
 })
 
-test('a row that others refer to is skipped, and told', async ({ database }) => {
+test('a referenced row is skipped, and reported', async ({ database }) => {
   const table = await eventsTable(database)
   const owner = await database.session('owner')
   await owner.query(sql`create table notes (event bigint references ${quoted(table)} (id))`.text)

@@ -28,7 +28,7 @@ async function everything(database: Database): Promise<string> {
   return rows[0]?.all ?? ''
 }
 
-test('without --execute the plan is shown, and psql is kept from running half of it', async ({ database, needs }) => {
+test('without --execute the plan is shown, and psql stops before running part of it', async ({ database, needs }) => {
   const psql = needs('psql')
   const table = await eventsTable(database)
   const before = await everything(database)
@@ -48,7 +48,7 @@ test('without --execute the plan is shown, and psql is kept from running half of
   expect(await everything(database)).toBe(before)
 })
 
-test('--execute rebuilds and says what is there; retire shows, then drops the retired table', async ({ database }) => {
+test('--execute rebuilds and reports; retire shows, then drops the retired table', async ({ database }) => {
   const table = await eventsTable(database)
   const done = await ebb([...rebuild(table, database, ...KEEP), '--execute'])
   expect(done.code, done.err).toBe(0)
@@ -97,7 +97,7 @@ test('retire --all drops every retired table, and finds none the second time', a
   expect(await count(database, table)).toBe(2000)
 })
 
-test('rollback without a name takes the only run that has a way back', async ({ database }) => {
+test('rollback without a name selects the only run that can be rolled back', async ({ database }) => {
   const table = await eventsTable(database)
   const back = ['rollback', '--url', database.url]
   const once = [...rebuild(table, database, '--keep-all'), '--execute']
@@ -112,7 +112,7 @@ test('rollback without a name takes the only run that has a way back', async ({ 
   expect(await ebb(back)).toMatchObject({ code: 0, out: expect.stringContaining('roll back run 2') as string })
 })
 
-test('the latest run is the one with the highest number, from ten runs on too', async ({ database }) => {
+test('the latest run is the one with the highest number, also with ten or more runs', async ({ database }) => {
   const table = await eventsTable(database)
   const once = [...rebuild(table, database, '--keep-all'), '--execute']
   const andRetire = async (run: string) => {
@@ -150,7 +150,7 @@ test('--retire-after: rotate --all shows that the retired table is due, and drop
   expect(await everything(database)).not.toContain('_retired')
 })
 
-test('rollback brings the retired table back with what was written since', async ({ database }) => {
+test('rollback restores the retired table with the writes since the swap', async ({ database }) => {
   const table = await eventsTable(database)
   await ebb([...rebuild(table, database, ...KEEP), '--execute'])
   await database.admin(sql`insert into ${quoted(table)} (at, kind) values (now(), 'since')`)
@@ -175,7 +175,7 @@ async function stoppedAt(step: number, table: TableName, database: Database): Pr
   expect(await ebb(words, { err, signal: stopping.signal })).toMatchObject({ code: 4 })
 }
 
-test('what is not the retired table of a finished run is not dropped', async ({ database }) => {
+test('a table that is not the retired table of a finished run is not dropped', async ({ database }) => {
   const table = await eventsTable(database)
   const none = { code: 0, out: 'There is no retired table to drop.\n' }
   const all = ['retire', '--all', '--url', database.url, '--execute']
@@ -191,7 +191,7 @@ test('what is not the retired table of a finished run is not dropped', async ({ 
   expect(await everything(database)).toContain('precious')
 })
 
-test('a stopped rebuild is gone on with by resume, or taken back by abandon', async ({ database }) => {
+test('a stopped rebuild is continued by resume, or undone by abandon', async ({ database }) => {
   const table = await eventsTable(database)
   const before = await everything(database)
   await stoppedAt(4, table, database)
@@ -216,7 +216,7 @@ async function leftovers(database: Database): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-test('partition --method copy makes partitions of the rows in the window', async ({ database }) => {
+test('partition --method copy creates partitions of the rows in the window', async ({ database }) => {
   const table = await eventsTable(database)
   const words = ['partition', display(table), '--by', 'at', '--every', 'week', '--keep', '30 days', '--method', 'copy']
   const refused = await ebb([...words, '--url', database.url])
@@ -230,7 +230,7 @@ test('partition --method copy makes partitions of the rows in the window', async
   expect(await count(database, table)).toBe(KEPT)
 })
 
-test('split divides what partition has made the history', async ({ database }) => {
+test('split divides the history partition created by partition', async ({ database }) => {
   const table = await eventsTable(database)
   const monthly = ['partition', display(table), '--by', 'at', '--every', 'month', '--url', database.url, '--execute']
   expect(await ebb(monthly)).toMatchObject({ code: 0 })
@@ -278,7 +278,7 @@ test.for([
   { words: ['split', 'events', '--every', '7d', '--keep', 'soon'], wrong: /--every: .*\n.*--keep: / },
   { words: ['retire'], wrong: /<run>: no run is named/ },
   { words: ['retire', '1', '--all'], wrong: /<run>: cannot be used with --all/ },
-])('wrong words: $words', async ({ words, wrong }) => {
+])('invalid options: $words', async ({ words, wrong }) => {
   const { code, err } = await ebb([...words, '--url', 'postgres://127.0.0.1:1/nowhere'])
   expect(code).toBe(2)
   expect(err).toMatch(wrong)
@@ -289,14 +289,14 @@ test.for([
   ['at >', /the condition cannot be read/],
   ['nonsense > 1', /does not fit .*nonsense/],
   ['true; drop table events', /cannot be read|more than one/],
-] as const)('a condition that cannot be used: %s', async ([keep, wrong], { database }) => {
+] as const)('an unusable condition: %s', async ([keep, wrong], { database }) => {
   const table = await eventsTable(database)
   const { code, err } = await ebb(rebuild(table, database, '--keep', keep, '--no-archive'))
   expect(code).toBe(2)
   expect(err).toMatch(wrong)
 })
 
-test('a condition that changes its mind, or rows that would go unstored, are objections', async ({ database }) => {
+test('a volatile condition, or rows lost without an archive, are objections', async ({ database }) => {
   const table = await eventsTable(database)
   const { code, out } = await ebb([...rebuild(table, database, '--keep', 'random() < 0.5'), '--execute'])
   expect(code).toBe(3)

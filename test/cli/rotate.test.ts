@@ -33,7 +33,7 @@ async function partitions(database: Database, table: TableName): Promise<number>
   return rows[0]?.n ?? 0
 }
 
-test('the plan shows what comes and what goes, and changes nothing', async ({ database }) => {
+test('the plan shows partitions to create and to remove, and changes nothing', async ({ database }) => {
   const table = await monthlySet(database)
   const words = ['rotate', display(table), '--keep', '2 months', '--no-archive', '--url', database.url]
   const { code, out } = await ebb(words)
@@ -48,7 +48,7 @@ test('the plan shows what comes and what goes, and changes nothing', async ({ da
   expect(await partitions(database, table)).toBe(6)
 })
 
-test('what is shown runs in psql, and does what it says', async ({ database, needs }) => {
+test('the printed plan runs in psql, with the described effect', async ({ database, needs }) => {
   const psql = needs('psql')
   const table = await monthlySet(database)
   const { out } = await ebb(['rotate', display(table), '--keep', '3 months', '--no-archive', '--url', database.url])
@@ -56,7 +56,7 @@ test('what is shown runs in psql, and does what it says', async ({ database, nee
   expect(await partitions(database, table)).toBe(6 + 3 - 2)
 })
 
-test('--execute does it, and reports', async ({ database }) => {
+test('--execute rotates and reports', async ({ database }) => {
   const table = await monthlySet(database)
   const words = ['rotate', display(table), '--keep', '2 months', '--no-archive', '--url', database.url, '--execute']
   const { code, out, err } = await ebb(words)
@@ -85,7 +85,9 @@ test('--execute does it, and reports', async ({ database }) => {
   expect(again.code).toBe(0)
 })
 
-test('without --no-archive nothing is dropped, the runway is made, and it exits 3', async ({ database }) => {
+test('without --no-archive nothing is dropped, partitions are created ahead, and the exit code is 3', async ({
+  database,
+}) => {
   const table = await monthlySet(database)
   const words = ['rotate', display(table), '--keep', '2 months', '--url', database.url]
   const shown = await ebb(words)
@@ -103,7 +105,7 @@ test('without --no-archive nothing is dropped, the runway is made, and it exits 
   expect(await partitions(database, table)).toBe(9)
 })
 
-test('--archive is answered with what can be done instead, and --no-archive beside it does not overrule it', async () => {
+test('--archive is rejected with the alternatives, even together with --no-archive', async () => {
   for (const more of [[], ['--no-archive']])
     for (const archive of [['--archive', 's3://b'], ['--archive=s3://b']])
       for (const words of [
@@ -128,7 +130,7 @@ test.for([
   expect(err).toContain(says)
 })
 
-test('one bad set does not stop the others, and the exit code tells', async ({ database }) => {
+test('a failing set does not stop the others, and the exit code shows it', async ({ database }) => {
   const table = await monthlySet(database)
   const words = ['rotate', 'public.not_there', display(table), '--url', database.url, '--execute']
   const { code, out } = await ebb(words)
@@ -137,7 +139,7 @@ test('one bad set does not stop the others, and the exit code tells', async ({ d
   expect(out.match(/^ {2}created /gm)).toHaveLength(3)
 })
 
-test('--all where nothing is registered', async ({ database }) => {
+test('--all without registered tables', async ({ database }) => {
   for (const more of [[], ['--execute']]) {
     const { code, err } = await ebb(['rotate', '--all', '--url', database.url, ...more])
     expect(code).toBe(2)

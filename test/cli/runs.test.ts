@@ -24,7 +24,7 @@ function convert(table: string, database: Database): string[] {
   return ['partition', table, '--by', 'at', '--every', 'month', '--url', database.url, '--execute']
 }
 
-test('a stopped run exits 4, is shown by status, and resume brings it to its end', async ({ database }) => {
+test('a stopped run exits with 4, is shown by status, and resume finishes it', async ({ database }) => {
   const table = display(await eventsTable(database))
   const { code, err } = await stoppedAt(4, convert(table, database))
   expect(code).toBe(4)
@@ -58,7 +58,7 @@ test('abandon shows what it would undo, and undoes it', async ({ database }) => 
   expect((await ebb(['abandon', table, '--url', database.url])).err).toContain('nothing to abandon')
 })
 
-test('rollback makes a plain table of a converted one; with rows elsewhere it objects', async ({ database }) => {
+test('rollback restores a plain table; it objects to rows in other partitions', async ({ database }) => {
   const name = await eventsTable(database)
   const table = display(name)
   await ebb(convert(table, database))
@@ -80,7 +80,7 @@ test('rollback makes a plain table of a converted one; with rows elsewhere it ob
   expect(objects(refused.out).at(-1)).toMatchObject({ type: 'plan', plan: { objections: [{}] } })
 })
 
-test('status of a database that Ebb has not seen', async ({ database }) => {
+test('status of a database without a journal', async ({ database }) => {
   expect(await ebb(['status', '--url', database.url])).toMatchObject({
     code: 0,
     out: 'There are no runs in this database yet.\n',
@@ -89,7 +89,7 @@ test('status of a database that Ebb has not seen', async ({ database }) => {
   expect(objects(json.out)).toEqual([{ type: 'status', status: { runs: [], sets: [], retired: [] } }])
 })
 
-test('a run that is not there', async ({ database }) => {
+test('a run that does not exist', async ({ database }) => {
   for (const command of ['resume', 'abandon', 'rollback']) {
     const { code, err } = await ebb([command, '7', '--url', database.url, '--execute'])
     expect(code, command).toBe(2)

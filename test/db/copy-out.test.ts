@@ -7,7 +7,7 @@ import { CopyOut } from '../../src/db/copy-out.ts'
 import type { Session } from '../../src/db/session.ts'
 import { test } from '../support/database.ts'
 
-describe('what comes is what was sent', () => {
+describe('the received data equals the sent data', () => {
   // Some hundred reads of the socket, of which every few end within the head of a row.
   test('many short rows', async ({ database }) => {
     const session = await database.session('copy')
@@ -17,19 +17,19 @@ describe('what comes is what was sent', () => {
     expect(copied === expected).toBe(true)
   })
 
-  test('rows of many reads each', async ({ database }) => {
+  test('rows of many network reads each', async ({ database }) => {
     const session = await database.session('copy')
     const copied = await text(out(session, `select repeat(n::text, 3000000) from generate_series(1, 3) n`))
     expect(copied === ['1', '2', '3'].map((digit) => `${digit.repeat(3_000_000)}\n`).join('')).toBe(true)
   })
 
-  test('rows without anything in them, and no rows at all', async ({ database }) => {
+  test('empty rows, and no rows at all', async ({ database }) => {
     const session = await database.session('copy')
     expect(await text(out(session, 'select from generate_series(1, 3)'))).toBe('\n\n\n')
     expect(await text(out(session, 'select 1 where false'))).toBe('')
   })
 
-  test('rows with notices in between, which are heard', async ({ database }) => {
+  test('rows with notices in between, which are received', async ({ database }) => {
     const session = await database.session('copy')
     await session.query(`set client_min_messages = notice`)
     await session.query(`create function pg_temp.told(n int) returns int language plpgsql as
@@ -43,14 +43,14 @@ describe('what comes is what was sent', () => {
   })
 })
 
-describe('the session is its own again', () => {
+describe('the session can be used again', () => {
   test('after the last row', async ({ database }) => {
     const session = await database.session('copy')
     await text(out(session, 'select 1'))
     await expectUsable(session)
   })
 
-  test('after an error in the midst of it, which is told', async ({ database }) => {
+  test('after an error in the middle, which is reported', async ({ database }) => {
     const session = await database.session('copy')
     const copied = text(out(session, 'select 1 / (100000 - n) from generate_series(1, 200000) n'))
     await expect(copied).rejects.toThrow('division by zero')
@@ -71,7 +71,7 @@ describe('the session is its own again', () => {
     await expectUsable(session)
   })
 
-  test('after whoever was reading has left', async ({ database }) => {
+  test('after the reader has stopped', async ({ database }) => {
     const session = await database.session('copy')
     const stream = out(session, `select repeat('x', 1000) from generate_series(1, 100000)`)
     await once(stream, 'readable')
@@ -81,7 +81,7 @@ describe('the session is its own again', () => {
   })
 })
 
-test('no more is read than somebody takes', async ({ database }) => {
+test('no more is read than the consumer takes', async ({ database }) => {
   const session = await database.session('copy')
   const { stream: socket } = (session as unknown as { connection: { stream: Socket } }).connection
   const before = socket.bytesRead
@@ -92,7 +92,7 @@ test('no more is read than somebody takes', async ({ database }) => {
   expect((await text(stream)).length).toBe(50_000 * 1_001)
 })
 
-test('a session that is lost in the midst of it ends the stream', async ({ database }) => {
+test('a session lost in the middle ends the stream', async ({ database }) => {
   const session = await database.session('copy')
   const stream = out(session, `select repeat('x', 1000) from generate_series(1, 1000000)`)
   await once(stream, 'readable')

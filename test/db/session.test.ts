@@ -22,7 +22,7 @@ const DEFAULTS = [
 ] as const
 
 test.for(DEFAULTS)(
-  'a default of the database does not reach us: %s',
+  'a default of the database does not apply to our sessions: %s',
   async ([name, theirs, ours], { database, skip }) => {
     const given = database.admin(`alter database ${ident(database.name).text} set ${name} to '${theirs}'`)
     if (name === 'standard_conforming_strings' && database.version >= 190_000) {
@@ -40,7 +40,7 @@ test.for(DEFAULTS)(
   },
 )
 
-test('the server’s reason for hanging up between two queries is told', async ({ database }) => {
+test('the server’s reason for closing the connection between two queries is reported', async ({ database }) => {
   const lost = withSession(database.url, 'test', async (session) => {
     await session.query("set idle_in_transaction_session_timeout = '100ms'")
     await session.query('begin')
@@ -53,7 +53,7 @@ test('the server’s reason for hanging up between two queries is told', async (
   })
 })
 
-test('a server that does not answer is away, not wrong', async () => {
+test('an unresponsive server is unavailable, not misconfigured', async () => {
   const silent = createServer().listen(0, '127.0.0.1')
   onTestFinished(() => void silent.close())
   await once(silent, 'listening')

@@ -34,7 +34,7 @@ function audience() {
   return { context, stop: () => stop.abort(), heard: () => heard.join('') }
 }
 
-test('tells the whole story, without an error or a lost row, and leaves nothing behind', async () => {
+test('runs the whole demo without an error or a lost row, and leaves nothing behind', async () => {
   const { context, heard } = audience()
   const { before, after, traffic, missing, lockMs } = await runDemo(context, { keep: false, scale: SMALL })
 
@@ -75,7 +75,7 @@ test.for([
   expect(await readdir(folder)).toEqual([])
 })
 
-test('leaves the server on request, and says how to stop it', async () => {
+test('keeps the server on request, and says how to stop it', async () => {
   const { context, heard } = audience()
   await runDemo(context, { keep: true, scale: SMALL })
 

@@ -34,8 +34,8 @@ const PURE = ['text', 'sql', 'grid', 'plan']
 const SOURCE = join(PROJECT, 'src')
 const FILES = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
 
-describe('the map', () => {
-  test('has every folder of the source', () => {
+describe('the map of the source', () => {
+  test('lists every folder', () => {
     const page = readPage('docs/map.md')
     const folders = readdirSync(SOURCE, { withFileTypes: true }).filter((entry) => entry.isDirectory())
     // Each on a line of its own: a formatter that fills lines would leave all words and no drawing.
@@ -44,18 +44,18 @@ describe('the map', () => {
     expect(folders.map(({ name }) => name).filter((name) => !FOLDERS.includes(name))).toEqual([])
   })
 
-  test('names files that are there', () => {
+  test('names existing files', () => {
     const named = [...readPage('docs/map.md').matchAll(/`((?:\w[\w-]*\/)+[\w-]+\.ts)`/g)].map(([, path]) => path ?? '')
     expect(named.length).toBeGreaterThan(20)
     expect(named.filter((path) => !existsSync(join(SOURCE, path)))).toEqual([])
   })
 
-  test('has its arrows pointing down', () => {
+  test('has all imports pointing down', () => {
     const upwards = imports().filter(({ from, to }) => levelOf(to) > levelOf(from))
     expect(upwards.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
   })
 
-  test('has no circle of files that import each other, be it types alone', () => {
+  test('has no import cycles, type imports included', () => {
     const all = imports()
     const left = new Set(FILES)
     // Who imports nothing that is left can be in no circle.
@@ -67,17 +67,17 @@ describe('the map', () => {
     expect([...left]).toEqual([])
   })
 
-  test('leaves exit codes to the command line', () => {
+  test('restricts exit codes to the command line', () => {
     const below = FILES.filter((path) => levelOf(path) < FOLDERS.indexOf('cli'))
     expect(below.filter((path) => /\bEXIT\b|exit-codes.ts'/.test(textOf(path)))).toEqual([])
   })
 
-  test('keeps what is pure away from connections', () => {
+  test('keeps pure folders free of connections', () => {
     const touching = imports().filter(({ from, to }) => PURE.includes(folderOf(from)) && folderOf(to) === 'db')
     expect(touching).toEqual([])
   })
 
-  test('keeps the process to the command line', () => {
+  test('restricts process access to the command line', () => {
     const below = FILES.filter((path) => levelOf(path) < FOLDERS.indexOf('cli'))
     const used = below.filter((path) => /\bconsole\.|\bprocess\.(?:env|exit)\b/.test(textOf(path)))
     expect(used).toEqual([])

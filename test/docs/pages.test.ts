@@ -19,7 +19,7 @@ import { Shell } from './shell.ts'
 
 const BUILT = join(PROJECT, 'dist', 'cli', 'run.js')
 
-describe('what the pages show is what happens', () => {
+describe('examples of the documentation match the actual output', () => {
   test.for(pages().filter((path) => partsOf(readPage(path)).length > 0))('%s', async (path, { database }) => {
     if (!existsSync(BUILT)) throw new Error('the pages use the built command: npm run build')
     const shell = await Shell.open(database.url)
@@ -40,7 +40,7 @@ describe('on every page', () => {
   })
 })
 
-describe('a page that is wrong', () => {
+describe('an incorrect page', () => {
   plainTest.for([
     ['printed something else', 'done in 3 s', 'failed in 3 s', false],
     ['printed another figure', 'done in 3 s', 'done in 412 ms', true],

@@ -17,7 +17,7 @@ import { ownBinaries } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
 describe('startServer', () => {
-  test('listens when it comes back, and is gone after remove', async () => {
+  test('accepts connections when it resolves, and is gone after remove', async () => {
     const server = await started()
     const home = dirname(server.logFile)
 
@@ -28,7 +28,7 @@ describe('startServer', () => {
     expect(existsSync(home)).toBe(false)
   })
 
-  test('keeps its data over a stop', async () => {
+  test('keeps its data across a stop', async () => {
     const server = await started()
     await ask(server, 'create table kept as select 1 as one')
 
@@ -49,7 +49,7 @@ describe('startServer', () => {
     expect(await readFile(server.logFile, 'utf8')).toContain('automatic recovery in progress')
   })
 
-  test('obeys its settings, which `alter system` may still change', async () => {
+  test('applies the given settings, which `alter system` may still change', async () => {
     const server = await started({ settings: { max_connections: '17', application_name: "it's" } })
     expect(await ask(server, 'show max_connections')).toBe('17')
     expect(await ask(server, `select reset_val from pg_settings where name = 'application_name'`)).toBe("it's")
@@ -60,7 +60,7 @@ describe('startServer', () => {
     expect(await ask(server, 'show max_connections')).toBe('18')
   })
 
-  test('uses the port it is told', async () => {
+  test('uses the given port', async () => {
     const port = await freePort()
     const server = await started({ port })
 
@@ -68,14 +68,14 @@ describe('startServer', () => {
     expect(await ask(server, 'show port')).toBe(String(port))
   })
 
-  test('says what the server said when it does not start', async () => {
+  test('reports the server’s output if it does not start', async () => {
     const busy = await started()
 
     await expect(started({ port: busy.port })).rejects.toThrow('Address already in use')
     await expect(started({ settings: { shared_buffers: 'much' } })).rejects.toThrow('shared_buffers')
   })
 
-  test('runs a data folder that is there already', async () => {
+  test('starts an existing data directory', async () => {
     const folder = await temporaryFolder()
     await chmod(folder, 0o755)
     const dataFolder = join(folder, 'data')
@@ -91,15 +91,15 @@ describe('startServer', () => {
   })
 })
 
-describe('a process that ends', () => {
-  test('takes its server along', async () => {
+describe('exit of the process', () => {
+  test('stops its server', async () => {
     const { port, logFile } = await startedElsewhere('')
 
     await until(() => refuses(port))
     expect(existsSync(dirname(logFile))).toBe(false)
   })
 
-  test('leaves behind a server that is to be kept', async () => {
+  test('keeps a server that should keep running', async () => {
     const { port, pid, logFile } = await startedElsewhere('keep: true')
     onTestFinished(async () => {
       process.kill(pid, 'SIGQUIT')
@@ -112,11 +112,11 @@ describe('a process that ends', () => {
 })
 
 describe('findBinaries', () => {
-  test('names what is missing in a folder', async () => {
+  test('reports missing binaries in a folder', async () => {
     await expect(findBinaries({ folder: tmpdir() })).rejects.toThrow(`no initdb or postgres in ${tmpdir()}`)
   })
 
-  test('makes the library links that npm did not make', async ({ skip }) => {
+  test('creates library links that npm does not create', async ({ skip }) => {
     const native = await copyOf(await packageFolder())
     const links = (await readdir(join(native, 'lib'), { withFileTypes: true })).filter((entry) =>
       entry.isSymbolicLink(),
@@ -129,7 +129,7 @@ describe('findBinaries', () => {
     expect((await run(postgres, ['--version'])).stdout).toContain('PostgreSQL')
   })
 
-  test('serves root from a folder that is closed to everybody else', async ({ skip }) => {
+  test('runs as root from a folder without access for other users', async ({ skip }) => {
     if (process.getuid?.() !== 0) skip('root only: others run the server as themselves')
     const native = await copyOf(await packageFolder())
     const binaries = await findBinaries({ folder: join(native, 'bin') })

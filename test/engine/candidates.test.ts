@@ -57,7 +57,7 @@ function purgeSet(
 }
 
 describe('a candidate set', () => {
-  test('holds the keys of the rows that match, and touches none of them', async ({ database }) => {
+  test('contains the keys of the matching rows, and locks none of them', async ({ database }) => {
     const table = await visits(database)
     const before = await contentOf(database, table)
     const plan = await planCandidatesOf(database.url, written(table), { where: 'id % 3 = 0' }, quietly())
@@ -74,7 +74,7 @@ describe('a candidate set', () => {
     expect(rows).toEqual([{ xmax: '0' }])
   })
 
-  test('is purged to the last row, and not one more', async ({ database }) => {
+  test('is purged completely, and nothing else', async ({ database }) => {
     const table = await visits(database)
     const kept = await contentOf(database, table, 'id % 3 = 0')
     const set = await write(database, table, 'id % 3 = 0')
@@ -88,7 +88,7 @@ describe('a candidate set', () => {
   })
 })
 
-describe('rows that have changed since stay', () => {
+describe('rows changed since the recording are kept', () => {
   test.for([
     ['a value', `set t = 'other' where id = 300`],
     ['a value by its form alone', `set amount = amount::numeric(10, 5) where id = 300`],
@@ -103,7 +103,7 @@ describe('rows that have changed since stay', () => {
     expect(await contentOf(database, table, 'id <> 300')).toMatchObject({ rows: 1 })
   })
 
-  test('also when they are changed while a batch waits for them', async ({ database }) => {
+  test('also if they are changed while a batch waits for them', async ({ database }) => {
     const table = await visits(database, 100)
     const set = await write(database, table, 'id <= 50')
     const app = await database.session('app')
@@ -119,7 +119,7 @@ describe('rows that have changed since stay', () => {
     expect(remaining?.drift).toEqual({ changed: 1, gone: 49 })
   })
 
-  test('and a batch that has waited for one asks anew', async ({ database }) => {
+  test('and a batch that waited for one checks it again', async ({ database }) => {
     const table = await visits(database, 100)
     const set = await write(database, table, 'id <= 50')
     const candidates = candidatesOf(set.runId)
@@ -138,7 +138,7 @@ describe('rows that have changed since stay', () => {
     expect((await batch).rows[0]?.gone).toBe(49)
   })
 
-  test('but not those that were only rewritten, vacuumed, or updated to what they were', async ({ database }) => {
+  test('but not rows that were only rewritten, vacuumed, or updated to the same values', async ({ database }) => {
     const table = await visits(database)
     const set = await write(database, table, 'id % 3 = 0')
     await database.admin(sql`update ${quoted(table)} set t = t where id < 500`)
@@ -147,7 +147,7 @@ describe('rows that have changed since stay', () => {
     expect(figures?.rows).toBe(333)
   })
 
-  test('those that are gone are told, and slices without any row cost nothing', async ({ database }) => {
+  test('deleted ones are reported, and empty slices cost nothing', async ({ database }) => {
     const table = await visits(database)
     const set = await write(database, table, 'id % 3 = 0')
     await database.admin(sql`delete from ${quoted(table)} where id between 100 and 900`)
@@ -157,7 +157,7 @@ describe('rows that have changed since stay', () => {
   })
 })
 
-test('rows that others hold locked are passed over and come back for', async ({ database }) => {
+test('locked rows are skipped and revisited', async ({ database }) => {
   const table = await visits(database)
   const set = await write(database, table, 'id % 3 = 0')
   const app = await database.session('app')
@@ -171,8 +171,8 @@ test('rows that others hold locked are passed over and come back for', async ({ 
   expect((await purgeSet(database, table, set)).figures?.rows).toBe(1)
 })
 
-describe('between writing and purging', () => {
-  test('a sample is shown, the keys are exported, the approval is noted, the set is let go', async ({ database }) => {
+describe('between recording and purging', () => {
+  test('a sample is shown, keys are exported, the approval is recorded, the set is dropped', async ({ database }) => {
     const table = await visits(database)
     const { runId } = await write(database, table, 'id % 3 = 0')
     const id = runId ?? ''
@@ -197,14 +197,14 @@ describe('between writing and purging', () => {
     expect(rows).toEqual([])
   })
 
-  test('without a key there is no way to find a row again', async ({ database }) => {
+  test('without a key rows could not be found again', async ({ database }) => {
     const table = database.table('visits')
     await (await database.session('setup')).query(sql`create table ${quoted(table)} (a int)`.text)
     const { objections } = await planCandidatesOf(database.url, written(table), { where: 'a > 1' }, quietly())
     expect(objections.map(({ code }) => code)).toEqual(['no-key'])
   })
 
-  test('a table whose key has changed since has other rows', async ({ database }) => {
+  test('a table whose key has changed is refused', async ({ database }) => {
     const table = await visits(database)
     const set = await write(database, table, 'id % 3 = 0')
     const owner = await database.session('owner')

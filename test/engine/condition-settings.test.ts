@@ -52,7 +52,7 @@ const MOMENTS = [`'2025-12-01 00:00+00'`, `'2025-12-31 20:00+00'`, `'2026-02-01 
 const BEFORE_NEW_YEAR = `at < '2026-01-01'`
 const TOKYO = { timezone: 'Asia/Tokyo' }
 
-describe('a condition is read under the time zone that the role has', () => {
+describe('a condition is evaluated with the time zone of the role', () => {
   async function events(database: Database): Promise<TableName> {
     const table = await made(database, 'at timestamptz not null', MOMENTS)
     await set(database, TOKYO)
@@ -60,7 +60,7 @@ describe('a condition is read under the time zone that the role has', () => {
     return table
   }
 
-  test('by purge, and its plan says so', async ({ database }) => {
+  test('by purge, and the plan shows it', async ({ database }) => {
     const table = await events(database)
     const request = purgeRequest(BEFORE_NEW_YEAR)
     const { evidence } = await planPurgeOf(database.url, written(table), request, quietly())
@@ -88,7 +88,7 @@ describe('a condition is read under the time zone that the role has', () => {
     }
   })
 
-  test('by candidates, and by the purge of them from elsewhere', async ({ database }) => {
+  test('by candidates, and by the purge of them from another session', async ({ database }) => {
     const table = await events(database)
     const plan = await planCandidatesOf(database.url, written(table), { where: BEFORE_NEW_YEAR }, quietly())
     expect(plan.evidence.join('\n')).toContain('read with TimeZone = Asia/Tokyo')
@@ -100,7 +100,7 @@ describe('a condition is read under the time zone that the role has', () => {
     expect(remaining).toMatchObject({ drift: { changed: 0 } })
   })
 
-  test('by mark, whose moments stay what they are', async ({ database }) => {
+  test('by mark, whose timestamps are not affected', async ({ database }) => {
     const table = await events(database)
     await database.admin(sql`alter table ${quoted(table)} add gone timestamp`.text)
     const request = markRequest(BEFORE_NEW_YEAR, 'gone')
@@ -133,7 +133,7 @@ describe('a condition is read under the time zone that the role has', () => {
   })
 })
 
-describe('so it is with', () => {
+describe('the same applies to', () => {
   test.for<[string, Record<string, string>, string, readonly string[], string, number[]]>([
     [
       'the order of dates',
@@ -173,8 +173,8 @@ describe('so it is with', () => {
   })
 })
 
-describe('a run goes on under the settings it began with', () => {
-  test('when it is resumed by somebody who has others', async ({ database }) => {
+describe('a resumed run uses the settings it was started with', () => {
+  test('also if resumed by a role with other settings', async ({ database }) => {
     const table = await made(database, 'at timestamptz not null', MOMENTS)
     await set(database, TOKYO)
     const stop = new AbortController()
@@ -192,7 +192,7 @@ describe('a run goes on under the settings it began with', () => {
   })
 })
 
-test('a candidate set of an earlier version is read as it was written', async ({ database }) => {
+test('a candidate set of an earlier version uses the settings it was recorded with', async ({ database }) => {
   const table = await made(database, 'at timestamptz not null', MOMENTS)
   await set(database, TOKYO)
   // Written under UTC, as it was then.
@@ -207,7 +207,7 @@ test('a candidate set of an earlier version is read as it was written', async ({
   expect(await idsOf(database, table)).toEqual([3])
 })
 
-test('a health query is asked under them as well', async ({ database }) => {
+test('a health query uses them as well', async ({ database }) => {
   await set(database, TOKYO)
   await withSession(database.url, 'pace', async (session) => {
     expect(await checkQuery(session, `select timestamptz '2026-01-01' = '2025-12-31 15:00+00'`)).toEqual({ ok: true })
@@ -216,7 +216,7 @@ test('a health query is asked under them as well', async ({ database }) => {
   })
 })
 
-describe('what Ebb does not follow is an objection', () => {
+describe('unsupported settings are an objection', () => {
   test.for<[string, Record<string, string>, string, string, boolean]>([
     ['a float as text', { extra_float_digits: '0' }, 'v float8', `v::text = '0.1'`, true],
     ['a float', { extra_float_digits: '0' }, 'v float8', 'v = 0.1', false],
@@ -237,8 +237,8 @@ describe('what Ebb does not follow is an objection', () => {
   })
 })
 
-describe('values that travel as text arrive as they were', () => {
-  test('in a candidate set: a row that has changed in its last digits stays', async ({ database }) => {
+describe('values sent as text are not changed', () => {
+  test('in a candidate set: a row that differs in the last digits is kept', async ({ database }) => {
     const table = await made(database, 'v float8', ['1234567890.123456', '0'])
     await set(database, { extra_float_digits: '0' })
     const { runId } = await writeCandidates(database.url, written(table), { where: 'id = 1' }, quietly())

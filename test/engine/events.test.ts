@@ -11,7 +11,7 @@ function inSteps(events: readonly Event[]): readonly Event[] {
   return events.filter(({ type }) => type === 'step started' || type === 'step finished')
 }
 
-test('every event says which table it is about, and which run, where there is one', async ({ database }) => {
+test('every event names its table, and its run if there is one', async ({ database }) => {
   const { events: table } = await createEvents(database, { rows: 2_000 })
   const options = quietly()
   const { runId } = await partition(database.url, written(table), monthly(), options)

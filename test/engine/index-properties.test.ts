@@ -11,7 +11,7 @@ import { splitOrder } from './split-support.ts'
 
 const T = { schema: 'public', name: 't' }
 
-test('how an index is stored, and where, is carried', async ({ database }) => {
+test('storage parameters and tablespaces of indexes are carried over', async ({ database }) => {
   await furnished(database)
   const before = factsOf(await modelOf(database, T))
   const { runId } = await rebuild(database.url, written(T), rebuildRequest(), quietly())

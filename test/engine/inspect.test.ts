@@ -26,7 +26,7 @@ const EVENTS = `
   insert into TABLE (at, kind) select now() - (1001 - n) * interval '1 hour', 'k' from generate_series(1, 1000) n;
   analyze TABLE;`
 
-test('an index that finds no single value does not serve a foreign key, and one of a partitioned table is one', async ({
+test('an index that cannot look up single values does not serve a foreign key; one of a partitioned table does', async ({
   database,
 }) => {
   const table = await made(
@@ -45,7 +45,7 @@ test('an index that finds no single value does not serve a foreign key, and one 
   ])
 })
 
-test('everything that hangs on the table is in the model and in the text', async ({ database }) => {
+test('all dependent objects are in the model and in the text', async ({ database }) => {
   const table = await made(
     database,
     `create table SCHEMA.users (id bigint primary key);
@@ -91,7 +91,7 @@ test('key candidates have a range, read from the rows, and a correlation', async
   expect(keys.find(({ column }) => column === 'id')).toMatchObject({ min: '1', max: '1000', indexed: true })
 })
 
-test('nothing is changed, whatever there is to be seen', async ({ database }) => {
+test('nothing is changed by an inspection of any table', async ({ database }) => {
   const table = await made(database, EVENTS)
   const snapshot = () => database.admin('select xmin::text, oid, relname from pg_class order by oid')
   const before = (await snapshot()).rows
@@ -99,16 +99,16 @@ test('nothing is changed, whatever there is to be seen', async ({ database }) =>
   expect((await snapshot()).rows).toEqual(before)
 })
 
-describe('what could go wrong', () => {
+describe('warnings', () => {
   function risks({ risks }: Inspection): string {
     return risks.map(({ what, fix: fix }) => `${what} | ${fix}`).join('\n')
   }
 
-  test('nothing, of a plain table', async ({ database }) => {
+  test('none for a plain table', async ({ database }) => {
     expect(risks(await look(database, await made(database, EVENTS)))).toBe('')
   })
 
-  test('a foreign key without an index, until there is one', async ({ database }) => {
+  test('a foreign key without an index, until one is created', async ({ database }) => {
     const table = await made(
       database,
       `${EVENTS}
@@ -121,7 +121,7 @@ describe('what could go wrong', () => {
     expect(risks(await look(database, table))).toBe('')
   })
 
-  test('a partial index, or one that begins otherwise, is none', async ({ database }) => {
+  test('a partial index, or one with another leading column, does not count', async ({ database }) => {
     const table = await made(
       database,
       `${EVENTS}
@@ -132,7 +132,7 @@ describe('what could go wrong', () => {
     expect(risks(await look(database, table))).toContain('no index of')
   })
 
-  test('never analysed', async ({ database }) => {
+  test('never analyzed', async ({ database }) => {
     const table = await made(
       database,
       'create table TABLE (id bigint primary key, at timestamptz not null); insert into TABLE values (1, now())',
@@ -142,7 +142,7 @@ describe('what could go wrong', () => {
     expect(risks(inspection)).toContain('never analysed')
   })
 
-  test('an integer key that is nearly full', async ({ database }) => {
+  test('an integer key near its maximum', async ({ database }) => {
     const table = await made(
       database,
       'create table TABLE (id int primary key); insert into TABLE values (2000000000); analyze TABLE',
@@ -152,12 +152,12 @@ describe('what could go wrong', () => {
     )
   })
 
-  test('what cannot be carried over', async ({ database }) => {
+  test('objects that cannot be carried over', async ({ database }) => {
     const table = await made(database, EVENTS.replace('create table', 'create unlogged table'))
     expect(risks(await look(database, table))).toContain('is unlogged')
   })
 
-  test('a role that may not read the rows', async ({ database }) => {
+  test('a role without privilege to read the rows', async ({ database }) => {
     const table = await made(database, EVENTS)
     const role = await database.role('stranger')
     await database.admin(sql`grant usage on schema ${ident(table.schema)} to ${ident(role)}`.text)
@@ -167,7 +167,7 @@ describe('what could go wrong', () => {
     expect(text(inspection)).toContain('Inspect it as a role that may read its rows.')
   })
 
-  test('a prepared transaction that was forgotten', async ({ database }) => {
+  test('a forgotten prepared transaction', async ({ database }) => {
     const table = await made(database, EVENTS)
     const client = await database.session('forgetful')
     await client.query('begin')
@@ -184,7 +184,7 @@ describe('what could go wrong', () => {
 })
 
 describe('other relations', () => {
-  test('a partitioned table shows its map, and is for rotate', async ({ database }) => {
+  test('a partitioned table shows its partitions, and refers to rotate', async ({ database }) => {
     const table = await made(
       database,
       `create table TABLE (id int) partition by range (id);
@@ -207,7 +207,7 @@ describe('other relations', () => {
     expect(text(inspection)).toContain(`ebb rotate ${display(table)}`)
   })
 
-  test('lists and hashes are shown as PostgreSQL says them', async ({ database }) => {
+  test('list and hash bounds are shown as PostgreSQL prints them', async ({ database }) => {
     const table = await made(
       database,
       `create table TABLE (kind text) partition by list (kind);
@@ -216,7 +216,7 @@ describe('other relations', () => {
     expect(text(await look(database, table))).toContain("FOR VALUES IN ('a', 'b')")
   })
 
-  test('a view is a view', async ({ database }) => {
+  test('a view is reported as a view', async ({ database }) => {
     const table = await made(database, `create view TABLE as select 1 as id`)
     const inspection = await look(database, table)
     expect(inspection.risks).toMatchObject([{ fix: 'Pass the underlying table.' }])

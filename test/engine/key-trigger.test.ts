@@ -6,7 +6,7 @@ import { test } from '../support/database.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { splitOrder } from './split-support.ts'
 
-test('a trigger that fills the key is said before, and what can be accepted is', async ({ database }) => {
+test('a trigger that sets the key is reported beforehand, and can be accepted', async ({ database }) => {
   const table = database.table('visits')
   const owner = await database.session('owner')
   await owner.query(

@@ -15,8 +15,8 @@ import { partition } from '../support/commands.ts'
 
 const byId = monthly({ by: 'id', every: { kind: 'ids', ids: 10_000n }, expireBy: 'created_at' })
 
-describe('two tools on one table', () => {
-  test('one works, the other says who does', async ({ database }) => {
+describe('two processes on one table', () => {
+  test('one works, the other names the lease holder', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 500 })
     const holder = await database.session('holder')
     await holder.query('begin')
@@ -34,7 +34,7 @@ describe('two tools on one table', () => {
     expect((await partition(database.url, written(events), byId, quietly())).nothingToDo).toBe(true)
   })
 
-  test('both at the same moment, one converts and the other finds it done', async ({ database }) => {
+  test('started simultaneously, one converts and the other finds it done', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 500 })
 
     const outcomes = await Promise.all(
@@ -45,7 +45,7 @@ describe('two tools on one table', () => {
     expect((await modelOf(database, events)).kind).toBe('partitioned table')
   })
 
-  test('the other takes over as soon as the first is dead', async ({ database }) => {
+  test('the other takes over once the first is dead', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 500 })
     const holder = await database.session('holder')
     await holder.query('begin')
@@ -60,7 +60,7 @@ describe('two tools on one table', () => {
     expect((await persevere(() => partition(database.url, written(events), byId, quietly()))).nothingToDo).toBe(false)
   })
 
-  test('who was silent for too long can change nothing any more', async ({ database }) => {
+  test('a process without heartbeat for too long can change nothing any more', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 500 })
     const before = await modelOf(database, events)
     const holder = await database.session('holder')
@@ -88,7 +88,7 @@ describe('two tools on one table', () => {
     expect((await partition(database.url, written(events), byId, quietly())).nothingToDo).toBe(false)
   })
 
-  test('a plan made before somebody else’s run is not carried out after it', async ({ database }) => {
+  test('a plan made before another run is not executed after it', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 500 })
     await partition(database.url, written(events), monthly(), quietly())
     const other = database.table('other')

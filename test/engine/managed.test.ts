@@ -11,9 +11,7 @@ import { monthlyEvents, planOf, rotateOne } from './rotate-support.ts'
 const byMonth = monthly({ by: 'at', keep: null })
 
 describe('event triggers', () => {
-  test('that refuse to drop a table, or change what is created, are found before anything is done', async ({
-    database,
-  }) => {
+  test('that reject drops, or change created objects, are detected beforehand', async ({ database }) => {
     const table = await visits(database)
     const carryOut = () => rebuild(database.url, written(table), rebuildRequest(), quietly())
     const untouched = async () => {
@@ -40,7 +38,7 @@ describe('event triggers', () => {
     await untouched()
   })
 
-  test('that only look on are in the way of nothing', async ({ database }) => {
+  test('that only observe are no obstacle', async ({ database }) => {
     const table = await visits(database)
     await eventTrigger(database, 'watch', 'ddl_command_end', 'null;')
     await partition(database.url, written(table), byMonth, quietly())
@@ -49,8 +47,8 @@ describe('event triggers', () => {
   })
 })
 
-describe('who else manages a table', () => {
-  test('pg_partman: rotate would be in its way, and can take the set over', async ({ database }) => {
+describe('managed tables', () => {
+  test('pg_partman: conflicts with rotate, which can take over the set', async ({ database }) => {
     const table = await monthlyEvents(database, -1, 1)
     await database.admin(`create schema partman; grant usage on schema partman to public;
       create table partman.part_config (parent_table text, partition_interval text, premake int, retention text);
@@ -69,7 +67,7 @@ describe('who else manages a table', () => {
     expect((await planOf(database, table)).objections).toEqual([])
   })
 
-  test('pg_cron: a job that names the table and removes something', async ({ database }) => {
+  test('pg_cron: a job that names the table and removes rows', async ({ database }) => {
     const table = await visits(database)
     await database.admin(`create schema cron; grant usage on schema cron to public;
       create table cron.job (command text, active bool); grant select on cron.job to public`)

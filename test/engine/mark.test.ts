@@ -49,7 +49,7 @@ async function marks(database: Database, table: TableName): Promise<{ marked: nu
   return rows[0] ?? { marked: -1, others: -1, kinds: -1 }
 }
 
-describe('rows that match are marked, and no others', () => {
+describe('matching rows are marked, and no others', () => {
   test.for(['timestamptz', 'timestamptz(3)', 'timestamp', 'date', 'boolean'])('in a %s', async (type, { database }) => {
     const table = await invoices(database, type)
     const { figures, remaining } = await markRows(database, table)
@@ -59,7 +59,7 @@ describe('rows that match are marked, and no others', () => {
     expect(await marks(database, table)).toEqual({ marked: 333, others: 0, kinds: 1 })
   })
 
-  test('and what is marked already keeps its mark', async ({ database }) => {
+  test('rows already marked keep their mark', async ({ database }) => {
     const table = await invoices(database, 'timestamptz')
     await database.admin(sql`update ${quoted(table)} set "Deleted.at" = '2020-01-01' where id in (3, 4, 6)`)
     expect((await markRows(database, table)).figures?.rows).toBe(331)
@@ -71,7 +71,7 @@ describe('rows that match are marked, and no others', () => {
   })
 })
 
-test('a row that is made to stay while a batch waits for it is not marked', async ({ database }) => {
+test('a row changed so that it no longer matches while a batch waits is not marked', async ({ database }) => {
   const table = await invoices(database, 'boolean')
   const app = await database.session('app')
   await app.query('begin')
@@ -85,7 +85,7 @@ test('a row that is made to stay while a batch waits for it is not marked', asyn
   expect(await marks(database, table)).toMatchObject({ marked: 332, others: 0 })
 })
 
-test('an interrupted run is gone on with, or left at what it has done', async ({ database }) => {
+test('an interrupted run is resumed, or ended in its current state', async ({ database }) => {
   const table = await invoices(database, 'timestamptz')
   const interrupted = async (batches: number) => {
     const abort = new AbortController()
@@ -113,7 +113,7 @@ test('an interrupted run is gone on with, or left at what it has done', async ({
   expect(await contentOf(database, table)).toEqual(left)
 })
 
-test('what cannot hold a mark is an objection', async ({ database }) => {
+test('a column that cannot hold a mark is an objection', async ({ database }) => {
   const table = await invoices(database, 'text')
   for (const column of ['Deleted.at', 'nowhere']) {
     const { objections, steps } = await planMarkOf(database.url, written(table), request({ column }), quietly())
@@ -122,7 +122,7 @@ test('what cannot hold a mark is an objection', async ({ database }) => {
   }
 })
 
-test('all rows are marked only when that is said', async ({ database }) => {
+test('marking all rows requires an option', async ({ database }) => {
   const table = await invoices(database, 'boolean')
   const { objections } = await planMarkOf(database.url, written(table), markRequest('id > 0', 'Deleted.at'), quietly())
   expect(objections.map(({ code }) => code)).toEqual(['all-rows'])

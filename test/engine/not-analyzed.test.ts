@@ -60,7 +60,7 @@ test('nor does a split of such a partition', async ({ database }) => {
   expect(says).toContain(`copy the rows (${UNKNOWN})`)
 })
 
-test('advice says that its numbers are guesses, and an inspection counts nothing', async ({ database }) => {
+test('advice reports its figures as guesses, and an inspection counts nothing', async ({ database }) => {
   await made(database, ONE_ROW)
   const advice = await advise(database.url, written(T), { keep: old, olderThan: null }, quietly())
   const says = describeAdvice(advice).join('\n')
@@ -70,7 +70,7 @@ test('advice says that its numbers are guesses, and an inspection counts nothing
   expect(describeInspection(await inspect(database.url, written(T), quietly())).join('\n')).toContain(UNKNOWN)
 })
 
-test('statistics from when it was empty are none, and a table without a page has no rows', async ({ database }) => {
+test('statistics of an empty table count as missing, and a table without pages has no rows', async ({ database }) => {
   await made(database, EMPTY, 'analyze t', 'insert into t (at) values (now())')
   const request = rebuildRequest()
   expect(textOf(await planRebuildOf(database.url, written(T), request, quietly()))).toContain(UNKNOWN)

@@ -12,8 +12,8 @@ import { splitOrder } from './split-support.ts'
 
 // A set that somebody else has made, of whose partitions each has what the table itself has not.
 
-describe('new partitions are like their siblings', () => {
-  test('when they are made ahead', async ({ database }) => {
+describe('new partitions get the properties of their siblings', () => {
+  test('when created ahead', async ({ database }) => {
     const table = await furnished(database, 'events', -1, 1)
     const before = await wholeOf(database, table)
     expect(before.parts).toHaveLength(11)
@@ -42,7 +42,7 @@ describe('new partitions are like their siblings', () => {
     expect((await owner.query('select n from fired')).rows).toEqual([])
   })
 
-  test('and asked about where siblings differ', async ({ database }) => {
+  test('and differing siblings are an objection', async ({ database }) => {
     const table = await furnished(database, 'events', -1, 1)
     const set = await read(database, table)
     await database.admin(sql`alter table ${quoted(set.partitions[0]!.name)} drop constraint positive`)

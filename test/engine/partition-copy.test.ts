@@ -15,7 +15,7 @@ import { partitionByCopy } from '../support/commands.ts'
 const ROWS = 5_000
 
 describe('partition by copying', () => {
-  test('puts the rows of the keep window into partitions of their own', async ({ database }) => {
+  test('copies the rows of the retention window into partitions', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
     const before = await read(database, events)
     const owner = await database.session('owner')
@@ -41,7 +41,7 @@ describe('partition by copying', () => {
     )
   })
 
-  test('needs about as much disk as its plan says: not that of the rows which are left out', async ({ database }) => {
+  test('needs about as much disk space as planned, excluding rows left out', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 40_000 })
     const owner = await database.session('owner')
     await owner.query(sql`analyze ${quoted(events)}`.text)
@@ -57,7 +57,7 @@ describe('partition by copying', () => {
     expect(plan.evidence.join('\n')).toMatch(/these are about [\d,]+ rows/)
   })
 
-  test('by id, with upserts and foreign keys as they were', async ({ database }) => {
+  test('by id, with upserts and foreign keys unchanged', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const before = await read(database, events)
 
@@ -78,7 +78,7 @@ describe('partition by copying', () => {
     expect((await app.query(sql`select count(*)::int as n from ${quoted(events)}`)).rows).toEqual([{ n: ROWS }])
   })
 
-  test('has nothing to do the second time', async ({ database }) => {
+  test('does nothing the second time', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     const first = await partitionByCopy(database.url, written(events), request({ keep: null }), quietly())
 
@@ -87,7 +87,7 @@ describe('partition by copying', () => {
     expect(second).toMatchObject({ runId: first.runId, steps: [] })
   })
 
-  test('can be rolled back with every write made since', async ({ database }) => {
+  test('can be rolled back with all writes since', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true })
     const before = await read(database, events)
     const app = await database.session('app')

@@ -450,7 +450,7 @@ const CASES: readonly Case[] = [
   },
 ]
 
-describe('an objection to', () => {
+describe('objections to', () => {
   test.for(CASES)('$what', async (given, { database, skip }) => {
     const table = database.table('log')
     const names = await namesIn(database, table)
@@ -520,7 +520,7 @@ describe('an objection to', () => {
     )
   })
 
-  test('a table of PostgreSQL itself', async ({ database }) => {
+  test('a system table', async ({ database }) => {
     const plan = await planPartitionOf(
       database.url,
       { schema: 'pg_catalog', name: 'pg_class' },
@@ -531,7 +531,7 @@ describe('an objection to', () => {
     expect(plan.objections.map(({ code }) => code)).toEqual(['system-table'])
   })
 
-  test('everything that is wrong, at once', async ({ database }) => {
+  test('all objections at once', async ({ database }) => {
     const names = await namesIn(database, database.table('log'))
     const owner = await database.session('owner')
     await owner.query(USUAL(names))
@@ -546,7 +546,7 @@ describe('an objection to', () => {
   })
 })
 
-describe('words that lead nowhere', () => {
+describe('options that cannot be applied', () => {
   test.for([
     ['log', /there is no table "?log"? on the search path/, /Check the spelling/],
     ['LOG', /there is no table/, /There is public\."?Log/],
@@ -562,7 +562,7 @@ describe('words that lead nowhere', () => {
     expect((failure as EbbError).kind).toBe('usage')
   })
 
-  test('a time zone that the server does not know', async ({ database }) => {
+  test('a time zone unknown to the server', async ({ database }) => {
     const owner = await database.session('owner')
     await owner.query(USUAL(await namesIn(database, database.table('log'))))
 
@@ -577,8 +577,8 @@ describe('words that lead nowhere', () => {
   })
 })
 
-describe('a server that cannot be worked with', () => {
-  test('read only for this role', async ({ database }) => {
+describe('unusable servers', () => {
+  test('read-only for this role', async ({ database }) => {
     const owner = await database.session('owner')
     const names = await namesIn(database, database.table('log'))
     await owner.query(USUAL(names))
@@ -623,7 +623,7 @@ describe('a server that cannot be worked with', () => {
     })
   })
 
-  test('not there', async () => {
+  test('unreachable', async () => {
     await expect(
       planPartitionOf(
         'postgres://nobody:secret@127.0.0.1:1/nowhere',
@@ -637,7 +637,7 @@ describe('a server that cannot be worked with', () => {
     )
   })
 
-  test('wants another password', async ({ ownServer }) => {
+  test('rejecting the password', async ({ ownServer }) => {
     const { server, database } = await ownServer()
     await asksForPasswords(server.dataFolder)
     await database.admin('select pg_reload_conf()')
@@ -681,7 +681,7 @@ describe('a server that cannot be worked with', () => {
     [170001, 0],
     [190004, 0],
     [200000, 1],
-  ] as const)('of version %s, with so much to be said first', ([version, notes]) => {
+  ] as const)('of version %s, with that much in the message', ([version, notes]) => {
     const server = { version, versionText: String(version), publishingAll: [] as const } as unknown as ServerModel
     expect(serverNotes(server)).toHaveLength(notes)
   })
@@ -689,7 +689,7 @@ describe('a server that cannot be worked with', () => {
 
 describe('PgBouncer', () => {
   test.for(['transaction', 'statement'] as const)(
-    'in %s mode is refused, and finds its connections as they were',
+    'in %s mode is refused, and its connections are unchanged',
     async (mode, { database, needs }) => {
       const url = await startPgBouncer(needs('pgbouncer'), database, mode)
       const owner = await database.session('owner')
@@ -709,7 +709,7 @@ describe('PgBouncer', () => {
     },
   )
 
-  test('with too small a pool is told apart from one in another mode', async ({ database, needs }) => {
+  test('with too small a pool is distinguished from another mode', async ({ database, needs }) => {
     const url = await startPgBouncer(needs('pgbouncer'), database, 'session', 1)
 
     await expect(status(url, quietly())).rejects.toMatchObject({

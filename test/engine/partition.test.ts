@@ -15,7 +15,7 @@ const ROWS = 5_000
 
 describe('partition by time', () => {
   test.for(['identity', 'serial'] as const)(
-    'carries everything that hung on a table with a %s id',
+    'carries over all dependent objects of a table with a %s id',
     async (id, { database }) => {
       const { events } = await createEvents(database, { rows: ROWS, id, rowSecurity: true, publication: true })
       const before = await read(database, events)
@@ -83,7 +83,7 @@ describe('partition by time', () => {
     expect((await app.query(sql`select from ${quoted(events)} where user_id = 7 and kind <> 'order'`)).rowCount).toBe(0)
   })
 
-  test('keeps rows out of reach that default privileges would give away', async ({ database }) => {
+  test('revokes access that default privileges would grant', async ({ database }) => {
     const { events, reader } = await createEvents(database, { rows: 100 })
     const owner = await database.session('owner')
     await owner.query(
@@ -100,7 +100,7 @@ describe('partition by time', () => {
     await expect(stranger.query(sql`select from ${quoted(leaf)}`)).rejects.toThrow(/permission denied/)
   })
 
-  test('sends new rows to the partition of their time', async ({ database }) => {
+  test('routes new rows to their partition', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     await partition(database.url, written(events), monthly({ premake: 2 }), quietly())
 
@@ -111,7 +111,7 @@ describe('partition by time', () => {
     expect(new Set(rows.map(({ leaf }) => leaf)).size).toBe(2)
   })
 
-  test('has nothing to do the second time', async ({ database }) => {
+  test('does nothing the second time', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     await partition(database.url, written(events), monthly(), quietly())
 
@@ -120,7 +120,7 @@ describe('partition by time', () => {
     expect(again.nothingToDo).toBe(true)
   })
 
-  test('has nothing to do either when something else has been done to the table since', async ({ database }) => {
+  test('does nothing even after other commands on the table', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     await writeCandidates(database.url, written(events), { where: 'id <= 10' }, quietly())
@@ -132,7 +132,7 @@ describe('partition by time', () => {
     await expect(otherwise).rejects.toMatchObject({ plan: { objections: [{ code: 'partitioned' }] } })
   })
 
-  test('has everything to do again when it has been taken back', async ({ database }) => {
+  test('starts again after a rollback', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     await rollback(database.url, { runId }, quietly())
@@ -170,7 +170,7 @@ describe('partition by time', () => {
     ['epoch in seconds', `bigint not null default extract(epoch from now())::bigint`],
     ['epoch in milliseconds', `bigint not null default (extract(epoch from now()) * 1000)::bigint`],
     ['timestamp with time zone and precision', `timestamptz(3) not null default now()`],
-  ] as const)('takes a key of type %s', async ([_, column], { database }) => {
+  ] as const)('accepts a key of type %s', async ([_, column], { database }) => {
     const table = database.table('log')
     const owner = await database.session('owner')
     await owner.query(`create table ${quoted(table).text} (at ${column}, note text)`)
@@ -183,7 +183,7 @@ describe('partition by time', () => {
     expect((await owner.query(sql`select from ${quoted(table)}`)).rowCount).toBe(101)
   })
 
-  test('takes a UUIDv7 primary key, and keeps it', async ({ database }) => {
+  test('accepts a UUIDv7 primary key without changing it', async ({ database }) => {
     const table = database.table('log')
     const owner = await database.session('owner')
     await owner.query(sql`create table ${quoted(table)} (id uuid primary key, note text)`)
@@ -247,7 +247,7 @@ describe('rollback', () => {
   test.for([
     ['by time', {}],
     ['by id', { by: 'id', every: { kind: 'ids', ids: 10_000n }, expireBy: 'created_at' }],
-  ] as const)('makes a table converted %s what it was', async ([_, request], { database }) => {
+  ] as const)('restores a table converted %s', async ([_, request], { database }) => {
     const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
     const before = await read(database, events)
     const { runId } = await partition(database.url, written(events), monthly(request), quietly())
@@ -269,7 +269,7 @@ describe('rollback', () => {
     await partition(database.url, written(events), monthly(request), quietly())
   })
 
-  test('objects when rows have been written to other partitions', async ({ database }) => {
+  test('objects to rows written to other partitions', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     const app = await database.session('app')
@@ -283,7 +283,7 @@ describe('rollback', () => {
     expect((await read(database, events)).kind).toBe('partitioned table')
   })
 
-  test('objects when the table has been altered since', async ({ database }) => {
+  test('objects to a table altered since', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     const owner = await database.session('owner')

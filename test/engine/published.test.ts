@@ -26,7 +26,9 @@ import {
 // Publications of all there is know of no name: they send on what Ebb makes, or leave out what it replaces.
 
 describe('a publication of all tables', () => {
-  test('is in the way of a copy into partitions, whose rows it would send under another name', async ({ database }) => {
+  test('is an objection to a copy into partitions, whose rows it would publish under another name', async ({
+    database,
+  }) => {
     const { events } = await createEvents(database, { rows: 100 })
     await database.admin('create publication everything for all tables with (publish_via_partition_root)')
     const request = { ...monthly(), transport: 'server', jobs: 1, noArchive: true, retireAfter: null } as const
@@ -34,7 +36,7 @@ describe('a publication of all tables', () => {
     expect(codesOf(objections)).toEqual(['publication:everything'])
   })
 
-  test('is in the way of a split', async ({ database }) => {
+  test('is an objection to a split', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 100 })
     await partition(database.url, written(events), monthly(), quietly())
     await database.admin('create publication everything for all tables with (publish_via_partition_root)')
@@ -42,7 +44,7 @@ describe('a publication of all tables', () => {
     expect(codesOf(objections)).toContain('publication:everything')
   })
 
-  test('sends the journal on: subscribers stop, and go on once they have it', async ({ database }) => {
+  test('publishes the journal: subscribers stop, and continue once they have it', async ({ database }) => {
     const table = await numbers(database)
     await database.admin('create publication everything for all tables')
     await withSubscriber(database, 'everything', async (subscriber) => {
@@ -58,7 +60,7 @@ describe('a publication of all tables', () => {
     })
   })
 
-  test('refuses deletes and updates where the primary key is deferrable', async ({ database }) => {
+  test('rejects deletes and updates if the primary key is deferrable', async ({ database }) => {
     const table = await numbers(database, 'id int primary key deferrable')
     await database.admin('create publication everything for all tables')
     const { objections } = await planPurgeOf(database.url, written(table), purgeRequest('id <= 10'), quietly())
@@ -67,8 +69,8 @@ describe('a publication of all tables', () => {
   })
 })
 
-describe('what a publication makes PostgreSQL refuse is said before', () => {
-  test('a table below whose columns are set to null', async ({ database }) => {
+describe('statements rejected because of a publication are objections', () => {
+  test('a referencing table whose columns are set to null', async ({ database }) => {
     const table = await numbers(database)
     await database.admin(
       sql`create table below (n int references ${quoted(table)} on delete set null);
@@ -99,7 +101,7 @@ describe('what a publication makes PostgreSQL refuse is said before', () => {
 })
 
 describe('from 19 on', () => {
-  test('a table that a publication of all tables excepts cannot be replaced', async ({ database, skip }) => {
+  test('a table excepted from a publication of all tables cannot be replaced', async ({ database, skip }) => {
     if (database.version < 190_000) skip('FOR ALL TABLES EXCEPT came with 19')
     const { events } = await createEvents(database, { rows: 100 })
     const except = sql`create publication p for all tables except (table ${quoted(events)}) with (publish_via_partition_root)`
@@ -117,7 +119,7 @@ describe('from 19 on', () => {
     expect(codesOf(split.objections)).toEqual(['excepted:p'])
   })
 
-  test('what is excepted is not taken for published', async ({ database, skip }) => {
+  test('an excepted table does not count as published', async ({ database, skip }) => {
     if (database.version < 190_000) skip('FOR ALL TABLES EXCEPT came with 19')
     const table = await numbers(database, 'id int, old bool')
     await database.admin(sql`create publication p for all tables except (table ${quoted(table)})`)
@@ -130,7 +132,7 @@ describe('from 19 on', () => {
     await purgeRows(database, table, purgeRequest('id <= 10'))
   })
 
-  test('subscribers to all sequences refresh once they have the journal’s', async ({ database, skip }) => {
+  test('subscribers to all sequences refresh once they have those of the journal', async ({ database, skip }) => {
     if (database.version < 190_000) skip('FOR ALL SEQUENCES came with 19')
     const table = await numbers(database)
     await database.admin('create publication sequences for all sequences')

@@ -18,13 +18,13 @@ function told(walk: Walk, block: number, rows: number): Event | undefined {
 
 const ALONG: Walk = { kind: 'key', index: 'events_pkey', columns: [], unique: true }
 
-test('along an index the share is one of the rows estimated, until more have gone than that', () => {
+test('along an index progress is the share of the estimated rows, until more have been deleted', () => {
   expect(told(ALONG, 0, 150)).toMatchObject({ type: 'progress', progress: { done: 150, total: 300, unit: 'rows' } })
   expect(told(ALONG, 0, 300)).toMatchObject({ type: 'progress', progress: { done: 300 } })
   expect(told(ALONG, 0, 301)).toMatchObject({ type: 'working', phase: 'deleting, 301 rows gone' })
 })
 
-test('block after block it is one of the blocks, whatever was estimated', () => {
+test('by blocks it is the share of the blocks, whatever the estimate', () => {
   expect(told({ kind: 'blocks' }, 500, 9_000)).toMatchObject({
     type: 'progress',
     progress: { done: 500, total: 1_000, unit: 'blocks' },

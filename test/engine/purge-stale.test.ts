@@ -59,7 +59,7 @@ async function flagged(database: Database, { parents }: Ground): Promise<number[
 const ACTIVE = [3, ...Array.from({ length: 20 }, (_, i) => 2 * (i + 1))].sort((a, b) => a - b)
 const STALE = Array.from({ length: 20 }, (_, i) => 2 * i + 1).filter((n) => n !== 3)
 
-test('groups without activity are flagged, and their rows go', async ({ database }) => {
+test('groups without activity are flagged, and their rows deleted', async ({ database }) => {
   const ground = await experiments(database)
   const plan = await planStaleOf(database.url, written(ground.rows), request(), null, quietly())
   expect(plan.objections).toEqual([])
@@ -79,7 +79,7 @@ test('groups without activity are flagged, and their rows go', async ({ database
   expect([again.flagged?.runId, again.purged.runId]).toEqual([null, null])
 })
 
-test('a group that becomes active again in between keeps its rows', async ({ database }) => {
+test('a group that becomes active in between keeps its rows', async ({ database }) => {
   const ground = await experiments(database, { flag: 'boolean' })
   const app = await database.session('app')
   let turn = 0
@@ -107,7 +107,7 @@ test('a row without a time keeps its group', async ({ database }) => {
   expect(await flagged(database, ground)).not.toContain(5)
 })
 
-test('flags that are there are left as they are', async ({ database }) => {
+test('existing flags are not changed', async ({ database }) => {
   const ground = await experiments(database)
   await database.admin(sql`update ${quoted(ground.parents)} set archived = '2020-01-01' where "Key.id" in (7, 8, 44)`)
   expect((await run(database, ground)).flagged?.figures?.rows).toBe(18)
@@ -117,7 +117,7 @@ test('flags that are there are left as they are', async ({ database }) => {
   expect(rows).toEqual([{ k: [7, 8, 44] }])
 })
 
-test('without an index, or without a foreign key to the flag, there are objections', async ({ database }) => {
+test('a missing index, or a missing foreign key to the flag, is an objection', async ({ database }) => {
   const ground = await experiments(database, { index: false })
   const plan = await planStaleOf(database.url, written(ground.rows), request(), null, quietly())
   expect(plan.objections).toMatchObject([
@@ -134,7 +134,7 @@ test('without an index, or without a foreign key to the flag, there are objectio
   expect(other.steps).toEqual([])
 })
 
-test('what is going to go is estimated by the groups, of which the planner knows nothing', async ({ database }) => {
+test('the estimate is based on the groups, which the planner does not know', async ({ database }) => {
   const ground = await experiments(database)
   const flag = { table: ground.parents, column: 'archived' }
   const plan = await planStaleOf(database.url, written(ground.rows), request(), flag, quietly())

@@ -33,8 +33,8 @@ async function walksOf(database: Database, table: TableName, request: ReturnType
   return purge?.leaves.map(({ walk }) => (walk.kind === 'key' ? walk.index : 'blocks'))
 }
 
-describe('rows that match go, and no others', () => {
-  test('in a table of everyday shape', async ({ database }) => {
+describe('matching rows are deleted, and no others', () => {
+  test('in an ordinary table', async ({ database }) => {
     const table = await made(
       database,
       '(id bigint primary key, kind int, note text)',
@@ -46,7 +46,7 @@ describe('rows that match go, and no others', () => {
     expect(figures?.batches).toBeGreaterThan(20)
   })
 
-  test('without a key, with equal rows, with NULLs in the condition', async ({ database }) => {
+  test('without a key, with duplicate rows, with NULLs in the condition', async ({ database }) => {
     const table = await made(
       database,
       '(kind int, note text)',
@@ -66,14 +66,14 @@ describe('rows that match go, and no others', () => {
     await expectPurged(database, table, purgeRequest(`size = 3 or 'a' = any (tags) and id % 2 = 0`), SMALL)
   })
 
-  test('of a table on which everything hangs', async ({ database }) => {
+  test('of a table with all kinds of dependent objects', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 2000, rowSecurity: true, publication: true })
     await database.admin(sql`alter table ${quoted(events)} disable rule "No deletes. At all"`)
     const { figures } = await expectPurged(database, events, purgeRequest(`kind = 'order' and id % 3 <> 0`), SMALL)
     expect(figures?.tables).toHaveLength(1)
   })
 
-  test('by a function that is found on the search path of the role', async ({ database }) => {
+  test('by a function on the search path of the role', async ({ database }) => {
     const table = await made(database, '(id int primary key)', 'select generate_series(1, 500)', [
       `create schema helpers; create function helpers.odd(n int) returns bool language sql immutable as 'select n % 2 = 1'`,
     ])
@@ -88,7 +88,7 @@ describe('rows that match go, and no others', () => {
     expect(await contentOf(database, table, 'id % 2 = 0')).toMatchObject({ rows: 0 })
   })
 
-  test('where triggers fire, and one of them keeps some rows', async ({ database }) => {
+  test('with triggers that fire, one of which keeps some rows', async ({ database }) => {
     const table = await made(database, '(id int primary key)', 'select generate_series(1, 400)', [
       `create table gone (id int)`,
       `create function note() returns trigger language plpgsql as $$ begin insert into gone values (old.id); return old; end $$`,
@@ -129,7 +129,7 @@ describe('along an index', () => {
     await expectPurged(database, table, purgeRequest(where, { orderBy: 'k' }), { turns: batchesOf(7) })
   })
 
-  test('is condition few rows match, and not where many do', async ({ database }) => {
+  test('is used if few rows match, and not if many do', async ({ database }) => {
     const table = await made(
       database,
       '(id bigint primary key, at timestamptz, note text)',
@@ -141,7 +141,7 @@ describe('along an index', () => {
     await expectPurged(database, table, purgeRequest(`at < now() - interval '19900 minutes'`), { turns: batchesOf(7) })
   })
 
-  test('of several columns, in both directions, and where the key is not unique', async ({ database }) => {
+  test('on several columns, in both directions, and if the key is not unique', async ({ database }) => {
     const table = await made(
       database,
       '(tenant text not null, at timestamptz not null, n int)',
@@ -153,7 +153,7 @@ describe('along an index', () => {
     await expectPurged(database, table, request, { turns: batchesOf(9) })
   })
 
-  test('leaves out rows with a NULL only where none of them can match', async ({ database }) => {
+  test('is skipped only if rows with a NULL could match', async ({ database }) => {
     const table = await made(
       database,
       '(id int primary key, deleted_at timestamptz)',
@@ -187,7 +187,7 @@ describe('of a partitioned table', () => {
     )
   }
 
-  test('rows go from every partition, each by itself', async ({ database }) => {
+  test('rows are deleted from every partition separately', async ({ database }) => {
     const table = await partitioned(database)
     const { figures } = await expectPurged(database, table, purgeRequest('id % 3 = 1'), SMALL)
     expect(figures?.tables.map((one) => one.table)).toEqual([
@@ -198,7 +198,7 @@ describe('of a partitioned table', () => {
     ])
   })
 
-  test('partitions that can hold no such row are not looked at', async ({ database }) => {
+  test('partitions that cannot hold matching rows are not read', async ({ database }) => {
     const table = await partitioned(database)
     const request = purgeRequest(`at < '2026-02-02'`)
     const { purge } = await planPurgeOf(database.url, written(table), request, quietly())
@@ -206,7 +206,7 @@ describe('of a partitioned table', () => {
     await expectPurged(database, table, request, SMALL)
   })
 
-  test('a partition that somebody drops meanwhile is no failure', async ({ database }) => {
+  test('a partition dropped meanwhile causes no failure', async ({ database }) => {
     const table = await partitioned(database)
     let dropped: Promise<unknown> | undefined
     const { figures } = await purgeRows(database, table, purgeRequest('id % 3 = 1'), {
@@ -221,7 +221,7 @@ describe('of a partitioned table', () => {
   })
 })
 
-test('afterwards the table is vacuumed and analysed, without a lock that replicas would feel', async ({ database }) => {
+test('afterwards the table is vacuumed and analyzed, without a lock replayed on replicas', async ({ database }) => {
   const table = await made(database, '(id int primary key)', 'select generate_series(1, 2000)')
   await purgeRows(database, table, purgeRequest('id <= 1500', { vacuum: true }))
   const { rows } = await database.admin(
@@ -230,7 +230,7 @@ test('afterwards the table is vacuumed and analysed, without a lock that replica
   expect(rows).toEqual([{ rows: 500, 'keeps its pages': true }])
 })
 
-test('the vacuum waits for its turn, as a batch does', async ({ database }) => {
+test('the vacuum waits for the pace, like a batch', async ({ database }) => {
   const table = await made(database, '(id int primary key)', 'select generate_series(1, 200)')
   const vacuumed: number[] = []
   const turn = async (last: unknown) => {
@@ -249,7 +249,7 @@ async function vacuumsOf(database: Database, { name }: TableName): Promise<numbe
   return rows[0]?.n ?? -1
 }
 
-test('rows that come to match while it runs are left for the next time, and told', async ({ database }) => {
+test('rows that come to match during the run are left for the next one, and reported', async ({ database }) => {
   const table = await made(
     database,
     '(id int primary key, kind text)',
@@ -274,7 +274,7 @@ test('rows that come to match while it runs are left for the next time, and told
   expect(remaining?.matching).toBeGreaterThan(200)
 })
 
-test('one whose lease has been taken over deletes nothing more', async ({ database }) => {
+test('a process whose lease was taken over deletes nothing more', async ({ database }) => {
   const table = await made(database, '(id int primary key)', 'select generate_series(1, 1000)')
   let batches = 0
   const lost = await purgeRows(database, table, purgeRequest('id <= 900'), {
@@ -289,7 +289,7 @@ test('one whose lease has been taken over deletes nothing more', async ({ databa
   expect(await contentOf(database, table)).toMatchObject({ rows: 1000 - 150 })
 })
 
-test('a batch over blocks is never led by an index over rows that are dead', async ({ database }) => {
+test('a batch by blocks never uses an index over dead rows', async ({ database }) => {
   const table = await made(
     database,
     '(id int primary key, kind text, note text)',

@@ -44,7 +44,7 @@ const REFUSED: readonly [title: string, code: string, statements: string][] = [
   ['a publication of all tables', 'publication:pub', ''],
 ]
 
-describe('a rebuild refuses', () => {
+describe('a rebuild is refused for', () => {
   test.for(REFUSED)('%s', async ([, code, statements], { database }) => {
     const table = { schema: 'public', name: 't' }
     const owner = await database.session('owner')

@@ -17,7 +17,7 @@ const ROWS = 5_000
 
 describe('rebuild', () => {
   test.for(['copy', 'server'] as const)(
-    'keeps all rows and everything that hung on the table (transport %s)',
+    'keeps all rows and dependent objects (transport %s)',
     async (transport, { database }) => {
       const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
       const before = await read(database, events)
@@ -33,7 +33,7 @@ describe('rebuild', () => {
     },
   )
 
-  test('by auto carries chunks by both transports where the copy takes a while, and keeps all rows', async ({
+  test('with auto both transports are used for chunks of a longer copy, and all rows are kept', async ({
     database,
   }) => {
     const { events } = await createEvents(database, { rows: 1_500 })
@@ -60,7 +60,7 @@ describe('rebuild', () => {
     expect(await contents(database, events)).toEqual(content)
   })
 
-  test('tells while it copies how many rows a second travel', async ({ database }) => {
+  test('reports the copy rate in rows per second', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const told: Event[] = []
     await rebuild(database.url, written(events), request(), {
@@ -71,7 +71,7 @@ describe('rebuild', () => {
     expect(copying.find(({ unit }) => unit === 'blocks')?.rowsPerSecond).toBeGreaterThan(100)
   })
 
-  test('keeps only the rows asked for, by the moment of the start', async ({ database }) => {
+  test('keeps only the requested rows, as of the start', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const owner = await database.session('owner')
     const { rows } = await owner.query<{ n: string }>(
@@ -107,7 +107,7 @@ async function contents(database: Database, table: TableName): Promise<unknown> 
 }
 
 describe('after a rebuild', () => {
-  test('the retired table comes back with every write made since', async ({ database }) => {
+  test('the retired table is restored with all writes since', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
     const before = await read(database, events)
     const app = await database.session('app')

@@ -5,7 +5,7 @@ import { measureLookUps } from '../../src/engine/purge/reference-cost.ts'
 import { planCascade } from '../../src/plan/references/cascade.ts'
 import { test } from '../support/database.ts'
 
-test('what no index serves is measured, level by level, in a transaction that cannot write', async ({ database }) => {
+test('lookups without an index are measured, level by level, in a read-only transaction', async ({ database }) => {
   const app = await database.session('app')
   await app.query(`
     create table a (id int primary key); create table b (id int primary key, a_id bigint references a);

@@ -63,7 +63,7 @@ describe('each partition has the replica identity of the table', () => {
   })
 })
 
-describe('what would not hold is said before', () => {
+describe('identities that would not be possible are objections', () => {
   test('columns without the new key', async ({ database, skip }) => {
     if (database.version < 150_000) skip('column lists came with 15')
     const table = await published(database, 'default')
@@ -82,7 +82,7 @@ describe('what would not hold is said before', () => {
     expect(await columns('(id, b)')).toEqual([])
   })
 
-  test('an identity of which the index is gone', async ({ database }) => {
+  test('an identity whose index is missing', async ({ database }) => {
     const table = await published(database, 'using index "Other one"')
     await database.admin(`drop index "Other one"`)
     const plans = [

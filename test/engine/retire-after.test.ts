@@ -17,11 +17,11 @@ import { partition, partitionByCopy, split } from '../support/commands.ts'
 const WEEK: Interval = { count: 1, unit: 'week' }
 const ALL: RotateRequest = { tables: 'all', keep: null, retire: 'drop', noArchive: false, forget: false, accept: [] }
 
-describe('a former table that is to go by itself', () => {
+describe('a retired table with a retention', () => {
   test.for<[string, Interval, string]>([
     ['hour', { count: 3, unit: 'hour' }, '3 hours'],
     ['week', WEEK, '7 days'],
-  ])('goes at the end of its time and not a moment before (%s)', async ([, retireAfter, same], { database }) => {
+  ])('is dropped at the end of it and not before (%s)', async ([, retireAfter, same], { database }) => {
     const { table } = await rebuilt(database, retireAfter)
 
     await ended(database, `interval '${same}' - interval '1 minute'`)
@@ -46,20 +46,20 @@ describe('a former table that is to go by itself', () => {
     [{ count: 1, unit: 'month' }, '1 month'],
     [{ count: 2, unit: 'quarter' }, '6 months'],
     [{ count: 1, unit: 'year' }, '1 year'],
-  ])('goes as PostgreSQL counts: %s', async ([retireAfter, same], { database }) => {
+  ])('is due by PostgreSQL’s calendar: %s', async ([retireAfter, same], { database }) => {
     await rebuilt(database, retireAfter)
     const { rows } = await database.admin<{ at: Date }>(`select ended_at + interval '${same}' as at from ebb.run`)
     expect(await retirable(database.url, quietly())).toMatchObject([{ goesAt: rows[0]?.at }])
   })
 
-  test('stays when nobody has said when it goes', async ({ database }) => {
+  test('is kept if no retention was given', async ({ database }) => {
     await rebuilt(database, null)
     await ended(database, `interval '100 years'`)
     expect(await rotated(database)).toEqual({ dropped: [], failed: [] })
     expect(await retirable(database.url, quietly())).toMatchObject([{ goesAt: null, due: false }])
   })
 
-  test('stays where other tables are rotated', async ({ database }) => {
+  test('is kept if other tables are rotated', async ({ database }) => {
     const { table } = await rebuilt(database, WEEK)
     const other = database.table('other')
     const owner = await database.session('owner')
@@ -70,7 +70,7 @@ describe('a former table that is to go by itself', () => {
     expect((await rotated(database, [written(table)])).dropped).toMatchObject([{ table }])
   })
 
-  test('stays while the run has not come to its end', async ({ database }) => {
+  test('is kept while the run is unfinished', async ({ database }) => {
     const { table } = await plain(database)
     const rebuilding = new Rebuilding(database, table, { retireAfter: WEEK })
     const reader = await database.session('reader')
@@ -85,7 +85,7 @@ describe('a former table that is to go by itself', () => {
     await rebuilding.end()
   })
 
-  test('has nothing left to go once it has been rolled back', async ({ database }) => {
+  test('is gone once the run has been rolled back', async ({ database }) => {
     const { table, runId } = await rebuilt(database, WEEK)
     await rollback(database.url, { runId }, quietly())
     await ended(database, `interval '1 year'`)
@@ -95,7 +95,7 @@ describe('a former table that is to go by itself', () => {
     expect((await owner.query(sql`select from ${quoted(table)}`)).rowCount).toBe(50)
   })
 
-  test('is told of when it cannot go, and goes the next time', async ({ database }) => {
+  test('that cannot be dropped is reported, and dropped the next time', async ({ database }) => {
     const { table } = await rebuilt(database, WEEK)
     await ended(database, `interval '1 week'`)
     const reader = await database.session('reader')
@@ -110,7 +110,7 @@ describe('a former table that is to go by itself', () => {
     expect((await rotated(database)).dropped).toMatchObject([{ table }])
   })
 
-  test('is that of partition --method copy, too', async ({ database }) => {
+  test('also after partition --method copy', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 1_000 })
     const request = { ...monthly(), transport: 'server', jobs: 1, noArchive: true, retireAfter: WEEK } as const
     await partitionByCopy(database.url, written(events), request, quietly())
@@ -118,7 +118,7 @@ describe('a former table that is to go by itself', () => {
     expect((await rotated(database)).dropped).toMatchObject([{ command: 'partition-copy', table: events }])
   })
 
-  test('is that of split, too', async ({ database }) => {
+  test('also after split', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 1_000 })
     await partition(database.url, written(events), monthly({ keep: null }), quietly())
     const order = { partition: null, every: null, keep: null, transport: 'server', jobs: 1, noArchive: true } as const

@@ -38,7 +38,7 @@ async function events(database: Database, policy: SetPolicy = POLICY): Promise<T
   return table
 }
 
-test('a partition goes when its newest row has expired, and ids have grown past it', async ({ database }) => {
+test('a partition is dropped when its newest row has expired and ids have moved past it', async ({ database }) => {
   const table = await events(database)
   expect((await planOf(database, table)).retire.map(({ partition }) => partition.name)).toEqual([
     leafOf(database, table, 0),
@@ -57,7 +57,9 @@ test('a partition goes when its newest row has expired, and ids have grown past 
   expect(rows[0]!.oldest).toBeLessThan(46)
 })
 
-test('a row that was made younger after its partition was looked at brings it back', async ({ database }) => {
+test('a row updated to a later time after the check causes the partition to be attached again', async ({
+  database,
+}) => {
   const table = await events(database)
   await rotateOne(database, table, { keep: '1 year' })
   const remembered = await database.admin('select from ebb.closed_partition')
@@ -76,7 +78,7 @@ test('a row that was made younger after its partition was looked at brings it ba
   expect((await rotateOne(database, table)).retired).toEqual([])
 })
 
-test('the same where a default partition forbids to detach concurrently', async ({ database }) => {
+test('also if a default partition prevents concurrent detaching', async ({ database }) => {
   const table = await events(database)
   const session = await database.session('setup')
   await session.query(sql`create table ${quoted(database.table('fallback'))} partition of ${quoted(table)} default`)
@@ -91,7 +93,7 @@ test('the same where a default partition forbids to detach concurrently', async 
   expect(rows).toEqual([])
 })
 
-test('truncating looks at the rows again under the lock', async ({ database }) => {
+test('truncate checks the rows again under the lock', async ({ database }) => {
   const table = await events(database)
   await rotateOne(database, table, { keep: '1 year' })
   await database.admin(sql`update ${quoted(table)} set created_at = now() where id = 500`)
@@ -109,7 +111,7 @@ test('rows without a time never expire', async ({ database }) => {
   expect(await isThere(database, leafOf(database, table, 0))).toBe(true)
 })
 
-test('an interval means as many ids as come in it at present', async ({ database }) => {
+test('an interval is converted to ids at the current rate', async ({ database }) => {
   const table = await events(database, {
     ...POLICY,
     every: { kind: 'interval', interval: { count: 6, unit: 'month' } },

@@ -49,7 +49,7 @@ async function halfDetach(database: Database, table: TableName, leaf: TableName)
 }
 
 describe('an interrupted detach', () => {
-  test('of an old partition is finished first, by whomever it was left', async ({ database }) => {
+  test('of an old partition is finished first, whichever process left it', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     const old = leafOf(database, table, -4)
     await halfDetach(database, table, old)
@@ -65,7 +65,7 @@ describe('an interrupted detach', () => {
     expect(await isThere(database, leafOf(database, table, -3))).toBe(false)
   })
 
-  test('of the present one is finished, and rows have a place again', async ({ database }) => {
+  test('of the current one is finished, and rows have a partition again', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     await halfDetach(database, table, leafOf(database, table, 0))
     await expect(database.admin(sql`insert into ${quoted(table)} (at) values (now())`)).rejects.toThrow('no partition')
@@ -74,7 +74,7 @@ describe('an interrupted detach', () => {
     expect(await monthsOf(database, table)).toEqual([-4, -3, -2, -1, 0, 1, 2, 3])
   })
 
-  test('that cannot be finished yet keeps the runway from nothing', async ({ database }) => {
+  test('that cannot be finished yet does not prevent creating partitions', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     await halfDetach(database, table, leafOf(database, table, -4))
     const reader = await database.session('old reader')
@@ -98,7 +98,7 @@ describe('an interrupted detach', () => {
   })
 })
 
-describe('a rotation that ends between detach and drop', () => {
+describe('a rotation killed between detach and drop', () => {
   /** A reader of the referenced table lets the partition be detached, and keeps it from being dropped. */
   async function detachedNotDropped(database: Database): Promise<TableName> {
     const kinds = database.table('kinds')
@@ -130,7 +130,7 @@ describe('a rotation that ends between detach and drop', () => {
     expect((await database.admin('select from ebb.retirement')).rows).toEqual([])
   })
 
-  test('and never drops a table that only has the name', async ({ database }) => {
+  test('never drops another table of the same name', async ({ database }) => {
     const table = await detachedNotDropped(database)
     const left = leafOf(database, table, -3)
     await database.admin(sql`alter table ${quoted(left)} rename to kept`)
@@ -144,8 +144,8 @@ describe('a rotation that ends between detach and drop', () => {
   })
 })
 
-describe('somebody at work on the set', () => {
-  test('is waited for by looking, and nobody queues behind us', async ({ database }) => {
+describe('another session working on the set', () => {
+  test('is waited for by polling, and no one queues behind us', async ({ database }) => {
     const table = await monthlyEvents(database, -3, 1)
     const reader = await database.session('long reader')
     await reader.query('begin')
@@ -165,7 +165,7 @@ describe('somebody at work on the set', () => {
     expect((await rotating).retired).toHaveLength(1)
   })
 
-  test('who reads the partition itself makes us give way to those behind, and it is finished later', async ({
+  test('reading the partition itself makes us yield to the queue; the detach is finished later', async ({
     database,
     judgeTimes,
   }) => {
@@ -217,7 +217,7 @@ test('a partition whose row type is used elsewhere, or that a trigger elsewhere 
   expect(await monthsOf(database, table)).toEqual([-5, -4, -2, -1, 0, 1, 2, 3])
 })
 
-test('killed again and again, it is completed by the next that is not', async ({ database }) => {
+test('killed repeatedly, it is completed by the next that is not', async ({ database }) => {
   const table = await monthlyEvents(database, -12, 1)
   await rotateOne(database, table) // so that the policy and the runway are there
   const leaves = Array.from({ length: 10 }, (_, i) => leafOf(database, table, i - 12))
@@ -250,7 +250,7 @@ test('killed again and again, it is completed by the next that is not', async ({
   await verifyWrites(await database.session('judge'), table, 'token', written, 4)
 })
 
-test('two at once: the second is told who is at work', async ({ database }) => {
+test('two at once: the second names the first', async ({ database }) => {
   const table = await monthlyEvents(database, -4, 1)
   const reports = await Promise.all([1, 2].map(() => rotateOne(database, table, { keep: '2 months' })))
   const messages = reports.flatMap(({ failed }) => failed.map(({ error }) => error.message))
@@ -258,7 +258,7 @@ test('two at once: the second is told who is at work', async ({ database }) => {
   expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
 })
 
-test('a partition that has got other bounds since the plan was made is left as it is', async ({ database }) => {
+test('a partition whose bounds changed since the plan is left alone', async ({ database }) => {
   const table = await monthlyEvents(database, -3, 1)
   const server = await withSession(database.url, 'test', (session) => readServer(session, 'ebb'))
   await withTable({ target: database.url, server, ...options(), command: 'rotate' }, table, async (context) => {
@@ -276,9 +276,7 @@ test('a partition that has got other bounds since the plan was made is left as i
   expect(await isThere(database, leafOf(database, table, -3))).toBe(true)
 })
 
-test('partitions that exchange names while others are waited for: the one that now has the name stays', async ({
-  database,
-}) => {
+test('partitions that exchange names during the run: the one that now has the name is kept', async ({ database }) => {
   const table = await monthlyEvents(database, -3, 4)
   const [old, young, between] = [-3, 0, 'between'].map((offset) => leafOf(database, table, offset))
   const holder = await database.session('holder')
@@ -304,7 +302,7 @@ test('partitions that exchange names while others are waited for: the one that n
   expect(await monthsOf(database, table)).toEqual([-3, -2, -1, 0, 1, 2, 3])
 })
 
-test('a lost connection is something to try again, however it is told', () => {
+test('a lost connection is retryable in every form', () => {
   const told = asError(new Error('Client has encountered a connection error and is not queryable'))
   expect(told).toBeInstanceOf(EbbError)
   expect((told as EbbError).kind).toBe('try later')

@@ -12,7 +12,7 @@ import { leafOf, monthlyEvents, monthsOf, options, planOf, request, rotateOne } 
 
 const LONGEST_WAIT_MS = 250
 
-test('an application that reads and writes all the while notices nothing', async ({ database, judgeTimes }) => {
+test('an application reading and writing all the time is not affected', async ({ database, judgeTimes }) => {
   const kinds = database.table('kinds')
   const session = await database.session('setup')
   await session.query(sql`create table ${quoted(kinds)} (kind int primary key)`)
@@ -40,7 +40,7 @@ test('an application that reads and writes all the while notices nothing', async
   await judgeTimes(() => expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS))
 })
 
-test('a thousand partitions rotate in seconds', async ({ database, judgeTimes }) => {
+test('a thousand partitions are rotated in seconds', async ({ database, judgeTimes }) => {
   const table = database.table('events')
   const session = await database.session('setup')
   await session.query(
@@ -84,7 +84,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return Math.round(performance.now() - began)
 }
 
-test('what the steps say that they block is what they block', async ({ database }) => {
+test('locks stated in the plan are the locks taken', async ({ database }) => {
   const kinds = database.table('kinds')
   const session = await database.session('setup')
   await session.query(sql`create table ${quoted(kinds)} (kind int primary key)`)

@@ -21,7 +21,7 @@ import {
 } from './rotate-support.ts'
 
 describe('a set by month', () => {
-  test('gets its runway and loses what has expired, and then there is nothing to do', async ({ database }) => {
+  test('gets its premake and loses expired partitions; then nothing is left to do', async ({ database }) => {
     const table = await monthlyEvents(database, -6, 1)
     const report = await rotateOne(database, table, { keep: '3 months' })
 
@@ -40,7 +40,7 @@ describe('a set by month', () => {
     expect(exitCodeOfRotation(again)).toBe(0)
   })
 
-  test('is only looked at by a plan', async ({ database }) => {
+  test('is only read by a plan', async ({ database }) => {
     const table = await monthlyEvents(database, -6, 1)
     const plan = await planOf(database, table, { keep: '3 months' })
     expect(plan.create).toHaveLength(3)
@@ -66,7 +66,7 @@ describe('a set by month', () => {
     expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
   })
 
-  test('keeps the future, and everything inside the keep window, whoever made it', async ({ database }) => {
+  test('keeps future partitions and the retention window, whoever created them', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 4)
     const session = await database.session('setup')
     await addMonths(session, database, table, 12, null)
@@ -77,7 +77,7 @@ describe('a set by month', () => {
     expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3, 12])
   })
 
-  test('lost rows only where they were older than what is kept', async ({ database }) => {
+  test('lost only rows older than the retention period', async ({ database }) => {
     const table = await monthlyEvents(database, -5, 1)
     const kept = sql`select count(*)::int as kept from ${quoted(table)} where at >= ${month(-2)}`
     const before = (await database.admin<{ kept: number }>(kept)).rows[0]!.kept
@@ -85,7 +85,9 @@ describe('a set by month', () => {
     expect((await database.admin<{ kept: number }>(kept)).rows[0]!.kept).toBe(before)
   })
 
-  test('wants --no-archive before anything is removed, and makes the runway all the same', async ({ database }) => {
+  test('requires --no-archive before removing anything, and creates partitions ahead all the same', async ({
+    database,
+  }) => {
     const table = await monthlyEvents(database, -6, 1)
     const report = await rotate(
       database.url,
@@ -105,7 +107,7 @@ describe('a set by month', () => {
     expect((await database.admin('select from ebb.retirement')).rows).toEqual([])
   })
 
-  test('truncated partitions stay where they are', async ({ database }) => {
+  test('truncated partitions stay attached', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     const asked = { keep: '3 months', retire: 'truncate' } as const
     const report = await rotateOne(database, table, asked)
@@ -126,7 +128,7 @@ describe('the clock', () => {
     expect(await monthsOf(database, table)).toEqual([-3, -2, -1, 0, 1, 2, 3])
   })
 
-  test('is doubted when every row looks expired', async ({ database }) => {
+  test('is doubted if all rows look expired', async ({ database }) => {
     const table = await monthlyEvents(database, -8, 1)
     await database.admin(sql`delete from ${quoted(table)} where at >= ${month(-5)}`)
     const report = await rotate(database.url, request({ tables: [table], keep: '1 month' }), options())
@@ -138,7 +140,7 @@ describe('the clock', () => {
     expect(await monthsOf(database, table)).toEqual([-1, 0, 1, 2, 3])
   })
 
-  test('of the set is that of its own time zone', async ({ database }) => {
+  test('follows the time zone of the set', async ({ database }) => {
     await database.admin(`alter database "${database.name}" set timezone to 'Europe/Berlin'`)
     const table = database.table('events')
     const session = await database.session('setup')
@@ -159,7 +161,7 @@ describe('the clock', () => {
   })
 })
 
-describe('keys of other kinds', () => {
+describe('other key types', () => {
   test.for([
     ['date', (day: string) => `'${day}'`],
     ['timestamp', (day: string) => `'${day}'`],
@@ -192,8 +194,8 @@ function uuidOf(day: string): string {
   return `'${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000'`
 }
 
-describe('what others have made', () => {
-  test('is left alone where it is more than a plain partition', async ({ database }) => {
+describe('objects created by others', () => {
+  test('are left alone if they are more than a plain partition', async ({ database }) => {
     const table = await monthlyEvents(database, -3, 1)
     const session = await database.session('setup')
     const view = database.table('a view')
@@ -225,7 +227,7 @@ describe('what others have made', () => {
     for (const relation of [divided, viewed, foreign, view]) expect(await isThere(database, relation)).toBe(true)
   })
 
-  test('a default partition: detaching takes a moment under lock', async ({ database }) => {
+  test('a default partition: detaching takes a short lock', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     const session = await database.session('setup')
     const fallback = database.table('fallback')
@@ -236,9 +238,7 @@ describe('what others have made', () => {
     expect(report.skipped.map(({ partition }) => partition)).toContainEqual(fallback)
   })
 
-  test('rows in the default partition that belong into the runway keep only that from being made', async ({
-    database,
-  }) => {
+  test('rows in the default partition within the premake range prevent only that partition', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     const session = await database.session('setup')
     await session.query(sql`create table ${quoted(database.table('fallback'))} partition of ${quoted(table)} default`)
@@ -248,7 +248,7 @@ describe('what others have made', () => {
     expect(report.failed.map(({ error }) => error.message)).toEqual([expect.stringContaining('violated by some row')])
   })
 
-  test('foreign keys that point here: what is still referred to is withheld, the runway made', async ({ database }) => {
+  test('foreign keys to the set: referenced partitions are withheld, and others created', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     const session = await database.session('setup')
     const child = database.table('child')
@@ -272,7 +272,7 @@ describe('what others have made', () => {
   })
 })
 
-test('new partitions are as closed to others as their siblings', async ({ database }) => {
+test('new partitions are as restricted as their siblings', async ({ database }) => {
   const table = await monthlyEvents(database, -2, 1)
   const session = await database.session('setup')
   const reader = await database.role('reader')
@@ -288,7 +288,7 @@ test('new partitions are as closed to others as their siblings', async ({ databa
 })
 
 describe('several sets', () => {
-  test('do not share their misfortunes', async ({ database }) => {
+  test('fail independently', async ({ database }) => {
     const good = await monthlyEvents(database, -4, 1, 'good')
     const session = await database.session('setup')
     const list = database.table('by list')
@@ -305,7 +305,7 @@ describe('several sets', () => {
     expect(await monthsOf(database, good)).toEqual([-3, -2, -1, 0, 1, 2, 3])
   })
 
-  test('that are registered are all rotated, also when one has been dropped', async ({ database }) => {
+  test('that are registered are all rotated, also if one has been dropped', async ({ database }) => {
     const [one, two] = [await monthlyEvents(database, -1, 1, 'one'), await monthlyEvents(database, -1, 1, 'two')]
     await rotate(database.url, request({ tables: [one, two] }), options())
     await database.admin(sql`drop table ${quoted(one)}`)
@@ -365,7 +365,7 @@ describe('several sets', () => {
     await expect(rotate(database.url, request(), options())).rejects.toThrow('no table is managed by rotate')
   })
 
-  test('where there is not one, that is said at once', async ({ database }) => {
+  test('with none registered is an immediate error', async ({ database }) => {
     await expect(rotate(database.url, request({ tables: [database.table('nothing')] }), options())).rejects.toThrow(
       'there is no table',
     )

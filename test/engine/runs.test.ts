@@ -18,7 +18,7 @@ import { purgeRequest } from '../support/purging.ts'
 
 const ROWS = 500
 
-describe('what somebody else does between the plan and the swap', () => {
+describe('changes by another session between the plan and the swap', () => {
   const CHANGES: readonly [string, (table: string, role: string) => string, RegExp][] = [
     ['a column', (table) => `alter table ${table} add column extra int`, /column extra is new/],
     ['another type', (table) => `alter table ${table} alter column token type varchar(80)`, /column token/],
@@ -56,7 +56,7 @@ describe('what somebody else does between the plan and the swap', () => {
     expect((await owner.query(sql`select from ${quoted(events)}`)).rowCount).toBe(ROWS)
   })
 
-  test('a row beyond the bound, written before the CHECK, stops the proof where no index tells of it', async ({
+  test('a row beyond the bound, written before the CHECK, stops the validation if no index shows it', async ({
     database,
   }) => {
     const { events } = await createEvents(database, { rows: ROWS })
@@ -79,7 +79,7 @@ describe('what somebody else does between the plan and the swap', () => {
     })
   })
 
-  test('a row beyond the bound, written before the CHECK, is an objection where an index tells of it', async ({
+  test('a row beyond the bound, written before the CHECK, is an objection if an index shows it', async ({
     database,
   }) => {
     const { events } = await createEvents(database, { rows: ROWS })
@@ -97,7 +97,7 @@ describe('what somebody else does between the plan and the swap', () => {
     expect(compareFacts(factsOf(before), factsOf(await modelOf(database, events)))).toEqual([])
   })
 
-  test('a row beyond the bound, written after the CHECK, is the writer’s error', async ({ database }) => {
+  test('a row beyond the bound, written after the CHECK, is an error of the writer', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const before = await modelOf(database, events)
     const owner = await database.session('owner')
@@ -149,8 +149,8 @@ describe('what somebody else does between the plan and the swap', () => {
   })
 })
 
-describe('a run that was stopped', () => {
-  test('says so at each step, and resumes from there', async ({ database }) => {
+describe('a stopped run', () => {
+  test('reports it at each step, and resumes from there', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const keys = new Set<string>()
     for (;;) {
@@ -175,7 +175,7 @@ describe('a run that was stopped', () => {
     expect((await partition(database.url, written(events), monthly(), quietly())).nothingToDo).toBe(true)
   })
 
-  test('stops at once while it waits for somebody', async ({ database, judgeTimes }) => {
+  test('stops at once while waiting for a lock', async ({ database, judgeTimes }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const holder = await database.session('holder')
     await holder.query('begin')
@@ -201,7 +201,7 @@ describe('a run that was stopped', () => {
     await judgeTimes(() => expect(stoppedInMs).toBeLessThan(1_500))
   })
 
-  test('tells why, in the journal', async ({ database }) => {
+  test('records the reason in the journal', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const owner = await database.session('owner')
     await changedBefore(database, events, 'swap', async () => {
@@ -215,7 +215,7 @@ describe('a run that was stopped', () => {
     ])
   })
 
-  test('is not mixed up with one that was asked for otherwise', async ({ database }) => {
+  test('is not confused with a run with other options', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await changedBefore(database, events, 'guard', async () => {
       throw new Error('stop')
@@ -246,7 +246,7 @@ describe('a run that was stopped', () => {
     expect(first.message).toMatch(/^run 1 is .*, so there is nothing to abandon$/)
   })
 
-  test('is neither gone on with nor undone on a replica', async ({ ownServer }) => {
+  test('is neither resumed nor undone on a replica', async ({ ownServer }) => {
     const { server, database } = await ownServer()
     const { events } = await createEvents(database, { rows: ROWS })
     const signal = AbortSignal.abort()
@@ -260,7 +260,7 @@ describe('a run that was stopped', () => {
     }
   })
 
-  test('is chosen and refused alike whether it is resumed or only asked what is left', async ({ database }) => {
+  test('is selected and refused alike for resuming and for showing the plan', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
 
@@ -272,8 +272,8 @@ describe('a run that was stopped', () => {
   })
 })
 
-describe('a roll-back', () => {
-  test('drops no partition that has come since it was planned, nor its rows', async ({ database }) => {
+describe('a rollback', () => {
+  test('drops no partition created since it was planned', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     const owner = await database.session('owner')
@@ -303,7 +303,7 @@ describe('a roll-back', () => {
     )
   })
 
-  test('loses no row that was written to another partition meanwhile', async ({ database }) => {
+  test('loses no row written to another partition meanwhile', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     const owner = await database.session('owner')
@@ -324,7 +324,7 @@ describe('a roll-back', () => {
     expect((await owner.query(sql`select from ${quoted(events)}`)).rowCount).toBe(ROWS + 1)
   })
 
-  test('that is gone on with is planned anew, and must come to the same', async ({ database }) => {
+  test('that is resumed is planned again, with the same result required', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const { runId } = await partition(database.url, written(events), monthly(), quietly())
     const owner = await database.session('owner')
@@ -340,7 +340,7 @@ describe('a roll-back', () => {
     expect(failure.message).toMatch(/has changed since the plan was made: rows have been written to other partitions/)
   })
 
-  test('lets referencing rows stay', async ({ database }) => {
+  test('keeps referencing rows', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const notes = database.table('notes')
     const owner = await database.session('owner')
@@ -362,7 +362,7 @@ describe('a roll-back', () => {
     expect((await owner.query(sql`select from ${quoted(notes)}`)).rowCount).toBe(10)
   })
 
-  test('keeps a deferrable primary key deferrable, on the way there and back', async ({ database }) => {
+  test('keeps a deferrable primary key deferrable, in both directions', async ({ database }) => {
     const table = database.table('log')
     const owner = await database.session('owner')
     await owner.query(

@@ -33,7 +33,7 @@ async function events(database: Database, expireBy: string | null = 'created_at'
 }
 
 describe('splitting a set by id', () => {
-  test('makes no partitions for ids that have expired', async ({ database }) => {
+  test('creates no partitions for expired ids', async ({ database }) => {
     const table = await events(database)
     const owner = await database.session('owner')
     const kept = await owner.query(sql`select id from ${quoted(table)} where ${KEPT} order by id`)
@@ -51,7 +51,7 @@ describe('splitting a set by id', () => {
     expect((await owner.query(sql`select from ${quoted(leaves[0]!)} where id < 2`.text)).rowCount).toBe(2)
   })
 
-  test('keeps one place for what still comes when everything has expired', async ({ database }) => {
+  test('keeps one partition for late rows if everything has expired', async ({ database }) => {
     const table = await events(database)
     const owner = await database.session('owner')
     await owner.query(sql`update ${quoted(table)} set created_at = '2001-01-01'`.text)
@@ -65,7 +65,7 @@ describe('splitting a set by id', () => {
     expect(await filledOf(owner, leaves)).toEqual(leaves)
   })
 
-  test('is as wide as asked for, in ids or in the time they take', async ({ database }) => {
+  test('uses the requested width, in ids or as an interval', async ({ database }) => {
     const table = await events(database)
     const wide = async (every: string) => {
       const order = splitOrder({ every: parseWidth(every) })
@@ -77,7 +77,7 @@ describe('splitting a set by id', () => {
     expect(await wide('1000')).toBeGreaterThan(await wide('2000'))
   })
 
-  test('leaves nothing behind where nothing tells how old rows are', async ({ database }) => {
+  test('leaves nothing behind if the age of rows is unknown', async ({ database }) => {
     const table = await events(database, null)
 
     const order = splitOrder({ keep: NINETY_DAYS, noArchive: true })
@@ -87,7 +87,7 @@ describe('splitting a set by id', () => {
   })
 })
 
-test('a set by time is not counted in ids', async ({ database }) => {
+test('rejects a width in ids for a set by time', async ({ database }) => {
   const { events: table } = await createEvents(database, { rows: 100 })
   await partition(database.url, written(table), monthly(), quietly())
 

@@ -16,7 +16,7 @@ const ROWS = 5_000
 const WEEK = { count: 1, unit: 'week' } as const
 
 describe('split', () => {
-  test('exchanges the history for monthly partitions, expired rows left behind', async ({ database }) => {
+  test('exchanges the history for monthly partitions, leaving expired rows behind', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
     await partition(database.url, written(events), monthly(), quietly())
     const before = await read(database, events)
@@ -45,30 +45,27 @@ describe('split', () => {
     expect(await leftovers(database)).toEqual([])
   })
 
-  test.for([[null], ['history']])(
-    'has nothing to do the second time (partition: %s)',
-    async ([named], { database }) => {
-      const { events } = await createEvents(database, { rows: ROWS })
-      await partition(database.url, written(events), monthly(), quietly())
-      const order = splitOrder({
-        partition: named === null ? null : { schema: null, name: companion(events.name, '_history') },
-        noArchive: true,
-      })
-      const { runId } = await split(database.url, written(events), order, quietly())
-      await writeCandidates(database.url, written(events), { where: 'id <= 10' }, quietly())
+  test.for([[null], ['history']])('does nothing the second time (partition: %s)', async ([named], { database }) => {
+    const { events } = await createEvents(database, { rows: ROWS })
+    await partition(database.url, written(events), monthly(), quietly())
+    const order = splitOrder({
+      partition: named === null ? null : { schema: null, name: companion(events.name, '_history') },
+      noArchive: true,
+    })
+    const { runId } = await split(database.url, written(events), order, quietly())
+    await writeCandidates(database.url, written(events), { where: 'id <= 10' }, quietly())
 
-      const again = await split(database.url, written(events), order, quietly())
-      expect(again).toMatchObject({ runId, nothingToDo: true, steps: [] })
+    const again = await split(database.url, written(events), order, quietly())
+    expect(again).toMatchObject({ runId, nothingToDo: true, steps: [] })
 
-      await retire(database.url, { runId }, quietly())
-      expect(await split(database.url, written(events), order, quietly())).toMatchObject({ runId, nothingToDo: true })
-      await expect(split(database.url, written(events), { ...order, retireAfter: WEEK }, quietly())).rejects.toThrow(
-        named === null ? /no partition of .* is wider/ : /has no partition/,
-      )
-    },
-  )
+    await retire(database.url, { runId }, quietly())
+    expect(await split(database.url, written(events), order, quietly())).toMatchObject({ runId, nothingToDo: true })
+    await expect(split(database.url, written(events), { ...order, retireAfter: WEEK }, quietly())).rejects.toThrow(
+      named === null ? /no partition of .* is wider/ : /has no partition/,
+    )
+  })
 
-  test('has everything to do again when it has been taken back', async ({ database }) => {
+  test('starts again after a rollback', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())
     const order = splitOrder({ noArchive: true })
@@ -80,9 +77,7 @@ describe('split', () => {
     expect(again.runId).not.toBe(runId)
   })
 
-  test('needs about as much disk as its plan says: not that of the rows which are left behind', async ({
-    database,
-  }) => {
+  test('needs about as much disk space as planned, excluding rows left behind', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 40_000 })
     await partition(database.url, written(events), monthly(), quietly())
     const owner = await database.session('owner')
@@ -100,7 +95,7 @@ describe('split', () => {
     expect(plan.evidence.join('\n')).toMatch(/these are about [\d,]+ rows/)
   })
 
-  test('keeps everything when nothing is said of what to keep', async ({ database }) => {
+  test('keeps all rows without --keep', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())
 
@@ -111,9 +106,7 @@ describe('split', () => {
     expect(plan.goal).toMatch(/into 1[45] partitions$/)
   })
 
-  test('takes one wide partition after the other, each when the way back from the one before has gone', async ({
-    database,
-  }) => {
+  test('splits one wide partition after the other, once the previous retired one is dropped', async ({ database }) => {
     const table = database.table('readings')
     const owner = await database.session('owner')
     await owner.query(
@@ -152,7 +145,7 @@ describe('split', () => {
     expect((await owner.query(sql`select from ${quoted(table)}`)).rowCount).toBe(151)
   })
 
-  test('makes no partitions for times of which there are no rows', async ({ database }) => {
+  test('creates no partitions for empty periods', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())
     const all = await planSplitOf(database.url, written(events), splitOrder(), quietly())
@@ -164,9 +157,7 @@ describe('split', () => {
     expect(plan.split?.leaves).toEqual(all.split?.leaves)
   })
 
-  test('says what becomes of everything that hangs on the table, and of what hangs on the partition alone', async ({
-    database,
-  }) => {
+  test('describes the dependent objects of the table, and those of the partition alone', async ({ database }) => {
     const parts = await createEvents(database, { rows: ROWS, rowSecurity: true, publication: true })
     const { events } = parts
     const { plan: conversion } = await partition(database.url, written(events), monthly(), quietly())
@@ -202,7 +193,7 @@ describe('split', () => {
     expect(alone.filter((thing) => !thing.startsWith('statistics'))).toEqual(['index just here', 'check old ones'])
   })
 
-  test('can be rolled back with every write made since', async ({ database }) => {
+  test('can be rolled back with all writes since', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await partition(database.url, written(events), monthly(), quietly())
     const before = await read(database, events)
@@ -226,7 +217,7 @@ describe('split', () => {
     expect(await leftovers(database)).toEqual([])
   })
 
-  test('leaves no trace when it is abandoned', async ({ database }) => {
+  test('leaves no trace when abandoned', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const { plan } = await partition(database.url, written(events), monthly(), quietly())
     const before = await read(database, events)

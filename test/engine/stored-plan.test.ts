@@ -73,7 +73,7 @@ const COMMANDS: Record<string, Start> = {
 
 const EVIL = `x'"); create table public.tampered (); --`
 
-describe('of a stored plan no text is run', () => {
+describe('no text of a stored plan is executed', () => {
   test.for(Object.entries(COMMANDS))('by %s', async ([name, start], { database }) => {
     const events = await tables(database, name)
     let run = await begun(database, events, start)
@@ -103,7 +103,7 @@ describe('of a stored plan no text is run', () => {
     }
   })
 
-  test.for(Object.entries(COMMANDS))('nor of the request, by %s', async ([name, start], { database }) => {
+  test.for(Object.entries(COMMANDS))('nor text of the request, by %s', async ([name, start], { database }) => {
     const events = await tables(database, name)
     let run = await begun(database, events, start)
     for (const path of pathsOf(run.request)) {
@@ -116,7 +116,7 @@ describe('of a stored plan no text is run', () => {
     }
   })
 
-  test('a condition that does something is refused, though it is one', async ({ database }) => {
+  test('a condition with side effects is refused', async ({ database }) => {
     const events = await tables(database, 'purge')
     const start = COMMANDS['purge'] as Start
     const run = await begun(database, events, start)
@@ -135,7 +135,7 @@ describe('of a stored plan no text is run', () => {
     expect(await tamperedWith(database)).toBe(false)
   })
 
-  test('after the swap what is left must be plain', async ({ database }) => {
+  test('after the swap the remaining statements must be plain', async ({ database }) => {
     const events = await tables(database)
     const run = await begun(database, events, COMMANDS['partition'] as Start, 'runway')
     const tampered = replaced(
@@ -159,7 +159,7 @@ test.for([
   ['rebuild', 'validate'],
   ['partition-copy', 'validate'],
   ['split', 'release'],
-])('%s is gone on with after its swap, from %s on', async ([name = '', step = ''], { database }) => {
+])('%s is resumed after its swap, from %s on', async ([name = '', step = ''], { database }) => {
   const events = await tables(database, name)
   const run = await begun(database, events, COMMANDS[name] as Start, step)
   expect(await stepsOf(database, run.id)).toBeGreaterThan(2)
@@ -167,10 +167,10 @@ test.for([
   expect((await reread(database, run.id)).status).toBe('done')
 })
 
-describe('a run is not gone on with', () => {
+describe('a run is not resumed', () => {
   const start = COMMANDS['rebuild'] as Start
 
-  test('from a version with another command, which status lists all the same', async ({ database }) => {
+  test('from a version with another command, but status lists it', async ({ database }) => {
     const events = await tables(database)
     const run = await begun(database, events, COMMANDS['partition'] as Start)
     await database.admin(`update ebb.run set command = 'archive'`)
@@ -183,7 +183,7 @@ describe('a run is not gone on with', () => {
       })
   })
 
-  test('from a format that this version does not know, and a newer one is told from an older', async ({ database }) => {
+  test('in an unknown format, and a newer one is distinguished from an older', async ({ database }) => {
     const events = await tables(database)
     const run = await begun(database, events, start)
     await database.admin(`update ebb.run set format = ${FORMAT + 1}`)
@@ -197,7 +197,7 @@ describe('a run is not gone on with', () => {
     expect((await status(database.url, quietly())).runs).toMatchObject([{ status: 'running' }])
   })
 
-  test('whose steps this version would make otherwise', async ({ database }) => {
+  test('whose steps this version would plan otherwise', async ({ database }) => {
     const events = await tables(database)
     const run = await begun(database, events, start)
     await database.admin(`update ebb.run set digest = 'other'`)
@@ -207,9 +207,9 @@ describe('a run is not gone on with', () => {
   })
 })
 
-describe('a run of an earlier version, whose steps were stored with their SQL,', () => {
+describe('a run of an earlier version, with stored SQL,', () => {
   test.for(Object.entries(COMMANDS))(
-    'is seen, not gone on with, and ended: %s',
+    'is listed, not resumed, and can be ended: %s',
     async ([name, start], { database }) => {
       const events = await tables(database, name)
       const run = await begun(database, events, start)
@@ -229,7 +229,7 @@ describe('a run of an earlier version, whose steps were stored with their SQL,',
     },
   )
 
-  test('is done where tables have changed places, and can be rolled back', async ({ database }) => {
+  test('is done once the tables have been swapped, and can be rolled back', async ({ database }) => {
     const events = await tables(database)
     const run = await begun(database, events, COMMANDS['rebuild'] as Start, 'release')
     await asStoredBefore(database, run)

@@ -46,7 +46,7 @@ test.for([
   expect(await facts(database, events, ours)).toEqual(before)
 })
 
-test('a change by somebody else after the plan is not lost: there is no swap', async ({ database }) => {
+test('a change by another session after the plan is kept: there is no swap', async ({ database }) => {
   const { events, reader } = await createEvents(database, { rows: 100 })
   const plan = await planPartitionOf(database.url, written(events), monthly(), quietly())
   const owner = await database.session('owner')
@@ -55,7 +55,7 @@ test('a change by somebody else after the plan is not lost: there is no swap', a
   await expect(carryOutOf(database, plan)).rejects.toThrow(/has changed since the plan was made: grant DELETE/)
 })
 
-test('the application’s sequence goes on where it was', async ({ database }) => {
+test('the application’s sequence continues', async ({ database }) => {
   const { events } = await createEvents(database, { rows: 10 })
   const app = await database.session('app')
   await app.query(
@@ -70,7 +70,7 @@ test('the application’s sequence goes on where it was', async ({ database }) =
   expect(Number(rows[0]?.id)).toBeGreaterThan(110)
 })
 
-test('subscribers of a publication go on receiving the table under its name', async ({ database }) => {
+test('subscribers of a publication continue to receive the table under its name', async ({ database }) => {
   const { events, publication } = await createEvents(database, { rows: 10, publication: true })
   const slot = `slot_${database.name}`
   await database.admin(sql`select pg_create_logical_replication_slot(${slot}, 'pgoutput')`)

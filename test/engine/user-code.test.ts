@@ -34,7 +34,7 @@ async function citext(database: Database): Promise<void> {
 const NAMES = `case when n % 2 = 0 then 'NAME ' else 'name ' end || lpad(n::text, 6, '0')`
 
 describe('a type whose operators are not on the search path', () => {
-  test('is walked along in its own order', async ({ database }) => {
+  test('is walked in its own order', async ({ database }) => {
     await citext(database)
     const table = await made(
       database,
@@ -70,7 +70,7 @@ describe('a type whose operators are not on the search path', () => {
     expect(await contentOf(database, table)).toMatchObject({ rows: 501 })
   })
 
-  test('tells the groups that are stale', async ({ database }) => {
+  test('determines stale groups', async ({ database }) => {
     await citext(database)
     const table = await made(
       database,
@@ -87,7 +87,7 @@ describe('a type whose operators are not on the search path', () => {
     expect(rows).toEqual([{ g: 'g1', n: 40 }])
   })
 
-  test('recognises the rows of a copy, on the way back, too', async ({ database }) => {
+  test('identifies the rows of a copy, also in a rollback', async ({ database }) => {
     await citext(database)
     const table = await made(
       database,
@@ -165,7 +165,7 @@ describe('functions that need the search path of their owner', () => {
   })
 })
 
-describe('what else is on the search path', () => {
+describe('other objects on the search path', () => {
   // Before pg_catalog, with the signatures of PostgreSQL's own, and better fitting ones beside them.
   const TRAP = `
     create schema trap; grant usage on schema trap to public;
@@ -233,7 +233,7 @@ describe('what else is on the search path', () => {
     return table
   }
 
-  test('is not taken for what Ebb means: purge, cascade, candidates', async ({ database }) => {
+  test('are not used by Ebb’s own statements: purge, cascade, candidates', async ({ database }) => {
     const table = await rowsOf(database)
     const child = database.table('c')
     const owner = await database.session('owner')
@@ -267,7 +267,7 @@ describe('what else is on the search path', () => {
     expect(await called(database)).toEqual([])
   })
 
-  test('and the user’s condition finds it, as in psql', async ({ database }) => {
+  test('but by the user’s condition, as in psql', async ({ database }) => {
     const table = await rowsOf(database)
     await trapped(database)
     await purgeRows(database, table, purgeRequest('n operator(pg_catalog.<) 10 and (n = 5) is null'))

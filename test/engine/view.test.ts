@@ -34,7 +34,7 @@ async function idsOf(database: Database, view: TableName): Promise<number[]> {
 
 const numbers = (condition: (n: number) => boolean) => Array.from({ length: 60 }, (_, i) => i + 1).filter(condition)
 
-test('hides what is marked, what is older, and what a condition says', async ({ database }) => {
+test('hides marked rows, older rows, and rows matching a condition', async ({ database }) => {
   const table = await notes(database)
   const { plan } = await keep(database, table, { hideMarked: 'deleted', keep: KEEP, expired: 'valid < 3 -- too low' })
   expect(plan.view.name).toBe(companion(table.name, '_live'))
@@ -49,7 +49,7 @@ test.for(['timestamptz', 'timestamp', 'date'])('a row without a %s does not expi
   expect(seen.filter((id) => id !== 30)).toEqual(numbers((n) => n < 30 || n === 50))
 })
 
-test('the horizon moves on', async ({ database }) => {
+test('the horizon is computed at each query', async ({ database }) => {
   const table = await notes(database)
   const { plan } = await keep(database, table, { keep: KEEP })
   const app = await database.session('app')
@@ -61,7 +61,7 @@ test('the horizon moves on', async ({ database }) => {
   await until(async () => !(await isSeen()), { what: 'the row to expire' })
 })
 
-test('is brought up to date by the same command: columns, conditions, readers', async ({ database }) => {
+test('is updated by the same command: columns, conditions, readers', async ({ database }) => {
   const table = await notes(database)
   const reader = await database.role('reader')
   const { plan } = await keep(database, table, { hideMarked: 'deleted' })
@@ -84,7 +84,7 @@ test('is brought up to date by the same command: columns, conditions, readers', 
   expect(await idsOf(database, plan.view)).toContain(5)
 })
 
-test('never replaces what is not its own, nor a column that others may use', async ({ database }) => {
+test('never replaces another view, nor a column that others may use', async ({ database }) => {
   const table = await notes(database)
   const mine = { schema: table.schema, name: 'mine' }
   await database.admin(sql`create view ${quoted(mine)} as select 1 as id`.text)
@@ -100,7 +100,7 @@ test('never replaces what is not its own, nor a column that others may use', asy
   expect(await idsOf(database, plan.view)).toHaveLength(48)
 })
 
-test('shows nobody what policies hide', async ({ database, skip }) => {
+test('does not expose rows hidden by policies', async ({ database, skip }) => {
   const table = await notes(database)
   const reader = await database.role('reader')
   await database.admin(sql`grant select on ${quoted(table)} to ${ident(reader)}`.text)

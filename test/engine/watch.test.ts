@@ -24,7 +24,7 @@ async function toldOf(database: Database, statements: readonly string[], restMs 
   return events
 }
 
-test('one that PostgreSQL tells nothing of is at work, and for how long', async ({ database }) => {
+test('without progress from PostgreSQL, a statement is reported with its duration', async ({ database }) => {
   const events = await toldOf(database, ['select pg_sleep(3.5)'])
   expect(events.map(({ type }) => type)).toContain('working')
   for (const event of events) {
@@ -33,12 +33,12 @@ test('one that PostgreSQL tells nothing of is at work, and for how long', async 
   }
 })
 
-test('nothing is said of a short one, nor of a rest', async ({ database, judgeTimes }) => {
+test('short statements and pauses are not reported', async ({ database, judgeTimes }) => {
   const events = await toldOf(database, ['select pg_sleep(1)'], 2_500)
   await judgeTimes(() => expect(events).toEqual([]))
 })
 
-test('a vacuum tells how far it has come', async ({ database }) => {
+test('a vacuum reports its progress', async ({ database }) => {
   const app = await database.session('app')
   await app.query(
     `create table filler with (autovacuum_enabled = off) as select repeat('x', 900) as x from generate_series(1, 24000)`,

@@ -162,7 +162,7 @@ describe('on every grid', () => {
     .tuple(timeGrids, timeKinds, instants)
     .map(([on, kind, at]) => ({ on, kind: fitting(on, kind), at: positionOf(kind, at, 'UTC') }))
 
-  test('the position lies between the bound below it and the next one', () => {
+  test('a position lies between the bound below it and the next one', () => {
     fc.assert(
       fc.property(places, ({ on, kind, at }) => {
         const from = floor(on, kind, at)
@@ -175,7 +175,7 @@ describe('on every grid', () => {
     )
   })
 
-  test('a bound is its own floor, and nothing less is', () => {
+  test('a bound is its own floor, and nothing below it is', () => {
     fc.assert(
       fc.property(places, ({ on, kind, at }) => {
         const from = floor(on, kind, at)
@@ -188,7 +188,7 @@ describe('on every grid', () => {
     )
   })
 
-  test('cells touch each other', () => {
+  test('cells are contiguous', () => {
     fc.assert(
       fc.property(places, fc.integer({ min: 1, max: 12 }), ({ on, kind, at }, count) => {
         let to = at

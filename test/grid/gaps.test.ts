@@ -70,7 +70,7 @@ describe('missingCells of tens', () => {
     expect(written(missingCells(tens, 'id', spans, BigInt(from), BigInt(to)))).toBe(missing)
   })
 
-  test('months around a partition that somebody else made', () => {
+  test('months around a partition of other bounds', () => {
     const monthly: Grid = { kind: 'time', every: parseInterval('month'), timezone: 'Europe/Berlin' }
     const odd = { from: utc('2026-12-10'), to: utc('2027-01-31 23:00:00') }
     const missing = missingCells(monthly, 'timestamptz', [odd], utc('2026-12-01'), utc('2027-02-10'))
@@ -93,7 +93,7 @@ describe('on any spans', () => {
   const grids = fc.bigInt({ min: 1n, max: 40n }).map((width): Grid => ({ kind: 'id', width }))
   const holds = (span: Span, at: bigint) => (span.from ?? at) <= at && at < (span.to ?? at + 1n)
 
-  test('each place of the range is in a gap or in a span, never in both or twice', () => {
+  test('each position of the range is either in a gap or in a span', () => {
     fc.assert(
       fc.property(spans, small, small, (there, from, to) => {
         const gaps = gapsIn(there, from, to)
@@ -105,7 +105,7 @@ describe('on any spans', () => {
     )
   })
 
-  test('missing cells and spans cover the range, and no cell overlaps a span, another cell or a bound', () => {
+  test('missing cells and spans cover the range without overlaps', () => {
     fc.assert(
       fc.property(spans, grids, small, small, (there, grid, from, to) => {
         const missing = missingCells(grid, 'id', there, from, to)
@@ -120,7 +120,7 @@ describe('on any spans', () => {
     )
   })
 
-  test('a cell that nothing touches is created whole', () => {
+  test('an untouched cell is created whole', () => {
     fc.assert(
       fc.property(grids, small, small, (grid, from, to) => {
         expect(missingCells(grid, 'id', [], from, to)).toEqual(cellsBetween(grid, 'id', from, to))

@@ -102,7 +102,7 @@ describe('inferGrid from ids', () => {
   })
 })
 
-test('a set made on a grid of ours is recognised, or an equal one is', () => {
+test('a set created on one of our grids is recognized, or an equivalent one is', () => {
   const everies = fc.constantFrom(
     'hour',
     '6 hours',

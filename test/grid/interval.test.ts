@@ -51,7 +51,7 @@ describe('parseInterval', () => {
     'biweekly',
     '2 monthly',
     'constructor',
-  ])('refuses %j and shows what it takes', (text) => {
+  ])('rejects %j and lists what is accepted', (text) => {
     expect(() => parseInterval(text)).toThrow(UsageError)
     expect(adviceFor(text)).toContain("'90 days'")
   })

@@ -14,7 +14,7 @@ import { instants, KINDS, shown, timeKinds, TIME_KINDS, utc, zones } from './sup
 
 const DECEMBER = 1_796_083_200_000_000n
 
-test('only ids do not tell the time', () => {
+test('only ids do not determine a time', () => {
   expect(KINDS.filter(isTimeKind)).toEqual(TIME_KINDS)
 })
 
@@ -88,7 +88,7 @@ describe('fromText and toText', () => {
     ['epoch-s', '9223372036854775807'],
     ['epoch-ms', '-62135596800001'],
     ['uuidv7', 'ffffffff-ffff-7fff-bfff-ffffffffffff'],
-  ])('%s %s has no place on the calendar', (kind, text) => {
+  ])('%s %s is outside of the calendar', (kind, text) => {
     expect(() => fromText(kind, text)).toThrow(EbbError)
     expect(() => fromText(kind, text)).toThrow(`'${text}' is outside the supported range of times.`)
   })
@@ -113,7 +113,7 @@ describe('fromText and toText', () => {
     ['id', 'infinity '],
     ['uuidv7', '01a2f12814007abc8def0123456789ab'],
     ['uuidv7', '01a2f128-1400-7abc-8def-0123456789ag'],
-  ])('%s %j cannot be read', (kind, text) => {
+  ])('%s %j cannot be parsed', (kind, text) => {
     expect(() => fromText(kind, text)).toThrow(EbbError)
     expect(() => fromText(kind, text)).toThrow(`'${text}' cannot be read as ${kind}.`)
   })
@@ -131,7 +131,7 @@ describe('fromText and toText', () => {
     expect(() => toText('date', utc('2026-12-01 12:00:00'))).toThrow('2026-12-01 12:00:00 is not a date')
   })
 
-  test('a bound read back lies where it was, or less than one tick of the column after it', () => {
+  test('a parsed bound is less than one tick of the column from the original', () => {
     const ticks = { 'epoch-s': 1_000_000n, 'epoch-ms': 1000n, uuidv7: 1000n } as Partial<Record<KeyKind, bigint>>
     fc.assert(
       fc.property(timeKinds, instants, (kind, instant) => {

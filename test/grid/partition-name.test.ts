@@ -93,7 +93,7 @@ describe('names that are taken or too long', () => {
   const name = (base: string, ...taken: string[]) =>
     partitionName(base, monthly, 'date', utc('2026-12-01'), new Set(taken))
 
-  test('steps aside', () => {
+  test('are changed to free ones', () => {
     expect(name('events', 'events_2026_12')).toBe('events_2026_12_2')
     expect(name('events', 'events_2026_12', 'events_2026_12_2')).toBe('events_2026_12_3')
   })
@@ -104,7 +104,7 @@ describe('names that are taken or too long', () => {
   })
 })
 
-test('no two cells of a set share a name', () => {
+test('no two cells of a set have the same name', () => {
   const everies = fc.constantFrom(
     'hour',
     '3 hours',

@@ -35,19 +35,19 @@ describe('minus', () => {
     expect(back(from, keep, zone)).toBe(expected)
   })
 
-  test('a wall clock knows no daylight saving', () => {
+  test('a wall clock ignores daylight saving', () => {
     expect(back('2026-03-29 12:00:00', '1 day', 'Europe/Berlin', 'timestamp')).toBe('2026-03-28 12:00:00')
     expect(back('2026-03-29', '1 day', 'Europe/Berlin', 'date')).toBe('2026-03-28 00:00:00')
   })
 
-  test('a row of a date is kept until its whole day is old enough', () => {
+  test('a row with a date is kept until its whole day is old enough', () => {
     const keep = parseInterval('90 days')
     const horizon = (now: string) => shown(minus(positionOf('date', utc(now), 'UTC'), keep, 'date', 'UTC'))
     expect(horizon('2026-04-01 23:59:59.999999')).toBe('2026-01-01 00:00:00')
     expect(horizon('2026-04-02 00:00:00')).toBe('2026-01-02 00:00:00')
   })
 
-  test('refuses hours before a date, and anything before an id', () => {
+  test('rejects hours before a date, and intervals before an id', () => {
     expect(() => back('2026-01-01', '48 hours', 'UTC', 'date')).toThrow(UsageError)
     expect(() => minus(0n, parseInterval('1 day'), 'id', 'UTC')).toThrow(TypeError)
   })
@@ -63,7 +63,7 @@ describe('plus', () => {
     expect(shown(plus(utc(from), parseInterval(interval), 'timestamptz', 'UTC'))).toBe(expected)
   })
 
-  test('undoes minus for hours, and never moves the wrong way', () => {
+  test('inverts minus for hours, and never moves backwards', () => {
     fc.assert(
       fc.property(instants, zones, timeKinds, fc.integer({ min: 1, max: 500 }), (at, zone, kind, count) => {
         const hours = { count, unit: 'hour' } as const

@@ -24,7 +24,7 @@ test.each([
   '2026-12-01T00:00[Europe/Berlin]',
   ' UTC',
   'UTC;',
-])('refuses %j and shows what it takes', (name) => {
+])('rejects %j and lists what is accepted', (name) => {
   expect(() => validateTimezone(name)).toThrow(UsageError)
   expect(() => validateTimezone(name)).toThrow(`'${name}' is not a supported time zone`)
 })

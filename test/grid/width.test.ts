@@ -31,7 +31,7 @@ describe('roundWidth', () => {
     )
   })
 
-  test('refuses what is no number', () => {
+  test('rejects values that are not numbers', () => {
     expect(() => roundWidth(NaN)).toThrow(RangeError)
   })
 })

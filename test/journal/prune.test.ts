@@ -14,8 +14,8 @@ import { partition, writeCandidates } from '../support/commands.ts'
 
 const YEAR_AND_MORE = `${KEPT_DAYS} days`
 
-describe('a run that ended long ago', () => {
-  test('goes with all that belongs to it, and not a day before its time', async ({ database }) => {
+describe('an old finished run', () => {
+  test('is pruned with all its entries, and not a day early', async ({ database }) => {
     const table = await events(database)
     const first = await purged(database, table)
     const second = await purged(database, table)
@@ -30,7 +30,7 @@ describe('a run that ended long ago', () => {
     ])
   })
 
-  test('stays while it is the latest of its command on its table', async ({ database }) => {
+  test('is kept while it is the latest of its command on its table', async ({ database }) => {
     const table = await events(database)
     const latest = await purged(database, table)
     await age(database, [latest], YEAR_AND_MORE)
@@ -38,7 +38,7 @@ describe('a run that ended long ago', () => {
     expect(await runs(database)).toEqual([latest, other])
   })
 
-  test('stays while another of its table is unfinished', async ({ database }) => {
+  test('is kept while another run of its table is unfinished', async ({ database }) => {
     const table = await events(database)
     const first = await purged(database, table)
     const unfinished = await purged(database, table)
@@ -51,7 +51,7 @@ describe('a run that ended long ago', () => {
     expect(await runsAfterAnother(database)).not.toContain(first)
   })
 
-  test('stays while the same command, or a rollback, may ask for it: other commands have come since', async ({
+  test('is kept while the same command, or a rollback, may need it, even after other commands', async ({
     database,
   }) => {
     const table = await events(database)
@@ -64,7 +64,7 @@ describe('a run that ended long ago', () => {
     expect((await planRollbackOf(database.url, { runId }, quietly())).objections).toEqual([])
   })
 
-  test('stays while the former table of a rebuild is there', async ({ database }) => {
+  test('is kept while the retired table of a rebuild exists', async ({ database }) => {
     const { runId } = await new Rebuilding(database, await events(database)).end()
     await age(database, [runId, await another(database, runId)], YEAR_AND_MORE)
     // As if nothing were caught any more.
@@ -72,7 +72,7 @@ describe('a run that ended long ago', () => {
     expect(await runsAfterAnother(database)).toContain(runId)
   })
 
-  test('stays while its log of changes is there, be the retired table gone, and goes when that is dropped', async ({
+  test('is kept while its capture log exists, even without the retired table, and pruned after that', async ({
     database,
   }) => {
     const table = await events(database)
@@ -88,14 +88,14 @@ describe('a run that ended long ago', () => {
     expect(await runsAfterAnother(database)).not.toContain(runId)
   })
 
-  test('goes when its former table has been retired', async ({ database }) => {
+  test('is pruned once its retired table has been dropped', async ({ database }) => {
     const { runId } = await new Rebuilding(database, await events(database)).end()
     await age(database, [runId, await another(database, runId)], YEAR_AND_MORE)
     await retire(database.url, { runId }, quietly())
     expect(await runsAfterAnother(database)).not.toContain(runId)
   })
 
-  test('stays while its candidates are there', async ({ database }) => {
+  test('is kept while its candidate set exists', async ({ database }) => {
     const table = await events(database)
     const candidates = await writeCandidates(database.url, written(table), { where: 'id < 10' }, quietly())
     const set = candidates.runId ?? ''
@@ -106,7 +106,7 @@ describe('a run that ended long ago', () => {
     expect(await runsAfterAnother(database)).not.toContain(set)
   })
 
-  test('goes with a hundred others at most, the oldest first', async ({ database }) => {
+  test('is pruned with at most a hundred others, the oldest first', async ({ database }) => {
     const table = await events(database)
     const first = await purged(database, table)
     await database.admin(`
@@ -121,7 +121,7 @@ describe('a run that ended long ago', () => {
     expect(await gone()).toHaveLength(3)
   })
 
-  test('that cannot go is told of, and the work is done nevertheless', async ({ database }) => {
+  test('that cannot be pruned is reported, without failing the command', async ({ database }) => {
     const table = await events(database)
     const first = await purged(database, table)
     const second = await purged(database, table)
@@ -142,9 +142,7 @@ describe('a run that ended long ago', () => {
   })
 })
 
-test('two commands at once do not wait for one another: each lets go of what the other does not', async ({
-  database,
-}) => {
+test('two commands at once do not wait for one another: each prunes what the other does not', async ({ database }) => {
   const table = await events(database)
   const [first, second] = [await purged(database, table), await purged(database, table)]
   await age(database, [first, second], YEAR_AND_MORE)
@@ -157,9 +155,7 @@ test('two commands at once do not wait for one another: each lets go of what the
   expect(await runs(database)).toEqual([first, third])
 })
 
-test('of what rotate did, what is long ago goes, but for the last that was removed from a table', async ({
-  database,
-}) => {
+test('old entries of rotate are pruned, except the last removal of each table', async ({ database }) => {
   const table = await events(database)
   await purged(database, table)
   const line = (partition: string, action: string, days: number, of = table.name) =>
@@ -180,7 +176,7 @@ test('of what rotate did, what is long ago goes, but for the last that was remov
   ])
 })
 
-test('what is known of partitions and captures goes with them', async ({ database }) => {
+test('entries of partitions and captures are pruned with it', async ({ database }) => {
   const table = await events(database)
   await purged(database, table)
   await database.admin(`

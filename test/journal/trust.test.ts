@@ -15,7 +15,7 @@ const TRAP = `create schema trap; grant usage on schema trap to public; create t
   create function trap.spring() returns text language plpgsql as 'begin insert into trap.sprung values (current_user); return null; end';
   create function trap.fire() returns trigger language plpgsql as 'begin insert into trap.sprung values (current_user); return new; end';`
 
-describe('a journal is not worked with where', () => {
+describe('a journal is rejected if', () => {
   test.for<[what: string, statements: (stranger: string) => string, said: RegExp]>([
     [
       'its schema belongs to another role',
@@ -133,7 +133,7 @@ describe('a journal is not worked with where', () => {
     expect(await sprung(database)).toBe(0)
   })
 
-  test('a stranger has made the schema before anybody had a journal', async ({ database }) => {
+  test('another role created the schema in advance', async ({ database }) => {
     const stranger = ident(await database.role('stranger')).text
     await database.admin(`create schema ebb authorization ${stranger}; grant usage on schema ebb to public`)
     await expect(withSession(database.url, 'm', (session) => migrateJournal(session, 'ebb'))).rejects.toMatchObject({
@@ -142,15 +142,15 @@ describe('a journal is not worked with where', () => {
     })
   })
 
-  test('a superuser would have to believe somebody', async ({ database, skip }) => {
+  test('a superuser would have to trust another role', async ({ database, skip }) => {
     if (process.env.EBB_TEST_ROLE === 'superuser') skip('it is the superuser’s own')
     await journal(database)
     await expect(open(database, database.adminUrl)).rejects.toThrow(/schema ebb belongs to ebb_owner/)
   })
 })
 
-describe('a journal is worked with where', () => {
-  test('migrations alone have been at work, and all tables are known', async ({ database }) => {
+describe('a journal is accepted if', () => {
+  test('only migrations have changed it, and all tables are known', async ({ database }) => {
     await journal(database)
     expect(await open(database)).toBe(true)
     const { rows } = await database.admin<{ name: string }>(
@@ -159,7 +159,7 @@ describe('a journal is worked with where', () => {
     expect(rows.map(({ name }) => name)).toEqual([...JOURNAL_TABLES].sort())
   })
 
-  test('it belongs to a role that the connecting one is a member of', async ({ database }) => {
+  test('it belongs to a role of which the connecting one is a member', async ({ database }) => {
     await journal(database)
     const member = await database.role('member')
     await database.admin(sql`grant ebb_owner to ${ident(member)}`.text)
@@ -171,7 +171,7 @@ describe('a journal is worked with where', () => {
     await database.admin(sql`revoke ebb_owner from ${ident(member)}`.text)
   })
 
-  test('others may read it', async ({ database }) => {
+  test('other roles may read it', async ({ database }) => {
     await journal(database)
     await database.admin(
       `grant usage on schema ebb to public; grant select, references on all tables in schema ebb to public`,
@@ -179,7 +179,7 @@ describe('a journal is worked with where', () => {
     expect(await open(database)).toBe(true)
   })
 
-  test('default privileges would have given it away', async ({ database }) => {
+  test('default privileges would have granted access to it', async ({ database }) => {
     const stranger = ident(await database.role('stranger')).text
     const owner = await database.session('owner')
     await owner.query(
@@ -189,7 +189,7 @@ describe('a journal is worked with where', () => {
     expect(await open(database)).toBe(true)
   })
 
-  test('a privilege on a table is of no use, for the schema is closed', async ({ database }) => {
+  test('a privilege on a table is useless without access to the schema', async ({ database }) => {
     await journal(database)
     await database.admin(`grant insert on ebb.run to public`)
     expect(await open(database)).toBe(true)
@@ -197,7 +197,7 @@ describe('a journal is worked with where', () => {
 })
 
 describe('status', () => {
-  test('is read by a role that may do nothing else', async ({ database }) => {
+  test('is read by a role without other privileges', async ({ database }) => {
     await journal(database)
     const reader = await database.role('reader')
     await database.admin(
@@ -206,14 +206,14 @@ describe('status', () => {
     expect(await status(database.urlFor(reader), quietly())).toEqual({ runs: [], sets: [] })
   })
 
-  test('is not told to become the owner where it may not read', async ({ database }) => {
+  test('does not advise to become the owner where it may not read', async ({ database }) => {
     await journal(database)
     const reader = await database.role('reader')
     const refused: unknown = await status(database.urlFor(reader), quietly()).catch((error: unknown) => error)
     expect(refused).toMatchObject({ advice: { next: expect.stringMatching(/^To read it: [^:]*;$/) as string } })
   })
 
-  test('executes nothing of a stranger’s', async ({ database }) => {
+  test('executes no code of other roles', async ({ database }) => {
     await journal(database)
     await database.admin(TRAP)
     await database.admin(`alter table ebb.partition_set rename to sets; create view ebb.partition_set as select *, trap.spring() as sprung from ebb.sets;
@@ -223,7 +223,7 @@ describe('status', () => {
   })
 })
 
-test('a journal of a newer version is refused, by its migrations', async ({ database }) => {
+test('a journal of a newer version is rejected, by its migrations', async ({ database }) => {
   await journal(database)
   await database.admin(`insert into ebb.migration (name) values ('999-to-come.sql')`)
   const refusal = /newer version of Ebb \(999-to-come\.sql\)/

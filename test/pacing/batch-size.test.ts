@@ -18,8 +18,8 @@ function run(pace: BatchPace, batches: number, milliseconds: (rows: number, posi
 /** The state in which a steady run has settled. */
 const settled = () => run(startingPace(BOUNDS), 40, (rows) => rows / 20).at(-1)!
 
-describe('the size of batches', () => {
-  test('grows gently to what takes the target time', () => {
+describe('the batch size', () => {
+  test('grows gradually towards the target time', () => {
     const sizes = run(startingPace(BOUNDS), 12, (rows) => rows / 20).map(({ rows }) => rows)
     expect(sizes.slice(0, 6)).toEqual([150, 225, 338, 507, 761, 1000])
     expect(sizes.at(-1)).toBe(1000)
@@ -29,11 +29,11 @@ describe('the size of batches', () => {
     expect(afterBatch(settled(), 1000, { rows: 1000, milliseconds: 500 }, BOUNDS).rows).toBe(100)
   })
 
-  test('does not grow by batches that found little', () => {
+  test('does not grow after batches that found few rows', () => {
     expect(afterBatch(settled(), 1000, { rows: 3, milliseconds: 1 }, BOUNDS).rows).toBe(1000)
   })
 
-  test('stays within its bounds, whatever batches take', () => {
+  test('stays within its bounds for any durations', () => {
     const batch = fc.record({ rows: fc.nat(10_000), milliseconds: fc.double({ min: 0, max: 1e6, noNaN: true }) })
     const bounds = { targetMs: 50, leastRows: 10, mostRows: 5_000 }
     fc.assert(
@@ -52,7 +52,7 @@ describe('the size of batches', () => {
     )
   })
 
-  test('whatever a row costs, it settles within a fifth of the target time', () => {
+  test('settles within a fifth of the target time for any cost per row', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0.001, max: 2, noNaN: true }),
@@ -68,35 +68,35 @@ describe('the size of batches', () => {
   })
 })
 
-describe('a jump of batch time', () => {
-  test('halves the pace with the batch that jumped, and more while it lasts', () => {
+describe('a sudden rise of the batch time', () => {
+  test('halves the pace at once, and further while it lasts', () => {
     const jumped = run(settled(), 2, () => 400)
     expect(jumped.map(({ slowness }) => slowness)).toEqual([2, 4])
   })
 
-  test('is over after a few good batches', () => {
+  test('ends after a few good batches', () => {
     const [jumped] = run(settled(), 1, () => 400)
     expect(run(jumped!, 4, (rows) => rows / 20).map(({ slowness }) => slowness)).toEqual([2, 2, 1, 1])
   })
 
-  test('is none when batches have only become larger, or smaller', () => {
+  test('is not seen in batches that only became larger or smaller', () => {
     expect(run(startingPace(BOUNDS), 40, (rows) => rows / 500).every(({ slowness }) => slowness === 1)).toBe(true)
     const shrinking = run(settled(), 20, (rows) => 4 + rows / (5 + rows / 100))
     expect(shrinking.every(({ slowness }) => slowness === 1)).toBe(true)
   })
 
-  test('is none when a small batch takes as long as the large ones did', () => {
+  test('is not seen in a small batch as slow as the large ones', () => {
     const [jumped] = run(settled(), 1, () => 5_000)
     expect(jumped).toMatchObject({ rows: 10, slowness: 2 })
     expect(run(jumped!, 1, () => 60)).toMatchObject([{ slowness: 2, good: 1 }])
   })
 
-  test('is none below the target time', () => {
+  test('is not seen below the target time', () => {
     const quick = run(startingPace({ ...BOUNDS, mostRows: 100 }), 10, () => 1).at(-1)!
     expect(afterBatch(quick, 100, { rows: 100, milliseconds: 40 }, BOUNDS).slowness).toBe(1)
   })
 
-  test('that stays is how it is now', () => {
+  test('that lasts becomes the new baseline', () => {
     const changed = run(settled(), 40, (rows) => rows * 2)
     expect(changed.at(-1)!.slowness).toBe(1)
   })
@@ -106,11 +106,11 @@ describe('pauses after a batch', () => {
   const batch = { rows: 10, milliseconds: 100 }
   const alone = { pauseMs: 0, slowness: 1, others: 0, ease: 0, because: null }
 
-  test('there are none without a claim', () => {
+  test('are zero without a reason', () => {
     expect(pausesAfter(batch, alone)).toEqual([])
   })
 
-  test('each claim has its share, and its reason', () => {
+  test('have a share and a text for each reason', () => {
     const because = { signal: 'replica lag', text: 'berlin lags' } as const
     const pauses = pausesAfter(batch, { pauseMs: 30, slowness: 4, others: 2, ease: 0.75, because })
     expect(pauses.map(({ reason, milliseconds }) => [reason, milliseconds])).toEqual([
@@ -122,7 +122,7 @@ describe('pauses after a batch', () => {
     expect(pauses.map(({ text }) => text).join('; ')).toContain('slower, because berlin lags')
   })
 
-  test('one slow batch is not followed by a pause of minutes', () => {
+  test('do not last minutes after one slow batch', () => {
     const [pause] = pausesAfter({ rows: 10, milliseconds: 60_000 }, { ...alone, slowness: 16 })
     expect(pause!.milliseconds).toBe(10_000)
   })

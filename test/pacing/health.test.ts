@@ -8,7 +8,7 @@ import { CHECK_TIMEOUT_MS, checkUrl } from '../../src/pacing/readings/health.ts'
 import { test } from '../support/database.ts'
 
 describe('a health URL', () => {
-  test('that never answers counts as unwell after its time, whatever is collected meanwhile', async ({
+  test('that does not answer counts as unhealthy after its timeout, without leaking connections', async ({
     judgeTimes,
   }) => {
     await using silent = await listen()
@@ -27,7 +27,7 @@ describe('a health URL', () => {
     }
   })
 
-  test('is left at once when the run ends', async () => {
+  test('is aborted at once when the run ends', async () => {
     await using silent = await listen()
     const ending = new AbortController()
     const check = checkUrl(`http://${silent.host}/`, ending.signal)
@@ -36,7 +36,7 @@ describe('a health URL', () => {
   })
 })
 
-describe('what a health URL answers', () => {
+describe('the answer of a health URL', () => {
   const asked = (host: string, path = '/') => checkUrl(`http://me:secret@${host}${path}`, new AbortController().signal)
 
   test('is not followed to another host', async () => {
@@ -77,7 +77,7 @@ describe('what a health URL answers', () => {
     })
   })
 
-  test('is not read on, however much it is', async ({ judgeTimes }) => {
+  test('is read only up to a limit', async ({ judgeTimes }) => {
     let sent = 0
     await using endless = await listen((_, response) => {
       const more = () => {
@@ -94,7 +94,7 @@ describe('what a health URL answers', () => {
     await judgeTimes(() => expect(tookMs).toBeLessThan(CHECK_TIMEOUT_MS))
   })
 
-  test('is never repeated, but for the number', async () => {
+  test('is never repeated, except for the status code', async () => {
     await using loud = await listen((_, response) => {
       response.socket?.end('HTTP/1.1 503 \u001b[2JAll well\r\nx-note: \u001b[31m\r\n\r\n\u001b]0;title\u0007')
     })
@@ -110,7 +110,7 @@ describe('what a health URL answers', () => {
     }
   })
 
-  test('does not hold anybody up with heads that come byte by byte', async ({ judgeTimes }) => {
+  test('with headers sent byte by byte does not delay the run', async ({ judgeTimes }) => {
     await using slow = await listen((_, response) => {
       const dripping = setInterval(() => response.socket?.write('x'), 100)
       response.socket?.write('HTTP/1.1 200 OK\r\nx-note: ')

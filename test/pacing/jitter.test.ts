@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { jittered } from '../../src/pacing/jitter.ts'
 
-test('pauses differ by up to a quarter, and come to the same', () => {
+test('pauses vary by up to a quarter, with the same average', () => {
   const pauses = Array.from({ length: 2_000 }, () => jittered(100))
   expect(Math.min(...pauses)).toBeGreaterThanOrEqual(75)
   expect(Math.max(...pauses)).toBeLessThanOrEqual(125)

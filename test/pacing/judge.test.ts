@@ -12,7 +12,7 @@ const MB = 1e6
 const replica = (bytes: number, seconds: number | null = null) => ({ replica: { name: 'berlin', bytes, seconds } })
 const blocked = (...pids: number[]) => ({ blocked: pids.map((pid) => ({ pid, since: '', milliseconds: 1 })) })
 
-describe('what is waited for', () => {
+describe('reasons to wait', () => {
   test.for<[what: string, reading: Partial<Reading>, limits: Partial<Limits>, reasons: string]>([
     ['all is well', {}, {}, ''],
     ['nothing can be seen', { blocked: null, active: null, vacuum: null, walPosition: null }, { maxActive: 0 }, ''],
@@ -59,7 +59,7 @@ describe('what is waited for', () => {
   })
 })
 
-describe('coming near a limit', () => {
+describe('approaching a limit', () => {
   test.for<[bytes: number, ease: number]>([
     [0, 0],
     [32 * MB, 0],
@@ -69,13 +69,13 @@ describe('coming near a limit', () => {
     expect(judge({ ...WELL, ...replica(bytes) }, DEFAULT_PACE)).toMatchObject({ kind: 'go', ease })
   })
 
-  test('the nearer one counts', () => {
+  test('the stricter one counts', () => {
     const limits = { ...DEFAULT_PACE, maxWalBytesPerSecond: 10 * MB }
     const verdict = judge({ ...WELL, ...replica(40 * MB), wal: { bytes: 95 * MB, seconds: 10 } }, limits)
     expect(verdict).toMatchObject({ kind: 'go', because: { signal: 'WAL rate' } })
   })
 
-  test('the further a replica is behind, the more is left to it', () => {
+  test('a larger replication lag means longer pauses', () => {
     const lag = fc.integer({ min: 0, max: 100 * MB })
     fc.assert(
       fc.property(lag, lag, fc.integer({ min: 0, max: 100 * MB }), (a, b, maxReplicaLagBytes) => {
@@ -99,7 +99,7 @@ describe('a limit on WAL', () => {
     expect(judge({ ...WELL, wal }, limits, ahead).kind).toBe(kind)
   })
 
-  test('makes a batch a quarter of a second’s share', () => {
+  test('limits a batch to a quarter of a second’s share', () => {
     expect(walToSpare(limits)).toBe(2.5 * MB)
     expect(walToSpare(DEFAULT_PACE)).toBe(Infinity)
   })

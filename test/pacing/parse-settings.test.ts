@@ -3,7 +3,7 @@ import { parsePaceFile } from '../../src/pacing/pace-file.ts'
 import { PACE_WORDS, parsePaceWord } from '../../src/pacing/parse-settings.ts'
 import { parseWindow } from '../../src/pacing/window.ts'
 
-describe('words on pace', () => {
+describe('pace options', () => {
   test.for<[word: string, text: string, settings: object]>([
     ['max-blocked', '3', { maxBlocked: 3 }],
     ['max-blocked', 'off', { maxBlocked: null }],
@@ -52,22 +52,22 @@ describe('words on pace', () => {
     ['target-ms', 'off'],
     ['target-ms', '60001'],
     ['toString', '1'],
-  ] as const)('%s %j is refused', ([word, text]) => {
+  ] as const)('%s %j is rejected', ([word, text]) => {
     expect(() => parsePaceWord(word, text)).toThrow()
   })
 
-  test('a URL that is refused is not repeated', () => {
+  test('a rejected URL is not repeated', () => {
     expect(() => parsePaceWord('health-url', 'ftp://user:s3cret@host')).toThrow(/^(?!.*s3cret)/)
   })
 
-  test('any limit can be taken away', () => {
+  test('each limit can be disabled', () => {
     for (const word of PACE_WORDS.filter((word) => word !== 'target-ms'))
       expect(() => parsePaceWord(word, 'off')).not.toThrow()
   })
 })
 
 describe('a pace file', () => {
-  test('has the words of the command line', () => {
+  test('has the names of the command line', () => {
     const text =
       '{"max-active": 20, "max-replica-lag": "16MB", "window": ["01:00-02:00", "03:00-04:00"], "stop-file": null}'
     expect(parsePaceFile(text)).toEqual({
@@ -78,7 +78,7 @@ describe('a pace file', () => {
     })
   })
 
-  test('tells everything that is wrong, and no text that it cannot read', () => {
+  test('reports all errors, and no text that cannot be parsed', () => {
     expect(() => parsePaceFile('{"max-active": "x", "target-ms": true, "speed": 9}')).toThrow(
       /^max-active: .*; target-ms: .*; speed: .*$/,
     )

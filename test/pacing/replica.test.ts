@@ -11,7 +11,7 @@ import { administrator, pacedRun, waitsFor, type PacedRun } from './support.ts'
 const MB = 1e6
 
 describe('a replica that falls behind', () => {
-  test('is waited for, and the run goes on when it has caught up', async ({ ownServer, judgeTimes }) => {
+  test('is waited for, and the run continues once it has caught up', async ({ ownServer, judgeTimes }) => {
     const own = await ownServer()
     const standby = await replicaOf(own)
     const run = await pacedRun(own.database, { maxReplicaLagBytes: 8 * MB }, { target: own.database.adminUrl })
@@ -36,7 +36,10 @@ describe('a replica that falls behind', () => {
     await judgeTimes(() => expect(maxReplicaLagBytes).toBeLessThan(12 * MB))
   })
 
-  test('that replays slowly sets the pace, and its lag stays under the limit', async ({ ownServer, judgeTimes }) => {
+  test('that replays slowly determines the pace, and its lag stays below the limit', async ({
+    ownServer,
+    judgeTimes,
+  }) => {
     const own = await ownServer()
     const standby = await replicaOf(own)
     const run = await pacedRun(own.database, { maxReplicaLagBytes: 24 * MB }, { target: own.database.adminUrl })
@@ -70,7 +73,7 @@ describe('a replica that falls behind', () => {
     })
   })
 
-  test('is seen by its slot when the role may not see its replay', async ({ ownServer, skip }) => {
+  test('is seen by its slot if the role may not see its replay', async ({ ownServer, skip }) => {
     if (process.env.EBB_TEST_ROLE === 'superuser') skip('a superuser sees its replay')
     const own = await ownServer()
     const standby = await replicaOf(own)

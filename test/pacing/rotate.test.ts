@@ -16,7 +16,9 @@ import { folder } from './support.ts'
 
 const pacing = (settings: Partial<PaceSettings>) => ({ settings: { ...LIGHT_PACE, ...settings }, paceFile: null })
 
-test('a pause comes before a partition goes, and after the runway has been made', async ({ database }) => {
+test('a pause precedes the removal of each partition, after partitions have been created ahead', async ({
+  database,
+}) => {
   const table = await monthlyEvents(database, -4, 1)
   const pauseFile = join(await folder(), 'pause')
   await writeFile(pauseFile, '')
@@ -35,7 +37,7 @@ test('a pause comes before a partition goes, and after the runway has been made'
   expect(sets[0]!.pace!.pausedMsBy['pause file']).toBeGreaterThan(50)
 })
 
-test('a stop file stops it and all further sets, and the next rotation does the rest', async ({ database }) => {
+test('a stop file stops it and all further sets, and the next rotation finishes', async ({ database }) => {
   const [one, other] = [await monthlyEvents(database, -4, 1, 'one'), await monthlyEvents(database, -4, 1, 'other')]
   const stopFile = join(await folder(), 'stop')
   await writeFile(stopFile, '')
@@ -52,7 +54,7 @@ test('a stop file stops it and all further sets, and the next rotation does the 
   expect(await monthsOf(database, one)).toEqual([-2, -1, 0, 1, 2, 3])
 })
 
-test('words on pace that are wrong are told together, before anything is done', async ({ database }) => {
+test('all invalid pace options are reported together, beforehand', async ({ database }) => {
   const words = ['--max-active', 'many', '--window', '9-17', '--health-url', 'ftp://user:s3cret@host']
   const { code, err } = await ebb(['rotate', 'events', '--url', database.url, ...words])
   expect(code).toBe(EXIT.usage)
@@ -60,7 +62,7 @@ test('words on pace that are wrong are told together, before anything is done', 
   expect(err).not.toContain('s3cret')
 })
 
-test('what is shown to be typed holds no secret of a health URL', async ({ database }) => {
+test('the printed command contains no secret of a health URL', async ({ database }) => {
   const table = await monthlyEvents(database, -4, 1)
   const url = 'https://user:s3cret@health.example/well?token=t0ken'
   const words = ['rotate', display(table), '--keep', '2 months', '--no-archive', '--url', database.url]

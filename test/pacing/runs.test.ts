@@ -39,7 +39,7 @@ function listening(settings: Partial<PaceSettings>) {
   return { said, options: quietly({ pacing: pacing(settings), observer: (event: Event) => void events.push(event) }) }
 }
 
-test('a purge stops for a stop file within a batch, and goes on where it was', async ({ database }) => {
+test('a purge stops for a stop file within a batch, and resumes from there', async ({ database }) => {
   const table = await notes(database)
   const stopFile = join(await folder(), 'stop')
   const { options } = listening({ stopFile, pauseMs: 30 })
@@ -67,7 +67,7 @@ test('a purge stops for a stop file within a batch, and goes on where it was', a
   expect(await contentOf(database, table)).toMatchObject({ rows: ROWS / 2 })
 })
 
-test('a purge that meets contention halves its pace within two batches, and recovers', async ({ database }) => {
+test('a purge with contention halves its pace within two batches, and recovers', async ({ database }) => {
   const table = await notes(database)
   const owner = await database.session('owner')
   await owner.query(`
@@ -85,7 +85,7 @@ test('a purge that meets contention halves its pace within two batches, and reco
   expect(steps.find(({ pace }) => pace !== null)!.pace!.pausedMsBy['slow batches']).toBeGreaterThan(0)
 })
 
-test('a rebuild gives way between chunks, stops for a stop file, and goes on', async ({ database }) => {
+test('a rebuild pauses between chunks, stops for a stop file, and resumes', async ({ database }) => {
   const table = await notes(database)
   const before = await contentOf(database, table)
   const place = await folder()
@@ -105,7 +105,7 @@ test('a rebuild gives way between chunks, stops for a stop file, and goes on', a
   expect(await contentOf(database, table)).toEqual(before)
 })
 
-test('the end report of a purge has its pauses, and flags come to it', async ({ database }) => {
+test('the final report of a purge includes its pauses and its flags', async ({ database }) => {
   const table = await notes(database)
   const words = ['purge', display(table), '--where', 'id % 2 = 0', '--no-archive', '--execute', '--url', database.url]
   const { code, out, err } = await ebb([...words, '--pause-ms', '20', '--target-ms', '10'])

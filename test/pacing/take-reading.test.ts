@@ -24,7 +24,7 @@ async function reader(url: string, subject: Partial<typeof SUBJECT> = {}) {
 }
 
 describe('an idle server', () => {
-  test('is well', async ({ ownServer }) => {
+  test('is healthy', async ({ ownServer }) => {
     const { database } = await ownServer()
     const { read, end } = await reader(database.adminUrl)
     const reading = await read()
@@ -46,7 +46,7 @@ describe('an idle server', () => {
 })
 
 describe('WAL', () => {
-  test('is added up from one reading to the next', async ({ database }) => {
+  test('is summed from one reading to the next', async ({ database }) => {
     const app = await database.session('app')
     const { read, end } = await reader(database.url)
     const first = await read()
@@ -60,7 +60,7 @@ describe('WAL', () => {
     expect(second.walPosition! - first.walPosition!).toBeGreaterThan(20_000_000)
   })
 
-  test('a slot keeps it, and everybody can see how much', async ({ ownServer }) => {
+  test('is retained by a slot, visible to every role', async ({ ownServer }) => {
     const { database } = await ownServer()
     await database.admin(`select pg_create_physical_replication_slot('forgotten', true)`)
     await database.admin(`create table public.filler as select repeat('x', 1000) as x from generate_series(1, 20000)`)
@@ -71,7 +71,7 @@ describe('WAL', () => {
     expect(slot!.bytes).toBeGreaterThan(20_000_000)
   })
 
-  test('waits for an archiver that fails, and is told when it has caught up', async ({ ownServer }) => {
+  test('is retained by a failing archiver, which is reported until it has caught up', async ({ ownServer }) => {
     const works = await folder()
     const broken = join(works, 'missing')
     const { database } = await ownServer({ archive_mode: 'on', archive_command: `cp %p ${works}/%f` })
@@ -102,7 +102,7 @@ describe('WAL', () => {
 })
 
 describe('other sessions', () => {
-  test('are counted while they are active, and a role that cannot see them says so', async ({ ownServer, skip }) => {
+  test('are counted while active, and a role that cannot see them says so', async ({ ownServer, skip }) => {
     if (process.env.EBB_TEST_ROLE === 'superuser') skip('a superuser sees all of them')
     const { database } = await ownServer()
     const busy = await database.session('busy', { admin: true })
@@ -124,7 +124,7 @@ describe('other sessions', () => {
 })
 
 describe('vacuum', () => {
-  test('is seen on the table and on its partitions, and not elsewhere', async ({ ownServer }) => {
+  test('is seen on the table and its partitions only', async ({ ownServer }) => {
     const { database } = await ownServer()
     await partitionedEvents(database)
     const slow = await database.session('vacuum', { admin: true })
@@ -142,9 +142,7 @@ describe('vacuum', () => {
     await elsewhere.end()
   })
 
-  test('to prevent wraparound is told from another, also by a role that cannot see who it is', async ({
-    ownServer,
-  }) => {
+  test('to prevent wraparound is distinguished, also by a role that cannot see the process', async ({ ownServer }) => {
     const { database } = await ownServer({
       autovacuum_freeze_max_age: '100000',
       autovacuum_naptime: '1s',
@@ -164,7 +162,7 @@ describe('vacuum', () => {
     expect(blind.vacuum).toBe('wraparound')
   })
 
-  test('a role that sees a holder and not who it is says so', async ({ ownServer, skip }) => {
+  test('by a hidden process is reported as such', async ({ ownServer, skip }) => {
     if (process.env.EBB_TEST_ROLE === 'superuser') skip('a superuser sees all of them')
     const { database } = await ownServer()
     await partitionedEvents(database)

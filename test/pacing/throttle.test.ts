@@ -15,7 +15,7 @@ import { folder, pacedRun, turning, waitsFor } from './support.ts'
 
 const BATCH = { rows: 100, milliseconds: 10 }
 
-describe('a database that is well', () => {
+describe('a healthy database', () => {
   test('costs next to nothing', async ({ database, judgeTimes }) => {
     const run = await pacedRun(database)
     await run.pace.turn(null)
@@ -28,7 +28,7 @@ describe('a database that is well', () => {
     await judgeTimes(() => expect(eachMs).toBeLessThan(1))
   })
 
-  test('batches grow until they take the target time', async ({ database }) => {
+  test('lets batches grow to the target time', async ({ database }) => {
     const { pace } = await pacedRun(database)
     let { rows } = await pace.turn(null)
     for (let batch = 0; batch < 30; batch++) ({ rows } = await pace.turn({ rows, milliseconds: rows / 100 }))
@@ -37,8 +37,8 @@ describe('a database that is well', () => {
   })
 })
 
-describe('sessions that wait for us', () => {
-  test('are given way to as long as they wait, and are counted', async ({ database }) => {
+describe('sessions waiting for our locks', () => {
+  test('cause pauses as long as they wait, and are counted', async ({ database }) => {
     const run = await pacedRun(database)
     const app = await database.session('app')
     await app.query('create table stock as select 1 as id')
@@ -62,7 +62,7 @@ describe('sessions that wait for us', () => {
     expect(longestWaitSeenMs).toBeGreaterThan(300)
   })
 
-  test('those that wait for each other are none of our business', async ({ database }) => {
+  test('are ignored if they wait for each other', async ({ database }) => {
     const run = await pacedRun(database)
     const [one, other] = [await database.session('one'), await database.session('other')]
     await one.query('create table stock as select 1 as id')
@@ -81,7 +81,7 @@ describe('sessions that wait for us', () => {
 })
 
 describe('files', () => {
-  test('a pause file holds it, its removal lets it go', async ({ database }) => {
+  test('a pause file pauses the run, and its removal resumes it', async ({ database }) => {
     const pauseFile = join(await folder(), 'pause')
     const run = await pacedRun(database, { pauseFile })
     await run.pace.turn(BATCH)
@@ -95,7 +95,7 @@ describe('files', () => {
     expect(run.pace.summary().pausedMsBy['pause file']).toBeGreaterThan(200)
   })
 
-  test('a stop file ends it before the next batch, also out of a pause', async ({ database }) => {
+  test('a stop file ends it before the next batch, also during a pause', async ({ database }) => {
     const place = await folder()
     const [pauseFile, stopFile] = [join(place, 'pause'), join(place, 'stop')]
     const run = await pacedRun(database, { pauseFile, stopFile })
@@ -126,7 +126,7 @@ describe('files', () => {
     await judgeTimes(() => expect(waitedMs).toBeLessThan(150))
   })
 
-  test('a pace file retunes it; one that is wrong changes nothing', async ({ database }) => {
+  test('a pace file changes the pace; an invalid one changes nothing', async ({ database }) => {
     const paceFile = join(await folder(), 'pace.json')
     const run = await pacedRun(database, {}, { paceFile })
     await run.pace.turn(BATCH)
@@ -149,8 +149,8 @@ describe('files', () => {
   })
 })
 
-describe('checks of the user’s', () => {
-  test('a query holds it while it is not true', async ({ database }) => {
+describe('checks by the user', () => {
+  test('a query pauses the run while it is not true', async ({ database }) => {
     const app = await database.session('app')
     await app.query('create table public.traffic as select true as well')
     const run = await pacedRun(database, { healthSql: 'select well from traffic' })
@@ -173,7 +173,7 @@ describe('checks of the user’s', () => {
     ['select true from nowhere', /relation "nowhere" does not exist/],
     ['select true where false', /returned no row/],
     ["select 'yes'", /returned "yes"/],
-  ] as const)('%s cannot do harm', async ([healthSql, reason], { database }) => {
+  ] as const)('%s has no side effects', async ([healthSql, reason], { database }) => {
     const app = await database.session('app')
     await app.query('create table public.traffic as select true as well')
     const run = await pacedRun(database, { healthSql })
@@ -184,7 +184,7 @@ describe('checks of the user’s', () => {
     await expect(end).rejects.toThrow('after close')
   })
 
-  test('a URL holds it while it does not answer 2xx, and its credentials are told to nobody', async ({ database }) => {
+  test('a URL pauses the run unless it answers 2xx, and its credentials are not shown', async ({ database }) => {
     let status = 503
     const asked: string[] = []
     const server = createServer((request, response) => {
@@ -209,7 +209,7 @@ describe('checks of the user’s', () => {
 })
 
 describe('times of the day', () => {
-  test('by the server’s clock, it waits outside of its window', async ({ database }) => {
+  test('outside of its window it waits, by the server’s clock', async ({ database }) => {
     const app = await database.session('app')
     const { rows } = await app.query<{ window: string }>(
       `select to_char(now() at time zone 'UTC' + interval '2 hours', 'HH24:MI-') || to_char(now() at time zone 'UTC' + interval '3 hours', 'HH24:MI') as window`,
@@ -223,8 +223,8 @@ describe('times of the day', () => {
   })
 })
 
-describe('several runs by one journal', () => {
-  test('two share what one would use, and the one that is left has it all', async ({ database, judgeTimes }) => {
+describe('several runs in one journal', () => {
+  test('two share the limit of one, and the remaining one gets all of it', async ({ database, judgeTimes }) => {
     const one = await pacedRun(database)
     const alone = await dutyOf(one, 1_000)
 
@@ -260,9 +260,7 @@ describe('several runs by one journal', () => {
     await judgeTimes(() => expect(duty).toBeGreaterThan(0.75))
   })
 
-  test('one that has died counts for nothing, and one that is silent does so after some seconds', async ({
-    database,
-  }) => {
+  test('one that has died does not count, nor one without heartbeat after some seconds', async ({ database }) => {
     const run = await pacedRun(database)
     await run.worker.query(`insert into ebb.pace values ('ebb dead', false, now())`)
     await dutyOf(run, 4_000)

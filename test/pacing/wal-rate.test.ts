@@ -39,7 +39,7 @@ describe('the last ten seconds', () => {
 })
 
 describe('a limit on WAL', () => {
-  test('is kept on average at every moment, and made use of', async ({ ownServer, judgeTimes }) => {
+  test('holds on average at any time, and is fully used', async ({ ownServer, judgeTimes }) => {
     const own = await ownServer()
     const run = await pacedRun(own.database, { maxWalBytesPerSecond: 4 * MB }, { target: own.database.adminUrl })
     await run.worker.query('create table public.filler (x text)')

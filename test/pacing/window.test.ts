@@ -38,11 +38,11 @@ describe('a window', () => {
     '24:00-01:00',
     '01:00-05:00 +02',
     '01:00-05:00 Mars/Base',
-  ])('%j is none', (text) => {
+  ])('%j is not a window', (text) => {
     expect(() => parseWindow(text)).toThrow()
   })
 
-  test('is shown as it is written, and its reverse is open when it is not', () => {
+  test('is shown as written, and its complement is open when it is not', () => {
     const minutes = fc.integer({ min: 0, max: 24 * 60 - 1 })
     const instant = fc.bigInt({ min: 0n, max: 4_000_000_000_000_000n })
     const timezone = fc.constantFrom('UTC', 'Europe/Berlin', 'Asia/Kathmandu', 'America/St_Johns')

@@ -12,7 +12,7 @@ const events = named('events')
 describe('a conversion', () => {
   const index = { schema: AWFUL.schema, name: 'K"ey' }
 
-  test('its bound goes first, for it refuses rows; then its index', () => {
+  test('its bound is dropped first, since it rejects rows; then its index', () => {
     const plan = planAbandon('7', { table: AWFUL, guard: 'Bou"nd', index })
 
     expect(keys(plan)).toEqual(['abandon:guard', 'abandon:index'])
@@ -21,13 +21,13 @@ describe('a conversion', () => {
     expect(sqlOf(plan, 'abandon:index')).toEqual(['drop index concurrently if exists "My.sch""ema"."K""ey"'])
   })
 
-  test('only the bound blocks anybody', () => {
+  test('only the bound blocks other sessions', () => {
     expect(blocking(planAbandon('7', { table: events, guard: 'bound', index }))).toEqual({
       'abandon:guard': ['public.events: ACCESS EXCLUSIVE, blocks reads and writes'],
     })
   })
 
-  test('what it has not made is not taken back', () => {
+  test('what was not created is not dropped', () => {
     expect(keys(planAbandon('7', { table: events, guard: null, index }))).toEqual(['abandon:index'])
     expect(keys(planAbandon('7', { table: events, guard: 'bound', index: null }))).toEqual(['abandon:guard'])
     expect(keys(planAbandon('7', { table: events, guard: null, index: null }))).toEqual([])
@@ -40,12 +40,12 @@ describe('a copy', () => {
   const abandoned = (done: readonly string[], present = events as typeof events | null, oid: string | null = '16401') =>
     planAbandonRebuild('7', rebuilt({ table: keyed }), present, new Set(done), oid)
 
-  test('begun only: nothing on the table, and a table of that name may be anybody’s', () => {
+  test('just begun: nothing on the table, and a table of that name may be a user’s', () => {
     expect(keys(abandoned([]))).toEqual(['abandon:logs'])
     expect(blocking(abandoned([]))).toEqual({})
   })
 
-  test('under way: the copy goes, then the triggers, then what they write to', () => {
+  test('in progress: the copy is dropped, then the triggers, then the objects they write to', () => {
     const plan = abandoned(['shadow', 'capture'])
 
     expect(keys(plan)).toEqual(['abandon:shadow', 'abandon:capture', 'abandon:logs'])
@@ -58,7 +58,7 @@ describe('a copy', () => {
     expect(sqlOf(plan, 'abandon:logs')).toContain('drop table if exists "ebb"."ebb_0a1b2c3d_back_log"')
   })
 
-  test('dropping a table locks those it refers to', () => {
+  test('dropping a table locks the tables it references', () => {
     const plan = abandoned(['shadow'])
 
     expect(blocking(plan)['abandon:shadow']).toEqual(
@@ -69,19 +69,19 @@ describe('a copy', () => {
     ])
   })
 
-  test('the table has been renamed: the triggers are where it is now', () => {
+  test('of a renamed table: the triggers are on the table now', () => {
     expect(sqlOf(abandoned(['shadow', 'capture'], AWFUL), 'abandon:capture')[0]).toMatch(
       new RegExp(` on ${AWFUL_SQL.replaceAll('.', '\\.')}$`),
     )
   })
 
-  test('it has been dropped, and its triggers with it', () => {
+  test('of a dropped table: its triggers are gone', () => {
     expect(keys(abandoned(['shadow', 'capture'], null))).toEqual(['abandon:shadow', 'abandon:logs'])
   })
 })
 
 describe('after the swap', () => {
-  test('a copy leaves its log, and nothing else is touched', () => {
+  test('a copy keeps its log, and nothing else is changed', () => {
     const plan = planLeaving('7', events, ['validate'], rebuilt())
 
     expect(keys(plan)).toEqual(['abandon:release'])
@@ -90,11 +90,11 @@ describe('after the swap', () => {
     expect(plan.evidence).toHaveLength(2)
   })
 
-  test('anything else leaves nothing', () => {
+  test('others leave nothing behind', () => {
     expect(planLeaving('7', events, [], null).steps).toEqual([])
   })
 })
 
-test('a purge ends where it is', () => {
+test('a purge ends in its current state', () => {
   expect(planAbandonPurge('7', events).steps).toMatchObject([{ key: 'abandon:purge', statements: [] }])
 })

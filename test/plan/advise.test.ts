@@ -198,7 +198,7 @@ function situation({
   }
 }
 
-describe('which way', () => {
+describe('the best method', () => {
   test.for<[string, Given, string | null, RegExp]>([
     ['few have expired: nothing is moved', { kept: 0.8 }, 'partition', /only 20 % .* no row is moved/],
     ['none has expired', { kept: 1 }, 'partition', /none of the rows/],
@@ -230,33 +230,33 @@ describe('which way', () => {
   })
 })
 
-describe('what it would cost', () => {
+describe('the costs', () => {
   function costs(given: Given) {
     const { ways } = adviseWays(situation(given))
     return Object.fromEntries(ways.map(({ name, costs }) => [name, costs]))
   }
 
-  test('keeping a tenth writes a tenth, and gives nine tenths back', () => {
+  test('keeping a tenth writes a tenth, and frees nine tenths', () => {
     const { rebuild } = costs({ kept: 0.1 })
     expect(rebuild).toMatchObject({ touchedRows: 500_000, diskBytes: 125e6 })
     expect(rebuild?.freedBytes).toBeCloseTo(1_125e6)
     expect(rebuild?.walBytes).toBeCloseTo(0.1 * (1.1 * 1_000e6 + 250e6))
   })
 
-  test('attaching writes nothing but the wider index; by id not even that', () => {
+  test('attaching writes only the wider index; by id not even that', () => {
     expect(costs({}).partition).toMatchObject({ touchedRows: 0, readBytes: 2_000e6, diskBytes: 154e6 })
     const byId = costs({ keys: [{ ...key, by: 'id', expireBy: 'at' }] })
     expect(byId.partition).toMatchObject({ touchedRows: 0, readBytes: 1_000e6, walBytes: 0, diskBytes: 0 })
   })
 
-  test('deleting writes WAL for the rows and for the vacuum, and that is what is compared', () => {
+  test('deleting writes WAL for the rows and for the vacuum, and that is compared', () => {
     const advice = adviseWays(situation({ wish: condition, kept: 0.9 }))
     const walBytes = 500_000 * 2 * 165
     expect(advice.ways.find(({ name }) => name === 'purge')?.costs).toMatchObject({ walBytes })
     expect(advice.why).toContain(`${showBytes(walBytes)} by deleting and vacuuming`)
   })
 
-  test('a foreign key without an index costs each deleted row a look at the whole of the other table', () => {
+  test('a foreign key without an index costs each deleted row a scan of the other table', () => {
     const notes = graphTable('notes', { estimatedRows: 1_000_000 })
     const [without, withIndex] = [false, true].map((indexed) => {
       const graph = graphWith([reference('notes → events', { indexed })], [notes])
@@ -267,7 +267,7 @@ describe('what it would cost', () => {
   })
 })
 
-describe('rows that refer to those which go', () => {
+describe('rows referencing deleted rows', () => {
   const purgeOf = (graph: ReferenceGraph) =>
     adviseWays(situation({ wish: condition, kept: 0.99, graph })).ways.find(({ name }) => name === 'purge')!
   const plain = '--no-archive'
@@ -288,7 +288,7 @@ describe('rows that refer to those which go', () => {
     expect(application.join('\n')).toContain(said)
   })
 
-  test('an index that is missing is to be made first, where it is worth it', () => {
+  test('a missing index is to be created first, if worthwhile', () => {
     const notes = graphTable('notes', { estimatedRows: 500_000 })
     const graph = (indexed: boolean) => graphWith([reference('notes → events', { indexed })], [notes])
     expect(purgeOf(graph(true)).first).toEqual([])
@@ -300,7 +300,7 @@ describe('rows that refer to those which go', () => {
     expect(purgeOf(few).first).toEqual([])
   })
 
-  test('also further down, if rows go along', () => {
+  test('also at lower levels, if rows are deleted there', () => {
     const lines = graphTable('lines', { estimatedRows: 500_000 })
     const references = [
       reference('notes → events', { onDelete: 'cascade' }),
@@ -314,7 +314,7 @@ describe('rows that refer to those which go', () => {
   })
 })
 
-test('consumers are told what emits no event, and what emits one for each row', () => {
+test('consumers learn which method emits no event, and which one per row', () => {
   const said = (given: Given) =>
     Object.fromEntries(adviseWays(situation(given)).ways.map(({ name, consumers }) => [name, consumers.join('\n')]))
   const few = said({ kept: 0.9 })
@@ -327,7 +327,7 @@ test('consumers are told what emits no event, and what emits one for each row', 
   expect(said({ table: { publications } })['rebuild']).toContain('feed publishes the new table from the swap on')
 })
 
-test('what is deleted is what a rebuild would leave out, rows of which the condition is null included', () => {
+test('deleted rows are those a rebuild would leave out, including NULL results of the condition', () => {
   const purge = (given: Given) => adviseWays(situation(given)).ways.find(({ name }) => name === 'purge')?.command
   expect(purge({ kept: 0.2 })).toContain('not ("at"')
   const written = "kind = 'new'"
@@ -336,7 +336,7 @@ test('what is deleted is what a rebuild would leave out, rows of which the condi
   expect(purge({ kept: 0.2, table: maybe })).toContain('is not true')
 })
 
-test('commands can be typed as they are', () => {
+test('commands can be copied to a shell', () => {
   const commands = adviseWays(situation({ kept: 0.2 })).ways.map(({ command }) => command)
   expect(commands).toEqual([
     "ebb partition public.events --by at --every '1 month' --keep '90 days'",

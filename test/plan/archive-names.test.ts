@@ -58,7 +58,7 @@ describe('names of archives', () => {
     }
   })
 
-  test('a name that looks like that of another table is told apart from it', () => {
+  test('a name that resembles that of another table is distinguished from it', () => {
     const odd = tableFolder({ schema: 'public', name: 'Events' })
     expect(odd).toMatch(/^public\.events-[0-9a-f]{12}$/)
     expect(tableFolder({ schema: 'public', name: odd.slice('public.'.length) })).not.toBe(odd)

@@ -12,7 +12,7 @@ function planOf(overrides: Parameters<typeof candidateSituation>[0] = {}) {
 }
 
 describe('the steps', () => {
-  test('a table of keys, filled and analysed; no row is locked', () => {
+  test('a table of keys, filled and analyzed; no row is locked', () => {
     expect(keys(planOf())).toEqual(['set', 'record', 'settle'])
     expect(kinds(planOf())).toEqual(['online', 'purge', 'alone'])
     expect(blocking(planOf())).toEqual({})
@@ -34,14 +34,14 @@ describe('the steps', () => {
     expect(identify).toMatch(/^alter table "ebb"\."candidates_7" add primary key \("\w+", "I\.d", "at"\)$/)
   })
 
-  test('partitions are told apart by their number', () => {
+  test('partitions are identified by number', () => {
     const plan = planOf({ leaves: [january, february] })
 
     expect(plan.set?.leaves).toEqual([january.name, february.name])
     expect(plan.purge?.action).toEqual({ kind: 'record', into: { schema: 'ebb', name: 'candidates_7' }, key: ['id'] })
   })
 
-  test('nothing matches, nothing to do', () => {
+  test('without matching rows there is nothing to do', () => {
     const plan = planOf({ reach: { selectsSome: false, sparesSome: true } })
 
     expect(plan.steps).toEqual([])
@@ -64,11 +64,11 @@ test.each<[string, Parameters<typeof candidateSituation>[0], string]>([
   expect(plan.set).toBeNull()
 })
 
-test('every row may be a candidate, for none is touched', () => {
+test('every row may be a candidate, since none is changed', () => {
   expect(codes(planOf({ reach: { selectsSome: true, sparesSome: false } }))).toEqual([])
 })
 
-test('giving up drops the keys, and what the journal knows of them', () => {
+test('abandoning drops the keys, and their journal entry', () => {
   expect(sqlOf(planAbandonCandidates('7', planOf()), 'abandon:candidates')).toEqual([
     'drop table if exists "ebb"."candidates_7"',
     'delete from "ebb"."candidate_set" where run_id = 7',

@@ -22,8 +22,8 @@ function objections(graph: ReferenceGraph, request: CascadeRequest): string[] {
   return cascadeObjections(graph, planCascade(graph, request), request, 'app').map(({ code }) => code)
 }
 
-describe('what becomes of rows that refer to others', () => {
-  test('a compliance order of six tables, found from the foreign keys', () => {
+describe('rows referencing deleted rows', () => {
+  test('the deletion order of six tables, derived from the foreign keys', () => {
     const graph = graphOf(
       'subscriptions → users', 'user_profiles → users', 'payment_methods → user_profiles', 'payment_methods → subscriptions',
       'user_sessions → users', 'audit_logs → user_sessions', 'audit_logs → users', 'payments → payment_methods',
@@ -66,12 +66,12 @@ describe('what becomes of rows that refer to others', () => {
     expect(dependents(planCascade(graphOf(...arrows), request))).toEqual(expected)
   }) // prettier-ignore
 
-  test('set null of a column that may not be null holds the row, with and without --cascade', () => {
+  test('SET NULL of a NOT NULL column keeps the row, with and without --cascade', () => {
     const graph = graphWith([reference('b → a', { onDelete: 'set null', cannotSetNull: true })])
     for (const request of [ALONG, ASIDE]) expect(dependents(planCascade(graph, request))).toEqual(['b → a: held'])
   })
 
-  test('every way to a protected table is looked along', () => {
+  test('every path to a protected table is checked', () => {
     const graph = graphOf('b → a', 'c → a', 'p → b', 'p → c', 'p → a set null', 'd → c')
     const [reason, ...others] = planCascade(graph, { cascade: true, protect: [named('p')] }).reasons
     expect(others).toEqual([])
@@ -101,7 +101,7 @@ describe('objections', () => {
     expect(objections(graph, request)).toEqual(codes)
   }) // prettier-ignore
 
-  test('a slow look-up is told with its cost and its cure', () => {
+  test('a slow lookup is reported with its cost and fix', () => {
     const cascade = planCascade(
       graphWith([reference('b → a', { indexed: false }), reference('c → a', { indexed: false })]),
       ALONG,
@@ -123,7 +123,7 @@ describe('objections', () => {
     `)
   })
 
-  test('one that nobody wanted to wait for, onto partitions', () => {
+  test('one not measured within the limit, to partitions', () => {
     const cascade = planCascade(
       graphWith([reference('b → a', { indexed: false })], [graphTable('b', { partitioned: true })]),
       ALONG,
@@ -138,7 +138,7 @@ describe('objections', () => {
   })
 })
 
-test('how many rows go is estimated from averages', () => {
+test('the number of dependent rows is estimated from averages', () => {
   const tables = [
     graphTable('a', { estimatedRows: 100 }),
     graphTable('b', { estimatedRows: 1000 }),

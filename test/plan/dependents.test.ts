@@ -174,7 +174,7 @@ const SEEN: Record<DependentKind, { readonly there: RegExp | null; readonly back
 describe.each(Object.entries(SWAPS))('%s', (_, { plan, way }) => {
   const statements = sqlOf(plan, way === 'there' ? 'swap' : 'swap-back')
 
-  test.each(Object.entries(SEEN))('sees to %s', (_kind, seen) => {
+  test.each(Object.entries(SEEN))('covers %s', (_kind, seen) => {
     const expected = seen[way]
     if (expected !== null) expect(statements.filter((one) => expected.test(one))).toHaveLength(1)
   })
@@ -192,7 +192,7 @@ describe.each(Object.entries(SWAPS))('%s', (_, { plan, way }) => {
     for (const name of ['inbox', 'orders']) expect(locks).toContainEqual(exclusive(named(name)))
   })
 
-  test('leaves nothing that would be there twice', () => {
+  test('leaves no duplicates', () => {
     for (const gone of [
       /^drop trigger "audit" on "public"."events_/,
       /^alter publication "feed" drop table "public"."events_/,
@@ -205,7 +205,7 @@ describe.each(Object.entries(SWAPS))('%s', (_, { plan, way }) => {
   })
 })
 
-test('a table whose rows have been copied refers to nothing any more; in partitions its foreign keys stay', () => {
+test('a table whose rows were copied references nothing; in partitions its foreign keys stay', () => {
   const dropped = Object.entries(SWAPS).map(([name, { plan, way }]) => [
     name,
     sqlOf(plan, way === 'there' ? 'swap' : 'swap-back').some((one) => /drop constraint if exists "of_user"/.test(one)),

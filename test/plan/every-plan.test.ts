@@ -92,13 +92,13 @@ const PLANS: readonly [string, Plan][] = [
 const BEYOND_SQL: readonly Step['kind'][] = ['copy', 'reconcile', 'verify', 'purge', 'check', 'archive']
 
 describe.each(PLANS)('%s', (_, plan) => {
-  test('has steps, and no two of one key', () => {
+  test('has steps with unique keys', () => {
     expect(plan.objections).toEqual([])
     expect(plan.steps).not.toEqual([])
     assertDistinctKeys(plan.steps)
   })
 
-  test('is a script in which every statement of every step stands', () => {
+  test('is a script with every statement of every step', () => {
     const script = explain(plan, { command: 'ebb …' })
 
     for (const { kind, statements, title } of plan.steps) {
@@ -107,20 +107,20 @@ describe.each(PLANS)('%s', (_, plan) => {
     }
   })
 
-  test('does not run on in psql where SQL cannot do it', () => {
+  test('stops psql before a step that SQL cannot do', () => {
     const beyond = plan.steps.some((step) => BEYOND_SQL.includes(step.kind))
 
     expect(explain(plan, { command: 'ebb …' }).includes('do $$ begin raise exception')).toBe(beyond)
   })
 
-  test('is the same when it comes back from the journal', () => {
+  test('is the same after storage in the journal', () => {
     const again = fromStored(toStored(plan) as Plan)
 
     expect(again).toEqual(plan)
     expect(digestOf(again.steps)).toBe(digestOf(plan.steps))
   })
 
-  test('blocks only for milliseconds, and only under locks that are retried or watched', () => {
+  test('blocks only for milliseconds, under locks that are retried or supervised', () => {
     for (const { kind, locks } of plan.steps) {
       const blocking = locks.filter(({ blocks }) => blocks !== 'nothing')
       if (blocking.length > 0) expect(['short lock', 'swap', 'detach']).toContain(kind)
@@ -129,7 +129,7 @@ describe.each(PLANS)('%s', (_, plan) => {
   })
 })
 
-test('together they have every kind of step', () => {
+test('together they cover every kind of step', () => {
   const all: Record<Step['kind'], true> = {
     detach: true,
     'dry run': true,

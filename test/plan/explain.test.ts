@@ -53,7 +53,7 @@ const dryRun: Step = {
   statements: ['create temporary table twin ()'],
 }
 
-test('a plan is a script: people read the comments, psql runs the rest', () => {
+test('a plan is a script: comments for people, statements for psql', () => {
   expect(explain({ ...plan, steps: [dryRun, index, brief] }, CARRY_OUT)).toMatchInlineSnapshot(`
     "-- partition public.events by at
     --
@@ -101,7 +101,7 @@ test('a plan is a script: people read the comments, psql runs the rest', () => {
   `)
 })
 
-test('with objections there is nothing to run, and each has its fix', () => {
+test('with objections there is nothing to execute, and each has its fix', () => {
   const objections = [
     { code: 'key-nullable', what: 'column at may be null', fix: 'alter table …', acceptable: false },
     { code: 'upsert', what: 'ON CONFLICT is used', fix: '--accept upsert', acceptable: true },
@@ -136,7 +136,7 @@ test('a plan without steps says so', () => {
   )
 })
 
-describe('a name cannot leave its comment', () => {
+describe('a name cannot end its comment', () => {
   const breaks = { LF: '\n', CR: '\r', 'CR LF': '\r\n' }
   test.each(Object.entries(breaks))('by %s', (_, lineBreak) => {
     const evil = `e${lineBreak}drop table users; --`
@@ -157,12 +157,12 @@ describe('a name cannot leave its comment', () => {
     expect(text).not.toContain('\r')
   })
 
-  test('nor play tricks on the terminal', () => {
+  test('nor inject control characters', () => {
     expect(explain({ ...plan, goal: 'partition \u001b[2Kx' }, CARRY_OUT)).toMatch(/^-- partition \\x1b\[2Kx\n/)
   })
 })
 
-test('the command is in one line, however long', () => {
+test('the command is printed on one line of any length', () => {
   const command = `ebb partition events ${'--accept some-code '.repeat(20)}--execute`
   expect(explain({ ...plan, steps: [index] }, { command })).toContain(`To execute: ${command}\n`)
 })
@@ -203,7 +203,7 @@ const copying: Step[] = [
   },
 ]
 
-test('what copies, catches up and compares is shown as a pattern, and psql is stopped before anything', () => {
+test('copying, catching up and comparing are shown as patterns, and psql is stopped first', () => {
   expect(explain({ ...plan, evidence: [], dependents: [], notes: [], steps: copying }, CARRY_OUT))
     .toMatchInlineSnapshot(`
       "-- partition public.events by at
@@ -257,7 +257,7 @@ test('what copies, catches up and compares is shown as a pattern, and psql is st
     `)
 })
 
-test.for(copying)('a condition cannot leave the comment of its step: $kind', (step) => {
+test.for(copying)('a condition cannot end the comment of its step: $kind', (step) => {
   const keep = "kind = 'a\ndrop table users; --'"
   const text = explain({ ...plan, steps: [{ ...step, work: { ...work, keep } } as Step] }, CARRY_OUT)
   expect(text.split('\n').filter((line) => /^\s*drop table/.test(line))).toEqual([])

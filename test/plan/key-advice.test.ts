@@ -85,7 +85,7 @@ function advise(given: Partial<AdviceSituation>) {
   return adviseKeys({ table, candidates: [byId, byTime], upserts: [], now: NOW, ...given })
 }
 
-test('where nobody relies on the id, time comes first', () => {
+test('if nothing depends on the id, time is preferred', () => {
   const [first, second] = advise({})
   expect(first).toMatchObject({ by: 'at', verdict: 'recommended', every: '1 month' })
   expect(first?.command).toBe("ebb partition public.events --by at --every '1 month'")
@@ -93,7 +93,7 @@ test('where nobody relies on the id, time comes first', () => {
   expect(second?.command).toBe('ebb partition public.events --by id --every 2_000_000 --expire-by at')
 })
 
-describe('where somebody relies on the id, the id comes first, and time is obstructed', () => {
+describe('if something depends on the id, the id is preferred, and time is obstructed', () => {
   test('a foreign key of another table', () => {
     const [first, second] = advise({ table: { ...table, inboundForeignKeys: [inbound] } })
     expect(first).toMatchObject({ by: 'id', verdict: 'recommended' })
@@ -113,14 +113,14 @@ describe('where somebody relies on the id, the id comes first, and time is obstr
     expect(advise({ table: relied }).map(({ by }) => by)).toEqual(['id', 'at'])
   })
 
-  test('an upsert that has been seen', () => {
+  test('an observed upsert', () => {
     const [first, second] = advise({ upserts: ['insert into events … on conflict (id) do nothing'] })
     expect(first).toMatchObject({ by: 'id', verdict: 'recommended' })
     expect(second?.obstacles.map(({ code }) => code)).toEqual(['upsert'])
   })
 })
 
-test('where the primary key has the time in it already, nothing changes', () => {
+test('if the primary key contains the time already, nothing changes', () => {
   const constraints = [{ ...primaryKey, columns: ['id', 'at'] }]
   const [first] = advise({ table: { ...table, constraints } })
   expect(first?.reasons).toContain('the primary key stays as it is')
@@ -135,7 +135,7 @@ test('an id that does not grow with time is obstructed', () => {
   expect(advice[1]?.obstacles[0]?.code).toBe('id-not-growing')
 })
 
-test('a column that may be null, or holds infinity, is obstructed and comes last', () => {
+test('a column that is nullable or contains infinity is obstructed and ranks last', () => {
   const seen = { ...byTime, key: key('seen', 'date', { min: '2025-09-21', max: '2026-11-21' }) }
   const endless = { ...byTime, key: key('at', 'timestamp with time zone', { max: 'infinity' }) }
   expect(advise({ candidates: [seen, byTime] }).map(({ by, verdict }) => [by, verdict])).toEqual([
@@ -147,14 +147,14 @@ test('a column that may be null, or holds infinity, is obstructed and comes last
   ])
 })
 
-test('a value that lies on no calendar is said, and nothing is thrown', () => {
+test('a value outside of the calendar is reported without throwing', () => {
   const far = { ...byTime, key: key('at', 'timestamp with time zone', { max: '20260-01-01 00:00:00+00' }) }
   expect(advise({ candidates: [far] })).toMatchObject([
     { verdict: 'obstructed', obstacles: [{ code: 'key-off-calendar' }] },
   ])
 })
 
-describe('left out are', () => {
+describe('excluded are', () => {
   test.each([
     ['integers that are no time', key('id', 'bigint', { min: '1', max: '100' })],
     ['random UUIDs', key('at', 'uuid', { min: '0b1d2c3d-0000-4000-8000-000000000000', max: '…' })],
@@ -163,7 +163,7 @@ describe('left out are', () => {
     expect(advise({ candidates: [{ key: model, expireBy: null, samples: [] }] })).toEqual([])
   })
 
-  test('ids from a sequence, even where they look like seconds since 1970', () => {
+  test('ids from a sequence, even if they look like epoch seconds', () => {
     const numbered = { ...byTime, key: key('id', 'bigint', { min: '1', max: '1700000000' }) }
     expect(advise({ candidates: [numbered] })).toHaveLength(1)
     const sequences = [{ column: 'id' }] as unknown as TableModel['sequences']
@@ -171,7 +171,7 @@ describe('left out are', () => {
   })
 })
 
-describe('the width suits what there is', () => {
+describe('the width fits the data', () => {
   test.each([
     ['14 months and 10 GB', '2025-09-21', 10e9, '1 month'],
     ['ten weeks', '2026-09-12', 10e9, '1 week'],
@@ -190,7 +190,7 @@ describe('the width suits what there is', () => {
   })
 })
 
-test('names are written so that a shell reads them back', () => {
+test('names are quoted for a shell', () => {
   const name = { schema: 'public', name: "Kate's" }
   const candidate = { ...byTime, key: key('at', 'timestamp with time zone') }
   expect(advise({ candidates: [candidate], table: { ...table, name } })[0]?.command).toBe(

@@ -11,7 +11,7 @@ function planOf(overrides: Parameters<typeof markSituation>[0] = {}, request = m
 }
 
 describe('the steps', () => {
-  test('update in batches, vacuum, count what is left; nobody is kept waiting', () => {
+  test('update in batches, vacuum, count the rest; no other session waits', () => {
     expect(keys(planOf())).toEqual(['mark', 'vacuum 16384', 'check'])
     expect(kinds(planOf())).toEqual(['purge', 'vacuum', 'check'])
     expect(blocking(planOf())).toEqual({})
@@ -23,14 +23,14 @@ describe('the steps', () => {
     expect(keys(planOf({}, markRequest({ vacuum: false })))).toEqual(['mark', 'check'])
   })
 
-  test('nothing matches that is not marked, nothing to do', () => {
+  test('without unmarked matching rows there is nothing to do', () => {
     const plan = planOf({ reach: { selectsSome: false, sparesSome: true } })
 
     expect(plan.steps).toEqual([])
     expect(plan.purge).toBeNull()
   })
 
-  test('triggers and publications are worth a note', () => {
+  test('triggers and publications are mentioned in notes', () => {
     const usual = planOf().notes.length
 
     expect(planOf({ facts: [{ ...facts, triggers: ['audit'] }] }).notes).toHaveLength(usual + 1)
@@ -49,18 +49,18 @@ describe('the mark', () => {
     expect(markIn(type, 'Gone.at')).toMatchObject({ missing, action: { set } })
   })
 
-  test('nowhere else', () => {
+  test('other columns are rejected', () => {
     expect(markBy(column('gone', 'text'), moment)).toBeNull()
     expect(markBy(column('gone', 'boolean', { generated: true }), moment)).toBeNull()
   })
 
-  test('a condition that ends in a comment does not swallow what comes after', () => {
+  test('a condition that ends in a comment does not comment out the rest', () => {
     expect(notYetMarked(predicate('at < now() -- old'), markIn('boolean')).text).toBe(
       '(at < now() -- old\n) and "gone" is not true',
     )
   })
 
-  test('how long ago, only a time tells', () => {
+  test('only a time shows when a row was marked', () => {
     const week = { count: 1, unit: 'week' } as const
 
     expect(markedLongerAgo(column('gone'), week)).toBe(`"gone" < (now() - interval '1 week')`)
@@ -98,17 +98,17 @@ describe('objections', () => {
     expect(plan.purge).toBeNull()
   })
 
-  test('rules of a delete are none of an update', () => {
+  test('delete rules do not apply to updates', () => {
     expect(codes(planOf({ leaves: [leaf({ deleteRules: ['keep'], published: UNTOLD })] }))).toEqual([])
   })
 
-  test('all rows may be marked, where that is said', () => {
+  test('all rows can be marked with the option', () => {
     const all = { reach: { selectsSome: true, sparesSome: false } }
 
     expect(codes(planOf(all, markRequest({ allRows: true })))).toEqual([])
   })
 })
 
-test('giving up changes nothing', () => {
+test('abandoning changes nothing', () => {
   expect(planAbandonMark('7', named('events')).steps).toMatchObject([{ key: 'abandon:mark', statements: [] }])
 })

@@ -26,8 +26,8 @@ const grant: OwnPart = {
   grant: { column: null, privilege: 'SELECT', grantee: 'reader', grantor: 'ebb_owner', grantable: false },
 }
 
-describe('what partitions have by themselves', () => {
-  test('is given to new ones where all have it', () => {
+describe('properties of individual partitions', () => {
+  test('are copied to new ones if all have them', () => {
     const plan = rotated({ own: [check, key('a')] }, { own: [key('b'), check] })
     expect(plan.objections).toEqual([])
     expect(plan.create[0]?.step.statements.slice(1, 3)).toEqual([
@@ -36,7 +36,7 @@ describe('what partitions have by themselves', () => {
     ])
   })
 
-  test('is asked about where they differ, and left out where that is accepted', () => {
+  test('are an objection if they differ, and omitted once accepted', () => {
     const differing = [{ own: [check, key('a')] }, { own: [key('b')] }] as const
     expect(codes(rotated(...differing))).toEqual(['siblings:check'])
     expect(rotated(...differing).create).toEqual([])
@@ -47,13 +47,13 @@ describe('what partitions have by themselves', () => {
     expect(accepted.create[0]?.step.statements.join()).not.toContain('positive')
   })
 
-  test('one partition is not enough to go by', () => {
+  test('need more than one partition', () => {
     const [only] = partitions('2026-06-01', '2026-07-01')
     const plan = planRotation(situation(setOf([{ ...only!, own: [check] }]), '2026-06-15'), request())
     expect(codes(plan)).toEqual(['siblings:check'])
   })
 
-  test('an identity is that of all', () => {
+  test('an identity belongs to all', () => {
     expect(codes(rotated({ identity: 'full' }, {}))).toEqual(['siblings:replica-identity'])
     const index = { identity: { indexTail: 'USING btree (id, at)', tablespace: null } } as const
     expect(rotated(index, index).create[0]?.step.statements.slice(1, 3)).toEqual([
@@ -62,14 +62,14 @@ describe('what partitions have by themselves', () => {
     ])
   })
 
-  test('a publication of somebody else, and a trigger that cannot be made anew', () => {
+  test('a publication of another role, and a trigger that cannot be created again', () => {
     const publication: OwnPart = { kind: 'publication', name: 'p', mayAlter: false }
     const trigger: OwnPart = { kind: 'trigger', name: 't', before: '', after: null, enabled: 'origin' }
     const own = [publication, trigger]
     expect(codes(rotated({ own }, { own }))).toEqual(['siblings:publication', 'siblings:trigger'])
   })
 
-  test('a history has the privileges of the table that it was', () => {
+  test('a history partition has the privileges the table had', () => {
     const [history, next] = partitions(null, '2026-06-01', '2026-07-01')
     const plan = planRotation(situation(setOf([{ ...history!, own: [grant] }, next!]), '2026-06-15'), request())
     expect(plan.objections).toEqual([])

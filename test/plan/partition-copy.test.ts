@@ -8,7 +8,7 @@ const byTime = primaryKey('events_pkey', ['id', 'at'])
 const keep = { count: 45, unit: 'day' } as const
 
 describe('the steps', () => {
-  test('are those of a copy, into a table that is partitioned', () => {
+  test('are those of a copy, into a partitioned table', () => {
     const plan = planPartitionByCopy(copySituation(), copyRequest())
     const shadow = sqlOf(plan, 'shadow')
 
@@ -42,7 +42,7 @@ describe('the steps', () => {
     expect(plan.rebuild?.forward.keep).toBeNull()
   })
 
-  test('with --keep only the window is copied, and late rows still find a place', () => {
+  test('with --keep only the window is copied, and late rows still have a partition', () => {
     const plan = planPartitionByCopy(copySituation(), copyRequest({ keep }))
 
     expect(plan.rebuild?.forward.keep).toBe(
@@ -52,7 +52,7 @@ describe('the steps', () => {
     expect(plan.rebuild?.back.keep).toBeNull()
   })
 
-  test('a primary key without the key gets it', () => {
+  test('a primary key without the partition key gets it', () => {
     const plan = planPartitionByCopy(copySituation({ table: table() }), copyRequest())
 
     expect(sqlOf(plan, 'index:events_pkey')).toEqual([
@@ -61,7 +61,7 @@ describe('the steps', () => {
     expect(stepOf(plan, 'swap', 'swap').after['constraint events_pkey']).toContain('PRIMARY KEY (id, at)')
   })
 
-  test('each partition has a foreign key of its own first; the parent adopts them, which checks nothing', () => {
+  test('each partition gets a foreign key first; the parent adopts them without a check', () => {
     const keyed = {
       indexes: [byTime.index],
       constraints: [byTime.constraint, foreignKey('of_user', 'user_id', named('users'))],
@@ -79,7 +79,7 @@ describe('the steps', () => {
     ])
   })
 
-  test('what hangs on the table goes over', () => {
+  test('dependent objects are carried over', () => {
     const plan = planPartitionByCopy(copySituation({ table: FURNISHED }), copyRequest())
 
     expect(plan.dependents.filter(({ outcome }) => outcome === 'changed')).toEqual([])

@@ -35,7 +35,7 @@ function planOfSuperuser(overrides: Parameters<typeof table>[0]) {
 }
 
 describe('the steps', () => {
-  test('nothing is copied: a bound is proven online, and a swap makes the table a partition', () => {
+  test('nothing is copied: a bound is validated online, and a swap makes the table a partition', () => {
     const plan = planOf()
 
     expect(keys(plan)).toEqual(['dry run', 'guard', 'validate-guard', 'swap', 'runway:events_2026_05', 'analyze'])
@@ -43,14 +43,14 @@ describe('the steps', () => {
     expect(plan.conversion?.history).toEqual(named('events_history'))
   })
 
-  test('only the bound and the swap block anybody', () => {
+  test('only the bound and the swap block other sessions', () => {
     expect(blocking(planOf())).toEqual({
       guard: ['public.events: ACCESS EXCLUSIVE, blocks reads and writes'],
       swap: ['public.events: ACCESS EXCLUSIVE, blocks reads and writes'],
     })
   })
 
-  test('the bound is said of new rows first, and proven of the old ones while everybody works', () => {
+  test('the bound applies to new rows first, and is validated online for existing ones', () => {
     const plan = planOf()
 
     expect(sqlOf(plan, 'guard')).toEqual([
@@ -61,7 +61,7 @@ describe('the steps', () => {
     ])
   })
 
-  test('the history is attached last but one, and its bound goes only then', () => {
+  test('the history is attached last but one, and its bound dropped only then', () => {
     const { statements } = step(planOf(), 'swap')
 
     expect(statements[0]).toBe('alter table "public"."events" rename to "events_history"')
@@ -71,13 +71,13 @@ describe('the steps', () => {
     ])
   })
 
-  test('the dry run ends with the attach, which must read nothing', () => {
+  test('the dry run ends with the attach, which must not scan rows', () => {
     expect(sqlOf(planOf(), 'dry run').at(-1)).toMatch(
       /^alter table pg_temp.ebb_parent attach partition pg_temp.ebb_twin/,
     )
   })
 
-  test('a primary key without the key gets it: its index is built first, concurrently', () => {
+  test('a primary key without the partition key gets it: its index is built first, concurrently', () => {
     const plan = planPartition(partitionSituation({ table: table() }), partitionRequest())
 
     expect(keys(plan).slice(0, 3)).toEqual(['dry run', 'primary-key-index', 'guard'])
@@ -93,7 +93,7 @@ describe('the steps', () => {
     expect(plan.notes).toHaveLength(planOf().notes.length + 1)
   })
 
-  test('a key that is checked at the commit stays so, on the history too', () => {
+  test('a deferrable key stays deferrable, on the history too', () => {
     const key = primaryKey('events_pkey', ['id'], { deferrable: true, deferred: true })
     const plan = planOf({ indexes: [key.index], constraints: [key.constraint] })
 
@@ -102,7 +102,7 @@ describe('the steps', () => {
     )
   })
 
-  test('the table is locked between what leads to it and what it leads to', () => {
+  test('tables are locked in the order in which applications lock them', () => {
     const plan = planOf({
       views: [view(named('recent'))],
       inboundForeignKeys: [inbound(named('details'), 'of_event')],
@@ -125,7 +125,7 @@ describe('the steps', () => {
     ])
   })
 
-  test('a foreign key onto the table is made anew in the swap, and proven after it', () => {
+  test('a foreign key to the table is created again in the swap, and validated after it', () => {
     const keyed = { ...ready, inboundForeignKeys: [inbound(named('details'), 'of_event')] }
     const plan = planOf(keyed)
 
@@ -137,7 +137,7 @@ describe('the steps', () => {
     expect(keys(plan).slice(-2)).toEqual(['validate:public.details.of_event', 'analyze'])
   })
 
-  test('one that is switched off there stays so where a superuser converts, and is not proven', () => {
+  test('a disabled one stays disabled where a superuser converts, and is not validated', () => {
     const off = {
       ...ready,
       inboundForeignKeys: [inbound(named('details'), 'of_event')],
@@ -152,19 +152,19 @@ describe('the steps', () => {
     expect(codes(planOfSuperuser({ ...off, constraintTriggers: own }))).toEqual(['disabled-foreign-keys'])
   })
 
-  test('one that was never proven is not proven now', () => {
+  test('one that was NOT VALID stays so', () => {
     const plan = planOf({ inboundForeignKeys: [inbound(named('details'), 'of_event', { validated: false })] })
 
     expect(keys(plan)).not.toContain('validate:public.details.of_event')
   })
 
-  test('a new partition locks what it refers to against writes', () => {
+  test('a new partition locks referenced tables against writes', () => {
     const plan = planOf({ constraints: [byTime.constraint, foreignKey('of_user', 'user_id', named('users'))] })
 
     expect(blocking(plan)['runway:events_2026_05']).toEqual(['public.users: SHARE ROW EXCLUSIVE, blocks writes'])
   })
 
-  test('a trigger that is switched off is off on every partition', () => {
+  test('a disabled trigger is disabled on every partition', () => {
     const plan = planOf({ triggers: [trigger('audit', { enabled: 'disabled' })] })
 
     for (const name of ['events', 'events_history', 'events_2026_04'])
@@ -191,7 +191,7 @@ describe('the steps', () => {
 })
 
 describe('names', () => {
-  test('whatever they hold, they are quoted', () => {
+  test('are quoted', () => {
     const key = primaryKey('Key "of".it', ['I.d', 'A"t'])
     const plan = planPartition(
       partitionSituation({
@@ -216,7 +216,7 @@ describe('names', () => {
     expect(sqlOf(plan, 'swap')[2]).toContain('partition by range ("A""t")')
   })
 
-  test('63 bytes leave room for the suffix by which partitions differ', () => {
+  test('of 63 bytes leave room for the suffix of a partition', () => {
     const plan = planOf({ name: named('Ü'.repeat(31) + 'x') })
     const names = keys(plan).filter((key) => key.startsWith('runway:'))
 
@@ -224,7 +224,7 @@ describe('names', () => {
     expect(names).toEqual([`runway:${'Ü'.repeat(27)}_2026_05`])
   })
 
-  test('a name that is taken is not used', () => {
+  test('are replaced if taken', () => {
     const plan = planPartition(partitionSituation({ taken: new Set(['events_history']) }), partitionRequest())
 
     expect(plan.conversion?.history.name).toBe('events_history_2')
@@ -239,7 +239,7 @@ describe('by id', () => {
   })
   const request = partitionRequest({ by: 'id', every: { kind: 'ids', ids: 100_000n }, expireBy: 'at' })
 
-  test('the bound lies a partition ahead of what the sequence has given out', () => {
+  test('the bound lies a partition ahead of the sequence', () => {
     const plan = planPartition(situation, request)
 
     expect(sqlOf(plan, 'guard')[0]).toMatch(/check \("id" < '1200000'::bigint\) not valid$/)
@@ -404,7 +404,7 @@ describe('objections', () => {
     expect(codes(planPartition(partitionSituation({ evidence }), partitionRequest()))).toEqual([code])
   })
 
-  test('a foreign key onto a primary key that has to change', () => {
+  test('a foreign key to a primary key that must change', () => {
     const keyed = table({ inboundForeignKeys: [inbound(named('details'), 'of_event')] })
 
     expect(codes(planPartition(partitionSituation({ table: keyed }), partitionRequest()))).toEqual([
@@ -412,7 +412,7 @@ describe('objections', () => {
     ])
   })
 
-  test('ON CONFLICT that names a primary key which has to change can be accepted', () => {
+  test('ON CONFLICT naming a primary key that must change can be accepted', () => {
     const situation = partitionSituation({ table: table(), upserts: ['insert into events … on conflict (id)'] })
     const refused = planPartition(situation, partitionRequest())
 
@@ -422,7 +422,7 @@ describe('objections', () => {
     expect(keys(planPartition(situation, partitionRequest({ accept: ['upsert'] })))).toContain('swap')
   })
 
-  test('accepting a code that cannot be accepted changes nothing', () => {
+  test('accepting an unacceptable code has no effect', () => {
     expect(
       codes(planOf({ indexes: [index('one_kind', ['kind'], { unique: true })] }, { accept: ['unique:one_kind'] })),
     ).toEqual(['unique:one_kind'])
@@ -433,7 +433,7 @@ describe('objections', () => {
   })
 })
 
-test('whatever hangs on the table is told', () => {
+test('all dependent objects are described', () => {
   const { dependents } = planPartition(partitionSituation({ table: FURNISHED }), partitionRequest())
   const outcomes = Object.fromEntries(dependents.map(({ name, outcome }) => [name, outcome]))
 

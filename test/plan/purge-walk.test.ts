@@ -36,7 +36,7 @@ function walkOf(given: Partial<LeafModel>, orderBy: string | null = null): strin
   return walk.kind === 'blocks' ? 'blocks' : walk.index
 }
 
-describe('which way leads to the rows', () => {
+describe('choice of the walk', () => {
   test.for<[string, Partial<LeafModel>, string]>([
     ['no index would be used', { plannedIndex: null, matching: 10 }, 'blocks'],
     ['an index leads to few rows', { plannedIndex: 'by_at', matching: 1_000 }, 'by_at'],
@@ -62,21 +62,21 @@ describe('which way leads to the rows', () => {
     expect(walkOf(given)).toBe(expected)
   })
 
-  test('in the order of a column: the index that tells rows apart best, and else none', () => {
+  test('with --order-by: the most selective index in that order', () => {
     const pair = { ...byAt, name: 'by_at_id', columns: [at, { ...at, name: 'id' }], rowsPerKey: 1 }
     expect(walkOf({ indexes: [byAt, pair] }, 'at')).toBe('by_at_id')
     expect(walkOf({ indexes: [byAt, pair] }, 'id')).toBe('blocks')
     expect(walkOf({ indexes: [{ ...byAt, coversMatches: false }] }, 'at')).toBe('blocks')
   })
 
-  test('a unique index over what may be NULL does not tell all rows apart', () => {
+  test('a unique index on nullable columns does not identify all rows', () => {
     const unique = { ...byAt, unique: true, columns: [{ ...at, notNull: false }] }
     const { walk } = chooseWalk(leaf({ indexes: [unique] }), 'at').leaf
     expect(walk).toMatchObject({ kind: 'key', unique: false })
   })
 })
 
-describe('rows in a block are counted on', () => {
+describe('the number of rows per block is estimated', () => {
   test.for<[string, Partial<LeafModel>, number | null]>([
     ['twice as many as there are on average', {}, 100],
     ['never for an empty table', { blocks: 0 }, null],

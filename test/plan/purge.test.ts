@@ -27,7 +27,7 @@ function planOf(overrides: Parameters<typeof purgeSituation>[0] = {}, request = 
 }
 
 describe('the steps', () => {
-  test('delete, vacuum, count what is left; nobody is kept waiting', () => {
+  test('delete, vacuum, count the rest; no other session waits', () => {
     expect(keys(planOf())).toEqual(['purge', 'vacuum 16384', 'check'])
     expect(kinds(planOf())).toEqual(['purge', 'vacuum', 'check'])
     expect(blocking(planOf())).toEqual({})
@@ -38,27 +38,27 @@ describe('the steps', () => {
     expect(keys(planOf({}, purgeRequest({ vacuum: false })))).toEqual(['purge', 'check'])
   })
 
-  test('a vacuum never cuts the file short, and never waits', () => {
+  test('a vacuum never truncates the file, and never waits', () => {
     expect(sqlOf(planOf({ leaves: [leaf({ name: AWFUL })] }), 'vacuum 16384')).toEqual([
       `vacuum (analyze, truncate false, skip_locked) ${AWFUL_SQL}`,
     ])
   })
 
-  test('of a partitioned table each partition is vacuumed, and the whole analysed', () => {
+  test('each partition is vacuumed, and the partitioned table analyzed', () => {
     const plan = planOf({ table: partitioned, leaves: [january, february] })
 
     expect(keys(plan)).toEqual(['purge', 'vacuum 1', 'vacuum 2', 'analyze', 'check'])
     expect(plan.purge?.leaves.map(({ name }) => name)).toEqual([january.name, february.name])
   })
 
-  test('a partition that the role may not vacuum is left out, and said to be', () => {
+  test('a partition that the role may not vacuum is omitted, with a note', () => {
     const plan = planOf({ table: partitioned, leaves: [january, { ...february, mayVacuum: false }] })
 
     expect(keys(plan)).toEqual(['purge', 'vacuum 1', 'check'])
     expect(plan.notes).toHaveLength(planOf().notes.length + 1)
   })
 
-  test('nothing matches, nothing to do', () => {
+  test('without matching rows there is nothing to do', () => {
     for (const nothing of [
       { reach: { selectsSome: false, sparesSome: true } },
       { leaves: [], reach: { selectsSome: false, sparesSome: true } },
@@ -82,28 +82,28 @@ describe('the steps', () => {
   })
 })
 
-describe('the way to the rows', () => {
+describe('the walk', () => {
   const byTime = leafIndex('events_at', ['at'])
 
-  test('block after block, where too many match for an index', () => {
+  test('by blocks, if too many rows match for an index', () => {
     const plan = planOf({ leaves: [leaf({ indexes: [byTime], plannedIndex: 'events_at', matching: 90_000 })] })
 
     expect(plan.purge?.leaves[0]?.walk).toEqual({ kind: 'blocks' })
   })
 
-  test('along an index, where few do', () => {
+  test('along an index, if few rows match', () => {
     const plan = planOf({ leaves: [leaf({ indexes: [byTime], plannedIndex: 'events_at', matching: 10 })] })
 
     expect(plan.purge?.leaves[0]?.walk).toMatchObject({ kind: 'key', index: 'events_at', unique: false })
   })
 
-  test('along the one asked for, however many match', () => {
+  test('along the requested index, however many rows match', () => {
     const plan = planOf({ leaves: [leaf({ indexes: [byTime], matching: 90_000 })] }, purgeRequest({ orderBy: 'at' }))
 
     expect(plan.purge?.leaves[0]?.walk).toMatchObject({ kind: 'key', index: 'events_at' })
   })
 
-  test('along the keys of a candidate set, if that is what is purged', () => {
+  test('along the keys of a candidate set, if that is purged', () => {
     const plan = planOf(
       { candidates: set },
       purgeRequest({ rows: { kind: 'candidates', set: '7', approvedBy: null, ticket: null } }),
@@ -130,10 +130,10 @@ const set = {
   keyChanged: false,
 }
 
-describe('rows that refer to these', () => {
+describe('referencing rows', () => {
   const graph = graphOf('details → events')
 
-  test('keep them', () => {
+  test('keep the rows they reference', () => {
     const plan = planOf(around(graph, false))
 
     expect(plan.purge?.dependents.reasons).toHaveLength(1)
@@ -143,7 +143,7 @@ describe('rows that refer to these', () => {
     ])
   })
 
-  test('go with them, with --cascade; their table is vacuumed, too', () => {
+  test('are deleted with --cascade; their table is vacuumed, too', () => {
     const plan = planOf(around(graph, true))
 
     expect(keys(plan)).toEqual(['purge', 'vacuum 16384', 'vacuum details', 'check'])
@@ -186,7 +186,7 @@ describe('rows that refer to these', () => {
     expect(codes(planOf(around(graph, false, protect)))).toEqual([code])
   })
 
-  test('their constraints are switched off', () => {
+  test('with disabled constraints', () => {
     const off = graphTable('details', { disabledConstraints: [{ name: 'c', of: 'a', on: 'a' }] })
 
     expect(codes(planOf(around(graphWith(graph.references, [off]), true)))).toEqual(['disabled-foreign-keys'])
@@ -260,7 +260,7 @@ describe('objections', () => {
     expect(plan.purge).toBeNull()
   })
 
-  test('all rows may go, where that is said', () => {
+  test('all rows can be deleted with the option', () => {
     const plan = planOf({ reach: { selectsSome: true, sparesSome: false } }, purgeRequest({ allRows: true }))
 
     expect(codes(plan)).toEqual([])
@@ -278,7 +278,7 @@ describe('objections', () => {
     )
   })
 
-  test('a rule above does not matter where rows are deleted from the table itself', () => {
+  test('a rule of a parent does not matter if rows are deleted from the table itself', () => {
     expect(codes(planOf({ itself: leaf({ statementTriggers: ['tell'] }) }))).toEqual([])
     expect(codes(planOf({ itself: leaf({ oid: '9', deleteRules: ['keep'] }), leaves: [january] }))).toEqual([
       'rule:public.events.keep',

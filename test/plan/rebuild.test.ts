@@ -63,14 +63,14 @@ describe('the steps', () => {
     ])
   })
 
-  test('starting to capture blocks writes, the swap blocks all, the rest nobody', () => {
+  test('starting the capture blocks writes, the swap blocks all access, other steps block nothing', () => {
     expect(blocking(planOf())).toEqual({
       capture: ['public.events: SHARE ROW EXCLUSIVE, blocks writes'],
       swap: ['public.events: ACCESS EXCLUSIVE, blocks reads and writes'],
     })
   })
 
-  test('the copy has columns and NOT NULL, no index and no autovacuum until the rows are there', () => {
+  test('the copy has columns and NOT NULL, but no index and no autovacuum until it has the rows', () => {
     expect(sqlOf(planOf(), 'shadow')[0]).toBe(
       'create table "public"."events_ebb" (like "public"."events" including defaults including generated including storage including compression including comments) with (autovacuum_enabled=false)',
     )
@@ -79,7 +79,7 @@ describe('the steps', () => {
     ])
   })
 
-  test('the names change hands, and changes are caught for the way back from then on', () => {
+  test('the names are exchanged, and changes are captured for a rollback from then on', () => {
     const { statements, work } = stepOf(planOf(), 'swap', 'swap')
 
     expect(statements.slice(0, 6)).toEqual([
@@ -97,7 +97,7 @@ describe('the steps', () => {
     expect(work?.target).toEqual(named('events_ebb'))
   })
 
-  test('the retired table has neither triggers nor foreign keys: nobody sees its rows', () => {
+  test('the retired table has neither triggers nor foreign keys', () => {
     const { statements } = stepOf(
       planOf({
         triggers: [trigger('audit')],
@@ -111,7 +111,7 @@ describe('the steps', () => {
     expect(statements).toContain('alter table "public"."events_retired" drop constraint if exists "of_user"')
   })
 
-  test('foreign keys are made in the swap, unproven, and proven after it', () => {
+  test('foreign keys are created NOT VALID in the swap, and validated after it', () => {
     const plan = planOf({ constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))] })
 
     expect(sqlOf(plan, 'swap')).toContain(
@@ -121,7 +121,7 @@ describe('the steps', () => {
     expect(keys(plan).indexOf('validate:of_user')).toBe(keys(plan).indexOf('swap') + 1)
   })
 
-  test('those that were unproven stay so, and foreign keys onto the table are proven again', () => {
+  test('keys that were NOT VALID stay so, and foreign keys to the table are validated again', () => {
     const unproven = foreignKey('of_user', 'user_id', named('users'), { validated: false })
     const plan = planOf({
       constraints: [key.constraint, unproven],
@@ -131,7 +131,7 @@ describe('the steps', () => {
     expect(keys(plan).slice(-3)).toEqual(['swap', 'validate:public.details.of_event', 'release'])
   })
 
-  test('the swap announces every lock that it takes, those on sequences too', () => {
+  test('the swap states every lock it takes, including those on sequences', () => {
     const plan = planOf({
       views: [view(named('recent'))],
       inboundForeignKeys: [inbound(named('details'), 'of_event')],
@@ -148,7 +148,7 @@ describe('the steps', () => {
     ])
   })
 
-  test('an identity goes over with its position', () => {
+  test('an identity is carried over with its position', () => {
     const plan = planOf({
       columns: [column('id', 'bigint', { identity: 'always' })],
       sequences: [sequence('events_id_seq', 'id', { identity: true })],
@@ -163,11 +163,11 @@ describe('the steps', () => {
     )
   })
 
-  test('statistics are gathered for statistics objects, which come into being at the swap', () => {
+  test('extended statistics are created in the swap, and analyzed', () => {
     expect(keys(planRebuild(rebuildSituation({ table: FURNISHED }), rebuildRequest())).at(-1)).toBe('analyze')
   })
 
-  test('what calls functions runs under the path they count on', () => {
+  test('statements that call functions run under the expected search path', () => {
     const checked = table({ constraints: [key.constraint, constraint('sane', 'check', 'CHECK (sane(id))')] })
     const plan = planRebuild(
       rebuildSituation({ table: checked, condition: condition({ settings: { search_path: 'app' } }) }),
@@ -183,15 +183,15 @@ describe('the steps', () => {
   })
 })
 
-describe('the rows worth keeping', () => {
-  test('the condition goes with the copy; the way back keeps all', () => {
+describe('the rows to keep', () => {
+  test('the condition applies to the copy; a rollback keeps all rows', () => {
     const { rebuild } = planRebuild(around, request)
 
     expect(rebuild?.forward.keep).toBe("kind = 'a'")
     expect(rebuild?.back.keep).toBeNull()
   })
 
-  test('without --no-archive they would be gone', () => {
+  test('without --no-archive the others would be lost', () => {
     const plan = planRebuild(around, { ...request, noArchive: false })
 
     expect(codes(plan)).toEqual(['archive'])
@@ -203,16 +203,16 @@ describe('the rows worth keeping', () => {
     [condition({ volatile: ['random'] }), 'volatile:random'],
     [condition({ stable: ['is_new'] }), 'stable:is_new'],
     [condition({ unheeded: ['extra_float_digits = 0'] }), 'condition-settings:extra_float_digits'],
-  ])('a condition that cannot be told: %o', (facts, code) => {
+  ])('an unusable condition: %o', (facts, code) => {
     expect(codes(planRebuild({ ...around, condition: facts }, request))).toEqual([code])
   })
 
-  describe('and rows elsewhere that refer to others', () => {
+  describe('and rows elsewhere that reference others', () => {
     const plan = planRebuild(around, request)
     const keeping = keepingOf(plan)
     const reference = { from: named('details'), name: 'of_event', query: 'select 1' }
 
-    test('are an objection where there are some', () => {
+    test('are an objection if there are any', () => {
       if (keeping === null) throw new Error('nothing is left out')
       const refused = withReferences(plan, keeping, [{ ...reference, found: 'some' }])
 
@@ -221,7 +221,7 @@ describe('the rows worth keeping', () => {
       expect(refused.rebuild).toBeNull()
     })
 
-    test.each(['none', 'unknown'] as const)('are looked for right before the swap (%s now)', (found) => {
+    test.each(['none', 'unknown'] as const)('are checked right before the swap (%s now)', (found) => {
       if (keeping === null) throw new Error('nothing is left out')
       const asked = withReferences(plan, keeping, [{ ...reference, found }])
 
@@ -229,14 +229,14 @@ describe('the rows worth keeping', () => {
       expect(asked.notes).toHaveLength(found === 'unknown' ? 1 : 0)
     })
 
-    test('are nowhere where all rows are kept', () => {
+    test('do not exist if all rows are kept', () => {
       expect(keepingOf(planOf())).toBeNull()
     })
   })
 })
 
 describe('names', () => {
-  test('whatever they hold, they are quoted', () => {
+  test('are quoted', () => {
     const plan = planRebuild(
       rebuildSituation({ table: table({ name: AWFUL }), taken: new Set([AWFUL.name, 'events_pkey']) }),
       rebuildRequest(),
@@ -246,7 +246,7 @@ describe('names', () => {
     expect(sqlOf(plan, 'swap')[0]).toBe(`alter table ${AWFUL_SQL} rename to "Big ""Ta.ble_retired"`)
   })
 
-  test('of 63 bytes, the copy and the retired table have names of their own', () => {
+  test('of 63 bytes leave distinct names for the copy and the retired table', () => {
     const long = named('x'.repeat(63))
     const plan = planRebuild(
       rebuildSituation({ table: table({ name: long }), taken: new Set([long.name]) }),
@@ -257,7 +257,7 @@ describe('names', () => {
     expect(plan.rebuild?.retired.name).toBe(`${'x'.repeat(55)}_retired`)
   })
 
-  test('those that are taken are left alone', () => {
+  test('that are taken are not used', () => {
     const plan = planRebuild(rebuildSituation({ taken: new Set(['events_ebb', 'events_retired']) }), rebuildRequest())
 
     expect(plan.rebuild?.shadow.name).toBe('events_ebb_2')
@@ -265,7 +265,7 @@ describe('names', () => {
   })
 })
 
-describe('foreign keys that are switched off', () => {
+describe('disabled foreign keys', () => {
   const off = {
     constraints: [key.constraint, foreignKey('of_user', 'user_id', named('users'))],
     inboundForeignKeys: [inbound(named('details'), 'of_event')],
@@ -275,7 +275,7 @@ describe('foreign keys that are switched off', () => {
     ],
   }
 
-  test('stay so where a superuser rebuilds, and are not validated, for they may be violated', () => {
+  test('stay disabled where a superuser rebuilds, and are not validated, since they may be violated', () => {
     const plan = planOf(off, true)
 
     expect(codes(plan)).toEqual([])
@@ -285,7 +285,7 @@ describe('foreign keys that are switched off', () => {
     ])
   })
 
-  test('keys that are looked after more than usual are validated, and stay so', () => {
+  test('enforced more often than usual are validated, and stay so', () => {
     const always = [constraintTrigger('of_user', named('events'), { enabled: 'always' })]
     const plan = planOf({ ...off, constraintTriggers: always }, true)
 
@@ -293,7 +293,7 @@ describe('foreign keys that are switched off', () => {
     expect(codes(planOf({ ...off, constraintTriggers: always }))).toEqual(['always:of_user'])
   })
 
-  test('are refused where partitions differ, or a unique key is', () => {
+  test('are an objection if partitions differ, or for a unique constraint', () => {
     for (const trigger of [
       constraintTrigger('of_event', named('details'), { enabled: 'mixed' }),
       constraintTrigger('events_pkey', named('events'), { function: 'unique_key_recheck' }),
@@ -342,7 +342,7 @@ describe('objections', () => {
       'a publication that lists it',
       { publications: [{ name: 'p', owner: 'o', covers: 'table', viaRoot: false, columns: null, filter: null }] },
     ],
-  ])('what partitions cannot have, a copy can: %s', (_, model) => {
+  ])('a copy can have what partitions cannot: %s', (_, model) => {
     expect(codes(planOf(model))).toEqual([])
   })
 
@@ -354,7 +354,7 @@ describe('objections', () => {
     expect(codes(planRebuild(rebuildSituation({ privileges: privileges(lacking) }), rebuildRequest()))).toEqual([code])
   })
 
-  test('a server that cannot be written to is all that is said', () => {
+  test('a read-only server is the only objection then', () => {
     const plan = planRebuild(
       rebuildSituation({ server: server({ inRecovery: true }), table: table({ indexes: [] }) }),
       rebuildRequest(),

@@ -8,7 +8,7 @@ import { kept, rebuilt } from './support/situations.ts'
 const REBUILT = rebuilt()
 const KEPT = kept(REBUILT)
 
-test('the table goes first: by its capture, what is left is found when that was all', () => {
+test('the table is dropped first: its capture shows what is left after an interruption', () => {
   const plan = planRetire('7', REBUILT, KEPT)
 
   expect(keys(plan)).toEqual(['retire:drop', 'retire:capture'])
@@ -20,7 +20,7 @@ test('the table goes first: by its capture, what is left is found when that was 
   expect(sqlOf(plan, 'retire:drop').at(-1)).toBe(dropTable({ name: named('events_retired'), oid: '16399' }))
 })
 
-test('the table in use is locked for a moment, the retired one without anybody noticing', () => {
+test('the table in use is locked briefly, the retired one without waiting sessions', () => {
   const plan = planRetire('7', REBUILT, KEPT)
 
   expect(blocking(plan)).toEqual({
@@ -31,7 +31,7 @@ test('the table in use is locked for a moment, the retired one without anybody n
   ])
 })
 
-test('names are quoted, whatever they hold', () => {
+test('names are quoted', () => {
   const awful = rebuilt({ table: table({ name: AWFUL }) })
   const plan = planRetire('7', awful, kept(awful))
 
@@ -39,26 +39,26 @@ test('names are quoted, whatever they hold', () => {
   expect(sqlOf(plan, 'retire:drop').at(-1)).toContain('drop table "My.sch""ema"."Big ""Ta.ble_retired"')
 })
 
-describe('what is there now counts, not what was recorded:', () => {
-  test('a table that was renamed', () => {
+describe('the current state counts, not the recorded one:', () => {
+  test('of a renamed table', () => {
     const plan = planRetire('7', REBUILT, { ...KEPT, captured: named('ev2'), retired: named('old') })
 
     expect(sqlOf(plan, 'retire:capture')[0]).toMatch(/ on "public"."ev2"$/)
     expect(sqlOf(plan, 'retire:drop').at(-1)).toContain('drop table "public"."old"')
   })
 
-  test('a retired table that was dropped by hand: its capture ends', () => {
+  test('a retired table dropped by hand: its capture ends', () => {
     const plan = planRetire('7', REBUILT, { ...KEPT, retired: null })
 
     expect(keys(plan)).toEqual(['retire:capture'])
     expect(plan.evidence.join()).toContain('has been dropped already')
   })
 
-  test('a captured table that was dropped: there is nothing to lock', () => {
+  test('a captured table that was dropped: nothing to lock', () => {
     expect(keys(planRetire('7', REBUILT, { ...KEPT, captured: null }))).toEqual(['retire:drop', 'retire:log'])
   })
 
-  test('another table of the name stays', () => {
+  test('another table of that name is kept', () => {
     const plan = planRetire('7', REBUILT, { ...KEPT, retired: null, nameTaken: true })
 
     expect(plan.evidence.join()).toContain('is left alone')

@@ -10,7 +10,7 @@ const plain = primaryKey('events_pkey', ['id'])
 const byTime = primaryKey('events_pkey', ['id', 'at'])
 
 describe('from partitions', () => {
-  test('the index of the former primary key is built online, then the history becomes the table', () => {
+  test('the index of the original primary key is built online, then the history becomes the table', () => {
     const plan = planRollback(converted())
 
     expect(keys(plan)).toEqual(['primary-key-index', 'swap-back'])
@@ -29,7 +29,7 @@ describe('from partitions', () => {
     ])
   })
 
-  test('where the primary key held the key already, nothing is built', () => {
+  test('if the primary key contained the partition key before, nothing is built', () => {
     const plan = planRollback(converted({ indexes: [byTime.index], constraints: [byTime.constraint] }))
 
     expect(keys(plan)).toEqual(['swap-back'])
@@ -37,14 +37,14 @@ describe('from partitions', () => {
     expect(sqlOf(plan, 'swap-back')).toContain('alter index "public"."events_pkey_history" rename to "events_pkey"')
   })
 
-  test('partitions that are dropped must be empty, and no others there: looked at under the lock', () => {
+  test('partitions to be dropped must be empty, and no others exist: checked under the lock', () => {
     const swap = stepOf(planRollback(converted()), 'swap', 'swap-back')
 
     expect(swap.partitions).toEqual([named('events_history'), named('events_2026_04')])
     expect(swap.mustBeEmpty).toEqual([named('events_2026_04')])
   })
 
-  test('what hangs on the table is locked with it, and put back', () => {
+  test('dependent objects are locked with the table, and restored', () => {
     const plan = planRollback(
       converted({
         indexes: [byTime.index],
@@ -67,7 +67,7 @@ describe('from partitions', () => {
     expect(keys(plan)).toEqual(['referring-rows', 'swap-back', 'validate:public.details.of_event'])
   })
 
-  test('on 14, where detaching drops foreign keys onto partitioned tables, they are made again and validated', () => {
+  test('on 14, where detaching drops foreign keys to partitioned tables, they are created again and validated', () => {
     const furnished = {
       constraints: [byTime.constraint, foreignKey('of_user', 'user_id', named('users'), { ontoPartitioned: true })],
     }
@@ -118,7 +118,7 @@ describe('from a rebuild', () => {
     }
   }
 
-  test('every write since is brought into the retired table, which then takes its place again', () => {
+  test('every write since is applied to the retired table, which then gets its name back', () => {
     const plan = planRebuildRollback(situation(furnished))
 
     expect(keys(plan)).toEqual([
@@ -138,14 +138,14 @@ describe('from a rebuild', () => {
     })
   })
 
-  test('rows that were left out are in the retired table alone, and are no difference', () => {
+  test('rows that were left out are only in the retired table, and are no difference', () => {
     const { rebuild, ...rest } = situation()
     const partly = { ...rebuild, forward: { ...rebuild.forward, keep: 'id > 5' } }
 
     expect(stepOf(planRebuildRollback({ ...rest, rebuild: partly }), 'verify', 'verify').shared).toBe('id > 5')
   })
 
-  test('the names change hands, and the table that is dropped refers to nothing any more', () => {
+  test('the names are exchanged, and the table to be dropped references nothing any more', () => {
     const statements = sqlOf(planRebuildRollback(situation(furnished)), 'swap-back')
 
     expect(statements.slice(0, 8)).toEqual([
@@ -161,7 +161,7 @@ describe('from a rebuild', () => {
     expect(statements).toContain('alter index "public"."events_pkey_retired" rename to "events_pkey"')
   })
 
-  test('the swap announces every lock that it takes', () => {
+  test('the swap states every lock it takes', () => {
     const plan = planRebuildRollback(situation(furnished))
 
     expect(locksOf(plan, 'swap-back')).toEqual([

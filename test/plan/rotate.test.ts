@@ -11,7 +11,7 @@ const YEAR = partitions(
 ) // prettier-ignore
 
 describe('a set by month, 90 days kept', () => {
-  test('gets the runway it lacks, and loses what has expired, the oldest first', () => {
+  test('gets the missing premake, and loses expired partitions, the oldest first', () => {
     expect(gist(planRotation(situation(setOf(YEAR), '2026-06-15'), request()))).toEqual({
       create: ['2026-08-01 … 2026-09-01', '2026-09-01 … 2026-10-01'],
       retire: ['p_2026-01-01', 'p_2026-02-01'],
@@ -23,7 +23,7 @@ describe('a set by month, 90 days kept', () => {
     ['the horizon on the bound', '2026-06-30', ['p_2026-01-01', 'p_2026-02-01', 'p_2026-03-01']],
     ['a microsecond before', '2026-06-29 23:59:59.999999', ['p_2026-01-01', 'p_2026-02-01']],
     ['a microsecond after', '2026-06-30 00:00:00.000001', ['p_2026-01-01', 'p_2026-02-01', 'p_2026-03-01']],
-  ])('only whole partitions go: %s', (_, now, gone) => {
+  ])('only whole partitions are removed: %s', (_, now, gone) => {
     expect(gist(planRotation(situation(setOf(YEAR), now), request())).retire).toEqual(gone)
   })
 
@@ -35,7 +35,7 @@ describe('a set by month, 90 days kept', () => {
     expect(at('2026-05-02 00:00:00.000001')).toEqual(['p_2026-01-01'])
   })
 
-  test('a wide history that overlaps the horizon stays, and it is said until when', () => {
+  test('a wide history that overlaps the horizon is kept, with its expiry date', () => {
     const set = setOf(partitions(null, '2026-05-01', '2026-06-01', '2026-07-01'))
     const plan = planRotation(situation(set, '2026-06-15'), request())
     expect(gist(plan).retire).toEqual([])
@@ -50,7 +50,7 @@ describe('a set by month, 90 days kept', () => {
     expect(gist(planRotation(situation(set, '2026-07-30'), request())).retire).toEqual(['p_min'])
   })
 
-  test('keeping is asked for in words: without it nothing goes', () => {
+  test('without a retention period nothing is removed', () => {
     const registered = { ...MONTHLY, keep: null }
     expect(gist(planRotation(situation(setOf(YEAR), '2026-06-15', { registered }), request())).retire).toEqual([])
     const plan = planRotation(
@@ -60,7 +60,7 @@ describe('a set by month, 90 days kept', () => {
     expect(gist(plan).retire).toEqual(['p_2026-01-01'])
   })
 
-  test('the future is left alone, though the premake was lowered', () => {
+  test('future partitions are kept, even if premake was lowered', () => {
     const registered = { ...MONTHLY, premake: 0 }
     expect(gist(planRotation(situation(setOf(YEAR), '2026-04-15', { registered }), request()))).toEqual({
       create: [],
@@ -69,7 +69,7 @@ describe('a set by month, 90 days kept', () => {
     })
   })
 
-  test('gaps ahead are filled around what others have made, gaps behind are not', () => {
+  test('gaps ahead are filled around existing partitions, gaps behind are not', () => {
     const odd = partition('2026-07-10', '2026-07-20')
     const list = [...partitions('2026-01-01', '2026-02-01'), ...partitions('2026-06-01', '2026-07-01'), odd]
     const plan = planRotation(situation(setOf(list), '2026-06-15'), request())
@@ -81,7 +81,7 @@ describe('a set by month, 90 days kept', () => {
     ])
   })
 
-  test('a neighbour’s bound is repeated to the letter', () => {
+  test('a neighbor’s bound is repeated literally', () => {
     const strange = { ...partition('2026-05-01', '2026-07-01') }
     const set = setOf([{ ...strange, range: { ...strange.range!, toText: '2026-07-01 02:00:00+02' } }])
     const [first] = planRotation(situation(set, '2026-06-15'), request()).create
@@ -89,7 +89,7 @@ describe('a set by month, 90 days kept', () => {
   })
 })
 
-describe('what stays although it is old', () => {
+describe('old partitions that are kept', () => {
   test.each([
     ['a foreign table', { kind: 'foreign' }],
     ['one that is itself partitioned', { kind: 'partitioned' }],
@@ -112,7 +112,7 @@ describe('what stays although it is old', () => {
     )
   })
 
-  test('with a default partition a detach is no longer possible concurrently', () => {
+  test('with a default partition a concurrent detach is not possible', () => {
     const fallback = { ...partition(null, null), isDefault: true, range: null, boundsText: 'DEFAULT' }
     const kinds = (list: typeof YEAR) =>
       planRotation(situation(setOf(list), '2026-06-15'), request({ retire: 'detach' })).retire[0]?.steps.map(
@@ -127,28 +127,28 @@ describe('what stays although it is old', () => {
   })
 })
 
-describe('objections to removing leave the runway alone', () => {
+describe('objections to removing do not affect creating partitions', () => {
   const runway = ['2026-08-01 … 2026-09-01', '2026-09-01 … 2026-10-01']
 
-  test('without an archive it wants --no-archive', () => {
+  test('without an archive --no-archive is required', () => {
     const plan = planRotation(situation(setOf(YEAR), '2026-06-15'), request({ noArchive: false }))
     expect(gist(plan)).toEqual({ create: runway, retire: [], objections: ['archive'] })
     expect(plan.withheld).toHaveLength(2)
     expect(plan.steps).toHaveLength(2)
   })
 
-  test('detaching removes nothing and wants no archive', () => {
+  test('detaching removes nothing and requires no archive', () => {
     const plan = planRotation(situation(setOf(YEAR), '2026-06-15'), request({ noArchive: false, retire: 'detach' }))
     expect(gist(plan)).toEqual({ create: runway, retire: ['p_2026-01-01', 'p_2026-02-01'], objections: [] })
   })
 
-  test('what foreign keys point at cannot be truncated', () => {
+  test('referenced partitions cannot be truncated', () => {
     const set = setOf(YEAR, { inboundForeignKeys: [{ name: 'fk', table: { schema: 'public', name: 'child' } }] })
     const plan = planRotation(situation(set, '2026-06-15'), request({ retire: 'truncate' }))
     expect(gist(plan)).toEqual({ create: runway, retire: [], objections: ['truncate-referenced'] })
   })
 
-  test('what has no rows need not be truncated', () => {
+  test('empty partitions are not truncated', () => {
     const [first, ...others] = YEAR
     const plan = planRotation(
       situation(setOf([{ ...first!, empty: true }, ...others]), '2026-06-15'),
@@ -165,38 +165,38 @@ describe('the server’s clock is doubted', () => {
       request(changes),
     )
 
-  test('when it is years ahead of the newest row', () => {
+  test('if it is years ahead of the newest row', () => {
     const plan = at('2036-06-15', '2026-06-14')
     expect(gist(plan).objections).toEqual(['clock'])
     expect(gist(plan).retire).toEqual([])
     expect(plan.withheld).toHaveLength(7)
   })
 
-  test('when nothing has come for longer than is kept', () => {
+  test('if no rows were written for longer than the retention period', () => {
     expect(gist(at('2026-05-03', '2026-02-01 23:59:59')).objections).toEqual(['clock'])
     expect(gist(at('2026-05-03', '2026-02-02')).objections).toEqual([])
   })
 
-  test('when the very partition of the newest row would go', () => {
+  test('if the partition of the newest row would be removed', () => {
     expect(gist(at('2026-05-12', '2026-04-30', { keep: '10 days', accept: ['shorter-keep'] })).objections).toEqual([
       'clock',
     ])
     expect(gist(at('2026-05-12', '2026-05-01', { keep: '10 days', accept: ['shorter-keep'] })).objections).toEqual([])
   })
 
-  test('and not when that is accepted, nor when there are no rows at all', () => {
+  test('but not once accepted, nor if there are no rows at all', () => {
     expect(gist(at('2036-06-15', '2026-06-14', { accept: ['clock'] })).retire).toHaveLength(7)
     expect(gist(at('2036-06-15', null)).retire).toHaveLength(7)
   })
 
-  test('when the newest row could not be found, but only after looking long', () => {
+  test('if the newest row could not be found within the limit', () => {
     const plan = (thorough: boolean) =>
       gist(planRotation(situation(setOf(YEAR), '2026-06-15', { newest: 'unknown', thorough }), request())).objections
     expect(plan(false)).toEqual([])
     expect(plan(true)).toEqual(['clock'])
   })
 
-  test('and no other clock is asked', () => {
+  test('and no other clock is used', () => {
     const plan = at('2026-06-15', '2026-06-14')
     expect(plan.horizon?.shown).toBe('2026-03-17 00:00 UTC')
   })
@@ -237,7 +237,7 @@ describe('a half-detached partition', () => {
   const [first, ...others] = YEAR
   const pending = { ...first!, detachPending: true }
 
-  test('is finished first, and retired no second time', () => {
+  test('is finished first, and not removed twice', () => {
     const plan = planRotation(situation(setOf([pending, ...others]), '2026-06-15'), request())
     expect(plan.finalize.map(({ partition }) => partition.name.name)).toEqual(['p_2026-01-01'])
     expect(plan.steps[0]?.statements).toEqual([
@@ -276,22 +276,22 @@ describe('by id, expire by time', () => {
       ),
     )
 
-  test('a closed partition goes when its newest row has expired', () => {
+  test('a closed partition is removed when its newest row has expired', () => {
     expect(plan(3500n, ages('2026-01-01', '2026-03-16 23:59:59', '2026-03-17')).retire).toEqual(['p_0', 'p_1000'])
   })
 
-  test('one that still receives rows, one ahead, and one of unknown age stay', () => {
+  test('one that still receives rows, a future one, and one of unknown age are kept', () => {
     expect(plan(999n, ages('2026-01-01', '2026-01-01', '2026-01-01')).retire).toEqual([])
     expect(plan(1999n, ages('2026-01-01', '2026-01-01')).retire).toEqual(['p_0'])
     expect(plan(3500n).retire).toEqual([])
   })
 
-  test('a row without a time never expires; an empty partition goes with a later one', () => {
+  test('a row without a time never expires; an empty partition is removed with a later one', () => {
     expect(plan(3500n, ages('never', '2026-01-01', '2026-06-01')).retire).toEqual(['p_1000'])
     expect(plan(3500n, ages('empty', '2026-01-01', 'empty')).retire).toEqual(['p_0', 'p_1000'])
   })
 
-  test('the runway goes on after the greatest id, or what the sequence has given out', () => {
+  test('partitions are created beyond the greatest id and the sequence', () => {
     expect(plan(1500n).create).toEqual(['4000 … 5000'])
     expect(plan(1500n, new Map(), { set: idSet(list, { sequencePosition: 3500n }) }).create).toEqual([
       '4000 … 5000',
@@ -300,7 +300,7 @@ describe('by id, expire by time', () => {
     ])
   })
 
-  test('an interval means as many ids as come in it now', () => {
+  test('an interval is converted to ids at the current rate', () => {
     const registered: SetPolicy = {
       ...BY_ID,
       every: { kind: 'interval', interval: { count: 1, unit: 'day' } },
@@ -314,18 +314,18 @@ describe('by id, expire by time', () => {
     expect(plan(3999n, new Map(), { registered, idRate: null }).create).toEqual(['4000 … 5000', '5000 … 6000'])
   })
 
-  test('without a column by which rows expire, keeping means nothing', () => {
+  test('without a time column a retention period is meaningless', () => {
     const answer = plan(3500n, new Map(), { registered: { ...BY_ID, expireBy: null } })
     expect(answer.objections).toEqual(['expire-by'])
     expect(answer.create).toHaveLength(3)
   })
 })
 
-describe('a set that nobody has registered', () => {
+describe('an unregistered set', () => {
   const planned = (list: typeof YEAR, changes = {}) =>
     planRotation(situation(setOf(list, changes), '2026-06-15', { registered: null }), request())
 
-  test('is understood from its partitions, and keeps everything', () => {
+  test('is inferred from its partitions, and keeps all rows', () => {
     const plan = planned(YEAR)
     expect(plan.policy).toEqual({ ...MONTHLY, keep: null })
     expect(gist(plan)).toEqual({
@@ -336,11 +336,11 @@ describe('a set that nobody has registered', () => {
     expect(plan.registered).toBe(false)
   })
 
-  test('is understood in spite of a gap, from what follows it', () => {
+  test('is inferred in spite of a gap', () => {
     expect(planned([...YEAR.slice(0, 2), ...YEAR.slice(4)]).policy?.every).toEqual(MONTHLY.every)
   })
 
-  test('is refused where its partitions follow no calendar', () => {
+  test('is refused if its partitions follow no calendar', () => {
     expect(gist(planned(partitions('2026-01-01', '2026-01-17', '2026-03-04'))).objections).toEqual(['no-grid'])
   })
 
@@ -363,12 +363,12 @@ test.each([
   expect(aboutRows(rows.map((one) => ({ rows: one })))).toBe(says)
 })
 
-describe('a retention period that is shorter than the registered one', () => {
+describe('a retention period shorter than the registered one', () => {
   const three = { ...MONTHLY, keep: { count: 3, unit: 'year' } } as const
   const planned = (registered: SetPolicy | null, changes: Parameters<typeof request>[0]) =>
     planRotation(situation(setOf(YEAR), '2026-06-15', { registered }), request(changes))
 
-  test('withholds what it would remove, and both are shown', () => {
+  test('withholds the removals, and both are shown', () => {
     const plan = planned(three, { keep: '30 days' })
     expect(gist(plan)).toMatchObject({ retire: [], objections: ['shorter-keep'] })
     expect(gist(plan).create).toHaveLength(2)
@@ -380,7 +380,7 @@ describe('a retention period that is shorter than the registered one', () => {
     expect(plan.evidence[1]).toContain('with 30 days kept (--keep; 3 years are registered), the horizon is')
   })
 
-  test('is said before there is anything to remove, too', () => {
+  test('is reported even without anything to remove', () => {
     const plan = planRotation(
       situation(setOf(partitions('2026-06-01', '2026-07-01')), '2026-06-15', { registered: three }),
       request({ keep: '30 days' }),
@@ -388,7 +388,7 @@ describe('a retention period that is shorter than the registered one', () => {
     expect(gist(plan).objections).toEqual(['shorter-keep'])
   })
 
-  test('goes when that is accepted', () => {
+  test('applies once accepted', () => {
     expect(gist(planned(three, { keep: '30 days', accept: ['shorter-keep'] }))).toMatchObject({
       retire: ['p_2026-01-01', 'p_2026-02-01', 'p_2026-03-01', 'p_2026-04-01'],
       objections: [],
@@ -400,24 +400,24 @@ describe('a retention period that is shorter than the registered one', () => {
     ['a longer one', MONTHLY, { keep: '1 year' }],
     ['where nothing is registered', null, { keep: '1 day' }],
     ['where a table without one is named', { ...MONTHLY, keep: null }, { keep: '1 day', tables: [] }],
-  ] as const)('%s is none', (_, registered, changes) => {
+  ] as const)('%s is not shorter', (_, registered, changes) => {
     expect(gist(planned(registered, changes)).objections).toEqual([])
   })
 
-  test('--all does not give one to tables that are to keep all their rows', () => {
+  test('--all does not apply one to tables that keep all rows', () => {
     const plan = planned({ ...MONTHLY, keep: null }, { keep: '30 days' })
     expect(gist(plan)).toMatchObject({ retire: [], objections: ['shorter-keep'] })
     expect(plan.objections[0]?.what).toContain('no retention period (all rows are kept) is registered')
   })
 })
 
-test('a conversion under way is left alone', () => {
+test('an unfinished conversion is left alone', () => {
   const unfinished = { id: '7', command: 'partition' }
   const plan = planRotation(situation(setOf(YEAR), '2026-06-15', { unfinished }), request())
   expect(gist(plan)).toEqual({ create: [], retire: [], objections: ['unfinished-run'] })
 })
 
-describe('what an interrupted rotation has detached', () => {
+describe('a partition detached by an interrupted rotation', () => {
   const begun = {
     oid: '99',
     table: { schema: 'public', name: 'events' },
@@ -432,25 +432,25 @@ describe('what an interrupted rotation has detached', () => {
   const planned = (changes: Parameters<typeof request>[0], entry: object = {}) =>
     planRotation(situation(setOf(YEAR), '2026-06-15', { begun: [{ ...begun, ...entry }] }), request(changes))
 
-  test('is dropped, when dropping is asked for', () => {
+  test('is dropped, if dropping is requested', () => {
     expect(planned({}).leftovers.map(({ step }) => step.statements)).toEqual([['drop table "public"."p_old"']])
     expect(planned({ noArchive: false }).leftovers).toEqual([])
     expect(planned({ retire: 'detach' }).leftovers).toEqual([])
   })
 
-  test('stays when it lies inside the keep window by now', () => {
+  test('is kept if it is inside the retention window by now', () => {
     const plan = planned({ keep: '1 year' })
     expect(plan.leftovers).toEqual([])
     expect(plan.skipped.find(({ partition }) => partition.name === 'p_old')?.reason).toContain('inside the keep window')
   })
 
-  test('stays while what would be retired is withheld', () => {
+  test('is kept while removals are withheld', () => {
     const plan = planned({ keep: '30 days' })
     expect(plan.leftovers).toEqual([])
     expect(plan.skipped.find(({ partition }) => partition.name === 'p_old')?.reason).toContain('a blocking issue')
   })
 
-  test('is no concern once it is gone or attached', () => {
+  test('is ignored once it is dropped or attached', () => {
     expect(planned({}, { state: 'gone' }).leftovers).toEqual([])
     expect(planned({}, { state: 'attached' }).leftovers).toEqual([])
   })

@@ -26,7 +26,7 @@ const keyed = table({
 const wide = splitSituation().partition
 
 describe('the steps', () => {
-  test('are those of a copy, out of one partition; its swap exchanges it for others', () => {
+  test('are those of a copy of one partition; its swap exchanges it for others', () => {
     const plan = planSplit(splitSituation(), splitRequest())
 
     expect(keys(plan)).toEqual([
@@ -49,7 +49,7 @@ describe('the steps', () => {
     })
   })
 
-  test('from the cell of the oldest row to where the wide one ends; the first takes what is late', () => {
+  test('from the cell of the oldest row to the end of the wide one; the first takes late rows', () => {
     const plan = planSplit(splitSituation(), splitRequest())
 
     expect(plan.split).toMatchObject({
@@ -63,7 +63,7 @@ describe('the steps', () => {
     ])
   })
 
-  test('the exchange reads nothing: bounds are proven before they are attached, and dropped after', () => {
+  test('the exchange scans nothing: bounds are validated before attaching, and dropped after', () => {
     expect(sqlOf(planSplit(splitSituation(), splitRequest()), 'swap').slice(0, 10)).toEqual([
       'drop trigger "ebb_0a1b2c3d_forward_capture" on "public"."events_history"',
       'drop trigger "ebb_0a1b2c3d_forward_truncated" on "public"."events_history"',
@@ -78,7 +78,7 @@ describe('the steps', () => {
     ])
   })
 
-  test('only the rows of its range come back', () => {
+  test('a rollback restores only the rows of its range', () => {
     const { rebuild } = planSplit(splitSituation(), splitRequest())
 
     expect(rebuild?.forward).toMatchObject({ source: named('events_history'), target: named('events_ebb'), keep: null })
@@ -89,7 +89,7 @@ describe('the steps', () => {
     })
   })
 
-  test('foreign keys are proven on the new partitions before, and leave the one that nobody sees any more', () => {
+  test('foreign keys are validated on the new partitions first, and dropped from the retired one', () => {
     const plan = planSplit(splitSituation({ parent: keyed }), splitRequest())
 
     expect(blocking(plan)['foreign-key:of_user']).toEqual(['public.users: SHARE ROW EXCLUSIVE, blocks writes'])
@@ -98,7 +98,7 @@ describe('the steps', () => {
     expect(blocking(plan)['swap']).toContain('public.users: ACCESS EXCLUSIVE, blocks reads and writes')
   })
 
-  test('with --keep old rows are left behind, and where nothing is kept one partition is enough', () => {
+  test('with --keep old rows are left behind; if all have expired one partition is enough', () => {
     const plan = planSplit(splitSituation({ least: null }), splitRequest({ keep: { count: 1, unit: 'day' } }))
 
     expect(plan.rebuild?.forward.keep).toBe(
@@ -107,7 +107,7 @@ describe('the steps', () => {
     expect(plan.split?.leaves).toEqual([named('events_2026_03')])
   })
 
-  test('names are quoted, whatever they hold', () => {
+  test('names are quoted', () => {
     const plan = planSplit(
       splitSituation({ parent: table({ ...keyed, name: AWFUL }), set: setOf([wide], { name: AWFUL }) }),
       splitRequest(),
@@ -181,10 +181,10 @@ describe('objections', () => {
   })
 })
 
-describe('the way back', () => {
+describe('the rollback', () => {
   const { situation, split } = splitBack(keyed)
 
-  test('catches up, proves foreign keys and bounds, exchanges, and drops', () => {
+  test('catches up, validates foreign keys and bounds, exchanges, and drops', () => {
     const plan = planSplitRollback(situation, split)
 
     expect(keys(plan)).toEqual([
@@ -202,7 +202,7 @@ describe('the way back', () => {
     ])
   })
 
-  test('partitions that nobody sees any more refer to nothing: dropping them locks nothing else', () => {
+  test('retired partitions reference nothing: dropping them locks no other table', () => {
     const { statements } = stepOf(planSplitRollback(situation, split), 'swap', 'swap-back')
 
     for (const { name } of split.leaves)

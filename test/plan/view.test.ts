@@ -17,18 +17,18 @@ function readable(by: string | null, of: string | null = null) {
 }
 
 describe('the step', () => {
-  test('one transaction, in which nobody is kept waiting', () => {
+  test('one transaction, for which no other session waits', () => {
     expect(keys(planOf())).toEqual(['view'])
     expect(locksOf(planOf(), 'view')).toEqual(['public.events: ACCESS SHARE, blocks nothing'])
   })
 
-  test('a view that is there is replaced, and whoever reads it waits a moment', () => {
+  test('an existing view is replaced, and its readers wait briefly', () => {
     expect(blocking(planOf({ existing: ours }))).toEqual({
       view: ['public.events_live: ACCESS EXCLUSIVE, blocks reads and writes'],
     })
   })
 
-  test('now() moves on, and operators are those of PostgreSQL', () => {
+  test('now() is evaluated by each query, and operators are PostgreSQL’s own', () => {
     expect(sqlOf(planOf(), 'view')[0]).toBe(
       `create or replace view "public"."events_live" with (security_invoker = true) as select "id", "at", "kind" from "public"."events" where ("at" operator(pg_catalog.>=) (pg_catalog.now() operator(pg_catalog.-) interval '1 day'))`,
     )
@@ -48,7 +48,7 @@ describe('the step', () => {
     )
   })
 
-  test('a condition is read under the settings of the role, and nothing else is', () => {
+  test('a condition uses the settings of the role, and nothing else does', () => {
     const plan = planOf(
       {
         expired: predicate('old(at) -- or not'),
@@ -69,7 +69,7 @@ describe('the step', () => {
     )
   })
 
-  test('names are quoted, whatever they hold', () => {
+  test('names are quoted', () => {
     const plan = planOf({ table: table({ name: AWFUL }), name: { ...AWFUL, name: 'Li"ve' } })
 
     expect(sqlOf(plan, 'view')[0]).toContain('view "My.sch""ema"."Li""ve" with')
@@ -77,8 +77,8 @@ describe('the step', () => {
   })
 })
 
-describe('who may read it', () => {
-  test('whoever may read the table, column by column', () => {
+describe('readers', () => {
+  test('roles that may read the table, column by column', () => {
     const granted = table({ grants: [readable('Re"ader'), readable(null, 'id'), readable('ebb_owner')] })
 
     expect(sqlOf(planOf({ table: granted }), 'view').slice(2)).toEqual([
@@ -87,7 +87,7 @@ describe('who may read it', () => {
     ])
   })
 
-  test('nobody else: neither by default privileges nor from before', () => {
+  test('no others: neither by default privileges nor from before', () => {
     expect(sqlOf(planOf({ table: table({ defaultGrantees: ['others'] }) }), 'view')).toContain(
       'revoke all on "public"."events_live" from "others"',
     )
@@ -96,7 +96,7 @@ describe('who may read it', () => {
     )
   })
 
-  test("it becomes the owner's, before anything is granted", () => {
+  test('are granted after the view has its final owner', () => {
     const owned = table({ owner: 'boss', grants: [readable('reader')] })
 
     expect(sqlOf(planOf({ table: owned }), 'view').slice(2)).toEqual([
@@ -138,10 +138,10 @@ test.each<[string, Parameters<typeof viewSituation>[0], Parameters<typeof viewRe
   expect(plan.steps).toEqual([])
 })
 
-test('a column that was added since is no objection', () => {
+test('a column added since is no objection', () => {
   expect(codes(planOf({ existing: { ...ours, columns: ours.columns.slice(0, 2) } }))).toEqual([])
 })
 
-test('giving up changes nothing', () => {
+test('abandoning changes nothing', () => {
   expect(planAbandonView('7', named('events')).steps).toMatchObject([{ key: 'abandon:view', statements: [] }])
 })

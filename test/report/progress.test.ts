@@ -48,7 +48,7 @@ step 3 of 9: validate the CHECK
 })
 
 describe('in a log', () => {
-  test('a reason to wait is said once, although it grows older', () => {
+  test('a reason to wait is reported once, although its duration grows', () => {
     const reasons = [
       'for pid 4711 (psql), idle in transaction for 1 s',
       'for pid 4711 (psql), idle in transaction for 2 s',
@@ -56,7 +56,7 @@ describe('in a log', () => {
     expect(printed(reasons.map(waiting))).toBe(`  waiting: ${reasons[0]}\n`)
   })
 
-  test('attempts are counted in silence', () => {
+  test('attempts are not reported', () => {
     expect(printed([waiting('no lock (attempt 1): x'), waiting('no lock (attempt 2): x')])).toBe(
       '  waiting: no lock (attempt 1): x\n',
     )
@@ -68,12 +68,12 @@ describe('in a log', () => {
     )
   })
 
-  test('the same reason in the next step is said again', () => {
+  test('the same reason in the next step is reported again', () => {
     const started: Event = { type: 'step started', step, position: 0, of: 1 }
     expect(printed([waiting('for x'), started, waiting('for x')]).match(/waiting/g)).toHaveLength(2)
   })
 
-  test('figures in what is being done make no new lines; the rates are compared', () => {
+  test('changed figures make no new lines; rates are compared', () => {
     const figures = { done: 300, total: 1000, unit: 'changes', perSecond: 250 }
     const catchingUp = (arriving: number, remainingSeconds: number | null): Event => {
       const what = `catching up, ${arriving} changes a second arrive`
@@ -104,7 +104,7 @@ describe('in a log', () => {
     )
   })
 
-  test('work that goes on makes a line whenever it has doubled, and in each step', () => {
+  test('work in progress is reported whenever its duration has doubled, and in each step', () => {
     const working = (seconds: number): Event => ({ type: 'working', phase: null, seconds })
     const started: Event = { type: 'step started', step, position: 0, of: 1 }
     const text = printed([...Array.from({ length: 90 }, (_, i) => working(i / 2)), started, working(12)])
@@ -135,27 +135,27 @@ describe('in a log', () => {
 describe('on a terminal', () => {
   const CLEAR = '\r\u001b[2K'
 
-  test('work that goes on is seen to go on', () => {
+  test('work in progress is shown', () => {
     const working = (seconds: number): Event => ({ type: 'working', phase: 'vacuuming indexes', seconds })
     expect(printed([working(2.5), working(3)], true)).toBe(
       `${CLEAR}  vacuuming indexes: running for 2.5 s${CLEAR}  vacuuming indexes: running for 3.0 s${CLEAR}`,
     )
   })
 
-  test('one line is written over, and cleared for what stays', () => {
+  test('one line is overwritten, and cleared for lasting output', () => {
     const text = printed([progress(10), waiting('for x'), { type: 'note', text: 'n' }], true)
     expect(text).toBe(
       `${CLEAR}  scanning: 1 %, 5 s left (10 of 1,000 blocks, 986 kB/s)${CLEAR}  waiting: for x${CLEAR}  note: n\n`,
     )
   })
 
-  test('a line that would be broken is cut, and nothing is left at the end', () => {
+  test('a line that would wrap is truncated, and nothing is left at the end', () => {
     const text = printed([waiting(`for ${'ü'.repeat(100)}`)], true, 20)
     expect(text).toBe(`${CLEAR}  waiting: for ${'ü'.repeat(4)}${CLEAR}`)
   })
 })
 
-test.each([true, false])('names cannot play tricks (terminal: %s)', (isTTY) => {
+test.each([true, false])('control characters in names are escaped (terminal: %s)', (isTTY) => {
   const evil = 'a\u001b[31m\rb'
   const text = printed([{ type: 'note', text: evil }, waiting(evil)], isTTY)
   expect(text).not.toContain('\u001b[31m')

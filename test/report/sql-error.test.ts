@@ -15,7 +15,7 @@ async function failure(database: Database, statement: string): Promise<DatabaseE
   )
 }
 
-test('code, detail and place are told, where they are known', async ({ database }) => {
+test('code, detail and position are shown, if known', async ({ database }) => {
   await database.admin('create table public.t (id int primary key); grant all on public.t to public')
   const unique = await failure(database, 'insert into public.t values (1), (1)')
   const [message, hidden] = describeSqlError(unique)
@@ -72,7 +72,7 @@ plainTest('neither the field that COPY was at', () => {
   expect(errorText(tellError(error, true))).toContain(where)
 })
 
-test('inside a function it is the statement in there that is shown', async ({ database }) => {
+test('inside a function its own statement is shown', async ({ database }) => {
   const error = await failure(database, `do $$ begin perform 1 from nowhere; end $$`)
   const lines = describeSqlError(error)
   expect(lines.join('\n')).toMatch(/where: PL\/pgSQL function/)
@@ -80,7 +80,7 @@ test('inside a function it is the statement in there that is shown', async ({ da
   expect(lines.at(-1)?.indexOf('^')).toBe(lines.at(-2)?.indexOf('nowhere'))
 })
 
-test('an error from PostgreSQL that nobody foresaw is told with what it says', async ({ database }) => {
+test('an unexpected error of PostgreSQL is shown with its message', async ({ database }) => {
   const text = errorText(tellError(await failure(database, sql`select 1 / 0`.text)))
   expect(text).toBe(
     `error: PostgreSQL refused a statement: division by zero
@@ -91,7 +91,7 @@ test('an error from PostgreSQL that nobody foresaw is told with what it says', a
   )
 })
 
-test('a lock that was not free is no failure for ever', async ({ database }) => {
+test('a lock that was not available is a temporary failure', async ({ database }) => {
   await database.admin('create table public.t (id int); grant all on public.t to public')
   const holder = await database.session('holder')
   await holder.query('begin; lock table public.t in row exclusive mode')
@@ -138,9 +138,7 @@ describe('other errors', () => {
   })
 })
 
-test('what PostgreSQL said is told, but not of a statement that was cancelled because a stop was asked for', async ({
-  database,
-}) => {
+test('messages of PostgreSQL are shown, except for statements cancelled by a stop', async ({ database }) => {
   const cancelled = await failure(database, 'select pg_cancel_backend(pg_backend_pid())')
   const divided = await failure(database, 'select 1 / 0')
   const toldOf = (kind: ErrorKind, cause: DatabaseError) =>

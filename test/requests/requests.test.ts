@@ -116,7 +116,7 @@ const COPY_WORDS = [
 ]
 const COPY = { jobs: 3, transport: 'server', noArchive: true, diskFree: 5e9, retireAfter: '7 days' } as const
 
-describe('the same is asked', () => {
+describe('flags and options make the same request', () => {
   const CASES: readonly (readonly [words: readonly string[], call: () => Promise<unknown>])[] = [
     [['inspect', '"My"."T"'], () => ebb.inspect(DATABASE, { schema: 'My', name: 'T' })],
     [['status', '--journal-schema', 'book'], () => ebb.status(DATABASE, { journalSchema: 'book' })],
@@ -346,7 +346,7 @@ type Call = (database: string, options: never) => Promise<unknown>
 
 const call = (command: unknown, options: Given) => () => (command as Call)(DATABASE, options as never)
 
-describe('the same is refused, with all that is wrong in one error', () => {
+describe('the same is rejected, with all errors at once', () => {
   const T = { table: 't' }
   const P = { ...T, by: 'at', every: 'month' }
   const W = { ...T, where: 'a' }

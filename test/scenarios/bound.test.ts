@@ -23,7 +23,7 @@ const until = (isSo: () => boolean | Promise<boolean>, what: string) => untilSoo
 const byId = monthly({ by: 'id', every: { kind: 'ids', ids: 10_000n }, expireBy: 'created_at' })
 
 describe('while a conversion waits', () => {
-  test('a burst of rows is not refused', async ({ database }) => {
+  test('a burst of rows is not rejected', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const [app, holder] = [await database.session('app'), await database.session('holder')]
     await killedAfter(database, events, byId, 'validate-guard')
@@ -38,7 +38,7 @@ describe('while a conversion waits', () => {
     expect(run.notes).toEqual([])
   })
 
-  test('for the proof, ids that are used up faster than ever move the bound', async ({ database }) => {
+  test('for the validation, ids used up faster than expected move the bound', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const [app, holder] = [await database.session('app'), await database.session('holder')]
     const guard = async () => (await checksOf(database, events)).filter((name) => name.includes('ebb_bound'))
@@ -68,8 +68,8 @@ describe('while a conversion waits', () => {
   })
 })
 
-describe('a plan that has grown old', () => {
-  test('refuses nothing when it is gone on with: ids', async ({ database }) => {
+describe('an old plan', () => {
+  test('rejects nothing when resumed: ids', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     await killedAfter(database, events, byId, 'dry run')
     const app = await database.session('app')
@@ -85,7 +85,7 @@ describe('a plan that has grown old', () => {
     expect(await rowsOf(database, events)).toBe(ROWS + 60_000 + writes)
   })
 
-  test('refuses nothing when it is gone on with: times', async ({ database }) => {
+  test('rejects nothing when resumed: times', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 1_000 })
     await killedAfter(database, events, monthly(), 'primary-key-index')
     const app = await database.session('app')
@@ -96,7 +96,7 @@ describe('a plan that has grown old', () => {
     expect((await status(database.url, quietly())).runs.map((one) => one.status)).toEqual(['done', 'abandoned'])
   })
 
-  test('is given up by resume, which says what to do', async ({ database }) => {
+  test('is not resumed, with advice what to do', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 1_000 })
     await killedAfter(database, events, byId, 'guard')
     expect(describeStatus(await status(database.url, quietly()), []).join('\n')).toMatch(
@@ -119,7 +119,7 @@ describe('a plan that has grown old', () => {
 })
 
 describe('the bound lies ahead', () => {
-  test('of the clock by a weekend, and of rows that are dated ahead as well', async ({ database }) => {
+  test('of the clock by a weekend, and of rows dated ahead as well', async ({ database }) => {
     const table = database.table('visits')
     const owner = await database.session('owner')
     await owner.query(
@@ -137,7 +137,7 @@ describe('the bound lies ahead', () => {
     expect(await daysAhead()).toBeLessThan(9)
   })
 
-  test('of ids that are handed out, though nobody sees the rows yet', async ({ database }) => {
+  test('of ids returned by the sequence, though their rows are not visible yet', async ({ database }) => {
     const { events } = await createEvents(database, { rows: ROWS })
     const app = await database.session('app')
     await app.query('begin')

@@ -55,7 +55,7 @@ test('a candidate set, and the purge of it', async ({ database }) => {
   expect(await contentOf(database, table, `id % 2 = 1 or name = 'still here'`)).toMatchObject({ rows: 0 })
 })
 
-test('a set that is given up leaves nothing behind', async ({ database }) => {
+test('an abandoned set leaves nothing behind', async ({ database }) => {
   const table = await members(database)
   const errand = { command: 'candidates', url: database.url, table, candidates: { where: WHERE } } as const
   await startTool({ ...errand, dieAt: 'step started: settle' }).end()

@@ -77,9 +77,9 @@ const MISHAPS: readonly Mishap[] = [
   },
 ]
 
-describe('on the way back, when', () => {
+describe('in a rollback window, when', () => {
   test.for(MISHAPS.map((mishap) => [mishap.what, mishap] as const))(
-    '%s, the application notices nothing, and the way back is closed',
+    '%s, the application is not affected, and rollback is refused',
     async ([, mishap], { database, skip }) => {
       if (mishap.rights && SUPERUSER) skip('rights are nothing to a superuser')
       const { table, app } = await filled(database)
@@ -109,7 +109,7 @@ describe('on the way back, when', () => {
     },
   )
 
-  test('the key gets another name in a transaction that has written already, it goes on', async ({ database }) => {
+  test('the key column is renamed in a transaction that has written already, it continues', async ({ database }) => {
     const { table, app } = await filled(database)
     const { runId } = await new Rebuilding(database, table).end()
     const place = quoted(table).text
@@ -121,7 +121,7 @@ describe('on the way back, when', () => {
     await expectClosed(database, runId, /a key column was renamed/)
   })
 
-  test('a text key is lengthened, longer keys are caught, and it can be gone back when it is short again', async ({
+  test('a text key is lengthened, longer keys are captured, and rollback is possible once it is short again', async ({
     database,
   }) => {
     const table = database.table('codes')
@@ -150,7 +150,7 @@ describe('on the way back, when', () => {
     ['interval day to second', `'1 day'`, `'2 days'`],
     ['"Code 1"', `'ab'`, `'cd'`],
     ['"Code 2"', `'ab'`, `'cd'`],
-  ] as const)('a key is %s, every change is caught', async ([type, one, other], { database }) => {
+  ] as const)('a key is %s, every change is captured', async ([type, one, other], { database }) => {
     const table = database.table('codes')
     const app = await database.session('app')
     const place = quoted(table).text
@@ -167,7 +167,7 @@ describe('on the way back, when', () => {
     expect((await app.query(`select v from ${place} order by v`)).rows).toEqual([{ v: 2 }, { v: 3 }])
   })
 
-  test('a right to leave the mark was revoked for a while, the way back is closed', async ({ database, skip }) => {
+  test('a privilege on the mark was revoked for a while, rollback is refused', async ({ database, skip }) => {
     if (SUPERUSER) skip('rights are nothing to a superuser')
     const { table, app } = await filled(database)
     const { runId } = await new Rebuilding(database, table).end()
@@ -182,7 +182,9 @@ describe('on the way back, when', () => {
     await expectClosed(database, runId, /sequence that marks a gap was altered/)
   })
 
-  test('what could not be caught was rolled back to a savepoint, the next change is caught', async ({ database }) => {
+  test('a change that could not be captured was rolled back to a savepoint, the next one is captured', async ({
+    database,
+  }) => {
     const { table, app } = await filled(database)
     const { runId } = await new Rebuilding(database, table).end()
     const place = quoted(table).text
@@ -196,7 +198,7 @@ describe('on the way back, when', () => {
   })
 })
 
-describe('what it costs', () => {
+describe('the cost of the capture', () => {
   test('a transaction takes one transaction id more, however many rows it changes', async ({ ownServer }) => {
     // Nobody else takes any there.
     const { database } = await ownServer({ autovacuum: 'off' })
@@ -215,7 +217,7 @@ describe('what it costs', () => {
 
 // What PHP's lastInsertId() and many others ask for after an insert.
 describe('lastval() is that of the application’s own insert', () => {
-  test('while a table is copied, and while the way back is kept', async ({ database }) => {
+  test('while a table is copied, and while a rollback is possible', async ({ database }) => {
     const { table, app } = await filled(database)
     const { goOn } = await stoppedRebuild(database, table, beforeStep('copy'))
     await expectOwnLastval(app, table, ROWS + 1)
@@ -242,7 +244,7 @@ describe('lastval() is that of the application’s own insert', () => {
     }
   })
 
-  test('after a change that could not be caught', async ({ database }) => {
+  test('after a change that could not be captured', async ({ database }) => {
     const { table, app } = await filled(database)
     const { runId } = await new Rebuilding(database, table).end()
     const owner = await database.session('owner')
@@ -258,7 +260,7 @@ async function expectOwnLastval(app: pg.Client, table: TableName, id: number): P
   expect((await app.query('select lastval()::int as id')).rows).toEqual([{ id }])
 }
 
-test('a publication may send on what is deleted from the log', async ({ database }) => {
+test('a publication may publish deletes from the log', async ({ database }) => {
   const { table, app } = await filled(database)
   const { runId } = await new Rebuilding(database, table).end()
   await database.admin(`create publication logs for table ${await logOf(database, 'back')}`)
@@ -273,7 +275,7 @@ describe('while a table is copied, when', () => {
   test.for([
     ['the log is dropped', (_: string, log: string) => `drop table ${log}`, /their log was dropped/],
     ['the key gets another name', (table: string) => `alter table ${table} rename id to ledger_id`, /./],
-  ] as const)('%s, the application goes on, and the run says so', async ([, mishap, reason], { database }) => {
+  ] as const)('%s, the application continues, and the run reports it', async ([, mishap, reason], { database }) => {
     const { table, app } = await filled(database)
     const hold = await Hold.at(database, 'note is not null')
     const rebuilding = new Rebuilding(database, table, { keep: hold.keep })
@@ -293,7 +295,7 @@ describe('while a table is copied, when', () => {
 })
 
 describe('when the disk of the log is full', () => {
-  test('the application goes on, and the way back is closed', async ({ ownServer, skip }) => {
+  test('the application continues, and rollback is refused', async ({ ownServer, skip }) => {
     const { server, database } = await ownServer()
     const disk = SmallDisk.mount(8, server.dataFolder, skip)
     try {

@@ -23,8 +23,8 @@ async function differencesOf(work: Promise<unknown>): Promise<string> {
 
 const WIDE = { ...TINY, chunkBlocks: 64 }
 
-describe('what is planted in the shadow is found', () => {
-  test('whatever kind of difference it is', async ({ database }) => {
+describe('a difference planted in the shadow is found', () => {
+  test('of any kind', async ({ database }) => {
     const table = await manyTypes(database)
     const { shadow, goOn } = await stoppedRebuild(database, table, beforeStep('verify'), {}, { copySizes: WIDE })
     const owner = await database.session('owner')
@@ -44,7 +44,7 @@ describe('what is planted in the shadow is found', () => {
     await goOn()
   })
 
-  test('a key that is there twice', async ({ database }) => {
+  test('a key that exists twice', async ({ database }) => {
     const table = await numbered(database, 100)
     const { shadow, goOn } = await stoppedRebuild(database, table, beforeStep('verify'), {}, { copySizes: TINY })
     const owner = await database.session('owner')
@@ -53,7 +53,7 @@ describe('what is planted in the shadow is found', () => {
     expect(await differencesOf(goOn())).toMatch(/3 keys are there more than once; repeated: keys 1, 50, 100$/)
   })
 
-  test('in the first range and the last, with the rows that either side lacks', async ({ database }) => {
+  test('in the first range and the last, with rows missing on either side', async ({ database }) => {
     const table = await numbered(database, 300)
     const request = { keep: 'id <> 150' }
     const { shadow, goOn } = await stoppedRebuild(database, table, beforeStep('verify'), request, { copySizes: TINY })
@@ -71,9 +71,7 @@ describe('what is planted in the shadow is found', () => {
     expect(errorText(tellError(error))).not.toMatch(/149|150|210/)
   })
 
-  test('what COPY itself has changed, for a type whose binary form does not hold all of a value', async ({
-    database,
-  }) => {
+  test('changes made by COPY itself, for a type whose binary format loses information', async ({ database }) => {
     await database.admin(`
       create type half;
       create function half_in(cstring) returns half language internal immutable strict as 'int8in';
@@ -89,7 +87,7 @@ describe('what is planted in the shadow is found', () => {
     expect(await differencesOf(rebuilding.end())).toMatch(/1 row is there with other contents; changed: key 5$/)
   })
 
-  test('and what was mended is not found any more', async ({ database }) => {
+  test('and after a repair no more', async ({ database }) => {
     const table = await numbered(database, 20)
     const { shadow, goOn } = await stoppedRebuild(database, table, beforeStep('verify'))
     const owner = await database.session('owner')
@@ -102,7 +100,7 @@ describe('what is planted in the shadow is found', () => {
 
 describe('no difference', () => {
   test.for(['server', 'copy'] as const)(
-    'is found in values of many types that went by %s',
+    'is found in values of many types copied by %s',
     async (transport, { database }) => {
       const table = await manyTypes(database, transport === 'copy' ? 'without binary form' : null)
       const { shadow, goOn } = await stoppedRebuild(
@@ -123,7 +121,7 @@ describe('no difference', () => {
     },
   )
 
-  test('is what was changed meanwhile, is in the log, and has its turn still to come', async ({ database }) => {
+  test('is a change that is in the log and not applied yet', async ({ database }) => {
     const table = await numbered(database, 200)
     const { goOn } = await stoppedRebuild(
       database,
@@ -146,7 +144,7 @@ describe('no difference', () => {
     expect(rows).toEqual([{ n: 199, changed: 3 }])
   })
 
-  test('is a row that was left out, when the former table comes back', async ({ database }) => {
+  test('is a row that was left out, in a rollback', async ({ database }) => {
     const table = await numbered(database, 200)
     const { runId } = await new Rebuilding(database, table, { keep: 'id > 100' }).end()
     const app = await database.session('app')
@@ -160,8 +158,8 @@ describe('no difference', () => {
   })
 })
 
-describe('before a roll-back', () => {
-  test('what only the former table has is found, unless it was left out; and what differs in it', async ({
+describe('before a rollback', () => {
+  test('rows only in the retired table are found, unless they were left out; and differing rows', async ({
     database,
   }) => {
     const table = await numbered(database, 200)
@@ -179,7 +177,7 @@ describe('before a roll-back', () => {
 })
 
 describe('ranges', () => {
-  test('that have been compared are not compared again after a stop', async ({ database }) => {
+  test('already compared are not compared again after a stop', async ({ database }) => {
     const table = await numbered(database, 300)
     let told = 0
     const third = (event: Event) => event.type === 'progress' && event.progress.what === 'comparing' && ++told === 3
@@ -198,9 +196,7 @@ describe('ranges', () => {
     expect(comparings(events)).toHaveLength(after.length - before.length)
   })
 
-  test('are few where rows lie in another order than their keys, and what differs is found all the same', async ({
-    database,
-  }) => {
+  test('are few if rows are not in key order, and differences are still found', async ({ database }) => {
     const table = await scattered(database)
     const { shadow, goOn } = await stoppedRebuild(database, table, beforeStep('verify'), {}, { copySizes: TINY })
     const owner = await database.session('owner')
@@ -218,9 +214,7 @@ describe('ranges', () => {
     expect(compared.length).toBeLessThanOrEqual(9)
   })
 
-  test('are small all the same where temporary files are limited to less than a large one may take', async ({
-    database,
-  }) => {
+  test('are small if temporary files are limited', async ({ database }) => {
     const table = await scattered(database)
     await database.admin(`alter database "${database.name}" set temp_file_limit = '32kB'`)
     await new Rebuilding(database, table).end()
@@ -228,7 +222,7 @@ describe('ranges', () => {
   })
 
   test.for(KEYS())(
-    'go by a key like this: ($key) of $columns',
+    'follow a key like this: ($key) of $columns',
     async ({ key, columns, values }, { database, skip }) => {
       if (/citext/.test(columns)) {
         const available = await database.admin(`select from pg_available_extensions where name = 'citext'`)
@@ -259,7 +253,7 @@ describe('ranges', () => {
     },
   )
 
-  test('see one key in two partitions, where a partition’s own index sees nothing', async ({ database }) => {
+  test('show one key in two partitions, which no partition’s own index prevents', async ({ database }) => {
     const table = database.table('dated')
     const app = await database.session('app')
     const place = quoted(table).text

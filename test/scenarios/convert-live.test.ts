@@ -19,7 +19,7 @@ describe('converting five million rows while the application works', () => {
   test.for([
     ['by time', {}],
     ['by id', { by: 'id', every: { kind: 'ids', ids: 1_000_000n }, expireBy: 'created_at' }],
-  ] as const)('%s loses nothing, and nobody waits', async ([title, request], { database, judgeTimes }) => {
+  ] as const)('%s loses nothing, and no session waits', async ([title, request], { database, judgeTimes }) => {
     const { events, view, counter } = await manyEvents(database, ROWS)
     const writers = await startWriters(database, {
       insert: insertClick(events),

@@ -17,7 +17,7 @@ const SIZES = { copySizes: { chunkBlocks: 32, batchEntries: 100, shortLog: 10 } 
 
 describe('a disk that fills up', () => {
   test.for(['copy', 'server'] as const)(
-    'stops the copy (%s), which goes on when there is room',
+    'stops the copy (%s), which continues when there is space',
     async (transport, { ownServer, skip }) => {
       const { server, database } = await ownServer()
       const disk = SmallDisk.mount(14, server.dataFolder, skip)
@@ -46,7 +46,7 @@ describe('a disk that fills up', () => {
     },
   )
 
-  test('stops the copy, and abandoning it gives back what it took', async ({ ownServer, skip }) => {
+  test('stops the copy, and abandoning it frees its space', async ({ ownServer, skip }) => {
     const { server, database } = await ownServer()
     const disk = SmallDisk.mount(14, server.dataFolder, skip)
     try {
@@ -68,7 +68,7 @@ describe('a disk that fills up', () => {
 })
 
 describe('a full disk', () => {
-  test('of which a run is killed while it gives back what it took, costs nothing', async ({ ownServer, skip }) => {
+  test('with a run killed while it frees space costs nothing', async ({ ownServer, skip }) => {
     const { server, database } = await ownServer()
     const disk = SmallDisk.mount(14, server.dataFolder, skip)
     try {
@@ -93,7 +93,7 @@ describe('a full disk', () => {
     }
   })
 
-  test('of temporary files alone, which the server gives back itself, keeps the copy', async ({ ownServer, skip }) => {
+  test('of temporary files alone, which the server frees itself, keeps the copy', async ({ ownServer, skip }) => {
     const { server, database } = await ownServer({ maintenance_work_mem: '1MB' })
     const disk = SmallDisk.mount(100, server.dataFolder, skip)
     const scratch = SmallDisk.mount(2, server.dataFolder, skip)
@@ -179,7 +179,7 @@ describe('a full disk', () => {
   })
 })
 
-test('a copy that would not fit, as somebody knows, is not started', async ({ database }) => {
+test('a copy known not to fit is not started', async ({ database }) => {
   const table = database.table('wide')
   const owner = await database.session('owner')
   await owner.query(sql`create table ${quoted(table)} (id int primary key, filler text)`)

@@ -9,8 +9,8 @@ import { test, type Database } from '../support/database.ts'
 
 const ROWS = 100
 
-describe('while changes go into both tables', () => {
-  test('the copy has the row at once, and the log nothing', async ({ database }) => {
+describe('during dual writes', () => {
+  test('the copy has the row at once, and the log is empty', async ({ database }) => {
     const { app, both, log } = await copied(database)
 
     await app.query(`insert into t values (200, 200, 'new'), (201, 201, 'new')`)
@@ -22,7 +22,7 @@ describe('while changes go into both tables', () => {
     expect(await log()).toEqual([])
   })
 
-  test('what is undone is undone in both, in part or as a whole', async ({ database }) => {
+  test('a rollback applies to both, in part or as a whole', async ({ database }) => {
     const { app, both, log } = await copied(database)
 
     await app.query(`begin; update t set v = 'kept' where id = 1; savepoint s; delete from t where id = 2`)
@@ -33,7 +33,7 @@ describe('while changes go into both tables', () => {
     expect(await log()).toEqual([])
   })
 
-  test('rows that are left out stay out, come in when they are kept again, and go when they are not', async ({
+  test('rows left out stay out, are added when the condition keeps them, and removed when not', async ({
     database,
   }) => {
     const { app, copy, log } = await copied(database, { keep: `public.wanted(v)` })
@@ -48,7 +48,7 @@ describe('while changes go into both tables', () => {
     expect(await log()).toEqual([])
   })
 
-  test('a condition means what it means for whoever began the run', async ({ database }) => {
+  test('a condition is evaluated with the settings of the run’s role', async ({ database }) => {
     const { app, copy } = await copied(database, {
       keep: `v <> 'edge' or timestamptz '2025-12-31 20:00+00' >= '2026-01-01'`,
     })
@@ -70,14 +70,14 @@ describe('while changes go into both tables', () => {
     expect(await log()).toEqual([])
   })
 
-  test('what replication applies goes into both', async ({ database }) => {
+  test('replicated changes are written to both', async ({ database }) => {
     const { both, log } = await copied(database)
     await database.admin(`set session_replication_role = replica; update t set v = 'applied' where id = 1`)
     expect(await both()).toEqual([])
     expect(await log()).toEqual([])
   })
 
-  test('a row that other triggers change once more is there as they leave it', async ({ database }) => {
+  test('a row changed again by other triggers is copied in its final state', async ({ database }) => {
     const { app, both, log } = await copied(database)
     await app.query(`
       create function again() returns trigger language plpgsql as $$
@@ -102,7 +102,7 @@ describe('while changes go into both tables', () => {
 })
 
 describe('the application never notices', () => {
-  test('a row that stands in the way in the copy, because it has not been caught up with', async ({ database }) => {
+  test('a conflicting row in the copy, not applied yet', async ({ database }) => {
     const { app, log } = await copied(database)
     await app.query(`update copy_of_t set slot = 9999 where id = 1; update copy_of_t set slot = 1 where id = 2`)
     await app.query(`update t set v = 'changed' where id = 1`)
@@ -125,20 +125,20 @@ describe('the application never notices', () => {
     expect(await log()).toEqual([2])
   })
 
-  test('a copy that has gone', async ({ database }) => {
+  test('a dropped copy', async ({ database }) => {
     const { app, log } = await copied(database)
     await app.query(`drop table copy_of_t`)
     await app.query(`update t set v = 'changed' where id = 1; insert into t values (200, 200, 'new')`)
     expect(await log()).toEqual([1, 200])
   })
 
-  test('an error of code that belongs to the copy', async ({ database }) => {
+  test('an error in code of the copy', async ({ database }) => {
     const { app, log } = await copied(database, { keep: `1 / (id - 7) is not null` })
     await app.query(`update t set v = 'changed' where id in (6, 7, 8)`)
     expect(await log()).toEqual([7])
   })
 
-  test('a row that has come into the copy after its own snapshot', async ({ database }) => {
+  test('a row added to the copy after its own snapshot', async ({ database }) => {
     const { app, log } = await copied(database)
     await app.query(`delete from copy_of_t where id = 1`)
     const other = await database.session('other')
@@ -153,8 +153,10 @@ describe('the application never notices', () => {
   })
 })
 
-describe('a row that is in neither table', () => {
-  test('is logged again while an entry of it is left: somebody may just be setting it', async ({ database }) => {
+describe('a row in neither table', () => {
+  test('is logged again while the log has an entry of it, since another session may be applying it', async ({
+    database,
+  }) => {
     const { app, log } = await copied(database)
     const catcher = await database.session('catcher')
     await app.query(`${paused} insert into t values (200, 200, 'new'); ${resumed}`)
@@ -170,7 +172,7 @@ describe('a row that is in neither table', () => {
 })
 
 describe('a large transaction', () => {
-  test('logs what goes beyond the subtransactions it may have; the next one begins anew', async ({ database }) => {
+  test('logs rows beyond its limit of subtransactions; the next one starts again', async ({ database }) => {
     const { app, both, log } = await copied(database)
 
     await app.query(`begin; update t set v = 'all'; update t set v = 'again' where id = 1; commit`)
@@ -190,7 +192,7 @@ describe('a large transaction', () => {
   })
 })
 
-test('afterwards the log has it all again', async ({ database }) => {
+test('afterwards changes are only logged again', async ({ database }) => {
   const { app, owner, work, copy, log } = await copied(database)
   await owner.query(logOnly(work))
   await app.query(`update t set v = 'changed' where id = 1`)

@@ -48,7 +48,7 @@ test.for(Object.entries(COMMANDS))(
   },
 )
 
-test('rotate drops a partition that has such a key, and keeps the others looked after', async ({ database }) => {
+test('rotate drops a partition with such a key, and keeps the others enforced', async ({ database }) => {
   const table = await monthlyEvents(database, -5, 3)
   const { app, parent } = await family(database, false)
   const place = quoted(table)

@@ -35,8 +35,8 @@ async function witnesses(database: Database): Promise<string[]> {
 const CODE = 'code-of-others:public.tell()'
 const REFUSED = { plan: { objections: [{ code: CODE, acceptable: true }] } }
 
-describe('code of others', () => {
-  test('is not run with the rights of a superuser, by any command', async ({ database }) => {
+describe('code of other roles', () => {
+  test('is not executed with the rights of a superuser, by any command', async ({ database }) => {
     const table = await trapped(database)
     const name = written(table)
     const { adminUrl } = database
@@ -60,7 +60,7 @@ describe('code of others', () => {
     expect(await contentOf(database, table)).toMatchObject({ rows: 40 })
   })
 
-  test('is run where it was accepted by name, and by its owner', async ({ database }) => {
+  test('is executed if accepted by name, and by its owner', async ({ database }) => {
     const table = await trapped(database)
     await purge(database.adminUrl, written(table), purgeRequest('id = 2'), quietly({ accept: [CODE] }))
     await purge(
@@ -73,7 +73,7 @@ describe('code of others', () => {
     expect(await contentOf(database, table)).toMatchObject({ rows: 38 })
   })
 
-  test('that has come since a run began is not run when it goes on', async ({ database }) => {
+  test('added since a run began is not executed when it is resumed', async ({ database }) => {
     const table = database.table('p')
     const owner = await database.session('owner', { role: 'ebb_owner' })
     await owner.query(sql`create table ${quoted(table)} (id int primary key, old bool)`.text)
@@ -109,7 +109,7 @@ describe('code of others', () => {
     await abandon(database.adminUrl, { table }, quietly())
   })
 
-  test('accepted for a rebuild is not for the way back', async ({ database }) => {
+  test('accepted for a rebuild is not accepted for a rollback', async ({ database }) => {
     const table = await trapped(database)
     const { runId } = await rebuild(database.adminUrl, written(table), rebuildRequest(), quietly({ accept: [CODE] }))
     const refused = { message: expect.stringMatching(/function public\.tell\(\) of ebb_owner/) as string }
@@ -119,7 +119,7 @@ describe('code of others', () => {
   })
 })
 
-test('rows of another access method are not taken for rows of heap', async ({ database }) => {
+test('rows of another access method are not treated as heap rows', async ({ database }) => {
   const table = database.table('p')
   await database.admin('create access method heap_of_others type table handler heap_tableam_handler')
   const owner = await database.session('owner')

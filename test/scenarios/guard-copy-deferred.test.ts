@@ -12,7 +12,7 @@ import { partition } from '../support/commands.ts'
 
 // Constraints that are put off until the commit, while the last changes are caught up with under the lock of a swap.
 
-test('constraints that are put off do not stop a swap, nor the way back', async ({ database }) => {
+test('deferred constraints do not stop a swap, nor a rollback', async ({ database }) => {
   const [table, kinds] = [database.table('events'), database.table('kinds')]
   const owner = await database.session('owner')
   for (const statement of [
@@ -45,7 +45,7 @@ test('constraints that are put off do not stop a swap, nor the way back', async 
   expect(await contentOf(database, table)).toMatchObject({ rows: 1002 })
 })
 
-test('constraints of partitions that are put off do not stop an exchange, nor the way back', async ({ database }) => {
+test('deferred constraints of partitions do not stop an exchange, nor a rollback', async ({ database }) => {
   const { events } = await createEvents(database, { rows: 1_000 })
   const kinds = database.table('kinds')
   const owner = await database.session('owner')

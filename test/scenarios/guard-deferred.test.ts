@@ -30,15 +30,15 @@ function atTheCommit(event: 'delete' | 'update', what: string): string[] {
 
 const SMALL = { turns: batchesOf(7) }
 
-describe('a trigger that is put off until the commit', () => {
-  test('takes no row that does not match', async ({ database }) => {
+describe('a trigger deferred until the commit', () => {
+  test('deletes no row that does not match', async ({ database }) => {
     const table = await numbered(database, ...atTheCommit('delete', 'delete from p where id = old.id - 1'))
     const { remaining } = await purgeRows(database, table, purgeRequest('old'), SMALL)
     expect(await contentOf(database, table, 'old')).toMatchObject({ rows: 20 })
     expect(remaining).toMatchObject({ matching: 20 })
   })
 
-  test('takes none by what it sets off, at any depth', async ({ database }) => {
+  test('deletes none by the triggers it fires, at any depth', async ({ database }) => {
     const table = await numbered(
       database,
       'create table notes (id int primary key)',
@@ -52,7 +52,7 @@ describe('a trigger that is put off until the commit', () => {
     expect(await contentOf(database, { schema: 'public', name: 'notes' })).toMatchObject({ rows: 40 })
   })
 
-  test('touches no row of a protected table', async ({ database }) => {
+  test('changes no row of a protected table', async ({ database }) => {
     const child = database.table('kept')
     const table = await numbered(
       database,
@@ -64,7 +64,7 @@ describe('a trigger that is put off until the commit', () => {
     expect(await contentOf(database, child)).toMatchObject({ rows: 20 })
   })
 
-  test('came since the purge was planned, and takes no row either', async ({ database }) => {
+  test('added since the purge was planned deletes no row either', async ({ database }) => {
     const table = await numbered(database)
     const owner = await database.session('someone')
     let come: Promise<unknown> | undefined

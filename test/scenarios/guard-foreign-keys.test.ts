@@ -88,8 +88,8 @@ async function triggersOf(database: Database): Promise<unknown> {
 
 const DISABLED = { plan: { objections: [{ code: 'disabled-foreign-keys', acceptable: false }] } }
 
-describe('a foreign key that is switched off', () => {
-  test('stands against deleting what it points at', async ({ database }) => {
+describe('a disabled foreign key', () => {
+  test('prevents deleting referenced rows', async ({ database }) => {
     const { parent } = await family(database, 'set null')
     await switchOff(database, parent)
     await expect(purgeRows(database, parent, purgeRequest('old'))).rejects.toMatchObject(DISABLED)
@@ -97,7 +97,7 @@ describe('a foreign key that is switched off', () => {
     expect(await contentOf(database, parent)).toMatchObject({ rows: 40 })
   })
 
-  test('stands against deleting further down, and against marking', async ({ database }) => {
+  test('prevents deleting at lower levels, and marking', async ({ database }) => {
     const { parent, child } = await family(database, 'cascade')
     await switchOff(database, child)
     await expect(purgeRows(database, parent, purgeRequest('old', { cascade: true }))).rejects.toMatchObject(DISABLED)
@@ -106,14 +106,14 @@ describe('a foreign key that is switched off', () => {
     await expect(mark(database.url, written(child), request, quietly())).rejects.toMatchObject(DISABLED)
   })
 
-  test('on a table that is only asked stands against nothing', async ({ database }) => {
+  test('on a table that is only read prevents nothing', async ({ database }) => {
     const { parent, child } = await family(database, 'cascade')
     await switchOff(database, child)
     await purgeRows(database, parent, purgeRequest('true', { allRows: true, protect: [written(child)] }))
     expect(await contentOf(database, parent)).toMatchObject({ rows: 20 })
   })
 
-  test('while batches are deleted ends the run, and no row is referred to in vain', async ({ database }) => {
+  test('during a purge ends the run, without dangling references', async ({ database }) => {
     for (const which of ['parent', 'child'] as const) {
       const tables = await family(database, 'cascade')
       let off: Promise<unknown> | undefined
@@ -143,18 +143,15 @@ describe('a foreign key that is switched off', () => {
     }
   })
 
-  test.for(['parent', 'child'] as const)(
-    'on the %s stands against a rebuild of the parent',
-    async (which, { database }) => {
-      const tables = await family(database, 'cascade')
-      await switchOff(database, tables[which])
-      const plan = await planRebuildOf(database.url, written(tables.parent), rebuildRequest(), quietly())
-      expect(plan.objections).toMatchObject(DISABLED.plan.objections)
-    },
-  )
+  test.for(['parent', 'child'] as const)('on the %s prevents a rebuild of the parent', async (which, { database }) => {
+    const tables = await family(database, 'cascade')
+    await switchOff(database, tables[which])
+    const plan = await planRebuildOf(database.url, written(tables.parent), rebuildRequest(), quietly())
+    expect(plan.objections).toMatchObject(DISABLED.plan.objections)
+  })
 
   test.for(Object.entries(SWAPS))(
-    'is carried by a superuser, there and back: %s',
+    'is carried over by a superuser, and back: %s',
     async ([, { of, states, command }], { database }) => {
       const tables = await family(database, 'cascade')
       await database.admin(`${states}; insert into child values (99, 99)`)
@@ -169,16 +166,14 @@ describe('a foreign key that is switched off', () => {
     },
   )
 
-  test('on the table itself stands against partitions, of which those to come would not have it', async ({
-    database,
-  }) => {
+  test('on the table itself prevents partitioning, since new partitions would not have it', async ({ database }) => {
     const { child } = await family(database, 'cascade')
     await database.admin(OFF)
     const { objections } = await planPartitionOf(database.adminUrl, written(child), monthly(BY_ID), quietly())
     expect(objections).toMatchObject(DISABLED.plan.objections)
   })
 
-  test('after a rebuild stands against the way back', async ({ database }) => {
+  test('after a rebuild prevents a rollback', async ({ database }) => {
     const { parent, child } = await family(database, 'cascade')
     await rebuild(database.url, written(parent), rebuildRequest(), quietly())
     await switchOff(database, child)
@@ -187,7 +182,7 @@ describe('a foreign key that is switched off', () => {
   })
 })
 
-describe('a role whose sessions run as a replica', () => {
+describe('a role with session_replication_role = replica', () => {
   async function asReplica(database: Database, ...more: string[]): Promise<string> {
     const role = await database.role('loader')
     await database.admin(`alter role ${ident(role).text} set session_replication_role = replica`)
@@ -196,7 +191,7 @@ describe('a role whose sessions run as a replica', () => {
     return role
   }
 
-  test('is refused by every command, and a run of its is not gone on with', async ({ database }) => {
+  test('is rejected by every command, and its run is not resumed', async ({ database }) => {
     const { parent } = await family(database, 'set null')
     const url = database.urlFor(await asReplica(database))
     const request = purgeRequest('old', { cascade: true })
@@ -219,7 +214,7 @@ describe('a role whose sessions run as a replica', () => {
     expect(await contentOf(database, parent)).toMatchObject({ rows })
   })
 
-  test('that may change it is set right', async ({ database }) => {
+  test('that may change it runs with origin', async ({ database }) => {
     if (database.version < 150000) return
     const { parent, child } = await family(database, 'set null')
     const role = await asReplica(database, 'grant set on parameter session_replication_role to')
@@ -231,7 +226,7 @@ describe('a role whose sessions run as a replica', () => {
   })
 })
 
-test('where nothing is counted, triggers stand against deleting and marking', async ({ database }) => {
+test('without statistics of changes, triggers prevent deleting and marking', async ({ database }) => {
   const { parent } = await family(database, 'set null')
   const role = await database.role('uncounted')
   await database.admin(`alter role ${ident(role).text} set track_counts = off; grant ebb_owner to ${ident(role).text}`)

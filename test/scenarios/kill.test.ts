@@ -24,8 +24,8 @@ const USE = {
   reads: ({ view }: EventsTable) => [holdCursor(sql`select id from ${quoted(view)} order by id desc limit 50`)],
 }
 
-describe('the tool killed', () => {
-  test('after each step in turn, finishes when called again', async ({ database }) => {
+describe('a killed process', () => {
+  test('after each step, is finished by the same command', async ({ database }) => {
     const { events, writers } = await inUse(database, USE)
     const errand = errandOn(database, events)
 
@@ -37,7 +37,7 @@ describe('the tool killed', () => {
     await expectConverted(database, events, writers)
   })
 
-  test('when a step has just begun, each in turn, finishes by resume', async ({ database }) => {
+  test('at the start of each step, is finished by resume', async ({ database }) => {
     const { events, writers } = await inUse(database, USE)
     const errand = errandOn(database, events)
 
@@ -51,7 +51,7 @@ describe('the tool killed', () => {
     await expectConverted(database, events, writers)
   })
 
-  test('after each step before the swap, leaves the table as it was when abandoned', async ({ database }) => {
+  test('after each step before the swap, leaves the table unchanged when abandoned', async ({ database }) => {
     const { events, writers } = await inUse(database, USE)
     const before = await modelOf(database, events)
     const keys = await stepKeys(database, events)
@@ -69,7 +69,7 @@ describe('the tool killed', () => {
   test.for([
     ['goes on', 'partition'],
     ['goes back', 'abandon'],
-  ] as const)('while an index is built, %s', async ([_, command], { database }) => {
+  ] as const)('during an index build, %s', async ([_, command], { database }) => {
     const { events, writers } = await inUse(database, USE)
     const before = await modelOf(database, events)
     const holder = await database.session('holder')
@@ -96,7 +96,7 @@ describe('the tool killed', () => {
     }
   })
 
-  test('at random moments, goes on or goes back', async ({ database }) => {
+  test('at random moments, is resumed or undone', async ({ database }) => {
     const { events, writers } = await inUse(database, USE)
     const before = await modelOf(database, events)
     const random = randomFrom('kill at random moments')
@@ -115,11 +115,11 @@ describe('the tool killed', () => {
   })
 })
 
-describe('a session of the tool terminated', () => {
+describe('a terminated session', () => {
   test.for([
     ['at work', 'desc'],
     ['that looks around', 'asc'],
-  ] as const)('the one %s, while each step in turn is under way', async ([_, order], { database }) => {
+  ] as const)('the one %s, during each step', async ([_, order], { database }) => {
     const { events, writers } = await inUse(database, USE)
     const administrator = await database.session('administrator', { admin: true })
 
@@ -136,8 +136,8 @@ describe('a session of the tool terminated', () => {
   })
 })
 
-describe('the server crashed', () => {
-  test('while each step in turn is under way, goes on after the restart', async ({ ownServer }) => {
+describe('a server crash', () => {
+  test('during each step, is recovered from after the restart', async ({ ownServer }) => {
     const { server, database } = await ownServer()
     const { events, writers } = await inUse(database, { ...USE, reconnect: true })
 

@@ -43,21 +43,18 @@ describe('after a rebuild', () => {
     expect(await failureOf(retire(database.url, { runId }, quietly()))).toMatchObject({ kind: 'usage' })
   })
 
-  test.for(['restored', 'not restored'])(
-    'a table that was given the name since is left alone: %s',
-    async (how, { database }) => {
-      const { runId } = await rebuilt(database)
-      await asOwner('drop table ev_retired; create table ev_retired (id bigint, other int)')(database)
-      if (how === 'restored') await restoreCaptures(database)
+  test.for(['restored', 'not restored'])('another table with the name is left alone: %s', async (how, { database }) => {
+    const { runId } = await rebuilt(database)
+    await asOwner('drop table ev_retired; create table ev_retired (id bigint, other int)')(database)
+    if (how === 'restored') await restoreCaptures(database)
 
-      const plan = await planRetireOf(database.url, { runId }, quietly())
-      expect(plan.evidence.join()).toContain('is left alone')
-      await retire(database.url, { runId }, quietly())
+    const plan = await planRetireOf(database.url, { runId }, quietly())
+    expect(plan.evidence.join()).toContain('is left alone')
+    await retire(database.url, { runId }, quietly())
 
-      expect(await tablesOf(database)).toEqual(['ev', 'ev_retired'])
-      await expectNothingOfOurs(database)
-    },
-  )
+    expect(await tablesOf(database)).toEqual(['ev', 'ev_retired'])
+    await expectNothingOfOurs(database)
+  })
 
   test.for([
     ['restored', restore],
@@ -77,7 +74,7 @@ describe('after a rebuild', () => {
     },
   )
 
-  test('a rollback says what was renamed, and how it is named back', async ({ database }) => {
+  test('a rollback reports the renamed table, and how to rename it back', async ({ database }) => {
     const { runId } = await rebuilt(database)
     await asOwner('alter table ev_retired rename to "Kept"')(database)
     const { objections } = await planRollbackOf(database.url, { runId }, quietly())
@@ -93,7 +90,7 @@ describe('after a rebuild', () => {
     expect(await tablesOf(database)).toEqual(['ev'])
   })
 
-  test('of a restored database, changes may have escaped, so there is no rollback', async ({ database }) => {
+  test('in a restored database changes may be missing, so rollback is refused', async ({ database }) => {
     const { runId } = await rebuilt(database)
     await restore(database)
     const { objections } = await planRollbackOf(database.url, { runId }, quietly())

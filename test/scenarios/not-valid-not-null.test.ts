@@ -32,7 +32,7 @@ describe('a NOT NULL that is NOT VALID', () => {
     await expectPurged(database, await nullsUnderNotNull(database), purgeRequest('kind is null'))
   })
 
-  test('is in the way of a conversion, and says how to validate it', async ({ database }) => {
+  test('prevents a conversion, which says how to validate it', async ({ database }) => {
     const table = await nullsUnderNotNull(database)
 
     const byTime = await planPartitionOf(database.url, written(table), monthly({ by: 'at' }), quietly())

@@ -16,21 +16,21 @@ const PARENT: TableName = { schema: 'public', name: 'parent "%"' }
 const CHILD: TableName = { schema: 'public', name: 'child' }
 const LOST = /refer to rows of .* that do not exist \(1\), though foreign key/
 
-describe('are found before anything is done', () => {
+describe('orphaned rows are found beforehand', () => {
   test('in the table that is rebuilt', async ({ database }) => {
     await related(database)
     await orphan(database)
     await expectFoundFirst(database, rebuild(database.url, written(CHILD), rebuildRequest(), quietly()))
   })
 
-  test('but not where they are left out', async ({ database }) => {
+  test('but not if they are left out', async ({ database }) => {
     const app = await related(database)
     await orphan(database)
     await rebuild(database.url, written(CHILD), rebuildRequest({ keep: 'p < 10' }), quietly())
     expect((await app.query('select id from child')).rows).toEqual([{ id: 1 }, { id: 2 }])
   })
 
-  test('in a table that refers to the one that is rebuilt, or partitioned', async ({ database }) => {
+  test('in a table that references the one being rebuilt or partitioned', async ({ database }) => {
     await related(database)
     await orphan(database)
     await expectFoundFirst(database, rebuild(database.url, written(PARENT), rebuildRequest(), quietly()))
@@ -39,7 +39,7 @@ describe('are found before anything is done', () => {
     await expectFoundFirst(database, partition(database.url, written(PARENT), byId, quietly()))
   })
 
-  test('among the rows that a rebuild has left out, when it is rolled back', async ({ database }) => {
+  test('among rows left out by a rebuild, when it is rolled back', async ({ database }) => {
     const app = await related(database)
     const { runId } = await rebuild(database.url, written(CHILD), rebuildRequest({ keep: 'id = 1' }), quietly())
     await app.query('delete from "parent ""%""" where id = 2')
@@ -53,7 +53,7 @@ describe('are found before anything is done', () => {
   })
 })
 
-test('where they come after the swap, the run can be ended without validating, and rolled back', async ({
+test('if they are added after the swap, the run can be ended without validating, and rolled back', async ({
   database,
 }) => {
   const app = await related(database)

@@ -77,7 +77,7 @@ test('six tables in one order, the payments untouched, everything counted', asyn
   expect(figures?.changed).toEqual([{ table: 'public.invitations', rows: expect.any(Number) as number }])
 })
 
-test('along an index as well', async ({ database }) => {
+test('also along an index', async ({ database }) => {
   await createAccounts(database, 400)
   const { plan, figures, remaining } = await purgeUsers(database, { orderBy: 'id' }, 30)
   expect(plan.purge?.leaves.map(({ walk }) => walk.kind)).toEqual(['key'])
@@ -85,7 +85,7 @@ test('along an index as well', async ({ database }) => {
   expect(remaining).toMatchObject({ matching: 10, held: 10 })
 })
 
-test('goes on where it was stopped, and the record adds up', async ({ database }) => {
+test('resumes after a stop, with a consistent journal', async ({ database }) => {
   await createAccounts(database, 800)
   const app = await database.session('app')
   const stop = new AbortController()
@@ -125,8 +125,8 @@ test('while the application works on all tables', async ({ database }) => {
   expect(figures?.refused).toEqual([])
 })
 
-describe('before anything has changed', () => {
-  test('the plan shows the tree, the order, and what is counted', async ({ database }) => {
+describe('before anything is changed', () => {
+  test('the plan shows the tree, the order, and the counts', async ({ database }) => {
     await createAccounts(database, 100)
     const { code, out } = await ebb(words(database, '--cascade', '--protect', 'payments'))
     expect(code).toBe(0)
@@ -153,7 +153,7 @@ describe('before anything has changed', () => {
     expect((await database.admin('select from users')).rowCount).toBe(40)
   })
 
-  test('no right to delete from a child', async ({ database }) => {
+  test('a missing privilege to delete from a child', async ({ database }) => {
     await createAccounts(database, 40)
     const role = await database.role('clerk')
     await database.admin(
@@ -170,7 +170,7 @@ describe('before anything has changed', () => {
     expect((await database.admin('select from users')).rowCount).toBe(40)
   })
 
-  test('a missing index is measured, told with its cure, and can be accepted', async ({ database }) => {
+  test('a missing index is measured, reported with its fix, and can be accepted', async ({ database }) => {
     await createAccounts(database, 40)
     await database.admin(`
       drop index audit_logs_session_id_idx; alter table audit_logs alter what set default 'x';
@@ -194,7 +194,7 @@ describe('before anything has changed', () => {
   })
 })
 
-test('the end report says who stayed, and why', async ({ database }) => {
+test('the final report says which rows were kept, and why', async ({ database }) => {
   await createAccounts(database, 80)
   const done = await ebb(words(database, '--cascade', '--protect', 'payments', '--execute'))
   expect(done.code, done.err).toBe(0)
@@ -207,7 +207,7 @@ test('the end report says who stayed, and why', async ({ database }) => {
   expect(JSON.stringify(objects(again.out))).toContain('"held":2')
 })
 
-test('of candidates it says as well who stayed, and why', async ({ database }) => {
+test('and so for candidates', async ({ database }) => {
   await createAccounts(database, 80)
   const at = ['--url', database.url, '--execute']
   expect((await ebb(['purge', 'users', '--where', GONE, '--candidates', ...at])).code).toBe(0)

@@ -36,9 +36,7 @@ const ACCOUNTS = `
   insert into payments values (1, 3), (2, 15)`
 
 describe('rows of other tables', () => {
-  test('go with the row they refer to, at every depth, and a row reached twice is counted once', async ({
-    database,
-  }) => {
+  test('are deleted with the referenced row, at every depth, and counted once', async ({ database }) => {
     const app = await prepared(database, ACCOUNTS)
     const cascading = await Cascading.over(database, named('users'), { cascade: true, protect: [named('payments')] })
     expect(await cascading.batch('gone')).toEqual({
@@ -52,7 +50,7 @@ describe('rows of other tables', () => {
     expect(await cascading.batch('gone')).toMatchObject({ gone: 0, counted: { sessions: 0, audit: 0 } })
   })
 
-  test('stay, and the row they refer to with them, without --cascade', async ({ database }) => {
+  test('are kept, and the referenced row with them, without --cascade', async ({ database }) => {
     const app = await prepared(
       database,
       `${ACCOUNTS}; delete from audit where user_id = 7 or session_id in (13, 14); delete from sessions where user_id = 7`,
@@ -63,7 +61,7 @@ describe('rows of other tables', () => {
   })
 
   test.for(['restrict', 'no action deferrable initially deferred', 'cascade'])(
-    'go where the constraint says %s',
+    'are deleted if the constraint says %s',
     async (action, { database }) => {
       const app = await prepared(
         database,
@@ -80,7 +78,7 @@ describe('rows of other tables', () => {
     },
   )
 
-  test('are changed by PostgreSQL where the constraint says so, and counted', async ({ database }) => {
+  test('are changed by PostgreSQL according to the constraint, and counted', async ({ database }) => {
     const app = await prepared(
       database,
       `
@@ -101,7 +99,7 @@ describe('rows of other tables', () => {
     ])
   })
 
-  test('hold a row whose reference could not be set to null', async ({ database }) => {
+  test('keep a row if their reference cannot be set to null', async ({ database }) => {
     const app = await prepared(
       database,
       `
@@ -114,7 +112,7 @@ describe('rows of other tables', () => {
     expect(await count(app, 'b')).toBe(1)
   })
 
-  test('with a null in a key of several columns refer to nothing', async ({ database }) => {
+  test('with a null in a key of several columns reference nothing', async ({ database }) => {
     const app = await prepared(
       database,
       `
@@ -128,7 +126,7 @@ describe('rows of other tables', () => {
     expect((await app.query('select id from b order by id')).rows).toEqual([{ id: 2 }, { id: 3 }, { id: 4 }])
   })
 
-  test('in partitions and of partitions go as if there were none', async ({ database }) => {
+  test('in partitions are treated like others', async ({ database }) => {
     const app = await prepared(
       database,
       `
@@ -149,7 +147,7 @@ describe('rows of other tables', () => {
   })
 })
 
-describe('what refers to what is told as the constraint tells it', () => {
+describe('references are determined as by the constraint', () => {
   test('by its own equality', async ({ database, skip }) => {
     const available = await database.admin(`select from pg_available_extensions where name = 'citext'`)
     if (available.rowCount === 0) skip('citext is not there')
@@ -180,7 +178,7 @@ describe('what refers to what is told as the constraint tells it', () => {
     expect(await along.batch('true')).toMatchObject({ gone: 1, counted: { b: 1 } })
   })
 
-  test('whatever the names', async ({ database }) => {
+  test('with any names', async ({ database }) => {
     const [parent, child] = [awfulName('orders'), awfulName('lines')]
     const owner = await database.session('owner')
     await owner.query(
@@ -194,13 +192,13 @@ describe('what refers to what is told as the constraint tells it', () => {
   })
 })
 
-describe('rows that refer to their own table', () => {
+describe('self-referencing rows', () => {
   const TREE = (action: string) => `
     create table nodes (id int primary key, parent int references nodes on delete ${action}, old boolean);
     insert into nodes values (1, null, true), (2, 1, true), (3, 2, true), (4, 1, true), (5, 4, false), (6, null, true), (7, 6, true), (8, 8, true)`
 
   test.for(['no action', 'restrict', 'cascade'])(
-    'go together, and those under which one stays stay (on delete %s)',
+    'are deleted together, and those below kept rows are kept (on delete %s)',
     async (action, { database }) => {
       const app = await prepared(database, TREE(action))
       const cascading = await Cascading.over(database, named('nodes'), { cascade: true })
@@ -209,7 +207,7 @@ describe('rows that refer to their own table', () => {
     },
   )
 
-  test('go when others of theirs are left alone by PostgreSQL (set null)', async ({ database }) => {
+  test('are deleted if PostgreSQL keeps their children (set null)', async ({ database }) => {
     await prepared(database, TREE('set null'))
     const cascading = await Cascading.over(database, named('nodes'))
     expect(await cascading.batch('old')).toMatchObject({ gone: 7 })
@@ -217,7 +215,7 @@ describe('rows that refer to their own table', () => {
 })
 
 describe('a cycle', () => {
-  test('through the root lets rows go that refer to one another, and no others', async ({ database }) => {
+  test('through the root: rows that reference one another are deleted, and no others', async ({ database }) => {
     const app = await prepared(
       database,
       `
@@ -233,7 +231,7 @@ describe('a cycle', () => {
     expect(await count(app, 'users')).toBe(2)
   })
 
-  test('of a table below the root with itself is a tree, all of which goes', async ({ database }) => {
+  test('of a table below the root with itself is a tree, all of which is deleted', async ({ database }) => {
     const app = await prepared(
       database,
       `create table shops (id int primary key);
@@ -249,7 +247,7 @@ describe('a cycle', () => {
     expect(await count(app, 'goods')).toBe(10)
   })
 
-  test('… but not what was moved out of it meanwhile', async ({ database }) => {
+  test('… but not rows moved out of it meanwhile', async ({ database }) => {
     const app = await prepared(
       database,
       `create table shops (id int primary key);
@@ -266,7 +264,7 @@ describe('a cycle', () => {
     expect((await app.query('select id from groups order by id')).rows).toEqual([{ id: 2 }, { id: 3 }])
   })
 
-  test('of several tables below the root is told, not followed, and the constraint refuses what it must', async ({
+  test('of several tables below the root is reported, not followed, and the constraint rejects the rest', async ({
     database,
   }) => {
     const app = await prepared(
@@ -287,9 +285,7 @@ describe('a cycle', () => {
 })
 
 describe('meanwhile', () => {
-  test('a protected row that appears after the batch has looked is not taken along by its own cascade', async ({
-    database,
-  }) => {
+  test('a protected row that appears after the check is not deleted by its own cascade', async ({ database }) => {
     const { app, cascading } = await heldUp(database, 'on delete cascade')
     const batch = cascading.begin(PREDICATE)
     await until(() => isWaiting(app, 'purge'), { what: 'the batch to wait at a session' })
@@ -304,7 +300,7 @@ describe('meanwhile', () => {
     expect(await count(app, 'payments')).toBe(1)
   })
 
-  test('… and is refused by a constraint without one', async ({ database }) => {
+  test('… and is rejected by a constraint without one', async ({ database }) => {
     const { app, cascading } = await heldUp(database, '')
     const batch = cascading.begin(PREDICATE)
     await until(() => isWaiting(app, 'purge'), { what: 'the batch to wait at a session' })
@@ -316,7 +312,7 @@ describe('meanwhile', () => {
     expect(await count(app, 'payments')).toBe(1)
   })
 
-  test('a child that is moved to another parent stays, and what hangs on it too', async ({ database }) => {
+  test('a child moved to another parent is kept, with its dependent rows', async ({ database }) => {
     const app = await prepared(database, ACCOUNTS)
     const cascading = await Cascading.over(database, named('users'), { cascade: true, protect: [named('payments')] })
     await app.query('begin; update sessions set user_id = 20 where id = 1')
@@ -328,7 +324,7 @@ describe('meanwhile', () => {
     expect((await app.query('select id from audit where session_id = 1 order by id')).rows).toEqual([{ id: 1 }])
   })
 
-  test('a child locked by the application is waited for no longer than the time-out', async ({ database }) => {
+  test('a child locked by the application is not waited for beyond the timeout', async ({ database }) => {
     const app = await prepared(database, ACCOUNTS)
     const cascading = await Cascading.over(database, named('users'), { cascade: true })
     await app.query('begin; select from sessions where id = 2 for update')

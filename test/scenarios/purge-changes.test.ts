@@ -7,31 +7,28 @@ import { expectNoneLeft, failureOf, gone, inParts, inTheMidst, OLD, owned, ROWS,
 
 // Somebody changes what a purge rests on, between two of its batches: what refers to its rows, or the order it goes by.
 
-describe('a foreign key that has come in the midst', () => {
-  test.for(['cascade', 'set null'])(
-    'on delete %s touches no row that the plan did not know of',
-    async (action, { database }) => {
-      const table = await visits(database)
-      const place = quoted(table).text
-      const failure = await failureOf(
-        purgeRows(database, table, OLD, {
-          turns: inTheMidst(5, async () => {
-            await owned(
-              database,
-              `create table notes (visit int references ${place} on delete ${action}); create index on notes (visit)`,
-            )
-            await owned(database, `insert into notes select id from ${place} where id > 2000`)
-          }),
+describe('a foreign key added during the run', () => {
+  test.for(['cascade', 'set null'])('on delete %s changes no row unknown to the plan', async (action, { database }) => {
+    const table = await visits(database)
+    const place = quoted(table).text
+    const failure = await failureOf(
+      purgeRows(database, table, OLD, {
+        turns: inTheMidst(5, async () => {
+          await owned(
+            database,
+            `create table notes (visit int references ${place} on delete ${action}); create index on notes (visit)`,
+          )
+          await owned(database, `insert into notes select id from ${place} where id > 2000`)
         }),
-      )
-      expect(failure.message).toMatch(/a foreign key that has come since .*notes_visit_fkey/)
-      const { rows } = await database.admin('select from notes where visit is not null')
-      expect(rows).toHaveLength(2000)
-      expect((await contentOf(database, table)).rows).toBe(ROWS - (await gone(database)))
-    },
-  )
+      }),
+    )
+    expect(failure.message).toMatch(/a foreign key that has come since .*notes_visit_fkey/)
+    const { rows } = await database.admin('select from notes where visit is not null')
+    expect(rows).toHaveLength(2000)
+    expect((await contentOf(database, table)).rows).toBe(ROWS - (await gone(database)))
+  })
 
-  test('in partitions, and on a table that is emptied with them, is seen as well', async ({ database }) => {
+  test('in partitions, and on a table emptied with them, is detected as well', async ({ database }) => {
     const { table } = await inParts(database)
     await owned(
       database,
@@ -58,7 +55,7 @@ describe('a foreign key that has come in the midst', () => {
     expect((await database.admin('select from replies')).rows).toHaveLength(1999)
   })
 
-  test('and only refuses is no hindrance: rows that it holds are told', async ({ database }) => {
+  test('that only restricts is no obstacle: rows kept by it are reported', async ({ database }) => {
     const table = await visits(database)
     const { figures, remaining } = await purgeRows(database, table, OLD, {
       turns: inTheMidst(5, async () => {
@@ -86,7 +83,7 @@ test.for([
     'drop index SCHEMA.by_day; create index by_day on visits (kind)',
     { ...OLD, orderBy: 'day' },
   ],
-] as const)('positions of a column %s are not gone by', async ([, change, request], { database }) => {
+] as const)('positions of a column %s do not determine the walk', async ([, change, request], { database }) => {
   const table = await visits(database)
   const { remaining } = await purgeRows(database, table, request, {
     turns: inTheMidst(5, async () => {

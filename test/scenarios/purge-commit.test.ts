@@ -47,8 +47,8 @@ async function unlessAtWork(command: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-describe.for(['before the commit', 'after the commit'] as const)('a line that is cut %s', (moment) => {
-  test('costs no row its entry, and no entry its row', async ({ database }) => {
+describe.for(['before the commit', 'after the commit'] as const)('a connection lost %s', (moment) => {
+  test('costs no row its journal entry, and no entry its row', async ({ database }) => {
     const table = await visits(database)
     const line = await CutLine.to(database)
     const again = () => purge(line.url, written(table), request, { ...quietly(), ...SMALL })
@@ -72,7 +72,7 @@ describe.for(['before the commit', 'after the commit'] as const)('a line that is
   })
 })
 
-test('a row that a trigger put off until the commit refuses is set aside, and reported', async ({ database }) => {
+test('a row rejected by a deferred trigger is set aside, and reported', async ({ database }) => {
   const table = await visits(
     database,
     `create function minds() returns trigger language plpgsql as $$ begin if old.id = 301 then raise 'not this one'; end if; return old; end $$`,

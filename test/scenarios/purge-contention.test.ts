@@ -43,7 +43,7 @@ const WAYS = [
 ] as const
 
 describe.for(WAYS)('%s', ([, request]) => {
-  test('rows that others hold are passed over at once, and come back for', async ({ database }) => {
+  test('locked rows are skipped at once, and revisited', async ({ database }) => {
     const table = await accounts(database)
     const app = await database.session('app')
     await app.query('begin')
@@ -59,7 +59,7 @@ describe.for(WAYS)('%s', ([, request]) => {
     expect(remaining).toMatchObject({ matching: 0, held: 0 })
   })
 
-  test('rows that are held for too long are left, told, and taken by the same command later', async ({ database }) => {
+  test('rows locked for too long are left, reported, and deleted by the same command later', async ({ database }) => {
     const table = await accounts(database)
     const app = await database.session('app')
     await app.query('begin')
@@ -77,7 +77,7 @@ describe.for(WAYS)('%s', ([, request]) => {
   test.for([
     ['so that it is to be kept', 'new', 1],
     ['and is still to go', 'old', 0],
-  ] as const)('a row that is changed while a batch looks at others, %s', async ([, kind, left], { database }) => {
+  ] as const)('a row changed while a batch looks at others, %s', async ([, kind, left], { database }) => {
     const table = await accounts(database)
     const app = await database.session('app')
     const hold = await Hold.at(database, 'id = 20')
@@ -94,9 +94,7 @@ describe.for(WAYS)('%s', ([, request]) => {
   })
 })
 
-test('a row that is changed in a transaction that goes on is left to it, and kept where it says so', async ({
-  database,
-}) => {
+test('a row changed in an open transaction is left to it, and kept if it no longer matches', async ({ database }) => {
   const table = await accounts(database)
   const app = await database.session('app')
   await app.query('begin')
@@ -132,7 +130,7 @@ test('an application never waits for a row longer than a batch takes, nor a purg
   await judgeTimes(() => expect(tookMs).toBeLessThan(5_000))
 })
 
-test('a table that is locked as a whole is waited for by looking, and by name', async ({ database }) => {
+test('a locked table is waited for by polling, and named', async ({ database }) => {
   const table = await accounts(database)
   const app = await database.session('a migration')
   const reader = await database.session('reader')
@@ -158,7 +156,7 @@ test('a table that is locked as a whole is waited for by looking, and by name', 
   expect((await purging.end).figures).toMatchObject({ rows: ROWS / 2 })
 })
 
-test('a second purge of the table is told who is at work; it changes nothing', async ({ database }) => {
+test('a second purge of the table names the first; it changes nothing', async ({ database }) => {
   const table = await accounts(database)
   const app = await database.session('app')
   await app.query('begin')
@@ -180,7 +178,7 @@ test('a second purge of the table is told who is at work; it changes nothing', a
   await first.end
 })
 
-test('two purges of the same rows, and an application that locks rows in the opposite order: it meets no error', async ({
+test('two purges of the same rows, and an application that locks rows in the opposite order: it gets no error', async ({
   database,
 }) => {
   const table = await accounts(database)

@@ -19,7 +19,7 @@ import { persevere } from '../support/tool.ts'
 
 const ROUNDS = Number(process.env.EBB_TEST_ROUNDS ?? 10)
 
-describe('a purge takes every row that it is to take once, and no other', () => {
+describe('a purge deletes every matching row once, and no other', () => {
   for (let round = 0; round < ROUNDS; round++) {
     const key = KEYS[round % KEYS.length]!
     const spread = round % 3 === 1

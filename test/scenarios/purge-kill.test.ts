@@ -39,7 +39,7 @@ const WAYS: readonly (readonly [string, PurgeRequest])[] = [
 ]
 
 describe.for(WAYS)('a purge %s, killed', ([, request]) => {
-  test('at random moments, goes on where it was', async ({ database }) => {
+  test('at random moments, resumes where it was', async ({ database }) => {
     const table = await readings(database)
     const app = await database.session('app')
     const random = randomFrom('kill a purge at random moments')
@@ -59,7 +59,7 @@ describe.for(WAYS)('a purge %s, killed', ([, request]) => {
     expect(await contentOf(database, table, 'id % 2 = 1')).toMatchObject({ rows: 0 })
   })
 
-  test('by the loss of its sessions, says what to do, and goes on', async ({ database }) => {
+  test('by the loss of its sessions, says what to do, and resumes', async ({ database }) => {
     const table = await readings(database)
     const administrator = await database.session('administrator', { admin: true })
     let batches = 0
@@ -80,7 +80,7 @@ describe.for(WAYS)('a purge %s, killed', ([, request]) => {
   })
 })
 
-test('the server crashed in the midst of a purge: after the restart it goes on', async ({ ownServer }) => {
+test('a server crash during a purge: after the restart it resumes', async ({ ownServer }) => {
   const { server, database } = await ownServer()
   const table = await readings(database)
   const [, request] = WAYS[0] ?? []
@@ -100,7 +100,7 @@ test('the server crashed in the midst of a purge: after the restart it goes on',
   await expectAudit(database, table, GONE)
 })
 
-test('one that was stopped is gone on with by resume, or given up; status tells of both', async ({ database }) => {
+test('a stopped run is resumed, or abandoned; status reports both', async ({ database }) => {
   const table = await readings(database)
   const request = purgeRequest('id % 2 = 0')
   const stopped = await stoppedAfter(5, database, table, request)
@@ -121,7 +121,7 @@ test('one that was stopped is gone on with by resume, or given up; status tells 
   await expectAudit(database, table, GONE)
 })
 
-test('status tells of one that is at work, not of why it stopped before', async ({ database }) => {
+test('status reports one at work, not why it stopped before', async ({ database }) => {
   const table = await readings(database)
   const request = purgeRequest('id % 2 = 0')
   const now = async () => (await status(database.url, quietly())).runs[0]

@@ -27,8 +27,8 @@ async function made(database: Database, definition: string) {
   return owner
 }
 
-describe('rows that refer to their own table', () => {
-  test('in a chain longer than any batch go from its end, in one way there and one way back', async ({ database }) => {
+describe('self-referencing rows', () => {
+  test('in a chain longer than any batch are deleted from its end, in two passes', async ({ database }) => {
     const client = await made(
       database,
       `create table versions (id int primary key, previous int references versions);
@@ -42,7 +42,7 @@ describe('rows that refer to their own table', () => {
     expect((await client.query('select from versions')).rowCount).toBe(0)
   })
 
-  test('stay under those that stay, and that is said', async ({ database }) => {
+  test('are kept below kept rows, and that is reported', async ({ database }) => {
     const client = await made(
       database,
       `create table nodes (id int primary key, parent int references nodes on delete cascade, kept boolean);
@@ -63,8 +63,8 @@ describe('rows that refer to their own table', () => {
   })
 })
 
-describe('rows that are refused', () => {
-  test('by a constraint that closes a cycle are found one by one, and the others go', async ({ database }) => {
+describe('rejected rows', () => {
+  test('by a constraint that closes a cycle are found one by one, and the others deleted', async ({ database }) => {
     const client = await made(
       database,
       `create table posts (id int primary key); create table comments (id int primary key, post int references posts);
@@ -88,7 +88,7 @@ describe('rows that are refused', () => {
     ])
   })
 
-  test('because a trigger would touch what is protected', async ({ database }) => {
+  test('because a trigger would change protected rows', async ({ database }) => {
     const client = await made(
       database,
       `create table users (id int primary key); create table payments (user_id int references users, payer int);
@@ -107,7 +107,7 @@ describe('rows that are refused', () => {
     ])
   })
 
-  test('by what would become of rows that refer to them: others go, and no value is told', async ({ database }) => {
+  test('because of changes to referencing rows: others are deleted, and no value is shown', async ({ database }) => {
     const client = await made(
       database,
       `create table users (id int primary key, secret text default 'secret');
@@ -143,31 +143,28 @@ describe('rows that are refused', () => {
       perform 1 / (old.id - 30); return coalesce(new, old); end $$;
     insert into users select generate_series(1, 200)`
 
-  test.for(['delete', 'update'] as const)(
-    'by a trigger that raises, whatever it raises: on %s',
-    async (event, { database }) => {
-      await made(
-        database,
-        `${RAISING}; create trigger guards before ${event} on users for each row execute function guards()`,
-      )
-      const options = { ...quietly(), turns: batchesOf(100) }
-      const { figures, remaining } =
-        event === 'delete'
-          ? await run(database, 'users', 'id > 1')
-          : await mark(database.url, parseTableName('users'), markRequest('id > 1', 'gone', { allRows: true }), options)
-      const why = (code: string, line: number) =>
-        `a trigger or a function refuses them (SQLSTATE ${code}, in guards() line ${line})`
-      expect(figures).toMatchObject({ rows: 194, locked: 0 })
-      expect(figures?.refused).toEqual([
-        { why: why('22012', 3), rows: 1 },
-        { why: why('42501', 2), rows: 2 },
-        { why: why('P0001', 2), rows: 2 },
-      ])
-      expect(remaining).toMatchObject({ matching: 5, held: 0 })
-    },
-  )
+  test.for(['delete', 'update'] as const)('by a trigger that raises any error: on %s', async (event, { database }) => {
+    await made(
+      database,
+      `${RAISING}; create trigger guards before ${event} on users for each row execute function guards()`,
+    )
+    const options = { ...quietly(), turns: batchesOf(100) }
+    const { figures, remaining } =
+      event === 'delete'
+        ? await run(database, 'users', 'id > 1')
+        : await mark(database.url, parseTableName('users'), markRequest('id > 1', 'gone', { allRows: true }), options)
+    const why = (code: string, line: number) =>
+      `a trigger or a function refuses them (SQLSTATE ${code}, in guards() line ${line})`
+    expect(figures).toMatchObject({ rows: 194, locked: 0 })
+    expect(figures?.refused).toEqual([
+      { why: why('22012', 3), rows: 1 },
+      { why: why('42501', 2), rows: 2 },
+      { why: why('P0001', 2), rows: 2 },
+    ])
+    expect(remaining).toMatchObject({ matching: 5, held: 0 })
+  })
 
-  test('all of them: the run stops, and going on goes on behind them', async ({ database }) => {
+  test('all of them: the run stops, and resuming continues after them', async ({ database }) => {
     await made(database, RAISING.replace('% 50 = 7', '< 110'))
     const owner = await database.session('setup')
     await owner.query('create trigger guards before delete on users for each row execute function guards()')
@@ -178,7 +175,7 @@ describe('rows that are refused', () => {
     expect(figures).toMatchObject({ rows: 91 })
   })
 
-  test('a condition that fails is no matter of the rows', async ({ database }) => {
+  test('a failing condition is not attributed to rows', async ({ database }) => {
     await made(database, 'create table users (id int primary key); insert into users select generate_series(1, 50)')
     const failing = run(
       database,
@@ -189,8 +186,8 @@ describe('rows that are refused', () => {
   })
 })
 
-describe('children that the application holds locked', () => {
-  test('are come back for, and left and told when the deadline passes', async ({ database }) => {
+describe('children locked by the application', () => {
+  test('are revisited, and left and reported at the deadline', async ({ database }) => {
     const client = await made(
       database,
       `create table users (id int primary key); create table sessions (id int primary key, user_id int references users);
@@ -207,28 +204,25 @@ describe('children that the application holds locked', () => {
   })
 })
 
-describe('a table whose rows stay', () => {
+describe('a table whose rows are kept', () => {
   test.for([
     ['they hold the rows they refer to', 'on delete restrict', { cascade: false }],
     ['they are protected', 'on delete restrict', { protect: [{ schema: null, name: 'orders' }] }],
     ['PostgreSQL sets their columns to null', 'on delete set null', { cascade: false }],
-  ] as const)(
-    'because %s: what would go with its own rows is no hindrance',
-    async ([, action, request], { database }) => {
-      const client = await made(
-        database,
-        `create table customers (id int primary key);
+  ] as const)('because %s: rows depending on them are no obstacle', async ([, action, request], { database }) => {
+    const client = await made(
+      database,
+      `create table customers (id int primary key);
        create table orders (id int primary key, customer int references customers ${action});
        create table lines (id int primary key, "order" int references orders on delete cascade);
        create index on orders (customer); create index on lines ("order");
        insert into customers select generate_series(1, 10); insert into orders values (1, 1), (2, 2);
        insert into lines values (1, 1), (2, 2)`,
-      )
-      const kept = action === 'on delete restrict' ? 1 : 0
-      const { figures, remaining } = await run(database, 'customers', 'id <> 2', request)
-      expect(figures?.rows).toBe(9 - kept)
-      expect(remaining?.matching).toBe(kept)
-      expect((await client.query('select from orders o join lines l on l."order" = o.id')).rowCount).toBe(2)
-    },
-  )
+    )
+    const kept = action === 'on delete restrict' ? 1 : 0
+    const { figures, remaining } = await run(database, 'customers', 'id <> 2', request)
+    expect(figures?.rows).toBe(9 - kept)
+    expect(remaining?.matching).toBe(kept)
+    expect((await client.query('select from orders o join lines l on l."order" = o.id')).rowCount).toBe(2)
+  })
 })

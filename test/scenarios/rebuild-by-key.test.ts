@@ -71,7 +71,7 @@ describe('a rebuild by ranges of a key', () => {
     expect(done.length).toBeGreaterThan(50)
   })
 
-  test('neither loses nor doubles rows that move from range to range meanwhile', async ({ database }) => {
+  test('neither loses nor duplicates rows that move from range to range', async ({ database }) => {
     const table = await createLedger(database)
     const app = await database.session('app')
     const rebuilding = new Rebuilding(database, table, { keep: KEEP, jobs: 2 }, { copySizes: SIZES })
@@ -93,7 +93,7 @@ describe('a rebuild by ranges of a key', () => {
     expect(await contents(database, table)).toEqual(expected)
   })
 
-  test('goes on where it was stopped, with whatever ranges are missing', async ({ database }) => {
+  test('resumes with whichever ranges are missing', async ({ database }) => {
     const table = await createLedger(database)
     const before = await contents(database, table)
     let stops = 0
@@ -127,7 +127,7 @@ describe('a rebuild by ranges of a key', () => {
   })
 
   test.for([`kind = 'open'`, `kind in ('open', 'held')`, `kind <> 'done'`])(
-    'goes another way where a chunk would hold all the rows of a value: %s',
+    'uses another walk if a chunk would contain all rows of a value: %s',
     async (keep, { database }) => {
       const table = await createKinds(database)
       await new Rebuilding(database, table, { keep }, { copySizes: SIZES }).end()
@@ -138,14 +138,14 @@ describe('a rebuild by ranges of a key', () => {
     },
   )
 
-  test('goes along an index whose crowded values are not kept', async ({ database }) => {
+  test('uses an index whose frequent values are not kept', async ({ database }) => {
     const table = await createKinds(database)
     await new Rebuilding(database, table, { keep: `kind = 'rare'` }, { copySizes: SIZES }).end()
 
     expect((await chunks(database)).every(({ by_column }) => by_column === 'kind')).toBe(true)
   })
 
-  test('goes by blocks where the column may be null, for such rows are in no range', async ({ database }) => {
+  test('uses blocks if the column is nullable, since such rows are in no range', async ({ database }) => {
     const table = await createLedger(database, true)
     await database.admin(sql`update ${quoted(table)} set at = null where id = 5`.text)
 

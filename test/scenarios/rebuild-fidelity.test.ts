@@ -41,8 +41,8 @@ const GROUNDS = {
   'the server that came with pg_dump': groundOfDump,
 }
 
-describe.each(Object.entries(GROUNDS))('on %s, a rebuild leaves the database as it was', (_, obtain) => {
-  test.for([true, false])('with everything that a table can have (superuser: %s)', async (superuser, { skip }) => {
+describe.each(Object.entries(GROUNDS))('on %s, a rebuild leaves the schema unchanged', (_, obtain) => {
+  test.for([true, false])('with every feature of a table (superuser: %s)', async (superuser, { skip }) => {
     const server = await obtain(skip)
     try {
       expect(await check(server, everything(server.ground.version, superuser))).toBe('carried')

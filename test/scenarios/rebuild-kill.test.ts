@@ -27,8 +27,8 @@ const ROWS = 3_000
 const SMALL = { copySizes: { chunkBlocks: 4, batchEntries: 20, shortLog: 10 } }
 const request = rebuildRequest({ transport: 'copy', jobs: 2 })
 
-describe('a rebuild killed', () => {
-  test('after each step in turn, finishes when called again; its roll-back too', async ({ database }) => {
+describe('a killed rebuild', () => {
+  test('after each step, is finished by the same command; so is its rollback', async ({ database }) => {
     const { events, writers } = await inUse(database, { rows: ROWS })
     const before = await modelOf(database, events)
 
@@ -63,7 +63,7 @@ describe('a rebuild killed', () => {
     await expectNothingNoticed(database, events, writers, ROWS)
   })
 
-  test('at random moments, goes on or goes back', async ({ database }) => {
+  test('at random moments, is resumed or undone', async ({ database }) => {
     const { events, writers } = await inUse(database, { rows: ROWS })
     const before = await modelOf(database, events)
     const random = randomFrom('kill a rebuild at random moments')
@@ -92,8 +92,8 @@ describe('a rebuild killed', () => {
   })
 })
 
-describe('a session of a rebuild terminated', () => {
-  test('any of them, while each step in turn is under way', async ({ database }) => {
+describe('a terminated session of a rebuild', () => {
+  test('any of them, during each step', async ({ database }) => {
     const { events, writers } = await inUse(database, { rows: ROWS })
     const before = await modelOf(database, events)
     const administrator = await database.session('administrator', { admin: true })
@@ -113,8 +113,8 @@ describe('a session of a rebuild terminated', () => {
   })
 })
 
-describe('the server crashed', () => {
-  test('while each step of a rebuild is under way, goes on after the restart', async ({ ownServer }) => {
+describe('a server crash', () => {
+  test('during each step of a rebuild, is recovered from after the restart', async ({ ownServer }) => {
     const { server, database } = await ownServer()
     const { events, writers } = await inUse(database, { rows: ROWS, reconnect: true })
     const before = await modelOf(database, events)

@@ -31,7 +31,7 @@ async function codes(database: Database, table: TableName): Promise<string[]> {
   return plan.objections.map(({ code }) => code.replace(/:.*\./, ':'))
 }
 
-test('rows of others that refer to rows left out are an objection', async ({ database }) => {
+test('rows of other tables that reference rows left out are an objection', async ({ database }) => {
   const { app, orders, items } = await shop(database)
   expect(await codes(database, orders)).toEqual([])
   await app.query(sql`insert into ${quoted(items)} values (1, '1')`)
@@ -40,7 +40,7 @@ test('rows of others that refer to rows left out are an objection', async ({ dat
   expect(await codes(database, orders)).toEqual([])
 })
 
-test('rows that are kept and refer to rows left out of the same table are one, too', async ({ database }) => {
+test('kept rows that reference rows left out of the same table are one, too', async ({ database }) => {
   const { app, orders } = await shop(database, { self: true })
   await app.query(sql`update ${quoted(orders)} set a_up = 2, b_up = '2' where a = 1`) // goes as a whole
   await app.query(sql`update ${quoted(orders)} set a_up = 52, b_up = '52' where a = 51`) // stays as a whole
@@ -49,7 +49,7 @@ test('rows that are kept and refer to rows left out of the same table are one, t
   expect(await codes(database, orders)).toEqual([expect.stringMatching(/^referred:/)])
 })
 
-test('where the columns of a foreign key sort by different rules, rows are compared as it compares them', async ({
+test('if the columns of a foreign key have different collations, rows are compared as by the constraint', async ({
   database,
 }) => {
   const [labels, notes] = [database.table('labels'), database.table('notes')]
@@ -63,7 +63,7 @@ test('where the columns of a foreign key sort by different rules, rows are compa
   expect(await codes(database, labels)).toEqual([expect.stringMatching(/^referred:/)])
 })
 
-test('one that comes while the copy runs stops it before the swap, and nothing is lost', async ({ database }) => {
+test('one added during the copy stops it before the swap, and nothing is lost', async ({ database }) => {
   const { app, orders, items } = await shop(database)
   const rebuilding = new Rebuilding(database, orders, { keep: 'keep' })
   await rebuilding.began('copy')

@@ -18,7 +18,7 @@ const LONGEST_WAIT_MS = 250
 
 describe('rebuilding a large table while the application works', () => {
   test.for(['server', 'copy'] as const)(
-    'by transport %s loses nothing, and nobody waits; nor on the way back',
+    'by transport %s loses nothing, and no session waits; nor in a rollback',
     async (transport, { database, judgeTimes }) => {
       const { events, view, counter } = await manyEvents(database, ROWS)
       const writers = await startWriters(database, {

@@ -23,7 +23,7 @@ const ROWS = 600
 const SUPERUSER = process.env.EBB_TEST_ROLE === 'superuser'
 
 describe('while a chunk is being read', () => {
-  test('a row that moves into a block that comes later is there once', async ({ database }) => {
+  test('a row moved into a later block is copied once', async ({ database }) => {
     const { table, app } = await filled(database, 'id between 500 and 599')
     const { hold, rebuilding } = await heldAt(database, table, 300)
 
@@ -37,7 +37,7 @@ describe('while a chunk is being read', () => {
     await expectRows(app, table, 500, { moved: 1 })
   })
 
-  test('a row that moves into a block that has been copied is not lost', async ({ database }) => {
+  test('a row moved into a copied block is not lost', async ({ database }) => {
     const { table, app } = await filled(database, 'id <= 100')
     const { hold, rebuilding } = await heldAt(database, table, 300)
 
@@ -48,9 +48,7 @@ describe('while a chunk is being read', () => {
     await expectRows(app, table, 500, { moved: 1 })
   })
 
-  test('a row that is deleted, another that gets another key, and one that comes are as they should be', async ({
-    database,
-  }) => {
+  test('deleted rows, rows with changed keys, and new rows are correct', async ({ database }) => {
     const { table, app } = await filled(database)
     const { hold, rebuilding } = await heldAt(database, table, 300)
 
@@ -67,7 +65,7 @@ describe('while a chunk is being read', () => {
     expect(rows.map(({ id }) => id)).toEqual([10003, 10298, 10302, 10581, 20001])
   })
 
-  test('a deleted row does not rise again, though other chunks end before this one', async ({ database }) => {
+  test('a deleted row does not reappear, though other chunks end before this one', async ({ database }) => {
     const { table, app } = await filled(database)
     const { hold, rebuilding } = await heldAt(database, table, 300, { jobs: 2 })
 
@@ -79,7 +77,7 @@ describe('while a chunk is being read', () => {
     await expectRows(app, table, ROWS - 2)
   })
 
-  test('what replication applies is caught too', async ({ database }) => {
+  test('replicated changes are captured too', async ({ database }) => {
     const { table, app } = await filled(database)
     const { hold, rebuilding } = await heldAt(database, table, 300)
 
@@ -94,9 +92,7 @@ describe('while a chunk is being read', () => {
 })
 
 describe('while a chunk is still being written', () => {
-  test('one more is under way, and no snapshot kept; when one is lost the other stays, and it is copied again', async ({
-    database,
-  }) => {
+  test('another one runs, and no snapshot is held; a lost one is copied again', async ({ database }) => {
     const { table, app } = await filled(database)
     const stranger = await database.session('stranger', { admin: true })
     const { hold, rebuilding } = await heldAt(database, table, 300, { transport: 'copy' })
@@ -119,7 +115,7 @@ describe('while a chunk is still being written', () => {
     await expectRows(app, table, ROWS)
   })
 
-  test('a pause does not last longer than what it is for: a chunk that is lost ends it', async ({ database }) => {
+  test('a pause ends with its reason: a lost chunk ends it', async ({ database }) => {
     const pauseFile = join(await folder(), 'pause')
     const { table } = await filled(database)
     const stranger = await database.session('stranger', { admin: true })
@@ -138,7 +134,7 @@ describe('while a chunk is still being written', () => {
 })
 
 describe('catching up', () => {
-  test('takes a change that was logged early and committed late', async ({ database }) => {
+  test('applies a change that was logged early and committed late', async ({ database }) => {
     const { table, app } = await filled(database)
     const late = await database.session('late')
     const { hold, rebuilding } = await heldAt(database, table, 300)
@@ -155,7 +151,7 @@ describe('catching up', () => {
     await expectRows(app, table, ROWS, { moved: 20 })
   })
 
-  test('tells what arrives apart from what was there', async ({ database }) => {
+  test('reports new changes apart from the backlog', async ({ database }) => {
     const { table, app } = await filled(database)
     const { runId } = await new Rebuilding(database, table).end()
     await app.query(sql`update ${quoted(table)} set moved = true where id <= 20`)
@@ -170,7 +166,7 @@ describe('catching up', () => {
     expect(told.at(-1)).toMatchObject({ remainingSeconds: 0 })
   })
 
-  test('is not thrown by rows that exchange what must be unique', async ({ database }) => {
+  test('handles rows that exchange unique values', async ({ database }) => {
     const { table, app } = await filled(database)
     const { rebuilding, blocker } = await stoppedBeforeIndexes(database, table)
 
@@ -190,8 +186,8 @@ describe('catching up', () => {
   })
 })
 
-describe('somebody who is in the way of the swap for long', () => {
-  test('leaves no more for the moment under lock than a few changes', async ({ database }) => {
+describe('a long blocker of the swap', () => {
+  test('leaves only a few changes to apply under the lock', async ({ database }) => {
     const { table, app } = await filled(database)
     const reader = await database.session('reader')
     const { hold, rebuilding } = await heldAt(database, table, 300, {}, { copySizes: ROOMY })
@@ -211,7 +207,7 @@ describe('somebody who is in the way of the swap for long', () => {
 })
 
 describe('a batch', () => {
-  test('is the last one when somebody else has taken over', async ({ database }) => {
+  test('is the last one once the lease is taken over', async ({ database }) => {
     const { table, app } = await filled(database)
     const { rebuilding, blocker } = await stoppedBeforeIndexes(database, table)
     await app.query(sql`update ${quoted(table)} set moved = true where id <= 5`)
@@ -229,7 +225,7 @@ describe('a batch', () => {
 })
 
 describe('before the swap', () => {
-  test('a copy that differs from the table is found out', async ({ database }) => {
+  test('a copy that differs from the table is detected', async ({ database }) => {
     const { table, app } = await filled(database)
     const { rebuilding, blocker, shadow } = await stoppedBeforeIndexes(database, table)
 
@@ -240,7 +236,7 @@ describe('before the swap', () => {
     await expectRows(app, table, ROWS, { moved: 0 })
   })
 
-  test('waits for a reader with an older view of the world, who then reads the truth', async ({ database }) => {
+  test('a reader with an older snapshot is waited for, and reads the correct rows', async ({ database }) => {
     const { table, app } = await filled(database)
     const reader = await database.session('reader')
     await reader.query('begin isolation level repeatable read')
@@ -255,7 +251,7 @@ describe('before the swap', () => {
     await expectRows(app, table, ROWS)
   })
 
-  test('more changes than a moment under lock can take are caught up with first', async ({ database, skip }) => {
+  test('a large backlog is applied before taking the lock', async ({ database, skip }) => {
     if (SUPERUSER) skip('a superuser sees that it is no autovacuum, and would not ask for its lock')
     const { table, app } = await filled(database)
     const reader = await openReader(database, table)
@@ -279,10 +275,8 @@ describe('before the swap', () => {
   })
 })
 
-describe('what the application notices', () => {
-  test('nothing keeps a row elsewhere from being deleted for the sake of the copy, or of the former table', async ({
-    database,
-  }) => {
+describe('the application', () => {
+  test('can delete rows elsewhere in spite of the copy and the retired table', async ({ database }) => {
     const { table, app } = await filled(database)
     const users = database.table('users')
     await app.query(sql`create table ${quoted(users)} as select n as id from generate_series(1, 20) n`)

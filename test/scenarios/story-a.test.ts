@@ -38,7 +38,7 @@ async function one<Row extends Record<string, unknown>>(database: Database, quer
   return rows[0]
 }
 
-test('experiments that nobody has archived are found, flagged, and gone, under live writes', async ({ database }) => {
+test('inactive experiments are found, flagged, and deleted, under live writes', async ({ database }) => {
   await assignments(database)
   const refused = await ebb(words(database, '--execute'))
   expect(refused).toMatchObject({ code: 3, out: expect.stringContaining('pass --no-archive') as string })

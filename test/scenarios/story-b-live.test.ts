@@ -26,48 +26,52 @@ const GONE = 'deleted_at is not null'
 /** Writing candidates down goes in batches, too. */
 const PURGED = `(select b.* from ebb.purge_batch b join ebb.run on run.id = b.run_id where command = 'purge') b`
 
-test('the order is carried out, and nobody notices', { timeout: 1_800_000 }, async ({ database, judgeTimes }) => {
-  await createAccounts(database, USERS)
-  const before = await sizes(await database.session('before'))
-  const { requests, confirmed } = accountsTraffic(USERS)
-  const traffic = await SteadyTraffic.start(database, requests, REQUESTS_A_MINUTE)
-  onTestFinished(() => traffic.stop())
-  await sleep(IDLE_MS)
-  const idle = traffic.phase()
+test(
+  'the whole plan is executed without affecting the application',
+  { timeout: 1_800_000 },
+  async ({ database, judgeTimes }) => {
+    await createAccounts(database, USERS)
+    const before = await sizes(await database.session('before'))
+    const { requests, confirmed } = accountsTraffic(USERS)
+    const traffic = await SteadyTraffic.start(database, requests, REQUESTS_A_MINUTE)
+    onTestFinished(() => traffic.stop())
+    await sleep(IDLE_MS)
+    const idle = traffic.phase()
 
-  const folder = await mkdtemp(join(tmpdir(), 'ebb-story-'))
-  onTestFinished(() => rm(folder, { recursive: true }))
-  const set = await writeDown(database, join(folder, 'candidates.csv'))
-  traffic.phase()
+    const folder = await mkdtemp(join(tmpdir(), 'ebb-story-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const set = await writeDown(database, join(folder, 'candidates.csv'))
+    traffic.phase()
 
-  const stopFile = join(folder, 'stop')
-  const words = purgeOf(database, set, '--stop-file', stopFile, '--pause-ms', '200', '--execute', '--json')
-  const began = performance.now()
-  await stopsWithinABatch(database, startEbb(words), stopFile)
-  await rm(stopFile)
-  const resumed = startEbb(words)
-  expect(await resumed.ended, resumed.said.err).toBe(0)
-  const minutes = (performance.now() - began) / 60_000
-  const during = traffic.phase()
-  await traffic.stop()
+    const stopFile = join(folder, 'stop')
+    const words = purgeOf(database, set, '--stop-file', stopFile, '--pause-ms', '200', '--execute', '--json')
+    const began = performance.now()
+    await stopsWithinABatch(database, startEbb(words), stopFile)
+    await rm(stopFile)
+    const resumed = startEbb(words)
+    expect(await resumed.ended, resumed.said.err).toBe(0)
+    const minutes = (performance.now() - began) / 60_000
+    const during = traffic.phase()
+    await traffic.stop()
 
-  expect(traffic.errors).toEqual([])
-  const { result } = objects(resumed.said.out).at(-1) as unknown as { result: Outcome }
-  const app = await database.session('after')
-  const after = await sizes(app)
-  await everyRowIsAccountedFor(database, before, after, confirmed.added, result)
-  await everyCandidateIsAccountedFor(database, set, result)
-  const users = await app.query<{ id: number }>('select id from users')
-  const there = new Set(users.rows.map(({ id }) => id))
-  expect([...confirmed.returned, ...confirmed.paid].filter((id) => !there.has(id))).toEqual([])
-  await everythingIsVacuumed(database)
-  tell(idle, during, result, minutes)
-  await judgeTimes(() => {
-    expect(during.requests).toBeGreaterThan(minutes * REQUESTS_A_MINUTE * 0.9)
-    expect(during.longest).toBeLessThan(LONGEST_WAIT_MS)
-    expect(during.p99).toBeLessThan(LONGEST_WAIT_MS / 2)
-  })
-})
+    expect(traffic.errors).toEqual([])
+    const { result } = objects(resumed.said.out).at(-1) as unknown as { result: Outcome }
+    const app = await database.session('after')
+    const after = await sizes(app)
+    await everyRowIsAccountedFor(database, before, after, confirmed.added, result)
+    await everyCandidateIsAccountedFor(database, set, result)
+    const users = await app.query<{ id: number }>('select id from users')
+    const there = new Set(users.rows.map(({ id }) => id))
+    expect([...confirmed.returned, ...confirmed.paid].filter((id) => !there.has(id))).toEqual([])
+    await everythingIsVacuumed(database)
+    tell(idle, during, result, minutes)
+    await judgeTimes(() => {
+      expect(during.requests).toBeGreaterThan(minutes * REQUESTS_A_MINUTE * 0.9)
+      expect(during.longest).toBeLessThan(LONGEST_WAIT_MS)
+      expect(during.p99).toBeLessThan(LONGEST_WAIT_MS / 2)
+    })
+  },
+)
 
 interface Outcome {
   readonly figures: {

@@ -40,7 +40,7 @@ async function somethingIsGone(database: Database, { said }: EbbProcess): Promis
   await until(gone, { what: `the first batch; ${said.err}` })
 }
 
-test('of two instances one works; killed, it is gone on with by the same command', async ({ database }) => {
+test('of two instances one works; killed, the run is resumed by the same command', async ({ database }) => {
   await invoices(database)
   const first = startEbb(purgeVoid(database, SLOWLY_MS))
   await somethingIsGone(database, first)
@@ -73,7 +73,7 @@ async function untilLetIn(words: string[]) {
 }
 
 describe('mark now, purge at night', () => {
-  test('what is marked is hidden at once, and gone when its time has come', async ({ database }) => {
+  test('marked rows are hidden at once, and deleted when due', async ({ database }) => {
     await invoices(database)
     const at = ['--url', database.url, '--execute']
     const view = await ebb(['view', 'invoices', '--hide-marked', 'deleted_at', ...at])

@@ -29,7 +29,7 @@ async function api(database: Database, from = 'events_live') {
   return rows[0]
 }
 
-test('children go in the transaction of their parent, and readers of the view never see that any have', async ({
+test('children are deleted in the transaction of their parent, and readers of the view never see them half deleted', async ({
   database,
 }) => {
   await events(database)
@@ -64,7 +64,7 @@ test('children go in the transaction of their parent, and readers of the view ne
   expect(purging.said.out).toMatch(/rows of public\.deliveries +14,040/)
 })
 
-test('where little is worth keeping, a rebuild leaves the rest behind, under the same view', async ({ database }) => {
+test('if few rows are worth keeping, a rebuild leaves the rest behind, under the same view', async ({ database }) => {
   await events(database)
   const at = ['--url', database.url, '--execute']
   await ebb(['view', 'events', '--by', 'received_at', '--keep', '30 days', ...at])

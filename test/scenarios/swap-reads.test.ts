@@ -20,7 +20,7 @@ const WRITERS = 4
 const READERS = 4
 
 test(
-  'readers with a snapshot from before the swap find in the table what was written before it',
+  'readers with a snapshot from before the swap see the rows written before it',
   { timeout: 900_000 + SWAPS * 10_000 },
   async ({ database }) => {
     const table = await pairs(database)

@@ -60,8 +60,8 @@ const SWAPS: readonly Swap[] = [
 /** As large as users have them. */
 const USUAL = { copySizes: { chunkBlocks: 32_768, batchEntries: 5_000, shortLog: 500 } }
 
-describe('a snapshot that is taken while the swap waits, after the last look at snapshots,', () => {
-  test.for(SWAPS)('reads what was written before it: $name', async ({ begin }, { database }) => {
+describe('a snapshot taken while the swap waits, after the last check of snapshots,', () => {
+  test.for(SWAPS)('sees the rows written before it: $name', async ({ begin }, { database }) => {
     const { table, app } = await numbers(database)
     const swap = await begin(database, table)
     const reader = await database.session('somebody in the way')
@@ -83,8 +83,8 @@ describe('a snapshot that is taken while the swap waits, after the last look at 
   })
 })
 
-describe('a snapshot that is taken when all old ones have been waited for, and the swap asks for its locks,', () => {
-  test.for(SWAPS)('reads what was written until then: $name', async ({ begin }, { database, skip }) => {
+describe('a snapshot taken after the old ones have ended, while the swap requests its locks,', () => {
+  test.for(SWAPS)('sees the rows written until then: $name', async ({ begin }, { database, skip }) => {
     if (process.env.EBB_TEST_ROLE === 'superuser')
       skip('a superuser sees that it is no autovacuum, and would not ask for its lock')
     const { table, app } = await numbers(database)
@@ -128,8 +128,8 @@ describe('the swap of another table does not wait for', () => {
   })
 })
 
-describe('a snapshot that is handed on', () => {
-  test('is waited for as long as the one who has taken it over is there', async ({ database }) => {
+describe('an exported snapshot', () => {
+  test('is waited for as long as the session that imported it', async ({ database }) => {
     const { table } = await numbers(database)
     const [exporter, importer] = [await database.session('exporter'), await database.session('importer')]
     await exporter.query('begin isolation level repeatable read')
@@ -147,7 +147,7 @@ describe('a snapshot that is handed on', () => {
   })
 })
 
-test('REPACK (CONCURRENTLY) of another table keeps no swap waiting', async ({ database, skip }) => {
+test('REPACK (CONCURRENTLY) of another table does not delay a swap', async ({ database, skip }) => {
   if (database.version < 190_000) skip('19 has it first')
   const { table, app } = await numbers(database)
   const other = database.table('other')

@@ -16,9 +16,9 @@ import { planRebuildOf } from '../support/commands.ts'
 const ROWS = 10_000
 const FEEDBACK = { hot_standby_feedback: 'on', wal_receiver_status_interval: '1s', max_standby_streaming_delay: '-1' }
 
-describe('a reader on a standby with an older view of the world', () => {
+describe('a reader on a standby with an older snapshot', () => {
   test.for([true, false])(
-    'is waited for where the standby tells of it (by its slot: %s), and reads the truth',
+    'is waited for if the standby reports it (by its slot: %s), and reads the correct rows',
     async (followsBySlot, { ownServer }) => {
       const { server, database } = await ownServer()
       const table = await numbers(database)
@@ -44,7 +44,7 @@ describe('a reader on a standby with an older view of the world', () => {
     },
   )
 
-  test('is told before the start where the standby says nothing of it', async ({ ownServer }) => {
+  test('is mentioned beforehand if the standby does not report it', async ({ ownServer }) => {
     const { server, database } = await ownServer()
     const table = await numbers(database)
     const standby = await startStandby(server, { settings: { hot_standby_feedback: 'off' } })

@@ -13,7 +13,7 @@ test.for([
   { rows: 400, bytes: 200_000, pauseMs: 3 },
   { rows: 30, bytes: 4_000_000, pauseMs: 30 },
 ])(
-  'what $rows rows of $bytes bytes weigh, with a counter beside them that goes on, is not felt under the lock',
+  '$rows rows of $bytes bytes, with a counter beside them, do not lengthen the lock',
   async ({ rows, bytes, pauseMs }, { database, judgeTimes }) => {
     const table = database.table('documents')
     const app = await database.session('app')

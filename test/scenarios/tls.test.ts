@@ -13,7 +13,7 @@ import { rebuild } from '../support/commands.ts'
 
 // Over TLS, as servers elsewhere are spoken to.
 
-test('rows travel over TLS, and come as they went', async ({ ownServer, needs }) => {
+test('rows are copied over TLS unchanged', async ({ ownServer, needs }) => {
   const own = await ownServer()
   const certificate = await speakTls(own, needs('openssl'))
   const { database } = own
@@ -39,7 +39,7 @@ test('rows travel over TLS, and come as they went', async ({ ownServer, needs })
   expect(seen).not.toContain(false)
 })
 
-test('a copy that fails over TLS leaves a session that can be used', async ({ ownServer, needs }) => {
+test('a copy that fails over TLS leaves a usable session', async ({ ownServer, needs }) => {
   const own = await ownServer()
   await speakTls(own, needs('openssl'))
   const session = await openSession(to(own.database, 'sslmode=require'), 'copy')
@@ -51,7 +51,7 @@ test('a copy that fails over TLS leaves a session that can be used', async ({ ow
   await session.end()
 })
 
-test('modes mean what they mean for psql, and what is missing is said', async ({ ownServer, needs }) => {
+test('modes have the meaning of psql, and missing files are reported', async ({ ownServer, needs }) => {
   const own = await ownServer()
   const certificate = await speakTls(own, needs('openssl'))
   const { database } = own

@@ -2,20 +2,20 @@ import { describe, expect, test } from 'vitest'
 import { companion, display, freeCompanion, LONGEST_NAME } from '../../src/sql/names.ts'
 
 describe('companion', () => {
-  test('cuts the base and never the suffix, nor half a character', () => {
+  test('truncates the base and never the suffix, nor within a character', () => {
     const name = companion('ü'.repeat(40), '_2026_12')
 
     expect(name).toBe(`${'ü'.repeat(27)}_2026_12`)
     expect(Buffer.byteLength(name)).toBeLessThanOrEqual(LONGEST_NAME)
   })
 
-  test('leaves a short name alone', () => {
+  test('keeps a short name', () => {
     expect(companion('events', '_history')).toBe('events_history')
   })
 })
 
 describe('freeCompanion', () => {
-  test('counts up until a name is free, and keeps the suffix whole', () => {
+  test('counts up to a free name, and keeps the suffix whole', () => {
     const long = 'e'.repeat(63)
     const first = freeCompanion(long, '_history', new Set())
     const second = freeCompanion(long, '_history', new Set([first]))

@@ -18,7 +18,7 @@ test.each([
 })
 
 test.each(['', ' ', '.', 'a.', '.a', 'a.b.c', '"a', '""', '1a', 'a b', 'a;drop table b', 'a-b', '"a"b'])(
-  '%j is refused',
+  '%j is rejected',
   (text) => {
     expect(() => parseTableName(text)).toThrow(UsageError)
   },

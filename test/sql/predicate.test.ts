@@ -46,7 +46,7 @@ describe('a condition', () => {
     ['pg_catalog.now()', FIXED],
     ['current_timestamp', FIXED],
     ['transaction_timestamp()', FIXED],
-  ])('has %s fixed, wherever it stands', async (now, fixed) => {
+  ])('has %s fixed, in any position', async (now, fixed) => {
     expect(await text(`note <> 'now() – früher 🎉' and at > ${now} - interval '1 day' or ${now} < x -- now()`)).toBe(
       `note <> 'now() – früher 🎉' and at > ${fixed} - interval '1 day' or ${fixed} < x -- now()`,
     )
@@ -91,11 +91,11 @@ describe('a condition', () => {
     ['t.* is not null', 'a column qualified with a table name'],
     ['at > "now"()', 'now() in an unsupported spelling'],
     ['at > now(/* really */)', 'now() in an unsupported spelling'],
-  ])('is refused: %s', async (written, reason) => {
+  ])('is rejected: %s', async (written, reason) => {
     expect(await failure(written)).toContain(reason)
   })
 
-  it('shows where it cannot be read, whatever stands before', async () => {
+  it('shows the position of a syntax error, whatever precedes it', async () => {
     expect(await failure(`größe = 'ü🎉' and and x`)).toMatchInlineSnapshot(`
       "the condition cannot be read: syntax error at or near "and"
         größe = 'ü🎉' and and x
@@ -114,7 +114,7 @@ describe('a condition', () => {
     `)
   })
 
-  it('shows where something stands that it must not contain', async () => {
+  it('shows the position of what it must not contain', async () => {
     expect(await failure(`größe > 1 and at > current_date`)).toMatchInlineSnapshot(`
       "the condition contains current_date:
         größe > 1 and at > current_date
@@ -122,7 +122,7 @@ describe('a condition', () => {
     `)
   })
 
-  it('names what it consists of, for the server to say what that is', async () => {
+  it('lists its functions, for the server to classify', async () => {
     const { uses } = await parsePredicate(
       "lower(a || b) = app.f(random()) and at::date > now() and c = 'x'::text",
       MOMENT,
@@ -137,7 +137,7 @@ describe('a condition', () => {
 })
 
 describe('on the server', () => {
-  test('what stands beside a condition keeps its meaning', async ({ database }) => {
+  test('neighbors of a condition keep their meaning', async ({ database }) => {
     const session = await database.session('app')
     for (const written of ['false or true', 'true -- )', 'case when true then true end']) {
       const { rows } = await session.query(`select 1 where false and (${await text(written)}\n) and true`)
@@ -152,14 +152,14 @@ describe('a rebuild', () => {
     ['größe', /must be type boolean/],
     ['count(*) > 1', /aggregate functions are not allowed/],
     ['generate_series(1, 2) > 1', /set-returning functions are not allowed/],
-  ] as const)('says what is wrong with %s', async ([keep, reason], { database }) => {
+  ] as const)('reports what is wrong with %s', async ([keep, reason], { database }) => {
     const table = await sizes(database)
     await expect(planRebuildOf(database.url, written(table), rebuildRequest({ keep }), quietly())).rejects.toThrow(
       reason,
     )
   })
 
-  test('refuses what gives another answer each time', async ({ database }) => {
+  test('rejects volatile conditions', async ({ database }) => {
     const table = await sizes(database)
     const keep = 'random() < größe and clock_timestamp() > now()'
     const { objections } = await planRebuildOf(database.url, written(table), rebuildRequest({ keep }), quietly())

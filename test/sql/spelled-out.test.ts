@@ -7,14 +7,14 @@ import { test } from '../support/database.ts'
 /** ESC, BEL, CR, tab, a break, C1's CSI, bidi, separators. */
 const EVIL = 'a\u001b[31m\u0007\r\t\nb\u009b\u202e\u2066\u200f\u061c\u2028\u2029c\\d"e\'f'
 
-describe('what plays tricks on a terminal', () => {
-  test('is spelled out, and a line stays one', () => {
+describe('control characters', () => {
+  test('are escaped, and a line stays one', () => {
     expect(harmless('a\u001b[2K\u202e\tb\nc')).toBe('a\\x1b[2K\\u202e\tb\nc')
     expect(oneLine('a\u001b[2K\u009b\tb\nc')).toBe('a\\x1b[2K\\x9b\\x09b\\x0ac')
     expect(isPlain(oneLine(EVIL))).toBe(true)
   })
 
-  test('is gone from a statement, which still means the same', async ({ database }) => {
+  test('are removed from a statement without changing its meaning', async ({ database }) => {
     const session = await database.session('s')
     const odd = ident(EVIL).text
     const body = `begin\r\n\treturn ${literal(`${EVIL} in a body`).text};\r\nend`
@@ -39,7 +39,7 @@ describe('what plays tricks on a terminal', () => {
     expect(functions).toEqual([{ prosrc: body }])
   })
 
-  test('is all that changes', () => {
+  test('are all that is changed', () => {
     for (const statement of [
       `select 'it''s', E'a\\'b', "x""y", $$ it's "$1 $$, $a$ $$ $a$, a$b$c, 1 -- don't "\n, /* ' */ 'x'`,
       `create function f() returns int language sql as $function$\r\n\tselect 1 -- isn't\r\n$function$`,
@@ -49,13 +49,13 @@ describe('what plays tricks on a terminal', () => {
       expect(spelledOut(statement)).toBe(statement)
   })
 
-  test('begins no line of a function that names it', () => {
+  test('do not begin a line of a function that names them', () => {
     expect(spelledOut('as $$ begin perform old."a\n-- done" ; end $$')).toBe(
       String.raw`as  E' begin perform old."a\u000a-- done" ; end '`,
     )
   })
 
-  test('begins no line of a statement that is a comment', () => {
+  test('do not begin a line of a statement as a comment', () => {
     expect(statementComment('select "a\nb"\nfrom c', '  ')).toEqual(['--   select U&"a\\000ab"', '--   from c'])
   })
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { ident, join, literal, raw, sql } from '../../src/sql/sql.ts'
 
-test('values become parameters, numbered through nested pieces', () => {
+test('values become parameters, numbered across nested fragments', () => {
   const condition = sql`at < ${'2026-01-01'} and kind = ${'x'}`
   const query = sql`select ${1} from ${ident('My "s"', 't.x')} where ${condition} limit ${10}`
 
@@ -9,7 +9,7 @@ test('values become parameters, numbered through nested pieces', () => {
   expect(query.values).toEqual([1, '2026-01-01', 'x', 10])
 })
 
-test('a piece can stand in two places', () => {
+test('a fragment can be used twice', () => {
   const value = sql`${7}`
 
   expect(sql`${value} + ${value}`.text).toBe('$1 + $2')

@@ -9,7 +9,7 @@ const assigns = async (body: string, declare = '') =>
     )
   ).assigns
 
-describe('columns of the new row that a trigger function sets', () => {
+describe('columns of the new row set by a trigger function', () => {
   test.each([
     ['nothing', 'return new;', '', []],
     ['with :=', 'new.at := coalesce(new.at, now()); return new;', '', ['at']],
@@ -35,11 +35,11 @@ describe('columns of the new row that a trigger function sets', () => {
     ['by returning another', 'r := new; return r;', 'r record;'],
     ['by returning what an operator makes of it', `return new #= 'at=>now'::hstore;`, ''],
     ['in a text that is none', 'this is no function', ''],
-  ])('cannot be told: %s', async (_, body, declare) => {
+  ])('are unknown: %s', async (_, body, declare) => {
     expect(await assigns(body, declare)).toBeNull()
   })
 
-  test('nor of another language', async () => {
+  test('nor in another language', async () => {
     expect(await readTriggerFunction('create function f() …', 'c')).toEqual({ assigns: null, readsTable: false })
   })
 })

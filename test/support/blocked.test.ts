@@ -25,13 +25,13 @@ test.for<[string, Blocked, (table: string, leaf: string) => string[]]>([
   expect((await app.query(sql`select from ${quoted(table)}`)).rowCount).toBe(0)
 })
 
-test('until says what it waited for', async () => {
+test('until reports what it waited for', async () => {
   await expect(until(() => false, { timeoutMs: 20 })).rejects.toThrow('waited 20 ms in vain for: () => false')
   await expect(until(() => false, { timeoutMs: 20, what: 'rain' })).rejects.toThrow('in vain for: rain')
   expect(await until(() => Promise.resolve(7))).toBe(7)
 })
 
-test('isWaiting sees a session that waits for a lock', async ({ database }) => {
+test('isWaiting detects a session waiting for a lock', async ({ database }) => {
   const observer = await database.session('observer')
   const waiter = await database.session('waiter')
   await observer.query('begin')

@@ -3,7 +3,7 @@ import { schemaDump } from './catalog-diff.ts'
 import { test } from './database.ts'
 import { isNewEnough } from './programs.ts'
 
-test('two dumps differ only where the schema does', async ({ database, needs, skip }) => {
+test('two dumps differ only if the schemas do', async ({ database, needs, skip }) => {
   const program = needs('pg_dump')
   if (!isNewEnough(program, database.version)) skip('the pg_dump here is older than the server')
   const app = await database.session('app')

@@ -8,7 +8,7 @@ const seen = new Set<string>()
 const rolesBefore: string[] = []
 
 describe('database', () => {
-  test.for([1, 2])('is empty and another one each time (%i)', async (_, { database }) => {
+  test.for([1, 2])('is empty and a different one each time (%i)', async (_, { database }) => {
     const app = await database.session('app')
     await app.query(`create table leftover ()`)
 
@@ -16,7 +16,7 @@ describe('database', () => {
     seen.add(database.name)
   })
 
-  test('gives its usual role a place for tables but no power', async ({ database }) => {
+  test('lets its usual role create tables without privileges beyond', async ({ database }) => {
     const app = await database.session('app')
     const table = database.table('events')
     await app.query(sql`create table ${quoted(table)} (id int)`)
@@ -28,7 +28,7 @@ describe('database', () => {
     expect(rows).toEqual([{ name: 'app', able: process.env.EBB_TEST_ROLE === 'superuser' }])
   })
 
-  test('makes roles', async ({ database }) => {
+  test('creates roles', async ({ database }) => {
     const reader = await database.role('reader')
     rolesBefore.push(reader)
     const session = await database.session('someone', { role: reader })
@@ -37,13 +37,13 @@ describe('database', () => {
     await expect(session.query(`create schema mine`)).rejects.toThrow('permission denied')
   })
 
-  test('takes roles away at the end', async ({ database }) => {
+  test('drops roles at the end', async ({ database }) => {
     const app = await database.session('app')
     expect(rolesBefore).toHaveLength(1)
     expect((await app.query(`select from pg_roles where rolname = any ($1)`, [rolesBefore])).rowCount).toBe(0)
   })
 
-  test('survives a session that is thrown out, which leaves others of its name alone', async ({ database }) => {
+  test('survives a terminated session, and keeps others of the same name', async ({ database }) => {
     const app = await database.session('app')
     const elsewhere = await Database.create(inject('ground'))
     const namesake = await elsewhere.session('app')
@@ -67,7 +67,7 @@ describe('awful names', () => {
     expect(Buffer.byteLength(awfulName(name).name)).toBe(63)
   })
 
-  test('are distinct where their beginnings are not', () => {
+  test('differ even with equal beginnings', () => {
     const [one, other] = ['a_name_that_is_itself_rather_long_1', 'a_name_that_is_itself_rather_long_2'].map(awfulName)
 
     expect(one).not.toEqual(other)

@@ -37,7 +37,7 @@ describe('writers', () => {
     await verifyWrites(admin, table, 'token', report)
   })
 
-  test('notice how long they were kept waiting', async ({ database }) => {
+  test('measure how long they waited', async ({ database }) => {
     const table = await notes(database)
     const locker = await database.session('locker')
     const writers = await startWriters(database, insertInto(table))
@@ -52,7 +52,7 @@ describe('writers', () => {
     expect(report.errors).toEqual([])
   })
 
-  test('note what the server refuses, and go on', async ({ database }) => {
+  test('record errors of the server, and continue', async ({ database }) => {
     const table = await notes(database)
     const tool = await database.session('tool')
     const writers = await startWriters(database, insertInto(table))
@@ -69,7 +69,7 @@ describe('writers', () => {
     await verifyWrites(tool, table, 'token', report)
   })
 
-  test('doubt a write whose session was ended, and take the loss for an error', async ({ database }) => {
+  test('count a write with a terminated session as unknown, and the loss as an error', async ({ database }) => {
     const table = await notes(database)
     const writers = await startWriters(database, { ...insertInto(table), protocols: ['extended'] })
     const locker = await database.session('locker', { admin: true })
@@ -86,7 +86,7 @@ describe('writers', () => {
     await verifyWrites(locker, table, 'token', report)
   })
 
-  test('come back after a crash of the server, with every acknowledged write', async ({ ownServer }) => {
+  test('recover from a server crash, with every acknowledged write', async ({ ownServer }) => {
     const { server, database } = await ownServer()
     const table = await notes(database)
     const writers = await startWriters(database, { ...insertInto(table), reconnect: true })
@@ -103,7 +103,7 @@ describe('writers', () => {
     await verifyWrites(await database.session('judge'), table, 'token', report)
   })
 
-  test('fail at once when their statement is wrong', async ({ database }) => {
+  test('fail at once if their statement is wrong', async ({ database }) => {
     await expect(startWriters(database, insertInto({ schema: 'public', name: 'nowhere' }))).rejects.toThrow('nowhere')
   })
 })
@@ -111,7 +111,7 @@ describe('writers', () => {
 describe('verifyWrites', () => {
   const [one, two, three] = ['00000000-0000-0000-0000-000000000001', 'b', 'c']
 
-  test('finds what is lost, doubled and foreign', async ({ database }) => {
+  test('finds lost, duplicated and foreign rows', async ({ database }) => {
     const table = await notes(database)
     const app = await database.session('app')
     const verify = (acknowledged: string[], inDoubt: string[], initialRows?: number) =>

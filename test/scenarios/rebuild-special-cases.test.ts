@@ -42,7 +42,7 @@ describe('a rebuild', () => {
     },
   )
 
-  test('never fails an application whose key has operators that are on nobody’s path', async ({ database }) => {
+  test('never fails an application whose key has operators outside of the search path', async ({ database }) => {
     const table = database.table('tree')
     const app = await database.session('app')
     await database.admin(`create schema ext; grant usage on schema ext to public; create extension ltree schema ext`)
@@ -67,7 +67,7 @@ describe('a rebuild', () => {
     ])
   })
 
-  test('lets the application truncate, whatever the key is, and stops', async ({ database }) => {
+  test('allows the application to truncate, and stops', async ({ database }) => {
     const table = database.table('narrow')
     const app = await database.session('app')
     await app.query('create domain sure as int not null')
@@ -102,7 +102,7 @@ describe('a rebuild', () => {
     expect(await codes()).toEqual([])
   })
 
-  test('goes back where the identity makes all values, after many went by', async ({ database }) => {
+  test('is rolled back where the identity is GENERATED ALWAYS, after many values', async ({ database }) => {
     const table = database.table('always')
     const app = await database.session('app')
     await app.query(sql`create table ${quoted(table)} (id bigint generated always as identity primary key, n int)`)
@@ -118,9 +118,9 @@ describe('a rebuild', () => {
   })
 })
 
-describe('the way back', () => {
+describe('the rollback', () => {
   test.for([0, 500])(
-    'says so when a row that was left out stands in the way (log of up to %s left to the swap)',
+    'reports a conflicting row that was left out (log of up to %s left to the swap)',
     async (shortLog, { database }) => {
       const table = database.table('accounts')
       const app = await database.session('app')
@@ -148,7 +148,7 @@ describe('the way back', () => {
 })
 
 describe('an abandoned run', () => {
-  test('leaves a table alone that somebody else has made under the name it had in mind', async ({ database }) => {
+  test('leaves alone a user’s table of the name chosen for the copy', async ({ database }) => {
     const table = database.table('mine')
     const app = await database.session('app')
     await app.query(sql`create table ${quoted(table)} (id int primary key)`)

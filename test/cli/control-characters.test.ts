@@ -11,8 +11,8 @@ import { ebb } from './support.ts'
 const TRICK = '\u001b[2K\u0007\r\t\nFORGED\u009b1m\u202e\u2028'
 const MONTHLY = ['--by', 'at', '--every', '1 month', '--keep', '30 days']
 
-describe('on a terminal no name plays tricks', () => {
-  test('in a plan, which psql still runs', async ({ database, needs }) => {
+describe('control characters in names are escaped on a terminal', () => {
+  test('in a plan, which psql can still run', async ({ database, needs }) => {
     const psql = needs('psql')
     const table = await trickyTable(database)
     const words = ['partition', display(table), ...MONTHLY]
@@ -26,7 +26,7 @@ describe('on a terminal no name plays tricks', () => {
     expect(rows).toEqual([{ relkind: 'p' }])
   })
 
-  test('in any plan or report, nor in what is told of a run', async ({ database }) => {
+  test('in any plan or report, and in events of a run', async ({ database }) => {
     const table = await trickyTable(database)
     const name = display(table)
     for (const words of [
@@ -61,7 +61,7 @@ describe('on a terminal no name plays tricks', () => {
     expect(JSON.stringify(JSON.parse(shown))).toContain(JSON.stringify(table.name).slice(1, -1))
   })
 
-  test('in what stands against a plan', async ({ database }) => {
+  test('in objections', async ({ database }) => {
     const table = await trickyTable(database)
     const trigger = ident(`t${TRICK}`).text
     await database.admin(
@@ -73,7 +73,7 @@ describe('on a terminal no name plays tricks', () => {
     expect(shown).toContain(String.raw`transition-tables:t\x1b[2K\x07\x0d\x09\x0aFORGED`)
   })
 
-  test('in the name of nothing', async ({ database }) => {
+  test('in errors about missing objects', async ({ database }) => {
     expectHarmless(await onTerminal(database, ['inspect', `"none${TRICK}"`]))
     expectHarmless(await onTerminal(database, [`in${TRICK}`]))
     expectHarmless(await onTerminal(database, ['inspect', `--o${TRICK}`]))
@@ -81,24 +81,21 @@ describe('on a terminal no name plays tricks', () => {
   })
 })
 
-describe('on a terminal nothing that others say plays tricks', () => {
-  test.for([true, false])(
-    'neither session nor query that is waited for (terminal: %s)',
-    async (isTTY, { database }) => {
-      const table = await trickyTable(database)
-      const holder = await database.session('holder')
-      await holder.query(`set application_name = ${literal(`a${TRICK}`).text}`)
-      await holder.query('begin')
-      await holder.query(`lock table ${quoted(table).text} in access share mode /* ${TRICK} */`)
-      const words = ['partition', display(table), ...MONTHLY, '--execute', '--deadline', '1']
-      const shown = await onTerminal(database, words, isTTY)
-      expect(shown).toMatch(/waiting: /)
-      expectHarmless(shown)
-      await holder.query('rollback')
-    },
-  )
+describe('control characters from other sources are escaped on a terminal', () => {
+  test.for([true, false])('in sessions and queries waited for (terminal: %s)', async (isTTY, { database }) => {
+    const table = await trickyTable(database)
+    const holder = await database.session('holder')
+    await holder.query(`set application_name = ${literal(`a${TRICK}`).text}`)
+    await holder.query('begin')
+    await holder.query(`lock table ${quoted(table).text} in access share mode /* ${TRICK} */`)
+    const words = ['partition', display(table), ...MONTHLY, '--execute', '--deadline', '1']
+    const shown = await onTerminal(database, words, isTTY)
+    expect(shown).toMatch(/waiting: /)
+    expectHarmless(shown)
+    await holder.query('rollback')
+  })
 
-  test('no prepared transaction', async ({ database }) => {
+  test('in prepared transactions', async ({ database }) => {
     const table = await trickyTable(database)
     const holder = await database.session('holder')
     const gid = literal(`g${TRICK}`).text
@@ -109,7 +106,7 @@ describe('on a terminal nothing that others say plays tricks', () => {
     expectHarmless(shown)
   })
 
-  test('no message, detail, hint or context of PostgreSQL, then or in the journal', async ({ database }) => {
+  test('in messages, details, hints and contexts of PostgreSQL, also in the journal', async ({ database }) => {
     const table = await trickyTable(database)
     const text = literal(`m${TRICK}`).text
     const raising = `if current_setting('transaction_read_only') = 'off' then

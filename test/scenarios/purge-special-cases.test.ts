@@ -32,7 +32,7 @@ const SLOWLY = `create function slowly(kind text) returns boolean language plpgs
 const NOTHING = `create function nothing() returns trigger language plpgsql as $$ begin return null; end $$`
 
 describe('triggers', () => {
-  test('that keep a row are told of, and not waited for', async ({ database, judgeTimes }) => {
+  test('that keep a row are reported, and not waited for', async ({ database, judgeTimes }) => {
     const table = await made(
       database,
       'create table visits (id int primary key, kind text)',
@@ -53,7 +53,7 @@ describe('triggers', () => {
     ['that match go in their turn', `kind = 'old'`, 0, 'before'],
     ['that match go in their turn', `kind = 'old'`, 0, 'after'],
     ['that do not match stay, and so do those', `true`, 19, 'after'],
-  ] as const)('that take other rows with them: rows %s (%s)', async ([, which, left, moment], { database }) => {
+  ] as const)('that delete other rows: rows %s (%s)', async ([, which, left, moment], { database }) => {
     const table = await made(
       database,
       'create table visits (id int primary key, parent int, kind text)',
@@ -67,7 +67,7 @@ describe('triggers', () => {
     expect(remaining).toMatchObject({ matching: left })
   })
 
-  test('that miss a table of their own are no sign that the table has been dropped', async ({ database }) => {
+  test('that miss a table of their own do not mean that the purged table was dropped', async ({ database }) => {
     const table = await made(
       database,
       'create table visits (id int primary key, kind text)',
@@ -81,9 +81,7 @@ describe('triggers', () => {
     expect(await contentOf(database, table)).toMatchObject({ rows: 500 })
   })
 
-  test('that tell of a statement on a partitioned table would sleep, which has to be accepted', async ({
-    database,
-  }) => {
+  test('that fire for statements on a partitioned table would not, which has to be accepted', async ({ database }) => {
     const table = await made(
       database,
       ...PARTED,
@@ -97,20 +95,20 @@ describe('triggers', () => {
   })
 })
 
-test('a rule of a partitioned table is not gone round', async ({ database }) => {
+test('a rule of a partitioned table is not bypassed', async ({ database }) => {
   const table = await made(database, ...PARTED, 'create rule never as on delete to visits do instead nothing')
   const { objections } = await planPurgeOf(database.url, written(table), purgeRequest(`kind = 'old'`), quietly())
   expect(objections).toMatchObject([{ code: expect.stringMatching(/^rule:.*never$/) as string }])
 })
 
-describe('where a batch would take too long, it is given less to look at', () => {
+describe('if a batch would take too long, it reads less', () => {
   // Batches are to end before `deadlock_timeout`.
   const hurried = (database: Database) =>
     database.admin(
       `do $$ begin execute format('alter database %I set deadlock_timeout = 100', current_database()); end $$`,
     )
 
-  test('along an index that leads past many other rows', async ({ database }) => {
+  test('along an index that passes many other rows', async ({ database }) => {
     await hurried(database)
     const table = await made(
       database,
@@ -125,7 +123,7 @@ describe('where a batch would take too long, it is given less to look at', () =>
     expect(figures?.batches).toBeLessThan(30)
   })
 
-  test('over blocks, with a condition that is slow', async ({ database, judgeTimes }) => {
+  test('by blocks, with a slow condition', async ({ database, judgeTimes }) => {
     await hurried(database)
     const table = await made(
       database,
@@ -191,7 +189,7 @@ describe('in the order of', () => {
   })
 })
 
-test('a foreign key that restricts is no end of the run, whatever the version calls it', async ({ database }) => {
+test('a restricting foreign key does not end the run, in any version', async ({ database }) => {
   const table = await made(
     database,
     'create table visits (id int primary key, kind text)',
@@ -219,7 +217,7 @@ test('a foreign key that restricts is no end of the run, whatever the version ca
   expect((await app.query(sql`select from ${quoted(table)} where id = 120`)).rowCount).toBe(1)
 })
 
-describe('what is there is said before, not met on the way', () => {
+describe('existing obstacles are reported beforehand', () => {
   const codesOf = async (database: Database, table: TableName, request: Partial<PurgeRequest> = {}) => {
     const { objections } = await planPurgeOf(
       database.url,
@@ -230,7 +228,7 @@ describe('what is there is said before, not met on the way', () => {
     return objections.map(({ code }) => code)
   }
 
-  test('a foreign key onto a table that inherits from it', async ({ database }) => {
+  test('a foreign key to a table that inherits from it', async ({ database }) => {
     const table = await made(
       database,
       'create table visits (id int primary key, kind text)',
@@ -243,7 +241,7 @@ describe('what is there is said before, not met on the way', () => {
     ])
   })
 
-  test('a rule of a table from which rows would go, too', async ({ database }) => {
+  test('a rule of a table with cascading deletes', async ({ database }) => {
     const table = await made(
       database,
       'create table visits (id int primary key, kind text)',
@@ -254,9 +252,7 @@ describe('what is there is said before, not met on the way', () => {
     expect(await codesOf(database, table, { cascade: true, allRows: true })).toEqual(['rule:public.notes.never'])
   })
 
-  test('keys that cannot be sent: text of a database in SQL_ASCII is no key to walk along, or to record', async ({
-    database,
-  }) => {
+  test('keys that cannot be sent: text in a SQL_ASCII database is not used as a key', async ({ database }) => {
     await database.admin('update pg_database set encoding = 0 where datname = current_database()')
     const table = await made(
       database,
@@ -273,7 +269,7 @@ describe('what is there is said before, not met on the way', () => {
   })
 })
 
-test('a partition on a server that is away is no matter where none of its rows is meant', async ({ database }) => {
+test('a partition on an unreachable server is no matter if none of its rows match', async ({ database }) => {
   await database.admin('create extension postgres_fdw; grant usage on foreign data wrapper postgres_fdw to public')
   const table = await made(
     database,
@@ -293,7 +289,7 @@ test('a partition on a server that is away is no matter where none of its rows i
   expect(remaining).toMatchObject({ matching: 0 })
 })
 
-test('a trigger that marks rows instead of letting them go is told of, and changes nothing', async ({ database }) => {
+test('a trigger that marks rows instead of deleting them is reported', async ({ database }) => {
   const table = await made(
     database,
     'create table visits (id int primary key, kind text, gone boolean)',
@@ -309,7 +305,7 @@ test('a trigger that marks rows instead of letting them go is told of, and chang
   expect(await contentOf(database, table)).toEqual(before)
 })
 
-test('a role whose idle sessions are ended ends no run that pauses', async ({ database }) => {
+test('idle_session_timeout of a role does not end a pausing run', async ({ database }) => {
   const table = await made(
     database,
     'create table visits (id int primary key, kind text)',

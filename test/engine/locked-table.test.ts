@@ -66,7 +66,7 @@ const READING: [string, Reads][] = [
   ['inspect', (url, d, o) => inspect(url, written(d.table('visits')), o)],
 ]
 
-test.for(READING)('%s waits, says for whom, and gives up at its deadline', async ([, reads], { database }) => {
+test.for(READING)('%s waits, reports for whom, and gives up at its deadline', async ([, reads], { database }) => {
   const { table, holder } = await lockedTable(database)
   const events: Event[] = []
   const options = (deadlineMs: number) =>
@@ -91,7 +91,7 @@ test.for(READING)('%s waits, says for whom, and gives up at its deadline', async
   })
 })
 
-test('rotate does, too', async ({ database }) => {
+test('so does rotate', async ({ database }) => {
   const { table } = await lockedTable(database)
   const request = {
     tables: [written(table)],

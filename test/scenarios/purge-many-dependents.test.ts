@@ -66,8 +66,8 @@ function halfWay(left: () => Promise<number[] | undefined>, happens: () => unkno
   }
 }
 
-describe('what hangs on a row, where it is too much for one statement', () => {
-  test('goes ahead of it, no batch larger than others', async ({ database }) => {
+describe('dependent rows that are too many for one statement', () => {
+  test('are deleted ahead of their row, in batches of the usual size', async ({ database }) => {
     const { left, most } = await companies(database)
     const { evidence } = await planPurgeOf(database.url, COMPANIES, request({ allRows: true }), quietly())
     expect(evidence).toContain(
@@ -80,7 +80,7 @@ describe('what hangs on a row, where it is too much for one statement', () => {
     expect(await most()).toBeLessThanOrEqual(10_000)
   })
 
-  test('goes ahead further down, of the row that it hangs on there', async ({ database }) => {
+  test('are deleted ahead at lower levels, too', async ({ database }) => {
     const { left, most } = await companies(
       database,
       'update lines set invoice = 1 where id <= 11000; insert into invoices values (20000, 5); insert into lines values (20000, 20000)',
@@ -91,7 +91,7 @@ describe('what hangs on a row, where it is too much for one statement', () => {
     expect(await most()).toBeLessThanOrEqual(10_000)
   })
 
-  test('stays with a row that leads to what is protected, or that others keep', async ({ database }) => {
+  test('are kept if the row leads to a protected one, or is kept by others', async ({ database }) => {
     const { left } = await companies(
       database,
       `create table payments (line int references lines); create index on payments (line);
@@ -105,7 +105,7 @@ describe('what hangs on a row, where it is too much for one statement', () => {
 })
 
 describe('in between', () => {
-  test('the run stops: how it stands is told, nothing dangles, and going on finishes it', async ({ database }) => {
+  test('the run stops: the state is reported, nothing dangles, and resuming finishes it', async ({ database }) => {
     const { left } = await companies(database)
     const stop = new AbortController()
     const stopping = halfWay(left, () => stop.abort())
@@ -128,28 +128,31 @@ describe('in between', () => {
   test.for([
     ['is to stay from now on', 'update companies set gone = false where id = 5', 0],
     ['leads to what is protected', 'insert into payments select max(id) from lines', 1],
-  ] as const)('the row %s: no more of it goes, and that is told', async ([, statement, matching], { database }) => {
-    const { owner, left } = await companies(
-      database,
-      'create table payments (line int references lines); create index on payments (line)',
-    )
-    const changing = halfWay(left, () => owner.query(statement))
-    const protect = [parseTableName('payments')]
-    const { figures, remaining } = await run(database, { allRows: true, protect }, { turns: changing })
-    const [companiesLeft, invoices = 0, lines] = (await left()) ?? []
-    expect(figures?.rows).toBe(9)
-    expect(companiesLeft).toBe(1)
-    expect(remaining).toMatchObject({ matching, held: matching })
-    expect(invoices).toBeLessThan(12_003)
-    expect(invoices).toBeGreaterThan(2_000)
-    expect(lines).toBe(invoices)
-    expect(figures?.ahead).toEqual([
-      { table: 'public.invoices', rows: 12_003 - invoices },
-      { table: 'public.lines', rows: 12_003 - invoices },
-    ])
-  })
+  ] as const)(
+    'the row %s: no more of its dependent rows are deleted, and that is reported',
+    async ([, statement, matching], { database }) => {
+      const { owner, left } = await companies(
+        database,
+        'create table payments (line int references lines); create index on payments (line)',
+      )
+      const changing = halfWay(left, () => owner.query(statement))
+      const protect = [parseTableName('payments')]
+      const { figures, remaining } = await run(database, { allRows: true, protect }, { turns: changing })
+      const [companiesLeft, invoices = 0, lines] = (await left()) ?? []
+      expect(figures?.rows).toBe(9)
+      expect(companiesLeft).toBe(1)
+      expect(remaining).toMatchObject({ matching, held: matching })
+      expect(invoices).toBeLessThan(12_003)
+      expect(invoices).toBeGreaterThan(2_000)
+      expect(lines).toBe(invoices)
+      expect(figures?.ahead).toEqual([
+        { table: 'public.invoices', rows: 12_003 - invoices },
+        { table: 'public.lines', rows: 12_003 - invoices },
+      ])
+    },
+  )
 
-  test('the application holds one of them: the row is left, and told of', async ({ database }) => {
+  test('the application holds one of them: the row is left, and reported', async ({ database }) => {
     const { owner, left } = await companies(database)
     await owner.query('begin; select from lines where id = 9000 for update')
     const { figures } = await run(database, { allRows: true })
@@ -160,7 +163,7 @@ describe('in between', () => {
   })
 })
 
-test('rows that refer to one another go together, however many they are', async ({ database }) => {
+test('rows that reference one another are deleted together, however many they are', async ({ database }) => {
   const { left } = await companies(
     database,
     'alter table invoices add replaces int references invoices; create index on invoices (replaces); update invoices set replaces = id - 1 where id % 2 = 0',

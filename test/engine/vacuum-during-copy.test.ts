@@ -11,8 +11,8 @@ const HOLDER = 'rebuild behind'
 /** More each time. */
 const someRows = () => performance.now()
 
-describe('while the shadow is filled', () => {
-  test('pages that were filled become all-visible, and no session is left behind', async ({ database }) => {
+describe('vacuum while the shadow is filled', () => {
+  test('makes filled pages all-visible, and leaves no session behind', async ({ database }) => {
     const { place, control, shadow } = await ground(database)
     await withVacuumBehind(place(), shadow, someRows, async () => {
       await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10000) n`)
@@ -21,7 +21,7 @@ describe('while the shadow is filled', () => {
     expect(await sessions(control)).toEqual([])
   })
 
-  test('while nothing comes, nothing is vacuumed', async ({ database }) => {
+  test('does not run without new rows', async ({ database }) => {
     const { place, control, shadow } = await ground(database)
     await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 10000) n`)
     await withVacuumBehind(
@@ -33,7 +33,7 @@ describe('while the shadow is filled', () => {
     expect(await allVisible(control, shadow)).toBe(0)
   })
 
-  test.for(['a stop', 'the end of the work'])('%s cancels a vacuum that is under way', async (by, { database }) => {
+  test.for(['a stop', 'the end of the work'])('%s cancels a running vacuum', async (by, { database }) => {
     const { place, control, shadow } = await ground(database)
     await control.query(sql`insert into ${quoted(shadow)} select n from generate_series(1, 100000) n`)
     await database.admin(sql`alter database ${ident(database.name)} set vacuum_cost_delay = 100`)
@@ -49,7 +49,7 @@ describe('while the shadow is filled', () => {
     expect(await allVisible(control, shadow)).toBe(0)
   })
 
-  test('where there is no session to be had the work goes on', async ({ database }) => {
+  test('without a free session the copy continues', async ({ database }) => {
     const { place, shadow } = await ground(database)
     let done = false
     await withVacuumBehind({ ...place(), target: 'postgres://nobody@127.0.0.1:1/none' }, shadow, someRows, async () => {
@@ -59,7 +59,7 @@ describe('while the shadow is filled', () => {
     expect(done).toBe(true)
   })
 
-  test('a failure of the work is told', async ({ database }) => {
+  test('a failure of the copy is reported', async ({ database }) => {
     const { place, shadow } = await ground(database)
     const failing = withVacuumBehind(place(), shadow, someRows, () => Promise.reject(new Error('disk full')))
     await expect(failing).rejects.toThrow('disk full')

@@ -16,10 +16,10 @@ const WAYS = [
   ['along an index that is not unique', { ...OLD, orderBy: 'day' }],
 ] as const
 
-describe.for(WAYS)('%s, a table that is written anew', ([, request]) => {
+describe.for(WAYS)('%s, a rewritten table', ([, request]) => {
   const rewrite = (table: TableName) => sql`vacuum full ${quoted(table)}`.text
 
-  test('in the midst of it is gone through once more', async ({ database }) => {
+  test('during the run is walked once more', async ({ database }) => {
     const table = await visits(database)
     const { remaining } = await purgeRows(database, table, request, {
       turns: inTheMidst(10, () => owned(database, rewrite(table))),
@@ -29,7 +29,7 @@ describe.for(WAYS)('%s, a table that is written anew', ([, request]) => {
     expect(await gone(database)).toBe(ROWS / 2)
   })
 
-  test('while it was stopped is gone through once more', async ({ database }) => {
+  test('during a stop is walked once more', async ({ database }) => {
     const table = await visits(database)
     const stop = new AbortController()
     await failureOf(
@@ -45,7 +45,7 @@ describe.for(WAYS)('%s, a table that is written anew', ([, request]) => {
     expect(await gone(database)).toBe(ROWS / 2)
   })
 
-  test('while rows of it are to be come back for is gone through once more', async ({ database }) => {
+  test('while rows are to be revisited is walked once more', async ({ database }) => {
     const table = await visits(database)
     const app = await database.session('app')
     await app.query('begin')
@@ -97,7 +97,7 @@ describe('a partition', () => {
     ).toMatch(/no longer a part of/)
   })
 
-  test('that has been dropped is no hindrance, nor is its vacuum', async ({ database }) => {
+  test('that has been dropped is no obstacle, nor is its vacuum', async ({ database }) => {
     const { table, parts } = await inParts(database)
     const { figures, remaining } = await purgeRows(database, table, OLD, {
       turns: inTheMidst(4, () => owned(database, sql`drop table ${quoted(parts[0]!)}`.text)),
@@ -106,9 +106,7 @@ describe('a partition', () => {
     expect(remaining).toMatchObject({ matching: 0 })
   })
 
-  test('in whose place is another one that holds none of the rows meant then: it is left alone', async ({
-    database,
-  }) => {
+  test('replaced by one without matching rows at planning time: it is left alone', async ({ database }) => {
     const { table, parts } = await inParts(database)
     const part = quoted(parts[2]!).text
     await purgeRows(database, table, OLD, {
@@ -123,7 +121,7 @@ describe('a partition', () => {
     expect((await contentOf(database, { ...parts[2]!, name: 'kept for ever' })).rows).toBe(1000)
   })
 
-  test('that has come since is told of, where it holds such rows', async ({ database }) => {
+  test('attached since is reported, if it has matching rows', async ({ database }) => {
     const { table } = await inParts(database)
     const { remaining } = await purgeRows(database, table, OLD, {
       turns: inTheMidst(4, async () => {
@@ -137,7 +135,7 @@ describe('a partition', () => {
 })
 
 describe('a table', () => {
-  test('that has been renamed is missed, and gone on with when it has its name again', async ({ database }) => {
+  test('that has been renamed stops the run, which resumes once it has its name again', async ({ database }) => {
     const table = await visits(database)
     const place = quoted(table)
     const away = { ...table, name: 'visits of old' }
@@ -153,7 +151,7 @@ describe('a table', () => {
     await expectNoneLeft(database, table)
   })
 
-  test('in whose place is another one keeps its rows, and so does that one', async ({ database }) => {
+  test('replaced by another keeps its rows, and so does the other', async ({ database }) => {
     const table = await visits(database)
     const place = quoted(table)
     const away = { ...table, name: 'visits of old' }
@@ -172,9 +170,7 @@ describe('a table', () => {
     expect(there).toBe(ROWS - (await gone(database)))
   })
 
-  test('of which a column has been renamed stops the run, which goes on when it has its name again', async ({
-    database,
-  }) => {
+  test('with a renamed column stops the run, which resumes once it has its name again', async ({ database }) => {
     const table = await visits(database)
     const place = quoted(table)
     const error = await failureOf(
@@ -189,7 +185,7 @@ describe('a table', () => {
     await expectNoneLeft(database, table)
   })
 
-  test('whose index has been dropped, along which it goes, is gone through block after block', async ({ database }) => {
+  test('whose walked index has been dropped is walked by blocks', async ({ database }) => {
     const table = await visits(database)
     const options: Partial<EngineOptions> = {
       turns: inTheMidst(5, () => owned(database, sql`drop index ${ident(table.schema, 'by_day')}`.text)),

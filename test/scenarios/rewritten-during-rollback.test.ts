@@ -11,7 +11,7 @@ import { rebuild } from '../support/commands.ts'
 // An ALTER TABLE that rewrites, and REPACK (CONCURRENTLY), give a table new row versions, which a snapshot from before
 // does not see: to it the table is empty. So whoever reads rows in a snapshot holds on to the table first.
 
-test('rows that were written since a rebuild come back, though the table is rewritten as they are read', async ({
+test('rows written since a rebuild are restored, though the table is rewritten during the read', async ({
   database,
 }) => {
   const table = database.table('ledger')

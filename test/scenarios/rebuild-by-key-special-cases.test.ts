@@ -70,7 +70,7 @@ describe('values of', () => {
   })
 })
 
-test('killed at random with three jobs, while rows move from range to range, it goes on', async ({ database }) => {
+test('killed at random with three jobs, while rows move from range to range, it resumes', async ({ database }) => {
   const table = await made(database, 'int', 'n % 1000')
   const app = await database.session('app')
   const random = randomFrom('kill a rebuild along an index')
@@ -103,7 +103,7 @@ test('killed at random with three jobs, while rows move from range to range, it 
   expect((await chunks(database)).every(({ by_column }) => by_column === 'k')).toBe(true)
 })
 
-test('an index that is dropped in its midst is missed, and gone on with when it is back', async ({ database }) => {
+test('an index dropped during the copy stops it, and it resumes once it is back', async ({ database }) => {
   const table = await made(database, 'int', 'n % 1000')
   const kept = await contentOf(database, table, 'k < 100')
   const owner = await database.session('owner')

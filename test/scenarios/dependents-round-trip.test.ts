@@ -22,7 +22,7 @@ test.for([
     'partition --method copy',
     (url: string, table: WrittenName) => partitionByCopy(url, table, { ...monthly(byHundred), ...copied }, quietly()),
   ],
-] as const)('%s carries it there and back', async ([, command], { database }) => {
+] as const)('%s carries it over, and back', async ([, command], { database }) => {
   const table = { schema: 'public', name: 'events' }
   const app = await database.session('app')
   await app.query(`

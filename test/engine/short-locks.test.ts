@@ -75,9 +75,9 @@ const HOLDERS: readonly Holder[] = [
   },
 ]
 
-describe('a lock that is held', () => {
+describe('a conflicting lock', () => {
   test.for(HOLDERS)(
-    'by $who is named, waited for until the deadline, and in nobody’s way',
+    'held by $who is named, waited for until the deadline, and blocks no one else',
     async (holder, { database, skip, judgeTimes }) => {
       if (holder.hidden && SUPERUSER) skip('from a superuser nothing is hidden')
       const parts = await createEvents(database, { rows: ROWS })
@@ -103,7 +103,7 @@ describe('a lock that is held', () => {
     },
   )
 
-  test('by a prepared transaction is named by its identifier', async ({ database, judgeTimes }) => {
+  test('held by a prepared transaction is named by its identifier', async ({ database, judgeTimes }) => {
     const parts = await createEvents(database, { rows: ROWS })
     const client = await database.session('holder')
     await client.query('begin')
@@ -123,7 +123,7 @@ describe('a lock that is held', () => {
     await judgeTimes(await undisturbed(database, parts, writers))
   })
 
-  test('on a sequence alone, by somebody who has drawn a number, is named', async ({ database, judgeTimes }) => {
+  test('on a sequence only, held by a session that called nextval, is named', async ({ database, judgeTimes }) => {
     const parts = await createEvents(database, { rows: ROWS })
     const client = await database.session('holder')
     const sequence = (await modelOf(database, parts.events)).sequences[0]?.name
@@ -142,7 +142,7 @@ describe('a lock that is held', () => {
     await judgeTimes(await undisturbed(database, parts, writers))
   })
 
-  test('while an index is built concurrently is named too, and the next run builds it anew', async ({
+  test('of a concurrent index build is named too, and the next run builds the index again', async ({
     database,
     judgeTimes,
   }) => {
@@ -164,7 +164,7 @@ describe('a lock that is held', () => {
     await judgeTimes(await undisturbed(database, parts, writers))
   })
 
-  test('and let go in time does not keep the conversion from its end', async ({ database, judgeTimes }) => {
+  test('released in time does not prevent the conversion', async ({ database, judgeTimes }) => {
     const parts = await createEvents(database, { rows: ROWS })
     const client = await database.session('holder')
     await client.query('begin')
@@ -179,7 +179,10 @@ describe('a lock that is held', () => {
     await judgeTimes(await undisturbed(database, parts, writers))
   })
 
-  test('again and again, for a moment each time, by many, is had in the end', async ({ database, judgeTimes }) => {
+  test('held repeatedly for short periods by many sessions is obtained eventually', async ({
+    database,
+    judgeTimes,
+  }) => {
     const parts = await createEvents(database, { rows: ROWS })
     const stop = new AbortController()
     const busy = Array.from({ length: 4 }, (_, i) => comeAndGo(database, parts, i, stop.signal))
@@ -201,7 +204,7 @@ describe('a lock that is held', () => {
 describe('an autovacuum', () => {
   const eager = { autovacuum_naptime: '1s', autovacuum_max_workers: '6', autovacuum_freeze_max_age: '100000' }
 
-  test('of the ordinary kind gives way', async ({ ownServer, judgeTimes }) => {
+  test('of the ordinary kind is cancelled', async ({ ownServer, judgeTimes }) => {
     const { database } = await ownServer(eager)
     const parts = await createEvents(database, { rows: 50_000 })
     await slowDownVacuum(database, parts)
@@ -219,7 +222,7 @@ describe('an autovacuum', () => {
     await judgeTimes(await undisturbed(database, parts, writers, 50_000))
   })
 
-  test('to prevent wraparound is left to finish', async ({ ownServer, judgeTimes }) => {
+  test('to prevent wraparound is allowed to finish', async ({ ownServer, judgeTimes }) => {
     const { database } = await ownServer(eager)
     const parts = await createEvents(database, { rows: 50_000 })
     await slowDownVacuum(database, parts)
@@ -254,8 +257,8 @@ describe('an autovacuum', () => {
   })
 })
 
-describe('a tool that is stopped while it holds the locks of the swap', () => {
-  test('loses them before long, and its run can be finished', async ({ database, judgeTimes }) => {
+describe('a process suspended while it holds the locks of the swap', () => {
+  test('loses them soon, and its run can be finished', async ({ database, judgeTimes }) => {
     const parts = await createEvents(database, { rows: ROWS })
     const administrator = await database.session('administrator', { admin: true })
     await slowDownSwap(database, parts)
@@ -283,8 +286,8 @@ describe('a tool that is stopped while it holds the locks of the swap', () => {
   })
 })
 
-describe('whatever order the application locks in', () => {
-  test('converting and going back again and again ends no transaction of its', async ({ database, judgeTimes }) => {
+describe('for any lock order of the application', () => {
+  test('repeated conversion and rollback cause no deadlock in it', async ({ database, judgeTimes }) => {
     const parts = await createEvents(database, { rows: ROWS, id: 'serial' })
     const notes = database.table('notes')
     const owner = await database.session('owner')

@@ -15,7 +15,7 @@ import { rebuild } from '../support/commands.ts'
 
 const ROWS = 600
 
-describe('while a table is copied, somebody else', () => {
+describe('during a copy, another session', () => {
   test.for([
     ['vacuum full', /was rewritten|were not all captured/],
     ['cluster', /was rewritten|were not all captured/],
@@ -55,12 +55,12 @@ describe('while a table is copied, somebody else', () => {
   })
 })
 
-describe('a session of the copy that is lost', () => {
+describe('a lost session of the copy', () => {
   test.for([
     ['copy', 'reads', `query like 'copy (%'`],
     ['copy', 'writes', `query like 'copy "%'`],
     ['server', 'writes', `query like 'insert into "%'`],
-  ] as const)('%s: the one that %s; the same command goes on', async ([transport, , which], { database }) => {
+  ] as const)('%s: the one that %s; the same command resumes', async ([transport, , which], { database }) => {
     const { table, app } = await filled(database)
     const hold = await Hold.at(database, 'id = 300')
     const request = { keep: hold.keep, transport }
@@ -81,8 +81,8 @@ describe('a session of the copy that is lost', () => {
   })
 })
 
-describe('a session of the copy that is lost while the other one waits for the table', () => {
-  test('is no more than a lost session', async ({ database }) => {
+describe('a session of the copy lost while the other one waits for the table', () => {
+  test('is an ordinary lost session', async ({ database }) => {
     const { table, app } = await filled(database)
     const other = await database.session('somebody else')
     const hold = await Hold.at(database, 'id = 300')
@@ -114,14 +114,14 @@ describe('a session of the copy that is lost while the other one waits for the t
   })
 })
 
-describe('a row that the new table refuses', () => {
+describe('a row rejected by the new table', () => {
   test.for([
     ['copy', 'at once'],
     ['server', 'at once'],
     ['copy', 'at the commit'],
     ['server', 'at the commit'],
   ] as const)(
-    'ends a large chunk as a whole, and leaves nothing hanging (%s, %s)',
+    'ends a large chunk as a whole, and leaves no open transaction (%s, %s)',
     async ([transport, when], { database }) => {
       const { table, app } = await filled(database)
       await app.query(sql`insert into ${quoted(table)} (id) select n from generate_series(1001, 30000) n`)
@@ -145,8 +145,8 @@ describe('a row that the new table refuses', () => {
   )
 })
 
-describe('a second ebb', () => {
-  test('is told who is at work, also while a batch is under way', async ({ database }) => {
+describe('a second process', () => {
+  test('names the first, also during a batch', async ({ database }) => {
     const { table } = await filled(database)
     const hold = await Hold.at(database, 'id = 300')
     const rebuilding = new Rebuilding(database, table, { keep: hold.keep })
@@ -163,7 +163,7 @@ describe('a second ebb', () => {
     await rebuilding.end()
   })
 
-  test('that has taken over is not disturbed by what the first one was about to do', async ({ database }) => {
+  test('that has taken over is not disturbed by the first one', async ({ database }) => {
     const { table, app } = await filled(database)
     const hold = await Hold.at(database, 'id = 300')
     const rebuilding = new Rebuilding(database, table, { keep: hold.keep })
@@ -181,7 +181,7 @@ describe('a second ebb', () => {
 })
 
 describe('before the swap, the copy', () => {
-  test('does not wait for those who cannot be misled: new readers, though an old transaction writes elsewhere', async ({
+  test('does not wait for harmless readers: new ones, though an old transaction writes elsewhere', async ({
     database,
   }) => {
     const { table, app } = await filled(database)

@@ -12,9 +12,7 @@ import { modelOf, monthly, quietly, written } from '../support/tool.ts'
 const T = { schema: 'public', name: 't' }
 const byMonth = monthly({ by: 'at', keep: null })
 
-test('a view that groups by the primary key is in the way of another key, and of nothing else', async ({
-  database,
-}) => {
+test('a view that groups by the primary key prevents a change of the key, and nothing else', async ({ database }) => {
   await filled(database, 'create view v as select id, b, count(*) from t group by id')
   expect(await codesOf(planPartitionOf(database.url, written(T), byMonth, quietly()))).toEqual([
     'key-dependent:view public.v',
@@ -22,7 +20,7 @@ test('a view that groups by the primary key is in the way of another key, and of
   await rebuild(database.url, written(T), rebuildRequest(), quietly())
 })
 
-test('an identity whose sequence counts further than its column is carried, there and back', async ({ database }) => {
+test('an identity whose sequence exceeds its column type is carried over, and restored', async ({ database }) => {
   await filled(
     database,
     'alter table t alter id type int',
@@ -36,7 +34,7 @@ test('an identity whose sequence counts further than its column is carried, ther
   expect(factsOf(await modelOf(database, T))).toEqual(before)
 })
 
-test('columns that are named like ours', async ({ database }) => {
+test('columns named like Ebb’s own', async ({ database }) => {
   await filled(database, 'alter table t add ebb_at int', 'create index on t (ebb_at)')
   const plans = [
     planRebuildOf(database.url, written(T), rebuildRequest(), quietly()),
@@ -45,7 +43,7 @@ test('columns that are named like ours', async ({ database }) => {
   for (const plan of plans) expect(await codesOf(plan)).toEqual(['reserved-column:ebb_at'])
 })
 
-test('values that COPY may refuse stay in the server', async ({ database }) => {
+test('values that COPY may reject are copied within the server', async ({ database }) => {
   await filled(
     database,
     'create domain positive as int',

@@ -18,7 +18,7 @@ import { until } from '../support/until.ts'
 
 const WITHIN_MS = 60_000
 
-test('whoever waits for it is told within a minute, and goes on later', async ({ database, judgeTimes }) => {
+test('waiting sessions fail within a minute, and the run is resumed later', async ({ database, judgeTimes }) => {
   const { url, line } = await deadLine(database)
   const sleeping = asleep(database, line)
   const wide = await filled(database)
@@ -54,7 +54,7 @@ test('whoever waits for it is told within a minute, and goes on later', async ({
   await judgeTimes(() => expect(toldInMs).toBeLessThan(WITHIN_MS))
 })
 
-test('a session that is broken off says why, encrypted or not', async ({ ownServer, needs }) => {
+test('a broken connection reports the reason, encrypted or not', async ({ ownServer, needs }) => {
   const own = await ownServer()
   const certificate = await speakTls(own, needs('openssl'))
   const encrypted = new URL(own.database.url)
@@ -71,7 +71,7 @@ test('a session that is broken off says why, encrypted or not', async ({ ownServ
   }
 })
 
-test('the server is asked to find out, too, when it is we who vanish', async ({ database }) => {
+test('the server detects our disappearance, too', async ({ database }) => {
   const url = new URL(database.url)
   url.hostname = '127.0.0.1'
   await withSession(url.href, 'test', async (session) => {

@@ -16,7 +16,7 @@ import { partitionByCopy, split } from '../support/commands.ts'
 // What lies in wait on the way back: rules and triggers of the table that is brought up to date, and partitions that
 // have come or changed behind the parent's back.
 
-describe('rules of the former table', () => {
+describe('rules of the retired table', () => {
   test.for([
     ['do instead nothing', `on insert to % where new.v = 'new' do instead nothing`, 'enable'],
     ['do also', `on insert to % do also insert into beside values (new.id)`, 'enable'],
@@ -29,7 +29,7 @@ describe('rules of the former table', () => {
     ['only in replicas', `on insert to % do instead nothing`, 'enable replica'],
     ['switched off', `on insert to % do instead nothing`, 'disable'],
   ] as const)(
-    '%s: neither divert nor double what is brought back, and are what they were',
+    '%s: neither divert nor duplicate restored rows, and are unchanged',
     async ([, rule, state], { database }) => {
       const { table, app } = await filled(database)
       const place = quoted(table).text
@@ -50,7 +50,7 @@ describe('rules of the former table', () => {
     },
   )
 
-  test('are what they were, too, between two batches', async ({ database }) => {
+  test('are unchanged between two batches, too', async ({ database }) => {
     const { table, app } = await filled(database)
     const place = quoted(table).text
     await app.query(`create rule r as on insert to ${place} where new.v = 'no' do instead nothing`)
@@ -69,8 +69,8 @@ describe('rules of the former table', () => {
   })
 })
 
-describe('rules and triggers of a wide partition by itself', () => {
-  test('do nothing while it is brought up to date, and are what they were', async ({ database }) => {
+describe('rules and triggers of a wide partition', () => {
+  test('do not fire while it is brought up to date, and are unchanged', async ({ database }) => {
     const { table, app, wide } = await wideOf(database)
     const leaf = quoted(wide).text
     await app.query(`
@@ -136,7 +136,7 @@ describe('partitions, when a table has been', () => {
       },
     }
     test.for(Object.entries(mishaps))(
-      '%s: there is no way back, and nothing is dropped',
+      '%s: rollback is refused, and nothing is dropped',
       async ([, mishap], { database }) => {
         const set = await partitioned(database, how)
         const { app, table, runId } = set
@@ -157,7 +157,7 @@ describe('partitions, when a table has been', () => {
       },
     )
 
-    test('one comes while it is on its way back: it stays as it is', async ({ database }) => {
+    test('one added during the rollback: it is kept', async ({ database }) => {
       const set = await partitioned(database, how)
       const { app, table, runId } = set
       const reader = await database.session('reader')
@@ -174,7 +174,7 @@ describe('partitions, when a table has been', () => {
       expect(await rowsOf(app, table)).toEqual(rows)
     })
 
-    test('ebb rotate makes one: the way back is open, with its rows', async ({ database }) => {
+    test('ebb rotate creates one: rollback is possible, with its rows', async ({ database }) => {
       const { app, table, runId } = await partitioned(database, how)
       await app.query(sql`insert into ${quoted(table)} (id, v) select n, 'new' from generate_series(401, 450) n`)
       const policy = {
@@ -196,7 +196,7 @@ describe('partitions, when a table has been', () => {
       expect(await rowsOf(app, table)).toEqual(rows)
     })
 
-    test('what replication writes into one is caught', async ({ database }) => {
+    test('replicated changes of one are captured', async ({ database }) => {
       const { app, table, leaf, runId } = await partitioned(database, how)
       await database.admin(`set session_replication_role = replica; update ${quoted(leaf).text} set v = 'applied'`)
       const rows = await rowsOf(app, table)
@@ -206,7 +206,7 @@ describe('partitions, when a table has been', () => {
   })
 })
 
-describe('a capture of a former version', () => {
+describe('a capture created by an earlier version', () => {
   test.for(['goes back', 'is let go'] as const)('%s', async (what, { database }) => {
     const { app, table, runId } = await partitioned(database, 'copied into them')
     await asBefore(database)
@@ -220,7 +220,7 @@ describe('a capture of a former version', () => {
     expect((await database.admin(`select from pg_trigger where tgname like 'ebb%'`)).rowCount).toBe(0)
   })
 
-  test('notices a partition that was attached by hand, from then on', async ({ database }) => {
+  test('captures a partition attached by hand, from then on', async ({ database }) => {
     const { app, table, runId } = await partitioned(database, 'copied into them')
     await asBefore(database)
     const place = quoted(table).text

@@ -25,7 +25,7 @@ async function visits(database: Database): Promise<TableName> {
 }
 
 // Nearly all of it is waiting, so they may wait together.
-test.concurrent('batches are as large as they would be from nearby', async ({ database, judgeTimes }) => {
+test.concurrent('batches are as large as over a fast network', async ({ database, judgeTimes }) => {
   const table = await visits(database)
   const url = await slowLine(database, ONE_WAY_MS)
   const { figures } = await purge(url, written(table), purgeRequest('id % 2 = 0'), quietly())
@@ -34,7 +34,7 @@ test.concurrent('batches are as large as they would be from nearby', async ({ da
 })
 
 test.concurrent(
-  'chunks are as large as from nearby, and a swap is under lock for two ways there and back',
+  'chunks are as large as over a fast network, and a swap holds its locks for two round trips',
   async ({ database, judgeTimes }) => {
     const table = await visits(database)
     const { swap, runId } = await rebuild(
