@@ -261,7 +261,7 @@ test.for([
   { words: ['rebuild', 'events', '--keep-all', '--jobs', '0'], wrong: /--jobs: '0' is not a whole number/ },
   {
     words: ['rebuild', 'events', '--keep-all', '--archive', 's3://x', '--no-archive'],
-    wrong: /--archive: this version cannot/,
+    wrong: /--archive: this command cannot/,
   },
   {
     words: ['partition', 't', '--by', 'at', '--every', 'month', '--method', 'magic'],
