@@ -1,6 +1,7 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
 import type { Runway } from '../catalog/partitions/runway.ts'
+import { describeLeftover, type Leftover } from '../plan/copy/leftovers.ts'
 import { actionText } from '../plan/purge/action-sql.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showRows } from '../text/units.ts'
@@ -9,12 +10,18 @@ import { columns } from '../text/columns.ts'
 import { indented } from './partitioned.ts'
 
 /** Runs, retired tables and the tables managed by rotate, one line each. */
-export function describeStatus({ runs, sets }: StatusReport, retired: readonly RetiredTable[]): string[] {
-  if (runs.length === 0 && sets.length === 0) return ['There are no runs in this database yet.']
+export function describeStatus(
+  { runs, sets, leftovers }: StatusReport,
+  retired: readonly RetiredTable[],
+  schema: string,
+): string[] {
+  if (runs.length === 0 && sets.length === 0 && leftovers.length === 0)
+    return ['There are no runs in this database yet.']
   return [
     ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
     ...(retired.length === 0 ? [] : ['', 'Retired tables', ...indented(describeRetired(retired))]),
     ...(sets.length === 0 ? [] : ['', 'Tables managed by rotate', ...indented(columns(sets.map(describeSet)))]),
+    ...(leftovers.length === 0 ? [] : ['', 'Left behind', ...indented(describeLeftovers(leftovers, schema))]),
   ]
 }
 
@@ -61,6 +68,13 @@ function describeRetired(tables: readonly RetiredTable[]): string[] {
 function describeEnd(goesAt: Date | null, due: boolean): string {
   if (goesAt === null) return ''
   return due ? ', dropped by the next ebb rotate' : `, dropped by ebb rotate from ${minute(goesAt)} on`
+}
+
+function describeLeftovers(leftovers: readonly Leftover[], schema: string): string[] {
+  return [
+    ...leftovers.map((one) => describeLeftover(schema, one)),
+    'remove them, and leave the tables alone: ebb abandon --leftovers --execute',
+  ]
 }
 
 function describeSet({ table, policy, runway, rotatedAt }: SetStatus): string[] {

@@ -17,7 +17,22 @@ export const ROLLBACK = spec({ options: { run: RUN, ...EXECUTE, ...LOCKS, ...COM
 
 export const RESUME = spec({ options: { ...ROLLBACK.options, ...PACE }, request: chosen })
 
-export const ABANDON = spec({ options: { run: RUN, ...EXECUTE, ...LOCKS, ...DATABASE }, request: chosen })
+export const ABANDON = spec({
+  options: {
+    run: RUN,
+    leftovers: flag('--leftovers', 'instead, remove change captures that the journal knows no run of; see ebb status', {
+      property: null,
+    }),
+    ...EXECUTE,
+    ...LOCKS,
+    ...DATABASE,
+  },
+  check(given) {
+    if (given.has('run') && given.has('leftovers'))
+      given.refuse('run', `cannot be used with ${given.spell('leftovers')}`, 'Name a run, or remove what is of no run.')
+  },
+  request: chosen,
+})
 
 export const RETIRE = spec({
   options: {

@@ -99,7 +99,7 @@ describe('an old plan', () => {
   test('is not resumed, with advice what to do', async ({ database }) => {
     const { events } = await createEvents(database, { rows: 1_000 })
     await killedAfter(database, events, byId, 'guard')
-    expect(describeStatus(await status(database.url, quietly()), []).join('\n')).toMatch(
+    expect(describeStatus(await status(database.url, quietly()), [], 'ebb').join('\n')).toMatch(
       /^ +until then public.events rejects rows from 60000 on$/m,
     )
     const app = await database.session('app')

@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest'
 import { abandon, planRetireOf, planRollbackOf, retire, resume, rollback, status } from '../../src/engine/runs/runs.ts'
+import { planLeftoversOf, removeLeftovers } from '../../src/engine/runs/leftovers.ts'
 import { retirable } from '../../src/engine/runs/retired.ts'
 import type { Event } from '../../src/events.ts'
 import type { TableName } from '../../src/sql/names.ts'
@@ -126,6 +127,41 @@ describe('an unfinished rebuild', () => {
       expect((await status(database.url, quietly())).runs).toMatchObject([{ status: 'abandoned' }])
     },
   )
+})
+
+describe('captures that the journal knows no run of', () => {
+  test.for([
+    ['of a finished rebuild', 'truncate ebb.run cascade', 'ev_retired'],
+    ['of an unfinished one', 'truncate ebb.run cascade', 'ev_ebb'],
+    ['in a journal without tables', 'drop table ebb.run, ebb.capture cascade', 'ev_retired'],
+    ['whose table was dropped', 'truncate ebb.run cascade; drop table public.ev', 'ev_ebb'],
+  ])('%s: status names them, and they can be removed', async ([, lose, beside], { database }) => {
+    if (beside === 'ev_retired') await rebuilt(database)
+    else {
+      await create(database)
+      await stoppedRebuild(database, TABLE, beforeStep('swap'))
+    }
+    // What runs, or can be rolled back, is not to be found here.
+    expect((await status(database.url, quietly())).leftovers).toEqual([])
+    expect((await planLeftoversOf(database.url, quietly())).steps).toEqual([])
+    await database.admin(lose ?? '')
+    const before = await tablesOf(database)
+
+    const { leftovers } = await status(database.url, quietly())
+    const isDropped = !before.includes('ev')
+    const side = beside === 'ev_ebb' ? 'forward' : 'back'
+    expect(leftovers).toContainEqual({
+      name: expect.stringMatching(new RegExp(`^ebb_[0-9a-f]{8}_${side}$`)) as string,
+      table: isDropped ? null : TABLE,
+      logBytes: expect.any(Number) as number,
+    })
+    await removeLeftovers(database.url, quietly())
+
+    await expectNothingOfOurs(database)
+    expect(await tablesOf(database)).toEqual(before)
+    if (!isDropped) await asOwner(`insert into ev (b) values ('after')`)(database)
+    expect((await status(database.url, quietly())).leftovers).toEqual([])
+  })
 })
 
 function asOwner(statements: string): (database: Database) => Promise<void> {

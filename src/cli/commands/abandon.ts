@@ -1,6 +1,9 @@
+import { planLeftoversOf, removeLeftovers } from '../../engine/runs/leftovers.ts'
 import { abandon, planAbandonOf } from '../../engine/runs/runs.ts'
 import { ABANDON } from '../../requests/runs.ts'
-import { commandLine } from '../command.ts'
+import { toText } from '../../text/comment.ts'
+import { commandLine, type Asked } from '../command.ts'
+import { showPlan } from '../show-plan.ts'
 import { undo } from '../undo.ts'
 
 /** `ebb abandon`: undoes the preparations of an unfinished run. */
@@ -11,5 +14,16 @@ export const abandonCommand = commandLine(
     summary: 'undo an unfinished run',
     description: 'Undoes the preparations of an unfinished run, so that the table is as it was before.',
   },
-  (asked, chosen) => undo(asked, chosen, { name: 'abandon', plan: planAbandonOf, act: abandon }),
+  (asked, chosen, { leftovers }) =>
+    leftovers ? removeUnknown(asked) : undo(asked, chosen, { name: 'abandon', plan: planAbandonOf, act: abandon }),
 )
+
+async function removeUnknown(asked: Asked): Promise<void> {
+  const { reporter, target, execute, engine } = asked
+  if (!execute) return showPlan(asked, await planLeftoversOf(target, engine))
+  const { steps } = await removeLeftovers(target, engine)
+  const removed = steps.map(({ key, title }) => ({ key, title }))
+  reporter.show('result', { removed }, () =>
+    toText(removed.length === 0 ? ['There was nothing to remove.'] : removed.map(({ title }) => `done: ${title}`)),
+  )
+}

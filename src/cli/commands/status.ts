@@ -16,6 +16,6 @@ export const statusCommand = commandLine(
   async ({ target, engine, reporter }) => {
     const report = await status(target, engine)
     const retired = await retirable(target, engine)
-    reporter.show('status', { ...report, retired }, () => toText(describeStatus(report, retired)))
+    reporter.show('status', { ...report, retired }, () => toText(describeStatus(report, retired, engine.journalSchema)))
   },
 )

@@ -6,6 +6,8 @@ import { readFigures } from '../../journal/purges.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
+import type { Leftover } from '../../plan/copy/leftovers.ts'
+import { readLeftovers } from './leftovers.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import type { StorablePlan } from '../command.ts'
@@ -17,6 +19,8 @@ import { FORMAT, SWAPS } from '../stored-plan.ts'
 export interface StatusReport {
   readonly runs: readonly RunStatusLine[]
   readonly sets: readonly SetStatus[]
+  /** Change captures of no run that the journal knows. */
+  readonly leftovers: readonly Leftover[]
 }
 
 /** A table managed by rotate. */
@@ -53,7 +57,8 @@ export interface RunStatusLine {
 export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
   return readPatiently(target, 'status', options, (session) =>
     inSnapshot(session, async () => {
-      if (!(await journalExists(session, options.journalSchema, 'look'))) return { runs: [], sets: [] }
+      const leftovers = await readLeftovers(session, options.journalSchema)
+      if (!(await journalExists(session, options.journalSchema, 'look'))) return { runs: [], sets: [], leftovers }
       const sets: SetStatus[] = []
       for (const set of await registeredSets(session, options.journalSchema))
         sets.push({ ...set, runway: set.exists ? await readRunway(session, set.table, set.policy) : null })
@@ -61,7 +66,7 @@ export async function status(target: Target, options: EngineOptions): Promise<St
       const runs: RunStatusLine[] = []
       for (const run of await recentRuns(session, options.journalSchema))
         runs.push(await statusLine(session, options.journalSchema, run, busy))
-      return { runs, sets }
+      return { runs, sets, leftovers }
     }),
   )
 }

@@ -31,10 +31,16 @@ export interface Capture {
   readonly truncateTrigger: string
 }
 
+/** What there is of a capture in the database. */
+export type CaptureObjects = Omit<Capture, 'key'>
+
 export function captureOf(table: TableName, key: CopyKey, journalSchema: string, name: string): Capture {
+  return { key, ...captureObjects(table, journalSchema, name) }
+}
+
+export function captureObjects(table: TableName, journalSchema: string, name: string): CaptureObjects {
   return {
     table,
-    key,
     log: { schema: journalSchema, name: `${name}_log` },
     function: { schema: journalSchema, name: `${name}_capture` },
     trigger: `${name}_capture`,
@@ -194,7 +200,7 @@ export function dropCapture({ trigger, truncateTrigger }: Capture, table: TableN
 }
 
 /** Ends catching; the triggers first, or the application would meet a trigger whose log is gone. */
-export function endCapture(capture: Capture): string[] {
+export function endCapture(capture: CaptureObjects): string[] {
   const { table, trigger, truncateTrigger } = capture
   return [
     sql`drop trigger if exists ${ident(trigger)} on ${quoted(table)}`.text,
@@ -204,7 +210,7 @@ export function endCapture(capture: Capture): string[] {
 }
 
 /** What is left of a capture when its triggers have gone. */
-export function dropHelpers(capture: Capture): string[] {
+export function dropHelpers(capture: CaptureObjects): string[] {
   return [
     sql`drop function if exists ${quoted(capture.function)}()`.text,
     sql`drop sequence if exists ${quoted(gapOf(capture))}`.text,

@@ -4,7 +4,7 @@ import { display, freeCompanion, quoted, sameName, type TableName } from '../../
 import { dropTable, type Dropped } from '../../sql/drop-table.ts'
 import { sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
-import { dropCapture, dropHelpers, endCapture } from './capture.ts'
+import { dropCapture, dropHelpers, endCapture, type CaptureObjects } from './capture.ts'
 import { validateInbound } from '../partition/conversion.ts'
 import { constraintTriggerObjections, provenInbound, provenKeys } from '../table/constraint-triggers.ts'
 import { foreignKeysOf } from '../table/definitions.ts'
@@ -350,7 +350,7 @@ function swapBack(
 }
 
 /** Takes the capture off a table that is in use. */
-export function release(key: string, capture: RebuildSummary['back']['capture']): ShortLockStep {
+export function release(key: string, capture: CaptureObjects): ShortLockStep {
   const { table } = capture
   const lock: Lock = exclusive(table)
   return shortLock(

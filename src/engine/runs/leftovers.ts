@@ -1,0 +1,86 @@
+import { readServer } from '../../catalog/server-model.ts'
+import { backendPid } from '../../db/pooler.ts'
+import {
+  inSnapshot,
+  inTransaction,
+  readAll,
+  readOne,
+  withSession,
+  type Session,
+  type Target,
+} from '../../db/session.ts'
+import { at } from '../../journal/journal.ts'
+import { planLeftovers, type Leftover } from '../../plan/copy/leftovers.ts'
+import type { OnlineStep, Plan, ShortLockStep } from '../../plan/language/step.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
+import { readPatiently } from '../locks/patiently.ts'
+import { LOCK_LIMITS, underShortLocks } from '../locks/short-locks.ts'
+import type { EngineOptions } from '../options.ts'
+
+// Change captures that the journal knows nothing of, because its tables were emptied, dropped, or restored without
+// their rows. They go on logging every write, for nobody. They are found by what they are: log, function and sequence
+// of these names in the schema of the journal, and the triggers that call that function.
+
+/** Those of no run that the journal knows; it is not asked for more than that, for it may be incomplete. */
+export async function readLeftovers(session: Session, schema: string): Promise<Leftover[]> {
+  return readAll<Leftover>(
+    session,
+    sql`
+    select o.name, t.table, coalesce(pg_relation_size(t.log), 0)::float8 as "logBytes"
+    from (select distinct substring(p.name from '^(ebb_[0-9a-f]{8}_(?:forward|back))_(?:capture|log|gap)$') as name from (
+        select relname as name, relnamespace as place from pg_class where relkind in ('r', 'S')
+        union all select proname, pronamespace from pg_proc where prorettype = 'trigger'::regtype) p
+      join pg_namespace n on n.oid = p.place where n.nspname = ${schema}) o
+    cross join lateral (select to_regclass(format('%I.%I', ${schema}::text, o.name || '_log')) as log,
+      (select json_build_object('schema', cn.nspname, 'name', c.relname)
+        from pg_trigger g join pg_proc f on f.oid = g.tgfoid join pg_namespace fn on fn.oid = f.pronamespace
+          join pg_class c on c.oid = g.tgrelid join pg_namespace cn on cn.oid = c.relnamespace
+        where f.proname = o.name || '_capture' and fn.nspname = ${schema} and g.tgparentid = 0 limit 1) as table) t
+    where o.name is not null and not ${await known(session, schema)} order by o.name`,
+  )
+}
+
+/** Of a run that is unfinished or can be rolled back: its log may not be recorded yet. */
+async function known(session: Session, schema: string): Promise<Sql> {
+  const { there } = await readOne<{ there: boolean }>(
+    session,
+    sql`select count(*) = 2 as there from pg_tables where schemaname = ${schema} and tablename in ('run', 'capture')`,
+  )
+  if (!there) return raw('false')
+  const logOf = (side: string) => raw(`r.plan #>> '{rebuild,${side},capture,log,name}'`)
+  return sql`(exists (select from ${at(schema, 'capture')} s where s.log_name = o.name || '_log') or exists (
+    select from ${at(schema, 'run')} r where r.status in ('running', 'done') and o.name || '_log' in (${logOf('forward')}, ${logOf('back')})))`
+}
+
+/** Plans their removal. */
+export function planLeftoversOf(target: Target, options: EngineOptions): Promise<Plan> {
+  const { journalSchema } = options
+  return readPatiently(target, 'plan abandon', options, (session) =>
+    inSnapshot(session, async () => planLeftovers(journalSchema, await readLeftovers(session, journalSchema))),
+  )
+}
+
+/** Removes them, one after the other; returns what was done. The journal is not needed, and may be unusable. */
+export async function removeLeftovers(target: Target, options: EngineOptions): Promise<Plan> {
+  const plan = await planLeftoversOf(target, options)
+  await withSession(target, 'abandon', (session) =>
+    withSession(target, 'abandon', async (control) => {
+      for (const step of plan.steps) await remove(step as ShortLockStep | OnlineStep, session, control, options)
+    }),
+  )
+  return plan
+}
+
+async function remove(
+  step: ShortLockStep | OnlineStep,
+  session: Session,
+  control: Session,
+  { journalSchema, lockLimits = LOCK_LIMITS, observer, signal }: EngineOptions,
+): Promise<void> {
+  const work = async () => void (await session.query(step.statements.join(';\n')))
+  if (step.kind === 'online') return inTransaction(session, {}, work)
+  const { deadlockTimeoutMs } = await readServer(control, journalSchema)
+  const sessions = { session, pid: await backendPid(session), control, deadlockTimeoutMs }
+  const table = step.locks[0]?.table ?? { schema: journalSchema, name: step.key }
+  await underShortLocks(sessions, step, lockLimits, (event) => observer({ table, runId: null, ...event }), signal, work)
+}
