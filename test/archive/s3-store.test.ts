@@ -217,6 +217,20 @@ describe('a bucket', () => {
     expect(server.uploads.size).toBe(0)
   })
 
+  test('what is stopped while it is begun does not stay', async () => {
+    const store = opening()
+    const reason = new Error('stopped')
+    const stop = new AbortController()
+    server.fault = ({ operation }) => {
+      if (operation === 'CreateMultipartUpload') stop.abort(reason)
+      return undefined
+    }
+    const putting = store.put('a', stalled(9 * MEBIBYTE), { atMost: 10 * MEBIBYTE, signal: stop.signal })
+    await expect(putting).rejects.toBe(reason)
+    expect(server.count('AbortMultipartUpload')).toBe(1)
+    expect(server.uploads.size).toBe(0)
+  })
+
   test('what is stopped while it is stored does not stay', async () => {
     const store = opening()
     const reason = new Error('stopped')
@@ -265,9 +279,12 @@ describe('a bucket', () => {
     }
     // Not of those is a reader that takes its time.
     server.calm()
-    const slow = await store.get('a')
-    await sleep(3 * LIMITS.idleMs)
-    expect((await buffer(slow)).length).toBe(MEBIBYTE)
+    let bytes = 0
+    for await (const chunk of await store.get('a')) {
+      if (bytes === 0) await sleep(3 * LIMITS.idleMs)
+      bytes += (chunk as Buffer).length
+    }
+    expect(bytes).toBe(MEBIBYTE)
     failing('GetObject', 'corrupted')
     expect(await textOf(store, 'a')).not.toBe('x'.repeat(MEBIBYTE))
     failing('GetObject', { status: 403, code: 'InvalidObjectState' })
