@@ -119,8 +119,9 @@ describe('control characters from other sources are escaped on a terminal', () =
     const shown = await onTerminal(database, words)
     expect(shown).toContain(String.raw`m\x1b[2K`)
     expectHarmless(shown)
+    // The journal has no message, which may have values of rows in it.
     const status = await onTerminal(database, ['status'])
-    expect(status).toContain(String.raw`m\x1b[2K`)
+    expect(status).toContain('an exception was raised (SQLSTATE P0001)')
     expectHarmless(status)
   })
 })
