@@ -10,6 +10,7 @@ export type Progressing = (leaf: number, block: number, rows: number) => void
 export function progressOf({ leaves, action }: PurgeWork, observer: Emit): Progressing {
   const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks')
   const total = leaves.reduce((sum, leaf) => sum + (byBlocks ? leaf.blocks : leaf.estimatedRows), 0)
+  const unknown = !byBlocks && leaves.some(({ notAnalyzed }) => notAnalyzed)
   const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))
   const words = ACTION_TEXTS[action.kind]
   const begun = performance.now()
@@ -20,8 +21,8 @@ export function progressOf({ leaves, action }: PurgeWork, observer: Emit): Progr
     const seconds = (performance.now() - begun) / 1000
     const perSecond = (done - first.done) / Math.max(seconds, 0.001)
     const what = `${words.doing}, ${showRows(rows)} ${words.done}`
-    // The estimate was too low: of what is left nothing is known.
-    if (done > total) return observer({ type: 'working', phase: what, seconds })
+    // There is no estimate, or it was too low: of what is left nothing is known.
+    if (unknown || done > total) return observer({ type: 'working', phase: what, seconds })
     observer({
       type: 'progress',
       progress: {

@@ -20,7 +20,11 @@ export interface ChosenWalk {
 export function chooseWalk(leaf: LeafModel, orderBy: string | null): ChosenWalk {
   const { walk, why } = orderBy === null ? cheaper(leaf) : inOrder(leaf, orderBy)
   const { name, oid, blocks, matching } = leaf
-  return { leaf: { name, oid, walk, blocks, rowsPerBlock: rowsPerBlock(leaf), estimatedRows: matching }, why }
+  const guessed = leaf.rows === null ? { notAnalyzed: true as const } : {}
+  return {
+    leaf: { name, oid, walk, blocks, rowsPerBlock: rowsPerBlock(leaf), estimatedRows: matching, ...guessed },
+    why,
+  }
 }
 
 function rowsPerBlock({ rows, blocks, deleteTriggers }: LeafModel): number | null {

@@ -46,6 +46,8 @@ export interface PurgeLeaf {
   readonly rowsPerBlock: number | null
   /** Rows that match, as the planner believes. */
   readonly estimatedRows: number
+  /** It has no statistics, so that is a guess from its size. */
+  readonly notAnalyzed?: true
 }
 
 /** How the rows are found: block after block, or along an index. */
