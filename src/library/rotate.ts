@@ -4,10 +4,10 @@ import type { Retire } from '../plan/rotate/request.ts'
 import { ROTATE } from '../requests/rotate.ts'
 import { call, type Call } from './call.ts'
 import type { Table } from './database.ts'
-import type { LockOptions, Options, PaceOptions } from './options.ts'
+import type { ArchivingOptions, LockOptions, Options, PaceOptions } from './options.ts'
 
 /** Which tables are rotated, and how. */
-export interface RotateOptions extends Options, LockOptions {
+export interface RotateOptions extends Options, LockOptions, ArchivingOptions {
   /** Partitioned tables; `all` for those managed by rotate. */
   readonly tables: readonly Table[] | 'all'
   /** Retention period, instead of the registered one. */
@@ -16,7 +16,9 @@ export interface RotateOptions extends Options, LockOptions {
   readonly retire?: Retire
   /** The tables are no longer managed: their registration is removed, and nothing else. */
   readonly forget?: boolean
-  /** Required to remove rows: there are no archives yet. */
+  /** Where rows are archived before they are removed: a directory, `file:///dir` or `s3://bucket/prefix?region=…`. */
+  readonly archive?: string
+  /** Rows may be removed without an archive. */
   readonly noArchive?: boolean
   /** Without what concerns batches: whole partitions are removed. */
   readonly pace?: Omit<PaceOptions, 'pauseMs' | 'targetMs'>

@@ -70,6 +70,7 @@ function describeSet({ report, map }: RotatedSet, withValues: boolean): string[]
       ),
       ...columns(retired.map(describeRetired), [4, 5]),
       ...removed(retired),
+      ...archived(retired),
       ...waited(report),
       ...skipped.map(({ partition, reason }) => `kept: ${display(partition)}, ${reason}`),
       ...failed.flatMap((failure) => describeFailure(failure, withValues)),
@@ -96,6 +97,13 @@ function removed(retired: readonly RetiredPartition[]): string[] {
   if (gone.length === 0) return []
   const bytes = gone.reduce((sum, { bytes }) => sum + bytes, 0)
   return [`removed ${aboutRows(gone)}, ${showBytes(bytes)}; 0 rows inside the keep window`]
+}
+
+/** By which receipt the rows of each were removed. */
+function archived(retired: readonly RetiredPartition[]): string[] {
+  return retired.flatMap(({ partition, receipt }) =>
+    receipt === null ? [] : [`archived ${display(partition)}: ${receipt}`],
+  )
 }
 
 function waited({ pace }: SetReport): string[] {

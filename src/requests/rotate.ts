@@ -1,7 +1,7 @@
 import { LIGHT_PACE } from '../pacing/limits.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
 import { COMMON, EXECUTE, LOCKS } from './common.ts'
-import { archive, refuseArchive } from './copying.ts'
+import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
 import { flag, option, withDefault, defaulted } from './option.ts'
 import { PARTITION_PACE } from './pace.ts'
 import { spec } from './spec.ts'
@@ -22,28 +22,35 @@ export const ROTATE = spec({
       'drop',
     ),
     forget: flag('--forget', 'no longer manage the tables: their registration is removed, and nothing else'),
-    ...archive('archive the rows there first', 'remove the rows without archiving them'),
+    ...archiveOptions('the rows'),
     ...EXECUTE,
     ...LOCKS,
     ...PARTITION_PACE,
     ...COMMON,
   },
   pace: LIGHT_PACE,
-  check(given) {
+  check(given, { retire }) {
     const all = given.spell('all')
     if (given.has('tables') && given.has('all'))
       given.refuse('tables', `cannot be used with ${all}`, `Name tables, or pass ${all}.`)
     if (!given.has('tables') && !given.has('all'))
       given.refuse('tables', 'no table is named', `Name tables, or pass ${all}.`)
-    for (const other of ['all', 'keep', 'retire'] as const)
+    for (const other of ['all', 'keep', 'retire', 'archive'] as const)
       if (given.has('forget') && given.has(other))
         given.refuse('forget', `cannot be used with ${given.spell(other)}`, 'Name the tables, and nothing else.')
-    refuseArchive(given, `, or ${given.spell('retire', 'detach')} to keep them as tables`)
+    checkArchiveOrNot(given)
+    if (given.has('archive') && retire === 'detach')
+      given.refuse(
+        'archive',
+        `nothing is removed with ${given.spell('retire', 'detach')}`,
+        'Omit one of them; ebb archive archives a detached partition.',
+      )
   },
-  request: ({ tables, all, keep, retire, noArchive, forget, accept }): RotateRequest => ({
+  request: ({ tables, all, keep, retire, noArchive, forget, accept, ...values }): RotateRequest => ({
     tables: all ? 'all' : tables,
     keep,
     retire,
+    archive: archiveRequest(values),
     noArchive,
     forget,
     accept,

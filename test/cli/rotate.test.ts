@@ -105,18 +105,18 @@ test('without --no-archive nothing is dropped, partitions are created ahead, and
   expect(await partitions(database, table)).toBe(9)
 })
 
-test('--archive is rejected with the alternatives, even together with --no-archive', async () => {
-  for (const more of [[], ['--no-archive']])
-    for (const archive of [['--archive', 's3://b'], ['--archive=s3://b']])
-      for (const words of [
-        [...archive, ...more],
-        [...more, ...archive],
-      ]) {
-        const { code, err } = await ebb(['rotate', 'events', ...words, '--execute'])
-        expect(code).toBe(2)
-        expect(err).toContain('this command cannot archive rows yet')
-        expect(err).toContain('Pass --no-archive')
-      }
+test('--archive contradicts --no-archive and --retire detach, and says which other options need it', async () => {
+  const cases: [string[], string][] = [
+    [['--archive', '/x', '--no-archive'], '--no-archive: it contradicts --archive'],
+    [['--archive', '/x', '--retire', 'detach'], '--archive: nothing is removed with --retire detach'],
+    [['--no-archive', '--part-size', '8 MB'], '--part-size: it requires --archive'],
+    [['--archive', 'ftp://x'], "--archive: archives cannot be kept at 'ftp:'"],
+  ]
+  for (const [words, says] of cases) {
+    const { code, err } = await ebb(['rotate', 'events', ...words, '--execute'])
+    expect(code).toBe(2)
+    expect(err).toContain(says)
+  }
 })
 
 test.for([

@@ -97,6 +97,7 @@ test('so does rotate', async ({ database }) => {
     tables: [written(table)],
     keep: null,
     retire: 'drop',
+    archive: null,
     noArchive: true,
     forget: false,
     accept: [],

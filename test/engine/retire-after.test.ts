@@ -15,7 +15,15 @@ import { partition, partitionByCopy, split } from '../support/commands.ts'
 // `--retire-after`: the former table of a copy is let go by the first rotation after that time, and never before.
 
 const WEEK: Interval = { count: 1, unit: 'week' }
-const ALL: RotateRequest = { tables: 'all', keep: null, retire: 'drop', noArchive: false, forget: false, accept: [] }
+const ALL: RotateRequest = {
+  tables: 'all',
+  keep: null,
+  retire: 'drop',
+  archive: null,
+  noArchive: false,
+  forget: false,
+  accept: [],
+}
 
 describe('a retired table with a retention', () => {
   test.for<[string, Interval, string]>([

@@ -16,6 +16,7 @@ export function request(asked: Asked = {}): RotateRequest {
     tables: 'all',
     keep: keep === undefined ? null : parseInterval(keep),
     retire: 'drop',
+    archive: null,
     noArchive: true,
     forget: false,
     accept: [],

@@ -122,6 +122,7 @@ export function request(changes: Partial<Omit<RotateRequest, 'keep'>> & { keep?:
     tables: 'all',
     keep: keep === undefined ? null : parseInterval(keep),
     retire: 'drop',
+    archive: null,
     noArchive: true,
     forget: false,
     accept: [],

@@ -3,8 +3,9 @@ import type { Partition, PartitionedTable } from '../../catalog/partitions/parti
 import { SQLSTATE } from '../../db/sqlstate.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { LockTimes } from '../../events.ts'
-import type { WholeStep } from '../../plan/language/step.ts'
+import type { ArchiveStep, Step, WholeStep } from '../../plan/language/step.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
+import type { Store } from '../../archive/store.ts'
 import type { LockLimits } from '../locks/short-locks.ts'
 import { changed, readState } from '../steps/detach.ts'
 import type { StepAdvice } from '../steps/errors.ts'
@@ -31,13 +32,15 @@ export interface StepsContext {
   readonly context: TableContext
   readonly lockLimits: LockLimits
   /** The steps of the sequence. */
-  readonly steps: readonly WholeStep[]
+  readonly steps: readonly Step[]
 }
 
 /** The rotation of one set. */
 export interface RetireContext extends StepsContext {
   readonly set: PartitionedTable
   readonly plan: RotationPlan
+  /** Where its partitions are archived; null without. */
+  readonly store: Store | null
 }
 
 /** What is known about a partition being retired. */
@@ -53,6 +56,23 @@ export async function perform(
   const place = { position: steps.indexOf(instead), of: steps.length, advice: IN_ROTATION }
   const { lock } = await performTold(step, place, context, (told) => performWhole(step, told, lockLimits, hooks))
   return lock
+}
+
+/** Performs a step that takes no locks, and returns what `work` does. */
+export async function performOther<T>(
+  { context, steps }: StepsContext,
+  step: ArchiveStep,
+  work: (context: TableContext) => Promise<T>,
+): Promise<T> {
+  const place = { position: steps.indexOf(step), of: steps.length, advice: IN_ROTATION }
+  const results: T[] = []
+  await performTold(step, place, context, async (told) => {
+    results.push(await work(told))
+    return null
+  })
+  const [result] = results
+  if (result === undefined) throw new Error('a step that has been performed has a result')
+  return result
 }
 
 /** The journal entry of a partition that is being retired, or kept after all. */

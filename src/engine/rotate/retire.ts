@@ -1,15 +1,22 @@
 import type { Partition } from '../../catalog/partitions/partitioned-table.ts'
+import { readClock } from '../../db/clock.ts'
+import { recordRemoval } from '../../journal/archives.ts'
 import { beginRetirement, endRetirement, forgetNewest, rememberNewest } from '../../journal/rotations.ts'
 import type { Newest } from '../../plan/rotate/begun.ts'
+import type { Archiving } from '../../plan/rotate/archiving.ts'
+import { removalOf, type PartitionRemoval } from '../../plan/rotate/removal.ts'
 import type { Leftover, Retirement } from '../../plan/rotate/plan.ts'
 import { attachStep, proveBoundsStep } from '../../plan/rotate/reattach.ts'
-import type { ShortLockStep } from '../../plan/language/step.ts'
+import type { ShortLockStep, WholeStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
+import { storeRemovals } from '../archive/removals.ts'
 import { changed, readState } from '../steps/detach.ts'
 import type { Hooks } from '../steps/perform.ts'
 import { watched } from '../watch.ts'
+import { archivePartition, type ArchivedPartition } from './archive-partition.ts'
 import { isDetached, perform, write, type Leaving, type RetireContext } from './partition-step.ts'
 import { readAge } from './read-situation.ts'
+import { ChangedSinceError, isAsArchived } from './seal.ts'
 
 // Retires one partition. Invariants:
 //
@@ -24,16 +31,19 @@ import { readAge } from './read-situation.ts'
 export interface Retired {
   readonly outcome: 'dropped' | 'detached' | 'truncated' | 'reattached'
   readonly lock: LockTimes | null
+  /** The URI of the receipt by which its rows were removed; null without. */
+  readonly receipt: string | null
 }
 
 /** Retires one partition. */
 export async function retire(retiring: RetireContext, retirement: Retirement): Promise<Retired> {
-  const { partition, method, steps } = retirement
+  const { partition, method, archiving, steps } = retirement
   await stillAsPlanned(retiring, partition)
-  if (method === 'truncate') return truncate(retiring, retirement)
+  if (method === 'truncate' && archiving === null) return truncate(retiring, retirement)
 
-  const [first, drop] = steps
-  if (first === undefined) throw new Error('a retirement has steps')
+  const [first] = steps
+  const last = steps.at(-1)
+  if (first === undefined || first.kind === 'archive') throw new Error('a retirement begins with the detach')
   const { context, set } = retiring
   await beginRetirement(context.session, context.journalSchema, {
     oid: partition.oid,
@@ -48,8 +58,8 @@ export async function retire(retiring: RetireContext, retirement: Retirement): P
     await forgetIntention(retiring, partition).catch(() => {}) // the first error tells more
     throw error
   })
-  if (drop?.kind !== 'short lock') return { outcome: 'detached', lock }
-  return worse(lock, await dropUnlessYoung(retiring, partition, drop))
+  if (method === 'detach' || last?.kind !== 'short lock') return { outcome: 'detached', lock, receipt: null }
+  return worse(lock, await removeUnlessYoung(retiring, partition, { archiving, method, step: last }))
 }
 
 /** The partition is still attached. */
@@ -61,7 +71,7 @@ async function forgetIntention({ context, set }: RetireContext, partition: Parti
 function detach(
   retiring: RetireContext,
   { partition, method }: Retirement,
-  step: Retirement['steps'][number],
+  step: WholeStep,
 ): Promise<LockTimes | null> {
   const { session, journalSchema } = retiring.context
   return perform(retiring, step, {
@@ -74,8 +84,8 @@ function detach(
   })
 }
 
-/** Drops a partition detached by an earlier rotation. */
-export async function dropLeftover(retiring: RetireContext, { begun, step }: Leftover): Promise<Retired> {
+/** Removes the rows of a partition detached by an earlier rotation. */
+export async function finishLeftover(retiring: RetireContext, { begun, archiving, step }: Leftover): Promise<Retired> {
   const partition = {
     oid: begun.oid,
     name: begun.partition,
@@ -84,22 +94,83 @@ export async function dropLeftover(retiring: RetireContext, { begun, step }: Lef
     estimatedRows: begun.estimatedRows,
     range: null,
   }
-  return dropUnlessYoung(retiring, partition, step)
+  return removeUnlessYoung(retiring, partition, { archiving, method: begun.method, step })
 }
 
-async function dropUnlessYoung(retiring: RetireContext, partition: Leaving, step: ShortLockStep): Promise<Retired> {
-  const young = await youngest(retiring, partition)
-  if (young !== null) return { outcome: 'reattached', lock: await attachAgain(retiring, partition, young, step) }
+/** What is left of retiring a partition once it is detached. */
+interface Ending {
+  readonly archiving: Archiving | null
+  readonly method: 'drop' | 'detach' | 'truncate'
+  /** Drops it, or truncates it and attaches it again. */
+  readonly step: ShortLockStep
+}
+
+/** How often one partition is archived in a rotation while others write to it. */
+const MOST_ARCHIVES = 3
+
+async function removeUnlessYoung(retiring: RetireContext, partition: Leaving, ending: Ending): Promise<Retired> {
+  for (let left = MOST_ARCHIVES; ; left--) {
+    const young = await youngest(retiring, partition)
+    if (young !== null)
+      return {
+        outcome: 'reattached',
+        lock: await attachAgain(retiring, partition, young, ending.step),
+        receipt: null,
+      }
+    try {
+      return await archiveAndRemove(retiring, partition, ending)
+    } catch (error) {
+      if (!(error instanceof ChangedSinceError) || left === 1) throw error
+      retiring.context.observer({ type: 'note', text: `${error.message}: it is archived again` })
+    }
+  }
+}
+
+async function archiveAndRemove(retiring: RetireContext, partition: Leaving, ending: Ending): Promise<Retired> {
+  const { archiving } = ending
+  if (archiving === null) return remove(retiring, partition, ending, null)
+  const { store } = retiring
+  if (store === null) throw new Error('what is archived has a store')
+  const archived = await archivePartition(retiring, store, partition, archiving)
+  const removed = await remove(retiring, partition, ending, archived)
+  await storeRemovals(retiring.context, archiving.archive.work.command)
+  return worse(archived.lock, removed)
+}
+
+/** Removes its rows; where they are archived, only if it is as it was then. */
+async function remove(
+  retiring: RetireContext,
+  partition: Leaving,
+  { method, step }: Ending,
+  archived: ArchivedPartition | null,
+): Promise<Retired> {
   const { session, journalSchema } = retiring.context
+  const outcome = method === 'truncate' ? 'truncated' : 'dropped'
+  const removal = archived === null ? null : await describeRemoval(retiring, partition, outcome, archived)
   const lock = await perform(retiring, step, {
-    check: () => isDetached(retiring, partition),
+    check: async () => {
+      await isDetached(retiring, partition)
+      if (archived !== null && !(await isAsArchived(session, journalSchema, partition.oid, archived.seal)))
+        throw new ChangedSinceError(partition.name)
+    },
     alongside: () => [
-      write(retiring, partition, 'dropped'),
+      write(retiring, partition, outcome),
       endRetirement(session, journalSchema, partition.oid),
       forgetNewest(session, journalSchema, partition.oid),
+      ...(archived === null || removal === null ? [] : [recordRemoval(session, journalSchema, archived.id, removal)]),
     ],
   })
-  return { outcome: 'dropped', lock }
+  return { outcome, lock, receipt: archived?.uri ?? null }
+}
+
+async function describeRemoval(
+  { context: { session }, plan }: RetireContext,
+  { name }: Leaving,
+  how: PartitionRemoval['how'],
+  archived: ArchivedPartition,
+): Promise<PartitionRemoval> {
+  const now = new Date(Number((await readClock(session)) / 1000n)).toISOString()
+  return removalOf(name, how, archived, { startedAt: plan.at, endedAt: now })
 }
 
 /** Instead of `drop`: a row was written that has to be kept. */
@@ -147,7 +218,7 @@ async function truncate(retiring: RetireContext, { partition, steps }: Retiremen
     },
     alongside: () => [write(retiring, partition, 'truncated'), forgetNewest(session, journalSchema, partition.oid)],
   })
-  return { outcome: 'truncated', lock }
+  return { outcome: 'truncated', lock, receipt: null }
 }
 
 /** Right before, and under the lock if there is one: the same relation, with the same parent and bounds. */
@@ -158,10 +229,10 @@ async function stillAsPlanned({ context, set }: RetireContext, partition: Partit
 }
 
 /** The maximum of two, for one line of a report; attempts are summed. */
-function worse(a: LockTimes | null, { outcome, lock: b }: Retired): Retired {
-  if (a === null || b === null) return { outcome, lock: a ?? b }
+function worse(a: LockTimes | null, { lock: b, ...retired }: Retired): Retired {
+  if (a === null || b === null) return { ...retired, lock: a ?? b }
   return {
-    outcome,
+    ...retired,
     lock: {
       attempts: a.attempts + b.attempts,
       heldMs: Math.max(a.heldMs, b.heldMs),

@@ -1,3 +1,5 @@
+import { probe } from '../../archive/probe.ts'
+import type { Store } from '../../archive/store.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { EbbError } from '../../errors.ts'
@@ -6,6 +8,7 @@ import { recordLeaf } from '../copy/captured.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
 import { recordRotated, registerSet } from '../../journal/sets.ts'
 import type { BegunRetirement } from '../../plan/rotate/begun.ts'
+import { leftoverSteps } from '../../plan/rotate/leftovers.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import type { Creation } from '../../plan/rotate/runway.ts'
 import { planRotation } from '../../plan/rotate/rotate.ts'
@@ -14,12 +17,15 @@ import type { LockTimes } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { PaceSummary } from '../../pacing/summary.ts'
 import type { Pace } from '../../pacing/throttle.ts'
+import { removeLeftovers } from '../archive/leftovers.ts'
+import { storeRemovals } from '../archive/removals.ts'
+import { withStore } from '../archive/with-store.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import { asError, type Failure } from '../many-tables.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
 import { perform, write, type RetireContext } from './partition-step.ts'
-import { dropLeftover, retire, type Retired } from './retire.ts'
+import { finishLeftover, retire, type Retired } from './retire.ts'
 import { oldSnapshotsGone } from '../steps/detach.ts'
 import { watched } from '../watch.ts'
 import type { TableContext } from '../table-context.ts'
@@ -51,6 +57,8 @@ export interface RetiredPartition {
   readonly to: string
   readonly rows: number | null
   readonly bytes: number
+  /** The URI of the receipt of its archive; null without. */
+  readonly receipt: string | null
 }
 
 type Draft = { -readonly [Field in 'finalized' | 'created' | 'retired' | 'failed']: SetReport[Field][number][] } & {
@@ -118,8 +126,9 @@ async function carryOut(
   if (policy.kind === 'id') await findAges(context, table, request, done)
   const { situation, plan } = await look(context, table, request)
   done.plan = { ...plan, registered }
-  const steps = [...plan.leftovers.map(({ step }) => step), ...plan.retire.flatMap((one) => one.steps)]
-  await retireAll({ context, set: situation.set, plan, lockLimits, steps }, done)
+  const steps = [...plan.leftovers.flatMap(leftoverSteps), ...plan.retire.flatMap((one) => one.steps)]
+  const retiring = { context, set: situation.set, plan, lockLimits, steps }
+  await archiving(retiring, request, done, (store) => retireAll({ ...retiring, store }, done))
   if (done.failed.length === 0) await recordRotated(context.session, context.journalSchema, table)
 }
 
@@ -144,7 +153,7 @@ async function look(context: TableContext, table: TableName, request: RotateRequ
 async function settleBegun(context: TableContext, begun: readonly BegunRetirement[]): Promise<void> {
   for (const entry of begun) {
     const { state, method, oid } = entry
-    if (state === 'detach pending' || (state === 'detached' && method === 'drop')) continue
+    if (state === 'detach pending' || (state === 'detached' && method !== 'detach')) continue
     if (state === 'detached')
       await recordRotation(context.session, context.journalSchema, {
         ...entry,
@@ -234,13 +243,39 @@ async function findAges(context: TableContext, table: TableName, request: Rotate
   }
 }
 
+/** Whether there is something to retire that can be. */
+function isDue({ finalize, leftovers, retire }: RotationPlan): boolean {
+  // PostgreSQL detaches no other partition before this one is finished; that it is not has been reported.
+  return finalize.length === 0 && leftovers.length + retire.length > 0
+}
+
+/**
+ * Opens the store, if partitions are archived, and tries it before the first of them is detached: an outage then
+ * changes nothing.
+ */
+async function archiving(
+  { context, plan }: Omit<RetireContext, 'store'>,
+  { archive }: RotateRequest,
+  done: Draft,
+  work: (store: Store | null) => Promise<void>,
+): Promise<void> {
+  if (archive === null) return isDue(plan) ? work(null) : undefined
+  await removeLeftovers(context, 'rotate')
+  await storeRemovals(context, 'rotate')
+  if (!isDue(plan)) return
+  await trying(context, done, `archive in ${archive.uri}`, () =>
+    withStore(archive.uri, async (store) => {
+      await probe(store, context.signal)
+      await work(store)
+    }),
+  )
+}
+
 async function retireAll(retiring: RetireContext, done: Draft): Promise<void> {
   const { context, plan } = retiring
-  // PostgreSQL detaches no other partition before this one is finished; that it is not has been reported.
-  if (plan.finalize.length > 0 || plan.leftovers.length + plan.retire.length === 0) return
   await withPace(context, [plan.table], async (pace) => {
     try {
-      await dropLeftovers(retiring, pace, done)
+      await finishLeftovers(retiring, pace, done)
       await retireExpired(retiring, pace, done)
     } finally {
       done.pace = pace.summary()
@@ -248,12 +283,12 @@ async function retireAll(retiring: RetireContext, done: Draft): Promise<void> {
   })
 }
 
-async function dropLeftovers(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
+async function finishLeftovers(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
   for (const leftover of retiring.plan.leftovers) {
     await pace.turn(null)
     await trying(retiring.context, done, leftover.step.title, async () => {
       const { begun } = leftover
-      const retired = await dropLeftover(retiring, leftover)
+      const retired = await finishLeftover(retiring, leftover)
       note(done, retired.lock)
       done.retired.push({
         partition: begun.partition,
@@ -262,6 +297,7 @@ async function dropLeftovers(retiring: RetireContext, pace: Pace, done: Draft): 
         to: '',
         rows: begun.estimatedRows,
         bytes: begun.bytes,
+        receipt: retired.receipt,
       })
     })
   }
@@ -275,7 +311,14 @@ async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): 
     const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
       const retired = await retire(retiring, retirement)
       note(done, retired.lock)
-      done.retired.push({ partition: partition.name, outcome: retired.outcome, ...shown, rows, bytes })
+      done.retired.push({
+        partition: partition.name,
+        outcome: retired.outcome,
+        ...shown,
+        rows,
+        bytes,
+        receipt: retired.receipt,
+      })
     })
     if (!going) return
   }

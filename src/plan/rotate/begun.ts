@@ -6,7 +6,8 @@ export interface RetirementEntry {
   readonly oid: string
   readonly table: TableName
   readonly partition: TableName
-  readonly method: 'drop' | 'detach'
+  /** `truncate`: it is archived first, and attached again. */
+  readonly method: 'drop' | 'detach' | 'truncate'
   /** As PostgreSQL printed them while it was attached: a detached table has no bounds. */
   readonly bounds: string
   readonly bytes: number

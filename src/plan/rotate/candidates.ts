@@ -57,7 +57,7 @@ export function planExpiry(
   const { expired, unknown } = expiredPartitions(situation, policy, horizon)
   const old = expired.filter((partition) => !(request.retire === 'truncate' && partition.empty))
   const removable = old.filter((partition) => reasonToLeave(partition, request.retire) === null)
-  const candidates = removable.map((partition) => retirement(situation, policy, horizon, partition, request.retire))
+  const candidates = removable.map((partition) => retirement(situation, policy, horizon, partition, request))
   return {
     horizon,
     candidates,
@@ -145,12 +145,13 @@ function end(range: PartitionRange, kind: KeyKind, { timezone }: Horizon): strin
 }
 
 function retirement(
-  { set, newestIn }: RotationSituation,
+  { set, newestIn, journalSchema }: RotationSituation,
   policy: SetPolicy,
   horizon: Horizon,
   partition: Partition,
-  method: Retire,
+  { retire: method, archive: to }: RotateRequest,
 ): Retirement {
+  const archives = to === null ? null : { to, journalSchema, horizon }
   const newest = policy.kind === 'id' ? newestIn.get(partition.oid) : undefined
   const shownNewest =
     newest === undefined
@@ -170,7 +171,7 @@ function retirement(
     rows: partition.empty ? 0 : partition.estimatedRows,
     bytes: partition.bytes,
     newest: shownNewest,
-    steps: retireSteps(set, partition, method, because),
+    ...retireSteps(set, partition, method, because, archives),
   }
 }
 
@@ -190,7 +191,9 @@ function retireObjections(
   const { set } = situation
   if (removable.length === 0) return []
   return [
-    ...(request.retire !== 'detach' && !request.noArchive ? [archiveObjection(request.retire, removable.length)] : []),
+    ...(request.retire !== 'detach' && !request.noArchive && request.archive === null
+      ? [archiveObjection(request.retire, removable.length)]
+      : []),
     ...(request.retire === 'truncate' && set.inboundForeignKeys.length > 0 ? [truncateObjection(set)] : []),
     ...clockDoubts(situation, policy, horizon, removable),
   ]

@@ -110,8 +110,8 @@ export function describeKeep(registered: Interval | null): string {
 export function archiveObjection(method: RotateRequest['retire'], count: number): Objection {
   return objection(
     'archive',
-    `This version cannot write archives yet, so ${plural(count)} would be lost with --retire ${method}`,
-    'Pass --no-archive if the rows may be removed without an archive, or --retire detach to keep the partitions as separate tables.',
+    `${plural(count)} would be lost with --retire ${method}, because nothing says where to archive them`,
+    'Pass --archive <uri>; or --no-archive if the rows may be removed without an archive; or --retire detach to keep the partitions as separate tables.',
   )
 }
 

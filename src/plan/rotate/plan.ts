@@ -1,13 +1,14 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { type Position } from '../../grid/key.ts'
+import type { Archiving } from './archiving.ts'
 import type { BegunRetirement, Newest } from './begun.ts'
 import { type TableName } from '../../sql/names.ts'
 import { type Horizon } from './horizon.ts'
 import type { Retire } from './request.ts'
 import { type Creation } from './runway.ts'
 import type { SetPolicy } from '../language/policy.ts'
-import type { DetachStep, ShortLockStep, DependentObject, Objection } from '../language/step.ts'
+import type { ArchiveStep, DetachStep, ShortLockStep, DependentObject, Objection } from '../language/step.ts'
 
 /** Everything a rotation depends on, from one snapshot. */
 export interface RotationSituation {
@@ -42,6 +43,8 @@ export interface NewestRow {
 /** The rotation of one set. Objections withhold only the actions they concern: the steps are executed all the same. */
 export interface RotationPlan {
   readonly goal: string
+  /** When its situation was read, by the server's clock: ISO 8601 in UTC; empty where it was not. */
+  readonly at: string
   readonly table: TableName
   /** Null if unknown. */
   readonly policy: SetPolicy | null
@@ -77,11 +80,13 @@ export interface Finalization {
 
 export interface Leftover {
   readonly begun: BegunRetirement
+  /** Null where its rows are not archived. */
+  readonly archiving: Archiving | null
   readonly step: ShortLockStep
 }
 
 /** The steps of a rotation. */
-export type RotationStep = ShortLockStep | DetachStep
+export type RotationStep = ShortLockStep | DetachStep | ArchiveStep
 
 export interface Retirement {
   readonly partition: Partition
@@ -92,6 +97,8 @@ export interface Retirement {
   readonly bytes: number
   /** By id: the newest time in it. */
   readonly newest: string | null
+  /** Null where its rows are not archived. */
+  readonly archiving: Archiving | null
   readonly steps: readonly RotationStep[]
 }
 

@@ -3,6 +3,7 @@ import type { Partition, PartitionedTable } from '../../catalog/partitions/parti
 import { display, quoted } from '../../sql/names.ts'
 import { ident, join, literal, raw, sql } from '../../sql/sql.ts'
 import { exclusive } from '../language/locks.ts'
+import { dropGuard } from './archiving.ts'
 import type { AloneStep, ShortLockStep } from '../language/step.ts'
 
 // Reattaches a detached partition, because one of its rows has to be kept.
@@ -47,6 +48,7 @@ export function attachStep(set: PartitionedTable, { name, boundsText }: Detached
     statements: [
       sql`alter table ${quoted(set.name)} attach partition ${table} ${raw(boundsText)}`.text,
       sql`alter table ${table} drop constraint ${raw(PROOF)}`.text,
+      dropGuard(name),
     ],
   }
 }

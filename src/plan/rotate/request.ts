@@ -1,4 +1,5 @@
 import type { Interval } from '../../grid/interval.ts'
+import type { ArchiveRequest } from '../archive/request.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 
 /** What happens to a partition whose rows have all expired. */
@@ -11,6 +12,8 @@ export interface RotateRequest {
   /** Overrides the retention of the policy once; a set registered by this rotation keeps it. */
   readonly keep: Interval | null
   readonly retire: Retire
+  /** Where rows are archived before they are removed; null without. */
+  readonly archive: ArchiveRequest | null
   /** Rows may be removed without an archive. */
   readonly noArchive: boolean
   /** Instead of rotating, the tables are unregistered. */

@@ -4,26 +4,39 @@ import { sql } from '../../sql/sql.ts'
 import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
 import type { Retire } from './request.ts'
-import type { RotationStep } from './plan.ts'
+import { archivingOf, refillStep, type Archives } from './archiving.ts'
+import type { Retirement, RotationStep } from './plan.ts'
 import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 
 // The steps that retire a partition. Never with CASCADE: a partition with dependent objects is kept.
 
-/** The steps to retire one partition, in order. */
+/** How one partition is retired. */
+export type Retiring = Pick<Retirement, 'archiving' | 'steps'>
+
+/** The steps to retire one partition, in order; `archives` is null where it is not archived. */
 export function retireSteps(
   set: PartitionedTable,
   partition: Partition,
   method: Retire,
   because: string,
-): RotationStep[] {
-  switch (method) {
-    case 'truncate':
-      return [truncateStep(partition, because)]
-    case 'detach':
-      return [detachStep(set, partition, because)]
-    case 'drop':
-      return [detachStep(set, partition, because), dropStep(partition)]
-  }
+  archives: Archives | null,
+): Retiring {
+  if (method === 'detach') return { archiving: null, steps: [detachStep(set, partition, because)] }
+  if (archives !== null) return archiveAndRemove(set, partition, method, because, archives)
+  if (method === 'truncate') return { archiving: null, steps: [truncateStep(partition, because)] }
+  return { archiving: null, steps: [detachStep(set, partition, because), dropStep(partition)] }
+}
+
+function archiveAndRemove(
+  set: PartitionedTable,
+  partition: Partition,
+  method: 'drop' | 'truncate',
+  because: string,
+  archives: Archives,
+): Retiring {
+  const archiving = archivingOf(set, partition, archives)
+  const last = method === 'drop' ? dropStep(partition) : refillStep(set, partition)
+  return { archiving, steps: [detachStep(set, partition, because), archiving.guard, archiving.archive, last] }
 }
 
 /** Concurrently; PostgreSQL refuses that if there is a default partition, so then under a short lock. */

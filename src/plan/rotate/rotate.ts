@@ -16,7 +16,7 @@ import type { Objection } from '../language/step.ts'
 import { showBytes } from '../../text/units.ts'
 import { aboutRows } from './about-rows.ts'
 import { planExpiry, type Expiry } from './candidates.ts'
-import { planLeftovers } from './leftovers.ts'
+import { leftoverSteps, planLeftovers } from './leftovers.ts'
 import type { RotationSituation, RotationPlan } from './plan.ts'
 
 /** Plans the rotation of one set. Pure: same situation, same plan; the only clock is the server's. */
@@ -77,6 +77,7 @@ function notesOnForgetting({ table, policy, until, detached }: ForgottenSet): st
 export function refuse(table: TableName, registered: SetPolicy | null, objections: readonly Objection[]): RotationPlan {
   return {
     goal: `rotate ${display(table)}`,
+    at: '',
     table,
     policy: registered,
     registered: registered !== null,
@@ -118,6 +119,7 @@ function withPolicy(
   const retire = blocked ? [] : expiry.candidates
   return {
     ...refuse(set.name, situation.registered, [...differing, ...expiry.objections]),
+    at: new Date(Number(now / 1000n)).toISOString(),
     policy,
     horizon: expiry.horizon,
     finalize,
@@ -132,7 +134,7 @@ function withPolicy(
     steps: [
       ...finalize.map(({ step }) => step),
       ...create.map(({ step }) => step),
-      ...leftovers.finish.map(({ step }) => step),
+      ...leftovers.finish.flatMap(leftoverSteps),
       ...retire.flatMap(({ steps }) => steps),
     ],
   }

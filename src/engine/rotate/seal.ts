@@ -1,0 +1,50 @@
+import { readAll, readOne, type Session } from '../../db/session.ts'
+import { EbbError } from '../../errors.ts'
+import { at } from '../../journal/journal.ts'
+import { WRITE_TRIGGER } from '../../plan/rotate/archiving.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+
+// Whether a detached partition still is as it was archived, in two parts: the trigger marks writes, and the seal is
+// another one when the trigger was dropped, disabled or enabled, when the table was rewritten or truncated, and when a
+// column was added or altered, which changes rows without a trigger.
+
+/** The seal of a relation: compared for equality only. */
+export async function readSeal(session: Session, oid: string): Promise<string> {
+  const { seal } = await readOne<{ seal: string }>(
+    session,
+    sql`
+    select md5(concat_ws(' ', 'file', pg_relation_filenode(${oid}::oid),
+      'trigger', (select string_agg(format('%s:%s:%s', t.oid, t.xmin, t.tgenabled), ',' order by t.oid)
+        from pg_trigger t where t.tgrelid = ${oid}::oid and t.tgname = ${WRITE_TRIGGER} and t.tgenabled = 'A'),
+      'columns', (select string_agg(format('%s:%s', a.attnum, a.xmin), ',' order by a.attnum)
+        from pg_attribute a where a.attrelid = ${oid}::oid and a.attnum > 0))) as seal`,
+  )
+  return seal
+}
+
+/** Whether it is as it was archived. Under a lock that keeps writers away, it stays so. */
+export async function isAsArchived(session: Session, schema: string, oid: string, seal: string): Promise<boolean> {
+  const marks = await readAll(
+    session,
+    sql`select from ${at(schema, 'archived_write')} where relation_oid = ${oid} limit 1`,
+  )
+  return marks.length === 0 && (await readSeal(session, oid)) === seal
+}
+
+/** It has been written to or altered since its archive began: it is archived again. */
+export class ChangedSinceError extends EbbError {
+  override readonly name = 'ChangedSinceError'
+
+  constructor(partition: TableName) {
+    super(
+      `${display(partition)} was written to, or altered, while it was archived`,
+      {
+        state:
+          'It is detached. Its archive has a receipt, and not what was written since: none of its rows has been removed.',
+        next: 'Find out who writes to it by its name; the next rotation archives it again.',
+      },
+      'try later',
+    )
+  }
+}

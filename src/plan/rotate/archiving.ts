@@ -1,0 +1,111 @@
+import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { toText } from '../../grid/key.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { ident, raw, sql } from '../../sql/sql.ts'
+import type { ArchiveRequest } from '../archive/request.ts'
+import { archiveStep } from '../archive/step.ts'
+import { exclusive } from '../language/locks.ts'
+import type { ArchiveStep, ShortLockStep } from '../language/step.ts'
+import type { Horizon } from './horizon.ts'
+
+// A partition is archived when it is detached: nothing reaches it through the table any more. It can still be written
+// to by its name, and by foreign keys that cascade; a trigger notices, and then it is archived again. Refusing such
+// writes would make statements of the application fail that have nothing to do with it: a row that others reference
+// could not be deleted.
+
+/** Where partitions are archived, and what their receipts say. */
+export interface Archives {
+  readonly to: ArchiveRequest
+  readonly journalSchema: string
+  readonly horizon: Horizon
+}
+
+/** Watching a partition, and archiving it. */
+export interface Archiving {
+  readonly guard: ShortLockStep
+  readonly archive: ArchiveStep
+}
+
+type Detached = Pick<Partition, 'oid' | 'name' | 'boundsText' | 'estimatedRows'>
+
+/** In the journal and in receipts. */
+const COMMAND = 'rotate'
+
+export function archivingOf(set: PartitionedTable, partition: Detached, archives: Archives): Archiving {
+  const { oid, name, boundsText, estimatedRows } = partition
+  const { to, journalSchema, horizon } = archives
+  return {
+    guard: guardStep(partition, journalSchema),
+    archive: archiveStep({
+      command: COMMAND,
+      kind: 'table',
+      rows: {
+        table: name,
+        oid,
+        partitionOf: { ...set.name, bounds: boundsText },
+        chosen: null,
+        where: null,
+        horizon: toText(horizon.kind, horizon.position),
+        estimatedRows,
+      },
+      settings: {},
+      to,
+    }),
+  }
+}
+
+/** By which writes are noticed. */
+export const WRITE_TRIGGER = 'ebb_archived_write'
+
+/** When its lock is taken, all earlier writers have ended; later ones leave a mark in the journal. */
+function guardStep({ oid, name }: Pick<Detached, 'oid' | 'name'>, journalSchema: string): ShortLockStep {
+  const [place, trigger] = [quoted(name), raw(WRITE_TRIGGER)]
+  return {
+    kind: 'short lock',
+    key: `guard:${display(name)}`,
+    title: `watch ${display(name)} for writes`,
+    because: 'it can still be written to by its name; what is written after the archive has to be archived as well',
+    locks: [{ table: name, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
+    cost: 'milliseconds',
+    quiet: name,
+    acquire: [sql`lock table only ${place} in share row exclusive mode`.text],
+    statements: [
+      `delete from ${ident(journalSchema, 'archived_write').text} where relation_oid = ${BigInt(oid)}`,
+      sql`create or replace trigger ${trigger} after insert or update or delete on ${place} for each row execute function ${ident(journalSchema, 'mark_archived_write')}()`
+        .text,
+      sql`alter table ${place} enable always trigger ${trigger}`.text,
+    ],
+  }
+}
+
+/** Watches it no longer. */
+export function dropGuard(name: TableName): string {
+  return sql`drop trigger if exists ${raw(WRITE_TRIGGER)} on ${quoted(name)}`.text
+}
+
+/** Truncates a detached partition and attaches it again, in one transaction. */
+export function refillStep(
+  set: Pick<PartitionedTable, 'name' | 'references'>,
+  { name, boundsText }: Pick<Detached, 'name' | 'boundsText'>,
+): ShortLockStep {
+  const place = quoted(name)
+  return {
+    kind: 'short lock',
+    key: `truncate:${display(name)}`,
+    title: `truncate ${display(name)} and attach it again`,
+    because: 'its rows are archived',
+    locks: [
+      exclusive(name),
+      { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
+      ...set.references.map(exclusive),
+    ],
+    cost: 'milliseconds; its files are deleted after the commit',
+    quiet: name,
+    acquire: [sql`lock table only ${place} in access exclusive mode`.text],
+    statements: [
+      dropGuard(name),
+      sql`truncate table only ${place}`.text,
+      sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text,
+    ],
+  }
+}
