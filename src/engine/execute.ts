@@ -6,6 +6,8 @@ import type { TableName } from '../sql/names.ts'
 import { archive } from './archive/archive-step.ts'
 import { copyChunks } from './copy/copy.ts'
 import { verify } from './copy/verify.ts'
+import { archiveSet } from './purge/archiving.ts'
+import { writeRemoval } from './purge/removal.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
 import type { Turns } from './purge/turns.ts'
 import { withPace } from './pace.ts'
@@ -80,6 +82,10 @@ async function perform(step: Step, context: RunContext, alongside: Alongside): P
       return recordAfter(check(step, context), context, hooks)
     case 'archive':
       return recordAfter(archive(step, context), context, hooks)
+    case 'archive set':
+      return recordAfter(archiveSet(step, context), context, hooks)
+    case 'removal':
+      return recordAfter(writeRemoval(step, context), context, hooks)
     case 'dry run':
     case 'index':
     case 'drop index':

@@ -70,7 +70,7 @@ function planGiven(target: Target, written: WrittenName, given: Given): Promise<
       return (await planAnew(session, server, name, given)).plan
     const { runId: id, plan } = await findPlan(session, server, name, given)
     if (id === null) return plan
-    const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name })
+    const soFar = await describeSoFar(session, options.journalSchema, { id, command: command.name, plan })
     return { ...plan, evidence: [...soFar, ...plan.evidence] }
   })
 }

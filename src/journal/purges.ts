@@ -83,6 +83,13 @@ export async function forgetRangesOf(
     delete from ${at(schema, 'purge_left')} where run_id = ${runId} and schema_name = ${leaf.schema} and table_name = ${leaf.name}`)
 }
 
+/** All batches and ranges of a run, when they are no longer needed to resume it. */
+export async function forgetBatches(session: ClientBase, schema: string, runId: string): Promise<void> {
+  await session.query(sql`
+    with batches as (delete from ${at(schema, 'purge_batch')} where run_id = ${runId})
+    delete from ${at(schema, 'purge_left')} where run_id = ${runId}`)
+}
+
 /** The files of the leaves at their last batches, by displayed name. */
 export async function lastFiles(session: ClientBase, schema: string, runId: string): Promise<Map<string, string>> {
   const rows = await readAll<TableName & { file: string }>(

@@ -3,10 +3,10 @@ import type { PurgePlan } from '../plan/purge/purge.ts'
 import { PURGE, resolvePurge } from '../requests/purge.ts'
 import { answersOf, call, type Call } from './call.ts'
 import type { Table } from './database.ts'
-import type { Options, PaceOptions } from './options.ts'
+import type { ArchivingOptions, Options, PaceOptions } from './options.ts'
 
 /** Which rows are deleted, and how. */
-export interface PurgeOptions extends Options {
+export interface PurgeOptions extends Options, ArchivingOptions {
   readonly table: Table
   readonly pace?: PaceOptions
   /** The rows to delete, as after WHERE; `now()` is fixed once, at the start. One of `where`, `candidates` and `marked` is given. */
@@ -15,7 +15,9 @@ export interface PurgeOptions extends Options {
   readonly candidates?: { readonly set: number | bigint; readonly approvedBy?: string; readonly ticket?: string }
   /** The rows that `mark` has marked in a column, or of them those marked longer ago. */
   readonly marked?: { readonly column: string; readonly olderThan?: string }
-  /** Required to delete rows: there are no archives yet. */
+  /** Archives the rows first: a directory, `file:///dir` or `s3://bucket/prefix?region=…`. This or `noArchive` is required. */
+  readonly archive?: string
+  /** Deletes the rows without an archive. */
   readonly noArchive?: boolean
   /** Also deletes rows of other tables that reference them. Without it, referenced rows are skipped. */
   readonly cascade?: boolean

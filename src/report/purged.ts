@@ -1,7 +1,8 @@
 import type { PurgeResult } from '../engine/commands/purge.ts'
 import { describeAhead } from '../engine/purge/progress.ts'
 import type { Drift } from '../engine/purge/candidate-slices.ts'
-import type { Remaining } from '../engine/purge/check.ts'
+import type { ArchivedLeft, Remaining } from '../engine/purge/check.ts'
+import type { ReceiptEntry } from '../journal/archives.ts'
 import type { PurgeFigures } from '../journal/purges.ts'
 import { showBytes, showCount, showRows } from '../text/units.ts'
 import { columns } from '../text/columns.ts'
@@ -17,6 +18,7 @@ export function describePurged({
   steps,
   figures,
   remaining,
+  archive,
   milliseconds,
   batchesBefore,
   walBytes,
@@ -38,6 +40,7 @@ export function describePurged({
       : `${name} is purged of ${showRows(figures.rows)} (run ${runId}).`,
     ...indented(
       columns([
+        ...(archive === null ? [] : describeArchive(archive)),
         ...(figures.tables.length <= 1
           ? []
           : figures.tables.map(({ table, rows }) => [`rows of ${table}`, showCount(rows)])),
@@ -53,9 +56,17 @@ export function describePurged({
   ]
 }
 
+function describeArchive({ uri, rows, bytes }: ReceiptEntry): [string, string][] {
+  return [
+    ['receipt of the archive', uri],
+    ['rows archived', `${showCount(rows)}, in ${showBytes(bytes)}`],
+  ]
+}
+
 function leftOver(figures: PurgeFigures, remaining: PurgeResult['remaining']): string[] {
   if (remaining === null) return []
-  const { matching, held, drift } = remaining
+  const { matching, held, drift, left } = remaining
+  if (left !== undefined) return ofArchived(figures, remaining, left)
   if (drift !== undefined) return ofCandidates(figures, remaining, drift)
   if (matching === 0) return ['', 'No matching rows are left.']
   const kept = figures.refused.reduce((sum, { rows }) => sum + rows, 0)
@@ -87,7 +98,32 @@ function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, go
   ]
 }
 
-function reasonsToStay({ locked, refused }: PurgeFigures, { reasons }: Remaining): string[] {
+/** Only rows that still hold what was archived are deleted. */
+function ofArchived(figures: PurgeFigures, { matching, drift }: Remaining, left: ArchivedLeft): string[] {
+  const { rows, changed, gone } = left
+  const unmatched = rows - changed - gone - left.matching
+  // Of a candidate set nothing else is looked at.
+  const late = drift === undefined ? Math.max(0, matching - left.matching) : 0
+  return [
+    '',
+    rows === 0
+      ? 'All archived rows are deleted.'
+      : `Archived, and not deleted: ${showRows(rows)}, listed in removal.json`,
+    ...indented([
+      ...(changed === 0 ? [] : [`changed since, and kept: ${showRows(changed)}`]),
+      ...(gone === 0 ? [] : [`deleted by others, or moved to another partition: ${showRows(gone)}`]),
+      ...(unmatched === 0 ? [] : [`unchanged, but match no more: ${showRows(unmatched)}`]),
+      ...reasonsToStay(figures, left),
+    ]),
+    ...(late === 0
+      ? []
+      : [
+          `Came to match during the run, or changed, and match: ${showRows(late)}; the same command archives and deletes them`,
+        ]),
+  ]
+}
+
+function reasonsToStay({ locked, refused }: PurgeFigures, { reasons }: Pick<Remaining, 'reasons'>): string[] {
   return [
     ...(locked === 0 ? [] : [`locked by others at every attempt: ${showRows(locked)}; the same command tries again`]),
     ...reasons.map(({ what, rows }) => `skipped, ${what}: ${showRows(rows)}`),

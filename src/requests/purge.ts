@@ -7,7 +7,7 @@ import type { CandidateRequest } from '../plan/purge/candidates.ts'
 import type { PurgeRequest, RowSource } from '../plan/purge/request.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { BATCHES, COMMON, EXECUTE, TABLE } from './common.ts'
-import { archive, refuseArchive } from './copying.ts'
+import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
 import { flag, keysOf, option, withDefault, required, commandLineOnly, type Values } from './option.ts'
 import { PACE } from './pace.ts'
 import { APPROVAL, LOOKING } from './review.ts'
@@ -56,7 +56,7 @@ const STALE = {
 
 /** How rows are deleted. */
 const DELETION = {
-  ...archive('archive the rows there first', 'remove the rows without archiving them'),
+  ...archiveOptions('the rows'),
   cascade: flag('--cascade', 'also delete rows of other tables that reference them, in the same transaction'),
   protect: withDefault(
     option(
@@ -117,7 +117,7 @@ export const PURGE = spec({
     for (const key of keysOf(STALE)) given.needs(key, 'staleGroup')
     if (given.has('fromCandidates') && given.has('orderBy'))
       given.refuse('orderBy', 'a candidate set is purged in the order of its keys', `Omit ${given.name('orderBy')}.`)
-    refuseArchive(given)
+    checkArchiveOrNot(given)
     if (given.has('candidates')) return checkRecording(given)
     for (const key of keysOf(LOOKING)) given.needs(key, 'candidates')
     for (const key of keysOf(APPROVAL)) given.needs(key, 'fromCandidates')
@@ -137,7 +137,7 @@ function rowsOf(values: Values<typeof OPTIONS>): PurgeOrder['rows'] {
 
 /** Nothing is deleted, so options on how rows are deleted have no meaning. */
 function checkRecording(given: Given<typeof OPTIONS>): void {
-  for (const key of ['cascade', 'protect', 'orderBy'] as const)
+  for (const key of ['archive', 'cascade', 'protect', 'orderBy'] as const)
     if (given.has(key))
       given.refuse(
         key,
@@ -151,7 +151,7 @@ function checkRecording(given: Given<typeof OPTIONS>): void {
 /** Of a program's `purgeStale`. */
 export const PURGE_STALE = spec({
   options: { table: TABLE, ...STALE, ...DELETION, ...EXECUTE, ...PACE, ...COMMON },
-  check: (given) => refuseArchive(given),
+  check: (given) => checkArchiveOrNot(given),
   request(values): StalePurgeRequest {
     const { staleGroup: group, activity, idle } = values
     return { ...deletionOf(values), rows: { kind: 'stale', group, activity, idle } }
@@ -173,7 +173,9 @@ export const CANDIDATES = spec({
 
 function deletionOf(values: Values<typeof DELETION & typeof COMMON>): PurgeOrder['deletion'] {
   const { orderBy, allRows, noVacuum, noArchive, cascade, protect, accept } = values
-  return { orderBy, allRows, vacuum: !noVacuum, noArchive, cascade, protect, accept }
+  const archive = archiveRequest(values)
+  const archived = archive === null ? {} : { archive }
+  return { orderBy, allRows, vacuum: !noVacuum, noArchive, ...archived, cascade, protect, accept }
 }
 
 /** The request of a purge in this database: only a candidate set knows its table, and how a column marks depends on its type. */

@@ -170,10 +170,10 @@ describe('errors are reported before anything is changed', () => {
     const table = await eventsTable(database)
     const words = ['purge', display(table), ...WHERE, '--url', database.url, '--execute']
     expect(await ebb(words)).toMatchObject({ code: 3, out: expect.stringContaining('pass --no-archive') as string })
-    const archive = await ebb([...words, '--archive', 's3://bucket/path'])
-    expect(archive).toMatchObject({
+    const both = await ebb([...words, '--archive', '/var/archive', '--no-archive'])
+    expect(both).toMatchObject({
       code: 2,
-      err: expect.stringContaining('this command cannot archive rows yet') as string,
+      err: expect.stringContaining('--no-archive: it contradicts --archive') as string,
     })
     await expectUntouched(database, table)
   })

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { planAbandonRebuild, planLeaving } from '../../src/plan/copy/undo.ts'
 import { planAbandon } from '../../src/plan/partition/abandon.ts'
-import { planAbandonPurge } from '../../src/plan/purge/purge.ts'
+import { planAbandonPurge, planPurge } from '../../src/plan/purge/purge.ts'
 import { dropTable } from '../../src/sql/drop-table.ts'
 import { AWFUL, AWFUL_SQL, foreignKey, named, primaryKey, table } from '../support/models.ts'
 import { blocking, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
-import { rebuilt } from './support/situations.ts'
+import { purgeRequest, purgeSituation, rebuilt } from './support/situations.ts'
 
 const events = named('events')
 
@@ -96,5 +96,6 @@ describe('after the swap', () => {
 })
 
 test('a purge ends in its current state', () => {
-  expect(planAbandonPurge('7', events).steps).toMatchObject([{ key: 'abandon:purge', statements: [] }])
+  const plan = planPurge(purgeSituation(), purgeRequest())
+  expect(planAbandonPurge('7', events, plan).steps).toMatchObject([{ key: 'abandon:purge', statements: [] }])
 })

@@ -22,6 +22,8 @@ import { partitions, request as rotateRequest, setOf, situation as rotationSitua
 import {
   ARCHIVE,
   archiveSituation,
+  archivedPurgeRequest,
+  archivedPurgeSituation,
   BY_TIME,
   candidateSituation,
   converted,
@@ -74,6 +76,7 @@ const PLANS: readonly [string, Plan][] = [
   ['rebuild', planRebuild(rebuildSituation({ table: FURNISHED }), rebuildRequest())],
   ['split', planSplit(splitSituation(), splitRequest())],
   ['purge', planPurge(purgeSituation(), purgeRequest())],
+  ['purge --archive', planPurge(archivedPurgeSituation(), archivedPurgeRequest())],
   ['mark', planMark(markSituation(), markRequest(), markIn('boolean'))],
   ['candidates', planCandidates(candidateSituation(), { where: 'true' })],
   ['archive', planArchive(archiveSituation(), { where: 'at < now()', to: ARCHIVE })],
@@ -89,7 +92,16 @@ const PLANS: readonly [string, Plan][] = [
 ]
 
 /** Loops around SQL, with decisions in between: psql is kept from running what comes after. */
-const BEYOND_SQL: readonly Step['kind'][] = ['copy', 'reconcile', 'verify', 'purge', 'check', 'archive']
+const BEYOND_SQL: readonly Step['kind'][] = [
+  'copy',
+  'reconcile',
+  'verify',
+  'purge',
+  'check',
+  'archive',
+  'archive set',
+  'removal',
+]
 
 describe.each(PLANS)('%s', (_, plan) => {
   test('has steps with unique keys', () => {
@@ -141,6 +153,8 @@ test('together they cover every kind of step', () => {
     purge: true,
     vacuum: true,
     check: true,
+    'archive set': true,
+    removal: true,
     alone: true,
     online: true,
     'short lock': true,

@@ -14,7 +14,7 @@ export const purgeCommand = commandLine(
     summary: 'delete rows in small batches, where partitions do not fit',
     description:
       'Deletes the rows that match in batches, each one short transaction. Rows locked by other sessions are skipped and retried; after a stop, the same command resumes.',
-    usage: '<table> --where <condition> --no-archive [options]',
+    usage: '<table> --where <condition> (--archive <uri> | --no-archive) [options]',
   },
   async (asked, order, values) => {
     const { table, request } = await resolvePurge(asked.target, values.table, order, asked.engine)

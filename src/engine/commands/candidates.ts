@@ -1,7 +1,7 @@
 import { momentLiteral } from '../../plan/language/moment.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
 import { readKeyColumns } from '../purge/key-columns.ts'
-import { inSnapshot, readOne, type Session } from '../../db/session.ts'
+import { inSnapshot } from '../../db/session.ts'
 import { completeSet, registerSet, setById, type StoredSet } from '../../journal/candidates.ts'
 import { endRun } from '../../journal/journal.ts'
 import {
@@ -18,11 +18,11 @@ import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import type { TableName } from '../../sql/names.ts'
 import { parsePredicate } from '../../sql/predicate.ts'
-import { sql } from '../../sql/sql.ts'
 import { readChosenRows } from '../purge/chosen-rows.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { orGivingBack, undoAll } from '../copy/give-back.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
+import { mayCreateIn } from '../purge/may-create.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 
 /** The outcome of writing a candidate set. */
@@ -88,13 +88,4 @@ async function readSituation(
       mayCreateThere: await mayCreateIn(session, journalSchema),
     }
   })
-}
-
-/** A schema that does not exist yet will be ours. */
-async function mayCreateIn(session: Session, schema: string): Promise<boolean> {
-  const { may } = await readOne<{ may: boolean }>(
-    session,
-    sql`select coalesce((select has_schema_privilege(oid, 'create') from pg_namespace where nspname = ${schema}), true) as may`,
-  )
-  return may
 }

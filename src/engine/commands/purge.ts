@@ -1,13 +1,16 @@
 import { readCondition } from '../../catalog/condition/condition.ts'
 import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
 import type { Reach } from '../../catalog/condition/selectivity.ts'
+import { readNotReadBack } from '../../catalog/table/not-read-back.ts'
 import { readPresentTable, readTable, resolveTable, vanished } from '../../catalog/table/read-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
 import { inSnapshot, readOne, type Session } from '../../db/session.ts'
+import type { ReceiptEntry } from '../../journal/archives.ts'
 import { approveSet } from '../../journal/candidates.ts'
 import { at, endRun } from '../../journal/journal.ts'
-import { readFigures, type PurgeFigures } from '../../journal/purges.ts'
+import { forgetBatches, readFigures, type PurgeFigures } from '../../journal/purges.ts'
+import type { Archiving } from '../../plan/purge/archived.ts'
 import { planCascade } from '../../plan/references/cascade.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { Objection } from '../../plan/language/step.ts'
@@ -20,6 +23,7 @@ import {
   type PurgeSituation,
 } from '../../plan/purge/purge.ts'
 import type { PurgeRequest } from '../../plan/purge/request.ts'
+import { RECORDING } from '../../plan/purge/set-steps.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
@@ -29,10 +33,13 @@ import { Refusal, type Command, type Planning } from '../command.ts'
 import { readMatching } from '../purge/chosen-rows.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidate-set.ts'
+import { mayCreateIn } from '../purge/may-create.ts'
+import { newNameSuffix } from '../name-suffix.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readKeyColumns } from '../purge/key-columns.ts'
-import { executeRun, type StepResult } from '../execute.ts'
+import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import type { Remaining } from '../purge/check.ts'
+import { archiveOf } from '../purge/archiving.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
 import type { RunContext } from '../table-context.ts'
 
@@ -47,6 +54,8 @@ export interface PurgeResult {
   readonly figures: PurgeFigures | null
   /** Rows matching at the end. */
   readonly remaining: Remaining | null
+  /** The receipt of the rows archived first; null where none were. */
+  readonly archive: ReceiptEntry | null
   /** From the first call to the end, including the time between calls. */
   readonly milliseconds: number
   /** The work of earlier calls. */
@@ -72,13 +81,13 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
     if (rows.kind === 'candidates') await approveSet(session, journalSchema, rows.set, rows)
   },
   carryOut: carryOutPurge,
-  abandon: (run) => planAbandonPurge(run.id, run.table),
+  abandon: (run) => planAbandonPurge(run.id, run.table, run.plan),
 }
 
 /** If no row matches. */
 export function nothingToDo(plan: PurgePlan): PurgeResult | null {
   if (plan.purge !== null) return null
-  const none = { figures: null, remaining: null, milliseconds: 0, batchesBefore: 0, walBytes: 0 }
+  const none = { figures: null, remaining: null, archive: null, milliseconds: 0, batchesBefore: 0, walBytes: 0 }
   return { runId: null, plan, steps: [], ...none }
 }
 
@@ -87,12 +96,15 @@ export async function carryOutPurge(run: RunContext, plan: PurgePlan): Promise<P
   const { session, journalSchema, runId } = run
   const walBefore = await walPosition(session)
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
-  const steps = await executeRun(run, plan.steps)
+  // With the recording of keys its batches are forgotten: those in the journal are then of deletions alone.
+  const alongside: Alongside = { [RECORDING]: () => [forgetBatches(session, journalSchema, runId)] }
+  const steps = await executeRun(run, plan.steps, plan.archivedKeys === undefined ? {} : alongside)
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
-  await endRun(session, journalSchema, runId, 'done', { figures, remaining, walBytes })
-  return { runId, plan, steps, figures, remaining, milliseconds, batchesBefore, walBytes }
+  const archive = plan.archivedKeys === undefined ? null : ((await archiveOf(run))?.receipt ?? null)
+  await endRun(session, journalSchema, runId, 'done', { figures, remaining, archive, walBytes })
+  return { runId, plan, steps, figures, remaining, archive, milliseconds, batchesBefore, walBytes }
 }
 
 async function walPosition(session: Session): Promise<number> {
@@ -149,8 +161,18 @@ async function readSituation(
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const lookUps = await measureLookUps(session, planCascade(graph, around).walked)
-    return { server, table, itself, condition, graph, around, lookUps, ...selected }
+    const archiving = request.archive === undefined ? {} : { archiving: await readArchiving(planning, table) }
+    return { server, table, itself, condition, graph, around, lookUps, ...archiving, ...selected }
   })
+}
+
+async function readArchiving({ session, options: { journalSchema } }: Planning, table: TableModel): Promise<Archiving> {
+  return {
+    key: await readKeyColumns(session, table),
+    place: { schema: journalSchema, name: `purge_keys_${newNameSuffix()}` },
+    mayCreateThere: await mayCreateIn(session, journalSchema),
+    notReadBack: await readNotReadBack(session, table.name),
+  }
 }
 
 type Selected = Pick<PurgeSituation, 'predicate' | 'leaves' | 'reach' | 'candidates' | 'groups'>
@@ -183,7 +205,7 @@ async function readSelected(
 }
 
 async function verifySituation(
-  { session, server }: Planning,
+  { session, server, options }: Planning,
   name: TableName,
   { candidates, ...situation }: StoredSituation,
   request: PurgeRequest,
@@ -195,13 +217,14 @@ async function verifySituation(
   const written = await conditionOf(request, moment)
   await assertHarmless(session, name, written)
   const leaves = situation.leaves.map((leaf) => leaf.name)
-  const key = candidates === undefined ? null : await readKeyColumns(session, table)
+  const hasKey = candidates !== undefined || situation.archiving !== undefined
+  const key = hasKey ? await readKeyColumns(session, table) : null
   const set = candidates === undefined ? null : { key: candidates.key, place: candidates.place }
   assertFoundAgain(
     name,
     [rowsOf(situation), set],
     [
-      [server, table, key, name, situation.around.protect],
+      [server, options.journalSchema, table, key, name, situation.around.protect],
       since === null ? written : rowsOfStale(since),
       await readLeafFacts(session, [name, ...leaves]),
       await readReferenceGraph(session, name),

@@ -6,7 +6,7 @@ import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { amongCandidates, type SetWalk } from '../../plan/purge/candidate-sql.ts'
 import { countStatement } from '../../plan/purge/batch.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
-import type { TableName } from '../../sql/names.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { rangeOf } from './batch.ts'
@@ -22,6 +22,27 @@ export interface Remaining {
   readonly reasons: readonly { readonly what: string; readonly rows: number }[]
   /** Of a candidate set: what has become of those that do not match. */
   readonly drift?: Drift
+  /** Of archived rows: what has become of those that were not deleted. */
+  readonly left?: ArchivedLeft
+}
+
+/** Rows that were archived, and not deleted. */
+export interface ArchivedLeft extends Drift {
+  readonly rows: number
+  /** Unchanged; those that have to stay, or could not be deleted, are among them. */
+  readonly matching: number
+  /** … and why they have to stay. */
+  readonly reasons: Remaining['reasons']
+}
+
+/** The entries left in the set of an archived purge. */
+export async function countLeft(work: PurgeWork, context: TableContext, set: TableName): Promise<ArchivedLeft> {
+  const { matching, reasons, drift = { changed: 0, gone: 0 } } = await countRemaining(work, context)
+  const { rows } = await readOne<{ rows: number }>(
+    context.session,
+    sql`select count(*)::float8 as rows from ${quoted(set)}`,
+  )
+  return { rows, matching, reasons, ...drift }
 }
 
 /** 64 MB: a snapshot of a fraction of a second. */

@@ -11,7 +11,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { EbbError } from '../../errors.ts'
 import type { RunContext } from '../table-context.ts'
-import { countRemaining } from './check.ts'
+import { countLeft, countRemaining } from './check.ts'
 import { comeBack } from './revisit.ts'
 import { progressOf } from './meter.ts'
 import { describeAhead } from './progress.ts'
@@ -125,9 +125,12 @@ async function resetVacuum(session: Session): Promise<void> {
 }
 
 /** Counts what matches now, for the report. */
-export async function check({ work }: CheckStep, context: RunContext): Promise<void> {
+export async function check({ work, left }: CheckStep, context: RunContext): Promise<void> {
   const { session, journalSchema, lease } = context
-  const remaining = await withPurgeSettings(context, () => countRemaining(work, context))
+  const remaining = await withPurgeSettings(context, async () => {
+    const matching = await countRemaining(work, context)
+    return left === undefined ? matching : { ...matching, left: await countLeft(left.work, context, left.set) }
+  })
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)
     await noteOutcome(session, journalSchema, context.runId, remaining)

@@ -34,7 +34,7 @@ export async function planResumeOf(target: Target, choice: RunChoice, options: E
       assertUnfinished(run)
       const done = await doneSteps(session, journalSchema, run.id)
       const plan: Plan = planOf(commandOf(run), run)
-      const evidence = [...(await describeSoFar(session, journalSchema, run)), ...plan.evidence]
+      const evidence = [...(await describeSoFar(session, journalSchema, { ...run, plan })), ...plan.evidence]
       const steps = plan.steps.filter(({ key }) => !done.has(key))
       return { run, plan: { ...plan, evidence, steps }, done: done.size }
     }),

@@ -3,6 +3,7 @@ import { inSnapshot, type Session, type Target } from '../../db/session.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
+import { presentAction } from '../purge/progress.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
@@ -92,8 +93,15 @@ async function statusLine(
     stepsDone: done.size,
     steps: run.stepCount ?? done.size,
     atWork: status === 'running' && busy.some((one) => sameName(one, table)),
-    rows: actionText(command) === undefined ? null : (await readFigures(session, schema, id)).rows,
+    rows: isDeleting(run, done) ? (await readFigures(session, schema, id)).rows : null,
   }
+}
+
+/** Or marking, or recording keys for their own sake. */
+function isDeleting({ command, plan, format }: Run, done: ReadonlySet<string>): boolean {
+  const action = actionText(command)
+  if (action === undefined || format !== FORMAT) return action !== undefined
+  return presentAction({ command, plan: fromStored(plan) as StorablePlan }, done) === action
 }
 
 /** From the command, while the run is unfinished. */

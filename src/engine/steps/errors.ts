@@ -93,6 +93,8 @@ const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
   purge: 'batch',
   vacuum: null,
   check: null,
+  'archive set': null,
+  removal: null,
   alone: null,
   online: null,
   'short lock': null,

@@ -1,3 +1,4 @@
+import type { NotReadBack } from '../../catalog/table/not-read-back.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
@@ -68,14 +69,19 @@ function rowObjections({ table, foreign, notReadBack }: ArchiveSituation): Objec
         'Archive the other partitions one by one, and this one in the database that holds it.',
       ),
     ),
-    ...notReadBack.map(({ column, type }) =>
-      objection(
-        `not-restorable:${column}`,
-        `column ${column} has values of type ${type}, which PostgreSQL writes as text and does not read again`,
-        `Convert it first: alter table ${place(table)} alter column ${ident(column).text} type text;`,
-      ),
-    ),
+    ...notRestorable(table, notReadBack),
   ]
+}
+
+/** That values are written as text which PostgreSQL does not read again. */
+export function notRestorable(table: TableModel, columns: readonly NotReadBack[]): Objection[] {
+  return columns.map(({ column, type }) =>
+    objection(
+      `not-restorable:${column}`,
+      `column ${column} has values of type ${type}, which PostgreSQL writes as text and does not read again`,
+      `Convert it first: alter table ${place(table)} alter column ${ident(column).text} type text;`,
+    ),
+  )
 }
 
 function place({ name }: TableModel): string {

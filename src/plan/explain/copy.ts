@@ -28,6 +28,8 @@ export const BEYOND_SQL = {
   purge: true,
   vacuum: false,
   check: true,
+  'archive set': true,
+  removal: true,
   alone: false,
   online: false,
   'short lock': false,

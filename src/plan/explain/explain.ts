@@ -2,6 +2,7 @@ import { comment } from '../../text/comment.ts'
 import { display } from '../../sql/names.ts'
 import { spelledOut } from '../../sql/spelled-out.ts'
 import { explainArchive } from './archive.ts'
+import { explainArchivedPurge } from './archived-purge.ts'
 import { explainComplete, explainCopying, explainDualWrites, isBeyondSql, STOP_PSQL } from './copy.ts'
 import { explainPurging } from './purge.ts'
 import type { Blocked, DependentObject, Lock, Objection, Plan, Step } from '../language/step.ts'
@@ -122,6 +123,9 @@ function explainStatements(step: Step): string[] {
       return explainPurging(step)
     case 'archive':
       return explainArchive(step)
+    case 'archive set':
+    case 'removal':
+      return explainArchivedPurge(step)
     case 'online':
       return complete(['begin', ...step.statements, 'commit'])
     case 'short lock':

@@ -2,6 +2,7 @@ import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { ArchiveWork } from '../archive/work.ts'
 import type { CopyWork, Transport } from '../copy/work.ts'
+import type { ArchiveSetWork } from '../purge/archive-work.ts'
 import type { Objection } from './objection.ts'
 import type { PurgeWork } from '../purge/work.ts'
 
@@ -107,6 +108,25 @@ export interface VacuumStep extends Described {
 export interface CheckStep extends Described {
   readonly kind: 'check'
   readonly work: PurgeWork
+  /** What is left in the set of an archived purge: its rows were not deleted. */
+  readonly left?: { readonly work: PurgeWork; readonly set: TableName }
+}
+
+/** Archives the rows of a set, and drops from it what has changed since it was recorded: when it is done, there is a receipt. */
+export interface ArchiveSetStep extends Described {
+  readonly kind: 'archive set'
+  readonly work: ArchiveSetWork
+}
+
+/** Writes what was removed because of a receipt, and which rows were not. */
+export interface RemovalStep extends Described {
+  readonly kind: 'removal'
+  readonly table: TableName
+  /** The keys of the archived rows that were not deleted, in these columns. */
+  readonly set: TableName
+  readonly columns: readonly string[]
+  /** Under which keys become text: those of the archive. */
+  readonly settings: ConditionSettings
 }
 
 /** A statement that cannot run in a transaction, takes no lock that blocks, and may be repeated. */
@@ -169,6 +189,8 @@ export type Step =
   | PurgeStep
   | VacuumStep
   | CheckStep
+  | ArchiveSetStep
+  | RemovalStep
   | AloneStep
   | OnlineStep
   | ShortLockStep
@@ -177,7 +199,7 @@ export type Step =
   | ArchiveStep
 
 /** Steps that work in pieces, whose progress is recorded in the journal of a run. */
-export type StepInPieces = CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep
+export type StepInPieces = CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep | ArchiveSetStep | RemovalStep
 
 /** Steps that are done as a whole or repeated: they need no run. */
 export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep>

@@ -1,7 +1,14 @@
 import { quoted } from '../../sql/names.ts'
 import { ordered, own } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
-import { amongCandidates, leafNumber, sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
+import {
+  amongCandidates,
+  besideEntry,
+  leafNumber,
+  sameKeyAsCandidate,
+  unchangedSince,
+  type SetWalk,
+} from './candidate-sql.ts'
 import { actionSql } from './action-sql.ts'
 import { heldCondition, type Ahead, type Dependents, type KeyWalk, type PurgeLeaf, type PurgeWork } from './work.ts'
 
@@ -40,8 +47,8 @@ with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, limit)}, 
     looksFirst ? locked(dependents, held, place) : chosen(held)
   }${parts(narrowing)}${crowd(crowded)}, gone as (
   ${actionSql(work, leaf, sql`t.ctid ${own('=')} any (${those}) and ${asked(work, leaf)}`)}
-  returning 1${shown(dependents)}
-)${parts(companions)}
+  returning 1${shown(dependents)}${keyOfConsumed(leaf)}
+)${consumption(leaf)}${parts(companions)}
 select ${isCrowded(crowded)} as crowded, ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
   ${count('gone')}::int as gone, ${narrowing.length === 0 ? raw('0') : sql`(${count('victim')} ${own('-')} ${count(going.text)})::int`} as behind,
   ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(companions)} as counts,
@@ -133,6 +140,25 @@ function free(held: string | null): Sql {
   return raw(held === null ? '' : ' where not ebb_held')
 }
 
+/** Entries of a set go with their rows: a part of the statement. */
+function consumption({ walk }: PurgeLeaf): Sql {
+  if (!isConsumed(walk)) return raw('')
+  const pairs = walk.columns.map(
+    ({ name, operators }, i) => sql`ebb_s.${ident(name)} ${ordered(operators, '=')} gone.${keyName(i)}`,
+  )
+  return sql`, consumed as (
+  delete from ${quoted(walk.among.set)} ebb_s using gone where ${join([leafNumber(walk, 'ebb_s'), ...pairs], ' and ')}
+)`
+}
+
+function keyOfConsumed(leaf: PurgeLeaf): Sql {
+  return isConsumed(leaf.walk) ? keyColumns(leaf) : raw('')
+}
+
+function isConsumed(walk: PurgeLeaf['walk']): walk is SetWalk {
+  return amongCandidates(walk) && walk.among.consumed === true
+}
+
 /** Without looking first: for ranges of blocks whose rows are known to be few enough. It gives up where a row is locked. */
 export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
   return sql`
@@ -156,13 +182,20 @@ select array[pg_catalog.count(*)${raw(counts)}]::pg_catalog.text[] as counts fro
 
 /** The condition for a row that was reached in another way. */
 function asked({ where }: PurgeWork, { walk }: PurgeLeaf): Sql {
-  return amongCandidates(walk) ? sql`${unchangedSince(walk)} is true` : raw(`(${where}\n) is true`)
+  const matches = raw(`(${where}\n) is true`)
+  return amongCandidates(walk) ? unchangedAnd(matches, walk) : matches
+}
+
+function unchangedAnd(matches: Sql, walk: SetWalk): Sql {
+  const unchanged = sql`${unchangedSince(walk)} is true`
+  return walk.among.conditional === true ? sql`${matches} and ${unchanged}` : unchanged
 }
 
 /** In an index walk the condition may determine where the walk ends. */
 function condition(work: PurgeWork, leaf: PurgeLeaf): Sql {
-  const indexed = leaf.walk.kind === 'key' && leaf.walk.among === undefined
-  return indexed ? raw(`(${work.where}\n)`) : asked(work, leaf)
+  const { walk } = leaf
+  if (amongCandidates(walk)) return unchangedAnd(besideEntry(work.where), walk)
+  return walk.kind === 'key' ? raw(`(${work.where}\n)`) : asked(work, leaf)
 }
 
 /** The rows of the leaf as `t`; for a candidate set, with its entries as `ebb_c`. */

@@ -53,3 +53,8 @@ export function unchangedSince(walk: SetWalk): Sql {
     where ${leafNumber(walk, 'ebb_s')} and ${sameKeyAsCandidate(walk, 'ebb_s')}`
   return sql`((${written}) ${own('=')} ${raw(FINGERPRINT)})`
 }
+
+/** A condition on a row `t` that is joined with its entry, whose columns have the same names: never null. */
+export function besideEntry(where: string): Sql {
+  return raw(`((select (${where}\n) from (select t.tableoid, t.ctid, t.*) t) is true)`)
+}

@@ -1,20 +1,18 @@
-import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { ident, join, raw, sql } from '../../sql/sql.ts'
+import { ident, sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
 import type { ChosenRows, Refused } from './chosen-rows.ts'
-import { SET_COLUMNS } from './candidate-sql.ts'
 import { describeReading } from '../table/objections/condition.ts'
 import { noKeyObjection } from '../copy/key.ts'
 import { objection, when } from '../language/objection.ts'
 import { refusedPlan, type PurgePlan } from './purge.ts'
+import { createSet, journalCreate, recordStep, settleStep, type PlannedSet } from './set-steps.ts'
 import { chooseWalk } from './walk.ts'
 import { ALONE, type KeyWalkColumn, type PurgeWork } from './work.ts'
-import { BLOCK_READ_SECONDS } from '../advise/rates.ts'
 import { rowsElsewhere, storageObjections } from './objections.ts'
 import { serverNotes } from '../table/objections/server.ts'
-import type { Objection, OnlineStep, Plan, PurgeStep, Step } from '../language/step.ts'
-import { showCount, showDuration, showRows } from '../../text/units.ts'
+import type { Objection, OnlineStep, Plan } from '../language/step.ts'
+import { showRows } from '../../text/units.ts'
 
 /** The user's request. */
 export interface CandidateRequest {
@@ -25,15 +23,6 @@ export interface CandidateRequest {
 export interface CandidatePlan extends PurgePlan {
   /** Null where there are objections, or no row matches. */
   readonly set: PlannedSet | null
-}
-
-/** The candidate set to create. */
-export interface PlannedSet {
-  readonly place: TableName
-  readonly key: readonly KeyWalkColumn[]
-  readonly leaves: readonly TableName[]
-  readonly settings: ConditionSettings
-  readonly condition: string
 }
 
 export interface CandidateSituation extends ChosenRows {
@@ -102,16 +91,9 @@ function goalOf(table: TableName, where: string): string {
 }
 
 function objectionsTo({ table, leaves, reach, key, place, mayCreateThere, server }: CandidateSituation): Objection[] {
-  const schema = ident(place.schema).text
   return [
     ...(key === null ? [{ ...noKeyObjection(table), what: noKey(table.name) }] : []),
-    ...when(!mayCreateThere, () =>
-      objection(
-        'journal-create',
-        `${server.role} may not make a table in schema ${place.schema}, where the keys are kept`,
-        `As its owner: grant create on schema ${schema} to ${ident(server.role).text};`,
-      ),
-    ),
+    ...when(!mayCreateThere, () => journalCreate(place.schema, server)),
     ...rowsElsewhere(table, leaves, reach),
     ...leaves.flatMap(storageObjections),
     ...leaves
@@ -128,57 +110,6 @@ function objectionsTo({ table, leaves, reach, key, place, mayCreateThere, server
 
 function noKey(table: TableName): string {
   return `${display(table)} has neither a primary key nor a unique index over columns that cannot be null (nor, in a database in SQL_ASCII, hold text), so a recorded row could not be found again`
-}
-
-function createSet(table: TableName, { place, key }: PlannedSet): OnlineStep {
-  const { leaf, fingerprint, bytes } = SET_COLUMNS
-  const names = key.map(({ name }) => ident(name))
-  const columns = join(
-    names.map((name) => sql`, t.${name}`),
-    '',
-  )
-  const identity = join([ident(leaf), ...names])
-  const [number, hash, size] = [leaf, fingerprint, bytes].map((name) => ident(name))
-  return {
-    kind: 'online',
-    key: 'set',
-    title: `create ${display(place)}`,
-    because: 'stores the keys, in key order',
-    locks: [{ table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
-    cost: 'milliseconds',
-    statements: [
-      sql`create table ${quoted(place)} as select 0 as ${number ?? raw('')}${columns}, 0::bigint as ${hash ?? raw('')}, 0 as ${size ?? raw('')} from only ${quoted(table)} t with no data`
-        .text,
-      sql`alter table ${quoted(place)} add primary key (${identity})`.text,
-    ],
-  }
-}
-
-function recordStep(work: PurgeWork): PurgeStep {
-  const blocks = work.leaves.reduce((sum, leaf) => sum + leaf.blocks, 0)
-  return {
-    kind: 'purge',
-    key: 'record',
-    title: `record the keys of matching rows of ${display(work.table)}`,
-    because:
-      'range by range, each under its own snapshot and journalled with its rows, so that a crash loses one range',
-    locks: [{ table: work.table, mode: 'ACCESS SHARE', blocks: 'nothing', held: 'milliseconds' }],
-    cost: `reads at most ${showCount(blocks)} blocks, about ${showDuration(blocks * BLOCK_READ_SECONDS)} plus pauses`,
-    statements: [],
-    work,
-  }
-}
-
-function settleStep(place: TableName): Step {
-  return {
-    kind: 'alone',
-    key: 'settle',
-    title: `analyze and count ${display(place)}`,
-    because: 'the purge walks it',
-    locks: [],
-    cost: 'reads a sample',
-    statements: [sql`analyze ${quoted(place)}`.text],
-  }
 }
 
 /** Abandoning an unfinished set: no row has been touched, so only the keys are dropped. */

@@ -28,7 +28,7 @@ function kindOfWrong({ name, kind }: TableModel): Objection | undefined {
 /** Objections to reading the matching rows at all. */
 export function objectionsToLooking(
   { server, journalSchema, table, itself, condition }: BeforeLooking,
-  { noArchive }: Pick<PurgeRequest, 'noArchive'>,
+  { noArchive, archive }: Pick<PurgeRequest, 'noArchive' | 'archive'>,
 ): Objection[] {
   const kind = kindOfWrong(table)
   const fundamental = [...serverObjections(server, journalSchema), ...(kind === undefined ? [] : [kind])]
@@ -37,7 +37,7 @@ export function objectionsToLooking(
     ...conditionObjections(condition),
     ...reservedColumnObjections(table),
     ...rightsObjections(itself, server.role),
-    ...(noArchive ? [] : [archiveObjection()]),
+    ...(noArchive || archive !== undefined ? [] : [archiveObjection()]),
   ]
 }
 
@@ -90,8 +90,8 @@ export function trackCounts(what: string, role: string): Objection {
 function archiveObjection(): Objection {
   return objection(
     'archive',
-    'the rows would be deleted without an archive, which this version cannot write',
-    'If they are no longer needed, pass --no-archive.',
+    'the rows would be deleted without an archive',
+    'Pass --archive <uri>; or, if they are no longer needed, pass --no-archive.',
   )
 }
 

@@ -8,6 +8,17 @@ import { pathForCode } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
+import {
+  archivedSet,
+  archivingObjections,
+  deletionOf,
+  describeArchiving,
+  dropStep,
+  stepsAfter,
+  stepsBefore,
+  type ArchivedSet,
+  type Archiving,
+} from './archived.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from '../references/cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from '../references/cascade-cost.ts'
@@ -61,11 +72,15 @@ export interface PurgeSituation {
   readonly candidates?: CandidateSet
   /** Where they are those of groups without activity, which may be too many to count. */
   readonly groups?: GroupCount | null
+  /** Where they are archived first. */
+  readonly archiving?: Archiving
 }
 
 export interface PurgePlan extends Plan {
   /** Null where there are objections, or nothing to delete. */
   readonly purge: PurgeWork | null
+  /** Where rows are archived first: the table of their keys. */
+  readonly archivedKeys?: TableName
 }
 
 /** Plans the deletion of the matching rows, batch by batch. Pure. */
@@ -76,6 +91,7 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     ...objectionsAbove(situation.itself, leaves),
     ...objectionsAround(situation),
     ...(candidates === undefined ? rowsElsewhere(table, leaves, reach) : candidateObjections(candidates, table)),
+    ...objectionsToArchiving(situation),
   ]
   const objections = unaccepted(reasons, request.accept)
   if (objections.length > 0) return refusePurge(situation, request, objections)
@@ -94,15 +110,37 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     dependents: dependentsOf(situation.cascade),
     action: { kind: 'delete' },
   }
+  const set = setOf(situation, request, purge)
+  const deletion = set === null ? purge : deletionOf(purge, set)
   const steps: Step[] = [
-    purgeStep(purge, situation),
+    ...(set === null ? [] : stepsBefore(table, purge, set)),
+    purgeStep(deletion, situation),
     ...[...vacuumSteps(situation, request), ...(request.vacuum ? cascadeVacuums(situation.cascade) : [])].map(
       (step) => ({ ...step, settings: pathForCode(purge.settings) }),
     ),
-    checkStep(purge),
+    ...(set === null ? [checkStep(purge)] : [checkOf(purge, deletion, set), ...stepsAfter(table.name, set)]),
   ]
   assertDistinctKeys(steps)
-  return { ...base, evidence: evidenceOf(situation, chosen), notes: notesOn(situation, request), steps, purge }
+  const told = { evidence: evidenceOf(situation, chosen, request), notes: notesOn(situation, request) }
+  return { ...base, ...told, steps, purge: deletion, ...(set === null ? {} : { archivedKeys: set.place }) }
+}
+
+function setOf(
+  { archiving, candidates }: PurgeSituation,
+  { archive }: PurgeRequest,
+  purge: PurgeWork,
+): ArchivedSet | null {
+  if (archive === undefined || archiving === undefined || archiving.key === null) return null
+  return archivedSet(archive, { ...archiving, key: archiving.key }, purge, candidates)
+}
+
+/** What matches now, and what became of the archived rows that were not deleted. */
+function checkOf(purge: PurgeWork, work: PurgeWork, { from, place: set }: ArchivedSet): CheckStep {
+  return { ...checkStep(from === null ? purge : work), left: { work, set } }
+}
+
+function objectionsToArchiving({ archiving, table, leaves, around, server }: PurgeSituation): Objection[] {
+  return archiving === undefined ? [] : archivingObjections(archiving, table, leaves, around.cascade, server)
 }
 
 function objectionsAround(situation: PurgeSituation): Objection[] {
@@ -134,13 +172,12 @@ export function refusedPlan(goal: string, { server, table, objections }: Refused
 }
 
 /** Abandoning an unfinished purge: batches are atomic, and their rows do not come back. */
-export function planAbandonPurge(runId: string, table: TableName): Plan {
-  return abandonment(
-    runId,
-    table,
-    'rows already deleted stay deleted; the others are kept, and nothing else has been changed',
-    [endTheRun('abandon:purge')],
-  )
+export function planAbandonPurge(runId: string, table: TableName, { archivedKeys: keys }: PurgePlan): Plan {
+  const deleted = 'rows already deleted stay deleted; the others are kept, and nothing else has been changed'
+  if (keys === undefined) return abandonment(runId, table, deleted, [endTheRun('abandon:purge')])
+  return abandonment(runId, table, `${deleted}; an archive with a receipt stays where it is`, [
+    dropStep('abandon:purge', keys, 'no more rows will be deleted'),
+  ])
 }
 
 function goalOf({ name }: TableModel, { rows }: PurgeRequest): string {
@@ -244,7 +281,7 @@ export function checkStep(work: PurgeWork): CheckStep {
   }
 }
 
-function evidenceOf(situation: PurgeSituation, chosen: readonly ChosenWalk[]): string[] {
+function evidenceOf(situation: PurgeSituation, chosen: readonly ChosenWalk[], { archive }: PurgeRequest): string[] {
   const { predicate, condition, leaves, cascade, candidates, groups } = situation
   const matching = matchingRows(leaves)
   const shown = chosen.slice(0, MOST_SHOWN)
@@ -260,6 +297,7 @@ function evidenceOf(situation: PurgeSituation, chosen: readonly ChosenWalk[]): s
       ? [`deleted: ${predicate.text}`, ...describeReading(condition)]
       : [describeSet(candidates)]),
     `${candidates === undefined ? aboutShare(leaves, by) : `${showCount(matching)} rows, ${by}`}${walOf(situation)}`,
+    ...(archive === undefined ? [] : [describeArchiving(archive)]),
     ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
     ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
     ...describeReferences(cascade),

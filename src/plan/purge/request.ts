@@ -1,3 +1,4 @@
+import type { ArchiveRequest } from '../archive/request.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import type { StaleGroups } from './stale.ts'
 
@@ -12,6 +13,8 @@ export interface PurgeRequest {
   readonly vacuum: boolean
   /** The rows are deleted without an archive. */
   readonly noArchive: boolean
+  /** They are archived first. */
+  readonly archive?: ArchiveRequest
   /** Rows of other tables that reference them are deleted, too. */
   readonly cascade: boolean
   /** Tables of which no row may be touched. */

@@ -68,6 +68,10 @@ export interface SetPart {
   readonly set: TableName
   /** The leaf's number there. */
   readonly leaf: number
+  /** An entry is deleted with its row, so those left are of rows that were not. */
+  readonly consumed?: true
+  /** The condition must be true as well: it may depend on other rows. */
+  readonly conditional?: true
 }
 
 export interface KeyWalkColumn {

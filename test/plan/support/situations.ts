@@ -280,6 +280,16 @@ export function purgeRequest(overrides: Partial<PurgeRequest> = {}): PurgeReques
   }
 }
 
+export function archivedPurgeSituation(overrides: Partial<PurgeSituation> = {}): PurgeSituation {
+  const place = { schema: 'ebb', name: 'purge_keys_7' }
+  const archiving = { key: [{ name: 'id', type: 'pg_catalog.int8' }], place, mayCreateThere: true, notReadBack: [] }
+  return purgeSituation({ archiving, ...overrides })
+}
+
+export function archivedPurgeRequest(overrides: Partial<PurgeRequest> = {}): PurgeRequest {
+  return purgeRequest({ noArchive: false, archive: ARCHIVE, ...overrides })
+}
+
 export function markSituation(overrides: Partial<MarkSituation> = {}): MarkSituation {
   const { server, table, predicate, leaves, reach, condition } = purgeSituation()
   const facts = [{ name: named('events'), rules: [], disabledConstraints: [], published: UNPUBLISHED, triggers: [] }]

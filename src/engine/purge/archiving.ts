@@ -1,0 +1,102 @@
+import { isStoreError } from '../../archive/store-error.ts'
+import { readOne, type Session } from '../../db/session.ts'
+import { underSettings } from '../../db/settings.ts'
+import { EbbError } from '../../errors.ts'
+import { archivesOfRun, type ArchiveEntry, type ReceiptEntry } from '../../journal/archives.ts'
+import { RECEIPT } from '../../plan/archive/names.ts'
+import type { ArchiveSetStep } from '../../plan/language/step.ts'
+import type { ArchiveSetWork } from '../../plan/purge/archive-work.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
+import { sql } from '../../sql/sql.ts'
+import { showRows } from '../../text/units.ts'
+import { archiveRows } from '../archive/archive-rows.ts'
+import { removeLeftovers } from '../archive/leftovers.ts'
+import { withStore } from '../archive/with-store.ts'
+import type { RunContext } from '../table-context.ts'
+
+// A purge archives its rows once. Whatever kills it, the run that goes on first looks for the receipt: with one, the
+// set names exactly the archived rows, and a second archive would hold them once more; without one, the objects are
+// left over, and the rows are archived anew.
+
+/** Archives the rows of a set, unless that is done. */
+export async function archiveSet({ work }: ArchiveSetStep, context: RunContext): Promise<void> {
+  await removeLeftovers(context, COMMAND)
+  const receipt = (await findReceipt(context)) ?? (await archiveAnew(work, context))
+  await assertComplete(context, work, receipt.rows)
+}
+
+export const COMMAND = 'purge'
+
+/** The archive of a run that has a receipt. */
+export async function archiveOf({ session, journalSchema, runId }: RunContext): Promise<ArchiveEntry | undefined> {
+  const archives = await archivesOfRun(session, journalSchema, runId)
+  return archives.find(({ receipt }) => receipt !== null)
+}
+
+/** Leaves no doubt whether there is one. */
+async function findReceipt(context: RunContext): Promise<ReceiptEntry | null> {
+  const { session, journalSchema, runId } = context
+  for (const archive of await archivesOfRun(session, journalSchema, runId))
+    if (archive.receipt === null) await assertWithoutReceipt(archive)
+  return (await archiveOf(context))?.receipt ?? null
+}
+
+/** Its objects could not be removed; but whether there is a receipt has to be known. */
+async function assertWithoutReceipt({ id, store }: ArchiveEntry): Promise<void> {
+  const found = await withStore(store, async (place) => {
+    const content = await place.get(`${id}/${RECEIPT}`)
+    content.destroy()
+    return true
+  }).catch((error: unknown) => {
+    if (isStoreError(error, 'missing')) return false
+    throw error
+  })
+  if (!found) return
+  throw new EbbError(
+    `an earlier archive of this run has a receipt in ${store}, which could not be read`,
+    { state: 'No row has been deleted.', next: 'Run the same command again: it reads the receipt, and resumes.' },
+    'try later',
+  )
+}
+
+async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<ReceiptEntry> {
+  const { to, rows, settings, approvedBy, ticket, narrowing } = work
+  const { entry } = await withStore(to.uri, (store) =>
+    archiveRows(context, {
+      store,
+      to,
+      command: COMMAND,
+      runId: context.runId,
+      approvedBy,
+      ticket,
+      rows: [rows],
+      settings,
+      seal: null,
+      prepare: async (session) => {
+        for (const statement of narrowing) await underSettings(session, settings, () => session.query(statement))
+      },
+    }),
+  )
+  return entry
+}
+
+/** @throws {EbbError} unless every row of the set has been archived */
+async function assertComplete(
+  { session, runId }: RunContext,
+  { set, rows }: ArchiveSetWork,
+  archived: number,
+): Promise<void> {
+  const entries = await countRows(session, set)
+  if (entries === archived) return
+  throw new EbbError(
+    `${showRows(archived)} of ${display(rows.table)} are archived, and ${showRows(entries)} would be deleted`,
+    {
+      state: 'No row has been deleted; the archive stays where it is.',
+      next: `End the run with ebb abandon ${runId} --execute, find out who has changed ${display(set)}, and start again.`,
+    },
+  )
+}
+
+export async function countRows(session: Session, table: TableName): Promise<number> {
+  return (await readOne<{ rows: number }>(session, sql`select count(*)::float8 as rows from ${quoted(table)}`)).rows
+}

@@ -1,0 +1,26 @@
+import { quoted } from '../../sql/names.ts'
+import { statementComment } from '../../sql/spelled-out.ts'
+import { ident, join, sql } from '../../sql/sql.ts'
+import { comment } from '../../text/comment.ts'
+import type { ArchiveSetStep, RemovalStep } from '../language/step.ts'
+
+/** What an archive reads, as comments. */
+export function explainArchivedPurge(step: ArchiveSetStep | RemovalStep): string[] {
+  if (step.kind === 'removal') {
+    const keys = join(step.columns.map((name) => ident(name)))
+    return pattern('not plain SQL: Ebb stores the keys of the archived rows that are not deleted', [
+      sql`select ${keys} from ${quoted(step.set)};`.text,
+    ])
+  }
+  const { narrowing, rows } = step.work
+  return pattern('not plain SQL: Ebb stores what this reads, and reads it back', [
+    'begin isolation level repeatable read;',
+    ...narrowing.map((statement) => `${statement};`),
+    `copy (select … from ${quoted(rows.table).text} t ${rows.chosen}) to stdout (format csv, header);`,
+    'commit;',
+  ])
+}
+
+function pattern(what: string, statements: readonly string[]): string[] {
+  return [...comment(`${what}:`, '  '), ...statements.flatMap((statement) => statementComment(statement, '    '))]
+}

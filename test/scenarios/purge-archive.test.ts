@@ -1,0 +1,267 @@
+import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { mkdirSync } from 'node:fs'
+import { rename } from 'node:fs/promises'
+import type { PurgeResult } from '../../src/engine/commands/purge.ts'
+import { abandon } from '../../src/engine/runs/runs.ts'
+import type { PurgeRequest } from '../../src/plan/purge/request.ts'
+import { describePurged } from '../../src/report/purged.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { raw, sql } from '../../src/sql/sql.ts'
+import { archivesIn, type FoundArchive } from '../support/archived-contents.ts'
+import { archivedRows, archiveFolder, archiveTo } from '../support/archiving.ts'
+import { planPurgeOf, writeCandidates } from '../support/commands.ts'
+import { test, type Database } from '../support/database.ts'
+import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
+import { quietly, written } from '../support/tool.ts'
+
+// Between any two steps of a purge with an archive rows are changed, and the run is stopped and resumed.
+
+let folder: Awaited<ReturnType<typeof archiveFolder>>
+beforeAll(async () => void (folder = await archiveFolder()))
+afterAll(() => folder.close())
+
+const SMALL = { turns: batchesOf(70) }
+
+async function visits(database: Database, rows = 300, further = ''): Promise<TableName> {
+  const table = database.table('visits')
+  const owner = await database.session('setup')
+  const place = quoted(table)
+  await owner.query(sql`create table ${place} (id bigint primary key, t text, amount numeric, at timestamptz)`.text)
+  await owner.query(
+    sql`insert into ${place} select n, 'visit ' || n, n / 10.0, '2026-01-01 00:00+00'::timestamptz + n * interval '1 minute' from generate_series(1, ${raw(String(rows))}) n`
+      .text,
+  )
+  if (further !== '') await owner.query(further.replaceAll('TABLE', place.text))
+  await owner.query(sql`analyze ${place}`.text)
+  return table
+}
+
+/** In a folder of its own. */
+function archived(
+  name: string,
+  where: string | null = 'id % 3 = 0',
+  changes: Partial<PurgeRequest> = {},
+): PurgeRequest {
+  mkdirSync(`${folder.path}/${name}`, { recursive: true })
+  return purgeRequest(where ?? '', { noArchive: false, archive: archiveTo(`${folder.uri}/${name}`), ...changes })
+}
+
+async function onlyArchive(name: string): Promise<FoundArchive & { readonly ids: number[] }> {
+  const { archives, leftovers } = await archivesIn(`${folder.path}/${name}`)
+  expect(leftovers).toEqual([])
+  expect(archives).toHaveLength(1)
+  const rows = await archivedRows(`${folder.path}/${name}`, archives[0]!.receipt)
+  return { ...archives[0]!, ids: rows.map((row) => Number(row.split(',')[0])).sort((a, b) => a - b) }
+}
+
+/** Stops before a step, as by Ctrl-C. */
+async function stopBefore(key: string, database: Database, table: TableName, request: PurgeRequest): Promise<void> {
+  const stop = new AbortController()
+  const observer = (event: { type: string; step?: { key: string } }) => {
+    if (event.type === 'step started' && event.step?.key === key) stop.abort()
+  }
+  const stopped = purgeRows(database, table, request, { ...SMALL, signal: stop.signal, observer })
+  await expect(stopped).rejects.toMatchObject({ kind: 'stopped' })
+}
+
+const multiples = (upto: number, ...without: number[]) =>
+  Array.from({ length: upto / 3 }, (_, i) => 3 * (i + 1)).filter((n) => !without.includes(n))
+
+async function idsOf(database: Database, table: TableName): Promise<number[]> {
+  const { rows } = await database.admin<{ id: string }>(
+    sql`select id from ${quoted(table)} where id % 3 = 0 order by id`,
+  )
+  return rows.map(({ id }) => Number(id))
+}
+
+async function keyTables(database: Database): Promise<number> {
+  return (await database.admin(`select from pg_class where relname ~ '^purge_keys_' and relkind = 'r'`)).rows.length
+}
+
+test('exactly the rows that are deleted are archived', async ({ database }) => {
+  const table = await visits(database)
+  const kept = await contentOf(database, table, 'id % 3 = 0')
+  const result = await purgeRows(database, table, archived('plain'), SMALL)
+  expect(await contentOf(database, table)).toEqual(kept)
+  expect(result.figures).toMatchObject({ rows: 100, batches: 2 })
+  expect(result.remaining).toMatchObject({ matching: 0, left: { rows: 0, changed: 0, gone: 0 } })
+  const { receipt, removal, ids } = await onlyArchive('plain')
+  expect(ids).toEqual(multiples(300))
+  expect(receipt.run).toMatchObject({ command: 'purge', id: result.runId, approvedBy: null })
+  expect(receipt.tables).toMatchObject([{ rows: 100, where: 'id % 3 = 0' }])
+  expect(result.archive).toMatchObject({ rows: 100, uri: expect.stringContaining(receipt.id) as string })
+  const { uri, sha256 } = result.archive!
+  expect(removal).toMatchObject({
+    receipt: { uri, sha256 },
+    archived: 100,
+    deleted: 100,
+    kept: 0,
+    key: ['id'],
+    keptKeys: [],
+  })
+  expect(await keyTables(database)).toBe(0)
+  expect(describePurged(result)).toEqual(expect.arrayContaining(['All archived rows are deleted.']))
+})
+
+test('what is changed between two steps stays, and is told; what is changed back is what was archived', async ({
+  database,
+}) => {
+  const table = await visits(database)
+  const place = quoted(table)
+  const request = archived('changes')
+  await stopBefore('archive', database, table, request)
+  // Rows 3, 6 and 15 are not archived; 9 and 12 hold what was recorded.
+  for (const statement of [
+    sql`update ${place} set t = 'other' where id in (3, 9)`,
+    sql`update ${place} set t = 'visit 9' where id = 9`,
+    sql`delete from ${place} where id in (6, 15)`,
+    sql`with one as (delete from ${place} where id = 12 returning *) select * from one`,
+    sql`insert into ${place} select 12, 'visit 12', 1.2, '2026-01-01 00:12+00'`,
+    sql`insert into ${place} select 15, 'visit 15', 1.50, '2026-01-01 00:15+00'`,
+  ]) {
+    await database.admin(statement)
+  }
+  await database.admin(sql`update ${place} set amount = 1.2000000000000000 where id = 12`)
+  await stopBefore('purge', database, table, request)
+  for (const statement of [
+    sql`update ${place} set t = 'visit 3' where id = 3`,
+    sql`update ${place} set t = 'changed' where id = 21`,
+    sql`delete from ${place} where id = 24`,
+    sql`update ${place} set t = 'changed' where id = 27`,
+    sql`update ${place} set t = 'visit 27' where id = 27`,
+    sql`insert into ${place} values (3000, 'late', 1, now())`,
+  ])
+    await database.admin(statement)
+  const result = await purgeRows(database, table, request, SMALL)
+  const { removal, ids } = await onlyArchive('changes')
+  expect(ids).toEqual(multiples(300, 3, 6, 15))
+  expect(await idsOf(database, table)).toEqual([3, 15, 21, 3000])
+  expect(result.figures?.rows).toBe(95)
+  expect(result.remaining).toMatchObject({ matching: 4, left: { rows: 2, matching: 0, changed: 1, gone: 1 } })
+  expect(removal).toMatchObject({ archived: 97, deleted: 95, kept: 2 })
+  expect(removal!.keptKeys.toSorted()).toEqual([['21'], ['24']])
+  const told = describePurged(result).join('\n')
+  expect(told).toContain('Archived, and not deleted: 2 rows')
+  expect(told).toContain('changed since, and kept: 1 row')
+  expect(told).toContain('match: 4 rows')
+})
+
+describe('killed', () => {
+  test('between the receipt and its entry in the journal, no row is archived twice', async ({ database }) => {
+    const table = await visits(database)
+    for (const [name, forget] of [
+      ['step', `delete from ebb.step where key = 'archive'`],
+      [
+        'receipt',
+        `delete from ebb.step where key = 'archive'; update ebb.archive set receipt_uri = null, receipt_sha256 = null`,
+      ],
+    ] as const) {
+      const request = archived(name, name === 'step' ? 'id % 3 = 0' : 'id % 3 = 1')
+      await stopBefore('purge', database, table, request)
+      await database.admin(forget)
+      await purgeRows(database, table, request, SMALL)
+      const { removal } = await onlyArchive(name)
+      expect(removal).toMatchObject({ archived: 100, deleted: 100 })
+    }
+  })
+
+  test('after removal.json, before that is recorded', async ({ database }) => {
+    const table = await visits(database)
+    const request = archived('removal')
+    await stopBefore('drop set', database, table, request)
+    await database.admin(`delete from ebb.step where key = 'removal'`)
+    await purgeRows(database, table, request, SMALL)
+    expect((await onlyArchive('removal')).removal).toMatchObject({ deleted: 100 })
+    expect(await keyTables(database)).toBe(0)
+  })
+})
+
+test('a store that fails stops the purge before the first row, and it resumes', async ({ database }) => {
+  const table = await visits(database)
+  const before = await contentOf(database, table)
+  const request = archived('later')
+  await stopBefore('archive', database, table, request)
+  await rename(folder.path, `${folder.path}-away`)
+  try {
+    await expect(purgeRows(database, table, request, SMALL)).rejects.toThrow()
+    expect(await contentOf(database, table)).toEqual(before)
+  } finally {
+    await rename(`${folder.path}-away`, folder.path)
+  }
+  await purgeRows(database, table, request, SMALL)
+  expect((await onlyArchive('later')).removal).toMatchObject({ deleted: 100 })
+})
+
+test('entries that were not archived keep it from deleting', async ({ database }) => {
+  const table = await visits(database)
+  const before = await contentOf(database, table)
+  const request = archived('tampered')
+  await stopBefore('purge', database, table, request)
+  await database.admin(`delete from ebb.step where key = 'archive'`)
+  const { rows } = await database.admin<{ name: string }>(
+    `select relname as name from pg_class where relname ~ '^purge_keys_' and relkind = 'r'`,
+  )
+  const set = quoted({ schema: 'ebb', name: rows[0]!.name })
+  await database.admin(
+    sql`insert into ${set} select 0, id, hashtextextended(t::text, 0), 1 from ${quoted(table)} t where id = 1`,
+  )
+  await expect(purgeRows(database, table, request, SMALL)).rejects.toThrow(/100 rows .* are archived, and 101 rows/)
+  expect(await contentOf(database, table)).toEqual(before)
+})
+
+test('given up, it leaves the receipt, and no table of keys', async ({ database }) => {
+  const table = await visits(database)
+  const before = await contentOf(database, table)
+  await stopBefore('purge', database, table, archived('given-up'))
+  await abandon(database.url, { table }, quietly())
+  expect(await keyTables(database)).toBe(0)
+  expect(await contentOf(database, table)).toEqual(before)
+  expect((await onlyArchive('given-up')).removal).toBeNull()
+})
+
+test('a candidate set is archived under its approval, and stays as it is', async ({ database }) => {
+  const table = await visits(database)
+  const { runId } = await writeCandidates(database.url, written(table), { where: 'id % 3 = 0' }, quietly(SMALL))
+  await database.admin(sql`update ${quoted(table)} set t = 'changed' where id = 9`)
+  const rows = { kind: 'candidates', set: runId ?? '', approvedBy: 'Ann', ticket: 'OPS-1' } as const
+  const result: PurgeResult = await purgeRows(database, table, archived('set', null, { rows }), SMALL)
+  expect(result.figures?.rows).toBe(99)
+  const { receipt, ids } = await onlyArchive('set')
+  expect(ids).toEqual(multiples(300, 9))
+  expect(receipt.run).toMatchObject({ approvedBy: 'Ann', ticket: 'OPS-1' })
+  const { rows: sets } = await database.admin(sql`select count(*)::int as rows from ${quoted(await setOf(database))}`)
+  expect(sets).toEqual([{ rows: 100 }])
+})
+
+async function setOf(database: Database): Promise<TableName> {
+  const { rows } = await database.admin<{ name: string }>('select set_name as name from ebb.candidate_set')
+  return { schema: 'ebb', name: rows[0]!.name }
+}
+
+test('a group that becomes active after its rows were archived keeps them', async ({ database }) => {
+  const further = `alter table TABLE add g int; update TABLE set g = id % 10, at = at - interval '900 days'; create index on TABLE (g, at)`
+  const table = await visits(database, 300, further)
+  const rows = { kind: 'stale', group: 'g', activity: 'at', idle: { count: 90, unit: 'day' } } as const
+  const request = archived('stale', null, { rows, allRows: true })
+  await stopBefore('purge', database, table, request)
+  await database.admin(sql`insert into ${quoted(table)} values (1000, 'active', 1, now(), 4)`)
+  const result = await purgeRows(database, table, request, SMALL)
+  expect(result.figures?.rows).toBe(270)
+  expect(result.remaining?.left).toMatchObject({ rows: 30, matching: 0, changed: 0, gone: 0 })
+  expect(describePurged(result).join('\n')).toContain('unchanged, but match no more: 30 rows')
+  expect((await onlyArchive('stale')).removal).toMatchObject({ archived: 300, deleted: 270, kept: 30 })
+})
+
+test('what cannot be archived is an objection', async ({ database }) => {
+  const table = await visits(
+    database,
+    30,
+    `alter table TABLE drop constraint visits_pkey; create table ebb_child () inherits (TABLE); insert into ebb_child values (300, 'child')`,
+  )
+  const codes = async (changes: Partial<PurgeRequest>) =>
+    (
+      await planPurgeOf(database.url, written(table), archived('none', 'id % 3 = 0', changes), quietly())
+    ).objections.map(({ code }) => code)
+  expect(await codes({})).toEqual(['archive-key', 'archive-inheritance'])
+  expect(await codes({ cascade: true })).toContain('archive-cascade')
+})
