@@ -5,22 +5,23 @@ export interface Part {
   readonly last: boolean
 }
 
-/** Content in parts of one size, the last one smaller and, of no content, empty. */
+/** Content in parts of one size, the last one smaller and, of no content, empty. Each has memory of its own. */
 export async function* partsOf(content: Readable, size: number): AsyncGenerator<Part, void> {
-  let chunks: Buffer[] = []
+  let body = Buffer.allocUnsafeSlow(size)
   let length = 0
-  for await (const chunk of content as AsyncIterable<Buffer>) {
-    chunks.push(chunk)
-    length += chunk.length
-    // A part is complete when it is known not to be the last.
-    while (length > size) {
-      const whole = Buffer.concat(chunks)
-      yield { body: whole.subarray(0, size), last: false }
-      chunks = [whole.subarray(size)]
-      length -= size
+  for await (const chunk of content as AsyncIterable<Buffer>)
+    for (let at = 0; at < chunk.length;) {
+      // A part is complete when it is known not to be the last.
+      if (length === size) {
+        yield { body, last: false }
+        body = Buffer.allocUnsafeSlow(size)
+        length = 0
+      }
+      const copied = chunk.copy(body, length, at)
+      at += copied
+      length += copied
     }
-  }
-  yield { body: Buffer.concat(chunks), last: true }
+  yield { body: body.subarray(0, length), last: true }
 }
 
 /** A bucket refuses a part with a higher number. */
