@@ -115,7 +115,7 @@ test('a pool’s password is used, though not copyable; another copy of pg works
   expect(await status(pool)).toEqual({ runs: [], sets: [], leftovers: [] })
   const foreign = { options: pool.options, totalCount: 0 } as unknown as pg.Pool
   expect(await status(foreign)).toEqual({ runs: [], sets: [], leftovers: [] })
-  expect(await status(config)).toEqual({ runs: [], sets: [] })
+  expect(await status(config)).toEqual({ runs: [], sets: [], leftovers: [] })
   await pool.end()
 })
 
