@@ -30,7 +30,8 @@ export class CsvRecords {
     let at = 0
     const { length } = bytes
     for (; at < length; at += 1) {
-      const byte = bytes[at]
+      const byte = bytes[at] ?? 0
+      if (byte > QUOTE) continue // almost all are letters and digits
       if (byte === QUOTE) quoted ^= 1
       else if (byte === NEWLINE && quoted === 0) {
         count += 1
