@@ -119,7 +119,13 @@ export function archivesOfRun(session: ClientBase, schema: string, runId: string
 }
 
 /** What waits for another run of its command: objects without a receipt, or a removal document. */
-export function archivesInProgress(session: ClientBase, schema: string): Promise<ArchiveEntry[]> {
+export async function archivesInProgress(session: ClientBase, schema: string): Promise<ArchiveEntry[]> {
+  // A journal that an earlier version has migrated last has no archives.
+  const known = await readAll(
+    session,
+    sql`select from pg_tables where schemaname = ${schema} and tablename = 'archive'`,
+  )
+  if (known.length === 0) return []
   return findArchives(session, schema, sql`receipt_uri is null or removal is not null and removal_at is null`)
 }
 

@@ -1,5 +1,5 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
-import type { RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
+import type { ArchiveStatus, RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
 import type { Runway } from '../catalog/partitions/runway.ts'
 import { describeLeftover, type Leftover } from '../plan/copy/leftovers.ts'
 import { actionText } from '../plan/purge/action-sql.ts'
@@ -11,17 +11,28 @@ import { indented } from './partitioned.ts'
 
 /** Runs, retired tables and the tables managed by rotate, one line each. */
 export function describeStatus(
-  { runs, sets, leftovers }: StatusReport,
+  { runs, sets, leftovers, archives }: StatusReport,
   retired: readonly RetiredTable[],
   schema: string,
 ): string[] {
-  if (runs.length === 0 && sets.length === 0 && leftovers.length === 0)
+  if ([runs, sets, leftovers, archives].every(({ length }) => length === 0))
     return ['There are no runs in this database yet.']
   return [
     ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
     ...(retired.length === 0 ? [] : ['', 'Retired tables', ...indented(describeRetired(retired))]),
+    ...(archives.length === 0 ? [] : ['', 'Unfinished archives', ...indented(columns(archives.map(describeArchive)))]),
     ...(sets.length === 0 ? [] : ['', 'Tables managed by rotate', ...indented(columns(sets.map(describeSet)))]),
     ...(leftovers.length === 0 ? [] : ['', 'Left behind', ...indented(describeLeftovers(leftovers, schema))]),
+  ]
+}
+
+function describeArchive({ id, command, table, store, begunAt, hasReceipt }: ArchiveStatus): string[] {
+  return [
+    id,
+    `in ${store}`,
+    hasReceipt ? 'without its removal document' : 'without a receipt',
+    `since ${minute(begunAt)}`,
+    `finished by the next ebb ${command} of ${display(table)}`,
   ]
 }
 

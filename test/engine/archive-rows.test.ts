@@ -5,6 +5,8 @@ import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect } from 'vitest'
 import type { Store } from '../../src/archive/store.ts'
 import { archiveRows, type ArchiveOrder } from '../../src/engine/archive/archive-rows.ts'
+import { status } from '../../src/engine/runs/runs.ts'
+import { describeStatus } from '../../src/report/status.ts'
 import { removeLeftovers } from '../../src/engine/archive/leftovers.ts'
 import { unfinishedArchives } from '../../src/journal/archives.ts'
 import type { RowsToArchive } from '../../src/plan/archive/rows.ts'
@@ -13,6 +15,7 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { archivedRows, archiveFolder, archiveTo, storeWith, working } from '../support/archiving.ts'
 import { test, type Database } from '../support/database.ts'
+import { quietly } from '../support/tool.ts'
 
 let folder: Awaited<ReturnType<typeof archiveFolder>>
 beforeEach(async () => void (folder = await archiveFolder()))
@@ -248,7 +251,10 @@ test('a stop is obeyed while the store is waited for', async ({ database }) => {
     signal: stop.signal,
   })
   await expect(archiving).rejects.toThrow()
-  expect(await database.admin('select from ebb.archive where receipt_uri is null')).toMatchObject({ rowCount: 1 })
+  const { archives } = await status(database.url, quietly())
+  expect(archives).toMatchObject([{ command: 'archive', table, store: folder.uri, hasReceipt: false }])
+  const lines = describeStatus({ runs: [], sets: [], leftovers: [], archives }, [], 'ebb').join('\n')
+  expect(lines).toMatch(/without a receipt .* finished by the next ebb archive of/)
 })
 
 test('a receipt that the journal was not told of is found by the next run', async ({ database }) => {

@@ -1,5 +1,6 @@
 import { readRunway, type Runway } from '../../catalog/partitions/runway.ts'
 import { inSnapshot, type Session, type Target } from '../../db/session.ts'
+import { archivesInProgress } from '../../journal/archives.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
@@ -22,6 +23,19 @@ export interface StatusReport {
   readonly sets: readonly SetStatus[]
   /** Change captures of no run that the journal knows. */
   readonly leftovers: readonly Leftover[]
+  /** Archives without a receipt, or without the removal document of what was removed. */
+  readonly archives: readonly ArchiveStatus[]
+}
+
+/** What the next run of the command that has begun an archive finishes. */
+export interface ArchiveStatus {
+  readonly id: string
+  readonly command: string
+  readonly table: TableName
+  readonly store: string
+  readonly begunAt: Date
+  /** Otherwise its objects are left over. */
+  readonly hasReceipt: boolean
 }
 
 /** A table managed by rotate. */
@@ -59,7 +73,8 @@ export async function status(target: Target, options: EngineOptions): Promise<St
   return readPatiently(target, 'status', options, (session) =>
     inSnapshot(session, async () => {
       const leftovers = await readLeftovers(session, options.journalSchema)
-      if (!(await journalExists(session, options.journalSchema, 'look'))) return { runs: [], sets: [], leftovers }
+      if (!(await journalExists(session, options.journalSchema, 'look')))
+        return { runs: [], sets: [], leftovers, archives: [] }
       const sets: SetStatus[] = []
       for (const set of await registeredSets(session, options.journalSchema))
         sets.push({ ...set, runway: set.exists ? await readRunway(session, set.table, set.policy) : null })
@@ -67,9 +82,19 @@ export async function status(target: Target, options: EngineOptions): Promise<St
       const runs: RunStatusLine[] = []
       for (const run of await recentRuns(session, options.journalSchema))
         runs.push(await statusLine(session, options.journalSchema, run, busy))
-      return { runs, sets, leftovers }
+      return { runs, sets, leftovers, archives: await readArchives(session, options.journalSchema, busy) }
     }),
   )
+}
+
+/** Without those that a run is at work on. */
+async function readArchives(session: Session, schema: string, busy: readonly TableName[]): Promise<ArchiveStatus[]> {
+  const entries = await archivesInProgress(session, schema)
+  return entries
+    .filter(({ table }) => !busy.some((one) => sameName(one, table)))
+    .map(({ id, command, table, store, begunAt, receipt }) => {
+      return { id, command, table, store, begunAt, hasReceipt: receipt !== null }
+    })
 }
 
 async function statusLine(
