@@ -53,7 +53,7 @@ describe('a reader on a standby with an older snapshot', () => {
       const plan = await planRebuildOf(database.url, written(table), rebuildRequest(), quietly())
       return plan.notes.filter((note) => /standbys/.test(note)).join()
     }
-    expect(await notes()).toMatch(/cannot be seen.*standby_\d+\. A transaction there/)
+    expect(await notes()).toMatch(/do not report whether.*standby_\d+\. A transaction there/)
 
     await standby.remove()
     await until(async () => /replication slot standby_\d+, not connected/.test(await notes()))
