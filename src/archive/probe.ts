@@ -12,7 +12,7 @@ import type { Store } from './store.ts'
  */
 export async function probe(store: Store, signal: AbortSignal): Promise<void> {
   const content = randomUUID()
-  const name = `ebb-probe/${content}`
+  const name = `ebb-probe-${content}`
   await store.put(name, Readable.from([Buffer.from(content)]), { atMost: content.length, signal })
   const stored = await buffer(await store.get(name))
   await store.remove(name).catch((error: unknown) => {

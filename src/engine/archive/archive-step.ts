@@ -3,7 +3,7 @@ import type { ArchiveStep } from '../../plan/language/step.ts'
 import type { RunContext } from '../table-context.ts'
 import { archiveRows } from './archive-rows.ts'
 import { removeLeftovers } from './leftovers.ts'
-import { withStore } from './with-store.ts'
+import { withTriedStore } from './with-store.ts'
 
 /** Archives rows for a run, unless it has done so before it was interrupted. */
 export async function archive({ work }: ArchiveStep, context: RunContext): Promise<void> {
@@ -12,7 +12,7 @@ export async function archive({ work }: ArchiveStep, context: RunContext): Promi
   const before = await archivesOfRun(session, journalSchema, runId)
   if (before.some(({ receipt }) => receipt !== null)) return
   const { command, rows, settings, to } = work
-  await withStore(to.uri, (store) =>
+  await withTriedStore(to.uri, context.signal, (store) =>
     archiveRows(context, {
       store,
       to,

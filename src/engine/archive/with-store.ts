@@ -1,3 +1,4 @@
+import { probe } from '../../archive/probe.ts'
 import { openStore } from '../../archive/stores/open.ts'
 import type { Store } from '../../archive/store.ts'
 
@@ -9,4 +10,12 @@ export async function withStore<T>(uri: string, work: (store: Store) => Promise<
   } finally {
     await store.close()
   }
+}
+
+/** The same for archiving, after the store has been tried: what is wrong with it shows before rows are read. */
+export function withTriedStore<T>(uri: string, signal: AbortSignal, work: (store: Store) => Promise<T>): Promise<T> {
+  return withStore(uri, async (store) => {
+    await probe(store, signal)
+    return work(store)
+  })
 }

@@ -11,7 +11,7 @@ import { sql } from '../../sql/sql.ts'
 import { showRows } from '../../text/units.ts'
 import { archiveRows } from '../archive/archive-rows.ts'
 import { removeLeftovers } from '../archive/leftovers.ts'
-import { withStore } from '../archive/with-store.ts'
+import { withStore, withTriedStore } from '../archive/with-store.ts'
 import type { RunContext } from '../table-context.ts'
 
 // A purge archives its rows once. Whatever kills it, the run that goes on first looks for the receipt: with one, the
@@ -61,7 +61,7 @@ async function assertWithoutReceipt({ id, store }: ArchiveEntry): Promise<void> 
 
 async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<ReceiptEntry> {
   const { to, rows, settings, approvedBy, ticket, narrowing } = work
-  const { entry } = await withStore(to.uri, (store) =>
+  const { entry } = await withTriedStore(to.uri, context.signal, (store) =>
     archiveRows(context, {
       store,
       to,
