@@ -1,4 +1,5 @@
 import { ReadableStream } from 'node:stream/web'
+import type { Decrypter } from 'age-encryption'
 import { EbbError, NOTHING_CHANGED, UsageError } from '../../errors.ts'
 import type { Encoding } from '../../plan/archive/receipt.ts'
 
@@ -28,10 +29,19 @@ export function decrypter(encryption: Encoding['encryption'], identities: readon
     async function* decrypt(source) {
       const { Decrypter } = await import('age-encryption')
       const age = new Decrypter()
-      for (const identity of identities) age.addIdentity(identity)
+      for (const identity of identities) addIdentity(age, identity)
       yield* await age.decrypt(ReadableStream.from(source)).catch(asUndecipherable)
     },
   ]
+}
+
+// The error of a mistyped identity repeats it.
+function addIdentity(age: Decrypter, identity: string): void {
+  try {
+    age.addIdentity(identity)
+  } catch {
+    throw new UsageError('an identity of age is damaged: its letters do not match', 'Copy the key file again.')
+  }
 }
 
 /** The header of an encrypted object is damaged, or no identity is that of a recipient. */
