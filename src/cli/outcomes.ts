@@ -2,6 +2,7 @@ import type { ArchiveResult } from '../engine/commands/archive.ts'
 import type { CandidatesResult } from '../engine/commands/candidates.ts'
 import type { PartitionResult } from '../engine/commands/partition.ts'
 import type { PurgeResult } from '../engine/commands/purge.ts'
+import type { RestoreResult } from '../engine/commands/restore.ts'
 import type { ViewResult } from '../engine/commands/view.ts'
 import type { CopyResult } from '../engine/copy/run.ts'
 import { candidateSet } from '../engine/purge/candidate-review.ts'
@@ -10,6 +11,7 @@ import { describeArchived } from '../report/archived.ts'
 import { describeCopied } from '../report/copied.ts'
 import { describePartitioned } from '../report/partitioned.ts'
 import { describePurged } from '../report/purged.ts'
+import { describeRestored } from '../report/restored.ts'
 import { describeUndone } from '../report/undone.ts'
 import { display } from '../sql/names.ts'
 import { toText } from '../text/comment.ts'
@@ -59,6 +61,11 @@ const showRolledBack: Show<RunResult> = ({ reporter }, outcome) => {
   reporter.show('result', { runId, steps }, () => toText(describeUndone('rollback', outcome)))
 }
 
+const showRestored: Show<RestoreResult> = ({ reporter }, outcome) => {
+  const { plan, ...result } = outcome
+  reporter.show('result', { table: plan.table, ...result }, () => toText(describeRestored(outcome)))
+}
+
 /** How the outcome of each command is shown, also of a resumed one. */
 export const OUTCOMES = {
   partition: showPartitioned,
@@ -71,4 +78,5 @@ export const OUTCOMES = {
   candidates: showCandidates,
   archive: showArchived,
   rollback: showRolledBack,
+  restore: showRestored,
 }

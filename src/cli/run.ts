@@ -15,6 +15,7 @@ import { markCommand } from './commands/mark.ts'
 import { partitionCommand } from './commands/partition.ts'
 import { purgeCommand } from './commands/purge.ts'
 import { rebuildCommand } from './commands/rebuild.ts'
+import { restoreCommand } from './commands/restore.ts'
 import { resumeCommand } from './commands/resume.ts'
 import { retireCommand } from './commands/retire.ts'
 import { rollbackCommand } from './commands/rollback.ts'
@@ -37,6 +38,7 @@ const COMMANDS = [
   markCommand,
   viewCommand,
   archiveCommand,
+  restoreCommand,
   statusCommand,
   resumeCommand,
   abandonCommand,

@@ -36,6 +36,8 @@ export interface Command<Request, Plan extends StorablePlan, Situation, Outcome 
   refused(plan: BasePlan, request: Request): Plan
   /** Whether the location of the rows is irrelevant, or checked by the plan itself. */
   readonly ofAnyStorage?: true
+  /** Whether it removes rows from the table, or leaves some out: not those on hold. */
+  removes?(request: Request): boolean
   /**
    * Checks, in the open snapshot, that a stored situation matches the catalogue.
    *

@@ -4,6 +4,8 @@ import { readForeignCode } from '../catalog/table/table-code.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, type Session } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
+import { holdsInForce } from '../journal/holds.ts'
+import { holdObjections } from '../plan/language/hold.ts'
 import { unaccepted } from '../plan/language/objection.ts'
 import type { Objection } from '../plan/language/step.ts'
 import { managerObjections } from '../plan/table/objections/manager.ts'
@@ -11,7 +13,7 @@ import { codeObjections } from '../plan/table/objections/code.ts'
 import { unknownNodeObjections } from '../plan/table/objections/unknown-nodes.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
-import type { EngineOptions } from './options.ts'
+import type { EngineOptions, PlanOptions } from './options.ts'
 
 type Accepting = Pick<EngineOptions, 'accept'>
 
@@ -33,6 +35,19 @@ export async function objectionsToTable(
     const managed = unaccepted(managerObjections(table, await readManagers(session, table)), accept)
     return [...unknownNodeObjections(table, await readUnknownNodes(session, table)), ...managed]
   })
+}
+
+/** Objections to removing rows of a table: some were restored, and are on hold. */
+export async function objectionsToRemoving(
+  session: Session,
+  { journalUsable }: ServerModel,
+  table: TableName,
+  { journalSchema, accept = [] }: PlanOptions,
+): Promise<Objection[]> {
+  // If the journal may not be read, the plan says so.
+  if (!journalUsable) return []
+  const holds = await inSnapshot(session, () => holdsInForce(session, journalSchema, table))
+  return unaccepted(holdObjections(holds), accept)
 }
 
 async function objectionsToCode(

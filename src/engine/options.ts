@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly copySizes?: CopySizes
   /** Paces the batches of a purge; by default the pace of the run. */
   readonly turns?: Turns
+  /** Of age, to read encrypted archives; never stored. */
+  readonly identities?: readonly string[]
   /** The pacing of batches, chunks, and partitions to retire. */
   readonly pacing?: Pacing
   /** The server's clock, read before, so that several plans use the same moment: microseconds since the epoch. */

@@ -18,7 +18,7 @@ import {
   type CommandOutcome,
   type StorablePlan,
 } from './command.ts'
-import { objectionsToTable } from './first-look.ts'
+import { objectionsToRemoving, objectionsToTable } from './first-look.ts'
 import { readPatiently } from './locks/patiently.ts'
 import type { EngineOptions } from './options.ts'
 import { describeSoFar } from './purge/progress.ts'
@@ -112,7 +112,10 @@ async function planAnew(
   table: TableName,
   { command, request, options }: Given,
 ): Promise<Pick<FoundPlan, 'plan' | 'situation'>> {
-  const objections = await objectionsToTable(session, server, table, options, command.ofAnyStorage)
+  const objections = [
+    ...(await objectionsToTable(session, server, table, options, command.ofAnyStorage)),
+    ...(command.removes?.(request) === true ? await objectionsToRemoving(session, server, table, options) : []),
+  ]
   if (objections.length > 0) {
     const goal = `${command.name} ${display(table)}`
     const empty = { goal, table, objections, evidence: [], dependents: [], notes: [], steps: [] }

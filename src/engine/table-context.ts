@@ -34,6 +34,8 @@ export interface TableContext {
   readonly copySizes: CopySizes
   readonly pacing: Pacing
   readonly lockLimits: LockLimits
+  /** Of age, to read encrypted archives. */
+  readonly identities: readonly string[]
   /** Paces the batches of a purge; by default the pace of the run. */
   readonly turns: Turns | undefined
   readonly observer: Emit
@@ -59,6 +61,7 @@ export interface TableContextOptions {
   readonly copySizes?: CopySizes
   readonly pacing?: Pacing
   readonly lockLimits?: LockLimits
+  readonly identities?: readonly string[]
   readonly turns?: Turns
   readonly observer: Observer
   readonly signal: AbortSignal
@@ -186,6 +189,7 @@ async function withWorker<T>(
       copySizes: options.copySizes ?? SIZES,
       pacing: options.pacing ?? DEFAULT_PACING,
       lockLimits: options.lockLimits ?? LOCK_LIMITS,
+      identities: options.identities ?? [],
       turns: options.turns,
       observer: (event) => observer({ table, runId: null, ...event }),
       signal,

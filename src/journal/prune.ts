@@ -38,6 +38,8 @@ export async function pruneJournal(session: ClientBase, schema: string): Promise
         or exists (select from ${rotation} later where ${SAME_TABLE('later')} and later.at > r.at and later.action in ${REMOVALS}))
     ), writes as (
       delete from ${at(schema, 'archived_write')} w where not exists (select from pg_class where oid = w.relation_oid)
+    ), holds as (
+      delete from ${at(schema, 'hold')} where until < ${old}
     ), closed_partitions as (
       delete from ${at(schema, 'closed_partition')} p where not exists (select from pg_class where oid = p.partition_oid)
     )

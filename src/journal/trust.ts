@@ -16,6 +16,7 @@ export const JOURNAL_TABLES = [
   'chunk',
   'closed_partition',
   'comparison',
+  'hold',
   'lease',
   'migration',
   'pace',

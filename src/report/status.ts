@@ -2,6 +2,7 @@ import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { ArchiveStatus, RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
 import type { Runway } from '../catalog/partitions/runway.ts'
 import { describeLeftover, type Leftover } from '../plan/copy/leftovers.ts'
+import { heldText, type Hold } from '../plan/language/hold.ts'
 import { actionText } from '../plan/purge/action-sql.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showRows } from '../text/units.ts'
@@ -11,16 +12,17 @@ import { indented } from './partitioned.ts'
 
 /** Runs, retired tables and the tables managed by rotate, one line each. */
 export function describeStatus(
-  { runs, sets, leftovers, archives }: StatusReport,
+  { runs, sets, holds, leftovers, archives }: StatusReport,
   retired: readonly RetiredTable[],
   schema: string,
 ): string[] {
-  if ([runs, sets, leftovers, archives].every(({ length }) => length === 0))
+  if ([runs, sets, holds, leftovers, archives].every(({ length }) => length === 0))
     return ['There are no runs in this database yet.']
   return [
     ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
     ...(retired.length === 0 ? [] : ['', 'Retired tables', ...indented(describeRetired(retired))]),
     ...(archives.length === 0 ? [] : ['', 'Unfinished archives', ...indented(columns(archives.map(describeArchive)))]),
+    ...(holds.length === 0 ? [] : ['', 'On hold', ...indented(columns(holds.map(describeHold)))]),
     ...(sets.length === 0 ? [] : ['', 'Tables managed by rotate', ...indented(columns(sets.map(describeSet)))]),
     ...(leftovers.length === 0 ? [] : ['', 'Left behind', ...indented(describeLeftovers(leftovers, schema))]),
   ]
@@ -34,6 +36,10 @@ function describeArchive({ id, command, table, store, begunAt, hasReceipt }: Arc
     `since ${minute(begunAt)}`,
     `finished by the next ebb ${command} of ${display(table)}`,
   ]
+}
+
+function describeHold(hold: Hold): string[] {
+  return [display(hold.table), hold.bounds ?? '', heldText(hold)]
 }
 
 function describeRuns(runs: readonly RunStatusLine[]): string[] {

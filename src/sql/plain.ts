@@ -54,3 +54,48 @@ function notPlain(): EbbError {
     'objections',
   )
 }
+
+/** What PostgreSQL's grammar makes of `select null::<type>`, but for places in the text. */
+const CAST = ['SelectStmt', 'TypeCast', 'ResTarget', 'A_Const', 'String', 'Integer']
+const FIELDS = [
+  'targetList',
+  'limitOption',
+  'op',
+  'val',
+  'arg',
+  'isnull',
+  'typeName',
+  'names',
+  'typmods',
+  'typemod',
+  'arrayBounds',
+]
+const VALUES = ['sval', 'ival']
+const KNOWN = new Set([...CAST, ...FIELDS, ...VALUES, 'stmt', 'location'])
+
+/**
+ * Checks that a text is the name of a type, and nothing else.
+ *
+ * @throws {EbbError} when it is not
+ */
+export async function assertPlainType(type: string): Promise<void> {
+  const { parse } = await import('libpg-query')
+  const tree = await parse(`select null::${type}`).catch(() => null)
+  const { stmts = [] } = (tree ?? {}) as { stmts?: readonly unknown[] }
+  const fields = fieldsOf(stmts)
+  const once = ['stmt', 'TypeCast', 'ResTarget'].every((name) => fields.filter((one) => one === name).length === 1)
+  if (once && fields.every((name) => KNOWN.has(name)) && !/--|\/\*/.test(type)) return
+  throw new EbbError(
+    `the receipt names a type that cannot be read: ${JSON.stringify(type.slice(0, LONGEST_SHOWN))}`,
+    { state: NOTHING_CHANGED, next: 'Restore into an existing table: its own types are used then.' },
+    'objections',
+  )
+}
+
+const LONGEST_SHOWN = 80
+
+function fieldsOf(node: unknown): string[] {
+  if (typeof node !== 'object' || node === null) return []
+  if (Array.isArray(node)) return node.flatMap(fieldsOf)
+  return Object.entries(node).flatMap(([name, value]) => [name, ...fieldsOf(value)])
+}

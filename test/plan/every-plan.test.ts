@@ -16,6 +16,7 @@ import { planSplit } from '../../src/plan/split/split.ts'
 import { assertDistinctKeys, type Plan, type Step } from '../../src/plan/language/step.ts'
 import { fromStored, toStored } from '../../src/plan/language/stored.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
+import { planNewTable, planRestore } from '../../src/plan/restore/restore.ts'
 import { planView } from '../../src/plan/view/view.ts'
 import { named, server, table } from '../support/models.ts'
 import { partitions, request as rotateRequest, setOf, situation as rotationSituation } from './rotate-support.ts'
@@ -41,6 +42,8 @@ import {
   rebuildRequest,
   rebuildSituation,
   rebuilt,
+  restoreRequest,
+  restoreSituation,
   splitBack,
   splitRequest,
   splitSituation,
@@ -81,6 +84,8 @@ const PLANS: readonly [string, Plan][] = [
   ['candidates', planCandidates(candidateSituation(), { where: 'true' })],
   ['archive', planArchive(archiveSituation(), { where: 'at < now()', to: ARCHIVE })],
   ['view', planView(viewSituation(), viewRequest())],
+  ['restore', planRestore(restoreSituation(), restoreRequest())],
+  ['restore into a new table', planNewTable({ ...restoreSituation(), into: named('back') }, restoreRequest())],
   ['rotate', planRotation(rotation, rotateRequest())],
   ['rollback of a conversion', planRollback(converted())],
   ['rollback of a rebuild', planRebuildRollback(back)],
@@ -101,6 +106,7 @@ const BEYOND_SQL: readonly Step['kind'][] = [
   'archive',
   'archive set',
   'removal',
+  'restore',
 ]
 
 describe.each(PLANS)('%s', (_, plan) => {
@@ -160,6 +166,7 @@ test('together they cover every kind of step', () => {
     'short lock': true,
     swap: true,
     archive: true,
+    restore: true,
   }
   const seen = new Set(PLANS.flatMap(([, { steps }]) => steps.map(({ kind }) => kind)))
 

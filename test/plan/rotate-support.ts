@@ -110,6 +110,7 @@ export function situation(
     idRate: null,
     newestIn: new Map(),
     begun: [],
+    holds: [],
     unfinished: null,
     taken: new Set(),
     ...changes,

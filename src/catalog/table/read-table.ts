@@ -14,12 +14,14 @@ import { tableParts } from './table-parts.ts'
  * @throws {UsageError} when there is no such relation
  */
 export async function resolveTable(client: ClientBase, written: WrittenName): Promise<TableName> {
-  const found =
-    written.schema === null
-      ? await onSearchPath(client, written.name)
-      : await inSchema(client, written.schema, written.name)
+  const found = await findTable(client, written)
   if (found === undefined) throw await noSuchTable(client, written)
   return found
+}
+
+/** The same; undefined where there is no such relation. */
+export function findTable(client: ClientBase, { schema, name }: WrittenName): Promise<TableName | undefined> {
+  return schema === null ? onSearchPath(client, name) : inSchema(client, schema, name)
 }
 
 async function inSchema(client: ClientBase, schema: string, name: string): Promise<TableName | undefined> {

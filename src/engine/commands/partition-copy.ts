@@ -8,6 +8,7 @@ import { isPartitionedAlready, readSituation, verifySituation, withType } from '
 /** Converts a table into partitions by copying the rows to keep. */
 export const partitionByCopy = copying<CopyRequest, RebuildPlan, CopySituation>({
   name: 'partition-copy',
+  removes: ({ keep }) => keep !== null,
   isCarriedOut: isPartitionedAlready,
   refused: (plan) => ({ ...plan, rebuild: null }),
   read: (planning, name, request) =>

@@ -68,6 +68,7 @@ export interface PurgeResult {
 export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResult> = {
   name: 'purge',
   worksInBatches: true,
+  removes: () => true,
   refused: (plan) => ({ ...plan, purge: null }),
   ofAnyStorage: true,
   read: readSituation,

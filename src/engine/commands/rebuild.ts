@@ -16,6 +16,7 @@ import { newNameSuffix } from '../name-suffix.ts'
 /** Rebuilds a table with the rows to keep. */
 export const rebuild = copying<RebuildRequest, RebuildPlan, RebuildSituation>({
   name: 'rebuild',
+  removes: ({ keep }) => keep !== null,
   refused: (plan) => ({ ...plan, rebuild: null }),
   read: readSituation,
   plan: planRebuild,

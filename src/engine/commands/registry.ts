@@ -9,6 +9,7 @@ import { partitionByCopy } from './partition-copy.ts'
 import { partition } from './partition.ts'
 import { purge } from './purge.ts'
 import { rebuild } from './rebuild.ts'
+import { restore } from './restore.ts'
 import { rollback } from './rollback.ts'
 import { split } from './split.ts'
 import { view } from './view.ts'
@@ -25,6 +26,7 @@ export const COMMANDS: readonly AnyCommand[] = [
   candidates,
   archive,
   rollback,
+  restore,
 ]
 
 const BY_NAME = new Map(COMMANDS.map((command) => [command.name, command]))

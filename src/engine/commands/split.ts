@@ -43,6 +43,7 @@ export interface SplitOrder extends SplitRequest {
 /** Replaces a wide partition by regular ones, without the expired rows. */
 export const split = copying<SplitOrder, SplitPlan, SplitSituation>({
   name: 'split',
+  removes: ({ keep }) => keep !== null,
   refused: (plan) => ({ ...plan, rebuild: null, split: null }),
   read: (planning, name, order) => inSnapshot(planning.session, () => readSituation(planning, name, order)),
   plan: planSplit,

@@ -55,7 +55,7 @@ export interface CopySituation<Situation> {
 /** The parts specific to one command that copies. */
 export type CopyPlanner<Request, Copy extends RebuildPlan, Situation> = Pick<
   Command<Request, Copy, Situation, CopyResult>,
-  'name' | 'read' | 'plan' | 'refused' | 'verify' | 'isCarriedOut'
+  'name' | 'read' | 'plan' | 'refused' | 'removes' | 'verify' | 'isCarriedOut'
 >
 
 /** The command, whose plans also check disk space and broken references. */

@@ -1,11 +1,13 @@
 import { readRunway, type Runway } from '../../catalog/partitions/runway.ts'
 import { inSnapshot, type Session, type Target } from '../../db/session.ts'
 import { archivesInProgress } from '../../journal/archives.ts'
+import { holdsInForce } from '../../journal/holds.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { presentAction } from '../purge/progress.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
+import type { Hold } from '../../plan/language/hold.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import type { Leftover } from '../../plan/copy/leftovers.ts'
@@ -23,6 +25,8 @@ export interface StatusReport {
   readonly sets: readonly SetStatus[]
   /** Change captures of no run that the journal knows. */
   readonly leftovers: readonly Leftover[]
+  /** Restored rows that no command removes before a date. */
+  readonly holds: readonly Hold[]
   /** Archives without a receipt, or without the removal document of what was removed. */
   readonly archives: readonly ArchiveStatus[]
 }
@@ -74,7 +78,7 @@ export async function status(target: Target, options: EngineOptions): Promise<St
     inSnapshot(session, async () => {
       const leftovers = await readLeftovers(session, options.journalSchema)
       if (!(await journalExists(session, options.journalSchema, 'look')))
-        return { runs: [], sets: [], leftovers, archives: [] }
+        return { runs: [], sets: [], holds: [], leftovers, archives: [] }
       const sets: SetStatus[] = []
       for (const set of await registeredSets(session, options.journalSchema))
         sets.push({ ...set, runway: set.exists ? await readRunway(session, set.table, set.policy) : null })
@@ -82,7 +86,8 @@ export async function status(target: Target, options: EngineOptions): Promise<St
       const runs: RunStatusLine[] = []
       for (const run of await recentRuns(session, options.journalSchema))
         runs.push(await statusLine(session, options.journalSchema, run, busy))
-      return { runs, sets, leftovers, archives: await readArchives(session, options.journalSchema, busy) }
+      const archives = await readArchives(session, options.journalSchema, busy)
+      return { runs, sets, holds: await holdsInForce(session, options.journalSchema), leftovers, archives }
     }),
   )
 }

@@ -101,6 +101,7 @@ const PIECES: Readonly<Record<Step['kind'], 'batch' | 'chunk' | null>> = {
   detach: null,
   swap: null,
   archive: null,
+  restore: null,
 }
 
 function pieceOf({ kind }: Step): string {

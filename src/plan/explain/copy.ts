@@ -36,6 +36,7 @@ export const BEYOND_SQL = {
   swap: false,
   detach: false,
   archive: true,
+  restore: true,
 } satisfies Record<Step['kind'], boolean>
 
 /** Stops psql. */

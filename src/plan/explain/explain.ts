@@ -5,6 +5,7 @@ import { explainArchive } from './archive.ts'
 import { explainArchivedPurge } from './archived-purge.ts'
 import { explainComplete, explainCopying, explainDualWrites, isBeyondSql, STOP_PSQL } from './copy.ts'
 import { explainPurging } from './purge.ts'
+import { explainRestoring } from './restore.ts'
 import type { Blocked, DependentObject, Lock, Objection, Plan, Step } from '../language/step.ts'
 
 // A plan as a script: comments for people, the rest for psql. There are no
@@ -126,6 +127,8 @@ function explainStatements(step: Step): string[] {
     case 'archive set':
     case 'removal':
       return explainArchivedPurge(step)
+    case 'restore':
+      return explainRestoring(step)
     case 'online':
       return complete(['begin', ...step.statements, 'commit'])
     case 'short lock':

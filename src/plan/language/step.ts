@@ -3,6 +3,7 @@ import type { TableName } from '../../sql/names.ts'
 import type { ArchiveWork } from '../archive/work.ts'
 import type { CopyWork, Transport } from '../copy/work.ts'
 import type { ArchiveSetWork } from '../purge/archive-work.ts'
+import type { ArchivedObject, Encoding } from '../archive/receipt.ts'
 import type { Objection } from './objection.ts'
 import type { PurgeWork } from '../purge/work.ts'
 
@@ -179,6 +180,20 @@ export interface ArchiveStep extends Described {
   readonly work: ArchiveWork
 }
 
+/** Puts the rows of an archived object back into a table: one transaction. */
+export interface RestoreStep extends Described {
+  readonly kind: 'restore'
+  /** The address of the receipt. */
+  readonly receipt: string
+  readonly object: ArchivedObject
+  readonly encoding: Encoding
+  readonly table: TableName
+  /** Under which the condition is read, and triggers fire. */
+  readonly settings: ConditionSettings
+  /** Counts the rows that differ from those already there; null without a primary key. */
+  readonly conflicts: string | null
+}
+
 export type Step =
   | DryRunStep
   | IndexStep
@@ -197,9 +212,18 @@ export type Step =
   | DetachStep
   | SwapStep
   | ArchiveStep
+  | RestoreStep
 
 /** Steps that work in pieces, whose progress is recorded in the journal of a run. */
-export type StepInPieces = CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep | ArchiveSetStep | RemovalStep
+export type StepInPieces =
+  | CopyStep
+  | VerifyStep
+  | PurgeStep
+  | VacuumStep
+  | CheckStep
+  | ArchiveSetStep
+  | RemovalStep
+  | RestoreStep
 
 /** Steps that are done as a whole or repeated: they need no run. */
 export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep>

@@ -1,6 +1,7 @@
 import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
 import { minus } from '../../grid/grid.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
+import { heldText, type Hold } from '../language/hold.ts'
 import { unaccepted, when } from '../language/objection.ts'
 import {
   expiredByAge,
@@ -56,14 +57,15 @@ export function planExpiry(
   const shorter = shorterKeep(situation, request, horizon, now)
   const { expired, unknown } = expiredPartitions(situation, policy, horizon)
   const old = expired.filter((partition) => !(request.retire === 'truncate' && partition.empty))
-  const removable = old.filter((partition) => reasonToLeave(partition, request.retire) === null)
+  const holds = request.accept.includes('hold') ? [] : situation.holds
+  const removable = old.filter((partition) => reasonToLeave(partition, request.retire, holds) === null)
   const candidates = removable.map((partition) => retirement(situation, policy, horizon, partition, request))
   return {
     horizon,
     candidates,
     skipped: [
       ...old.flatMap((partition) => {
-        const reason = reasonToLeave(partition, request.retire)
+        const reason = reasonToLeave(partition, request.retire, holds)
         return reason === null ? [] : [{ partition: partition.name, reason }]
       }),
       ...overlapping(set, policy, horizon),
@@ -108,13 +110,21 @@ function expiredPartitions(
 }
 
 /** Why a partition is kept although all its rows have expired. */
-function reasonToLeave(partition: Partition, method: Retire): string | null {
+function reasonToLeave(partition: Partition, method: Retire, holds: readonly Hold[]): string | null {
   if (partition.kind === 'foreign') return 'it is a foreign table: its rows are stored elsewhere'
   if (partition.kind === 'partitioned') return 'it is itself partitioned, so it is not managed here'
   if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
   if (method === 'drop' && partition.dependents.length > 0)
     return `other objects depend on it: ${partition.dependents.join(', ')}`
-  return null
+  const hold = holds.find((one) => isHeld(partition, one))
+  return hold === undefined
+    ? null
+    : `restored rows are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
+}
+
+/** A partition is created again with the bounds that it had; rows without bounds may be in any partition. */
+function isHeld({ boundsText }: Partition, { bounds }: Hold): boolean {
+  return bounds === null || bounds === boundsText
 }
 
 /** Wide partitions with both expired and kept rows, for information. */

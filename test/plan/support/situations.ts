@@ -19,6 +19,8 @@ import type { SplitSummary } from '../../../src/plan/split/exchange.ts'
 import { planSplit } from '../../../src/plan/split/split.ts'
 import { factsOf } from '../../../src/plan/table/facts.ts'
 import type { SplitRequest, SplitSituation } from '../../../src/plan/split/situation.ts'
+import type { ArchivedColumn, ArchivedTable } from '../../../src/plan/archive/receipt.ts'
+import type { RestoreRequest, RestoreSituation } from '../../../src/plan/restore/restore.ts'
 import type { ViewRequest, ViewSituation } from '../../../src/plan/view/view.ts'
 import { OUR_SETTINGS } from '../../../src/sql/condition-settings.ts'
 import type { ReferenceGraph } from '../../../src/catalog/references/reference-graph.ts'
@@ -366,6 +368,67 @@ export function archiveSituation(overrides: Partial<ArchiveSituation> = {}): Arc
     ...none,
     rows: 1000,
     bytes: 1e6,
+    ...overrides,
+  }
+}
+
+export function archivedColumn(name: string, number: number, overrides: Partial<ArchivedColumn> = {}): ArchivedColumn {
+  return { name, number, type: 'text', notNull: false, generated: false, ...overrides }
+}
+
+/** Two objects with rows of the table of models.ts. */
+export function archived(overrides: Partial<ArchivedTable> = {}): ArchivedTable {
+  const object = { rows: 500, bytes: 9_000, sha256: 'a1', contentBytes: 30_000, contentSha256: 'b2' }
+  return {
+    schema: 'public',
+    name: 'events',
+    oid: '16384',
+    partitionOf: null,
+    where: null,
+    horizon: null,
+    columns: [
+      archivedColumn('id', 1, { type: 'bigint', notNull: true }),
+      archivedColumn('at', 2, { type: 'timestamp with time zone', notNull: true }),
+      archivedColumn('kind', 3),
+    ],
+    ddl: [],
+    fingerprint: 'c3',
+    key: { columns: ['id'], first: ['1'], last: ['1000'] },
+    rows: 1_000,
+    sha256: 'd4',
+    objects: [
+      { ...object, name: 'public.events-00001.csv.gz' },
+      { ...object, name: 'public.events-00002.csv.gz' },
+    ],
+    ...overrides,
+  }
+}
+
+export function restoreSituation(overrides: Partial<RestoreSituation> = {}): RestoreSituation {
+  return {
+    server: server(),
+    journalSchema: 'ebb',
+    table: table(),
+    set: null,
+    numbers: { id: 1, at: 2, kind: 3 },
+    rights: { insert: true, createTemporary: true, rowsHidden: false },
+    empty: false,
+    archived: archived(),
+    encoding: { format: 'csv', settings: {}, compression: 'gzip', encryption: null },
+    predicate: null,
+    condition: condition(),
+    ...overrides,
+  }
+}
+
+export function restoreRequest(overrides: Partial<RestoreRequest> = {}): RestoreRequest {
+  return {
+    receipt: 'file:///archive/receipt.json',
+    archived: named('events'),
+    where: null,
+    attach: false,
+    hold: null,
+    accept: [],
     ...overrides,
   }
 }

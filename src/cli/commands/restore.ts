@@ -1,0 +1,26 @@
+import { planRestoring, restoreRows } from '../../engine/restore/restoring.ts'
+import { RESTORE } from '../../requests/restore.ts'
+import { commandLine } from '../command.ts'
+import { OUTCOMES } from '../outcomes.ts'
+import { orObjections, showPlan } from '../show-plan.ts'
+
+/** `ebb restore`: archived rows back into a table. */
+export const restoreCommand = commandLine(
+  RESTORE,
+  {
+    name: 'restore',
+    summary: 'put archived rows back into a table',
+    description:
+      'Restores the rows of an archive, all or some, into the table that they were in or another one. Each object is checked against the receipt before its rows are committed; rows that are there already are left as they are.',
+    usage: '<receipt> [--into <table>] [--where <condition>] [options]',
+  },
+  async (asked, order) => {
+    const { target, execute, engine } = asked
+    const show = showPlan.bind(null, asked)
+    if (!execute) return show(await planRestoring(target, order, engine))
+    await orObjections(
+      (plan) => show(plan),
+      async () => OUTCOMES.restore(asked, await restoreRows(target, order, engine), 'restore'),
+    )
+  },
+)

@@ -1,0 +1,31 @@
+import { display, type TableName } from '../../sql/names.ts'
+import type { Objection } from './step.ts'
+
+/** Restored rows that no command removes before a date. */
+export interface Hold {
+  readonly table: TableName
+  /** Of the partition that they were in, as PostgreSQL prints them; null: rows anywhere in the table. */
+  readonly bounds: string | null
+  readonly until: Date
+  /** The run that has restored them; null if the journal has it no more. */
+  readonly runId: string | null
+}
+
+/** Why rows of the table are not removed now. */
+export function holdObjections(holds: readonly Hold[]): Objection[] {
+  const [last] = holds.toSorted((a, b) => b.until.getTime() - a.until.getTime())
+  if (last === undefined) return []
+  return [
+    {
+      code: 'hold',
+      what: `restored rows of ${display(last.table)} are on hold ${heldText(last)}`,
+      fix: 'Wait until then; or remove rows all the same: --accept hold',
+      acceptable: true,
+    },
+  ]
+}
+
+/** `until 2026-12-29 (run 7)`. */
+export function heldText({ until, runId }: Hold): string {
+  return `until ${until.toISOString().slice(0, 10)}${runId === null ? '' : ` (restored by run ${runId})`}`
+}

@@ -1,0 +1,96 @@
+import { parseBounds } from '../../catalog/partitions/bounds.ts'
+import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { Span } from '../../grid/gaps.ts'
+import { fromText, type KeyKind } from '../../grid/key.ts'
+import { display, type TableName } from '../../sql/names.ts'
+import { literal, raw, type Sql } from '../../sql/sql.ts'
+import type { ArchivedTable } from '../archive/receipt.ts'
+import { objection } from '../language/objection.ts'
+import type { Objection, ShortLockStep } from '../language/step.ts'
+import { leafLocks } from '../partition/conversion.ts'
+import { leafShapeOf } from '../rotate/runway.ts'
+import { referencesOf } from '../table/own-parts.ts'
+import { createLeaf } from '../table/leaf.ts'
+
+// A partition that has been dropped takes its rows again only as a partition: it is created anew, empty, and attached.
+
+/** How the bounds of an archived partition lie to the partitions of its table by now. */
+export type Place = 'covered' | 'missing' | 'overlapping'
+
+export function placeOf(set: PartitionedTable, { partitionOf }: ArchivedTable): Place {
+  const bounds = parseBounds(partitionOf?.bounds ?? '')
+  if (bounds?.kind !== 'range' || set.key === null) return 'covered'
+  const wanted = spanIn(set.key.kind, bounds.from, bounds.to)
+  const spans = set.partitions.flatMap(({ range, detachPending }) => (range === null || detachPending ? [] : [range]))
+  const touching = spans.filter((span) => before(span.from, wanted.to) && before(wanted.from, span.to))
+  if (touching.length === 0) return 'missing'
+  return covers(touching, wanted) ? 'covered' : 'overlapping'
+}
+
+/** Whether spans, which are in order and each overlap what is wanted, leave no gap in it. */
+function covers(spans: readonly Span[], wanted: Span): boolean {
+  const [first] = spans
+  const last = spans.at(-1)
+  const together = spans.every(({ from }, i) => i === 0 || from === spans[i - 1]?.to)
+  return (
+    together &&
+    (first?.from === null || (wanted.from !== null && first !== undefined && first.from <= wanted.from)) &&
+    (last?.to === null || (wanted.to !== null && last !== undefined && last.to >= wanted.to))
+  )
+}
+
+function spanIn(kind: KeyKind, from: string | null, to: string | null): Span {
+  return { from: from === null ? null : fromText(kind, from), to: to === null ? null : fromText(kind, to) }
+}
+
+/** Null is beyond everything: of a lower bound the first, of an upper one the last. */
+function before(from: Span['from'], to: Span['to']): boolean {
+  return from === null || to === null || from < to
+}
+
+/** Why the rows have no partition to go into. */
+export function placeObjections(place: Place, archived: ArchivedTable, into: TableName, attach: boolean): Objection[] {
+  const bounds = archived.partitionOf?.bounds ?? ''
+  const elsewhere = 'Restore them into a new table: --into <table>'
+  if (place === 'overlapping')
+    return [
+      objection(
+        'restore-overlap',
+        `${display(into)} has partitions for some of these rows only: they were ${bounds}`,
+        `${elsewhere}.`,
+      ),
+    ]
+  if (place === 'missing' && !attach)
+    return [
+      objection(
+        'restore-partition',
+        `${display(into)} has no partition for these rows any more: they were ${bounds}`,
+        `Create it again and attach it: --attach. Or ${elsewhere.charAt(0).toLowerCase()}${elsewhere.slice(1)}.`,
+      ),
+    ]
+  return []
+}
+
+/** Creates the partition again. */
+export function partitionStep(set: PartitionedTable, archived: ArchivedTable, role: string): ShortLockStep {
+  const { schema, name } = archived
+  const partition = { schema, name }
+  const bounds = parseBounds(archived.partitionOf?.bounds ?? '')
+  if (bounds?.kind !== 'range') throw new Error('only a partition with a range is created again')
+  const shape = leafShapeOf(set)
+  return {
+    kind: 'short lock',
+    key: 'attach',
+    title: `create partition ${display(partition)} again`,
+    because: 'its rows go through the table, which has no partition for them any more',
+    locks: leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)]),
+    cost: 'milliseconds: it is empty',
+    quiet: null,
+    acquire: [],
+    statements: createLeaf(shape, partition, end(bounds.from, 'minvalue'), end(bounds.to, 'maxvalue'), role),
+  }
+}
+
+function end(text: string | null, without: string): Sql {
+  return text === null ? raw(without) : literal(text)
+}

@@ -1,0 +1,49 @@
+import type { RestoreOrder } from '../engine/restore/restoring.ts'
+import { cwd } from 'node:process'
+import { objectUri, parseObjectUri } from '../plan/archive/destination.ts'
+import type { Interval } from '../grid/interval.ts'
+import { COMMON, EXECUTE, LOCKS } from './common.ts'
+import { defaulted, flag, option, required } from './option.ts'
+import { condition, interval, tableName, text } from './parsers.ts'
+import { spec } from './spec.ts'
+
+/** Of `ebb restore`. */
+export const RESTORE = spec({
+  options: {
+    receipt: required('<receipt>', 'the address of a receipt: s3://audit/events/…/receipt.json, or a file', receiptUri),
+    table: option('--table <table>', 'which of its tables, if it has several', tableName),
+    into: option(
+      '--into <table>',
+      'the table for the rows, which is created if there is none (default: the table that they were in)',
+      tableName,
+    ),
+    where: option('--where <condition>', 'only rows for which this is true, as after WHERE', condition),
+    attach: flag('--attach', 'create the partition that the rows were in again, if it is gone'),
+    hold: defaulted('--hold <interval>', 'how long no command removes the rows again, or none', unlessNone, '30 days'),
+    ...EXECUTE,
+    ...LOCKS,
+    ...COMMON,
+  },
+  check(given) {
+    if (given.has('attach') && given.has('into'))
+      given.refuse('attach', `cannot be used with ${given.name('into')}`, 'Omit one of them.')
+  },
+  request: ({ receipt, table, into, where, attach, hold, accept }): RestoreOrder => ({
+    receipt,
+    table,
+    into,
+    where,
+    attach,
+    hold,
+    accept,
+  }),
+})
+
+function unlessNone(value: unknown): Interval | null {
+  return value === 'none' ? null : interval(value)
+}
+
+function receiptUri(value: unknown): string {
+  const { destination, name } = parseObjectUri(text(value), cwd())
+  return objectUri(destination, name)
+}

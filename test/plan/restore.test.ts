@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'vitest'
+import { planNewTable, planRestore } from '../../src/plan/restore/restore.ts'
+import { AWFUL, AWFUL_SQL, column, index, named, predicate, primaryKey, table, trigger } from '../support/models.ts'
+import { partitions, setOf } from './rotate-support.ts'
+import { codes, keys, sqlOf } from './support/gist.ts'
+import { archived, archivedColumn, restoreRequest, restoreSituation } from './support/situations.ts'
+
+const FIRST = 'restore:public.events-00001.csv.gz'
+
+function planOf(overrides: Parameters<typeof restoreSituation>[0] = {}, request = restoreRequest()) {
+  return planRestore(restoreSituation(overrides), request)
+}
+
+describe('the steps', () => {
+  test('one transaction for each object, under a lock that blocks nothing', () => {
+    expect(keys(planOf())).toEqual([FIRST, 'restore:public.events-00002.csv.gz'])
+    expect(planOf().steps.flatMap(({ locks }) => locks.map(({ blocks }) => blocks))).toEqual(['nothing', 'nothing'])
+  })
+
+  test('rows are read into a temporary table, and from there into the table; what is there stays', () => {
+    expect(sqlOf(planOf(), FIRST)).toEqual([
+      'create temporary table "ebb_restore" ("c1" bigint, "c2" timestamp with time zone, "c3" text) on commit drop',
+      'copy "pg_temp"."ebb_restore" from stdin with (format csv, header)',
+      'insert into "public"."events" ("id", "at", "kind") select "id", "at", "kind" from (select "c1" as "id", "c2" as "at", "c3" as "kind" from "pg_temp"."ebb_restore") t on conflict do nothing',
+    ])
+  })
+
+  test('a condition selects rows, even if it ends in a comment', () => {
+    const where = 'id < 7 -- the first'
+    const plan = planOf({ predicate: predicate(where) }, restoreRequest({ where }))
+
+    expect(sqlOf(plan, FIRST)[2]).toContain(`t where (${where}\n) is true on conflict do nothing`)
+  })
+
+  test('values of an identity column are those archived', () => {
+    const columns = [column('id', 'bigint', { identity: 'always' }), column('at'), column('kind', 'text')]
+
+    expect(sqlOf(planOf({ table: table({ columns }) }), FIRST)[2]).toContain(' overriding system value select ')
+  })
+
+  test('any name will do', () => {
+    const named = table({ name: AWFUL, columns: [column('sel"ect', 'bigint')] })
+    const rows = archived({ columns: [archivedColumn('sel"ect', 1, { type: 'bigint' })] })
+
+    expect(sqlOf(planOf({ table: named, archived: rows, empty: true }), FIRST)[2]).toContain(
+      `insert into ${AWFUL_SQL} ("sel""ect") select "sel""ect" from`,
+    )
+  })
+})
+
+describe('a table that has changed since', () => {
+  const [id, at, kind] = table().columns
+  if (id === undefined || at === undefined || kind === undefined) throw new Error('the model has three columns')
+
+  test('a renamed column is recognized by its number, and said', () => {
+    const columns = [id, at, { ...kind, name: 'sort' }]
+    const plan = planOf({ table: table({ columns }), numbers: { id: 1, at: 2, sort: 3 } })
+
+    expect(codes(plan)).toEqual([])
+    expect(sqlOf(plan, FIRST)[2]).toContain('"c3" as "sort"')
+    expect(plan.evidence).toContain('kind was renamed: its values go into sort')
+  })
+
+  test('in another table the same number says nothing', () => {
+    const columns = [id, at, { ...kind, name: 'sort' }]
+    const other = table({ oid: '99', columns })
+
+    expect(codes(planOf({ table: other, numbers: { id: 1, at: 2, sort: 3 } }))).toEqual(['restore-column:kind'])
+  })
+
+  test('a dropped column is left out when that is accepted', () => {
+    const without = { table: table({ columns: [id, at] }), numbers: { id: 1, at: 2 } }
+
+    expect(codes(planOf(without))).toEqual(['restore-column:kind'])
+    const plan = planOf(without, restoreRequest({ accept: ['restore-column:kind'] }))
+    expect(codes(plan)).toEqual([])
+    expect(sqlOf(plan, FIRST)[0]).toContain('"c3" pg_catalog.text')
+    expect(sqlOf(plan, FIRST)[2]).toContain('("id", "at") select')
+  })
+
+  test('a column of another type takes values when that is accepted', () => {
+    const columns = [id, at, { ...kind, type: 'character varying(5)' }]
+
+    expect(codes(planOf({ table: table({ columns }) }))).toEqual(['restore-type:kind'])
+    const plan = planOf({ table: table({ columns }) }, restoreRequest({ accept: ['restore-type:kind'] }))
+    expect(sqlOf(plan, FIRST)[0]).toContain('"c3" character varying(5)')
+  })
+
+  test('a column added since gets its default, or nothing', () => {
+    const columns = [id, at, kind, column('more', 'text', { notNull: false })]
+    const required = [id, at, kind, column('more', 'text', { notNull: true })]
+
+    expect(planOf({ table: table({ columns }) }).evidence).toContain('more was added since: it is null')
+    expect(codes(planOf({ table: table({ columns: required }) }))).toEqual(['restore-not-null'])
+  })
+
+  test('generated columns are computed again', () => {
+    const columns = [id, at, { ...kind, generated: true }]
+    const rows = archived({ columns: archived().columns.map((one, i) => ({ ...one, generated: i === 2 })) })
+
+    expect(sqlOf(planOf({ table: table({ columns }), archived: rows }), FIRST)[2]).toContain('("id", "at") select')
+  })
+})
+
+describe('blocking issues', () => {
+  test('without a unique key rows could be there twice', () => {
+    const bare = { table: table({ constraints: [], indexes: [] }) }
+
+    expect(codes(planOf(bare))).toEqual(['restore-key'])
+    expect(codes(planOf({ ...bare, empty: true }))).toEqual([])
+    expect(codes(planOf(bare, restoreRequest({ accept: ['restore-key'] })))).toEqual([])
+    const unique = table({ constraints: [], indexes: [index('one', ['id'], { unique: true })] })
+    expect(codes(planOf({ table: unique }))).toEqual([])
+  })
+
+  test('rights', () => {
+    const rights = { insert: false, createTemporary: false, rowsHidden: true }
+
+    expect(codes(planOf({ rights }))).toEqual(['owner-rights', 'no-temporary', 'row-security'])
+  })
+
+  test('a view takes no rows', () => {
+    expect(codes(planOf({ table: table({ kind: 'view' }) }))).toEqual(['no-table'])
+  })
+})
+
+test('triggers fire, and the plan says so', () => {
+  const audited = table({ triggers: [trigger('audit', { definition: 'CREATE TRIGGER audit AFTER INSERT ON …' })] })
+
+  expect(planOf({ table: audited }).notes).toContainEqual(expect.stringContaining('triggers of public.events fire'))
+})
+
+describe('how many archived rows differ from those there', () => {
+  test('is counted by the primary key, as text', () => {
+    const [step] = planOf().steps
+
+    expect(step?.kind === 'restore' && step.conflicts).toContain(
+      'join "public"."events" t on t."id" = s."c1" where row(t."id", t."at", t."kind")::pg_catalog.text',
+    )
+  })
+
+  test('is unknown without one', () => {
+    const key = primaryKey('two', ['id', 'lost'])
+    const odd = table({ constraints: [key.constraint], indexes: [key.index] })
+    const [step] = planOf({ table: odd, empty: true }).steps
+
+    expect(step?.kind === 'restore' && step.conflicts).toBeNull()
+  })
+})
+
+describe('rows of a partition', () => {
+  const partitionOf = {
+    schema: 'public',
+    name: 'events',
+    bounds: "FOR VALUES FROM ('2026-02-01 00:00:00+00') TO ('2026-03-01 00:00:00+00')",
+  }
+  const february = archived({ name: 'events_2026_02', partitionOf })
+  const attach = restoreRequest({ attach: true })
+  const into = (...bounds: string[]) => ({ archived: february, set: setOf(partitions(...bounds)) })
+  const kept = into('2026-03-01', '2026-04-01')
+
+  test('go through the table where it has partitions for them', () => {
+    const month = into('2026-01-01', '2026-02-01', '2026-03-01', '2026-04-01')
+    const halves = into('2026-02-01', '2026-02-15', '2026-03-01')
+
+    expect(codes(planOf(month))).toEqual([])
+    expect(codes(planOf(halves))).toEqual([])
+  })
+
+  test('where their partition is gone it is created again, if that is wanted', () => {
+    expect(codes(planOf(kept))).toEqual(['restore-partition'])
+    const plan = planOf(kept, attach)
+    expect(keys(plan).slice(0, 2)).toEqual(['attach', FIRST])
+    expect(sqlOf(plan, 'attach').at(-1)).toBe(
+      `alter table "public"."events" attach partition "public"."events_2026_02" for values from ('2026-02-01 00:00:00+00') to ('2026-03-01 00:00:00+00')`,
+    )
+  })
+
+  test('partitions for some of them only are in the way', () => {
+    expect(codes(planOf(into('2026-02-10', '2026-03-01'), attach))).toEqual(['restore-overlap'])
+    expect(codes(planOf(into('2026-01-01', '2026-02-10'), attach))).toEqual(['restore-overlap'])
+  })
+
+  test('that began at no bound', () => {
+    const history = {
+      ...february,
+      partitionOf: { ...partitionOf, bounds: "FOR VALUES FROM (MINVALUE) TO ('2026-03-01 00:00:00+00')" },
+    }
+
+    expect(codes(planOf({ ...kept, archived: history }))).toEqual(['restore-partition'])
+    expect(sqlOf(planOf({ ...kept, archived: history }, attach), 'attach').at(-1)).toContain('from (minvalue) to')
+  })
+})
+
+describe('a new table', () => {
+  test('has the columns and the key, and nothing of the receipt that could execute something', () => {
+    const plan = planNewTable({ ...restoreSituation(), into: named('back') }, restoreRequest())
+
+    expect(keys(plan)).toEqual(['create', FIRST, 'restore:public.events-00002.csv.gz'])
+    expect(sqlOf(plan, 'create')).toEqual([
+      'create table "public"."back" ("id" bigint not null, "at" timestamp with time zone not null, "kind" text, primary key ("id"))',
+    ])
+  })
+})
