@@ -18,6 +18,8 @@ export interface RestoreOptions extends Options, LockOptions {
   readonly where?: string
   /** Creates the partition that the rows were in again, if it is gone. */
   readonly attach?: boolean
+  /** Key files of age, for an encrypted archive. */
+  readonly identityFiles?: readonly string[]
   /** How long no command removes the rows again: `90 days`, or `none`; by default 30 days. */
   readonly hold?: string
 }
@@ -27,10 +29,11 @@ export interface RestoreOptions extends Options, LockOptions {
  *
  * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */
-export const restore: Call<RestoreOptions, RestorePlan, RestoreResult> = call(
-  RESTORE,
-  ({ target, request, engine }) => ({
+export const restore: Call<RestoreOptions, RestorePlan, RestoreResult> = call(RESTORE, (asked) => {
+  const { target, request, values } = asked
+  const engine = { ...asked.engine, identities: values.identityFile }
+  return {
     plan: () => planRestoring(target, request, engine),
     carryOut: () => restoreRows(target, request, engine),
-  }),
-)
+  }
+})

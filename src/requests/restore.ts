@@ -2,6 +2,7 @@ import type { RestoreOrder } from '../engine/restore/restoring.ts'
 import { cwd } from 'node:process'
 import { objectUri, parseObjectUri } from '../plan/archive/destination.ts'
 import type { Interval } from '../grid/interval.ts'
+import { IDENTITIES } from './archives.ts'
 import { COMMON, EXECUTE, LOCKS } from './common.ts'
 import { defaulted, flag, option, required } from './option.ts'
 import { condition, interval, tableName, text } from './parsers.ts'
@@ -20,6 +21,7 @@ export const RESTORE = spec({
     where: option('--where <condition>', 'only rows for which this is true, as after WHERE', condition),
     attach: flag('--attach', 'create the partition that the rows were in again, if it is gone'),
     hold: defaulted('--hold <interval>', 'how long no command removes the rows again, or none', unlessNone, '30 days'),
+    identityFile: { ...IDENTITIES.identityFile, property: 'identityFiles' },
     ...EXECUTE,
     ...LOCKS,
     ...COMMON,

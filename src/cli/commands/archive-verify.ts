@@ -1,9 +1,9 @@
 import { verifyArchive } from '../../archive/verify-archive.ts'
-import { parseIdentities } from '../../plan/archive/identity.ts'
 import { describeVerification } from '../../report/archives.ts'
 import { VERIFY_ARCHIVE } from '../../requests/archives.ts'
 import { toText } from '../../text/comment.ts'
 import { localCommandLine } from '../command.ts'
+import { withIdentities } from '../identities.ts'
 import { EXIT } from '../exit-codes.ts'
 
 /** `ebb archive verify`: whether an archive is what its receipt says. */
@@ -16,9 +16,9 @@ export const archiveVerifyCommand = localCommandLine(
       'Reads every object of an archive and compares it with the receipt: sizes, digests, rows. Without an identity, of an encrypted archive only what is stored is compared. Ends with 1 and a list if anything differs.',
   },
   async ({ invocation, reporter }, receipt, { identityFile }) => {
-    const { env, signal } = invocation.context
-    const fromEnv = env.AGE_IDENTITY ? parseIdentities(env.AGE_IDENTITY, 'AGE_IDENTITY') : []
-    const verification = await verifyArchive(receipt, { identities: [...identityFile, ...fromEnv], signal })
+    const { context } = invocation
+    const identities = withIdentities(identityFile, context)
+    const verification = await verifyArchive(receipt, { identities, signal: context.signal })
     reporter.show('verification', verification, () => toText(describeVerification(verification)))
     if (verification.differences.length > 0) invocation.end(EXIT.failed)
   },

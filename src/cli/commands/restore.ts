@@ -1,6 +1,7 @@
 import { planRestoring, restoreRows } from '../../engine/restore/restoring.ts'
 import { RESTORE } from '../../requests/restore.ts'
 import { commandLine } from '../command.ts'
+import { withIdentities } from '../identities.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { orObjections, showPlan } from '../show-plan.ts'
 
@@ -14,8 +15,9 @@ export const restoreCommand = commandLine(
       'Restores the rows of an archive, all or some, into the table that they were in or another one. Each object is checked against the receipt before its rows are committed; rows that are there already are left as they are.',
     usage: '<receipt> [--into <table>] [--where <condition>] [options]',
   },
-  async (asked, order) => {
-    const { target, execute, engine } = asked
+  async (asked, order, { identityFile }) => {
+    const { invocation, target, execute } = asked
+    const engine = { ...asked.engine, identities: withIdentities(identityFile, invocation.context) }
     const show = showPlan.bind(null, asked)
     if (!execute) return show(await planRestoring(target, order, engine))
     await orObjections(

@@ -2,6 +2,7 @@ import type { CommandOutcome } from '../../engine/command.ts'
 import { planResumeOf, resume } from '../../engine/runs/runs.ts'
 import { RESUME, resolveRun } from '../../requests/runs.ts'
 import { commandLine, type Asked } from '../command.ts'
+import { withIdentities } from '../identities.ts'
 import { OUTCOMES } from '../outcomes.ts'
 import { showPlan } from '../show-plan.ts'
 
@@ -14,7 +15,8 @@ export const resumeCommand = commandLine(
     description: 'Resumes an unfinished run, with the plan approved when it began.',
   },
   async (asked, chosen) => {
-    const { target, execute, engine } = asked
+    const { invocation, target, execute } = asked
+    const engine = { ...asked.engine, identities: withIdentities([], invocation.context) }
     const { run, plan, done } = await planResumeOf(target, await resolveRun(target, chosen, engine), engine)
     if (!execute) return showPlan(asked, plan, { runId: run.id, done })
     await showOutcome(asked, await resume(target, { runId: run.id }, engine), run.command)
