@@ -203,7 +203,13 @@ describe('status', () => {
     await database.admin(
       `grant usage on schema ebb to ${ident(reader).text}; grant select on all tables in schema ebb to ${ident(reader).text}`,
     )
-    expect(await status(database.urlFor(reader), quietly())).toEqual({ runs: [], sets: [], holds: [], leftovers: [], archives: [] })
+    expect(await status(database.urlFor(reader), quietly())).toEqual({
+      runs: [],
+      sets: [],
+      holds: [],
+      leftovers: [],
+      archives: [],
+    })
   })
 
   test('does not advise to become the owner where it may not read', async ({ database }) => {
