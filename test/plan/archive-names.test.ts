@@ -23,7 +23,9 @@ describe('names of archives', () => {
   test('the folder of an archive is found in a store, in what it is a part of, and in a part of it', () => {
     const within = '20261129T131507250Z-5f0c9a1e/receipt.json'
     expect(folderOfArchive(within)).toBe('20261129T131507250Z-5f0c9a1e')
-    expect(folderOfArchive(`backups/public.events/${within}`)).toBe('backups/public.events/20261129T131507250Z-5f0c9a1e')
+    expect(folderOfArchive(`backups/public.events/${within}`)).toBe(
+      'backups/public.events/20261129T131507250Z-5f0c9a1e',
+    )
     for (const name of ['readme.txt', 'public.events/readme.txt', 'a/20261129T131507250Z-5f0c9a1e', `a/${within}/b`])
       expect(folderOfArchive(name)).toBeNull()
   })

@@ -216,14 +216,7 @@ export type Step =
 
 /** Steps that work in pieces, whose progress is recorded in the journal of a run. */
 export type StepInPieces =
-  | CopyStep
-  | VerifyStep
-  | PurgeStep
-  | VacuumStep
-  | CheckStep
-  | ArchiveSetStep
-  | RemovalStep
-  | RestoreStep
+  CopyStep | VerifyStep | PurgeStep | VacuumStep | CheckStep | ArchiveSetStep | RemovalStep | RestoreStep
 
 /** Steps that are done as a whole or repeated: they need no run. */
 export type WholeStep = Exclude<Step, StepInPieces | ArchiveStep>
