@@ -86,7 +86,9 @@ test('status of a database without a journal', async ({ database }) => {
     out: 'There are no runs in this database yet.\n',
   })
   const json = await ebb(['status', '--url', database.url, '--json'])
-  expect(objects(json.out)).toEqual([{ type: 'status', status: { runs: [], sets: [], holds: [], leftovers: [], archives: [], retired: [] } }])
+  expect(objects(json.out)).toEqual([
+    { type: 'status', status: { runs: [], sets: [], holds: [], leftovers: [], archives: [], retired: [] } },
+  ])
 })
 
 test('a run that does not exist', async ({ database }) => {
