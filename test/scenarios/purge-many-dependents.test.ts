@@ -7,7 +7,9 @@ import { parseTableName } from '../../src/sql/parse-name.ts'
 import { planPurgeOf, purge } from '../support/commands.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, purgeRequest } from '../support/purging.ts'
-import { quietly } from '../support/tool.ts'
+import { startTool, type Errand } from '../support/process.ts'
+import { until } from '../support/until.ts'
+import { persevere, quietly } from '../support/tool.ts'
 
 // One row on which so many others hang that a single statement would be too large: they go ahead of it, in batches.
 
@@ -101,6 +103,70 @@ describe('dependent rows that are too many for one statement', () => {
     expect(figures).toMatchObject({ rows: 9, ahead: [] })
     expect(remaining).toMatchObject({ matching: 1, held: 1 })
     expect(await left()).toEqual([1, 12_003, 12_003])
+  })
+})
+
+describe('killed in between', () => {
+  /** No row refers to one that is gone, and what the journal has is what has gone. */
+  async function expectWhole(database: Database, left: readonly number[] | undefined): Promise<void> {
+    const { rows } = await database.admin<{ dangling: number; gone: number }>(`
+      select ((select count(*) from invoices i where not exists (select from companies c where c.id = i.company))
+        + (select count(*) from lines l where not exists (select from invoices i where i.id = l.invoice)))::int as dangling,
+        (select coalesce(sum(v::int), 0)::int from ebb.purge_batch, jsonb_each_text(counts) c (k, v)) as gone`)
+    expect(rows[0]?.dangling).toBe(0)
+    const [, invoices = 0, lines = 0] = left ?? []
+    expect(rows[0]?.gone).toBe(24_060 - invoices - lines)
+  }
+
+  const isHalfWay = ([companies = 0, invoices = 0]: readonly number[] = []) =>
+    companies > 0 && invoices < 12_030 && invoices > 0
+
+  const AT_WORK = `select from pg_stat_activity where datname = current_database() and application_name like 'ebb purge%'`
+
+  test('the process: nothing dangles, and the same command finishes it', async ({ database }) => {
+    const { left } = await companies(database)
+    const errand: Errand = {
+      command: 'purge',
+      url: database.url,
+      table: { schema: 'public', name: 'companies' },
+      purge: request({ allRows: true }),
+      batchRows: 1_000,
+    }
+    for (let invoices = 12_030; invoices > 10_500;) {
+      const tool = startTool(errand)
+      const before = invoices
+      await until(async () => (invoices = (await left())?.[1] ?? 0) < before, { what: 'a batch to be deleted' })
+      tool.signal('SIGKILL')
+      await tool.end()
+      await until(async () => (await database.admin(AT_WORK)).rowCount === 0, { what: 'its sessions to end' })
+      const now = await left()
+      invoices = now?.[1] ?? 0
+      expect(isHalfWay(now)).toBe(true)
+      await expectWhole(database, now)
+    }
+    await persevere(() => run(database, { allRows: true }))
+    expect(await left()).toEqual([0, 0, 0])
+    await expectWhole(database, [0, 0, 0])
+  })
+
+  test('the server: the same', async ({ ownServer }) => {
+    const { server, database } = await ownServer()
+    const { left } = await companies(database)
+    let crash: Promise<void> | undefined
+    const turn = async () => {
+      if (crash === undefined && isHalfWay(await left())) crash = server.crash()
+      return { rows: 1_000 }
+    }
+    const lost: unknown = await run(database, { allRows: true }, { turns: { turn } }).catch((error: unknown) => error)
+    expect(lost).toMatchObject({ kind: 'try later' })
+    await crash
+    await server.restart()
+    const { rows } = await database.admin<{ left: number[] }>(`
+      select array[(select count(*) from companies), (select count(*) from invoices), (select count(*) from lines)]::int[] as left`)
+    expect(isHalfWay(rows[0]?.left)).toBe(true)
+    await expectWhole(database, rows[0]?.left)
+    await persevere(() => run(database, { allRows: true }))
+    await expectWhole(database, [0, 0, 0])
   })
 })
 
