@@ -188,6 +188,11 @@ test('a store that fails in the midst keeps the partition, and the next rotation
   expect((await stored()).every(({ removal }) => removal !== null)).toBe(true)
   expect((await storedOf(leaf))!.ids).toEqual(ids)
   expect((await database.admin('select from ebb.archive where removal_at is null')).rowCount).toBe(0)
+
+  // Stored, and the journal was not told; and nothing is left to retire.
+  await database.admin('update ebb.archive set removal_at = null')
+  expect((await rotate(database, table)).failed).toEqual([])
+  expect((await database.admin('select from ebb.archive where removal_at is null')).rowCount).toBe(0)
 })
 
 describe('what changes a detached partition after its snapshot', () => {
