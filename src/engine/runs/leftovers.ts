@@ -30,7 +30,7 @@ export async function readLeftovers(session: Session, schema: string): Promise<L
     from (select distinct substring(p.name from '^(ebb_[0-9a-f]{8}_(?:forward|back))_(?:capture|log|gap)$') as name from (
         select relname as name, relnamespace as place from pg_class where relkind in ('r', 'S')
         union all select proname, pronamespace from pg_proc where prorettype = 'trigger'::regtype) p
-      join pg_namespace n on n.oid = p.place where n.nspname = ${schema}) o
+      join pg_namespace n on n.oid = p.place where n.nspname = ${schema} and has_schema_privilege(n.oid, 'usage')) o
     cross join lateral (select to_regclass(format('%I.%I', ${schema}::text, o.name || '_log')) as log,
       (select json_build_object('schema', cn.nspname, 'name', c.relname)
         from pg_trigger g join pg_proc f on f.oid = g.tgfoid join pg_namespace fn on fn.oid = f.pronamespace

@@ -76,9 +76,10 @@ export interface RunStatusLine {
 export async function status(target: Target, options: EngineOptions): Promise<StatusReport> {
   return readPatiently(target, 'status', options, (session) =>
     inSnapshot(session, async () => {
+      // First: it says what a role lacks that may not read the journal.
+      const exists = await journalExists(session, options.journalSchema, 'look')
       const leftovers = await readLeftovers(session, options.journalSchema)
-      if (!(await journalExists(session, options.journalSchema, 'look')))
-        return { runs: [], sets: [], holds: [], leftovers, archives: [] }
+      if (!exists) return { runs: [], sets: [], holds: [], leftovers, archives: [] }
       const sets: SetStatus[] = []
       for (const set of await registeredSets(session, options.journalSchema))
         sets.push({ ...set, runway: set.exists ? await readRunway(session, set.table, set.policy) : null })
