@@ -1,6 +1,6 @@
 import type { Observer } from '../events.ts'
 import type { PaceSettings } from '../pacing/limits.ts'
-import type { ArchiveFormat, Compression } from '../plan/archive/request.ts'
+import type { Compression } from '../plan/archive/request.ts'
 import type { Transport } from '../plan/copy/work.ts'
 
 /** Options of every call. */
@@ -59,6 +59,4 @@ export interface ArchivingOptions {
   readonly compression?: Compression
   /** Recipients of age, for whom it is encrypted. */
   readonly encryptTo?: readonly string[]
-  readonly archiveFormat?: ArchiveFormat
-  readonly verify?: 'read' | 'trial'
 }

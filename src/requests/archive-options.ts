@@ -44,13 +44,6 @@ const WAYS = {
     ),
     [],
   ),
-  archiveFormat: defaulted('--archive-format <format>', 'with --archive: csv', oneOf('a format', 'csv'), 'csv'),
-  verify: defaulted(
-    '--verify <how>',
-    'with --archive: read (read back what is stored) or trial (also restore it into a temporary table and compare)',
-    oneOf('a verification', 'read', 'trial'),
-    'read',
-  ),
 }
 
 /** Options of a command that archives and removes nothing. */
@@ -91,8 +84,8 @@ export function checkArchiveOrNot(given: Given<Options & ReturnType<typeof archi
 
 /** Null where nothing is archived. */
 export function archiveRequest(values: Values<typeof ARCHIVE>): ArchiveRequest | null {
-  const { archive: uri, archiveFormat: format, compression, partSize: partBytes, encryptTo, verify } = values
-  return uri === null ? null : { uri, format, compression, partBytes, encryptTo, verify }
+  const { archive: uri, compression, partSize: partBytes, encryptTo } = values
+  return uri === null ? null : { uri, format: 'csv', compression, partBytes, encryptTo }
 }
 
 /** Absolute, without credentials. */

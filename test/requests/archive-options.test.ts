@@ -42,28 +42,23 @@ test('archives are asked for by a URI, which is made absolute', () => {
     compression: HAS_ZSTD ? 'zstd' : 'gzip',
     partBytes: 256_000_000,
     encryptTo: [],
-    verify: 'read',
   })
-  const all = { archive: 's3://bucket/p', compression: 'none', partSize: '1MB', encryptTo: [ALICE, ALICE], verify: 'trial' }
+  const all = { archive: 's3://bucket/p', compression: 'none', partSize: '1MB', encryptTo: [ALICE, ALICE] }
   expect(request(all)).toMatchObject({
     uri: 's3://bucket/p',
     compression: 'none',
     partBytes: 1e6,
     encryptTo: [ALICE],
-    verify: 'trial',
   })
   expect(request({ archive: 'here' })).toMatchObject({ uri: new URL('here', `file://${process.cwd()}/`).href })
 })
 
 test('options that contradict each other or say nothing are refused', () => {
   expect(() => request({ archive: '/a', noArchive: true })).toThrow('noArchive: it contradicts archive')
-  for (const key of ['partSize', 'compression', 'verify', 'archiveFormat'])
-    expect(() => request({ [key]: key === 'partSize' ? '1MB' : 'x' })).toThrow(
-      `${key}: it requires archive`,
-    )
+  for (const key of ['partSize', 'compression'])
+    expect(() => request({ [key]: key === 'partSize' ? '1MB' : 'x' })).toThrow(`${key}: it requires archive`)
   expect(() => request({ archive: '' })).toThrow('archive: no destination is named')
   expect(() => request({ archive: '/a', partSize: '1kB' })).toThrow('objects can have from 1.0 MB to 50.0 GB')
-  expect(() => request({ archive: '/a', archiveFormat: 'xml' })).toThrow("'xml' is not a format")
   if (!HAS_ZSTD) expect(() => request({ archive: '/a', compression: 'zstd' })).toThrow('has no zstd')
 })
 

@@ -21,7 +21,7 @@ export async function archiveFolder() {
 }
 
 export function archiveTo(uri: string, changes: Partial<ArchiveRequest> = {}): ArchiveRequest {
-  return { uri, format: 'csv', compression: 'gzip', partBytes: 1e6, encryptTo: [], verify: 'read', ...changes }
+  return { uri, format: 'csv', compression: 'gzip', partBytes: 1e6, encryptTo: [], ...changes }
 }
 
 /** Does something as the command `archive` does, with the lease of a table. */

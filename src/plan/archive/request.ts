@@ -8,8 +8,6 @@ export interface ArchiveRequest {
   readonly partBytes: number
   /** age recipients, all of whom can read it; none: not encrypted. */
   readonly encryptTo: readonly string[]
-  /** `read` reads back what is stored; `trial` also restores it into a temporary table and compares the rows as text. */
-  readonly verify: 'read' | 'trial'
 }
 
 export type ArchiveFormat = 'csv' | 'parquet'

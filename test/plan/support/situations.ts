@@ -349,7 +349,6 @@ export const ARCHIVE: ArchiveRequest = {
   compression: 'gzip',
   partBytes: 256e6,
   encryptTo: [],
-  verify: 'read',
 }
 
 /** The rows that a purge would delete. */
