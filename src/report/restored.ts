@@ -16,7 +16,7 @@ export function describeRestored({ runId, plan, steps, restored }: RestoreResult
 }
 
 function leftOut(left: number, differing: number | null): string {
-  const which = `${showCount(left)} archived rows were not inserted: not selected, or there already`
+  const which = `${showCount(left)} archived rows were not inserted: not selected, kept when the others were removed, or there already`
   return differing === null || differing === 0
     ? `${which}.`
     : `${which}; ${showCount(differing)} of those there have other values by now, and were left as they are.`

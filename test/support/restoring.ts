@@ -66,10 +66,18 @@ const ORDER: Omit<RestoreOrder, 'receipt'> = {
   accept: [],
 }
 
-export function restoreFrom({ receipt }: StoredArchive, url: string, order: Partial<RestoreOrder> = {}) {
+export function restoreFrom(
+  { receipt }: Pick<StoredArchive, 'receipt'>,
+  url: string,
+  order: Partial<RestoreOrder> = {},
+) {
   return restoreRows(url, { ...ORDER, receipt, ...order }, quietly())
 }
 
-export function planRestoreFrom({ receipt }: StoredArchive, url: string, order: Partial<RestoreOrder> = {}) {
+export function planRestoreFrom(
+  { receipt }: Pick<StoredArchive, 'receipt'>,
+  url: string,
+  order: Partial<RestoreOrder> = {},
+) {
   return planRestoring(url, { ...ORDER, receipt, ...order }, quietly())
 }

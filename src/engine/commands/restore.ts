@@ -74,7 +74,7 @@ async function readSituation(
   name: TableName,
   request: RestoreRequest,
 ): Promise<RestoreSituation> {
-  const receipt = await readReceiptAt(request.receipt)
+  const { receipt, keptBy } = await readReceiptAt(request.receipt)
   const archived = tableOf(receipt, request)
   const predicate = request.where === null ? null : await parsePredicate(request.where, momentLiteral(server.now))
   return inSnapshot(session, async () => {
@@ -91,6 +91,7 @@ async function readSituation(
       empty: await isEmpty(session, name),
       archived,
       encoding: receipt.encoding,
+      keptBy: receipt.tables[0] === archived ? keptBy : null,
       predicate,
       condition,
     }

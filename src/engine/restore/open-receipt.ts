@@ -3,12 +3,25 @@ import { buffer } from 'node:stream/consumers'
 import { readObject } from '../../archive/content/read-object.ts'
 import { parseReceipt } from '../../archive/receipt-text.ts'
 import { openStore } from '../../archive/stores/open.ts'
+import type { Store } from '../../archive/store.ts'
+import { isStoreError } from '../../archive/store-error.ts'
+import { REMOVAL } from '../../plan/archive/names.ts'
+import type { RowsRemoval } from '../../plan/archive/removal.ts'
 import { parseObjectUri, uriOf } from '../../plan/archive/destination.ts'
 import type { ArchivedObject, Encoding, Receipt } from '../../plan/archive/receipt.ts'
+
+/** Rows that were archived and not removed. */
+export interface Kept {
+  readonly columns: readonly string[]
+  /** An array of keys in JSON, each an array of texts. */
+  readonly keys: string
+}
 
 /** The folder of a receipt. */
 export interface OpenArchive {
   receipt(): Promise<Receipt>
+  /** What was kept when the other rows were removed; null where none was, or nothing has been removed. */
+  kept(): Promise<Kept | null>
   /** The content of an object: it fails at its end at the latest if it is not what was archived. */
   content(object: ArchivedObject, encoding: Encoding, identities: readonly string[]): Promise<Readable>
 }
@@ -24,6 +37,7 @@ export async function withArchive<T>(uri: string, work: (archive: OpenArchive) =
   try {
     return await work({
       receipt: async () => parseReceipt((await buffer(await store.get(name))).toString(), uri),
+      kept: async () => readKept(store),
       content: (object, encoding, identities) => readObject(store, object.name, object, encoding, identities),
     })
   } finally {
@@ -31,7 +45,23 @@ export async function withArchive<T>(uri: string, work: (archive: OpenArchive) =
   }
 }
 
-/** The receipt at this address. */
-export function readReceiptAt(uri: string): Promise<Receipt> {
-  return withArchive(uri, (archive) => archive.receipt())
+async function readKept(store: Store): Promise<Kept | null> {
+  try {
+    const text = (await buffer(await store.get(REMOVAL))).toString()
+    const { key, keptKeys } = JSON.parse(text) as Pick<RowsRemoval, 'key'> & { readonly keptKeys: unknown[] }
+    return keptKeys.length === 0 ? null : { columns: key, keys: JSON.stringify(keptKeys) }
+  } catch (error) {
+    if (isStoreError(error, 'missing')) return null
+    throw error
+  }
+}
+
+/** The receipt at this address, and the columns of the keys of kept rows. */
+export function readReceiptAt(
+  uri: string,
+): Promise<{ readonly receipt: Receipt; readonly keptBy: readonly string[] | null }> {
+  return withArchive(uri, async (archive) => ({
+    receipt: await archive.receipt(),
+    keptBy: (await archive.kept())?.columns ?? null,
+  }))
 }

@@ -12,7 +12,7 @@ import type { RestoreStep } from '../../plan/language/step.ts'
 import { raw } from '../../sql/sql.ts'
 import type { Hooks } from '../steps/perform.ts'
 import type { RunContext } from '../table-context.ts'
-import { withArchive } from './open-receipt.ts'
+import { withArchive, type Kept } from './open-receipt.ts'
 
 // Restores one object in one transaction. Invariants:
 //
@@ -28,7 +28,8 @@ export async function restoreObject(step: RestoreStep, context: RunContext, { al
       // A store may be slow, and the lock that this holds blocks nothing.
       await session.query('set local idle_in_transaction_session_timeout = 0')
       const content = await archive.content(step.object, step.encoding, identities)
-      const restored = await restoreRows(step, session, content)
+      const kept = step.leaveOutKept === null ? null : await archive.kept()
+      const restored = await restoreRows(step, session, content, kept)
       await assertLease(session, journalSchema, lease)
       await inOneGo(session, () => [addRestored(session, journalSchema, runId, restored), ...alongside()])
     }),
@@ -37,9 +38,10 @@ export async function restoreObject(step: RestoreStep, context: RunContext, { al
 }
 
 async function restoreRows(
-  { statements, settings, conflicts, object }: RestoreStep,
+  { statements, settings, leaveOutKept, conflicts, object }: RestoreStep,
   session: Session,
   content: NodeJS.ReadableStream,
+  kept: Kept | null,
 ): Promise<Restored> {
   const [create = '', copy = '', insert = ''] = statements
   await session.query(create)
@@ -48,6 +50,7 @@ async function restoreRows(
       ? new DifferenceError(object.name, difference('encoding', 'readable', reasonOf(error)), error)
       : error
   })
+  if (leaveOutKept !== null && kept !== null) await session.query(leaveOutKept, [kept.keys])
   const { rowCount } = await underSettings(session, settings, () => session.query(insert))
   const rows = rowCount ?? 0
   return {

@@ -36,14 +36,17 @@ export interface RestoreOrder {
 
 /** Plans a restore, into a table that there is or a new one. */
 export async function planRestoring(target: Target, order: RestoreOrder, options: EngineOptions): Promise<RestorePlan> {
-  const { archived, receipt, into, exists } = await findDestination(target, order, options)
+  const { archived, receipt, keptBy, into, exists } = await findDestination(target, order, options)
   const request = requestOf(order, archived)
   if (exists) return planCommand(target, into, restore, request, options)
   return readPatiently(target, 'plan restore', options, async (session) => {
     const server = await inSnapshot(session, () => readServer(session, options.journalSchema))
     const predicate = order.where === null ? null : await parsePredicate(order.where, momentLiteral(server.now))
     const { journalSchema } = options
-    return planNewTable({ server, journalSchema, archived, encoding: receipt.encoding, into, predicate }, request)
+    return planNewTable(
+      { server, journalSchema, archived, encoding: receipt.encoding, keptBy, into, predicate },
+      request,
+    )
   })
 }
 
@@ -68,13 +71,14 @@ export async function restoreRows(target: Target, order: RestoreOrder, options: 
 
 interface Destination {
   readonly receipt: Receipt
+  readonly keptBy: readonly string[] | null
   readonly archived: ArchivedTable
   readonly into: TableName
   readonly exists: boolean
 }
 
 async function findDestination(target: Target, order: RestoreOrder, options: EngineOptions): Promise<Destination> {
-  const receipt = await readReceiptAt(order.receipt)
+  const { receipt, keptBy } = await readReceiptAt(order.receipt)
   const archived = chosen(receipt, order)
   return readPatiently(target, 'plan restore', options, (session) =>
     inSnapshot(session, async () => {
@@ -83,9 +87,9 @@ async function findDestination(target: Target, order: RestoreOrder, options: Eng
         if (there === undefined) await assertTypes(archived)
         const { schema, name } = order.into
         const into = there ?? { schema: schema ?? archived.schema, name }
-        return { receipt, archived, into, exists: there !== undefined }
+        return { receipt, keptBy, archived, into, exists: there !== undefined }
       }
-      return { receipt, archived, into: await whereItWas(session, archived, order), exists: true }
+      return { receipt, keptBy, archived, into: await whereItWas(session, archived, order), exists: true }
     }),
   )
 }

@@ -190,6 +190,8 @@ export interface RestoreStep extends Described {
   readonly table: TableName
   /** Under which the condition is read, and triggers fire. */
   readonly settings: ConditionSettings
+  /** Leaves out the rows that were archived and kept, whose keys are its parameter, as JSON; null where all were removed. */
+  readonly leaveOutKept: string | null
   /** Counts the rows that differ from those already there; null without a primary key. */
   readonly conflicts: string | null
 }

@@ -51,6 +51,8 @@ export interface RestoreSituation {
   readonly empty: boolean
   readonly archived: ArchivedTable
   readonly encoding: Encoding
+  /** The columns of the keys of rows that were archived, and kept when the others were removed; null without such rows. */
+  readonly keptBy: readonly string[] | null
   readonly predicate: Predicate | null
   readonly condition: ConditionFacts
 }
@@ -94,6 +96,9 @@ export function planRestore(situation: RestoreSituation, request: RestoreRequest
     evidence: [
       `archived: ${showCount(archived.rows)} rows in ${showCount(archived.objects.length)} objects; ${request.receipt}`,
       ...(situation.predicate === null ? [] : [`restored: rows where ${situation.predicate.written}`]),
+      ...(situation.keptBy === null
+        ? []
+        : ['rows that were archived and kept when the others were removed are left out: removal.json has their keys']),
       ...describeMapping(mapping),
     ],
     notes: [
@@ -136,7 +141,7 @@ export function planNewTable({ into, ...situation }: NewTable, request: RestoreR
 
 export interface NewTable extends Pick<
   RestoreSituation,
-  'server' | 'journalSchema' | 'archived' | 'encoding' | 'predicate'
+  'server' | 'journalSchema' | 'archived' | 'encoding' | 'keptBy' | 'predicate'
 > {
   readonly into: TableName
 }
@@ -221,6 +226,7 @@ function restoreStep(
     encoding,
     table: table.name,
     settings: situation.condition.settings,
+    leaveOutKept: situation.keptBy === null ? null : leaveOutKept(mapping, archived, situation.keptBy).text,
     conflicts: conflicts(table, mapping)?.text ?? null,
   }
 }
@@ -245,6 +251,17 @@ function insertRows({ table, predicate }: RestoreSituation, { pairs }: ColumnMap
   const rows = pairs.map(({ from, to }) => sql`${stagedName(from.number)} as ${ident(to.name)}`)
   const where = raw(predicate === null ? '' : ` where (${predicate.text}\n) is true`)
   return sql`insert into ${quoted(table.name)} (${names})${overriding} select ${names} from (select ${join(rows)} from ${quoted(STAGING)}) t${where} on conflict do nothing`
+}
+
+/** Compared as text, which needs no operator of a type: both sides are written by the same session. */
+function leaveOutKept({ pairs }: ColumnMapping, { columns }: ArchivedTable, keptBy: readonly string[]): Sql {
+  const key = keptBy.flatMap((name) => columns.find((column) => column.name === name) ?? [])
+  const staged = key.map(({ number }) => sql`s.${stagedName(number)}`)
+  const kept = key.map(({ number }, i) => {
+    const type = pairs.find(({ from }) => from.number === number)?.to.type ?? 'pg_catalog.text'
+    return sql`(k.value ${own('->>')} ${raw(String(i))})::${raw(type)}`
+  })
+  return sql`delete from ${quoted(STAGING)} s using pg_catalog.json_array_elements($1::pg_catalog.json) k where row(${join(staged)})::pg_catalog.text ${own('=')} row(${join(kept)})::pg_catalog.text`
 }
 
 /** How many staged rows differ from those that the table has under the same primary key; after the insert. */

@@ -414,6 +414,7 @@ export function restoreSituation(overrides: Partial<RestoreSituation> = {}): Res
     empty: false,
     archived: archived(),
     encoding: { format: 'csv', settings: {}, compression: 'gzip', encryption: null },
+    keptBy: null,
     predicate: null,
     condition: condition(),
     ...overrides,
