@@ -1,4 +1,5 @@
-import { dirname } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 // Loaded before the application starts, whose sessions share this process: loading takes 0.1 s, which would look like
 // time spent waiting for the server.
 import 'umzug'
@@ -68,13 +69,15 @@ async function playOn(
     const horizon = await readHorizon(client)
     return { horizon, before: await takeStock(client, horizon) }
   })
-  const traffic = await withTraffic(shop, narrator, () => tellStory({ narrator, shop, signal }))
+  const archive = join(dirname(server.dataFolder), 'archive')
+  await mkdir(archive)
+  const traffic = await withTraffic(shop, narrator, () => tellStory({ narrator, shop, archive, signal }))
 
   return withClient(shop.url, signal, async (client) => {
     const after = await takeStock(client, horizon)
     const missing = countMissing(before, after, traffic)
     const report = { before, after, lockMs: await readLockMs(client), traffic, missing }
-    narrator.heading('7. Results')
+    narrator.heading('8. Results')
     const lines = [...describeFigures(report), ...describeMaps(await readMaps(client))]
     for (const line of lines) narrator.line(line)
     assertWell(report)

@@ -1,3 +1,5 @@
+import { pathToFileURL } from 'node:url'
+import { listArchives } from '../archive/list-archives.ts'
 import { run } from '../cli/run.ts'
 import type { Context } from '../cli/context.ts'
 import { EbbError } from '../errors.ts'
@@ -11,16 +13,19 @@ import type { Shop } from './setup.ts'
 export interface Stage {
   readonly narrator: Narrator
   readonly shop: Shop
+  /** A directory for archives. */
+  readonly archive: string
   readonly signal: AbortSignal
 }
 
 const CONVERT = ['partition', 'events', '--by', 'created_at', '--every', 'month', '--keep', KEPT]
 const SPLIT = ['split', 'events', '--keep', KEPT, '--no-archive']
-const ROTATE = ['rotate', 'events', 'page_views', '--keep', KEPT, '--no-archive']
+const ROTATE = ['rotate', 'events', 'page_views', '--keep', KEPT, '--archive']
 
 /** What a user would do, command by command, each run through the command line. */
 export async function tellStory(stage: Stage): Promise<void> {
-  const { narrator } = stage
+  const { narrator, archive } = stage
+  const rotate = [...ROTATE, archive]
 
   narrator.heading('1. Look')
   narrator.say('What is this table, what depends on it, and what could go wrong?')
@@ -40,24 +45,40 @@ export async function tellStory(stage: Stage): Promise<void> {
 
   narrator.heading('4. Rotate')
   narrator.say(
-    `From now on this is the only maintenance, for example once a day: create partitions ahead of time, and drop those whose rows are all older than ${KEPT}. ` +
+    `From now on this is the only maintenance, for example once a day: create partitions ahead of time, and drop those whose rows are all older than ${KEPT}, after their rows have been archived and the archive has been read back. ` +
       'page_views, which already had monthly partitions, is maintained by the same command. First the plan, then its execution.',
   )
-  await type(stage, ROTATE, withoutScript)
-  await type(stage, [...ROTATE, '--execute'], withoutMaps)
+  await type(stage, rotate, withoutScript)
+  await type(stage, [...rotate, '--execute'], withoutMaps)
 
-  narrator.heading('5. Split')
+  narrator.heading('5. Restore')
+  narrator.say(
+    'Each dropped partition has an archive with a receipt, which is all that an audit needs, and it can come back: as a partition, on hold, so that the next rotation does not drop it again.',
+  )
+  const receipt = await newestReceipt(stage)
+  await type(stage, ['archive', 'verify', receipt])
+  await type(stage, ['restore', receipt, '--attach', '--execute'])
+  await type(stage, [...rotate, '--execute'], withoutMaps)
+
+  narrator.heading('6. Split')
   narrator.say(
     `The rows that events held before are still in one partition, which would expire as a whole on the date shown above. To free the space now, the rows of the last ${KEPT} are copied into monthly partitions while the application keeps running; changes are captured and applied, both sides are compared, and then they are swapped.`,
   )
   await type(stage, [...SPLIT, '--execute'], withoutMaps)
 
-  narrator.heading('6. Retire')
+  narrator.heading('7. Retire')
   narrator.say(
     'The original partition has been kept and updated, so that ebb rollback would lose nothing. Once the result is confirmed, it is dropped.',
   )
   await type(stage, ['status'])
   await type(stage, ['retire', '--all', '--execute'])
+}
+
+async function newestReceipt({ archive, signal }: Stage): Promise<string> {
+  const { archives } = await listArchives(pathToFileURL(archive).href, signal)
+  const newest = archives.at(-1)
+  if (newest === undefined) throw new Error('the rotation has archived nothing')
+  return newest.receipt
 }
 
 /** Runs a command, and prints its output as shortened by `abridge`. */
@@ -92,7 +113,7 @@ function stepsOnly(script: string): string {
 function withoutScript(plan: string): string {
   let inScript = false
   const shown = plan.split('\n').filter((line) => {
-    if (line.startsWith('-- psql stops')) inScript = true
+    if (/^-- (?:psql stops|For reading only)/.test(line)) inScript = true
     if (line.startsWith('-- Nothing has been changed')) inScript = false
     return !inScript
   })

@@ -50,11 +50,18 @@ test('runs the whole demo without an error or a lost row, and leaves nothing beh
   // What was written meanwhile takes room, too: the more of it, the longer the story takes.
   const older = 1 - traffic.written.events / after.events.rows
   expect(after.events.bytes * older).toBeLessThan(before.events.bytes / 2)
-  // 90 days touch at most five of the fourteen months.
+  // 90 days touch at most five of the fourteen months, and one has been restored.
   expect(after.pageViews.rows - traffic.written.pageViews).toBeLessThan(SMALL.pageViews / 2)
   expect(after.pageViewsToKeep).toBe(before.pageViewsToKeep + traffic.written.pageViews)
 
-  const commands = ['inspect events', 'partition events --by created_at', 'rotate events page_views', 'split events']
+  const commands = [
+    'inspect events',
+    'partition events --by created_at',
+    'rotate events page_views',
+    'archive verify',
+    'restore file:',
+    'split events',
+  ]
   for (const typed of [...commands, 'retire --all']) expect(heard()).toContain(`$ ebb ${typed}`)
   expect(heard()).toMatch(/application errors +0 in/)
   expect(heard()).toMatch(/events_2\d{3}_\d\d +MINVALUE/)

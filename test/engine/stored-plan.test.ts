@@ -173,9 +173,9 @@ describe('a run is not resumed', () => {
   test('from a version with another command, but status lists it', async ({ database }) => {
     const events = await tables(database)
     const run = await begun(database, events, COMMANDS['partition'] as Start)
-    await database.admin(`update ebb.run set command = 'archive'`)
+    await database.admin(`update ebb.run set command = 'compact'`)
     const { runs } = await status(database.url, quietly())
-    expect(runs).toMatchObject([{ id: run.id, command: 'archive', refusesFrom: null }])
+    expect(runs).toMatchObject([{ id: run.id, command: 'compact', refusesFrom: null }])
     for (const act of [resume, abandon])
       expect(await failureOf(act(database.url, { runId: run.id }, quietly()))).toMatchObject({
         kind: 'objections',

@@ -13,8 +13,12 @@ function planOf(overrides: Parameters<typeof restoreSituation>[0] = {}, request 
 
 describe('the steps', () => {
   test('one transaction for each object, under a lock that blocks nothing', () => {
-    expect(keys(planOf())).toEqual([FIRST, 'restore:public.events-00002.csv.gz'])
-    expect(planOf().steps.flatMap(({ locks }) => locks.map(({ blocks }) => blocks))).toEqual(['nothing', 'nothing'])
+    expect(keys(planOf())).toEqual([FIRST, 'restore:public.events-00002.csv.gz', 'analyze'])
+    expect(planOf().steps.flatMap(({ locks }) => locks.map(({ blocks }) => blocks))).toEqual([
+      'nothing',
+      'nothing',
+      'nothing',
+    ])
   })
 
   test('rows are read into a temporary table, and from there into the table; what is there stays', () => {
@@ -196,7 +200,7 @@ describe('a new table', () => {
   test('has the columns and the key, and nothing of the receipt that could execute something', () => {
     const plan = planNewTable({ ...restoreSituation(), into: named('back') }, restoreRequest())
 
-    expect(keys(plan)).toEqual(['create', FIRST, 'restore:public.events-00002.csv.gz'])
+    expect(keys(plan)).toEqual(['create', FIRST, 'restore:public.events-00002.csv.gz', 'analyze'])
     expect(sqlOf(plan, 'create')).toEqual([
       'create table "public"."back" ("id" bigint not null, "at" timestamp with time zone not null, "kind" text, primary key ("id"))',
     ])

@@ -10,10 +10,10 @@ import { showBytes, showCount } from '../../text/units.ts'
 import type { ArchivedObject, ArchivedTable, Encoding } from '../archive/receipt.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
 import { objection, unaccepted, when } from '../language/objection.ts'
-import type { Objection, Plan, RestoreStep } from '../language/step.ts'
+import type { AloneStep, Objection, Plan, RestoreStep } from '../language/step.ts'
 import { conditionObjections } from '../table/objections/condition.ts'
 import { serverNotes, serverObjections } from '../table/objections/server.ts'
-import { partitionStep, placeObjections, placeOf } from './partition.ts'
+import { partitionStep, placeObjections, placeOf, type Place } from './partition.ts'
 import { newTableStep } from './new-table.ts'
 import {
   describeMapping,
@@ -116,6 +116,7 @@ export function planRestore(situation: RestoreSituation, request: RestoreRequest
     steps: [
       ...(place === 'missing' && situation.set !== null ? [partitionStep(situation.set, archived, server.role)] : []),
       ...archived.objects.map((object, i) => restoreStep(situation, request, mapping, object, i)),
+      ...analyzeSteps(table, place, archived),
     ],
   }
 }
@@ -229,6 +230,24 @@ function restoreStep(
     leaveOutKept: situation.keptBy === null ? null : leaveOutKept(mapping, archived, situation.keptBy).text,
     conflicts: conflicts(table, mapping)?.text ?? null,
   }
+}
+
+/** Of a table with partitions that there were, autovacuum looks after each by itself. */
+function analyzeSteps({ name, kind }: RestoreTarget, place: Place, archived: ArchivedTable): AloneStep[] {
+  if (kind === 'partitioned table' && place !== 'missing') return []
+  const { schema, name: partition } = archived
+  const filled = kind === 'partitioned table' ? { schema, name: partition } : name
+  return [
+    {
+      kind: 'alone',
+      key: 'analyze',
+      title: `analyze ${display(filled)}`,
+      because: 'refreshes the planner statistics',
+      locks: [{ table: filled, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'all along' }],
+      cost: 'reads a sample; skipped if another session is at it',
+      statements: [`analyze (skip_locked) ${quoted(filled).text}`],
+    },
+  ]
 }
 
 /** Types are those of the table, never those that a receipt names: that may be anything. */
