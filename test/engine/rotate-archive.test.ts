@@ -212,7 +212,8 @@ describe('what changes a detached partition after its snapshot', () => {
     const rotating = rotate(database, table, {
       observer: (event) => {
         if (!waits && event.type === 'step finished' && isStep(event.step, 'guard'))
-          held.push(holder.query('begin'), holder.query(sql`lock table ${quoted(leaf)} in access share mode`))
+          // The drop asks for the same mode first, and holds nothing yet: whoever alters the table cannot deadlock with it.
+          held.push(holder.query('begin'), holder.query(sql`lock table ${quoted(leaf)} in share update exclusive mode`))
         if (event.type === 'step started' && isStep(event.step, 'drop')) waits = true
       },
     })
