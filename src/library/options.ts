@@ -41,7 +41,7 @@ export interface CopyOptions {
   readonly transport?: Transport | 'auto'
   /** Chunks copied in parallel; 1 by default. */
   readonly jobs?: number
-  /** Required to leave out rows: there are no archives yet. */
+  /** Required to leave out rows: copies cannot archive them yet. */
   readonly noArchive?: boolean
   /** The retired table is dropped by the first `rotate` that long after the end: `7 days`. */
   readonly retireAfter?: string
