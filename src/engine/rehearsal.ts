@@ -2,31 +2,58 @@ import { readEventTriggers } from '../catalog/event-triggers.ts'
 import { inTransaction, readOne, type Session } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED, messageOf } from '../errors.ts'
 import { companion, quoted, type TableName } from '../sql/names.ts'
-import { ident, sql } from '../sql/sql.ts'
+import { ident, literal, sql } from '../sql/sql.ts'
 import { newNameSuffix } from './name-suffix.ts'
 
 // Event triggers run code of others with each command that changes the catalogue. They may refuse it, at the swap or when
-// a run is abandoned, or add to what is created; so a table is created, altered and dropped beforehand, and rolled back.
+// a run is abandoned, or add to what is created; so a table with an index, a trigger
+// and its function is created, altered and dropped beforehand, and rolled back.
 
 class Rehearsed extends Error {}
 
-/** @throws {EbbError} when an event trigger refuses that, or adds something to a new table */
+/**
+ * For a copy or a conversion, whose new table must have nothing that the old one has not.
+ *
+ * @throws {EbbError} when an event trigger refuses that, or adds something to a new table
+ */
 export async function rehearseEventTriggers(session: Session, table: TableName): Promise<void> {
+  const added = await rehearse(session, table)
+  if (added.what.length > 0)
+    throw refused(
+      `an event trigger (${added.by}) gives new tables ${added.what.join(' and ')}, which the swap would find`,
+    )
+}
+
+/**
+ * For a rotation: what an event trigger adds to a new partition is its owner's business.
+ *
+ * @throws {EbbError} when an event trigger refuses to have a table created or dropped
+ */
+export async function rehearsePartitions(session: Session, table: TableName): Promise<void> {
+  await rehearse(session, table)
+}
+
+interface Added {
+  /** The event triggers. */
+  readonly by: string
+  readonly what: readonly string[]
+}
+
+async function rehearse(session: Session, table: TableName): Promise<Added> {
   const triggers = await readEventTriggers(session)
-  if (triggers.length === 0) return
-  const names = triggers.map(({ name }) => name).join(', ')
-  let added: string[] = []
+  const by = triggers.map(({ name }) => name).join(', ')
+  if (triggers.length === 0) return { by, what: [] }
+  let what: string[] = []
   try {
     await inTransaction(session, {}, async () => {
-      added = await createAndDrop(session, table)
+      what = await createAndDrop(session, table)
       throw new Rehearsed()
     })
   } catch (error) {
     if (!(error instanceof Rehearsed))
-      throw refused(`an event trigger (${names}) refuses what has to be done: ${messageOf(error)}`, error)
+      throw refused(`an event trigger (${by}) refuses what has to be done: ${messageOf(error)}`, error)
   }
-  if (added.length > 0)
-    throw refused(`an event trigger (${names}) gives new tables ${added.join(' and ')}, which the swap would find`)
+  return { by, what }
 }
 
 async function createAndDrop(session: Session, table: TableName): Promise<string[]> {
@@ -48,8 +75,16 @@ async function createAndDrop(session: Session, table: TableName): Promise<string
         <> (select count(*) from pg_attribute a where a.attrelid = ${quoted(table).text}::regclass and a.attnum > 0 and not a.attisdropped) then 'columns' end], null) as added
     from pg_class c where c.oid = ${place.text}::regclass`,
   )
+  const code = quoted({ schema: table.schema, name: companion(name, '_3') })
+  const trigger = ident(companion(name, '_4'))
   for (const statement of [
     sql`create index on ${place} ((1))`,
+    sql`create function ${code}() returns trigger language plpgsql as ${literal('begin return null; end')}`,
+    sql`create trigger ${trigger} after insert on ${place} for each row execute function ${code}()`,
+    sql`grant select on ${place} to current_user`,
+    sql`comment on table ${place} is ''`,
+    sql`drop trigger ${trigger} on ${place}`,
+    sql`drop function ${code}()`,
     sql`alter table ${place} rename to ${ident(later.name)}`,
     sql`drop table ${quoted(later)}`,
   ])

@@ -38,6 +38,30 @@ describe('event triggers', () => {
     await untouched()
   })
 
+  test('that refuse functions or triggers are detected beforehand', async ({ database }) => {
+    const table = await visits(database)
+    await eventTrigger(
+      database,
+      'guard',
+      'ddl_command_end',
+      `for r in select * from pg_event_trigger_ddl_commands() where command_tag = 'CREATE TRIGGER' loop
+         raise exception 'no triggers, please'; end loop;`,
+    )
+    const rebuilt = rebuild(database.url, written(table), rebuildRequest(), quietly())
+    await expect(rebuilt).rejects.toThrow(/guard\) refuses what has to be done: no triggers, please/)
+    expect(
+      (await database.admin(`select from pg_class where relname like 'visits\\_%' and relkind = 'r'`)).rows,
+    ).toEqual([])
+  })
+
+  test('that refuse to have tables dropped are detected before a rotation changes anything', async ({ database }) => {
+    const table = await monthlyEvents(database, -5, 1)
+    await eventTrigger(database, 'guard', 'sql_drop', `raise exception 'nobody drops tables here';`)
+    const { created, retired, failed } = await rotateOne(database, table, { keep: '2 months' })
+    expect({ created, retired }).toEqual({ created: [], retired: [] })
+    expect(failed[0]?.error.message).toMatch(/guard\) refuses what has to be done: nobody drops tables here/)
+  })
+
   test('that only observe are no obstacle', async ({ database }) => {
     const table = await visits(database)
     await eventTrigger(database, 'watch', 'ddl_command_end', 'null;')

@@ -24,6 +24,7 @@ import { readSituation } from '../rotate/read-situation.ts'
 import { forEachTable, type Failure } from '../many-tables.ts'
 import { rotateSet, stopped, type SetReport } from '../rotate/set.ts'
 import { planRetireOf } from '../runs/runs.ts'
+import { rehearsePartitions } from '../rehearsal.ts'
 import { objectionsToTable } from '../first-look.ts'
 import { withTable } from '../table-context.ts'
 
@@ -260,9 +261,11 @@ async function rotateOne(
   options: EngineOptions,
 ): Promise<SetReport> {
   const began = performance.now()
-  const plan = await readPatiently(target, 'plan rotate', options, (session) =>
-    planOne(session, server, table, request, options),
-  )
+  const plan = await readPatiently(target, 'plan rotate', options, async (session) => {
+    const planned = await planOne(session, server, table, request, options)
+    if (planned.steps.length > 0) await rehearsePartitions(session, table)
+    return planned
+  })
   // Without a policy there is nothing to do, and no lease to take.
   if (plan.policy === null || isRefused(plan))
     return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
