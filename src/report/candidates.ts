@@ -24,7 +24,7 @@ export function describeCandidateSet(set: StoredSet, file: string | null): strin
       ? [`To complete it:  ebb resume ${id} --execute`]
       : [
           `To see some of its rows:  ebb candidates ${id} --sample 20`,
-          `To delete the rows that have not changed since:  ebb purge --from-candidates ${id} --no-archive --execute`,
+          `To archive and delete the rows that have not changed since:  ebb purge --from-candidates ${id} --archive <uri> --execute`,
         ]),
     `To drop it:  ebb candidates ${id} --drop --execute`,
   ]
