@@ -22,7 +22,7 @@ describe('a foreign key added during the run', () => {
         }),
       }),
     )
-    expect(failure.message).toMatch(/a foreign key that has come since .*notes_visit_fkey/)
+    expect(failure.message).toMatch(/a foreign key added since .*notes_visit_fkey/)
     const { rows } = await database.admin('select from notes where visit is not null')
     expect(rows).toHaveLength(2000)
     expect((await contentOf(database, table)).rows).toBe(ROWS - (await gone(database)))
