@@ -32,17 +32,18 @@ create index archive_by_run on archive (run_id);
 -- Relations that were written to since their rows were archived, or while they were.
 create table archived_write (
   relation_oid oid not null,
+  xact xid8 not null default pg_current_xact_id(),
   at timestamptz not null default clock_timestamp()
 );
 
--- For a trigger on a detached partition. A writer sees marks of others only when they are committed, so there may be
--- several; it never waits.
+-- For a trigger on a detached partition. Each transaction leaves a mark of its own, and never waits: one with an old
+-- snapshot would still see marks of others that have been deleted since, and leave none.
 do $migration$ begin
   execute format($statement$
     create function %1$I.mark_archived_write() returns trigger language plpgsql security definer
       set search_path = pg_catalog, pg_temp as $function$
     begin
-      if not exists (select from %1$I.archived_write w where w.relation_oid = tg_relid) then
+      if not exists (select from %1$I.archived_write w where w.relation_oid = tg_relid and w.xact = pg_current_xact_id()) then
         insert into %1$I.archived_write (relation_oid) values (tg_relid);
       end if;
       return null;

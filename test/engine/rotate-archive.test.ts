@@ -239,6 +239,41 @@ describe('what changes a detached partition after its snapshot', () => {
     expect(second!.ids).toContain(9000000)
   })
 
+  test('is noticed in a transaction that still sees an earlier mark', async ({ database }) => {
+    const table = await monthlyEvents(database, -3, 1)
+    const leaf = leafOf(database, table, -3)
+    await database.admin(
+      sql`insert into ${quoted(table)} (at) select at from ${quoted(leaf)}, generate_series(1, 20000)`,
+    )
+    const holder = await database.session('holder', { admin: true })
+    const late = await database.session('late', { admin: true })
+    const write = (id: number) =>
+      sql`insert into ${quoted(leaf)} (id, at) select ${raw(String(id))}, min(at) from ${quoted(leaf)}`
+    const held: Promise<unknown>[] = []
+    let [guards, drops] = [0, 0]
+    const rotating = rotate(database, table, {
+      observer: (event) => {
+        if (event.type === 'step finished' && isStep(event.step, 'guard') && ++guards <= 2)
+          held.push(holder.query('begin'), holder.query(sql`lock table ${quoted(leaf)} in share update exclusive mode`))
+        if (event.type === 'step started' && isStep(event.step, 'drop')) drops++
+      },
+    })
+    await until(() => drops === 1)
+    await Promise.all(held.splice(0))
+    // A mark, and a snapshot that sees it; the next archive deletes the mark.
+    await holder.query(write(9000010))
+    await holder.query('commit')
+    await late.query('begin isolation level repeatable read')
+    await late.query('select from ebb.archived_write')
+    await until(() => drops === 2)
+    await Promise.all(held.splice(0))
+    await late.query(write(9000011))
+    await late.query('commit')
+    await holder.query('commit')
+    expect((await rotating).failed).toEqual([])
+    expect((await stored()).at(-1)!.ids).toContain(9000011)
+  })
+
   test('is noticed though the trigger was switched off meanwhile', async ({ database }) => {
     const [, second] = await changing(database, async (session, leaf) => {
       const alter = sql`alter table ${quoted(leaf)}`
