@@ -7,6 +7,16 @@ export interface Span {
   readonly to: Position | null
 }
 
+/** Whether two spans have a position in common. */
+export function overlap(a: Span, b: Span): boolean {
+  return isBefore(a.from, b.to) && isBefore(b.from, a.to)
+}
+
+/** Null is beyond everything: as a lower bound the first, as an upper one the last. */
+function isBefore(from: Position | null, to: Position | null): boolean {
+  return from === null || to === null || from < to
+}
+
 /** The parts between `from` and `to` that no span covers, in order. Spans may overlap and be in any order. */
 export function gapsIn(spans: readonly Span[], from: Position, to: Position): Cell[] {
   const gaps: Cell[] = []

@@ -27,6 +27,21 @@ describe('a set by month, 90 days kept', () => {
     expect(gist(planRotation(situation(setOf(YEAR), now), request())).retire).toEqual(gone)
   })
 
+  test('restored rows keep each partition that they may be in', () => {
+    const hold = (bounds: string | null) => ({ table: setOf(YEAR).name, bounds, until: new Date(), runId: '7' })
+    const left = (bounds: string | null, asked = {}) => {
+      const held = { ...situation(setOf(YEAR), '2026-06-15'), holds: [hold(bounds)] }
+      return gist(planRotation(held, request(asked))).retire
+    }
+
+    // Rows of a partition that was wider than those of today, or narrower.
+    expect(left("FOR VALUES FROM ('2026-01-20 00:00:00+00') TO ('2026-02-02 00:00:00+00')")).toEqual([])
+    expect(left("FOR VALUES FROM ('2026-01-10 00:00:00+00') TO ('2026-01-20 00:00:00+00')")).toEqual(['p_2026-02-01'])
+    expect(left("FOR VALUES FROM (MINVALUE) TO ('2026-01-02 00:00:00+00')")).toEqual(['p_2026-02-01'])
+    expect(left(null)).toEqual([])
+    expect(left(null, { accept: ['hold'] })).toEqual(['p_2026-01-01', 'p_2026-02-01'])
+  })
+
   test('a bound between two positions counts as the later one', () => {
     const [first] = partitions('2026-01-01', '2026-02-01')
     const inexact = { ...first!, range: { ...first!.range!, toIsExact: false } }

@@ -1,3 +1,6 @@
+import { parseBounds } from '../../catalog/partitions/bounds.ts'
+import type { Span } from '../../grid/gaps.ts'
+import { fromText, type KeyKind } from '../../grid/key.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { Objection } from './step.ts'
 
@@ -28,4 +31,12 @@ export function holdObjections(holds: readonly Hold[]): Objection[] {
 /** `until 2026-12-29 (run 7)`. */
 export function heldText({ until, runId }: Hold): string {
   return `until ${until.toISOString().slice(0, 10)}${runId === null ? '' : ` (restored by run ${runId})`}`
+}
+
+/** The range of bounds as PostgreSQL prints them; null where they are none. */
+export function spanOfBounds(kind: KeyKind, text: string): Span | null {
+  const bounds = parseBounds(text)
+  if (bounds?.kind !== 'range') return null
+  const position = (end: string | null) => (end === null ? null : fromText(kind, end))
+  return { from: position(bounds.from), to: position(bounds.to) }
 }

@@ -1,9 +1,9 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
-import type { Span } from '../../grid/gaps.ts'
-import { fromText, type KeyKind } from '../../grid/key.ts'
+import { overlap, type Span } from '../../grid/gaps.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { literal, raw, type Sql } from '../../sql/sql.ts'
+import { spanOfBounds } from '../language/hold.ts'
 import type { ArchivedTable } from '../archive/receipt.ts'
 import { objection } from '../language/objection.ts'
 import type { Objection, ShortLockStep } from '../language/step.ts'
@@ -18,11 +18,10 @@ import { createLeaf } from '../table/leaf.ts'
 export type Place = 'covered' | 'missing' | 'overlapping'
 
 export function placeOf(set: PartitionedTable, { partitionOf }: ArchivedTable): Place {
-  const bounds = parseBounds(partitionOf?.bounds ?? '')
-  if (bounds?.kind !== 'range' || set.key === null) return 'covered'
-  const wanted = spanIn(set.key.kind, bounds.from, bounds.to)
+  const wanted = set.key === null ? null : spanOfBounds(set.key.kind, partitionOf?.bounds ?? '')
+  if (wanted === null) return 'covered'
   const spans = set.partitions.flatMap(({ range, detachPending }) => (range === null || detachPending ? [] : [range]))
-  const touching = spans.filter((span) => before(span.from, wanted.to) && before(wanted.from, span.to))
+  const touching = spans.filter((span) => overlap(span, wanted))
   if (touching.length === 0) return 'missing'
   return covers(touching, wanted) ? 'covered' : 'overlapping'
 }
@@ -37,15 +36,6 @@ function covers(spans: readonly Span[], wanted: Span): boolean {
     (first?.from === null || (wanted.from !== null && first !== undefined && first.from <= wanted.from)) &&
     (last?.to === null || (wanted.to !== null && last !== undefined && last.to >= wanted.to))
   )
-}
-
-function spanIn(kind: KeyKind, from: string | null, to: string | null): Span {
-  return { from: from === null ? null : fromText(kind, from), to: to === null ? null : fromText(kind, to) }
-}
-
-/** Null is beyond everything: of a lower bound the first, of an upper one the last. */
-function before(from: Span['from'], to: Span['to']): boolean {
-  return from === null || to === null || from < to
 }
 
 /** Why the rows have no partition to go into. */

@@ -1,7 +1,8 @@
 import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
+import { overlap } from '../../grid/gaps.ts'
 import { minus } from '../../grid/grid.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
-import { heldText, type Hold } from '../language/hold.ts'
+import { heldText, spanOfBounds, type Hold } from '../language/hold.ts'
 import { unaccepted, when } from '../language/objection.ts'
 import {
   expiredByAge,
@@ -58,14 +59,14 @@ export function planExpiry(
   const { expired, unknown } = expiredPartitions(situation, policy, horizon)
   const old = expired.filter((partition) => !(request.retire === 'truncate' && partition.empty))
   const holds = request.accept.includes('hold') ? [] : situation.holds
-  const removable = old.filter((partition) => reasonToLeave(partition, request.retire, holds) === null)
+  const removable = old.filter((partition) => reasonToLeave(partition, request.retire, holds, policy.kind) === null)
   const candidates = removable.map((partition) => retirement(situation, policy, horizon, partition, request))
   return {
     horizon,
     candidates,
     skipped: [
       ...old.flatMap((partition) => {
-        const reason = reasonToLeave(partition, request.retire, holds)
+        const reason = reasonToLeave(partition, request.retire, holds, policy.kind)
         return reason === null ? [] : [{ partition: partition.name, reason }]
       }),
       ...overlapping(set, policy, horizon),
@@ -110,21 +111,22 @@ function expiredPartitions(
 }
 
 /** Why a partition is kept although all its rows have expired. */
-function reasonToLeave(partition: Partition, method: Retire, holds: readonly Hold[]): string | null {
+function reasonToLeave(partition: Partition, method: Retire, holds: readonly Hold[], kind: KeyKind): string | null {
   if (partition.kind === 'foreign') return 'it is a foreign table: its rows are stored elsewhere'
   if (partition.kind === 'partitioned') return 'it is itself partitioned, so it is not managed here'
   if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
   if (method === 'drop' && partition.dependents.length > 0)
     return `other objects depend on it: ${partition.dependents.join(', ')}`
-  const hold = holds.find((one) => isHeld(partition, one))
+  const hold = holds.find((one) => isHeld(partition, one, kind))
   return hold === undefined
     ? null
     : `restored rows are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
 }
 
-/** A partition is created again with the bounds that it had; rows without bounds may be in any partition. */
-function isHeld({ boundsText }: Partition, { bounds }: Hold): boolean {
-  return bounds === null || bounds === boundsText
+/** Rows may have come back into other partitions than theirs; those without bounds may be in any. */
+function isHeld({ range }: Partition, { bounds }: Hold, kind: KeyKind): boolean {
+  const held = bounds === null ? null : spanOfBounds(kind, bounds)
+  return held === null || range === null || overlap(held, range)
 }
 
 /** Wide partitions with both expired and kept rows, for information. */
