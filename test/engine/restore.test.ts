@@ -9,6 +9,7 @@ import { test, type Database } from '../support/database.ts'
 import { planRestoreFrom, restoreFrom, storeRows, type StoredArchive } from '../support/restoring.ts'
 import { quietly, written } from '../support/tool.ts'
 import { purge } from '../support/commands.ts'
+import { purgeRequest } from '../support/purging.ts'
 import { status } from '../../src/engine/runs/runs.ts'
 import { codes } from '../plan/support/gist.ts'
 
@@ -122,6 +123,19 @@ test('an object that is not what was archived is refused, those before it are ke
   expect(await contentOf(database, table)).toEqual(before)
 })
 
+test.for([
+  ['not JSON', '{'],
+  ['keys without columns', '{"key": [], "keptKeys": [[]]}'],
+  ['keys of other columns', '{"key": ["id", "at"], "keptKeys": [["3"]]}'],
+  ['no list of keys', '{"key": ["id"]}'],
+] as const)('a removal document that has %s stops it before anything is restored', async ([, text], { database }) => {
+  const { table, archive } = await archived(database)
+  await writeFile(join(archive.directory, ARCHIVE, 'removal.json'), text)
+
+  await expect(restoreFrom(archive, database.url)).rejects.toThrow(/removal.json is damaged/)
+  expect(await contentOf(database, table)).toHaveLength(60)
+})
+
 test('restored rows are on hold: no purge removes them before the date, unless that is accepted', async ({
   database,
 }) => {
@@ -130,16 +144,7 @@ test('restored rows are on hold: no purge removes them before the date, unless t
 
   const [hold] = (await status(database.url, quietly())).holds
   expect(hold).toMatchObject({ table, bounds: null })
-  const request = {
-    rows: { kind: 'matching', where: 'id <= 40' },
-    orderBy: null,
-    allRows: false,
-    vacuum: false,
-    noArchive: true,
-    cascade: false,
-    protect: [],
-    accept: [],
-  } as const
+  const request = purgeRequest('id <= 40')
   await expect(purge(database.url, written(table), request, quietly())).rejects.toThrow(ObjectionsError)
   const accept = { ...quietly(), accept: ['hold'] }
   await purge(database.url, written(table), { ...request, accept: ['hold'] }, accept)

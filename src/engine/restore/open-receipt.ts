@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { readObject } from '../../archive/content/read-object.ts'
+import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import { parseReceipt } from '../../archive/receipt-text.ts'
 import { openStore } from '../../archive/stores/open.ts'
 import type { Store } from '../../archive/store.ts'
@@ -46,14 +47,35 @@ export async function withArchive<T>(uri: string, work: (archive: OpenArchive) =
 }
 
 async function readKept(store: Store): Promise<Kept | null> {
+  const text = await readOrNull(store, REMOVAL)
+  if (text === null) return null
+  const { key, keptKeys } = parseRemoval(text, store.uriOf(REMOVAL))
+  return keptKeys.length === 0 ? null : { columns: key, keys: JSON.stringify(keptKeys) }
+}
+
+async function readOrNull(store: Store, name: string): Promise<string | null> {
   try {
-    const text = (await buffer(await store.get(REMOVAL))).toString()
-    const { key, keptKeys } = JSON.parse(text) as Pick<RowsRemoval, 'key'> & { readonly keptKeys: unknown[] }
-    return keptKeys.length === 0 ? null : { columns: key, keys: JSON.stringify(keptKeys) }
+    return (await buffer(await store.get(name))).toString()
   } catch (error) {
     if (isStoreError(error, 'missing')) return null
     throw error
   }
+}
+
+type KeptKeys = Pick<RowsRemoval, 'key'> & { readonly keptKeys: readonly (readonly string[])[] }
+
+/** A key without columns would be equal to every other. */
+function parseRemoval(text: string, uri: string): KeptKeys {
+  try {
+    const { key = [], keptKeys } = JSON.parse(text) as Partial<KeptKeys>
+    if (keptKeys?.every((one) => one.length === key.length && one.length > 0) === true) return { key, keptKeys }
+  } catch (error) {
+    if (!(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error
+  }
+  throw new EbbError(`${uri} is damaged: which archived rows were kept cannot be read`, {
+    state: NOTHING_CHANGED,
+    next: 'Take it from a backup of the store, or restore into a new table with a copy of the folder that lacks it.',
+  })
 }
 
 /** The receipt at this address, and the columns of the keys of kept rows. */

@@ -158,6 +158,7 @@ function objectionsTo(situation: RestoreSituation, mapping: ColumnMapping): Obje
     ...rightsObjections(situation),
     ...conditionObjections(condition),
     ...mappingObjections(mapping, table),
+    ...strangeKey(situation),
     ...when(!situation.empty && !hasKey(table, mapping), () => ({
       ...objection(
         'restore-key',
@@ -167,6 +168,18 @@ function objectionsTo(situation: RestoreSituation, mapping: ColumnMapping): Obje
       acceptable: true,
     })),
   ]
+}
+
+/** Rows that were kept are left out by their key: one that is not among the archived columns would leave out others. */
+function strangeKey({ archived, keptBy }: RestoreSituation): Objection[] {
+  const strange = (keptBy ?? []).filter((name) => !archived.columns.some((column) => column.name === name))
+  return strange.map((name) =>
+    objection(
+      `restore-removal:${name}`,
+      `removal.json names ${name} as part of the key, which the receipt does not have`,
+      'Find out which of the two was altered: they are written by the same run.',
+    ),
+  )
 }
 
 function rightsObjections({ server: { role }, table, rights }: RestoreSituation): Objection[] {
