@@ -7,7 +7,7 @@ import {
   exportCandidates,
   sampleCandidates,
   type ReviewOptions,
-} from '../engine/purge/candidate-review.ts'
+} from '../engine/purge/candidates/review.ts'
 import { EbbError } from '../errors.ts'
 import type { StoredSet } from '../journal/candidates.ts'
 import { describeCandidateSet } from '../report/candidates.ts'

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import { candidates as command, type CandidatesResult } from '../engine/commands/candidates.ts'
-import * as reviewing from '../engine/purge/candidate-review.ts'
+import * as reviewing from '../engine/purge/candidates/review.ts'
 import type { StoredSet } from '../journal/candidates.ts'
 import type { CandidatePlan } from '../plan/purge/candidates.ts'
 import { CANDIDATES } from '../requests/purge.ts'

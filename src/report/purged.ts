@@ -1,6 +1,6 @@
 import type { PurgeResult } from '../engine/commands/purge.ts'
 import { describeAhead } from '../engine/purge/progress.ts'
-import type { Drift } from '../engine/purge/candidate-slices.ts'
+import type { Drift } from '../engine/purge/candidates/slices.ts'
 import type { ArchivedLeft, Remaining } from '../engine/purge/check.ts'
 import type { ReceiptEntry } from '../journal/archives.ts'
 import type { PurgeFigures } from '../journal/purges.ts'

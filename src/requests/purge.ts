@@ -1,7 +1,7 @@
 import type { Target } from '../db/session.ts'
 import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
 import type { EngineOptions } from '../engine/options.ts'
-import { candidateSet } from '../engine/purge/candidate-review.ts'
+import { candidateSet } from '../engine/purge/candidates/review.ts'
 import { readMarkedCondition, type Marked } from '../engine/purge/marked.ts'
 import type { CandidateRequest } from '../plan/purge/candidates.ts'
 import type { PurgeRequest, RowSource } from '../plan/purge/request.ts'

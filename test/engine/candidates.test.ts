@@ -6,7 +6,7 @@ import {
   dropCandidates,
   exportCandidates,
   sampleCandidates,
-} from '../../src/engine/purge/candidate-review.ts'
+} from '../../src/engine/purge/candidates/review.ts'
 import { type CandidatesResult } from '../../src/engine/commands/candidates.ts'
 import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'

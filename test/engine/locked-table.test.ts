@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { advise } from '../../src/engine/commands/advise.ts'
 import { purgeStale } from '../../src/engine/commands/purge-stale.ts'
-import { candidateSets } from '../../src/engine/purge/candidate-review.ts'
+import { candidateSets } from '../../src/engine/purge/candidates/review.ts'
 import { readMarkedCondition } from '../../src/engine/purge/marked.ts'
 import { retirable } from '../../src/engine/runs/retired.ts'
 import {

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import { dropCandidates } from '../../src/engine/purge/candidate-review.ts'
+import { dropCandidates } from '../../src/engine/purge/candidates/review.ts'
 import { planRollbackOf, retire } from '../../src/engine/runs/runs.ts'
 import { KEPT_DAYS } from '../../src/journal/prune.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'

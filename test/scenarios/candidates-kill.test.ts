@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { candidateSets } from '../../src/engine/purge/candidate-review.ts'
+import { candidateSets } from '../../src/engine/purge/candidates/review.ts'
 import { abandon } from '../../src/engine/runs/runs.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'

@@ -1,4 +1,4 @@
-import { approveCandidates, candidateSet, candidateSets, dropCandidates } from '../../engine/purge/candidate-review.ts'
+import { approveCandidates, candidateSet, candidateSets, dropCandidates } from '../../engine/purge/candidates/review.ts'
 import { describeCandidateSets, describeDropped } from '../../report/candidates.ts'
 import { REVIEW } from '../../requests/review.ts'
 import { toText } from '../../text/comment.ts'

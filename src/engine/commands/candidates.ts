@@ -1,6 +1,6 @@
 import { momentLiteral } from '../../plan/language/moment.ts'
 import { Refusal, type Command, type Planning } from '../command.ts'
-import { readKeyColumns } from '../purge/key-columns.ts'
+import { readKeyColumns } from '../purge/candidates/key-columns.ts'
 import { inSnapshot } from '../../db/session.ts'
 import { completeSet, registerSet, setById, type StoredSet } from '../../journal/candidates.ts'
 import { endRun } from '../../journal/journal.ts'
@@ -22,7 +22,7 @@ import { readChosenRows } from '../purge/chosen-rows.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { orGivingBack, undoAll } from '../copy/give-back.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
-import { mayCreateIn } from '../purge/may-create.ts'
+import { mayCreateIn } from '../purge/candidates/may-create.ts'
 import { newNameSuffix } from '../name-suffix.ts'
 
 /** The outcome of writing a candidate set. */

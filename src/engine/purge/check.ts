@@ -10,7 +10,7 @@ import { quoted, type TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { rangeOf } from './batch.ts'
-import { forEachSlice, readDrift, type Drift } from './candidate-slices.ts'
+import { forEachSlice, readDrift, type Drift } from './candidates/slices.ts'
 import { assertLeaf, LeafLostError, WalkAnewError } from './leaf-state.ts'
 
 /** Rows that match now, as short snapshots saw them one after the other. */

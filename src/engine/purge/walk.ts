@@ -6,7 +6,7 @@ import { amongCandidates, type SetWalk } from '../../plan/purge/candidate-sql.ts
 import type { PurgeLeaf } from '../../plan/purge/work.ts'
 import { display, sameName } from '../../sql/names.ts'
 import type { BatchOrder } from './batch.ts'
-import { readSlice } from './candidate-slices.ts'
+import { readSlice } from './candidates/slices.ts'
 import { LeafLostError, WalkAnewError } from './leaf-state.ts'
 import { blockOf, endOfSpan, mannerOf, walkBatch, type Done } from './attempts.ts'
 import { count, type Purging } from './purging.ts'

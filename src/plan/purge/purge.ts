@@ -18,7 +18,7 @@ import {
   stepsBefore,
   type ArchivedSet,
   type Archiving,
-} from './archived.ts'
+} from './archive/archived.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from '../references/cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from '../references/cascade-cost.ts'

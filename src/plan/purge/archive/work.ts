@@ -1,7 +1,7 @@
-import type { ConditionSettings } from '../../sql/condition-settings.ts'
-import type { TableName } from '../../sql/names.ts'
-import type { ArchiveRequest } from '../archive/request.ts'
-import type { RowsToArchive } from '../archive/rows.ts'
+import type { ConditionSettings } from '../../../sql/condition-settings.ts'
+import type { TableName } from '../../../sql/names.ts'
+import type { ArchiveRequest } from '../../archive/request.ts'
+import type { RowsToArchive } from '../../archive/rows.ts'
 
 /** What is archived before a purge: plain data, its SQL as text without parameters. */
 export interface ArchiveSetWork {

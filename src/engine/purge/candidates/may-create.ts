@@ -1,5 +1,5 @@
-import { readOne, type Session } from '../../db/session.ts'
-import { sql } from '../../sql/sql.ts'
+import { readOne, type Session } from '../../../db/session.ts'
+import { sql } from '../../../sql/sql.ts'
 
 /** A schema that does not exist yet will be ours. */
 export async function mayCreateIn(session: Session, schema: string): Promise<boolean> {

@@ -1,11 +1,11 @@
-import { TELLABLE } from '../../catalog/table/json-parts.ts'
-import type { TableModel } from '../../catalog/table/table-model.ts'
-import { readAll, type Session } from '../../db/session.ts'
-import { copyKeyOf } from '../../plan/copy/key.ts'
-import type { KeyWalkColumn } from '../../plan/purge/work.ts'
-import { quoted } from '../../sql/names.ts'
-import { orderingOf } from '../../sql/operators.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { TELLABLE } from '../../../catalog/table/json-parts.ts'
+import type { TableModel } from '../../../catalog/table/table-model.ts'
+import { readAll, type Session } from '../../../db/session.ts'
+import { copyKeyOf } from '../../../plan/copy/key.ts'
+import type { KeyWalkColumn } from '../../../plan/purge/work.ts'
+import { quoted } from '../../../sql/names.ts'
+import { orderingOf } from '../../../sql/operators.ts'
+import { raw, sql } from '../../../sql/sql.ts'
 
 /**
  * The columns by which a row of the table is found again, in the order of their index; null where there are none, or

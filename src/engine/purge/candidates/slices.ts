@@ -1,10 +1,10 @@
-import { readAll, readOne, type Session } from '../../db/session.ts'
-import { askUnder } from '../../db/settings.ts'
-import type { SetWalk } from '../../plan/purge/candidate-sql.ts'
-import { driftStatement, sliceStatement } from '../../plan/purge/positions.ts'
-import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
-import { sql } from '../../sql/sql.ts'
-import { rangeOf } from './batch.ts'
+import { readAll, readOne, type Session } from '../../../db/session.ts'
+import { askUnder } from '../../../db/settings.ts'
+import type { SetWalk } from '../../../plan/purge/candidate-sql.ts'
+import { driftStatement, sliceStatement } from '../../../plan/purge/positions.ts'
+import type { PurgeLeaf, PurgeWork } from '../../../plan/purge/work.ts'
+import { sql } from '../../../sql/sql.ts'
+import { rangeOf } from '../batch.ts'
 
 /** Some candidates in the order of their keys; `position` is that of the last one. */
 export interface Slice {

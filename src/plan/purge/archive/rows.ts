@@ -1,7 +1,14 @@
-import { quoted, type TableName } from '../../sql/names.ts'
-import { own } from '../../sql/operators.ts'
-import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
-import { besideEntry, FINGERPRINT, leafNumber, sameKeyAsCandidate, SET_COLUMNS, type SetWalk } from './candidate-sql.ts'
+import { quoted, type TableName } from '../../../sql/names.ts'
+import { own } from '../../../sql/operators.ts'
+import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
+import {
+  besideEntry,
+  FINGERPRINT,
+  leafNumber,
+  sameKeyAsCandidate,
+  SET_COLUMNS,
+  type SetWalk,
+} from '../candidate-sql.ts'
 
 // What of a set is archived. Both statements belong into one REPEATABLE READ transaction, in this order: the set
 // then names exactly the rows that are archived, and each by what it held in this snapshot. A row that was changed
