@@ -79,7 +79,7 @@ describe('a receipt', () => {
     expect(tables[0]!.reading).toMatchInlineSnapshot(`
       {
         "copy": [
-          "copy "public"."events" ("id", "payload") from stdin with (format csv, header)",
+          "copy "public"."events" ("id", "payload") from stdin with (format csv, header, encoding 'UTF8')",
         ],
         "duckdb": "select * from read_csv(['public.events-00001.csv.gz'], columns = {'id': 'BIGINT', 'payload': 'VARCHAR'}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', new_line = '\\n', comment = '', nullstr = '', allow_quoted_nulls = false, compression = 'gzip')",
       }
@@ -90,7 +90,7 @@ describe('a receipt', () => {
       .toMatchInlineSnapshot(`
       [
         "create temporary table archived ("id" bigint, "payload" text, "twice" bigint)",
-        "copy archived ("id", "payload", "twice") from stdin with (format csv, header)",
+        "copy archived ("id", "payload", "twice") from stdin with (format csv, header, encoding 'UTF8')",
         "insert into "public"."events" ("id", "payload") overriding system value select "id", "payload" from archived",
       ]
     `)

@@ -24,7 +24,7 @@ describe('the steps', () => {
   test('rows are read into a temporary table, and from there into the table; what is there stays', () => {
     expect(sqlOf(planOf(), FIRST)).toEqual([
       'create temporary table "ebb_restore" ("c1" bigint, "c2" timestamp with time zone, "c3" text) on commit drop',
-      'copy "pg_temp"."ebb_restore" from stdin with (format csv, header)',
+      `copy "pg_temp"."ebb_restore" from stdin with (format csv, header, encoding 'UTF8')`,
       'insert into "public"."events" ("id", "at", "kind") select "id", "at", "kind" from (select "c1" as "id", "c2" as "at", "c3" as "kind" from "pg_temp"."ebb_restore") t on conflict do nothing',
     ])
   })

@@ -2,12 +2,13 @@ import { pipeline } from 'node:stream/promises'
 import { from as copyFrom } from 'pg-copy-streams'
 import { inOneGo } from '../../db/in-one-go.ts'
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
-import { underSettings } from '../../db/settings.ts'
+import { putSession, putSessionBack, underSettings } from '../../db/settings.ts'
 import { codeOf, isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
 import { difference, DifferenceError } from '../../archive/content/difference.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { addRestored, type Restored } from '../../journal/restores.ts'
+import { readingSettings } from '../../plan/archive/settings.ts'
 import type { RestoreStep } from '../../plan/language/step.ts'
 import { raw } from '../../sql/sql.ts'
 import type { Hooks } from '../steps/perform.ts'
@@ -38,18 +39,21 @@ export async function restoreObject(step: RestoreStep, context: RunContext, { al
 }
 
 async function restoreRows(
-  { statements, settings, leaveOutKept, conflicts, object }: RestoreStep,
+  { statements, settings, leaveOutKept, conflicts, object, encoding }: RestoreStep,
   session: Session,
   content: NodeJS.ReadableStream,
   kept: Kept | null,
 ): Promise<Restored> {
   const [create = '', copy = '', insert = ''] = statements
   await session.query(create)
+  const writtenUnder = readingSettings(encoding)
+  await putSession(session, writtenUnder)
   await pipeline(content, session.query(copyFrom(copy))).catch((error: unknown) => {
     throw isUndecoded(error)
       ? new DifferenceError(object.name, difference('encoding', 'readable', reasonOf(error)), error)
       : error
   })
+  await putSessionBack(session, writtenUnder)
   if (leaveOutKept !== null && kept !== null) await session.query(leaveOutKept, [kept.keys])
   const { rowCount } = await underSettings(session, settings, () => session.query(insert))
   const rows = rowCount ?? 0

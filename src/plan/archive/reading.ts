@@ -1,6 +1,8 @@
+import { putUnder } from '../../sql/condition-settings.ts'
 import { quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import type { ArchivedColumn, ArchivedTable, Encoding } from './receipt.ts'
+import { readingSettings } from './settings.ts'
 
 /** How objects are read without Ebb, years later; encrypted ones are decrypted first, with age. */
 export interface Reading {
@@ -14,12 +16,18 @@ export interface Reading {
 export type Readable = Pick<ArchivedTable, 'schema' | 'name' | 'columns' | 'objects'>
 
 export function readingOf(table: Readable, encoding: Encoding): Reading {
-  return { copy: copyStatements(table), duckdb: duckdbQuery(table, encoding) }
+  return { copy: [...settingStatements(encoding), ...copyStatements(table)], duckdb: duckdbQuery(table, encoding) }
+}
+
+/** What shapes values otherwise than a session usually does: signs in intervals, the currency of money. */
+function settingStatements(encoding: Encoding): string[] {
+  return putUnder(readingSettings(encoding)).map((statement) => statement.replace(/^set local /, 'set '))
 }
 
 // COPY has no place for generated columns, so their values stop in a temporary table.
 function copyStatements({ columns, ...table }: Readable): string[] {
-  const copy = (into: string) => `copy ${into} (${namesOf(columns)}) from stdin with (format csv, header)`
+  const copy = (into: string) =>
+    `copy ${into} (${namesOf(columns)}) from stdin with (format csv, header, encoding 'UTF8')`
   if (!columns.some(({ generated }) => generated)) return [copy(quoted(table).text)]
   const own = namesOf(columns.filter(({ generated }) => !generated))
   return [

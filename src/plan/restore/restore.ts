@@ -272,7 +272,7 @@ function stagingTable({ pairs }: ColumnMapping, { columns }: ArchivedTable): Sql
 
 function copyIn({ format }: Encoding): Sql {
   if (format !== 'csv') throw new Error(`a restore from ${format} is not planned`)
-  return sql`copy ${quoted(STAGING)} from stdin with (format csv, header)`
+  return sql`copy ${quoted(STAGING)} from stdin with (format csv, header, encoding 'UTF8')`
 }
 
 /** Under the table's names, so that a condition can be read as one on the table. */
