@@ -22,10 +22,8 @@ export interface Invocation {
   readonly end: (code: ExitCode) => void
 }
 
-/** What the help says of a command, apart from its options. */
+/** What the help of a command says, apart from its name and options. */
 export interface Texts {
-  readonly name: string
-  readonly summary: string
   readonly description: string
   readonly usage?: string
 }
@@ -80,12 +78,12 @@ type Json = Pick<typeof DATABASE, 'json'>
 
 function parsed<O extends Options & Json, Request>(
   spec: Spec<O, Request>,
-  { name, summary, description, usage }: Texts,
+  { description, usage }: Texts,
   answer: (values: Values<O>, faults: Faults, asked: AskedLocally) => void | Promise<void>,
 ): (invocation: Invocation) => Command {
   return (invocation) => {
     const { context, args } = invocation
-    const command = withOptions(new Command(name).summary(summary).description(description), spec.options)
+    const command = withOptions(new Command().description(description), spec.options)
     if (usage !== undefined) command.usage(usage)
     return command.action(async () => {
       const faults = new Faults()

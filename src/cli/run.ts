@@ -1,76 +1,47 @@
 import { Command, CommanderError } from 'commander'
 import { EbbError, UsageError } from '../errors.ts'
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts'
-import { toJson } from '../report/json.ts'
 import { errorText, tellError } from '../report/error-text.ts'
+import { toJson } from '../report/json.ts'
 import { VERSION } from '../version.ts'
 import type { Invocation } from './command.ts'
-import { abandonCommand } from './commands/abandon.ts'
-import { adviseCommand } from './commands/advise.ts'
-import { archiveCommand } from './commands/archive.ts'
-import { candidatesCommand } from './commands/candidates.ts'
-import { demoCommand } from './commands/demo.ts'
-import { inspectCommand } from './commands/inspect.ts'
-import { markCommand } from './commands/mark.ts'
-import { partitionCommand } from './commands/partition.ts'
-import { purgeCommand } from './commands/purge.ts'
-import { rebuildCommand } from './commands/rebuild.ts'
-import { restoreCommand } from './commands/restore.ts'
-import { resumeCommand } from './commands/resume.ts'
-import { retireCommand } from './commands/retire.ts'
-import { rollbackCommand } from './commands/rollback.ts'
-import { rotateCommand } from './commands/rotate.ts'
-import { splitCommand } from './commands/split.ts'
-import { statusCommand } from './commands/status.ts'
-import { viewCommand } from './commands/view.ts'
+import { COMMANDS, type Listed } from './commands.ts'
 import type { Context } from './context.ts'
-
-/** In the order in which a user meets them. */
-const COMMANDS = [
-  inspectCommand,
-  adviseCommand,
-  partitionCommand,
-  splitCommand,
-  rebuildCommand,
-  rotateCommand,
-  purgeCommand,
-  candidatesCommand,
-  markCommand,
-  viewCommand,
-  archiveCommand,
-  restoreCommand,
-  statusCommand,
-  resumeCommand,
-  abandonCommand,
-  rollbackCommand,
-  retireCommand,
-  demoCommand,
-]
 
 /** Runs one command line and returns its exit code. The only place where errors are printed. */
 export async function run(args: readonly string[], context: Context): Promise<ExitCode> {
   let code: ExitCode = EXIT.done
   try {
-    await program({ context, args, end: (other) => (code = other) }).parseAsync(args, { from: 'user' })
+    const named = args.find((word) => !word.startsWith('-'))
+    const main = await program({ context, args, end: (other) => (code = other) }, ({ name }) => name === named)
+    await main.parseAsync(args, { from: 'user' })
     return code
   } catch (error) {
     return report(error, args, context)
   }
 }
 
-/** All commands. */
-export function program(invocation: Invocation): Command {
+/** All commands: those that are wanted whole, of the others what the help lists. */
+export async function program(invocation: Invocation, wanted: (command: Listed) => boolean): Promise<Command> {
   const main = new Command('ebb')
     .description(
       'Online partitioning and retention for PostgreSQL: keeps tables from growing for ever, with zero downtime.',
     )
     .version(VERSION, '--version')
     .helpCommand(false)
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${takes(command)}`.trimEnd() })
     // Words after a command are its own: `ebb archive verify --json` is not `ebb archive --json`.
     .enablePositionalOptions()
-  for (const command of COMMANDS) main.addCommand(command(invocation))
+  for (const listed of COMMANDS) {
+    const command = wanted(listed) ? (await listed.load())(invocation) : new Command()
+    main.addCommand(command.name(listed.name).summary(listed.summary))
+  }
   speakThrough(main, invocation.context)
   return main
+}
+
+function takes(command: Command): string {
+  return COMMANDS.find(({ name }) => name === command.name())?.takes ?? ''
 }
 
 function speakThrough(command: Command, context: Context): void {

@@ -67,6 +67,13 @@ describe('the map of the source', () => {
     expect([...left]).toEqual([])
   })
 
+  test('loads a command when it is asked for, not when the program starts', () => {
+    const started = reachable('cli/run.ts', imports('values'))
+    expect(started.length).toBeGreaterThan(5)
+    const ofCommands = ['catalog', 'plan', 'journal', 'pacing', 'archive', 'engine', 'requests', 'library']
+    expect(started.filter((path) => ofCommands.includes(folderOf(path)))).toEqual([])
+  })
+
   test('restricts exit codes to the command line', () => {
     const below = FILES.filter((path) => levelOf(path) < FOLDERS.indexOf('cli'))
     expect(below.filter((path) => /\bEXIT\b|exit-codes.ts'/.test(textOf(path)))).toEqual([])
@@ -84,14 +91,29 @@ describe('the map of the source', () => {
   })
 })
 
+interface Import {
+  readonly from: string
+  readonly to: string
+}
+
 /** Commands import what they start only when they do, and that is not counted: `ebb demo` types through the commands. */
-function imports(): { readonly from: string; readonly to: string }[] {
+function imports(of: 'all' | 'values' = 'all'): Import[] {
+  const statement =
+    of === 'all'
+      ? /^(?:import|export) [^']*? from '(\.[^']+)'/gm
+      : /^(?:import|export) (?!type )[^']*? from '(\.[^']+)'/gm
   return FILES.flatMap((from) =>
-    [...textOf(from).matchAll(/^(?:import|export) [^']*? from '(\.[^']+)'/gm)].map(([, path]) => ({
+    [...textOf(from).matchAll(statement)].map(([, path]) => ({
       from,
       to: normalize(join(dirname(from), path ?? '')),
     })),
   )
+}
+
+function reachable(start: string, all: readonly Import[]): string[] {
+  const found = new Set([start])
+  for (const file of found) for (const { from, to } of all) if (from === file) found.add(to)
+  return [...found]
 }
 
 function levelOf(path: string): number {

@@ -10,8 +10,6 @@ import { undo } from '../undo.ts'
 export const abandonCommand = commandLine(
   ABANDON,
   {
-    name: 'abandon',
-    summary: 'undo an unfinished run',
     description: 'Undoes the preparations of an unfinished run, so that the table is as it was before.',
   },
   (asked, chosen, { leftovers }) =>

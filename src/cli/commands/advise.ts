@@ -8,8 +8,6 @@ import { commandLine } from '../command.ts'
 export const adviseCommand = commandLine(
   ADVISE,
   {
-    name: 'advise',
-    summary: 'partition, rebuild or purge: what each would cost, and which to take',
     description:
       'Compares the ways to remove a table’s old rows: rows, bytes, WAL, time and disk needed, locks, and the effects on the application and on subscribers. Nothing is changed.',
   },

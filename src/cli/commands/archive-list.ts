@@ -8,8 +8,6 @@ import { localCommandLine } from '../command.ts'
 export const archiveListCommand = localCommandLine(
   LIST_ARCHIVES,
   {
-    name: 'list',
-    summary: 'the archives of a directory or a bucket',
     description:
       'Lists archives by their receipts: tables, rows, ranges, sizes, and whether the rows have been removed; and what interrupted archives have left. Objects are not read.',
   },

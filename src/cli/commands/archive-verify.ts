@@ -10,8 +10,6 @@ import { EXIT } from '../exit-codes.ts'
 export const archiveVerifyCommand = localCommandLine(
   VERIFY_ARCHIVE,
   {
-    name: 'verify',
-    summary: 'compare an archive with its receipt, without the database',
     description:
       'Reads every object of an archive and compares it with the receipt: sizes, digests, rows. Without an identity, of an encrypted archive only what is stored is compared. Ends with 1 and a list if anything differs.',
   },

@@ -11,8 +11,6 @@ import { archiveVerifyCommand } from './archive-verify.ts'
 const archiveTableCommand = commandLine(
   ARCHIVE,
   {
-    name: 'archive',
-    summary: 'store rows in a directory or a bucket, with a receipt; list and verify archives',
     description:
       'Stores rows as one snapshot has them, reads them back from where they are stored, and writes a receipt: what was archived, and the digests that prove it. Nothing is removed.',
     usage: '<table> --archive <uri> [--where <condition>] [options]',
@@ -25,6 +23,10 @@ export function archiveCommand(invocation: Invocation): Command {
   return archiveTableCommand(invocation)
     .enablePositionalOptions()
     .helpCommand(false)
-    .addCommand(archiveListCommand(invocation))
-    .addCommand(archiveVerifyCommand(invocation))
+    .addCommand(archiveListCommand(invocation).name('list').summary('the archives of a directory or a bucket'))
+    .addCommand(
+      archiveVerifyCommand(invocation)
+        .name('verify')
+        .summary('compare an archive with its receipt, without the database'),
+    )
 }

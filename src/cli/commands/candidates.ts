@@ -9,8 +9,6 @@ import { showReview, type Review } from '../show-review.ts'
 export const candidatesCommand = commandLine(
   REVIEW,
   {
-    name: 'candidates',
-    summary: 'list, export, approve and drop candidate sets',
     description:
       'Lists the candidate sets recorded by ebb purge --candidates, or shows one of them. Never changes a row of a table.',
   },

@@ -9,8 +9,7 @@ interface Words {
 
 /** `ebb demo`: the whole story on a server of its own. */
 export function demoCommand({ context }: Invocation): Command {
-  return new Command('demo')
-    .summary('a demonstration on a temporary PostgreSQL server, with a running application')
+  return new Command()
     .description(
       'Starts a PostgreSQL server, fills it, lets an application write and read, and converts, rotates and splits its tables meanwhile. Two minutes at most; everything is removed afterwards.',
     )

@@ -8,8 +8,6 @@ import { commandLine } from '../command.ts'
 export const inspectCommand = commandLine(
   INSPECT,
   {
-    name: 'inspect',
-    summary: 'a table, its size, its dependent objects, and the risks',
     description:
       'Shows a table without changing anything: its size, candidate keys, dependent objects, risks, and what to do next.',
   },

@@ -8,8 +8,6 @@ import { planOrCarryOut } from '../show-plan.ts'
 export const markCommand = commandLine(
   MARK,
   {
-    name: 'mark',
-    summary: 'mark rows as deleted, in small batches (soft delete)',
     description:
       'Marks the rows that match and are not marked yet, in batches, each one short transaction. Rows locked by other sessions are skipped and retried; after a stop, the same command resumes. ebb purge --marked deletes them later.',
     usage: '<table> --where <condition> --set <column> [options]',

@@ -12,8 +12,6 @@ import { planOrCarryOut } from '../show-plan.ts'
 export const partitionCommand = commandLine(
   PARTITION,
   {
-    name: 'partition',
-    summary: 'partition a table online',
     description:
       'Partitions a table while it is in use. With --method attach no row is moved: the existing rows become the first partition, new rows go to new partitions. With --method copy the rows to keep are copied into regular partitions; the retired table is kept for ebb rollback until ebb retire drops it.',
     usage: '<table> --by <column> --every <interval or ids> [options]',

@@ -10,8 +10,6 @@ import { recordCandidates } from '../show-review.ts'
 export const purgeCommand = commandLine(
   PURGE,
   {
-    name: 'purge',
-    summary: 'delete rows in small batches, where partitions do not fit',
     description:
       'Deletes the rows that match in batches, each one short transaction. Rows locked by other sessions are skipped and retried; after a stop, the same command resumes.',
     usage: '<table> --where <condition> (--archive <uri> | --no-archive) [options]',

@@ -8,8 +8,6 @@ import { planOrCarryOut } from '../show-plan.ts'
 export const rebuildCommand = commandLine(
   REBUILD,
   {
-    name: 'rebuild',
-    summary: 'rebuild a table with the rows to keep, online',
     description:
       'Copies the rows to keep into a new table while the old one stays in use, applies the changes captured meanwhile, compares both tables, and swaps them in milliseconds. The retired table is kept for ebb rollback until ebb retire drops it.',
     usage: '<table> --keep <condition> | --keep-all [options]',

@@ -9,8 +9,6 @@ import { orObjections, showPlan } from '../show-plan.ts'
 export const restoreCommand = commandLine(
   RESTORE,
   {
-    name: 'restore',
-    summary: 'put archived rows back into a table',
     description:
       'Restores the rows of an archive, all or some, into the table that they were in or another one. Each object is checked against the receipt before its rows are committed; rows that are there already are left as they are.',
     usage: '<receipt> [--into <table>] [--where <condition>] [options]',

@@ -10,8 +10,6 @@ import { showPlan } from '../show-plan.ts'
 export const resumeCommand = commandLine(
   RESUME,
   {
-    name: 'resume',
-    summary: 'resume an unfinished run',
     description: 'Resumes an unfinished run, with the plan approved when it began.',
   },
   async (asked, chosen) => {

@@ -15,8 +15,6 @@ import { planForPrograms } from '../show-plan.ts'
 export const retireCommand = commandLine(
   RETIRE,
   {
-    name: 'retire',
-    summary: 'drop a retired table',
     description:
       'Drops the retired table of a finished rebuild, split or partition --method copy, and frees its disk space. After that, there is no rollback.',
     usage: '<run> | --all [options]',

@@ -7,8 +7,6 @@ import { undo } from '../undo.ts'
 export const rollbackCommand = commandLine(
   ROLLBACK,
   {
-    name: 'rollback',
-    summary: 'undo a finished run',
     description:
       'Undoes a finished run. A partitioned table becomes a plain one again, as long as all its rows are in the history partition; after a copy (rebuild, split, partition --method copy) the retired table comes back with every write made since, until ebb retire drops it.',
   },

@@ -20,8 +20,6 @@ import { planForPrograms } from '../show-plan.ts'
 export const rotateCommand = commandLine(
   ROTATE,
   {
-    name: 'rotate',
-    summary: 'create partitions ahead, retire expired ones (retention)',
     description:
       'Creates the partitions that will be needed, and retires those whose rows have all expired. Tables are independent: a failure of one does not stop the others.',
     usage: '<table>… | --all [options]',

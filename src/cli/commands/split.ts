@@ -8,8 +8,6 @@ import { planOrCarryOut } from '../show-plan.ts'
 export const splitCommand = commandLine(
   SPLIT,
   {
-    name: 'split',
-    summary: 'split the history, or another wide partition, leaving expired rows behind',
     description:
       'Copies the rows of a wide partition, such as the history partition made by ebb partition, into partitions of the regular width, and swaps them in within milliseconds. The old partition is kept as a retired table for ebb rollback until ebb retire drops it.',
   },

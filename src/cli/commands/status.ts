@@ -9,8 +9,6 @@ import { commandLine } from '../command.ts'
 export const statusCommand = commandLine(
   STATUS,
   {
-    name: 'status',
-    summary: 'unfinished and recent runs, retired tables, and tables managed by rotate',
     description: 'Lists runs, unfinished ones first, the retired tables of copies, and the tables managed by rotate.',
   },
   async ({ target, engine, reporter }) => {

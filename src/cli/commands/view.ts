@@ -8,8 +8,6 @@ import { planOrCarryOut } from '../show-plan.ts'
 export const viewCommand = commandLine(
   VIEW,
   {
-    name: 'view',
-    summary: 'maintain a view that hides marked or expired rows',
     description:
       'Creates a view of the table without its marked or expired rows, readable by the roles that may read the table. The same command again updates it.',
     usage: '<table> [--hide-marked <column>] [--by <key> --keep <interval>] [options]',

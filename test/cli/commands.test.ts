@@ -1,0 +1,28 @@
+import { Command } from 'commander'
+import { expect, test } from 'vitest'
+import { COMMANDS } from '../../src/cli/commands.ts'
+import { ebb } from './support.ts'
+
+const SILENT = { write: () => {}, isTTY: false, columns: 100 }
+const INVOCATION = {
+  context: { out: SILENT, err: SILENT, env: {}, signal: new AbortController().signal },
+  args: [],
+  end: () => {},
+}
+
+test('the help lists each command with the arguments that it takes', async () => {
+  const { out } = await ebb(['--help'])
+  for (const listed of COMMANDS) {
+    const { name, takes } = listed
+    const command = (await listed.load())(INVOCATION)
+    const shown = takes === '' ? new Command() : new Command().arguments(takes)
+    const shape = ({ registeredArguments }: Command) =>
+      registeredArguments.map((one) => [one.name(), one.required, one.variadic])
+    expect(shape(command), name).toEqual(shape(shown))
+    expect(out).toContain(`\n  ${`${name} ${takes}`.trimEnd()} `)
+  }
+})
+
+test('a word that is no command is answered with those that are near', async () => {
+  expect(await ebb(['rotat'])).toMatchObject({ code: 2, err: expect.stringContaining('rotate') as string })
+})
