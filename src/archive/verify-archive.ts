@@ -1,7 +1,9 @@
 import { text as readText } from 'node:stream/consumers'
 import type { Receipt } from '../plan/archive/receipt.ts'
+import type { StoredRemoval } from '../plan/archive/removal.ts'
 import { parseReceipt, receiptDigest } from './receipt-text.ts'
 import { openStore } from './stores/open.ts'
+import { readRemoval, removalDifferences } from './removal-document.ts'
 import { verifyReceipt, type Verification, type Verifying } from './verify-receipt.ts'
 
 /** Where a receipt is. */
@@ -20,6 +22,8 @@ export interface ArchiveVerification extends Verification {
   readonly id: string
   readonly createdAt: string
   readonly tables: readonly { readonly schema: string; readonly name: string; readonly rows: number }[]
+  /** What has been removed because of it; null where nothing has been, or that is not recorded. */
+  readonly removal: { readonly how: StoredRemoval['how']; readonly rows: number; readonly kept: number } | null
 }
 
 /** Verifies an archive by its receipt alone, without the database that the rows came from. */
@@ -34,9 +38,19 @@ export async function verifyArchive(
     how.onReceipt?.(receipt)
     const tables = receipt.tables.map(({ schema, name, rows }) => ({ schema, name, rows }))
     const { id, createdAt } = receipt
-    const verification = await verifyReceipt(store, '', receipt, how)
-    return { receipt: uri, receiptSha256: receiptDigest(text), id, createdAt, tables, ...verification }
+    const removal = await readRemoval(store)
+    const { differences, ...verification } = await verifyReceipt(store, '', receipt, how)
+    const digest = receiptDigest(text)
+    const found = removal === null ? [] : removalDifferences(removal, receipt, digest)
+    const base = { receipt: uri, receiptSha256: digest, id, createdAt, tables, removal: summaryOf(removal) }
+    return { ...base, ...verification, differences: [...differences, ...found] }
   } finally {
     await store.close()
   }
+}
+
+function summaryOf(removal: StoredRemoval | null): ArchiveVerification['removal'] {
+  if (removal === null) return null
+  const sum = (which: 'deleted' | 'kept') => removal.tables.reduce((total, table) => total + table[which], 0)
+  return { how: removal.how, rows: sum('deleted'), kept: sum('kept') }
 }

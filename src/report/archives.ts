@@ -8,7 +8,7 @@ import { indented } from './partitioned.ts'
 
 /** Whether an archive is what its receipt says, and if not, everything in which it differs. */
 export function describeVerification(verification: ArchiveVerification): string[] {
-  const { receipt, receiptSha256, compared, tables, differences, rows, objects, bytes } = verification
+  const { receipt, receiptSha256, compared, tables, removal, differences, rows, objects, bytes } = verification
   const size = `${showCount(objects)} ${objects === 1 ? 'object' : 'objects'}, ${showBytes(bytes)}`
   return [
     differences.length === 0
@@ -18,6 +18,7 @@ export function describeVerification(verification: ArchiveVerification): string[
       ...columns([
         ['compared', compared === 'content' ? `${showRows(rows)} in ${size}` : `${size}, as stored`],
         ...tables.map((table) => ['table', `${display(table)}, ${showRows(table.rows)}`]),
+        ...(removal === null ? [] : [['removal', removalText(removal)]]),
         ['receipt', `SHA-256 ${receiptSha256}`],
       ]),
       ...differences.map(
@@ -26,6 +27,10 @@ export function describeVerification(verification: ArchiveVerification): string[
     ]),
     ...(compared === 'content' ? [] : ['', 'Nothing was decrypted. To compare the rows too, add --identity-file.']),
   ]
+}
+
+function removalText({ how, rows, kept }: NonNullable<ArchiveVerification['removal']>): string {
+  return `${showRows(rows)} ${how}${kept === 0 ? '' : `, ${showCount(kept)} kept`}`
 }
 
 function verdict(compared: ArchiveVerification['compared']): string {

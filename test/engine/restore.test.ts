@@ -123,14 +123,9 @@ test('an object that is not what was archived is refused, those before it are ke
   expect(await contentOf(database, table)).toEqual(before)
 })
 
-test.for([
-  ['not JSON', '{'],
-  ['keys without columns', '{"key": [], "keptKeys": [[]]}'],
-  ['keys of other columns', '{"key": ["id", "at"], "keptKeys": [["3"]]}'],
-  ['no list of keys', '{"key": ["id"]}'],
-] as const)('a removal document that has %s stops it before anything is restored', async ([, text], { database }) => {
+test('a damaged removal document stops it before anything is restored', async ({ database }) => {
   const { table, archive } = await archived(database)
-  await writeFile(join(archive.directory, ARCHIVE, 'removal.json'), text)
+  await writeFile(join(archive.directory, ARCHIVE, 'removal.json'), '{"format": 2, "tables": []}')
 
   await expect(restoreFrom(archive, database.url)).rejects.toThrow(/removal.json is damaged/)
   expect(await contentOf(database, table)).toHaveLength(60)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect } from 'vitest'
 import type { Event } from '../../src/events.ts'
 import type { Receipt } from '../../src/plan/archive/receipt.ts'
+import type { StoredRemoval } from '../../src/plan/archive/removal.ts'
 import type { Step } from '../../src/plan/language/step.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
@@ -26,7 +27,7 @@ interface Stored {
   readonly receipt: Receipt
   /** Ids of the rows. */
   readonly ids: readonly number[]
-  readonly removal: { readonly receipt: { readonly uri: string }; readonly deleted: number } | null
+  readonly removal: StoredRemoval | null
 }
 
 /** All archives with a receipt, by what is in the folder alone. */
@@ -40,7 +41,7 @@ async function stored(): Promise<Stored[]> {
     found.push({
       receipt,
       ids: rows.map((row) => Number(row.split(',')[0])),
-      removal: existsSync(removal) ? (JSON.parse(await readFile(removal, 'utf8')) as Stored['removal']) : null,
+      removal: existsSync(removal) ? (JSON.parse(await readFile(removal, 'utf8')) as StoredRemoval) : null,
     })
   }
   return found
@@ -86,7 +87,7 @@ describe('an archived partition', () => {
     expect(first!.receipt).toMatchObject({ run: { command: 'rotate', id: null } })
     expect(first!.receipt.tables[0]).toMatchObject({ ...leaf, partitionOf: { ...table } })
     expect(first!.receipt.tables[0]!.partitionOf!.bounds).toMatch(/^FOR VALUES FROM/)
-    expect(first!.removal).toMatchObject({ deleted: ids.length })
+    expect(first!.removal).toMatchObject({ how: 'dropped', tables: [{ deleted: ids.length }] })
     const [retired] = report.retired
     expect(retired!.receipt).toBe(first!.removal!.receipt.uri)
     expect(retired!.receipt).toMatch(/receipt\.json$/)

@@ -120,7 +120,7 @@ describe('blocking issues', () => {
   test('kept rows are left out by columns of the receipt only', () => {
     expect(codes(planOf({ keptBy: ['id', 'lost'] }))).toEqual(['restore-removal:lost'])
     const [step] = planOf({ keptBy: ['id'] }).steps
-    expect(step?.kind === 'restore' && step.leaveOutKept).toContain(
+    expect(step?.kind === 'restore' && step.leaveOutKept?.statement).toContain(
       'where row(s."c1")::pg_catalog.text operator(pg_catalog.=) row((k.value operator(pg_catalog.->>) 0)::bigint)',
     )
   })

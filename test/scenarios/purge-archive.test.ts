@@ -5,6 +5,7 @@ import type { PurgeResult } from '../../src/engine/commands/purge.ts'
 import { abandon } from '../../src/engine/runs/runs.ts'
 import type { PurgeRequest } from '../../src/plan/purge/request.ts'
 import { describePurged } from '../../src/report/purged.ts'
+import type { StoredTableRemoval } from '../../src/plan/archive/removal.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql } from '../../src/sql/sql.ts'
 import { archivesIn, type FoundArchive } from '../support/archived-contents.ts'
@@ -46,12 +47,15 @@ function archived(
   return purgeRequest(where ?? '', { noArchive: false, archive: archiveTo(`${folder.uri}/${name}`), ...changes })
 }
 
-async function onlyArchive(name: string): Promise<FoundArchive & { readonly ids: number[] }> {
+async function onlyArchive(
+  name: string,
+): Promise<FoundArchive & { readonly ids: number[]; readonly removed: StoredTableRemoval | undefined }> {
   const { archives, leftovers } = await archivesIn(`${folder.path}/${name}`)
   expect(leftovers).toEqual([])
   expect(archives).toHaveLength(1)
   const rows = await archivedRows(`${folder.path}/${name}`, archives[0]!.receipt)
-  return { ...archives[0]!, ids: rows.map((row) => Number(row.split(',')[0])).sort((a, b) => a - b) }
+  const removed = archives[0]!.removal?.tables[0]
+  return { ...archives[0]!, removed, ids: rows.map((row) => Number(row.split(',')[0])).sort((a, b) => a - b) }
 }
 
 /** Stops before a step, as by Ctrl-C. */
@@ -85,20 +89,15 @@ test('exactly the rows that are deleted are archived', async ({ database }) => {
   expect(await contentOf(database, table)).toEqual(kept)
   expect(result.figures).toMatchObject({ rows: 100, batches: 2 })
   expect(result.remaining).toMatchObject({ matching: 0, left: { rows: 0, changed: 0, gone: 0 } })
-  const { receipt, removal, ids } = await onlyArchive('plain')
+  const { receipt, removal, removed, ids } = await onlyArchive('plain')
   expect(ids).toEqual(multiples(300))
   expect(receipt.run).toMatchObject({ command: 'purge', id: result.runId, approvedBy: null })
   expect(receipt.tables).toMatchObject([{ rows: 100, where: 'id % 3 = 0' }])
   expect(result.archive).toMatchObject({ rows: 100, uri: expect.stringContaining(receipt.id) as string })
   const { uri, sha256 } = result.archive!
-  expect(removal).toMatchObject({
-    receipt: { uri, sha256 },
-    archived: 100,
-    deleted: 100,
-    kept: 0,
-    key: ['id'],
-    keptKeys: [],
-  })
+  expect(removal).toMatchObject({ format: 2, receipt: { uri, sha256 }, how: 'deleted', batches: 2 })
+  const { schema, name } = table
+  expect(removed).toEqual({ schema, name, archived: 100, deleted: 100, kept: 0, key: ['id'], keptKeys: [] })
   expect(await keyTables(database)).toBe(0)
   expect(describePurged(result)).toEqual(expect.arrayContaining(['All archived rows are deleted.']))
 })
@@ -133,13 +132,13 @@ test('what is changed between two steps stays, and is told; what is changed back
   ])
     await database.admin(statement)
   const result = await purgeRows(database, table, request, SMALL)
-  const { removal, ids } = await onlyArchive('changes')
+  const { removed, ids } = await onlyArchive('changes')
   expect(ids).toEqual(multiples(300, 3, 6, 15))
   expect(await idsOf(database, table)).toEqual([3, 15, 21, 3000])
   expect(result.figures?.rows).toBe(95)
   expect(result.remaining).toMatchObject({ matching: 4, left: { rows: 2, matching: 0, changed: 1, gone: 1 } })
-  expect(removal).toMatchObject({ archived: 97, deleted: 95, kept: 2 })
-  expect(removal!.keptKeys.toSorted()).toEqual([['21'], ['24']])
+  expect(removed).toMatchObject({ archived: 97, deleted: 95, kept: 2 })
+  expect(removed!.keptKeys.toSorted()).toEqual([['21'], ['24']])
   const told = describePurged(result).join('\n')
   expect(told).toContain('Archived, and not deleted: 2 rows')
   expect(told).toContain('changed since, and kept: 1 row')
@@ -160,8 +159,8 @@ describe('killed', () => {
       await stopBefore('purge', database, table, request)
       await database.admin(forget)
       await purgeRows(database, table, request, SMALL)
-      const { removal } = await onlyArchive(name)
-      expect(removal).toMatchObject({ archived: 100, deleted: 100 })
+      const { removed } = await onlyArchive(name)
+      expect(removed).toMatchObject({ archived: 100, deleted: 100 })
     }
   })
 
@@ -171,7 +170,7 @@ describe('killed', () => {
     await stopBefore('drop set', database, table, request)
     await database.admin(`delete from ebb.step where key = 'removal'`)
     await purgeRows(database, table, request, SMALL)
-    expect((await onlyArchive('removal')).removal).toMatchObject({ deleted: 100 })
+    expect((await onlyArchive('removal')).removed).toMatchObject({ deleted: 100 })
     expect(await keyTables(database)).toBe(0)
   })
 })
@@ -189,7 +188,7 @@ test('a store that fails stops the purge before the first row, and it resumes', 
     await rename(`${folder.path}-away`, folder.path)
   }
   await purgeRows(database, table, request, SMALL)
-  expect((await onlyArchive('later')).removal).toMatchObject({ deleted: 100 })
+  expect((await onlyArchive('later')).removed).toMatchObject({ deleted: 100 })
 })
 
 test('entries that were not archived keep it from deleting', async ({ database }) => {
@@ -249,7 +248,7 @@ test('a group that becomes active after its rows were archived keeps them', asyn
   expect(result.figures?.rows).toBe(270)
   expect(result.remaining?.left).toMatchObject({ rows: 30, matching: 0, changed: 0, gone: 0 })
   expect(describePurged(result).join('\n')).toContain('unchanged, but match no more: 30 rows')
-  expect((await onlyArchive('stale')).removal).toMatchObject({ archived: 300, deleted: 270, kept: 30 })
+  expect((await onlyArchive('stale')).removed).toMatchObject({ archived: 300, deleted: 270, kept: 30 })
 })
 
 test('what cannot be archived is an objection', async ({ database }) => {

@@ -5,17 +5,15 @@ import { pipeline } from 'node:stream/promises'
 import { gunzipSync } from 'node:zlib'
 import { from } from 'pg-copy-streams'
 import type { Session } from '../../src/db/session.ts'
-import type { RowsRemoval } from '../../src/plan/archive/removal.ts'
+import type { StoredRemoval } from '../../src/plan/archive/removal.ts'
 import type { Receipt } from '../../src/plan/archive/receipt.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, join as joined, raw, sql } from '../../src/sql/sql.ts'
 
-export type Removal = RowsRemoval & { readonly keptKeys: readonly (readonly string[])[] }
-
 /** An archive in a folder: its receipt, and what was deleted because of it; null where that is not finished. */
 export interface FoundArchive {
   readonly receipt: Receipt
-  readonly removal: Removal | null
+  readonly removal: StoredRemoval | null
 }
 
 /** All archives of a table that have a receipt; and the names of files without one. */
@@ -32,7 +30,7 @@ export async function archivesIn(folder: string): Promise<{ archives: FoundArchi
   return { archives, leftovers }
 }
 
-async function removalIn(place: string, names: readonly string[]): Promise<Removal | null> {
+async function removalIn(place: string, names: readonly string[]): Promise<StoredRemoval | null> {
   return names.includes('removal.json') ? json(place, 'removal.json') : null
 }
 
@@ -46,8 +44,10 @@ export async function restoreDeleted(
   folder: string,
   { receipt, removal }: FoundArchive,
   into: TableName,
+  name = receipt.tables[0]?.name,
 ): Promise<void> {
-  const [table] = receipt.tables
+  const table = receipt.tables.find((one) => one.name === name)
+  const removed = removal?.tables.find((one) => one.name === name)
   const columns = joined(table!.columns.map(({ name }) => ident(name)))
   await session.query(sql`create temporary table loaded (like ${quoted(into)})`.text)
   for (const { name } of table!.objects) {
@@ -55,8 +55,8 @@ export async function restoreDeleted(
     const copy = session.query(from(sql`copy loaded (${columns}) from stdin (format csv, header)`.text))
     await pipeline(Readable.from([content]), copy)
   }
-  const key = joined((removal?.key ?? []).map((name) => sql`${ident(name)}::text`))
-  for (const kept of removal?.keptKeys ?? [])
+  const key = joined((removed?.key ?? []).map((name) => sql`${ident(name)}::text`))
+  for (const kept of removed?.keptKeys ?? [])
     await session.query(sql`delete from loaded where row(${key}) = row(${joined(kept.map((text) => sql`${text}`))})`)
   await session.query(sql`insert into ${quoted(into)} select * from loaded; drop table loaded`.text)
 }

@@ -18,6 +18,10 @@ export type DifferentThing =
   | 'last record'
   | 'header'
   | 'SHA-256 of the rows'
+  | 'SHA-256 of the receipt'
+  | 'table'
+  | 'rows archived'
+  | 'rows deleted or kept'
 
 /** Nothing, or the difference. */
 export function difference<Value extends number | string>(

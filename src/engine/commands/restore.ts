@@ -91,7 +91,7 @@ async function readSituation(
       empty: await isEmpty(session, name),
       archived,
       encoding: receipt.encoding,
-      keptBy: receipt.tables[0] === archived ? keptBy : null,
+      keptBy: keptBy(archived),
       predicate,
       condition,
     }

@@ -29,7 +29,7 @@ export async function restoreObject(step: RestoreStep, context: RunContext, { al
       // A store may be slow, and the lock that this holds blocks nothing.
       await session.query('set local idle_in_transaction_session_timeout = 0')
       const content = await archive.content(step.object, step.encoding, identities)
-      const kept = step.leaveOutKept === null ? null : await archive.kept()
+      const kept = step.leaveOutKept === null ? null : await archive.kept(step.leaveOutKept.of)
       const restored = await restoreRows(step, session, content, kept)
       await assertLease(session, journalSchema, lease)
       await inOneGo(session, () => [addRestored(session, journalSchema, runId, restored), ...alongside()])
@@ -54,7 +54,7 @@ async function restoreRows(
       : error
   })
   await putSessionBack(session, writtenUnder)
-  if (leaveOutKept !== null && kept !== null) await session.query(leaveOutKept, [kept.keys])
+  if (leaveOutKept !== null && kept !== null) await session.query(leaveOutKept.statement, [kept.keys])
   const { rowCount } = await underSettings(session, settings, () => session.query(insert))
   const rows = rowCount ?? 0
   return {

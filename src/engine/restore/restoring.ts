@@ -78,8 +78,9 @@ interface Destination {
 }
 
 async function findDestination(target: Target, order: RestoreOrder, options: EngineOptions): Promise<Destination> {
-  const { receipt, keptBy } = await readReceiptAt(order.receipt)
+  const { receipt, keptBy: keptOf } = await readReceiptAt(order.receipt)
   const archived = chosen(receipt, order)
+  const keptBy = keptOf(archived)
   return readPatiently(target, 'plan restore', options, (session) =>
     inSnapshot(session, async () => {
       if (order.into !== null) {

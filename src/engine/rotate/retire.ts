@@ -4,7 +4,7 @@ import { recordRemoval } from '../../journal/archives.ts'
 import { beginRetirement, endRetirement, forgetNewest, rememberNewest } from '../../journal/rotations.ts'
 import type { Newest } from '../../plan/rotate/begun.ts'
 import type { Archiving } from '../../plan/rotate/archiving.ts'
-import { removalOf, type PartitionRemoval } from '../../plan/rotate/removal.ts'
+import { removalOfPartition, type StoredRemoval } from '../../plan/archive/removal.ts'
 import type { Leftover, Retirement } from '../../plan/rotate/plan.ts'
 import { attachStep, proveBoundsStep } from '../../plan/rotate/reattach.ts'
 import type { ShortLockStep, WholeStep } from '../../plan/language/step.ts'
@@ -166,11 +166,11 @@ async function remove(
 async function describeRemoval(
   { context: { session }, plan }: RetireContext,
   { name }: Leaving,
-  how: PartitionRemoval['how'],
+  how: 'dropped' | 'truncated',
   archived: ArchivedPartition,
-): Promise<PartitionRemoval> {
+): Promise<StoredRemoval> {
   const now = new Date(Number((await readClock(session)) / 1000n)).toISOString()
-  return removalOf(name, how, archived, { startedAt: plan.at, endedAt: now })
+  return removalOfPartition(name, how, archived, { startedAt: plan.at, endedAt: now })
 }
 
 /** Instead of `drop`: a row was written that has to be kept. */

@@ -3,15 +3,11 @@ import { statementComment } from '../../sql/spelled-out.ts'
 import { ident, join, sql } from '../../sql/sql.ts'
 import { comment } from '../../text/comment.ts'
 import type { ArchiveSetStep, RemovalStep } from '../language/step.ts'
+import type { ArchivedKeys } from '../purge/archive/work.ts'
 
 /** What an archive reads, as comments. */
 export function explainArchivedPurge(step: ArchiveSetStep | RemovalStep): string[] {
-  if (step.kind === 'removal') {
-    const keys = join(step.columns.map((name) => ident(name)))
-    return pattern('not plain SQL: Ebb stores the keys of the archived rows that are not deleted', [
-      sql`select ${keys} from ${quoted(step.set)};`.text,
-    ])
-  }
+  if (step.kind === 'removal') return pattern(REMOVAL, step.sets.map(selectKeys))
   const { narrowing, rows } = step.work
   return pattern('not plain SQL: Ebb stores what this reads, and reads it back', [
     'begin isolation level repeatable read;',
@@ -19,6 +15,12 @@ export function explainArchivedPurge(step: ArchiveSetStep | RemovalStep): string
     `copy (select … from ${quoted(rows.table).text} t ${rows.chosen}) to stdout (format csv, header);`,
     'commit;',
   ])
+}
+
+const REMOVAL = 'not plain SQL: Ebb stores the keys of the archived rows that are not deleted'
+
+function selectKeys({ set, columns }: ArchivedKeys): string {
+  return sql`select ${join(columns.map((name) => ident(name)))} from ${quoted(set)};`.text
 }
 
 function pattern(what: string, statements: readonly string[]): string[] {

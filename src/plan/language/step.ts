@@ -2,7 +2,7 @@ import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { ArchiveWork } from '../archive/work.ts'
 import type { CopyWork, Transport } from '../copy/work.ts'
-import type { ArchiveSetWork } from '../purge/archive/work.ts'
+import type { ArchivedKeys, ArchiveSetWork } from '../purge/archive/work.ts'
 import type { ArchivedObject, Encoding } from '../archive/receipt.ts'
 import type { Objection } from './objection.ts'
 import type { PurgeWork } from '../purge/work.ts'
@@ -122,10 +122,8 @@ export interface ArchiveSetStep extends Described {
 /** Writes what was removed because of a receipt, and which rows were not. */
 export interface RemovalStep extends Described {
   readonly kind: 'removal'
-  readonly table: TableName
-  /** The keys of the archived rows that were not deleted, in these columns. */
-  readonly set: TableName
-  readonly columns: readonly string[]
+  /** The keys of the archived rows that were not deleted, in the order of the receipt. */
+  readonly sets: readonly ArchivedKeys[]
   /** Under which keys become text: those of the archive. */
   readonly settings: ConditionSettings
 }
@@ -190,8 +188,8 @@ export interface RestoreStep extends Described {
   readonly table: TableName
   /** Under which the condition is read, and triggers fire. */
   readonly settings: ConditionSettings
-  /** Leaves out the rows that were archived and kept, whose keys are its parameter, as JSON; null where all were removed. */
-  readonly leaveOutKept: string | null
+  /** Leaves out the rows of an archived table that were kept, whose keys are its parameter, as JSON; null where all were removed. */
+  readonly leaveOutKept: { readonly of: TableName; readonly statement: string } | null
   /** Counts the rows that differ from those already there; null without a primary key. */
   readonly conflicts: string | null
 }

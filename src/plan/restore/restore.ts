@@ -240,7 +240,13 @@ function restoreStep(
     encoding,
     table: table.name,
     settings: situation.condition.settings,
-    leaveOutKept: situation.keptBy === null ? null : leaveOutKept(mapping, archived, situation.keptBy).text,
+    leaveOutKept:
+      situation.keptBy === null
+        ? null
+        : {
+            of: { schema: archived.schema, name: archived.name },
+            statement: leaveOutKept(mapping, archived, situation.keptBy).text,
+          },
     conflicts: conflicts(table, mapping)?.text ?? null,
   }
 }

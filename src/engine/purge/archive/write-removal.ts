@@ -1,33 +1,41 @@
 import { Readable } from 'node:stream'
+import { text as readText } from 'node:stream/consumers'
+import { parseReceipt } from '../../../archive/receipt-text.ts'
 import { isStoreError } from '../../../archive/store-error.ts'
+import type { Store } from '../../../archive/store.ts'
 import { inSnapshot, readAll, readOne, type Session } from '../../../db/session.ts'
 import { putSession } from '../../../db/settings.ts'
 import { recordRemoval, recordRemovalWritten, type ArchiveEntry } from '../../../journal/archives.ts'
 import { at } from '../../../journal/journal.ts'
 import { readFigures } from '../../../journal/purges.ts'
-import { REMOVAL } from '../../../plan/archive/names.ts'
-import { REMOVAL_FORMAT, type RowsRemoval } from '../../../plan/archive/removal.ts'
+import { RECEIPT, REMOVAL } from '../../../plan/archive/names.ts'
+import type { Receipt } from '../../../plan/archive/receipt.ts'
+import { REMOVAL_FORMAT, type Removal, type TableRemoval } from '../../../plan/archive/removal.ts'
 import type { RemovalStep } from '../../../plan/language/step.ts'
-import { quoted } from '../../../sql/names.ts'
+import { display, quoted, sameName, type TableName } from '../../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
 import { withStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
 import { archiveOf, COMMAND, countRows } from './archive-set.ts'
 
 /**
- * Writes removal.json, with the keys that are left in the set. If there is one, this run has written it, and was killed
+ * Writes removal.json, with the keys that are left in the sets. If there is one, this run has written it, and was killed
  * before that was recorded; nothing has been deleted since.
  */
 export async function writeRemoval(step: RemovalStep, context: RunContext): Promise<void> {
   const { session, journalSchema, signal } = context
-  const { archive, removal } = await readRemoval(step, context)
-  await inSnapshot(session, async () => {
-    await session.query('set local idle_in_transaction_session_timeout = 0')
-    await putSession(session, step.settings)
-    const atMost = JSON.stringify(removal).length + (await sizeOfKeys(session, step))
-    await withStore(archive.store, (store) =>
-      store.put(`${archive.id}/${REMOVAL}`, Readable.from(document(session, step, removal)), { atMost, signal }),
-    ).catch(unlessExists)
+  const archive = await archiveOf(context)
+  if (archive === undefined) throw new Error(`run ${context.runId} has deleted rows, and has no receipt`)
+  const removal = await withStore(archive.store, async (store) => {
+    const removal = await readRemoval(step, context, archive, await receiptOf(store, archive))
+    await inSnapshot(session, async () => {
+      await session.query('set local idle_in_transaction_session_timeout = 0')
+      await putSession(session, step.settings)
+      const atMost = JSON.stringify(removal).length + (await sizeOfKeys(session, step))
+      const content = Readable.from(document(session, step, removal))
+      await store.put(`${archive.id}/${REMOVAL}`, content, { atMost, signal }).catch(unlessExists)
+    })
+    return removal
   })
   await recordRemoval(session, journalSchema, archive.id, removal)
   await recordRemovalWritten(session, journalSchema, archive.id)
@@ -37,21 +45,32 @@ function unlessExists(error: unknown): void {
   if (!isStoreError(error, 'exists')) throw error
 }
 
-async function readRemoval({ table, set, columns }: RemovalStep, context: RunContext): Promise<Found> {
-  const { session, journalSchema, runId } = context
-  const archive = await archiveOf(context)
-  if (archive?.receipt == null) throw new Error(`run ${runId} has deleted rows, and has no receipt`)
-  const { uri, sha256, rows: archived } = archive.receipt
-  const { batches, rows: deleted } = await readFigures(session, journalSchema, runId)
-  const run = { command: COMMAND, id: runId, ...(await readTimes(context)) }
-  const kept = await countRows(session, set)
-  const base = { format: REMOVAL_FORMAT, receipt: { uri, sha256 }, run, table } as const
-  return { archive, removal: { ...base, archived, deleted, batches, kept, key: columns } }
+async function receiptOf(store: Store, { id }: ArchiveEntry): Promise<Receipt> {
+  const name = `${id}/${RECEIPT}`
+  return parseReceipt(await readText(await store.get(name)), store.uriOf(name))
 }
 
-interface Found {
-  readonly archive: ArchiveEntry
-  readonly removal: RowsRemoval
+async function readRemoval(
+  { sets }: RemovalStep,
+  context: RunContext,
+  { receipt }: ArchiveEntry,
+  { tables: archived }: Receipt,
+): Promise<Removal> {
+  const { session, journalSchema, runId } = context
+  const { uri = '', sha256 = '' } = receipt ?? {}
+  const { batches, rows, tables: gone } = await readFigures(session, journalSchema, runId)
+  const tables: TableRemoval[] = []
+  for (const [i, { table, set, columns }] of sets.entries())
+    tables.push({
+      schema: table.schema,
+      name: table.name,
+      archived: archived.find((one) => sameName(one, table))?.rows ?? 0,
+      deleted: i === 0 ? rows : (gone.find((one) => one.table === display(table))?.rows ?? 0),
+      kept: await countRows(session, set),
+      key: columns,
+    })
+  const run = { command: COMMAND, id: runId, ...(await readTimes(context)) }
+  return { format: REMOVAL_FORMAT, receipt: { uri, sha256 }, run, how: 'deleted', batches, tables }
 }
 
 async function readTimes({
@@ -67,7 +86,13 @@ async function readTimes({
 }
 
 /** With the separators. */
-async function sizeOfKeys(session: Session, { set, columns }: RemovalStep): Promise<number> {
+async function sizeOfKeys(session: Session, { sets }: RemovalStep): Promise<number> {
+  let bytes = 0
+  for (const { set, columns } of sets) bytes += await sizeOfKeysIn(session, set, columns)
+  return bytes
+}
+
+async function sizeOfKeysIn(session: Session, set: TableName, columns: readonly string[]): Promise<number> {
   const { bytes } = await readOne<{ bytes: number }>(
     session,
     sql`select pg_catalog.count(*)::pg_catalog.float8 * 2 + coalesce(pg_catalog.sum(pg_catalog.octet_length(${keyAsJson(columns)})), 0)::pg_catalog.float8 + 100 as bytes from ${quoted(set)}`,
@@ -75,24 +100,38 @@ async function sizeOfKeys(session: Session, { set, columns }: RemovalStep): Prom
   return bytes
 }
 
+async function* document(
+  session: Session,
+  { sets }: RemovalStep,
+  { tables, ...removal }: Removal,
+): AsyncGenerator<string> {
+  yield opened(removal, 'tables')
+  for (const [i, { set, columns }] of sets.entries()) {
+    yield i === 0 ? '\n' : ',\n'
+    yield opened(tables[i] ?? {}, 'keptKeys')
+    yield* keysIn(session, set, columns)
+    yield ']}'
+  }
+  yield '\n]}\n'
+}
+
+/** The beginning of a JSON object whose last member is a list. */
+function opened(members: object, list: string): string {
+  return `${JSON.stringify(members).slice(0, -1)},"${list}":[`
+}
+
 const KEYS_AT_ONCE = 10_000
 
 /** The keys page by page: there may be many. */
-async function* document(
-  session: Session,
-  { set, columns }: RemovalStep,
-  removal: RowsRemoval,
-): AsyncGenerator<string> {
-  yield `${JSON.stringify(removal).slice(0, -1)},"keptKeys":[`
-  await session.query(
-    sql`declare ebb_kept no scroll cursor for select ${keyAsJson(columns)} as key from ${quoted(set)}`.text,
-  )
+async function* keysIn(session: Session, set: TableName, columns: readonly string[]): AsyncGenerator<string> {
+  const keys = sql`select ${keyAsJson(columns)} as key from ${quoted(set)}`
+  await session.query(sql`declare ebb_kept no scroll cursor for ${keys}`.text)
   for (let separator = '\n'; ; separator = ',\n') {
     const page = await readAll<{ key: string }>(session, raw(`fetch ${KEYS_AT_ONCE} from ebb_kept`))
     if (page.length === 0) break
     yield `${separator}${page.map(({ key }) => key).join(',\n')}`
   }
-  yield ']}\n'
+  await session.query('close ebb_kept')
 }
 
 function keyAsJson(columns: readonly string[]): Sql {

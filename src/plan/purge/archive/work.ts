@@ -15,3 +15,10 @@ export interface ArchiveSetWork {
   readonly approvedBy: string | null
   readonly ticket: string | null
 }
+
+/** Where the keys of the archived rows of a table are. */
+export interface ArchivedKeys {
+  readonly table: TableName
+  readonly set: TableName
+  readonly columns: readonly string[]
+}
