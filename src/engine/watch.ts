@@ -3,32 +3,57 @@ import { readAll, type Session } from '../db/session.ts'
 import { reasonOf } from '../db/sqlstate.ts'
 import type { Emit } from '../events.ts'
 import { sql } from '../sql/sql.ts'
+import { Standstill, StandstillError } from './locks/standstill.ts'
 import { PhasePace, type Activity } from './phase-pace.ts'
+import { cancelUntil, type TableContext } from './table-context.ts'
 
 const LOOK_EVERY_MS = 500
 /** Shorter statements are not reported. */
 const LONG_SECONDS = 2
 
-/** Reports the progress of `work` in the backend `pid`, and the sessions it waits for. */
-export async function watched<T>(control: Session, pid: number, observer: Emit, work: () => Promise<T>): Promise<T> {
+type Watched = Pick<TableContext, 'control' | 'pid' | 'lockLimits'>
+
+/**
+ * Reports the progress of `work` in the working session, and the sessions it waits for.
+ *
+ * @throws {StandstillError} when it waited for the connection that we are called from, and has been cancelled
+ */
+export async function watched<T>(context: Watched, observer: Emit, work: () => Promise<T>): Promise<T> {
   const stop = new AbortController()
-  const watching = watch(control, pid, observer, stop.signal)
+  const watching = watch(context, observer, stop.signal)
   try {
     return await work()
+  } catch (error) {
+    stop.abort()
+    throw (await watching) ?? error
   } finally {
     stop.abort()
     await watching
   }
 }
 
-async function watch(control: Session, pid: number, observer: Emit, signal: AbortSignal): Promise<void> {
+/** Returns why it has cancelled the work, if it has. */
+async function watch(
+  { control, pid, lockLimits }: Watched,
+  observer: Emit,
+  signal: AbortSignal,
+): Promise<StandstillError | null> {
   const began = performance.now()
   const pace = new PhasePace()
+  const standstill = new Standstill(control, lockLimits)
   try {
     for (;;) {
       await sleep(LOOK_EVERY_MS, undefined, { signal })
-      const reason = await readWait(control, pid)
+      const waits = await readWait(control, pid)
+      const reason =
+        waits.length === 0
+          ? undefined
+          : `for ${waits
+              .slice(0, 3)
+              .map(({ who }) => who)
+              .join('; ')}`
       if (reason !== undefined) observer({ type: 'waiting', reason })
+      await standstill.look(waits.map((wait) => wait.pid))
       const activity = await readActivity(control, pid)
       if (activity === undefined || reason !== undefined) continue
       const progress = pace.progress(activity)
@@ -37,27 +62,31 @@ async function watch(control: Session, pid: number, observer: Emit, signal: Abor
         observer({ type: 'working', phase: activity.phase, seconds: (performance.now() - began) / 1000 })
     }
   } catch (error) {
-    if (signal.aborted) return
+    if (error instanceof StandstillError) {
+      await cancelUntil(signal, control, pid)
+      return error
+    }
+    if (signal.aborted) return null
     // The watched work reports its own failure; a lost connection of the watcher adds nothing.
     observer({
       type: 'note',
       text: `progress can no longer be read: ${reasonOf(error)}`,
     })
+    return null
   }
 }
 
-async function readWait(control: Session, pid: number): Promise<string | undefined> {
-  const rows = await readAll<{ who: string }>(
+async function readWait(control: Session, pid: number): Promise<{ readonly pid: number; readonly who: string }[]> {
+  return readAll(
     control,
     sql`
-    select case when b.pid = 0 then (select 'a prepared transaction' || coalesce(': ' || string_agg(quote_literal(gid), ', ' order by prepared), '')
+    select b.pid, case when b.pid = 0 then (select 'a prepared transaction' || coalesce(': ' || string_agg(quote_literal(gid), ', ' order by prepared), '')
           from pg_prepared_xacts where database = current_database())
         else format('pid %s (%s)%s', b.pid, coalesce(nullif(a.application_name, ''), 'no application name'),
           case when a.state is not null then format(', %s for %s s', a.state, extract(epoch from clock_timestamp() - a.xact_start)::int) else '' end)
       end as who
-    from (select distinct unnest(pg_blocking_pids(${pid})) as pid) b left join pg_stat_activity a on a.pid = b.pid limit 3`,
+    from (select distinct unnest(pg_blocking_pids(${pid})) as pid) b left join pg_stat_activity a on a.pid = b.pid`,
   )
-  return rows.length === 0 ? undefined : `for ${rows.map(({ who }) => who).join('; ')}`
 }
 
 async function readActivity(control: Session, pid: number): Promise<Activity | undefined> {

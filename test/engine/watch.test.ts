@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import { backendPid } from '../../src/db/pooler.ts'
 import { openSession } from '../../src/db/session.ts'
+import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
 import { watched } from '../../src/engine/watch.ts'
 import type { Emitted as Event } from '../../src/events.ts'
 import { test, type Database } from '../support/database.ts'
@@ -13,8 +14,7 @@ async function toldOf(database: Database, statements: readonly string[], restMs 
   onTestFinished(async () => void (await Promise.all([session.end(), control.end()])))
   const events: Event[] = []
   await watched(
-    control,
-    await backendPid(session),
+    { control, pid: await backendPid(session), lockLimits: LOCK_LIMITS },
     (event) => void events.push(event),
     async () => {
       for (const statement of statements) await session.query(statement)

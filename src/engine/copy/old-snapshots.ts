@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readAll, readOne } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
+import { Standstill } from '../locks/standstill.ts'
 import type { TableContext } from '../table-context.ts'
 
 // A snapshot older than the last rows of the copy would miss rows in it, without an error: a REPEATABLE READ
@@ -23,6 +24,8 @@ interface OldSnapshot {
   /** Identifies it while the snapshot lasts. */
   readonly id: string
   readonly who: string
+  /** Null on a standby. */
+  readonly pid: number | null
   readonly xmin: string | null
   /** Counts even if it was not present at the first poll. */
   readonly always: boolean
@@ -34,6 +37,7 @@ export async function oldSnapshots(context: TableContext, mostMs: number): Promi
   const began = performance.now()
   const { xid } = await readOne<{ xid: string }>(session, sql`select pg_current_xact_id()::text as xid`)
   const leaving = new Leaving(await readOld(context, xid))
+  const standstill = new Standstill(context.control, context.lockLimits)
   for (let pauseMs = FIRST_LOOK_AFTER_MS; leaving.who.length > 0; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS)) {
     const waited = performance.now() - began
     if (waited > mostMs) break
@@ -42,6 +46,7 @@ export async function oldSnapshots(context: TableContext, mostMs: number): Promi
         type: 'waiting',
         reason: `for transactions that began before the last rows were copied and would miss rows after the swap: ${leaving.who.join('; ')}`,
       })
+    await standstill.look(leaving.pids)
     await sleep(pauseMs, undefined, { signal })
     leaving.look(await readOld(context, xid))
   }
@@ -51,12 +56,14 @@ export async function oldSnapshots(context: TableContext, mostMs: number): Promi
 /** Those present at the first poll, while they last, and sessions that have imported one of their snapshots. */
 class Leaving {
   who: readonly string[]
+  pids: readonly (number | null)[]
   private first: readonly OldSnapshot[]
   private readonly followers = new Set<string>()
 
   constructor(first: readonly OldSnapshot[]) {
     this.first = first
     this.who = first.map(({ who }) => who)
+    this.pids = first.map(({ pid }) => pid)
   }
 
   look(now: readonly OldSnapshot[]): void {
@@ -64,7 +71,9 @@ class Leaving {
     for (const { id, xmin } of now) if (xmin !== null && xmins.has(xmin)) this.followers.add(id)
     const ids = new Set(this.first.map(({ id }) => id))
     this.first = now.filter(({ id }) => ids.has(id))
-    this.who = now.filter(({ id, always }) => always || ids.has(id) || this.followers.has(id)).map(({ who }) => who)
+    const left = now.filter(({ id, always }) => always || ids.has(id) || this.followers.has(id))
+    this.who = left.map(({ who }) => who)
+    this.pids = left.map(({ pid }) => pid)
   }
 }
 
@@ -87,7 +96,7 @@ async function readOld({ control, pid }: TableContext, xid: string): Promise<Old
     select concat_ws(' ', a.pid, coalesce(l.virtualtransaction, a.backend_xmin::text)) as id,
       format('pid %s (%s)%s', a.pid, coalesce(nullif(a.application_name, ''), 'no application name'),
         case when a.state is not null then format(', %s for %s s', a.state, extract(epoch from clock_timestamp() - a.xact_start)::int) else '' end) as who,
-      a.backend_xmin::text as xmin, a.application_name = 'pg_dump' as always
+      a.pid, a.backend_xmin::text as xmin, a.application_name = 'pg_dump' as always
     from pg_stat_activity a
     left join pg_locks l on l.pid = a.pid and l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock' and l.granted
     where a.datname = current_database() and a.pid <> ${pid} and a.pid <> pg_backend_pid()
@@ -96,10 +105,10 @@ async function readOld({ control, pid }: TableContext, xid: string): Promise<Old
       and (a.application_name = 'pg_dump'
         or a.backend_xmin is not null and age(a.backend_xmin) > age(${limit}) and not ${readsOneTableOnly()})
     union all
-    select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback), or an older transaction here that has written', slot_name), null, true
+    select 'slot ' || slot_name, format('a reader on the standby of replication slot %s (hot_standby_feedback), or an older transaction here that has written', slot_name), null, null, true
     from pg_replication_slots where slot_type = 'physical' and active and age(xmin) > age(${limit})
     union all
-    select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback), or an older transaction here that has written', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, true
+    select 'standby ' || r.pid, format('a reader on standby %s (hot_standby_feedback), or an older transaction here that has written', coalesce(nullif(r.application_name, ''), 'of pid ' || r.pid)), null, null, true
     from pg_stat_replication r join pg_stat_activity a on a.pid = r.pid and a.datid is null
     where age(r.backend_xmin) > age(${limit})`,
   )

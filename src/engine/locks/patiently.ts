@@ -7,6 +7,7 @@ import { display, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { EngineOptions } from '../options.ts'
 import { LOCK_LIMITS } from './short-locks.ts'
+import { Standstill } from './standstill.ts'
 import { waitUntilGone } from './wait-until-gone.ts'
 
 /** Who waits for how long, and who is told. */
@@ -35,8 +36,10 @@ export async function patiently<T>(
 ): Promise<T> {
   const deadline = performance.now() + lockLimits.deadlineMs
   let holders: readonly Holder[] = []
+  const standstill = new Standstill(session, lockLimits)
   const look = async () => {
     holders = await readLockers(session)
+    await standstill.look(holders.map(({ pid }) => pid))
     return holders.map(describeHolder)
   }
   for (;;) {

@@ -7,6 +7,7 @@ import type { Lock } from '../../plan/language/step.ts'
 import type { LockTimes, Emit } from '../../events.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { Standstill } from './standstill.ts'
 import { waitUntilGone } from './wait-until-gone.ts'
 
 // A short transaction under locks that block the application. Invariants:
@@ -37,6 +38,8 @@ export interface LockLimits {
   readonly workTimeoutMs: number
   /** When to stop retrying, in milliseconds from the start. */
   readonly deadlineMs: number
+  /** How long to wait for what seems to be the connection that we are called from; see standstill.ts. */
+  readonly standstillMs?: number
 }
 
 export const LOCK_LIMITS: LockLimits = { lockTimeoutMs: 50, workTimeoutMs: 1_000, deadlineMs: 600_000 }
@@ -161,6 +164,7 @@ async function holdersGone(
   signal: AbortSignal,
 ): Promise<void> {
   const firstSeen = new Map<string, number>()
+  const standstill = new Standstill(sessions.control, lockLimits)
   // Short transactions are left to the lock timeout.
   const isOld = ({ transaction, seconds }: Holder): boolean => {
     const now = performance.now()
@@ -171,7 +175,9 @@ async function holdersGone(
   const old = await waitUntilGone({
     look: async () => {
       const holders = (await readInTheWay(sessions, locks)).filter((holder) => !leavesWhenAsked(holder))
-      return holders.filter(isOld).map(describeHolder)
+      const old = holders.filter(isOld)
+      await standstill.look(old.map(({ pid }) => pid))
+      return old.map(describeHolder)
     },
     mostMs: deadline - performance.now(),
     signal,

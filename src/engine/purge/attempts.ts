@@ -13,6 +13,7 @@ import type { PurgeLeaf } from '../../plan/purge/work.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { showRows } from '../../text/units.ts'
+import { Standstill } from '../locks/standstill.ts'
 import type { TableContext } from '../table-context.ts'
 import { runWithAhead } from './ahead.ts'
 import { CrowdedError, isToBeRetried, rangeOf, tookTooLong, type BatchOrder, type BatchOutcome } from './batch.ts'
@@ -206,10 +207,12 @@ const LOOK_EVERY_MS = 500
 /** Where the table as a whole is locked, comes back when it is no more; gives up at the deadline. False where it is only rows. */
 async function waitForTable({ context }: Purging, { name }: PurgeLeaf, cause: unknown): Promise<boolean> {
   const deadline = performance.now() + context.lockLimits.deadlineMs
+  const standstill = new Standstill(context.control, context.lockLimits)
   let waited = false
   while (await isTableLocked(context, name)) {
     const holders = await readHolders(context.control, [name], context.pid)
     const who = holders.slice(0, 3).map(describeHolder).join('; ')
+    await standstill.look(holders.map(({ pid }) => pid))
     if (performance.now() > deadline) throw tableLocked(display(name), who, cause)
     context.observer({ type: 'waiting', reason: `for the lock on ${display(name)}: ${who}` })
     await sleep(LOOK_EVERY_MS, undefined, { signal: context.signal })

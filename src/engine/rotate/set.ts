@@ -234,7 +234,7 @@ async function findAges(context: TableContext, table: TableName, request: Rotate
       const known = newestIn.get(partition.oid)
       const age =
         known ??
-        (await watched(context.control, context.pid, context.observer, () =>
+        (await watched(context, context.observer, () =>
           readAge(context.session, set, policy, partition),
         ))
       await rememberNewest(context.session, context.journalSchema, table, partition, age)

@@ -8,6 +8,7 @@ import type { DetachStep } from '../../plan/language/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import type { LockLimits } from '../locks/short-locks.ts'
+import { Standstill } from '../locks/standstill.ts'
 import { thereFromTheBeginning, waitUntilGone } from '../locks/wait-until-gone.ts'
 import type { TableContext } from '../table-context.ts'
 
@@ -90,7 +91,7 @@ export function changed(partition: TableName, how: string): EbbError {
 async function holdersGone(table: TableName, context: TableContext, mostMs: number): Promise<void> {
   const read = () => readHolders(context.control, [table], context.pid)
   const first = thereFromTheBeginning(read, ({ transaction }) => transaction)
-  const look = async () => (await first()).slice(0, 3).map(describeHolder)
+  const look = async () => (await first()).map((holder) => ({ pid: holder.pid, who: describeHolder(holder) }))
   const left = await gone(context, look, mostMs, 'for')
   if (left.length > 0) throw busy(table, left.join('; '), mostMs)
 }
@@ -104,12 +105,27 @@ export async function oldSnapshotsGone(context: TableContext, mostMs: number): P
     () => readSnapshots(context),
     ({ snapshot }) => snapshot,
   )
-  const look = async () => (await first()).slice(0, 3).map(({ who }) => who)
-  const left = await gone(context, look, mostMs, 'for the snapshot of')
+  const left = await gone(context, first, mostMs, 'for the snapshot of')
   if (left.length > 0) throw stillSeen(left.join('; '), mostMs)
 }
 
-function gone({ signal, observer }: TableContext, look: () => Promise<string[]>, mostMs: number, what: string) {
+interface Present {
+  readonly pid: number | null
+  readonly who: string
+}
+
+function gone(
+  { control, lockLimits, signal, observer }: TableContext,
+  read: () => Promise<readonly Present[]>,
+  mostMs: number,
+  what: string,
+) {
+  const standstill = new Standstill(control, lockLimits)
+  const look = async () => {
+    const present = await read()
+    await standstill.look(present.map(({ pid }) => pid))
+    return present.slice(0, 3).map(({ who }) => who)
+  }
   const tell = (who: readonly string[]) => observer({ type: 'waiting', reason: `${what} ${who.join('; ')}` })
   return waitUntilGone({ look, mostMs, signal, tell })
 }
@@ -161,11 +177,11 @@ async function readWaiting(control: Session, pid: number): Promise<string[]> {
   return rows.map(({ who }) => who)
 }
 
-async function readSnapshots({ control, pid }: TableContext): Promise<{ snapshot: string; who: string }[]> {
+async function readSnapshots({ control, pid }: TableContext): Promise<(Present & { snapshot: string })[]> {
   return readAll(
     control,
     sql`
-    select format('%s %s', a.pid, a.backend_xmin) as snapshot,
+    select a.pid, format('%s %s', a.pid, a.backend_xmin) as snapshot,
       format('pid %s (%s)', a.pid, concat_ws(', ', nullif(a.application_name, ''), a.usename)) as who
     from pg_stat_activity a
     where a.datname = current_database() and a.backend_xmin is not null and a.pid not in (pg_backend_pid(), ${pid})

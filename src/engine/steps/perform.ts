@@ -64,7 +64,7 @@ export async function performTold<Context extends TableContext>(
   if (context.signal.aborted) throw stoppedBefore(step, advice)
   const began = performance.now()
   try {
-    const lock = await watched(context.control, context.pid, listen, () => work({ ...context, observer }))
+    const lock = await watched(context, listen, () => work({ ...context, observer }))
     const milliseconds = performance.now() - began
     context.observer({ type: 'step finished', step, milliseconds, lock })
     return { key: step.key, milliseconds, lock, pace }
