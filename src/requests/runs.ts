@@ -20,9 +20,11 @@ export const RESUME = spec({ options: { ...ROLLBACK.options, ...PACE }, request:
 export const ABANDON = spec({
   options: {
     run: RUN,
-    leftovers: flag('--leftovers', 'instead, remove change captures that the journal knows no run of; see ebb status', {
-      property: null,
-    }),
+    leftovers: flag(
+      '--leftovers',
+      'instead, remove change captures and bounds that the journal knows no run of; see ebb status',
+      { property: null },
+    ),
     ...EXECUTE,
     ...LOCKS,
     ...DATABASE,

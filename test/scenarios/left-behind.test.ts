@@ -151,6 +151,7 @@ describe('captures that the journal knows no run of', () => {
     const isDropped = !before.includes('ev')
     const side = beside === 'ev_ebb' ? 'forward' : 'back'
     expect(leftovers).toContainEqual({
+      kind: 'change capture',
       name: expect.stringMatching(new RegExp(`^ebb_[0-9a-f]{8}_${side}$`)) as string,
       table: isDropped ? null : TABLE,
       logBytes: expect.any(Number) as number,

@@ -81,6 +81,8 @@ export async function readSource(session: ClientBase, schema: string, { capture 
 interface State {
   /** Whether the trigger is the same, and enabled. */
   readonly firing: boolean
+  /** Whether both trigger and gap sequence are there under their names with other oids, as a restored dump has them. */
+  readonly restored: boolean
   /** Whether the table, or its partitions, have the same files. */
   readonly unmoved: boolean
   readonly truncated: boolean
@@ -106,6 +108,8 @@ export async function readGaps(session: ClientBase, schema: string, { source, ca
     session,
     sql`
     select t.oid is not null and t.xmin::text = s.trigger_xmin and t.tgenabled = 'A' and s.table_oid = c.oid as firing,
+      t.oid is null and g.oid is null and to_jsonb(s) ->> 'gap_oid' is not null and to_regclass(${quoted(gapOf(capture)).text}) is not null
+        and exists (select from pg_trigger o where o.tgrelid = c.oid and o.tgname = ${capture.trigger} and o.tgenabled = 'A') as restored,
       s.files <@ ${FILES} as unmoved,
       exists (select from ${at(schema, 'truncation')} where log_name = s.log_name) as truncated,
       to_jsonb(s) ->> 'gap_oid' is null or coalesce(has_sequence_privilege(g.oid, 'usage, select'), false) as marking,
@@ -125,7 +129,9 @@ export async function readGaps(session: ClientBase, schema: string, { source, ca
   return state === undefined ? ['its capture is not recorded'] : describeGaps(state)
 }
 
-function describeGaps({ firing, unmoved, truncated, marking, failure, strangers }: State): string[] {
+function describeGaps({ firing, restored, unmoved, truncated, marking, failure, strangers }: State): string[] {
+  if (restored)
+    return ['the database has been restored from a dump since, and what was caught before may not be all there']
   return [
     ...(firing ? [] : ['its capture triggers were disabled or dropped']),
     ...(truncated ? ['it was truncated'] : []),

@@ -2,7 +2,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, sql } from '../../sql/sql.ts'
 import { abandonment } from '../language/abandonment.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
-import type { DropIndexStep, Plan, Step } from '../language/step.ts'
+import type { DropIndexStep, Plan, ShortLockStep, Step } from '../language/step.ts'
 
 /** What an unfinished run may have left on a table. */
 export interface Preparations {
@@ -22,7 +22,8 @@ export function planAbandon(runId: string, { table, guard, index }: Preparations
   return abandonment(runId, table, 'the table itself has not been touched: only preparations are taken back', steps)
 }
 
-function dropGuard(table: TableName, guard: string): Step {
+/** Drops the CHECK that proves the bound. */
+export function dropGuard(table: TableName, guard: string): ShortLockStep {
   return {
     kind: 'short lock',
     key: 'abandon:guard',
