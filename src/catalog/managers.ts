@@ -12,6 +12,8 @@ export interface Manager {
   /** Of pg_partman: its schema, and how long it keeps rows. */
   readonly schema?: string
   readonly retention?: string | null
+  /** Of TimescaleDB: what its functions for retention are called with. */
+  readonly whole?: string
 }
 
 /** What the catalogues of such extensions say of a table, as far as this role may read them. */
@@ -47,8 +49,18 @@ const QUESTIONS: Readonly<Record<string, (schema: string, table: TableName) => S
     select 'pg_partman' as by, ${schema} as schema, p.retention as retention,
       format('interval %s, premake %s, retention %s', p.partition_interval, p.premake, coalesce(p.retention, 'none')) as says
     from ${ident(schema, 'part_config')} p where p.parent_table = ${`${table.schema}.${table.name}`}`,
-  hypertable: (schema, { schema: of, name }) => sql`
-    select 'TimescaleDB' as by, 'a hypertable' as says from ${ident(schema, 'hypertable')} h where h.schema_name = ${of} and h.table_name = ${name}`,
+  // What a continuous aggregate keeps is a hypertable, too, under a name that nobody has chosen.
+  hypertable: (schema, table) => sql`
+    with a as (select mat_hypertable_id as id, user_view_schema as schema, user_view_name as name from ${ident(schema, 'continuous_agg')}),
+      h as (select h.id, h.schema_name as schema, h.table_name as name, a.name is not null as aggregate,
+          format('%I.%I', coalesce(a.schema, h.schema_name), coalesce(a.name, h.table_name)) as whole
+        from ${ident(schema, 'hypertable')} h left join a on a.id = h.id),
+      known (kind, schema, name, whole, aggregate) as (
+        select 'a hypertable', schema, name, whole, aggregate from h
+        union all select 'a chunk', c.schema_name, c.table_name, h.whole, true from ${ident(schema, 'chunk')} c join h on h.id = c.hypertable_id
+        union all select 'a continuous aggregate', schema, name, format('%I.%I', schema, name), false from a)
+    select 'TimescaleDB' as by, k.kind || case when k.aggregate then ' of ' || k.whole else '' end as says, k.whole
+    from known k where k.schema = ${table.schema} and k.name = ${table.name} limit 1`,
   job: (schema, table) => sql`
     select 'pg_cron' as by, left(regexp_replace(j.command, '\\s+', ' ', 'g'), 120) as says from ${ident(schema, 'job')} j
     where j.active and j.command ~* ${REMOVES} and (j.command ~* ${word(table.name)} or j.command ~* ${word(display(table))})`,

@@ -31,8 +31,11 @@ export async function objectionsToTable(
   return inSnapshot(session, async () => {
     const code = await objectionsToCode(session, server, table, accept)
     // The planner itself runs functions of indexes and checks, so EXPLAIN comes afterwards.
-    if (code.length > 0 || ofAnyStorage || !(await holdsRows(session, table))) return code
-    const managed = unaccepted(managerObjections(table, await readManagers(session, table)), accept)
+    if (code.length > 0 || ofAnyStorage) return code
+    const managers = await readManagers(session, table)
+    const managed = unaccepted(managerObjections(table, managers), accept)
+    if (managers.some(({ by }) => by === 'TimescaleDB')) return managed
+    if (!(await holdsRows(session, table))) return []
     return [...unknownNodeObjections(table, await readUnknownNodes(session, table)), ...managed]
   })
 }

@@ -1,13 +1,15 @@
 import { readEventTriggers } from '../catalog/event-triggers.ts'
+import { readPresentTable } from '../catalog/table/read-table.ts'
 import { inTransaction, readOne, type Session } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED, messageOf } from '../errors.ts'
+import { publish, unpublish } from '../plan/table/definitions.ts'
 import { companion, quoted, type TableName } from '../sql/names.ts'
-import { ident, literal, sql } from '../sql/sql.ts'
+import { ident, literal, raw, sql } from '../sql/sql.ts'
 import { newNameSuffix } from './name-suffix.ts'
 
 // Event triggers run code of others with each command that changes the catalogue. They may refuse it, at the swap or when
 // a run is abandoned, or add to what is created; so a table with an index, a trigger
-// and its function is created, altered and dropped beforehand, and rolled back.
+// and its function is created, altered, published as the table is, and dropped beforehand, and rolled back.
 
 class Rehearsed extends Error {}
 
@@ -16,8 +18,11 @@ class Rehearsed extends Error {}
  *
  * @throws {EbbError} when an event trigger refuses that, or adds something to a new table
  */
-export async function rehearseEventTriggers(session: Session, table: TableName): Promise<void> {
-  const added = await rehearse(session, table)
+export async function rehearseEventTriggers(session: Session, table: TableName, version: number): Promise<void> {
+  const added = await rehearse(session, table, async (twin) => {
+    const { publications } = await readPresentTable(session, table, version)
+    return [...publish(twin, publications), ...unpublish(twin, publications)]
+  })
   if (added.what.length > 0)
     throw refused(
       `an event trigger (${added.by}) gives new tables ${added.what.join(' and ')}, which the swap would find`,
@@ -39,14 +44,19 @@ interface Added {
   readonly what: readonly string[]
 }
 
-async function rehearse(session: Session, table: TableName): Promise<Added> {
+/** `more` are statements on the table that is created. */
+async function rehearse(
+  session: Session,
+  table: TableName,
+  more: (twin: TableName) => Promise<readonly string[]> = () => Promise.resolve([]),
+): Promise<Added> {
   const triggers = await readEventTriggers(session)
   const by = triggers.map(({ name }) => name).join(', ')
   if (triggers.length === 0) return { by, what: [] }
   let what: string[] = []
   try {
     await inTransaction(session, {}, async () => {
-      what = await createAndDrop(session, table)
+      what = await createAndDrop(session, table, more)
       throw new Rehearsed()
     })
   } catch (error) {
@@ -56,7 +66,11 @@ async function rehearse(session: Session, table: TableName): Promise<Added> {
   return { by, what }
 }
 
-async function createAndDrop(session: Session, table: TableName): Promise<string[]> {
+async function createAndDrop(
+  session: Session,
+  table: TableName,
+  more: (twin: TableName) => Promise<readonly string[]>,
+): Promise<string[]> {
   const name = companion(table.name, `_ebb_${newNameSuffix()}`)
   const twin = { schema: table.schema, name }
   const later = { schema: table.schema, name: companion(name, '_2') }
@@ -78,6 +92,7 @@ async function createAndDrop(session: Session, table: TableName): Promise<string
   const code = quoted({ schema: table.schema, name: companion(name, '_3') })
   const trigger = ident(companion(name, '_4'))
   for (const statement of [
+    ...(await more(twin)).map((statement) => raw(statement)),
     sql`create index on ${place} ((1))`,
     sql`create function ${code}() returns trigger language plpgsql as ${literal('begin return null; end')}`,
     sql`create trigger ${trigger} after insert on ${place} for each row execute function ${code}()`,

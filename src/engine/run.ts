@@ -51,7 +51,7 @@ async function carryOutOnce(target: Target, written: WrittenName, given: Given):
   const found = await readPatiently(target, `plan ${command.name}`, options, async (session) => {
     const { server, name } = await lookUp(session, written, options)
     const planned = await findPlan(session, server, name, given)
-    if (isToBegin(command, planned)) await rehearseEventTriggers(session, name)
+    if (isToBegin(command, planned)) await rehearseEventTriggers(session, name, server.version)
     return planned
   })
   const { server, name, plan, doneBy } = found

@@ -197,6 +197,8 @@ function whatNext(inspection: Inspection): string[] {
   if (table.kind !== 'table') return []
   const [best] = advice
   if (best === undefined && !inspection.rowsReadable) return ['Inspect it as a role that may read its rows.']
+  if (best === undefined && inspection.keys.length > 0)
+    return ['See the risks: something else decides where its rows are.']
   if (best === undefined) return ['No column is a time or a growing id, so it cannot be partitioned by age.']
   if (best.verdict === 'obstructed')
     return ['Resolve what blocks one of the ways above; the plan lists all of it:', best.command]

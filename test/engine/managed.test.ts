@@ -1,10 +1,20 @@
 import { describe, expect } from 'vitest'
+import { advise } from '../../src/engine/commands/advise.ts'
+import { inspect } from '../../src/engine/commands/inspect.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { sql } from '../../src/sql/sql.ts'
-import { partition, planPartitionOf, planPurgeOf, planRebuildOf, rebuild } from '../support/commands.ts'
+import { ident, sql } from '../../src/sql/sql.ts'
+import {
+  partition,
+  partitionByCopy,
+  planPartitionOf,
+  planPurgeOf,
+  planRebuildOf,
+  rebuild,
+} from '../support/commands.ts'
 import { test, type Database } from '../support/database.ts'
-import { purgeRequest } from '../support/purging.ts'
+import { purgeRequest, purgeRows } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
+import { OWNER } from '../support/template.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
 import { monthlyEvents, planOf, rotateOne } from './rotate-support.ts'
 
@@ -62,6 +72,32 @@ describe('event triggers', () => {
     expect(failed[0]?.error.message).toMatch(/guard\) refuses what has to be done: nobody drops tables here/)
   })
 
+  test('that refuse to have publications altered are detected beforehand', async ({ database }) => {
+    const table = await visits(database)
+    const owner = await database.session('owner')
+    await database.admin(sql`grant create on database ${ident(database.name)} to ${ident(OWNER)}`.text)
+    await owner.query(sql`create publication sent for table ${quoted(table)} with (publish_via_partition_root)`.text)
+    await eventTrigger(database, 'guard', 'ddl_command_start', `raise exception 'ask the data team';`)
+    await database.admin('drop event trigger guard')
+    await database.admin(
+      `create event trigger guard on ddl_command_start when tag in ('ALTER PUBLICATION') execute function public.guard()`,
+    )
+    const copied = { ...byMonth, transport: 'server', jobs: 1, noArchive: true, retireAfter: null } as const
+    for (const carryOut of [
+      () => partition(database.url, written(table), byMonth, quietly()),
+      () => partitionByCopy(database.url, written(table), copied, quietly()),
+      () => rebuild(database.url, written(table), rebuildRequest(), quietly()),
+    ])
+      await expect(carryOut()).rejects.toMatchObject({
+        message: expect.stringMatching(/guard\) refuses what has to be done: ask the data team/) as string,
+        advice: { state: 'Nothing has been changed.' },
+      })
+    expect((await database.admin(`select from pg_class where relname ~ '^visits_.*(ebb|history)'`)).rows).toEqual([])
+
+    await database.admin('drop event trigger guard')
+    await partition(database.url, written(table), byMonth, quietly())
+  })
+
   test('that only observe are no obstacle', async ({ database }) => {
     const table = await visits(database)
     await eventTrigger(database, 'watch', 'ddl_command_end', 'null;')
@@ -89,6 +125,58 @@ describe('managed tables', () => {
     expect((await rotateOne(database, table, {}, { accept: ['managed:pg_partman'] })).created).toHaveLength(3)
     await database.admin('revoke select on partman.part_config from public')
     expect((await planOf(database, table)).objections).toEqual([])
+  })
+
+  // The catalogue as TimescaleDB 2.19 has it; chunks inherit, and a continuous aggregate is a view on another hypertable.
+  test('TimescaleDB: one objection to hypertables, chunks and continuous aggregates, with its ways', async ({
+    database,
+  }) => {
+    const table = await visits(database)
+    await database.admin(`create schema _timescaledb_catalog; grant usage on schema _timescaledb_catalog to public;
+      create table _timescaledb_catalog.hypertable (id int, schema_name name, table_name name);
+      create table _timescaledb_catalog.chunk (id int, hypertable_id int, schema_name name, table_name name);
+      create table _timescaledb_catalog.continuous_agg (mat_hypertable_id int, raw_hypertable_id int, user_view_schema name, user_view_name name);
+      insert into _timescaledb_catalog.hypertable values (1, 'public', 'visits'), (2, 'public', '_materialized_hypertable_2');
+      insert into _timescaledb_catalog.chunk values (1, 1, 'public', '_hyper_1_1_chunk');
+      insert into _timescaledb_catalog.continuous_agg values (2, 1, 'public', 'Per day');
+      grant select on all tables in schema _timescaledb_catalog to public`)
+    const owner = await database.session('owner')
+    await owner.query(`create table _hyper_1_1_chunk (check (at > '2000-01-01')) inherits (visits);
+      create table _materialized_hypertable_2 (at timestamptz not null, n int);
+      create view "Per day" as select * from _materialized_hypertable_2`)
+
+    const accept = ['managed:TimescaleDB']
+    for (const [name, what, whole] of [
+      ['visits', 'as a hypertable: ', 'public.visits'],
+      ['_hyper_1_1_chunk', 'as a chunk of public.visits: ', 'public.visits'],
+      ['_materialized_hypertable_2', 'as a hypertable of public."Per day": ', 'public."Per day"'],
+      ['Per day', 'as a continuous aggregate: ', 'public."Per day"'],
+    ] as const) {
+      const one = written({ schema: 'public', name })
+      const plans = [
+        await planPartitionOf(database.url, one, byMonth, quietly({ accept })),
+        await planRebuildOf(database.url, one, rebuildRequest(), quietly({ accept })),
+        await planOf(database, one),
+      ]
+      for (const { objections } of plans)
+        expect(objections).toMatchObject([
+          {
+            code: 'managed:TimescaleDB',
+            what: expect.stringContaining(what) as string,
+            fix: expect.stringContaining(`drop_chunks('${whole}', older_than`) as string,
+          },
+        ])
+      expect(plans[0]?.objections[0]?.fix).toContain(`add_retention_policy('${whole}', drop_after`)
+      const { risks, advice } = await inspect(database.url, one, quietly())
+      expect({ fixes: risks.filter(({ fix }) => /no inherit|drop_chunks/.test(fix)).length, advice }).toEqual({
+        fixes: 1,
+        advice: [],
+      })
+      await expect(advise(database.url, one, { keep: null, olderThan: null }, quietly())).rejects.toThrow(
+        /managed by TimescaleDB/,
+      )
+    }
+    await purgeRows(database, table, purgeRequest('id < 10'))
   })
 
   test('pg_cron: a job that names the table and removes rows', async ({ database }) => {

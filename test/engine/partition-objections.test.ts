@@ -46,6 +46,8 @@ interface Case {
   readonly cure?: 'owner' | 'administrator'
   /** It is about what a role may do. */
   readonly rights?: true
+  /** The first version that has it. */
+  readonly since?: number
   /** What has to be done besides. */
   readonly then?: (names: Names) => string
 }
@@ -300,6 +302,23 @@ const CASES: readonly Case[] = [
     cure: 'owner',
   },
   {
+    since: 18,
+    what: 'a check that is declared NOT ENFORCED',
+    given: ({ log }) => `alter table ${log} add constraint "loose ""n""" check (note = '') not enforced`,
+    code: 'not-enforced:loose "n"',
+    fix: /drop constraint/,
+    cure: 'owner',
+  },
+  {
+    since: 18,
+    what: 'a foreign key that is declared NOT ENFORCED',
+    given: ({ log, other }) => `create table ${other} (id int primary key);
+      alter table ${log} add constraint to_other foreign key (small) references ${other} not enforced`,
+    code: 'not-enforced:to_other',
+    fix: /drop constraint/,
+    cure: 'owner',
+  },
+  {
     what: 'a check that is not inherited',
     given: ({ log }) => `alter table ${log} add constraint mine check (note <> '') no inherit`,
     code: 'no-inherit:mine',
@@ -454,6 +473,7 @@ describe('objections to', () => {
   test.for(CASES)('$what', async (given, { database, skip }) => {
     const table = database.table('log')
     const names = await namesIn(database, table)
+    if (database.version < (given.since ?? 14) * 10_000) skip(`came with PostgreSQL ${given.since}`)
     if (given.rights && process.env.EBB_TEST_ROLE === 'superuser') skip('a superuser lacks no right')
     const owner = await database.session('owner')
     await owner.query((given.instead ?? USUAL)(names))

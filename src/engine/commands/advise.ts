@@ -7,10 +7,11 @@ import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
 import { readTakenNames, readPrivileges } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, type Target } from '../../db/session.ts'
-import { UsageError } from '../../errors.ts'
+import { ObjectionsError, UsageError } from '../../errors.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { adviseWays, type WaysAdvice, type Wish } from '../../plan/advise/advise.ts'
 import type { KeyAdvice } from '../../plan/advise/key-advice.ts'
+import { managerObjections } from '../../plan/table/objections/manager.ts'
 import { intervalText, momentLiteral } from '../../plan/language/moment.ts'
 import { display } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
@@ -29,6 +30,7 @@ export interface AdviceRequest {
  * Compares partitioning, rebuilding and deleting. Reads the catalogue, the planner's estimates and the ranges of
  * keys, in READ ONLY transactions.
  *
+ * @throws {ObjectionsError} for a table of TimescaleDB, which has ways of its own
  * @throws {UsageError} when the condition cannot be parsed, or no column holds a row's age
  */
 export async function advise(
@@ -37,7 +39,9 @@ export async function advise(
   request: AdviceRequest,
   options: InspectOptions,
 ): Promise<WaysAdvice> {
-  const { server, table, advice: keys } = await inspect(target, written, options)
+  const { server, table, advice: keys, managers } = await inspect(target, written, options)
+  const managed = managerObjections(table.name, managers).filter(({ acceptable }) => acceptable !== true)
+  if (managed.length > 0) throw new ObjectionsError(`advise on ${display(table.name)}`, { objections: managed })
   const isTable = table.kind === 'table'
   const wish = isTable ? wishOf(table, keys, request) : ({ kind: 'nothing' } as const)
   const predicate = wish.kind === 'nothing' ? null : await parsePredicate(wish.written, momentLiteral(server.now))

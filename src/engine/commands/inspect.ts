@@ -10,6 +10,7 @@ import { readPartitionMap, type MapEntry } from '../../catalog/partitions/inspec
 import { readReferences, type Reference } from '../../catalog/references/inspect-references.ts'
 import { isKeyType, readKey, sampleIds, type KeyModel } from '../../catalog/table/key-model.ts'
 import { readPresentTable, resolveTable } from '../../catalog/table/read-table.ts'
+import { readManagers, type Manager } from '../../catalog/managers.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { readPrivileges, readUpserts } from '../../catalog/situation.ts'
 import type { Column, TableModel } from '../../catalog/table/table-model.ts'
@@ -39,6 +40,8 @@ export interface Inspection {
   /** How it could be partitioned, best first. */
   readonly advice: readonly KeyAdvice[]
   readonly risks: readonly Risk[]
+  /** What else creates or drops its partitions, or removes its rows. */
+  readonly managers: readonly Manager[]
 }
 
 export interface InspectOptions {
@@ -81,7 +84,9 @@ async function look(
     references: await readReferences(session, table.name),
     longTransactions: await readLongTransactions(session, table.name),
     partitions,
+    managers: await readManagers(session, table.name),
   }
+  const isOurs = !situation.managers.some(({ by }) => by === 'TimescaleDB')
   const { keys, activity, references, longTransactions } = situation
   const upserts = await readUpserts(session, table)
   return {
@@ -93,8 +98,9 @@ async function look(
     references,
     longTransactions,
     partitions,
-    advice: table.kind === 'table' ? adviseKeys({ table, candidates, upserts, now: BigInt(server.now) }) : [],
+    advice: table.kind === 'table' && isOurs ? adviseKeys({ table, candidates, upserts, now: BigInt(server.now) }) : [],
     risks: risksOf(situation),
+    managers: situation.managers,
   }
 }
 

@@ -43,7 +43,7 @@ export async function assertLookedAfter(
     `constraints have been switched off since the purge was planned (disable trigger all), so rows could be referred to that are no more: ${describeDisabled(disabled)}`,
     {
       state: 'The batches so far are done, and recorded; this one has been undone.',
-      next: 'Switch them on (alter table … enable trigger all) and run the same command again: it resumes from here.',
+      next: 'As a superuser, switch them on (alter table … enable trigger all) and run the same command again: it resumes from here.',
     },
   )
 }

@@ -1,12 +1,14 @@
 import type { Activity, LongTransaction } from '../../catalog/inspect-activity.ts'
 import type { MapEntry } from '../../catalog/partitions/inspect-partitions.ts'
 import type { Reference } from '../../catalog/references/inspect-references.ts'
+import type { Manager } from '../../catalog/managers.ts'
 import type { KeyModel } from '../../catalog/table/key-model.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Privileges } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
+import { managerObjections } from '../table/objections/manager.ts'
 import { privilegeObjections } from '../table/objections/privilege.ts'
 import { serverNotes, serverObjections } from '../table/objections/server.ts'
 import { kindObjection, tableObjections } from '../table/objections/table.ts'
@@ -30,6 +32,7 @@ export interface RiskSituation {
   readonly references: readonly Reference[]
   readonly longTransactions: readonly LongTransaction[]
   readonly partitions: readonly MapEntry[]
+  readonly managers: readonly Manager[]
 }
 
 /** The risks of a table, by itself or when it is converted. Pure. */
@@ -59,12 +62,16 @@ function readingRisks({ table, rowsReadable, server: { role } }: RiskSituation):
   ]
 }
 
-function conversionRisks({ table, privileges, server }: RiskSituation): Risk[] {
+function conversionRisks({ table, privileges, server, managers }: RiskSituation): Risk[] {
+  const managed = managerObjections(table.name, managers).map(asRisk)
+  // Nothing that is said of an ordinary table fits then.
+  if (managers.some(({ by }) => by === 'TimescaleDB')) return managed
   // Already partitioned: objections to a conversion do not apply.
-  if (table.kind === 'partitioned table') return []
+  if (table.kind === 'partitioned table') return managed
   const kind = kindObjection(table)
   if (kind !== undefined) return [asRisk(kind)]
-  return [...privilegeObjections(table, privileges, server.role), ...tableObjections(table, server)].map(asRisk)
+  const others = [...privilegeObjections(table, privileges, server.role), ...tableObjections(table, server)]
+  return [...managed, ...others.map(asRisk)]
 }
 
 const LARGEST_INTEGER = 2_147_483_647

@@ -10,7 +10,7 @@ export function disabledConstraintObjections(disabled: readonly DisabledConstrai
     objection(
       'disabled-foreign-keys',
       `triggers of constraints are disabled (disable trigger all), so PostgreSQL does not enforce them: ${describeDisabled(disabled)}`,
-      `Switch them on: ${tables.map((table) => `alter table ${table} enable trigger all;`).join(' ')} Then look for rows that refer to nothing by a query, for validate constraint passes over a constraint that is called valid.`,
+      `As a superuser, switch them on: ${tables.map((table) => `alter table ${table} enable trigger all;`).join(' ')} Then look for rows that refer to nothing by a query, for validate constraint passes over a constraint that is called valid.`,
     ),
   ]
 }
