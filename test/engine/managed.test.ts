@@ -156,7 +156,7 @@ describe('managed tables', () => {
       const plans = [
         await planPartitionOf(database.url, one, byMonth, quietly({ accept })),
         await planRebuildOf(database.url, one, rebuildRequest(), quietly({ accept })),
-        await planOf(database, one),
+        await planOf(database, { schema: 'public', name }),
       ]
       for (const { objections } of plans)
         expect(objections).toMatchObject([
