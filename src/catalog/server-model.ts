@@ -60,3 +60,14 @@ export async function readServer(client: ClientBase, journalSchema: string): Pro
       (select setting::int from pg_settings where name = 'deadlock_timeout') as "deadlockTimeoutMs"`,
   )
 }
+
+/** Identifies the cluster, and its copies; null where the role may not read it. */
+export async function readSystemIdentifier(client: ClientBase): Promise<string | null> {
+  const { may } = await readOne<{ may: boolean }>(
+    client,
+    sql`select has_function_privilege('pg_control_system()', 'execute') as may`,
+  )
+  if (!may) return null
+  const { id } = await readOne<{ id: string }>(client, sql`select system_identifier::text as id from pg_control_system()`)
+  return id
+}

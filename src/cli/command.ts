@@ -3,6 +3,7 @@ import type { Target } from '../db/session.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { engineOptions, type DATABASE, type EngineValues } from '../requests/common.ts'
+import type { PLAN_FILE } from '../requests/plan-file.ts'
 import { Faults } from '../requests/faults.ts'
 import type { Options, Values } from '../requests/option.ts'
 import { readValues, type Spec } from '../requests/spec.ts'
@@ -36,6 +37,13 @@ export interface Asked {
   /** Without it the plan is only shown. */
   readonly execute: boolean
   readonly engine: EngineOptions
+  readonly planFile: PlanFile
+}
+
+/** Where a plan is saved, and which one is executed; null without. */
+export interface PlanFile {
+  readonly out: string | null
+  readonly saved: string | null
 }
 
 /** One command line that needs no database, whose options have been parsed. */
@@ -52,13 +60,14 @@ export function commandLine<O extends Options & typeof DATABASE, Request>(
 ): (invocation: Invocation) => Command {
   return parsed(spec, texts, (values, faults, { invocation, reporter }) => {
     const { context } = invocation
-    const common = values as EngineValues & { readonly execute?: boolean }
+    const common = values as EngineValues & { readonly execute?: boolean } & Partial<Values<typeof PLAN_FILE>>
     const target = faults.read('connection', () => targetOf(common.url ?? null, context.env))
     faults.throwIfAny()
     assertNamed(common.url ?? null, context.env)
     const engine = { ...engineOptions(common, spec.pace), observer: reporter.observer, signal: context.signal }
     const execute = common.execute === true
-    return answer({ invocation, reporter, target, execute, engine }, spec.request(values), values)
+    const planFile = { out: common.planOut ?? null, saved: common.plan ?? null }
+    return answer({ invocation, reporter, target, execute, engine, planFile }, spec.request(values), values)
   })
 }
 
@@ -100,7 +109,9 @@ function parsed<O extends Options & Json, Request>(
 
 /** The command line that carries out what was shown, ready to be typed into a shell; secrets in it are not repeated. */
 export function executing(args: readonly string[]): string {
-  return ['ebb', ...args, '--execute'].map((word) => shellWord(withoutQuery(redact(word)))).join(' ')
+  // What was saved is what is executed.
+  const words = args.map((word) => word.replace(/^--plan-out(?==|$)/, '--plan'))
+  return ['ebb', ...words, '--execute'].map((word) => shellWord(withoutQuery(redact(word)))).join(' ')
 }
 
 // A health check that wants a token has it in the query of its URL.

@@ -3,11 +3,13 @@ import { EXIT } from './exit-codes.ts'
 import type { Command, CommandOutcome, StorablePlan } from '../engine/command.ts'
 import { planCommand } from '../engine/plan-command.ts'
 import { carryOut } from '../engine/run.ts'
+import { asSaved, planToSave } from '../engine/saved-plan.ts'
 import { explain } from '../plan/explain/explain.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
 import type { Plan } from '../plan/language/step.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { executing, type Asked } from './command.ts'
+import { readPlanFile, writePlanFile } from './plan-file.ts'
 
 /** Shows a plan; with blocking issues the exit code says so. `more` is part of the JSON only. */
 export function showPlan({ invocation, reporter }: Asked, plan: Plan, more: object = {}): void {
@@ -25,12 +27,27 @@ export async function planOrCarryOut<Request, Outcome extends CommandOutcome>(
   show: (asked: Asked, outcome: Outcome, command: string) => void | Promise<void>,
   more?: (plan: Plan) => object,
 ): Promise<void> {
-  const { target, execute, engine } = asked
+  const { target, execute, engine, planFile } = asked
   const showIt = (plan: Plan) => showPlan(asked, plan, more?.(plan))
+  if (planFile.out !== null) return showIt(await savePlan(asked, planFile.out, table, command, request))
   if (!execute) return showIt(await planCommand(target, table, command, request, engine))
+  const saved = planFile.saved === null ? null : await readPlanFile(planFile.saved)
   await orObjections(showIt, async () =>
-    show(asked, await carryOut(target, table, command, request, engine), command.name),
+    show(asked, await carryOut(target, table, command, request, asSaved(engine, saved)), command.name),
   )
+}
+
+async function savePlan<Request, Outcome extends CommandOutcome>(
+  { target, engine, invocation: { context } }: Asked,
+  file: string,
+  table: WrittenName,
+  command: Command<Request, StorablePlan, unknown, Outcome>,
+  request: Request,
+): Promise<Plan> {
+  const { plan, saved } = await planToSave(target, table, command, request, engine)
+  if (saved !== null) await writePlanFile(file, saved)
+  context.err.write(saved === null ? `nothing to execute: ${file} was not written\n` : `plan saved in ${file}\n`)
+  return plan
 }
 
 /** Executes the request. Where there are blocking issues, the plan with them is shown instead. */

@@ -1,5 +1,6 @@
 import type { Pacing } from '../pacing/limits.ts'
 import type { Observer } from '../events.ts'
+import type { SavedPlan } from '../plan/language/saved.ts'
 import type { LockLimits } from './locks/short-locks.ts'
 import type { CopySizes } from './copy/sizes.ts'
 import type { Turns } from './purge/turns.ts'
@@ -23,7 +24,11 @@ export interface EngineOptions {
   readonly pacing?: Pacing
   /** The server's clock, read before, so that several plans use the same moment: microseconds since the epoch. */
   readonly now?: string
+  /** Part of the names of what a run creates, where it has been chosen before. */
+  readonly suffix?: string
+  /** What is planned has to be this. */
+  readonly saved?: SavedPlan
 }
 
 /** The options a plan depends on. */
-export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree' | 'accept'>
+export type PlanOptions = Pick<EngineOptions, 'journalSchema' | 'diskFree' | 'accept' | 'suffix'>

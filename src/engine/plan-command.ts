@@ -106,7 +106,7 @@ function assertSupported(server: ServerModel): void {
 }
 
 /** Reads the situation, and plans, unless there are objections to any command on the table. */
-async function planAnew(
+export async function planAnew(
   session: Session,
   server: ServerModel,
   table: TableName,

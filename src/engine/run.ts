@@ -10,6 +10,7 @@ import { readPatiently } from './locks/patiently.ts'
 import type { EngineOptions } from './options.ts'
 import { findPlan, lookUp, type FoundPlan, type Given } from './plan-command.ts'
 import { rehearseEventTriggers } from './rehearsal.ts'
+import { assertAsSaved } from './saved-plan.ts'
 import { storable, verifiedPlan } from './stored-plan.ts'
 import { runIn, withTable, type RunContext, type TableContext } from './table-context.ts'
 
@@ -51,6 +52,7 @@ async function carryOutOnce(target: Target, written: WrittenName, given: Given):
   const found = await readPatiently(target, `plan ${command.name}`, options, async (session) => {
     const { server, name } = await lookUp(session, written, options)
     const planned = await findPlan(session, server, name, given)
+    await assertAsSaved(session, planned, given)
     if (isToBegin(command, planned)) await rehearseEventTriggers(session, name, server.version)
     return planned
   })

@@ -2,6 +2,7 @@ import type { ArchiveOrder } from '../plan/archive/situation.ts'
 import { ARCHIVE as OPTIONS, archiveRequest } from './archive-options.ts'
 import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
 import { option } from './option.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { condition } from './parsers.ts'
 
@@ -15,10 +16,12 @@ export const ARCHIVE = spec({
     ),
     ...OPTIONS,
     ...EXECUTE,
+    ...PLAN_FILE,
     ...LOCKS,
     ...COMMON,
   },
-  check(given) {
+  check(given, { execute }) {
+    checkPlanFile(given, execute === true)
     given.require('archive', `Pass ${given.spell('archive', '/var/archive')}, or s3://bucket/prefix.`)
   },
   request: ({ where, ...values }): ArchiveOrder => {

@@ -2,6 +2,7 @@ import type { MarkRequest } from '../plan/purge/mark.ts'
 import { BATCHES, COMMON, EXECUTE, TABLE } from './common.ts'
 import { required } from './option.ts'
 import { PACE } from './pace.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { condition, name } from './parsers.ts'
 
@@ -22,9 +23,11 @@ export const MARK = spec({
     ),
     ...BATCHES,
     ...EXECUTE,
+    ...PLAN_FILE,
     ...PACE,
     ...COMMON,
   },
+  check: (given, { execute }) => checkPlanFile(given, execute === true),
   request: ({ where, set: column, allRows, noVacuum }): MarkRequest => ({
     rows: { kind: 'matching', where },
     column,

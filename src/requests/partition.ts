@@ -3,6 +3,7 @@ import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
 import { COPYING, copyRequest, refuseArchive } from './copying.ts'
 import { keysOf, option, required, defaulted } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { interval, name, oneOf, timezone, whole, width } from './parsers.ts'
 
@@ -42,10 +43,12 @@ export const PARTITION = spec({
     ...COPYING,
     ...CHUNK_PACE,
     ...EXECUTE,
+    ...PLAN_FILE,
     ...LOCKS,
     ...COMMON,
   },
-  check(given, { method }) {
+  check(given, { method, execute }) {
+    checkPlanFile(given, execute === true)
     refuseArchive(given)
     if (method !== 'attach') return
     const copy = given.spell('method', 'copy')

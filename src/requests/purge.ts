@@ -11,6 +11,7 @@ import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-opt
 import { flag, keysOf, option, withDefault, required, commandLineOnly, type Values } from './option.ts'
 import { PACE } from './pace.ts'
 import { APPROVAL, LOOKING } from './review.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec, type Given } from './spec.ts'
 import { condition, interval, list, name, setNumber, tableColumn, tableName } from './parsers.ts'
 
@@ -92,6 +93,7 @@ const OPTIONS = {
   ...commandLineOnly(STALE),
   ...DELETION,
   ...EXECUTE,
+  ...PLAN_FILE,
   ...LOOKING,
   approvedBy: { ...APPROVAL.approvedBy, property: 'candidates.approvedBy' },
   ticket: { ...APPROVAL.ticket, property: 'candidates.ticket' },
@@ -104,7 +106,11 @@ const CHOICES = ['where', 'fromCandidates', 'marked', 'staleGroup'] as const
 /** Of `ebb purge`. For programs, stale groups and recording candidates are calls of their own. */
 export const PURGE = spec({
   options: OPTIONS,
-  check(given) {
+  check(given, { execute }) {
+    checkPlanFile(given, execute === true)
+    if (given.has('staleGroup') || given.has('candidates'))
+      for (const key of keysOf(PLAN_FILE))
+        if (given.has(key)) given.refuse(key, 'only the plan of one command can be saved', `Omit ${given.name(key)}.`)
     const offered = CHOICES.filter((key) => given.offers(key))
     const [choice = 'where', ...others] = offered.filter((key) => given.has(key))
     const names = offered.map((key) => given.name(key)).join(', ')

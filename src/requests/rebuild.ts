@@ -3,6 +3,7 @@ import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
 import { COPYING, copyRequest, refuseArchive } from './copying.ts'
 import { flag, option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { condition } from './parsers.ts'
 
@@ -18,11 +19,13 @@ export const REBUILD = spec({
     ...COPYING,
     ...CHUNK_PACE,
     ...EXECUTE,
+    ...PLAN_FILE,
     ...LOCKS,
     ...COMMON,
   },
   // Keeping everything is passed explicitly, and so is a condition: neither is the default.
-  check(given) {
+  check(given, { execute }) {
+    checkPlanFile(given, execute === true)
     const either = `Pass ${given.spell('keep', "created_at > now() - interval '90 days'")} or ${given.spell('keepAll')}.`
     if (!given.has('keepAll')) given.require('keep', either)
     else if (given.has('keep')) given.refuse('keep', `it cannot be combined with ${given.name('keepAll')}`, either)

@@ -3,6 +3,7 @@ import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
 import { COPYING, copyRequest, refuseArchive } from './copying.ts'
 import { option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { interval, tableName, width } from './parsers.ts'
 
@@ -19,10 +20,14 @@ export const SPLIT = spec({
     ...COPYING,
     ...CHUNK_PACE,
     ...EXECUTE,
+    ...PLAN_FILE,
     ...LOCKS,
     ...COMMON,
   },
-  check: (given) => refuseArchive(given),
+  check(given, { execute }) {
+    checkPlanFile(given, execute === true)
+    refuseArchive(given)
+  },
   request: ({ partition, every, keep, ...copying }): SplitOrder => ({
     partition,
     every,

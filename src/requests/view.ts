@@ -1,6 +1,7 @@
 import type { ViewOrder } from '../engine/commands/view.ts'
 import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
 import { option } from './option.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { condition, interval, name, tableName } from './parsers.ts'
 
@@ -19,10 +20,12 @@ export const VIEW = spec({
       property: 'keep.interval',
     }),
     ...EXECUTE,
+    ...PLAN_FILE,
     ...LOCKS,
     ...COMMON,
   },
-  check(given) {
+  check(given, { execute }) {
+    checkPlanFile(given, execute === true)
     const [by, keep] = [given.name('by'), given.name('keep')]
     if (given.has('by') !== given.has('keep'))
       given.refuse(

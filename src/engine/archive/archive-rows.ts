@@ -6,6 +6,7 @@ import { writeObjects, type Written } from '../../archive/content/write-objects.
 import { receiptDigest, receiptText } from '../../archive/receipt-text.ts'
 import type { Store } from '../../archive/store.ts'
 import { readClock } from '../../db/clock.ts'
+import { readSystemIdentifier } from '../../catalog/server-model.ts'
 import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
 import { putSession, putSessionBack } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
@@ -262,12 +263,6 @@ async function describeRun({ session }: TableContext, order: ArchiveOrder): Prom
 }
 
 async function describeDatabase({ session, server }: TableContext): Promise<Receipt['database']> {
-  const { may } = await readOne<{ may: boolean }>(
-    session,
-    sql`select has_function_privilege('pg_control_system()', 'execute') as may`,
-  )
-  const system = may
-    ? await readOne<{ id: string }>(session, sql`select system_identifier::text as id from pg_control_system()`)
-    : null
-  return { name: server.database, systemIdentifier: system?.id ?? null, serverVersion: server.versionText }
+  const systemIdentifier = await readSystemIdentifier(session)
+  return { name: server.database, systemIdentifier, serverVersion: server.versionText }
 }

@@ -23,7 +23,7 @@ import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { orGivingBack, undoAll } from '../copy/give-back.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { mayCreateIn } from '../purge/candidates/may-create.ts'
-import { newNameSuffix } from '../name-suffix.ts'
+import { nameSuffix } from '../name-suffix.ts'
 
 /** The outcome of writing a candidate set. */
 export interface CandidatesResult {
@@ -73,10 +73,11 @@ export const candidates: Command<CandidateRequest, CandidatePlan, CandidateSitua
 const NOT_NEEDED = ['update', 'delete']
 
 async function readSituation(
-  { session, server, options: { journalSchema } }: Planning,
+  { session, server, options }: Planning,
   name: TableName,
   request: CandidateRequest,
 ): Promise<CandidateSituation | Refusal<CandidatePlan>> {
+  const { journalSchema } = options
   const predicate = await parsePredicate(request.where, momentLiteral(server.now))
   return inSnapshot(session, async () => {
     const chosen = await readChosenRows(session, server, name, predicate, journalSchema, NOT_NEEDED)
@@ -84,7 +85,7 @@ async function readSituation(
     return {
       ...chosen,
       key: await readKeyColumns(session, chosen.table),
-      place: { schema: journalSchema, name: `candidates_${newNameSuffix()}` },
+      place: { schema: journalSchema, name: `candidates_${nameSuffix(options)}` },
       mayCreateThere: await mayCreateIn(session, journalSchema),
     }
   })

@@ -34,7 +34,7 @@ import { readMatching } from '../purge/chosen-rows.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidates/candidate-set.ts'
 import { mayCreateIn } from '../purge/candidates/may-create.ts'
-import { newNameSuffix } from '../name-suffix.ts'
+import { nameSuffix } from '../name-suffix.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readKeyColumns } from '../purge/candidates/key-columns.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
@@ -167,10 +167,11 @@ async function readSituation(
   })
 }
 
-async function readArchiving({ session, options: { journalSchema } }: Planning, table: TableModel): Promise<Archiving> {
+async function readArchiving({ session, options }: Planning, table: TableModel): Promise<Archiving> {
+  const { journalSchema } = options
   return {
     key: await readKeyColumns(session, table),
-    place: { schema: journalSchema, name: `purge_keys_${newNameSuffix()}` },
+    place: { schema: journalSchema, name: `purge_keys_${nameSuffix(options)}` },
     mayCreateThere: await mayCreateIn(session, journalSchema),
     notReadBack: await readNotReadBack(session, table.name),
   }

@@ -11,7 +11,7 @@ import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import type { Planning } from '../command.ts'
 import { byStatistics, copying } from '../copy/run.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
-import { newNameSuffix } from '../name-suffix.ts'
+import { nameSuffix } from '../name-suffix.ts'
 
 /** Rebuilds a table with the rows to keep. */
 export const rebuild = copying<RebuildRequest, RebuildPlan, RebuildSituation>({
@@ -32,7 +32,7 @@ function readPredicate({ keep }: RebuildRequest, { now }: ServerModel): Promise<
 }
 
 async function readSituation(
-  { session, server, options: { journalSchema } }: Planning,
+  { session, server, options }: Planning,
   name: TableName,
   request: RebuildRequest,
 ): Promise<RebuildSituation> {
@@ -44,7 +44,7 @@ async function readSituation(
     const readable = table.kind === 'table' && !privileges.lacking.includes('SELECT') && !privileges.rowsHidden
     return {
       server,
-      journalSchema,
+      journalSchema: options.journalSchema,
       table,
       privileges,
       predicate,
@@ -53,7 +53,7 @@ async function readSituation(
         ? byStatistics(table, await readRowEstimate(session, table.name, predicate, condition.settings))
         : null,
       taken: await readTakenNames(session, name.schema),
-      tag: newNameSuffix(),
+      tag: nameSuffix(options),
     }
   })
 }

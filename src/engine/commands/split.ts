@@ -30,7 +30,7 @@ import { NothingLeft, type Planning } from '../command.ts'
 import { copying, readKeptRows } from '../copy/run.ts'
 import { assertFoundAgain } from '../found-again.ts'
 import { readIdRate } from '../rotate/read-situation.ts'
-import { newNameSuffix } from '../name-suffix.ts'
+import { nameSuffix } from '../name-suffix.ts'
 
 /** What to split, and into what. */
 export interface SplitOrder extends SplitRequest {
@@ -56,10 +56,11 @@ export const split = copying<SplitOrder, SplitPlan, SplitSituation>({
 })
 
 async function readSituation(
-  { session, server, options: { journalSchema, accept: accepted = [] } }: Planning,
+  { session, server, options }: Planning,
   name: TableName,
   order: SplitOrder,
 ): Promise<SplitSituation> {
+  const { journalSchema, accept: accepted = [] } = options
   const registered = (await journalExists(session, journalSchema))
     ? ((await registeredSets(session, journalSchema, name))[0]?.policy ?? null)
     : null
@@ -81,7 +82,7 @@ async function readSituation(
     grid,
     settings,
     taken,
-    tag: newNameSuffix(),
+    tag: nameSuffix(options),
     accepted,
     triggerCode,
   }

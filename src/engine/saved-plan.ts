@@ -1,0 +1,69 @@
+import { readDefinition } from '../catalog/table/definition.ts'
+import { readSystemIdentifier } from '../catalog/server-model.ts'
+import type { Session, Target } from '../db/session.ts'
+import { EbbError, NOTHING_CHANGED } from '../errors.ts'
+import { differences, savedPlan, type SavedPlan } from '../plan/language/saved.ts'
+import { toStored } from '../plan/language/stored.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import { VERSION } from '../version.ts'
+import type { Command, CommandOutcome, StorablePlan } from './command.ts'
+import { readPatiently } from './locks/patiently.ts'
+import { newNameSuffix } from './name-suffix.ts'
+import type { EngineOptions } from './options.ts'
+import { lookUp, planAnew, type FoundPlan, type Given } from './plan-command.ts'
+
+// A plan is saved for review, and executed later if the same is planned again: by the same moment, with the same names.
+
+/** Plans a command, and what to save of the plan: null if it has objections, or nothing is to be done. Changes nothing. */
+export async function planToSave<Request>(
+  target: Target,
+  written: WrittenName,
+  command: Command<Request, StorablePlan, unknown, CommandOutcome>,
+  request: Request,
+  options: EngineOptions,
+): Promise<{ readonly plan: StorablePlan; readonly saved: SavedPlan | null }> {
+  const given = { command, request, options: { ...options, suffix: newNameSuffix() } }
+  return readPatiently(target, `plan ${command.name}`, options, async (session) => {
+    const { server, name } = await lookUp(session, written, options)
+    const { plan } = await planAnew(session, server, name, given)
+    const executable = plan.objections.length === 0 && plan.steps.length > 0
+    return { plan, saved: executable ? await describe(session, { server, name, plan }, given) : null }
+  })
+}
+
+/** The options with which the same is planned again. */
+export function asSaved(options: EngineOptions, saved: SavedPlan | null): EngineOptions {
+  return saved === null ? options : { ...options, saved, now: saved.now, suffix: saved.suffix }
+}
+
+/** @throws {EbbError} when another plan than the saved one would be executed */
+export async function assertAsSaved(session: Session, found: FoundPlan, given: Given): Promise<void> {
+  const { saved } = given.options
+  if (saved === undefined || found.doneBy !== null) return
+  const different = differences(saved, await describe(session, found, given))
+  if (different.length === 0) return
+  throw new EbbError(
+    `this is not what was saved: ${different.join('; ')}`,
+    { state: NOTHING_CHANGED, next: 'Plan again with --plan-out, and look at the new plan.' },
+    'objections',
+  )
+}
+
+async function describe(
+  session: Session,
+  { server, name, plan }: Pick<FoundPlan, 'server' | 'name' | 'plan'>,
+  { command, request, options: { suffix = '' } }: Given,
+): Promise<SavedPlan> {
+  const { oid, digest } = await readDefinition(session, name)
+  return savedPlan(plan, {
+    version: VERSION,
+    system: await readSystemIdentifier(session),
+    database: server.database,
+    table: { schema: name.schema, name: name.name, oid },
+    definition: digest,
+    command: command.name,
+    request: toStored(request),
+    now: server.now,
+    suffix,
+  })
+}
