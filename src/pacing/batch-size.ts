@@ -14,6 +14,7 @@ export interface BatchPace {
 }
 
 interface Peer {
+  readonly rows: number
   readonly milliseconds: number
   readonly perRow: number
 }
@@ -32,6 +33,7 @@ export interface BatchBounds {
 }
 
 const FIRST_ROWS = 100
+const LEAST_MS = 0.01
 
 /** Larger steps could overshoot. */
 const GROWTH = 1.5
@@ -43,6 +45,8 @@ const ENOUGH_PEERS = 5
 /** How many times as slow as the previous ones counts as slow. */
 const JUMP = 3
 const GOOD_BATCHES = 3
+/** By which two sizes differ enough for their times to show what a row costs. */
+const UNLIKE = 1.4
 const MOST_SLOWNESS = 16
 
 export function startingPace({ leastRows, mostRows }: BatchBounds): BatchPace {
@@ -55,22 +59,53 @@ export function startingPace({ leastRows, mostRows }: BatchBounds): BatchPace {
  * batch.
  */
 export function afterBatch(pace: BatchPace, asked: number, batch: Batch, bounds: BatchBounds): BatchPace {
-  const peer = { milliseconds: batch.milliseconds, perRow: batch.milliseconds / Math.max(asked, 1) }
+  const peer = { rows: asked, milliseconds: batch.milliseconds, perRow: batch.milliseconds / Math.max(asked, 1) }
   const jumped = isJump(peer, pace.peers, bounds.targetMs)
   const good = jumped ? 0 : pace.good + 1
   const recovers = good >= GOOD_BATCHES && pace.slowness > 1
+  const cost = costOf([...pace.peers, peer])
   return {
-    rows: between(bounds.leastRows, nextRows(asked, batch, bounds.targetMs), bounds.mostRows),
+    rows: between(bounds.leastRows, nextRows(asked, batch, cost, bounds.targetMs), bounds.mostRows),
     slowness: jumped ? Math.min(pace.slowness * 2, MOST_SLOWNESS) : recovers ? pace.slowness / 2 : pace.slowness,
     good: recovers ? 0 : good,
     peers: [...pace.peers, peer].slice(-PEERS),
   }
 }
 
-function nextRows(asked: number, { rows, milliseconds }: Batch, targetMs: number): number {
-  const factor = targetMs / Math.max(milliseconds, 0.01)
+/**
+ * What every batch costs, however few rows it has, is not saved by smaller ones: a commit on a slow disk, round trips,
+ * a busy processor. Where that is most of the target, the rows get half the target in addition, or a fifth of the batch.
+ */
+function nextRows(asked: number, { rows, milliseconds }: Batch, cost: Cost | null, targetMs: number): number {
+  const factor =
+    cost !== null && cost.fixed > targetMs / 2
+      ? timeForRows(cost.fixed, targetMs) / Math.max(cost.perRow * asked, LEAST_MS)
+      : targetMs / Math.max(milliseconds, LEAST_MS)
   if (factor < 1) return Math.floor(asked * factor)
   return rows < asked * FULL ? asked : Math.ceil(asked * Math.min(factor, GROWTH))
+}
+
+function timeForRows(fixed: number, targetMs: number): number {
+  return Math.max(targetMs - fixed, targetMs / 2, fixed / 4)
+}
+
+/** Of a batch, in milliseconds. */
+interface Cost {
+  readonly fixed: number
+  readonly perRow: number
+}
+
+/** The line through the previous batches (Theil and Sen); null where their sizes are too much alike to tell. */
+function costOf(peers: readonly Peer[]): Cost | null {
+  const slopes = peers.flatMap((one, position) =>
+    peers
+      .slice(position + 1)
+      .filter(({ rows }) => Math.max(rows, one.rows) >= UNLIKE * Math.min(rows, one.rows))
+      .map((other) => (other.milliseconds - one.milliseconds) / (other.rows - one.rows)),
+  )
+  if (slopes.length < ENOUGH_PEERS) return null
+  const perRow = Math.max(median(slopes), 0)
+  return { perRow, fixed: median(peers.map(({ rows, milliseconds }) => milliseconds - perRow * rows)) }
 }
 
 // Both in total and per row: a larger batch takes longer, and a small one takes more per row.

@@ -52,6 +52,27 @@ describe('the batch size', () => {
     )
   })
 
+  test('is not reduced by what a batch costs without its rows: single rows would take as long, each', () => {
+    // Between a few rows and many the noise of a busy machine is larger than the cost of a row.
+    const noise = [1, 1.8, 0.7, 1.1, 0.5, 2.4, 0.9, 1.3, 0.6, 1]
+    const costs = (fixed: number) => (rows: number, position: number) =>
+      fixed * (noise[position % noise.length] ?? 1) + rows / 20
+    for (const fixed of [60, 300]) {
+      const sizes = run(startingPace(BOUNDS), 200, costs(fixed)).map(({ rows }) => rows)
+      const average = sizes.reduce((sum, rows) => sum + rows) / sizes.length
+      expect(average).toBeGreaterThan(150)
+      // The rows take their part of the time, and no more.
+      expect(average / 20).toBeLessThan(fixed + BOUNDS.targetMs)
+    }
+  })
+
+  test('is a single row where each takes long', () => {
+    const sizes = run(startingPace(BOUNDS), 60, (rows, position) => 2 + rows * (90 + (position % 3) * 20)).map(
+      ({ rows }) => rows,
+    )
+    expect(sizes.slice(5).every((rows) => rows <= 2)).toBe(true)
+  })
+
   test('settles within a fifth of the target time for any cost per row', () => {
     fc.assert(
       fc.property(
