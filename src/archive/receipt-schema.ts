@@ -24,6 +24,10 @@ export function receiptSchema({ z }: typeof zod): zod.ZodType<StoredReceipt> {
     type: text,
     notNull: z.boolean(),
     generated: z.boolean(),
+    default: text.nullish(),
+    identity: z.enum(['always', 'by default']).nullish(),
+    collation: z.object(table).nullish(),
+    comment: text.nullish(),
   })
   const object = z.object({
     name: z.string().regex(/^[^/]+$/),
@@ -55,6 +59,8 @@ export function receiptSchema({ z }: typeof zod): zod.ZodType<StoredReceipt> {
           where: text.nullable(),
           horizon: text.nullable(),
           columns: z.array(column).readonly(),
+          primaryKey: names.nullish(),
+          comment: text.nullish(),
           ddl: names,
           fingerprint: sha256,
           key: z.object({ columns: names, first: names, last: names }).nullable(),

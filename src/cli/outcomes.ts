@@ -11,7 +11,7 @@ import { describeArchived } from '../report/archived.ts'
 import { describeCopied } from '../report/copied.ts'
 import { describePartitioned } from '../report/partitioned.ts'
 import { describePurged } from '../report/purged.ts'
-import { describeRestored } from '../report/restored.ts'
+import { describeRestored, restoredForPrograms } from '../report/restored.ts'
 import { describeUndone } from '../report/undone.ts'
 import { display } from '../sql/names.ts'
 import { toText } from '../text/comment.ts'
@@ -61,9 +61,9 @@ const showRolledBack: Show<RunResult> = ({ reporter }, outcome) => {
   reporter.show('result', { runId, steps }, () => toText(describeUndone('rollback', outcome)))
 }
 
-const showRestored: Show<RestoreResult> = ({ reporter }, outcome) => {
-  const { plan, ...result } = outcome
-  reporter.show('result', { table: plan.table, ...result }, () => toText(describeRestored(outcome)))
+const showRestored: Show<RestoreResult> = ({ invocation, reporter }, outcome) => {
+  const withValues = invocation.args.includes('--show-values')
+  reporter.show('result', restoredForPrograms(outcome, withValues), () => toText(describeRestored(outcome, withValues)))
 }
 
 /** How the outcome of each command is shown, also of a resumed one. */

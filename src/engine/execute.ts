@@ -11,7 +11,7 @@ import { writeRemoval } from './purge/archive/write-removal.ts'
 import { check, purgeRows, vacuum } from './purge/run-steps.ts'
 import type { Turns } from './purge/turns.ts'
 import { withPace } from './pace.ts'
-import { restoreObject } from './restore/restore-object.ts'
+import { restoreObjects } from './restore/restore-objects.ts'
 import { IN_RUN } from './steps/errors.ts'
 import { performTold, performWhole, recordAfter, type Hooks, type StepResult } from './steps/perform.ts'
 import type { RunContext, TableContext } from './table-context.ts'
@@ -88,7 +88,7 @@ async function perform(step: Step, context: RunContext, alongside: Alongside): P
     case 'removal':
       return recordAfter(writeRemoval(step, context), context, hooks)
     case 'restore':
-      return restoreObject(step, context, hooks)
+      return restoreObjects(step, context, hooks)
     case 'dry run':
     case 'index':
     case 'drop index':

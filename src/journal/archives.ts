@@ -118,15 +118,29 @@ export function archivesOfRun(session: ClientBase, schema: string, runId: string
   return findArchives(session, schema, sql`run_id = ${runId}`)
 }
 
+/** SHA-256 of the receipt of an archive, as it was when it was written; null if it is not known here. */
+export async function recordedDigest(session: ClientBase, schema: string, id: string): Promise<string | null> {
+  if (!(await archivesKnown(session, schema))) return null
+  const [found] = await readAll<{ sha256: string | null }>(
+    session,
+    sql`select receipt_sha256 as sha256 from ${at(schema, 'archive')} where id = ${id}`,
+  )
+  return found?.sha256 ?? null
+}
+
 /** What waits for another run of its command: objects without a receipt, or a removal document. */
 export async function archivesInProgress(session: ClientBase, schema: string): Promise<ArchiveEntry[]> {
-  // A journal that an earlier version has migrated last has no archives.
+  if (!(await archivesKnown(session, schema))) return []
+  return findArchives(session, schema, sql`receipt_uri is null or removal is not null and removal_at is null`)
+}
+
+/** A journal that an earlier version has migrated last has no archives. */
+async function archivesKnown(session: ClientBase, schema: string): Promise<boolean> {
   const known = await readAll(
     session,
     sql`select from pg_tables where schemaname = ${schema} and tablename = 'archive'`,
   )
-  if (known.length === 0) return []
-  return findArchives(session, schema, sql`receipt_uri is null or removal is not null and removal_at is null`)
+  return known.length > 0
 }
 
 function of({ schema, name }: TableName): Sql {

@@ -7,7 +7,7 @@ import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-/** Holds what a run restores, from now on; a run has one hold. */
+/** Holds what a run restores, from now on: once for each table. */
 export async function holdRows(
   session: ClientBase,
   schema: string,
@@ -16,8 +16,9 @@ export async function holdRows(
 ): Promise<void> {
   await session.query(sql`
     insert into ${at(schema, 'hold')} (schema_name, table_name, bounds, until, run_id)
-    values (${table.schema}, ${table.name}, ${bounds}, clock_timestamp() + ${intervalText(keep)}::interval, ${runId})
-    on conflict (run_id) do nothing`)
+    select ${table.schema}, ${table.name}, ${bounds}, clock_timestamp() + ${intervalText(keep)}::interval, ${runId}::bigint
+    where not exists (select from ${at(schema, 'hold')} where run_id = ${runId}::bigint and schema_name = ${table.schema}
+      and table_name = ${table.name} and bounds is not distinct from ${bounds})`)
 }
 
 /** The holds in force, of one table or all. A journal of an earlier version has none. */

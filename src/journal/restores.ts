@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
 import { readOne } from '../db/session.ts'
+import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
@@ -9,18 +10,59 @@ export interface Restored {
   readonly archived: number
   /** Of them, rows that were inserted. */
   readonly rows: number
-  /** Of the others, those that the table has with other values; null where no primary key shows which. */
+  /** Rows that the table had with other values, and that have those archived now. */
+  readonly overwritten: number
+  /** Of the others: those that the table has with the same values; null, like the following, where no primary key shows which. */
+  readonly present: number | null
+  /** With other values, which were left as they are. */
   readonly differing: number | null
+  /** Neither inserted nor there: another row has a unique value of theirs, or a trigger has refused them. */
+  readonly refused: number | null
+  /** Keys of the last two, as text; not of all if they are many. */
+  readonly conflicts: readonly Conflict[]
 }
 
-/** Adds what a transaction restores to the outcome of its run. */
-export async function addRestored(session: ClientBase, schema: string, runId: string, more: Restored): Promise<void> {
+export interface Conflict {
+  readonly table: TableName
+  readonly columns: readonly string[]
+  readonly key: readonly string[]
+}
+
+/** So many are listed. */
+const LISTED = 100
+
+export const NOTHING_RESTORED: Restored = {
+  archived: 0,
+  rows: 0,
+  overwritten: 0,
+  present: 0,
+  differing: 0,
+  refused: 0,
+  conflicts: [],
+}
+
+export function addedTo(before: Restored, more: Restored): Restored {
+  const known = (one: number | null, other: number | null) => (one === null || other === null ? null : one + other)
+  return {
+    archived: before.archived + more.archived,
+    rows: before.rows + more.rows,
+    overwritten: before.overwritten + more.overwritten,
+    present: known(before.present, more.present),
+    differing: known(before.differing, more.differing),
+    refused: known(before.refused, more.refused),
+    conflicts: [...before.conflicts, ...more.conflicts].slice(0, LISTED),
+  }
+}
+
+/** In the transaction that restores. */
+export async function recordRestored(
+  session: ClientBase,
+  schema: string,
+  runId: string,
+  restored: Restored,
+): Promise<void> {
   await session.query(sql`
-    update ${at(schema, 'run')} set outcome = json_build_object(
-      'archived', coalesce((outcome ->> 'archived')::float8, 0) + ${more.archived}::float8,
-      'rows', coalesce((outcome ->> 'rows')::float8, 0) + ${more.rows}::float8,
-      'differing', case when ${more.differing}::float8 is null then null else coalesce((outcome ->> 'differing')::float8, 0) + ${more.differing}::float8 end)
-    where id = ${runId}`)
+    update ${at(schema, 'run')} set outcome = ${JSON.stringify(restored)}::jsonb where id = ${runId}`)
 }
 
 export async function readRestored(session: ClientBase, schema: string, runId: string): Promise<Restored> {
@@ -28,5 +70,5 @@ export async function readRestored(session: ClientBase, schema: string, runId: s
     session,
     sql`select outcome from ${at(schema, 'run')} where id = ${runId}`,
   )
-  return outcome ?? { archived: 0, rows: 0, differing: 0 }
+  return outcome ?? NOTHING_RESTORED
 }

@@ -1,5 +1,6 @@
 import type { RestoreResult } from '../engine/commands/restore.ts'
 import { planRestoring, restoreRows } from '../engine/restore/restoring.ts'
+import type { OnConflict } from '../plan/restore/situation.ts'
 import type { RestorePlan } from '../plan/restore/restore.ts'
 import { RESTORE } from '../requests/restore.ts'
 import { call, type Call } from './call.ts'
@@ -10,12 +11,14 @@ import type { LockOptions, Options } from './options.ts'
 export interface RestoreOptions extends Options, LockOptions {
   /** The address of a receipt. */
   readonly receipt: string
-  /** Which of its tables, if it has several. */
+  /** Which of its tables, if it has several; all by default. */
   readonly table?: Table
   /** The table for the rows, created if there is none; by default the one that they were in. */
   readonly into?: Table
   /** Only rows for which this is true, as after WHERE. */
   readonly where?: string
+  /** What becomes of a row that the table has with other values; by default it is kept. */
+  readonly onConflict?: OnConflict
   /** Creates the partition that the rows were in again, if it is gone. */
   readonly attach?: boolean
   /** Key files of age, for an encrypted archive. */
@@ -25,7 +28,7 @@ export interface RestoreOptions extends Options, LockOptions {
 }
 
 /**
- * Restores archived rows. Rows that are there already are left as they are.
+ * Restores archived rows. Rows that are there already are left as they are, unless `onConflict` says otherwise.
  *
  * @throws {ObjectionsError} with `execute`, when there are blocking issues; without, they are in the plan
  */

@@ -23,7 +23,9 @@ export const DATABASE = {
   ),
   journalSchema: defaulted('--journal-schema <name>', 'the schema of Ebb’s journal', name, DEFAULT_SCHEMA),
   json: flag('--json', 'print JSON, one object per line, on standard output', { property: null }),
-  showValues: flag('--show-values', 'let errors show the values of the rows they are about', { property: null }),
+  showValues: flag('--show-values', 'let errors and results show values of the rows they are about', {
+    property: null,
+  }),
 }
 
 /** The same, of commands whose plans may have objections. */

@@ -1,24 +1,31 @@
 import type { RestoreOrder } from '../engine/restore/restoring.ts'
 import { cwd } from 'node:process'
 import { objectUri, parseObjectUri } from '../plan/archive/destination.ts'
+import { ON_CONFLICT } from '../plan/restore/situation.ts'
 import type { Interval } from '../grid/interval.ts'
 import { IDENTITIES } from './archives.ts'
 import { COMMON, EXECUTE, LOCKS } from './common.ts'
 import { defaulted, flag, option, required } from './option.ts'
-import { condition, interval, tableName, text } from './parsers.ts'
+import { condition, interval, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
 
 /** Of `ebb restore`. */
 export const RESTORE = spec({
   options: {
     receipt: required('<receipt>', 'the address of a receipt: s3://audit/events/…/receipt.json, or a file', receiptUri),
-    table: option('--table <table>', 'which of its tables, if it has several', tableName),
+    table: option('--table <table>', 'which of its tables, if it has several (default: all)', tableName),
     into: option(
       '--into <table>',
       'the table for the rows, which is created if there is none (default: the table that they were in)',
       tableName,
     ),
     where: option('--where <condition>', 'only rows for which this is true, as after WHERE', condition),
+    onConflict: defaulted(
+      '--on-conflict <what>',
+      'what becomes of a row that the table has with other values: keep it, or overwrite it',
+      oneOf('a way to treat such a row', ...ON_CONFLICT),
+      'keep',
+    ),
     attach: flag('--attach', 'create the partition that the rows were in again, if it is gone'),
     hold: defaulted('--hold <interval>', 'how long no command removes the rows again, or none', unlessNone, '30 days'),
     identityFile: { ...IDENTITIES.identityFile, property: 'identityFiles' },
@@ -30,11 +37,12 @@ export const RESTORE = spec({
     if (given.has('attach') && given.has('into'))
       given.refuse('attach', `cannot be used with ${given.name('into')}`, 'Omit one of them.')
   },
-  request: ({ receipt, table, into, where, attach, hold, accept }): RestoreOrder => ({
+  request: ({ receipt, table, into, where, onConflict, attach, hold, accept }): RestoreOrder => ({
     receipt,
     table,
     into,
     where,
+    onConflict,
     attach,
     hold,
     accept,

@@ -16,7 +16,8 @@ import { planSplit } from '../../src/plan/split/split.ts'
 import { assertDistinctKeys, type Plan, type Step } from '../../src/plan/language/step.ts'
 import { fromStored, toStored } from '../../src/plan/language/stored.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
-import { planNewTable, planRestore } from '../../src/plan/restore/restore.ts'
+import { planNewTable } from '../../src/plan/restore/new-table.ts'
+import { planRestore } from '../../src/plan/restore/restore.ts'
 import { planView } from '../../src/plan/view/view.ts'
 import { named, server, table } from '../support/models.ts'
 import { partitions, request as rotateRequest, setOf, situation as rotationSituation } from './rotate-support.ts'
@@ -42,6 +43,7 @@ import {
   rebuildRequest,
   rebuildSituation,
   rebuilt,
+  newTableSituation,
   restoreRequest,
   restoreSituation,
   splitBack,
@@ -85,7 +87,7 @@ const PLANS: readonly [string, Plan][] = [
   ['archive', planArchive(archiveSituation(), { where: 'at < now()', to: ARCHIVE })],
   ['view', planView(viewSituation(), viewRequest())],
   ['restore', planRestore(restoreSituation(), restoreRequest())],
-  ['restore into a new table', planNewTable({ ...restoreSituation(), into: named('back') }, restoreRequest())],
+  ['restore into a new table', planNewTable(newTableSituation(), restoreRequest())],
   ['rotate', planRotation(rotation, rotateRequest())],
   ['rollback of a conversion', planRollback(converted())],
   ['rollback of a rebuild', planRebuildRollback(back)],

@@ -1,9 +1,29 @@
 import { describe, expect, test } from 'vitest'
-import { planNewTable, planRestore } from '../../src/plan/restore/restore.ts'
-import { AWFUL, AWFUL_SQL, column, index, named, predicate, primaryKey, table, trigger } from '../support/models.ts'
+import { planNewTable } from '../../src/plan/restore/new-table.ts'
+import { planRestore, type RestorePlan } from '../../src/plan/restore/restore.ts'
+import type { RestoreSituation } from '../../src/plan/restore/situation.ts'
+import {
+  AWFUL,
+  AWFUL_SQL,
+  column,
+  constraint,
+  index,
+  named,
+  predicate,
+  primaryKey,
+  table,
+  trigger,
+} from '../support/models.ts'
 import { partitions, setOf } from './rotate-support.ts'
 import { codes, keys, sqlOf } from './support/gist.ts'
-import { archived, archivedColumn, restoreRequest, restoreSituation } from './support/situations.ts'
+import {
+  archived,
+  archivedColumn,
+  newTableSituation,
+  restoreRequest,
+  restoreSituation,
+  tableToRestore,
+} from './support/situations.ts'
 
 const FIRST = 'restore:public.events-00001.csv.gz'
 
@@ -13,7 +33,7 @@ function planOf(overrides: Parameters<typeof restoreSituation>[0] = {}, request 
 
 describe('the steps', () => {
   test('one transaction for each object, under a lock that blocks nothing', () => {
-    expect(keys(planOf())).toEqual([FIRST, 'restore:public.events-00002.csv.gz', 'analyze'])
+    expect(keys(planOf())).toEqual([FIRST, 'restore:public.events-00002.csv.gz', 'analyze:public.events'])
     expect(planOf().steps.flatMap(({ locks }) => locks.map(({ blocks }) => blocks))).toEqual([
       'nothing',
       'nothing',
@@ -126,7 +146,7 @@ describe('blocking issues', () => {
   })
 
   test('rights', () => {
-    const rights = { insert: false, createTemporary: false, rowsHidden: true }
+    const rights = { insert: false, update: false, createTemporary: false, rowsHidden: true }
 
     expect(codes(planOf({ rights }))).toEqual(['owner-rights', 'no-temporary', 'row-security'])
   })
@@ -147,7 +167,7 @@ describe('how many archived rows differ from those there', () => {
     const [step] = planOf().steps
 
     expect(step?.kind === 'restore' && step.conflicts).toContain(
-      'join "public"."events" t on t."id" = s."c1" where row(t."id", t."at", t."kind")::pg_catalog.text',
+      'left join "public"."events" t on t."id" = s."id"\n  where (t.xmin operator(pg_catalog.=) pg_catalog.pg_current_xact_id()::pg_catalog.xid) is not true',
     )
   })
 
@@ -206,11 +226,125 @@ describe('rows of a partition', () => {
 
 describe('a new table', () => {
   test('has the columns and the key, and nothing of the receipt that could execute something', () => {
-    const plan = planNewTable({ ...restoreSituation(), into: named('back') }, restoreRequest())
+    const plan = planNewTable(newTableSituation(), restoreRequest())
 
-    expect(keys(plan)).toEqual(['create', FIRST, 'restore:public.events-00002.csv.gz', 'analyze'])
+    expect(keys(plan)).toEqual(['create', FIRST, 'restore:public.events-00002.csv.gz', 'analyze:public.back'])
     expect(sqlOf(plan, 'create')).toEqual([
       'create table "public"."back" ("id" bigint not null, "at" timestamp with time zone not null, "kind" text, primary key ("id"))',
     ])
+  })
+
+  const id = archivedColumn('id', 1, { type: 'bigint', notNull: true, identity: 'always' })
+  const note = archivedColumn('note', 2, { collation: { schema: 'pg_catalog', name: 'C' }, comment: "it's one" })
+  const kind = archivedColumn('kind', 3, { default: 'danger()' })
+  const twice = archivedColumn('twice', 4, { type: 'bigint', generated: true, default: '(id * 2)' })
+  const ddl = [
+    'create table public.events (…)',
+    'alter table "public"."events" add constraint "events_pkey" PRIMARY KEY (id)',
+    `alter table "public"."events" add constraint "sane" CHECK ((note <> 'no'::text))`,
+    `comment on table "public"."events" is 'all'`,
+  ]
+  const rows = archived({ columns: [id, note, kind, twice], primaryKey: ['id'], key: null, comment: 'all', ddl })
+  const to = { archived: rows, keptBy: null, predicate: null }
+
+  test('has collations and comments, and archived values in place of generated ones', () => {
+    const plan = planNewTable(newTableSituation({ to }), restoreRequest())
+
+    expect(sqlOf(plan, 'create')).toEqual([
+      'create table "public"."back" ("id" bigint not null, "note" text collate "pg_catalog"."C", "kind" text, "twice" bigint, primary key ("id"))',
+      `comment on table "public"."back" is 'all'`,
+      `comment on column "public"."back"."note" is 'it''s one'`,
+    ])
+    expect(sqlOf(plan, FIRST)[2]).toContain('insert into "public"."back" ("id", "note", "kind", "twice") select')
+  })
+
+  test('lacks what could execute something, and the plan says what', () => {
+    const plan = planNewTable(newTableSituation({ to }), restoreRequest())
+
+    expect(plan.notes.slice(-5)).toEqual([
+      'not created, for nothing of a receipt is executed; its ddl has all of it, for you to read and execute:',
+      'default danger() of kind',
+      'identity of id',
+      'generation of twice, which is an ordinary column with the archived values',
+      `alter table "public"."events" add constraint "sane" CHECK ((note <> 'no'::text))`,
+    ])
+    expect(plan.steps.flatMap(({ statements }) => statements).join()).not.toContain('danger')
+  })
+
+  test('a type or a collation that is not there is said before anything is created', () => {
+    const lacking = [{ column: 'mood', what: 'type public.mood' }]
+
+    expect(codes(planNewTable(newTableSituation({ lacking }), restoreRequest()))).toEqual(['restore-lacks:mood'])
+  })
+})
+
+describe('a row that the table has with other values', () => {
+  const overwrite = restoreRequest({ onConflict: 'overwrite' })
+
+  test('is overwritten only where that is asked for, and the plan says which', () => {
+    expect(sqlOf(planOf(), FIRST)).toHaveLength(3)
+    expect(planOf().notes).toContainEqual(expect.stringContaining('nothing is overwritten'))
+    const plan = planOf({}, overwrite)
+    expect(sqlOf(plan, FIRST)[2]).toBe(
+      'update "public"."events" t set "at" = s."at", "kind" = s."kind" from (select * from (select "c1" as "id", "c2" as "at", "c3" as "kind" from "pg_temp"."ebb_restore") t) s where t."id" = s."id" and row(t."id", t."at", t."kind")::pg_catalog.text operator(pg_catalog.<>) row(s."id", s."at", s."kind")::pg_catalog.text',
+    )
+    expect(plan.notes).toContainEqual(expect.stringContaining('is overwritten with those archived'))
+  })
+
+  test('needs a primary key, the right to update, and columns that can be set', () => {
+    const keyless = table({ constraints: [], indexes: [index('one', ['id'], { unique: true })] })
+    expect(codes(planOf({ table: keyless }, overwrite))).toEqual(['overwrite-key'])
+    const rights = { insert: true, update: false, createTemporary: true, rowsHidden: false }
+    expect(codes(planOf({ rights }))).toEqual([])
+    expect(codes(planOf({ rights }, overwrite))).toEqual(['owner-rights'])
+    const columns = [column('id', 'bigint'), column('at'), column('kind', 'text', { identity: 'always' })]
+    expect(codes(planOf({ table: table({ columns }) }, overwrite))).toEqual(['overwrite-identity:kind'])
+  })
+})
+
+test('a receipt that is not the one in the journal is an objection; one that it does not know is not', () => {
+  const receipt = restoreSituation().receipt
+
+  expect(codes(planOf({ receipt: { ...receipt, recorded: 'f0' } }))).toEqual(['receipt-altered'])
+  const unknown = planOf({ receipt: { ...receipt, recorded: null } })
+  expect(codes(unknown)).toEqual([])
+  expect(unknown.evidence[0]).toContain('compare that with your own records')
+})
+
+describe('several tables', () => {
+  const references = (name: string, to: string) =>
+    tableToRestore({
+      archived: archived({ name, objects: archived().objects.map((one) => ({ ...one, name: `${name}-${one.name}` })) }),
+      table: table({
+        name: named(name),
+        constraints: [constraint('fk', 'foreign key', '…', { references: named(to) })],
+      }),
+    })
+  const planAll = (...tables: RestoreSituation['tables']) =>
+    planRestore({ ...restoreSituation(), tables }, restoreRequest({ archived: null }))
+  const orderOf = (plan: RestorePlan) =>
+    plan.steps.flatMap((step) => (step.kind === 'restore' ? [step.table.name] : [])).filter((_, i) => i % 2 === 0)
+
+  test('come back in the order of their foreign keys, and all are held', () => {
+    const [events, lines, notes] = [tableToRestore(), references('lines', 'events'), references('notes', 'lines')]
+    const plan = planAll(notes, lines, events)
+
+    expect(orderOf(plan)).toEqual(['events', 'lines', 'notes'])
+    expect(plan.table).toEqual(named('notes'))
+    expect(plan.restore?.holds.map(({ table: { name } }) => name)).toEqual(['events', 'lines', 'notes'])
+  })
+
+  test('that refer to each other are an objection, which can be accepted', () => {
+    const circle = [references('lines', 'notes'), references('notes', 'lines')]
+
+    expect(codes(planAll(...circle))).toEqual(['restore-cycle'])
+    const accepted = restoreRequest({ archived: null, accept: ['restore-cycle'] })
+    expect(codes(planRestore({ ...restoreSituation(), tables: circle }, accepted))).toEqual([])
+  })
+
+  test('one that refers to itself is restored in one transaction', () => {
+    const plan = planAll(references('events', 'events'))
+
+    expect(plan.steps.filter(({ kind }) => kind === 'restore')).toMatchObject([{ objects: [{}, {}] }])
   })
 })

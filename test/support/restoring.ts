@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { receiptText } from '../../src/archive/receipt-text.ts'
-import { writeObjects } from '../../src/archive/content/write-objects.ts'
+import type { Store } from '../../src/archive/store.ts'
+import { writeObjects, type Writing } from '../../src/archive/content/write-objects.ts'
 import { openStore } from '../../src/archive/stores/open.ts'
 import { Readable } from 'node:stream'
 import { CopyOut } from '../../src/db/copy-out.ts'
@@ -24,26 +25,46 @@ export interface StoredArchive {
   readonly table: ArchivedTable
 }
 
+interface HowStored extends Partial<ArchivedTable> {
+  readonly partBytes?: number
+}
+
 /** Archives rows of a table into a directory, in objects of about `partBytes`. */
-export async function storeRows(
+export function storeRows(session: Session, name: TableName, how: HowStored = {}): Promise<StoredArchive> {
+  return storeTables(session, [name], how)
+}
+
+/** The same of several tables; `table` is the last. */
+export async function storeTables(
   session: Session,
-  name: TableName,
-  { where = 'true', partBytes = 1e6, ...given }: Partial<ArchivedTable> & { readonly partBytes?: number } = {},
+  names: readonly TableName[],
+  how: HowStored = {},
 ): Promise<StoredArchive> {
   const directory = await mkdtemp(join(tmpdir(), 'ebb-archive-'))
   const store = await openStore(pathToFileURL(directory).href)
   const encoding = { format: 'csv', settings: {}, compression: 'gzip', encryption: null } as const
+  const { signal } = new AbortController()
+  const tables: ArchivedTable[] = []
+  for (const name of names) tables.push(await storeTable(session, store, name, { encoding, signal }, how))
+  const text = await receiptText(receiptOf(tables, { encoding }))
+  await store.put(`${ARCHIVE}/receipt.json`, Readable.from([text]), { atMost: 1e6, signal })
+  return { directory, receipt: pathToFileURL(join(directory, ARCHIVE, 'receipt.json')).href, table: tables.at(-1)! }
+}
+
+async function storeTable(
+  session: Session,
+  store: Store,
+  name: TableName,
+  writing: Pick<Writing, 'encoding' | 'signal'>,
+  { where = 'true', partBytes = 1e6, ...given }: HowStored,
+): Promise<ArchivedTable> {
   const rows = sql`copy (select * from ${quoted(name)} where ${raw(where ?? 'true')} order by 1) to stdout (format csv, header)`
   const csv: Readable = session.query(new CopyOut(rows.text))
-  const { signal } = new AbortController()
-  const written = await writeObjects(store, csv, { archive: ARCHIVE, table: name, encoding, partBytes, signal })
+  const written = await writeObjects(store, csv, { archive: ARCHIVE, table: name, partBytes, ...writing })
   const { columns, oid } = await describe(session, name)
   const key = { columns: ['id'], first: ['1'], last: ['1'] }
   const rest = { partitionOf: null, horizon: null, ddl: [], fingerprint: 'f'.repeat(64), where, key, columns, oid }
-  const table: ArchivedTable = { ...name, ...rest, ...written, ...given }
-  const text = await receiptText(receiptOf([table], { encoding }))
-  await store.put(`${ARCHIVE}/receipt.json`, Readable.from([text]), { atMost: 1e6, signal })
-  return { directory, receipt: pathToFileURL(join(directory, ARCHIVE, 'receipt.json')).href, table }
+  return { ...name, ...rest, ...written, ...given }
 }
 
 async function describe(session: Session, name: TableName) {
@@ -61,6 +82,7 @@ const ORDER: Omit<RestoreOrder, 'receipt'> = {
   table: null,
   into: null,
   where: null,
+  onConflict: 'keep',
   attach: false,
   hold: null,
   accept: [],

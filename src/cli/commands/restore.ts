@@ -10,7 +10,7 @@ export const restoreCommand = commandLine(
   RESTORE,
   {
     description:
-      'Restores the rows of an archive, all or some, into the table that they were in or another one. Each object is checked against the receipt before its rows are committed; rows that are there already are left as they are.',
+      'Restores the rows of an archive, all or some, into the table that they were in or another one. Each object is checked against the receipt before its rows are committed; rows that are there already are left as they are, unless --on-conflict says otherwise.',
     usage: '<receipt> [--into <table>] [--where <condition>] [options]',
   },
   async (asked, order, { identityFile }) => {

@@ -2,29 +2,24 @@ import { readCondition, readRowEstimate } from '../../catalog/condition/conditio
 import { readPartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import { inSnapshot, readAll, readOne, type Session } from '../../db/session.ts'
+import { recordedDigest } from '../../journal/archives.ts'
 import { holdRows } from '../../journal/holds.ts'
-import { endRun } from '../../journal/journal.ts'
+import { endRun, journalExists, latestRun } from '../../journal/journal.ts'
 import { readRestored, type Restored } from '../../journal/restores.ts'
-import type { ArchivedTable, Receipt } from '../../plan/archive/receipt.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { ColumnNumbers } from '../../plan/restore/columns.ts'
-import {
-  planAbandonRestore,
-  planRestore,
-  type RestorePlan,
-  type RestoreRequest,
-  type RestoreRights,
-  type RestoreSituation,
-} from '../../plan/restore/restore.ts'
-import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
-import { parsePredicate } from '../../sql/predicate.ts'
+import { planAbandonRestore, planRestore, type RestorePlan } from '../../plan/restore/restore.ts'
+import type { RestoreRequest, RestoreRights, RestoreSituation, TableToRestore } from '../../plan/restore/situation.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
+import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
-import { UsageError } from '../../errors.ts'
 import type { Command, Planning } from '../command.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
-import type { TableContext } from '../table-context.ts'
+import { otherRun } from '../plan-command.ts'
+import { destinationsOf } from '../restore/destinations.ts'
 import { readReceiptAt } from '../restore/open-receipt.ts'
+import type { TableContext } from '../table-context.ts'
 
 /** The outcome of a restore. */
 export interface RestoreResult {
@@ -35,7 +30,7 @@ export interface RestoreResult {
   readonly restored: Restored
 }
 
-/** Puts archived rows back into an existing table. */
+/** Puts archived rows back into existing tables: the run is one of the first of them. */
 export const restore: Command<RestoreRequest, RestorePlan, RestoreSituation, RestoreResult> = {
   name: 'restore',
   refused: (plan) => ({ ...plan, restore: null }),
@@ -45,7 +40,8 @@ export const restore: Command<RestoreRequest, RestorePlan, RestoreSituation, Res
   async verify(planning, name, situation, request) {
     const now = { ...planning.server, now: situation.server.now }
     const again = await readSituation({ ...planning, server: now }, name, request)
-    await assertHarmless(planning.session, name, again.predicate)
+    const [first] = again.tables
+    await assertHarmless(planning.session, name, first?.predicate ?? null)
     assertFoundAgain(name, situation, again)
   },
   async carryOut(run, plan) {
@@ -58,61 +54,61 @@ export const restore: Command<RestoreRequest, RestorePlan, RestoreSituation, Res
   abandon: (run) => planAbandonRestore(run.id, run.table),
 }
 
-/** Rows are on hold from the transaction on that makes them, or a partition for them. */
-function holding({ table, steps, restore }: RestorePlan, runId: string): Alongside {
-  const { bounds = null, hold = null } = restore ?? {}
+/** Rows are on hold from the transaction on that makes the first of them, or a partition for them. */
+function holding({ steps, restore }: RestorePlan, runId: string): Alongside {
+  const { holds = [], hold = null } = restore ?? {}
   if (hold === null) return {}
-  const holdThem = ({ session, journalSchema }: TableContext) => [
-    holdRows(session, journalSchema, runId, { table, bounds, keep: hold }),
-  ]
+  const holdThem = ({ session, journalSchema }: TableContext) =>
+    holds.map((held) => holdRows(session, journalSchema, runId, { ...held, keep: hold }))
   return Object.fromEntries(steps.map(({ key }) => [key, holdThem]))
 }
 
 /** The receipt is read before the snapshot: a store may be slow. */
 async function readSituation(
-  { session, server, options }: Planning,
+  { session, server, options: { journalSchema } }: Planning,
   name: TableName,
   request: RestoreRequest,
 ): Promise<RestoreSituation> {
-  const { receipt, keptBy } = await readReceiptAt(request.receipt)
-  const archived = tableOf(receipt, request)
+  const { receipt, sha256, keptBy } = await readReceiptAt(request.receipt)
   const predicate = request.where === null ? null : await parsePredicate(request.where, momentLiteral(server.now))
   return inSnapshot(session, async () => {
-    const table = await readPresentTable(session, name, server.version)
-    const condition = await readCondition(session, name, predicate)
-    if (predicate !== null) await readRowEstimate(session, name, predicate, condition.settings)
-    return {
-      server,
-      journalSchema: options.journalSchema,
-      table,
-      set: archived.partitionOf === null ? null : ((await readPartitionedTable(session, name)) ?? null),
-      numbers: await readNumbers(session, name),
-      rights: await readRights(session, name),
-      empty: await isEmpty(session, name),
-      archived,
-      encoding: receipt.encoding,
-      keptBy: keptBy(archived),
-      predicate,
-      condition,
+    const tables: TableToRestore[] = []
+    for (const { archived, into } of await destinationsOf(session, receipt, request, name)) {
+      if (into !== name) await assertIdle(session, journalSchema, into)
+      const there = await readTable(session, into, server.version, predicate)
+      const set = archived.partitionOf === null ? null : ((await readPartitionedTable(session, into)) ?? null)
+      tables.push({ ...there, set, archived, keptBy: keptBy(archived), predicate })
     }
+    const recorded = await recordedDigest(session, journalSchema, receipt.id)
+    return { server, journalSchema, receipt: { encoding: receipt.encoding, sha256, recorded }, tables }
   })
 }
 
-/**
- * The table of a receipt that is asked for.
- *
- * @throws {UsageError} if it has none of this name
- */
-export function tableOf(
-  { tables }: Receipt,
-  { receipt, archived }: Pick<RestoreRequest, 'receipt' | 'archived'>,
-): ArchivedTable {
-  const found = tables.find((one) => sameName(one, archived))
-  if (found !== undefined) return found
-  throw new UsageError(
-    `${receipt} has no rows of ${display(archived)}`,
-    `It has rows of ${tables.map(display).join(', ')}.`,
-  )
+/** The lease of the run is one of its first table only. */
+async function assertIdle(session: Session, journalSchema: string, table: TableName): Promise<void> {
+  if (!(await journalExists(session, journalSchema))) return
+  const run = await latestRun(session, journalSchema, table)
+  if (run?.status === 'running') throw otherRun(run)
+}
+
+type There = Pick<TableToRestore, 'table' | 'numbers' | 'rights' | 'empty' | 'condition'>
+
+async function readTable(
+  session: Session,
+  name: TableName,
+  version: number,
+  predicate: Predicate | null,
+): Promise<There> {
+  const table = await readPresentTable(session, name, version)
+  const condition = await readCondition(session, name, predicate)
+  if (predicate !== null) await readRowEstimate(session, name, predicate, condition.settings)
+  return {
+    table,
+    numbers: await readNumbers(session, name),
+    rights: await readRights(session, name),
+    empty: await isEmpty(session, name),
+    condition,
+  }
 }
 
 async function readNumbers(session: Session, name: TableName): Promise<ColumnNumbers> {
@@ -129,6 +125,7 @@ async function readRights(session: Session, name: TableName): Promise<RestoreRig
   return readOne(
     session,
     sql`select has_table_privilege(${table}, 'insert') and has_table_privilege(${table}, 'select') as insert,
+      has_table_privilege(${table}, 'update') as update,
       has_database_privilege(current_database(), 'temporary') as "createTemporary",
       row_security_active(to_regclass(${table})) as "rowsHidden"`,
   )

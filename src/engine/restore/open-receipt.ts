@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { readObject } from '../../archive/content/read-object.ts'
-import { parseReceipt } from '../../archive/receipt-text.ts'
+import { parseReceipt, receiptDigest } from '../../archive/receipt-text.ts'
 import { readRemoval } from '../../archive/removal-document.ts'
 import { openStore } from '../../archive/stores/open.ts'
 import type { StoredRemoval } from '../../plan/archive/removal.ts'
@@ -18,7 +18,8 @@ export interface Kept {
 
 /** The folder of a receipt. */
 export interface OpenArchive {
-  receipt(): Promise<Receipt>
+  /** With the digest of its stored bytes. */
+  receipt(): Promise<{ readonly receipt: Receipt; readonly sha256: string }>
   /** What was removed; null where nothing has been. */
   removal(): Promise<StoredRemoval | null>
   /** What of a table was kept when the other rows were removed; null where nothing was. */
@@ -37,7 +38,10 @@ export async function withArchive<T>(uri: string, work: (archive: OpenArchive) =
   const store = await openStore(uriOf(destination))
   try {
     return await work({
-      receipt: async () => parseReceipt((await buffer(await store.get(name))).toString(), uri),
+      receipt: async () => {
+        const bytes = await buffer(await store.get(name))
+        return { receipt: await parseReceipt(bytes.toString(), uri), sha256: receiptDigest(bytes) }
+      },
       removal: () => readRemoval(store),
       kept: async (archived) => keptOf(await readRemoval(store), archived),
       content: (object, encoding, identities) => readObject(store, object.name, object, encoding, identities),
@@ -57,14 +61,16 @@ function keptOf(removal: StoredRemoval | null, archived: TableName): Kept | null
 /** The receipt at this address, and the columns of the keys of kept rows, by table. */
 export function readReceiptAt(uri: string): Promise<ReadReceipt> {
   return withArchive(uri, async (archive) => {
-    const receipt = await archive.receipt()
+    const read = await archive.receipt()
     const removal = await archive.removal()
-    return { receipt, keptBy: (archived) => keptOf(removal, archived)?.columns ?? null }
+    return { ...read, keptBy: (archived) => keptOf(removal, archived)?.columns ?? null }
   })
 }
 
 export interface ReadReceipt {
   readonly receipt: Receipt
+  /** Of the receipt as it is stored. */
+  readonly sha256: string
   /** Null where none of its rows was kept. */
   readonly keptBy: (archived: TableName) => readonly string[] | null
 }

@@ -1,52 +1,58 @@
 import { findTable } from '../../catalog/table/read-table.ts'
 import { readServer } from '../../catalog/server-model.ts'
-import { inSnapshot, inTransaction, withSession, type Session, type Target } from '../../db/session.ts'
-import { ObjectionsError, UsageError } from '../../errors.ts'
-import type { Interval } from '../../grid/interval.ts'
+import { inSnapshot, inTransaction, readAll, withSession, type Session, type Target } from '../../db/session.ts'
+import { codeOf, reasonOf } from '../../db/sqlstate.ts'
+import { EbbError, NOTHING_CHANGED, ObjectionsError, UsageError } from '../../errors.ts'
+import { recordedDigest } from '../../journal/archives.ts'
 import type { ArchivedTable, Receipt } from '../../plan/archive/receipt.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
-import { newTableStep } from '../../plan/restore/new-table.ts'
-import { planNewTable, type RestorePlan, type RestoreRequest } from '../../plan/restore/restore.ts'
-import { display, type TableName } from '../../sql/names.ts'
+import { newTableStep, planNewTable, type Lacking } from '../../plan/restore/new-table.ts'
+import type { RestorePlan } from '../../plan/restore/restore.ts'
+import type { RestoreRequest } from '../../plan/restore/situation.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { parsePredicate } from '../../sql/predicate.ts'
 import { assertPlainType } from '../../sql/plain.ts'
+import { sql } from '../../sql/sql.ts'
+import { restore, type RestoreResult } from '../commands/restore.ts'
 import { readPatiently } from '../locks/patiently.ts'
-import { restore, tableOf, type RestoreResult } from '../commands/restore.ts'
 import type { EngineOptions } from '../options.ts'
 import { planCommand } from '../plan-command.ts'
 import { carryOut } from '../run.ts'
-import { readReceiptAt } from './open-receipt.ts'
+import { tablesOf, whereItWas } from './destinations.ts'
+import { readReceiptAt, type ReadReceipt } from './open-receipt.ts'
 
 /** What to restore, and where. */
-export interface RestoreOrder {
-  /** The address of a receipt. */
-  readonly receipt: string
-  /** Which of its tables; null: the only one. */
+export interface RestoreOrder extends Omit<RestoreRequest, 'archived'> {
+  /** Which of its tables; null: all. */
   readonly table: WrittenName | null
   /** Null for the table that the rows are of, or the one that it was a partition of. */
   readonly into: WrittenName | null
-  readonly where: string | null
-  /** A partition that is gone is created again. */
-  readonly attach: boolean
-  /** How long no command removes the rows again; null: it may at once. */
-  readonly hold: Interval | null
-  readonly accept: readonly string[]
 }
 
-/** Plans a restore, into a table that there is or a new one. */
+/** Plans a restore, into tables that there are or a new one. */
 export async function planRestoring(target: Target, order: RestoreOrder, options: EngineOptions): Promise<RestorePlan> {
-  const { archived, receipt, keptBy, into, exists } = await findDestination(target, order, options)
-  const request = requestOf(order, archived)
+  return planInto(target, await findPlace(target, order, options), order, options)
+}
+
+async function planInto(
+  target: Target,
+  place: Place,
+  order: RestoreOrder,
+  options: EngineOptions,
+): Promise<RestorePlan> {
+  const { archived, into, exists, found } = place
+  const request = requestOf(order, place)
   if (exists) return planCommand(target, into, restore, request, options)
+  const { journalSchema } = options
   return readPatiently(target, 'plan restore', options, async (session) => {
-    const server = await inSnapshot(session, () => readServer(session, options.journalSchema))
+    const server = await inSnapshot(session, () => readServer(session, journalSchema))
     const predicate = order.where === null ? null : await parsePredicate(order.where, momentLiteral(server.now))
-    const { journalSchema } = options
-    return planNewTable(
-      { server, journalSchema, archived, encoding: receipt.encoding, keptBy, into, predicate },
-      request,
-    )
+    const recorded = await recordedDigest(session, journalSchema, found.receipt.id)
+    const receipt = { encoding: found.receipt.encoding, sha256: found.sha256, recorded }
+    const keptBy = found.keptBy(archived)
+    const lacking = await findLacking(session, archived)
+    return planNewTable({ server, journalSchema, receipt, to: { archived, keptBy, predicate }, into, lacking }, request)
   })
 }
 
@@ -57,75 +63,108 @@ export async function planRestoring(target: Target, order: RestoreOrder, options
  * @throws {ObjectionsError} when there are reasons not to start
  */
 export async function restoreRows(target: Target, order: RestoreOrder, options: EngineOptions): Promise<RestoreResult> {
-  const { archived, into, exists } = await findDestination(target, order, options)
-  if (!exists) {
-    const plan = await planRestoring(target, order, options)
+  const place = await findPlace(target, order, options)
+  if (!place.exists) {
+    const plan = await planInto(target, place, order, options)
     if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
-    const { statements } = newTableStep(archived, into)
+    await createTable(target, place)
+  }
+  return carryOut(target, place.into, restore, requestOf(order, place), options)
+}
+
+/** @throws {EbbError} if another session has been faster */
+async function createTable(target: Target, { archived, into }: Place): Promise<void> {
+  const { statements } = newTableStep(archived, into)
+  try {
     await withSession(target, 'restore', (session) =>
       inTransaction(session, {}, () => session.query(statements.join(';\n'))),
     )
+  } catch (error) {
+    if (!MADE_MEANWHILE.includes(codeOf(error) ?? '')) throw error
+    throw new EbbError(
+      `another session has just created ${display(into)}: ${reasonOf(error)}`,
+      {
+        state: NOTHING_CHANGED,
+        next: 'If that was a restore of the same receipt, leave it to it. Else choose another name, or run the same command again to restore into that table.',
+      },
+      'try later',
+      error,
+    )
   }
-  return carryOut(target, into, restore, requestOf(order, archived), options)
 }
 
-interface Destination {
-  readonly receipt: Receipt
-  readonly keptBy: readonly string[] | null
+/** There is a table of the name, or its type; or, at the same moment, entries of the catalogue for them. */
+const MADE_MEANWHILE = ['42P07', '42710', '23505']
+
+/** Where the rows of the first table go. */
+interface Place {
+  readonly found: ReadReceipt
   readonly archived: ArchivedTable
   readonly into: TableName
   readonly exists: boolean
 }
 
-async function findDestination(target: Target, order: RestoreOrder, options: EngineOptions): Promise<Destination> {
-  const { receipt, keptBy: keptOf } = await readReceiptAt(order.receipt)
-  const archived = chosen(receipt, order)
-  const keptBy = keptOf(archived)
+async function findPlace(target: Target, order: RestoreOrder, options: EngineOptions): Promise<Place> {
+  const found = await readReceiptAt(order.receipt)
+  const archived = firstOf(found.receipt, order)
+  const { into } = order
   return readPatiently(target, 'plan restore', options, (session) =>
     inSnapshot(session, async () => {
-      if (order.into !== null) {
-        const there = await findTable(session, order.into)
-        if (there === undefined) await assertTypes(archived)
-        const { schema, name } = order.into
-        const into = there ?? { schema: schema ?? archived.schema, name }
-        return { receipt, keptBy, archived, into, exists: there !== undefined }
-      }
-      return { receipt, keptBy, archived, into: await whereItWas(session, archived, order), exists: true }
+      if (into === null)
+        return { found, archived, into: await whereItWas(session, archived, order.receipt), exists: true }
+      const there = await findTable(session, into)
+      if (there === undefined) await assertTypes(archived)
+      const named = there ?? { schema: into.schema ?? archived.schema, name: into.name }
+      return { found, archived, into: named, exists: there !== undefined }
     }),
   )
 }
 
-/** A partition that is gone has been dropped by rotate: its rows go through the table, which may have another for them. */
-async function whereItWas(session: Session, archived: ArchivedTable, { receipt }: RestoreOrder): Promise<TableName> {
-  const places = archived.partitionOf === null ? [archived] : [archived, archived.partitionOf]
-  for (const place of places) {
-    const found = await findTable(session, place)
-    if (found !== undefined) return found
-  }
-  throw new UsageError(
-    `there is no table ${places.map(display).join(' or ')}, of which ${receipt} has rows`,
-    'Restore them into a new table: --into <table>.',
-  )
+/** @throws {UsageError} for what can be said of one table only */
+function firstOf(receipt: Receipt, { receipt: uri, table, into, where }: RestoreOrder): ArchivedTable {
+  const [first, ...others] =
+    table === null ? receipt.tables : tablesOf(receipt, { receipt: uri, archived: chosen(receipt, table) })
+  if (first === undefined) throw new Error('a receipt has a table')
+  if (others.length > 0 && (into !== null || where !== null))
+    throw new UsageError(
+      `${uri} has rows of several tables: ${[first, ...others].map(display).join(', ')}`,
+      `Say which of them ${into === null ? '--where' : '--into'} is for: --table <table>.`,
+    )
+  return first
 }
 
-function chosen(receipt: Receipt, { receipt: uri, table }: RestoreOrder): ArchivedTable {
-  const [first, ...others] = receipt.tables
-  if (table === null && first !== undefined && others.length === 0) return first
-  const names = receipt.tables.map(display).join(', ')
-  if (table === null)
-    throw new UsageError(`${uri} has rows of several tables: ${names}`, 'Pass one of them: --table <table>.')
-  const { schema, name } = table
-  const found = receipt.tables.find((one) => one.name === name && (schema === null || one.schema === schema))
-  return found ?? tableOf(receipt, { receipt: uri, archived: { schema: schema ?? '', name } })
+function chosen({ tables }: Receipt, { schema, name }: WrittenName): TableName {
+  return (
+    tables.find((one) => one.name === name && (schema === null || one.schema === schema)) ?? {
+      schema: schema ?? '',
+      name,
+    }
+  )
 }
 
 async function assertTypes({ columns }: ArchivedTable): Promise<void> {
   for (const { type } of columns) await assertPlainType(type)
 }
 
-function requestOf(
-  { receipt, where, attach, hold, accept }: RestoreOrder,
-  { schema, name }: ArchivedTable,
-): RestoreRequest {
-  return { receipt, archived: { schema, name }, where, attach, hold, accept }
+/** Types and collations that there are not, or not any more. */
+function findLacking(session: Session, { columns }: ArchivedTable): Promise<Lacking[]> {
+  const wanted = columns.map(({ name, type, collation }) => ({
+    name,
+    type,
+    collated: collation == null ? null : quoted(collation).text,
+  }))
+  return inSnapshot(session, () =>
+    readAll<Lacking>(
+      session,
+      sql`
+      select w.name as column, case when to_regtype(w.type) is null then 'type ' || w.type else 'collation ' || w.collated end as what
+      from json_to_recordset(${JSON.stringify(wanted)}::json) w (name text, type text, collated text)
+      where to_regtype(w.type) is null or w.collated is not null and to_regcollation(w.collated) is null`,
+    ),
+  )
+}
+
+function requestOf({ table, into: _, ...order }: RestoreOrder, { found, archived }: Place): RestoreRequest {
+  const all = table === null && found.receipt.tables.length > 1
+  return { ...order, archived: all ? null : { schema: archived.schema, name: archived.name } }
 }

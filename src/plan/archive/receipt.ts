@@ -1,3 +1,4 @@
+import type { TableName } from '../../sql/names.ts'
 import type { ArchiveFormat, Compression } from './request.ts'
 
 // The receipt: what was archived, and the proof of it. It is written after all objects have been read back, before
@@ -43,7 +44,10 @@ export interface ArchivedTable {
   readonly horizon: string | null
   /** In the order of the content. */
   readonly columns: readonly ArchivedColumn[]
-  /** Statements that create an empty table of the same shape: columns, keys, checks; no foreign keys, no triggers. */
+  /** Null without one; receipts of earlier versions do not say. */
+  readonly primaryKey?: readonly string[] | null | undefined
+  readonly comment?: string | null | undefined
+  /** Statements that create an empty table of the same shape: columns, keys, checks, comments; no foreign keys, no triggers. */
   readonly ddl: readonly string[]
   /** SHA-256 of `columns` and `ddl`. */
   readonly fingerprint: string
@@ -66,8 +70,15 @@ export interface ArchivedColumn {
   /** By `format_type`, qualified where the type is not in pg_catalog. */
   readonly type: string
   readonly notNull: boolean
-  /** Generated columns are archived as they were, and not restored. */
+  /** Generated columns are archived as they were, and computed again where they still are generated. */
   readonly generated: boolean
+  // What receipts of earlier versions do not say:
+  /** Of a generated column its expression. */
+  readonly default?: string | null | undefined
+  readonly identity?: 'always' | 'by default' | null | undefined
+  /** Null: that of the type. */
+  readonly collation?: TableName | null | undefined
+  readonly comment?: string | null | undefined
 }
 
 export interface ArchivedObject {

@@ -178,20 +178,26 @@ export interface ArchiveStep extends Described {
   readonly work: ArchiveWork
 }
 
-/** Puts the rows of an archived object back into a table: one transaction. */
+/** Puts the rows of archived objects, mostly one, back into a table: one transaction. */
 export interface RestoreStep extends Described {
   readonly kind: 'restore'
   /** The address of the receipt. */
   readonly receipt: string
-  readonly object: ArchivedObject
+  readonly objects: readonly ArchivedObject[]
   readonly encoding: Encoding
   readonly table: TableName
   /** Under which the condition is read, and triggers fire. */
   readonly settings: ConditionSettings
   /** Leaves out the rows of an archived table that were kept, whose keys are its parameter, as JSON; null where all were removed. */
   readonly leaveOutKept: { readonly of: TableName; readonly statement: string } | null
-  /** Counts the rows that differ from those already there; null without a primary key. */
+  /** Whether the third of its statements overwrites rows; the last inserts. */
+  readonly overwrites: boolean
+  /** Counts the rows to be restored. */
+  readonly selected: string
+  /** Counts those that were not, and lists their keys; null without a primary key. */
   readonly conflicts: string | null
+  /** The columns of that. */
+  readonly keyColumns: readonly string[]
 }
 
 export type Step =

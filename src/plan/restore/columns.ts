@@ -32,11 +32,11 @@ export interface ColumnPair {
 
 /**
  * By name; and a column that is still the same one of the same table (a rename keeps its number), by that. Generated
- * columns are computed again.
+ * columns are computed again, unless the table has an ordinary one of the name: that takes the archived values.
  */
 export function mapColumns(archived: ArchivedTable, table: RestoreTarget, numbers: ColumnNumbers): ColumnMapping {
-  const stored = archived.columns.filter(({ generated }) => !generated)
   const open = table.columns.filter(({ generated }) => !generated)
+  const stored = archived.columns.filter(({ name, generated }) => !generated || open.some((to) => to.name === name))
   const sameName = (from: ArchivedColumn) => open.find(({ name }) => name === from.name)
   const isNew = (to: RestoredColumn) => !stored.some(({ name }) => name === to.name)
   const renamed = (from: ArchivedColumn) =>

@@ -344,7 +344,7 @@ function dependsOn(object: Sql, extensions: readonly string[] = []): Statement[]
   return extensions.map((extension) => sql`alter ${object} depends on extension ${ident(extension)}`.text)
 }
 
-function commentOn(object: Sql, comment: string | null): Statement[] {
+export function commentOn(object: Sql, comment: string | null): Statement[] {
   return comment === null ? [] : [sql`comment on ${object} is ${literal(comment)}`.text]
 }
 

@@ -20,7 +20,13 @@ import { planSplit } from '../../../src/plan/split/split.ts'
 import { factsOf } from '../../../src/plan/table/facts.ts'
 import type { SplitRequest, SplitSituation } from '../../../src/plan/split/situation.ts'
 import type { ArchivedColumn, ArchivedTable } from '../../../src/plan/archive/receipt.ts'
-import type { RestoreRequest, RestoreSituation } from '../../../src/plan/restore/restore.ts'
+import type { NewTable } from '../../../src/plan/restore/new-table.ts'
+import type {
+  ReceiptFacts,
+  RestoreRequest,
+  RestoreSituation,
+  TableToRestore,
+} from '../../../src/plan/restore/situation.ts'
 import type { ViewRequest, ViewSituation } from '../../../src/plan/view/view.ts'
 import { OUR_SETTINGS } from '../../../src/sql/condition-settings.ts'
 import type { ReferenceGraph } from '../../../src/catalog/references/reference-graph.ts'
@@ -403,20 +409,44 @@ export function archived(overrides: Partial<ArchivedTable> = {}): ArchivedTable 
   }
 }
 
-export function restoreSituation(overrides: Partial<RestoreSituation> = {}): RestoreSituation {
+export function tableToRestore(overrides: Partial<TableToRestore> = {}): TableToRestore {
   return {
-    server: server(),
-    journalSchema: 'ebb',
     table: table(),
     set: null,
     numbers: { id: 1, at: 2, kind: 3 },
-    rights: { insert: true, createTemporary: true, rowsHidden: false },
+    rights: { insert: true, update: true, createTemporary: true, rowsHidden: false },
     empty: false,
     archived: archived(),
-    encoding: { format: 'csv', settings: {}, compression: 'gzip', encryption: null },
     keptBy: null,
     predicate: null,
     condition: condition(),
+    ...overrides,
+  }
+}
+
+const RECEIPT: ReceiptFacts = {
+  encoding: { format: 'csv', settings: {}, compression: 'gzip', encryption: null },
+  sha256: 'e5',
+  recorded: 'e5',
+}
+
+/** Of one table. */
+export function restoreSituation({
+  receipt = RECEIPT,
+  ...overrides
+}: Partial<TableToRestore> & { readonly receipt?: ReceiptFacts } = {}): RestoreSituation {
+  return { server: server(), journalSchema: 'ebb', receipt, tables: [tableToRestore(overrides)] }
+}
+
+export function newTableSituation(overrides: Partial<NewTable> = {}): NewTable {
+  const to = { archived: archived(), keptBy: null, predicate: null }
+  return {
+    server: server(),
+    journalSchema: 'ebb',
+    receipt: RECEIPT,
+    to,
+    into: named('back'),
+    lacking: [],
     ...overrides,
   }
 }
@@ -426,6 +456,7 @@ export function restoreRequest(overrides: Partial<RestoreRequest> = {}): Restore
     receipt: 'file:///archive/receipt.json',
     archived: named('events'),
     where: null,
+    onConflict: 'keep',
     attach: false,
     hold: null,
     accept: [],
