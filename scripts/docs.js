@@ -1,5 +1,5 @@
-// Writes docs/cli.md from the commands themselves, and docs/receipt.schema.json from what reads receipts, so that they
-// cannot say anything else:
+// Writes docs/cli.md from the commands themselves, and docs/receipt.schema.json and docs/config.schema.json from what
+// reads receipts and configs, so that they cannot say anything else:
 //
 //   node scripts/docs.js          writes them
 //   node scripts/docs.js --check  fails when what is there differs
@@ -27,7 +27,13 @@ const { program } = await import(BUILT.href)
 
 const { receiptSchema } = await import(new URL('../dist/archive/receipt-schema.js', import.meta.url).href)
 
-const WRITTEN = { 'cli.md': await page(), 'receipt.schema.json': await schema() }
+const { configSchema } = await import(new URL('../dist/policy/schema.js', import.meta.url).href)
+
+const WRITTEN = {
+  'cli.md': await page(),
+  'receipt.schema.json': await schema('The receipt of an archive by Ebb', receiptSchema),
+  'config.schema.json': await schema('What Ebb keeps: ebb.config.yaml', configSchema),
+}
 for (const [name, content] of Object.entries(WRITTEN)) {
   const path = fileURLToPath(new URL(`../docs/${name}`, import.meta.url))
   if (!process.argv.includes('--check')) {
@@ -57,11 +63,8 @@ function described(name, command) {
   return [`## ${name}`, fenced(command.helpInformation()), ...below]
 }
 
-async function schema() {
-  const described = {
-    title: 'The receipt of an archive by Ebb',
-    ...zod.toJSONSchema(receiptSchema(zod), { io: 'input' }),
-  }
+async function schema(title, schemaOf) {
+  const described = { title, ...zod.toJSONSchema(schemaOf(zod), { io: 'input' }) }
   const options = await resolveConfig(fileURLToPath(import.meta.url))
   return format(JSON.stringify(described), { ...options, parser: 'json' })
 }

@@ -15,6 +15,7 @@ export {
   type RunOptions,
 } from './library/runs.ts'
 export { advise, type AdviseOptions } from './library/advise.ts'
+export { applyPolicy, type ApplyPolicyOptions } from './library/apply-policy.ts'
 export { archive, type ArchiveOptions } from './library/archive.ts'
 export { listArchives, verifyArchive, type VerifyArchiveOptions } from './library/archives.ts'
 export {
@@ -38,6 +39,18 @@ export { rotate, type RotateOptions } from './library/rotate.ts'
 export { split, type SplitOptions } from './library/split.ts'
 export { restore, type RestoreOptions } from './library/restore.ts'
 export { view, type ViewOptions } from './library/view.ts'
+
+export {
+  defineConfig,
+  type Config,
+  type DeletionConfig,
+  type PaceConfig,
+  type PolicyConfig,
+  type PolicyDefaults,
+  type SharedConfig,
+} from './policy/config.ts'
+export type { JudgedPolicy } from './policy/judge-policy.ts'
+export type { Terms } from './policy/terms.ts'
 
 export { EXIT, exitCodeOf, exitCodeOfRotation, type ExitCode } from './cli/exit-codes.ts'
 export { EbbError, ObjectionsError, UsageError, type Advice, type ErrorKind } from './errors.ts'

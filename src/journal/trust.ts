@@ -21,6 +21,7 @@ export const JOURNAL_TABLES = [
   'migration',
   'pace',
   'partition_set',
+  'policy',
   'purge_batch',
   'purge_left',
   'retirement',

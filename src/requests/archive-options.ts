@@ -6,7 +6,7 @@ import { parseDestination, uriOf } from '../plan/archive/destination.ts'
 import { checkRecipient } from '../plan/archive/recipient.ts'
 import type { ArchiveRequest, Compression } from '../plan/archive/request.ts'
 import { showBytes } from '../text/units.ts'
-import { defaulted, flag, option, withDefault, type Option, type Options, type Values } from './option.ts'
+import { defaulted, flag, inForm, option, withDefault, type Option, type Options, type Values } from './option.ts'
 import { bytes, list, oneOf, text } from './parsers.ts'
 import type { Given } from './spec.ts'
 
@@ -18,6 +18,23 @@ const HAS_ZSTD = 'createZstdCompress' in zlib
 const LEAST_PART = 1e6
 // Objects of a bucket have at most 10,000 parts, which are kept in memory one by one.
 const MOST_PART = 50e9
+
+const partBytes = inForm('text or number', (value) => {
+  const size = bytes(value)
+  if (size >= LEAST_PART && size <= MOST_PART) return size
+  const [least, most] = [showBytes(LEAST_PART), showBytes(MOST_PART)]
+  throw new UsageError(`objects can have from ${least} to ${most}`, `Write a size from ${least} to ${most}.`)
+})
+
+const compressionWord = oneOf('a compression', 'zstd', 'gzip', 'none')
+const compression = inForm(compressionWord.form ?? 'text', (value): Compression => {
+  const wanted = compressionWord(value)
+  if (wanted !== 'zstd' || HAS_ZSTD) return wanted
+  throw new UsageError(
+    `this version of Node.js, ${process.version}, has no zstd`,
+    'Use Node.js 22.15 or later, or pass gzip.',
+  )
+})
 
 /** How rows are archived. */
 const WAYS = {
@@ -91,22 +108,6 @@ export function archiveRequest(values: Values<typeof ARCHIVE>): ArchiveRequest |
 /** Absolute, without credentials. */
 export function archiveUri(value: unknown): string {
   return uriOf(parseDestination(text(value), cwd()))
-}
-
-function partBytes(value: unknown): number {
-  const size = bytes(value)
-  if (size >= LEAST_PART && size <= MOST_PART) return size
-  const [least, most] = [showBytes(LEAST_PART), showBytes(MOST_PART)]
-  throw new UsageError(`objects can have from ${least} to ${most}`, `Write a size from ${least} to ${most}.`)
-}
-
-function compression(value: unknown): Compression {
-  const wanted = oneOf('a compression', 'zstd', 'gzip', 'none')(value)
-  if (wanted !== 'zstd' || HAS_ZSTD) return wanted
-  throw new UsageError(
-    `this version of Node.js, ${process.version}, has no zstd`,
-    'Use Node.js 22.15 or later, or pass gzip.',
-  )
 }
 
 /** Each once, so that a receipt lists them once. */

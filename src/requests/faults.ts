@@ -7,7 +7,8 @@ export class MissingError extends UsageError {
   }
 }
 
-interface Fault {
+export interface Fault {
+  /** The name of the option. */
   readonly where: string
   readonly error: UsageError
 }
@@ -29,6 +30,10 @@ export class Faults {
 
   note(where: string, error: UsageError): void {
     this.faults.push({ where, error })
+  }
+
+  all(): readonly Fault[] {
+    return this.faults
   }
 
   /** @throws {UsageError} when anything was wrong */

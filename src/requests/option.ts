@@ -3,8 +3,19 @@ import { UsageError } from '../errors.ts'
 // What can be asked of a command is described once: the command line makes flags
 // and help from it, and the options of a program are read by it.
 
-/** Reads a value: text as typed, or what a program has given. @throws {UsageError} */
-export type Parser<T> = (value: unknown) => T
+/** Reads a value: text as typed, or what a program or a file has given. @throws {UsageError} */
+export interface Parser<T> {
+  (value: unknown): T
+  /** How it is written in a file; text by default. */
+  readonly form?: Form
+}
+
+export type Form = 'text' | 'number' | 'text or number' | 'yes or no' | { readonly words: readonly string[] }
+
+/** A parser of values that are not written as text in a file. */
+export function inForm<T>(form: Form, parse: (value: unknown) => T): Parser<T> {
+  return Object.assign((value: unknown) => parse(value), { form })
+}
 
 export interface Option<T = unknown> {
   /** As the help shows it: `--keep <interval>`, `[partition]`. */
@@ -58,10 +69,10 @@ export function flag(flags: string, help: string, more: More = {}): Option<boole
   return withDefault(option(flags, help, yes, { means: true, ...more }), false)
 }
 
-function yes(value: unknown): true {
+const yes = inForm('yes or no', (value): true => {
   if (value === true) return true
   throw new UsageError('expected true or false', 'Pass true or false.')
-}
+})
 
 /** `keep` of `--keep <interval>`, `no-archive`, `table` of `[table]`. */
 export function nameOf(flags: string): string {

@@ -1,6 +1,6 @@
 import type { PaceSettings, Pacing } from '../pacing/limits.ts'
 import { paceText, parsePaceWord } from '../pacing/parse-settings.ts'
-import { nameOf, option, type Option, type Values } from './option.ts'
+import { inForm, nameOf, option, type Option, type Values } from './option.ts'
 import { text } from './parsers.ts'
 
 type Setting = Partial<PaceSettings>
@@ -55,7 +55,7 @@ function described<Key extends keyof PaceSettings>(
   settings: Readonly<Record<Key, readonly [flags: string, help: string]>>,
 ): Readonly<Record<Key, Option<Setting | null>>> {
   const options = Object.entries<readonly [string, string]>(settings).map(([key, [flags, help]]) => {
-    const parse = (value: unknown) => parsePaceWord(nameOf(flags), paceText(value))
+    const parse = inForm('text or number', (value) => parsePaceWord(nameOf(flags), paceText(value)))
     return [key, option(flags, help, parse, { property: `pace.${key}`, repeated: key === 'windows' })]
   })
   return Object.fromEntries(options) as Readonly<Record<Key, Option<Setting | null>>>

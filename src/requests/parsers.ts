@@ -6,7 +6,7 @@ import type { Width } from '../plan/language/policy.ts'
 import { parseWidth } from '../plan/partition/parse-width.ts'
 import { LONGEST_NAME } from '../sql/names.ts'
 import { parseTableName, type WrittenName } from '../sql/parse-name.ts'
-import type { Parser } from './option.ts'
+import { inForm, type Parser } from './option.ts'
 
 // Parsers of values: text as typed, or a value of a program. Names are read as PostgreSQL reads them.
 
@@ -69,29 +69,25 @@ export function interval(value: unknown): Interval {
   return parseInterval(text(value))
 }
 
-export function width(value: unknown): Width {
-  return parseWidth(written(value))
-}
+export const width: Parser<Width> = inForm('text or number', (value) => parseWidth(written(value)))
 
 export function timezone(value: unknown): string {
   validateTimezone(text(value))
   return text(value)
 }
 
-export function bytes(value: unknown): number {
-  return parseBytes(written(value))
-}
+export const bytes: Parser<number> = inForm('text or number', (value) => parseBytes(written(value)))
 
 /** A whole number. */
 export function whole(least: number, most: number): Parser<number> {
-  return (value) => {
+  return inForm('number', (value) => {
     const given = written(value)
     if (/^\d+$/.test(given) && Number(given) >= least && Number(given) <= most) return Number(given)
     throw new UsageError(
       `'${given}' is not a whole number from ${least} to ${most}`,
       `Write a number from ${least} to ${most}.`,
     )
-  }
+  })
 }
 
 const MOST_MS = 1e13
@@ -109,12 +105,12 @@ export function milliseconds(value: unknown): number {
 
 /** One of several words; `what` says of what: `a method`. */
 export function oneOf<Word extends string>(what: string, ...words: readonly Word[]): Parser<Word> {
-  return (value) => {
+  return inForm({ words }, (value) => {
     const found = words.find((word) => word === value)
     if (found !== undefined) return found
     const choice = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
     throw new UsageError(`'${text(value)}' is not ${what}`, `Pass ${choice}.`)
-  }
+  })
 }
 
 export function list<T>(parse: Parser<T>): Parser<readonly T[]> {

@@ -21,6 +21,7 @@ const FOLDERS = [
   'engine',
   'report',
   'requests',
+  'policy',
   'library',
   'embedded',
   'cli',

@@ -1,0 +1,51 @@
+import type { ClientBase } from 'pg'
+import { readAll, readOne } from '../db/session.ts'
+import { fromStored, toStored } from '../plan/language/stored.ts'
+import type { TableName } from '../sql/names.ts'
+import { sql } from '../sql/sql.ts'
+import { at } from './journal.ts'
+
+/** What the policy of a table has said since it was last changed. */
+export interface PolicyInForce<Terms> {
+  readonly table: TableName
+  readonly terms: Terms
+  /** Codes of the weaker terms that were accepted with it. */
+  readonly accepted: readonly string[]
+  readonly since: Date
+  readonly recordedBy: string
+}
+
+/** Records what a policy says from now on. */
+export async function recordPolicy(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+  terms: unknown,
+  accepted: readonly string[],
+): Promise<void> {
+  await session.query(sql`
+    insert into ${at(schema, 'policy')} (schema_name, table_name, terms, accepted)
+    values (${table.schema}, ${table.name}, ${JSON.stringify(toStored(terms))}, ${accepted}::text[])`)
+}
+
+/** The policies in force, of one table or all. A journal of an earlier version has none. */
+export async function policiesInForce<Terms>(
+  session: ClientBase,
+  schema: string,
+  table?: TableName,
+): Promise<PolicyInForce<Terms>[]> {
+  const { there } = await readOne<{ there: boolean }>(
+    session,
+    sql`select to_regclass(${at(schema, 'policy').text}) is not null as there`,
+  )
+  if (!there) return []
+  const ofTable = table === undefined ? sql`true` : sql`schema_name = ${table.schema} and table_name = ${table.name}`
+  const found = await readAll<PolicyInForce<Terms>>(
+    session,
+    sql`
+    select distinct on (schema_name, table_name) json_build_object('schema', schema_name, 'name', table_name) as table,
+      terms, accepted, since, recorded_by as "recordedBy"
+    from ${at(schema, 'policy')} where ${ofTable} order by schema_name, table_name, id desc`,
+  )
+  return found.map((policy) => ({ ...policy, terms: fromStored(policy.terms) }))
+}

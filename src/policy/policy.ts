@@ -1,0 +1,46 @@
+import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
+import type { EngineOptions } from '../engine/options.ts'
+import type { PartitionRequest } from '../plan/language/policy.ts'
+import type { MarkRequest } from '../plan/purge/mark.ts'
+import type { RotateRequest } from '../plan/rotate/request.ts'
+import type { PurgeOrder } from '../requests/purge.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+
+/** What a config says of one table. */
+export interface Policy {
+  /** As it is written there. */
+  readonly name: string
+  readonly table: WrittenName
+  /** How the table is partitioned; null where the policy does not say. */
+  readonly set: WrittenSet | null
+  /** In the order in which they are done: new partitions before anything is removed. */
+  readonly tasks: readonly Task[]
+}
+
+export interface WrittenSet extends Pick<PartitionRequest, 'by' | 'every' | 'premake' | 'expireBy'> {
+  /** Null where it is not written: that of the table as it is, else UTC. */
+  readonly timezone: string | null
+}
+
+/** A command with its request. */
+export type Task = { readonly engine: Pick<EngineOptions, 'accept' | 'pacing'> } & (
+  | { readonly kind: 'rotate'; readonly request: RotateRequest }
+  | { readonly kind: 'mark'; readonly request: MarkRequest }
+  | { readonly kind: 'stale'; readonly request: StalePurgeRequest; readonly flag: Flag | null }
+  | { readonly kind: 'purge'; readonly request: PurgeOrder }
+)
+
+export type TaskOf<Kind extends Task['kind']> = Extract<Task, { readonly kind: Kind }>
+
+/** A config that has been read and found right. */
+export interface Policies {
+  /** The file, for people. */
+  readonly file: string
+  /** Null where it does not say. */
+  readonly journalSchema: string | null
+  readonly policies: readonly Policy[]
+}
+
+export function taskOf<Kind extends Task['kind']>({ tasks }: Policy, kind: Kind): TaskOf<Kind> | undefined {
+  return tasks.find((task): task is TaskOf<Kind> => task.kind === kind)
+}
