@@ -100,15 +100,15 @@ function ofCandidates(figures: PurgeFigures, remaining: Remaining, { changed, go
 
 /** Only rows that still hold what was archived are deleted. */
 function ofArchived(figures: PurgeFigures, { matching, drift }: Remaining, left: ArchivedLeft): string[] {
-  const { rows, changed, gone } = left
+  const { rows, changed, gone, dependents } = left
   const unmatched = rows - changed - gone - left.matching
   // Of a candidate set nothing else is looked at.
   const late = drift === undefined ? Math.max(0, matching - left.matching) : 0
   return [
     '',
-    rows === 0
+    rows === 0 && dependents.length === 0
       ? 'All archived rows are deleted.'
-      : `Archived, and not deleted: ${showRows(rows)}, listed in removal.json`,
+      : `Archived, and not deleted: ${showRows(rows)}${dependents.map(andDependents).join('')}, listed in removal.json`,
     ...indented([
       ...(changed === 0 ? [] : [`changed since, and kept: ${showRows(changed)}`]),
       ...(gone === 0 ? [] : [`deleted by others, or moved to another partition: ${showRows(gone)}`]),
@@ -121,6 +121,10 @@ function ofArchived(figures: PurgeFigures, { matching, drift }: Remaining, left:
           `Came to match during the run, or changed, and match: ${showRows(late)}; the same command archives and deletes them`,
         ]),
   ]
+}
+
+function andDependents({ table, rows }: ArchivedLeft['dependents'][number]): string {
+  return `, ${showCount(rows)} of ${display(table)}`
 }
 
 function reasonsToStay({ locked, refused }: PurgeFigures, { reasons }: Pick<Remaining, 'reasons'>): string[] {

@@ -257,10 +257,6 @@ test('what cannot be archived is an objection', async ({ database }) => {
     30,
     `alter table TABLE drop constraint visits_pkey; create table ebb_child () inherits (TABLE); insert into ebb_child values (300, 'child')`,
   )
-  const codes = async (changes: Partial<PurgeRequest>) =>
-    (
-      await planPurgeOf(database.url, written(table), archived('none', 'id % 3 = 0', changes), quietly())
-    ).objections.map(({ code }) => code)
-  expect(await codes({})).toEqual(['archive-key', 'archive-inheritance'])
-  expect(await codes({ cascade: true })).toContain('archive-cascade')
+  const { objections } = await planPurgeOf(database.url, written(table), archived('none'), quietly())
+  expect(objections.map(({ code }) => code)).toEqual(['archive-key', 'archive-inheritance'])
 })

@@ -145,7 +145,7 @@ async function archiveTable(
   )
   const cheap = bytes <= CHEAP_BYTES
   assertCounted(rows, written, sent, cheap ? await count(context, relation, rows) : null)
-  const range = rows.chosen === null || cheap ? await readRange(context, relation, rows, key) : null
+  const range = await readRange(context, relation, rows, key, cheap)
   await putSessionBack(session, order.settings)
   return { ...describe(rows), ...shape, fingerprint: fingerprintOf(shape), key: range, ...written }
 }
@@ -205,13 +205,23 @@ function assertCounted({ table }: RowsToArchive, { rows }: Written, sent: number
 async function readRange(
   { session }: TableContext,
   relation: Relation,
-  { chosen }: RowsToArchive,
+  { chosen, keys }: RowsToArchive,
   key: readonly string[] | null,
+  cheap: boolean,
 ): Promise<ArchivedTable['key']> {
-  if (key === null) return null
-  const [first] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, key, 'first'))
-  const [last] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, key, 'last'))
-  return first === undefined || last === undefined ? null : { columns: key, first: first.key, last: last.key }
+  if (keys !== undefined) return rangeOf(session, { table: keys.table, kind: 'table' }, null, keys.columns)
+  return key === null || (chosen !== null && !cheap) ? null : rangeOf(session, relation, chosen, key)
+}
+
+async function rangeOf(
+  session: Session,
+  relation: Relation,
+  chosen: string | null,
+  columns: readonly string[],
+): Promise<ArchivedTable['key']> {
+  const [first] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, columns, 'first'))
+  const [last] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, columns, 'last'))
+  return first === undefined || last === undefined ? null : { columns, first: first.key, last: last.key }
 }
 
 function describe({ table, oid, partitionOf, where, horizon }: RowsToArchive) {

@@ -1,7 +1,6 @@
 import { readCondition } from '../../catalog/condition/condition.ts'
 import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
 import type { Reach } from '../../catalog/condition/selectivity.ts'
-import { readNotReadBack } from '../../catalog/table/not-read-back.ts'
 import { readPresentTable, readTable, resolveTable, vanished } from '../../catalog/table/read-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { readReferenceGraph } from '../../catalog/references/reference-graph.ts'
@@ -10,7 +9,6 @@ import type { ReceiptEntry } from '../../journal/archives.ts'
 import { approveSet } from '../../journal/candidates.ts'
 import { at, endRun } from '../../journal/journal.ts'
 import { forgetBatches, readFigures, type PurgeFigures } from '../../journal/purges.ts'
-import type { Archiving } from '../../plan/purge/archive/archived.ts'
 import { planCascade } from '../../plan/references/cascade.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { Objection } from '../../plan/language/step.ts'
@@ -33,13 +31,12 @@ import { Refusal, type Command, type Planning } from '../command.ts'
 import { readMatching } from '../purge/chosen-rows.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidates/candidate-set.ts'
-import { mayCreateIn } from '../purge/candidates/may-create.ts'
-import { nameSuffix } from '../name-suffix.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readKeyColumns } from '../purge/candidates/key-columns.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import type { Remaining } from '../purge/check.ts'
 import { archiveOf } from '../purge/archive/archive-set.ts'
+import { readArchiving, readDependents } from '../purge/archive/read-archiving.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
 import type { RunContext } from '../table-context.ts'
 
@@ -99,11 +96,11 @@ export async function carryOutPurge(run: RunContext, plan: PurgePlan): Promise<P
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
   // With the recording of keys its batches are forgotten: those in the journal are then of deletions alone.
   const alongside: Alongside = { [RECORDING]: () => [forgetBatches(session, journalSchema, runId)] }
-  const steps = await executeRun(run, plan.steps, plan.archivedKeys === undefined ? {} : alongside)
+  const steps = await executeRun(run, plan.steps, plan.keyTables === undefined ? {} : alongside)
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
-  const archive = plan.archivedKeys === undefined ? null : ((await archiveOf(run))?.receipt ?? null)
+  const archive = plan.keyTables === undefined ? null : ((await archiveOf(run))?.receipt ?? null)
   await endRun(session, journalSchema, runId, 'done', { figures, remaining, archive, walBytes })
   return { runId, plan, steps, figures, remaining, archive, milliseconds, batchesBefore, walBytes }
 }
@@ -161,20 +158,11 @@ async function readSituation(
     if (Array.isArray(selected)) return new Refusal(refusePurge({ server, table }, request, selected))
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
-    const lookUps = await measureLookUps(session, planCascade(graph, around).walked)
-    const archiving = request.archive === undefined ? {} : { archiving: await readArchiving(planning, table) }
+    const cascade = planCascade(graph, around)
+    const lookUps = await measureLookUps(session, cascade.walked)
+    const archiving = request.archive === undefined ? {} : { archiving: await readArchiving(planning, table, cascade) }
     return { server, table, itself, condition, graph, around, lookUps, ...archiving, ...selected }
   })
-}
-
-async function readArchiving({ session, options }: Planning, table: TableModel): Promise<Archiving> {
-  const { journalSchema } = options
-  return {
-    key: await readKeyColumns(session, table),
-    place: { schema: journalSchema, name: `purge_keys_${nameSuffix(options)}` },
-    mayCreateThere: await mayCreateIn(session, journalSchema),
-    notReadBack: await readNotReadBack(session, table.name),
-  }
 }
 
 type Selected = Pick<PurgeSituation, 'predicate' | 'leaves' | 'reach' | 'candidates' | 'groups'>
@@ -221,12 +209,13 @@ async function verifySituation(
   const leaves = situation.leaves.map((leaf) => leaf.name)
   const hasKey = candidates !== undefined || situation.archiving !== undefined
   const key = hasKey ? await readKeyColumns(session, table) : null
+  const dependents = await readDependents(session, server.version, situation.archiving?.dependents ?? [])
   const set = candidates === undefined ? null : { key: candidates.key, place: candidates.place }
   assertFoundAgain(
     name,
     [rowsOf(situation), set],
     [
-      [server, options.journalSchema, table, key, name, situation.around.protect],
+      [server, options.journalSchema, table, key, dependents, name, situation.around.protect],
       since === null ? written : rowsOfStale(since),
       await readLeafFacts(session, [name, ...leaves]),
       await readReferenceGraph(session, name),

@@ -90,8 +90,9 @@ export async function runBatch(
     ])
     const deleteAndJudge = async () => {
       const deleted = await deleteRows(session, work, order)
-      const around = await judgeBatch(work, order.leaf, context, before, deleted, order.ahead !== undefined)
-      return { ...deleted, around: { ...ownCounts(work, order, deleted), ...around } }
+      const own = ownCounts(work, order, deleted)
+      const around = await judgeBatch(work, order, context, before, deleted, own)
+      return { ...deleted, around: { ...own, ...around } }
     }
     // What cannot be recorded would be missing without a word.
     const outcome = await (work.action.kind === 'record' ? deleteAndJudge() : orRefused(deleteAndJudge))
@@ -108,11 +109,11 @@ export async function runBatch(
 /** What the batch did to the tables around, all that was put off until the commit included, if it may be committed. */
 async function judgeBatch(
   work: PurgeWork,
-  leaf: PurgeLeaf,
+  { leaf, ahead }: BatchOrder,
   { session, journalSchema, lease }: TableContext,
   before: ChangeCount,
   { found, held, gone, behind }: Reported,
-  ahead: boolean,
+  around: Around,
 ): Promise<Around> {
   const watched = watchedBy(work)
   const [, after] = await inOneGo(session, () => [
@@ -122,9 +123,8 @@ async function judgeBatch(
     found > 0 ? assertLease(session, journalSchema, lease) : Promise.resolve(),
   ])
   const { kind } = work.action
-  return kind === 'record'
-    ? {}
-    : changesBetween(watched, before, after, { action: kind, gone, kept: !ahead && found - held - behind > gone })
+  const kept = ahead === undefined && found - held - behind > gone
+  return kind === 'record' ? {} : changesBetween(watched, before, after, { action: kind, gone, kept, around })
 }
 
 /** What the statement itself reports, `counts` being those of the companions in their order. */
@@ -138,7 +138,7 @@ async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder):
   const statement = statementOf(work, order)
   const reported = await underSettings(session, work.settings, () => readOne<Reported>(session, statement))
   if (reported.crowded) throw new CrowdedError()
-  if (reported.disturbed) throw new OverreachError('dependent rows were moved meanwhile')
+  if (reported.disturbed) throw new OverreachError('dependent rows were moved meanwhile, or are kept by a trigger')
   return reported
 }
 

@@ -9,7 +9,8 @@ import { sql } from '../../sql/sql.ts'
 // where a constraint would not refuse but take rows along: a row of a protected
 // table that appeared after the batch had looked, by ON DELETE CASCADE; or a row
 // of the table itself that the batch did not select. Such a batch is rolled back and tried
-// again, and sees the row then. What triggers and foreign keys have put off until
+// again, and sees the row then. Where rows are archived first, no row of any of these tables may go but those that the
+// batch has deleted itself. What triggers and foreign keys have put off until
 // the commit is done before the second reading: after the commit nothing could
 // be undone.
 
@@ -55,6 +56,8 @@ export interface Chosen {
   readonly gone: number
   /** Some that were to go are still there. */
   readonly kept?: boolean
+  /** What it has deleted of the tables around, by its own count. */
+  readonly around?: Around
 }
 
 /**
@@ -63,10 +66,10 @@ export interface Chosen {
  * @throws {OverreachError} when it must not be committed
  */
 export function changesBetween(
-  { root, others }: Watched,
+  { root, others, exact }: Watched,
   before: ChangeCount,
   after: ChangeCount,
-  { action, gone, kept = false }: Chosen,
+  { action, gone, kept = false, around = {} }: Chosen,
 ): Around {
   const { deleted, updated } = difference(root, before, after)
   // Marking a row deletes it where the mark decides in which partition it is.
@@ -84,7 +87,14 @@ export function changesBetween(
   const touched = changed.find(({ table }) => table.protected)
   if (touched !== undefined)
     throw new OverreachError(`rows of ${display(touched.table.name)} would be touched, which is protected`)
+  const unarchived = others.find((one) => deletedOf(changed, one) !== (around[display(one.name)]?.deleted ?? 0))
+  if (exact === true && (unarchived !== undefined || deleted < gone))
+    throw new OverreachError(`rows of ${display((unarchived ?? root).name)} would go that are not counted as archived`)
   return Object.fromEntries(changed.map(({ table, deleted, updated }) => [display(table.name), { deleted, updated }]))
+}
+
+function deletedOf(changed: readonly (Changes & { readonly table: WatchedTable })[], { oid }: WatchedTable): number {
+  return changed.find(({ table }) => table.oid === oid)?.deleted ?? 0
 }
 
 /** A batch would do more than it was meant to, by a foreign key or a trigger. It is rolled back. */

@@ -5,6 +5,7 @@ import { askUnder } from '../../db/settings.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { amongCandidates, type SetWalk } from '../../plan/purge/candidate-sql.ts'
 import { countStatement } from '../../plan/purge/batch.ts'
+import type { ArchivedKeys } from '../../plan/purge/archive/work.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
@@ -33,16 +34,26 @@ export interface ArchivedLeft extends Drift {
   readonly matching: number
   /** … and why they have to stay. */
   readonly reasons: Remaining['reasons']
+  /** Of the tables whose rows depend on them, those where some are left; their rows stay with these, or have changed. */
+  readonly dependents: readonly { readonly table: TableName; readonly rows: number }[]
 }
 
-/** The entries left in the set of an archived purge. */
-export async function countLeft(work: PurgeWork, context: TableContext, set: TableName): Promise<ArchivedLeft> {
+/** The entries left in the sets of an archived purge. */
+export async function countLeft(
+  work: PurgeWork,
+  context: TableContext,
+  sets: readonly ArchivedKeys[],
+): Promise<ArchivedLeft> {
   const { matching, reasons, drift = { changed: 0, gone: 0 } } = await countRemaining(work, context)
-  const { rows } = await readOne<{ rows: number }>(
-    context.session,
-    sql`select count(*)::float8 as rows from ${quoted(set)}`,
-  )
-  return { rows, matching, reasons, ...drift }
+  const counts: { table: TableName; rows: number }[] = []
+  for (const { table, set } of sets) counts.push({ table, rows: await countEntries(context.session, set) })
+  const [own, ...dependents] = counts
+  return { rows: own?.rows ?? 0, matching, reasons, dependents: dependents.filter(({ rows }) => rows > 0), ...drift }
+}
+
+/** Of a set. */
+export async function countEntries(session: Session, set: TableName): Promise<number> {
+  return (await readOne<{ rows: number }>(session, sql`select count(*)::float8 as rows from ${quoted(set)}`)).rows
 }
 
 /** 64 MB: a snapshot of a fraction of a second. */

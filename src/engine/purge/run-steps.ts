@@ -129,7 +129,7 @@ export async function check({ work, left }: CheckStep, context: RunContext): Pro
   const { session, journalSchema, lease } = context
   const remaining = await withPurgeSettings(context, async () => {
     const matching = await countRemaining(work, context)
-    return left === undefined ? matching : { ...matching, left: await countLeft(left.work, context, left.set) }
+    return left === undefined ? matching : { ...matching, left: await countLeft(left.work, context, left.sets) }
   })
   await inTransaction(session, {}, async () => {
     await assertLease(session, journalSchema, lease)

@@ -74,7 +74,7 @@ function rowObjections({ table, foreign, notReadBack }: ArchiveSituation): Objec
 }
 
 /** That values are written as text which PostgreSQL does not read again. */
-export function notRestorable(table: TableModel, columns: readonly NotReadBack[]): Objection[] {
+export function notRestorable(table: Pick<TableModel, 'name'>, columns: readonly NotReadBack[]): Objection[] {
   return columns.map(({ column, type }) =>
     objection(
       `not-restorable:${column}`,
@@ -84,6 +84,6 @@ export function notRestorable(table: TableModel, columns: readonly NotReadBack[]
   )
 }
 
-function place({ name }: TableModel): string {
+function place({ name }: Pick<TableModel, 'name'>): string {
   return quoted(name).text
 }

@@ -17,6 +17,13 @@ export interface RowsToArchive {
   readonly horizon: string | null
   /** As it is estimated, for progress; null if unknown. */
   readonly estimatedRows: number | null
+  /** A table with the keys of exactly these rows, which shows their range. */
+  readonly keys?: KeysOfRows
+}
+
+export interface KeysOfRows {
+  readonly table: TableName
+  readonly columns: readonly string[]
 }
 
 /** A relation as its rows are read: with its partitions, or by itself. */

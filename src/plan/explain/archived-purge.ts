@@ -8,11 +8,13 @@ import type { ArchivedKeys } from '../purge/archive/work.ts'
 /** What an archive reads, as comments. */
 export function explainArchivedPurge(step: ArchiveSetStep | RemovalStep): string[] {
   if (step.kind === 'removal') return pattern(REMOVAL, step.sets.map(selectKeys))
-  const { narrowing, rows } = step.work
+  const { preparation, rows } = step.work
   return pattern('not plain SQL: Ebb stores what this reads, and reads it back', [
     'begin isolation level repeatable read;',
-    ...narrowing.map((statement) => `${statement};`),
-    `copy (select … from ${quoted(rows.table).text} t ${rows.chosen}) to stdout (format csv, header);`,
+    ...preparation.map((statement) => `${statement};`),
+    ...rows.map(
+      ({ table, chosen }) => `copy (select … from ${quoted(table).text} t ${chosen}) to stdout (format csv, header);`,
+    ),
     'commit;',
   ])
 }

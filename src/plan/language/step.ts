@@ -109,8 +109,8 @@ export interface VacuumStep extends Described {
 export interface CheckStep extends Described {
   readonly kind: 'check'
   readonly work: PurgeWork
-  /** What is left in the set of an archived purge: its rows were not deleted. */
-  readonly left?: { readonly work: PurgeWork; readonly set: TableName }
+  /** What is left in the sets of an archived purge, that of the table itself first: its rows were not deleted. */
+  readonly left?: { readonly work: PurgeWork; readonly sets: readonly ArchivedKeys[] }
 }
 
 /** Archives the rows of a set, and drops from it what has changed since it was recorded: when it is done, there is a receipt. */

@@ -1,6 +1,6 @@
 import { quoted, sameName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
-import { FINGERPRINT, ROW_BYTES, SET_COLUMNS } from './candidate-sql.ts'
+import { bytesOf, fingerprintOf, SET_COLUMNS } from './candidate-sql.ts'
 import type { Action, RecordAction, PurgeLeaf, PurgeWork } from './work.ts'
 
 /** The statement that deletes, marks or records the rows `t` of a leaf selected by `those`; `returning` may follow. */
@@ -29,7 +29,7 @@ function record({ into, key }: RecordAction, rows: Sql): Sql {
 }
 
 function rowColumns({ key }: RecordAction): Sql {
-  return join([...key.map((name) => sql`t.${ident(name)}`), raw(FINGERPRINT), raw(ROW_BYTES)])
+  return join([...key.map((name) => sql`t.${ident(name)}`), fingerprintOf(), bytesOf()])
 }
 
 /** How an action is reported: `deleting, 300 rows deleted`; `stopped while purging public.events`. */

@@ -16,7 +16,7 @@ import {
   source,
   type BatchRange,
 } from './range.ts'
-import { heldCondition, type Ahead, type Dependents, type PurgeLeaf, type PurgeWork } from './work.ts'
+import { heldAhead, heldCondition, type Ahead, type Dependents, type PurgeLeaf, type PurgeWork } from './work.ts'
 
 // The statement of a batch. Invariants:
 //
@@ -43,7 +43,7 @@ export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
   const looksFirst = manner === 'careful' && work.action.kind !== 'record'
   const those = sql`array(select ebb_at from ${going}${unlessCrowded(crowded)})`
   return sql`
-with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, limit)}, ${
+with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, limit, held)}, ${
     looksFirst ? locked(dependents, held, place) : chosen(held)
   }${parts(narrowing)}${crowd(crowded)}, gone as (
   ${actionSql(work, leaf, sql`t.ctid ${own('=')} any (${those}) and ${asked(work, leaf)}`)}
@@ -58,18 +58,19 @@ select ${isCrowded(crowded)} as crowded, ${count('candidate')}::int as found, ${
 /** Of the rows that reference the first row of a range, if that is to be deleted, deletes at most so many ahead of it (`found`), each with its dependent rows. */
 export function aheadStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, ahead: Ahead, limit: Sql): Sql {
   const { dependents } = work
-  const { companions, crowded, columns } = ahead
+  const { companions, crowded, columns, unchanged } = ahead
   const { narrowing } = dependents
   const disturbed = ahead.disturbed ?? dependents.disturbed
-  const victims = locked(dependents, heldCondition(dependents), sql`only ${quoted(leaf.name)} t`)
+  const held = heldAhead(dependents)
+  const victims = locked(dependents, held, sql`only ${quoted(leaf.name)} t`)
   const here = sql`f.ebb_table ${own('=')} c.tableoid and f.ebb_at ${own('=')} c.ctid`
   const returned = columns.map((column) => sql`, c.${ident(column)}`)
   return sql`
-with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, raw('1'))}, ${victims}${parts([...narrowing, ...ahead.above])}, those as materialized (
+with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, raw('1'), held)}, ${victims}${parts([...narrowing, ...ahead.above])}, those as materialized (
   ${raw(ahead.those)} limit ${limit}
 )${crowd(crowded)}, gone as (
   delete from ${raw(ahead.rows)} c where c.ctid ${own('=')} any (array(select ebb_at from those${unlessCrowded(crowded)}))
-    and exists (select from those f where ${here}) returning 1${join(returned, '')}
+    and exists (select from those f where ${here})${raw(unchanged === null ? '' : ` and ${unchanged}`)} returning 1${join(returned, '')}
 )${parts(companions)}
 select ${isCrowded(crowded)} as crowded, ${count('gone')}::int as found, 0 as held, 0 as gone, 0 as behind, 0 as stayed,
   ${raw(ahead.disturbed ?? 'false')} as disturbed, ${companionCounts(companions)} as counts, (select ${position(leaf)} from candidate) as position`
@@ -91,9 +92,9 @@ function recursive(narrowing: Dependents['narrowing'], disturbed: string | null)
   return raw(narrowing.length === 0 && disturbed === null ? '' : 'recursive ')
 }
 
-function candidates(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql): Sql {
+function candidates(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, held: string | null): Sql {
   return sql`candidate as materialized (
-  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(heldCondition(work.dependents))} from ${source(leaf)}
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
 )`

@@ -8,17 +8,10 @@ import { pathForCode } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
-import {
-  archivedSet,
-  archivingObjections,
-  deletionOf,
-  describeArchiving,
-  dropStep,
-  stepsAfter,
-  stepsBefore,
-  type ArchivedSet,
-  type Archiving,
-} from './archive/archived.ts'
+import { describeArchiving, type Archiving } from './archive/archiving.ts'
+import { archivingObjections } from './archive/objections.ts'
+import { archivedSet, cascadeOf, deletionOf, keysOf, type ArchivedSet } from './archive/sets.ts'
+import { dropStep, stepsAfter, stepsBefore } from './archive/steps.ts'
 import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
 import type { Cascade, CascadeRequest } from '../references/cascade.ts'
 import { costObjections, lookUpSeconds, type LookUpCost } from '../references/cascade-cost.ts'
@@ -79,8 +72,8 @@ export interface PurgeSituation {
 export interface PurgePlan extends Plan {
   /** Null where there are objections, or nothing to delete. */
   readonly purge: PurgeWork | null
-  /** Where rows are archived first: the table of their keys. */
-  readonly archivedKeys?: TableName
+  /** Where rows are archived first: the tables of their keys. */
+  readonly keyTables?: readonly TableName[]
 }
 
 /** Plans the deletion of the matching rows, batch by batch. Pure. */
@@ -111,9 +104,9 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
     action: { kind: 'delete' },
   }
   const set = setOf(situation, request, purge)
-  const deletion = set === null ? purge : deletionOf(purge, set)
+  const deletion = set === null ? purge : deletionOf(dependingOn(purge, situation, set), set)
   const steps: Step[] = [
-    ...(set === null ? [] : stepsBefore(table, purge, set)),
+    ...(set === null ? [] : stepsBefore(table, purge, set, situation.cascade)),
     purgeStep(deletion, situation),
     ...[...vacuumSteps(situation, request), ...(request.vacuum ? cascadeVacuums(situation.cascade) : [])].map(
       (step) => ({ ...step, settings: pathForCode(purge.settings) }),
@@ -122,25 +115,31 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   ]
   assertDistinctKeys(steps)
   const told = { evidence: evidenceOf(situation, chosen, request), notes: notesOn(situation, request) }
-  return { ...base, ...told, steps, purge: deletion, ...(set === null ? {} : { archivedKeys: set.place }) }
+  const keyTables = set === null ? {} : { keyTables: keysOf(table.name, set).map((keys) => keys.set) }
+  return { ...base, ...told, steps, purge: deletion, ...keyTables }
 }
 
 function setOf(
-  { archiving, candidates }: PurgeSituation,
+  { archiving, candidates, cascade }: PurgeSituation,
   { archive }: PurgeRequest,
   purge: PurgeWork,
 ): ArchivedSet | null {
   if (archive === undefined || archiving === undefined || archiving.key === null) return null
-  return archivedSet(archive, { ...archiving, key: archiving.key }, purge, candidates)
+  return archivedSet(archive, { ...archiving, key: archiving.key }, purge, candidates, cascade)
+}
+
+/** Dependent rows are deleted only as they were archived. */
+function dependingOn(purge: PurgeWork, { cascade }: PurgeSituation, set: ArchivedSet): PurgeWork {
+  return { ...purge, dependents: dependentsOf(cascadeOf(cascade, set)) }
 }
 
 /** What matches now, and what became of the archived rows that were not deleted. */
-function checkOf(purge: PurgeWork, work: PurgeWork, { from, place: set }: ArchivedSet): CheckStep {
-  return { ...checkStep(from === null ? purge : work), left: { work, set } }
+function checkOf(purge: PurgeWork, work: PurgeWork, set: ArchivedSet): CheckStep {
+  return { ...checkStep(set.from === null ? purge : work), left: { work, sets: keysOf(purge.table, set) } }
 }
 
-function objectionsToArchiving({ archiving, table, leaves, around, server }: PurgeSituation): Objection[] {
-  return archiving === undefined ? [] : archivingObjections(archiving, table, leaves, around.cascade, server)
+function objectionsToArchiving({ archiving, ...situation }: PurgeSituation): Objection[] {
+  return archiving === undefined ? [] : archivingObjections({ ...situation, archiving })
 }
 
 function objectionsAround(situation: PurgeSituation): Objection[] {
@@ -172,7 +171,7 @@ export function refusedPlan(goal: string, { server, table, objections }: Refused
 }
 
 /** Abandoning an unfinished purge: batches are atomic, and their rows do not come back. */
-export function planAbandonPurge(runId: string, table: TableName, { archivedKeys: keys }: PurgePlan): Plan {
+export function planAbandonPurge(runId: string, table: TableName, { keyTables: keys }: PurgePlan): Plan {
   const deleted = 'rows already deleted stay deleted; the others are kept, and nothing else has been changed'
   if (keys === undefined) return abandonment(runId, table, deleted, [endTheRun('abandon:purge')])
   return abandonment(runId, table, `${deleted}; an archive with a receipt stays where it is`, [

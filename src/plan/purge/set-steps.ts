@@ -31,7 +31,7 @@ export function journalCreate(schema: string, { role }: ServerModel): Objection 
 /** The key of the step that records keys. */
 export const RECORDING = 'record'
 
-export function createSet(table: TableName, { place, key }: PlannedSet): OnlineStep {
+export function createSet(table: TableName, { place, key }: Pick<PlannedSet, 'place' | 'key'>): OnlineStep {
   const { leaf, fingerprint, bytes } = SET_COLUMNS
   const names = key.map(({ name }) => ident(name))
   const columns = join(

@@ -109,6 +109,8 @@ export interface StayReason {
   readonly condition: string
   /** It may be true of a row only until others are deleted, so a batch does not check it; the final report does. */
   readonly atTheEnd: boolean
+  /** It is found out once before rows go ahead of the row, not for each batch of them: it looks at all. */
+  readonly beforehand?: true
 }
 
 export interface NamedPart {
@@ -131,6 +133,8 @@ export interface Ahead {
   /** All of them, with `columns`; a limit may follow. */
   readonly those: string
   readonly columns: readonly string[]
+  /** True of a row `c` that may go: it holds what was archived; null where nothing was. */
+  readonly unchanged: string | null
   /** As of the dependents of the table itself, for a slice that is called `those` and `gone`. */
   readonly crowded: string | null
   readonly companions: readonly Companion[]
@@ -144,6 +148,8 @@ export interface Watched {
   readonly root: WatchedTable
   /** The tables around it. */
   readonly others: readonly WatchedTable[]
+  /** No row may go but those that a batch has selected and counted itself: others are in no archive. */
+  readonly exact?: true
 }
 
 export interface WatchedTable {
@@ -166,6 +172,14 @@ export const ALONE: Dependents = {
 
 /** True of a row `t` that matches and has to stay as far as a batch can tell; null where no row has. */
 export function heldCondition({ reasons }: Dependents): string | null {
-  const conditions = reasons.filter(({ atTheEnd }) => !atTheEnd).map(({ condition }) => condition)
-  return conditions.length === 0 ? null : conditions.map((condition) => `(${condition})`).join(' or ')
+  return anyOf(reasons.filter(({ atTheEnd }) => !atTheEnd))
+}
+
+/** The same as far as a batch looks that goes ahead of the row. */
+export function heldAhead({ reasons }: Dependents): string | null {
+  return anyOf(reasons.filter(({ atTheEnd, beforehand }) => !atTheEnd && beforehand !== true))
+}
+
+function anyOf(reasons: readonly StayReason[]): string | null {
+  return reasons.length === 0 ? null : reasons.map(({ condition }) => `(${condition})`).join(' or ')
 }

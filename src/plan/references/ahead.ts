@@ -4,8 +4,9 @@ import { own } from '../../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { showCount } from '../../text/units.ts'
 import type { Ahead } from '../purge/work.ts'
+import { asArchived, entryColumns } from './archived-dependents.ts'
 import type { Cascade } from './cascade.ts'
-import { childDeletions } from './cascade-deletions.ts'
+import { childDeletions, entriesOf } from './cascade-deletions.ts'
 import { list, neededOf, refers, referringRows, rowsOf } from './cascade-sql.ts'
 import { parentsFirst, type WalkedReference } from './graph.ts'
 
@@ -29,11 +30,14 @@ function aheadOf(cascade: Cascade, parent: string, above: Ahead['above']): Ahead
   return followedOnto(cascade, cascade.root)
     .filter(({ from }) => canGoAhead(cascade, from))
     .map(({ reference, from }) => {
-      const sub = below(cascade, from)
-      const columns = [...new Set(followedOnto(sub, from).flatMap((one) => neededOf(one.reference)))]
-      const { parts, disturbed } = childDeletions(sub, 'gone')
+      const sub = partBelow(cascade, from)
+      const needed = followedOnto(sub, from).flatMap((one) => neededOf(one.reference))
+      const columns = [...new Set([...needed, ...entryColumns(sub, from)])]
+      const { parts: below, disturbed } = childDeletions(sub, 'gone')
+      const parts = [...entriesOf(sub, from, 'gone', ['gone']), ...below]
+      const unchanged = asArchived(sub, from, 'c')
       const those = sql`select c.tableoid as ebb_table, c.ctid as ebb_at${shown(columns)}
-  from ${raw(parent)} ebb_p, ${referringRows(reference, from, 'c', 'ebb_p')}`
+  from ${raw(parent)} ebb_p, ${referringRows(reference, from, 'c', 'ebb_p')}${unchanged === null ? raw('') : sql` and ${unchanged}`}`
       const name = `ebb_above_${above.length + 1}`
       return {
         table: from.name,
@@ -41,6 +45,7 @@ function aheadOf(cascade: Cascade, parent: string, above: Ahead['above']): Ahead
         above,
         those: those.text,
         columns,
+        unchanged: unchanged?.text ?? null,
         crowded: isCrowded(sub, 'those'),
         companions: parts.map((part) => ({
           name: part.name,
@@ -58,7 +63,7 @@ function shown(columns: readonly string[]): Sql {
 }
 
 /** The part of a cascade that begins with another table. */
-function below(cascade: Cascade, root: GraphTable): Cascade {
+function partBelow(cascade: Cascade, root: GraphTable): Cascade {
   const emptied = parentsFirst(root, cascade.walked)
   return {
     ...cascade,
@@ -100,7 +105,7 @@ function waysDown(cascade: Cascade, to: GraphTable, above: readonly WalkedRefere
 
 /** Its rows do not refer to one another, and nothing below leads back to a table above. */
 function canGoAhead(cascade: Cascade, table: GraphTable): boolean {
-  const { walked } = below(cascade, table)
+  const { walked } = partBelow(cascade, table)
   return walked.every(({ fate, to }) => fate !== 'cycle' && (fate !== 'subtree' || to.oid !== table.oid))
 }
 

@@ -1,6 +1,7 @@
 import type { GraphReference, GraphTable } from '../../catalog/references/reference-graph.ts'
 import { own } from '../../sql/operators.ts'
 import { join, raw, sql, type Sql } from '../../sql/sql.ts'
+import { asArchived, consumedEntries, entryColumns } from './archived-dependents.ts'
 import type { Cascade } from './cascade.ts'
 import { list, neededOf, refers, rowsOf, type Part } from './cascade-sql.ts'
 
@@ -19,17 +20,19 @@ import { list, neededOf, refers, rowsOf, type Part } from './cascade-sql.ts'
 //   - Only of a table that refers to itself is a tree chosen beforehand, for no
 //     statement can join what it returns itself. If exactly that tree has not gone in
 //     the end, another session changed it, and the batch must not be committed.
+//   - Under ON DELETE CASCADE no constraint notices a row that a trigger keeps although the row that it
+//     references is deleted. So they are counted: all that were to go have to be deleted.
 
 /** A part of the WITH. */
 export interface ChildPart extends Part {
-  /** Whose rows it deletes; a table may have several parts, one for each way to it. Null where it only chooses. */
+  /** Whose rows it deletes; a table may have several parts, one for each way to it. Null where it chooses, or deletes entries. */
   readonly table: GraphTable | null
 }
 
 export interface ChildDeletions {
   /** In an order in which each needs only those before it. */
   readonly parts: readonly ChildPart[]
-  /** True where a tree was not deleted as it was chosen; null where there are no trees. */
+  /** True where not all rows were deleted that had to be; null where a constraint would notice. */
   readonly disturbed: Sql | null
 }
 
@@ -49,20 +52,19 @@ export function childDeletions(cascade: Cascade, gone: string): ChildDeletions {
   for (const table of cascade.emptied.slice(1)) {
     const name = `${gone}_${cascade.emptied.indexOf(table)}`
     const ways = waysTo(cascade, table).map(({ reference, to }) => ({ reference, parents: deleting(to) }))
-    const returned = columnsFor(cascade, table)
-    ways.forEach((way, i) => parts.push({ name: `${name}_${i + 1}`, table, query: deletion(table, way, returned) }))
+    const deletion = deletionFrom(cascade, table)
+    ways.forEach((way, i) => parts.push({ name: `${name}_${i + 1}`, table, query: deletion(way) }))
 
     const selves = subtreesOf(cascade, table)
-    if (selves.length === 0) continue
-    const tree = `${name}_tree`
-    parts.push({ name: tree, table: null, query: choice(table, ways, selves, tree) })
-    for (const [i, reference] of selves.entries())
-      parts.push({
-        name: `${name}_below_${i + 1}`,
-        table,
-        query: deletion(table, { reference, parents: [tree] }, returned),
-      })
-    disturbed.push(sql`(${size([tree])}) ${own('<>')} (${size(deleting(table))})`)
+    if (selves.length > 0) {
+      const tree = `${name}_tree`
+      parts.push({ name: tree, table: null, query: choice(table, ways, selves, tree) })
+      for (const [i, reference] of selves.entries())
+        parts.push({ name: `${name}_below_${i + 1}`, table, query: deletion({ reference, parents: [tree] }) })
+      disturbed.push(sql`(${size([tree])}) ${own('<>')} (${size(deleting(table))})`)
+    } else if (ways.some(({ reference }) => reference.onDelete === 'cascade'))
+      disturbed.push(sql`(${dependentRows(table, ways)}) ${own('<>')} (${size(deleting(table))})`)
+    parts.push(...entriesOf(cascade, table, name, deleting(table)))
   }
   return { parts, disturbed: disturbed.length === 0 ? null : join(disturbed, ' or ') }
 }
@@ -73,10 +75,22 @@ interface Way {
   readonly parents: readonly string[]
 }
 
-function deletion(table: GraphTable, way: Way, returned: readonly string[]): Sql {
-  return sql`
-    delete from ${rowsOf(table)} c using (${parentsOf(way)}) p where ${refers(way.reference, 'c', 'p')}
+function deletionFrom(cascade: Cascade, table: GraphTable): (way: Way) => Sql {
+  const returned = columnsFor(cascade, table)
+  const unchanged = asArchived(cascade, table, 'c')
+  return (way) => sql`
+    delete from ${rowsOf(table)} c using (${parentsOf(way)}) p where ${refers(way.reference, 'c', 'p')}${and(unchanged)}
     returning ${returned.length === 0 ? raw('true') : list(returned, 'c')}`
+}
+
+function and(condition: Sql | null): Sql {
+  return condition === null ? raw('') : sql` and ${condition}`
+}
+
+/** Where the rows are archived, the part that deletes the entries of those that these parts delete. */
+export function entriesOf(cascade: Cascade, table: GraphTable, name: string, gone: readonly string[]): ChildPart[] {
+  const query = consumedEntries(cascade, table, gone)
+  return query === null ? [] : [{ name: `${name}_entries`, table: null, query }]
 }
 
 /** Rows deleted with their parents, and all their dependents. */
@@ -89,6 +103,15 @@ function choice(table: GraphTable, ways: readonly Way[], selves: readonly GraphR
     ${join(tops, ' union all ')}
     union
     ${row} join ${raw(tree)} p on ${join(below, ' or ')}`
+}
+
+/** How many rows the snapshot of the statement shows that reference one of those that it deletes. */
+function dependentRows(table: GraphTable, ways: readonly Way[]): Sql {
+  const rows = ways.map(
+    (way) =>
+      sql`select c.tableoid, c.ctid from ${rowsOf(table)} c join (${parentsOf(way)}) p on ${refers(way.reference, 'c', 'p')}`,
+  )
+  return sql`select pg_catalog.count(*) from (${join(rows, ' union ')}) ebb_w`
 }
 
 function parentsOf({ reference, parents }: Way): Sql {
@@ -113,8 +136,9 @@ function subtreesOf({ walked }: Cascade, table: GraphTable): GraphReference[] {
     .map(({ reference }) => reference)
 }
 
-/** What the parts of its children join by. */
-function columnsFor({ walked }: Cascade, table: GraphTable): string[] {
-  const children = walked.filter(({ to, fate }) => fate === 'followed' && to.oid === table.oid)
-  return [...new Set(children.flatMap(({ reference }) => neededOf(reference)))]
+/** What the parts of its children join by, and the part that deletes its entries. */
+function columnsFor(cascade: Cascade, table: GraphTable): string[] {
+  const children = cascade.walked.filter(({ to, fate }) => fate === 'followed' && to.oid === table.oid)
+  const needed = children.flatMap(({ reference }) => neededOf(reference))
+  return [...new Set([...needed, ...entryColumns(cascade, table)])]
 }

@@ -1,5 +1,6 @@
 import type { GraphReference, GraphTable, ReferenceGraph } from '../../catalog/references/reference-graph.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
+import type { SetWalk } from '../purge/candidate-sql.ts'
 import { parentsFirst, walkReferences, type Ruling, type WalkedReference } from './graph.ts'
 
 /** The user's options for rows of other tables that reference deleted rows. */
@@ -20,7 +21,12 @@ export interface Cascade {
   readonly protected: readonly GraphTable[]
   /** Why rows that match the condition are kept. */
   readonly reasons: readonly Reason[]
+  /** Where rows are archived first: the sets of the root and of all tables that are emptied. */
+  readonly archived?: ArchivedSets
 }
+
+/** By oid of the table: the set with the keys of its archived rows. */
+export type ArchivedSets = Readonly<Record<string, SetWalk>>
 
 /** A row stays when one of the branches leads from it to a row. */
 export interface Reason {

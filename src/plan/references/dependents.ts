@@ -2,6 +2,7 @@ import { display } from '../../sql/names.ts'
 import { goingAhead, isCrowded } from './ahead.ts'
 import { distinctTables, type Cascade } from './cascade.ts'
 import { childDeletions } from './cascade-deletions.ts'
+import { leadsToUnarchived } from './archived-dependents.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
 import type { Dependents, StayReason, Watched } from '../purge/work.ts'
 
@@ -12,7 +13,7 @@ export function dependentsOf(cascade: Cascade): Dependents {
   const going = narrowing.at(-1)?.name ?? 'victim'
   return {
     columns: rootColumns(cascade),
-    reasons: [...setAside(cascade), ...referredByOwn(cascade)],
+    reasons: [...setAside(cascade), ...unarchived(cascade), ...referredByOwn(cascade)],
     narrowing: narrowing.map(({ name, query }) => ({ name, statement: query.text })),
     companions: parts.map(({ name, query, table }) => ({ name, statement: query.text, table: table?.name ?? null })),
     disturbed: disturbed === null ? null : disturbed.text,
@@ -26,6 +27,13 @@ function setAside({ reasons }: Cascade): StayReason[] {
   return reasons.map((reason) => ({ what: reason.what, condition: isSetAside(reason, 't').text, atTheEnd: false }))
 }
 
+function unarchived(cascade: Cascade): StayReason[] {
+  const condition = leadsToUnarchived(cascade, 't')
+  if (condition === null) return []
+  const what = 'leading to rows that were not archived with them, or have changed since'
+  return [{ what, condition: condition.text, atTheEnd: false, beforehand: true }]
+}
+
 // A batch may hold both the referencing and the referenced row, and then deletes both; so single rows are not checked.
 function referredByOwn(cascade: Cascade): StayReason[] {
   return cascade.walked
@@ -37,11 +45,12 @@ function referredByOwn(cascade: Cascade): StayReason[] {
     }))
 }
 
-function watchedOf({ root, walked, protected: spared }: Cascade): Watched {
+function watchedOf({ root, walked, protected: spared, archived }: Cascade): Watched {
   const watch = ({ oid, name }: Cascade['root']) => ({ oid, name, protected: spared.some((one) => one.oid === oid) })
   const others = walked.map(({ from }) => from).filter(({ oid }) => oid !== root.oid)
   return {
     root: watch(root),
     others: distinctTables(others).map(watch),
+    ...(archived === undefined ? {} : { exact: true as const }),
   }
 }

@@ -1,18 +1,17 @@
 import { isStoreError } from '../../../archive/store-error.ts'
-import { readOne, type Session } from '../../../db/session.ts'
 import { underSettings } from '../../../db/settings.ts'
 import { EbbError } from '../../../errors.ts'
 import { archivesOfRun, type ArchiveEntry, type ReceiptEntry } from '../../../journal/archives.ts'
 import { RECEIPT } from '../../../plan/archive/names.ts'
 import type { ArchiveSetStep } from '../../../plan/language/step.ts'
 import type { ArchiveSetWork } from '../../../plan/purge/archive/work.ts'
-import { display, quoted, type TableName } from '../../../sql/names.ts'
-import { sql } from '../../../sql/sql.ts'
+import { display } from '../../../sql/names.ts'
 import { showRows } from '../../../text/units.ts'
 import { archiveRows } from '../../archive/archive-rows.ts'
 import { removeLeftovers } from '../../archive/leftovers.ts'
 import { withStore, withTriedStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
+import { countEntries } from '../check.ts'
 
 // A purge archives its rows once. Whatever kills it, the run that goes on first looks for the receipt: with one, the
 // set names exactly the archived rows, and a second archive would hold them once more; without one, the objects are
@@ -60,7 +59,7 @@ async function assertWithoutReceipt({ id, store }: ArchiveEntry): Promise<void> 
 }
 
 async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<ReceiptEntry> {
-  const { to, rows, settings, approvedBy, ticket, narrowing } = work
+  const { to, rows, settings, approvedBy, ticket, preparation } = work
   const { entry } = await withTriedStore(to.uri, context.signal, (store) =>
     archiveRows(context, {
       store,
@@ -69,34 +68,31 @@ async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<R
       runId: context.runId,
       approvedBy,
       ticket,
-      rows: [rows],
+      rows,
       settings,
       seal: null,
       prepare: async (session) => {
-        for (const statement of narrowing) await underSettings(session, settings, () => session.query(statement))
+        for (const statement of preparation) await underSettings(session, settings, () => session.query(statement))
       },
     }),
   )
   return entry
 }
 
-/** @throws {EbbError} unless every row of the set has been archived */
+/** @throws {EbbError} unless every row of the sets has been archived */
 async function assertComplete(
   { session, runId }: RunContext,
-  { set, rows }: ArchiveSetWork,
+  { sets, rows }: ArchiveSetWork,
   archived: number,
 ): Promise<void> {
-  const entries = await countRows(session, set)
+  let entries = 0
+  for (const { set } of sets) entries += await countEntries(session, set)
   if (entries === archived) return
   throw new EbbError(
-    `${showRows(archived)} of ${display(rows.table)} are archived, and ${showRows(entries)} would be deleted`,
+    `${showRows(archived)} of ${rows.map(({ table }) => display(table)).join(', ')} are archived, and ${showRows(entries)} would be deleted`,
     {
       state: 'No row has been deleted; the archive stays where it is.',
-      next: `End the run with ebb abandon ${runId} --execute, find out who has changed ${display(set)}, and start again.`,
+      next: `End the run with ebb abandon ${runId} --execute, find out who has changed ${sets.map(({ set }) => display(set)).join(', ')}, and start again.`,
     },
   )
-}
-
-export async function countRows(session: Session, table: TableName): Promise<number> {
-  return (await readOne<{ rows: number }>(session, sql`select count(*)::float8 as rows from ${quoted(table)}`)).rows
 }

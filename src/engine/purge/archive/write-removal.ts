@@ -16,7 +16,8 @@ import { display, quoted, sameName, type TableName } from '../../../sql/names.ts
 import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
 import { withStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
-import { archiveOf, COMMAND, countRows } from './archive-set.ts'
+import { countEntries } from '../check.ts'
+import { archiveOf, COMMAND } from './archive-set.ts'
 
 /**
  * Writes removal.json, with the keys that are left in the sets. If there is one, this run has written it, and was killed
@@ -66,7 +67,7 @@ async function readRemoval(
       name: table.name,
       archived: archived.find((one) => sameName(one, table))?.rows ?? 0,
       deleted: i === 0 ? rows : (gone.find((one) => one.table === display(table))?.rows ?? 0),
-      kept: await countRows(session, set),
+      kept: await countEntries(session, set),
       key: columns,
     })
   const run = { command: COMMAND, id: runId, ...(await readTimes(context)) }

@@ -3,7 +3,8 @@ import { own } from '../../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
 import {
   besideEntry,
-  FINGERPRINT,
+  bytesOf,
+  fingerprintOf,
   leafNumber,
   sameKeyAsCandidate,
   SET_COLUMNS,
@@ -27,7 +28,7 @@ export interface SetOfLeaf {
  */
 export function dropChanged({ leaf, walk }: SetOfLeaf, where: string | null): string {
   const set = quoted(walk.among.set)
-  const unchanged = sql`ebb_c.${ident(SET_COLUMNS.fingerprint)} ${own('=')} ${raw(FINGERPRINT)}`
+  const unchanged = sql`ebb_c.${ident(SET_COLUMNS.fingerprint)} ${own('=')} ${fingerprintOf()}`
   const matches = where === null ? raw('') : sql` or not ${besideEntry(where)}`
   return sql`delete from ${set} ebb_s using (
   select ebb_c.ctid as ebb_at from ${set} ebb_c left join only ${quoted(leaf)} t on ${sameKeyAsCandidate(walk)}
@@ -45,6 +46,18 @@ export function chosenBySet(leaves: readonly SetOfLeaf[], where: string | null):
   const matching = raw(where === null ? '' : `(${where}\n) and `)
   return sql`where ${matching}exists (select from ${quoted(first.walk.among.set)} ebb_c where ${sameKeyAsCandidate(first.walk)} and ${inItsLeaf(leaves)})`
     .text
+}
+
+/** The same of dependent rows. */
+export function chosenDependents(walk: SetWalk): string {
+  return sql`where exists (select from ${quoted(walk.among.set)} ebb_c where ${leafNumber(walk)} and ${sameKeyAsCandidate(walk)})`
+    .text
+}
+
+/** The entry of a dependent row, in the order of the set's columns. */
+export function entryOf({ columns, among }: SetWalk, row: string): Sql {
+  const key = columns.map(({ name }) => ident(row, name))
+  return join([raw(String(among.leaf)), ...key, fingerprintOf(row), bytesOf(row)])
 }
 
 /** A key may be in several partitions: that an entry is of this one. */

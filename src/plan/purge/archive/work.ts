@@ -6,11 +6,12 @@ import type { RowsToArchive } from '../../archive/rows.ts'
 /** What is archived before a purge: plain data, its SQL as text without parameters. */
 export interface ArchiveSetWork {
   readonly to: ArchiveRequest
-  readonly rows: RowsToArchive
-  /** The table with the keys of the rows. */
-  readonly set: TableName
-  /** Statements in the same snapshot, before the rows are read, that drop from the set what has changed. */
-  readonly narrowing: readonly string[]
+  /** Of the table itself first, then of those whose rows depend on them. */
+  readonly rows: readonly [RowsToArchive, ...RowsToArchive[]]
+  /** The tables with their keys, in the same order. */
+  readonly sets: readonly ArchivedKeys[]
+  /** Statements in the same snapshot, before the rows are read: what has changed is dropped from the set, and the keys of dependent rows are collected. */
+  readonly preparation: readonly string[]
   readonly settings: ConditionSettings
   readonly approvedBy: string | null
   readonly ticket: string | null

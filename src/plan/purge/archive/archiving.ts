@@ -1,0 +1,40 @@
+import type { NotReadBack } from '../../../catalog/table/not-read-back.ts'
+import type { TableName } from '../../../sql/names.ts'
+import type { ArchiveRequest } from '../../archive/request.ts'
+import type { KeyWalkColumn } from '../work.ts'
+
+// A purge with an archive. The keys of the rows are recorded, with a fingerprint of each; what they hold is archived,
+// in one snapshot, and what has changed until then is dropped from the set. With --cascade the rows that depend on them
+// are archived in the same snapshot, and their keys recorded in it, in a set for each table. Only after the receipt are
+// rows deleted, by walking the set, and only those that still hold what was archived. An entry of a set goes with its
+// row, in the same statement, so those left name the rows that were archived and not deleted, however often the run
+// was interrupted.
+
+/** What has to be known for it. */
+export interface Archiving {
+  /** The columns that identify a row; null where none do. */
+  readonly key: readonly KeyWalkColumn[] | null
+  /** The table for the keys; those of dependent rows have its name and a number. */
+  readonly place: TableName
+  readonly mayCreateThere: boolean
+  readonly notReadBack: readonly NotReadBack[]
+  /** The tables whose rows may be deleted with those of the table. */
+  readonly dependents?: readonly ArchivingDependent[]
+}
+
+/** The same of a table around. */
+export interface ArchivingDependent extends Pick<Archiving, 'key' | 'notReadBack'> {
+  readonly oid: string
+  readonly name: TableName
+  readonly maySelect: boolean
+}
+
+/** For the plan: where the rows go. */
+export function describeArchiving({ uri, format, compression, encryptTo }: ArchiveRequest): string {
+  const how = [
+    format,
+    ...(compression === 'none' ? [] : [compression]),
+    ...(encryptTo.length === 0 ? [] : ['encrypted']),
+  ]
+  return `archived first to ${uri} (${how.join(', ')}); only rows that are unchanged since are deleted`
+}

@@ -1,0 +1,176 @@
+import type { TableModel } from '../../../catalog/table/table-model.ts'
+import { display, quoted, type TableName } from '../../../sql/names.ts'
+import { own } from '../../../sql/operators.ts'
+import { ident, raw, sql } from '../../../sql/sql.ts'
+import { showCount, showRows } from '../../../text/units.ts'
+import type { RowsToArchive } from '../../archive/rows.ts'
+import type { ArchiveSetStep, OnlineStep, RemovalStep, Step } from '../../language/step.ts'
+import { collectEntries } from '../../references/archived-dependents.ts'
+import { estimateGoing } from '../../references/cascade-cost.ts'
+import type { Cascade } from '../../references/cascade.ts'
+import { amongCandidates, SET_COLUMNS } from '../candidate-sql.ts'
+import { createSet, recordStep, settleStep } from '../set-steps.ts'
+import { ALONE, type PurgeWork } from '../work.ts'
+import { chosenBySet, chosenDependents, dropChanged, entryOf, type SetOfLeaf } from './rows.ts'
+import { cascadeOf, deletionOf, keysOf, type ArchivedSet, type DependentSet } from './sets.ts'
+
+// The steps of a purge with an archive around its deletion.
+
+/** What comes before the first row is deleted. */
+export function stepsBefore(table: TableModel, work: PurgeWork, set: ArchivedSet, cascade: Cascade): readonly Step[] {
+  const recorded = { ...work, dependents: ALONE, action: recording(set) }
+  return [
+    ...(set.from === null ? [createSet(table.name, set), recordStep(recorded)] : [copySet(set, set.from, work)]),
+    settleStep(set.place),
+    ...set.dependents.map(createDependentSet),
+    archiveStep(table, work, set, cascade),
+  ]
+}
+
+function recording({ place, key }: ArchivedSet) {
+  return { kind: 'record' as const, into: place, key: key.map(({ name }) => name) }
+}
+
+/** Only the leaves that are still there: rows of others can be neither archived nor deleted. */
+function copySet({ place, key }: ArchivedSet, from: TableName, work: PurgeWork): OnlineStep {
+  const numbers = work.leaves.flatMap(({ walk }) => (amongCandidates(walk) ? [walk.among.leaf] : []))
+  const leaf = ident(SET_COLUMNS.leaf)
+  const identity = [leaf, ...key.map(({ name }) => ident(name))].map(({ text }) => text).join(', ')
+  return {
+    kind: 'online',
+    key: 'set',
+    title: `copy the keys of the candidate set to ${display(place)}`,
+    because: 'an entry is deleted with its row; the set itself stays as it was approved',
+    locks: [],
+    cost: `${showCount(rowsOf(work))} keys`,
+    statements: [
+      sql`create table ${quoted(place)} as select * from ${quoted(from)} where ${leaf} ${own('=')} any ('{${raw(numbers.join(','))}}'::pg_catalog.int4[])`
+        .text,
+      sql`alter table ${quoted(place)} add primary key (${raw(identity)})`.text,
+    ],
+  }
+}
+
+function createDependentSet({ table, walk }: DependentSet): OnlineStep {
+  const { set } = walk.among
+  const step = createSet(table.name, { place: set, key: walk.columns })
+  return { ...step, key: `set ${set.name}`, because: `stores the keys of the dependent rows of ${display(table.name)}` }
+}
+
+function archiveStep(table: TableModel, work: PurgeWork, set: ArchivedSet, cascade: Cascade): ArchiveSetStep {
+  const leaves = setOfLeaves(deletionOf(work, set))
+  const where = set.from === null ? work.where : null
+  const [keys, ...further] = keysOf(table.name, set)
+  const archived = cascadeOf(cascade, set)
+  const going = estimateGoing(cascade, rowsOf(work))
+  const rows: RowsToArchive = {
+    table: table.name,
+    oid: table.oid,
+    partitionOf: null,
+    chosen: chosenBySet(leaves, where),
+    where: set.condition,
+    horizon: null,
+    estimatedRows: rowsOf(work),
+    keys: { table: set.place, columns: keys?.columns ?? [] },
+  }
+  const dependents = set.dependents.map((one) => dependentRows(one, cascade, going.get(one.table.oid) ?? null))
+  return {
+    kind: 'archive set',
+    key: 'archive',
+    title: `archive these rows of ${display(table.name)}${andDependents(set)} to ${set.request.uri}`,
+    because: 'nothing is deleted before the stored objects have been read back and the receipt is written',
+    locks: [table.name, ...set.dependents.map((one) => one.table.name)].map((name) => ({
+      table: name,
+      mode: 'ACCESS SHARE',
+      blocks: 'nothing',
+      held: 'all along',
+    })),
+    cost: `about ${showRows(rowsOf(work))}, in one snapshot`,
+    statements: [],
+    work: {
+      to: set.request,
+      rows: [rows, ...dependents],
+      sets: [...(keys === undefined ? [] : [keys]), ...further],
+      preparation: [
+        ...leaves.map((one) => dropChanged(one, where)),
+        ...set.dependents.flatMap(({ table: { oid }, table: one, walk }) => [
+          // Of an archive that was interrupted.
+          sql`truncate ${quoted(walk.among.set)}`.text,
+          collectEntries(archived, one, (row) => entryOf(archived.archived?.[oid] ?? walk, row)).text,
+          sql`analyze ${quoted(walk.among.set)}`.text,
+        ]),
+      ],
+      settings: set.settings,
+      approvedBy: set.approvedBy,
+      ticket: set.ticket,
+    },
+  }
+}
+
+function andDependents({ dependents }: ArchivedSet): string {
+  return dependents.length === 0
+    ? ''
+    : `, and what depends on them in ${dependents.map(({ table }) => display(table.name)).join(', ')},`
+}
+
+function dependentRows(
+  { table, walk }: DependentSet,
+  { walked }: Cascade,
+  estimatedRows: number | null,
+): RowsToArchive {
+  const ways = walked.filter(({ from, fate }) => from.oid === table.oid && (fate === 'followed' || fate === 'subtree'))
+  const references = ways.map(({ reference, to }) => `${display(to.name)} (${reference.name})`)
+  return {
+    table: table.name,
+    oid: table.oid,
+    partitionOf: null,
+    chosen: chosenDependents(walk),
+    where: `it references an archived row of ${references.join(', or of ')}`,
+    horizon: null,
+    estimatedRows,
+    keys: { table: walk.among.set, columns: walk.columns.map(({ name }) => name) },
+  }
+}
+
+function setOfLeaves({ leaves }: PurgeWork): SetOfLeaf[] {
+  return leaves.flatMap(({ name, oid, walk }) => (amongCandidates(walk) ? [{ leaf: name, oid, walk }] : []))
+}
+
+function rowsOf({ leaves }: PurgeWork): number {
+  return leaves.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0)
+}
+
+/** What comes after all rows are deleted, and what is left has been counted. */
+export function stepsAfter(table: TableName, set: ArchivedSet): readonly [RemovalStep, OnlineStep] {
+  const sets = keysOf(table, set)
+  return [
+    {
+      kind: 'removal',
+      key: 'removal',
+      title: 'write removal.json beside the receipt',
+      because: 'a restore leaves out the rows that were not deleted',
+      locks: [],
+      cost: 'milliseconds',
+      statements: [],
+      sets,
+      settings: set.settings,
+    },
+    dropStep(
+      'drop set',
+      sets.map(({ set }) => set),
+      'the rows that are not deleted are in removal.json',
+    ),
+  ]
+}
+
+export function dropStep(key: string, places: readonly TableName[], because: string): OnlineStep {
+  return {
+    kind: 'online',
+    key,
+    title: `drop ${places.map(display).join(', ')}`,
+    because,
+    locks: [],
+    cost: 'milliseconds',
+    statements: places.map((place) => sql`drop table if exists ${quoted(place)}`.text),
+  }
+}
