@@ -12,7 +12,7 @@ import { mapAfterwards } from './partition-map.ts'
 export async function lookAfterCopy(
   target: Target,
   command: string,
-  { runId, plan, steps, nothingToDo }: Omit<CopyResult, 'swap'>,
+  { runId, plan, steps, nothingToDo, receipt }: Omit<CopyResult, 'swap'>,
 ): Promise<Copied> {
   const retired = plan.rebuild?.retired ?? plan.table
   const sizes = await sizesOf(target, [plan.table, retired]).catch(() => [])
@@ -24,6 +24,7 @@ export async function lookAfterCopy(
     now: sizes.find(({ name }) => sameName(name, plan.table)) ?? null,
     retired: sizes.find(({ name }) => sameName(name, retired)) ?? null,
     retireAfter: plan.rebuild?.retireAfter ?? null,
+    receipt,
     map: await mapAfterwards(target, plan.table),
     nothingToDo,
   }

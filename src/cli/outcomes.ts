@@ -57,8 +57,8 @@ const showArchived: Show<ArchiveResult> = ({ reporter }, outcome) => {
 }
 
 const showRolledBack: Show<RunResult> = ({ reporter }, outcome) => {
-  const { runId, steps } = outcome
-  reporter.show('result', { runId, steps }, () => toText(describeUndone('rollback', outcome)))
+  const { runId, steps, receipt = null } = outcome
+  reporter.show('result', { runId, steps, receipt }, () => toText(describeUndone('rollback', outcome)))
 }
 
 const showRestored: Show<RestoreResult> = ({ invocation, reporter }, outcome) => {

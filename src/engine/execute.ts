@@ -21,15 +21,16 @@ export type { StepResult } from './steps/perform.ts'
 /** Further statements in the transaction of a step, by its key: facts that hold from then on; one query each. */
 export type Alongside = Readonly<Record<string, (context: TableContext) => readonly Promise<void>[]>>
 
-/** Executes the remaining steps of a run; when it stops, the reason is recorded in the journal. */
+/** Executes the remaining steps of a run, of which `before` have been performed; when it stops, the reason is recorded in the journal. */
 export async function executeRun(
   context: RunContext,
   steps: readonly Step[],
   alongside: Alongside = {},
+  before = 0,
 ): Promise<StepResult[]> {
   try {
     await noteError(context.session, context.journalSchema, context.runId, null)
-    return await execute(context, steps, alongside)
+    return await execute(context, steps, alongside, before)
   } catch (error) {
     const reason = reasonOf(error)
     // In the monitoring session, because the working one may be lost. If both are, the reason is reported all the
@@ -43,14 +44,19 @@ export async function executeRun(
  * Executes the steps that the journal does not have yet, in order, and stops at the first failure. A step that is a
  * transaction commits together with its entry, so after a kill another call resumes correctly.
  */
-async function execute(context: RunContext, steps: readonly Step[], alongside: Alongside = {}): Promise<StepResult[]> {
+async function execute(
+  context: RunContext,
+  steps: readonly Step[],
+  alongside: Alongside,
+  before: number,
+): Promise<StepResult[]> {
   const done = await doneSteps(context.session, context.journalSchema, context.runId)
   const begun = steps.filter(({ key }) => done.has(key)).length
   if (begun > 0) context.observer({ type: 'resumed', done: begun, of: steps.length })
   const results: StepResult[] = []
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
-    const place = { position, of: steps.length, advice: IN_RUN }
+    const place = { position: before + position, of: before + steps.length, advice: IN_RUN }
     results.push(await performTold(step, place, context, (paced) => perform(step, { ...context, ...paced }, alongside)))
   }
   return results

@@ -1,14 +1,16 @@
 import { patiently } from './locks/patiently.ts'
 import { createHash } from 'node:crypto'
-import { inSnapshot } from '../db/session.ts'
+import { inSnapshot, type Session } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { doneSteps, type NewRun, type Run } from '../journal/journal.ts'
 import { intervalText } from '../plan/language/moment.ts'
-import type { Plan, Step } from '../plan/language/step.ts'
+import type { ArchiveStep, Plan, Step } from '../plan/language/step.ts'
 import { canonicalJson, fromStored, toStored } from '../plan/language/stored.ts'
 import { assertPlain } from '../sql/plain.ts'
 import { display, type TableName } from '../sql/names.ts'
+import { parsePredicate } from '../sql/predicate.ts'
 import type { AnyCommand, StorablePlan } from './command.ts'
+import { assertHarmless } from './found-again.ts'
 import type { TableContext } from './table-context.ts'
 
 // Plans in the journal are data, not code. A plan is stored as the situation it was made from; its steps, with their
@@ -100,7 +102,7 @@ export async function verifiedPlan(context: TableContext, command: AnyCommand, r
   const plan = planOf(command, run)
   const done = await doneSteps(session, journalSchema, run.id)
   const left = plan.steps.filter(({ key }) => !done.has(key))
-  if (SWAPS.some((key) => done.has(key))) await assertPlain(left.flatMap(({ statements }) => statements))
+  if (SWAPS.some((key) => done.has(key))) await assertLittle(session, left)
   else
     await patiently(session, { ...context, observer: (event) => context.observer({ ...event, runId: run.id }) }, () =>
       inSnapshot(session, () =>
@@ -113,6 +115,27 @@ export async function verifiedPlan(context: TableContext, command: AnyCommand, r
       ),
     )
   return plan
+}
+
+/**
+ * Checks what is left after a swap: plain statements, and an archive whose condition has no side effects.
+ *
+ * @throws {EbbError} if it is more
+ */
+async function assertLittle(session: Session, steps: readonly Step[]): Promise<void> {
+  await assertPlain(steps.flatMap((step) => (step.kind === 'archive' ? [] : step.statements)))
+  for (const step of steps) if (step.kind === 'archive') await assertReadsOnly(session, step)
+}
+
+/**
+ * Checks that the condition of an archive is one expression without side effects.
+ *
+ * @throws {EbbError} if it is not
+ */
+export async function assertReadsOnly(session: Session, { work: { rows } }: ArchiveStep): Promise<void> {
+  if (rows.where === null) return
+  const predicate = await parsePredicate(rows.where, '')
+  await inSnapshot(session, () => assertHarmless(session, rows.table, predicate))
 }
 
 /**

@@ -114,8 +114,9 @@ export async function archivesOfRelation(session: ClientBase, schema: string, oi
   return found.reverse()
 }
 
+/** The archives of a run, oldest first. */
 export function archivesOfRun(session: ClientBase, schema: string, runId: string): Promise<ArchiveEntry[]> {
-  return findArchives(session, schema, sql`run_id = ${runId}`)
+  return findIfKnown(session, schema, sql`run_id = ${runId}`)
 }
 
 /** SHA-256 of the receipt of an archive, as it was when it was written; null if it is not known here. */
@@ -130,8 +131,11 @@ export async function recordedDigest(session: ClientBase, schema: string, id: st
 
 /** What waits for another run of its command: objects without a receipt, or a removal document. */
 export async function archivesInProgress(session: ClientBase, schema: string): Promise<ArchiveEntry[]> {
-  if (!(await archivesKnown(session, schema))) return []
-  return findArchives(session, schema, sql`receipt_uri is null or removal is not null and removal_at is null`)
+  return findIfKnown(session, schema, sql`receipt_uri is null or removal is not null and removal_at is null`)
+}
+
+async function findIfKnown(session: ClientBase, schema: string, condition: Sql): Promise<ArchiveEntry[]> {
+  return (await archivesKnown(session, schema)) ? findArchives(session, schema, condition) : []
 }
 
 /** A journal that an earlier version has migrated last has no archives. */

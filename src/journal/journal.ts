@@ -118,6 +118,17 @@ async function findRuns<Plan>(session: ClientBase, schema: string, condition: Sq
   )
 }
 
+/** Whether a rollback of a run has been begun and given up: it may have written to the retired table. */
+export async function abandonedRollbackOf(session: ClientBase, schema: string, id: string): Promise<boolean> {
+  const found = await findRuns(
+    session,
+    schema,
+    sql`command = 'rollback' and status = 'abandoned' and request ->> 'of' = ${id}`,
+    1,
+  )
+  return found.length > 0
+}
+
 /** Ends a run. */
 export async function endRun(
   session: ClientBase,

@@ -36,12 +36,14 @@ export interface PaceOptions extends Partial<Omit<PaceSettings, 'windows'>> {
 }
 
 /** How rows are copied, and what happens to the rows left out. */
-export interface CopyOptions {
+export interface CopyOptions extends ArchivingOptions {
   /** `auto` by default: both are tried on the first chunks. */
   readonly transport?: Transport | 'auto'
   /** Chunks copied in parallel; 1 by default. */
   readonly jobs?: number
-  /** Required to leave out rows: copies cannot archive them yet. */
+  /** Archives the rows left out: a directory, `file:///dir` or `s3://bucket/prefix?region=…`. To leave out rows, this or `noArchive` is required. */
+  readonly archive?: string
+  /** The rows left out go without an archive. */
   readonly noArchive?: boolean
   /** The retired table is dropped by the first `rotate` that long after the end: `7 days`. */
   readonly retireAfter?: string

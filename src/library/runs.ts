@@ -62,17 +62,25 @@ export const rollback = runCall<RollbackOptions, RollbackPlan, runs.RunResult>(
 /** The same; the run has to be named. */
 export interface RetireOptions extends RunOptions {
   readonly run: number | bigint | Table
+  /** Drops the rows left out without archiving them, though that was asked for. */
+  readonly noArchive?: boolean
 }
 
 /**
- * Drops the retired table of a finished copy, for good. `retirable` tells which there are.
+ * Drops the retired table of a finished copy, for good. `retirable` tells which there are. Rows left out that are to be
+ * archived are archived before.
  *
  * @throws {UsageError} when there is no such run, or its retired table is gone
  */
-export const retire: Call<RetireOptions, Plan, runs.RunResult> = runCall<RetireOptions, Plan, runs.RunResult>(
+export const retire: Call<RetireOptions, Plan, runs.RunResult> = call(
   RETIRE,
-  runs.planRetireOf,
-  runs.retire,
+  async ({ target, request, engine, values: { noArchive } }) => {
+    const choice = await resolveRun(target, request, engine)
+    return {
+      plan: () => runs.planRetireOf(target, choice, engine, { noArchive }),
+      carryOut: () => runs.retire(target, choice, engine, { noArchive }),
+    }
+  },
 )
 
 /** The retired tables of copies that are still there, the oldest first. */

@@ -1,8 +1,9 @@
 import type { MapEntry } from '../catalog/partitions/inspect-partitions.ts'
 import type { RelationSize } from '../catalog/table/relation-size.ts'
 import type { StepResult } from '../engine/execute.ts'
+import type { ReceiptEntry } from '../journal/archives.ts'
 import { displayInterval, type Interval } from '../grid/interval.ts'
-import { showAbout, showBytes } from '../text/units.ts'
+import { showAbout, showBytes, showRows } from '../text/units.ts'
 import { columns } from '../text/columns.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { describeCosts } from './costs.ts'
@@ -19,6 +20,8 @@ export interface Copied {
   readonly now: RelationSize | null
   readonly retired: RelationSize | null
   readonly map: readonly MapEntry[]
+  /** Of the rows left out; null where they are in no archive. */
+  readonly receipt: ReceiptEntry | null
   /** Counted from the end of the run; null: the retired table is kept until it is dropped by hand. */
   readonly retireAfter: Interval | null
   /** An earlier run of the same command has done it. */
@@ -27,7 +30,7 @@ export interface Copied {
 
 /** The result of a copy: its impact on other sessions, the new table, and the retired one. */
 export function describeCopied(copied: Copied): string[] {
-  const { runId, command, table, steps, now, retired, map, retireAfter, nothingToDo } = copied
+  const { runId, command, table, steps, now, retired, map, retireAfter, nothingToDo, receipt } = copied
   const name = display(table)
   return [
     nothingToDo
@@ -45,6 +48,7 @@ export function describeCopied(copied: Copied): string[] {
       [1, 2],
     ),
     ...(map.length === 0 ? [] : ['', ...indented(partitionMap(map))]),
+    ...(receipt === null ? [] : ['', `${showRows(receipt.rows)} left out, archived: ${receipt.uri}`]),
     '',
     ...columns([
       ...(nothingToDo && retired === null ? [] : waysOn(runId, retireAfter)),

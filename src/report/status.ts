@@ -28,13 +28,14 @@ export function describeStatus(
   ]
 }
 
-function describeArchive({ id, command, table, store, begunAt, hasReceipt }: ArchiveStatus): string[] {
+function describeArchive({ id, runId, command, table, store, begunAt, hasReceipt }: ArchiveStatus): string[] {
+  const ofRetired = hasReceipt && runId !== null && ['rebuild', 'split', 'partition'].includes(command)
   return [
     id,
     `in ${store}`,
     hasReceipt ? 'without its removal document' : 'without a receipt',
     `since ${minute(begunAt)}`,
-    `finished by the next ebb ${command} of ${display(table)}`,
+    `finished by ${ofRetired ? `ebb retire ${runId}` : `the next ebb ${command} of ${display(table)}`}`,
   ]
 }
 
@@ -71,15 +72,21 @@ function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork, 
 }
 
 function describeRetired(tables: readonly RetiredTable[]): string[] {
-  const rows = tables.map(({ runId, table, retired, since, goesAt, due }) => [
+  const rows = tables.map(({ runId, table, retired, archive, since, goesAt, due }) => [
     retired === null ? `none: dropped; changes of ${display(table)} are still captured` : display(retired.name),
     retired === null ? '' : showBytes(retired.bytes),
     `since ${minute(since)}${describeEnd(goesAt, due)}`,
+    describeLeftOut(archive),
     `${retired === null ? 'stop' : 'drop'}: ebb retire ${runId}`,
     retired === null ? '' : `roll back: ebb rollback ${runId}`,
   ])
   const all = tables.length === 1 ? [] : ['drop all of them: ebb retire --all']
   return [...columns(rows, [1]), ...all]
+}
+
+function describeLeftOut(archive: RetiredTable['archive']): string {
+  if (archive === null) return ''
+  return archive.receipt === null ? `rows left out are archived first, in ${archive.to}` : 'rows left out are archived'
 }
 
 function describeEnd(goesAt: Date | null, due: boolean): string {

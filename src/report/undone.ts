@@ -6,7 +6,7 @@ import { indented } from './partitioned.ts'
 /** The result of abandon, rollback and retire. */
 export function describeUndone(
   name: 'abandon' | 'rollback' | 'retire',
-  { runId, plan, steps, swapped }: RunResult,
+  { runId, plan, steps, swapped, receipt = null }: RunResult,
 ): string[] {
   const table = display(plan.table)
   const what = {
@@ -16,7 +16,12 @@ export function describeUndone(
       : `${table} is a plain table again (run ${runId}).`,
     retire: `The retired table of run ${runId} on ${table} is dropped, and its disk space is freed.`,
   }
-  return [what[name], ...indented(describeCosts(steps))]
+  const stays =
+    name === 'rollback'
+      ? 'The archive of the rows left out stays, without removal.json'
+      : 'The rows left out are archived'
+  const archived = receipt === null ? [] : [`${stays}: ${receipt}`]
+  return [what[name], ...archived, ...indented(describeCosts(steps))]
 }
 
 function abandoned({ runId, plan, swapped }: Omit<RunResult, 'steps'>, table: string): string {

@@ -1,6 +1,7 @@
-import { flag, option, withDefault, type Options, type Values } from './option.ts'
+import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
+import { option, withDefault, type Option, type Options, type Values } from './option.ts'
 import type { Given } from './spec.ts'
-import { bytes, interval, oneOf, text, whole } from './parsers.ts'
+import { bytes, interval, oneOf, whole } from './parsers.ts'
 
 const MOST_JOBS = 32
 
@@ -24,7 +25,7 @@ export const COPYING = {
     'auto' as const,
   ),
   jobs: withDefault(option('--jobs <n>', 'chunks copied in parallel (default: 1)', whole(1, MOST_JOBS)), 1),
-  ...archive('archive the rows left out there first', 'remove the rows left out without archiving them'),
+  ...archiveOptions('the rows left out'),
   ...DISK_FREE,
   retireAfter: option(
     '--retire-after <interval>',
@@ -34,24 +35,15 @@ export const COPYING = {
 }
 
 /** Their part of a request. */
-export function copyRequest({ transport, jobs, noArchive, retireAfter }: Values<typeof COPYING>) {
-  return { transport, jobs, noArchive, retireAfter }
+export function copyRequest(values: Values<typeof COPYING>) {
+  const { transport, jobs, noArchive, retireAfter } = values
+  const archive = archiveRequest(values)
+  return { transport, jobs, noArchive, ...(archive === null ? {} : { archive }), retireAfter }
 }
 
-/** Whether rows are archived before they are removed. */
-export function archive(help: string, without: string) {
-  return {
-    archive: option('--archive <uri>', `${help} (not yet possible in this version)`, text),
-    noArchive: flag('--no-archive', without),
-  }
-}
-
-/** Notes that this command cannot archive yet; `otherwise` is another way out. */
-export function refuseArchive(given: Given<Options & ReturnType<typeof archive>>, otherwise = ''): void {
-  if (given.has('archive'))
-    given.refuse(
-      'archive',
-      'this command cannot archive rows yet',
-      `Pass ${given.spell('noArchive')} to remove the rows without archiving them${otherwise}.`,
-    )
+/** Notes what contradicts `--archive`, and that there is nothing to archive where all rows are kept. */
+export function checkLeftOut(given: Given<Options & typeof COPYING & { readonly keep: Option }>): void {
+  checkArchiveOrNot(given)
+  if (given.has('archive') && !given.has('keep'))
+    given.refuse('archive', 'no row is left out', `Omit it, or pass ${given.name('keep')}.`)
 }

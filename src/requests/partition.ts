@@ -1,6 +1,6 @@
 import type { PartitionRequest } from '../plan/language/policy.ts'
 import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
-import { COPYING, copyRequest, refuseArchive } from './copying.ts'
+import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { keysOf, option, required, defaulted } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
 import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
@@ -8,7 +8,7 @@ import { spec } from './spec.ts'
 import { interval, name, oneOf, timezone, whole, width } from './parsers.ts'
 
 // Attaching leaves nothing out and copies nothing: options about either are a mistake.
-const { archive, ...OF_COPYING } = { ...COPYING, ...CHUNK_PACE }
+const OF_COPYING = { ...COPYING, ...CHUNK_PACE }
 
 export const PARTITION = spec({
   options: {
@@ -49,7 +49,7 @@ export const PARTITION = spec({
   },
   check(given, { method, execute }) {
     checkPlanFile(given, execute === true)
-    refuseArchive(given)
+    checkLeftOut(given)
     if (method !== 'attach') return
     const copy = given.spell('method', 'copy')
     for (const key of keysOf(OF_COPYING))

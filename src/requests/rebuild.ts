@@ -1,6 +1,6 @@
 import type { RebuildRequest } from '../plan/copy/rebuild.ts'
 import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
-import { COPYING, copyRequest, refuseArchive } from './copying.ts'
+import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { flag, option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
 import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
@@ -29,7 +29,7 @@ export const REBUILD = spec({
     const either = `Pass ${given.spell('keep', "created_at > now() - interval '90 days'")} or ${given.spell('keepAll')}.`
     if (!given.has('keepAll')) given.require('keep', either)
     else if (given.has('keep')) given.refuse('keep', `it cannot be combined with ${given.name('keepAll')}`, either)
-    refuseArchive(given)
+    checkLeftOut(given)
   },
   request: ({ keep, ...copying }): RebuildRequest => ({ keep, ...copyRequest(copying) }),
 })

@@ -40,6 +40,7 @@ export const RETIRE = spec({
   options: {
     run: { ...RUN, help: 'its number, or its table' },
     all: flag('--all', 'all retired tables; ebb status lists them', { property: null }),
+    noArchive: flag('--no-archive', 'drop the rows left out without archiving them, though that was asked for'),
     ...EXECUTE,
     ...LOCKS,
     ...DATABASE,

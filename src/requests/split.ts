@@ -1,6 +1,6 @@
 import type { SplitOrder } from '../engine/commands/split.ts'
 import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
-import { COPYING, copyRequest, refuseArchive } from './copying.ts'
+import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
 import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
@@ -26,7 +26,7 @@ export const SPLIT = spec({
   },
   check(given, { execute }) {
     checkPlanFile(given, execute === true)
-    refuseArchive(given)
+    checkLeftOut(given)
   },
   request: ({ partition, every, keep, ...copying }): SplitOrder => ({
     partition,

@@ -93,6 +93,7 @@ const PLANS: readonly [string, Plan][] = [
   ['rollback of a rebuild', planRebuildRollback(back)],
   ['rollback of a split', planSplitRollback(backFromSplit.situation, backFromSplit.split)],
   ['retire', planRetire('7', rebuild, kept(rebuild))],
+  ['rebuild --archive', planRebuild(rebuildSituation({ table: FURNISHED }), { ...rebuildRequest(), archive: ARCHIVE })],
   ['abandon a conversion', planAbandon('7', { table: named('events'), guard: 'bound', index: named('key') })],
   ['abandon a copy', planAbandonRebuild('7', rebuild, named('events'), new Set(['shadow', 'capture']), '16401')],
   ['leave a copy', planLeaving('7', named('events'), [], rebuild)],

@@ -191,7 +191,25 @@ describe('the rows to keep', () => {
     expect(rebuild?.back.keep).toBeNull()
   })
 
-  test('without --no-archive the others would be lost', () => {
+  test('the others are archived last, from the retired table, in the name of the table', () => {
+    const archive = { uri: 'file:///a', format: 'csv', compression: 'gzip', partBytes: 1e6, encryptTo: [] } as const
+    const plan = planRebuild(around, { ...request, noArchive: false, archive })
+
+    expect(codes(plan)).toEqual([])
+    expect(plan.steps.at(-1)?.key).toBe('archive')
+    expect(stepOf(plan, 'archive', 'archive').work).toMatchObject({
+      command: 'rebuild',
+      rows: {
+        table: named('events_retired'),
+        as: named('events'),
+        oid: around.table.oid,
+        chosen: "where (kind = 'a'\n) is not true",
+      },
+    })
+    expect(kinds(planRebuild(around, { ...request, keep: null, archive }))).not.toContain('archive')
+  })
+
+  test('without --archive or --no-archive the others would be lost', () => {
     const plan = planRebuild(around, { ...request, noArchive: false })
 
     expect(codes(plan)).toEqual(['archive'])

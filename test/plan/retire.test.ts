@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { planRetire } from '../../src/plan/copy/retire.ts'
 import { dropTable } from '../../src/sql/drop-table.ts'
 import { AWFUL, AWFUL_SQL, named, table } from '../support/models.ts'
-import { blocking, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
+import { blocking, codes, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
 import { kept, rebuilt } from './support/situations.ts'
 
 const REBUILT = rebuilt()
@@ -29,6 +29,45 @@ test('the table in use is locked briefly, the retired one without waiting sessio
   expect(stepOf(plan, 'short lock', 'retire:capture').acquire).toEqual([
     'lock table "public"."events" in access exclusive mode',
   ])
+})
+
+describe('rows left out that are to be archived', () => {
+  const to = { uri: 'file:///a', format: 'csv', compression: 'gzip', partBytes: 1e6, encryptTo: [] } as const
+  const archive = { command: 'rebuild', to, table: named('events'), partitionOf: null } as const
+  const leavingOut = {
+    ...rebuilt({}),
+    forward: { ...REBUILT.forward, keep: 'id > 7' },
+    archive: { ...archive, horizon: null, estimatedRows: null },
+  }
+  const none = { noArchive: false, receipt: null, changed: false }
+
+  test('come first, from the table as it is called now, unless they have a receipt', () => {
+    const plan = planRetire('7', leavingOut, { ...KEPT, retired: named('old') }, none)
+    expect(keys(plan)).toEqual(['retire:archive', 'retire:drop', 'retire:capture'])
+    expect(stepOf(plan, 'archive', 'retire:archive').work.rows).toMatchObject({
+      table: named('old'),
+      as: named('events'),
+      oid: '16399',
+      where: '(id > 7\n) is not true',
+    })
+    const archived = planRetire('7', leavingOut, KEPT, { ...none, receipt: 'file:///a/receipt.json' })
+    expect(keys(archived)).toEqual(['retire:drop', 'retire:capture'])
+    expect(archived.evidence.join()).toContain('are archived: file:///a/receipt.json')
+  })
+
+  test('go without by the user’s word, or with their table', () => {
+    expect(keys(planRetire('7', leavingOut, KEPT, { ...none, noArchive: true }))).not.toContain('retire:archive')
+    expect(keys(planRetire('7', leavingOut, { ...KEPT, retired: null, retiredOid: null }, none))).toEqual([
+      'retire:capture',
+    ])
+  })
+
+  test('are not told from others after an abandoned rollback', () => {
+    const plan = planRetire('7', leavingOut, KEPT, { ...none, changed: true })
+    expect(codes(plan)).toEqual(['left-out-changed'])
+    expect(plan.steps).toEqual([])
+    expect(codes(planRetire('7', leavingOut, KEPT, { ...none, changed: true, receipt: 'a' }))).toEqual([])
+  })
 })
 
 test('names are quoted', () => {

@@ -13,7 +13,7 @@ import {
   trigger,
   constraintTrigger,
 } from '../support/models.ts'
-import { blocking, codes, keys, sqlOf, stepOf } from './support/gist.ts'
+import { blocking, codes, keys, kinds, sqlOf, stepOf } from './support/gist.ts'
 import { splitBack, splitRequest, splitSituation } from './support/situations.ts'
 import { BY_ID, idSet, MONTHLY, partition, setOf } from './rotate-support.ts'
 
@@ -105,6 +105,21 @@ describe('the steps', () => {
       `"at" operator(pg_catalog.>=) '2026-03-14 00:00:00+00'::timestamp with time zone`,
     )
     expect(plan.split?.leaves).toEqual([named('events_2026_03')])
+  })
+
+  test('what is left behind is archived as rows of the partition', () => {
+    const archive = { uri: 'file:///a', format: 'csv', compression: 'gzip', partBytes: 1e6, encryptTo: [] } as const
+    const asked = splitRequest({ keep: { count: 1, unit: 'day' }, noArchive: false, archive })
+    const plan = planSplit(splitSituation(), asked)
+
+    expect(stepOf(plan, 'archive', 'archive').work.rows).toMatchObject({
+      table: named('events_history'),
+      as: named('events_history'),
+      oid: '16400',
+      partitionOf: { ...named('events'), bounds: wide.boundsText },
+      horizon: '2026-03-14 00:00:00+00',
+    })
+    expect(kinds(planSplit(splitSituation(), { ...asked, keep: null }))).not.toContain('archive')
   })
 
   test('names are quoted', () => {

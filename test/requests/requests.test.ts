@@ -474,6 +474,16 @@ describe('the same is rejected, with all errors at once', () => {
         [/max-active|pace: there is no/],
       ],
       [['rebuild', 't', '--keep-al'], call(ebb.rebuild, { ...T, keepAl: true, keep: null }), [/keep-al|keepAl/]],
+      [
+        ['rebuild', 't', '--keep-all', '--archive', '/a'],
+        call(ebb.rebuild, { ...T, keep: null, archive: '/a' }),
+        [/archive: no row is left out/],
+      ],
+      [
+        ['split', 't', '--keep', '1 day', '--archive', '/a', '--no-archive'],
+        call(ebb.split, { ...T, keep: '1 day', archive: '/a', noArchive: true }),
+        [/it contradicts/],
+      ],
       [['rebuild', 't', '--archive', 's3:x'], call(ebb.rebuild, { ...T, keep: null, archive: 's3:x' }), [/archive: /]],
     ]
   test.for(CASES)('%j', async ([words, call, says]) => {

@@ -16,7 +16,8 @@ import { until } from './until.ts'
 
 /** What a tool in a process of its own is to do. */
 export interface Errand {
-  readonly command: 'partition' | 'rebuild' | 'purge' | 'candidates' | 'mark' | 'resume' | 'abandon' | 'rollback'
+  readonly command:
+    'partition' | 'rebuild' | 'purge' | 'candidates' | 'mark' | 'resume' | 'abandon' | 'rollback' | 'retire'
   readonly url: string
   readonly table: TableName
   /** Of `partition`, of `rebuild` and of `purge`. */

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { EngineOptions } from '../../src/engine/options.ts'
-import { abandon, resume, rollback } from '../../src/engine/runs/runs.ts'
+import { abandon, resume, retire, rollback } from '../../src/engine/runs/runs.ts'
 import { exitCodeOf } from '../../src/cli/exit-codes.ts'
 import { EbbError } from '../../src/errors.ts'
 import { fromStored } from '../../src/plan/language/stored.ts'
@@ -58,6 +58,9 @@ async function run(errand: Errand, options: EngineOptions): Promise<void> {
       break
     case 'rollback':
       await rollback(url, { table }, options)
+      break
+    case 'retire':
+      await retire(url, { table }, options)
   }
 }
 

@@ -19,7 +19,7 @@ import { writtenUnder } from '../../plan/archive/settings.ts'
 import { shapeOf, type Shape } from '../../plan/archive/shape.ts'
 import { canonicalJson } from '../../plan/language/stored.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
-import { display, quoted } from '../../sql/names.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 import { VERSION } from '../../version.ts'
 import type { TableContext } from '../table-context.ts'
@@ -81,15 +81,15 @@ interface Begun {
 
 async function begin(context: TableContext, order: ArchiveOrder): Promise<Begun> {
   const { session, journalSchema } = context
-  const [{ table, oid }] = order.rows
+  const [first] = order.rows
   const createdAt = new Date(Number((await readClock(session)) / 1000n))
-  const id = archiveId(table, createdAt, randomBytes(4).toString('hex'))
+  const id = archiveId(archivedAs(first), createdAt, randomBytes(4).toString('hex'))
   await beginArchive(session, journalSchema, {
     id,
     runId: order.runId,
     command: order.command,
     table: context.lease.table,
-    relation: { oid, name: table },
+    relation: { oid: first.oid, name: first.table },
     store: order.store.uri,
     seal: order.seal,
   })
@@ -139,7 +139,7 @@ async function archiveTable(
   const { relation, shape, key, bytes } = await readRelation(context, rows)
   await putSession(session, order.settings)
   const onProgress = reportRows(context, `archive ${display(rows.table)}`, rows.estimatedRows)
-  const writing = { archive: id, table: rows.table, encoding, partBytes: order.to.partBytes, signal, onProgress }
+  const writing = { archive: id, table: archivedAs(rows), encoding, partBytes: order.to.partBytes, signal, onProgress }
   const { written, sent } = await copyRows(context, copyStatement(relation, shape.columns, rows.chosen), (source) =>
     writeObjects(order.store, source, writing),
   )
@@ -161,7 +161,8 @@ interface ReadRelation {
 }
 
 /** @throws {EbbError} if another relation has the name by now */
-async function readRelation({ session, server }: TableContext, { table, oid }: RowsToArchive): Promise<ReadRelation> {
+async function readRelation({ session, server }: TableContext, rows: RowsToArchive): Promise<ReadRelation> {
+  const { table, oid } = rows
   const model = await readTable(session, table, server.version)
   if (model?.oid !== oid || (model.kind !== 'table' && model.kind !== 'partitioned table'))
     throw new EbbError(`${display(table)} has changed since the plan was made: it is another relation, or gone`, {
@@ -176,7 +177,7 @@ async function readRelation({ session, server }: TableContext, { table, oid }: R
     from pg_class c where c.oid = ${oid}::oid`,
   )
   const relation = { table, kind: model.kind }
-  return { relation, shape: shapeOf(model, numbers), key: keyOf(model), bytes }
+  return { relation, shape: shapeOf({ ...model, name: archivedAs(rows) }, numbers), key: keyOf(model), bytes }
 }
 
 // The tree of a plain table is empty.
@@ -224,8 +225,13 @@ async function rangeOf(
   return first === undefined || last === undefined ? null : { columns, first: first.key, last: last.key }
 }
 
-function describe({ table, oid, partitionOf, where, horizon }: RowsToArchive) {
-  return { ...table, oid, partitionOf, where, horizon }
+function describe(rows: RowsToArchive) {
+  const { oid, partitionOf, where, horizon } = rows
+  return { ...archivedAs(rows), oid, partitionOf, where, horizon }
+}
+
+function archivedAs({ table, as = table }: RowsToArchive): TableName {
+  return as
 }
 
 function fingerprintOf({ columns, ddl }: Shape): string {

@@ -1,23 +1,28 @@
-import { archivesOfRun } from '../../journal/archives.ts'
+import { archivesOfRun, type ReceiptEntry } from '../../journal/archives.ts'
 import type { ArchiveStep } from '../../plan/language/step.ts'
 import type { RunContext } from '../table-context.ts'
 import { archiveRows } from './archive-rows.ts'
 import { removeLeftovers } from './leftovers.ts'
-import { withTriedStore } from './with-store.ts'
+import { isStored } from './stored-receipt.ts'
+import { withStore, withTriedStore } from './with-store.ts'
+
+/** An archive of a run with a receipt. */
+export interface ArchivedByRun {
+  readonly id: string
+  readonly receipt: ReceiptEntry
+}
 
 /** Archives rows for a run, unless it has done so before it was interrupted. */
 export async function archive({ work }: ArchiveStep, context: RunContext): Promise<void> {
-  const { session, journalSchema, runId } = context
   await removeLeftovers(context, work.command)
-  const before = await archivesOfRun(session, journalSchema, runId)
-  if (before.some(({ receipt }) => receipt !== null)) return
+  if ((await findArchived(context)) !== null) return
   const { command, rows, settings, to } = work
   await withTriedStore(to.uri, context.signal, (store) =>
     archiveRows(context, {
       store,
       to,
       command,
-      runId,
+      runId: context.runId,
       approvedBy: null,
       ticket: null,
       rows: [rows],
@@ -25,4 +30,11 @@ export async function archive({ work }: ArchiveStep, context: RunContext): Promi
       seal: null,
     }),
   )
+}
+
+/** What a run has archived, if its receipt still is where it was stored. */
+export async function findArchived({ session, journalSchema, runId }: RunContext): Promise<ArchivedByRun | null> {
+  for (const { id, store: uri, receipt } of (await archivesOfRun(session, journalSchema, runId)).reverse())
+    if (receipt !== null && (await withStore(uri, (store) => isStored(store, id, receipt)))) return { id, receipt }
+  return null
 }

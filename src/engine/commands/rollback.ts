@@ -1,6 +1,7 @@
 import { readTable } from '../../catalog/table/read-table.ts'
 import { inSnapshot } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
+import { archivesOfRun } from '../../journal/archives.ts'
 import { endRun, runById, type Run } from '../../journal/journal.ts'
 import { forgetSet } from '../../journal/sets.ts'
 import { fromStored } from '../../plan/language/stored.ts'
@@ -56,8 +57,9 @@ export const rollback: Command<RollbackRequest, StoredRollback, RollbackOf, RunR
       ],
     }
     const steps = await executeRun(run, plan.steps, alongside)
+    const receipt = (await archivesOfRun(session, journalSchema, plan.of)).at(-1)?.receipt?.uri ?? null
     await endRun(session, journalSchema, runId, 'done', { steps })
-    return { runId, plan, steps }
+    return { runId, plan, steps, receipt }
   },
   abandon: ({ id, table, plan }) => planAbandon(id, { table, guard: null, index: plan.index }),
 }

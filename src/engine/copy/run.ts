@@ -1,12 +1,15 @@
 import { readRowEstimate } from '../../catalog/condition/condition.ts'
 import { readLeftOutReferences, readReferring, type LeftOutReference } from '../../catalog/references/left-out.ts'
 import { readSilentStandbys } from '../../catalog/standbys.ts'
+import { readNotReadBack, type NotReadBack } from '../../catalog/table/not-read-back.ts'
 import { readNotCopyable, type NotCopyable } from '../../catalog/table/not-copyable.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, readOne, type Session } from '../../db/session.ts'
+import { archivesOfRun, type ReceiptEntry } from '../../journal/archives.ts'
 import { doneSteps, endRun, recordShadow, runById } from '../../journal/journal.ts'
 import { registerSet } from '../../journal/sets.ts'
-import { keepingOf, withReferences } from '../../plan/copy/left-out.ts'
+import { notRestorable } from '../../plan/archive/objections.ts'
+import { keepingOf, withReferences, type LeftOutRequest } from '../../plan/copy/left-out.ts'
 import { notEnoughDisk } from '../../plan/copy/disk-space.ts'
 import type { RebuildPlan, RebuildSummary } from '../../plan/copy/summary.ts'
 import { abandonSteps, planAbandonRebuild } from '../../plan/copy/undo.ts'
@@ -16,6 +19,7 @@ import type { LockTimes } from '../../events.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { withTriedStore } from '../archive/with-store.ts'
 import { Refusal, type Command } from '../command.ts'
 import { recordCapture } from './captured.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
@@ -38,6 +42,8 @@ export interface CopyResult {
   readonly swap: LockTimes | null
   /** Whether an earlier run of the same command had done it all. */
   readonly nothingToDo: boolean
+  /** Of the rows left out; null where they are in no archive. */
+  readonly receipt: ReceiptEntry | null
 }
 
 /** Further inputs of a copy. */
@@ -50,16 +56,18 @@ export interface CopySituation<Situation> {
   readonly silent: readonly string[]
   /** Columns of which COPY may refuse values. Older versions have stored situations without. */
   readonly notCopyable?: readonly NotCopyable[]
+  /** Columns that an archive would not bring back. */
+  readonly notReadBack?: readonly NotReadBack[]
 }
 
 /** The parts specific to one command that copies. */
-export type CopyPlanner<Request, Copy extends RebuildPlan, Situation> = Pick<
+export type CopyPlanner<Request extends LeftOutRequest, Copy extends RebuildPlan, Situation> = Pick<
   Command<Request, Copy, Situation, CopyResult>,
   'name' | 'read' | 'plan' | 'refused' | 'removes' | 'verify' | 'isCarriedOut'
 >
 
 /** The command, whose plans also check disk space and broken references. */
-export function copying<Request, Copy extends RebuildPlan, Situation>(
+export function copying<Request extends LeftOutRequest, Copy extends RebuildPlan, Situation>(
   planner: CopyPlanner<Request, Copy, Situation>,
 ): Command<Request, Copy, CopySituation<Situation>, CopyResult> {
   return {
@@ -75,11 +83,13 @@ export function copying<Request, Copy extends RebuildPlan, Situation>(
       const source = planned.rebuild?.forward.source
       const notCopyable = source === undefined ? [] : await readNotCopyable(session, source)
       const leftOut = keeping === null ? [] : await inSnapshot(session, () => readLeftOutReferences(session, keeping))
-      return { of, diskFree, leftOut, notCopyable, silent: await readSilentStandbys(session) }
+      const archived = planned.rebuild?.archive == null ? undefined : source
+      const notReadBack = archived === undefined ? [] : await readNotReadBack(session, archived)
+      return { of, diskFree, leftOut, notCopyable, notReadBack, silent: await readSilentStandbys(session) }
     },
-    plan({ of, diskFree, leftOut, silent, notCopyable = [] }, request) {
+    plan({ of, diskFree, leftOut, silent, notCopyable = [], notReadBack = [] }, request) {
       const planned = withTransport(planner.plan(of, request), notCopyable)
-      const plan = withStandbys(withRoom(planned, diskFree), silent)
+      const plan = withStandbys(withArchive(withRoom(planned, diskFree), notReadBack), silent)
       const keeping = keepingOf(plan)
       return keeping === null ? plan : withReferences(plan, keeping, leftOut)
     },
@@ -88,7 +98,12 @@ export function copying<Request, Copy extends RebuildPlan, Situation>(
       const keeping = keepingOf(planner.plan(of, request))
       assertFoundAgain(name, leftOut, keeping === null ? [] : await readReferring(planning.session, keeping))
     },
-    nothingToDo: (plan, runId) => (runId === null ? null : { runId, plan, steps: [], swap: null, nothingToDo: true }),
+    nothingToDo: (plan, runId) =>
+      runId === null ? null : { runId, plan, steps: [], swap: null, nothingToDo: true, receipt: null },
+    /** A store that cannot be written to shows before hours of copying. */
+    async beforeBegin({ signal }, { archive }) {
+      if (archive !== undefined) await withTriedStore(archive.uri, signal, () => Promise.resolve())
+    },
     carryOut: carryOutCopy,
     abandon: (run, done, present) => planAbandonRebuild(run.id, rebuildOf(run), present, done, run.shadowOid),
     findTable: (session, run) => capturedTable(session, rebuildOf(run).forward.capture),
@@ -99,6 +114,14 @@ export function copying<Request, Copy extends RebuildPlan, Situation>(
 /** The plan, with the standbys that cannot be waited for. */
 function withStandbys<Copy extends RebuildPlan>(plan: Copy, silent: readonly string[]): Copy {
   return { ...plan, notes: [...plan.notes, ...standbyNotes(silent)] }
+}
+
+/** The plan, with objections if an archive of the rows left out could not be restored. */
+function withArchive<Copy extends RebuildPlan>(plan: Copy, notReadBack: readonly NotReadBack[]): Copy {
+  const { rebuild } = plan
+  if (rebuild === null || notReadBack.length === 0) return plan
+  const objections = notRestorable(rebuild.original, notReadBack)
+  return { ...plan, steps: [], rebuild: null, objections: [...plan.objections, ...objections] }
 }
 
 /** The plan, with an objection if the disk space is known to be too small. */
@@ -127,8 +150,10 @@ async function carryOutCopy(run: RunContext, plan: RebuildPlan): Promise<CopyRes
     holds: async () => !(await done(run)).has('swap'),
     giveBack: () => giveBack(run, rebuild),
   })
+  const receipt = (await archivesOfRun(session, journalSchema, runId)).at(-1)?.receipt ?? null
   await endRun(session, journalSchema, runId, 'done', { steps })
-  return { runId, plan, steps, swap: steps.find(({ key }) => key === 'swap')?.lock ?? null, nothingToDo: false }
+  const swap = steps.find(({ key }) => key === 'swap')?.lock ?? null
+  return { runId, plan, steps, swap, nothingToDo: false, receipt }
 }
 
 function done({ session, journalSchema, runId }: RunContext): Promise<ReadonlySet<string>> {

@@ -1,12 +1,9 @@
-import { buffer } from 'node:stream/consumers'
-import { receiptDigest } from '../../archive/receipt-text.ts'
-import { isStoreError } from '../../archive/store-error.ts'
 import type { Store } from '../../archive/store.ts'
 import { archivesOfRelation, type ReceiptEntry } from '../../journal/archives.ts'
-import { RECEIPT } from '../../plan/archive/names.ts'
 import type { Archiving } from '../../plan/rotate/archiving.ts'
 import type { LockTimes } from '../../events.ts'
 import { archiveRows } from '../archive/archive-rows.ts'
+import { isStored } from '../archive/stored-receipt.ts'
 import { perform, performOther, type Leaving, type RetireContext } from './partition-step.ts'
 import { isAsArchived, readSeal } from './seal.ts'
 
@@ -50,13 +47,4 @@ async function archivedBefore(
     if (await isStored(store, id, receipt)) return { id, ...receipt, seal, lock: null }
   }
   return null
-}
-
-async function isStored(store: Store, id: string, { sha256 }: ReceiptEntry): Promise<boolean> {
-  try {
-    return receiptDigest(await buffer(await store.get(`${id}/${RECEIPT}`))) === sha256
-  } catch (error) {
-    if (isStoreError(error, 'missing')) return false
-    throw error
-  }
 }

@@ -4,7 +4,7 @@ import { recordRemoval } from '../../journal/archives.ts'
 import { beginRetirement, endRetirement, forgetNewest, rememberNewest } from '../../journal/rotations.ts'
 import type { Newest } from '../../plan/rotate/begun.ts'
 import type { Archiving } from '../../plan/rotate/archiving.ts'
-import { removalOfPartition, type StoredRemoval } from '../../plan/archive/removal.ts'
+import { removalOfTable, type StoredRemoval } from '../../plan/archive/removal.ts'
 import type { Leftover, Retirement } from '../../plan/rotate/plan.ts'
 import { attachStep, proveBoundsStep } from '../../plan/rotate/reattach.ts'
 import type { ShortLockStep, WholeStep } from '../../plan/language/step.ts'
@@ -170,7 +170,7 @@ async function describeRemoval(
   archived: ArchivedPartition,
 ): Promise<StoredRemoval> {
   const now = new Date(Number((await readClock(session)) / 1000n)).toISOString()
-  return removalOfPartition(name, how, archived, { startedAt: plan.at, endedAt: now })
+  return removalOfTable(name, how, archived, { command: 'rotate', id: null, startedAt: plan.at, endedAt: now })
 }
 
 /** Instead of `drop`: a row was written that has to be kept. */

@@ -3,6 +3,7 @@ import { readTakenNames } from '../../catalog/situation.ts'
 import { readSilentStandbys } from '../../catalog/standbys.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { readAll, type Session } from '../../db/session.ts'
+import { archivesOfRun } from '../../journal/archives.ts'
 import { at, type Run } from '../../journal/journal.ts'
 import { fromText } from '../../grid/key.ts'
 import { factsOf } from '../../plan/table/facts.ts'
@@ -68,6 +69,7 @@ export async function readCopyRollback(
     removed: await removedSince(session, options.journalSchema, run),
     taken: await readTakenNames(session, run.table.schema),
     server,
+    receipt: (await archivesOfRun(session, options.journalSchema, run.id)).at(-1)?.receipt?.uri ?? null,
   }
   return { back: 'copy', situation, split, silent: await readSilentStandbys(session) }
 }

@@ -34,6 +34,8 @@ export interface StatusReport {
 /** What the next run of the command that has begun an archive finishes. */
 export interface ArchiveStatus {
   readonly id: string
+  /** Null where the command has no run. */
+  readonly runId: string | null
   readonly command: string
   readonly table: TableName
   readonly store: string
@@ -98,8 +100,8 @@ async function readArchives(session: Session, schema: string, busy: readonly Tab
   const entries = await archivesInProgress(session, schema)
   return entries
     .filter(({ table }) => !busy.some((one) => sameName(one, table)))
-    .map(({ id, command, table, store, begunAt, receipt }) => {
-      return { id, command, table, store, begunAt, hasReceipt: receipt !== null }
+    .map(({ id, runId, command, table, store, begunAt, receipt }) => {
+      return { id, runId, command, table, store, begunAt, hasReceipt: receipt !== null }
     })
 }
 

@@ -16,6 +16,8 @@ export interface RunResult {
   readonly runId: string
   readonly plan: Plan
   readonly steps: readonly StepResult[]
+  /** Of the rows left out by a copy that is rolled back, or whose retired table is dropped; null where they are in no archive. */
+  readonly receipt?: string | null
   /** Of a run that was abandoned after its tables had changed places: they stay so. */
   readonly swapped?: true
 }
@@ -44,18 +46,23 @@ export async function planTakingBack(
 ): Promise<Plan> {
   assertAbandonable(command, found, done)
   const run: Run<StorablePlan> = { ...found, plan: fromStored(found.plan) as StorablePlan }
-  if (hasSwapped(done)) return run.format === FORMAT ? withoutValidation(command, run, done) : leaving(run, done)
+  if (hasSwapped(done)) return run.format === FORMAT ? withoutTheRest(command, run, done) : leaving(run, done)
   return command.abandon(run, done, command.findTable === undefined ? run.table : await command.findTable(session, run))
 }
 
 // A run of an earlier version cannot be resumed, so it must be possible to end it, whatever it has done.
 export function assertAbandonable(command: AnyCommand, run: Run, done: ReadonlySet<string>): void {
   if (run.status !== 'running') throw notUnfinished(command, run)
-  if (hasSwapped(done) && run.format === FORMAT && !leftOf(command, run, done).some(isValidation))
+  if (hasSwapped(done) && run.format === FORMAT && !leftOf(command, run, done).some(mayFail))
     throw pastTheSwap(command, run)
 }
 
-/** Validating a foreign key, and what depends on that: the one step after a swap that can fail because of rows. */
+/** What can fail after a swap for good: because of rows, or of a store. */
+function mayFail(step: Step): boolean {
+  return isValidation(step) || step.kind === 'archive'
+}
+
+/** Validating a foreign key, and what depends on that. */
 function isValidation({ key }: Step): boolean {
   return /^(?:validate|adopt-foreign-key):/.test(key)
 }
@@ -64,15 +71,16 @@ function leftOf(command: AnyCommand, run: Run, done: ReadonlySet<string>): Step[
   return planOf(command, run).steps.filter(({ key }) => !done.has(key))
 }
 
-/** Finishes what is left but the validation of foreign keys; their new rows are checked all the same. */
-async function withoutValidation(command: AnyCommand, run: Run, done: ReadonlySet<string>): Promise<Plan> {
+/** Finishes what is left but the validation of foreign keys, whose new rows are checked all the same, and an archive. */
+async function withoutTheRest(command: AnyCommand, run: Run, done: ReadonlySet<string>): Promise<Plan> {
   const left = leftOf(command, run, done)
-  const steps = left.filter((step) => !isValidation(step))
+  const steps = left.filter((step) => !mayFail(step))
   await assertPlain(steps.flatMap(({ statements }) => statements))
   return planFinishing(
     run.id,
     run.table,
     left.filter(isValidation).map(({ title }) => title),
+    left.some(({ kind }) => kind === 'archive'),
     steps,
   )
 }

@@ -42,17 +42,17 @@ export interface StoredTableRemoval extends TableRemoval {
 
 export type StoredRemoval = Removal<StoredTableRemoval>
 
-/** Of a partition all rows are removed at once, and none is kept. */
-export function removalOfPartition(
+/** All archived rows of a table are removed at once, with it, and none is kept. */
+export function removalOfTable(
   { schema, name }: TableName,
   how: 'dropped' | 'truncated',
   { uri, sha256, rows }: { readonly uri: string; readonly sha256: string; readonly rows: number },
-  times: Pick<RemovalRun, 'startedAt' | 'endedAt'>,
+  run: RemovalRun,
 ): StoredRemoval {
   return {
     format: REMOVAL_FORMAT,
     receipt: { uri, sha256 },
-    run: { command: 'rotate', id: null, ...times },
+    run,
     how,
     batches: 1,
     tables: [{ schema, name, archived: rows, deleted: rows, kept: 0, key: [], keptKeys: [] }],

@@ -7,6 +7,8 @@ export interface RowsToArchive {
   readonly table: TableName
   /** A relation that has only the name is not meant. */
   readonly oid: string
+  /** The table that they were in, where it is called otherwise by now: the receipt has this name. */
+  readonly as?: TableName
   /** Of a partition that has been detached: a table has no bounds. */
   readonly partitionOf: { readonly schema: string; readonly name: string; readonly bounds: string } | null
   /** What follows `from … t` and selects them: a condition, or a join with a table of their keys; null for all rows. */

@@ -13,7 +13,9 @@ export interface KeepWindow {
   readonly condition: string
   /** Where the first kept row can lie on the key's line; null where the key is an id, which does not tell. */
   readonly from: Position | null
-  /** The beginning of the window, for people. */
+  /** The beginning of the window, as a literal has it. */
+  readonly horizon: string
+  /** The same for people. */
   readonly shown: string
 }
 
@@ -29,8 +31,10 @@ export function keepWindow(
   const time = kind === 'id' ? calendarKind(type) : kind
   if (keep === null || by === null || time === null) return null
   const { position, shown } = horizonOf(time, timezone, now, keep)
+  const horizon = toText(time, position)
   return {
-    condition: sql`${ident(by)} ${own('>=')} ${literal(toText(time, position))}::${raw(type)}`.text,
+    condition: sql`${ident(by)} ${own('>=')} ${literal(horizon)}::${raw(type)}`.text,
+    horizon,
     from: kind === 'id' ? null : position,
     shown,
   }

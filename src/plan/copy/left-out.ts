@@ -2,6 +2,7 @@ import type { Keeping, LeftOutReference } from '../../catalog/references/left-ou
 import { display } from '../../sql/names.ts'
 import { putBack, putUnder } from '../../sql/condition-settings.ts'
 import { literal } from '../../sql/sql.ts'
+import type { ArchiveRequest } from '../archive/request.ts'
 import { objection, when } from '../language/objection.ts'
 import type { RebuildPlan } from './summary.ts'
 import type { Objection, OnlineStep, Step } from '../language/step.ts'
@@ -17,19 +18,25 @@ export function keepingOf({ rebuild }: RebuildPlan): Keeping | null {
   return { source, keep, settings }
 }
 
-/** That rows are left out for good, unless that is accepted. */
+/** What is to become of the rows left out; part of the request of each command that copies. */
+export interface LeftOutRequest {
+  /** They go for good: there is no archive. */
+  readonly noArchive: boolean
+  /** Where they are archived after the swap; undefined where they are not. */
+  readonly archive?: ArchiveRequest
+}
+
+/** That rows are left out for good, unless they are archived or that is accepted. */
 export function leftOutObjections({
   keep,
   noArchive,
-}: {
-  readonly keep: unknown
-  readonly noArchive: boolean
-}): Objection[] {
-  return when(keep !== null && !noArchive, () =>
+  archive,
+}: LeftOutRequest & { readonly keep: unknown }): Objection[] {
+  return when(keep !== null && !noArchive && archive === undefined, () =>
     objection(
       'archive',
-      'the rows left out would be deleted without an archive, which this version cannot write',
-      'If they are no longer needed, pass --no-archive. Until `ebb retire` they remain in the retired table.',
+      'the rows left out would be deleted without an archive, by `ebb retire`',
+      'Pass --archive <uri>; or --no-archive if they are no longer needed.',
     ),
   )
 }

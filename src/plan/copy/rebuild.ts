@@ -9,12 +9,13 @@ import { captureObjections, captureOf } from './capture.ts'
 import { conditionObjections, describeReading, stableObjections } from '../table/objections/condition.ts'
 import { copyKeyOf, copyKeyObjections, type CopyKey } from './key.ts'
 import { copySteps } from './steps.ts'
-import type { RebuildPlan, RebuildSummary } from './summary.ts'
+import type { LeftOutArchive, RebuildPlan, RebuildSummary } from './summary.ts'
 import type { CopyWork, Transport } from './work.ts'
 import { constraintTriggerObjections, ofForeignKeys } from '../table/constraint-triggers.ts'
 import { dependentsOf } from '../table/dependents.ts'
 import { describeKept } from './retention-of-retired.ts'
-import { leftOutObjections } from './left-out.ts'
+import { leftOutObjections, type LeftOutRequest } from './left-out.ts'
+import { describeLeftOutArchive, estimateLeftOut } from './left-out-archive.ts'
 import { copyRightsObjections, privilegeObjections } from '../table/objections/privilege.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { plainShadow, shadowNames, writtenColumns, type Shadow } from '../table/shadow.ts'
@@ -24,13 +25,11 @@ import { fundamentalObjections, publishedCopyObjections, tableObjections } from 
 import { NOT_ANALYZED, showBytes, showCount } from '../../text/units.ts'
 
 /** What the user asked for. */
-export interface RebuildRequest {
+export interface RebuildRequest extends LeftOutRequest {
   /** The rows worth keeping; null keeps all. */
   readonly keep: string | null
   readonly transport: Transport | 'auto'
   readonly jobs: number
-  /** Rows that are left out go for good: there is no archive. */
-  readonly noArchive: boolean
   /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }
@@ -75,11 +74,21 @@ export function planRebuild(situation: RebuildSituation, request: RebuildRequest
     ...summaryOf({ ...situation, settings: situation.condition.settings }, key, shadow, predicateText(situation)),
     diskBytes: newSize(situation),
     retireAfter: request.retireAfter,
+    archive: archiveOf(situation, request),
   }
   const { transport, jobs } = request
   const steps = copySteps({ rebuild, shadow, role: server.role, keptRows: situation.keptRows, transport, jobs })
   assertDistinctKeys(steps)
   return { ...base, objections, evidence: evidenceOf(situation, request, key, rebuild), steps, rebuild }
+}
+
+function archiveOf(
+  { table, keptRows }: RebuildSituation,
+  { keep, archive: to }: RebuildRequest,
+): LeftOutArchive | null {
+  if (to === undefined || keep === null) return null
+  const estimatedRows = estimateLeftOut(table.estimatedRows, keptRows)
+  return { command: 'rebuild', to, table: table.name, partitionOf: null, horizon: null, estimatedRows }
 }
 
 function unloggedNotes({ name, persistence }: TableModel): string[] {
@@ -173,7 +182,7 @@ function evidenceOf(
   situation: RebuildSituation,
   request: RebuildRequest,
   key: CopyKey,
-  { retired }: RebuildSummary,
+  rebuild: RebuildSummary,
 ): string[] {
   const { table, keptRows, predicate, condition } = situation
   const rows = table.estimatedRows
@@ -184,7 +193,8 @@ function evidenceOf(
       : `${showCount(keptRows)} of ${showCount(rows)} rows are kept, by the planner’s estimate`,
     `rows are recognised by ${key.columns.map(({ name }) => name).join(', ')} (${key.index})`,
     `the new table needs up to ${showBytes(newSize(situation))} of disk, and the ${showBytes(table.size.heap + table.size.toast + table.size.indexes)} of the retired one are freed when that is dropped`,
-    describeKept(retired, request.retireAfter),
+    describeKept(rebuild.retired, request.retireAfter),
+    ...describeLeftOutArchive(rebuild),
     `transport: ${request.transport === 'auto' ? 'both are tried on the first chunks, and the faster one is used' : request.transport}`,
   ]
 }

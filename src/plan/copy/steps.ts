@@ -6,6 +6,7 @@ import type { CopyWork, Transport } from './work.ts'
 import { swapOf } from '../table/aside.ts'
 import { provenInbound, provenKeys } from '../table/constraint-triggers.ts'
 import { make, setAside, type Leaving } from '../table/dependents.ts'
+import { archiveLeftOut } from './left-out-archive.ts'
 import type { RebuildSummary } from './summary.ts'
 import { online, rename, type Shadow } from '../table/shadow.ts'
 import type { AloneStep, ShortLockStep, Lock, OnlineStep, Step, SwapStep, VerifyStep } from '../language/step.ts'
@@ -88,6 +89,8 @@ export function copySteps(plan: CopyPlan): Step[] {
       endCapture({ ...forward.capture, table: retired }),
     ),
     ...(table.statistics.length === 0 ? [] : [underPath(analyzeStatistics(table.name), table, forward.settings)]),
+    // Last: a store that fails must not keep a foreign key from being validated.
+    ...archiveLeftOut(rebuild, { name: retired, oid: rebuild.sourceOid }),
   ]
 }
 

@@ -117,20 +117,34 @@ export function planLeaving(
   return plan(`end run ${runId} on ${display(table)} where it is`, table, evidence, [], steps)
 }
 
-/** Ends a run after its swap without the foreign keys `unproven`, whose rows cannot be validated; the rest is finished. */
+/**
+ * Ends a run after its swap without the foreign keys `unproven`, whose rows cannot be validated, and without its archive;
+ * the rest is finished.
+ */
 export function planFinishing(
   runId: string,
   table: TableName,
   unproven: readonly string[],
+  unarchived: boolean,
   steps: readonly Step[],
 ): Plan {
   const evidence = [
     'the tables have changed places already, and that stays',
-    'foreign keys that were not validated stay NOT VALID: new rows are checked, rows that refer to nothing stay',
-    ...unproven.map((title) => `not done: ${title}`),
+    ...(unproven.length === 0 ? [] : [UNPROVEN, ...unproven.map((title) => `not done: ${title}`)]),
+    ...(unarchived
+      ? [`the rows left out are not archived yet: ebb retire ${runId} does that before it drops them`]
+      : []),
   ]
-  return plan(`end run ${runId} on ${display(table)} without validating its foreign keys`, table, evidence, [], steps)
+  const without = [
+    ...(unproven.length === 0 ? [] : ['validating its foreign keys']),
+    ...(unarchived ? ['archiving the rows left out'] : []),
+  ]
+  const goal = `end run ${runId} on ${display(table)} without ${without.join(' and ')}`
+  return plan(goal, table, evidence, [], steps)
 }
+
+const UNPROVEN =
+  'foreign keys that were not validated stay NOT VALID: new rows are checked, rows that refer to nothing stay'
 
 export interface RebuildRollbackSituation {
   readonly runId: string
@@ -146,6 +160,8 @@ export interface RebuildRollbackSituation {
   readonly removed: readonly string[]
   readonly taken: ReadonlySet<string>
   readonly server: Pick<ServerModel, 'role' | 'superuser'>
+  /** Of the rows left out. */
+  readonly receipt?: string | null
 }
 
 /** Plans the rollback to the retired table, which has every write made since. Pure. */
@@ -154,6 +170,7 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
   const objections = rollbackObjections(situation)
   const evidence = [
     `changes since the swap have been captured; they are applied to ${display(rebuild.retired)} before it is swapped back`,
+    ...archiveStays(situation),
   ]
   const steps = objections.length > 0 ? [] : rollbackSteps(situation)
   return {
@@ -166,6 +183,12 @@ export function planRebuildRollback(situation: RebuildRollbackSituation): Plan &
     ),
     index: null,
   }
+}
+
+/** Nothing is removed because of it. */
+export function archiveStays({ receipt = null }: Pick<RebuildRollbackSituation, 'receipt'>): string[] {
+  if (receipt === null) return []
+  return [`the rows left out come back with it; their archive stays, and has no removal.json: ${receipt}`]
 }
 
 function rollbackObjections(situation: RebuildRollbackSituation): Objection[] {
@@ -294,7 +317,10 @@ export function planSplitRollback(
     ),
   ]
   const goal = `roll back run ${runId}: bring ${display(retired)} back`
-  const evidence = [`changes since the split have been caught; they are brought into ${display(retired)} first`]
+  const evidence = [
+    `changes since the split have been caught; they are brought into ${display(retired)} first`,
+    ...archiveStays(situation),
+  ]
   return { ...plan(goal, current.name, evidence, objections, objections.length > 0 ? [] : steps), index: null }
 }
 

@@ -10,14 +10,15 @@ import { describeKept } from '../copy/retention-of-retired.ts'
 import { runwayEnd } from './history-bound.ts'
 import { keepWindow, type KeepWindow } from '../copy/keep-window.ts'
 import type { KeyChoice } from './key-choice.ts'
-import { leftOutObjections } from '../copy/left-out.ts'
+import { leftOutObjections, type LeftOutRequest } from '../copy/left-out.ts'
+import { describeLeftOutArchive, estimateLeftOut } from '../copy/left-out-archive.ts'
 import { objection, when } from '../language/objection.ts'
 import { describeWidth, keyObjections, notesOn, policyFor, readRequest, type PartitionSituation } from './partition.ts'
 import { describeLayout, partitionedShadow, type Layout } from './partitioned-shadow.ts'
 import { copyRightsObjections } from '../table/objections/privilege.ts'
 import { newPrimaryKey } from '../table/primary-key.ts'
 import { newSize, summaryOf } from '../copy/rebuild.ts'
-import type { RebuildPlan } from '../copy/summary.ts'
+import type { LeftOutArchive, RebuildPlan } from '../copy/summary.ts'
 import { defaultPremake, type PartitionRequest } from '../language/policy.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { shadowNames } from '../table/shadow.ts'
@@ -27,11 +28,9 @@ import { publishedCopyObjections } from '../table/objections/table.ts'
 import { NOT_ANALYZED, showAbout, showBytes, showCount } from '../../text/units.ts'
 
 /** A conversion that copies the rows worth keeping into partitions, in one go. */
-export interface CopyRequest extends PartitionRequest {
+export interface CopyRequest extends PartitionRequest, LeftOutRequest {
   readonly transport: Transport | 'auto'
   readonly jobs: number
-  /** Rows that are left out go for good: there is no archive. */
-  readonly noArchive: boolean
   /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }
@@ -84,6 +83,7 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
     policy: policyFor(request, choice, premake),
     diskBytes: newSize(situation),
     retireAfter: request.retireAfter,
+    archive: archiveOf(situation, request, keep),
   }
   const steps = copySteps({
     rebuild,
@@ -96,10 +96,24 @@ export function planPartitionByCopy(situation: CopySituation, request: CopyReque
   assertDistinctKeys(steps)
   return {
     ...base,
-    evidence: [...evidenceOf(situation, choice, layout, keep), describeKept(rebuild.retired, request.retireAfter)],
+    evidence: [
+      ...evidenceOf(situation, choice, layout, keep),
+      describeKept(rebuild.retired, request.retireAfter),
+      ...describeLeftOutArchive(rebuild),
+    ],
     steps,
     rebuild,
   }
+}
+
+function archiveOf(
+  { table, keptRows }: CopySituation,
+  { archive: to }: CopyRequest,
+  keep: KeepWindow | null,
+): LeftOutArchive | null {
+  if (to === undefined || keep === null) return null
+  const estimatedRows = estimateLeftOut(table.estimatedRows, keptRows)
+  return { command: 'partition', to, table: table.name, partitionOf: null, horizon: keep.horizon, estimatedRows }
 }
 
 function layoutOf(

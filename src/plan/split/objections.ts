@@ -1,6 +1,7 @@
 import { display } from '../../sql/names.ts'
 import { captureObjections } from '../copy/capture.ts'
 import { copyKeyObjections, type CopyKey } from '../copy/key.ts'
+import { leftOutObjections } from '../copy/left-out.ts'
 import { constraintTriggerObjections } from '../table/constraint-triggers.ts'
 import { siblingObjections } from '../table/own-parts.ts'
 import { objection, unaccepted, when } from '../language/objection.ts'
@@ -72,13 +73,7 @@ export function splitObjections(
         'Let it read from the partitioned table.',
       ),
     ),
-    ...when(request.keep !== null && !request.noArchive, () =>
-      objection(
-        'archive',
-        'the rows left behind would be deleted without an archive, which this version cannot write',
-        `If they are no longer needed, pass --no-archive. Until \`ebb retire\` they remain in ${name}, detached.`,
-      ),
-    ),
+    ...leftOutObjections(request),
   ]
 }
 

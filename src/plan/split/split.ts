@@ -1,13 +1,15 @@
 import { display, type TableName } from '../../sql/names.ts'
+import type { ArchiveRequest } from '../archive/request.ts'
 import { captureOf } from '../copy/capture.ts'
 import { copyKeyOf, type CopyKey } from '../copy/key.ts'
 import { copySteps } from '../copy/steps.ts'
 import { factsOf } from '../table/facts.ts'
 import { describeKept } from '../copy/retention-of-retired.ts'
 import { keepWindow } from '../copy/keep-window.ts'
+import { describeLeftOutArchive, estimateLeftOut } from '../copy/left-out-archive.ts'
 import { describeLayout, type Layout } from '../partition/partitioned-shadow.ts'
 import { newSize } from '../copy/rebuild.ts'
-import type { RebuildPlan, RebuildSummary } from '../copy/summary.ts'
+import type { LeftOutArchive, RebuildPlan, RebuildSummary } from '../copy/summary.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { shadowNames, writtenColumns } from '../table/shadow.ts'
 import { rangeCondition } from './bound.ts'
@@ -53,7 +55,11 @@ export function planSplit(situation: SplitSituation, request: SplitRequest): Spl
   assertDistinctKeys(steps)
   return {
     ...base,
-    evidence: [...evidenceOf(situation, request, layout), describeKept(rebuild.retired, request.retireAfter)],
+    evidence: [
+      ...evidenceOf(situation, request, layout),
+      describeKept(rebuild.retired, request.retireAfter),
+      ...describeLeftOutArchive(rebuild),
+    ],
     steps,
     rebuild,
     split: splitSummary(situation, layout),
@@ -61,11 +67,13 @@ export function planSplit(situation: SplitSituation, request: SplitRequest): Spl
 }
 
 function summaryOf(
-  { parent, wide, policy, journalSchema, keptRows, settings, tag, server, partition }: SplitSituation,
-  { keep, retireAfter }: SplitRequest,
+  situation: SplitSituation,
+  { keep, retireAfter, archive }: SplitRequest,
   key: CopyKey,
   shadow: TableName,
 ): RebuildSummary {
+  const { parent, wide, policy, journalSchema, keptRows, settings, tag, server, partition } = situation
+  const window = keepWindow(policy, keep, parent, BigInt(server.now))
   const columns = writtenColumns(parent).text
   const capture = (side: string, table: TableName) => captureOf(table, key, journalSchema, `ebb_${tag}_${side}`)
   return {
@@ -78,7 +86,7 @@ function summaryOf(
       source: wide.name,
       target: shadow,
       columns,
-      keep: keepWindow(policy, keep, parent, BigInt(server.now))?.condition ?? null,
+      keep: window?.condition ?? null,
       settings,
       capture: capture('forward', wide.name),
     },
@@ -94,7 +102,23 @@ function summaryOf(
     policy: null,
     diskBytes: newSize({ table: wide, keptRows }),
     retireAfter,
+    archive: archive === undefined || window === null ? null : archiveOf(situation, archive, window.horizon),
     outcome: factsOf(parent),
+  }
+}
+
+function archiveOf(
+  { parent, partition, keptRows }: SplitSituation,
+  to: ArchiveRequest,
+  horizon: string,
+): LeftOutArchive {
+  return {
+    command: 'split',
+    to,
+    table: partition.name,
+    partitionOf: { ...parent.name, bounds: partition.boundsText },
+    horizon,
+    estimatedRows: estimateLeftOut(partition.estimatedRows, keptRows),
   }
 }
 
