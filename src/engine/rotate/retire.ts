@@ -199,9 +199,7 @@ async function youngest(retiring: RetireContext, partition: Leaving): Promise<Ne
   const { context, set, plan } = retiring
   if (plan.policy === null || plan.policy.kind !== 'id' || plan.horizon === null) return null
   const { policy, horizon } = plan
-  const newest = await watched(context, context.observer, () =>
-    readAge(context.session, set, policy, partition),
-  )
+  const newest = await watched(context, context.observer, () => readAge(context.session, set, policy, partition))
   if (newest === 'empty' || (newest !== 'never' && newest < horizon.position)) return null
   return newest
 }
