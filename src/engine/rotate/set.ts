@@ -233,10 +233,7 @@ async function findAges(context: TableContext, table: TableName, request: Rotate
     const found = await trying(context, done, `look for the newest row of ${display(partition.name)}`, async () => {
       const known = newestIn.get(partition.oid)
       const age =
-        known ??
-        (await watched(context, context.observer, () =>
-          readAge(context.session, set, policy, partition),
-        ))
+        known ?? (await watched(context, context.observer, () => readAge(context.session, set, policy, partition)))
       await rememberNewest(context.session, context.journalSchema, table, partition, age)
     })
     if (!found) return
