@@ -115,6 +115,12 @@ export const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./commands/retire.ts')).retireCommand,
   },
   {
+    name: 'migrate',
+    takes: 'up|down|status|create',
+    summary: 'retention as migration files, for deploy pipelines',
+    load: async () => (await import('./commands/migrate.ts')).migrateCommand,
+  },
+  {
     name: 'demo',
     takes: '',
     summary: 'a demonstration on a temporary PostgreSQL server, with a running application',

@@ -219,7 +219,7 @@ export async function cancelUntil(ended: AbortSignal, control: Session, pid: num
  * Renews the lease during `work`. This also detects a server that is down: if it does not respond, all connections
  * are destroyed.
  */
-async function withPulse<T>(
+export async function withPulse<T>(
   control: Session,
   schema: string,
   lease: Lease,

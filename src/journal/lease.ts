@@ -94,10 +94,15 @@ export async function tablesAtWork(session: ClientBase, schema: string): Promise
   return rows
 }
 
-async function leaseHeld(session: ClientBase, schema: string, table: TableName): Promise<EbbError> {
+/** `ebb partition 3f2a1c (backend 4711)`, whether it still runs or not. */
+export async function leaseHolder(session: ClientBase, schema: string, table: TableName): Promise<string | null> {
   const { rows } = await session.query<{ holder: string; backend_pid: number }>(sql`
     select holder, backend_pid from ${at(schema, 'lease')} where schema_name = ${table.schema} and table_name = ${table.name}`)
-  const who = rows[0] === undefined ? 'another run' : `${rows[0].holder} (backend ${rows[0].backend_pid})`
+  return rows[0] === undefined ? null : `${rows[0].holder} (backend ${rows[0].backend_pid})`
+}
+
+async function leaseHeld(session: ClientBase, schema: string, table: TableName): Promise<EbbError> {
+  const who = (await leaseHolder(session, schema, table)) ?? 'another run'
   return new EbbError(
     `${who} is running on ${display(table)}`,
     {

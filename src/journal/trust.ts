@@ -19,6 +19,8 @@ export const JOURNAL_TABLES = [
   'hold',
   'lease',
   'migration',
+  'migration_call',
+  'migration_file',
   'pace',
   'partition_set',
   'policy',

@@ -23,6 +23,7 @@ const FOLDERS = [
   'requests',
   'policy',
   'library',
+  'migrate',
   'embedded',
   'cli',
   'index.ts',
