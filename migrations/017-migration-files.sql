@@ -18,7 +18,7 @@ create table migration_call (
   table_name text not null,
   -- Of its options.
   digest text not null,
-  run_id bigint references run (id) on delete set null,
+  run_id bigint references run (id),
   ended_at timestamptz,
   primary key (name, direction, position)
 );

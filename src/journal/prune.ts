@@ -9,6 +9,7 @@ import { at } from './journal.ts'
 //   - every run of a table with an unfinished one, which may be undoing another;
 //   - a copy whose retired table or log still exists: rollback and retire need it;
 //   - a candidate set that has not been dropped;
+//   - a run of a migration file that is applied: its `down` rolls it back;
 //   - of the partitions removed from a table, the last: a rollback must know that there were any.
 
 /** A year, plus some time for a review. */
@@ -30,6 +31,7 @@ export async function pruneJournal(session: ClientBase, schema: string): Promise
         and not exists (select from ${capture} c join pg_class l on l.relname = c.log_name join pg_namespace n on n.oid = l.relnamespace
           where c.run_id = r.id and n.nspname = ${schema})
         and not exists (select from ${at(schema, 'candidate_set')} c where c.run_id = r.id)
+        and not exists (select from ${at(schema, 'migration_call')} c where c.run_id = r.id)
       order by ended_at limit ${RUNS_AT_ONCE} for update skip locked
     ), runs as (
       delete from ${run} where id in (select id from over)

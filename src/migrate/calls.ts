@@ -1,23 +1,21 @@
 import { createHash } from 'node:crypto'
-import { openSession, type Session, type Target } from '../db/session.ts'
-import type { EngineOptions } from '../engine/options.ts'
+import type { Session } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import type { Event } from '../events.ts'
 import {
   beginCall,
   endCall,
-  migrationTable,
   noteCallRun,
   type CallPlace,
   type Direction,
   type MigrationCall,
-  type MigrationJournal,
   type MigrationRecord,
 } from '../journal/migration-files.ts'
 import { canonicalJson, toStored } from '../plan/language/stored.ts'
 import { display } from '../sql/names.ts'
 import type { Table } from '../library/database.ts'
 import { CALLS, type CallName, type CallResult, type MigrationContext } from './context.ts'
+import { openAsUser, type Migrating } from './migrating.ts'
 import { rollBack } from './roll-back.ts'
 
 // A migration that was interrupted is run again from its beginning, so each of its calls is recorded with its run:
@@ -25,13 +23,6 @@ import { rollBack } from './roll-back.ts'
 //   - before it begins, and its run as soon as that is known, so a call whose run is done is not repeated;
 //   - a call whose run is unfinished is made again, and continues it;
 //   - a call that is done but differs now has been edited afterwards, and is an error.
-
-/** With what migrations are run. */
-export interface Migrating {
-  readonly target: Target
-  readonly options: EngineOptions
-  readonly journal: MigrationJournal
-}
 
 /** Runs `work` with what a migration can call. */
 export async function withContext<T>(
@@ -59,13 +50,6 @@ export async function withContext<T>(
   } finally {
     await (await session)?.end()
   }
-}
-
-/** A session with the settings of its role and database instead of ours. */
-export async function openAsUser(target: Target): Promise<Session> {
-  const session = await openSession(target, 'migration')
-  await session.query('reset all')
-  return session
 }
 
 async function callOnce(
@@ -142,9 +126,4 @@ function edited(
     },
     'usage',
   )
-}
-
-/** Says what migrations do. */
-export function tell({ options, journal }: Migrating, text: string): void {
-  options.observer({ table: migrationTable(journal.schema), runId: null, type: 'note', text })
 }

@@ -17,9 +17,10 @@ import {
 } from '../journal/migration-files.ts'
 import { objection } from '../plan/language/objection.ts'
 import { sameName } from '../sql/names.ts'
-import { tell, withContext, type Migrating } from './calls.ts'
+import { withContext } from './calls.ts'
 import { readMigrationFiles, type MigrationFile } from './files.ts'
 import { loadMigration } from './load.ts'
+import { tell, type Migrating } from './migrating.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { runSql } from './run-sql.ts'
 

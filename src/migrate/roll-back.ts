@@ -1,10 +1,9 @@
-import { ObjectionsError, UsageError } from '../errors.ts'
+import { EbbError, ObjectionsError, UsageError } from '../errors.ts'
 import { abandon, resume, rollback } from '../library/runs.ts'
 import type { DatabaseOptions } from '../library/options.ts'
 import type { MigrationCall } from '../journal/migration-files.ts'
 import { objection } from '../plan/language/objection.ts'
-import { EbbError } from '../errors.ts'
-import type { Migrating } from './calls.ts'
+import type { Migrating } from './migrating.ts'
 
 /** What can be taken back: the rows are still there. */
 const REVERSIBLE = ['partition', 'rebuild', 'split']

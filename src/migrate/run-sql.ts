@@ -7,8 +7,8 @@ import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import { cancelUntil } from '../engine/table-context.ts'
 import { forgetMigration, markApplied, migrationTable, type Direction } from '../journal/migration-files.ts'
-import { openAsUser, type Migrating } from './calls.ts'
 import type { MigrationFile } from './files.ts'
+import { openAsUser, type Migrating } from './migrating.ts'
 
 /**
  * Runs a file of SQL in one transaction, together with its record. No lock is waited for longer than others may queue
