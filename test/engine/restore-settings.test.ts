@@ -42,11 +42,9 @@ test('values are read under the settings under which they were written', async (
   expect(stored.tables[0].reading.copy[0]).toBe("set IntervalStyle to 'sql_standard'")
 })
 
-test('a receipt says nothing of where functions are looked up', () => {
-  expect(readingSettings({ settings: { IntervalStyle: 'iso_8601', search_path: 'theirs, pg_catalog' } })).toEqual({
-    IntervalStyle: 'iso_8601',
-    search_path: '',
-  })
+test('a receipt says neither where functions are looked up, nor what is read as null', () => {
+  const settings = { IntervalStyle: 'iso_8601', search_path: 'theirs, pg_catalog', array_nulls: 'off' }
+  expect(readingSettings({ settings })).toEqual({ IntervalStyle: 'iso_8601' })
 })
 
 interface StoredReceipt {

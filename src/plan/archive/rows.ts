@@ -40,11 +40,20 @@ export interface Relation {
  */
 export function copyStatement(
   relation: Relation,
-  columns: readonly Pick<ArchivedColumn, 'name'>[] | null,
+  columns: readonly Pick<ArchivedColumn, 'name' | 'type'>[] | null,
   chosen: string | null,
 ): string {
-  const list = columns === null ? raw('t.*') : join(columns.map(({ name }) => sql`t.${ident(name)}`))
+  const list = columns === null ? raw('t.*') : join(columns.map(asSent))
   return sql`copy (select ${list} ${from(relation, chosen)}) to stdout (format csv, header true, encoding 'UTF8')`.text
+}
+
+/** PostgreSQL writes xml without its declaration, and as text with it. */
+const AS_TEXT: Readonly<Record<string, string>> = { xml: 'pg_catalog.text', 'xml[]': 'pg_catalog.text[]' }
+
+/** A column as an expression whose output is the whole value. */
+export function asSent({ name, type }: Pick<ArchivedColumn, 'name' | 'type'>): Sql {
+  const as = AS_TEXT[type]
+  return as === undefined ? sql`t.${ident(name)}` : sql`t.${ident(name)}::${raw(as)} as ${ident(name)}`
 }
 
 export function countRows(relation: Relation, chosen: string | null): Sql {

@@ -14,10 +14,14 @@ export function writtenUnder(settings: ConditionSettings): Readonly<Record<strin
   return { ...OUR_SETTINGS, ...Object.fromEntries(ofCondition), ...FIXED }
 }
 
+/** Those that say what a text means, and not only how it is written or which text is accepted. */
+const MEANING = ['DateStyle', 'IntervalStyle', 'TimeZone', 'lc_monetary']
+
 /**
- * Under which the values are read: those that shape them, of the receipt. Its search path is not among them: it would say
- * which functions are called by the checks of a domain, and a receipt comes from outside.
+ * Under which the values are read again: of the settings of the receipt those by which their text means something. Under
+ * others it would be read wrongly: without array_nulls, a null in an array becomes the word. And the search path would
+ * say which functions are called by the checks of a domain: a receipt comes from outside.
  */
 export function readingSettings({ settings }: Pick<Encoding, 'settings'>): ConditionSettings {
-  return { ...settings, search_path: OUR_SETTINGS.search_path }
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => MEANING.includes(name)))
 }
