@@ -1,17 +1,18 @@
 import { readManagers } from '../catalog/managers.ts'
+import { readPartitionedTable } from '../catalog/partitions/partitioned-table.ts'
 import { readUnknownNodes } from '../catalog/partitions/planned-leaves.ts'
 import { readForeignCode } from '../catalog/table/table-code.ts'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, readOne, type Session } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
-import { holdsInForce } from '../journal/holds.ts'
-import { holdObjections } from '../plan/language/hold.ts'
+import { holdsAround } from '../journal/holds.ts'
+import { concernsRange, holdObjections, type HoldAround } from '../plan/language/hold.ts'
 import { unaccepted } from '../plan/language/objection.ts'
 import type { Objection } from '../plan/language/step.ts'
 import { managerObjections } from '../plan/table/objections/manager.ts'
 import { codeObjections } from '../plan/table/objections/code.ts'
 import { unknownNodeObjections } from '../plan/table/objections/unknown-nodes.ts'
-import type { TableName } from '../sql/names.ts'
+import { sameName, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 import type { EngineOptions, PlanOptions } from './options.ts'
 
@@ -49,8 +50,23 @@ export async function objectionsToRemoving(
 ): Promise<Objection[]> {
   // If the journal may not be read, the plan says so.
   if (!journalUsable) return []
-  const holds = await inSnapshot(session, () => holdsInForce(session, journalSchema, table))
-  return unaccepted(holdObjections(holds), accept)
+  return unaccepted(holdObjections(await inSnapshot(session, () => readHolds(session, journalSchema, table))), accept)
+}
+
+/** The holds in force that rows of a table may be under, in the snapshot that is open. */
+export async function readHolds(session: Session, journalSchema: string, table: TableName): Promise<HoldAround[]> {
+  const holds: HoldAround[] = []
+  for (const hold of await holdsAround(session, journalSchema, table))
+    if (hold.where !== 'above' || (await concerns(session, hold, table))) holds.push(hold)
+  return holds
+}
+
+/** One on the table that this is a partition of concerns its range. Of a partition of a partition nothing is decided by bounds. */
+async function concerns(session: Session, hold: HoldAround, table: TableName): Promise<boolean> {
+  const set = await readPartitionedTable(session, hold.table)
+  const partition = set?.partitions.find(({ name }) => sameName(name, table))
+  if (partition === undefined || set?.key == null) return true
+  return concernsRange(hold, partition.range, set.key.kind)
 }
 
 async function objectionsToCode(

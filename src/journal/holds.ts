@@ -1,10 +1,10 @@
 import type { ClientBase } from 'pg'
 import { readAll, readOne } from '../db/session.ts'
 import type { Interval } from '../grid/interval.ts'
-import type { Hold } from '../plan/language/hold.ts'
+import type { Hold, HoldAround } from '../plan/language/hold.ts'
 import { intervalText } from '../plan/language/moment.ts'
-import type { TableName } from '../sql/names.ts'
-import { sql } from '../sql/sql.ts'
+import { quoted, type TableName } from '../sql/names.ts'
+import { raw, sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 /** Holds what a run restores, from now on: once for each table. */
@@ -21,18 +21,43 @@ export async function holdRows(
       and table_name = ${table.name} and bounds is not distinct from ${bounds})`)
 }
 
-/** The holds in force, of one table or all. A journal of an earlier version has none. */
-export async function holdsInForce(session: ClientBase, schema: string, table?: TableName): Promise<Hold[]> {
+/** All holds in force. */
+export async function holdsInForce(session: ClientBase, schema: string): Promise<Hold[]> {
+  if (!(await hasHolds(session, schema))) return []
+  return readAll<Hold>(session, sql`select ${HOLD} from ${at(schema, 'hold')} h where ${IN_FORCE} order by until, id`)
+}
+
+/** Those of a table, of the tables that it is a partition of, and of its partitions; heirs are taken for partitions. */
+export async function holdsAround(session: ClientBase, schema: string, table: TableName): Promise<HoldAround[]> {
+  if (!(await hasHolds(session, schema))) return []
+  return readAll<HoldAround>(
+    session,
+    sql`
+    with recursive
+    above (oid) as (
+      select to_regclass(${quoted(table).text})::oid
+      union select i.inhparent from pg_inherits i join above a on i.inhrelid = a.oid),
+    below (oid) as (
+      select to_regclass(${quoted(table).text})::oid
+      union select i.inhrelid from pg_inherits i join below b on i.inhparent = b.oid)
+    select ${HOLD}, case when c.oid = to_regclass(${quoted(table).text}) then 'itself'
+      when c.oid in (select oid from above) then 'above' else 'below' end as "where"
+    from ${at(schema, 'hold')} h
+    join pg_namespace n on n.nspname = h.schema_name join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
+    where ${IN_FORCE} and (c.oid in (select oid from above) or c.oid in (select oid from below)) order by until, id`,
+  )
+}
+
+const HOLD = raw(
+  `json_build_object('schema', h.schema_name, 'name', h.table_name) as table, h.bounds, h.until, h.run_id::text as "runId"`,
+)
+const IN_FORCE = raw('h.until > clock_timestamp()')
+
+/** A journal of an earlier version has none. */
+async function hasHolds(session: ClientBase, schema: string): Promise<boolean> {
   const { there } = await readOne<{ there: boolean }>(
     session,
     sql`select to_regclass(${at(schema, 'hold').text}) is not null as there`,
   )
-  if (!there) return []
-  const ofTable = table === undefined ? sql`true` : sql`schema_name = ${table.schema} and table_name = ${table.name}`
-  return readAll<Hold>(
-    session,
-    sql`
-    select json_build_object('schema', schema_name, 'name', table_name) as table, bounds, until, run_id::text as "runId"
-    from ${at(schema, 'hold')} where until > clock_timestamp() and ${ofTable} order by until, id`,
-  )
+  return there
 }

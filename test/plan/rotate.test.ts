@@ -3,6 +3,7 @@ import type { SetPolicy } from '../../src/plan/language/policy.ts'
 import { aboutRows } from '../../src/plan/rotate/about-rows.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import type { RotationSituation } from '../../src/plan/rotate/plan.ts'
+import type { HoldAround } from '../../src/plan/language/hold.ts'
 import { BY_ID, gist, idSet, MONTHLY, partition, partitions, request, setOf, situation } from './rotate-support.ts'
 import { instant } from '../support/models.ts'
 
@@ -28,7 +29,10 @@ describe('a set by month, 90 days kept', () => {
   })
 
   test('restored rows keep each partition that they may be in', () => {
-    const hold = (bounds: string | null) => ({ table: setOf(YEAR).name, bounds, until: new Date(), runId: '7' })
+    const hold = (bounds: string | null) => ({
+      ...{ table: setOf(YEAR).name, bounds, until: new Date(), runId: '7' },
+      where: 'itself' as const,
+    })
     const left = (bounds: string | null, asked = {}) => {
       const held = { ...situation(setOf(YEAR), '2026-06-15'), holds: [hold(bounds)] }
       return gist(planRotation(held, request(asked))).retire
@@ -40,6 +44,17 @@ describe('a set by month, 90 days kept', () => {
     expect(left("FOR VALUES FROM (MINVALUE) TO ('2026-01-02 00:00:00+00')")).toEqual(['p_2026-02-01'])
     expect(left(null)).toEqual([])
     expect(left(null, { accept: ['hold'] })).toEqual(['p_2026-01-01', 'p_2026-02-01'])
+  })
+
+  test('a hold on a partition keeps it alone, one on what the table is a partition of keeps all', () => {
+    const left = (held: Partial<HoldAround>) => {
+      const hold = { table: setOf(YEAR).name, bounds: null, until: new Date(), runId: '7', where: 'itself' as const }
+      return gist(planRotation({ ...situation(setOf(YEAR), '2026-06-15'), holds: [{ ...hold, ...held }] }, request()))
+        .retire
+    }
+    expect(left({ where: 'below', table: { schema: 'public', name: 'p_2026-01-01' } })).toEqual(['p_2026-02-01'])
+    expect(left({ where: 'below', table: { schema: 'public', name: 'part_of_a_part' } })).toHaveLength(2)
+    expect(left({ where: 'above' })).toEqual([])
   })
 
   test('a bound between two positions counts as the later one', () => {

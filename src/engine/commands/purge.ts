@@ -9,8 +9,10 @@ import type { ReceiptEntry } from '../../journal/archives.ts'
 import { approveSet } from '../../journal/candidates.ts'
 import { at, endRun } from '../../journal/journal.ts'
 import { forgetBatches, readFigures, type PurgeFigures } from '../../journal/purges.ts'
-import { planCascade } from '../../plan/references/cascade.ts'
+import { planCascade, type Cascade } from '../../plan/references/cascade.ts'
+import { holdObjections } from '../../plan/language/hold.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
+import { unaccepted } from '../../plan/language/objection.ts'
 import type { Objection } from '../../plan/language/step.ts'
 import { objectionsToLooking } from '../../plan/purge/objections.ts'
 import {
@@ -31,6 +33,7 @@ import { Refusal, type Command, type Planning } from '../command.ts'
 import { readMatching } from '../purge/chosen-rows.ts'
 import { readGroupCount, readSince } from '../purge/stale-groups.ts'
 import { readLeavesOfSet, readSetFor } from '../purge/candidates/candidate-set.ts'
+import { readHolds } from '../first-look.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readKeyColumns } from '../purge/candidates/key-columns.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
@@ -159,10 +162,21 @@ async function readSituation(
     const graph = await readReferenceGraph(session, name)
     const around = { cascade: request.cascade, protect }
     const cascade = planCascade(graph, around)
+    const held = await readHeld(planning, cascade, request)
+    if (held.length > 0) return new Refusal(refusePurge({ server, table }, request, held))
     const lookUps = await measureLookUps(session, cascade.walked)
     const archiving = request.archive === undefined ? {} : { archiving: await readArchiving(planning, table, cascade) }
     return { server, table, itself, condition, graph, around, lookUps, ...archiving, ...selected }
   })
+}
+
+/** Rows of other tables that are on hold, and would be deleted too; those of the table itself are looked for before. */
+async function readHeld({ session, server, options }: Planning, cascade: Cascade, { accept }: PurgeRequest) {
+  if (!server.journalUsable) return []
+  const objections: Objection[] = []
+  for (const { name } of cascade.emptied.slice(1))
+    objections.push(...holdObjections(await readHolds(session, options.journalSchema, name)))
+  return unaccepted(objections, accept)
 }
 
 type Selected = Pick<PurgeSituation, 'predicate' | 'leaves' | 'reach' | 'candidates' | 'groups'>

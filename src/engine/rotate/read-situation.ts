@@ -11,7 +11,7 @@ import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { fromText, positionOf, type Position } from '../../grid/key.ts'
 import { validateTimezone } from '../../grid/grid.ts'
 import { journalExists, latestRun } from '../../journal/journal.ts'
-import { holdsInForce } from '../../journal/holds.ts'
+import { holdsAround } from '../../journal/holds.ts'
 import { begunRetirements, rememberedNewest } from '../../journal/rotations.ts'
 import { registeredSets } from '../../journal/sets.ts'
 import { expiryKind, isClosed } from '../../plan/rotate/horizon.ts'
@@ -65,7 +65,7 @@ async function readJournal(session: Session, schema: string, name: TableName): P
   const run = await latestRun(session, schema, name)
   return {
     registered: (await registeredSets(session, schema, name))[0]?.policy ?? null,
-    holds: await holdsInForce(session, schema, name),
+    holds: await holdsAround(session, schema, name),
     begun: await begunRetirements(session, schema, name),
     unfinished: run?.status === 'running' ? { id: run.id, command: run.command } : null,
     newestIn: await rememberedNewest(session, schema, name),

@@ -1,5 +1,5 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
-import type { Span } from '../../grid/gaps.ts'
+import { overlap, type Span } from '../../grid/gaps.ts'
 import { fromText, type KeyKind } from '../../grid/key.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { Objection } from './step.ts'
@@ -12,6 +12,17 @@ export interface Hold {
   readonly until: Date
   /** The run that has restored them; null if the journal has it no more. */
   readonly runId: string | null
+}
+
+/** A hold on a table, or on one that it is a partition of (`above`) or that is a partition of it (`below`). */
+export interface HoldAround extends Hold {
+  readonly where: 'itself' | 'above' | 'below'
+}
+
+/** Rows may have come back into other partitions than theirs; those without bounds may be in any. */
+export function concernsRange({ bounds }: Hold, range: Span | null, kind: KeyKind): boolean {
+  const held = bounds === null ? null : spanOfBounds(kind, bounds)
+  return held === null || range === null || overlap(held, range)
 }
 
 /** Why rows of the table are not removed now. */

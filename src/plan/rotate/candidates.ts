@@ -1,8 +1,8 @@
 import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
-import { overlap } from '../../grid/gaps.ts'
 import { minus } from '../../grid/grid.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
-import { heldText, spanOfBounds, type Hold } from '../language/hold.ts'
+import { concernsRange, heldText, type HoldAround } from '../language/hold.ts'
+import { sameName } from '../../sql/names.ts'
 import { unaccepted, when } from '../language/objection.ts'
 import {
   expiredByAge,
@@ -111,7 +111,12 @@ function expiredPartitions(
 }
 
 /** Why a partition is kept although all its rows have expired. */
-function reasonToLeave(partition: Partition, method: Retire, holds: readonly Hold[], kind: KeyKind): string | null {
+function reasonToLeave(
+  partition: Partition,
+  method: Retire,
+  holds: readonly HoldAround[],
+  kind: KeyKind,
+): string | null {
   if (partition.kind === 'foreign') return 'it is a foreign table: its rows are stored elsewhere'
   if (partition.kind === 'partitioned') return 'it is itself partitioned, so it is not managed here'
   if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
@@ -123,10 +128,10 @@ function reasonToLeave(partition: Partition, method: Retire, holds: readonly Hol
     : `restored rows are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
 }
 
-/** Rows may have come back into other partitions than theirs; those without bounds may be in any. */
-function isHeld({ range }: Partition, { bounds }: Hold, kind: KeyKind): boolean {
-  const held = bounds === null ? null : spanOfBounds(kind, bounds)
-  return held === null || range === null || overlap(held, range)
+/** By a hold on the set, on what that is itself a partition of, or on the partition. */
+function isHeld({ name, range }: Partition, hold: HoldAround, kind: KeyKind): boolean {
+  if (hold.where === 'below') return sameName(hold.table, name)
+  return hold.where === 'above' || concernsRange(hold, range, kind)
 }
 
 /** Wide partitions with both expired and kept rows, for information. */

@@ -7,7 +7,7 @@ import { type TableName } from '../../sql/names.ts'
 import { type Horizon } from './horizon.ts'
 import type { Retire } from './request.ts'
 import { type Creation } from './runway.ts'
-import type { Hold } from '../language/hold.ts'
+import type { HoldAround } from '../language/hold.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { ArchiveStep, DetachStep, ShortLockStep, DependentObject, Objection } from '../language/step.ts'
 
@@ -28,7 +28,7 @@ export interface RotationSituation {
   /** By id: the known newest times of partitions, by oid. */
   readonly newestIn: ReadonlyMap<string, Newest>
   /** Restored rows that are not to be removed yet. */
-  readonly holds: readonly Hold[]
+  readonly holds: readonly HoldAround[]
   /** Retirements that earlier rotations have not finished. */
   readonly begun: readonly BegunRetirement[]
   /** An unfinished run on the table, such as a conversion. */
