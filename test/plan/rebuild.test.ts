@@ -203,10 +203,13 @@ describe('the rows to keep', () => {
         table: named('events_retired'),
         as: named('events'),
         oid: around.table.oid,
-        chosen: "where (kind = 'a'\n) is not true",
+        chosen: "where (kind = 'a') is not true",
       },
     })
     expect(kinds(planRebuild(around, { ...request, keep: null, archive }))).not.toContain('archive')
+    const predicate = { written: 'true -- all', text: 'true -- all', uses: null }
+    const commented = planRebuild({ ...around, predicate }, { ...request, archive })
+    expect(stepOf(commented, 'archive', 'archive').work.rows.chosen).toBe('where (true -- all\n) is not true')
   })
 
   test('without --archive or --no-archive the others would be lost', () => {

@@ -48,7 +48,7 @@ describe('rows left out that are to be archived', () => {
       table: named('old'),
       as: named('events'),
       oid: '16399',
-      where: '(id > 7\n) is not true',
+      where: '(id > 7) is not true',
     })
     const archived = planRetire('7', leavingOut, KEPT, { ...none, receipt: 'file:///a/receipt.json' })
     expect(keys(archived)).toEqual(['retire:drop', 'retire:capture'])

@@ -15,10 +15,15 @@ export function archiveLeftOut(
 ): ArchiveStep[] {
   if (keep === null || archive === null) return []
   const { command, to, table, partitionOf, horizon, estimatedRows } = archive
-  const where = `(${keep}\n) is not true`
+  const where = notTrue(keep)
   const rows = { table: retired.name, oid: retired.oid, as: table, partitionOf, chosen: `where ${where}`, where }
   const step = archiveStep({ command, kind: 'table', rows: { ...rows, horizon, estimatedRows }, settings, to })
   return [{ ...step, key: 'archive', title: `archive the rows left out, of ${display(retired.name)}, in ${to.uri}` }]
+}
+
+/** On a line of its own only where a comment may stand at its end: receipts and lists show it. */
+function notTrue(condition: string): string {
+  return `(${condition}${condition.includes('--') ? '\n' : ''}) is not true`
 }
 
 /** How, for a plan; nothing without an archive. */
