@@ -18,7 +18,7 @@ export interface Undoing {
 /** Shows the plan of undoing a run, or executes it. */
 export async function undo(asked: Asked, named: NamedRun, { name, plan, act }: Undoing): Promise<void> {
   const { reporter, target, execute, engine } = asked
-  const choice = await resolveRun(target, named, engine)
+  const choice = await resolveRun(target, named)
   if (!execute) return showPlan(asked, await plan(target, choice, engine))
   await orObjections(
     (plan) => showPlan(asked, plan),

@@ -98,7 +98,7 @@ function runCall<Given, Plan, Outcome>(
   carryOut: (target: Target, choice: runs.RunChoice, options: EngineOptions) => Promise<Outcome>,
 ): RunCall<Given, Plan, Outcome> {
   const called = call<Given, Plan, Outcome, Options, NamedRun>(spec, async ({ target, request, engine }) => {
-    const choice = await resolveRun(target, request, engine)
+    const choice = await resolveRun(target, request)
     return { plan: () => plan(target, choice, engine), carryOut: () => carryOut(target, choice, engine) }
   })
   return called as RunCall<Given, Plan, Outcome>

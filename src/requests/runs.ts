@@ -1,6 +1,5 @@
 import type { Target } from '../db/session.ts'
 import { resolveName } from '../engine/commands/inspect.ts'
-import type { Patience } from '../engine/locks/patiently.ts'
 import type { RunChoice } from '../engine/runs/find-run.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { COMMON, DATABASE, LOCKS } from './common.ts'
@@ -62,6 +61,6 @@ function chosen({ run }: { readonly run: NamedRun }): NamedRun {
 }
 
 /** The run that is meant, by the table that its name leads to. */
-export async function resolveRun(target: Target, written: NamedRun, patience: Patience): Promise<RunChoice> {
-  return written === null || 'runId' in written ? written : { table: await resolveName(target, written, patience) }
+export async function resolveRun(target: Target, written: NamedRun): Promise<RunChoice> {
+  return written === null || 'runId' in written ? written : { table: await resolveName(target, written) }
 }

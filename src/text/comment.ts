@@ -7,15 +7,27 @@ const USUAL_WIDTH = 116
  * comment. So they are escaped, like all control characters.
  */
 export function comment(text: string, indent = '', width = USUAL_WIDTH): string[] {
-  const lines = wrap(text, width - indent.length)
+  return inComment(wrap(text, width - indent.length), indent)
+}
+
+/** The same with SQL in it, which can be copied: no line breaks within quotes. */
+export function commentWithSql(text: string, indent: string): string[] {
+  return inComment(joined(oneLine(text).match(/(?:"[^"]*"|'[^']*'|[^ ])+/g) ?? [], USUAL_WIDTH - indent.length), indent)
+}
+
+function inComment(lines: readonly string[], indent: string): string[] {
   return lines.map((line, i) => `-- ${indent}${i === 0 ? '' : '  '}${line}`)
 }
 
 /** Breaks text at spaces so that no line is longer than `width`, unless a word is. Line breaks in it are escaped. */
 export function wrap(text: string, width: number): string[] {
+  return joined(oneLine(text).split(' '), width)
+}
+
+function joined(words: readonly string[], width: number): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of oneLine(text).split(' ')) {
+  for (const word of words) {
     if (line !== '' && line.length + 1 + word.length > width) {
       lines.push(line)
       line = word

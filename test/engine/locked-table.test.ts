@@ -160,27 +160,32 @@ async function isTold(work: Promise<unknown>): Promise<string | null> {
 }
 
 test.for([
-  ['an unfinished rebuild', 'ev_ebb', OF_UNFINISHED],
-  ['a finished rebuild', 'ev_retired', { ...OF_ANY_STATE, ...OF_FINISHED }],
-] as const)(
-  'every command waits for whoever has locked its tables, beside %s',
-  async ([, other, calls], { database }) => {
-    const owner = await database.session('setup')
-    await owner.query(`
+  ['the tables beside an unfinished rebuild', 'ev_ebb', 'ev, groups, ev_ebb, ev_view', OF_UNFINISHED],
+  [
+    'the tables beside a finished rebuild',
+    'ev_retired',
+    'ev, groups, ev_retired, ev_view',
+    { ...OF_ANY_STATE, ...OF_FINISHED },
+  ],
+  // Of which it is found what is to be done.
+  ['the journal of an unfinished rebuild', 'ev_ebb', 'ebb.run', OF_UNFINISHED],
+  ['the journal of a finished rebuild', 'ev_retired', 'ebb.run', OF_FINISHED],
+] as const)('every command waits for whoever has locked %s', async ([, other, locked, calls], { database }) => {
+  const owner = await database.session('setup')
+  await owner.query(`
     create table groups (id int primary key);
     create table ev (id int primary key, at timestamptz not null default now(), gone_at timestamptz, of int references groups);
     create view ev_view as select id from ev;
     insert into ev select generate_series(1, 50)`)
-    if (other === 'ev_ebb') await stoppedRebuild(database, EV, beforeStep('swap'))
-    else await rebuild(database.url, NAMED, rebuildRequest(), quietly())
-    const holder = await database.session('holder')
-    await holder.query(`begin; lock table ev, groups, ${other}, ev_view`)
+  if (other === 'ev_ebb') await stoppedRebuild(database, EV, beforeStep('swap'))
+  else await rebuild(database.url, NAMED, rebuildRequest(), quietly())
+  const holder = await database.session('holder')
+  await holder.query(`begin; lock table ${locked}`)
 
-    const wrong: Record<string, string> = {}
-    for (const [name, call] of Object.entries(calls)) {
-      const how = await isTold(call(database.url, quietly({ lockLimits: limits(200) })))
-      if (how !== null) wrong[name] = how
-    }
-    expect(wrong).toEqual({})
-  },
-)
+  const wrong: Record<string, string> = {}
+  for (const [name, call] of Object.entries(calls)) {
+    const how = await isTold(call(database.url, quietly({ lockLimits: limits(200) })))
+    if (how !== null) wrong[name] = how
+  }
+  expect(wrong).toEqual({})
+})

@@ -333,6 +333,15 @@ const CASES: readonly Case[] = [
     cure: 'owner',
   },
   {
+    what: 'two foreign keys of others over one column, both named by PostgreSQL',
+    given: ({ log, other }) =>
+      `create table ${other} (x bigint references ${log} (id), foreign key (x) references ${log} (id) on delete cascade)`,
+    request: byIds,
+    code: /^inbound-names:/,
+    fix: /rename constraint/,
+    cure: 'owner',
+  },
+  {
     what: 'foreign keys that are switched off',
     given: ({
       log,

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import type { WrittenName } from '../../src/sql/parse-name.ts'
+import { ebb } from '../cli/support.ts'
 import { partition, planPartitionOf, planRebuildOf, rebuild } from '../support/commands.ts'
 import { test } from '../support/database.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
@@ -57,3 +58,21 @@ test.for(Object.entries(WAYS))(
     expect(await refreshed(202)).toBe(202)
   },
 )
+
+test('its statements can be copied out of the plan as it is printed, wherever its lines break', async ({
+  database,
+}) => {
+  const name = '"m v of all   the ""k"" in it, by a b c d e f"'
+  const app = await database.session('app')
+  await app.query(`create table events (id bigint primary key, kind text);
+    insert into events select n, 'x' from generate_series(1, 200) n;
+    create materialized view ${name} as select count(*)::int as n from events`)
+  const rebuildByHand = () => ebb(['rebuild', 'public.events', '--keep-all', '--url', database.url])
+
+  const printed = (await rebuildByHand()).out.replaceAll(/^-- +/gm, '')
+  const statements = /\bdo \$[^]*?commit; drop [^;]*;/.exec(printed.replaceAll(/;\n/g, '; '))?.[0]
+  await app.query(statements ?? '')
+  expect((await rebuildByHand()).out).not.toContain('Blocking issues')
+  await app.query(`insert into events values (201, 'y'); refresh materialized view ${name}`)
+  expect((await app.query(`select n from ${name}`)).rows).toEqual([{ n: 201 }])
+})

@@ -15,7 +15,7 @@ export const resumeCommand = commandLine(
   async (asked, chosen) => {
     const { invocation, target, execute } = asked
     const engine = { ...asked.engine, identities: withIdentities([], invocation.context) }
-    const { run, plan, done } = await planResumeOf(target, await resolveRun(target, chosen, engine), engine)
+    const { run, plan, done } = await planResumeOf(target, await resolveRun(target, chosen), engine)
     if (!execute) return showPlan(asked, plan, { runId: run.id, done })
     await showOutcome(asked, await resume(target, { runId: run.id }, engine), run.command)
   },

@@ -21,7 +21,7 @@ export const retireCommand = commandLine(
   },
   async (asked, chosen, { all, noArchive }) => {
     const { reporter, target, execute, engine } = asked
-    const choices: RunChoice[] = all ? await unnamed(target, engine) : [await resolveRun(target, chosen, engine)]
+    const choices: RunChoice[] = all ? await unnamed(target, engine) : [await resolveRun(target, chosen)]
     if (!execute) return show(asked, choices, { noArchive })
     const results: RunResult[] = []
     for (const one of choices) results.push(await retire(target, one, engine, { noArchive }))

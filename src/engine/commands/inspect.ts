@@ -1,4 +1,4 @@
-import { readPatiently, type Patience } from '../locks/patiently.ts'
+import { readPatiently } from '../locks/patiently.ts'
 import { isTimeType } from '../../catalog/table/calendar-kind.ts'
 import {
   readActivity,
@@ -179,9 +179,7 @@ export async function partitionMapOf(target: Target, table: TableName): Promise<
   return withSession(target, 'inspect', (session) => inSnapshot(session, () => readPartitionMap(session, table)))
 }
 
-/** Resolves a name for the role that connects. */
-export async function resolveName(target: Target, written: WrittenName, patience: Patience): Promise<TableName> {
-  return readPatiently(target, 'resolve', patience, (session) =>
-    inSnapshot(session, () => resolveTable(session, written)),
-  )
+/** Resolves a name for the role that connects. Only the catalogue is read, so nothing that is locked is waited for. */
+export async function resolveName(target: Target, written: WrittenName): Promise<TableName> {
+  return withSession(target, 'resolve', (session) => inSnapshot(session, () => resolveTable(session, written)))
 }

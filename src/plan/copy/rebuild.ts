@@ -121,6 +121,7 @@ function rebuildObjections(
     'self-reference:',
     'disabled-foreign-keys',
     'always:',
+    'inbound-names:',
   ]
   return [
     ...tableObjections(table, server).filter(({ code }) => !copied.some((start) => code.startsWith(start))),

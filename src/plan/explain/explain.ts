@@ -1,4 +1,4 @@
-import { comment } from '../../text/comment.ts'
+import { comment, commentWithSql } from '../../text/comment.ts'
 import { display } from '../../sql/names.ts'
 import { spelledOut } from '../../sql/spelled-out.ts'
 import { explainArchive } from './archive.ts'
@@ -48,7 +48,7 @@ export function explainObjections(objections: readonly Objection[]): string[] {
     ...heading(`Blocking issues (${objections.length})`),
     ...objections.flatMap(({ code, what, fix }) => [
       ...comment(`${code}: ${what}`, '  '),
-      ...comment(`fix: ${fix}`, '      '),
+      ...commentWithSql(`fix: ${fix}`, '      '),
     ]),
   ]
 }

@@ -274,8 +274,23 @@ export function dropForeignKeys(table: TableName, keys: readonly { readonly name
   return keys.map(({ name }) => sql`alter table ${quoted(table)} drop constraint if exists ${ident(name)}`.text)
 }
 
+/**
+ * Makes foreign keys of other tables point at the one that has the name now. Where that is partitioned, PostgreSQL gives
+ * the key a clone for each partition, in the same table and with the next name of its own choosing; so those that
+ * have such a name come first.
+ */
+export function addForeignKeys(keys: readonly InboundForeignKey[]): Statement[] {
+  const [chosen, others] = [keys.filter(hasChosenName), keys.filter((key) => !hasChosenName(key))]
+  return [...chosen, ...others].flatMap(addForeignKey)
+}
+
+/** Whether PostgreSQL may have named it, or might name another so. */
+export function hasChosenName({ name }: { readonly name: string }): boolean {
+  return /_fkey\d*$/.test(name)
+}
+
 /** Makes a foreign key of another table point at the one that has the name now, without looking at the rows there are. */
-export function addForeignKey(key: InboundForeignKey): Statement[] {
+function addForeignKey(key: InboundForeignKey): Statement[] {
   return constraint(key.table, { ...key, definition: `${withoutNotValid(key.definition)} NOT VALID` })
 }
 

@@ -320,7 +320,7 @@ export const DEPENDENTS = {
       ),
     ...ofTheName(
       ({ table }) => table.inboundForeignKeys.flatMap((key) => definitions.dropForeignKeys(key.table, [key])),
-      ({ table }) => table.inboundForeignKeys.flatMap((key) => definitions.addForeignKey(key)),
+      ({ table }) => definitions.addForeignKeys(table.inboundForeignKeys),
     ),
   },
   // After all foreign keys.

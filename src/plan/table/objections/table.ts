@@ -1,7 +1,8 @@
 import type { ServerModel } from '../../../catalog/server-model.ts'
-import type { OtherDependent, TableModel } from '../../../catalog/table/table-model.ts'
-import { display, quoted } from '../../../sql/names.ts'
+import type { InboundForeignKey, OtherDependent, TableModel } from '../../../catalog/table/table-model.ts'
+import { companion, display, quoted } from '../../../sql/names.ts'
 import { ident } from '../../../sql/sql.ts'
+import { hasChosenName } from '../definitions.ts'
 import { constraintTriggerObjections, ofOtherTables } from '../constraint-triggers.ts'
 import { objection, when } from '../../language/objection.ts'
 import { materializedViewObjections } from './materialized-view.ts'
@@ -252,7 +253,24 @@ function dependentObjections(table: TableModel): Objection[] {
           `Drop it first: alter table ${quoted(key.table).text} drop constraint ${ident(key.name).text};`,
         ),
       ),
+    ...inboundNameObjections(table),
   ]
+}
+
+/** The clones of the first, which PostgreSQL makes for the partitions, would have the name of the second. */
+function inboundNameObjections({ inboundForeignKeys }: TableModel): Objection[] {
+  const chosen = inboundForeignKeys.filter(hasChosenName)
+  const columns = ({ table, pairs }: InboundForeignKey) =>
+    [display(table), ...pairs.map(({ referring }) => referring)].join('\n')
+  return chosen
+    .filter((key, i) => chosen.slice(0, i).some((earlier) => columns(earlier) === columns(key)))
+    .map(({ table, name }) =>
+      objection(
+        `inbound-names:${display(table)}.${name}`,
+        `${display(table)} has two foreign keys here over the same columns, with names that PostgreSQL would give to their parts for partitions`,
+        `Rename one: alter table ${quoted(table).text} rename constraint ${ident(name).text} to ${ident(companion(name, '_2nd')).text}; or drop it.`,
+      ),
+    )
 }
 
 function replicationObjections(table: TableModel): Objection[] {
