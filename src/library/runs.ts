@@ -75,7 +75,7 @@ export interface RetireOptions extends RunOptions {
 export const retire: Call<RetireOptions, Plan, runs.RunResult> = call(
   RETIRE,
   async ({ target, request, engine, values: { noArchive } }) => {
-    const choice = await resolveRun(target, request, engine)
+    const choice = await resolveRun(target, request)
     return {
       plan: () => runs.planRetireOf(target, choice, engine, { noArchive }),
       carryOut: () => runs.retire(target, choice, engine, { noArchive }),
