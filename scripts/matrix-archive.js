@@ -1,9 +1,9 @@
 // Archives awkward values of every type under several settings, and restores them: on each PostgreSQL version, and from
 // the oldest to all others and back, in all formats.
 //
-//   node scripts/matrix-archive.js             all versions, csv
+//   node scripts/matrix-archive.js             all versions, all formats
 //   node scripts/matrix-archive.js 14 18       these
-//   EBB_MATRIX_FORMATS=csv,parquet node scripts/matrix-archive.js
+//   EBB_MATRIX_FORMATS=parquet node scripts/matrix-archive.js
 
 import { describeVersion, folderOf, run, VERSIONS } from './versions.js'
 

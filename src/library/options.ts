@@ -1,6 +1,6 @@
 import type { Observer } from '../events.ts'
 import type { PaceSettings } from '../pacing/limits.ts'
-import type { Compression } from '../plan/archive/request.ts'
+import type { ArchiveFormat, Compression } from '../plan/archive/request.ts'
 import type { Transport } from '../plan/copy/work.ts'
 
 /** Options of every call. */
@@ -57,7 +57,9 @@ export interface CopyOptions extends ArchivingOptions {
 export interface ArchivingOptions {
   /** Content of each object before compression: `256 MB` by default, or a number of bytes. */
   readonly partSize?: number | string
-  /** `zstd` where Node.js has it, else `gzip`. */
+  /** `csv` by default; `parquet` takes the package `@duckdb/node-api`. */
+  readonly archiveFormat?: ArchiveFormat
+  /** `zstd`; `gzip` for CSV where Node.js has no zstd. */
   readonly compression?: Compression
   /** Recipients of age, for whom it is encrypted. */
   readonly encryptTo?: readonly string[]

@@ -4,7 +4,8 @@ import zlib from 'node:zlib'
 import { messageOf, UsageError } from '../errors.ts'
 import { parseDestination, uriOf } from '../plan/archive/destination.ts'
 import { checkRecipient } from '../plan/archive/recipient.ts'
-import type { ArchiveRequest, Compression } from '../plan/archive/request.ts'
+import { FORMATS } from '../plan/archive/formats.ts'
+import type { ArchiveFormat, ArchiveRequest, Compression } from '../plan/archive/request.ts'
 import { showBytes } from '../text/units.ts'
 import { defaulted, flag, inForm, option, withDefault, type Option, type Options, type Values } from './option.ts'
 import { bytes, list, oneOf, text } from './parsers.ts'
@@ -26,16 +27,6 @@ const partBytes = inForm('text or number', (value) => {
   throw new UsageError(`objects can have from ${least} to ${most}`, `Write a size from ${least} to ${most}.`)
 })
 
-const compressionWord = oneOf('a compression', 'zstd', 'gzip', 'none')
-const compression = inForm(compressionWord.form ?? 'text', (value): Compression => {
-  const wanted = compressionWord(value)
-  if (wanted !== 'zstd' || HAS_ZSTD) return wanted
-  throw new UsageError(
-    `this version of Node.js, ${process.version}, has no zstd`,
-    'Use Node.js 22.15 or later, or pass gzip.',
-  )
-})
-
 /** How rows are archived. */
 const WAYS = {
   partSize: defaulted(
@@ -44,13 +35,16 @@ const WAYS = {
     partBytes,
     '256 MB',
   ),
-  compression: withDefault(
-    option(
-      '--compression <how>',
-      'with --archive: zstd, gzip or none (default: zstd where Node.js has it, from 22.15 on, else gzip)',
-      compression,
-    ),
-    HAS_ZSTD ? ('zstd' as const) : ('gzip' as const),
+  archiveFormat: defaulted(
+    '--archive-format <format>',
+    'with --archive: csv, which COPY reads, or parquet, for DuckDB, Spark and others (takes the package @duckdb/node-api)',
+    oneOf<ArchiveFormat>('a format', 'csv', 'parquet'),
+    'csv',
+  ),
+  compression: option(
+    '--compression <how>',
+    'with --archive: zstd, gzip or none (default: zstd, but gzip for CSV where Node.js has no zstd, before 22.15)',
+    oneOf<Compression>('a compression', 'zstd', 'gzip', 'none'),
   ),
   encryptTo: withDefault(
     option(
@@ -101,13 +95,24 @@ export function checkArchiveOrNot(given: Given<Options & ReturnType<typeof archi
 
 /** Null where nothing is archived. */
 export function archiveRequest(values: Values<typeof ARCHIVE>): ArchiveRequest | null {
-  const { archive: uri, compression, partSize: partBytes, encryptTo } = values
-  return uri === null ? null : { uri, format: 'csv', compression, partBytes, encryptTo }
+  const { archive: uri, archiveFormat: format, partSize: partBytes, encryptTo } = values
+  if (uri === null) return null
+  return { uri, format, compression: compression(values.compression, format), partBytes, encryptTo }
 }
 
 /** Absolute, without credentials. */
 export function archiveUri(value: unknown): string {
   return uriOf(parseDestination(text(value), cwd()))
+}
+
+function compression(wanted: Compression | null, format: ArchiveFormat): Compression {
+  const possible = HAS_ZSTD || FORMATS[format].hasZstd
+  if (wanted === null) return possible ? 'zstd' : 'gzip'
+  if (wanted !== 'zstd' || possible) return wanted
+  throw new UsageError(
+    `this version of Node.js, ${process.version}, has no zstd`,
+    'Use Node.js 22.15 or later, or compress with gzip.',
+  )
 }
 
 /** Each once, so that a receipt lists them once. */

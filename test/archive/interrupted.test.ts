@@ -32,6 +32,7 @@ function endless(failAfter = Infinity) {
 describe.each(ENCODINGS)('writing ($compression, $encryption.kind)', (encoding) => {
   const write = (put: Store['put'], rows: AsyncIterable<Uint8Array>, signal = new AbortController().signal) =>
     writeObjects(Object.assign(new MemoryStore(), { put }), rows, {
+      columns: [],
       ...{ archive: ARCHIVE, table: TABLE, encoding, partBytes: 1e9, signal },
     })
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { PROJECT } from '../docs/pages.ts'
 
-/** Writes a row of 200 MB into an object and reads it back, in a process of its own; prints its rows and peak memory. */
-const SCRIPT = `
+/** Writes rows into an object and reads it back, in a process of its own; prints their number and peak memory. */
+const script = (rows: string, format: string) => `
   import { once } from 'node:events'
   import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs'
   import { tmpdir } from 'node:os'
@@ -14,19 +14,17 @@ const SCRIPT = `
   import { readObject } from './dist/archive/content/read-object.js'
   import { writeObjects } from './dist/archive/content/write-objects.js'
 
-  const piece = Buffer.alloc(65_536, 'x')
   async function* rows() {
-    yield Buffer.from('id,payload\\n1,"')
-    for (let i = 0; i < 3200; i += 1) yield piece
-    yield Buffer.from('"\\n2,\\n')
+    yield Buffer.from('id,payload\\n')
+    ${rows}
   }
   const directory = mkdtempSync(join(tmpdir(), 'ebb-memory-'))
   const file = join(directory, 'object')
   try {
     const store = { put: (_, body) => pipeline(body, createWriteStream(file)), get: async () => createReadStream(file) }
-    const encoding = { format: 'csv', settings: {}, compression: 'none', encryption: null }
+    const encoding = { format: '${format}', settings: {}, compression: 'none', encryption: null }
     const { rows: written, objects } = await writeObjects(store, rows(), {
-      archive: 'a', table: { schema: 'public', name: 'events' }, encoding, partBytes: 300e6, signal: new AbortController().signal,
+      archive: 'a', table: { schema: 'public', name: 'events' }, columns: [{ name: 'id', type: 'bigint' }, { name: 'payload', type: 'text' }], encoding, partBytes: 300e6, signal: new AbortController().signal,
     })
     const content = await readObject(store, 'object', objects[0], encoding, [])
     await once(content.resume(), 'end')
@@ -36,10 +34,38 @@ const SCRIPT = `
   }
 `
 
-test('a row of 200 MB is archived and read back in less than 150 MB of memory', () => {
+function run(rows: string, format: string): { readonly rows: number; readonly megabytes: number } {
   if (!existsSync(join(PROJECT, 'dist'))) throw new Error('it runs what has been built: npm run build')
-  const printed = execFileSync('node', ['--input-type=module', '-e', SCRIPT], { cwd: PROJECT, encoding: 'utf8' })
-  const { rows, megabytes } = JSON.parse(printed) as { rows: number; megabytes: number }
+  const printed = execFileSync('node', ['--input-type=module', '-e', script(rows, format)], {
+    cwd: PROJECT,
+    encoding: 'utf8',
+  })
+  return JSON.parse(printed) as { rows: number; megabytes: number }
+}
+
+test('a row of 200 MB is archived and read back in less than 150 MB of memory', () => {
+  const { rows, megabytes } = run(
+    `const piece = Buffer.alloc(65_536, 'x')
+    yield Buffer.from('1,"')
+    for (let i = 0; i < 3200; i += 1) yield piece
+    yield Buffer.from('"\\n2,\\n')`,
+    'csv',
+  )
   expect(rows).toBe(2)
   expect(megabytes).toBeLessThan(150)
+}, 60_000)
+
+test('rows of 16 and 32 MiB, among many small ones, are Parquet in less than 512 MB of memory', () => {
+  const { rows, megabytes } = run(
+    `const piece = Buffer.from(Array.from({ length: 65_536 }, () => 48 + Math.random() * 70))
+    for (const pieces of [250, 1, 500, 250]) {
+      for (let n = 0; n < 7000; n += 1) yield Buffer.from(n + ',' + 'x'.repeat(999) + '\\n')
+      yield Buffer.from('1,",')
+      for (let i = 0; i < pieces; i += 1) yield piece
+      yield Buffer.from('"\\n')
+    }`,
+    'parquet',
+  )
+  expect(rows).toBe(28_004)
+  expect(megabytes).toBeLessThan(512)
 }, 60_000)

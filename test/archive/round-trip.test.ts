@@ -20,9 +20,9 @@ import { prepareGround, type Ground } from '../support/template.ts'
 import { quietly } from '../support/tool.ts'
 
 // Every value comes back as the same text, whatever the settings of the role that archives and of the one that restores:
-// in the formats named by EBB_MATRIX_FORMATS, and between the shared server and those of EBB_MATRIX_PG, folders of programs.
+// in all formats, or those named by EBB_MATRIX_FORMATS, and between the shared server and those of EBB_MATRIX_PG, folders of programs.
 
-const FORMATS = (process.env.EBB_MATRIX_FORMATS ?? 'csv').split(',') as ArchiveFormat[]
+const FORMATS = (process.env.EBB_MATRIX_FORMATS ?? 'csv,parquet').split(',') as ArchiveFormat[]
 const OTHERS = (process.env.EBB_MATRIX_PG ?? '').split(':').filter((folder) => folder !== '')
 /** One representative pair; all of them where there are other servers. */
 const PAIRS =

@@ -28,6 +28,7 @@ export function archiveCsv(
   return writeObjects(store, csv, {
     archive: ARCHIVE,
     table,
+    columns: [],
     encoding,
     partBytes,
     signal: new AbortController().signal,

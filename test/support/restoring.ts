@@ -60,8 +60,8 @@ async function storeTable(
 ): Promise<ArchivedTable> {
   const rows = sql`copy (select * from ${quoted(name)} where ${raw(where ?? 'true')} order by 1) to stdout (format csv, header)`
   const csv: Readable = session.query(new CopyOut(rows.text))
-  const written = await writeObjects(store, csv, { archive: ARCHIVE, table: name, partBytes, ...writing })
   const { columns, oid } = await describe(session, name)
+  const written = await writeObjects(store, csv, { archive: ARCHIVE, table: name, columns, partBytes, ...writing })
   const key = { columns: ['id'], first: ['1'], last: ['1'] }
   const rest = { partitionOf: null, horizon: null, ddl: [], fingerprint: 'f'.repeat(64), where, key, columns, oid }
   return { ...name, ...rest, ...written, ...given }

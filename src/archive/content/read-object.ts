@@ -1,10 +1,11 @@
 import { pipeline, type Readable, type TransformCallback } from 'node:stream'
 import type { ArchivedObject, Encoding } from '../../plan/archive/receipt.ts'
 import type { Store } from '../store.ts'
-import { decompressor } from './compression.ts'
 import { CsvRecords } from './csv-records.ts'
 import { difference, DifferenceError, type Difference } from './difference.ts'
 import { decrypter } from './encryption.ts'
+import type { Conversion } from './format.ts'
+import { FORMATS } from './formats.ts'
 import { Measured } from './measured.ts'
 
 /**
@@ -17,12 +18,13 @@ export async function readObject(
   store: Store,
   name: string,
   object: ArchivedObject,
-  { compression, encryption }: Encoding,
+  encoding: Encoding,
   identities: readonly string[],
 ): Promise<Readable> {
-  const steps = [...decrypter(encryption, identities), ...decompressor(compression)]
   const stored = new Measured()
-  const content = new Content(object, stored)
+  const converting = FORMATS[encoding.format].read(encoding, () => throwIfDifferent(object, stored))
+  const steps = [...decrypter(encoding.encryption, identities), ...converting.steps]
+  const content = new Content(object, stored, converting)
   pipeline([await store.get(name), stored, ...steps, content] as never, () => {})
   return content
 }
@@ -62,10 +64,26 @@ class Stored extends Compared {
 class Content extends Compared {
   private readonly records = new CsvRecords()
   private readonly stored: Measured
+  private readonly converting: Conversion
 
-  constructor(object: ArchivedObject, stored: Measured) {
+  constructor(object: ArchivedObject, stored: Measured, converting: Conversion) {
     super(object)
     this.stored = stored
+    this.converting = converting
+  }
+
+  /** Nothing is left on this machine when the last byte has been read. */
+  override _flush(done: TransformCallback): void {
+    super._flush((difference) => {
+      void this.converting.close().then(() => done(difference), done)
+    })
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    void this.converting.close().then(
+      () => done(error),
+      (failure: Error) => done(error ?? failure),
+    )
   }
 
   override _transform(chunk: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
@@ -83,6 +101,11 @@ class Content extends Compared {
       ...difference('last record', 'whole', records.whole ? 'whole' : 'cut'),
     ]
   }
+}
+
+function throwIfDifferent(object: ArchivedObject, stored: Measured): void {
+  const differences = storedDifferences(object, stored)
+  if (differences.length > 0) throw new DifferenceError(object.name, differences)
 }
 
 function storedDifferences(object: ArchivedObject, stored: Measured): Difference[] {

@@ -2,11 +2,11 @@ import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { objectName } from '../../plan/archive/names.ts'
 import type { TableName } from '../../sql/names.ts'
-import type { ArchivedObject, ArchivedTable, Encoding } from '../../plan/archive/receipt.ts'
+import type { ArchivedColumn, ArchivedObject, ArchivedTable, Encoding } from '../../plan/archive/receipt.ts'
 import type { Store } from '../store.ts'
-import { compressor } from './compression.ts'
 import { CsvParts } from './parts.ts'
 import { encrypter } from './encryption.ts'
+import { FORMATS } from './formats.ts'
 import { Measured } from './measured.ts'
 
 /** What is written, and how. */
@@ -14,6 +14,10 @@ export interface Writing {
   /** The id of the archive (plan/archive/names.ts). */
   readonly archive: string
   readonly table: TableName
+  /** In the order of the content. */
+  readonly columns: readonly Pick<ArchivedColumn, 'name' | 'type'>[]
+  /** Columns that are stored as text, whatever the format has for their type. */
+  readonly asText?: readonly string[]
   readonly encoding: Encoding
   /** The size of an object before compression: it ends with the first record that reaches it. */
   readonly partBytes: number
@@ -59,19 +63,21 @@ async function writeObject(
   store: Store,
   name: string,
   part: AsyncIterable<Uint8Array>,
-  { archive, encoding: { compression, encryption }, partBytes, signal }: Writing,
+  { archive, encoding, columns, asText = [], partBytes, signal }: Writing,
 ): Promise<Omit<ArchivedObject, 'name' | 'rows'>> {
   const content = new Measured()
   const stored = new Measured()
   const body = new PassThrough()
-  const steps = [content, ...compressor(compression), ...encrypter(encryption), stored, body]
+  const format = FORMATS[encoding.format]
+  const converting = format.write({ columns, asText }, encoding)
+  const steps = [content, ...converting.steps, ...encrypter(encoding.encryption), stored, body]
   const flowing = pipeline([part, ...steps] as never, { signal })
-  const put = store.put(`${archive}/${name}`, body, { atMost: mostStored(partBytes), signal })
+  const put = store.put(`${archive}/${name}`, body, { atMost: mostStored(partBytes * format.growth), signal })
   put.catch((reason: Error) => body.destroy(reason))
   try {
     await Promise.all([flowing, put])
   } finally {
-    await Promise.allSettled([flowing, put])
+    await Promise.allSettled([flowing, put, converting.close()])
   }
   return {
     bytes: stored.bytes,
@@ -84,7 +90,7 @@ async function writeObject(
 /** PostgreSQL sends no longer row than this. */
 const LONGEST_ROW = 1024 ** 3
 
-/** What does not compress grows by less than a hundredth, compressed and encrypted. */
-function mostStored(partBytes: number): number {
-  return Math.ceil((partBytes + LONGEST_ROW) * 1.01) + 64 * 1024
+/** Encryption adds some bytes. */
+function mostStored(bytes: number): number {
+  return Math.ceil((bytes + LONGEST_ROW) * 1.01) + 64 * 1024
 }

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { readTable } from '../../catalog/table/read-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
+import { NotExactError } from '../../archive/content/not-exact.ts'
 import { writeObjects, type Written } from '../../archive/content/write-objects.ts'
 import { receiptDigest, receiptText } from '../../archive/receipt-text.ts'
 import type { Store } from '../../archive/store.ts'
@@ -11,6 +12,7 @@ import { inTransaction, readAll, readOne, type Session } from '../../db/session.
 import { putSession, putSessionBack } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import { beginArchive, recordReceipt, type ReceiptEntry } from '../../journal/archives.ts'
+import { sentColumns } from '../../plan/archive/formats.ts'
 import { archiveId, RECEIPT } from '../../plan/archive/names.ts'
 import { RECEIPT_FORMAT, type ArchivedTable, type Encoding, type Receipt } from '../../plan/archive/receipt.ts'
 import type { ArchiveRequest } from '../../plan/archive/request.ts'
@@ -26,6 +28,8 @@ import type { TableContext } from '../table-context.ts'
 import { copyRows } from './copy-rows.ts'
 import { reportRows } from './progress.ts'
 import { readBack } from './read-back.ts'
+import { removeLeftovers } from './leftovers.ts'
+import { sumOf } from './sum-of.ts'
 
 // Archives rows. Invariants:
 //
@@ -67,8 +71,23 @@ export interface Archived {
  * @throws {EbbError} if any of it fails: objects that have been stored are left over, and known to the journal
  */
 export async function archiveRows(context: TableContext, order: ArchiveOrder): Promise<Archived> {
+  const asText: AsText = new Map()
+  for (;;)
+    try {
+      return await archiveOnce(context, order, asText)
+    } catch (error) {
+      if (!(error instanceof NotExactError)) throw error
+      context.observer({ type: 'note', text: `${error.message}: the archive begins again, and has them as text` })
+      await removeLeftovers(context, order.command)
+    }
+}
+
+/** By relation, the columns in which a value was found that the format does not hold otherwise. */
+type AsText = Map<string, readonly string[]>
+
+async function archiveOnce(context: TableContext, order: ArchiveOrder, asText: AsText): Promise<Archived> {
   const begun = await begin(context, order)
-  const tables = await inSnapshotOf(context, order, (rows) => archiveTable(context, order, begun, rows))
+  const tables = await inSnapshotOf(context, order, (rows) => archiveTable(context, order, begun, rows, asText))
   await readBack(context, order.store, begun.id, tables, begun.encoding)
   return complete(context, order, begun, tables)
 }
@@ -134,15 +153,24 @@ async function archiveTable(
   order: ArchiveOrder,
   { id, encoding }: Begun,
   rows: RowsToArchive,
+  texts: AsText,
 ): Promise<ArchivedTable> {
   const { session, signal } = context
   const { relation, shape, key, bytes } = await readRelation(context, rows)
   await putSession(session, order.settings)
   const onProgress = reportRows(context, `archive ${display(rows.table)}`, rows.estimatedRows)
-  const writing = { archive: id, table: archivedAs(rows), encoding, partBytes: order.to.partBytes, signal, onProgress }
-  const { written, sent } = await copyRows(context, copyStatement(relation, shape.columns, rows.chosen), (source) =>
+  const { oid } = rows
+  const { columns } = shape
+  const asText = texts.get(oid) ?? []
+  const { partBytes } = order.to
+  const writing = { archive: id, table: archivedAs(rows), columns, asText, encoding, partBytes, signal, onProgress }
+  const statement = copyStatement(relation, sentColumns(columns, encoding), rows.chosen)
+  const { written, sent } = await copyRows(context, statement, (source) =>
     writeObjects(order.store, source, writing),
-  )
+  ).catch((error: unknown) => {
+    if (error instanceof NotExactError) texts.set(oid, [...asText, ...error.columns])
+    throw error
+  })
   const cheap = bytes <= CHEAP_BYTES
   assertCounted(rows, written, sent, cheap ? await count(context, relation, rows) : null)
   const range = await readRange(context, relation, rows, key, cheap)
@@ -261,15 +289,6 @@ async function complete(
   const entry = { uri: order.store.uriOf(name), sha256: receiptDigest(text), ...sumOf(tables) }
   await recordReceipt(session, journalSchema, id, entry)
   return { id, entry, receipt }
-}
-
-/** Rows, and bytes as stored. */
-export function sumOf(tables: readonly ArchivedTable[]): { readonly rows: number; readonly bytes: number } {
-  const objects = tables.flatMap((table) => table.objects)
-  return {
-    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
-    bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
-  }
 }
 
 async function describeRun({ session }: TableContext, order: ArchiveOrder): Promise<Receipt['run']> {

@@ -17,7 +17,7 @@ export async function archive({ work }: ArchiveStep, context: RunContext): Promi
   await removeLeftovers(context, work.command)
   if ((await findArchived(context)) !== null) return
   const { command, rows, settings, to } = work
-  await withTriedStore(to.uri, context.signal, (store) =>
+  await withTriedStore(to, context.signal, (store) =>
     archiveRows(context, {
       store,
       to,

@@ -6,7 +6,7 @@ import { reasonOf } from '../../db/sqlstate.ts'
 import { forgetArchive, recordReceipt, unfinishedArchives, type ArchiveEntry } from '../../journal/archives.ts'
 import { RECEIPT } from '../../plan/archive/names.ts'
 import type { TableContext } from '../table-context.ts'
-import { sumOf } from './archive-rows.ts'
+import { sumOf } from './sum-of.ts'
 import { withStore } from './with-store.ts'
 
 // What interrupted archives of a command on this table have left in their stores, wherever these are. No other run can be

@@ -102,7 +102,7 @@ export function copying<Request extends LeftOutRequest, Copy extends RebuildPlan
       runId === null ? null : { runId, plan, steps: [], swap: null, nothingToDo: true, receipt: null },
     /** A store that cannot be written to shows before hours of copying. */
     async beforeBegin({ signal }, { archive }) {
-      if (archive !== undefined) await withTriedStore(archive.uri, signal, () => Promise.resolve())
+      if (archive !== undefined) await withTriedStore(archive, signal, () => Promise.resolve())
     },
     carryOut: carryOutCopy,
     abandon: (run, done, present) => planAbandonRebuild(run.id, rebuildOf(run), present, done, run.shadowOid),

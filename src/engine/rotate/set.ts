@@ -1,4 +1,3 @@
-import { probe } from '../../archive/probe.ts'
 import type { Store } from '../../archive/store.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
@@ -19,7 +18,7 @@ import type { PaceSummary } from '../../pacing/summary.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import { removeLeftovers } from '../archive/leftovers.ts'
 import { storeRemovals } from '../archive/removals.ts'
-import { withStore } from '../archive/with-store.ts'
+import { withTriedStore } from '../archive/with-store.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import { asError, type Failure } from '../many-tables.ts'
 import { withPace } from '../pace.ts'
@@ -260,12 +259,7 @@ async function archiving(
   await removeLeftovers(context, 'rotate')
   await storeRemovals(context, 'rotate')
   if (!isDue(plan)) return
-  await trying(context, done, `archive in ${archive.uri}`, () =>
-    withStore(archive.uri, async (store) => {
-      await probe(store, context.signal)
-      await work(store)
-    }),
-  )
+  await trying(context, done, `archive in ${archive.uri}`, () => withTriedStore(archive, context.signal, work))
 }
 
 async function retireAll(retiring: RetireContext, done: Draft): Promise<void> {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { TableName } from '../../sql/names.ts'
+import { FORMATS } from './formats.ts'
 import type { ArchiveFormat, Compression } from './request.ts'
 
 // The names of what an archive consists of, below the URI of its store:
@@ -34,10 +35,8 @@ export interface FileKind {
   readonly encryption: object | null
 }
 
-// Parquet compresses its pages itself.
 function extension({ format, compression, encryption }: FileKind): string {
-  const compressed = { zstd: ['zst'], gzip: ['gz'], none: [] }[compression]
-  return [format, ...(format === 'csv' ? compressed : []), ...(encryption === null ? [] : ['age'])].join('.')
+  return [...FORMATS[format].extensions(compression), ...(encryption === null ? [] : ['age'])].join('.')
 }
 
 /** The folder of the archive that an object is in, or null if it is in none. */

@@ -1,12 +1,13 @@
 import { putUnder } from '../../sql/condition-settings.ts'
 import { quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
+import { FORMATS } from './formats.ts'
 import type { ArchivedColumn, ArchivedTable, Encoding } from './receipt.ts'
 import { readingSettings } from './settings.ts'
 
 /** How objects are read without Ebb, years later; encrypted ones are decrypted first, with age. */
 export interface Reading {
-  /** Statements that load the rows: the COPY of each object, decompressed. */
+  /** Statements that load the rows: the COPY of each object, decompressed; none where COPY does not read the format. */
   readonly copy: readonly string[]
   /** A query for DuckDB, in the folder of the receipt; null of a table without columns. */
   readonly duckdb: string | null
@@ -41,41 +42,9 @@ function namesOf(columns: readonly ArchivedColumn[]): string {
   return columns.map(({ name }) => ident(name).text).join(', ')
 }
 
-/**
- * Nothing of it may be left to detection: by default NULL and '' become one, lines that begin with # are comments, and
- * what looks like a number becomes a double.
- */
 function duckdbQuery(table: Readable, { format, compression, encryption }: Encoding): string | null {
   const { columns, objects } = table
-  if (columns.length === 0 || format !== 'csv') return null
-  const files = objects.map(({ name }) => text(encryption === null ? name : name.replace(/\.age$/, '')))
-  const types = columns.map(({ name, type }) => `${text(name)}: '${DUCKDB_TYPES[type] ?? 'VARCHAR'}'`)
-  const options = [
-    `[${files.join(', ')}]`,
-    `columns = {${types.join(', ')}}`,
-    'auto_detect = false',
-    'header = true',
-    `delim = ','`,
-    `quote = '"'`,
-    `escape = '"'`,
-    `new_line = '\\n'`,
-    `comment = ''`,
-    `nullstr = ''`,
-    'allow_quoted_nulls = false',
-    `compression = '${compression}'`,
-  ]
-  return `select * from read_csv(${options.join(', ')})`
-}
-
-/** Types whose values DuckDB reads as they are, or refuses; of times and numerics it takes some for others. */
-const DUCKDB_TYPES: Readonly<Record<string, string>> = {
-  smallint: 'SMALLINT',
-  integer: 'INTEGER',
-  bigint: 'BIGINT',
-  boolean: 'BOOLEAN',
-  uuid: 'UUID',
-}
-
-function text(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`
+  if (columns.length === 0) return null
+  const files = objects.map(({ name }) => (encryption === null ? name : name.replace(/\.age$/, '')))
+  return FORMATS[format].readByDuckDb(table, files, compression)
 }

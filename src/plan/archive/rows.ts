@@ -36,14 +36,10 @@ export interface Relation {
 
 /**
  * The statement that sends the rows. It is a query in any case: COPY of a table refuses generated columns. NULL is an
- * empty field, an empty text `""`. Null stands for all columns.
+ * empty field, an empty text `""`. Null stands for all columns as they are.
  */
-export function copyStatement(
-  relation: Relation,
-  columns: readonly Pick<ArchivedColumn, 'name' | 'type'>[] | null,
-  chosen: string | null,
-): string {
-  const list = columns === null ? raw('t.*') : join(columns.map(asSent))
+export function copyStatement(relation: Relation, columns: readonly Sql[] | null, chosen: string | null): string {
+  const list = columns === null ? raw('t.*') : join(columns)
   return sql`copy (select ${list} ${from(relation, chosen)}) to stdout (format csv, header true, encoding 'UTF8')`.text
 }
 

@@ -166,7 +166,7 @@ function restoreStep(
     cost: `${showCount(sum(({ rows }) => rows))} rows, ${showBytes(sum(({ contentBytes }) => contentBytes))}`,
     statements: [
       stagingTable(mapping, archived).text,
-      copyIn(encoding).text,
+      copyIn().text,
       ...(overwrite === null ? [] : [overwrite.text]),
       insertRows(to, mapping).text,
     ],

@@ -1,7 +1,7 @@
 import { quoted, type TableName } from '../../sql/names.ts'
 import { ordered, own } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
-import type { ArchivedTable, Encoding } from '../archive/receipt.ts'
+import type { ArchivedTable } from '../archive/receipt.ts'
 import type { ColumnMapping, ColumnPair, RestoreTarget } from './columns.ts'
 import type { TableToRestore } from './situation.ts'
 
@@ -18,8 +18,8 @@ export function stagingTable({ pairs }: ColumnMapping, { columns }: ArchivedTabl
   return sql`create temporary table ${ident(STAGING.name)} (${join(staged)}) on commit drop`
 }
 
-export function copyIn({ format }: Encoding): Sql {
-  if (format !== 'csv') throw new Error(`a restore from ${format} is not planned`)
+/** Of every format, the content is CSV. */
+export function copyIn(): Sql {
   return sql`copy ${quoted(STAGING)} from stdin with (format csv, header, encoding 'UTF8')`
 }
 

@@ -60,7 +60,7 @@ async function assertWithoutReceipt({ id, store }: ArchiveEntry): Promise<void> 
 
 async function archiveAnew(work: ArchiveSetWork, context: RunContext): Promise<ReceiptEntry> {
   const { to, rows, settings, approvedBy, ticket, preparation } = work
-  const { entry } = await withTriedStore(to.uri, context.signal, (store) =>
+  const { entry } = await withTriedStore(to, context.signal, (store) =>
     archiveRows(context, {
       store,
       to,

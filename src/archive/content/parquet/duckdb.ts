@@ -1,0 +1,82 @@
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { reasonOf } from '../../../db/sqlstate.ts'
+import { EbbError } from '../../../errors.ts'
+import { optional } from '../../optional.ts'
+
+const PACKAGE = '@duckdb/node-api'
+
+/** @throws {EbbError} if it is not installed */
+export function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
+  return optional(() => import('@duckdb/node-api'), PACKAGE)
+}
+
+/** More is not needed, for a row group is small; DuckDB would take most of the machine. */
+const MEMORY = '256MB'
+
+/** One DuckDB, in memory, that sees one folder and loads no extensions. */
+export class DuckDb {
+  private readonly instance: DuckDBInstance
+  private readonly connection: DuckDBConnection
+  private running: Promise<unknown> = Promise.resolve()
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+    this.instance = instance
+    this.connection = connection
+  }
+
+  static async open(folder: string): Promise<DuckDb> {
+    const { DuckDBInstance } = await loadDuckDb()
+    const instance = await DuckDBInstance.create(':memory:', {
+      // With one thread rows keep their order, though row groups end by size: DuckDB has no other way to have both.
+      threads: '1',
+      preserve_insertion_order: 'false',
+      memory_limit: MEMORY,
+      temp_directory: `${folder}/spilled`,
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    })
+    const duckdb = new DuckDb(instance, await instance.connect())
+    await duckdb.run(`set allowed_directories = ['${folder.replaceAll("'", "''")}/']`)
+    await duckdb.run('set enable_external_access = false')
+    await duckdb.run('set lock_configuration = true')
+    return duckdb
+  }
+
+  /** @throws {EbbError} that says what DuckDB says, without values of rows */
+  async run(statement: string): Promise<void> {
+    await this.do(() => this.connection.run(statement))
+  }
+
+  async rows(query: string): Promise<unknown[][]> {
+    return this.do(async () => (await this.connection.runAndReadAll(query)).getRowsJson())
+  }
+
+  async close(): Promise<void> {
+    this.connection.interrupt()
+    await this.running.catch(() => {})
+    this.connection.closeSync()
+    this.instance.closeSync()
+  }
+
+  private async do<T>(work: () => Promise<T>): Promise<T> {
+    const running = work()
+    this.running = running
+    return running.catch((error: unknown) => {
+      throw failed(error)
+    })
+  }
+}
+
+/** The lines after the first have what it has read. */
+function failed(error: unknown): EbbError {
+  const [reason = ''] = reasonOf(error).split('\n')
+  return new EbbError(
+    `DuckDB failed: ${reason}`,
+    {
+      state: 'No row is removed before its archive has been read back.',
+      next: 'If it lacks space for temporary files, set TMPDIR to a directory that has some. Rows can also be archived as CSV.',
+    },
+    'failed',
+    error,
+  )
+}

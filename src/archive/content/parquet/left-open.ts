@@ -1,0 +1,8 @@
+/**
+ * The same, not closed by a loop that is left early: a stream destroys itself then, with an error of its own, which a
+ * pipeline takes for the reason of the failure.
+ */
+export async function* leftOpen<T>(source: AsyncIterable<T>): AsyncGenerator<T, void> {
+  const iterator = source[Symbol.asyncIterator]()
+  for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value
+}

@@ -1,0 +1,38 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DuckDb } from './duckdb.ts'
+
+/** A private folder for the files of one object, and the DuckDB that works on them; made when they are needed. */
+export class Scratch {
+  private readonly made: { folder?: Promise<string>; duckdb?: Promise<DuckDb> } = {}
+  private closed = false
+
+  /** Of a file in it. */
+  async path(name: string): Promise<string> {
+    return join(await this.folder(), name)
+  }
+
+  async duckdb(): Promise<DuckDb> {
+    return (this.made.duckdb ??= this.folder().then((folder) => DuckDb.open(folder)))
+  }
+
+  /** Stops DuckDB, and removes the folder. */
+  async close(): Promise<void> {
+    this.closed = true
+    const { folder, duckdb } = this.made
+    await (await duckdb?.catch(() => undefined))?.close()
+    const path = await folder?.catch(() => undefined)
+    if (path !== undefined) await rm(path, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  private async folder(): Promise<string> {
+    if (this.closed) throw new Error('what worked on this object has been stopped')
+    return (this.made.folder ??= makeFolder())
+  }
+}
+
+/** Nobody else can look into it (0700). */
+async function makeFolder(): Promise<string> {
+  return mkdtemp(join(await realpath(tmpdir()), 'ebb-parquet-'))
+}

@@ -1,0 +1,121 @@
+import { ident } from '../../../sql/sql.ts'
+import type { Compression } from '../request.ts'
+import { TEXT, typeFor, type ParquetType } from './column-types.ts'
+
+// The statements by which DuckDB makes a file of Parquet of CSV as PostgreSQL writes it, and the same CSV of the file.
+// Columns go by their position: DuckDB takes names that differ in case alone for one.
+
+/** A column of the file. */
+export interface FileColumn {
+  readonly name: string
+  /** In PostgreSQL. */
+  readonly type: string
+  readonly stored: ParquetType
+}
+
+/** How columns are stored; those in `asText` have values that their type does not hold. */
+export function fileColumns(
+  columns: readonly { readonly name: string; readonly type: string }[],
+  settings: Readonly<Record<string, string>>,
+  asText: readonly string[],
+): readonly FileColumn[] {
+  return columns.map(({ name, type }) => ({
+    name,
+    type,
+    stored: asText.includes(name) ? TEXT : typeFor(type, settings),
+  }))
+}
+
+export interface FileToWrite {
+  readonly columns: readonly FileColumn[]
+  /** CSV without headers: the rows, in the order of the files. */
+  readonly from: readonly string[]
+  readonly to: string
+  readonly compression: Compression
+  /** As PostgreSQL has written it. */
+  readonly header: string
+}
+
+/** The greatest row, as CSV, that is read in little memory. */
+export const MOST_ROW_BYTES = 32 * 2 ** 20
+
+/** Of the values before compression. A reader has a whole row group in memory. */
+const ROW_GROUP_BYTES = 16 * 2 ** 20
+
+const CODECS: Readonly<Record<Compression, string>> = { zstd: 'zstd', gzip: 'gzip', none: 'uncompressed' }
+
+/** What the statement says of a value that its type does not hold. */
+export const NOT_EXACT = 'ebb: not exact'
+
+/** Writes the file, unless a value is not held by its type. */
+export function writeFile(file: FileToWrite): string {
+  const { columns, to, compression, header } = file
+  const values = columns.map(({ stored, name }, i) => {
+    const exact = `case when c${i} is null or t${i} = c${i} then x${i} else error(${text(NOT_EXACT)}) end`
+    return `${stored === TEXT ? `c${i}` : exact} as ${ident(name).text}`
+  })
+  const types = Object.fromEntries(columns.map(({ name, type }) => [name, type]))
+  const options = [
+    'format parquet',
+    `compression ${CODECS[compression]}`,
+    `row_group_size_bytes ${ROW_GROUP_BYTES}`,
+    `kv_metadata {${HEADER}: ${text(header)}, postgresql_types: ${text(JSON.stringify(types))}}`,
+  ]
+  return `copy (select ${values.join(', ')} from (${tried(file)})) to ${text(to)} (${options.join(', ')})`
+}
+
+/** Whether each column that is not stored as text has a value that its type does not hold. */
+export function findNotExact(file: FileToWrite): string {
+  const found = file.columns.map(({ stored }, i) =>
+    stored === TEXT ? 'false' : `coalesce(bool_or(c${i} is not null and t${i} is distinct from c${i}), false)`,
+  )
+  return `select [${found.join(', ')}] from (${tried(file)})`
+}
+
+/** The texts, the values, and the texts of these. Each in a query of its own: repeated, an expression is evaluated again. */
+function tried({ columns, from }: FileToWrite): string {
+  const typed = columns.flatMap(({ stored }, i) => (stored === TEXT ? [] : [{ stored, i }]))
+  const read = typed.map(({ stored, i }) => `, ${stored.read(`c${i}`)} as x${i}`)
+  const again = typed.map(({ stored, i }) => `, ${stored.text(`x${i}`)} as t${i}`)
+  return `select *${again.join('')} from (select *${read.join('')} from ${readCsv(columns.length, from)})`
+}
+
+function readCsv(width: number, files: readonly string[]): string {
+  const columns = Array.from({ length: width }, (_, i) => `c${i}: 'VARCHAR'`)
+  return `read_csv([${files.map(text).join(', ')}], columns = {${columns.join(', ')}}, auto_detect = false,
+    header = false, delim = ',', quote = '"', escape = '"', new_line = '\\n', comment = '', nullstr = '',
+    allow_quoted_nulls = false, parallel = false, max_line_size = ${2 * MOST_ROW_BYTES}, buffer_size = ${2 * MOST_ROW_BYTES})`
+}
+
+/** By which the file knows the header of the CSV. */
+const HEADER = 'postgresql_csv_header'
+
+export function readHeader(file: string): string {
+  return `select decode(value) from parquet_kv_metadata(${text(file)}) where decode(key) = '${HEADER}'`
+}
+
+/** The names of the types, in the order of the columns. */
+export function readTypes(file: string): string {
+  return `select column_type from (describe select * from read_parquet(${text(file)}))`
+}
+
+/** Writes the rows of a file as PostgreSQL wrote them: a line of this CSV is a record of that. */
+export function writeRows(file: string, types: readonly ParquetType[], to: string): string {
+  const columns = types.map((_, i) => `x${i}`).join(', ')
+  const texts = types.map((type, i) => `${type.text(`x${i}`)} as t${i}`)
+  const fields = types.map((type, i) => (type.quoted === 'anywhere' ? csvField(`t${i}`, types.length === 1) : `t${i}`))
+  return `copy (select concat(${fields.join(`, ',', `)}) from (
+    select ${texts.join(', ')} from read_parquet(${text(file)}) as ebb_file (${columns})
+  )) to ${text(to)} (format csv, header false, quote '', escape '', new_line '\\n')`
+}
+
+/** NULL is nothing, also to concat(). */
+function csvField(field: string, alone: boolean): string {
+  const special = [`${field} = ''`, ...[`','`, `'"'`, 'chr(10)', 'chr(13)'].map((one) => `contains(${field}, ${one})`)]
+  if (alone) special.push(`${field} = '\\.'`)
+  return `case when ${special.join(' or ')} then concat('"', replace(${field}, '"', '""'), '"') else ${field} end`
+}
+
+function text(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`
+}
