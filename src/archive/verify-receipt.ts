@@ -33,7 +33,7 @@ export interface Verifying {
   /** Of age; none are needed to compare the stored bytes. */
   readonly identities: readonly string[]
   readonly signal: AbortSignal
-  /** Called after each object, with the rows and stored bytes so far. */
+  /** Called often, with the rows and stored bytes so far, of the object at hand in proportion to what has been read. */
   readonly onProgress?: (rows: number, bytes: number) => void
 }
 
@@ -58,10 +58,10 @@ export async function verifyReceipt(
       found.push(...all.map((one) => ({ table: { schema: table.schema, name: table.name }, object, ...one })))
     const sent = new RowsDigest()
     for (const object of table.objects) {
-      note(
-        object.name,
-        await compare({ ...how, store, name: `${folder}${object.name}`, object, encoding, compared, sent }),
-      )
+      const onRead = (share: number) =>
+        how.onProgress?.(rows + Math.floor(object.rows * share), bytes + Math.floor(object.bytes * share))
+      const name = `${folder}${object.name}`
+      note(object.name, await compare({ ...how, store, name, object, encoding, compared, sent, onRead }))
       objects += 1
       rows += object.rows
       bytes += object.bytes
@@ -90,6 +90,8 @@ interface Comparing extends Verifying {
   readonly encoding: Encoding
   readonly compared: Verification['compared']
   readonly sent: RowsDigest
+  /** What share of the object has been read. */
+  readonly onRead: (share: number) => void
 }
 
 async function compare(comparing: Comparing): Promise<readonly Difference[]> {
@@ -101,17 +103,27 @@ async function compare(comparing: Comparing): Promise<readonly Difference[]> {
   }
 }
 
-async function readContent({ store, name, object, encoding, identities, signal, sent }: Comparing): Promise<void> {
+async function readContent(comparing: Comparing): Promise<void> {
+  const { store, name, object, encoding, identities, signal, sent, onRead } = comparing
   sent.nextObject()
-  for await (const chunk of await readObject(store, name, object, encoding, identities)) {
+  let read = 0
+  for await (const chunk of (await readObject(store, name, object, encoding, identities)) as AsyncIterable<Buffer>) {
     signal.throwIfAborted()
-    sent.add(chunk as Uint8Array)
+    sent.add(chunk)
+    onRead(shareOf((read += chunk.length), object.contentBytes))
   }
 }
 
-async function readBytes({ store, name, object, signal }: Comparing): Promise<void> {
+async function readBytes({ store, name, object, signal, onRead }: Comparing): Promise<void> {
   const stored = addAbortSignal(signal, await readStored(store, name, object))
-  await finished(stored.resume())
+  let read = 0
+  stored.on('data', (chunk: Buffer) => onRead(shareOf((read += chunk.length), object.bytes)))
+  await finished(stored)
+}
+
+/** A damaged object may be longer than it should be. */
+function shareOf(read: number, whole: number): number {
+  return Math.min(1, read / whole)
 }
 
 async function differencesOf(error: unknown, comparing: Comparing): Promise<readonly Difference[]> {

@@ -11,7 +11,7 @@ export interface ArchiveAccess {
 export interface VerifyArchiveOptions extends ArchiveAccess {
   /** Texts of key files of age; without them the stored bytes of an encrypted archive are compared. */
   readonly identities?: readonly string[]
-  /** Is called after each object, with the rows and stored bytes so far. It must not throw. */
+  /** Is called often, with the rows and stored bytes so far. It must not throw. */
   readonly onProgress?: (rows: number, bytes: number) => void
 }
 

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { receiptDigest, receiptText } from '../../src/archive/receipt-text.ts'
+import { DirectoryStore } from '../../src/archive/stores/directory.ts'
 import { openStore } from '../../src/archive/stores/open.ts'
 import { listArchives, verifyArchive } from '../../src/index.ts'
 import { archiveCsv, cut, encoding } from '../support/archive-objects.ts'
@@ -145,6 +147,52 @@ describe('ebb archive list', () => {
   test('of a directory that is not there', async () => {
     expect((await ebb(['archive', 'list', join(directory, 'none')])).code).toBe(1)
   })
+})
+
+test('verify says how far it is, within an object too', async () => {
+  let clock = 0
+  const now = vi.spyOn(performance, 'now').mockImplementation(() => (clock += 600))
+  try {
+    const { out } = await ebb(['archive', 'verify', '--json', receipt(), '--identity-file', keyFile])
+    const told = objects(out).filter(({ type }) => type === 'progress')
+    expect(told.at(-1)).toMatchObject({
+      progress: { what: 'compare with the receipt', done: 3, total: 3, unit: 'rows' },
+    })
+  } finally {
+    now.mockRestore()
+  }
+  const rows: number[] = []
+  const onProgress = (done: number) => void rows.push(done)
+  await verifyArchive(receipt(), { identities: [await readFile(keyFile, 'utf8')], onProgress })
+  // Of two objects: more than one call for each.
+  expect(rows.length).toBeGreaterThan(2)
+  expect(rows).toEqual(rows.toSorted((a, b) => a - b))
+})
+
+test('the list reads several receipts at once, and no more, and keeps their order', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'ebb-archives-'))
+  const store = await openStore(pathToFileURL(place).href)
+  const text = await readFile(receipt(), 'utf8')
+  const ids = Array.from(
+    { length: 20 },
+    (_, i) => `public.events/20261129T1315072${String(i).padStart(2, '0')}Z-5f0c9a1e`,
+  )
+  for (const id of ids) await store.put(`${id}/receipt.json`, Readable.from([text]), { atMost: 1e6, signal })
+  let [reading, most] = [0, 0]
+  const get = vi.spyOn(DirectoryStore.prototype, 'get').mockImplementation(async () => {
+    most = Math.max(most, ++reading)
+    await sleep(5)
+    reading -= 1
+    return Readable.from([text])
+  })
+  try {
+    const { archives } = await listArchives(place)
+    expect(archives.map(({ folder }) => folder)).toEqual(ids)
+    expect(most).toBe(8)
+  } finally {
+    get.mockRestore()
+    await rm(place, { recursive: true })
+  }
 })
 
 test('the same from a program', async () => {

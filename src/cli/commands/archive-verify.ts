@@ -1,4 +1,7 @@
 import { verifyArchive } from '../../archive/verify-archive.ts'
+import { reportRows } from '../../engine/archive/progress.ts'
+import type { Observer } from '../../events.ts'
+import type { Receipt } from '../../plan/archive/receipt.ts'
 import { describeVerification } from '../../report/archives.ts'
 import { VERIFY_ARCHIVE } from '../../requests/archives.ts'
 import { toText } from '../../text/comment.ts'
@@ -16,8 +19,24 @@ export const archiveVerifyCommand = localCommandLine(
   async ({ invocation, reporter }, receipt, { identityFile }) => {
     const { context } = invocation
     const identities = withIdentities(identityFile, context)
-    const verification = await verifyArchive(receipt, { identities, signal: context.signal })
+    let report: ((rows: number, bytes: number) => void) | null = null
+    const verification = await verifyArchive(receipt, {
+      identities,
+      signal: context.signal,
+      onReceipt: (read) => (report = progressOf(read, reporter.observer)),
+      onProgress: (rows, bytes) => report?.(rows, bytes),
+    })
     reporter.show('verification', verification, () => toText(describeVerification(verification)))
     if (verification.differences.length > 0) invocation.end(EXIT.failed)
   },
 )
+
+function progressOf({ tables }: Receipt, observer: Observer) {
+  const [{ schema, name } = { schema: '', name: '' }] = tables
+  const rows = tables.reduce((sum, table) => sum + table.rows, 0)
+  return reportRows(
+    { observer: (event) => observer({ ...event, table: { schema, name }, runId: null }) },
+    'compare with the receipt',
+    rows,
+  )
+}

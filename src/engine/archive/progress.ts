@@ -4,7 +4,7 @@ const REPORT_EVERY_MS = 500
 
 /** Reports how many rows have been sent so far: how fast, and for how long it will go on. */
 export function reportRows(
-  { observer }: TableContext,
+  { observer }: Pick<TableContext, 'observer'>,
   what: string,
   expected: number | null,
 ): (rows: number, bytes: number) => void {

@@ -14,6 +14,7 @@ import { quoted, type TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Command, Planning } from '../command.ts'
+import { withTriedStore } from '../archive/with-store.ts'
 import { executeRun, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
 
@@ -37,6 +38,8 @@ export const archive: Command<ArchiveOrder, Plan, ArchiveSituation, ArchiveResul
     await assertHarmless(session, name, predicate)
     assertFoundAgain(name, situation, [server, table, predicate, await readLeafFacts(session, [name])])
   },
+  // A run whose store is mistyped could only be abandoned.
+  beforeBegin: ({ signal }, { to }) => withTriedStore(to.uri, signal, async () => {}),
   async carryOut(run, plan) {
     const { session, journalSchema, runId } = run
     const steps = await executeRun(run, plan.steps)

@@ -102,11 +102,13 @@ async function readTable(
   const table = await readPresentTable(session, name, version)
   const condition = await readCondition(session, name, predicate)
   if (predicate !== null) await readRowEstimate(session, name, predicate, condition.settings)
+  const rights = await readRights(session, name)
   return {
     table,
     numbers: await readNumbers(session, name),
-    rights: await readRights(session, name),
-    empty: await isEmpty(session, name),
+    rights,
+    // Without the right to look, that is the objection.
+    empty: !rights.insert || (await isEmpty(session, name)),
     condition,
   }
 }

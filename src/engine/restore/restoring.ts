@@ -20,7 +20,7 @@ import type { EngineOptions } from '../options.ts'
 import { planCommand } from '../plan-command.ts'
 import { carryOut } from '../run.ts'
 import { tablesOf, whereItWas } from './destinations.ts'
-import { readReceiptAt, type ReadReceipt } from './open-receipt.ts'
+import { readReceiptAt, withArchive, type ReadReceipt } from './open-receipt.ts'
 
 /** What to restore, and where. */
 export interface RestoreOrder extends Omit<RestoreRequest, 'archived'> {
@@ -64,12 +64,31 @@ async function planInto(
  */
 export async function restoreRows(target: Target, order: RestoreOrder, options: EngineOptions): Promise<RestoreResult> {
   const place = await findPlace(target, order, options)
+  await assertDecipherable(place, order, options)
   if (!place.exists) {
     const plan = await planInto(target, place, order, options)
     if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
     await createTable(target, place)
   }
   return carryOut(target, place.into, restore, requestOf(order, place), options)
+}
+
+/**
+ * Before a table is created, or a run recorded, for nothing.
+ *
+ * @throws {UsageError} without an identity that fits
+ */
+async function assertDecipherable(
+  { found: { receipt }, archived }: Place,
+  order: RestoreOrder,
+  { identities = [] }: EngineOptions,
+): Promise<void> {
+  const [object] = archived.objects
+  const { encoding } = receipt
+  if (encoding.encryption === null || object === undefined) return
+  await withArchive(order.receipt, async (archive) => {
+    for await (const _ of await archive.content(object, encoding, identities)) break
+  })
 }
 
 /** @throws {EbbError} if another session has been faster */
