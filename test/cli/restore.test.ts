@@ -128,6 +128,9 @@ test('a place where nothing can be stored stops an archive before anything is re
     await refused(/directory.* (?:is not there|does not exist)|no directory/i, 1, join(folder.path, 'gone'))
     await refused(/not a directory/i, 1, file)
     await refused(/./, 1, '/proc')
+    const gone = ['--archive', join(folder.path, 'gone'), '--url', database.url, '--execute']
+    const purged = await ebb(['purge', display(table), '--where', 'id < 9', ...gone])
+    expect([purged.code, (await database.admin(`select from ebb.run`)).rows]).toEqual([1, []])
     await refused(/no bucket|bucket.* (?:is not there|does not exist)/i, 1, bucket('nowhere'))
     s3.fault = () => ({ status: 403, code: 'AccessDenied' })
     await refused(/denied|not allowed|no right/i, 1, bucket('archive'))

@@ -39,7 +39,7 @@ export const archive: Command<ArchiveOrder, Plan, ArchiveSituation, ArchiveResul
     assertFoundAgain(name, situation, [server, table, predicate, await readLeafFacts(session, [name])])
   },
   // A run whose store is mistyped could only be abandoned.
-  beforeBegin: ({ signal }, { to }) => withTriedStore(to.uri, signal, async () => {}),
+  beforeBegin: ({ signal }, { to }) => withTriedStore(to, signal, async () => {}),
   async carryOut(run, plan) {
     const { session, journalSchema, runId } = run
     const steps = await executeRun(run, plan.steps)

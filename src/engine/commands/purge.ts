@@ -36,6 +36,7 @@ import { readLeavesOfSet, readSetFor } from '../purge/candidates/candidate-set.t
 import { readHolds } from '../first-look.ts'
 import { assertFoundAgain, assertHarmless, rowsOf } from '../found-again.ts'
 import { readKeyColumns } from '../purge/candidates/key-columns.ts'
+import { withTriedStore } from '../archive/with-store.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import type { Remaining } from '../purge/check.ts'
 import { archiveOf } from '../purge/archive/archive-set.ts'
@@ -78,7 +79,9 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
   // An incomplete set is an objection.
   knowsOf: ({ command, id }, { rows }) => command === 'candidates' && rows.kind === 'candidates' && id === rows.set,
   nothingToDo,
-  async beforeBegin({ session, journalSchema }, { rows }) {
+  async beforeBegin({ session, journalSchema, signal }, { rows, archive }) {
+    // A run whose store is mistyped could only be abandoned, after all keys have been recorded.
+    if (archive !== undefined) await withTriedStore(archive, signal, async () => {})
     if (rows.kind === 'candidates') await approveSet(session, journalSchema, rows.set, rows)
   },
   carryOut: carryOutPurge,

@@ -87,7 +87,10 @@ async function assertDecipherable(
   const { encoding } = receipt
   if (encoding.encryption === null || object === undefined) return
   await withArchive(order.receipt, async (archive) => {
-    for await (const _ of await archive.content(object, encoding, identities)) break
+    const content = await archive.content(object, encoding, identities)
+    // The first piece shows whether an identity fits.
+    await content[Symbol.asyncIterator]().next()
+    content.destroy()
   })
 }
 
