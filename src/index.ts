@@ -41,6 +41,7 @@ export { purgeStale, type StaleOptions } from './library/purge-stale.ts'
 export { rebuild, type RebuildOptions } from './library/rebuild.ts'
 export { rotate, type RotateOptions } from './library/rotate.ts'
 export { split, type SplitOptions } from './library/split.ts'
+export { run, type RunPoliciesOptions } from './library/run.ts'
 export { restore, type RestoreOptions } from './library/restore.ts'
 export { view, type ViewOptions } from './library/view.ts'
 
@@ -54,6 +55,8 @@ export {
   type SharedConfig,
 } from './policy/config.ts'
 export type { JudgedPolicy } from './policy/judge-policy.ts'
+export type { PolicyPlan } from './policy/plan-policies.ts'
+export type { PolicyReport, RunReport } from './policy/run-policies.ts'
 export type { Terms } from './policy/terms.ts'
 
 export { EXIT, exitCodeOf, exitCodeOfRotation, type ExitCode } from './cli/exit-codes.ts'

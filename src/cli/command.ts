@@ -53,7 +53,7 @@ export interface AskedLocally {
 }
 
 /** A command of the command line; `answer` is called once its options have been parsed. */
-export function commandLine<O extends Options & typeof DATABASE, Request>(
+export function commandLine<O extends Options & Omit<typeof DATABASE, 'journalSchema'>, Request>(
   spec: Spec<O, Request>,
   texts: Texts,
   answer: (asked: Asked, request: Request, values: Values<O>) => void | Promise<void>,

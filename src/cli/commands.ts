@@ -49,6 +49,12 @@ export const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./commands/rotate.ts')).rotateCommand,
   },
   {
+    name: 'run',
+    takes: '',
+    summary: 'do what is due according to ebb.config.yaml',
+    load: async () => (await import('./commands/run.ts')).runCommand,
+  },
+  {
     name: 'purge',
     takes: '[table]',
     summary: 'delete rows in small batches, where partitions do not fit',

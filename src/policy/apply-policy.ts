@@ -5,7 +5,7 @@ import { inTransaction, type Session, type Target, withSession } from '../db/ses
 import { patiently } from '../engine/locks/patiently.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { ObjectionsError } from '../errors.ts'
-import { at, journalExists } from '../journal/journal.ts'
+import { at, journalExists, latestRun } from '../journal/journal.ts'
 import { migrateJournal } from '../journal/migrate.ts'
 import { policiesInForce, recordPolicy } from '../journal/policies.ts'
 import { registeredSets, registerSet } from '../journal/sets.ts'
@@ -23,11 +23,13 @@ export async function readStanding(session: Session, policy: Policy, journalSche
   const [inForce = null] = hasJournal ? await policiesInForce<Terms>(session, journalSchema, table) : []
   const [set] = hasJournal ? await registeredSets(session, journalSchema, table) : []
   const registered = set?.policy ?? null
+  const run = hasJournal ? await latestRun(session, journalSchema, table) : undefined
   return {
     table,
     inForce,
     present: await readPresent(session, policy, table, registered),
     now: await readClock(session),
+    unfinished: run?.status === 'running' ? run.command : null,
   }
 }
 

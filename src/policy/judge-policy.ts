@@ -16,6 +16,8 @@ export interface Standing {
   readonly present: PresentSet
   /** By the server's clock, in microseconds. */
   readonly now: bigint
+  /** The command of an unfinished run on the table. */
+  readonly unfinished: string | null
 }
 
 /** A policy beside what is in force. */
@@ -31,6 +33,10 @@ export interface JudgedPolicy {
   readonly set: SetPolicy | null
   /** Whether anything would have to be recorded. */
   readonly differs: boolean
+  /** By the server's clock, in microseconds. */
+  readonly now: bigint
+  /** The command of an unfinished run on the table. */
+  readonly unfinished: string | null
 }
 
 const NOTHING: Terms = { keep: null, retire: null, archive: null, mark: null, stale: null, purge: null }
@@ -53,6 +59,8 @@ export function judgePolicy(policy: Policy, standing: Standing, accept: readonly
     accepted: weaker.flatMap(({ code }) => (accept.includes(code) ? [code] : [])),
     terms: next,
     set,
+    now,
+    unfinished: standing.unfinished,
     differs: isNew || (set !== null && isOther(set, present.registered)),
   }
 }

@@ -23,7 +23,7 @@ export interface WrittenSet extends Pick<PartitionRequest, 'by' | 'every' | 'pre
 }
 
 /** A command with its request. */
-export type Task = { readonly engine: Pick<EngineOptions, 'accept' | 'pacing'> } & (
+export type Task = { readonly engine: Pick<EngineOptions, 'accept' | 'pacing' | 'lockLimits'> } & (
   | { readonly kind: 'rotate'; readonly request: RotateRequest }
   | { readonly kind: 'mark'; readonly request: MarkRequest }
   | { readonly kind: 'stale'; readonly request: StalePurgeRequest; readonly flag: Flag | null }
@@ -39,6 +39,8 @@ export interface Policies {
   /** Null where it does not say. */
   readonly journalSchema: string | null
   readonly policies: readonly Policy[]
+  /** Where a policy stands: `ebb.config.yaml:4:3`. */
+  place(name: string): string
 }
 
 export function taskOf<Kind extends Task['kind']>({ tasks }: Policy, kind: Kind): TaskOf<Kind> | undefined {

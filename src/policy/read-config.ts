@@ -67,7 +67,11 @@ async function policiesOf(
   const policies = names.flatMap((name) => readPolicy(new PolicyText(name, shape, folder), { written, faults }) ?? [])
   noteDoubles(policies, written, faults)
   faults.throwIfAny(shown)
-  return { file: shown, journalSchema, policies }
+  const place = (name: string) => {
+    const at = written.place(['policies', name], 'key')
+    return at === null ? shown : `${shown}:${at.line}:${at.column}`
+  }
+  return { file: shown, journalSchema, policies, place }
 }
 
 /** The parts of a config that have the right shape; the others are noted. */

@@ -83,8 +83,8 @@ function reader(text: PolicyText, note: Note): Read {
     const values = readValues(spec, only(propertiesOf(spec.options, given, faults), offered), faults)
     for (const { where, error } of faults.all()) note(where === 'noArchive' ? 'archive' : where, section, error)
     if (faults.all().length > 0) return null
-    const { accept = [], pacing } = engineOptions(values, spec.pace)
-    return { request: spec.request(values), values, engine: { accept, ...(pacing === undefined ? {} : { pacing }) } }
+    const { journalSchema: _, ...engine } = engineOptions(values, spec.pace)
+    return { request: spec.request(values), values, engine }
   }
 }
 

@@ -1,8 +1,44 @@
 import { COMMON, EXECUTE, TABLE } from './common.ts'
+import { option, withDefault } from './option.ts'
+import { list, milliseconds, name, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
+
+// What is done with a config, or with one policy.
 
 /** Of a program that puts one policy in force. */
 export const APPLY_POLICY = spec({
   options: { table: TABLE, ...EXECUTE, ...COMMON },
   request: ({ table }) => table,
+})
+
+/** A config is given otherwise to a program, and may say itself where the journal is. */
+const CONFIG = {
+  config: option(
+    '--config <file>',
+    'the config (default: ebb.config.yaml, .json, .js, .mjs or .ts, in this folder)',
+    text,
+    {
+      property: null,
+    },
+  ),
+  only: withDefault(
+    option('--only <table>', 'only the policy of this table; may be repeated', list(tableName), { repeated: true }),
+    [],
+  ),
+  ...COMMON,
+  journalSchema: withDefault(
+    option('--journal-schema <name>', 'the schema of Ebb’s journal (default: as the config says, else ebb)', name),
+    undefined,
+  ),
+}
+
+export const RUN = spec({
+  options: {
+    ...CONFIG,
+    maxDuration: option('--max-duration <time>', 'end after this time, resumable: seconds, or 2 hours', milliseconds, {
+      property: 'maxDurationMs',
+    }),
+    ...EXECUTE,
+  },
+  request: ({ only, maxDuration }) => ({ only, mostMs: maxDuration }),
 })

@@ -14,6 +14,7 @@ const FRESH: Standing = {
   inForce: null,
   present: { partitioned: true, key: { column: 'at', kind: 'timestamptz' }, registered: null },
   now: NOW,
+  unfinished: null,
 }
 
 async function judge(policy: PolicyConfig, standing: Standing, accept: readonly string[] = []): Promise<JudgedPolicy> {

@@ -57,7 +57,7 @@ export async function planRotations(
     const { server, tables, missing, unresolved } = await arrive(session, request, options)
     if (unresolved[0] !== undefined) throw unresolved[0].error
     const plans: RotationPlan[] = missing.map((set) => planForgetting({ ...set, until: null, detached: [] }, 'gone'))
-    for (const table of tables) plans.push(await planOne(session, server, table, request, options))
+    for (const table of tables) plans.push(await planSet(session, server, table, request, options))
     return plans
   })
 }
@@ -237,7 +237,8 @@ async function resolveAll(
   return { tables, unresolved }
 }
 
-async function planOne(
+/** Plans the rotation of one set in an open session. */
+export async function planSet(
   session: Session,
   server: ServerModel,
   table: TableName,
@@ -247,7 +248,7 @@ async function planOne(
   const objections = await objectionsToTable(session, server, table, options)
   if (objections.length > 0) return refuse(table, null, objections)
   const { journalSchema } = options
-  const situation = await readSituation(session, server, table, journalSchema, 'quick')
+  const situation = await readSituation(session, server, table, journalSchema, 'quick', request.policy)
   return situation === undefined
     ? refuse(table, null, [notPartitioned(table, request.tables === 'all' ? journalSchema : null)])
     : planRotation(situation, request)
@@ -262,7 +263,7 @@ async function rotateOne(
 ): Promise<SetReport> {
   const began = performance.now()
   const plan = await readPatiently(target, 'plan rotate', options, async (session) => {
-    const planned = await planOne(session, server, table, request, options)
+    const planned = await planSet(session, server, table, request, options)
     if (planned.steps.length > 0) await rehearsePartitions(session, table)
     return planned
   })

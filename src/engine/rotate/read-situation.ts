@@ -27,16 +27,22 @@ export type Thoroughness = 'quick' | 'thorough'
 
 const LOOKING_MS: Readonly<Record<Thoroughness, number>> = { quick: 4_000, thorough: 60_000 }
 
-/** What a rotation of the set depends on, from one snapshot; undefined if the table is not partitioned. */
+/**
+ * What a rotation of the set depends on, from one snapshot; undefined if the table is not partitioned.
+ *
+ * @param instead a policy that counts instead of the registered one
+ */
 export async function readSituation(
   session: Session,
   server: ServerModel,
   name: TableName,
   journalSchema: string,
   thoroughness: Thoroughness,
+  instead?: SetPolicy,
 ): Promise<RotationSituation | undefined> {
   return inSnapshot(session, async () => {
-    const journal = await readJournal(session, journalSchema, name)
+    const found = await readJournal(session, journalSchema, name)
+    const journal = instead === undefined ? found : { ...found, registered: instead }
     const set = await readPartitionedTable(session, name, journal.registered?.kind ?? null)
     if (set === undefined) return undefined
     const timezone = await readTimezone(session)

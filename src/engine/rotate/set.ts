@@ -137,7 +137,14 @@ interface Looked {
 }
 
 async function look(context: TableContext, table: TableName, request: RotateRequest): Promise<Looked> {
-  const situation = await readSituation(context.session, context.server, table, context.journalSchema, 'thorough')
+  const situation = await readSituation(
+    context.session,
+    context.server,
+    table,
+    context.journalSchema,
+    'thorough',
+    request.policy,
+  )
   if (situation === undefined)
     throw new EbbError(`${display(table)} is no longer a partitioned table`, {
       state: 'Nothing else was changed.',

@@ -49,7 +49,7 @@ export function planExpiry(
 ): Expiry {
   const { set } = situation
   const keep = request.keep ?? policy.keep
-  if (keep === null) return NOTHING_EXPIRES
+  if (keep === null || request.notNow !== undefined) return NOTHING_EXPIRES
   if (policy.kind === 'id' && policy.expireBy === null) return { ...NOTHING_EXPIRES, objections: [noExpiry(set)] }
   const kind = expiryKind(set, policy)
   if (kind === null) return { ...NOTHING_EXPIRES, objections: [noSuchExpiry(set, policy.expireBy ?? '')] }

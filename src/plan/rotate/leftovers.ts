@@ -61,11 +61,12 @@ function leftover(set: PartitionedTable, begun: BegunRetirement, archives: Archi
 
 function reasonToKeep(
   { bounds, method }: BegunRetirement,
-  { retire, archive, noArchive }: RotateRequest,
+  { retire, archive, noArchive, notNow }: RotateRequest,
   policy: SetPolicy,
   horizon: Horizon | null,
   blocked: boolean,
 ): string | null {
+  if (notNow !== undefined) return `nothing is retired: ${notNow}`
   if (retire !== method) return `it stays a separate table with --retire ${retire}`
   if (!noArchive && archive === null) return 'removing its rows requires --archive or --no-archive'
   if (horizon === null) return 'no retention period is set'

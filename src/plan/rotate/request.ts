@@ -1,5 +1,6 @@
 import type { Interval } from '../../grid/interval.ts'
 import type { ArchiveRequest } from '../archive/request.ts'
+import type { SetPolicy } from '../language/policy.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 
 /** What happens to a partition whose rows have all expired. */
@@ -18,6 +19,10 @@ export interface RotateRequest {
   readonly noArchive: boolean
   /** Instead of rotating, the tables are unregistered. */
   readonly forget: boolean
+  /** Works by this policy instead of the registered one. */
+  readonly policy?: SetPolicy
+  /** Why nothing is retired now; partitions are created ahead all the same. */
+  readonly notNow?: string
   /** Codes of accepted objections. */
   readonly accept: readonly string[]
 }

@@ -162,9 +162,10 @@ function historyGoesOn(
 
 function describeExpiry(
   { horizon, candidates }: Expiry,
-  { retire: method, keep }: RotateRequest,
+  { retire: method, keep, notNow }: RotateRequest,
   registered: SetPolicy | null,
 ): string[] {
+  if (notNow !== undefined) return [`nothing is retired: ${notNow}`]
   if (horizon === null) return ['no retention period is set (--keep), so no rows are removed']
   const instead = registered === null || keep === null ? '' : ` (--keep; ${describeKeep(registered.keep)} registered)`
   const kept = `with ${displayInterval(horizon.keep)} kept${instead}, the horizon is ${horizon.shown}, by the server’s clock`

@@ -1,0 +1,177 @@
+import { findTable } from '../catalog/table/read-table.ts'
+import { readServer, type ServerModel } from '../catalog/server-model.ts'
+import { inSnapshot, type Session, type Target } from '../db/session.ts'
+import { planStaleOf } from '../engine/commands/purge-stale.ts'
+import { mark } from '../engine/commands/mark.ts'
+import { purge } from '../engine/commands/purge.ts'
+import { planSet } from '../engine/commands/rotate.ts'
+import { readPatiently } from '../engine/locks/patiently.ts'
+import { asError, type Failure } from '../engine/many-tables.ts'
+import type { EngineOptions } from '../engine/options.ts'
+import { planCommand } from '../engine/plan-command.ts'
+import { UsageError } from '../errors.ts'
+import { journalExists } from '../journal/journal.ts'
+import { policiesInForce } from '../journal/policies.ts'
+import { registeredSets } from '../journal/sets.ts'
+import type { Plan } from '../plan/language/step.ts'
+import type { RotationPlan } from '../plan/rotate/plan.ts'
+import { resolvePurge } from '../requests/purge.ts'
+import { display, sameName, type TableName } from '../sql/names.ts'
+import type { WrittenName } from '../sql/parse-name.ts'
+import { readStanding } from './apply-policy.ts'
+import { judgePolicy, type JudgedPolicy } from './judge-policy.ts'
+import type { Policies, Policy, Task } from './policy.ts'
+import { rotationOf, tasksNow } from './tasks.ts'
+
+/** A policy whose table is there. */
+export interface FoundPolicy {
+  readonly policy: Policy
+  readonly table: TableName
+}
+
+/** The policies of a config, by what has become of their tables. */
+export interface FoundPolicies {
+  readonly server: ServerModel
+  readonly found: readonly FoundPolicy[]
+  /** Their tables were there once, and have been dropped or renamed. */
+  readonly gone: readonly FoundPolicy[]
+}
+
+/**
+ * Looks for the tables of all policies.
+ *
+ * @throws {UsageError} that names every table that was never there, or has two policies
+ */
+export async function findPolicies(
+  target: Target,
+  config: Policies,
+  only: readonly WrittenName[],
+  options: EngineOptions,
+): Promise<FoundPolicies> {
+  return readPatiently(target, 'plan run', options, (session) =>
+    inSnapshot(session, async () => {
+      const server = await readServer(session, options.journalSchema)
+      const known = await knownTables(session, options.journalSchema)
+      const found: FoundPolicy[] = []
+      const gone: FoundPolicy[] = []
+      const faults: string[] = []
+      for (const policy of chosen(config, only, faults)) {
+        const table = await findTable(session, policy.table)
+        const twin = table && found.find((other) => sameName(other.table, table))
+        const once = known.find((name) => isNamed(name, policy.table))
+        const at = `${config.place(policy.name)}: ${policy.name}`
+        if (twin) faults.push(`${at}: it is the same table as ${twin.policy.name}`)
+        else if (table) found.push({ policy, table })
+        else if (once) gone.push({ policy, table: once })
+        else faults.push(`${at}: there is no such table`)
+      }
+      if (faults.length > 0) throw wrongTables(faults)
+      return { server, found, gone }
+    }),
+  )
+}
+
+async function knownTables(session: Session, schema: string): Promise<TableName[]> {
+  if (!(await journalExists(session, schema))) return []
+  const known = [...(await policiesInForce(session, schema)), ...(await registeredSets(session, schema))]
+  return known.map(({ table }) => table)
+}
+
+function chosen({ policies }: Policies, only: readonly WrittenName[], faults: string[]): readonly Policy[] {
+  for (const name of only)
+    if (!policies.some(({ table }) => isNamed(table, name)))
+      faults.push(`${name.schema === null ? '' : `${name.schema}.`}${name.name}: the config has no policy for it`)
+  return only.length === 0 ? policies : policies.filter(({ table }) => only.some((name) => isNamed(table, name)))
+}
+
+function isNamed(table: WrittenName, name: WrittenName): boolean {
+  return table.name === name.name && (table.schema === null || name.schema === null || table.schema === name.schema)
+}
+
+function wrongTables(faults: readonly string[]): UsageError {
+  const all = faults.length === 1 ? faults.join() : `${faults.length} faults:\n       ${faults.join('\n       ')}`
+  return new UsageError(all, 'Correct the config. Is this the right database?')
+}
+
+/** What would be done for one table. */
+export interface PolicyPlan {
+  readonly name: string
+  readonly table: TableName
+  readonly judged: JudgedPolicy | null
+  readonly rotation: RotationPlan | null
+  readonly others: readonly Plan[]
+  /** Why rows are not removed now. */
+  readonly notNow: string | null
+  /** What could not be planned. */
+  readonly failed: readonly Failure[]
+}
+
+/** Plans all policies, in one session as far as they are rotations. Reads only. */
+export async function planPolicies(
+  target: Target,
+  { found, server }: FoundPolicies,
+  options: EngineOptions,
+): Promise<PolicyPlan[]> {
+  return readPatiently(target, 'plan run', options, async (session) => {
+    const plans: PolicyPlan[] = []
+    for (const one of found) plans.push(await planOne(target, session, server, one, options))
+    return plans
+  })
+}
+
+async function planOne(
+  target: Target,
+  session: Session,
+  server: ServerModel,
+  { policy, table }: FoundPolicy,
+  options: EngineOptions,
+): Promise<PolicyPlan> {
+  const nothing = { name: policy.name, table, judged: null, rotation: null, others: [], notNow: null, failed: [] }
+  try {
+    const standing = await inSnapshot(session, () => readStanding(session, policy, options.journalSchema))
+    const judged = judgePolicy(policy, standing, options.accept ?? [])
+    const { tasks, notNow } = tasksNow(policy, judged)
+    let rotation: RotationPlan | null = null
+    const others: Plan[] = []
+    for (const task of tasks) {
+      const given = optionsOf(task, options)
+      if (task.kind === 'rotate')
+        rotation = await planSet(session, server, table, withAccept(rotationOf(task, judged, notNow), given), given)
+      else others.push(await planTask(target, table, task, given))
+    }
+    return { ...nothing, judged, rotation, others, notNow }
+  } catch (error) {
+    return { ...nothing, failed: [{ what: `plan ${display(table)}`, error: asError(error) }] }
+  }
+}
+
+async function planTask(
+  target: Target,
+  table: TableName,
+  task: Exclude<Task, { kind: 'rotate' }>,
+  options: EngineOptions,
+): Promise<Plan> {
+  switch (task.kind) {
+    case 'mark':
+      return planCommand(target, table, mark, task.request, options)
+    case 'stale':
+      return planStaleOf(target, table, { ...task.request, accept: options.accept ?? [] }, task.flag, options)
+    case 'purge': {
+      const { request } = await resolvePurge(target, table, task.request, options)
+      return planCommand(target, table, purge, request, options)
+    }
+  }
+}
+
+/** The options of a task: what is accepted for all runs, and for this one. */
+export function optionsOf({ engine }: Task, options: EngineOptions): EngineOptions {
+  return { ...options, ...engine, accept: [...(engine.accept ?? []), ...(options.accept ?? [])] }
+}
+
+/** Requests have what is accepted, too. */
+export function withAccept<Request extends { readonly accept: readonly string[] }>(
+  request: Request,
+  { accept = [] }: EngineOptions,
+): Request {
+  return { ...request, accept }
+}

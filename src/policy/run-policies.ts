@@ -1,0 +1,177 @@
+import { withSession, type Target } from '../db/session.ts'
+import { mark } from '../engine/commands/mark.ts'
+import { purgeStale, type StaleResult } from '../engine/commands/purge-stale.ts'
+import { purge, type PurgeResult } from '../engine/commands/purge.ts'
+import { rotate, type RotationReport } from '../engine/commands/rotate.ts'
+import { asError, type Failure } from '../engine/many-tables.ts'
+import type { EngineOptions } from '../engine/options.ts'
+import { carryOut } from '../engine/run.ts'
+import { EbbError, ObjectionsError } from '../errors.ts'
+import { migrateJournal } from '../journal/migrate.ts'
+import { forgetMissing } from '../journal/sets.ts'
+import type { Objection } from '../plan/language/step.ts'
+import { resolvePurge } from '../requests/purge.ts'
+import { display, type TableName } from '../sql/names.ts'
+import { applyPolicy, planPolicy } from './apply-policy.ts'
+import { optionsOf, withAccept, type FoundPolicies, type FoundPolicy } from './plan-policies.ts'
+import type { Task } from './policy.ts'
+import { rotationOf, tasksNow } from './tasks.ts'
+
+/** What was done for one table. */
+export interface PolicyReport {
+  readonly name: string
+  readonly table: TableName
+  readonly rotation: RotationReport | null
+  readonly purged: readonly PurgeResult[]
+  /** Why something was not begun. */
+  readonly objections: readonly Objection[]
+  readonly failed: readonly Failure[]
+  /** Why rows were not removed now. */
+  readonly notNow: string | null
+  readonly milliseconds: number
+}
+
+/** What was done, table by table. */
+export interface RunReport {
+  readonly policies: readonly PolicyReport[]
+  /** Those whose tables have been dropped, or renamed. */
+  readonly gone: readonly string[]
+  /** Those that were not begun. */
+  readonly left: readonly string[]
+  /** Why it ended before the end. */
+  readonly ended: 'stopped' | 'time is up' | null
+}
+
+/** How long all of it may take; null: as long as it takes. */
+export interface Budget {
+  readonly mostMs: number | null
+}
+
+/**
+ * Carries out what is due for each policy, one table after the other. A failure of one does not stop the others, and
+ * what was interrupted is continued by the next run.
+ */
+export async function runPolicies(
+  target: Target,
+  { found, gone }: FoundPolicies,
+  { mostMs }: Budget,
+  options: EngineOptions,
+): Promise<RunReport> {
+  const timer = new AbortController()
+  const timeout = mostMs === null ? undefined : setTimeout(() => timer.abort(), mostMs)
+  const signal = AbortSignal.any([options.signal, timer.signal])
+  const policies: PolicyReport[] = []
+  try {
+    await forgetGone(target, gone, options)
+    for (const one of found) {
+      if (signal.aborted) break
+      policies.push(await runPolicy(target, one, { ...options, signal }))
+    }
+  } finally {
+    clearTimeout(timeout)
+  }
+  return {
+    policies,
+    gone: gone.map(({ policy }) => policy.name),
+    left: found.slice(policies.length).map(({ policy }) => policy.name),
+    ended: options.signal.aborted ? 'stopped' : timer.signal.aborted ? 'time is up' : null,
+  }
+}
+
+/** They are rotated no more. What their policies said stays recorded: a table that is restored has it again. */
+async function forgetGone(
+  target: Target,
+  gone: readonly FoundPolicy[],
+  { journalSchema }: EngineOptions,
+): Promise<void> {
+  if (gone.length === 0) return
+  await withSession(target, 'run', async (session) => {
+    await migrateJournal(session, journalSchema)
+    for (const { table } of gone) await forgetMissing(session, journalSchema, table)
+  })
+}
+
+type Draft = Pick<PolicyReport, 'rotation' | 'notNow'> & {
+  readonly [Field in 'purged' | 'objections' | 'failed']: PolicyReport[Field][number][]
+}
+
+async function runPolicy(
+  target: Target,
+  { policy, table }: FoundPolicy,
+  options: EngineOptions,
+): Promise<PolicyReport> {
+  const began = performance.now()
+  const done: { -readonly [Field in keyof Draft]: Draft[Field] } = {
+    rotation: null,
+    notNow: null,
+    purged: [],
+    objections: [],
+    failed: [],
+  }
+  await trying(`the policy of ${display(table)}`, done, async () => {
+    const judged = await planPolicy(target, policy, options)
+    done.objections.push(...judged.objections)
+    if (judged.objections.length === 0 && judged.differs) await applyPolicy(target, policy, options)
+    const { tasks, notNow, closesInMs } = tasksNow(policy, judged)
+    done.notNow = notNow
+    const window = windowSignal(notNow === null ? closesInMs : null, options.signal)
+    for (const task of tasks) {
+      if (window.aborted) break
+      const given = {
+        ...optionsOf(task, options),
+        signal: task.kind === 'rotate' && notNow !== null ? options.signal : window,
+      }
+      await trying(`${task.kind === 'stale' ? 'purge' : task.kind} ${display(table)}`, done, async () => {
+        if (task.kind !== 'rotate') return void done.purged.push(...(await purged(target, table, task, given)))
+        done.rotation = await rotate(target, withAccept(rotationOf(task, judged, notNow), given), given)
+      })
+    }
+  })
+  return { name: policy.name, table, ...done, milliseconds: performance.now() - began }
+}
+
+/** Work ends when its window closes; the next run continues it. */
+function windowSignal(closesInMs: number | null, signal: AbortSignal): AbortSignal {
+  return closesInMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(closesInMs)])
+}
+
+async function trying(
+  what: string,
+  done: Pick<Draft, 'objections' | 'failed'>,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (error instanceof ObjectionsError)
+      done.objections.push(...(error.plan as { objections: Objection[] }).objections)
+    else done.failed.push({ what, error: asError(error) })
+  }
+}
+
+async function purged(
+  target: Target,
+  table: TableName,
+  task: Exclude<Task, { kind: 'rotate' }>,
+  options: EngineOptions,
+): Promise<PurgeResult[]> {
+  switch (task.kind) {
+    case 'mark':
+      return [await carryOut(target, table, mark, task.request, options)]
+    case 'stale':
+      return both(await purgeStale(target, table, withAccept(task.request, options), task.flag, options))
+    case 'purge': {
+      const { request } = await resolvePurge(target, table, task.request, options)
+      return [await carryOut(target, table, purge, request, options)]
+    }
+  }
+}
+
+function both({ flagged, purged: deleted }: StaleResult): PurgeResult[] {
+  return flagged === null ? [deleted] : [flagged, deleted]
+}
+
+/** Whether something of a policy was ended, and not failed: it is continued. */
+export function isInterrupted({ error }: Failure): boolean {
+  return error instanceof EbbError && error.kind === 'stopped'
+}

@@ -1,0 +1,146 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { run, status, UsageError, type Config } from '../../src/index.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { ebb, objects } from '../cli/support.ts'
+import { test, type Database } from '../support/database.ts'
+
+/** Sets with two old months and this one, a row in each. */
+async function sets(database: Database, from: number, to: number): Promise<void> {
+  await database.admin(`
+    set role ebb_owner; set timezone = 'UTC';
+    do $$ declare m date := date_trunc('month', now()); i int; k int; begin
+      for i in ${from}..${to} loop
+        execute format('create table public.set_%s (at timestamptz not null, id int) partition by range (at)', i);
+        for k in 0..2 loop
+          execute format('create table public.set_%1$s_%2$s partition of public.set_%1$s for values from (%3$L) to (%4$L)', i,
+            to_char(m - k * interval '1 month', 'YYYY_MM'), m - k * interval '1 month', m - (k - 1) * interval '1 month');
+          execute format('insert into public.set_%s values (%L, %s)', i, m - k * interval '1 month', k);
+        end loop;
+      end loop;
+    end $$`)
+}
+
+async function rowsIn(database: Database, table: string): Promise<number> {
+  const { rows } = await database.admin<{ n: number }>(`select count(*)::int as n from ${table}` as string)
+  return rows[0]?.n ?? -1
+}
+
+const SET = { partition: { by: 'at', every: 'month', premake: 1 }, keep: '40 days', archive: 'none' }
+
+test('what is due is done, table after table, and what is broken is named', async ({ database, onTestFinished }) => {
+  await sets(database, 1, 4)
+  await database.admin(`
+    set role ebb_owner;
+    create table public.logs (id int primary key, level text, at timestamptz default now() - interval '60 days');
+    insert into public.logs select n, case when n % 2 = 0 then 'debug' else 'error' end from generate_series(1, 1000) n;
+    create table public.plain (at timestamptz);
+    reset role; create table public.foreigners (id int); revoke all on public.foreigners from ebb_owner`)
+  const folder = await mkdtemp(join(tmpdir(), 'ebb-run-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'ebb.config.json')
+  const config = {
+    policies: {
+      'public.set_1': SET,
+      'public.foreigners': { purge: { where: 'id > 0' }, archive: 'none' },
+      'public.set_2': { partition: SET.partition, keep: '40 days' },
+      'public.plain': SET,
+      'public.logs': { purge: { where: "level = 'debug' and at < now() - interval '30 days'" }, archive: 'none' },
+      set_3: { keep: '40 days', retire: 'detach' },
+    },
+  } satisfies Config
+  await writeFile(file, JSON.stringify(config))
+
+  const plan = await ebb(['run', '--config', file, '--url', database.url])
+  expect(plan.code).toBe(3)
+  expect(plan.out).toContain('-- 6 policies; for 0 nothing is due.')
+  expect((await status(database.url)).sets).toEqual([])
+
+  const done = await ebb(['run', '--config', file, '--url', database.url, '--execute'])
+  expect(done.out, done.err).toMatch(
+    /6 policies: 3 done\nWith blocking issues: public.foreigners, public.set_2, public.plain\n/,
+  )
+  expect(done.out).toMatch(
+    /not-partitioned:public.plain.*\n.*ebb partition public.plain --by at --every '1 month' --keep '40 days'/,
+  )
+  expect(done.code).toBe(3)
+  expect(await rowsIn(database, 'public.logs')).toBe(500)
+  expect(await rowsIn(database, 'public.set_1')).toBe(1 + 1)
+  expect(await rowsIn(database, 'public.set_3')).toBe(1 + 1)
+  // Without a word on archives nothing is removed, but partitions are there ahead.
+  expect(await rowsIn(database, 'public.set_2')).toBe(3)
+  expect(done.out).toMatch(/public.set_2: .*\n {2}created public.set_2_/)
+
+  // Started again, nothing is due any more.
+  const again = await ebb([
+    'run',
+    '--config',
+    file,
+    '--only',
+    'set_1',
+    '--only',
+    'public.logs',
+    '--url',
+    database.url,
+    '--json',
+    '--execute',
+  ])
+  expect(again.code).toBe(0)
+  expect(objects(again.out).at(-1)).toMatchObject({
+    type: 'result',
+    result: {
+      policies: [
+        { name: 'public.set_1', outcome: 'done', created: [], retired: [] },
+        { name: 'public.logs', purged: [{ rows: 0 }] },
+      ],
+    },
+  })
+
+  // A typing error removes nothing; partitions are created by what is in force.
+  const typo = { policies: { 'public.set_1': { ...SET, keep: '9 days' } } }
+  const refused = await run(database.url, { config: typo, execute: true })
+  expect(refused.policies).toMatchObject([
+    { notNow: 'its policy has blocking issues', objections: [{ code: 'shorter-keep:public.set_1' }] },
+  ])
+  expect(await rowsIn(database, 'public.set_1')).toBe(2)
+  await run(database.url, { config: typo, accept: ['shorter-keep:public.set_1'], execute: true })
+  expect(await rowsIn(database, 'public.set_1')).toBe(1)
+
+  // A dropped table is noted; one that was never there is a fault, and then nothing is done.
+  await database.admin('drop table public.set_3')
+  const gone = await run(database.url, { config, only: ['set_3'], execute: true })
+  expect(gone).toMatchObject({ policies: [], gone: ['set_3'] })
+  expect((await status(database.url)).sets.map(({ table }) => table.name)).toEqual(['set_1', 'set_2'])
+  const wrong = { policies: { 'public.sett_1': SET, 'public.set_4': SET, 'public.sett_2': SET } }
+  await writeFile(file, JSON.stringify(wrong, null, 2))
+  const faults = await ebb(['run', '--config', file, '--url', database.url, '--execute'])
+  expect(faults.code).toBe(2)
+  expect(faults.err).toMatch(
+    /2 faults:\n.*ebb.config.json:3:5: public.sett_1: there is no such table\n.*ebb.config.json:21:5: public.sett_2/,
+  )
+  expect(await rowsIn(database, 'public.set_4')).toBe(3)
+})
+
+test('a window and a budget end the work, and partitions are created all the same', async ({ database }) => {
+  await sets(database, 1, 2)
+  const { rows } = await database.admin<{ closed: string }>(
+    sql`select to_char(now() at time zone 'UTC' + interval '2 hours', 'HH24:MI') || '-' || to_char(now() at time zone 'UTC' + interval '3 hours', 'HH24:MI') as closed`,
+  )
+  const config = {
+    policies: { 'public.set_1': { ...SET, pace: { windows: [rows[0]?.closed ?? ''] } }, 'public.set_2': SET },
+  }
+  const report = await run(database.url, { config, only: ['set_1'], execute: true })
+  expect(report.policies).toMatchObject([{ notNow: 'it is outside its windows', failed: [] }])
+  expect(report.policies[0]?.rotation?.sets).toMatchObject([{ created: [{}], retired: [], failed: [] }])
+  const none = await run(database.url, { config, maxDurationMs: 1, execute: true })
+  expect(none).toMatchObject({ ended: 'time is up', left: ['public.set_2'] })
+  expect(await rowsIn(database, 'public.set_2')).toBe(3)
+})
+
+test('names a database that cannot be reached, and a config that is not there', async () => {
+  const nowhere = 'postgres://127.0.0.1:1/nowhere'
+  await expect(run(nowhere, { config: { policies: { a: SET } } })).rejects.toMatchObject({ kind: 'try later' })
+  await expect(run(nowhere, { config: '/nowhere/ebb.config.yaml' })).rejects.toThrow(UsageError)
+})
