@@ -24,7 +24,7 @@ async function sets(database: Database, from: number, to: number): Promise<void>
 }
 
 async function rowsIn(database: Database, table: string): Promise<number> {
-  const { rows } = await database.admin<{ n: number }>(`select count(*)::int as n from ${table}` as string)
+  const { rows } = await database.admin<{ n: number }>(`select count(*)::int as n from ${table}`)
   return rows[0]?.n ?? -1
 }
 
