@@ -11,7 +11,7 @@ import type { Options } from './options.ts'
 export interface RunPoliciesOptions extends Options {
   /** A config, or the path of one. */
   readonly config: Config | string
-  /** What `${NAME}` in a file refers to: `process.env`. */
+  /** What `${NAME}` in a file refers to, such as the environment of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Only the policies of these tables. */
   readonly only?: readonly Table[]
