@@ -367,7 +367,13 @@ describe('killed', () => {
     const place = placeOf('killed')
     const errand: Errand = { command: 'rebuild', url: database.url, table, rebuild: place.request }
     expect(await startTool({ ...errand, dieAt: 'step started: archive' }).end()).toBe('SIGKILL')
-    for (const number of [45, 55, 65]) await startTool({ ...errand, dieAtStatement: { number, afterMs: 2 } }).end()
+    const last: (string | undefined)[] = []
+    for (const number of [50, 58, 66]) {
+      const tool = startTool({ ...errand, dieAtStatement: { number, afterMs: 2 } })
+      expect(await tool.end()).toBe('SIGKILL')
+      last.push(tool.said.findLast(({ type }) => type.startsWith('step'))?.type)
+    }
+    expect(last).toContain('step started')
     expect(await isThere(database, retiredOf(table))).toBe(true)
     await persevere(() => resume(database.url, { table }, quietly()))
     expect(await idsIn(place.path)).toEqual(WITH_RECEIPT)
