@@ -25,6 +25,7 @@ export interface SharedConfig {
   /** Where rows are archived before they are removed: a directory, `file:///dir`, `s3://bucket/prefix`; or `none`. */
   readonly archive?: string
   readonly partSize?: string | number
+  readonly archiveFormat?: 'csv' | 'parquet'
   readonly compression?: 'zstd' | 'gzip' | 'none'
   readonly encryptTo?: readonly string[]
   readonly pace?: PaceConfig

@@ -96,7 +96,7 @@ function rotation(read: Read, text: PolicyText): Task | null {
   return found === null ? null : { kind: 'rotate', request: found.request, engine: found.engine }
 }
 
-const OF_ARCHIVES = ['archive', 'partSize', 'compression', 'encryptTo']
+const OF_ARCHIVES = ['archive', 'partSize', 'archiveFormat', 'compression', 'encryptTo']
 
 function taskOfSection(read: Read, section: 'mark' | 'stale' | 'purge'): Task | null {
   if (section === 'mark') {

@@ -39,6 +39,7 @@ export const SHARED: Options = {
     help: 'where rows are archived before they are removed: a directory, file:///dir or s3://bucket/prefix; or none',
   },
   partSize: ARCHIVE.partSize,
+  archiveFormat: ARCHIVE.archiveFormat,
   compression: ARCHIVE.compression,
   encryptTo: ARCHIVE.encryptTo,
   ...PACE,

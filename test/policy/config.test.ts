@@ -230,6 +230,7 @@ test('the schema knows what the types know, and nothing else', async () => {
       retire: 'drop' as const,
       archive: './a',
       partSize: '256 MB',
+      archiveFormat: 'parquet',
       compression: 'gzip' as const,
       encryptTo: [RECIPIENT],
     },

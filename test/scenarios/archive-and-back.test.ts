@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -31,54 +31,69 @@ async function contentIn(database: Database, table: TableName): Promise<string[]
   return rows.map(({ row }) => row)
 }
 
-test('what a purge has archived and not removed is not restored, all else is', async ({ database }) => {
-  const table = database.table('visits')
-  const owner = await database.session('setup')
-  const name = quoted(table)
-  await owner.query(sql`create table ${name} (id bigint primary key, t text, at timestamptz)`.text)
-  await owner.query(sql`insert into ${name} select n, 'visit ' || n, now() from generate_series(1, 300) n`.text)
-  const before = await contentIn(database, table)
+const FORMATS = ['csv', 'parquet'] as const
 
-  // Between archive and delete one row is deleted by others, and one is changed.
-  const request = purgeRequest('id % 3 = 0', { noArchive: false, archive: archiveTo(folder.uri, { partBytes: 1_000 }) })
-  const stop = new AbortController()
-  const observer = (event: Event) => {
-    if (event.type === 'step started' && event.step.key === 'purge') stop.abort()
-  }
-  await expect(purgeRows(database, table, request, { signal: stop.signal, observer })).rejects.toThrow(/stopped/)
-  await owner.query(sql`delete from ${name} where id = 6`.text)
-  await owner.query(sql`update ${name} set t = 'changed' where id = 9`.text)
-  await purgeRows(database, table, request)
-  expect(await contentIn(database, table)).toHaveLength(201)
+test.for(FORMATS)(
+  'what a purge has archived and not removed is not restored, all else is: %s',
+  async (format, { database }) => {
+    const table = database.table('visits')
+    const owner = await database.session('setup')
+    const name = quoted(table)
+    await owner.query(sql`create table ${name} (id bigint primary key, t text, at timestamptz)`.text)
+    await owner.query(sql`insert into ${name} select n, 'visit ' || n, now() from generate_series(1, 300) n`.text)
+    // Late in the archive: Parquet begins again.
+    await owner.query(sql`update ${name} set at = 'infinity' where id = 300`.text)
+    const before = await contentIn(database, table)
 
-  const [archive] = await receipts()
-  const { restored } = await restoreFrom(archive!, database.url)
-  expect(restored).toMatchObject({ archived: 100, rows: 98, present: 0, differing: 0, refused: 0 })
-  const after = await contentIn(database, table)
-  expect(after.filter((row) => !row.startsWith('(9,'))).toEqual(before.filter((row) => !/^\([69],/.test(row)))
-  expect(after.filter((row) => row.startsWith('(9,changed'))).toHaveLength(1)
-})
+    // Between archive and delete one row is deleted by others, and one is changed.
+    const to = archiveTo(folder.uri, { format, partBytes: 1_000 })
+    const request = purgeRequest('id % 3 = 0', { noArchive: false, archive: to })
+    const stop = new AbortController()
+    const observer = (event: Event) => {
+      if (event.type === 'step started' && event.step.key === 'purge') stop.abort()
+    }
+    await expect(purgeRows(database, table, request, { signal: stop.signal, observer })).rejects.toThrow(/stopped/)
+    await owner.query(sql`delete from ${name} where id = 6`.text)
+    await owner.query(sql`update ${name} set t = 'changed' where id = 9`.text)
+    await purgeRows(database, table, request)
+    expect(await contentIn(database, table)).toHaveLength(201)
 
-test('a partition that was archived and dropped comes back as one, on hold, and goes again when that is accepted', async ({
-  database,
-}) => {
-  const table = await monthlyEvents(database, -5, 3)
-  const before = await contentIn(database, table)
-  const old = leafOf(database, table, -5)
-  const rotated = { keep: '2 months', archive: archiveTo(folder.uri), noArchive: false }
-  await rotateOne(database, table, rotated)
-  expect(await monthsOf(database, table)).not.toContain(-5)
+    const [archive] = await receipts()
+    const objects = (await readdir(folder.path, { recursive: true })).filter(
+      (file) => file.endsWith(format) || file.endsWith('.gz'),
+    )
+    expect(new Set(objects.map((file) => dirname(file))).size).toBe(1)
+    const { restored } = await restoreFrom(archive!, database.url)
+    expect(restored).toMatchObject({ archived: 100, rows: 98, present: 0, differing: 0, refused: 0 })
+    const after = await contentIn(database, table)
+    expect(after.filter((row) => !row.startsWith('(9,'))).toEqual(before.filter((row) => !/^\([69],/.test(row)))
+    expect(after.filter((row) => row.startsWith('(9,changed'))).toHaveLength(1)
+  },
+)
 
-  const all = await receipts()
-  const plan = await planRestoreFrom(all[0]!, database.url)
-  expect(codes(plan)).toEqual(['restore-partition'])
-  const hold = { count: 30, unit: 'day' } as const
-  for (const archive of all) await restoreFrom(archive, database.url, { attach: true, hold })
-  expect(await contentIn(database, table)).toEqual(before)
+test.for(FORMATS)(
+  'a partition that was archived and dropped comes back as one, on hold, and goes again when that is accepted: %s',
+  async (format, { database }) => {
+    const table = await monthlyEvents(database, -5, 3)
+    const before = await contentIn(database, table)
+    const old = leafOf(database, table, -5)
+    const rotated = { keep: '2 months', archive: archiveTo(folder.uri, { format }), noArchive: false }
+    await rotateOne(database, table, rotated)
+    expect(await monthsOf(database, table)).not.toContain(-5)
 
-  const { skipped } = await rotateOne(database, table, rotated)
-  expect(skipped.map(({ reason }) => reason)).toContainEqual(expect.stringContaining('restored rows are on hold until'))
-  expect(await contentIn(database, table)).toEqual(before)
-  await rotateOne(database, table, { ...rotated, accept: ['hold'] })
-  expect(await isThere(database, old)).toBe(false)
-})
+    const all = await receipts()
+    const plan = await planRestoreFrom(all[0]!, database.url)
+    expect(codes(plan)).toEqual(['restore-partition'])
+    const hold = { count: 30, unit: 'day' } as const
+    for (const archive of all) await restoreFrom(archive, database.url, { attach: true, hold })
+    expect(await contentIn(database, table)).toEqual(before)
+
+    const { skipped } = await rotateOne(database, table, rotated)
+    expect(skipped.map(({ reason }) => reason)).toContainEqual(
+      expect.stringContaining('restored rows are on hold until'),
+    )
+    expect(await contentIn(database, table)).toEqual(before)
+    await rotateOne(database, table, { ...rotated, accept: ['hold'] })
+    expect(await isThere(database, old)).toBe(false)
+  },
+)
