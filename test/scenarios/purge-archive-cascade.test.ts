@@ -103,11 +103,10 @@ async function keyTables(database: Database): Promise<number> {
   return (await database.admin(`select from pg_class where relname ~ '^purge_keys_' and relkind = 'r'`)).rows.length
 }
 
-/** All tables, parents first. */
+/** All tables, at once. */
 async function restoreAll(database: Database, name: string, { receipt }: FoundArchive): Promise<void> {
   const uri = pathToFileURL(join(folder.path, name, receipt.id, 'receipt.json')).href
-  for (const { schema, name: table } of receipt.tables)
-    await restoreFrom({ receipt: uri }, database.url, { table: { schema, name: table } })
+  await restoreFrom({ receipt: uri }, database.url)
 }
 
 test('what depends on the rows is archived in one receipt, deleted with them, and restored', async ({ database }) => {

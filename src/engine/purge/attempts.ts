@@ -64,7 +64,7 @@ export async function walkBatch(purging: Purging, wanted: BatchOrder): Promise<D
       if (order.manner !== 'careful' && !slow) attempts = 0
       if (!slow) tally.careful = CAREFUL_BATCHES
       if (error instanceof CrowdedError) {
-        order = lesser(order)
+        order = lesser({ ...order, limit: Math.max(1, Math.min(order.limit, error.found)) })
         tally.few = order.limit
         continue
       }

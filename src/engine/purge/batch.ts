@@ -39,6 +39,13 @@ export interface BatchOrder {
 /** Its rows have so many dependent rows that the batch would be too large. Nothing is deleted. */
 export class CrowdedError extends Error {
   override readonly name = 'CrowdedError'
+  /** Rows of the batch, which may be far fewer than its limit. */
+  readonly found: number
+
+  constructor(found: number) {
+    super()
+    this.found = found
+  }
 }
 
 export interface BatchOutcome {
@@ -137,7 +144,7 @@ type Reported = Omit<BatchOutcome, 'around'> & {
 async function deleteRows(session: Session, work: PurgeWork, order: BatchOrder): Promise<Reported> {
   const statement = statementOf(work, order)
   const reported = await underSettings(session, work.settings, () => readOne<Reported>(session, statement))
-  if (reported.crowded) throw new CrowdedError()
+  if (reported.crowded) throw new CrowdedError(reported.found)
   if (reported.disturbed) throw new OverreachError('dependent rows were moved meanwhile, or are kept by a trigger')
   return reported
 }
