@@ -11,7 +11,7 @@ export interface Ended {
 }
 
 /** What a reader has installed to try the pages. */
-const INSTALLED = ['pg', 'umzug']
+const INSTALLED = ['pg', 'umzug', 'knex', 'kysely', 'node-pg-migrate', '.bin']
 
 /** A folder in which a reader tries what a page shows: with the examples, `ebb` on the path, and `pg-ebb` installed. */
 export class Shell {

@@ -187,6 +187,16 @@ describe('a file of SQL', () => {
     expect(await statesOf(database)).toEqual({ '1-sql': 'pending' })
   })
 
+  test('is one transaction with its record: where that is refused, nothing is left', async ({ database }) => {
+    const takeOver = `update ebb.lease set token = token + 1 where table_name = 'migration_file'`
+    await file('1-sql.sql', `create table one (); ${takeOver};`)
+    expect(await up(database)).toMatchObject({
+      code: EXIT.failed,
+      err: expect.stringContaining('taken over') as string,
+    })
+    expect((await database.admin(`select from pg_class where relname = 'one'`)).rowCount).toBe(0)
+  })
+
   test('must not end its transaction', async ({ database }) => {
     await file('1-sql.sql', 'create table one (); commit; create table two ();')
     expect(await up(database)).toMatchObject({ code: EXIT.usage })
