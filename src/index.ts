@@ -28,6 +28,7 @@ export {
   type CandidateOptions,
 } from './library/candidates.ts'
 export type { Database, Table } from './library/database.ts'
+export { check, type CheckOptions } from './library/check.ts'
 export { inspect } from './library/inspect.ts'
 export { mark, type MarkOptions } from './library/mark.ts'
 export type { CopyOptions, DatabaseOptions, LockOptions, Options, PaceOptions } from './library/options.ts'
@@ -55,6 +56,7 @@ export {
   type SharedConfig,
 } from './policy/config.ts'
 export type { JudgedPolicy } from './policy/judge-policy.ts'
+export type { Finding, Level } from './policy/findings.ts'
 export type { PolicyPlan } from './policy/plan-policies.ts'
 export type { PolicyReport, RunReport } from './policy/run-policies.ts'
 export type { Terms } from './policy/terms.ts'

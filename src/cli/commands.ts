@@ -55,6 +55,12 @@ export const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./commands/run.ts')).runCommand,
   },
   {
+    name: 'check',
+    takes: '',
+    summary: 'what is due and what is wrong, for monitors',
+    load: async () => (await import('./commands/check.ts')).checkCommand,
+  },
+  {
     name: 'purge',
     takes: '[table]',
     summary: 'delete rows in small batches, where partitions do not fit',

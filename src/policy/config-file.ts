@@ -11,8 +11,7 @@ export const CONFIG_NAMES = ['yaml', 'json', 'js', 'mjs', 'ts'].map((extension) 
 
 /** The config file of a folder. Folders above it are not searched: another project's file must not remove rows here. */
 export async function findConfig(folder: string): Promise<string> {
-  const found: string[] = []
-  for (const name of CONFIG_NAMES) if (await exists(join(folder, name))) found.push(name)
+  const found = await configsIn(folder)
   const [first, ...others] = found
   if (first === undefined)
     throw new UsageError(
@@ -25,6 +24,12 @@ export async function findConfig(folder: string): Promise<string> {
       'Name one with --config <file>.',
     )
   return join(folder, first)
+}
+
+export async function configsIn(folder: string): Promise<string[]> {
+  const found: string[] = []
+  for (const name of CONFIG_NAMES) if (await exists(join(folder, name))) found.push(name)
+  return found
 }
 
 async function exists(path: string): Promise<boolean> {

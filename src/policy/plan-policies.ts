@@ -111,10 +111,11 @@ export async function planPolicies(
   target: Target,
   { found, server }: FoundPolicies,
   options: EngineOptions,
+  which: 'all' | 'rotations' = 'all',
 ): Promise<PolicyPlan[]> {
   return readPatiently(target, 'plan run', options, async (session) => {
     const plans: PolicyPlan[] = []
-    for (const one of found) plans.push(await planOne(target, session, server, one, options))
+    for (const one of found) plans.push(await planOne(target, session, server, one, options, which))
     return plans
   })
 }
@@ -125,6 +126,7 @@ async function planOne(
   server: ServerModel,
   { policy, table }: FoundPolicy,
   options: EngineOptions,
+  which: 'all' | 'rotations',
 ): Promise<PolicyPlan> {
   const nothing = { name: policy.name, table, judged: null, rotation: null, others: [], notNow: null, failed: [] }
   try {
@@ -137,7 +139,7 @@ async function planOne(
       const given = optionsOf(task, options)
       if (task.kind === 'rotate')
         rotation = await planSet(session, server, table, withAccept(rotationOf(task, judged, notNow), given), given)
-      else others.push(await planTask(target, table, task, given))
+      else if (which === 'all') others.push(await planTask(target, table, task, given))
     }
     return { ...nothing, judged, rotation, others, notNow }
   } catch (error) {

@@ -5,7 +5,7 @@ import { UsageError } from '../errors.ts'
 import { name as schemaName } from '../requests/parsers.ts'
 import { nearest } from '../text/nearest.ts'
 import { ConfigFaults } from './config-faults.ts'
-import { findConfig, folderOf, readConfigFile } from './config-file.ts'
+import { configsIn, findConfig, folderOf, readConfigFile } from './config-file.ts'
 import type { Config, PolicyConfig } from './config.ts'
 import type { Path } from './place.ts'
 import { PolicyText } from './policy-text.ts'
@@ -32,6 +32,11 @@ export async function readConfig(file: string | null, env: Env): Promise<Policie
     { shown, folder: folderOf(path), env: /\.(?:ya?ml|json)$/.test(path) ? env : null },
     faults,
   )
+}
+
+/** The same; null where there is no config in this folder. */
+export async function readConfigIfAny(env: Env): Promise<Policies | null> {
+  return (await configsIn(cwd())).length === 0 ? null : readConfig(null, env)
 }
 
 /** The policies of a program. @throws {UsageError} with everything that is wrong with them */

@@ -1,6 +1,6 @@
 import { COMMON, EXECUTE, TABLE } from './common.ts'
-import { option, withDefault } from './option.ts'
-import { list, milliseconds, name, tableName, text } from './parsers.ts'
+import { defaulted, option, withDefault } from './option.ts'
+import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
 
 // What is done with a config, or with one policy.
@@ -41,4 +41,18 @@ export const RUN = spec({
     ...EXECUTE,
   },
   request: ({ only, maxDuration }) => ({ only, mostMs: maxDuration }),
+})
+
+export const CHECK = spec({
+  options: {
+    ...CONFIG,
+    format: defaulted(
+      '--format <how>',
+      'text, json, prometheus (for its textfile collector) or nagios (with its exit codes)',
+      oneOf('a format', 'text', 'json', 'prometheus', 'nagios'),
+      'text',
+      { property: null },
+    ),
+  },
+  request: ({ only, format }) => ({ only, format }),
 })
