@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
 import { inject, onTestFinished } from 'vitest'
+import type { RotateRequest } from '../../src/engine/commands/rotate.ts'
+import type { RestoreOrder } from '../../src/engine/restore/restoring.ts'
 import type { LockLimits } from '../../src/engine/locks/short-locks.ts'
 import type { CopySizes } from '../../src/engine/copy/sizes.ts'
 import type { CandidateRequest } from '../../src/plan/purge/candidates.ts'
@@ -17,7 +19,17 @@ import { until } from './until.ts'
 /** What a tool in a process of its own is to do. */
 export interface Errand {
   readonly command:
-    'partition' | 'rebuild' | 'purge' | 'candidates' | 'mark' | 'resume' | 'abandon' | 'rollback' | 'retire'
+    | 'partition'
+    | 'rebuild'
+    | 'purge'
+    | 'candidates'
+    | 'mark'
+    | 'resume'
+    | 'abandon'
+    | 'rollback'
+    | 'retire'
+    | 'restore'
+    | 'rotate'
   readonly url: string
   readonly table: TableName
   /** Of `partition`, of `rebuild` and of `purge`. */
@@ -26,6 +38,8 @@ export interface Errand {
   readonly purge?: PurgeRequest
   readonly candidates?: CandidateRequest
   readonly mark?: MarkRequest
+  readonly restore?: RestoreOrder
+  readonly rotate?: RotateRequest
   /** Of a purge, or what works like one: each batch has so many rows. */
   readonly batchRows?: number
   readonly options?: { readonly lockLimits?: LockLimits; readonly copySizes?: CopySizes }

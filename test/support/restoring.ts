@@ -78,7 +78,7 @@ async function describe(session: Session, name: TableName) {
   return { oid: columns[0]?.oid ?? '', columns: columns.map(({ oid: _, ...column }) => column) }
 }
 
-const ORDER: Omit<RestoreOrder, 'receipt'> = {
+export const ORDER: Omit<RestoreOrder, 'receipt'> = {
   table: null,
   into: null,
   where: null,

@@ -1,5 +1,7 @@
 import pg from 'pg'
 import type { EngineOptions } from '../../src/engine/options.ts'
+import { rotate } from '../../src/engine/commands/rotate.ts'
+import { restoreRows } from '../../src/engine/restore/restoring.ts'
 import { abandon, resume, retire, rollback } from '../../src/engine/runs/runs.ts'
 import { exitCodeOf } from '../../src/cli/exit-codes.ts'
 import { EbbError } from '../../src/errors.ts'
@@ -61,6 +63,14 @@ async function run(errand: Errand, options: EngineOptions): Promise<void> {
       break
     case 'retire':
       await retire(url, { table }, options)
+      break
+    case 'restore':
+      if (errand.restore === undefined) throw new Error('restore what?')
+      await restoreRows(url, errand.restore, options)
+      break
+    case 'rotate':
+      if (errand.rotate === undefined) throw new Error('rotate what?')
+      await rotate(url, errand.rotate, options)
   }
 }
 
