@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect } from 'vitest'
 import { rotate } from '../../src/engine/commands/rotate.ts'
 import { restoreRows, type RestoreOrder } from '../../src/engine/restore/restoring.ts'
+import type { ArchivedObject } from '../../src/plan/archive/receipt.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { month, monthlyEvents, monthsOf, request } from '../engine/rotate-support.ts'
@@ -24,8 +25,14 @@ async function idsIn(database: Database, table: TableName): Promise<number[]> {
   return rows.map(({ id }) => id)
 }
 
+interface Archived {
+  readonly table: TableName
+  readonly order: RestoreOrder
+  readonly objects: readonly ArchivedObject[]
+}
+
 /** A table without a key, which would hold a row twice, and an archive of its 300 rows in seven objects; it is empty. */
-async function archived(database: Database): Promise<{ table: TableName; order: RestoreOrder }> {
+async function archived(database: Database): Promise<Archived> {
   const table = database.table('notes')
   const owner = await database.session('setup')
   const name = quoted(table)
@@ -34,27 +41,43 @@ async function archived(database: Database): Promise<{ table: TableName; order: 
   const { receipt, table: stored } = await storeRows(owner, table, { partBytes: 4_500 })
   expect(stored.objects).toHaveLength(7)
   await owner.query(sql`truncate ${name}`.text)
-  return { table, order: { ...ORDER, receipt } }
+  return { table, order: { ...ORDER, receipt }, objects: stored.objects }
 }
 
 const ALL = Array.from({ length: 300 }, (_, i) => i + 1)
 
 test('a restore that dies at many statements puts each row back once', { timeout: 60_000 }, async ({ database }) => {
-  const { table, order } = await archived(database)
-  let deaths = 0
-  for (const number of [45, 58, 64, 68, 75]) {
-    const errand = { command: 'restore', url: database.url, table, restore: order } as const
-    const ended = await startTool({ ...errand, dieAtStatement: { number, afterMs: number % 4 } }).end()
-    const ids = await idsIn(database, table)
-    expect(new Set(ids).size).toBe(ids.length)
-    if (ended === 0) break
-    deaths += 1
+  const { table, order, objects } = await archived(database)
+  const errand = { command: 'restore', url: database.url, table, restore: order } as const
+  const dieAt = `step finished: restore:${objects[1]?.name ?? ''}`
+  expect(await startTool({ ...errand, dieAt }).end()).toBe('SIGKILL')
+  for (const number of [70, 80, 90]) {
+    await startTool({ ...errand, dieAtStatement: { number, afterMs: number % 4 } }).end()
+    await expectEachOnce(database, table)
   }
-  expect(deaths).toBeGreaterThan(2)
-  const left = await idsIn(database, table)
-  if (left.length < 300) await persevere(() => restoreRows(database.url, order, quietly()))
+  expect((await idsIn(database, table)).length).toBeLessThan(300)
+
+  // Its rows are inserted, and it waits for the journal's entry: both are one transaction.
+  const gate = await database.session('gate', { admin: true })
+  await gate.query('begin; lock table ebb.step in exclusive mode')
+  const before = await idsIn(database, table)
+  const tool = startTool(errand)
+  const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await until(async () => (await database.admin(waits)).rowCount === 1, { what: 'the restore to wait for the journal' })
+  tool.signal('SIGKILL')
+  expect(await tool.end()).toBe('SIGKILL')
+  await database.admin(waits.replace('select', 'select pg_terminate_backend(pid)'))
+  await gate.query('rollback')
+  expect(await idsIn(database, table)).toEqual(before)
+
+  await persevere(() => restoreRows(database.url, order, quietly()))
   expect(await idsIn(database, table)).toEqual(ALL)
 })
+
+async function expectEachOnce(database: Database, table: TableName): Promise<void> {
+  const ids = await idsIn(database, table)
+  expect(new Set(ids).size).toBe(ids.length)
+}
 
 test(
   'a restore whose server dies in the midst of an object puts each row back once',
@@ -101,7 +124,7 @@ test(
     const rotation = request({ tables: [table], keep: '2 months', noArchive: false, archive: archiveTo(folder.uri) })
     const errand = { command: 'rotate', url: database.url, table, rotate: rotation } as const
     let deaths = 0
-    for (const number of [75, 100, 110, 120]) {
+    for (const number of [100, 150, 200, 250]) {
       const ended = await startTool({ ...errand, dieAtStatement: { number, afterMs: number % 4 } }).end()
       await expectAllKept(database, before)
       if (ended === 0) break
@@ -137,8 +160,5 @@ async function expectAllKept(database: Database, before: readonly number[]): Pro
   for (const table of rows) for (const id of await idsIn(database, table)) found.add(id)
   for (const { receipt } of (await archivesIn(folder.path)).archives)
     for (const id of await archivedIds(receipt)) found.add(id)
-  expect(
-    before.filter((id) => !found.has(id)),
-    display({ schema: 'ids', name: 'lost' }),
-  ).toEqual([])
+  expect(before.filter((id) => !found.has(id))).toEqual([])
 }
