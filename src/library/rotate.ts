@@ -18,6 +18,8 @@ export interface RotateOptions extends Options, LockOptions, ArchivingOptions {
   readonly forget?: boolean
   /** Where rows are archived before they are removed: a directory, `file:///dir` or `s3://bucket/prefix?region=…`. */
   readonly archive?: string
+  /** With `archive`: a folder for each partition, named after its lower bound, as Hive names them. */
+  readonly hive?: boolean
   /** Rows may be removed without an archive. */
   readonly noArchive?: boolean
   /** Without what concerns batches: whole partitions are removed. */

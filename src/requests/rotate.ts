@@ -1,4 +1,5 @@
 import { LIGHT_PACE } from '../pacing/limits.ts'
+import type { ArchiveRequest } from '../plan/archive/request.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
 import { COMMON, EXECUTE, LOCKS } from './common.ts'
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
@@ -23,6 +24,10 @@ export const ROTATE = spec({
     ),
     forget: flag('--forget', 'no longer manage the tables: their registration is removed, and nothing else'),
     ...archiveOptions('the rows'),
+    hive: flag(
+      '--hive',
+      'with --archive: a folder for each partition, named after its lower bound (created_at_from=2026-11-01), as engines find them',
+    ),
     ...EXECUTE,
     ...LOCKS,
     ...PARTITION_PACE,
@@ -39,6 +44,7 @@ export const ROTATE = spec({
       if (given.has('forget') && given.has(other))
         given.refuse('forget', `cannot be used with ${given.spell(other)}`, 'Name the tables, and nothing else.')
     checkArchiveOrNot(given)
+    given.needs('hive', 'archive')
     if (given.has('archive') && retire === 'detach')
       given.refuse(
         'archive',
@@ -46,13 +52,17 @@ export const ROTATE = spec({
         'Omit one of them; ebb archive archives a detached partition.',
       )
   },
-  request: ({ tables, all, keep, retire, noArchive, forget, accept, ...values }): RotateRequest => ({
+  request: ({ tables, all, keep, retire, noArchive, hive, forget, accept, ...values }): RotateRequest => ({
     tables: all ? 'all' : tables,
     keep,
     retire,
-    archive: archiveRequest(values),
+    archive: inFolders(archiveRequest(values), hive),
     noArchive,
     forget,
     accept,
   }),
 })
+
+function inFolders(archive: ArchiveRequest | null, hive: boolean): ArchiveRequest | null {
+  return archive === null || !hive ? archive : { ...archive, hive }
+}

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { archiveId, folderOfArchive, objectName, tableFolder } from '../../src/plan/archive/names.ts'
+import { archiveId, folderOfArchive, hiveFolder, objectName, tableFolder } from '../../src/plan/archive/names.ts'
 
 const AT = new Date('2026-11-29T13:15:07.250Z')
 
 describe('names of archives', () => {
   test('an archive and its objects', () => {
     const table = { schema: 'public', name: 'events' }
-    const id = archiveId(table, AT, '5f0c9a1e')
+    const id = archiveId(tableFolder(table), AT, '5f0c9a1e')
     expect(id).toBe('public.events/20261129T131507250Z-5f0c9a1e')
     const encrypted = { format: 'csv', compression: 'zstd', encryption: {} } as const
     expect(objectName(table, 1, encrypted)).toBe('public.events-00001.csv.zst.age')
@@ -56,7 +56,7 @@ describe('names of archives', () => {
     for (const folder of folders) {
       expect(folder).toMatch(/^[a-z0-9_-]+\.[a-z0-9_-]+$/)
       expect(folder.length).toBeLessThan(120)
-      expect(folderOfArchive(`${archiveId(tables[folders.indexOf(folder)]!, AT, '1')}/receipt.json`)).not.toBeNull()
+      expect(folderOfArchive(`${archiveId(folder, AT, '1')}/receipt.json`)).not.toBeNull()
     }
   })
 
@@ -65,4 +65,17 @@ describe('names of archives', () => {
     expect(odd).toMatch(/^public\.events-[0-9a-f]{12}$/)
     expect(tableFolder({ schema: 'public', name: odd.slice('public.'.length) })).not.toBe(odd)
   })
+})
+
+test.each([
+  ["FOR VALUES FROM ('2026-11-01 00:00:00+00') TO ('2026-12-01 00:00:00+00')", 'at_from=2026-11-01'],
+  ["FOR VALUES FROM ('2026-11-01') TO (MAXVALUE)", 'at_from=2026-11-01'],
+  ["FOR VALUES FROM ('2026-11-01 05:30:00') TO ('2026-12-01')", 'at_from=2026-11-01%2005%3A30%3A00'],
+  ['FOR VALUES FROM (MINVALUE) TO (5)', 'at_from=MINVALUE'],
+  ["FOR VALUES FROM ('../x') TO ('y')", 'at_from=..%2Fx'],
+])('a partition %s is in the folder %s', (bounds, folder) => {
+  const table = { schema: 'public', name: 'events' }
+  expect(hiveFolder(table, 'at', ['at', 'id'], bounds)).toBe(`public.events/${folder}`)
+  expect(hiveFolder(table, 'at', ['at', 'at_from'], bounds)).toBe(`public.events/${folder.replace('_from', '_from_')}`)
+  expect(folderOfArchive(`public.events/${folder}/20261129T131507250Z-5f0c9a1e/receipt.json`)).not.toBeNull()
 })

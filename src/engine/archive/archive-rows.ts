@@ -13,7 +13,7 @@ import { putSession, putSessionBack } from '../../db/settings.ts'
 import { EbbError } from '../../errors.ts'
 import { beginArchive, recordReceipt, type ReceiptEntry } from '../../journal/archives.ts'
 import { sentColumns } from '../../plan/archive/formats.ts'
-import { archiveId, RECEIPT } from '../../plan/archive/names.ts'
+import { archiveId, RECEIPT, tableFolder } from '../../plan/archive/names.ts'
 import { RECEIPT_FORMAT, type ArchivedTable, type Encoding, type Receipt } from '../../plan/archive/receipt.ts'
 import type { ArchiveRequest } from '../../plan/archive/request.ts'
 import { copyStatement, countRows, endOfKey, type Relation, type RowsToArchive } from '../../plan/archive/rows.ts'
@@ -102,7 +102,7 @@ async function begin(context: TableContext, order: ArchiveOrder): Promise<Begun>
   const { session, journalSchema } = context
   const [first] = order.rows
   const createdAt = new Date(Number((await readClock(session)) / 1000n))
-  const id = archiveId(archivedAs(first), createdAt, randomBytes(4).toString('hex'))
+  const id = archiveId(first.folder ?? tableFolder(archivedAs(first)), createdAt, randomBytes(4).toString('hex'))
   await beginArchive(session, journalSchema, {
     id,
     runId: order.runId,

@@ -13,15 +13,28 @@ import type { ArchiveFormat, Compression } from './request.ts'
 export const RECEIPT = 'receipt.json'
 export const REMOVAL = 'removal.json'
 
-/** The id of an archive; ids of one table sort by time. `unique` tells apart those that are begun at the same moment. */
-export function archiveId(table: TableName, begunAt: Date, unique: string): string {
-  return `${tableFolder(table)}/${begunAt.toISOString().replace(/[-:.]/g, '')}-${unique}`
+/** The id of an archive in a folder, mostly that of a table; ids in one sort by time. `unique` tells apart those that are begun at the same moment. */
+export function archiveId(folder: string, begunAt: Date, unique: string): string {
+  return `${folder}/${begunAt.toISOString().replace(/[-:.]/g, '')}-${unique}`
 }
 
 /** The folder of a table's archives. */
 export function tableFolder({ schema, name }: TableName): string {
   return `${plain(schema)}.${plain(name)}`
 }
+
+/**
+ * The folder of a partition's archives as Hive names folders, below that of its table: `public.events/created_at_from=2026-11-01`.
+ * Engines make a column of it, which takes the place of one in the rows; so it is called like none of these.
+ */
+export function hiveFolder(table: TableName, key: string, columns: readonly string[], bounds: string): string {
+  let name = `${plain(key)}_from`
+  while (columns.includes(name)) name += '_'
+  const [, from = 'default'] = /^FOR VALUES FROM \('?(.*?)'?\) TO /.exec(bounds) ?? []
+  return `${tableFolder(table)}/${name}=${encodeURIComponent(from.replace(/ 00:00:00(?:\+00)?$/, '')).slice(0, LONGEST_VALUE)}`
+}
+
+const LONGEST_VALUE = 100
 
 /** The name of an object, relative to the receipt; the first has number 1. */
 export function objectName(table: TableName, number: number, encoding: FileKind): string {

@@ -6,6 +6,8 @@ export interface ArchiveRequest {
   readonly compression: Compression
   /** The size of an object before compression, in bytes: an object ends with the first record beyond it. */
   readonly partBytes: number
+  /** Partitions are archived in folders named after their lower bound, as Hive names them. */
+  readonly hive?: boolean
   /** age recipients, all of whom can read it; none: not encrypted. */
   readonly encryptTo: readonly string[]
 }

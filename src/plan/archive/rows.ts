@@ -9,6 +9,8 @@ export interface RowsToArchive {
   readonly oid: string
   /** The table that they were in, where it is called otherwise by now: the receipt has this name. */
   readonly as?: TableName
+  /** Where their archives are kept, if not in the folder of the table. */
+  readonly folder?: string
   /** Of a partition that has been detached: a table has no bounds. */
   readonly partitionOf: { readonly schema: string; readonly name: string; readonly bounds: string } | null
   /** What follows `from … t` and selects them: a condition, or a join with a table of their keys; null for all rows. */

@@ -3,6 +3,7 @@ import { toText } from '../../grid/key.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, raw, sql } from '../../sql/sql.ts'
 import type { ArchiveRequest } from '../archive/request.ts'
+import { hiveFolder } from '../archive/names.ts'
 import { archiveStep } from '../archive/step.ts'
 import { exclusive } from '../language/locks.ts'
 import type { ArchiveStep, ShortLockStep } from '../language/step.ts'
@@ -42,6 +43,7 @@ export function archivingOf(set: PartitionedTable, partition: Detached, archives
       rows: {
         table: name,
         oid,
+        ...(to.hive === true && set.key !== null ? { folder: folderOf(set, set.key.column, boundsText) } : {}),
         partitionOf: { ...set.name, bounds: boundsText },
         chosen: null,
         where: null,
@@ -52,6 +54,15 @@ export function archivingOf(set: PartitionedTable, partition: Detached, archives
       to,
     }),
   }
+}
+
+function folderOf({ name, columns }: PartitionedTable, key: string, bounds: string): string {
+  return hiveFolder(
+    name,
+    key,
+    columns.map((column) => column.name),
+    bounds,
+  )
 }
 
 /** By which writes are noticed. */
