@@ -15,14 +15,9 @@ import { momentLiteral } from '../../plan/language/moment.ts'
 import { unaccepted } from '../../plan/language/objection.ts'
 import type { Objection } from '../../plan/language/step.ts'
 import { objectionsToLooking } from '../../plan/purge/objections.ts'
-import {
-  planAbandonPurge,
-  planPurge,
-  refusePurge,
-  type PurgePlan,
-  type PurgeSituation,
-} from '../../plan/purge/purge.ts'
+import { planAbandonPurge, planPurge, refusePurge, type PurgePlan } from '../../plan/purge/purge.ts'
 import type { PurgeRequest } from '../../plan/purge/request.ts'
+import type { PurgeSituation } from '../../plan/purge/situation.ts'
 import { RECORDING } from '../../plan/purge/set-steps.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
 import type { TableName } from '../../sql/names.ts'

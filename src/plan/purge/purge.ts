@@ -1,39 +1,26 @@
-import type { ConditionFacts } from '../../catalog/condition/condition.ts'
-import type { LeafFacts, LeafModel } from '../../catalog/partitions/purge-leaves.ts'
-import type { Reach } from '../../catalog/condition/selectivity.ts'
-import type { ReferenceGraph } from '../../catalog/references/reference-graph.ts'
-import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { pathForCode } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import type { Predicate } from '../../sql/predicate.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
-import { describeArchiving, type Archiving } from './archive/archiving.ts'
 import { archivingObjections } from './archive/objections.ts'
 import { archivedSet, cascadeOf, deletionOf, keysOf, type ArchivedSet } from './archive/sets.ts'
 import { dropStep, stepsAfter, stepsBefore } from './archive/steps.ts'
-import { candidateObjections, describeSet, walkThrough, type CandidateSet } from './candidate-set.ts'
-import type { Cascade, CascadeRequest } from '../references/cascade.ts'
-import { costObjections, lookUpSeconds, type LookUpCost } from '../references/cascade-cost.ts'
-import { describeAhead } from '../references/ahead.ts'
+import { candidateObjections, walkThrough } from './candidate-set.ts'
+import { costObjections, lookUpSeconds } from '../references/cascade-cost.ts'
 import { dependentsOf } from '../references/dependents.ts'
 import { cascadeObjections } from '../references/cascade-objections.ts'
-import { describeReading } from '../table/objections/condition.ts'
-import { cascadeLocks, cascadeNotes, cascadeVacuums, describeReferences } from '../references/cascade-text.ts'
+import { cascadeLocks, cascadeVacuums } from '../references/cascade-text.ts'
 import { unaccepted } from '../language/objection.ts'
 import { objectionsAbove, purgeObjections, rowsElsewhere } from './objections.ts'
 import type { Refused } from './chosen-rows.ts'
+import { evidenceOf, notesOn } from './evidence.ts'
 import type { PurgeRequest, RowSource } from './request.ts'
-import { chooseWalk, type ChosenWalk } from './walk.ts'
+import { knownRows, type PurgeSituation } from './situation.ts'
+import { chooseWalk } from './walk.ts'
 import type { PurgeWork } from './work.ts'
-import {
-  BLOCK_READ_SECONDS,
-  DELETED_BY_BLOCK_SECONDS,
-  DELETED_BY_KEY_SECONDS,
-  WAL_PER_DELETED_ROW,
-} from '../advise/rates.ts'
+import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS } from '../advise/rates.ts'
 import { serverNotes } from '../table/objections/server.ts'
-import { describeGroups, describeStale, type GroupCount } from './stale.ts'
+import { describeStale } from './stale.ts'
 import {
   assertDistinctKeys,
   type CheckStep,
@@ -43,31 +30,8 @@ import {
   type Step,
   type VacuumStep,
 } from '../language/step.ts'
-import { aboutMatching, aboutShare, knownMatchingRows, matchingRows } from './matching-rows.ts'
-import { showAbout, showBytes, showCount, showDuration } from '../../text/units.ts'
-
-export interface PurgeSituation {
-  readonly server: ServerModel
-  readonly table: TableModel
-  /** The table's own facts, partitioned or not. */
-  readonly itself: LeafFacts
-  readonly predicate: Predicate
-  readonly leaves: readonly LeafModel[]
-  readonly reach: Reach
-  readonly condition: ConditionFacts
-  readonly graph: ReferenceGraph
-  /** What the request means for the tables of the graph. */
-  readonly around: CascadeRequest
-  readonly cascade: Cascade
-  /** The cost of finding the rows that reference one, where no index serves. */
-  readonly lookUps: readonly LookUpCost[]
-  /** Where the rows are those of a candidate set. */
-  readonly candidates?: CandidateSet
-  /** Where they are those of groups without activity, which may be too many to count. */
-  readonly groups?: GroupCount | null
-  /** Where they are archived first. */
-  readonly archiving?: Archiving
-}
+import { aboutMatching } from './matching-rows.ts'
+import { showAbout, showDuration } from '../../text/units.ts'
 
 export interface PurgePlan extends Plan {
   /** Null where there are objections, or nothing to delete. */
@@ -148,11 +112,6 @@ function objectionsAround(situation: PurgeSituation): Objection[] {
     ...cascadeObjections(graph, cascade, around, server.role),
     ...costObjections(cascade, lookUps, knownRows(situation)),
   ]
-}
-
-/** The rows to delete; null where there are no statistics. Those of a candidate set have been counted. */
-function knownRows({ leaves, candidates }: PurgeSituation): number | null {
-  return candidates === undefined ? knownMatchingRows(leaves) : matchingRows(leaves)
 }
 
 /** A plan with objections only. */
@@ -278,61 +237,4 @@ export function checkStep(work: PurgeWork): CheckStep {
     statements: [],
     work,
   }
-}
-
-function evidenceOf(situation: PurgeSituation, chosen: readonly ChosenWalk[], { archive }: PurgeRequest): string[] {
-  const { predicate, condition, leaves, cascade, candidates, groups } = situation
-  const matching = matchingRows(leaves)
-  const shown = chosen.slice(0, MOST_SHOWN)
-  const by =
-    candidates !== undefined
-      ? 'as recorded in the set'
-      : groups
-        ? 'by the share of stale groups'
-        : 'by the planner’s estimate'
-  return [
-    ...(groups === undefined ? [] : [describeGroups(groups)]),
-    ...(candidates === undefined
-      ? [`deleted: ${predicate.text}`, ...describeReading(condition)]
-      : [describeSet(candidates)]),
-    `${candidates === undefined ? aboutShare(leaves, by) : `${showCount(matching)} rows, ${by}`}${walOf(situation)}`,
-    ...(archive === undefined ? [] : [describeArchiving(archive)]),
-    ...shown.map(({ leaf, why }) => `${display(leaf.name)}: ${describeWalk(leaf.walk)} (${why})`),
-    ...(chosen.length > MOST_SHOWN ? [`… and ${chosen.length - MOST_SHOWN} more partitions`] : []),
-    ...describeReferences(cascade),
-    ...describeAhead(cascade),
-  ]
-}
-
-function walOf(situation: PurgeSituation): string {
-  const rows = knownRows(situation)
-  return rows === null
-    ? ''
-    : `; about ${showBytes(rows * WAL_PER_DELETED_ROW)} of WAL, and as much again for the vacuum`
-}
-
-const MOST_SHOWN = 10
-
-function describeWalk(walk: ChosenWalk['leaf']['walk']): string {
-  return walk.kind === 'blocks' ? 'block after block' : `along ${walk.index}`
-}
-
-function notesOn({ server, table, leaves, cascade }: PurgeSituation, { vacuum }: PurgeRequest): string[] {
-  const triggers = [...new Set(leaves.flatMap(({ deleteTriggers }) => deleteTriggers))]
-  const foreign = leaves.filter(({ mayVacuum }) => !mayVacuum)
-  return [
-    ...serverNotes(server),
-    ...(triggers.length === 0 ? [] : [`triggers fire as for any delete: ${triggers.join(', ')}`]),
-    ...(table.publications.length === 0
-      ? []
-      : [
-          `each deleted row is a delete event for subscribers of ${table.publications.map(({ name }) => name).join(', ')}`,
-        ]),
-    ...(vacuum && foreign.length > 0
-      ? [`${foreign.map(({ name }) => display(name)).join(', ')} will not be vacuumed: only the owner may`]
-      : []),
-    ...cascadeNotes(cascade),
-    'rows locked by other sessions are skipped and retried; rows that come to match during the run may be left for the next one',
-    'no disk space is returned to the operating system: it is reused by new rows (ebb rebuild returns it)',
-  ]
 }
