@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Database } from '../library/database.ts'
+import { applyPolicy, type ApplyPolicyOptions } from '../library/apply-policy.ts'
 import { archive, type ArchiveOptions } from '../library/archive.ts'
 import type { Call } from '../library/call.ts'
 import { mark, type MarkOptions } from '../library/mark.ts'
@@ -27,6 +28,8 @@ export interface MigrationContext {
   readonly mark: MigrationCall<MarkOptions>
   readonly view: MigrationCall<ViewOptions>
   readonly archive: MigrationCall<ArchiveOptions>
+  /** Puts the policy of a table in force. */
+  readonly policy: MigrationCall<ApplyPolicyOptions>
   /** For `down`: takes back what the calls of `up` have done, the last first. */
   rollback(): Promise<void>
   /** One statement of your own, in a session with the settings of your role. */
@@ -39,7 +42,7 @@ export interface MigrationContext {
 export type MigrationCall<Options> = (options: Own<Options>) => Promise<CallResult>
 
 /** A distributive Omit: the rest is the same for all calls. */
-type Own<Options> = Options extends unknown ? Omit<Options, keyof DatabaseOptions> : never
+type Own<Options> = Options extends unknown ? Omit<Options, keyof DatabaseOptions | 'execute'> : never
 
 export interface CallResult {
   /** Null where there was nothing to do, or the command has no runs. */
@@ -63,6 +66,10 @@ export const CALLS = {
   mark: executing(mark),
   view: executing(view),
   archive: executing(archive),
+  policy: async (database: Database, options: object) => {
+    await applyPolicy(database, { ...(options as ApplyPolicyOptions), execute: true })
+    return { runId: null }
+  },
 }
 
 export type CallName = keyof typeof CALLS

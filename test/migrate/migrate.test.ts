@@ -220,6 +220,21 @@ describe('a file of SQL', () => {
   })
 })
 
+test('a policy is put in force', async ({ database }) => {
+  await table(database, 'events')
+  const policy = `{ partition: { by: 'at', every: '1 month' }, keep: '40 days', archive: 'none' }`
+  await file(
+    '1-policy.mjs',
+    `export const up = async ({ context: { partition, policy } }) => {
+       ${PARTITION}
+       await policy({ table: 'events', policy: ${policy} })
+     }`,
+  )
+  expect(await up(database)).toMatchObject({ code: EXIT.done })
+  const { rows } = await database.admin<{ policy: object }>('select to_jsonb(s) as policy from ebb.partition_set s')
+  expect(JSON.stringify(rows)).toMatch(/40/)
+})
+
 describe('down objects, and changes nothing', () => {
   test('where rows are gone', async ({ database }) => {
     const session = await table(database, 'events')
