@@ -103,6 +103,11 @@ describe('an object of Parquet', () => {
         ['A', 'text'],
       ],
     ],
+    [
+      'as many columns as a table can have',
+      `${Array.from({ length: 1600 }, (_, n) => `c${n}`).join(',')}\n${`${'7,'.repeat(1599)}7\n`.repeat(10)}`,
+      Array.from({ length: 1600 }, (_, n) => [`c${n}`, 'integer'] as const),
+    ],
     ['many files of rows', `t\n${`${'x'.repeat(999)}\n`.repeat(20_000)}`, [['t', 'text']]],
   ] as const)('may have %s', async (_, csv, columns) => {
     const store = new MemoryStore()

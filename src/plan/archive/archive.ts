@@ -13,7 +13,7 @@ export const COMMAND = 'archive'
 /** Plans an archive of some or all rows of a table. Pure. */
 export function planArchive(situation: ArchiveSituation, order: ArchiveOrder): Plan {
   const { server, table, predicate, condition, rows, bytes } = situation
-  const objections = archiveObjections(situation)
+  const objections = archiveObjections(situation, order)
   const base = { goal: goalOf(table.name, order), table: table.name, dependents: [], objections }
   const notes = [...serverNotes(server), LONG_SNAPSHOT]
   if (objections.length > 0) return { ...base, evidence: [], notes, steps: [] }

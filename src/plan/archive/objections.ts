@@ -6,14 +6,31 @@ import { objection, when } from '../language/objection.ts'
 import type { Objection } from '../language/step.ts'
 import { conditionObjections } from '../table/objections/condition.ts'
 import { serverObjections } from '../table/objections/server.ts'
-import type { ArchiveSituation } from './situation.ts'
+import type { ArchiveRequest } from './request.ts'
+import type { ArchiveOrder, ArchiveSituation } from './situation.ts'
 
 /** Why rows of a table cannot be archived: none may be missing, and all must be readable again. */
-export function archiveObjections(situation: ArchiveSituation): Objection[] {
+export function archiveObjections(situation: ArchiveSituation, { to }: ArchiveOrder): Objection[] {
   const { server, journalSchema, table, condition } = situation
   const fundamental = [...serverObjections(server, journalSchema), ...kindObjections(table)]
   if (fundamental.length > 0) return fundamental
-  return [...conditionObjections(condition), ...rightsObjections(situation), ...rowObjections(situation)]
+  return [
+    ...conditionObjections(condition),
+    ...rightsObjections(situation),
+    ...rowObjections(situation),
+    ...formatObjections(table, to),
+  ]
+}
+
+/** A file of Parquet has columns. A table without any can be archived all the same, for it may have rows. */
+function formatObjections({ name, columns }: TableModel, { format }: ArchiveRequest): Objection[] {
+  return when(format === 'parquet' && columns.length === 0, () =>
+    objection(
+      'parquet-no-columns',
+      `${display(name)} has no columns, and a file of Parquet cannot hold its rows`,
+      'Archive it as CSV: --archive-format csv.',
+    ),
+  )
 }
 
 /** Only tables have rows of their own. */

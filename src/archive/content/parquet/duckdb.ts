@@ -11,7 +11,9 @@ export function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
 }
 
 /** More is not needed, for a row group is small; DuckDB would take most of the machine. */
-const MEMORY = '256MB'
+const MEMORY_MB = 256
+/** But it holds 2,048 values of each column at a time, as text and as what they are, however few rows there are. */
+const MEMORY_MB_PER_COLUMN = 0.32
 
 /** One DuckDB, in memory, that sees one folder and loads no extensions. */
 export class DuckDb {
@@ -24,13 +26,14 @@ export class DuckDb {
     this.connection = connection
   }
 
-  static async open(folder: string): Promise<DuckDb> {
+  /** @param columns of the table that it is to write */
+  static async open(folder: string, columns: number): Promise<DuckDb> {
     const { DuckDBInstance } = await loadDuckDb()
     const instance = await DuckDBInstance.create(':memory:', {
       // With one thread rows keep their order, though row groups end by size: DuckDB has no other way to have both.
       threads: '1',
       preserve_insertion_order: 'false',
-      memory_limit: MEMORY,
+      memory_limit: `${Math.max(MEMORY_MB, Math.ceil(columns * MEMORY_MB_PER_COLUMN))}MB`,
       temp_directory: `${folder}/spilled`,
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',

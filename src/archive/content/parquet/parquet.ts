@@ -46,7 +46,7 @@ async function* write(
   const { header, files } = await spool(source, scratch)
   const to = await scratch.path('rows.parquet')
   const file = { columns: fileColumns(columns, settings, asText), from: files, to, compression, header }
-  const duckdb = await scratch.duckdb()
+  const duckdb = await scratch.duckdb(columns.length)
   await writeExactly(duckdb, file)
   yield* createReadStream(to) as AsyncIterable<Uint8Array>
 }

@@ -13,8 +13,8 @@ export class Scratch {
     return join(await this.folder(), name)
   }
 
-  async duckdb(): Promise<DuckDb> {
-    return (this.made.duckdb ??= this.folder().then((folder) => DuckDb.open(folder)))
+  async duckdb(columns = 0): Promise<DuckDb> {
+    return (this.made.duckdb ??= this.folder().then((folder) => DuckDb.open(folder, columns)))
   }
 
   /** Stops DuckDB, and removes the folder. */
