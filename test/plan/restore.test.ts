@@ -311,6 +311,12 @@ test('a receipt that is not the one in the journal is an objection; one that it 
   expect(unknown.evidence[0]).toContain('compare that with your own records')
 })
 
+test('the plan says that no removal is recorded', () => {
+  const { receipt } = restoreSituation()
+  expect(planOf({}).notes.join()).not.toContain('removal.json')
+  expect(planOf({ receipt: { ...receipt, unremoved: true } }).notes.join()).toContain('there is no removal.json')
+})
+
 describe('several tables', () => {
   const references = (name: string, to: string) =>
     tableToRestore({

@@ -218,6 +218,30 @@ test('given up, it leaves the receipt, and no table of keys', async ({ database 
   expect((await onlyArchive('given-up')).removal).toBeNull()
 })
 
+test('given up after it has deleted rows, it says which it has not', async ({ database }) => {
+  const table = await visits(database)
+  const request = archived('given-up-later')
+  await stopBefore('purge', database, table, request)
+  await database.admin(sql`update ${quoted(table)} set t = 'changed' where id = 9`)
+  await stopBefore('removal', database, table, request)
+  await abandon(database.url, { table }, quietly())
+  const { removed } = await onlyArchive('given-up-later')
+  expect(removed).toMatchObject({ archived: 100, deleted: 99, kept: 1, keptKeys: [['9']] })
+})
+
+test('given up when the store is gone, it ends all the same', async ({ database }) => {
+  const table = await visits(database)
+  await stopBefore('removal', database, table, archived('given-up-gone'))
+  await rename(`${folder.path}/given-up-gone`, `${folder.path}/given-up-elsewhere`)
+  const notes: string[] = []
+  const observer = (event: { type: string; text?: string }) => {
+    if (event.type === 'note') notes.push(event.text ?? '')
+  }
+  await abandon(database.url, { table }, quietly({ observer }))
+  expect(await keyTables(database)).toBe(0)
+  expect(notes.join()).toContain('is not written')
+})
+
 test('a candidate set is archived under its approval, and stays as it is', async ({ database }) => {
   const table = await visits(database)
   const { runId } = await writeCandidates(database.url, written(table), { where: 'id % 3 = 0' }, quietly(SMALL))

@@ -97,11 +97,11 @@ export async function carryOutPurge(run: RunContext, plan: PurgePlan): Promise<P
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
   // With the recording of keys its batches are forgotten: those in the journal are then of deletions alone.
   const alongside: Alongside = { [RECORDING]: () => [forgetBatches(session, journalSchema, runId)] }
-  const steps = await executeRun(run, plan.steps, plan.keyTables === undefined ? {} : alongside)
+  const steps = await executeRun(run, plan.steps, plan.archivedKeys === undefined ? {} : alongside)
   const figures = await readFigures(session, journalSchema, runId)
   const { remaining, milliseconds } = await readCourse(session, journalSchema, runId)
   const walBytes = (await walPosition(session)) - walBefore
-  const archive = plan.keyTables === undefined ? null : ((await archiveOf(run))?.receipt ?? null)
+  const archive = plan.archivedKeys === undefined ? null : ((await archiveOf(run))?.receipt ?? null)
   await endRun(session, journalSchema, runId, 'done', { figures, remaining, archive, walBytes })
   return { runId, plan, steps, figures, remaining, archive, milliseconds, batchesBefore, walBytes }
 }

@@ -69,7 +69,7 @@ async function readSituation(
   name: TableName,
   request: RestoreRequest,
 ): Promise<RestoreSituation> {
-  const { receipt, sha256, keptBy } = await readReceiptAt(request.receipt)
+  const { receipt, sha256, unremoved, keptBy } = await readReceiptAt(request.receipt)
   const predicate = request.where === null ? null : await parsePredicate(request.where, momentLiteral(server.now))
   return inSnapshot(session, async () => {
     const tables: TableToRestore[] = []
@@ -80,7 +80,7 @@ async function readSituation(
       tables.push({ ...there, set, archived, keptBy: keptBy(archived), predicate })
     }
     const recorded = await recordedDigest(session, journalSchema, receipt.id)
-    return { server, journalSchema, receipt: { encoding: receipt.encoding, sha256, recorded }, tables }
+    return { server, journalSchema, receipt: { encoding: receipt.encoding, sha256, recorded, unremoved }, tables }
   })
 }
 

@@ -63,7 +63,8 @@ export function readReceiptAt(uri: string): Promise<ReadReceipt> {
   return withArchive(uri, async (archive) => {
     const read = await archive.receipt()
     const removal = await archive.removal()
-    return { ...read, keptBy: (archived) => keptOf(removal, archived)?.columns ?? null }
+    const unremoved = read.receipt.run.command !== 'archive' && removal === null
+    return { ...read, unremoved, keptBy: (archived) => keptOf(removal, archived)?.columns ?? null }
   })
 }
 
@@ -71,6 +72,8 @@ export interface ReadReceipt {
   readonly receipt: Receipt
   /** Of the receipt as it is stored. */
   readonly sha256: string
+  /** Of a command that removes what it archives, without the document that says what it has removed. */
+  readonly unremoved: boolean
   /** Null where none of its rows was kept. */
   readonly keptBy: (archived: TableName) => readonly string[] | null
 }

@@ -49,7 +49,7 @@ async function planInto(
     const server = await inSnapshot(session, () => readServer(session, journalSchema))
     const predicate = order.where === null ? null : await parsePredicate(order.where, momentLiteral(server.now))
     const recorded = await recordedDigest(session, journalSchema, found.receipt.id)
-    const receipt = { encoding: found.receipt.encoding, sha256: found.sha256, recorded }
+    const receipt = { encoding: found.receipt.encoding, sha256: found.sha256, recorded, unremoved: found.unremoved }
     const keptBy = found.keptBy(archived)
     const lacking = await findLacking(session, archived)
     return planNewTable({ server, journalSchema, receipt, to: { archived, keptBy, predicate }, into, lacking }, request)

@@ -126,6 +126,8 @@ export interface RemovalStep extends Described {
   readonly sets: readonly ArchivedKeys[]
   /** Under which keys become text: those of the archive. */
   readonly settings: ConditionSettings
+  /** Of a run that ends before its time, perhaps before it has an archive, or deleted anything. */
+  readonly abandoned?: true
 }
 
 /** A statement that cannot run in a transaction, takes no lock that blocks, and may be repeated. */

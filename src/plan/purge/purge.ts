@@ -4,7 +4,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { abandonment, endTheRun } from '../language/abandonment.ts'
 import { archivingObjections } from './archive/objections.ts'
 import { archivedSet, cascadeOf, deletionOf, keysOf, type ArchivedSet } from './archive/sets.ts'
-import { dropStep, stepsAfter, stepsBefore } from './archive/steps.ts'
+import { abandonedRemoval, dropStep, stepsAfter, stepsBefore } from './archive/steps.ts'
 import { candidateObjections, walkThrough } from './candidate-set.ts'
 import { costObjections, lookUpSeconds } from '../references/cascade-cost.ts'
 import { dependentsOf } from '../references/dependents.ts'
@@ -27,6 +27,7 @@ import {
   type Objection,
   type Plan,
   type PurgeStep,
+  type RemovalStep,
   type Step,
   type VacuumStep,
 } from '../language/step.ts'
@@ -36,8 +37,8 @@ import { showAbout, showDuration } from '../../text/units.ts'
 export interface PurgePlan extends Plan {
   /** Null where there are objections, or nothing to delete. */
   readonly purge: PurgeWork | null
-  /** Where rows are archived first: the tables of their keys. */
-  readonly keyTables?: readonly TableName[]
+  /** Where rows are archived first: the tables of their keys, and the settings of the archive. */
+  readonly archivedKeys?: Pick<RemovalStep, 'sets' | 'settings'>
 }
 
 /** Plans the deletion of the matching rows, batch by batch. Pure. */
@@ -79,8 +80,8 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
   ]
   assertDistinctKeys(steps)
   const told = { evidence: evidenceOf(situation, chosen, request), notes: notesOn(situation, request) }
-  const keyTables = set === null ? {} : { keyTables: keysOf(table.name, set).map((keys) => keys.set) }
-  return { ...base, ...told, steps, purge: deletion, ...keyTables }
+  const keys = set === null ? {} : { archivedKeys: { sets: keysOf(table.name, set), settings: set.settings } }
+  return { ...base, ...told, steps, purge: deletion, ...keys }
 }
 
 function setOf(
@@ -130,11 +131,16 @@ export function refusedPlan(goal: string, { server, table, objections }: Refused
 }
 
 /** Abandoning an unfinished purge: batches are atomic, and their rows do not come back. */
-export function planAbandonPurge(runId: string, table: TableName, { keyTables: keys }: PurgePlan): Plan {
+export function planAbandonPurge(runId: string, table: TableName, { archivedKeys: keys }: PurgePlan): Plan {
   const deleted = 'rows already deleted stay deleted; the others are kept, and nothing else has been changed'
   if (keys === undefined) return abandonment(runId, table, deleted, [endTheRun('abandon:purge')])
   return abandonment(runId, table, `${deleted}; an archive with a receipt stays where it is`, [
-    dropStep('abandon:purge', keys, 'no more rows will be deleted'),
+    abandonedRemoval(keys),
+    dropStep(
+      'abandon:purge',
+      keys.sets.map(({ set }) => set),
+      'no more rows will be deleted',
+    ),
   ])
 }
 

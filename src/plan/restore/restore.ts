@@ -67,7 +67,7 @@ export function planRestore(situation: RestoreSituation, request: RestoreRequest
     ...base,
     restore: { holds: ways.map(({ to }) => heldRows(to)), hold: request.hold },
     evidence: [`receipt: ${request.receipt}, ${describeDigest(receipt)}`, ...ways.flatMap(describeWay)],
-    notes: [...serverNotes(server), ...notesOn(ways, request)],
+    notes: [...serverNotes(server), ...notesOn(ways, receipt, request)],
     steps: [
       ...ways.flatMap(({ to, place }) =>
         place === 'missing' && to.set !== null ? [partitionStep(to.set, to.archived, server.role)] : [],
@@ -116,7 +116,7 @@ function describeWay({ to: { archived, predicate, keptBy }, mapping }: Way): str
   ]
 }
 
-function notesOn(ways: readonly Way[], { hold, onConflict }: RestoreRequest): string[] {
+function notesOn(ways: readonly Way[], { unremoved }: ReceiptFacts, { hold, onConflict }: RestoreRequest): string[] {
   const tables = ways.map(({ to }) => to.table)
   const firing = (event: string) =>
     tables.filter(({ triggers }) => triggers.some(({ definition }) => new RegExp(`\\b${event}\\b`).test(definition)))
@@ -127,12 +127,16 @@ function notesOn(ways: readonly Way[], { hold, onConflict }: RestoreRequest): st
     onConflict === 'keep'
       ? 'a row is left as it is where the table already has one with the same key: nothing is overwritten'
       : 'a row that the table has with other values is overwritten with those archived: what it holds now is kept nowhere',
+    ...(unremoved ? [UNREMOVED] : []),
     ...firing('INSERT').map(({ name }) => `triggers of ${display(name)} fire for restored rows as for any insert`),
     ...(onConflict === 'keep' ? [] : firing('UPDATE')).map(
       ({ name }) => `triggers of ${display(name)} fire for overwritten rows as for any update`,
     ),
   ]
 }
+
+const UNREMOVED =
+  'there is no removal.json beside the receipt: the command may have removed none of these rows, and what has become of them since is not known, so rows that are gone come back as they were archived'
 
 /** Rows that refer to others of the table need all of them at once. */
 function restoreSteps(way: Way, receipt: ReceiptFacts, request: RestoreRequest): RestoreStep[] {

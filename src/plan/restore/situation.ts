@@ -42,6 +42,8 @@ export interface ReceiptFacts {
   readonly sha256: string
   /** The same, as the journal has it; null where it does not know the archive. */
   readonly recorded: string | null
+  /** Of a command that removes what it archives, without the document that says what it has removed. */
+  readonly unremoved: boolean
 }
 
 /** A table that takes rows, with those that it takes. */

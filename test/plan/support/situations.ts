@@ -428,6 +428,7 @@ const RECEIPT: ReceiptFacts = {
   encoding: { format: 'csv', settings: {}, compression: 'gzip', encryption: null },
   sha256: 'e5',
   recorded: 'e5',
+  unremoved: false,
 }
 
 /** Of one table. */

@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
 import { parseReceipt } from '../../../archive/receipt-text.ts'
-import { isStoreError } from '../../../archive/store-error.ts'
+import { isStoreError, StoreError } from '../../../archive/store-error.ts'
 import type { Store } from '../../../archive/store.ts'
 import { inSnapshot, readAll, readOne, type Session } from '../../../db/session.ts'
 import { putSession } from '../../../db/settings.ts'
+import { reasonOf } from '../../../db/sqlstate.ts'
 import { recordRemoval, recordRemovalWritten, type ArchiveEntry } from '../../../journal/archives.ts'
 import { at } from '../../../journal/journal.ts'
 import { readFigures } from '../../../journal/purges.ts'
@@ -24,9 +25,27 @@ import { archiveOf, COMMAND } from './archive-set.ts'
  * before that was recorded; nothing has been deleted since.
  */
 export async function writeRemoval(step: RemovalStep, context: RunContext): Promise<void> {
-  const { session, journalSchema, signal } = context
   const archive = await archiveOf(context)
+  if (step.abandoned === true) return archive === undefined ? undefined : writeOfAbandoned(step, context, archive)
   if (archive === undefined) throw new Error(`run ${context.runId} has deleted rows, and has no receipt`)
+  return writeBeside(archive, step, context)
+}
+
+/** A store that is gone for good must not keep a run from being abandoned. A document without deleted rows would say that there are some. */
+async function writeOfAbandoned(step: RemovalStep, context: RunContext, archive: ArchiveEntry): Promise<void> {
+  const { rows, tables } = await readFigures(context.session, context.journalSchema, context.runId)
+  if (archive.removalWritten || (rows === 0 && tables.length === 0)) return
+  try {
+    await writeBeside(archive, step, context)
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    const text = `removal.json of archive ${archive.id} is not written: ${reasonOf(error)}. A restore of it cannot tell which rows were not deleted`
+    context.observer({ type: 'note', text })
+  }
+}
+
+async function writeBeside(archive: ArchiveEntry, step: RemovalStep, context: RunContext): Promise<void> {
+  const { session, journalSchema, signal } = context
   const removal = await withStore(archive.store, async (store) => {
     const removal = await readRemoval(step, context, archive, await receiptOf(store, archive))
     await inSnapshot(session, async () => {

@@ -144,23 +144,37 @@ function rowsOf({ leaves }: PurgeWork): number {
 export function stepsAfter(table: TableName, set: ArchivedSet): readonly [RemovalStep, OnlineStep] {
   const sets = keysOf(table, set)
   return [
-    {
-      kind: 'removal',
-      key: 'removal',
-      title: 'write removal.json beside the receipt',
-      because: 'a restore leaves out the rows that were not deleted',
-      locks: [],
-      cost: 'milliseconds',
-      statements: [],
-      sets,
-      settings: set.settings,
-    },
+    removalStep(sets, set.settings),
     dropStep(
       'drop set',
       sets.map(({ set }) => set),
       'the rows that are not deleted are in removal.json',
     ),
   ]
+}
+
+/** The document of a run that is abandoned. Keys are tables' own values: no search path decides what their text is. */
+export function abandonedRemoval({ sets, settings }: Pick<RemovalStep, 'sets' | 'settings'>): RemovalStep {
+  return {
+    ...removalStep(sets, { ...settings, search_path: '' }),
+    key: 'abandon:removal',
+    title: 'if rows have been deleted, write removal.json beside the receipt',
+    abandoned: true,
+  }
+}
+
+function removalStep(sets: RemovalStep['sets'], settings: RemovalStep['settings']): RemovalStep {
+  return {
+    kind: 'removal',
+    key: 'removal',
+    title: 'write removal.json beside the receipt',
+    because: 'a restore leaves out the rows that were not deleted',
+    locks: [],
+    cost: 'milliseconds',
+    statements: [],
+    sets,
+    settings,
+  }
 }
 
 export function dropStep(key: string, places: readonly TableName[], because: string): OnlineStep {
