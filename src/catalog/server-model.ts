@@ -68,6 +68,9 @@ export async function readSystemIdentifier(client: ClientBase): Promise<string |
     sql`select has_function_privilege('pg_control_system()', 'execute') as may`,
   )
   if (!may) return null
-  const { id } = await readOne<{ id: string }>(client, sql`select system_identifier::text as id from pg_control_system()`)
+  const { id } = await readOne<{ id: string }>(
+    client,
+    sql`select system_identifier::text as id from pg_control_system()`,
+  )
   return id
 }
