@@ -128,7 +128,12 @@ function summaryOf({ createdAt, run, database, tables, encoding }: Receipt): Arc
   }
 }
 
-function problemsOf({ tables }: Receipt, folder: string, stored: readonly StoredObject[]): string[] {
+/** Objects that are missing or have another size than the receipt says. */
+export function problemsOf(
+  { tables }: Pick<Receipt, 'tables'>,
+  folder: string,
+  stored: readonly StoredObject[],
+): string[] {
   const sizes = new Map(stored.map(({ name, bytes }) => [name, bytes]))
   return tables.flatMap(({ objects }) =>
     objects.flatMap(({ name, bytes }) => {

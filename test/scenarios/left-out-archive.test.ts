@@ -255,6 +255,18 @@ describe('the retired table is not dropped without a receipt', () => {
     expect(await isThere(database, retiredOf(table))).toBe(false)
   })
 
+  test('if an object is no longer in the store: the rows are archived again', async ({ database }) => {
+    const table = await visits(database)
+    const place = placeOf('lost-object')
+    const { runId, receipt } = await rebuilt(database, table, place)
+    const [found] = (await archivesIn(place.path)).archives
+    await rm(new URL(found!.receipt.tables[0]!.objects[0]!.name, receipt!.uri))
+    await retire(database.url, { runId }, quietly())
+    const { archives } = await archivesIn(place.path)
+    expect(archives.map(({ removal }) => removal === null)).toEqual([true, false])
+    expect((await archivedRows(place.path, archives[1]!.receipt)).length).toBe(IDS.length)
+  })
+
   test('if its receipt is no longer in the store, by a rotation either: the rows are archived again', async ({
     database,
   }) => {

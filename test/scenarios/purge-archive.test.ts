@@ -175,6 +175,21 @@ describe('killed', () => {
   })
 })
 
+test('an archive that has lost an object before the run resumes keeps it from deleting', async ({ database }) => {
+  const table = await visits(database)
+  const before = await contentOf(database, table)
+  const request = archived('lost')
+  await stopBefore('purge', database, table, request)
+  const { receipt } = await onlyArchive('lost')
+  const object = `${folder.path}/lost/${receipt.id}/${receipt.tables[0]!.objects[0]!.name}`
+  await rename(object, `${object}.away`)
+  await expect(purgeRows(database, table, request, SMALL)).rejects.toThrow(/is no longer stored as it was/)
+  expect(await contentOf(database, table)).toEqual(before)
+  await rename(`${object}.away`, object)
+  await purgeRows(database, table, request, SMALL)
+  expect((await onlyArchive('lost')).removed).toMatchObject({ deleted: 100 })
+})
+
 test('a store that fails stops the purge before the first row, and it resumes', async ({ database }) => {
   const table = await visits(database)
   const before = await contentOf(database, table)

@@ -34,7 +34,7 @@ import { readKeyColumns } from '../purge/candidates/key-columns.ts'
 import { withTriedStore } from '../archive/with-store.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import type { Remaining } from '../purge/check.ts'
-import { archiveOf } from '../purge/archive/archive-set.ts'
+import { archiveOf, assertStillStored } from '../purge/archive/archive-set.ts'
 import { readArchiving, readDependents } from '../purge/archive/read-archiving.ts'
 import { measureLookUps } from '../purge/reference-cost.ts'
 import type { RunContext } from '../table-context.ts'
@@ -93,6 +93,7 @@ export function nothingToDo(plan: PurgePlan): PurgeResult | null {
 /** Executes the plan. */
 export async function carryOutPurge(run: RunContext, plan: PurgePlan): Promise<PurgeResult & { runId: string }> {
   const { session, journalSchema, runId } = run
+  if (plan.archivedKeys !== undefined) await assertStillStored(run)
   const walBefore = await walPosition(session)
   const { batches: batchesBefore } = await readFigures(session, journalSchema, runId)
   // With the recording of keys its batches are forgotten: those in the journal are then of deletions alone.

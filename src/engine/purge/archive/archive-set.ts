@@ -9,6 +9,7 @@ import { display } from '../../../sql/names.ts'
 import { showRows } from '../../../text/units.ts'
 import { archiveRows } from '../../archive/archive-rows.ts'
 import { removeLeftovers } from '../../archive/leftovers.ts'
+import { isStored } from '../../archive/stored-receipt.ts'
 import { withStore, withTriedStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
 import { countEntries } from '../check.ts'
@@ -30,6 +31,21 @@ export const COMMAND = 'purge'
 export async function archiveOf({ session, journalSchema, runId }: RunContext): Promise<ArchiveEntry | undefined> {
   const archives = await archivesOfRun(session, journalSchema, runId)
   return archives.find(({ receipt }) => receipt !== null)
+}
+
+/** @throws {EbbError} if the archive of a run that resumes is no longer stored as it was */
+export async function assertStillStored(context: RunContext): Promise<void> {
+  const archive = await archiveOf(context)
+  if (archive === undefined || archive.receipt === null) return
+  const { id, store, receipt } = archive
+  if (await withStore(store, (place) => isStored(place, id, receipt))) return
+  throw new EbbError(
+    `the archive ${receipt.uri} is no longer stored as it was: its receipt or an object is missing, or is another one`,
+    {
+      state: 'No more rows have been deleted.',
+      next: `Put it back from a backup, and resume; or end the run with ebb abandon ${context.runId} --execute, and archive the remaining rows by a new purge.`,
+    },
+  )
 }
 
 /** Leaves no doubt whether there is one. */
