@@ -1,3 +1,4 @@
+import type { Interval } from '../grid/interval.ts'
 import type { Pacing } from '../pacing/limits.ts'
 import type { Observer } from '../events.ts'
 import type { SavedPlan } from '../plan/language/saved.ts'
@@ -20,6 +21,8 @@ export interface EngineOptions {
   readonly turns?: Turns
   /** Of age, to read encrypted archives; never stored. */
   readonly identities?: readonly string[]
+  /** How long what the journal says of the table is kept, if longer than usual. */
+  readonly keepJournal?: Interval
   /** The pacing of batches, chunks, and partitions to retire. */
   readonly pacing?: Pacing
   /** The server's clock, read before, so that several plans use the same moment: microseconds since the epoch. */

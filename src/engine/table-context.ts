@@ -6,9 +6,11 @@ import { connectionLost, openSession, type Session, type Target } from '../db/se
 import { Sockets } from '../db/sockets.ts'
 import { codeOf, isConnectionLost, isLockRefused, reasonOf, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
+import type { Interval } from '../grid/interval.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../journal/lease.ts'
 import { migrateJournal } from '../journal/migrate.ts'
 import { pruneJournal } from '../journal/prune.ts'
+import { keepJournal } from '../journal/retention.ts'
 import { DEFAULT_PACING, type Pacing } from '../pacing/limits.ts'
 import { firesNoTriggers } from '../plan/table/objections/server.ts'
 import type { Emit, Observer } from '../events.ts'
@@ -62,6 +64,7 @@ export interface TableContextOptions {
   readonly pacing?: Pacing
   readonly lockLimits?: LockLimits
   readonly identities?: readonly string[]
+  readonly keepJournal?: Interval
   readonly turns?: Turns
   readonly observer: Observer
   readonly signal: AbortSignal
@@ -96,6 +99,9 @@ export async function withTable<T>(
     await migrateJournal(control, options.journalSchema)
     const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`)
     try {
+      // Before anything is removed.
+      if (options.keepJournal !== undefined)
+        await keepJournal(control, options.journalSchema, table, options.keepJournal)
       return await withPulse(control, options.journalSchema, lease, sockets, async () => {
         const result = await withWorker({ ...options, target }, table, holder, control, lease, work)
         await prune(control, table, options)

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { raw, sql } from '../sql/sql.ts'
+import { raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 // The journal must not grow for ever. Finished runs are deleted after a good year, except:
@@ -10,7 +10,8 @@ import { at } from './journal.ts'
 //   - a copy whose retired table or log still exists: rollback and retire need it;
 //   - a candidate set that has not been dropped;
 //   - a run of a migration file that is applied: its `down` rolls it back;
-//   - of the partitions removed from a table, the last: a rollback must know that there were any.
+//   - of the partitions removed from a table, the last: a rollback must know that there were any;
+//   - whatever is about a table for which a longer time has been asked for.
 
 /** A year, plus some time for a review. */
 export const KEPT_DAYS = 400
@@ -21,9 +22,11 @@ const RUNS_AT_ONCE = 100
 export async function pruneJournal(session: ClientBase, schema: string): Promise<void> {
   const [run, rotation, capture] = [at(schema, 'run'), at(schema, 'rotation'), at(schema, 'capture')]
   const old = sql`clock_timestamp() - make_interval(days => ${KEPT_DAYS})`
+  const keptLonger = (since: Sql) =>
+    sql`exists (select from ${at(schema, 'journal_retention')} kept where ${SAME_TABLE('kept')} and ${since} >= clock_timestamp() - kept.keep)`
   await session.query(sql`
     with over as (
-      select id from ${run} r where status <> 'running' and ended_at < ${old}
+      select id from ${run} r where status <> 'running' and ended_at < ${old} and not ${keptLonger(sql`r.ended_at`)}
         and exists (select from ${run} later where ${SAME_TABLE('later')} and later.command = r.command and later.id > r.id)
         and not exists (select from ${run} going where ${SAME_TABLE('going')} and going.status = 'running')
         and not (status = 'done'
@@ -36,7 +39,7 @@ export async function pruneJournal(session: ClientBase, schema: string): Promise
     ), runs as (
       delete from ${run} where id in (select id from over)
     ), rotations as (
-      delete from ${rotation} r where r.at < ${old} and (action not in ${REMOVALS}
+      delete from ${rotation} r where r.at < ${old} and not ${keptLonger(sql`r.at`)} and (action not in ${REMOVALS}
         or exists (select from ${rotation} later where ${SAME_TABLE('later')} and later.at > r.at and later.action in ${REMOVALS}))
     ), writes as (
       delete from ${at(schema, 'archived_write')} w where not exists (select from pg_class where oid = w.relation_oid)

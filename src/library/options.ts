@@ -45,6 +45,8 @@ export interface CopyOptions extends ArchivingOptions {
   readonly archive?: string
   /** The rows left out go without an archive. */
   readonly noArchive?: boolean
+  /** What the journal says of the table is kept for longer than 400 days, from now on: `7 years`. */
+  readonly keepJournal?: string
   /** The retired table is dropped by the first `rotate` that long after the end: `7 days`. */
   readonly retireAfter?: string
   /** Free disk space on the server, in bytes: a copy that would not fit is not started. */

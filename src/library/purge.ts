@@ -19,6 +19,8 @@ export interface PurgeOptions extends Options, ArchivingOptions {
   readonly archive?: string
   /** Deletes the rows without an archive. */
   readonly noArchive?: boolean
+  /** What the journal says of the table is kept for longer than 400 days, from now on: `7 years`. */
+  readonly keepJournal?: string
   /** Also deletes rows of other tables that reference them. Without it, referenced rows are skipped. */
   readonly cascade?: boolean
   /** Tables of which no row is touched: rows leading to one are skipped and reported. */

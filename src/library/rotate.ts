@@ -22,6 +22,8 @@ export interface RotateOptions extends Options, LockOptions, ArchivingOptions {
   readonly hive?: boolean
   /** Rows may be removed without an archive. */
   readonly noArchive?: boolean
+  /** What the journal says of the tables is kept for longer than 400 days, from now on: `7 years`. */
+  readonly keepJournal?: string
   /** Without what concerns batches: whole partitions are removed. */
   readonly pace?: Omit<PaceOptions, 'pauseMs' | 'targetMs'>
 }

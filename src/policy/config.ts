@@ -28,6 +28,8 @@ export interface SharedConfig {
   readonly archiveFormat?: 'csv' | 'parquet'
   readonly compression?: 'zstd' | 'gzip' | 'none'
   readonly encryptTo?: readonly string[]
+  /** What the journal says of the table is kept for longer than 400 days: `7 years`. */
+  readonly keepJournal?: string
   readonly pace?: PaceConfig
   /** Codes of blocking issues that are accepted at every run. */
   readonly accept?: readonly string[]

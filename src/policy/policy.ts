@@ -23,7 +23,7 @@ export interface WrittenSet extends Pick<PartitionRequest, 'by' | 'every' | 'pre
 }
 
 /** A command with its request. */
-export type Task = { readonly engine: Pick<EngineOptions, 'accept' | 'pacing' | 'lockLimits'> } & (
+export type Task = { readonly engine: Pick<EngineOptions, 'accept' | 'pacing' | 'lockLimits' | 'keepJournal'> } & (
   | { readonly kind: 'rotate'; readonly request: RotateRequest }
   | { readonly kind: 'mark'; readonly request: MarkRequest }
   | { readonly kind: 'stale'; readonly request: StalePurgeRequest; readonly flag: Flag | null }

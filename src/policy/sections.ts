@@ -1,5 +1,6 @@
 import { ARCHIVE } from '../requests/archive-options.ts'
 import { COMMON } from '../requests/common.ts'
+import { KEEP_JOURNAL } from '../requests/keep-journal.ts'
 import { MARK } from '../requests/mark.ts'
 import type { Option, Options } from '../requests/option.ts'
 import { PACE } from '../requests/pace.ts'
@@ -42,6 +43,7 @@ export const SHARED: Options = {
   archiveFormat: ARCHIVE.archiveFormat,
   compression: ARCHIVE.compression,
   encryptTo: ARCHIVE.encryptTo,
+  ...KEEP_JOURNAL,
   ...PACE,
   accept: { ...COMMON.accept, help: 'codes of blocking issues that are accepted at every run' },
 }

@@ -3,6 +3,7 @@ import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { DEFAULT_PACE, type PaceSettings } from '../pacing/limits.ts'
 import type { DISK_FREE } from './copying.ts'
+import type { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, option, withDefault, required, defaulted, type Values } from './option.ts'
 import { pacingOf, type PACE } from './pace.ts'
 import { list, milliseconds, name, tableName, text, whole } from './parsers.ts'
@@ -67,14 +68,16 @@ function deadline(help: string, shown: string) {
 }
 
 /** The values that engine options are made of. */
-export type EngineValues = Partial<Values<typeof COMMON & typeof LOCKS & typeof DISK_FREE & typeof PACE>>
+export type EngineValues = Partial<
+  Values<typeof COMMON & typeof LOCKS & typeof DISK_FREE & typeof KEEP_JOURNAL & typeof PACE>
+>
 
 /** What a command is given besides its request; `usual` is the default pace. */
 export function engineOptions(
   values: EngineValues,
   usual: PaceSettings = DEFAULT_PACE,
 ): Omit<EngineOptions, 'observer' | 'signal'> {
-  const { journalSchema = DEFAULT_SCHEMA, accept = [], diskFree = null } = values
+  const { journalSchema = DEFAULT_SCHEMA, accept = [], diskFree = null, keepJournal = null } = values
   const { lockTimeout: lockTimeoutMs = LOCK_LIMITS.lockTimeoutMs, deadline: deadlineMs = LOCK_LIMITS.deadlineMs } =
     values
   return {
@@ -83,5 +86,6 @@ export function engineOptions(
     lockLimits: { ...LOCK_LIMITS, lockTimeoutMs, deadlineMs },
     pacing: pacingOf(values, usual),
     ...(diskFree === null ? {} : { diskFree }),
+    ...(keepJournal === null ? {} : { keepJournal }),
   }
 }

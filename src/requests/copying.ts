@@ -1,4 +1,5 @@
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
+import { KEEP_JOURNAL } from './keep-journal.ts'
 import { option, withDefault, type Option, type Options, type Values } from './option.ts'
 import type { Given } from './spec.ts'
 import { bytes, interval, oneOf, whole } from './parsers.ts'
@@ -26,6 +27,7 @@ export const COPYING = {
   ),
   jobs: withDefault(option('--jobs <n>', 'chunks copied in parallel (default: 1)', whole(1, MOST_JOBS)), 1),
   ...archiveOptions('the rows left out'),
+  ...KEEP_JOURNAL,
   ...DISK_FREE,
   retireAfter: option(
     '--retire-after <interval>',

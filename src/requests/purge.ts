@@ -8,6 +8,7 @@ import type { PurgeRequest, RowSource } from '../plan/purge/request.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { BATCHES, COMMON, EXECUTE, TABLE } from './common.ts'
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
+import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, keysOf, option, withDefault, required, commandLineOnly, type Values } from './option.ts'
 import { PACE } from './pace.ts'
 import { APPROVAL, LOOKING } from './review.ts'
@@ -58,6 +59,7 @@ const STALE = {
 /** How rows are deleted. */
 const DELETION = {
   ...archiveOptions('the rows'),
+  ...KEEP_JOURNAL,
   cascade: flag('--cascade', 'also delete rows of other tables that reference them, in the same transaction'),
   protect: withDefault(
     option(

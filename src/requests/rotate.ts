@@ -3,6 +3,7 @@ import type { ArchiveRequest } from '../plan/archive/request.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
 import { COMMON, EXECUTE, LOCKS } from './common.ts'
 import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-options.ts'
+import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, option, withDefault, defaulted } from './option.ts'
 import { PARTITION_PACE } from './pace.ts'
 import { spec } from './spec.ts'
@@ -28,6 +29,7 @@ export const ROTATE = spec({
       '--hive',
       'with --archive: a folder for each partition, named after its lower bound (created_at_from=2026-11-01), as engines find them',
     ),
+    ...KEEP_JOURNAL,
     ...EXECUTE,
     ...LOCKS,
     ...PARTITION_PACE,
@@ -40,7 +42,7 @@ export const ROTATE = spec({
       given.refuse('tables', `cannot be used with ${all}`, `Name tables, or pass ${all}.`)
     if (!given.has('tables') && !given.has('all'))
       given.refuse('tables', 'no table is named', `Name tables, or pass ${all}.`)
-    for (const other of ['all', 'keep', 'retire', 'archive'] as const)
+    for (const other of ['all', 'keep', 'retire', 'archive', 'keepJournal'] as const)
       if (given.has('forget') && given.has(other))
         given.refuse('forget', `cannot be used with ${given.spell(other)}`, 'Name the tables, and nothing else.')
     checkArchiveOrNot(given)

@@ -33,7 +33,7 @@ async function faultsOf(text: string, extension = 'yaml', env = {}): Promise<str
 }
 
 const EXAMPLE = `
-defaults: { archive: ./archive, pace: { windows: [01:00-05:00] }, partition: { timezone: Europe/Berlin } }
+defaults: { archive: ./archive, keepJournal: 7 years, pace: { windows: [01:00-05:00] }, partition: { timezone: Europe/Berlin } }
 policies:
   public.events: { partition: { by: created_at, every: 1 month, premake: 3 }, keep: 90 days, retire: drop, archive: s3://audit/events }
   public.logs: { purge: { where: "level = 'debug' and at < now() - interval '30 days'" }, archive: none }
@@ -57,6 +57,8 @@ describe('a config', () => {
       engine: { pacing: { settings: { windows: [{ from: 60, to: 300, timezone: 'UTC' }] } } },
     })
     expect(logs && taskOf(logs, 'purge')?.request.deletion).toMatchObject({ noArchive: true })
+    const removing = policies.flatMap(({ tasks }) => tasks).filter(({ kind }) => kind !== 'mark')
+    expect(removing.map(({ engine }) => engine.keepJournal)).toEqual(removing.map(() => ({ count: 7, unit: 'year' })))
     expect(assignments && taskOf(assignments, 'stale')).toMatchObject({
       flag: { table: { name: 'experiments' }, column: 'archived' },
       // Relative to the file, wherever the job was started.
@@ -233,6 +235,7 @@ test('the schema knows what the types know, and nothing else', async () => {
       archiveFormat: 'parquet',
       compression: 'gzip' as const,
       encryptTo: [RECIPIENT],
+      keepJournal: '7 years',
     },
     pace: { ...pace, ...more, ...files },
     accept: ['clock'],

@@ -43,7 +43,7 @@ test('what is due is done, table after table, and what is broken is named', asyn
   const file = join(folder, 'ebb.config.json')
   const config = {
     policies: {
-      'public.set_1': SET,
+      'public.set_1': { ...SET, keepJournal: '7 years' },
       'public.foreigners': { purge: { where: 'id > 0' }, archive: 'none' },
       'public.set_2': { partition: SET.partition, keep: '40 days' },
       'public.plain': SET,
@@ -72,6 +72,9 @@ test('what is due is done, table after table, and what is broken is named', asyn
   // Without a word on archives nothing is removed, but partitions are there ahead.
   expect(await rowsIn(database, 'public.set_2')).toBe(3)
   expect(done.out).toMatch(/public.set_2: .*\n {2}created public.set_2_/)
+
+  const kept = await database.admin('select table_name, keep::text from ebb.journal_retention')
+  expect(kept.rows).toEqual([{ table_name: 'set_1', keep: '7 years' }])
 
   // Started again, nothing is due any more.
   const again = await ebb([

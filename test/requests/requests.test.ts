@@ -53,8 +53,15 @@ function lastAsked(): unknown {
     if (typeof one !== 'object' || one === null) return one
     if ('read' in one && 'name' in one) return one.name
     if (!('journalSchema' in one)) return one
-    const { journalSchema, accept, lockLimits = LOCK_LIMITS, pacing = DEFAULT_PACING, diskFree } = one as never
-    return { journalSchema, accept, lockLimits, pacing, diskFree }
+    const {
+      journalSchema,
+      accept,
+      lockLimits = LOCK_LIMITS,
+      pacing = DEFAULT_PACING,
+      diskFree,
+      keepJournal,
+    } = one as never
+    return { journalSchema, accept, lockLimits, pacing, diskFree, keepJournal }
   })
 }
 
@@ -113,8 +120,17 @@ const COPY_WORDS = [
   '5GB',
   '--retire-after',
   '7 days',
+  '--keep-journal',
+  '7 years',
 ]
-const COPY = { jobs: 3, transport: 'server', noArchive: true, diskFree: 5e9, retireAfter: '7 days' } as const
+const COPY = {
+  jobs: 3,
+  transport: 'server',
+  noArchive: true,
+  diskFree: 5e9,
+  retireAfter: '7 days',
+  keepJournal: '7 years',
+} as const
 
 describe('flags and options make the same request', () => {
   const CASES: readonly (readonly [words: readonly string[], call: () => Promise<unknown>])[] = [
@@ -198,13 +214,27 @@ describe('flags and options make the same request', () => {
     ],
     [['rotate', '--all'], () => ebb.rotate(DATABASE, { tables: 'all' })],
     [
-      ['rotate', 'a', 'b.c', '--keep', '30 days', '--retire', 'detach', '--no-archive', ...LOCK_WORDS, ...PACE_WORDS],
+      [
+        'rotate',
+        'a',
+        'b.c',
+        '--keep',
+        '30 days',
+        '--retire',
+        'detach',
+        '--no-archive',
+        '--keep-journal',
+        '7 years',
+        ...LOCK_WORDS,
+        ...PACE_WORDS,
+      ],
       () =>
         ebb.rotate(DATABASE, {
           tables: ['a', { schema: 'b', name: 'c' }],
           keep: '30 days',
           retire: 'detach',
           noArchive: true,
+          keepJournal: '7 years',
           ...LOCKS,
           pace: { maxBlocked: 3, maxReplicaLagBytes: 16e6, maxSlotWalBytes: null, windows: ['22:00-04:00'] },
         }),
@@ -252,6 +282,8 @@ describe('flags and options make the same request', () => {
         '30',
         '--pause-ms',
         '5',
+        '--keep-journal',
+        '2000 weeks',
       ]),
       () =>
         ebb.purge(DATABASE, {
@@ -265,6 +297,7 @@ describe('flags and options make the same request', () => {
           vacuum: false,
           accept: ['x', 'y'],
           pace: { targetMs: 30, pauseMs: 5 },
+          keepJournal: '2000 weeks',
         }),
     ],
     [
@@ -288,6 +321,8 @@ describe('flags and options make the same request', () => {
         '--flag',
         's.p."Gone"',
         '--cascade',
+        '--keep-journal',
+        '14 months',
       ],
       () =>
         ebb.purgeStale(DATABASE, {
@@ -297,6 +332,7 @@ describe('flags and options make the same request', () => {
           idle: '90 days',
           flag: { table: { schema: 's', name: 'p' }, column: '"Gone"' },
           cascade: true,
+          keepJournal: '14 months',
         }),
     ],
     [
@@ -384,6 +420,7 @@ describe('the same is rejected, with all errors at once', () => {
           [['--no-archive'], { noArchive: true }],
           [['--disk-free', '5GB'], { diskFree: 5e9 }],
           [['--retire-after', '7 days'], { retireAfter: '7 days' }],
+          [['--keep-journal', '7 years'], { keepJournal: '7 years' }],
           [['--max-active', '3'], { pace: { maxActive: 3 } }],
         ] as const
       ).map(
@@ -419,6 +456,21 @@ describe('the same is rejected, with all errors at once', () => {
         ['rotate', '--all', '--forget'],
         call(ebb.rotate, { tables: 'all', forget: true }),
         [/forget: cannot be used with/],
+      ],
+      [
+        ['rotate', 'a', '--forget', '--keep-journal', '7 years'],
+        call(ebb.rotate, { tables: ['a'], forget: true, keepJournal: '7 years' }),
+        [/forget: cannot be used with/],
+      ],
+      [
+        ['rotate', 'a', '--keep-journal', '13 months'],
+        call(ebb.rotate, { tables: ['a'], keepJournal: '13 months' }),
+        [/keep-?journal: the journal is kept for 400 days anyway/i],
+      ],
+      [
+        [...W_WORDS, '--keep-journal', '7000 years'],
+        call(ebb.purge, { ...W, keepJournal: '7000 years' }),
+        [/keep-?journal: the journal is kept for 100 years at most/i],
       ],
       [
         ['rotate', 'a', '--retire', 'lose', '--keep', '90d'],
