@@ -17,6 +17,7 @@ export const JOURNAL_TABLES = [
   'closed_partition',
   'comparison',
   'hold',
+  'journal_retention',
   'lease',
   'migration',
   'migration_call',
