@@ -47,9 +47,19 @@ export async function withContext<T>(
   } as MigrationContext
   try {
     return await work(context)
+  } catch (error) {
+    const isFirst = position + (session === undefined ? 0 : 1) <= 1
+    throw isFirst ? error : afterOthers(error)
   } finally {
     await (await session)?.end()
   }
+}
+
+/** An error knows what its own call has changed, and nothing of what was done before that call. */
+function afterOthers(error: unknown): unknown {
+  if (!(error instanceof EbbError) || error.advice.state !== NOTHING_CHANGED) return error
+  const state = 'This call has changed nothing. What was done before it is kept: see ebb migrate status.'
+  return new EbbError(error.message, { ...error.advice, state }, error.kind, error, error.values)
 }
 
 async function callOnce(

@@ -2,7 +2,7 @@ import { inTransaction, type Target } from '../db/session.ts'
 import { isLockRefused, reasonOf } from '../db/sqlstate.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
 import type { EngineOptions } from '../engine/options.ts'
-import { EbbError, ObjectionsError } from '../errors.ts'
+import { EbbError, NOTHING_CHANGED, ObjectionsError } from '../errors.ts'
 import { journalExists } from '../journal/journal.ts'
 import { leaseHolder, tablesAtWork } from '../journal/lease.ts'
 import {
@@ -164,7 +164,9 @@ async function carryOut(
   const step = (file: MigrationFile, record: MigrationRecord | null) => async () => {
     const began = performance.now()
     tell(migrating, `migration ${file.name}: ${direction}`)
-    await migrateOne(migrating, file, record, direction)
+    await migrateOne(migrating, file, record, direction).catch((error: unknown) => {
+      throw error instanceof EbbError ? afterOthers(error, direction, done) : error
+    })
     done.push({ name: file.name, milliseconds: performance.now() - began })
   }
   const umzug = new Umzug({
@@ -235,9 +237,17 @@ function recorded(journal: Migrating['journal'], name: string, direction: Direct
 function stoppedBefore({ name }: MigrationFile): EbbError {
   return new EbbError(
     `stopped before migration ${name}`,
-    { state: 'Those before it are applied.', next: 'Run the same command again.' },
+    { state: NOTHING_CHANGED, next: 'Run the same command again.' },
     'stopped',
   )
+}
+
+/** An error says what its own migration has changed; those before it are over. */
+function afterOthers(error: EbbError, direction: Direction, done: MigrationsResult['done']): EbbError {
+  if (done.length === 0) return error
+  const own = error.advice.state === NOTHING_CHANGED ? 'This migration has changed nothing.' : error.advice.state
+  const before = `${direction === 'up' ? 'Applied' : 'Undone'} before it: ${done.map(({ name }) => name).join(', ')}.`
+  return new EbbError(error.message, { ...error.advice, state: `${own} ${before}` }, error.kind, error, error.values)
 }
 
 /** Which migration has failed, and why. */

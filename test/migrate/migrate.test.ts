@@ -294,6 +294,20 @@ describe('a file that is no migration', () => {
     expect(await up(database)).toMatchObject({ code: EXIT.usage, err: expect.stringContaining(said) as string })
   })
 
+  test('what was done before it is told', async ({ database }) => {
+    await table(database, 'events')
+    await file('1-note.sql', `comment on table events is 'noted'`)
+    await module('2-both', `${PARTITION}; await rotate({ tables: ['missing'] })`)
+    const { err } = await up(database)
+    expect(err).toContain(
+      'now: This call has changed nothing. What was done before it is kept: see ebb migrate status. Applied before it: 1-note.\n',
+    )
+    await rm(join(folder, '2-both.mjs'))
+    await file('3-note.sql', '')
+    await file('4-none.mjs', '')
+    expect((await up(database)).err).toContain('now: This migration has changed nothing. Applied before it: 3-note.\n')
+  })
+
   test('because its name is taken', async ({ database }) => {
     await Promise.all([file('1.js', ''), file('1.sql', '')])
     expect(await up(database)).toMatchObject({
