@@ -27,6 +27,7 @@ export function receiptDigest(text: string | Uint8Array): string {
  */
 export async function parseReceipt(text: string, where: string): Promise<Receipt> {
   const value = parseJson(text, where)
+  if (Object(value) === value && 'receipt' in (value as object)) throw damaged(where, 'it records a removal')
   const format = formatOf(value)
   if (format !== null && format > RECEIPT_FORMAT) throw tooNew(where, format)
   const read = receiptSchema(await import('zod')).safeParse(value)

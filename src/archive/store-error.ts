@@ -55,3 +55,12 @@ export function notThere(uri: string, cause?: unknown): StoreError {
     cause,
   )
 }
+
+export function isFolder(uri: string, cause?: unknown): StoreError {
+  return new StoreError(
+    'refused',
+    `${uri} is a directory, and an object was expected, such as a receipt.json`,
+    'Name the object. ebb archive list <archive> shows the receipts of a store.',
+    cause,
+  )
+}

@@ -37,6 +37,7 @@ describe('a receipt', () => {
     ['cut', (text: string) => text.slice(0, 100), 'it is not JSON'],
     ['empty', () => '', 'it is not JSON'],
     ['no object', () => '[]', /the whole: .*expected object/],
+    ['of a removal', () => '{"format": 2, "receipt": {"uri": "file:///x"}}', 'it records a removal'],
     ['of another program', () => '{"manifest": 1}', /format: .*; id: /],
     ['without a member', (text: string) => text.replace(/"rows": 2,/, ''), /tables\[0\]\.rows: /],
     [

@@ -117,6 +117,12 @@ describe('ebb archive verify', () => {
       code: 1,
       err: expect.stringContaining('there is no object') as string,
     })
+    expect(await ebb(['archive', 'verify', directory])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(
+        / is a directory, and an object was expected, .*\n.*\n next: Name the object\. ebb archive list/,
+      ) as string,
+    })
     expect(await ebb(['archive', 'verify', 'ftp://host/receipt.json'])).toMatchObject({ code: 2 })
     expect(await ebb(['archive', 'verify'])).toMatchObject({ code: 2 })
   })

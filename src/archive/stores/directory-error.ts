@@ -36,7 +36,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ENOENT: {
     problem: 'no store',
     what: 'is not there',
-    next: 'Create it, or mount its volume: Ebb does not create it, for it may be the place of a volume that is not mounted.',
+    next: 'Check the path. If it is right, create it, or mount its volume: Ebb does not create it, for it may be the place of a volume that is not mounted.',
   },
   ENOTDIR: { problem: 'no store', what: 'is not a directory, or something in it is not', next: 'Name a directory.' },
   EACCES: RIGHTS,

@@ -5,7 +5,7 @@ import { join, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { objectUri, uriOf, type DirectoryDestination } from '../../plan/archive/destination.ts'
 import { checkName, UNFINISHED } from '../object-name.ts'
-import { existsAlready, notThere } from '../store-error.ts'
+import { existsAlready, isFolder, notThere } from '../store-error.ts'
 import type { PutOptions, Store, StoredObject, UnfinishedObject } from '../store.ts'
 import { contentOf, reasonOfPut } from './content.ts'
 import { directoryError } from './directory-error.ts'
@@ -170,6 +170,7 @@ export class DirectoryStore implements Store {
   }
 
   private told(error: unknown, name: string): Error {
+    if (codeOf(error) === 'EISDIR') return isFolder(this.uriOf(name), error)
     if (codeOf(error) === 'EEXIST') return existsAlready(this.uriOf(name), error)
     return directoryError(error, this.destination.path)
   }
