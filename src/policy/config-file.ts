@@ -16,7 +16,7 @@ export async function findConfig(folder: string): Promise<string> {
   if (first === undefined)
     throw new UsageError(
       `there is no config in ${folder}: none of ${CONFIG_NAMES.join(', ')}`,
-      'Name it with --config <file>; docs/policies.md has a first one.',
+      'Name it with --config <file>; https://github.com/pg-ebb/pg-ebb/blob/main/docs/policies.md has a first one.',
     )
   if (others.length > 0)
     throw new UsageError(

@@ -40,7 +40,11 @@ const NAMED: readonly (readonly [Outcome, string])[] = [
 
 function summary(policies: readonly PolicyReport[]): string {
   const done = policies.filter((one) => outcomeOf(one) === 'done').length
-  return `${showCount(policies.length)} ${policies.length === 1 ? 'policy' : 'policies'}: ${showCount(done)} done`
+  return `${countPolicies(policies)}: ${showCount(done)} done`
+}
+
+function countPolicies({ length }: readonly unknown[]): string {
+  return `${showCount(length)} ${length === 1 ? 'policy' : 'policies'}`
 }
 
 function named(words: string, policies: readonly PolicyReport[]): string[] {
@@ -81,15 +85,15 @@ function describeRotation({ rotation }: PolicyReport): string[] {
   ]
 }
 
-/** The plans of policies for which something is to be done, and how many others there are. */
+/** The plans of policies for which something is to be done, now or in their windows, and how many others there are. */
 export function explainRun(plans: readonly PolicyPlan[], gone: readonly string[], command: string): string {
-  const due = plans.filter(isDue)
+  const due = plans.filter((plan) => isDue(plan) || plan.notNow !== null)
   const idle = plans.length - due.length
   return [
     ...due.map((plan) => explainPolicy(plan, command)),
     ...(gone.length === 0 ? [] : [toText([`-- no longer there: ${gone.join(', ')}`])]),
     toText([
-      `-- ${showCount(plans.length)} policies; for ${showCount(idle)} nothing is due.`,
+      `-- ${countPolicies(plans)}; for ${showCount(idle)} nothing is due.`,
       `-- Nothing has been changed. To execute: ${command}`,
     ]),
   ].join('\n')

@@ -55,7 +55,7 @@ export async function findPolicies(
       const found: FoundPolicy[] = []
       const gone: FoundPolicy[] = []
       const faults: string[] = []
-      for (const policy of chosen(config, only, faults)) {
+      for (const policy of chosen(config, only)) {
         const table = await findTable(session, policy.table)
         const twin = table && found.find((other) => sameName(other.table, table))
         const once = known.find((name) => isNamed(name, policy.table))
@@ -77,10 +77,13 @@ async function knownTables(session: Session, schema: string): Promise<TableName[
   return known.map(({ table }) => table)
 }
 
-function chosen({ policies }: Policies, only: readonly WrittenName[], faults: string[]): readonly Policy[] {
-  for (const name of only)
-    if (!policies.some(({ table }) => isNamed(table, name)))
-      faults.push(`${name.schema === null ? '' : `${name.schema}.`}${name.name}: the config has no policy for it`)
+function chosen({ policies }: Policies, only: readonly WrittenName[]): readonly Policy[] {
+  const without = only.filter((name) => !policies.some(({ table }) => isNamed(table, name)))
+  if (without.length > 0)
+    throw new UsageError(
+      `--only: the config has no policy for ${without.map(({ schema, name }) => `${schema === null ? '' : `${schema}.`}${name}`).join(', ')}`,
+      `Name tables of the config: ${policies.map(({ name }) => name).join(', ')}.`,
+    )
   return only.length === 0 ? policies : policies.filter(({ table }) => only.some((name) => isNamed(table, name)))
 }
 

@@ -104,7 +104,10 @@ function noteIssue(issue: core.$ZodIssue, schema: unknown, written: WrittenConfi
     const message = issue.message.replace(/^Invalid input: expected (\w+), received.*/, 'expected an object')
     const error = isMissing
       ? new UsageError('missing', 'Write policies, by table: policies: { public.events: { keep: 90 days } }.')
-      : new UsageError(message, 'See docs/config.schema.json, or an editor that knows it.')
+      : new UsageError(
+          message,
+          'See https://github.com/pg-ebb/pg-ebb/blob/main/docs/config.schema.json, or an editor that knows it.',
+        )
     return faults.note(written, path, isMissing ? 'key' : 'value', error)
   }
   for (const key of issue.keys) faults.note(written, [...path, key], 'key', unknownKey(key, keysAt(schema, path)))

@@ -126,7 +126,10 @@ test('what is due is done, table after table, and what is broken is named', asyn
   expect(await rowsIn(database, 'public.set_4')).toBe(3)
 })
 
-test('a window and a budget end the work, and partitions are created all the same', async ({ database }) => {
+test('a window and a budget end the work, and partitions are created all the same', async ({
+  database,
+  onTestFinished,
+}) => {
   await sets(database, 1, 2)
   const { rows } = await database.admin<{ closed: string }>(
     sql`select to_char(now() at time zone 'UTC' + interval '2 hours', 'HH24:MI') || '-' || to_char(now() at time zone 'UTC' + interval '3 hours', 'HH24:MI') as closed`,
@@ -137,6 +140,21 @@ test('a window and a budget end the work, and partitions are created all the sam
   const report = await run(database.url, { config, only: ['set_1'], execute: true })
   expect(report.policies).toMatchObject([{ notNow: 'it is outside its windows', failed: [] }])
   expect(report.policies[0]?.rotation?.sets).toMatchObject([{ created: [{}], retired: [], failed: [] }])
+  // What waits for its window is not idle, and is shown.
+  const folder = await mkdtemp(join(tmpdir(), 'ebb-run-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'ebb.config.json')
+  await writeFile(file, JSON.stringify(config))
+  const words = ['run', '--config', file, '--url', database.url, '--only']
+  const { out } = await ebb([...words, 'set_1'])
+  expect(out).toContain('-- policy of public.set_1\n-- nothing is removed: it is outside its windows\n')
+  expect(out).toContain('-- 1 policy; for 0 nothing is due.\n')
+  expect(await ebb([...words, 'set_3'])).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(
+      /no policy for set_3\n.*\n next: Name tables of the config: public.set_1, public.set_2\.\n/,
+    ) as string,
+  })
   const none = await run(database.url, { config, maxDurationMs: 1, execute: true })
   expect(none).toMatchObject({ ended: 'time is up', left: ['public.set_2'] })
   expect(await rowsIn(database, 'public.set_2')).toBe(3)
