@@ -49,6 +49,12 @@ export const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./commands/rotate.ts')).rotateCommand,
   },
   {
+    name: 'init',
+    takes: '',
+    summary: 'write a first ebb.config.yaml, from what is in the database',
+    load: async () => (await import('./commands/init.ts')).initCommand,
+  },
+  {
     name: 'run',
     takes: '',
     summary: 'do what is due according to ebb.config.yaml',

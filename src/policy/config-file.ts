@@ -16,7 +16,7 @@ export async function findConfig(folder: string): Promise<string> {
   if (first === undefined)
     throw new UsageError(
       `there is no config in ${folder}: none of ${CONFIG_NAMES.join(', ')}`,
-      'Name it with --config <file>; https://github.com/pg-ebb/pg-ebb/blob/main/docs/policies.md has a first one.',
+      'Name it with --config <file>; ebb init writes a first one.',
     )
   if (others.length > 0)
     throw new UsageError(
@@ -30,6 +30,14 @@ export async function configsIn(folder: string): Promise<string[]> {
   const found: string[] = []
   for (const name of CONFIG_NAMES) if (await exists(join(folder, name))) found.push(name)
   return found
+}
+
+/** Where a config is to be written, there must be none: a second one would be in the way of the first. @throws {UsageError} */
+export async function assertNoConfig(file: string): Promise<void> {
+  const others = CONFIG_NAMES.includes(basename(file)) ? await configsIn(folderOf(file)) : []
+  const found = others[0] ?? ((await exists(file)) ? file : undefined)
+  if (found !== undefined)
+    throw new UsageError(`${found} already exists`, 'Pass another file, or - for standard output.')
 }
 
 async function exists(path: string): Promise<boolean> {

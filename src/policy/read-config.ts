@@ -85,9 +85,19 @@ async function shapeOf(value: unknown, written: WrittenConfig, faults: ConfigFau
   const schema = configSchema(zod)
   const read = schema.safeParse(value)
   const issues = read.success ? [] : read.error.issues
-  for (const issue of issues) noteIssue(issue, schema, written, faults)
+  for (const issue of issues)
+    if (isEmpty(value, issue.path as Path)) faults.note(written, issue.path as Path, 'value', EMPTY)
+    else noteIssue(issue, schema, written, faults)
   const { policies, defaults, journalSchema } = Object(value) as Partial<ConfigShape>
   return { policies: objectsIn(policies), defaults: objectsIn({ defaults }).defaults, journalSchema }
+}
+
+const EMPTY = new UsageError('missing', 'Write a value after the key, or remove it.')
+
+/** A key of a policy without a value, as `ebb init` leaves those that are not for it to decide. */
+function isEmpty(value: unknown, path: Path): boolean {
+  const inner = path.reduce<unknown>((outer, part) => (outer as Record<string | number, unknown> | null)?.[part], value)
+  return inner === null && path.length > 2
 }
 
 function objectsIn(value: unknown): Record<string, Readonly<Record<string, unknown>>> {

@@ -1,3 +1,4 @@
+import { UsageError } from '../errors.ts'
 import { COMMON, EXECUTE, TABLE } from './common.ts'
 import { defaulted, option, withDefault } from './option.ts'
 import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
@@ -56,3 +57,23 @@ export const CHECK = spec({
   },
   request: ({ only, format }) => ({ only, format }),
 })
+
+/** A first config, for the command line alone. */
+export const INIT = spec({
+  options: {
+    config: defaulted('--config <file>', 'the file to write, or - for standard output', yamlFile, 'ebb.config.yaml', {
+      property: null,
+    }),
+    ...COMMON,
+  },
+  request: ({ config }) => (config === '-' ? null : config),
+})
+
+function yamlFile(value: unknown): string {
+  const file = text(value)
+  if (file === '-' || /\.ya?ml$/.test(file)) return file
+  throw new UsageError(
+    `${file} is not YAML by its name`,
+    'Name a file that ends with .yaml, or pass - for standard output.',
+  )
+}

@@ -79,7 +79,7 @@ async function readJournal(session: Session, schema: string, name: TableName): P
 }
 
 /** The server's time zone setting for this role, which our sessions do not use; UTC if it is not the name of a zone. */
-async function readTimezone(session: Session): Promise<string> {
+export async function readTimezone(session: Session): Promise<string> {
   const { zone } = await readOne<{ zone: string }>(
     session,
     sql`select reset_val as zone from pg_settings where name = 'TimeZone'`,
