@@ -100,7 +100,7 @@ function ofPlan({ table, judged, rotation, failed }: PolicyPlan): Finding[] {
 
 /** As long as some are left ahead, the next run is in time. */
 function runwayOf(table: TableName, missing: number, premake: number): Finding {
-  const text = `${display(table)}: ${plural(missing, 'partition')} of ${premake} ahead are missing`
+  const text = `${display(table)}: ${plural(missing, 'partition')} of ${premake} ahead ${missing === 1 ? 'is' : 'are'} missing`
   return missing < premake ? finding('due', 'runway', table, text) : finding('critical', 'runway-short', table, text)
 }
 
