@@ -54,6 +54,7 @@ test('all dependent objects are in the model and in the text', async ({ database
      create index events_at on TABLE (at);
      create index events_kind on TABLE (kind) where kind <> 'k';
      create table SCHEMA.notes (id int primary key, event_id bigint constraint notes_event references TABLE);
+     create table SCHEMA.parts (event_id bigint constraint parts_event references TABLE) partition by range (event_id);
      create view SCHEMA.recent as select id, at from TABLE;
      create function SCHEMA.f() returns trigger language plpgsql as 'begin return null; end';
      create trigger watcher after insert on TABLE for each row execute function SCHEMA.f();
@@ -63,7 +64,16 @@ test('all dependent objects are in the model and in the text', async ({ database
   )
   const inspection = await look(database, table)
   expect(inspection.table).toMatchObject({ name: table, kind: 'table', estimatedRows: 1000 })
-  expect(inspection.references).toMatchObject([{ name: 'notes_event', columns: ['event_id'], indexed: false }])
+  expect(inspection.references).toMatchObject([
+    { name: 'notes_event', columns: ['event_id'], indexed: false },
+    { name: 'parts_event', tableKind: 'partitioned table' },
+  ])
+  expect(inspection.risks.map(({ fix }) => fix)).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/^Create one without blocking writes: create index concurrently on .*notes/),
+      expect.stringMatching(/^Create one on each partition .* then create index on .*parts/),
+    ]),
+  )
   const shown = text(inspection)
   for (const piece of [
     'what has happened',

@@ -123,8 +123,20 @@ test('a missing index, or a missing foreign key to the flag, is an objection', a
   expect(plan.objections).toMatchObject([
     {
       code: 'stale-index',
-      fix: expect.stringMatching(/^create index concurrently on .* \("experiment", "seen"\);$/) as string,
+      fix: expect.stringMatching(
+        /^Create one .*: create index concurrently on .* \("experiment", "seen"\);$/,
+      ) as string,
     },
+  ])
+  // Of a partitioned table none can be built concurrently.
+  const parted = database.table('parted')
+  const owner = await database.session('setup')
+  await owner.query(
+    sql`create table ${quoted(parted)} (experiment int, seen timestamptz) partition by range (seen)`.text,
+  )
+  const ofParted = await planStaleOf(database.url, written(parted), request(), null, quietly())
+  expect(ofParted.objections).toMatchObject([
+    { code: 'stale-index', fix: expect.stringMatching(/^Create one on each partition /) as string },
   ])
   await database.admin(sql`create index on ${quoted(ground.rows)} (experiment, seen)`.text)
   const flag = { table: ground.rows, column: 'seen' }

@@ -8,6 +8,7 @@ import type { Privileges } from '../../catalog/situation.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
+import { indexCure } from '../references/cascade-cost.ts'
 import { managerObjections } from '../table/objections/manager.ts'
 import { privilegeObjections } from '../table/objections/privilege.ts'
 import { serverNotes, serverObjections } from '../table/objections/server.ts'
@@ -89,12 +90,12 @@ function idRisks({ table, keys }: RiskSituation): Risk[] {
 /** A table this small is scanned in no time. */
 const FEW_ROWS = 1_000
 
-function unindexed(table: TableModel, { name, table: other, columns, estimatedRows }: Reference): Risk {
+function unindexed(table: TableModel, { name, table: other, tableKind, columns, estimatedRows }: Reference): Risk {
   const rows = estimatedRows === null ? '' : ` (${showCount(estimatedRows)} rows)`
   const small = estimatedRows !== null && estimatedRows < FEW_ROWS ? '; this is harmless while the table is small' : ''
   return {
     what: `no index of ${display(other)} begins with the columns of foreign key ${name} (${columns.join(', ')}): each row deleted from ${display(table.name)} scans all of it${rows}${small}`,
-    fix: `create index concurrently on ${ident(other.schema, other.name).text} (${columns.map((column) => ident(column).text).join(', ')});`,
+    fix: indexCure({ partitioned: tableKind === 'partitioned table', name: other }, columns),
   }
 }
 

@@ -8,6 +8,7 @@ import { ident, raw, sql, type Sql } from '../../sql/sql.ts'
 import { momentBefore, momentOf } from '../language/moment.ts'
 import { objection } from '../language/objection.ts'
 import type { Objection } from '../language/step.ts'
+import { indexCure } from '../references/cascade-cost.ts'
 import { showCount } from '../../text/units.ts'
 
 /** Groups of rows, say one for each experiment, without activity for some time. */
@@ -129,7 +130,7 @@ export function staleObjections(table: TableModel, { group, activity }: StaleGro
     objection(
       'stale-index',
       `no index of ${name} leads to the latest activity of a group, so each row would be compared with all rows of its group`,
-      sql`create index concurrently on ${quoted(table.name)} (${ident(group)}, ${ident(activity)});`.text,
+      indexCure({ partitioned: table.kind === 'partitioned table', name: table.name }, [group, activity]),
     ),
   ]
 }

@@ -63,8 +63,11 @@ function inTotal({ milliseconds, atLeast }: LookUpCost, rows: number | null): st
   return `${atLeast ? 'at least' : 'about'} ${showDuration((milliseconds * rows) / 1000)} for ${showAbout(rows)}`
 }
 
-/** How to make an index that serves a foreign key of the table, in a sentence. */
-export function indexCure({ partitioned, name }: GraphTable, columns: readonly string[]): string {
+/** How to make an index of the table on these columns while it is in use, in a sentence. */
+export function indexCure(
+  { partitioned, name }: Pick<GraphTable, 'partitioned' | 'name'>,
+  columns: readonly string[],
+): string {
   const table = quoted(name).text
   const list = `(${columns.map((column) => ident(column).text).join(', ')})`
   if (!partitioned) return `Create one without blocking writes: create index concurrently on ${table} ${list};`
