@@ -33,6 +33,8 @@ test('a stopped run exits with 4, is shown by status, and resume finishes it', a
   const status = await ebb(['status', '--url', database.url])
   expect(status.out).toMatch(/1 {2}partition .* unfinished, [34] of \d+ steps done/)
   expect(status.out).toContain('resume: ebb resume 1 --execute')
+  const exitCode = async () => (await ebb(['status', '--exit-code', '--url', database.url])).code
+  expect([status.code, await exitCode()]).toEqual([0, 75])
 
   const shown = await ebb(['resume', '1', '--url', database.url])
   expect(shown.code).toBe(0)
@@ -44,6 +46,7 @@ test('a stopped run exits with 4, is shown by status, and resume finishes it', a
   expect(resumed.code).toBe(0)
   expect(resumed.out).toContain(`${table} is partitioned (run 1).`)
   expect((await ebb(['status', '--url', database.url])).out).toContain('Tables managed by rotate')
+  expect(await exitCode()).toBe(0)
 })
 
 test('abandon shows what it would undo, and undoes it', async ({ database }) => {
