@@ -84,8 +84,9 @@ function isAbort(error: unknown): boolean {
 // commander: `error: unknown option '--evry'\n(Did you mean --every?)`
 function usageError({ message }: CommanderError, args: readonly string[]): UsageError {
   const sentence = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')
-  const command = args[0] !== undefined && /^[a-z]+$/.test(args[0]) ? ` ${args[0]}` : ''
-  return new UsageError(sentence, `See ebb${/^unknown command/.test(sentence) ? '' : command} --help.`)
+  const [command = ''] = args
+  const isCommand = /^[a-z]+$/.test(command) && !sentence.startsWith(`unknown command '${command}'`)
+  return new UsageError(sentence, `See ebb${isCommand ? ` ${command}` : ''} --help.`)
 }
 
 function stopped(cause: unknown): EbbError {

@@ -114,7 +114,8 @@ describe('option errors', () => {
   })
 
   test('an unknown command', async () => {
-    await refused(['partitoin', 't'], { code: 2, says: /unknown command 'partitoin'.*partition/ })
+    await refused(['partitoin', 't'], { code: 2, says: /unknown command 'partitoin'.*partition(.|\n)*See ebb --help/ })
+    await refused(['migrate', 'upp'], { code: 2, says: /unknown command 'upp'(.|\n)*See ebb migrate --help/ })
   })
 
   test('a missing argument, and an excess one', async () => {

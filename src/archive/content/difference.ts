@@ -45,8 +45,8 @@ export class DifferenceError extends EbbError {
     super(
       `the object ${object} is not what was archived: ${differences.map(differenceText).join('; ')}`,
       {
-        state: 'Nothing that was read of it can be relied on.',
-        next: 'Look for what has changed it where it is stored, and for another copy.',
+        state: 'Nothing that was read of it is relied on: no row of it is restored, and none removed.',
+        next: 'Look for what has changed it where it is stored, and for another copy. ebb status shows how an unfinished run is continued or ended.',
       },
       'failed',
       cause,

@@ -107,7 +107,7 @@ function describeDigest({ sha256, recorded }: ReceiptFacts): string {
 
 function describeWay({ to: { archived, predicate, keptBy }, mapping }: Way): string[] {
   return [
-    `archived of ${display(archived)}: ${showCount(archived.rows)} rows in ${showCount(archived.objects.length)} objects`,
+    `archived of ${display(archived)}: ${showCount(archived.rows)} rows in ${showCount(archived.objects.length)} ${archived.objects.length === 1 ? 'object' : 'objects'}`,
     ...(predicate === null ? [] : [`restored: rows where ${predicate.written}`]),
     ...(keptBy === null
       ? []
