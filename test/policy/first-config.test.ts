@@ -154,4 +154,11 @@ test('ebb init writes what it finds in a database, and overwrites nothing', asyn
   expect(await init('-')).toMatchObject({ code: 0, out: text })
   const { rows } = await database.admin("select from pg_namespace where nspname = 'ebb'")
   expect(rows).toEqual([])
+
+  // What is registered counts more than what the partitions look like.
+  const words = ['--by', 'at', '--every', 'week', '--keep', '90 days', '--url', database.url, '--execute']
+  expect((await ebb(['partition', 'public.events', ...words])).code).toBe(0)
+  const { out } = await init('-')
+  expect(out).toMatch(/public.events:\n {4}# registered: by at, every 1 week .*keep 90 days\n/)
+  expect(out).toMatch(/by: at\n {6}every: 1 week\n {6}timezone: UTC\n.*\n {4}keep:\n/)
 })
