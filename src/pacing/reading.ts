@@ -28,6 +28,7 @@ export interface Reading {
 /** A wait is identified by its session and start. */
 export interface BlockedSession {
   readonly pid: number
+  /** Empty for the moment in which PostgreSQL has not recorded it yet. */
   readonly since: string
   readonly milliseconds: number
 }

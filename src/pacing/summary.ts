@@ -1,4 +1,4 @@
-import type { Reading, Signal } from './reading.ts'
+import type { BlockedSession, Reading, Signal } from './reading.ts'
 
 /** Why a run paused: a signal, or the run itself. */
 export type PauseReason = Signal | 'pause file' | 'fixed pause' | 'slow batches' | 'other runs' | 'no reading'
@@ -44,9 +44,9 @@ export class Tally {
   }
 
   reading(reading: Reading): void {
-    const known = new Set(this.last?.blocked?.map(nameOf))
+    const before = this.last?.blocked ?? []
     for (const wait of reading.blocked ?? []) {
-      if (!known.has(nameOf(wait))) this.waitsSeen++
+      if (!before.some((one) => isSameWait(one, wait))) this.waitsSeen++
       this.longestWaitSeenMs = Math.max(this.longestWaitSeenMs, wait.milliseconds)
     }
     this.lagBytes = larger(this.lagBytes, reading.replica?.bytes)
@@ -76,8 +76,9 @@ export class Tally {
   }
 }
 
-function nameOf({ pid, since }: { pid: number; since: string }): string {
-  return `${pid} ${since}`
+/** A wait that has only just begun may have no start yet. */
+function isSameWait(before: BlockedSession, { pid, since }: BlockedSession): boolean {
+  return before.pid === pid && (before.since === since || before.since === '')
 }
 
 function larger(a: number | null, b: number | null | undefined): number | null {
