@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { PARQUET } from '../../src/archive/content/parquet/parquet.ts'
 import { NotExactError } from '../../src/archive/content/not-exact.ts'
 import { readObject } from '../../src/archive/content/read-object.ts'
 import { writeObjects, type Written } from '../../src/archive/content/write-objects.ts'
@@ -176,5 +177,14 @@ describe('what stops it leaves no file', () => {
     content.destroy()
     content.on('error', () => {})
     if (!content.closed) await new Promise((closed) => content.once('close', closed))
+  })
+})
+
+test('a place for temporary files is looked for before rows are read', async () => {
+  await PARQUET.load()
+  vi.stubEnv('TMPDIR', join(temporary, 'none'))
+  await expect(PARQUET.load()).rejects.toMatchObject({
+    message: expect.stringMatching(/^temporary files cannot be made in .*none: /) as string,
+    advice: { next: expect.stringContaining('Set TMPDIR') as string },
   })
 })

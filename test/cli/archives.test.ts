@@ -84,6 +84,7 @@ describe('ebb archive verify', () => {
       const json = await ebb(['archive', 'verify', receipt(), '--json'])
       expect([json.code, objects(json.out)[0]]).toMatchObject([1, { verification: { differences: [{}, {}, {}] } }])
       const listed = await ebb(['archive', 'list', directory])
+      expect(listed.code).toBe(1)
       expect(listed.out).toContain(`PROBLEM: public.events-00001.csv.gz.age has 100 bytes instead of ${one.length}`)
       expect(listed.out).toContain('PROBLEM: public.events-00002.csv.gz.age is missing')
     } finally {

@@ -252,9 +252,19 @@ test('killed repeatedly, it is completed by the next that is not', async ({ data
 
 test('two at once: the second names the first', async ({ database }) => {
   const table = await monthlyEvents(database, -4, 1)
-  const reports = await Promise.all([1, 2].map(() => rotateOne(database, table, { keep: '2 months' })))
-  const messages = reports.flatMap(({ failed }) => failed.map(({ error }) => error.message))
-  expect(messages).toEqual([expect.stringContaining('is running on')])
+  const holder = await database.session('holder')
+  await holder.query('begin')
+  await holder.query(sql`lock table only ${quoted(table)} in access share mode`)
+  const waits = new AbortController()
+  const observer: EngineOptions['observer'] = ({ type }) => {
+    if (type === 'waiting') waits.abort()
+  }
+  const first = rotateOne(database, table, { keep: '2 months' }, { observer })
+  await until(() => Promise.resolve(waits.signal.aborted))
+  const second = await rotateOne(database, table, { keep: '2 months' })
+  expect(second.failed.map(({ error }) => error.message)).toEqual([expect.stringContaining('is running on')])
+  await holder.query('rollback')
+  expect((await first).failed).toEqual([])
   expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
 })
 

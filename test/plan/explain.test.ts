@@ -68,7 +68,7 @@ test('a plan is a script: comments for people, statements for psql', () => {
     --   ctid is unique only within one partition
 
     -- psql stops at the first error. With --execute Ebb also waits for lock holders, retries, compares the catalogue
-    --   before it commits, can resume after an interruption, and registers the table for ebb rotate.
+    --   before it commits, and can resume after an interruption.
     \\set ON_ERROR_STOP on
     set search_path to '';
 

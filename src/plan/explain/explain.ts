@@ -68,7 +68,7 @@ function preface(steps: readonly Step[]): string[] {
   if (!steps.some(isBeyondSql))
     return [
       ...comment(
-        'psql stops at the first error. With --execute Ebb also waits for lock holders, retries, compares the catalogue before it commits, can resume after an interruption, and registers the table for ebb rotate.',
+        'psql stops at the first error. With --execute Ebb also waits for lock holders, retries, compares the catalogue before it commits, and can resume after an interruption.',
       ),
       '\\set ON_ERROR_STOP on',
     ]

@@ -17,7 +17,7 @@ import type { Conversion, Format, RowsToWrite } from '../format.ts'
 import { NotExactError } from '../not-exact.ts'
 import { loadDuckDb, type DuckDb } from './duckdb.ts'
 import { unreadable } from './errors.ts'
-import { Scratch } from './scratch.ts'
+import { Scratch, tryScratch } from './scratch.ts'
 import { spool, spoolBytes } from './spool.ts'
 
 // Parquet, by DuckDB: the rows pass through files in a private folder, in neither direction through JavaScript. Whether
@@ -27,7 +27,10 @@ import { spool, spoolBytes } from './spool.ts'
 export const PARQUET: Format = {
   // Of a short number eight bytes, in the worst case.
   growth: 2,
-  load: async () => void (await loadDuckDb()),
+  async load() {
+    await loadDuckDb()
+    await tryScratch()
+  },
   write: (rows, encoding) => withScratch((source, scratch) => write(source, scratch, rows, encoding)),
   read: (_encoding, whole) => withScratch((source, scratch) => read(source, scratch, whole)),
 }

@@ -1,6 +1,8 @@
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { reasonOf } from '../../../db/sqlstate.ts'
+import { EbbError } from '../../../errors.ts'
 import { DuckDb } from './duckdb.ts'
 
 /** A private folder for the files of one object, and the DuckDB that works on them; made when they are needed. */
@@ -32,7 +34,25 @@ export class Scratch {
   }
 }
 
+/** Whether there is a place for temporary files. @throws {EbbError} if not */
+export async function tryScratch(): Promise<void> {
+  await rm(await makeFolder(), { recursive: true })
+}
+
 /** Nobody else can look into it (0700). */
 async function makeFolder(): Promise<string> {
-  return mkdtemp(join(await realpath(tmpdir()), 'ebb-parquet-'))
+  const path = tmpdir()
+  try {
+    return await mkdtemp(join(await realpath(path), 'ebb-parquet-'))
+  } catch (error) {
+    throw new EbbError(
+      `temporary files cannot be made in ${path}: ${reasonOf(error)}`,
+      {
+        state: 'No row is removed before its archive has been read back.',
+        next: 'Set TMPDIR to a directory that can be written to, and run the same command again. Rows can also be archived as CSV.',
+      },
+      'failed',
+      error,
+    )
+  }
 }
