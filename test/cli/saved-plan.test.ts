@@ -48,6 +48,20 @@ test('a saved plan is executed as it was reviewed, although rows have come and s
   expect(rows).toEqual([{ kind: 'edge' }])
 })
 
+test('a run of a saved plan that was stopped is resumed by the same command', async ({ database, folder }) => {
+  const file = join(folder, 'plan.json')
+  const table = await eventsTable(database)
+  await rebuild(database, table, ...KEEP, '--plan-out', file)
+  const stop = new AbortController()
+  const err = { isTTY: false, columns: 100, write: (text: string) => void (/step 5 of/.test(text) && stop.abort()) }
+  const execute = ['rebuild', display(table), ...KEEP, '--plan', file, '--execute', '--url', database.url]
+  expect((await ebb(execute, { err, signal: stop.signal })).code).toBe(4)
+  const resumed = await ebb(execute)
+  expect(resumed.code, resumed.err).toBe(0)
+  const { rows } = await database.admin('select status from ebb.run')
+  expect(rows).toEqual([{ status: 'done' }])
+})
+
 test('another plan than the saved one is not executed', async ({ database, folder }) => {
   const file = join(folder, 'plan.json')
   const table = await eventsTable(database)
