@@ -2,9 +2,14 @@ import { text as readText } from 'node:stream/consumers'
 import { reasonOf } from '../db/sqlstate.ts'
 import { folderOfArchive, RECEIPT, REMOVAL } from '../plan/archive/names.ts'
 import type { ArchivedTable, Encoding, Receipt } from '../plan/archive/receipt.ts'
-import { parseReceipt } from './receipt-text.ts'
+import type { StoredRemoval, TableRemoval } from '../plan/archive/removal.ts'
+import { display } from '../sql/names.ts'
+import { differenceText } from './content/difference.ts'
+import { parseReceipt, receiptDigest } from './receipt-text.ts'
+import { readRemoval, removalDifferences } from './removal-document.ts'
 import { openStore } from './stores/open.ts'
 import type { Store, StoredObject } from './store.ts'
+import type { FoundDifference } from './verify-receipt.ts'
 
 /** What a store holds. */
 export interface ArchiveList {
@@ -25,9 +30,9 @@ export interface ListedArchive {
   /** Objects beside the receipt, and their size as stored. */
   readonly objects: number
   readonly bytes: number
-  /** Whether a removal document says that the rows have been removed. */
-  readonly removed: boolean
-  /** What can be seen without reading objects: missing ones, and other sizes. */
+  /** What the removal document says; null where there is none, or it cannot be read. */
+  readonly removal: ListedRemoval | null
+  /** What can be seen without reading objects: missing ones, other sizes, a removal document about something else. */
   readonly problems: readonly string[]
 }
 
@@ -38,6 +43,13 @@ export interface ArchiveSummary extends Pick<Receipt, 'createdAt' | 'run' | 'dat
     'schema' | 'name' | 'partitionOf' | 'where' | 'horizon' | 'key' | 'rows'
   >[]
   readonly encoding: Pick<Encoding, 'format' | 'compression' | 'encryption'>
+}
+
+/** What has been removed because of a receipt. */
+export interface ListedRemoval {
+  readonly how: StoredRemoval['how']
+  /** Without the keys of the rows that were kept. */
+  readonly tables: readonly TableRemoval[]
 }
 
 export interface Leftover {
@@ -104,14 +116,36 @@ async function listed(store: Store, folder: string, all: readonly StoredObject[]
   const documents = [RECEIPT, REMOVAL].map((name) => `${folder}/${name}`)
   const stored = all.filter(({ name }) => !documents.includes(name))
   const receipt = store.uriOf(`${folder}/${RECEIPT}`)
-  const removed = all.some(({ name }) => name === `${folder}/${REMOVAL}`)
-  const found = { receipt, folder, objects: stored.length, bytes: sizeOf(stored), removed }
-  try {
-    const read = await parseReceipt(await readText(await store.get(`${folder}/${RECEIPT}`)), receipt)
-    return { ...found, summary: summaryOf(read), problems: problemsOf(read, folder, stored) }
-  } catch (error) {
-    return { ...found, summary: null, problems: [reasonOf(error)] }
+  const problems: string[] = []
+  const orProblem = <T>(reading: Promise<T>) =>
+    reading.catch((error: unknown) => {
+      problems.push(reasonOf(error))
+      return null
+    })
+  const read = await orProblem(readReceipt(store, `${folder}/${RECEIPT}`))
+  if (read !== null) problems.push(...problemsOf(read.receipt, folder, stored))
+  const removal = await orProblem(readRemoval(store, `${folder}/`))
+  if (read !== null && removal !== null)
+    problems.push(...removalDifferences(removal, read.receipt, read.digest).map(removalProblem))
+  return {
+    ...{ receipt, folder, objects: stored.length, bytes: sizeOf(stored) },
+    summary: read === null ? null : summaryOf(read.receipt),
+    removal: removal === null ? null : listedRemoval(removal),
+    problems,
   }
+}
+
+async function readReceipt(store: Store, name: string) {
+  const text = await readText(await store.get(name))
+  return { receipt: await parseReceipt(text, store.uriOf(name)), digest: receiptDigest(text) }
+}
+
+function removalProblem(found: FoundDifference): string {
+  return `${REMOVAL} differs from the receipt in ${differenceText(found)} (${display(found.table)})`
+}
+
+function listedRemoval({ how, tables }: StoredRemoval): ListedRemoval {
+  return { how, tables: tables.map(({ keptKeys: _, ...table }) => table) }
 }
 
 function summaryOf({ createdAt, run, database, tables, encoding }: Receipt): ArchiveSummary {

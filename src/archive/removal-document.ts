@@ -9,10 +9,14 @@ import { isStoreError } from './store-error.ts'
 import type { Store } from './store.ts'
 import type { FoundDifference } from './verify-receipt.ts'
 
-/** The removal document beside a receipt; null where nothing has been removed because of it. */
-export async function readRemoval(store: Store): Promise<StoredRemoval | null> {
+/**
+ * The removal document beside a receipt, below a folder (`…/`, or nothing for the store itself); null where nothing has
+ * been removed because of it.
+ */
+export async function readRemoval(store: Store, folder = ''): Promise<StoredRemoval | null> {
+  const name = `${folder}${REMOVAL}`
   try {
-    return await parseRemoval(await readText(await store.get(REMOVAL)), store.uriOf(REMOVAL))
+    return await parseRemoval(await readText(await store.get(name)), store.uriOf(name))
   } catch (error) {
     if (isStoreError(error, 'missing')) return null
     throw error

@@ -1,4 +1,4 @@
-import type { ArchiveList, ArchiveSummary, Leftover, ListedArchive } from '../archive/list-archives.ts'
+import type { ArchiveList, ArchiveSummary, Leftover, ListedArchive, ListedRemoval } from '../archive/list-archives.ts'
 import type { ArchiveVerification } from '../archive/verify-archive.ts'
 import { differenceText } from '../archive/content/difference.ts'
 import { display } from '../sql/names.ts'
@@ -46,16 +46,28 @@ export function describeArchives({ uri, archives, leftovers, unfinished }: Archi
   ]
 }
 
-function describeArchive({ receipt, summary, objects, bytes, removed, problems }: ListedArchive): string[] {
+function describeArchive({ receipt, summary, objects, bytes, removal, problems }: ListedArchive): string[] {
   const size = `${showCount(objects)} ${objects === 1 ? 'object' : 'objects'}, ${showBytes(bytes)}`
   return [
     receipt,
     ...indented([
       ...(summary === null ? [] : columns(summary.tables.map(tableLine))),
-      `${size}${summary === null ? '' : `, ${encodingText(summary)}`}; ${removed ? 'removed from the database' : 'no removal recorded'}`,
+      `${size}${summary === null ? '' : `, ${encodingText(summary)}`}; ${removal === null ? 'no removal recorded' : removedText(removal)}`,
+      ...(removal === null ? [] : removal.tables.filter(({ kept }) => kept > 0).map(keptText)),
       ...problems.map((problem) => `PROBLEM: ${problem}`),
     ]),
   ]
+}
+
+function removedText({ tables }: ListedRemoval): string {
+  const sum = (which: 'deleted' | 'archived') => tables.reduce((total, table) => total + table[which], 0)
+  if (tables.every(({ kept }) => kept === 0)) return 'removed from the database'
+  return `${showCount(sum('deleted'))} of ${showRows(sum('archived'))} removed from the database`
+}
+
+/** Keys are values, which are not shown unasked. */
+function keptText({ kept, ...table }: ListedRemoval['tables'][number]): string {
+  return `not removed: ${showRows(kept)} of ${display(table)}, by key in removal.json (keptKeys)`
 }
 
 function tableLine(table: ArchiveSummary['tables'][number]): string[] {

@@ -146,9 +146,54 @@ describe('ebb archive list', () => {
     expect(objects(out)).toMatchObject([
       {
         type: 'archives',
-        archives: { archives: [{ removed: false, summary: { rows: 3 } }], leftovers: [{ folder: LEFT_OVER }] },
+        archives: { archives: [{ removal: null, summary: { rows: 3 } }], leftovers: [{ folder: LEFT_OVER }] },
       },
     ])
+  })
+
+  test('which of the rows are still in the database', async () => {
+    const removal = join(directory, ARCHIVE, 'removal.json')
+    const sha256 = receiptDigest(await readFile(receipt()))
+    const removing = async (kept: readonly (readonly string[])[], key: readonly string[], digest = sha256) => {
+      const rows = { archived: 3, deleted: 3 - kept.length, kept: kept.length, key, keptKeys: kept }
+      const times = { startedAt: '2026-11-29T13:15:07Z', endedAt: '2026-11-29T13:16:07Z' }
+      await writeFile(
+        removal,
+        JSON.stringify({
+          format: 2,
+          receipt: { uri: receipt(), sha256: digest },
+          run: { command: 'purge', id: '7', ...times },
+          ...{ how: 'deleted', batches: 1, tables: [{ schema: 'public', name: 'events', ...rows }] },
+        }),
+      )
+      return ebb(['archive', 'list', directory])
+    }
+    try {
+      const all = await removing([], [])
+      expect([all.code, all.out]).toEqual([0, expect.stringContaining('encrypted; removed from the database\n')])
+      const some = await removing([['2'], ['3']], ['id'])
+      expect([some.code, some.out]).toEqual([
+        0,
+        expect.stringContaining(
+          'encrypted; 1 of 3 rows removed from the database\n  not removed: 2 rows of public.events, by key in removal.json (keptKeys)\n',
+        ),
+      ])
+      const { out } = await ebb(['archive', 'list', directory, '--json'])
+      expect(objects(out)).toMatchObject([
+        { archives: { archives: [{ removal: { tables: [{ deleted: 1, kept: 2 }] } }] } },
+      ])
+      expect(out).not.toContain('keptKeys')
+      const other = await removing([], [], '0'.repeat(64))
+      expect([other.code, other.out]).toEqual([
+        1,
+        expect.stringContaining('PROBLEM: removal.json differs from the receipt in SHA-256 of the receipt'),
+      ])
+      await writeFile(removal, '{')
+      const damaged = await ebb(['archive', 'list', directory])
+      expect([damaged.code, damaged.out]).toEqual([1, expect.stringMatching(/PROBLEM: .*removal.json is damaged/)])
+    } finally {
+      await rm(removal)
+    }
   })
 
   test('of a directory that is not there', async () => {
