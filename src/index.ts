@@ -40,6 +40,7 @@ export { partition, type PartitionCopyOptions, type PartitionOptions } from './l
 export { purge, type PurgeOptions } from './library/purge.ts'
 export { purgeStale, type StaleOptions } from './library/purge-stale.ts'
 export { rebuild, type RebuildOptions } from './library/rebuild.ts'
+export { reattach, type ReattachOptions } from './library/reattach.ts'
 export { rotate, type RotateOptions } from './library/rotate.ts'
 export { split, type SplitOptions } from './library/split.ts'
 export { run, type RunPoliciesOptions } from './library/run.ts'
@@ -66,6 +67,7 @@ export { EbbError, ObjectionsError, UsageError, type Advice, type ErrorKind } fr
 export type { ArchiveList, ArchiveSummary, Leftover, ListedArchive } from './archive/list-archives.ts'
 export type { FoundDifference } from './archive/verify-receipt.ts'
 export type { ArchiveVerification } from './archive/verify-archive.ts'
+export type { Reattached, ReattachPlan } from './engine/commands/reattach.ts'
 export type { RetiredPartition, RotationReport, SetReport } from './engine/commands/rotate.ts'
 export { explainRotation } from './plan/explain/rotation.ts'
 export { explain } from './plan/explain/explain.ts'
@@ -76,7 +78,15 @@ export type { RetiredTable } from './engine/runs/retired.ts'
 export type { Retirements } from './engine/runs/retire-due.ts'
 export type { PartitionResult } from './engine/commands/partition.ts'
 export type { PurgeResult } from './engine/commands/purge.ts'
-export type { ArchiveStatus, Remainder, RunResult, RunStatusLine, SetStatus, StatusReport } from './engine/runs/runs.ts'
+export type {
+  ArchiveStatus,
+  DetachedPartition,
+  Remainder,
+  RunResult,
+  RunStatusLine,
+  SetStatus,
+  StatusReport,
+} from './engine/runs/runs.ts'
 export type { PaceSettings } from './pacing/limits.ts'
 export type { PaceSummary } from './pacing/summary.ts'
 export type { Way, WaysAdvice } from './plan/advise/advise.ts'

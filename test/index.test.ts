@@ -112,10 +112,10 @@ test('a pool’s password is used, though not copyable; another copy of pg works
   const { hostname, port, pathname } = new URL(database.url)
   const config = { host: hostname, port: Number(port), database: pathname.slice(1), user: role, password: role }
   const pool = new pg.Pool(config)
-  expect(await status(pool)).toEqual({ runs: [], sets: [], holds: [], leftovers: [], archives: [] })
+  expect(await status(pool)).toEqual({ runs: [], sets: [], holds: [], detached: [], leftovers: [], archives: [] })
   const foreign = { options: pool.options, totalCount: 0 } as unknown as pg.Pool
-  expect(await status(foreign)).toEqual({ runs: [], sets: [], holds: [], leftovers: [], archives: [] })
-  expect(await status(config)).toEqual({ runs: [], sets: [], holds: [], leftovers: [], archives: [] })
+  expect(await status(foreign)).toEqual({ runs: [], sets: [], holds: [], detached: [], leftovers: [], archives: [] })
+  expect(await status(config)).toEqual({ runs: [], sets: [], holds: [], detached: [], leftovers: [], archives: [] })
   await pool.end()
 })
 

@@ -49,6 +49,12 @@ export const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./commands/rotate.ts')).rotateCommand,
   },
   {
+    name: 'reattach',
+    takes: '<partition>',
+    summary: 'attach a partition again that rotate has detached',
+    load: async () => (await import('./commands/reattach.ts')).reattachCommand,
+  },
+  {
     name: 'init',
     takes: '',
     summary: 'write a first ebb.config.yaml, from what is in the database',

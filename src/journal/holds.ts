@@ -7,11 +7,11 @@ import { quoted, type TableName } from '../sql/names.ts'
 import { raw, sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-/** Holds what a run restores, from now on: once for each table. */
+/** Holds what a run restores, or what is attached again by no run, from now on: once for each table of a run. */
 export async function holdRows(
   session: ClientBase,
   schema: string,
-  runId: string,
+  runId: string | null,
   { table, bounds, keep }: { readonly table: TableName; readonly bounds: string | null; readonly keep: Interval },
 ): Promise<void> {
   await session.query(sql`
@@ -39,12 +39,15 @@ export async function holdsAround(session: ClientBase, schema: string, table: Ta
       union select i.inhparent from pg_inherits i join above a on i.inhrelid = a.oid),
     below (oid) as (
       select to_regclass(${quoted(table).text})::oid
-      union select i.inhrelid from pg_inherits i join below b on i.inhparent = b.oid)
+      union select i.inhrelid from pg_inherits i join below b on i.inhparent = b.oid),
+    -- Partitions that are detached and not dropped yet.
+    detached (oid) as (
+      select r.partition_oid from ${at(schema, 'retirement')} r where r.schema_name = ${table.schema} and r.table_name = ${table.name})
     select ${HOLD}, case when c.oid = to_regclass(${quoted(table).text}) then 'itself'
       when c.oid in (select oid from above) then 'above' else 'below' end as "where"
     from ${at(schema, 'hold')} h
     join pg_namespace n on n.nspname = h.schema_name join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
-    where ${IN_FORCE} and (c.oid in (select oid from above) or c.oid in (select oid from below)) order by until, id`,
+    where ${IN_FORCE} and (c.oid in (select oid from above) or c.oid in (select oid from below union all select oid from detached)) order by until, id`,
   )
 }
 

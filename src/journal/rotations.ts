@@ -1,10 +1,13 @@
 import type { ClientBase } from 'pg'
+import { DEPENDENTS } from '../catalog/partitions/parts.ts'
 import { FOREIGN_KEYS, IS_KEY_OF } from '../catalog/references/foreign-key.ts'
 import { readAll } from '../db/session.ts'
+import { displayInterval, parseInterval } from '../grid/interval.ts'
 import { fromText, toText } from '../grid/key.ts'
+import { WRITE_TRIGGER } from '../plan/rotate/archiving.ts'
 import type { BegunRetirement, Newest, RetirementEntry } from '../plan/rotate/begun.ts'
-import type { TableName } from '../sql/names.ts'
-import { raw, sql } from '../sql/sql.ts'
+import { quoted, type TableName } from '../sql/names.ts'
+import { raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 // What rotate has done, is about to do, and has learned about the partitions of a set.
@@ -33,15 +36,35 @@ export async function recordRotation(session: ClientBase, schema: string, entry:
 
 /** Records that a partition is about to be detached, so that the next rotation knows why it was detached. */
 export async function beginRetirement(session: ClientBase, schema: string, entry: RetirementEntry): Promise<void> {
-  const { oid, table, partition, method, bounds, bytes, estimatedRows } = entry
+  const { oid, table, partition, method, bounds, bytes, estimatedRows, grace } = entry
   const rows = estimatedRows === null ? null : Math.round(estimatedRows)
+  const stays = grace === null ? null : displayInterval(grace)
   await session.query(sql`
     insert into ${at(schema, 'retirement')}
-      (partition_oid, schema_name, table_name, partition_schema, partition_name, method, bounds, bytes, estimated_rows)
-    values (${oid}, ${table.schema}, ${table.name}, ${partition.schema}, ${partition.name}, ${method}, ${bounds}, ${bytes}, ${rows})
+      (partition_oid, schema_name, table_name, partition_schema, partition_name, method, bounds, bytes, estimated_rows,
+       grace, table_oid, row_type_oid, bounds_check)
+    values (${oid}, ${table.schema}, ${table.name}, ${partition.schema}, ${partition.name}, ${method}, ${bounds}, ${bytes}, ${rows},
+      ${stays}, to_regclass(${quoted(table).text}), (select reltype from pg_class where oid = ${oid}),
+      format('CHECK (%s)', pg_get_partition_constraintdef(${oid}::oid)))
     on conflict (partition_oid) do update set method = excluded.method, partition_schema = excluded.partition_schema,
       partition_name = excluded.partition_name, schema_name = excluded.schema_name, table_name = excluded.table_name,
-      bounds = excluded.bounds, bytes = excluded.bytes, estimated_rows = excluded.estimated_rows, since = clock_timestamp()`)
+      bounds = excluded.bounds, bytes = excluded.bytes, estimated_rows = excluded.estimated_rows, since = clock_timestamp(),
+      grace = excluded.grace, detached_at = null, table_oid = excluded.table_oid, row_type_oid = excluded.row_type_oid, bounds_check = excluded.bounds_check`)
+}
+
+/** Whether a watched relation has been written to. Under a lock that keeps writers away, it stays so. */
+export async function isWritten(session: ClientBase, schema: string, oid: string): Promise<boolean> {
+  const marks = await readAll(
+    session,
+    sql`select from ${at(schema, 'archived_write')} where relation_oid = ${oid} limit 1`,
+  )
+  return marks.length > 0
+}
+
+/** It is detached, and watched, from now on. */
+export async function recordDetached(session: ClientBase, schema: string, oid: string): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'retirement')} set detached_at = coalesce(detached_at, clock_timestamp()) where partition_oid = ${oid}`)
 }
 
 /** The partition has been retired, or is kept after all. */
@@ -49,26 +72,71 @@ export async function endRetirement(session: ClientBase, schema: string, oid: st
   await session.query(sql`delete from ${at(schema, 'retirement')} where partition_oid = ${oid}`)
 }
 
-/** Retirements that earlier rotations have started and not finished. `gone` also if the oid has another name now. */
+/** Retirements that earlier rotations of a table have started and not finished, also if it was renamed since. */
 export async function begunRetirements(
   session: ClientBase,
   schema: string,
   table: TableName,
 ): Promise<BegunRetirement[]> {
-  return readAll<BegunRetirement>(
+  const itself = sql`to_regclass(${quoted(table).text})::oid`
+  return readBegun(
+    session,
+    schema,
+    sql`(r.schema_name = ${table.schema} and r.table_name = ${table.name}) or (to_jsonb(r) ->> 'table_oid')::oid = ${itself}`,
+  )
+}
+
+/** That of a table which was a partition; undefined where it is none that was detached. */
+export async function begunRetirementOf(
+  session: ClientBase,
+  schema: string,
+  partition: TableName,
+): Promise<BegunRetirement | undefined> {
+  const begun = await readBegun(session, schema, sql`p.oid = to_regclass(${quoted(partition).text})`)
+  return begun.find(({ state }) => state === 'detached' || state === 'renamed')
+}
+
+/** Those of all tables. */
+export async function allBegunRetirements(session: ClientBase, schema: string): Promise<BegunRetirement[]> {
+  return readBegun(session, schema, sql`true`)
+}
+
+/**
+ * Another table may have the name of a partition by now, and in a restored database its oid. In a journal that was made
+ * by an earlier version, and is only looked at, some columns are not there yet.
+ */
+async function readBegun(session: ClientBase, schema: string, condition: Sql): Promise<BegunRetirement[]> {
+  const [known] = await readAll<{ marks: boolean }>(
+    session,
+    sql`select to_regclass(${at(schema, 'archived_write').text}) is not null as marks from ${at(schema, 'retirement')} limit 1`,
+  )
+  if (known === undefined) return []
+  const written = known.marks
+    ? sql`exists (select from ${at(schema, 'archived_write')} w where w.relation_oid = p.oid)`
+    : sql`false`
+  const rows = await readAll<Omit<BegunRetirement, 'grace'> & { readonly grace: string | null }>(
     session,
     sql`
     select r.partition_oid::text as oid, json_build_object('schema', r.schema_name, 'name', r.table_name) as table,
       json_build_object('schema', r.partition_schema, 'name', r.partition_name) as partition,
+      json_build_object('schema', coalesce(n.nspname, r.partition_schema), 'name', coalesce(p.relname, r.partition_name)) as called,
       r.method, r.bounds, r.bytes::float8 as bytes, r.estimated_rows::float8 as "estimatedRows",
-      case when c.oid is null then 'gone' when not c.relispartition then 'detached'
-        when exists (select from pg_inherits h where h.inhrelid = c.oid and h.inhdetachpending) then 'detach pending' else 'attached' end as state,
-      ${raw(FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('c.oid')))} as "foreignKeys"
+      to_jsonb(r) ->> 'grace' as grace, coalesce((to_jsonb(r) ->> 'detached_at')::timestamptz, r.since) as "detachedAt",
+      case when p.oid is null then 'gone'
+        when exists (select from pg_inherits h where h.inhrelid = p.oid and h.inhdetachpending) then 'detach pending'
+        when p.relispartition then 'attached'
+        when (p.relname, n.nspname) <> (r.partition_name, r.partition_schema) then 'renamed' else 'detached' end as state,
+      exists (select from pg_trigger g where g.tgrelid = p.oid and g.tgname = ${WRITE_TRIGGER} and g.tgenabled = 'A') as watched,
+      ${written} as written,
+      exists (select from pg_constraint k where k.conrelid = p.oid and k.contype = 'c' and k.convalidated
+        and pg_get_constraintdef(k.oid) = to_jsonb(r) ->> 'bounds_check') as "provesBounds",
+      ${raw(FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid')))} as "foreignKeys", ${raw(DEPENDENTS)} as dependents
     from ${at(schema, 'retirement')} r
-    left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
-      on c.oid = r.partition_oid and c.relname = r.partition_name and n.nspname = r.partition_schema
-    where r.schema_name = ${table.schema} and r.table_name = ${table.name} order by r.since, r.partition_oid`,
+    left join (pg_class p join pg_namespace n on n.oid = p.relnamespace) on p.oid = r.partition_oid
+      and ((p.relname = r.partition_name and n.nspname = r.partition_schema) or p.reltype = (to_jsonb(r) ->> 'row_type_oid')::oid)
+    where ${condition} order by r.since, r.partition_oid`,
   )
+  return rows.map((row) => ({ ...row, grace: row.grace === null ? null : parseInterval(row.grace) }))
 }
 
 /** Records the newest time of a partition that receives no more rows. */

@@ -14,6 +14,8 @@ export interface RotateOptions extends Options, LockOptions, ArchivingOptions {
   readonly keep?: string
   /** What to do with expired partitions; `drop` by default. */
   readonly retire?: Retire
+  /** How long detached partitions stay before they are dropped, instead of the registered time: `7 days`. */
+  readonly grace?: string
   /** The tables are no longer managed: their registration is removed, and nothing else. */
   readonly forget?: boolean
   /** Where rows are archived before they are removed: a directory, `file:///dir` or `s3://bucket/prefix?region=…`. */

@@ -22,6 +22,8 @@ export interface SharedConfig {
   readonly keep?: string
   /** What happens to expired partitions; `drop` by default. */
   readonly retire?: Retire
+  /** How long detached partitions stay before they are dropped: `7 days`. */
+  readonly grace?: string
   /** Where rows are archived before they are removed: a directory, `file:///dir`, `s3://bucket/prefix`; or `none`. */
   readonly archive?: string
   readonly partSize?: string | number

@@ -1,5 +1,5 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
-import type { StatusReport } from '../engine/runs/status.ts'
+import type { DetachedPartition, StatusReport } from '../engine/runs/status.ts'
 import { sameName, display, type TableName } from '../sql/names.ts'
 import { showBytes, showCount } from '../text/units.ts'
 import type { PolicyPlan } from './plan-policies.ts'
@@ -50,6 +50,7 @@ export function findingsOf(checked: Checked): Finding[] {
     ),
     ...checked.status.runs.flatMap((run) => ofRun(run, checked.now)),
     ...checked.retired.map(ofRetired),
+    ...checked.status.detached.flatMap((one) => ofDetached(one, checked.now)),
     ...checked.status.archives.map(ofArchive),
     ...checked.status.leftovers.map((one) =>
       finding('warning', 'leftover', one.table, `a ${one.kind} of no known run is left: ${one.name}`),
@@ -74,7 +75,8 @@ function ofPlan({ table, judged, rotation, failed }: PolicyPlan): Finding[] {
   const name = display(table)
   const [create, retire, premake] = [rotation?.create ?? [], rotation?.retire ?? [], rotation?.policy?.premake ?? 1]
   const objections = [...(judged?.objections ?? []), ...(rotation?.objections ?? [])]
-  const interrupted = (rotation?.finalize.length ?? 0) + (rotation?.leftovers.length ?? 0)
+  const leftovers = (rotation?.leftovers ?? []).filter(({ begun }) => begun.grace === null)
+  const interrupted = (rotation?.finalize.length ?? 0) + leftovers.length
   return [
     ...(create.length === 0 ? [] : [runwayOf(table, create.length, premake)]),
     ...(retire.length === 0
@@ -137,6 +139,34 @@ function ofRetired({ runId, table, retired, due }: RetiredTable): Finding {
       ? `changes of ${display(table)} are still captured`
       : `${display(retired.name)} (${showBytes(retired.bytes)}) is waiting to be dropped`
   return finding(due ? 'due' : 'warning', 'retired-table', table, `${what}, of run ${runId}`)
+}
+
+/** In its grace period it is as it should be. */
+function ofDetached({ table, partition, goesAt, kept }: DetachedPartition, now: Date): Finding[] {
+  const name = display(partition)
+  if (goesAt !== null && goesAt > now) return []
+  if (kept !== null) {
+    const why = kept === 'renamed' ? 'renamed' : 'written to'
+    return [
+      finding(
+        'warning',
+        'detached-kept',
+        table,
+        `${name}, detached from ${display(table)}, was ${why} since, and is not dropped`,
+      ),
+    ]
+  }
+  // An interrupted one is found by the plan.
+  if (goesAt === null) return []
+  const isLate = now.getTime() - goesAt.getTime() > LONG_MS
+  return [
+    finding(
+      isLate ? 'warning' : 'due',
+      isLate ? 'drop-overdue' : 'grace-over',
+      table,
+      `${name}, detached from ${display(table)}, can be dropped since ${goesAt.toISOString().slice(0, 10)}`,
+    ),
+  ]
 }
 
 function ofArchive({ id, table, hasReceipt }: StatusReport['archives'][number]): Finding {

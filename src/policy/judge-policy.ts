@@ -1,3 +1,4 @@
+import type { Interval } from '../grid/interval.ts'
 import type { PolicyInForce } from '../journal/policies.ts'
 import { unaccepted } from '../plan/language/objection.ts'
 import type { SetPolicy } from '../plan/language/policy.ts'
@@ -47,7 +48,8 @@ export function judgePolicy(policy: Policy, standing: Standing, accept: readonly
   const before = { ...(inForce?.terms ?? NOTHING) }
   const terms = termsOf(policy)
   const keepBefore = present.registered?.keep ?? before.keep
-  const weaker = weakerTerms(display(table), terms, { ...before, keep: keepBefore }, now)
+  const inForceNow = { ...before, keep: keepBefore, ...graceOf(present.registered ?? before) }
+  const weaker = weakerTerms(display(table), terms, inForceNow, now)
   const found = taskOf(policy, 'rotate') === undefined ? null : setPolicyOf(table, policy, present)
   const wrong = found !== null && 'fix' in found ? [found] : []
   const set = found === null || 'fix' in found ? null : found
@@ -65,12 +67,18 @@ export function judgePolicy(policy: Policy, standing: Standing, accept: readonly
   }
 }
 
+/** Without it, nothing: that is how it is stored. */
+function graceOf({ grace }: { readonly grace?: Interval }): { readonly grace?: Interval } {
+  return grace === undefined ? {} : { grace }
+}
+
 /** To leave something out and to write it otherwise later must not be a way around an objection. */
 function merged(terms: Terms, before: Terms): Terms {
   return {
     keep: terms.keep ?? before.keep,
     retire: terms.retire ?? before.retire,
     archive: terms.archive ?? before.archive,
+    ...graceOf(terms.grace === undefined ? before : terms),
     mark: terms.mark ?? before.mark,
     stale: terms.stale ?? before.stale,
     purge: terms.purge ?? before.purge,

@@ -54,11 +54,17 @@ function isOfSet(own: PolicyShape): boolean {
   return SET_KEYS.some((key) => own[key] !== undefined)
 }
 
+/** Of partitions that are not dropped, nothing is said of when. */
+function isDropped(retire: unknown): boolean {
+  return retire === undefined || retire === 'drop'
+}
+
 /** A default of partitioned tables makes no partitioned table of another one. */
 function defaultsFor(own: PolicyShape, defaults: PolicyShape): PolicyShape {
-  const { keep, retire, partition, ...others } = defaults
+  const { keep, retire, grace, partition, ...others } = defaults
   if (!isOfSet(own)) return others
-  return own.partition === undefined ? { keep, retire, ...others } : { keep, retire, partition, ...others }
+  const ofSets = { keep, retire, ...(isDropped(own.retire ?? retire) ? { grace } : {}) }
+  return own.partition === undefined ? { ...ofSets, ...others } : { ...ofSets, partition, ...others }
 }
 
 function at(value: unknown, [first, ...rest]: readonly string[]): unknown {

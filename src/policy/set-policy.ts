@@ -24,7 +24,9 @@ export function setPolicyOf(table: TableName, policy: Policy, present: PresentSe
   const { key, registered } = present
   const keep = taskOf(policy, 'rotate')?.request.keep ?? registered?.keep ?? null
   if (!present.partitioned) return notPartitioned(table, policy)
-  if (set === null || key === null) return registered === null ? null : { ...registered, keep }
+  const grace = taskOf(policy, 'rotate')?.request.grace ?? registered?.grace
+  const later = grace === undefined ? {} : { grace }
+  if (set === null || key === null) return registered === null ? null : { ...registered, keep, ...later }
   const wrong = contradiction(table, set, { ...present, key })
   if (wrong !== null) return wrong
   const { by: column, every } = set
@@ -36,6 +38,7 @@ export function setPolicyOf(table: TableName, policy: Policy, present: PresentSe
     expireBy: set.expireBy ?? registered?.expireBy ?? null,
     keep,
     premake: set.premake ?? registered?.premake ?? defaultPremake(every),
+    ...later,
   }
 }
 

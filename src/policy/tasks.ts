@@ -38,8 +38,10 @@ export function rotationOf(
 ): RotateRequest {
   const later = notNow === null ? {} : { notNow }
   const tables = [table]
-  if (objections.length > 0) return { ...request, tables, keep: null, ...later }
-  return set === null ? { ...request, tables, ...later } : { ...request, tables, keep: null, policy: set, ...later }
+  if (objections.length > 0) return { ...request, tables, keep: null, grace: null, ...later }
+  return set === null
+    ? { ...request, tables, ...later }
+    : { ...request, tables, keep: null, grace: null, policy: set, ...later }
 }
 
 const MINUTE = 60_000

@@ -10,6 +10,8 @@ export interface Terms {
   readonly keep: Interval | null
   /** Null where no partitions are retired. */
   readonly retire: Retire | null
+  /** How long detached partitions stay before they are dropped. Missing in what earlier versions have recorded. */
+  readonly grace?: Interval
   /** `none`: rows are removed without an archive; null: nothing says. */
   readonly archive: ArchivedTo | 'none' | null
   readonly mark: RemovedRows | null
@@ -40,6 +42,7 @@ export function termsOf(policy: Policy): Terms {
   return {
     keep: rotation?.keep ?? null,
     retire: rotation?.retire ?? null,
+    ...(rotation?.grace == null ? {} : { grace: rotation.grace }),
     archive: archiveOf([rotation, stale?.request, purge?.deletion].flatMap((request) => request ?? [])),
     mark:
       mark === undefined ? null : { after: null, chosen: { rows: mark.rows, column: mark.column, all: mark.allRows } },

@@ -13,6 +13,7 @@ import type { RemovedRows, Terms } from './terms.ts'
 export function weakerTerms(table: string, terms: Terms, inForce: Terms, now: bigint): Objection[] {
   return [
     ...shorter(table, 'keep', terms.keep, inForce.keep, now),
+    ...shorter(table, 'grace', terms.grace ?? null, inForce.grace ?? null, now),
     ...harsherRetire(table, terms.retire, inForce.retire),
     ...weakerArchive(table, terms, inForce),
     ...(['mark', 'stale', 'purge'] as const).flatMap((section) =>
@@ -36,7 +37,12 @@ function weaker(code: string, table: string, what: string, fix: string): Objecti
 function shorter(table: string, key: string, keep: Interval | null, than: Interval | null, now: bigint): Objection[] {
   if (keep === null || than === null || !isShorter(keep, than, CALENDAR, now)) return []
   const [wanted, before] = [displayInterval(keep), displayInterval(than)]
-  return weaker('shorter-keep', table, `${key} is ${wanted}, and ${before} in force`, `Write ${before}`)
+  return weaker(
+    key === 'grace' ? 'shorter-grace' : 'shorter-keep',
+    table,
+    `${key} is ${wanted}, and ${before} in force`,
+    `Write ${before}`,
+  )
 }
 
 const CALENDAR = { kind: 'timestamptz', timezone: 'UTC' } as const

@@ -87,9 +87,10 @@ function describeTimes({ milliseconds, longestLockMs, longestWaitCausedMs }: Set
   return `${showElapsed(milliseconds)}; longest lock ${showElapsed(longestLockMs)}, maximum blocking time ${showElapsed(longestWaitCausedMs)}`
 }
 
-function describeRetired({ partition, outcome, from, to, rows, bytes }: RetiredPartition): string[] {
+function describeRetired({ partition, outcome, from, to, rows, bytes, goesFrom }: RetiredPartition): string[] {
   const count = rows === null ? 'rows unknown' : `${showCount(rows)} rows`
-  return [outcome, display(partition), `from ${from}`, `until ${to}`, count, showBytes(bytes)]
+  const later = goesFrom === null ? [] : [`dropped from ${goesFrom} on`]
+  return [outcome, display(partition), `from ${from}`, `until ${to}`, count, showBytes(bytes), ...later]
 }
 
 function removed(retired: readonly RetiredPartition[]): string[] {

@@ -1,5 +1,5 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
-import type { ArchiveStatus, RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
+import type { ArchiveStatus, DetachedPartition, RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
 import type { Runway } from '../catalog/partitions/runway.ts'
 import { describeLeftover, type Leftover } from '../plan/copy/leftovers.ts'
 import { heldText, type Hold } from '../plan/language/hold.ts'
@@ -12,19 +12,33 @@ import { indented } from './partitioned.ts'
 
 /** Runs, retired tables and the tables managed by rotate, one line each. */
 export function describeStatus(
-  { runs, sets, holds, leftovers, archives }: StatusReport,
+  { runs, sets, holds, detached, leftovers, archives }: StatusReport,
   retired: readonly RetiredTable[],
   schema: string,
 ): string[] {
-  if ([runs, sets, holds, leftovers, archives].every(({ length }) => length === 0))
+  if ([runs, sets, holds, detached, leftovers, archives].every(({ length }) => length === 0))
     return ['There are no runs in this database yet.']
   return [
     ...(runs.length === 0 ? ['No runs in the last 30 days.'] : ['Runs', ...indented(describeRuns(runs))]),
     ...(retired.length === 0 ? [] : ['', 'Retired tables', ...indented(describeRetired(retired))]),
+    ...(detached.length === 0
+      ? []
+      : ['', 'Detached partitions', ...indented(columns(detached.map(describeDetached), [1]))]),
     ...(archives.length === 0 ? [] : ['', 'Unfinished archives', ...indented(columns(archives.map(describeArchive)))]),
     ...(holds.length === 0 ? [] : ['', 'On hold', ...indented(columns(holds.map(describeHold)))]),
     ...(sets.length === 0 ? [] : ['', 'Tables managed by rotate', ...indented(columns(sets.map(describeSet)))]),
     ...(leftovers.length === 0 ? [] : ['', 'Left behind', ...indented(describeLeftovers(leftovers, schema))]),
+  ]
+}
+
+function describeDetached({ table, partition, bytes, detachedAt, goesAt, kept }: DetachedPartition): string[] {
+  const goes = goesAt === null ? 'dropped by the next ebb rotate' : `dropped by ebb rotate from ${minute(goesAt)} on`
+  return [
+    display(partition),
+    showBytes(bytes),
+    `of ${display(table)} until ${minute(detachedAt)}`,
+    kept === null ? goes : kept === 'renamed' ? 'not dropped: it was renamed' : 'not dropped: it was written to since',
+    `attach it again: ebb reattach ${display(partition)}`,
   ]
 }
 

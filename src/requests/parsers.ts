@@ -69,6 +69,10 @@ export function interval(value: unknown): Interval {
   return parseInterval(text(value))
 }
 
+export function intervalOrNone(value: unknown): Interval | null {
+  return value === 'none' ? null : interval(value)
+}
+
 export const width: Parser<Width> = inForm('text or number', (value) => parseWidth(written(value)))
 
 export function timezone(value: unknown): string {

@@ -2,11 +2,10 @@ import type { RestoreOrder } from '../engine/restore/restoring.ts'
 import { cwd } from 'node:process'
 import { objectUri, parseObjectUri } from '../plan/archive/destination.ts'
 import { ON_CONFLICT } from '../plan/restore/situation.ts'
-import type { Interval } from '../grid/interval.ts'
 import { IDENTITIES } from './archives.ts'
 import { COMMON, EXECUTE, LOCKS } from './common.ts'
 import { defaulted, flag, option, required } from './option.ts'
-import { condition, interval, oneOf, tableName, text } from './parsers.ts'
+import { condition, intervalOrNone, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
 
 /** Of `ebb restore`. */
@@ -27,7 +26,12 @@ export const RESTORE = spec({
       'keep',
     ),
     attach: flag('--attach', 'create the partition that the rows were in again, if it is gone'),
-    hold: defaulted('--hold <interval>', 'how long no command removes the rows again, or none', unlessNone, '30 days'),
+    hold: defaulted(
+      '--hold <interval>',
+      'how long no command removes the rows again, or none',
+      intervalOrNone,
+      '30 days',
+    ),
     identityFile: { ...IDENTITIES.identityFile, property: 'identityFiles' },
     ...EXECUTE,
     ...LOCKS,
@@ -48,10 +52,6 @@ export const RESTORE = spec({
     accept,
   }),
 })
-
-function unlessNone(value: unknown): Interval | null {
-  return value === 'none' ? null : interval(value)
-}
 
 function receiptUri(value: unknown): string {
   const { destination, name } = parseObjectUri(text(value), cwd())

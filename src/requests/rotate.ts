@@ -23,6 +23,11 @@ export const ROTATE = spec({
       oneOf('a way to retire a partition', 'drop', 'detach', 'truncate'),
       'drop',
     ),
+    grace: option(
+      '--grace <interval>',
+      'how long detached partitions stay before they are dropped, instead of the registered time (default: not at all)',
+      interval,
+    ),
     forget: flag('--forget', 'no longer manage the tables: their registration is removed, and nothing else'),
     ...archiveOptions('the rows'),
     hive: flag(
@@ -42,11 +47,13 @@ export const ROTATE = spec({
       given.refuse('tables', `cannot be used with ${all}`, `Name tables, or pass ${all}.`)
     if (!given.has('tables') && !given.has('all'))
       given.refuse('tables', 'no table is named', `Name tables, or pass ${all}.`)
-    for (const other of ['all', 'keep', 'retire', 'archive', 'keepJournal'] as const)
+    for (const other of ['all', 'keep', 'retire', 'grace', 'archive', 'keepJournal'] as const)
       if (given.has('forget') && given.has(other))
         given.refuse('forget', `cannot be used with ${given.spell(other)}`, 'Name the tables, and nothing else.')
     checkArchiveOrNot(given)
     given.needs('hive', 'archive')
+    if (given.has('grace') && retire !== undefined && retire !== 'drop')
+      given.refuse('grace', `nothing is dropped with ${given.spell('retire', retire)}`, 'Omit one of them.')
     if (given.has('archive') && retire === 'detach')
       given.refuse(
         'archive',
@@ -54,10 +61,11 @@ export const ROTATE = spec({
         'Omit one of them; ebb archive archives a detached partition.',
       )
   },
-  request: ({ tables, all, keep, retire, noArchive, hive, forget, accept, ...values }): RotateRequest => ({
+  request: ({ tables, all, keep, retire, grace, noArchive, hive, forget, accept, ...values }): RotateRequest => ({
     tables: all ? 'all' : tables,
     keep,
     retire,
+    grace,
     archive: inFolders(archiveRequest(values), hive),
     noArchive,
     forget,

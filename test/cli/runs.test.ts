@@ -90,7 +90,10 @@ test('status of a database without a journal', async ({ database }) => {
   })
   const json = await ebb(['status', '--url', database.url, '--json'])
   expect(objects(json.out)).toEqual([
-    { type: 'status', status: { runs: [], sets: [], holds: [], leftovers: [], archives: [], retired: [] } },
+    {
+      type: 'status',
+      status: { runs: [], sets: [], holds: [], detached: [], leftovers: [], archives: [], retired: [] },
+    },
   ])
 })
 

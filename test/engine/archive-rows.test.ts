@@ -253,7 +253,11 @@ test('a stop is obeyed while the store is waited for', async ({ database }) => {
   await expect(archiving).rejects.toThrow()
   const { archives } = await status(database.url, quietly())
   expect(archives).toMatchObject([{ command: 'archive', table, store: folder.uri, hasReceipt: false }])
-  const lines = describeStatus({ runs: [], sets: [], holds: [], leftovers: [], archives }, [], 'ebb').join('\n')
+  const lines = describeStatus(
+    { runs: [], sets: [], holds: [], detached: [], leftovers: [], archives },
+    [],
+    'ebb',
+  ).join('\n')
   expect(lines).toMatch(/without a receipt .* finished by the next ebb archive of/)
 })
 

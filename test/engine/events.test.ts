@@ -24,6 +24,7 @@ test('every event names its table, and its run if there is one', async ({ databa
     tables: [written(table)],
     keep: { count: 1, unit: 'day' },
     retire: 'drop',
+    grace: null,
     archive: null,
     noArchive: true,
     forget: false,

@@ -97,6 +97,7 @@ test('so does rotate', async ({ database }) => {
     tables: [written(table)],
     keep: null,
     retire: 'drop',
+    grace: null,
     archive: null,
     noArchive: true,
     forget: false,

@@ -19,6 +19,7 @@ const ALL: RotateRequest = {
   tables: 'all',
   keep: null,
   retire: 'drop',
+  grace: null,
   archive: null,
   noArchive: false,
   forget: false,

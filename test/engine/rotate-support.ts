@@ -7,15 +7,16 @@ import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, literal, raw, sql, type Sql } from '../../src/sql/sql.ts'
 import type { Database } from '../support/database.ts'
 
-type Asked = Partial<Omit<RotateRequest, 'keep'>> & { readonly keep?: string }
+type Asked = Partial<Omit<RotateRequest, 'keep' | 'grace'>> & { readonly keep?: string; readonly grace?: string }
 
 /** What is asked for where a test does not say otherwise. */
 export function request(asked: Asked = {}): RotateRequest {
-  const { keep, ...rest } = asked
+  const { keep, grace, ...rest } = asked
   return {
     tables: 'all',
     keep: keep === undefined ? null : parseInterval(keep),
     retire: 'drop',
+    grace: grace === undefined ? null : parseInterval(grace),
     archive: null,
     noArchive: true,
     forget: false,

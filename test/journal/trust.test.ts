@@ -207,6 +207,7 @@ describe('status', () => {
       runs: [],
       sets: [],
       holds: [],
+      detached: [],
       leftovers: [],
       archives: [],
     })

@@ -117,12 +117,15 @@ export function situation(
   }
 }
 
-export function request(changes: Partial<Omit<RotateRequest, 'keep'>> & { keep?: string } = {}): RotateRequest {
-  const { keep, ...rest } = changes
+export function request(
+  changes: Partial<Omit<RotateRequest, 'keep' | 'grace'>> & { keep?: string; grace?: string } = {},
+): RotateRequest {
+  const { keep, grace, ...rest } = changes
   return {
     tables: 'all',
     keep: keep === undefined ? null : parseInterval(keep),
     retire: 'drop',
+    grace: grace === undefined ? null : parseInterval(grace),
     archive: null,
     noArchive: true,
     forget: false,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { SetPolicy } from '../../src/plan/language/policy.ts'
 import { aboutRows } from '../../src/plan/rotate/about-rows.ts'
 import { planRotation } from '../../src/plan/rotate/rotate.ts'
-import type { RotationSituation } from '../../src/plan/rotate/plan.ts'
+import type { RotationPlan, RotationSituation } from '../../src/plan/rotate/plan.ts'
 import type { HoldAround } from '../../src/plan/language/hold.ts'
 import { BY_ID, gist, idSet, MONTHLY, partition, partitions, request, setOf, situation } from './rotate-support.ts'
 import { instant } from '../support/models.ts'
@@ -10,6 +10,9 @@ import { instant } from '../support/models.ts'
 const YEAR = partitions(
   '2026-01-01', '2026-02-01', '2026-03-01', '2026-04-01', '2026-05-01', '2026-06-01', '2026-07-01', '2026-08-01',
 ) // prettier-ignore
+
+/** The same, with oids that can be written into statements. */
+const NUMBERED = YEAR.map((one, i) => ({ ...one, oid: String(100 + i) }))
 
 describe('a set by month, 90 days kept', () => {
   test('gets the missing premake, and loses expired partitions, the oldest first', () => {
@@ -456,11 +459,19 @@ describe('a partition detached by an interrupted rotation', () => {
     bounds: "FOR VALUES FROM ('2025-12-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
     bytes: 8192,
     estimatedRows: 10,
+    grace: null,
     state: 'detached',
+    called: { schema: 'public', name: 'p_old' },
+    detachedAt: new Date('2026-06-10T10:00:00Z'),
+    watched: false,
+    written: false,
+    provesBounds: true,
+    dependents: [],
     foreignKeys: [],
   } as const
+  const reasonOf = ({ skipped }: RotationPlan) => skipped.find(({ partition }) => partition.name === 'p_old')?.reason
   const planned = (changes: Parameters<typeof request>[0], entry: object = {}) =>
-    planRotation(situation(setOf(YEAR), '2026-06-15', { begun: [{ ...begun, ...entry }] }), request(changes))
+    planRotation(situation(setOf(NUMBERED), '2026-06-15', { begun: [{ ...begun, ...entry }] }), request(changes))
 
   test('is dropped, if dropping is requested', () => {
     expect(planned({}).leftovers.map(({ step }) => step.statements)).toEqual([['drop table "public"."p_old"']])
@@ -483,5 +494,96 @@ describe('a partition detached by an interrupted rotation', () => {
   test('is ignored once it is dropped or attached', () => {
     expect(planned({}, { state: 'gone' }).leftovers).toEqual([])
     expect(planned({}, { state: 'attached' }).leftovers).toEqual([])
+  })
+
+  test('is kept while its rows are on hold, and while something depends on it', () => {
+    const hold = {
+      table: begun.table,
+      bounds: begun.bounds,
+      until: new Date('2026-07-01'),
+      runId: '7',
+      where: 'itself',
+    } as const
+    const held = planRotation(situation(setOf(YEAR), '2026-06-15', { begun: [begun], holds: [hold] }), request())
+    expect(held.leftovers).toEqual([])
+    expect(reasonOf(held)).toContain('on hold until 2026-07-01')
+    expect(reasonOf(planned({}, { dependents: ['view v'] }))).toContain('other objects depend on it: view v')
+  })
+
+  describe('for a grace period', () => {
+    const graced = { grace: { count: 7, unit: 'day' }, watched: true } as const
+    const drops = (...asked: Parameters<typeof planned>) => planned(...asked).leftovers.length
+
+    test.each([
+      ['stays until it is over', {}, {}, 0],
+      ['is dropped from then on', {}, { detachedAt: new Date('2026-06-08T00:00:00Z') }, 1],
+      [
+        'stays longer, if that is asked for since',
+        { grace: '14 days' },
+        { detachedAt: new Date('2026-06-08T00:00:00Z') },
+        0,
+      ],
+      ['stays as long as was said, if less is asked for since', { grace: '1 day' }, {}, 0],
+      ['is dropped earlier, if that is accepted', { grace: '1 day', accept: ['shorter-grace'] }, {}, 1],
+    ])('%s', (_, asked, entry, expected) => {
+      expect(drops(asked, { ...graced, ...entry })).toBe(expected)
+    })
+
+    test('says when it goes, and how it is attached again', () => {
+      expect(reasonOf(planned({}, graced))).toEqual(
+        'it was detached on 2026-06-10, and is dropped from 2026-06-17 10:00 UTC on. To attach it again: ebb reattach public.p_old',
+      )
+    })
+
+    test('is not dropped once it was written to, unless that is archived or accepted', () => {
+      const due = { ...graced, detachedAt: new Date('2026-06-01T00:00:00Z'), written: true }
+      expect(reasonOf(planned({}, due))).toContain('written to since')
+      expect(drops({}, due)).toBe(0)
+      expect(drops({ accept: ['written'] }, due)).toBe(1)
+    })
+
+    test('is not dropped under another name', () => {
+      const called = { schema: 'attic', name: 'p_old' }
+      const renamed = planned({}, { ...graced, detachedAt: new Date('2026-06-01'), state: 'renamed', called })
+      expect(renamed.leftovers).toEqual([])
+      expect(renamed.skipped).toContainEqual({
+        partition: called,
+        reason: expect.stringContaining('ebb reattach attic.p_old') as string,
+      })
+    })
+
+    test('is watched first, where the rotation was killed before that', () => {
+      expect(planned({}, { ...graced, watched: false }).steps.map(({ key }) => key)).toContain('watch:public.p_old')
+    })
+
+    test('is not ended by a clock that may be wrong', () => {
+      const due = { ...begun, ...graced, detachedAt: new Date('2026-06-01') }
+      const newest = { key: instant('2026-01-02'), time: null }
+      const plan = planRotation(situation(setOf(YEAR.slice(-1)), '2026-06-15', { begun: [due], newest }), request())
+      expect(plan.objections.map(({ code }) => code)).toContain('clock')
+      expect(plan.leftovers).toEqual([])
+    })
+  })
+})
+
+describe('a grace period', () => {
+  test('a partition is detached and watched, and dropped later', () => {
+    const plan = planRotation(situation(setOf(NUMBERED), '2026-06-15'), request({ grace: '7 days' }))
+    expect(plan.retire[0]?.steps.map(({ key }) => key)).toEqual([
+      'detach:public."p_2026-01-01"',
+      'watch:public."p_2026-01-01"',
+    ])
+  })
+
+  test('is the registered one where none is asked for, and a shorter one has to be accepted', () => {
+    const registered = { ...MONTHLY, grace: { count: 7, unit: 'day' } } as const
+    const planned = (asked: Parameters<typeof request>[0]) =>
+      planRotation(situation(setOf(NUMBERED), '2026-06-15', { registered }), request(asked))
+    expect(planned({}).retire[0]?.grace).toEqual(registered.grace)
+    expect(planned({ grace: '30 days' }).objections).toEqual([])
+    expect(planned({ grace: '1 hour' }).objections).toMatchObject([{ code: 'shorter-grace', acceptable: true }])
+    expect(planned({ grace: '1 hour' }).retire).toEqual([])
+    expect(planned({ grace: '1 hour', accept: ['shorter-grace'] }).retire[0]?.grace).toEqual({ count: 1, unit: 'hour' })
+    expect(planned({ retire: 'detach' }).retire[0]?.grace).toBeNull()
   })
 })

@@ -11,7 +11,7 @@ import { test } from '../support/database.ts'
 const NOW = new Date('2026-11-29T00:00:00Z')
 const EVENTS = { schema: 'public', name: 'events' }
 const NOTHING: Checked = {
-  status: { runs: [], sets: [], leftovers: [], holds: [], archives: [] },
+  status: { runs: [], sets: [], leftovers: [], holds: [], detached: [], archives: [] },
   ...{ retired: [], plans: [], gone: [], known: [], defaults: [], hasConfig: true, now: NOW },
 }
 

@@ -230,6 +230,7 @@ test('the schema knows what the types know, and nothing else', async () => {
     ...{
       keep: '1 year',
       retire: 'drop' as const,
+      grace: '7 days',
       archive: './a',
       partSize: '256 MB',
       archiveFormat: 'parquet',

@@ -33,11 +33,13 @@ const codes = ({ objections }: JudgedPolicy) => objections.map(({ code }) => cod
 
 const RECIPIENT = 'age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq'
 const SET: PolicyConfig = { partition: { by: 'at', every: 'month' }, keep: '90 days', retire: 'detach' }
+const DROP: PolicyConfig = { ...SET, retire: 'drop', archive: 'none' }
 const STALE = { group: 'g', activity: 'at', idle: '30 days' }
 
 describe('a policy that keeps less than what is in force', () => {
   test.for<[what: string, before: PolicyConfig, now: PolicyConfig, code: string]>([
     ['a shorter keep', SET, { ...SET, keep: '9 days' }, 'shorter-keep'],
+    ['a shorter grace', { ...DROP, grace: '7 days' }, { ...DROP, grace: '1 hour' }, 'shorter-grace'],
     ['drop instead of detach', SET, { ...SET, retire: 'drop', archive: './a' }, 'harsher-retire'],
     ['truncate instead of detach', SET, { ...SET, retire: 'truncate', archive: './a' }, 'harsher-retire'],
     [

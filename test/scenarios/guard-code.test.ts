@@ -50,7 +50,16 @@ describe('code of other roles', () => {
       await planCandidatesOf(adminUrl, name, { where: 'old' }, quietly()),
       ...(await planRotations(
         adminUrl,
-        { tables: [name], keep: null, retire: 'drop', archive: null, noArchive: true, forget: false, accept: [] },
+        {
+          tables: [name],
+          keep: null,
+          retire: 'drop',
+          grace: null,
+          archive: null,
+          noArchive: true,
+          forget: false,
+          accept: [],
+        },
         quietly(),
       )),
     ])

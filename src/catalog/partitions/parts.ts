@@ -13,10 +13,10 @@ const COLUMNS =
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped`)
 
 /**
- * Objects that stand on this very partition; its own parts, and what it has from the parent, go with it. Constraint
+ * Objects that stand on this very partition `p`; its own parts, and what it has from the parent, go with it. Constraint
  * triggers of other tables FROM it would, too, without a word.
  */
-const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, d.objid, 0)) from (
+export const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.classid, d.objid, 0)) from (
     select classid, objid from pg_depend where refclassid = 'pg_class'::regclass and refobjid = p.oid and deptype = 'n'
     union all
     select classid, objid from pg_depend where refclassid = 'pg_type'::regclass and deptype = 'n'

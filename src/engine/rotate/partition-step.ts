@@ -100,7 +100,10 @@ function rangeIn(boundsText: string) {
 }
 
 /** @throws {EbbError} if it is attached, or was dropped */
-export async function isDetached({ context, set }: RetireContext, partition: Leaving): Promise<void> {
+export async function isDetached(
+  { context, set }: Pick<RetireContext, 'context' | 'set'>,
+  partition: Leaving,
+): Promise<void> {
   const { state } = await readState(context.session, set.name, partition)
   if (state !== 'detached') throw changed(partition.name, `it is ${state}`)
 }

@@ -1,11 +1,18 @@
 import type { Partition } from '../../catalog/partitions/partitioned-table.ts'
 import { readClock } from '../../db/clock.ts'
 import { recordRemoval } from '../../journal/archives.ts'
-import { beginRetirement, endRetirement, forgetNewest, rememberNewest } from '../../journal/rotations.ts'
-import type { Newest } from '../../plan/rotate/begun.ts'
+import {
+  beginRetirement,
+  endRetirement,
+  forgetNewest,
+  isWritten,
+  recordDetached,
+  rememberNewest,
+} from '../../journal/rotations.ts'
+import type { BegunRetirement, Newest } from '../../plan/rotate/begun.ts'
 import type { Archiving } from '../../plan/rotate/archiving.ts'
 import { removalOfTable, type StoredRemoval } from '../../plan/archive/removal.ts'
-import type { Leftover, Retirement } from '../../plan/rotate/plan.ts'
+import type { Leftover, Retirement, Watching } from '../../plan/rotate/plan.ts'
 import { attachStep, proveBoundsStep } from '../../plan/rotate/reattach.ts'
 import type { ShortLockStep, WholeStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
@@ -37,7 +44,7 @@ export interface Retired {
 
 /** Retires one partition. */
 export async function retire(retiring: RetireContext, retirement: Retirement): Promise<Retired> {
-  const { partition, method, archiving, steps } = retirement
+  const { partition, method, archiving, steps, grace } = retirement
   await stillAsPlanned(retiring, partition)
   if (method === 'truncate' && archiving === null) return truncate(retiring, retirement)
 
@@ -53,13 +60,15 @@ export async function retire(retiring: RetireContext, retirement: Retirement): P
     bounds: partition.boundsText,
     bytes: partition.bytes,
     estimatedRows: partition.estimatedRows,
+    grace,
   })
   const lock = await detach(retiring, retirement, first).catch(async (error: unknown) => {
     await forgetIntention(retiring, partition).catch(() => {}) // the first error tells more
     throw error
   })
   if (method === 'detach' || last?.kind !== 'short lock') return { outcome: 'detached', lock, receipt: null }
-  return worse(lock, await removeUnlessYoung(retiring, partition, { archiving, method, step: last }))
+  if (grace !== null) return worse(lock, await watch(retiring, partition, last))
+  return worse(lock, await removeUnlessYoung(retiring, partition, { archiving, method, step: last, unwritten: false }))
 }
 
 /** The partition is still attached. */
@@ -84,17 +93,29 @@ function detach(
   })
 }
 
+/** Its grace period begins: from now on it is noticed if it is written to. */
+async function watch(retiring: RetireContext, partition: Leaving, step: ShortLockStep): Promise<Retired> {
+  const { session, journalSchema } = retiring.context
+  const lock = await perform(retiring, step, {
+    check: () => isDetached(retiring, partition),
+    alongside: () => [recordDetached(session, journalSchema, partition.oid)],
+  })
+  return { outcome: 'detached', lock, receipt: null }
+}
+
+/** Killed between the detach and this, it was watched by nobody. */
+export async function watchLeftover(retiring: RetireContext, { begun, step }: Watching): Promise<Retired> {
+  return watch(retiring, leavingOf(begun), step)
+}
+
 /** Removes the rows of a partition detached by an earlier rotation. */
-export async function finishLeftover(retiring: RetireContext, { begun, archiving, step }: Leftover): Promise<Retired> {
-  const partition = {
-    oid: begun.oid,
-    name: begun.partition,
-    boundsText: begun.bounds,
-    bytes: begun.bytes,
-    estimatedRows: begun.estimatedRows,
-    range: null,
-  }
-  return removeUnlessYoung(retiring, partition, { archiving, method: begun.method, step })
+export async function finishLeftover(retiring: RetireContext, leftover: Leftover): Promise<Retired> {
+  const { begun, archiving, step, unwritten } = leftover
+  return removeUnlessYoung(retiring, leavingOf(begun), { archiving, method: begun.method, step, unwritten })
+}
+
+function leavingOf({ oid, partition: name, bounds: boundsText, bytes, estimatedRows }: BegunRetirement): Leaving {
+  return { oid, name, boundsText, bytes, estimatedRows, range: null }
 }
 
 /** What is left of retiring a partition once it is detached. */
@@ -103,6 +124,8 @@ interface Ending {
   readonly method: 'drop' | 'detach' | 'truncate'
   /** Drops it, or truncates it and attaches it again. */
   readonly step: ShortLockStep
+  /** Only if it was not written to since it was detached. */
+  readonly unwritten: boolean
 }
 
 /** How often one partition is archived in a rotation while others write to it. */
@@ -141,7 +164,7 @@ async function archiveAndRemove(retiring: RetireContext, partition: Leaving, end
 async function remove(
   retiring: RetireContext,
   partition: Leaving,
-  { method, step }: Ending,
+  { method, step, unwritten }: Ending,
   archived: ArchivedPartition | null,
 ): Promise<Retired> {
   const { session, journalSchema } = retiring.context
@@ -152,6 +175,8 @@ async function remove(
       await isDetached(retiring, partition)
       if (archived !== null && !(await isAsArchived(session, journalSchema, partition.oid, archived.seal)))
         throw new ChangedSinceError(partition.name)
+      if (unwritten && (await isWritten(session, journalSchema, partition.oid)))
+        throw changed(partition.name, 'it was written to')
     },
     alongside: () => [
       write(retiring, partition, outcome),

@@ -1,6 +1,6 @@
-import { readAll, readOne, type Session } from '../../db/session.ts'
+import { readOne, type Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
-import { at } from '../../journal/journal.ts'
+import { isWritten } from '../../journal/rotations.ts'
 import { WRITE_TRIGGER } from '../../plan/rotate/archiving.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
@@ -25,11 +25,7 @@ export async function readSeal(session: Session, oid: string): Promise<string> {
 
 /** Whether it is as it was archived. Under a lock that keeps writers away, it stays so. */
 export async function isAsArchived(session: Session, schema: string, oid: string, seal: string): Promise<boolean> {
-  const marks = await readAll(
-    session,
-    sql`select from ${at(schema, 'archived_write')} where relation_oid = ${oid} limit 1`,
-  )
-  return marks.length === 0 && (await readSeal(session, oid)) === seal
+  return !(await isWritten(session, schema, oid)) && (await readSeal(session, oid)) === seal
 }
 
 /** It has been written to or altered since its archive began: it is archived again. */

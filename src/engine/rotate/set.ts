@@ -7,6 +7,7 @@ import { recordLeaf } from '../copy/captured.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
 import { recordRotated, registerSet } from '../../journal/sets.ts'
 import type { BegunRetirement } from '../../plan/rotate/begun.ts'
+import { endOf, showMinute } from '../../plan/rotate/grace.ts'
 import { leftoverSteps } from '../../plan/rotate/leftovers.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import type { Creation } from '../../plan/rotate/runway.ts'
@@ -24,7 +25,7 @@ import { asError, type Failure } from '../many-tables.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
 import { perform, write, type RetireContext } from './partition-step.ts'
-import { finishLeftover, retire, type Retired } from './retire.ts'
+import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
 import { oldSnapshotsGone } from '../steps/detach.ts'
 import { watched } from '../watch.ts'
 import type { TableContext } from '../table-context.ts'
@@ -58,6 +59,8 @@ export interface RetiredPartition {
   readonly bytes: number
   /** The URI of the receipt of its archive; null without. */
   readonly receipt: string | null
+  /** From when on it may be dropped, where it is detached for a while. */
+  readonly goesFrom: string | null
 }
 
 type Draft = { -readonly [Field in 'finalized' | 'created' | 'retired' | 'failed']: SetReport[Field][number][] } & {
@@ -125,8 +128,13 @@ async function carryOut(
   if (policy.kind === 'id') await findAges(context, table, request, done)
   const { situation, plan } = await look(context, table, request)
   done.plan = { ...plan, registered }
-  const steps = [...plan.leftovers.flatMap(leftoverSteps), ...plan.retire.flatMap((one) => one.steps)]
+  const steps = [
+    ...plan.watch.map(({ step }) => step),
+    ...plan.leftovers.flatMap(leftoverSteps),
+    ...plan.retire.flatMap((one) => one.steps),
+  ]
   const retiring = { context, set: situation.set, plan, lockLimits, steps }
+  await watchAll({ ...retiring, store: null }, done)
   await archiving(retiring, request, done, (store) => retireAll({ ...retiring, store }, done))
   if (done.failed.length === 0) await recordRotated(context.session, context.journalSchema, table)
 }
@@ -159,8 +167,9 @@ async function look(context: TableContext, table: TableName, request: RotateRequ
 async function settleBegun(context: TableContext, begun: readonly BegunRetirement[]): Promise<void> {
   for (const entry of begun) {
     const { state, method, oid } = entry
-    if (state === 'detach pending' || (state === 'detached' && method !== 'detach')) continue
-    if (state === 'detached')
+    const isDetached = state === 'detached' || state === 'renamed'
+    if (state === 'detach pending' || (isDetached && method !== 'detach')) continue
+    if (isDetached)
       await recordRotation(context.session, context.journalSchema, {
         ...entry,
         action: 'detached',
@@ -269,6 +278,14 @@ async function archiving(
   await trying(context, done, `archive in ${archive.uri}`, () => withTriedStore(archive, context.signal, work))
 }
 
+/** Partitions whose grace period has begun unwatched. */
+async function watchAll(retiring: RetireContext, done: Draft): Promise<void> {
+  for (const watching of retiring.plan.watch)
+    await trying(retiring.context, done, watching.step.title, async () =>
+      note(done, (await watchLeftover(retiring, watching)).lock),
+    )
+}
+
 async function retireAll(retiring: RetireContext, done: Draft): Promise<void> {
   const { context, plan } = retiring
   await withPace(context, [plan.table], async (pace) => {
@@ -296,6 +313,7 @@ async function finishLeftovers(retiring: RetireContext, pace: Pace, done: Draft)
         rows: begun.estimatedRows,
         bytes: begun.bytes,
         receipt: retired.receipt,
+        goesFrom: null,
       })
     })
   }
@@ -304,7 +322,7 @@ async function finishLeftovers(retiring: RetireContext, pace: Pace, done: Draft)
 async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): Promise<void> {
   const { context, plan } = retiring
   for (const retirement of plan.retire) {
-    const { partition, method, shown, rows, bytes } = retirement
+    const { partition, method, shown, rows, bytes, grace } = retirement
     await pace.turn(null)
     const going = await trying(context, done, `${method} ${display(partition.name)}`, async () => {
       const retired = await retire(retiring, retirement)
@@ -316,6 +334,7 @@ async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): 
         rows,
         bytes,
         receipt: retired.receipt,
+        goesFrom: grace === null ? null : showMinute(endOf(new Date(plan.at), grace, plan.policy)),
       })
     })
     if (!going) return

@@ -6,4 +6,11 @@ export { planResumeOf, resume, type Remainder } from './resume.ts'
 export type { RunResult } from './take-back.ts'
 export { planRetireOf, retire, type RetireRequest } from './retire.ts'
 export { planRollbackOf, rollback } from './rollback.ts'
-export { status, type ArchiveStatus, type RunStatusLine, type SetStatus, type StatusReport } from './status.ts'
+export {
+  status,
+  type ArchiveStatus,
+  type DetachedPartition,
+  type RunStatusLine,
+  type SetStatus,
+  type StatusReport,
+} from './status.ts'

@@ -4,11 +4,13 @@ import { archivesInProgress } from '../../journal/archives.ts'
 import { holdsInForce } from '../../journal/holds.ts'
 import { doneSteps, journalExists, recentRuns, type Run, type RunStatus } from '../../journal/journal.ts'
 import { tablesAtWork } from '../../journal/lease.ts'
+import { allBegunRetirements } from '../../journal/rotations.ts'
 import { readFigures } from '../../journal/purges.ts'
 import { presentAction } from '../purge/progress.ts'
 import { registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import type { Hold } from '../../plan/language/hold.ts'
 import { actionText } from '../../plan/purge/action-sql.ts'
+import { goesFrom } from '../../plan/rotate/grace.ts'
 import { sameName, type TableName } from '../../sql/names.ts'
 import type { Leftover } from '../../plan/copy/leftovers.ts'
 import { readLeftovers } from './leftovers.ts'
@@ -27,8 +29,23 @@ export interface StatusReport {
   readonly leftovers: readonly Leftover[]
   /** Restored rows that no command removes before a date. */
   readonly holds: readonly Hold[]
+  /** Partitions that rotate has detached and not dropped yet. */
+  readonly detached: readonly DetachedPartition[]
   /** Archives without a receipt, or without the removal document of what was removed. */
   readonly archives: readonly ArchiveStatus[]
+}
+
+/** A table that was a partition. */
+export interface DetachedPartition {
+  readonly table: TableName
+  /** Its present name. */
+  readonly partition: TableName
+  readonly bytes: number
+  readonly detachedAt: Date
+  /** From when on rotate may drop it; null: with the next rotation, for the last one was interrupted. */
+  readonly goesAt: Date | null
+  /** Why it is not dropped then. */
+  readonly kept: 'renamed' | 'written' | null
 }
 
 /** What the next run of the command that has begun an archive finishes. */
@@ -81,7 +98,7 @@ export async function status(target: Target, options: EngineOptions): Promise<St
       // First: it says what a role lacks that may not read the journal.
       const exists = await journalExists(session, options.journalSchema, 'look')
       const leftovers = await readLeftovers(session, options.journalSchema)
-      if (!exists) return { runs: [], sets: [], holds: [], leftovers, archives: [] }
+      if (!exists) return { runs: [], sets: [], holds: [], detached: [], leftovers, archives: [] }
       const sets: SetStatus[] = []
       for (const set of await registeredSets(session, options.journalSchema))
         sets.push({ ...set, runway: set.exists ? await readRunway(session, set.table, set.policy) : null })
@@ -90,9 +107,32 @@ export async function status(target: Target, options: EngineOptions): Promise<St
       for (const run of await recentRuns(session, options.journalSchema))
         runs.push(await statusLine(session, options.journalSchema, run, busy))
       const archives = await readArchives(session, options.journalSchema, busy)
-      return { runs, sets, holds: await holdsInForce(session, options.journalSchema), leftovers, archives }
+      const detached = await readDetached(session, options.journalSchema, sets)
+      const holds = await holdsInForce(session, options.journalSchema)
+      return { runs, sets, holds, detached, leftovers, archives }
     }),
   )
+}
+
+async function readDetached(
+  session: Session,
+  schema: string,
+  sets: readonly RegisteredSet[],
+): Promise<DetachedPartition[]> {
+  const begun = await allBegunRetirements(session, schema)
+  const detached = begun.filter(({ state, method }) => method !== 'detach' && ['detached', 'renamed'].includes(state))
+  return detached.map((entry) => {
+    const policy = sets.find(({ table }) => sameName(table, entry.table))?.policy ?? null
+    const goes = goesFrom(entry, { grace: null, accept: [], retire: 'drop' }, policy)
+    return {
+      table: entry.table,
+      partition: entry.called,
+      bytes: entry.bytes,
+      detachedAt: entry.detachedAt,
+      goesAt: goes === null ? null : new Date(Number(goes / 1000n)),
+      kept: entry.state === 'renamed' ? 'renamed' : entry.grace !== null && entry.written ? 'written' : null,
+    }
+  })
 }
 
 /** Without those that a run is at work on. */

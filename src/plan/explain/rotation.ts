@@ -1,3 +1,4 @@
+import { displayInterval } from '../../grid/interval.ts'
 import { columns } from '../../text/columns.ts'
 import { comment } from '../../text/comment.ts'
 import { display } from '../../sql/names.ts'
@@ -7,13 +8,13 @@ import { showBytes, showCount } from '../../text/units.ts'
 
 /** The rotation of one set as a script: partitions to create, to retire and to keep, with reasons, and the statements. */
 export function explainRotation(plan: RotationPlan, todo: ToDo): string {
-  const { create, retire, withheld, skipped, finalize, leftovers } = plan
+  const { create, retire, withheld, skipped, finalize, leftovers, watch } = plan
   return asScript([
     ...comment(plan.goal),
     ...section('Basis', plan.evidence),
     ...section(
-      `Finish (${finalize.length + leftovers.length})`,
-      [...finalize, ...leftovers].map(({ step }) => `${step.title}: ${step.because}`),
+      `Finish (${finalize.length + watch.length + leftovers.length})`,
+      [...finalize, ...watch, ...leftovers].map(({ step }) => `${step.title}: ${step.because}`),
     ),
     ...section(
       `Create (${create.length})`,
@@ -35,13 +36,14 @@ export function explainRotation(plan: RotationPlan, todo: ToDo): string {
 }
 
 function describeRetirements(retirements: readonly Retirement[]): string[] {
-  const rows = retirements.map(({ partition, method, shown, rows, bytes, newest }) => [
-    method,
+  const rows = retirements.map(({ partition, method, shown, rows, bytes, newest, grace }) => [
+    grace === null ? method : 'detach',
     display(partition.name),
     ...range(shown),
     rows === null ? 'rows unknown' : `${showCount(rows)} rows`,
     showBytes(bytes),
     newest === null ? '' : `newest ${newest}`,
+    grace === null ? '' : `dropped ${displayInterval(grace)} later`,
   ])
   return columns(rows, [4, 5])
 }

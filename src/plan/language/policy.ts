@@ -29,6 +29,8 @@ export interface SetPolicy {
   readonly expireBy: string | null
   readonly keep: Interval | null
   readonly premake: number
+  /** How long detached partitions stay before they are dropped; without it they do not. */
+  readonly grace?: Interval
 }
 
 const PREMAKE_BY_UNIT = { hour: 48, day: 14, week: 6, month: 3, quarter: 2, year: 1 } as const

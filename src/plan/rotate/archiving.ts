@@ -70,19 +70,34 @@ export const WRITE_TRIGGER = 'ebb_archived_write'
 
 /** When its lock is taken, all earlier writers have ended; later ones leave a mark in the journal. */
 function guardStep({ oid, name }: Pick<Detached, 'oid' | 'name'>, journalSchema: string): ShortLockStep {
+  const because = 'it can still be written to by its name; what is written after the archive has to be archived as well'
+  const watching = watchStep({ oid, name }, journalSchema, because, 'insert or update or delete')
+  return { ...watching, key: `guard:${display(name)}` }
+}
+
+/**
+ * Notices from now on that it is written to. A row that a cascade deletes from a partition which stays for a while is no
+ * reason to keep it.
+ */
+export function watchStep(
+  { oid, name }: Pick<Detached, 'oid' | 'name'>,
+  journalSchema: string,
+  because: string,
+  writes: 'insert or update' | 'insert or update or delete' = 'insert or update',
+): ShortLockStep {
   const [place, trigger] = [quoted(name), raw(WRITE_TRIGGER)]
   return {
     kind: 'short lock',
-    key: `guard:${display(name)}`,
+    key: `watch:${display(name)}`,
     title: `watch ${display(name)} for writes`,
-    because: 'it can still be written to by its name; what is written after the archive has to be archived as well',
+    because,
     locks: [{ table: name, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
     cost: 'milliseconds',
     quiet: name,
     acquire: [sql`lock table only ${place} in share row exclusive mode`.text],
     statements: [
       `delete from ${ident(journalSchema, 'archived_write').text} where relation_oid = ${BigInt(oid)}`,
-      sql`create or replace trigger ${trigger} after insert or update or delete on ${place} for each row execute function ${ident(journalSchema, 'mark_archived_write')}()`
+      sql`create or replace trigger ${trigger} after ${raw(writes)} on ${place} for each row execute function ${ident(journalSchema, 'mark_archived_write')}()`
         .text,
       sql`alter table ${place} enable always trigger ${trigger}`.text,
     ],

@@ -1,3 +1,4 @@
+import type { Interval } from '../../grid/interval.ts'
 import type { Position } from '../../grid/key.ts'
 import type { TableName } from '../../sql/names.ts'
 
@@ -12,11 +13,26 @@ export interface RetirementEntry {
   readonly bounds: string
   readonly bytes: number
   readonly estimatedRows: number | null
+  /** How long it stays as a table of its own before it is dropped; null: it does not. */
+  readonly grace: Interval | null
 }
 
 /** The state of a partition that a rotation has started to retire. */
 export interface BegunRetirement extends RetirementEntry {
-  readonly state: 'attached' | 'detach pending' | 'detached' | 'gone'
+  /** `renamed`: it is detached, and has another name by now, or is in another schema. */
+  readonly state: 'attached' | 'detach pending' | 'detached' | 'renamed' | 'gone'
+  /** Its present name. */
+  readonly called: TableName
+  /** As far as known. */
+  readonly detachedAt: Date
+  /** Whether writes to it are noticed. */
+  readonly watched: boolean
+  /** Whether it was written to since. */
+  readonly written: boolean
+  /** Whether a valid CHECK says what its bounds said: PostgreSQL adds one when it detaches a partition concurrently. */
+  readonly provesBounds: boolean
+  /** What would keep it from being dropped, in PostgreSQL's words. */
+  readonly dependents: readonly string[]
   readonly foreignKeys: readonly { readonly name: string; readonly references: TableName }[]
 }
 

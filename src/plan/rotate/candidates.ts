@@ -1,8 +1,9 @@
 import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
+import type { Span } from '../../grid/gaps.ts'
 import { minus } from '../../grid/grid.ts'
 import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
 import { concernsRange, heldText, type HoldAround } from '../language/hold.ts'
-import { sameName } from '../../sql/names.ts'
+import { sameName, type TableName } from '../../sql/names.ts'
 import { unaccepted, when } from '../language/objection.ts'
 import {
   expiredByAge,
@@ -20,11 +21,13 @@ import {
   clockUnchecked,
   noExpiry,
   noSuchExpiry,
+  shorterGraceObjection,
   shorterKeepObjection,
   truncateObjection,
 } from './objections.ts'
+import { graceOf } from './grace.ts'
 import type { Retire, RotateRequest } from './request.ts'
-import { retireSteps } from './retire.ts'
+import { retireSteps, watchForGrace } from './retire.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { Objection } from '../language/step.ts'
 import type { RotationSituation, Retirement, Skipped } from './plan.ts'
@@ -55,7 +58,7 @@ export function planExpiry(
   if (kind === null) return { ...NOTHING_EXPIRES, objections: [noSuchExpiry(set, policy.expireBy ?? '')] }
 
   const horizon = horizonOf(kind, policy.timezone, now, keep)
-  const shorter = shorterKeep(situation, request, horizon, now)
+  const shorter = [...shorterKeep(situation, request, horizon, now), ...shorterGrace(situation, request, now)]
   const { expired, unknown } = expiredPartitions(situation, policy, horizon)
   const old = expired.filter((partition) => !(request.retire === 'truncate' && partition.empty))
   const holds = request.accept.includes('hold') ? [] : situation.holds
@@ -95,6 +98,14 @@ function shorterKeep(
   return when(shorter, () => shorterKeepObjection(set.name, keep, registered.keep))
 }
 
+function shorterGrace({ set, registered }: RotationSituation, { grace }: RotateRequest, now: bigint): Objection[] {
+  const before = registered?.grace
+  if (before === undefined || grace === null || !isShorter(grace, before, CALENDAR, now)) return []
+  return [shorterGraceObjection(set.name, grace, before)]
+}
+
+const CALENDAR = { kind: 'timestamptz', timezone: 'UTC' } as const
+
 function expiredPartitions(
   { set, newest, newestIn }: RotationSituation,
   policy: SetPolicy,
@@ -129,7 +140,11 @@ function reasonToLeave(
 }
 
 /** By a hold on the set, on what that is itself a partition of, or on the partition. */
-function isHeld({ name, range }: Partition, hold: HoldAround, kind: KeyKind): boolean {
+export function isHeld(
+  { name, range }: { readonly name: TableName; readonly range: Span | null },
+  hold: HoldAround,
+  kind: KeyKind,
+): boolean {
   if (hold.where === 'below') return sameName(hold.table, name)
   return hold.where === 'above' || concernsRange(hold, range, kind)
 }
@@ -166,8 +181,10 @@ function retirement(
   policy: SetPolicy,
   horizon: Horizon,
   partition: Partition,
-  { retire: method, archive: to }: RotateRequest,
+  request: RotateRequest,
 ): Retirement {
+  const { retire: method, archive: to } = request
+  const grace = graceOf(request, policy)
   const archives = to === null ? null : { to, journalSchema, horizon }
   const newest = policy.kind === 'id' ? newestIn.get(partition.oid) : undefined
   const shownNewest =
@@ -177,6 +194,7 @@ function retirement(
         ? displayPosition(horizon.kind, newest, horizon.timezone)
         : 'no rows'
   const shown = shownBounds(partition.range, policy)
+  const later = grace === null ? null : watchForGrace(partition, journalSchema, grace)
   const because =
     shownNewest === null
       ? `all its rows are before ${shown.to}; the horizon is ${horizon.shown}`
@@ -188,7 +206,8 @@ function retirement(
     rows: partition.empty ? 0 : partition.estimatedRows,
     bytes: partition.bytes,
     newest: shownNewest,
-    ...retireSteps(set, partition, method, because, archives),
+    grace,
+    ...retireSteps(set, partition, method, because, archives, later),
   }
 }
 
@@ -206,13 +225,16 @@ function retireObjections(
   removable: readonly Partition[],
 ): Objection[] {
   const { set } = situation
-  if (removable.length === 0) return []
+  // A clock that is wrong must not end a grace period either.
+  const inGrace = situation.begun.filter(({ grace, state }) => grace !== null && state === 'detached').length
+  const doubts = removable.length + inGrace === 0 ? [] : clockDoubts(situation, policy, horizon, removable, inGrace)
+  if (removable.length === 0) return doubts
   return [
     ...(request.retire !== 'detach' && !request.noArchive && request.archive === null
       ? [archiveObjection(request.retire, removable.length)]
       : []),
     ...(request.retire === 'truncate' && set.inboundForeignKeys.length > 0 ? [truncateObjection(set)] : []),
-    ...clockDoubts(situation, policy, horizon, removable),
+    ...doubts,
   ]
 }
 
@@ -225,8 +247,10 @@ function clockDoubts(
   policy: SetPolicy,
   { kind, timezone, keep, position: horizon }: Horizon,
   removable: readonly Partition[],
+  inGrace: number,
 ): Objection[] {
-  if (newest === 'unknown') return thorough ? [clockUnchecked(set, policy.column, removable.length)] : []
+  const count = removable.length + inGrace
+  if (newest === 'unknown') return thorough ? [clockUnchecked(set, policy.column, count)] : []
   if (newest === null) return []
   const time = policy.kind === 'id' ? newest.time : newest.key
   if (time === null) return []
@@ -237,7 +261,7 @@ function clockDoubts(
       range !== null && range.to !== null && newest.key < range.to && newest.key >= (range.from ?? newest.key),
   )
   if (!silent && !nothingLeft) return []
-  return [clockObjection({ now, newest: time, kind, timezone, keep, count: removable.length })]
+  return [clockObjection({ now, newest: time, kind, timezone, keep, count })]
 }
 
 function twoIntervalsAgo({ every, timezone }: SetPolicy, kind: KeyKind, now: bigint): Position {

@@ -101,6 +101,15 @@ export function shorterKeepObjection(name: TableName, keep: Interval, registered
   }
 }
 
+export function shorterGraceObjection(name: TableName, grace: Interval, registered: Interval): Objection {
+  return {
+    code: 'shorter-grace',
+    what: `--grace says ${displayInterval(grace)}, and ${describeKeep(registered)} registered for ${display(name)}`,
+    fix: 'Omit --grace, or pass one that is not shorter; if partitions may be dropped earlier, also those detached before: --accept shorter-grace',
+    acceptable: true,
+  }
+}
+
 /** `3 years are`: what is registered. */
 export function describeKeep(registered: Interval | null): string {
   if (registered === null) return 'no retention period (all rows are kept) is'

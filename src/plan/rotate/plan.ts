@@ -1,5 +1,6 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
+import type { Interval } from '../../grid/interval.ts'
 import { type Position } from '../../grid/key.ts'
 import type { Archiving } from './archiving.ts'
 import type { BegunRetirement, Newest } from './begun.ts'
@@ -59,8 +60,10 @@ export interface RotationPlan {
   readonly horizon: Horizon | null
   readonly finalize: readonly Finalization[]
   readonly create: readonly Creation[]
-  /** Detached by an interrupted rotation, and still to be dropped. */
+  /** Detached by an earlier rotation, and to be dropped now. */
   readonly leftovers: readonly Leftover[]
+  /** Detached for a while, and not watched yet: the rotation was interrupted. */
+  readonly watch: readonly Watching[]
   /** Oldest first. */
   readonly retire: readonly Retirement[]
   /** Retirements withheld because of objections. */
@@ -86,6 +89,13 @@ export interface Leftover {
   /** Null where its rows are not archived. */
   readonly archiving: Archiving | null
   readonly step: ShortLockStep
+  /** Only if nobody has written to it since. */
+  readonly unwritten: boolean
+}
+
+export interface Watching {
+  readonly begun: BegunRetirement
+  readonly step: ShortLockStep
 }
 
 /** The steps of a rotation. */
@@ -100,6 +110,8 @@ export interface Retirement {
   readonly bytes: number
   /** By id: the newest time in it. */
   readonly newest: string | null
+  /** How long it stays detached before it is dropped; null: it does not. */
+  readonly grace: Interval | null
   /** Null where its rows are not archived. */
   readonly archiving: Archiving | null
   readonly steps: readonly RotationStep[]

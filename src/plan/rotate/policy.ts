@@ -46,10 +46,11 @@ export function describeEvery(every: Width): string {
 }
 
 /** `by created_at, every 1 month (UTC), premake 3, keep 90 days`. */
-export function describePolicy({ column, every, expireBy, keep, premake, timezone }: SetPolicy): string {
+export function describePolicy({ column, every, expireBy, keep, premake, timezone, grace }: SetPolicy): string {
   const kept = keep === null ? 'keep all' : `keep ${displayInterval(keep)}`
+  const later = grace === undefined ? '' : `, grace ${displayInterval(grace)}`
   const expiry = expireBy === null ? '' : ` by ${expireBy}`
-  return `by ${column}, every ${showWidth(every)} (${timezone}), premake ${premake}, ${kept}${expiry}`
+  return `by ${column}, every ${showWidth(every)} (${timezone}), premake ${premake}, ${kept}${expiry}${later}`
 }
 
 function showWidth(every: Width): string {

@@ -6,21 +6,27 @@ import { exclusive } from '../language/locks.ts'
 import { dropGuard } from './archiving.ts'
 import type { AloneStep, ShortLockStep } from '../language/step.ts'
 
-// Reattaches a detached partition, because one of its rows has to be kept.
+// Attaches a detached partition again: because one of its rows has to be kept, or on request.
 
 type Detached = Pick<Partition, 'name' | 'boundsText'>
 
 const PROOF = 'ebb_bounds'
 
+const KEPT_AFTER_ALL = 'a row in it is to be kept after all'
+
 /** Adds and validates a CHECK of the bounds, without which PostgreSQL would scan the whole partition under lock. */
-export function proveBoundsStep(set: PartitionedTable, { name, boundsText }: Detached): AloneStep {
+export function proveBoundsStep(
+  set: PartitionedTable,
+  { name, boundsText }: Detached,
+  because = KEPT_AFTER_ALL,
+): AloneStep {
   const table = quoted(name)
   const proof = raw(PROOF)
   return {
     kind: 'alone',
     key: `prove:${display(name)}`,
     title: `add CHECK to ${display(name)}, which is detached, and validate it`,
-    because: 'a row in it is to be kept after all; with its bounds proven it can be attached without a scan',
+    because: `${because}; with its bounds proven it can be attached without a scan`,
     locks: [exclusive(name)],
     cost: 'reads the partition',
     statements: [
@@ -31,23 +37,28 @@ export function proveBoundsStep(set: PartitionedTable, { name, boundsText }: Det
   }
 }
 
-export function attachStep(set: PartitionedTable, { name, boundsText }: Detached): ShortLockStep {
+export function attachStep(
+  set: PartitionedTable,
+  { name, boundsText }: Detached,
+  because = KEPT_AFTER_ALL,
+): ShortLockStep {
   const table = quoted(name)
   return {
     kind: 'short lock',
     key: `attach:${display(name)}`,
     title: `attach ${display(name)} again`,
-    because: 'a row in it is to be kept after all',
+    because,
     locks: [
+      exclusive(name),
       { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
       ...set.references.map(exclusive),
     ],
     cost: 'milliseconds: its bounds are proven',
     quiet: name,
-    acquire: [],
+    acquire: [sql`lock table only ${table} in access exclusive mode`.text],
     statements: [
       sql`alter table ${quoted(set.name)} attach partition ${table} ${raw(boundsText)}`.text,
-      sql`alter table ${table} drop constraint ${raw(PROOF)}`.text,
+      sql`alter table ${table} drop constraint if exists ${raw(PROOF)}`.text,
       dropGuard(name),
     ],
   }

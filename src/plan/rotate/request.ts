@@ -13,6 +13,8 @@ export interface RotateRequest {
   /** Overrides the retention of the policy once; a set registered by this rotation keeps it. */
   readonly keep: Interval | null
   readonly retire: Retire
+  /** How long detached partitions stay before they are dropped; null: as the policy says. */
+  readonly grace: Interval | null
   /** Where rows are archived before they are removed; null without. */
   readonly archive: ArchiveRequest | null
   /** Rows may be removed without an archive. */

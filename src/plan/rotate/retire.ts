@@ -1,10 +1,11 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
 import type { Retire } from './request.ts'
-import { archivingOf, refillStep, type Archives } from './archiving.ts'
+import { archivingOf, refillStep, watchStep, type Archives } from './archiving.ts'
 import type { Retirement, RotationStep } from './plan.ts'
 import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 
@@ -13,18 +14,29 @@ import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 /** How one partition is retired. */
 export type Retiring = Pick<Retirement, 'archiving' | 'steps'>
 
-/** The steps to retire one partition, in order; `archives` is null where it is not archived. */
+/**
+ * The steps to retire one partition, in order; `archives` is null where it is not archived, and `later` watches it where it
+ * is dropped by a later rotation.
+ */
 export function retireSteps(
   set: PartitionedTable,
   partition: Partition,
   method: Retire,
   because: string,
   archives: Archives | null,
+  later: ShortLockStep | null,
 ): Retiring {
   if (method === 'detach') return { archiving: null, steps: [detachStep(set, partition, because)] }
+  if (later !== null) return { archiving: null, steps: [detachStep(set, partition, because), later] }
   if (archives !== null) return archiveAndRemove(set, partition, method, because, archives)
   if (method === 'truncate') return { archiving: null, steps: [truncateStep(partition, because)] }
   return { archiving: null, steps: [detachStep(set, partition, because), dropStep(partition)] }
+}
+
+/** Watches a partition until its grace period is over. */
+export function watchForGrace(partition: Pick<Partition, 'oid' | 'name'>, journalSchema: string, grace: Interval) {
+  const because = `it is dropped ${displayInterval(grace)} after the detach, unless it is written to`
+  return watchStep(partition, journalSchema, because)
 }
 
 function archiveAndRemove(

@@ -38,7 +38,9 @@ export function planRotation(situation: RotationSituation, request: RotateReques
     )
   const inferred = inferPolicy(set, situation.timezone)
   if ('fix' in inferred) return refuse(set.name, registered, [inferred])
-  return withPolicy(situation, request, { ...inferred.policy, keep: request.keep }, inferred.evidence)
+  const { keep, grace } = request
+  const policy = { ...inferred.policy, keep, ...(grace === null ? {} : { grace }) }
+  return withPolicy(situation, request, policy, inferred.evidence)
 }
 
 /** A set that is or was managed by rotate. */
@@ -86,6 +88,7 @@ export function refuse(table: TableName, registered: SetPolicy | null, objection
     finalize: [],
     create: [],
     leftovers: [],
+    watch: [],
     retire: [],
     withheld: [],
     skipped: [],
@@ -125,6 +128,7 @@ function withPolicy(
     finalize,
     create,
     leftovers: leftovers.finish,
+    watch: leftovers.watch,
     retire,
     withheld: blocked ? expiry.candidates : [],
     skipped: [...expiry.skipped, ...leftovers.skipped],
@@ -134,6 +138,7 @@ function withPolicy(
     steps: [
       ...finalize.map(({ step }) => step),
       ...create.map(({ step }) => step),
+      ...leftovers.watch.map(({ step }) => step),
       ...leftovers.finish.flatMap(leftoverSteps),
       ...retire.flatMap(({ steps }) => steps),
     ],
