@@ -112,6 +112,22 @@ describe('an archived partition', () => {
   })
 })
 
+test('after a grace period it is archived as it is then, and not before', async ({ database }) => {
+  const table = await monthlyEvents(database, -3, 1)
+  const leaf = leafOf(database, table, -3)
+  expect((await rotate(database, table, {}, { grace: '1 day' })).retired).toMatchObject([{ outcome: 'detached' }])
+  await database.admin(
+    sql`insert into ${quoted(leaf)} (id, at) overriding system value select 1000, min(at) from ${quoted(leaf)}`,
+  )
+  const ids = await idsOf(database, leaf)
+  expect(await stored()).toEqual([])
+  await database.admin(`update ebb.retirement set detached_at = now() - interval '2 days'`)
+  const report = await rotate(database, table)
+  expect([report.failed, report.retired.map(({ outcome }) => outcome)]).toEqual([[], ['dropped']])
+  expect((await storedOf(leaf))?.ids.toSorted((a, b) => a - b)).toEqual(ids)
+  expect(ids).toContain(1000)
+})
+
 test('a store that is not there leaves everything attached', async ({ database }) => {
   const table = await monthlyEvents(database, -4, 1)
   await rm(folder.path, { recursive: true })
