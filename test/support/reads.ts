@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql, type Sql } from '../../src/sql/sql.ts'
 import type { Read } from './writers.ts'
@@ -21,11 +20,11 @@ const CURSOR_OPEN_MS = 40
 export function holdCursor(query: Sql): Read {
   return {
     name: 'cursor',
-    async run(client) {
+    async run(client, rest) {
       await client.query('begin')
       await client.query(sql`declare held cursor for `.concat(query))
       await client.query('fetch 10 from held')
-      await setTimeout(CURSOR_OPEN_MS)
+      await rest(CURSOR_OPEN_MS)
       await client.query('fetch 10 from held')
       await client.query('commit')
     },

@@ -23,8 +23,12 @@ export interface Statement {
 /** What a reader does again and again, in a session of its own (see reads.ts). */
 export interface Read {
   readonly name: string
-  run(client: pg.Client): Promise<unknown>
+  /** `rest` is for the application's own pauses between statements, which are not waits for the server. */
+  run(client: pg.Client, rest: Rest): Promise<unknown>
 }
+
+/** Sleeps; the time does not count as waiting. */
+export type Rest = (milliseconds: number) => Promise<void>
 
 export interface Load {
   /** The insert of one row that can be found again by its token, a UUID. */
@@ -109,7 +113,7 @@ export class Writers {
     const { protocols = ['simple', 'extended', 'prepared'], reads = [] } = this.load
     const begun = await Promise.allSettled([
       ...protocols.map((protocol) => this.begin(`writer ${protocol}`, (client) => this.write(client, protocol))),
-      ...reads.map((read) => this.begin(`reader ${read.name}`, (client) => this.read(client, read))),
+      ...reads.map((read) => this.begin(`reader ${read.name}`, (client, rest) => this.read(client, read, rest))),
     ])
     this.errors.push(...begun.flatMap((one) => (one.status === 'rejected' ? [asError(one.reason)] : [])))
     const [error] = this.errors
@@ -139,14 +143,14 @@ export class Writers {
   }
 
   /** Connects a session, has it act once, and leaves it going on. */
-  private async begin(name: string, act: (client: pg.Client) => Promise<void>): Promise<void> {
+  private async begin(name: string, act: Act): Promise<void> {
     this.waits.set(name, createHistogram())
     const session = await this.connect(name)
     await this.turn(session, act)
     this.loops.push(this.keepOn(session, act))
   }
 
-  private async keepOn(first: Session, act: (client: pg.Client) => Promise<void>): Promise<void> {
+  private async keepOn(first: Session, act: Act): Promise<void> {
     let session: Session | null = first
     for (;;) {
       await pause(this.load.pauseMs ?? PAUSE_MS, this.stopping.signal)
@@ -158,18 +162,24 @@ export class Writers {
     await session.client.end()
   }
 
-  /** One statement, timed. What it throws is noted here and nowhere else. */
-  private async turn(session: Session, act: (client: pg.Client) => Promise<void>): Promise<void> {
+  /** One statement, or a few, timed without rests. What it throws is noted here and nowhere else. */
+  private async turn(session: Session, act: Act): Promise<void> {
     const startedMs = performance.now()
+    let restedMs = 0
+    const rest: Rest = async (milliseconds) => {
+      const beganMs = performance.now()
+      await setTimeout(milliseconds)
+      restedMs += performance.now() - beganMs
+    }
     try {
-      await act(session.client)
+      await act(session.client, rest)
     } catch (error) {
       if (isEndOfSession(error)) this.lose(session, error)
       if (session.lost) return
       this.errors.push(asError(error))
       await session.client.query('rollback').catch((lost) => this.lose(session, lost))
     }
-    this.waits.get(session.name)?.record(wholeMicroseconds(performance.now() - startedMs))
+    this.waits.get(session.name)?.record(wholeMicroseconds(performance.now() - startedMs - restedMs))
   }
 
   // Told by the query that was under way, or by the connection, or by both.
@@ -191,8 +201,8 @@ export class Writers {
     }
   }
 
-  private async read(client: pg.Client, read: Read): Promise<void> {
-    await read.run(client)
+  private async read(client: pg.Client, read: Read, rest: Rest): Promise<void> {
+    await read.run(client, rest)
     this.reads++
   }
 
@@ -219,6 +229,8 @@ export class Writers {
     return null
   }
 }
+
+type Act = (client: pg.Client, rest: Rest) => Promise<void>
 
 interface Session {
   readonly name: string
