@@ -16,7 +16,7 @@ import { firesNoTriggers } from '../plan/table/objections/server.ts'
 import type { Emit, Observer } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
 import { assertOwnCode } from './first-look.ts'
-import { LOCK_LIMITS, type LockLimits } from './locks/short-locks.ts'
+import { LOCK_LIMITS, type LockLimits, type ShortLockSessions } from './locks/short-locks.ts'
 import type { Turns } from './purge/turns.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
 
@@ -269,6 +269,7 @@ export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
 }
 
 /** The sessions for short locks. */
-export function sessionsOf({ session, pid, control, server }: TableContext) {
-  return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs }
+export function sessionsOf({ session, pid, control, server, journalSchema, lease }: TableContext): ShortLockSessions {
+  const durable = () => renewLease(session, journalSchema, lease)
+  return { session, pid, control, deadlockTimeoutMs: server.deadlockTimeoutMs, durable }
 }

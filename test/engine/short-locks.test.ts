@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { LOCK_LIMITS } from '../../src/engine/locks/short-locks.ts'
+import { backendPid } from '../../src/db/pooler.ts'
+import { openSession } from '../../src/db/session.ts'
+import { LOCK_LIMITS, underShortLocks } from '../../src/engine/locks/short-locks.ts'
 import { rollback } from '../../src/engine/runs/runs.ts'
 import { EXIT } from '../../src/cli/exit-codes.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
@@ -283,6 +285,57 @@ describe('a process suspended while it holds the locks of the swap', () => {
     expect(report.errors).toEqual([])
     await verifyWrites(administrator, parts.events, 'token', report, ROWS)
     await judgeTimes(() => expect(heldMs).toBeLessThan(4_000))
+  })
+})
+
+describe('a commit that takes long', () => {
+  test('for a synchronous standby: the locks are free meanwhile, and the end is reported when it has it', async ({
+    ownServer,
+  }) => {
+    const { database } = await ownServer()
+    const { events } = await createEvents(database, { rows: 1 })
+    const app = await database.session('app')
+    const pairs = await Promise.all([openSession(database.url, 'test'), openSession(database.url, 'test')])
+    const [session, control] = pairs
+    await control.query('set synchronous_commit = local')
+    await database.admin(`alter system set synchronous_standby_names = 'absent'`)
+    await database.admin('select pg_reload_conf()')
+    await until(
+      async () =>
+        (await app.query<{ is: boolean }>(`select current_setting('synchronous_standby_names') = 'absent' as is`))
+          .rows[0]?.is,
+    )
+
+    const comment = sql`comment on table ${quoted(events)} is 'swapped'`
+    const done = { yet: false }
+    const swapping = underShortLocks(
+      {
+        session,
+        pid: await backendPid(session),
+        control,
+        deadlockTimeoutMs: 1_000,
+        durable: async () => void (await session.query(sql`comment on table ${quoted(events)} is 'durable'`)),
+      },
+      { quiet: events, acquire: [sql`lock table ${quoted(events)}`.text], locks: [] },
+      LOCK_LIMITS,
+      () => {},
+      new AbortController().signal,
+      async () => void (await session.query(comment)),
+    ).then((times) => {
+      done.yet = true
+      return times
+    })
+    const administrator = await database.session('administrator', { admin: true })
+    const waiting = `select from pg_stat_activity where application_name = 'ebb test' and wait_event = 'SyncRep'`
+    await until(async () => (await administrator.query(waiting)).rowCount === 1, { what: 'the wait for the standby' })
+    await app.query(`set lock_timeout = '1s'`)
+    await app.query(sql`select from ${quoted(events)}`)
+    expect(done.yet).toBe(false)
+
+    await database.admin('alter system reset synchronous_standby_names')
+    await database.admin('select pg_reload_conf()')
+    expect((await swapping).heldMs).toBeLessThan(1_000)
+    await Promise.all(pairs.map((one) => one.end()))
   })
 })
 

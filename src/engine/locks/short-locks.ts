@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeHolder, readHolders, type Holder } from '../../db/holders.ts'
 import { inTransaction, type Session } from '../../db/session.ts'
@@ -18,6 +19,7 @@ import { waitUntilGone } from './wait-until-gone.ts'
 //     cancelled only for a session that has waited longer than deadlock_timeout (docs/postgres-facts.md, Locks).
 //   - Locks are held while waiting for further ones for less than deadlock_timeout in total, so that no application
 //     becomes the victim of a deadlock.
+//   - Nobody waits for a disk or a standby: the commit does so only when the locks are free (see `durable`).
 //   - If a lock is not granted, or the work takes too long or is not ready after all, everything is rolled back and
 //     retried with jitter until the deadline: the longer others were blocked, the later.
 
@@ -51,6 +53,12 @@ export interface ShortLockSessions {
   /** Another one, for monitoring. */
   readonly control: Session
   readonly deadlockTimeoutMs: number
+  /**
+   * Commits something in `session` and waits until it is durable, and with it the transaction under the locks, which
+   * has not waited. If the server crashes before, that is lost, but so is everything that others have committed since.
+   * Without this the locks are held until the disk, and a synchronous standby, have the commit.
+   */
+  readonly durable?: () => Promise<void>
 }
 
 /** Thrown by the work under the locks, if it should be done later. */
@@ -76,9 +84,11 @@ export async function underShortLocks(
       await inTransaction(sessions.session, {}, async () => {
         await takeLocks(sessions, locks, lockLimits, attempt)
         await work()
+        attempt.committing(sessions.control)
       })
-      const heldMs = attempt.heldMs()
-      return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, attempt.blockedMs()) }
+      const { heldMs, blockedMs } = await attempt.released()
+      await sessions.durable?.()
+      return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, blockedMs) }
     } catch (error) {
       longest = Math.max(longest, attempt.blockedMs())
       if (codeOf(error) === SQLSTATE.queryCanceled && ++cancelled === MOST_CANCELLED) throw error
@@ -97,10 +107,20 @@ const MOST_CANCELLED = 3
 /** While we retry, others are blocked for at most a fifth of the time. */
 const LEFT_TO_OTHERS = 4
 
-/** Records since when an attempt may have blocked others. */
+/** 2⁴⁷: as many as randomInt can tell apart. */
+const MARKS = 0x8000_0000_0000
+
+/**
+ * Records since when an attempt may have blocked others, and until when: a commit that drops an index is answered
+ * when its files have been deleted, 25 to 45 ms after the locks are free for one of five million rows. So the
+ * transaction also holds an advisory lock, and the control session asks for that at the commit.
+ */
 class Attempt {
+  /** The key of the advisory lock. */
+  readonly mark = randomInt(MARKS)
   private asked: number | undefined
   private had: number | undefined
+  private freed: Promise<number> | undefined
 
   /** From now on others may be waiting for us. */
   asking(): void {
@@ -117,21 +137,35 @@ class Attempt {
     return this.asked === undefined ? 0 : performance.now() - this.asked
   }
 
-  heldMs(): number {
-    return this.had === undefined ? 0 : performance.now() - this.had
+  /** The transaction is about to commit. */
+  committing(control: Session): void {
+    this.freed = control.query(`select pg_catalog.pg_advisory_xact_lock_shared(${this.mark})`).then(
+      () => performance.now(),
+      () => Infinity, // Then the commit itself counts.
+    )
+  }
+
+  /** When the commit has been answered: the times until the locks were free. */
+  async released(): Promise<{ heldMs: number; blockedMs: number }> {
+    const answered = performance.now()
+    const freed = Math.min(answered, (await this.freed) ?? Infinity)
+    return { heldMs: freed - (this.had ?? freed), blockedMs: freed - (this.asked ?? freed) }
   }
 }
 
 async function takeLocks(
-  { session, deadlockTimeoutMs }: ShortLockSessions,
+  { session, deadlockTimeoutMs, durable }: ShortLockSessions,
   locks: ShortLocks,
   lockLimits: LockLimits,
   attempt: Attempt,
 ): Promise<void> {
-  // If this process hangs while it holds locks, the server releases them.
-  await session.query(
-    `set local idle_in_transaction_session_timeout = '2s'; set local lock_timeout = ${deadlockTimeoutMs + 200}`,
-  )
+  const settings = [
+    // If this process hangs while it holds locks, the server releases them.
+    `set local idle_in_transaction_session_timeout = '2s'`,
+    `set local lock_timeout = ${deadlockTimeoutMs + 200}`,
+    ...(durable === undefined ? [] : ['set local synchronous_commit = off']),
+  ]
+  await session.query([...settings, `select pg_catalog.pg_advisory_xact_lock(${attempt.mark})`].join(';\n'))
   if (locks.quiet !== null) await session.query(sql`lock table ${quoted(locks.quiet)} in share update exclusive mode`)
   await session.query(`set local lock_timeout = ${timeoutForEach(locks, lockLimits, deadlockTimeoutMs)}`)
   attempt.asking()
