@@ -39,8 +39,8 @@ export interface PaceOptions extends Partial<Omit<PaceSettings, 'windows'>> {
 export interface CopyOptions extends ArchivingOptions {
   /** `auto` by default: both are tried on the first chunks. */
   readonly transport?: Transport | 'auto'
-  /** Chunks copied in parallel; 1 by default. */
-  readonly jobs?: number
+  /** Sessions that copy and compare in parallel; `auto` by default: one, and a second while nobody else is active. */
+  readonly jobs?: number | 'auto'
   /** Archives the rows left out: a directory, `file:///dir` or `s3://bucket/prefix?region=…`. To leave out rows, this or `noArchive` is required. */
   readonly archive?: string
   /** The rows left out go without an archive. */

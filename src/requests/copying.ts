@@ -2,9 +2,14 @@ import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-opt
 import { KEEP_JOURNAL } from './keep-journal.ts'
 import { option, withDefault, type Option, type Options, type Values } from './option.ts'
 import type { Given } from './spec.ts'
+import type { Jobs } from '../plan/copy/work.ts'
 import { bytes, interval, oneOf, whole } from './parsers.ts'
 
 const MOST_JOBS = 32
+
+function jobs(value: unknown): Jobs {
+  return value === 'auto' ? value : whole(1, MOST_JOBS)(value)
+}
 
 /** Not part of a request: by the time a run is resumed it has changed. */
 export const DISK_FREE = {
@@ -25,7 +30,14 @@ export const COPYING = {
     ),
     'auto' as const,
   ),
-  jobs: withDefault(option('--jobs <n>', 'chunks copied in parallel (default: 1)', whole(1, MOST_JOBS)), 1),
+  jobs: withDefault(
+    option(
+      '--jobs <n>',
+      'sessions that copy and compare in parallel, or auto: one, and a second while nobody else is active (default: auto)',
+      jobs,
+    ),
+    'auto' as const,
+  ),
   ...archiveOptions('the rows left out'),
   ...KEEP_JOURNAL,
   ...DISK_FREE,

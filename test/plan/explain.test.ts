@@ -195,6 +195,7 @@ const copying: Step[] = [
   {
     ...described,
     kind: 'verify',
+    jobs: 1,
     key: 'v',
     title: 'compare',
     statements: [],

@@ -1,15 +1,14 @@
-import { openSession, type Session, type Target } from '../../db/session.ts'
-import { reasonOf } from '../../db/sqlstate.ts'
-import { EbbError } from '../../errors.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
 import type { RunContext, TableContext } from '../table-context.ts'
 import { withPace } from '../pace.ts'
 import { readSource } from './captured.ts'
 import type { Range } from './chunk.ts'
+import { withSessions, workTogether, type SharedWork } from './jobs.ts'
+import { TransportChoice } from './transport-choice.ts'
 import { withVacuumBehind } from './vacuum-behind.ts'
 import { openWalk } from './walk.ts'
 import type { Walk } from './chunk.ts'
-import { carryChunks, type SharedCopy, type WorkerSessions } from './worker.ts'
+import { carryChunks, type SharedCopy } from './worker.ts'
 
 // Copies the kept rows, chunk by chunk. Invariants:
 //
@@ -32,14 +31,14 @@ export async function copyChunks(step: CopyStep, context: RunContext): Promise<v
     report(progress, walk, walk.total, (performance.now() - began) / 1000, context)
   }
   const rowsSoFar = () => progress.rows
-  const copyAll = () => workTogether({ step, context, state, walk, done })
-  await withVacuumBehind(context, step.work.target, rowsSoFar, copyAll)
+  const copying = () => copyAll({ step, context, state, walk, done })
+  await withVacuumBehind(context, step.work.target, rowsSoFar, copying)
   // The number of rows to read by index was an estimate.
   report(progress, walk, walk.begun + progress.done, (performance.now() - began) / 1000, context)
 }
 
-/** A failure ends the walk and all pauses. It is thrown when all workers have finished, so that none keeps running. */
-async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
+/** A failure ends the walk and all pauses. It is thrown when all jobs have finished, so that none keeps running. */
+async function copyAll(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
   const { step, context, walk } = copy
   const failed = new AbortController()
   const fail = (error: unknown) => {
@@ -47,54 +46,36 @@ async function workTogether(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<vo
     failed.abort(error)
   }
   const signal = AbortSignal.any([context.signal, failed.signal])
-  await withPace({ ...context, signal }, [step.work.source], async (pace) => {
-    const carry = (sessions: WorkerSessions) => carryChunks({ ...copy, pace, fail }, sessions)
-    const workers = Array.from({ length: step.jobs }, (_, i) => withSessions(step, context, i, carry).catch(fail))
-    await Promise.all(workers)
-  })
+  await withPace({ ...context, signal }, [step.work.source], (pace) =>
+    workTogether(copyingJobs({ ...copy, pace, fail }), context),
+  )
   failed.signal.throwIfAborted()
 }
 
 /**
- * The first worker writes to the shadow in the session of the run, whose caches stay warm for later steps. A single
- * worker gets a second session, to read a chunk ahead; with several, others read meanwhile.
+ * The first job writes to the shadow in the session of the run, whose caches stay warm for later steps. Where it is the
+ * only one that was asked for, it gets another session to read a chunk ahead; with several, others read meanwhile.
  */
-async function withSessions(
-  { jobs, transport }: CopyStep,
-  { session, target, holder }: TableContext,
-  worker: number,
-  work: (sessions: WorkerSessions) => Promise<void>,
-): Promise<void> {
-  const opened: Session[] = []
-  const open = async () => {
-    const another = await openOne(target, holder)
-    opened.push(another)
-    return another
-  }
-  try {
-    const source = await open()
-    const first = worker === 0 ? session : await open()
-    const ahead = jobs === 1 && transport !== 'server'
-    await work({ source, targets: ahead ? [first, await open()] : [first] })
-  } finally {
-    await Promise.all(opened.map((another) => another.end()))
-  }
-}
-
-/** The server was reachable a moment ago, so the address is right. */
-async function openOne(target: Target, holder: string): Promise<Session> {
-  try {
-    return await openSession(target, holder)
-  } catch (error) {
-    throw new EbbError(
-      `no additional session for the copy: ${reasonOf(error)}`,
-      {
-        state: 'The chunks copied so far are kept.',
-        next: 'When the server has a free connection, run the same command again: it resumes from here.',
-      },
-      'try later',
-      error,
-    )
+function copyingJobs(copy: SharedCopy): SharedWork {
+  const { step, context, walk, fail } = copy
+  const { session, target, holder } = context
+  const { jobs, transport } = step
+  const choose = () => new TransportChoice(transport, walk.total - walk.begun)
+  const choice = choose()
+  const ahead = typeof jobs === 'number' && jobs > 1 ? false : transport !== 'server'
+  return {
+    jobs,
+    sessions: 2,
+    fail,
+    first: () =>
+      withSessions(target, holder, ahead ? 2 : 1, ([source, second]) =>
+        carryChunks(copy, { source: source!, targets: second === undefined ? [session] : [session, second] }, choice),
+      ),
+    // What `auto` measures is to be measured alone.
+    further: async ([source, into], goesOn) => {
+      const own = jobs !== 'auto' ? choose() : choice.made ? new TransportChoice(choice.next, 0) : null
+      if (own !== null) await carryChunks(copy, { source: source!, targets: [into!] }, own, goesOn)
+    },
   }
 }
 

@@ -5,6 +5,7 @@ import { EbbError } from '../../errors.ts'
 import { comparedSoFar, forgetRanges, foundDifferences, recordRange } from '../../journal/comparisons.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
+import type { Pace } from '../../pacing/throttle.ts'
 import {
   compareStatement,
   endStatement,
@@ -16,7 +17,7 @@ import {
   type KeySpan,
   type KeyText,
 } from '../../plan/copy/comparison.ts'
-import type { CopyWork } from '../../plan/copy/work.ts'
+import type { CopyWork, Jobs } from '../../plan/copy/work.ts'
 import type { VerifyStep } from '../../plan/language/step.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql, type Sql } from '../../sql/sql.ts'
@@ -24,7 +25,9 @@ import { withPace } from '../pace.ts'
 import type { RunContext, TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { comparedColumns, hasUniqueKey } from './compared-columns.ts'
+import { ComparedRanges, type FindEnd } from './compared-ranges.ts'
 import { describeDifferences, keysOfDifferences } from './differences.ts'
+import { workTogether } from './jobs.ts'
 import { nextSize } from './sizes.ts'
 
 // Compares both sides of a copy, range by range of the key. Invariants:
@@ -55,7 +58,7 @@ export async function verify(step: VerifyStep, context: RunContext): Promise<voi
   await assertComparable(work, context)
   const columns = await comparedColumns(session, work.target)
   const unique = await hasUniqueKey(session, work.target, work.capture.key)
-  await compareAll({ work, shared, columns, unique }, context)
+  await compareAll({ work, shared, columns, unique }, step.jobs, context)
   const { rows, differences } = await foundDifferences(session, journalSchema, context.runId)
   if (differences.length === 0) return
   await forgetRanges(session, journalSchema, context.runId)
@@ -72,35 +75,78 @@ export async function verify(step: VerifyStep, context: RunContext): Promise<voi
   )
 }
 
-function compareAll(comparison: Comparison, context: RunContext): Promise<void> {
-  const { session, journalSchema, lease } = context
-  const { source } = comparison.work
-  return withPace(context, [source], async (pace) => {
-    const size = await sizesOf(session, comparison.work, Math.min(MOST_BLOCKS, context.copySizes.chunkBlocks))
-    const soFar = await comparedSoFar(session, journalSchema, context.runId)
-    const report = reporter(soFar?.rows ?? 0, size.rows, context)
-    let after = soFar?.upto ?? null
-    let number = soFar === undefined ? 0 : soFar.number + 1
-    let rows = Math.max(size.least, Math.min(FIRST_ROWS, size.most))
-    let last: Batch | null = null
-    for (let done = number > 0 && after === null; !done; number++) {
-      await pace.turn(last, last?.rows)
-      const clock = workClock(session)
-      const asked = Math.max(size.least, pace.fit(rows))
-      const span = await spanBehind(session, comparison, after, asked)
-      const found = await compareRange(session, comparison, span)
-      const milliseconds = clock()
+/** A failure ends the comparison and all pauses. It is thrown when no job is comparing any more. */
+async function compareAll(comparison: Comparison, jobs: Jobs, context: RunContext): Promise<void> {
+  const { session, journalSchema } = context
+  const sizes = await sizesOf(session, comparison.work, Math.min(MOST_BLOCKS, context.copySizes.chunkBlocks))
+  const soFar = await comparedSoFar(session, journalSchema, context.runId)
+  const ranges = rangesBehind(soFar, comparison)
+  const failed = new AbortController()
+  const fail = (error: unknown) => {
+    ranges.close()
+    failed.abort(error)
+  }
+  const report = reporter(soFar?.rows ?? 0, sizes.rows, context)
+  const signal = AbortSignal.any([context.signal, failed.signal])
+  await withPace({ ...context, signal }, [comparison.work.source], (pace) => {
+    const comparing = { comparison, context, ranges, sizes, pace, report }
+    const first = () => compareRanges(comparing, session, () => true)
+    const further = ([another]: readonly Session[], goesOn: () => boolean) => compareRanges(comparing, another!, goesOn)
+    // Several such ranges at once would need as many times the temporary files.
+    return workTogether({ jobs: sizes.scattered ? 1 : jobs, sessions: 1, first, further, fail }, context)
+  })
+  failed.signal.throwIfAborted()
+}
+
+function rangesBehind(
+  last: { readonly number: number; readonly upto: KeyText | null } | undefined,
+  comparison: Comparison,
+): ComparedRanges {
+  const findEnd: FindEnd = (session, after, rows) => endOfRange(session, comparison, after, rows)
+  if (last === undefined) return new ComparedRanges({ number: 0, after: null }, findEnd)
+  return new ComparedRanges(last.upto === null ? null : { number: last.number + 1, after: last.upto }, findEnd)
+}
+
+/** Shared by all jobs of a comparison. */
+interface Comparing {
+  readonly comparison: Comparison
+  readonly context: RunContext
+  readonly ranges: ComparedRanges
+  readonly sizes: Sizes
+  readonly pace: Pace
+  readonly report: (rows: number) => void
+}
+
+/** Compares range after range, until none is left or `goesOn` is false. */
+async function compareRanges(
+  { comparison, context, ranges, sizes, pace, report }: Comparing,
+  session: Session,
+  goesOn: () => boolean,
+): Promise<void> {
+  const { journalSchema, runId, lease } = context
+  let rows = Math.max(sizes.least, Math.min(FIRST_ROWS, sizes.most))
+  let last: Batch | null = null
+  while (goesOn()) {
+    await pace.turn(last, last?.rows)
+    const clock = workClock(session)
+    const asked = Math.max(sizes.least, pace.fit(rows))
+    const range = await ranges.take(session, asked)
+    if (range === undefined) return
+    const { number, span } = range
+    const comparing = compareRange(session, comparison, span)
+    await Promise.allSettled([comparing])
+    const milliseconds = clock()
+    await range.inOrder(async () => {
+      const found = await comparing
       await inTransaction(session, {}, async () => {
         await assertLease(session, journalSchema, lease)
-        await recordRange(session, journalSchema, context.runId, { number, upto: span.upto, ...found, milliseconds })
+        await recordRange(session, journalSchema, runId, { number, upto: span.upto, ...found, milliseconds })
       })
       report(found.rows)
-      last = { rows: asked, milliseconds }
-      rows = Math.max(size.least, Math.min(size.most, nextSize(asked, milliseconds)))
-      after = span.upto
-      done = span.upto === null
-    }
-  })
+    })
+    last = { rows: asked, milliseconds }
+    rows = Math.max(sizes.least, Math.min(sizes.most, nextSize(asked, milliseconds)))
+  }
 }
 
 interface Sizes {
@@ -109,6 +155,8 @@ interface Sizes {
   /** Of a range. */
   readonly least: number
   readonly most: number
+  /** If the physical order differs from the key order. */
+  readonly scattered: boolean
 }
 
 /**
@@ -133,9 +181,9 @@ async function sizesOf(session: Session, { source, target, capture }: CopyWork, 
     Math.max(Math.ceil(pages / SCATTERED_RANGES), LEAST_SCATTERED * blocks),
     MOST_SCATTERED * blocks,
   )
-  if (!scattered || 2 * scatteredBlocks > room) return { rows, least: 1, most }
+  if (!scattered || 2 * scatteredBlocks > room) return { rows, least: 1, most, scattered: false }
   const least = rowsIn(scatteredBlocks)
-  return { rows, least, most: least }
+  return { rows, least, most: least, scattered: true }
 }
 
 /** The table or partitions with the rows. */
@@ -160,17 +208,17 @@ function isScattered(table: TableName, column: string): Sql {
 }
 
 /** By the index of the target, which is compact and whose visibility map is set: few heap fetches. */
-async function spanBehind(
+async function endOfRange(
   session: Session,
   comparison: Comparison,
   after: KeyText | null,
   rows: number,
-): Promise<KeySpan> {
+): Promise<KeyText | null> {
   // Keys are transferred as text, and must be read under the settings they were written under.
   const [end] = await askUnder(session, comparison.work.settings, () =>
     readAll<{ key: string[] }>(session, endStatement(comparison, after, rows)),
   )
-  return { after, upto: end?.key ?? null }
+  return end?.key ?? null
 }
 
 async function compareRange(session: Session, comparison: Comparison, span: KeySpan) {

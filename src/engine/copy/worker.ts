@@ -8,7 +8,7 @@ import type { RunContext } from '../table-context.ts'
 import type { SourceState } from './captured.ts'
 import { recordChunk, type Range } from './chunk.ts'
 import { nextSize } from './sizes.ts'
-import { TransportChoice } from './transport-choice.ts'
+import type { TransportChoice } from './transport-choice.ts'
 import { copyCarrier, serverCarrier, type Carrier } from './transports.ts'
 import type { Walk } from './chunk.ts'
 
@@ -38,25 +38,38 @@ export interface WorkerSessions {
   readonly targets: readonly [Session, ...Session[]]
 }
 
-/** Returns when no ranges are left; no chunk is running then, whether it has failed or not. */
-export async function carryChunks(copy: SharedCopy, sessions: WorkerSessions): Promise<void> {
+/**
+ * Returns when no ranges are left, or `goesOn` is false before the next one; no chunk is running then, whether it has
+ * failed or not.
+ */
+export async function carryChunks(
+  copy: SharedCopy,
+  sessions: WorkerSessions,
+  choice: TransportChoice,
+  goesOn: () => boolean = () => true,
+): Promise<void> {
   /** Chunks still being written, oldest first. */
   const writing: Promise<void>[] = []
   try {
-    await carryAll(copy, sessions, writing)
+    await carryAll(copy, sessions, choice, goesOn, writing)
     await Promise.all(writing)
   } finally {
     await Promise.allSettled(writing)
   }
 }
 
-async function carryAll(copy: SharedCopy, sessions: WorkerSessions, writing: Promise<void>[]): Promise<void> {
-  const { step, walk, pace, context } = copy
+async function carryAll(
+  copy: SharedCopy,
+  sessions: WorkerSessions,
+  choice: TransportChoice,
+  goesOn: () => boolean,
+  writing: Promise<void>[],
+): Promise<void> {
+  const { walk, pace, context } = copy
   const nextCarrier = carriersInTurn(copy, sessions)
-  const choice = new TransportChoice(step.transport, walk.total - walk.begun)
   let size = walk.firstSize
   let last: Batch | null = null
-  const next = () => walk.next(pace.fit(size), sessions.source)
+  const next = async () => (goesOn() ? walk.next(pace.fit(size), sessions.source) : undefined)
   for (let range = await next(); range !== undefined; range = await next()) {
     await pace.turn(last, last?.rows)
     const clock = workClock(sessions.source, ...sessions.targets)

@@ -162,7 +162,7 @@ function rebuildWay(situation: WaysSituation): Way {
   const { rebuild, wish } = situation
   const quantities = quantitiesOf(situation)
   const keep = wish.kind === 'nothing' ? null : wish.written
-  const request = { keep, transport: 'auto', jobs: 1, noArchive: true, retireAfter: null } as const
+  const request = { keep, transport: 'auto', jobs: 'auto', noArchive: true, retireAfter: null } as const
   const { objections } = planRebuild(rebuild, request)
   const words = keep === null ? '--keep-all' : `--keep ${shellWord(keep)} --no-archive`
   return {

@@ -10,7 +10,7 @@ import { conditionObjections, describeReading, stableObjections } from '../table
 import { copyKeyOf, copyKeyObjections, type CopyKey } from './key.ts'
 import { copySteps } from './steps.ts'
 import type { LeftOutArchive, RebuildPlan, RebuildSummary } from './summary.ts'
-import type { CopyWork, Transport } from './work.ts'
+import type { CopyWork, Jobs, Transport } from './work.ts'
 import { constraintTriggerObjections, ofForeignKeys } from '../table/constraint-triggers.ts'
 import { dependentsOf } from '../table/dependents.ts'
 import { describeKept } from './retention-of-retired.ts'
@@ -29,7 +29,7 @@ export interface RebuildRequest extends LeftOutRequest {
   /** The rows worth keeping; null keeps all. */
   readonly keep: string | null
   readonly transport: Transport | 'auto'
-  readonly jobs: number
+  readonly jobs: Jobs
   /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }

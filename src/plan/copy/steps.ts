@@ -2,7 +2,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { dropCapture, endCapture, prepareCapture, startCapture, type Capture } from './capture.ts'
 import { validateInbound } from '../partition/conversion.ts'
-import type { CopyWork, Transport } from './work.ts'
+import type { CopyWork, Jobs, Transport } from './work.ts'
 import { swapOf } from '../table/aside.ts'
 import { provenInbound, provenKeys } from '../table/constraint-triggers.ts'
 import { make, setAside, type Leaving } from '../table/dependents.ts'
@@ -21,7 +21,7 @@ export interface CopyPlan {
   readonly role: string
   readonly keptRows: number | null
   readonly transport: Transport | 'auto'
-  readonly jobs: number
+  readonly jobs: Jobs
 }
 
 /**
@@ -70,7 +70,7 @@ export function copySteps(plan: CopyPlan): Step[] {
       pass: 'until the log is short',
     },
     underPath(vacuumStep(shadow.name), table, forward.settings),
-    verifyStep('compare both tables, row by row', forward, null),
+    verifyStep('compare both tables, row by row', forward, null, plan.jobs),
     online(
       'way-back',
       'prepare change capture for a rollback',
@@ -119,9 +119,9 @@ function described(key: string, title: string, because: string) {
 }
 
 /** `shared`: of the rows that the target may not have alone; null: of all. */
-export function verifyStep(title: string, work: CopyWork, shared: string | null): VerifyStep {
+export function verifyStep(title: string, work: CopyWork, shared: string | null, jobs: Jobs): VerifyStep {
   const because = 'range by range of the key, each in a snapshot of its own, exact while the table is being written'
-  return { ...described('verify', title, because), kind: 'verify', work, shared }
+  return { ...described('verify', title, because), kind: 'verify', work, shared, jobs }
 }
 
 function beginCapture(capture: Capture): ShortLockStep {

@@ -340,7 +340,12 @@ function catchUp(work: RebuildSummary['back'], target: TableName): Step {
 
 /** Rows that were left out are only in the retired table. */
 function compareBack({ original, retired, forward, back }: RebuildSummary): Step {
-  return verifyStep(`compare ${display(retired)} with ${display(original.name)}, row by row`, back, forward.keep)
+  return verifyStep(
+    `compare ${display(retired)} with ${display(original.name)}, row by row`,
+    back,
+    forward.keep,
+    'auto',
+  )
 }
 
 function swapBack(

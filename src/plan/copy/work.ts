@@ -17,3 +17,6 @@ export interface CopyWork {
 
 /** How rows travel: streamed as binary COPY from session to session, or by `insert … select` on the server. */
 export type Transport = 'copy' | 'server'
+
+/** Sessions that share the work of a copy; by `auto` one, and a second while the database has room for it. */
+export type Jobs = number | 'auto'

@@ -1,7 +1,7 @@
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { ArchiveWork } from '../archive/work.ts'
-import type { CopyWork, Transport } from '../copy/work.ts'
+import type { CopyWork, Jobs, Transport } from '../copy/work.ts'
 import type { ArchivedKeys, ArchiveSetWork } from '../purge/archive/work.ts'
 import type { ArchivedObject, Encoding } from '../archive/receipt.ts'
 import type { Objection } from './objection.ts'
@@ -70,7 +70,7 @@ export interface CopyStep extends Described {
   readonly kind: 'copy'
   readonly work: CopyWork
   readonly transport: Transport | 'auto'
-  readonly jobs: number
+  readonly jobs: Jobs
 }
 
 /** Brings the rows named in the log to their current state, until the backlog is small. */
@@ -87,6 +87,7 @@ export interface VerifyStep extends Described {
   readonly work: CopyWork
   /** A condition of the rows that the target may not have alone; null: of all. */
   readonly shared: string | null
+  readonly jobs: Jobs
 }
 
 /** Deletes rows in batches, each its own transaction; retries rows that were locked. */

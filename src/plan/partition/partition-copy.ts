@@ -4,7 +4,7 @@ import { cellsBetween, floor } from '../../grid/grid.ts'
 import { display } from '../../sql/names.ts'
 import { copyKeyOf, copyKeyObjections } from '../copy/key.ts'
 import { copySteps } from '../copy/steps.ts'
-import type { Transport } from '../copy/work.ts'
+import type { Jobs, Transport } from '../copy/work.ts'
 import { dependentsOf } from '../table/dependents.ts'
 import { describeKept } from '../copy/retention-of-retired.ts'
 import { runwayEnd } from './history-bound.ts'
@@ -30,7 +30,7 @@ import { NOT_ANALYZED, showAbout, showBytes, showCount } from '../../text/units.
 /** A conversion that copies the rows worth keeping into partitions, in one go. */
 export interface CopyRequest extends PartitionRequest, LeftOutRequest {
   readonly transport: Transport | 'auto'
-  readonly jobs: number
+  readonly jobs: Jobs
   /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }

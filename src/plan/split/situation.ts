@@ -7,7 +7,7 @@ import type { Interval } from '../../grid/interval.ts'
 import type { Position } from '../../grid/key.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import type { LeftOutRequest } from '../copy/left-out.ts'
-import type { Transport } from '../copy/work.ts'
+import type { Jobs, Transport } from '../copy/work.ts'
 import type { SetPolicy } from '../language/policy.ts'
 
 /** What the user asked for. */
@@ -15,7 +15,7 @@ export interface SplitRequest extends LeftOutRequest {
   /** The rows worth keeping; null keeps all. */
   readonly keep: Interval | null
   readonly transport: Transport | 'auto'
-  readonly jobs: number
+  readonly jobs: Jobs
   /** How long after the end rotate drops the retired table; null: only `ebb retire` does. */
   readonly retireAfter: Interval | null
 }
