@@ -14,6 +14,7 @@ import { rebuild } from '../dist/engine/commands/rebuild.js'
 import { retire } from '../dist/engine/runs/retire.js'
 import { barChart } from './bench/chart.js'
 import { onOwnServer, quantile, quietly } from './bench/ground.js'
+import { busyShare, mayTell } from './bench/quiet.js'
 
 const { chart, sizes } = readArguments(process.argv.slice(2))
 const SHARE = 4
@@ -116,7 +117,7 @@ async function tryWay(name, rows, total, table) {
     return measured
   })
   if (typeof result.result === 'function') await result.result()
-  const line = {
+  return {
     name,
     rows,
     seconds: result.seconds,
@@ -124,20 +125,29 @@ async function tryWay(name, rows, total, table) {
     p99: quantile(latencies, 0.99),
     longest: quantile(latencies, 1),
   }
-  const figures = [
-    line.seconds.toFixed(2),
-    Math.round(rows / line.seconds).toLocaleString('en-US'),
-    line.wal.toFixed(1),
-  ]
-  console.log(`| ${[name, ...figures, line.p99.toFixed(1), line.longest.toFixed(0)].join(' | ')} |`)
-  return line
 }
 
+function tell(line) {
+  const figures = [
+    line.seconds.toFixed(2),
+    Math.round(line.rows / line.seconds).toLocaleString('en-US'),
+    line.wal.toFixed(1),
+  ]
+  console.log(`| ${[line.name, ...figures, line.p99.toFixed(1), line.longest.toFixed(0)].join(' | ')} |`)
+}
+
+/** Each way once: a table of it, where the machine was quiet between them. */
 async function tryAll(title, rows, total, table, names = Object.keys(WAYS)) {
+  const lines = []
+  const busy = [await busyShare()]
+  for (const name of names) {
+    lines.push(await tryWay(name, rows, total, table))
+    busy.push(await busyShare())
+  }
+  if (!mayTell(busy, {})) return []
   console.log(`\n${title}, ${rows.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} rows to go\n`)
   console.log('| way | s | rows/s | MB WAL | writers’ p99, ms | longest, ms |\n| --- | --- | --- | --- | --- | --- |')
-  const lines = []
-  for (const name of names) lines.push(await tryWay(name, rows, total, table))
+  for (const line of lines) tell(line)
   return lines
 }
 
@@ -148,7 +158,7 @@ await onOwnServer(async (its) => {
   const slow = ['one DELETE', 'pages of 100, select then delete', 'ebb purge']
   for (const rows of sizes) {
     const lines = await tryAll('A table alone', rows, rows * SHARE, { child: false })
-    if (rows === Math.max(...sizes) && chart !== null)
+    if (rows === Math.max(...sizes) && chart !== null && lines.length > 0)
       writeFileSync(chart, barChart(`Seconds to get rid of ${rows.toLocaleString('en-US')} rows`, lines))
     await tryAll('With a child table, its foreign key indexed', rows, rows * SHARE, { child: true }, withChild)
   }

@@ -3,6 +3,7 @@
 //   npm run bench:rebuild               5,000,000 rows, 3 rounds
 //   npm run bench:rebuild -- 1000000 1  fewer
 //   npm run bench:rebuild -- 1000000 0  only how writers feel it
+//   npm run bench:rebuild -- 5000000 3 'keep all: '   only contestants that are called so
 //
 // Contestants take turns within a round, and what is reported is the median of
 // each one's ratios within its round, so that a slow minute slows all alike.
@@ -16,8 +17,11 @@ import { rebuild } from '../dist/engine/commands/rebuild.js'
 import { carryOut } from '../dist/engine/run.js'
 import { retire } from '../dist/engine/runs/retire.js'
 import { median, onOwnServer, program, quantile, quietly } from './bench/ground.js'
+import { busyShare, mayTell } from './bench/quiet.js'
 
-const [rows = 5_000_000, rounds = 3] = process.argv.slice(2).map(Number)
+const [rows = 5_000_000, rounds = 3] = process.argv.slice(2, 4).map(Number)
+/** Only contestants whose name contains this, and no latency. */
+const only = process.argv[4] ?? null
 let ground
 let client
 
@@ -82,10 +86,12 @@ const CONTESTANTS = [
   ['copy only: insert … select in chunks', () => withEmptyCopy(insertInChunks)],
   ['copy only: ebb, transport server', () => ebbCopy('server')],
   ['keep all: ebb rebuild, server, verified', () => ebbTotal({ transport: 'server' })],
+  ['keep all: ebb rebuild, server, 1 job, verified', () => ebbTotal({ transport: 'server', jobs: 1 })],
   ['keep all: ebb rebuild, copy, verified', () => ebbTotal({ transport: 'copy' })],
   ...(HAS_REPACK
     ? [
-        ['keep all: pg_repack', pgRepack],
+        ['keep all: pg_repack', () => pgRepack()],
+        ['keep all: pg_repack, 2 jobs', () => pgRepack(2)],
         ['keep all: pg_repack, and vacuum', pgRepackAndVacuum],
       ]
     : []),
@@ -93,7 +99,7 @@ const CONTESTANTS = [
   ['keep 10 %: delete and vacuum full', deleteAndVacuumFull],
   ...(HAS_REPACK ? [['keep 10 %: delete and pg_repack', deleteAndRepack]] : []),
   ['keep 10 %: ebb rebuild, verified', () => ebbTotal({ transport: 'auto', keep: KEEP_TENTH })],
-]
+].filter(([name]) => only === null || name.includes(only))
 
 async function withEmptyCopy(fillIt) {
   await client.query('create table t_new (like t including defaults)')
@@ -178,7 +184,7 @@ async function ebbTotal(request) {
   return { seconds, unverified: seconds - verify }
 }
 
-async function ebb({ keep = null, transport, jobs = 1 }) {
+async function ebb({ keep = null, transport, jobs = 'auto' }) {
   const request = { keep, transport, jobs, noArchive: true, retireAfter: null }
   const result = await carryOut(ground.url, { schema: 'public', name: 't' }, rebuild, request, quietly)
   retired = result.runId
@@ -197,12 +203,16 @@ async function letGo() {
   retired = undefined
 }
 
-async function pgRepack() {
+async function pgRepack(jobs = 1) {
   await client.query('create extension if not exists pg_repack')
   const where = ['-h', '127.0.0.1', '-p', String(ground.server.port), '-U', 'postgres', '-d', 'postgres']
-  const { status, stderr } = spawnSync(program('pg_repack'), [...where, '-t', 'public.t', '--no-order'], {
-    encoding: 'utf8',
-  })
+  const { status, stderr } = spawnSync(
+    program('pg_repack'),
+    [...where, '-t', 'public.t', '--no-order', ...(jobs > 1 ? ['-j', String(jobs)] : [])],
+    {
+      encoding: 'utf8',
+    },
+  )
   if (status !== 0) throw new Error(`pg_repack: ${stderr}`)
 }
 
@@ -261,6 +271,11 @@ const COMPARISONS = [
     'keep all: pg_repack, and vacuum',
     'unverified',
   ],
+  [
+    'all rows, server, verified / pg_repack, 2 jobs',
+    'keep all: ebb rebuild, server, verified',
+    'keep all: pg_repack, 2 jobs',
+  ],
   ['all rows, server, verified / pg_repack', 'keep all: ebb rebuild, server, verified', 'keep all: pg_repack'],
   [
     'all rows, server, verified / pg_repack and vacuum',
@@ -290,10 +305,10 @@ function report(results) {
     console.log(
       `| ${name} | ${median(results.map((result) => result[name].seconds)).toFixed(2)} | ${median(results.map((result) => result[name].wal)).toFixed(0)} |`,
     )
-  console.log(`| later: ebb retire | ${median(retiring).toFixed(2)} | |`)
+  if (retiring.length > 0) console.log(`| later: ebb retire | ${median(retiring).toFixed(2)} | |`)
   console.log('\n| compared | time | WAL |\n| --- | --- | --- |')
   for (const [what, ours, theirs, time = 'seconds', theirTime = 'seconds'] of COMPARISONS) {
-    if (results[0][theirs] === undefined) continue
+    if (results[0][ours] === undefined || results[0][theirs] === undefined) continue
     const ratio = (of, by) => median(results.map((result) => result[ours][of] / result[theirs][by]))
     console.log(`| ${what} | ${ratio(time, theirTime).toFixed(2)} | ${ratio('wal', 'wal').toFixed(2)} |`)
   }
@@ -311,6 +326,7 @@ async function reportLatency() {
   const felt = {
     idle: await feel(() => sleep(10_000)),
     'rebuild, server': await feel(() => ebb({ transport: 'server' })),
+    'rebuild, server, 1 job': await feel(() => ebb({ transport: 'server', jobs: 1 })),
     'rebuild, copy': await feel(() => ebb({ transport: 'copy' })),
     'rebuild, copy, 2 jobs': await feel(() => ebb({ transport: 'copy', jobs: 2 })),
   }
@@ -330,7 +346,14 @@ await onOwnServer(async (its) => {
   client = its.client
   await fill()
   const results = []
-  for (let round = 1; round <= rounds; round++) results.push(await runRound(round))
+  const busy = [await busyShare()]
+  for (let round = 1; round <= rounds; round++) {
+    results.push(await runRound(round))
+    busy.push(await busyShare())
+  }
+  const names = Object.keys(results[0] ?? {})
+  const secondsOf = (name) => results.map((result) => result[name].seconds)
+  if (!mayTell(busy, Object.fromEntries(names.map((name) => [name, secondsOf(name)])))) return
   if (rounds > 0) report(results)
-  await reportLatency()
+  if (only === null) await reportLatency()
 })
