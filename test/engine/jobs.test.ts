@@ -4,7 +4,7 @@ import { openSession, type Session } from '../../src/db/session.ts'
 import { ComparedRanges } from '../../src/engine/copy/compared-ranges.ts'
 import { workTogether, type SharedWork } from '../../src/engine/copy/jobs.ts'
 import type { TableContext } from '../../src/engine/table-context.ts'
-import { test, type Database } from '../support/database.ts'
+import { test } from '../support/database.ts'
 import { until } from '../support/until.ts'
 
 // The second job of `--jobs auto`, on a server of its own: on the one that tests share somebody is always active.
@@ -16,7 +16,7 @@ describe('by auto', () => {
   }) => {
     const { database } = await ownServer()
     const app = await database.session('app')
-    const { work, control, ended } = await shared(database, database.adminUrl)
+    const { work, control, ended } = await shared(database.adminUrl)
 
     await until(() => work.active, { what: 'the second job' })
     const came = performance.now()
@@ -38,7 +38,7 @@ describe('by auto', () => {
     expect(work.active).toBe(false)
     await control.end()
 
-    const failing = await shared(database, database.adminUrl, () => Promise.reject(new Error('the second one')))
+    const failing = await shared(database.adminUrl, () => Promise.reject(new Error('the second one')))
     await failing.ended
     expect(failing.work.errors).toEqual([new Error('the second one')])
     await failing.control.end()
@@ -47,8 +47,8 @@ describe('by auto', () => {
 
   test('there is one job where the role cannot see what others do, or connections are few', async ({ ownServer }) => {
     const { database } = await ownServer({ max_connections: '15' })
-    const blind = await shared(database, database.url)
-    const crowded = await shared(database, database.adminUrl)
+    const blind = await shared(database.url)
+    const crowded = await shared(database.adminUrl)
     await database.session('somebody else', { admin: true })
 
     await sleep(500)
@@ -69,7 +69,7 @@ interface Work {
 }
 
 /** Work that the first job does until `finish`, and the second in pieces of 50 ms. */
-async function shared(database: Database, url: string, piece: () => Promise<unknown> = () => sleep(50)) {
+async function shared(url: string, piece: () => Promise<unknown> = () => sleep(50)) {
   const control = await openSession(url, 'test')
   const work: Work = { active: false, begun: 0, errors: [], finish: () => {} }
   const finished = new Promise<void>((resolve) => (work.finish = resolve))
