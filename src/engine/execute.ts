@@ -112,14 +112,22 @@ async function purgeAtPace(step: PurgeStep, context: RunContext): Promise<void> 
   const { table, dependents } = step.work
   const around = dependents.watched?.others.filter((one) => !one.protected) ?? []
   const tables = [table, ...around.map(({ name }) => name)]
-  return atPace(tables, context, (turns) => purgeRows(step, context, turns))
+  const leastRows = dependents.scans === true ? LEAST_ROWS_OF_A_SCAN : 1
+  return atPace(tables, context, (turns) => purgeRows(step, context, turns), leastRows)
 }
+
+/**
+ * Where each batch reads a table as a whole, because its foreign key has no index: PostgreSQL does the same again for
+ * each row, so with this many rows the batches' own scans are a few hundredths of the work.
+ */
+const LEAST_ROWS_OF_A_SCAN = 25
 
 function atPace(
   tables: readonly TableName[],
   context: TableContext,
   work: (turns: Turns) => Promise<void>,
+  leastRows = 1,
 ): Promise<void> {
   const { turns } = context
-  return turns === undefined ? withPace(context, tables, work) : work(turns)
+  return turns === undefined ? withPace(context, tables, work, leastRows) : work(turns)
 }

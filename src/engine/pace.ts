@@ -7,8 +7,9 @@ export async function withPace<T>(
   { target, holder, journalSchema, pacing, observer, signal }: TableContext,
   tables: readonly TableName[],
   work: (pace: Pace) => Promise<T>,
+  leastRows = 1,
 ): Promise<T> {
-  const pace = await Pace.open({ target, holder, journalSchema, tables, ...pacing, observer, signal })
+  const pace = await Pace.open({ target, holder, journalSchema, tables, ...pacing, leastRows, observer, signal })
   try {
     return await work(pace)
   } finally {

@@ -4,6 +4,7 @@ import type { ReferenceGraph } from '../../src/catalog/references/reference-grap
 import { costObjections, lookUpSeconds, estimateGoing } from '../../src/plan/references/cascade-cost.ts'
 import { cascadeObjections } from '../../src/plan/references/cascade-objections.ts'
 import { planCascade, type Cascade, type CascadeRequest } from '../../src/plan/references/cascade.ts'
+import { dependentsOf } from '../../src/plan/references/dependents.ts'
 import { describeReferences } from '../../src/plan/references/cascade-text.ts'
 import { graphOf, graphTable, graphWith, named, reference } from './cascade-support.ts'
 
@@ -21,6 +22,15 @@ function order({ emptied }: Cascade): string[] {
 function objections(graph: ReferenceGraph, request: CascadeRequest): string[] {
   return cascadeObjections(graph, planCascade(graph, request), request, 'app').map(({ code }) => code)
 }
+
+test('a batch reads a table as a whole where no index serves a foreign key that it follows', () => {
+  const scans = (indexed: boolean, request: CascadeRequest, onDelete: 'cascade' | 'set null' = 'cascade') =>
+    dependentsOf(planCascade(graphWith([reference('b → a', { indexed, onDelete })]), request)).scans
+  expect(scans(false, ALONG)).toBe(true)
+  expect(scans(false, ASIDE)).toBe(true)
+  expect(scans(true, ALONG)).toBeUndefined()
+  expect(scans(false, ALONG, 'set null')).toBeUndefined()
+})
 
 describe('rows referencing deleted rows', () => {
   test('the deletion order of six tables, derived from the foreign keys', () => {

@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest'
 import { type PurgeResult } from '../../src/engine/commands/purge.ts'
 import type { PurgeRequest } from '../../src/plan/purge/request.ts'
+import { DEFAULT_PACE } from '../../src/pacing/limits.ts'
 import { parseTableName } from '../../src/sql/parse-name.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, markRequest, purgeRequest } from '../support/purging.ts'
@@ -61,6 +62,26 @@ describe('self-referencing rows', () => {
       reasons: [{ what: 'referenced by public.nodes.nodes_parent_fkey, by kept rows' }],
     })
   })
+})
+
+test('a foreign key without an index is no reason for batches of a row or two, each of which reads its table', async ({
+  database,
+}) => {
+  await made(
+    database,
+    `create table orders (id int primary key); create table lines (order_id int references orders on delete cascade);
+     insert into orders select generate_series(1, 200); insert into lines select 1 + n % 200 from generate_series(1, 2000) n;
+     analyze orders; analyze lines`,
+  )
+  const settings = { ...DEFAULT_PACE, targetMs: 1 }
+  const { figures } = await purge(
+    database.url,
+    parseTableName('orders'),
+    purgeRequest('id > 0', { cascade: true, allRows: true, accept: ['unindexed:public.lines.lines_order_id_fkey'] }),
+    quietly({ pacing: { settings, paceFile: null } }),
+  )
+  expect(figures).toMatchObject({ rows: 200 })
+  expect(figures?.batches).toBeLessThanOrEqual(200 / 20)
 })
 
 describe('rejected rows', () => {

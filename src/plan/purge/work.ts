@@ -98,6 +98,8 @@ export interface Dependents {
   readonly ahead: readonly Ahead[]
   /** True if the rows of a batch have that many dependent rows; null where none can be deleted ahead. */
   readonly crowded: string | null
+  /** A table around it has no index for its foreign key: each batch reads it as a whole, and for each row PostgreSQL does. */
+  readonly scans?: true
   /** Tables in which PostgreSQL counts what a batch changes; null where that is the table itself alone, for nothing refers to it. */
   readonly watched: Watched | null
 }

@@ -4,6 +4,7 @@ import { distinctTables, type Cascade } from './cascade.ts'
 import { childDeletions } from './cascade-deletions.ts'
 import { leadsToUnarchived } from './archived-dependents.ts'
 import { isReferredByOwn, isSetAside, rootColumns, withoutReferenced } from './cascade-sql.ts'
+import type { Fate } from './graph.ts'
 import type { Dependents, StayReason, Watched } from '../purge/work.ts'
 
 /** What a cascade means for the statement of a batch, in SQL. */
@@ -19,9 +20,17 @@ export function dependentsOf(cascade: Cascade): Dependents {
     disturbed: disturbed === null ? null : disturbed.text,
     ahead: goingAhead(cascade, going),
     crowded: isCrowded(cascade, going),
+    ...(readsWhole(cascade) ? { scans: true as const } : {}),
     watched: cascade.walked.length > 0 ? watchedOf(cascade) : null,
   }
 }
+
+/** Whether the statement of a batch looks for dependent rows that no index finds. */
+function readsWhole({ walked }: Cascade): boolean {
+  return walked.some(({ reference, fate }) => !reference.indexed && LOOKED_FOR.includes(fate))
+}
+
+const LOOKED_FOR: readonly Fate[] = ['followed', 'held', 'protected', 'subtree', 'self']
 
 function setAside({ reasons }: Cascade): StayReason[] {
   return reasons.map((reason) => ({ what: reason.what, condition: isSetAside(reason, 't').text, atTheEnd: false }))
