@@ -6,12 +6,9 @@
 // goes on; and all the way back. It reads what `npm run build` has made, for a server of its own.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
-import { startServer } from '../dist/embedded/server.js'
+import { ebb as start, query, withServer } from './packaged.js'
 
 const folder = process.argv[2]
 const migrations = join(folder, 'ebb-migrations')
@@ -28,13 +25,10 @@ export const down = ({ context: { rollback } }) => rollback()
 writeFileSync(join(migrations, '2-comment.sql'), `comment on table events is 'by month';\n`)
 writeFileSync(join(migrations, '2-comment.down.sql'), `comment on table events is null;\n`)
 
-const server = await startServer()
-try {
-  await onFresh(await database('fresh'))
-  await onHalfMigrated(await database('half'))
-} finally {
-  await server.remove()
-}
+await withServer(async (create) => {
+  await onFresh(await database(create, 'fresh'))
+  await onHalfMigrated(await database(create, 'half'))
+})
 console.log('a deploy pipeline works: two at once, killed in the middle, and back')
 
 async function onFresh(url) {
@@ -81,17 +75,15 @@ async function onHalfMigrated(url) {
 }
 
 /** A database with two tables, and its URL. */
-async function database(name) {
-  await query(server.url, `create database ${name}`)
-  const url = new URL(server.url)
-  url.pathname = `/${name}`
+async function database(create, name) {
+  const url = await create(name)
   for (const table of ['events', 'visits'])
     await query(
-      url.href,
+      url,
       `create table ${table} (id bigint generated always as identity primary key, at timestamptz not null);
        insert into ${table} (at) select now() - n * interval '1 hour' from generate_series(500, 1, -1) n`,
     )
-  return url.href
+  return url
 }
 
 async function runs(url) {
@@ -99,32 +91,6 @@ async function runs(url) {
   return rows.map(({ command, status }) => `${command} ${status}`)
 }
 
-async function query(url, text) {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  const { rows } = await client.query(text)
-  await client.end()
-  return rows
-}
-
-/** The command of the package, as a process. */
-function ebb(url, ...args) {
-  const program = join(folder, 'node_modules', 'pg-ebb', 'bin', 'ebb.js')
-  const child = spawn(process.execPath, [program, 'migrate', ...args], {
-    cwd: folder,
-    env: { ...process.env, DATABASE_URL: url },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let printed = ''
-  const said = []
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text) => {
-      printed += text
-      for (const { pattern, resolve } of said) if (pattern.test(printed)) resolve()
-    })
-  return {
-    process: child,
-    ended: once(child, 'close').then(([code]) => ({ code, printed })),
-    said: (pattern) => new Promise((resolve) => said.push({ pattern, resolve })),
-  }
+function ebb(url, ...words) {
+  return start(folder, url, 'migrate', ...words)
 }

@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg'
 import { takingBack } from '../db/savepoint.ts'
-import { readAll, readOne } from '../db/session.ts'
+import { readAll, readAllPrepared, readOne } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
-import { sameName } from '../sql/names.ts'
+import { LONGEST_NAME, sameName, type TableName } from '../sql/names.ts'
 import { ident, raw, sql, type Sql } from '../sql/sql.ts'
 import { IS_SUPERUSER } from './table/json-parts.ts'
 import type { TableModel } from './table/table-model.ts'
@@ -17,6 +17,31 @@ export async function readTakenNames(client: ClientBase, schema: string): Promis
     union select t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace where n.nspname = ${schema}`,
   )
   return new Set(rows.map(({ name }) => name))
+}
+
+/** Longer than what distinguishes the partitions of a table, a number included. */
+const LONGEST_SUFFIX = 30
+
+/**
+ * Of these, what the names of its partitions could meet: a schema may have a hundred thousand. All of them where the name
+ * of the table is so long that it is cut for its partitions.
+ */
+export async function readCompanionNames(
+  client: ClientBase,
+  { schema, name }: TableName,
+): Promise<ReadonlySet<string>> {
+  if (Buffer.byteLength(name) > LONGEST_NAME - LONGEST_SUFFIX) return readTakenNames(client, schema)
+  // As PostgreSQL orders names, byte by byte, a backtick follows an underscore.
+  const [from, to] = [`${name}_`, `${name}\``]
+  const rows = await readAllPrepared<{ name: string }>(
+    client,
+    sql`
+    with n as (select oid from pg_namespace where nspname = ${schema})
+    select c.relname as name from pg_class c, n where c.relnamespace = n.oid and c.relname >= ${from}::name and c.relname < ${to}::name
+    union select e.stxname from pg_statistic_ext e, n where e.stxnamespace = n.oid and e.stxname >= ${from}::name and e.stxname < ${to}::name
+    union select t.typname from pg_type t, n where t.typnamespace = n.oid and t.typname >= ${from}::name and t.typname < ${to}::name`,
+  )
+  return new Set(rows.map((row) => row.name))
 }
 
 /** What the connected role may do with a table. */

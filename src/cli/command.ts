@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Target } from '../db/session.ts'
+import type { Address } from '../db/session.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { engineOptions, type DATABASE, type EngineValues } from '../requests/common.ts'
@@ -33,7 +33,7 @@ export interface Texts {
 export interface Asked {
   readonly invocation: Invocation
   readonly reporter: Reporter
-  readonly target: Target
+  readonly target: Address
   /** Without it the plan is only shown. */
   readonly execute: boolean
   readonly engine: EngineOptions

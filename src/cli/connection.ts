@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Target } from '../db/session.ts'
+import type { Address } from '../db/session.ts'
 import { UsageError } from '../errors.ts'
 import type { Context } from './context.ts'
 
@@ -11,7 +11,7 @@ import type { Context } from './context.ts'
  *
  * @throws {UsageError} when a URL or port cannot be read; no password is repeated
  */
-export function targetOf(url: string | null, env: Context['env']): Target {
+export function targetOf(url: string | null, env: Context['env']): Address {
   if (url !== null) return readable(url, '--url')
   if (env.DATABASE_URL) return readable(env.DATABASE_URL, 'DATABASE_URL')
   return fromLibpq(env)

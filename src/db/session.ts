@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { EbbError, messageOf, UsageError, type ErrorKind } from '../errors.ts'
 import { OUR_SETTINGS } from '../sql/condition-settings.ts'
@@ -10,9 +12,24 @@ import { timeQueries } from './work-clock.ts'
 // timeouts) are fixed here, so that defaults of a role or database cannot change what Ebb does.
 
 /** Where the database is: a connection string, or settings; missing ones come from libpq's environment variables. */
-export type Target = string | pg.ClientConfig
+export type Address = string | pg.ClientConfig
 
-/** A connection that is not shared. */
+/** Where sessions come from: the database itself, or what hands them on (shared-sessions.ts). */
+export type Target = Address | SessionSource
+
+/** Opens sessions, or hands on those of others that have ended. */
+export interface SessionSource {
+  open(purpose: string, sockets?: FollowedSockets): Promise<Session>
+}
+
+/** The sockets that somebody follows (sockets.ts). */
+export interface FollowedSockets {
+  add(socket: Socket): void
+  remove(socket: Socket): void
+  through(target: Target): Target
+}
+
+/** A connection that one piece of work uses at a time. */
 export type Session = pg.Client
 
 const SETTINGS: readonly (readonly [string, string])[] = [
@@ -47,6 +64,7 @@ const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
  * @throws {EbbError} when the server is unreachable or refuses the connection
  */
 export async function openSession(target: Target, purpose: string): Promise<Session> {
+  if (isSource(target)) return target.open(purpose)
   const client = await connect(target, purpose)
   try {
     await refuseTransactionPooler(client, () => connect(target, 'look for a pooler'))
@@ -58,7 +76,11 @@ export async function openSession(target: Target, purpose: string): Promise<Sess
   }
 }
 
-async function connect(target: Target, purpose: string): Promise<Session> {
+export function isSource(target: Target): target is SessionSource {
+  return typeof target === 'object' && 'open' in target
+}
+
+async function connect(target: Address, purpose: string): Promise<Session> {
   try {
     const client = new pg.Client({ ...configOf(target), application_name: `ebb ${purpose}` })
     timeQueries(client)
@@ -78,15 +100,42 @@ async function connect(target: Target, purpose: string): Promise<Session> {
  */
 function keepReason(client: pg.Client): void {
   let reason: unknown = null
-  client.on('error', (error: unknown) => (reason ??= error))
+  client.on('error', (error: unknown) => {
+    reason ??= error
+    TROUBLED.add(client)
+  })
   const query = client.query.bind(client) as (...words: unknown[]) => unknown
   client.query = ((...words: unknown[]) => {
     const result = query(...words)
-    if (!(result instanceof Promise)) return result
+    // A stream, of which nobody here knows how it ends.
+    if (!(result instanceof Promise)) {
+      TROUBLED.add(client)
+      return result
+    }
+    RUNNING.set(client, (RUNNING.get(client) ?? 0) + 1)
+    const ended = () => RUNNING.set(client, (RUNNING.get(client) ?? 0) - 1)
+    result.then(ended, ended)
     return result.catch((error: unknown) => {
+      TROUBLED.add(client)
       throw codeOf(error) === undefined && isConnectionLost(error) && reason !== null ? reason : error
     })
   }) as pg.Client['query']
+}
+
+/** How many queries of a session have been sent and not been answered. */
+const RUNNING = new WeakMap<Session, number>()
+
+/** Sessions of which a query has failed, or was to be cancelled, or was a stream. */
+const TROUBLED = new WeakSet<Session>()
+
+/** Whether nothing is the matter with a session, so that it can be used for something else. */
+export function isSound(session: Session): boolean {
+  return session.getTransactionStatus() === 'I' && (RUNNING.get(session) ?? 0) === 0 && !TROUBLED.has(session)
+}
+
+/** Another session is about to cancel what this one does, which may reach whatever it does next. */
+export function willBeCancelled(session: Session): void {
+  TROUBLED.add(session)
 }
 
 /** How long a server may take to close a connection; one that is down never does. */
@@ -94,11 +143,15 @@ const GOODBYE_MS = 5_000
 
 function endInTime(client: pg.Client): void {
   const end: () => Promise<void> = client.end.bind(client)
-  const giveUp = () => (client as unknown as { connection: pg.Connection }).connection.stream.destroy()
+  const giveUp = () => streamOf(client).destroy()
   client.end = () => {
     const timer = setTimeout(giveUp, GOODBYE_MS)
     return end().finally(() => clearTimeout(timer))
   }
+}
+
+export function streamOf(session: Session): Socket {
+  return (session as unknown as { connection: { stream: Socket } }).connection.stream
 }
 
 /** Opens a session for the duration of `work`. */
@@ -132,14 +185,15 @@ export function connectionLost(error: unknown): unknown {
   )
 }
 
-async function applySettings(client: pg.Client, purpose: string): Promise<void> {
+/** Makes the settings those of Ebb, in a session that has those of its role and database. */
+export async function applySettings(client: pg.Client, purpose: string): Promise<void> {
   const pairs = [...SETTINGS, ['application_name', `ebb ${purpose}`] as const]
   const values = pairs.map(([name, value]) => `(${literal(name).text}, ${literal(value).text})`).join(', ')
   // Until they are set, objects on the user's search path could be mistaken for PostgreSQL's own.
   // `transaction_timeout` exists from 17 on.
   await client.query(
     `select pg_catalog.set_config(name, value, false) from (values ${values}, ('transaction_timeout', '0')) pinned (name, value)
-     where exists (select from pg_catalog.pg_settings s where s.name operator(pg_catalog.=) pinned.name)`,
+     where pg_catalog.current_setting(name, true) is not null`,
   )
   // In the role `replica`, triggers and foreign keys would not fire. Not every role may set this; then it is an
   // objection.
@@ -157,7 +211,7 @@ function unlessForbidden(error: unknown): void {
   if (codeOf(error) !== SQLSTATE.insufficientPrivilege) throw error
 }
 
-function configOf(target: Target): pg.ClientConfig {
+function configOf(target: Address): pg.ClientConfig {
   const config = typeof target === 'string' ? { connectionString: target } : target
   return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...KEEP_ALIVE, ...config }
 }
@@ -263,6 +317,18 @@ export async function readOne<Row extends object>(session: pg.ClientBase, query:
   const [row] = await readAll<Row>(session, query)
   if (row === undefined) throw new Error(`no row from: ${query.text}`)
   return row
+}
+
+/**
+ * The same by a prepared statement, for long questions to the catalogue that are asked of one table after the other: to
+ * plan one takes longer than to answer it.
+ */
+export async function readAllPrepared<Row extends object>(
+  session: pg.ClientBase,
+  { text, values }: Sql,
+): Promise<Row[]> {
+  const name = `ebb_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
+  return (await session.query<Row & pg.QueryResultRow>({ name, text, values })).rows
 }
 
 /** All rows of a query. The row type is not checked. */

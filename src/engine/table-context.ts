@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerModel } from '../catalog/server-model.ts'
 import { backendPid } from '../db/pooler.ts'
-import { connectionLost, openSession, type Session, type Target } from '../db/session.ts'
+import { connectionLost, openSession, willBeCancelled, type Session, type Target } from '../db/session.ts'
 import { Sockets } from '../db/sockets.ts'
 import { codeOf, isConnectionLost, isLockRefused, reasonOf, SQLSTATE } from '../db/sqlstate.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
@@ -179,7 +179,10 @@ async function withWorker<T>(
   const session = await openSession(options.target, holder)
   const pid = await backendPid(session)
   const ended = new AbortController()
-  const cancel = () => void cancelUntil(ended.signal, control, pid)
+  const cancel = () => {
+    willBeCancelled(session)
+    void cancelUntil(ended.signal, control, pid)
+  }
   options.signal.addEventListener('abort', cancel)
   try {
     const { server, journalSchema, observer, signal } = options

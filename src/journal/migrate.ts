@@ -16,6 +16,7 @@ const MIGRATIONS = new URL('../../migrations/', import.meta.url)
  * @throws {EbbError} when the journal cannot be trusted, or was migrated by a newer version
  */
 export async function migrateJournal(session: ClientBase, schema: string): Promise<void> {
+  if (await isMigrated(session, schema)) return
   await inTransaction(session, {}, async () => {
     // A second migration waits for the first.
     await session.query("set local lock_timeout = '10s'")
@@ -26,10 +27,7 @@ export async function migrateJournal(session: ClientBase, schema: string): Promi
     else await assertTrusted(session, schema)
     await session.query(`set local search_path to ${ident(schema).text}`)
     // Checked first: `if not exists` requires the privilege to create, even if there is nothing to create.
-    const { rowCount: tables } = await session.query(
-      sql`select from pg_tables where schemaname = ${schema} and tablename = 'migration'`,
-    )
-    if (tables === 0)
+    if (!(await hasMigrations(session, schema)))
       await session.query(
         'create table migration (name text primary key, applied_at timestamptz not null default now())',
       )
@@ -39,24 +37,43 @@ export async function migrateJournal(session: ClientBase, schema: string): Promi
   })
 }
 
+/** Whether there is nothing to migrate: then nobody has to wait for a lock, not even for a moment. */
+async function isMigrated(session: ClientBase, schema: string): Promise<boolean> {
+  if (!(await hasMigrations(session, schema))) return false
+  await assertTrusted(session, schema)
+  return (await assertKnown(session, schema)) === 'current'
+}
+
+async function hasMigrations(session: ClientBase, schema: string): Promise<boolean> {
+  const { rowCount } = await session.query(
+    sql`select from pg_tables where schemaname = ${schema} and tablename = 'migration'`,
+  )
+  return rowCount === 1
+}
+
 /**
- * Checks that this version knows all migrations of the journal.
+ * Checks that this version knows all migrations of the journal, and tells whether it has them all.
  *
  * @throws {EbbError} when a newer version has migrated it
  */
-export async function assertKnown(session: ClientBase, schema: string): Promise<void> {
+export async function assertKnown(session: ClientBase, schema: string): Promise<'current' | 'older'> {
   const known = await migrationNames()
+  const applied = await appliedNames(session, schema)
+  const newer = applied.filter((name) => !known.includes(name))
+  if (newer.length === 0) return known.every((name) => applied.includes(name)) ? 'current' : 'older'
+  throw new EbbError(
+    `the journal in schema ${schema} has been migrated by a newer version of Ebb (${newer.join(', ')}); this is ${VERSION}`,
+    { state: NOTHING_CHANGED, next: 'Use that version or a later one.' },
+    'objections',
+  )
+}
+
+async function appliedNames(session: ClientBase, schema: string): Promise<string[]> {
   const applied = await readAll<{ name: string }>(
     session,
     sql`select name from ${ident(schema, 'migration')} order by name`,
   )
-  const newer = applied.filter(({ name }) => !known.includes(name))
-  if (newer.length === 0) return
-  throw new EbbError(
-    `the journal in schema ${schema} has been migrated by a newer version of Ebb (${newer.map(({ name }) => name).join(', ')}); this is ${VERSION}`,
-    { state: NOTHING_CHANGED, next: 'Use that version or a later one.' },
-    'objections',
-  )
+  return applied.map(({ name }) => name)
 }
 
 async function migrationNames(): Promise<string[]> {

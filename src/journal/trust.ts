@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../db/session.ts'
+import { readAllPrepared } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
 
@@ -83,7 +83,7 @@ export async function revokeGrants(session: ClientBase, schema: string): Promise
 }
 
 async function readFlaws(session: ClientBase, schema: string): Promise<Flaw[]> {
-  const found = await readAll<Flaw>(session, flawsQuery(schema))
+  const found = await readAllPrepared<Flaw>(session, flawsQuery(schema))
   const space = found.find(({ kind, remedy }) => kind === 'owner' && remedy?.startsWith('grant'))
   return (
     found
@@ -107,17 +107,21 @@ function flawsQuery(schema: string): Sql {
         where d.datname = current_database() and d.datdba = acting.oid) more (oid)
     ), space as (
       select oid, nspowner, nspacl from pg_namespace where nspname = ${schema}
+    ), content (classid, objid) as (
+      -- By their dependency on the schema, which has an index: a database may have a hundred thousand relations.
+      select d.classid, d.objid from pg_depend d join space on d.refclassid = 'pg_namespace'::regclass and d.refobjid = space.oid
     ), relation as (
-      select c.* from pg_class c join space on space.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+      select c.* from content m join pg_class c on m.classid = 'pg_class'::regclass and c.oid = m.objid
+      where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
     ), own as (
       select *, relname = any (${JOURNAL_TABLES}::text[]) as known from relation
       where relname = any (${JOURNAL_TABLES}::text[]) or relname ~ '^(candidates|ebb)_[0-9a-f]{8}(_|$)' and relkind <> 'S'
     ), owned (class, oid, owner) as (
       select 'pg_namespace'::regclass, oid, nspowner from space
       union all select 'pg_class'::regclass, oid, relowner from relation
-      union all select 'pg_proc'::regclass, p.oid, p.proowner from pg_proc p join space on space.oid = p.pronamespace
-      union all select 'pg_operator'::regclass, o.oid, o.oprowner from pg_operator o join space on space.oid = o.oprnamespace
-      union all select 'pg_type'::regclass, t.oid, t.typowner from pg_type t join space on space.oid = t.typnamespace
+      union all select m.classid, p.oid, p.proowner from content m join pg_proc p on m.classid = 'pg_proc'::regclass and p.oid = m.objid
+      union all select m.classid, o.oid, o.oprowner from content m join pg_operator o on m.classid = 'pg_operator'::regclass and o.oid = m.objid
+      union all select m.classid, t.oid, t.typowner from content m join pg_type t on m.classid = 'pg_type'::regclass and t.oid = m.objid
         where t.typtype <> 'c' and t.typelem = 0
     ), given (relation, owner, name, grantee, privilege, columns) as (
       select o.oid, o.relowner, format('%I.%I', ${schema}::text, o.relname), x.grantee, x.privilege_type, null
@@ -140,7 +144,7 @@ function flawsQuery(schema: string): Sql {
         from pg_index i join own on own.oid = i.indrelid where i.indexprs is not null or i.indpred is not null
     ), shape (class, oid, part) as (
       select 'pg_class'::regclass, own.oid, 0 from own where relkind <> 'r' or relrowsecurity
-        or exists (select from pg_inherits h where h.inhparent = own.oid or h.inhrelid = own.oid)
+        or exists (select from pg_inherits h where h.inhparent = own.oid) or exists (select from pg_inherits h where h.inhrelid = own.oid)
       union all
       select 'pg_class'::regclass, own.oid, a.attnum::int from own join pg_attribute a on a.attrelid = own.oid
         join pg_type t on t.oid = a.atttypid

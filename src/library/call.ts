@@ -1,4 +1,4 @@
-import type { Target } from '../db/session.ts'
+import type { Address } from '../db/session.ts'
 import type { Command, CommandOutcome, StorablePlan } from '../engine/command.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { planCommand } from '../engine/plan-command.ts'
@@ -24,7 +24,7 @@ export interface Call<Options, Plan, Outcome> {
 
 /** A call whose options have been parsed. */
 export interface Asked<O extends Options, Request> {
-  readonly target: Target
+  readonly target: Address
   readonly request: Request
   readonly values: Values<O>
   readonly engine: EngineOptions

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Target } from '../db/session.ts'
+import type { Address } from '../db/session.ts'
 import { UsageError } from '../errors.ts'
 import type { TableName } from '../sql/names.ts'
 
@@ -13,7 +13,7 @@ export type Table = string | TableName
  * Where sessions are opened. Told by its shape: a program may have a pg of its own, whose classes are not ours.
  * A pool hides its password from being copied with the rest of its settings.
  */
-export function targetOf(database: Database): Target {
+export function targetOf(database: Database): Address {
   // A missing environment variable must not lead to whatever server runs on this machine.
   if ((database as unknown) == null || database === '')
     throw new UsageError('no database is named', 'Pass a connection string, a pg.Pool, or settings.')

@@ -1,4 +1,4 @@
-import { inTransaction, type Target } from '../db/session.ts'
+import { inTransaction, type Address } from '../db/session.ts'
 import { isLockRefused, reasonOf } from '../db/sqlstate.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
 import type { EngineOptions } from '../engine/options.ts'
@@ -56,7 +56,7 @@ export interface MigrationsResult {
 
 /** Which migrations there are, and how far they are. Read-only. */
 export async function migrationStatus(
-  target: Target,
+  target: Address,
   { folder }: MigrateRequest,
   options: EngineOptions,
 ): Promise<MigrationsReport> {
@@ -93,7 +93,7 @@ function stateOf(file: MigrationFile | null, record: MigrationRecord | null): Mi
  *
  * @throws {EbbError} at the first that fails; those before it are applied
  */
-export function up(target: Target, { folder }: MigrateRequest, options: EngineOptions): Promise<MigrationsResult> {
+export function up(target: Address, { folder }: MigrateRequest, options: EngineOptions): Promise<MigrationsResult> {
   return oneAtATime(target, options, async (journal) => {
     const migrating = { target, options, journal }
     const migrations = statusOf(await readMigrationFiles(folder), await readMigrations(journal.session, journal.schema))
@@ -103,7 +103,7 @@ export function up(target: Target, { folder }: MigrateRequest, options: EngineOp
 }
 
 /** Undoes the last one: the unfinished one, if there is one. */
-export function down(target: Target, { folder }: MigrateRequest, options: EngineOptions): Promise<MigrationsResult> {
+export function down(target: Address, { folder }: MigrateRequest, options: EngineOptions): Promise<MigrationsResult> {
   return oneAtATime(target, options, async (journal) => {
     const migrating = { target, options, journal }
     const migrations = statusOf(await readMigrationFiles(folder), await readMigrations(journal.session, journal.schema))

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openSession, withSession, type Session, type Target } from '../db/session.ts'
+import { openSession, withSession, type Session, type Address } from '../db/session.ts'
 import { Sockets } from '../db/sockets.ts'
 import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import type { EngineOptions } from '../engine/options.ts'
@@ -22,7 +22,7 @@ const POLL_EVERY_MS = 500
  * @throws {EbbError} at the deadline
  */
 export async function oneAtATime<T>(
-  target: Target,
+  target: Address,
   options: EngineOptions,
   work: (journal: MigrationJournal) => Promise<T>,
 ): Promise<T> {

@@ -65,7 +65,11 @@ export function planPolicy(target: Target, policy: Policy, options: EngineOption
 export async function applyPolicy(target: Target, policy: Policy, options: EngineOptions): Promise<JudgedPolicy> {
   const planned = await planPolicy(target, policy, options)
   assertUnobjected(planned)
-  if (!planned.differs) return planned
+  return planned.differs ? putInForce(target, policy, options) : planned
+}
+
+/** The same for a policy that has been found to differ. */
+export async function putInForce(target: Target, policy: Policy, options: EngineOptions): Promise<JudgedPolicy> {
   const { journalSchema, accept = [] } = options
   return withSession(target, 'policy', async (session) => {
     await migrateJournal(session, journalSchema)

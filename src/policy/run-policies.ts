@@ -1,4 +1,5 @@
 import { withSession, type Target } from '../db/session.ts'
+import { withSharedSessions } from '../db/shared-sessions.ts'
 import { mark } from '../engine/commands/mark.ts'
 import { purgeStale, type StaleResult } from '../engine/commands/purge-stale.ts'
 import { purge, type PurgeResult } from '../engine/commands/purge.ts'
@@ -12,7 +13,7 @@ import { forgetMissing } from '../journal/sets.ts'
 import type { Objection } from '../plan/language/step.ts'
 import { resolvePurge } from '../requests/purge.ts'
 import { display, type TableName } from '../sql/names.ts'
-import { applyPolicy, planPolicy } from './apply-policy.ts'
+import { planPolicy, putInForce } from './apply-policy.ts'
 import { optionsOf, withAccept, type FoundPolicies, type FoundPolicy } from './plan-policies.ts'
 import type { Task } from './policy.ts'
 import { rotationOf, tasksNow } from './tasks.ts'
@@ -52,6 +53,15 @@ export interface Budget {
  * what was interrupted is continued by the next run.
  */
 export async function runPolicies(
+  target: Target,
+  found: FoundPolicies,
+  budget: Budget,
+  options: EngineOptions,
+): Promise<RunReport> {
+  return withSharedSessions(target, (shared) => runAll(shared, found, budget, options))
+}
+
+async function runAll(
   target: Target,
   { found, gone }: FoundPolicies,
   { mostMs }: Budget,
@@ -111,7 +121,7 @@ async function runPolicy(
   await trying(`the policy of ${display(table)}`, done, async () => {
     const judged = await planPolicy(target, policy, options)
     done.objections.push(...judged.objections)
-    if (judged.objections.length === 0 && judged.differs) await applyPolicy(target, policy, options)
+    if (judged.objections.length === 0 && judged.differs) await putInForce(target, policy, options)
     const { tasks, notNow, closesInMs } = tasksNow(policy, judged)
     done.notNow = notNow
     const window = windowSignal(notNow === null ? closesInMs : null, options.signal)

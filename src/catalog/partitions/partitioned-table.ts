@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/session.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
 import { distinctNames, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
@@ -114,7 +114,7 @@ export async function readPartitionedTable(
   name: TableName,
   kind: KeyKind | null = null,
 ): Promise<PartitionedTable | undefined> {
-  const [row] = await readAll<Row>(
+  const [row] = await readAllPrepared<Row>(
     client,
     sql`
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name, pg_get_userbyid(c.relowner)::text as owner,

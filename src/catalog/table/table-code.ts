@@ -1,4 +1,4 @@
-import { readAll, type Session } from '../../db/session.ts'
+import { readAllPrepared, type Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 
@@ -27,7 +27,7 @@ export interface ForeignCode {
  * passed as text.
  */
 export async function readForeignCode(session: Session, table: TableName): Promise<ForeignCode[]> {
-  return readAll<ForeignCode>(
+  return readAllPrepared<ForeignCode>(
     session,
     sql`
     with recursive place (oid) as (
@@ -42,9 +42,9 @@ export async function readForeignCode(session: Session, table: TableName): Promi
       select d.refobjid, d.classid, d.objid from item i join pg_depend d on d.classid = i.classid and d.objid = i.objid
         join pg_proc f on d.refclassid = 'pg_proc'::regclass and f.oid = d.refobjid
         where i.classid <> 'pg_proc'::regclass and not (select rolsuper from pg_roles where oid = f.proowner)
-      union all select f.oid, i.classid, i.objid from item i join (${raw(IMPLEMENTATIONS)}) m (classid, objid, callee) using (classid, objid)
+      union all select f.oid, i.classid, i.objid from item i cross join lateral (${raw(IMPLEMENTATIONS)}) m (callee)
         join pg_proc f on f.oid = m.callee where not (select rolsuper from pg_roles where oid = f.proowner)
-      union all select f.oid, i.classid, i.objid from item i join (${raw(EXPRESSIONS)}) e (classid, objid, owner, expression) using (classid, objid)
+      union all select f.oid, i.classid, i.objid from item i cross join lateral (${raw(EXPRESSIONS)}) e (owner, expression)
         cross join lateral regexp_matches(e.expression, ':(?:funcid|opfuncid) (\\d+)', 'g') m join pg_proc f on f.oid = m[1]::oid
         where not (select rolsuper from pg_roles where oid = e.owner) and f.pronamespace = 'pg_catalog'::regnamespace
           and (not has_function_privilege('public', f.oid, 'execute') or f.proname = any (${RUNS_TEXT}))
@@ -91,15 +91,20 @@ const PARTS = `
     where d.classid = i.classid and d.objid = i.objid and d.refclassid in ('pg_operator'::regclass, 'pg_type'::regclass)`
 
 const IMPLEMENTATIONS = `
-  select 'pg_operator'::regclass::oid, oid, oprcode::oid from pg_operator
-  union all select 'pg_type'::regclass, rngtypid, rngcanonical from pg_range
-  union all select 'pg_type'::regclass, rngtypid, rngsubdiff from pg_range`
+  select o.oprcode::oid from pg_operator o where i.classid = 'pg_operator'::regclass and o.oid = i.objid
+  union all select r.rngcanonical from pg_range r where ${OF_TYPE} and r.rngtypid = i.objid
+  union all select r.rngsubdiff from pg_range r where ${OF_TYPE} and r.rngtypid = i.objid`
 
 // As they are stored. Whose they are is whose table, or type, it is.
 const EXPRESSIONS = `
-  select 'pg_constraint'::regclass::oid, k.oid, coalesce(c.relowner, t.typowner), k.conbin::text
-    from pg_constraint k left join pg_class c on c.oid = k.conrelid left join pg_type t on t.oid = k.contypid where k.conbin is not null
-  union all select 'pg_attrdef'::regclass, d.oid, c.relowner, d.adbin::text from pg_attrdef d join pg_class c on c.oid = d.adrelid
-  union all select 'pg_trigger'::regclass, t.oid, c.relowner, t.tgqual::text from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgqual is not null
-  union all select 'pg_rewrite'::regclass, r.oid, c.relowner, r.ev_action::text || r.ev_qual::text from pg_rewrite r join pg_class c on c.oid = r.ev_class
-  union all select 'pg_class'::regclass, x.indexrelid, c.relowner, concat(x.indexprs::text, x.indpred::text) from pg_index x join pg_class c on c.oid = x.indexrelid`
+  select coalesce(c.relowner, t.typowner), k.conbin::text
+    from pg_constraint k left join pg_class c on c.oid = k.conrelid left join pg_type t on t.oid = k.contypid
+    where i.classid = 'pg_constraint'::regclass and k.oid = i.objid and k.conbin is not null
+  union all select c.relowner, d.adbin::text from pg_attrdef d join pg_class c on c.oid = d.adrelid
+    where i.classid = 'pg_attrdef'::regclass and d.oid = i.objid
+  union all select c.relowner, t.tgqual::text from pg_trigger t join pg_class c on c.oid = t.tgrelid
+    where i.classid = 'pg_trigger'::regclass and t.oid = i.objid and t.tgqual is not null
+  union all select c.relowner, r.ev_action::text || r.ev_qual::text from pg_rewrite r join pg_class c on c.oid = r.ev_class
+    where i.classid = 'pg_rewrite'::regclass and r.oid = i.objid
+  union all select c.relowner, concat(x.indexprs::text, x.indpred::text) from pg_index x join pg_class c on c.oid = x.indrelid
+    where ${OF_TABLE} and x.indexrelid = i.objid`

@@ -3,16 +3,17 @@ import { readRunway } from '../../catalog/partitions/runway.ts'
 import { resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
 import { inSnapshot, inTransaction, withSession, type Session, type Target } from '../../db/session.ts'
+import { withSharedSessions } from '../../db/shared-sessions.ts'
 import { EbbError, ObjectionsError, UsageError } from '../../errors.ts'
 import { journalExists } from '../../journal/journal.ts'
 import { migrateJournal } from '../../journal/migrate.ts'
-import { forgetMissing, forgetSet, registeredSets, type RegisteredSet } from '../../journal/sets.ts'
+import { forgetMissing, forgetSet, recordRotated, registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { begunRetirements } from '../../journal/rotations.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
 import { notPartitioned } from '../../plan/rotate/objections.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import { planForgetting, planRotation, refuse, type ForgottenSet } from '../../plan/rotate/rotate.ts'
-import type { RotationPlan } from '../../plan/rotate/plan.ts'
+import type { RotationPlan, RotationSituation } from '../../plan/rotate/plan.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { serverObjections } from '../../plan/table/objections/server.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
@@ -22,6 +23,7 @@ import { readLeftBehind } from '../runs/left-behind.ts'
 import { dueRetiredTables, retireDue, type Retirements } from '../runs/retire-due.ts'
 import { readSituation } from '../rotate/read-situation.ts'
 import { forEachTable, type Failure } from '../many-tables.ts'
+import { isSettled } from '../rotate/settled.ts'
 import { rotateSet, stopped, type SetReport } from '../rotate/set.ts'
 import { planRetireOf } from '../runs/runs.ts'
 import { rehearsePartitions } from '../rehearsal.ts'
@@ -68,7 +70,12 @@ export async function planRotations(
  * @throws {EbbError} only if nothing could be tried at all: no connection, a replica, no such table
  */
 export async function rotate(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
-  if (request.forget) return forgetAsked(target, request, options)
+  return withSharedSessions(target, (shared) =>
+    request.forget ? forgetAsked(shared, request, options) : rotateAll(shared, request, options),
+  )
+}
+
+async function rotateAll(target: Target, request: RotateRequest, options: EngineOptions): Promise<RotationReport> {
   const arrived = await readPatiently(target, 'plan rotate', options, (session) => arrive(session, request, options))
   const { server, tables, missing, unresolved } = arrived
   const impossible = serverObjections(server, options.journalSchema)
@@ -238,20 +245,25 @@ async function resolveAll(
 }
 
 /** Plans the rotation of one set in an open session. */
-export async function planSet(
+export async function planSet(...given: Parameters<typeof lookAtSet>): Promise<RotationPlan> {
+  return (await lookAtSet(...given)).plan
+}
+
+/** The plan, and what it depends on; null where that was not read. */
+async function lookAtSet(
   session: Session,
   server: ServerModel,
   table: TableName,
   request: RotateRequest,
   options: EngineOptions,
-): Promise<RotationPlan> {
+): Promise<{ readonly plan: RotationPlan; readonly situation: RotationSituation | null }> {
   const objections = await objectionsToTable(session, server, table, options)
-  if (objections.length > 0) return refuse(table, null, objections)
+  if (objections.length > 0) return { plan: refuse(table, null, objections), situation: null }
   const { journalSchema } = options
   const situation = await readSituation(session, server, table, journalSchema, 'quick', request.policy)
-  return situation === undefined
-    ? refuse(table, null, [notPartitioned(table, request.tables === 'all' ? journalSchema : null)])
-    : planRotation(situation, request)
+  if (situation !== undefined) return { plan: planRotation(situation, request), situation }
+  const missing = notPartitioned(table, request.tables === 'all' ? journalSchema : null)
+  return { plan: refuse(table, null, [missing]), situation: null }
 }
 
 async function rotateOne(
@@ -262,13 +274,16 @@ async function rotateOne(
   options: EngineOptions,
 ): Promise<SetReport> {
   const began = performance.now()
-  const plan = await readPatiently(target, 'plan rotate', options, async (session) => {
-    const planned = await planSet(session, server, table, request, options)
+  const { plan, settled } = await readPatiently(target, 'plan rotate', options, async (session) => {
+    const { plan: planned, situation } = await lookAtSet(session, server, table, request, options)
     if (planned.steps.length > 0) await rehearsePartitions(session, table)
-    return planned
+    if (situation === null || !(await isSettled(session, situation, planned, request)))
+      return { plan: planned, settled: false }
+    await recordRotated(session, options.journalSchema, table)
+    return { plan: planned, settled: true }
   })
   // Without a policy there is nothing to do, and no lease to take.
-  if (plan.policy === null || isRefused(plan))
+  if (plan.policy === null || isRefused(plan) || settled)
     return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
   return withTable({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (context) =>
     rotateSet(context, table, request, options.lockLimits),

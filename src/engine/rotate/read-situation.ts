@@ -5,7 +5,7 @@ import {
   type PartitionedTable,
 } from '../../catalog/partitions/partitioned-table.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
-import { readTakenNames } from '../../catalog/situation.ts'
+import { readCompanionNames } from '../../catalog/situation.ts'
 import { readClock } from '../../db/clock.ts'
 import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { fromText, positionOf, type Position } from '../../grid/key.ts'
@@ -55,7 +55,7 @@ export async function readSituation(
       thorough: thoroughness === 'thorough',
       ...journal,
     }
-    const taken = await readTakenNames(session, name.schema)
+    const taken = await readCompanionNames(session, name)
     const policy = policyOf(set, journal.registered, timezone)
     const rows =
       policy === null ? NO_ROWS : await readRows(session, set, policy, journal.newestIn, now, LOOKING_MS[thoroughness])
