@@ -54,7 +54,7 @@ test(
     // Once nothing is due, it takes no lease, and a policy needs a few dozen queries.
     const calm = { policies: Object.fromEntries(tables.slice(0, 4).map((name) => [name, IDLE])) }
     const { rows: leases } = await database.admin(`select * from ebb.lease order by table_name`)
-    const again = await run(database.url, { config: calm as never, execute: true })
+    const again = await run(database.url, { config: calm, execute: true })
     expect(again.policies.map(({ rotation }) => rotation?.sets[0]?.failed)).toEqual([[], [], [], []])
     expect((await database.admin(`select * from ebb.lease order by table_name`)).rows).toEqual(leases)
     const { rows: rotated } = await database.admin<{ late: number }>(
