@@ -22,7 +22,8 @@ export default defineConfig({
           name: 'all',
           include: ['test/**/*.test.ts'],
           exclude: [...TIMED, '**/node_modules/**'],
-          maxWorkers: 2,
+          // One more than the cores of a small machine: tests wait at times, for a lock or for the server.
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },

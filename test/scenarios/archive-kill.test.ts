@@ -46,7 +46,7 @@ async function archived(database: Database): Promise<Archived> {
 
 const ALL = Array.from({ length: 300 }, (_, i) => i + 1)
 
-test('a restore that dies at many statements puts each row back once', { timeout: 60_000 }, async ({ database }) => {
+test('a restore that dies at many statements puts each row back once', async ({ database }) => {
   const { table, order, objects } = await archived(database)
   const errand = { command: 'restore', url: database.url, table, restore: order } as const
   const dieAt = `step finished: restore:${objects[1]?.name ?? ''}`
@@ -79,72 +79,64 @@ async function expectEachOnce(database: Database, table: TableName): Promise<voi
   expect(new Set(ids).size).toBe(ids.length)
 }
 
-test(
-  'a restore whose server dies in the midst of an object puts each row back once',
-  { timeout: 60_000 },
-  async ({ ownServer }) => {
-    const { server, database } = await ownServer()
-    const { table, order } = await archived(database)
-    const name = quoted(table)
-    const gate = await database.session('gate')
-    await gate.query('select pg_advisory_lock(7)')
-    await database.admin(
-      `create function wait_there() returns trigger language plpgsql as $$ begin
+test('a restore whose server dies in the midst of an object puts each row back once', async ({ ownServer }) => {
+  const { server, database } = await ownServer()
+  const { table, order } = await archived(database)
+  const name = quoted(table)
+  const gate = await database.session('gate')
+  await gate.query('select pg_advisory_lock(7)')
+  await database.admin(
+    `create function wait_there() returns trigger language plpgsql as $$ begin
        perform pg_advisory_xact_lock_shared(7); return new; end $$;
      create trigger waiting before insert on ${name.text} for each row when (new.id = 150) execute function wait_there()`,
-    )
-    const tool = startTool({ command: 'restore', url: database.url, table, restore: order })
-    const waits = () => database.admin(`select from pg_stat_activity where wait_event = 'advisory'`)
-    await until(async () => (await waits()).rowCount === 1, { what: 'the restore to reach row 150' })
-    const before = await idsIn(database, table)
-    expect(before.length).toBeGreaterThan(0)
-    await server.crash()
-    expect(await tool.end()).not.toBe(0)
-    await server.restart()
+  )
+  const tool = startTool({ command: 'restore', url: database.url, table, restore: order })
+  const waits = () => database.admin(`select from pg_stat_activity where wait_event = 'advisory'`)
+  await until(async () => (await waits()).rowCount === 1, { what: 'the restore to reach row 150' })
+  const before = await idsIn(database, table)
+  expect(before.length).toBeGreaterThan(0)
+  await server.crash()
+  expect(await tool.end()).not.toBe(0)
+  await server.restart()
 
-    expect(await idsIn(database, table)).toEqual(before)
-    await persevere(() => restoreRows(database.url, order, quietly()))
-    expect(await idsIn(database, table)).toEqual(ALL)
-  },
-)
+  expect(await idsIn(database, table)).toEqual(before)
+  await persevere(() => restoreRows(database.url, order, quietly()))
+  expect(await idsIn(database, table)).toEqual(ALL)
+})
 
-test(
-  'a rotation with an archive that dies at many statements removes nothing without a receipt',
-  {
-    timeout: 60_000,
-  },
-  async ({ database }) => {
-    const table = await monthlyEvents(database, -5, 3)
-    const owner = await database.session('setup')
-    await owner.query(
-      sql`insert into ${quoted(table)} (at) select ${month(-5)} + n * interval '2 days' from generate_series(0, 70) n`
-        .text,
-    )
-    const before = await idsIn(database, table)
-    const rotation = request({ tables: [table], keep: '2 months', noArchive: false, archive: archiveTo(folder.uri) })
-    const errand = { command: 'rotate', url: database.url, table, rotate: rotation } as const
-    let deaths = 0
-    for (const number of [100, 150, 200, 250]) {
-      const ended = await startTool({ ...errand, dieAtStatement: { number, afterMs: number % 4 } }).end()
-      await expectAllKept(database, before)
-      if (ended === 0) break
-      deaths += 1
-    }
-    expect(deaths).toBeGreaterThan(2)
-    await persevere(async () => {
-      const { sets } = await rotate(database.url, rotation, quietly())
-      const failure = sets[0]?.failed[0]?.error
-      if (failure !== undefined) throw failure
-    })
+test('a rotation with an archive that dies at many statements removes nothing without a receipt', async ({
+  database,
+}) => {
+  const table = await monthlyEvents(database, -5, 3)
+  const owner = await database.session('setup')
+  await owner.query(
+    sql`insert into ${quoted(table)} (at) select ${month(-5)} + n * interval '2 days' from generate_series(0, 70) n`
+      .text,
+  )
+  const before = await idsIn(database, table)
+  const rotation = request({ tables: [table], keep: '2 months', noArchive: false, archive: archiveTo(folder.uri) })
+  const errand = { command: 'rotate', url: database.url, table, rotate: rotation } as const
+  let deaths = 0
+  for (const number of [100, 150, 200, 250]) {
+    const ended = await startTool({ ...errand, dieAtStatement: { number, afterMs: number % 4 } }).end()
+    await expectAllKept(database, before)
+    if (ended === 0) break
+    deaths += 1
+  }
+  expect(deaths).toBeGreaterThan(2)
+  await persevere(async () => {
+    const { sets } = await rotate(database.url, rotation, quietly())
+    const failure = sets[0]?.failed[0]?.error
+    if (failure !== undefined) throw failure
+  })
 
-    expect((await monthsOf(database, table))[0]).toBeGreaterThan(-4)
-    const { archives } = await archivesIn(folder.path)
-    const removed: number[] = []
-    for (const { receipt, removal } of archives) if (removal !== null) removed.push(...(await archivedIds(receipt)))
-    const left = await idsIn(database, table)
-    expect([...removed, ...left].sort((a, b) => a - b)).toEqual(before)
-  },
-)
+  expect((await monthsOf(database, table))[0]).toBeGreaterThan(-4)
+  const { archives } = await archivesIn(folder.path)
+  const removed: number[] = []
+  for (const { receipt, removal } of archives) if (removal !== null) removed.push(...(await archivedIds(receipt)))
+  const left = await idsIn(database, table)
+  expect([...removed, ...left].sort((a, b) => a - b)).toEqual(before)
+})
 
 async function archivedIds(receipt: Parameters<typeof archivedRows>[1]): Promise<number[]> {
   return (await archivedRows(folder.path, receipt)).map((row) => Number(row.split(',')[0]))
