@@ -2,7 +2,7 @@ import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'coverage', '.versions', '.ebb-test-*'] },
+  { ignores: ['build', 'dist', 'node_modules', 'coverage', '.versions', '.ebb-test-*'] },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {

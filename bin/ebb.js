@@ -3,14 +3,17 @@
 
 import { existsSync } from 'node:fs'
 
-const built = new URL('../dist/cli/run.js', import.meta.url)
+const built = new URL('../dist/cli.js', import.meta.url)
 if (!existsSync(built)) {
   process.stderr.write('error: ebb has not been built\n  now: Nothing has been done.\n next: npm run build\n')
   process.exit(70)
 }
 
-const { run } = await import(built.href)
-const { processContext } = await import('../dist/cli/context.js')
+// Node.js 20 has no `navigator`. Without one the PostgreSQL driver finds out what it runs on by means that load all of
+// fetch, which takes longer than everything else here.
+globalThis.navigator ??= { userAgent: `Node.js/${process.versions.node.split('.', 1)}` }
+
+const { main } = await import(built.href)
 
 const FORCED = 130
 const stop = new AbortController()
@@ -30,4 +33,4 @@ for (const stream of [process.stdout, process.stderr]) {
   })
 }
 
-process.exitCode = await run(process.argv.slice(2), processContext(process, stop.signal))
+process.exitCode = await main(process, stop.signal)

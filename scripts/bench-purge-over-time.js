@@ -7,8 +7,8 @@
 // Beside them, the loop that everybody writes first: delete … where id in (select … order by … limit 5000).
 
 import pg from 'pg'
-import { purge } from '../dist/engine/commands/purge.js'
-import { carryOut } from '../dist/engine/run.js'
+import { purge } from '../build/engine/commands/purge.js'
+import { carryOut } from '../build/engine/run.js'
 import { onOwnServer, quietly } from './bench/ground.js'
 
 const ROWS = Number(process.argv[2] ?? 5_000_000)

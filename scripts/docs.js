@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import * as zod from 'zod'
 
-const BUILT = new URL('../dist/cli/run.js', import.meta.url)
+const BUILT = new URL('../build/cli/run.js', import.meta.url)
 const WIDTH = 100
 
 const INTRODUCTION = `Without \`--execute\` a command shows what it would do, and changes nothing. What it prints for people is a script
@@ -25,9 +25,9 @@ if (!existsSync(BUILT)) {
 }
 const { program } = await import(BUILT.href)
 
-const { receiptSchema } = await import(new URL('../dist/archive/receipt-schema.js', import.meta.url).href)
+const { receiptSchema } = await import(new URL('../build/archive/receipt-schema.js', import.meta.url).href)
 
-const { configSchema } = await import(new URL('../dist/policy/schema.js', import.meta.url).href)
+const { configSchema } = await import(new URL('../build/policy/schema.js', import.meta.url).href)
 
 const WRITTEN = {
   'cli.md': await page(),

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import pg from 'pg'
-import { startServer } from '../dist/embedded/server.js'
+import { startServer } from '../build/embedded/server.js'
 
 /** Where the package is installed; the project itself counts. */
 export function programIn(folder) {

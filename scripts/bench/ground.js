@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { findBinaries } from '../../dist/embedded/binaries.js'
-import { startServer } from '../../dist/embedded/server.js'
+import { findBinaries } from '../../build/embedded/binaries.js'
+import { startServer } from '../../build/embedded/server.js'
 
 const FOLDER = process.env.EBB_BENCH_PG ?? '/usr/lib/postgresql/15/bin'
 const LIKE_STOCK = { fsync: 'on', autovacuum: 'off' }

@@ -4,10 +4,10 @@ import type { UmzugStorage } from 'umzug'
 import { inTransaction, readAll } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { ident, sql } from '../sql/sql.ts'
-import { VERSION } from '../version.ts'
+import { PACKAGE, VERSION } from '../package.ts'
 import { assertTrusted, revokeGrants } from './trust.ts'
 
-const MIGRATIONS = new URL('../../migrations/', import.meta.url)
+const MIGRATIONS = new URL('migrations/', PACKAGE)
 
 /**
  * Migrates the journal in the given schema, creating the schema if necessary. One transaction under one lock:

@@ -1,5 +1,5 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
-import type { ArchiveStatus, DetachedPartition, RunStatusLine, SetStatus, StatusReport } from '../engine/runs/runs.ts'
+import type { ArchiveStatus, DetachedPartition, RunStatusLine, SetStatus, StatusReport } from '../engine/runs/status.ts'
 import type { Runway } from '../catalog/partitions/runway.ts'
 import { describeLeftover, type Leftover } from '../plan/copy/leftovers.ts'
 import { heldText, type Hold } from '../plan/language/hold.ts'

@@ -11,8 +11,8 @@ const script = (rows: string, format: string) => `
   import { tmpdir } from 'node:os'
   import { join } from 'node:path'
   import { pipeline } from 'node:stream/promises'
-  import { readObject } from './dist/archive/content/read-object.js'
-  import { writeObjects } from './dist/archive/content/write-objects.js'
+  import { readObject } from './build/archive/content/read-object.js'
+  import { writeObjects } from './build/archive/content/write-objects.js'
 
   async function* rows() {
     yield Buffer.from('id,payload\\n')
@@ -35,7 +35,7 @@ const script = (rows: string, format: string) => `
 `
 
 function run(rows: string, format: string): { readonly rows: number; readonly megabytes: number } {
-  if (!existsSync(join(PROJECT, 'dist'))) throw new Error('it runs what has been built: npm run build')
+  if (!existsSync(join(PROJECT, 'build'))) throw new Error('it runs what has been built: npm run build')
   const printed = execFileSync('node', ['--input-type=module', '-e', script(rows, format)], {
     cwd: PROJECT,
     encoding: 'utf8',

@@ -1,30 +1,29 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test as plainTest } from 'vitest'
+import { SHIPPED } from '../../rolldown.config.ts'
 import { display, quoted } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
+import { writeBundle } from '../support/compiled.ts'
 import { test } from '../support/database.ts'
+import { PROJECT } from '../docs/pages.ts'
 import { until } from '../support/until.ts'
 import { eventsTable } from './support.ts'
 
-// bin/ebb.js as a process, built from the sources of this moment into a folder of its own.
+// bin/ebb.js as a process, with the sources of this moment made into what the package has, in a folder of its own.
 
-const PROJECT = fileURLToPath(new URL('../../', import.meta.url))
 let home = ''
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'ebb-process-'))
   for (const part of ['bin', 'package.json']) await cp(join(PROJECT, part), join(home, part), { recursive: true })
   for (const part of ['node_modules', 'migrations']) await symlink(join(PROJECT, part), join(home, part))
-  const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc')
-  const options = ['-p', 'tsconfig.build.json', '--outDir', join(home, 'dist'), '--noCheck', '--declaration', 'false']
-  await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: PROJECT })
+  await writeBundle(SHIPPED, join(home, 'dist'))
 })
 
 afterAll(() => rm(home, { recursive: true, force: true }))
@@ -47,6 +46,41 @@ plainTest('the exit code and both streams are those of the command', async () =>
   expect(await wrong.ended).toBe(2)
   expect(wrong.said.err).toMatch(/^error: unknown option/)
 })
+
+plainTest('the help loads no driver, and the status little of what plans and copies', async () => {
+  const help = await loadedBy('cli.js')
+  expect(help.packages).toEqual(['commander'])
+  expect(help.bytes).toBeLessThan(50_000)
+  const status = await loadedBy('status.js')
+  expect(status.packages).toEqual(['commander', 'pg', 'temporal-polyfill'])
+  expect(status.bytes).toBeLessThan(500_000)
+})
+
+plainTest('fetch is not loaded, which the driver does where there is no navigator', async () => {
+  const program = `process.argv.push('status', '--url', 'postgres://u@127.0.0.1:1/d')
+    await import('./bin/ebb.js')
+    console.log(process.moduleLoadList.filter((name) => name.includes('undici')).join())`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: home,
+  }).catch((error: { stdout: string }) => error)
+  expect(stdout).toBe('\n')
+})
+
+/** What is loaded with a file of the package before anything is executed: how many bytes, and which packages. */
+async function loadedBy(file: string): Promise<{ bytes: number; packages: string[] }> {
+  const files = new Map<string, string>()
+  const packages = new Set<string>()
+  const visit = async (name: string): Promise<void> => {
+    if (files.has(name)) return
+    files.set(name, await readFile(join(home, 'dist', name), 'utf8'))
+    for (const [, from = ''] of files.get(name)!.matchAll(/^(?:import|export)\b[^'"]*?from ["'](.+)["'];$/gm)) {
+      if (from.startsWith('./')) await visit(from.slice(2))
+      else if (!from.startsWith('node:')) packages.add(from)
+    }
+  }
+  await visit(file)
+  return { bytes: [...files.values()].join('').length, packages: [...packages].sort() }
+}
 
 plainTest('without dist it says how to make it', async () => {
   const elsewhere = join(home, 'elsewhere/bin')

@@ -8,7 +8,7 @@ import { PROJECT, readPage } from './pages.ts'
 /** From the bottom up: a file imports from its own folder and from those before it. */
 const FOLDERS = [
   'errors.ts',
-  'version.ts',
+  'package.ts',
   'text',
   'sql',
   'grid',

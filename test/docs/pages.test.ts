@@ -17,7 +17,7 @@ import {
 } from './pages.ts'
 import { Shell } from './shell.ts'
 
-const BUILT = join(PROJECT, 'dist', 'cli', 'run.js')
+const BUILT = join(PROJECT, 'dist', 'cli.js')
 
 describe('examples of the documentation match the actual output', () => {
   test.for(pages().filter((path) => partsOf(readPage(path)).length > 0))('%s', async (path, { database }) => {

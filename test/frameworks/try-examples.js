@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { startServer } from '../../dist/embedded/server.js'
+import { startServer } from '../../build/embedded/server.js'
 
 const run = promisify(execFile)
 const project = fileURLToPath(new URL('../..', import.meta.url))

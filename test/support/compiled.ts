@@ -1,15 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { build } from 'vite'
+import { join } from 'node:path'
+import { rolldown } from 'rolldown'
+import { bundle } from '../../rolldown.config.ts'
+import { PROJECT } from '../docs/pages.ts'
 
 // The sources as JavaScript, for tools in processes of their own: a build may be older than they are, and translating
 // in each process costs more than most of them have to do.
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const PROGRAMS = ['tool-process', 'ebb-main', 'machine-probe'].map((name) => `test/support/${name}.ts`)
+const PROGRAMS = ['tool-process', 'ebb-main', 'machine-probe']
 
-/** A folder with the sources as JavaScript, laid out like `dist`, and the tests' programs beside them. */
+/** A folder with the tests' programs, made as the package is. */
 export interface Compiled {
   readonly folder: string
   remove(): Promise<void>
@@ -17,36 +17,24 @@ export interface Compiled {
 
 /** Translates the sources as they are now. */
 export async function compile(): Promise<Compiled> {
-  const folder = await mkdtemp(join(ROOT, '.ebb-test-')) // one level below the root, as `dist`: they find migrations/
+  const folder = await mkdtemp(join(PROJECT, '.ebb-test-')) // where it finds what `dist` finds
   const remove = () => rm(folder, { recursive: true, force: true })
-  // In one piece, which starts quicker than hundreds of files; but for the one that finds its surroundings from there.
-  const output = {
-    entryFileNames: 'test/support/[name].js',
-    chunkFileNames: ({ name }: { name: string }) => (name === 'version' ? '[name].js' : 'all/[name].js'),
-    codeSplitting: {
-      groups: [
-        { name: 'version', test: /\/src\/version\.ts$/, priority: 1 },
-        { name: 'all', test: /\/src\//, priority: 0 },
-      ],
-    },
-  }
   try {
-    await build({
-      root: ROOT,
-      configFile: false,
-      logLevel: 'warn',
-      publicDir: false,
-      build: {
-        ssr: true,
-        target: 'node20',
-        minify: false,
-        outDir: relative(ROOT, folder),
-        rolldownOptions: { input: PROGRAMS, output },
-      },
-    })
+    await writeBundle(Object.fromEntries(PROGRAMS.map((name) => [name, `test/support/${name}.ts`])), folder)
   } catch (error) {
     await remove()
     throw error
   }
   return { folder, remove }
+}
+
+/** Writes the programs of `input` into `folder`, as those of the package are written. */
+export async function writeBundle(input: Readonly<Record<string, string>>, folder: string): Promise<void> {
+  const { output, ...options } = bundle(input, folder)
+  const written = await rolldown(options)
+  try {
+    await written.write(output)
+  } finally {
+    await written.close()
+  }
 }

@@ -1,6 +1,5 @@
-import { processContext } from '../../src/cli/context.ts'
-import { run } from '../../src/cli/run.ts'
+import { main } from '../../src/cli/main.ts'
 
 // The command line as a process, straight from the sources; what bin/ebb.js does beyond that has tests of its own.
 
-process.exitCode = await run(process.argv.slice(2), processContext(process, new AbortController().signal))
+process.exitCode = await main(process, new AbortController().signal)

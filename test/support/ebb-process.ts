@@ -17,7 +17,7 @@ export interface EbbProcess {
 
 /** Starts `ebb` with these words; it is killed when the test ends. */
 export function startEbb(words: readonly string[]): EbbProcess {
-  const child = spawn(process.execPath, [join(inject('compiled'), 'test/support/ebb-main.js'), ...words], {
+  const child = spawn(process.execPath, [join(inject('compiled'), 'ebb-main.js'), ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))

@@ -18,7 +18,7 @@ export class Machine {
   private failure: unknown = null
 
   constructor(url: string, compiled: string) {
-    this.probe = new Worker(join(compiled, 'test/support/machine-probe.js'), { workerData: url })
+    this.probe = new Worker(join(compiled, 'machine-probe.js'), { workerData: url })
     this.probe.on('message', (ms: number) => void this.took.push(ms))
     this.probe.on('error', (error) => (this.failure = error))
   }

@@ -62,7 +62,7 @@ export interface Said {
 export function startTool(errand: Errand): Tool {
   const child = spawn(
     process.execPath,
-    [join(inject('compiled'), 'test/support/tool-process.js'), JSON.stringify(toStored(errand))],
+    [join(inject('compiled'), 'tool-process.js'), JSON.stringify(toStored(errand))],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },

@@ -1,5 +1,5 @@
 import { retirable } from '../../engine/runs/retired.ts'
-import { status, type StatusReport } from '../../engine/runs/runs.ts'
+import { status, type StatusReport } from '../../engine/runs/status.ts'
 import { describeStatus } from '../../report/status.ts'
 import { STATUS } from '../../requests/inspect.ts'
 import { toText } from '../../text/comment.ts'

@@ -17,7 +17,6 @@ import { readLeftovers } from './leftovers.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import type { StorablePlan } from '../command.ts'
-import { commandNamed } from '../commands/registry.ts'
 import { fromStored } from '../../plan/language/stored.ts'
 import { FORMAT, SWAPS } from '../stored-plan.ts'
 
@@ -161,7 +160,7 @@ async function statusLine(
     startedAt,
     endedAt,
     lastError,
-    refusesFrom: refusedFrom(run, done),
+    refusesFrom: await refusedFrom(run, done),
     swapped: SWAPS.some((key) => done.has(key)),
     stepsDone: done.size,
     steps: run.stepCount ?? done.size,
@@ -178,8 +177,10 @@ function isDeleting({ command, plan, format }: Run, done: ReadonlySet<string>): 
 }
 
 /** From the command, while the run is unfinished. */
-function refusedFrom(run: Run, done: ReadonlySet<string>): string | null {
+async function refusedFrom(run: Run, done: ReadonlySet<string>): Promise<string | null> {
   if (run.format !== FORMAT || run.status !== 'running') return null
   const plan = fromStored(run.plan) as StorablePlan
+  // Loads every command, which is most of Ebb.
+  const { commandNamed } = await import('../commands/registry.ts')
   return commandNamed(run.command)?.refusesFrom?.({ ...run, plan }, done) ?? null
 }
