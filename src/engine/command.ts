@@ -38,6 +38,8 @@ export interface Command<Request, Plan extends StorablePlan, Situation, Outcome 
   readonly ofAnyStorage?: true
   /** Whether it removes rows from the table, or leaves some out: not those on hold. */
   removes?(request: Request): boolean
+  /** Tables whose rows go with those of the table. */
+  removesAlso?(plan: Plan): readonly TableName[]
   /**
    * Checks, in the open snapshot, that a stored situation matches the catalogue.
    *
@@ -46,6 +48,8 @@ export interface Command<Request, Plan extends StorablePlan, Situation, Outcome 
   verify(planning: Planning, table: TableName, situation: Situation, request: Request): Promise<void>
   /** An unfinished run of another command that the plan itself reports. */
   knowsOf?(run: Run, request: Request): boolean
+  /** Further tables that the plan works on: a run has the leases of all, and none of them has another unfinished run. */
+  others?(plan: Plan): readonly TableName[]
   /** Whether a new plan has already been executed. `read` may also throw `NothingLeft`. */
   isCarriedOut?(plan: Plan): boolean
   /** The outcome of a plan with nothing to execute; null otherwise. */

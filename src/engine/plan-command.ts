@@ -172,6 +172,19 @@ async function planOrDone(
   return { plan: fromStored(done.plan) as StorablePlan, situation: null, doneBy: done.id }
 }
 
+/**
+ * No run of these tables is unfinished: those of a run besides its own.
+ *
+ * @throws {EbbError} if there is one
+ */
+export async function assertIdle(session: Session, journalSchema: string, tables: readonly TableName[]): Promise<void> {
+  if (tables.length === 0 || !(await journalExists(session, journalSchema))) return
+  for (const table of tables) {
+    const run = await latestRun(session, journalSchema, table)
+    if (run?.status === 'running') throw otherRun(run)
+  }
+}
+
 /** Another run of the table is unfinished. */
 export function otherRun(run: Run, sameCommand = false): EbbError {
   return new EbbError(

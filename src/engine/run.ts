@@ -7,8 +7,9 @@ import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../package.ts'
 import type { AnyCommand, Command, CommandOutcome, StorablePlan } from './command.ts'
 import { readPatiently } from './locks/patiently.ts'
+import { watchHolds } from './hold-watch.ts'
 import type { EngineOptions } from './options.ts'
-import { findPlan, lookUp, type FoundPlan, type Given } from './plan-command.ts'
+import { assertIdle, findPlan, lookUp, type FoundPlan, type Given } from './plan-command.ts'
 import { rehearseEventTriggers } from './rehearsal.ts'
 import { assertAsSaved } from './saved-plan.ts'
 import { storable, verifiedPlan } from './stored-plan.ts'
@@ -60,12 +61,30 @@ async function carryOutOnce(target: Target, written: WrittenName, given: Given):
   if (doneBy === null && plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
   const nothing = command.nothingToDo?.(plan, doneBy) ?? null
   if (nothing !== null) return nothing
-  return withTable({ target, server, ...options, command: command.name }, name, async (context) => {
+  const others = command.others?.(plan) ?? []
+  return withTable({ target, server, ...options, command: command.name, others }, name, async (context) => {
     await assertLatest(context, name, found.earlier)
+    await assertIdle(context.session, context.journalSchema, others)
     if (found.runId === null) await command.beforeBegin?.(context, request)
     const { run, plan: begun } = await beginRun(context, given, found)
-    return command.carryOut(run, begun)
+    return command.carryOut(await obeyingHolds(run, given, begun), begun)
   })
+}
+
+/**
+ * A run that removes rows may not remove those on hold, also those that come to be on hold while it is at work.
+ *
+ * @throws {EbbError} if some are now
+ */
+export async function obeyingHolds(
+  run: RunContext,
+  { command, request, options: { accept = [] } }: Given,
+  plan: StorablePlan,
+): Promise<RunContext> {
+  const { accept: accepted = [] } = request as { readonly accept?: readonly string[] }
+  if (command.removes?.(request) !== true || [...accept, ...accepted].includes('hold')) return run
+  const tables = [run.lease.table, ...(command.removesAlso?.(plan) ?? [])]
+  return { ...run, holds: await watchHolds(run.session, run.journalSchema, tables) }
 }
 
 /**

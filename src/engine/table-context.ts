@@ -16,6 +16,7 @@ import { firesNoTriggers } from '../plan/table/objections/server.ts'
 import type { Emit, Observer } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
 import { assertOwnCode } from './first-look.ts'
+import type { HoldWatch } from './hold-watch.ts'
 import { LOCK_LIMITS, type LockLimits, type ShortLockSessions } from './locks/short-locks.ts'
 import type { Turns } from './purge/turns.ts'
 import { SIZES, type CopySizes } from './copy/sizes.ts'
@@ -40,6 +41,8 @@ export interface TableContext {
   readonly identities: readonly string[]
   /** Paces the batches of a purge; by default the pace of the run. */
   readonly turns: Turns | undefined
+  /** Null where no rows are removed, or holds on them are accepted. */
+  readonly holds: HoldWatch | null
   readonly observer: Emit
   readonly signal: AbortSignal
 }
@@ -59,6 +62,8 @@ export interface TableContextOptions {
   readonly server: ServerModel
   readonly journalSchema: string
   readonly command: string
+  /** Further tables that the work is on: it has the leases of all. */
+  readonly others?: readonly TableName[]
   readonly accept?: readonly string[]
   readonly copySizes?: CopySizes
   readonly pacing?: Pacing
@@ -77,7 +82,7 @@ const UNDOING: readonly string[] = ['abandon', 'retire']
 const SILENT_MS = 30_000
 
 /**
- * Opens sessions, migrates the journal, takes the lease of the table, does `work`, and releases everything. An abort
+ * Opens sessions, migrates the journal, takes the lease of the table and its `others`, does `work`, and releases everything. An abort
  * cancels the running statement; its transaction is rolled back.
  */
 export async function withTable<T>(
@@ -97,7 +102,7 @@ export async function withTable<T>(
     await control.query('set synchronous_commit = local')
     if (!UNDOING.includes(options.command)) await assertOwnCode(control, options.server, table, options)
     await migrateJournal(control, options.journalSchema)
-    const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`)
+    const lease = await takeLease(control, options.journalSchema, table, `ebb ${holder}`, options.others)
     try {
       // Before anything is removed.
       if (options.keepJournal !== undefined)
@@ -200,6 +205,7 @@ async function withWorker<T>(
       lockLimits: options.lockLimits ?? LOCK_LIMITS,
       identities: options.identities ?? [],
       turns: options.turns,
+      holds: null,
       observer: (event) => observer({ table, runId: null, ...event }),
       signal,
     })

@@ -7,7 +7,10 @@ import { quoted, type TableName } from '../sql/names.ts'
 import { raw, sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
-/** Holds what a run restores, or what is attached again by no run, from now on: once for each table of a run. */
+/**
+ * Holds what a run restores, or what is attached again by no run, from now on. A hold on the same range that is in force
+ * is extended: rows that are restored again are held longer, not twice.
+ */
 export async function holdRows(
   session: ClientBase,
   schema: string,
@@ -15,10 +18,24 @@ export async function holdRows(
   { table, bounds, keep }: { readonly table: TableName; readonly bounds: string | null; readonly keep: Interval },
 ): Promise<void> {
   await session.query(sql`
+    with held (until) as (select clock_timestamp() + ${intervalText(keep)}::interval),
+    there as (
+      select h.id from ${at(schema, 'hold')} h where ${IN_FORCE} and h.schema_name = ${table.schema}
+        and h.table_name = ${table.name} and h.bounds is not distinct from ${bounds}),
+    extended as (
+      update ${at(schema, 'hold')} h set until = held.until, run_id = ${runId}::bigint
+      from held where h.id in (select id from there) and h.until < held.until)
     insert into ${at(schema, 'hold')} (schema_name, table_name, bounds, until, run_id)
-    select ${table.schema}, ${table.name}, ${bounds}, clock_timestamp() + ${intervalText(keep)}::interval, ${runId}::bigint
-    where not exists (select from ${at(schema, 'hold')} where run_id = ${runId}::bigint and schema_name = ${table.schema}
-      and table_name = ${table.name} and bounds is not distinct from ${bounds})`)
+    select ${table.schema}, ${table.name}, ${bounds}, held.until, ${runId}::bigint from held where not exists (select from there)`)
+}
+
+/** Which holds are in force, as a digest. The newest number would not do: one with a lower number may be committed later. */
+export async function digestOfHolds(session: ClientBase, schema: string): Promise<string> {
+  const { digest } = await readOne<{ digest: string }>(
+    session,
+    sql`select md5(coalesce(string_agg(id::text, ' ' order by id), '')) as digest from ${at(schema, 'hold')} h where ${IN_FORCE}`,
+  )
+  return digest
 }
 
 /** All holds in force. */

@@ -2,18 +2,22 @@ import type { ClientBase } from 'pg'
 import { isLockRefused } from '../db/sqlstate.ts'
 import { EbbError } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
-import { raw, sql, type Sql } from '../sql/sql.ts'
+import { join, raw, sql, type Sql } from '../sql/sql.ts'
 import { at } from './journal.ts'
 
 // One run at a time per table, across processes and machines. A row that expires instead of an advisory lock, which a
 // pooler may lose; a new holder gets the next token, and transactions of the previous holder check theirs (fencing).
 
-/** The exclusive right to work on a table. */
-export interface Lease {
-  readonly table: TableName
-  readonly token: string
+/** The exclusive right to work on a table, and on others if the run is about several. */
+export interface Lease extends LeasedTable {
+  readonly others: readonly LeasedTable[]
   /** All sessions of the run have this application_name. */
   readonly holder: string
+}
+
+interface LeasedTable {
+  readonly table: TableName
+  readonly token: string
 }
 
 /** How long a lease is valid without renewal. */
@@ -27,16 +31,40 @@ export function holderLives(of: 'lease' | 'pace'): Sql {
 }
 
 /**
- * Takes the lease of a table. It is free if the sessions of its holder have ended, or if it has not been renewed for
- * a minute.
+ * Takes the lease of a table, and those of others, in the order of their names: of two runs over the same tables one gets all
+ * of them. A lease is free if the sessions of its holder have ended, or if it has not been renewed for a minute.
  *
- * @throws {EbbError} when another run is running on the table
+ * @throws {EbbError} when another run is running on one of them
  */
-export async function takeLease(session: ClientBase, schema: string, table: TableName, holder: string): Promise<Lease> {
+export async function takeLease(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+  holder: string,
+  others: readonly TableName[] = [],
+): Promise<Lease> {
+  const held: LeasedTable[] = []
+  try {
+    for (const one of [table, ...others].toSorted(byName)) held.push(await takeOne(session, schema, one, holder))
+  } catch (error) {
+    for (const one of held) await releaseOne(session, schema, one).catch(() => {})
+    throw error
+  }
+  const [first, ...rest] = [table, ...others].flatMap((name) => held.filter((one) => one.table === name))
+  if (first === undefined) throw new Error('a lease is of a table')
+  return { ...first, others: rest, holder }
+}
+
+function byName(a: TableName, b: TableName): number {
+  const [one, other] = [JSON.stringify([a.schema, a.name]), JSON.stringify([b.schema, b.name])]
+  return one < other ? -1 : 1
+}
+
+async function takeOne(session: ClientBase, schema: string, table: TableName, holder: string): Promise<LeasedTable> {
   const { rows } = await insertLease(session, schema, table, holder)
   const token = rows[0]?.token
   if (token === undefined) throw await leaseHeld(session, schema, table)
-  return { table, token, holder }
+  return { table, token }
 }
 
 /** No row if another run holds it, or if its row is locked, because then its holder is active. */
@@ -58,32 +86,46 @@ async function insertLease(session: ClientBase, schema: string, table: TableName
     })
 }
 
-/** Renews the lease. */
-export async function renewLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
-  await session.query(sql`
-    update ${at(schema, 'lease')} set expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token}`)
+/** Renews the lease; each in a statement of its own, which waits for no other. */
+export async function renewLease(session: ClientBase, schema: string, lease: Lease): Promise<void> {
+  for (const one of all(lease))
+    await session.query(sql`
+      update ${at(schema, 'lease')} set expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}) where ${is(one)}`)
 }
 
 /**
  * To be called in every transaction that changes something: keeps the lease until the commit, or fails if another run
  * has taken it over.
  */
-export async function assertLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
+export async function assertLease(session: ClientBase, schema: string, lease: Lease): Promise<void> {
+  const leased = all(lease)
   const { rowCount } = await session.query(sql`
-    select from ${at(schema, 'lease')} where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token} for share`)
-  if (rowCount === 1) return
-  throw new EbbError(`another run has taken over ${display(table)} while this one did not renew its lease`, {
-    state: 'This run stopped before its next change.',
-    next: 'See the other run: ebb status.',
-  })
+    select from ${at(schema, 'lease')} where ${join(leased.map(is), ' or ')} for share`)
+  if (rowCount === leased.length) return
+  throw new EbbError(
+    `another run has taken over ${leased.map(({ table }) => display(table)).join(' or ')} while this one did not renew its lease`,
+    {
+      state: 'This run stopped before its next change.',
+      next: 'See the other run: ebb status.',
+    },
+  )
 }
 
-/** Releases the lease. The row stays, so that tokens always increase. */
-export async function releaseLease(session: ClientBase, schema: string, { table, token }: Lease): Promise<void> {
-  await session.query(sql`
-    update ${at(schema, 'lease')} set expires_at = clock_timestamp()
-    where schema_name = ${table.schema} and table_name = ${table.name} and token = ${token}`)
+/** Releases the lease. The rows stay, so that tokens always increase. */
+export async function releaseLease(session: ClientBase, schema: string, lease: Lease): Promise<void> {
+  for (const one of all(lease)) await releaseOne(session, schema, one)
+}
+
+async function releaseOne(session: ClientBase, schema: string, leased: LeasedTable): Promise<void> {
+  await session.query(sql`update ${at(schema, 'lease')} set expires_at = clock_timestamp() where ${is(leased)}`)
+}
+
+function all(lease: Lease): readonly LeasedTable[] {
+  return [lease, ...lease.others]
+}
+
+function is({ table, token }: LeasedTable): Sql {
+  return sql`(schema_name = ${table.schema} and table_name = ${table.name} and token = ${token})`
 }
 
 /** The tables with a running run. */

@@ -2,7 +2,9 @@ import { describe, expect } from 'vitest'
 import { EbbError } from '../../src/errors.ts'
 import { EXIT } from '../../src/cli/exit-codes.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
-import { quoted } from '../../src/sql/names.ts'
+import { assertLease, releaseLease, takeLease } from '../../src/journal/lease.ts'
+import { migrateJournal } from '../../src/journal/migrate.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test } from '../support/database.ts'
 import { createEvents } from '../support/events-table.ts'
@@ -43,6 +45,31 @@ describe('two processes on one table', () => {
 
     expect(outcomes.filter(({ nothingToDo }) => !nothingToDo)).toHaveLength(1)
     expect((await modelOf(database, events)).kind).toBe('partitioned table')
+  })
+
+  test('leases of several tables are taken in one order, or none', async ({ database }) => {
+    const [one, other] = [await database.session('one'), await database.session('other')]
+    await migrateJournal(one, 'ebb')
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => ({ schema: 'public', name })) as [TableName, TableName, TableName]
+    await one.query(`set application_name = 'ebb one'`)
+    await other.query(`set application_name = 'ebb other'`)
+
+    const lease = await takeLease(one, 'ebb', c, 'ebb one', [b])
+    expect([lease.table, lease.others.map(({ table }) => table)]).toEqual([c, [b]])
+    // What comes later in the order is not asked for, and what came before is let go.
+    await expect(takeLease(other, 'ebb', c, 'ebb other', [b, a])).rejects.toThrow(/ebb one .* is running on public.b/)
+    const { rows } = await one.query<{ table: string; free: boolean }>(
+      `select table_name as table, expires_at <= clock_timestamp() as free from ebb.lease order by 1`,
+    )
+    expect(rows).toEqual([
+      { table: 'a', free: true },
+      { table: 'b', free: false },
+      { table: 'c', free: false },
+    ])
+    await assertLease(one, 'ebb', lease)
+    await releaseLease(one, 'ebb', lease)
+    await takeLease(other, 'ebb', b, 'ebb other')
+    await expect(assertLease(one, 'ebb', lease)).rejects.toThrow(/has taken over public.c or public.b/)
   })
 
   test('the other takes over once the first is dead', async ({ database }) => {

@@ -15,7 +15,7 @@ import { quietly, written } from '../support/tool.ts'
 import { purge } from '../support/commands.ts'
 import { purgeRequest } from '../support/purging.ts'
 import { NOTHING_RESTORED } from '../../src/journal/restores.ts'
-import { status } from '../../src/engine/runs/runs.ts'
+import { resume, status } from '../../src/engine/runs/runs.ts'
 import { codes } from '../plan/support/gist.ts'
 
 const VALUES = `n, case n % 4 when 0 then null when 1 then '' when 2 then E'a "b"\\n, \\\\. c' else 'x' || n end, now() - n * interval '1 day', array[n, null], decode(lpad(to_hex(n), 4, '0'), 'hex')`
@@ -257,6 +257,47 @@ describe('several tables', () => {
     const one = await restoreFrom(archive, database.url, { table: written(lines), where: 'id < 4' })
     expect(one.restored).toMatchObject({ archived: 500, rows: 0, present: 3 })
   })
+})
+
+test('a restore of several tables has the lease of each, also when it is resumed', async ({ database }) => {
+  const [lines, orders] = [database.table('lines'), database.table('orders')]
+  const owner = await database.session('setup')
+  await owner.query(
+    sql`create table ${quoted(orders)} (id int primary key);
+    create table ${quoted(lines)} (id int primary key, of int not null references ${quoted(orders)});
+    insert into ${quoted(orders)} values (1), (2); insert into ${quoted(lines)} values (1, 1), (2, 2)`.text,
+  )
+  const archive = await storeTables(owner, [lines, orders])
+  await owner.query(
+    sql`truncate ${quoted(orders)}, ${quoted(lines)}; create table public.gate (); insert into public.gate default values;
+    create function public.wait() returns trigger language plpgsql as $$ begin
+      while exists (select from public.gate) loop perform pg_sleep(0.01); end loop; return new; end $$;
+    create trigger waiting before insert on ${quoted(lines)} for each row execute function public.wait()`.text,
+  )
+  const refused = async () => {
+    const waits = `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
+    await until(async () => (await database.admin(waits)).rowCount === 1, { what: 'the restore to wait' })
+    await expect(restoreFrom(archive, database.url, { table: written(orders) })).rejects.toMatchObject({
+      message: expect.stringMatching(new RegExp(`^ebb restore .* is running on .*${orders.name}`)) as string,
+      kind: 'try later',
+    })
+  }
+  const first = restoreFrom(archive, database.url).catch((error: unknown) => error)
+  await refused()
+  await database.admin(`select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'`)
+  expect(await first).toMatchObject({ kind: 'try later' })
+  // A run of another table than its own stops it, too.
+  await database.admin(sql`insert into ebb.run (command, schema_name, table_name, request, plan, ebb_version, status)
+    values ('mark', ${orders.schema}, ${orders.name}, '{}', '{}', '0', 'running')`)
+  const { runs } = await status(database.url, quietly())
+  const runId = runs.find(({ command }) => command === 'restore')?.id ?? ''
+  await expect(resume(database.url, { runId }, quietly())).rejects.toThrow(/ebb mark .* is unfinished/)
+  await database.admin(`update ebb.run set status = 'abandoned' where command = 'mark'`)
+
+  const resumed = resume(database.url, { runId }, quietly())
+  await refused()
+  await database.admin('delete from public.gate')
+  expect(await resumed).toMatchObject({ restored: { rows: 4 } })
 })
 
 test('a receipt that was altered after it was written restores nothing', async ({ database }) => {

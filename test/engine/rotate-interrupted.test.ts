@@ -280,7 +280,15 @@ test('a partition whose bounds changed since the plan is left alone', async ({ d
     await somebody.query(
       sql`alter table ${quoted(table)} attach partition ${old} for values from (minvalue) to (${raw(plan.retire[0]!.partition.range!.toText === null ? '' : `'${plan.retire[0]!.partition.range!.toText}'`)})`,
     )
-    const retiring = { context, set: situation!.set, plan, lockLimits: LOCK_LIMITS, steps: plan.steps, store: null }
+    const retiring = {
+      context,
+      set: situation!.set,
+      plan,
+      lockLimits: LOCK_LIMITS,
+      steps: plan.steps,
+      store: null,
+      holdsAccepted: false,
+    }
     await expect(retire(retiring, plan.retire[0]!)).rejects.toThrow('its bounds are FOR VALUES FROM (MINVALUE)')
   })
   expect(await isThere(database, leafOf(database, table, -3))).toBe(true)

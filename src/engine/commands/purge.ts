@@ -20,7 +20,8 @@ import type { PurgeRequest } from '../../plan/purge/request.ts'
 import type { PurgeSituation } from '../../plan/purge/situation.ts'
 import { RECORDING } from '../../plan/purge/set-steps.ts'
 import { rowsOfStale, staleSince, withMatching } from '../../plan/purge/stale.ts'
-import type { TableName } from '../../sql/names.ts'
+import type { PurgeWork } from '../../plan/purge/work.ts'
+import { distinctNames, type TableName } from '../../sql/names.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
@@ -65,6 +66,7 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
   name: 'purge',
   worksInBatches: true,
   removes: () => true,
+  removesAlso: ({ steps }) => steps.flatMap((step) => (step.kind === 'purge' ? deletedWith(step.work) : [])),
   refused: (plan) => ({ ...plan, purge: null }),
   ofAnyStorage: true,
   read: readSituation,
@@ -81,6 +83,10 @@ export const purge: Command<PurgeRequest, PurgePlan, StoredSituation, PurgeResul
   },
   carryOut: carryOutPurge,
   abandon: (run) => planAbandonPurge(run.id, run.table, run.plan),
+}
+
+function deletedWith({ dependents }: PurgeWork): readonly TableName[] {
+  return distinctNames(dependents.companions.flatMap(({ table }) => table ?? []))
 }
 
 /** If no row matches. */

@@ -4,19 +4,19 @@ import { readPresentTable } from '../../catalog/table/read-table.ts'
 import { inSnapshot, readAll, readOne, type Session } from '../../db/session.ts'
 import { recordedDigest } from '../../journal/archives.ts'
 import { holdRows } from '../../journal/holds.ts'
-import { endRun, journalExists, latestRun } from '../../journal/journal.ts'
+import { endRun } from '../../journal/journal.ts'
 import { readRestored, type Restored } from '../../journal/restores.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { ColumnNumbers } from '../../plan/restore/columns.ts'
 import { planAbandonRestore, planRestore, type RestorePlan } from '../../plan/restore/restore.ts'
 import type { RestoreRequest, RestoreRights, RestoreSituation, TableToRestore } from '../../plan/restore/situation.ts'
-import { quoted, type TableName } from '../../sql/names.ts'
+import { distinctNames, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Command, Planning } from '../command.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
-import { otherRun } from '../plan-command.ts'
+import { assertIdle } from '../plan-command.ts'
 import { destinationsOf } from '../restore/destinations.ts'
 import { readReceiptAt } from '../restore/open-receipt.ts'
 import type { TableContext } from '../table-context.ts'
@@ -37,6 +37,8 @@ export const restore: Command<RestoreRequest, RestorePlan, RestoreSituation, Res
   ofAnyStorage: true,
   read: readSituation,
   plan: planRestore,
+  others: ({ table, restore }) =>
+    distinctNames((restore?.holds ?? []).map((held) => held.table)).filter((other) => !sameName(other, table)),
   async verify(planning, name, situation, request) {
     const now = { ...planning.server, now: situation.server.now }
     const again = await readSituation({ ...planning, server: now }, name, request)
@@ -74,7 +76,7 @@ async function readSituation(
   return inSnapshot(session, async () => {
     const tables: TableToRestore[] = []
     for (const { archived, into } of await destinationsOf(session, receipt, request, name)) {
-      if (into !== name) await assertIdle(session, journalSchema, into)
+      if (into !== name) await assertIdle(session, journalSchema, [into])
       const there = await readTable(session, into, server.version, predicate)
       const set = archived.partitionOf === null ? null : ((await readPartitionedTable(session, into)) ?? null)
       tables.push({ ...there, set, archived, keptBy: keptBy(archived), predicate })
@@ -82,13 +84,6 @@ async function readSituation(
     const recorded = await recordedDigest(session, journalSchema, receipt.id)
     return { server, journalSchema, receipt: { encoding: receipt.encoding, sha256, recorded, unremoved }, tables }
   })
-}
-
-/** The lease of the run is one of its first table only. */
-async function assertIdle(session: Session, journalSchema: string, table: TableName): Promise<void> {
-  if (!(await journalExists(session, journalSchema))) return
-  const run = await latestRun(session, journalSchema, table)
-  if (run?.status === 'running') throw otherRun(run)
 }
 
 type There = Pick<TableToRestore, 'table' | 'numbers' | 'rights' | 'empty' | 'condition'>

@@ -8,6 +8,7 @@ import type { BatchRange } from '../../plan/purge/range.ts'
 import type { Ahead, PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
+import { areNewHolds, lookAgain } from '../hold-watch.ts'
 import type { TableContext } from '../table-context.ts'
 import { assertLookedAfter } from './disabled.ts'
 import { assertLeaf, prepareAtLeaf, type LeafFiles } from './leaf-state.ts'
@@ -117,19 +118,21 @@ export async function runBatch(
 async function judgeBatch(
   work: PurgeWork,
   { leaf, ahead }: BatchOrder,
-  { session, journalSchema, lease }: TableContext,
+  { session, journalSchema, lease, holds }: TableContext,
   before: ChangeCount,
   { found, held, gone, behind }: Reported,
   around: Around,
 ): Promise<Around> {
   const watched = watchedBy(work)
-  const [, after] = await inOneGo(session, () => [
+  const { kind } = work.action
+  const [, after, , , newHolds] = await inOneGo(session, () => [
     doDeferred(session, work.settings),
     countChanges(session, watched),
     assertLookedAfter(session, watched, leaf),
     found > 0 ? assertLease(session, journalSchema, lease) : Promise.resolve(),
+    found > 0 && kind === 'delete' ? areNewHolds(session, journalSchema, holds) : Promise.resolve(false),
   ])
-  const { kind } = work.action
+  if (newHolds) await lookAgain(session, journalSchema, holds)
   const kept = ahead === undefined && found - held - behind > gone
   return kind === 'record' ? {} : changesBetween(watched, before, after, { action: kind, gone, kept, around })
 }

@@ -1,15 +1,18 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { SQLSTATE } from '../../db/sqlstate.ts'
+import { holdsAround, holdsInForce } from '../../journal/holds.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { LockTimes } from '../../events.ts'
 import type { ArchiveStep, Step, WholeStep } from '../../plan/language/step.ts'
+import { isHeld } from '../../plan/rotate/candidates.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
 import type { Store } from '../../archive/store.ts'
 import type { LockLimits } from '../locks/short-locks.ts'
 import { changed, readState } from '../steps/detach.ts'
 import type { StepAdvice } from '../steps/errors.ts'
 import { performTold, performWhole, type Hooks } from '../steps/perform.ts'
+import { onHold } from '../hold-watch.ts'
 import type { TableContext } from '../table-context.ts'
 
 // A step of a rotation on one partition, with its journal entry.
@@ -41,6 +44,8 @@ export interface RetireContext extends StepsContext {
   readonly plan: RotationPlan
   /** Where its partitions are archived; null without. */
   readonly store: Store | null
+  /** Whether partitions are retired though restored rows of them are on hold. */
+  readonly holdsAccepted: boolean
 }
 
 /** What is known about a partition being retired. */
@@ -97,6 +102,22 @@ export function write(
 function rangeIn(boundsText: string) {
   const bounds = parseBounds(boundsText)
   return bounds?.kind === 'range' ? bounds : null
+}
+
+/**
+ * Asked in each transaction that retires a partition: rows may have been restored since the plan was made.
+ *
+ * @throws {EbbError} if rows of it are on hold
+ */
+export async function isNotHeld({ context, set, holdsAccepted }: RetireContext, partition: Leaving): Promise<void> {
+  if (holdsAccepted) return
+  const { session, journalSchema } = context
+  if ((await holdsInForce(session, journalSchema)).length === 0) return
+  const holds = await holdsAround(session, journalSchema, set.name)
+  const kind = set.key?.kind
+  const hold = holds.find((one) => kind === undefined || isHeld(partition, one, kind))
+  if (hold !== undefined)
+    throw onHold(hold, 'Wait until then: ebb rotate skips it. To retire it all the same: ebb rotate --accept hold.')
 }
 
 /** @throws {EbbError} if it is attached, or was dropped */

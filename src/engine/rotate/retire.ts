@@ -21,7 +21,7 @@ import { changed, readState } from '../steps/detach.ts'
 import type { Hooks } from '../steps/perform.ts'
 import { watched } from '../watch.ts'
 import { archivePartition, type ArchivedPartition } from './archive-partition.ts'
-import { isDetached, perform, write, type Leaving, type RetireContext } from './partition-step.ts'
+import { isDetached, isNotHeld, perform, write, type Leaving, type RetireContext } from './partition-step.ts'
 import { readAge } from './read-situation.ts'
 import { ChangedSinceError, isAsArchived } from './seal.ts'
 
@@ -84,7 +84,10 @@ function detach(
 ): Promise<LockTimes | null> {
   const { session, journalSchema } = retiring.context
   return perform(retiring, step, {
-    check: () => stillAsPlanned(retiring, partition),
+    check: async () => {
+      await stillAsPlanned(retiring, partition)
+      await isNotHeld(retiring, partition)
+    },
     alongside: () => [
       write(retiring, partition, 'detached'),
       // Nothing else was intended, so the intention is fulfilled.
@@ -173,6 +176,7 @@ async function remove(
   const lock = await perform(retiring, step, {
     check: async () => {
       await isDetached(retiring, partition)
+      await isNotHeld(retiring, partition)
       if (archived !== null && !(await isAsArchived(session, journalSchema, partition.oid, archived.seal)))
         throw new ChangedSinceError(partition.name)
       if (unwritten && (await isWritten(session, journalSchema, partition.oid)))
@@ -236,6 +240,7 @@ async function truncate(retiring: RetireContext, { partition, steps }: Retiremen
   const lock = await perform(retiring, step, {
     check: async () => {
       await stillAsPlanned(retiring, partition)
+      await isNotHeld(retiring, partition)
       const newest = await youngest(retiring, partition)
       if (newest !== null) throw changed(partition.name, 'a row in it is to be kept after all')
     },

@@ -133,7 +133,8 @@ async function carryOut(
     ...plan.leftovers.flatMap(leftoverSteps),
     ...plan.retire.flatMap((one) => one.steps),
   ]
-  const retiring = { context, set: situation.set, plan, lockLimits, steps }
+  const holdsAccepted = request.accept.includes('hold')
+  const retiring = { context, set: situation.set, plan, lockLimits, steps, holdsAccepted }
   await watchAll({ ...retiring, store: null }, done)
   await archiving(retiring, request, done, (store) => retireAll({ ...retiring, store }, done))
   if (done.failed.length === 0) await recordRotated(context.session, context.journalSchema, table)

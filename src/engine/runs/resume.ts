@@ -7,7 +7,8 @@ import type { CommandOutcome, StorablePlan } from '../command.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { describeSoFar } from '../purge/progress.ts'
-import { assertLatest } from '../run.ts'
+import { assertIdle } from '../plan-command.ts'
+import { assertLatest, obeyingHolds } from '../run.ts'
 import { planOf, verifiedPlan } from '../stored-plan.ts'
 import { runIn, withTable } from '../table-context.ts'
 import { assertInPlace } from './in-place.ts'
@@ -50,11 +51,15 @@ export async function resume(
   const { server, run } = await findRun(target, choice, options)
   assertUnfinished(run)
   const command = commandOf(run)
-  return withTable({ target, server, ...options, command: run.command }, run.table, async (context) => {
+  const others = command.others?.(planOf(command, run)) ?? []
+  return withTable({ target, server, ...options, command: run.command, others }, run.table, async (context) => {
     await assertLatest(context, run.table, run)
+    await assertIdle(context.session, context.journalSchema, others)
     const stored = { ...run, plan: fromStored(run.plan) as StorablePlan }
     const find = async () => (await command.findTable?.(context.session, stored)) ?? null
     await assertInPlace(context.session, run.table, find, `Undo what the run has done: ebb abandon ${run.id}`)
-    return command.carryOut(runIn(context, run.id), await verifiedPlan(context, command, run))
+    const plan = await verifiedPlan(context, command, run)
+    const given = { command, request: fromStored(run.request), options }
+    return command.carryOut(await obeyingHolds(runIn(context, run.id), given, plan), plan)
   })
 }

@@ -17,11 +17,12 @@ import { COMMANDS } from '../commands/registry.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import type { StorablePlan } from '../command.ts'
 import { assertOwnCode } from '../first-look.ts'
+import { areNewHolds, holdsMeanwhile, watchHolds, type HoldWatch } from '../hold-watch.ts'
 import type { EngineOptions } from '../options.ts'
 import type { StepAdvice } from '../steps/errors.ts'
 import { performTold } from '../steps/perform.ts'
 import { assertReadsOnly } from '../stored-plan.ts'
-import { runIn, withTable, type RunContext } from '../table-context.ts'
+import { runIn, withTable, type RunContext, type TableContext } from '../table-context.ts'
 import { readLeftBehind } from './left-behind.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import type { RunResult } from './take-back.ts'
@@ -69,8 +70,23 @@ export async function retire(
     // An unfinished rollback needs the retired table.
     const latest = await latestRun(context.session, context.journalSchema, run.table)
     if (latest?.status === 'running') throw otherRun(latest)
-    return retireRun(runIn(context, run.id), run, request)
+    return retireRun({ ...runIn(context, run.id), holds: await holdsOfRetired(context, run, options) }, run, request)
   })
+}
+
+/** Rows may have been restored into the retired table itself, by its name. */
+async function holdsOfRetired(
+  { session, journalSchema }: TableContext,
+  { id }: Run,
+  { accept = [] }: EngineOptions,
+): Promise<HoldWatch | null> {
+  if (accept.includes('hold')) return null
+  const left = await readLeftBehind(session, journalSchema, id)
+  return watchHolds(
+    session,
+    journalSchema,
+    left.flatMap(({ retired }) => retired ?? []),
+  )
 }
 
 async function retireRun(context: RunContext, run: Run, request: RetireRequest): Promise<RunResult> {
@@ -78,7 +94,7 @@ async function retireRun(context: RunContext, run: Run, request: RetireRequest):
   const to = copyOf(run)?.archive ?? null
   if (to === null || request.noArchive) {
     const plan = await retirement(session, journalSchema, run, request, null)
-    return { runId: run.id, plan, steps: await executeRun(context, plan.steps) }
+    return { runId: run.id, plan, steps: await executeRun(context, plan.steps, DROPPING) }
   }
   const startedAt = await readTime(session)
   await removeLeftovers(context, to.command)
@@ -124,7 +140,7 @@ async function drop(context: RunContext, plan: Plan, removing: Removing | null):
   const before = plan.steps.length - steps.length
   if (removing !== null) return executeRun(context, steps, await recordingRemoval(context, removing), before)
   if (steps.some(({ key }) => key === 'retire:drop')) throw new Error('rows that are to be archived have no receipt')
-  return executeRun(context, steps)
+  return executeRun(context, steps, DROPPING)
 }
 
 async function recordingRemoval(
@@ -133,8 +149,17 @@ async function recordingRemoval(
 ): Promise<Alongside> {
   const run = { command: 'retire', id: runId, startedAt, endedAt: await readTime(session) }
   const removal = removalOfTable(to.table, 'dropped', receipt, run)
-  return { 'retire:drop': () => [recordRemoval(session, journalSchema, id, removal)] }
+  return {
+    'retire:drop': (dropping) => [unlessHeld(dropping), recordRemoval(session, journalSchema, id, removal)],
+  }
 }
+
+/** The drop has waited for whoever was restoring into the table. */
+async function unlessHeld({ session, journalSchema, holds }: TableContext): Promise<void> {
+  if (await areNewHolds(session, journalSchema, holds)) throw holdsMeanwhile()
+}
+
+const DROPPING: Alongside = { 'retire:drop': (dropping) => [unlessHeld(dropping)] }
 
 async function readTime(session: Session): Promise<string> {
   return new Date(Number((await readClock(session)) / 1000n)).toISOString()

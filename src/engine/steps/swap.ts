@@ -8,6 +8,7 @@ import type { Facts, SwapStep } from '../../plan/language/step.ts'
 import type { LockTimes } from '../../events.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { areNewHolds, holdsMeanwhile } from '../hold-watch.ts'
 import { underShortLocks, type LockLimits } from '../locks/short-locks.ts'
 import { CatchingUp } from '../copy/catching-up.ts'
 import { sessionsOf, type TableContext } from '../table-context.ts'
@@ -44,8 +45,10 @@ async function exchange(
   const locks = { ...step, stillReady: async () => (await copy?.isReady()) ?? true }
   return underShortLocks(sessionsOf(context), locks, lockLimits, context.observer, context.signal, async () => {
     // Checks are evaluated at the end: until the commit everything can be rolled back.
-    await inOneGo(context.session, () => [
-      assertLease(context.session, context.journalSchema, context.lease),
+    const { session, journalSchema, holds } = context
+    const [newHolds] = await inOneGo(session, () => [
+      areNewHolds(session, journalSchema, holds),
+      assertLease(session, journalSchema, context.lease),
       assertUnchanged(step, context),
       assertPartitions(step, context),
       ...step.mustBeEmpty.map((name) => assertEmpty(name, context)),
@@ -54,6 +57,8 @@ async function exchange(
       assertCarried(step, context),
       record(),
     ])
+    // The names have changed: which tables they are on is looked at by the next attempt.
+    if (newHolds) throw holdsMeanwhile()
   })
 }
 
