@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest'
 import { openSession, type Session } from '../../src/db/session.ts'
 import { ComparedRanges } from '../../src/engine/copy/compared-ranges.ts'
 import { workTogether, type SharedWork } from '../../src/engine/copy/jobs.ts'
+import { Gain } from '../../src/pacing/gain.ts'
 import type { TableContext } from '../../src/engine/table-context.ts'
 import { test } from '../support/database.ts'
 import { until } from '../support/until.ts'
@@ -73,9 +74,12 @@ async function shared(url: string, piece: () => Promise<unknown> = () => sleep(5
   const control = await openSession(url, 'test')
   const work: Work = { active: false, begun: 0, errors: [], finish: () => {} }
   const finished = new Promise<void>((resolve) => (work.finish = resolve))
+  const gain = new Gain()
+  for (const milliseconds of [100, 100]) gain.piece()(100, milliseconds)
   const together: SharedWork = {
     jobs: 'auto',
     sessions: 1,
+    gain,
     first: () => finished,
     further: async ([session], goesOn) => {
       work.active = true
@@ -94,6 +98,23 @@ async function shared(url: string, piece: () => Promise<unknown> = () => sleep(5
   const context = { target: url, holder: 'test', control } as unknown as TableContext
   return { work, control, ended: workTogether(together, context) }
 }
+
+test('a second job is worth it where two do more than one, and until that is known', () => {
+  const gained = (alone: readonly number[], together: readonly number[]) => {
+    const gain = new Gain()
+    for (const milliseconds of alone) gain.piece()(10, milliseconds)
+    const between = gain.piece()
+    gain.joined = true
+    between(10, 1_000_000) // Begun alone, ended together: it tells nothing.
+    for (const milliseconds of together) gain.piece()(10, milliseconds)
+    return gain.isWorthIt
+  }
+  expect(gained([100], [300, 300, 300, 300])).toBe(true)
+  expect(gained([100, 100], [300, 300, 300])).toBe(true)
+  expect(gained([100, 100], [300, 300, 300, 300])).toBe(false)
+  expect(gained([100, 110, 90], [180, 190, 170, 190])).toBe(false)
+  expect(gained([100, 110, 90], [130, 140, 150, 140])).toBe(true)
+})
 
 describe('the ranges of a comparison that several jobs share', () => {
   const session = {} as Session

@@ -1,5 +1,6 @@
 import type { CopyStep } from '../../plan/language/step.ts'
 import type { RunContext, TableContext } from '../table-context.ts'
+import { Gain } from '../../pacing/gain.ts'
 import { withPace } from '../pace.ts'
 import { readSource } from './captured.ts'
 import type { Range } from './chunk.ts'
@@ -38,7 +39,7 @@ export async function copyChunks(step: CopyStep, context: RunContext): Promise<v
 }
 
 /** A failure ends the walk and all pauses. It is thrown when all jobs have finished, so that none keeps running. */
-async function copyAll(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
+async function copyAll(copy: Omit<SharedCopy, 'pace' | 'gain' | 'fail'>): Promise<void> {
   const { step, context, walk } = copy
   const failed = new AbortController()
   const fail = (error: unknown) => {
@@ -47,7 +48,7 @@ async function copyAll(copy: Omit<SharedCopy, 'pace' | 'fail'>): Promise<void> {
   }
   const signal = AbortSignal.any([context.signal, failed.signal])
   await withPace({ ...context, signal }, [step.work.source], (pace) =>
-    workTogether(copyingJobs({ ...copy, pace, fail }), context),
+    workTogether(copyingJobs({ ...copy, pace, gain: new Gain(), fail }), context),
   )
   failed.signal.throwIfAborted()
 }
@@ -66,6 +67,7 @@ function copyingJobs(copy: SharedCopy): SharedWork {
   return {
     jobs,
     sessions: 2,
+    gain: copy.gain,
     fail,
     first: () =>
       withSessions(target, holder, ahead ? 2 : 1, ([source, second]) =>

@@ -1,3 +1,4 @@
+import type { Gain } from '../../pacing/gain.ts'
 import { readRoom } from '../../pacing/readings/room.ts'
 import { hasRoom } from '../../pacing/room.ts'
 import { openSession, type Session, type Target } from '../../db/session.ts'
@@ -11,6 +12,7 @@ import type { Jobs } from '../../plan/copy/work.ts'
 //
 //   - The second job ends with its piece, at most half a second after others have been seen at work, which is looked
 //     for every fifth of a second: within a second the application has the second processor to itself.
+//   - It ends for good where the pieces show that nothing is gained by it.
 //   - It is best effort: where it gets no session, the first does everything.
 //   - A failure of any job ends all, and is thrown when none is working any more.
 
@@ -21,6 +23,8 @@ export interface SharedWork {
   readonly jobs: Jobs
   /** Sessions that each further job needs. */
   readonly sessions: number
+  /** Both jobs tell it what their pieces take. */
+  readonly gain: Gain
   /** Returns when nothing is left to do. */
   readonly first: () => Promise<void>
   /** Returns when nothing is left to do, or before its next piece if `goesOn` is false. */
@@ -48,7 +52,8 @@ async function anotherJob({ sessions, further }: SharedWork, { target, holder }:
 }
 
 async function whileThereIsRoom(work: SharedWork, context: TableContext, ended: AbortSignal): Promise<void> {
-  const { target, holder } = context
+  const { target, holder, observer } = context
+  const { gain } = work
   const room = new Room(context)
   if (!(await room.appears(ended))) return
   const sessions = await openAll(target, holder, work.sessions).catch(() => null)
@@ -56,8 +61,13 @@ async function whileThereIsRoom(work: SharedWork, context: TableContext, ended: 
   const over = new AbortController()
   const looking = room.keepLooking(over.signal)
   try {
-    do if (room.is) await work.further(sessions, () => room.is && !ended.aborted)
-    while (await pause(LOOK_EVERY_MS, ended))
+    do {
+      if (!room.is || !gain.isComparable) continue
+      gain.joined = true
+      await work.further(sessions, () => room.is && gain.isWorthIt && !ended.aborted)
+      gain.joined = false
+    } while (gain.isWorthIt && (await pause(LOOK_EVERY_MS, ended)))
+    if (!gain.isWorthIt) observer({ type: 'note', text: 'a second job would gain nothing here: one goes on' })
   } finally {
     over.abort()
     await Promise.all([looking, ...sessions.map((session) => session.end())])

@@ -5,6 +5,7 @@ import { EbbError } from '../../errors.ts'
 import { comparedSoFar, forgetRanges, foundDifferences, recordRange } from '../../journal/comparisons.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
+import { Gain } from '../../pacing/gain.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import {
   compareStatement,
@@ -89,11 +90,12 @@ async function compareAll(comparison: Comparison, jobs: Jobs, context: RunContex
   const report = reporter(soFar?.rows ?? 0, sizes.rows, context)
   const signal = AbortSignal.any([context.signal, failed.signal])
   await withPace({ ...context, signal }, [comparison.work.source], (pace) => {
-    const comparing = { comparison, context, ranges, sizes, pace, report }
+    const gain = new Gain()
+    const comparing = { comparison, context, ranges, sizes, pace, gain, report }
     const first = () => compareRanges(comparing, session, () => true)
     const further = ([another]: readonly Session[], goesOn: () => boolean) => compareRanges(comparing, another!, goesOn)
     // Several such ranges at once would need as many times the temporary files.
-    return workTogether({ jobs: sizes.scattered ? 1 : jobs, sessions: 1, first, further, fail }, context)
+    return workTogether({ jobs: sizes.scattered ? 1 : jobs, sessions: 1, gain, first, further, fail }, context)
   })
   failed.signal.throwIfAborted()
 }
@@ -114,12 +116,13 @@ interface Comparing {
   readonly ranges: ComparedRanges
   readonly sizes: Sizes
   readonly pace: Pace
+  readonly gain: Gain
   readonly report: (rows: number) => void
 }
 
 /** Compares range after range, until none is left or `goesOn` is false. */
 async function compareRanges(
-  { comparison, context, ranges, sizes, pace, report }: Comparing,
+  { comparison, context, ranges, sizes, pace, gain, report }: Comparing,
   session: Session,
   goesOn: () => boolean,
 ): Promise<void> {
@@ -129,6 +132,7 @@ async function compareRanges(
   while (goesOn()) {
     await pace.turn(last, last?.rows)
     const clock = workClock(session)
+    const taken = gain.piece()
     const asked = Math.max(sizes.least, pace.fit(rows))
     const range = await ranges.take(session, asked)
     if (range === undefined) return
@@ -136,6 +140,7 @@ async function compareRanges(
     const comparing = compareRange(session, comparison, span)
     await Promise.allSettled([comparing])
     const milliseconds = clock()
+    taken(asked, milliseconds)
     await range.inOrder(async () => {
       const found = await comparing
       await inTransaction(session, {}, async () => {

@@ -2,6 +2,7 @@ import type { Session } from '../../db/session.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
 import type { Batch } from '../../pacing/batch-size.ts'
+import type { Gain } from '../../pacing/gain.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import type { CopyStep } from '../../plan/language/step.ts'
 import type { RunContext } from '../table-context.ts'
@@ -25,6 +26,7 @@ export interface SharedCopy {
   readonly state: SourceState
   readonly walk: Walk
   readonly pace: Pace
+  readonly gain: Gain
   /** Called for each committed chunk. */
   readonly done: (rows: number, range: Range) => void
   /** Called for a failed chunk; ends the copy. */
@@ -65,7 +67,7 @@ async function carryAll(
   goesOn: () => boolean,
   writing: Promise<void>[],
 ): Promise<void> {
-  const { walk, pace, context } = copy
+  const { walk, pace, context, gain } = copy
   const nextCarrier = carriersInTurn(copy, sessions)
   let size = walk.firstSize
   let last: Batch | null = null
@@ -73,12 +75,14 @@ async function carryAll(
   for (let range = await next(); range !== undefined; range = await next()) {
     await pace.turn(last, last?.rows)
     const clock = workClock(sessions.source, ...sessions.targets)
+    const taken = choice.made ? gain.piece() : null
     const chunk = carryOne(copy, range, nextCarrier(choice.next))
     writing.push(chunk.written)
     await chunk.read
     // While transports are compared, chunks are copied one at a time.
     if (!choice.made || writing.length >= sessions.targets.length) await writing.shift()
     const milliseconds = clock()
+    taken?.(range.size, milliseconds)
     const chosen = choice.measured(range.size, milliseconds)
     if (chosen !== null) context.observer({ type: 'note', text: chosen })
     last = { rows: range.size, milliseconds }
