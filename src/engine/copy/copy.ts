@@ -73,9 +73,10 @@ function copyingJobs(copy: SharedCopy): SharedWork {
       withSessions(target, holder, ahead ? 2 : 1, ([source, second]) =>
         carryChunks(copy, { source: source!, targets: second === undefined ? [session] : [session, second] }, choice),
       ),
-    // What `auto` measures is to be measured alone.
+    // What `auto` measures is to be measured alone; and `insert … select` of two sessions into one table gains nothing.
     further: async ([source, into], goesOn) => {
-      const own = jobs !== 'auto' ? choose() : choice.made ? new TransportChoice(choice.next, 0) : null
+      const joins = choice.made && choice.next === 'copy'
+      const own = jobs !== 'auto' ? choose() : joins ? new TransportChoice('copy', 0) : null
       if (own !== null) await carryChunks(copy, { source: source!, targets: [into!] }, own, goesOn)
     },
   }
