@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { backendPid } from '../db/pooler.ts'
 import { inTransaction, type Session } from '../db/session.ts'
 import { isLockRefused } from '../db/sqlstate.ts'
-import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import { cancelUntil } from '../engine/table-context.ts'
 import { forgetMigration, markApplied, migrationTable, type Direction } from '../journal/migration-files.ts'
+import { assertRunnable } from './check-sql.ts'
 import type { MigrationFile } from './files.ts'
 import { openAsUser, type Migrating } from './migrating.ts'
 
@@ -17,7 +17,7 @@ import { openAsUser, type Migrating } from './migrating.ts'
 export async function runSql(migrating: Migrating, file: MigrationFile, direction: Direction): Promise<void> {
   const { lockLimits = LOCK_LIMITS, observer, signal } = migrating.options
   const text = await readFile((direction === 'up' ? file.path : file.downPath) ?? file.path, 'utf8')
-  await assertOneTransaction(file.name, text)
+  await assertRunnable(file.name, text, direction)
   const deadline = performance.now() + lockLimits.deadlineMs
   for (let attempt = 1; ; attempt++) {
     try {
@@ -48,22 +48,6 @@ async function runOnce(migrating: Migrating, name: string, text: string, directi
   } finally {
     await session.end()
   }
-}
-
-/** @throws {EbbError} before anything is executed, if it would end the transaction that it runs in */
-async function assertOneTransaction(name: string, text: string): Promise<void> {
-  const { parse } = await import('libpg-query')
-  // What a later grammar allows, the server understands.
-  const { stmts = [] } = ((await parse(text).catch(() => ({}))) ?? {}) as { stmts?: readonly { stmt?: object }[] }
-  if (!stmts.some(({ stmt = {} }) => 'TransactionStmt' in stmt)) return
-  throw new EbbError(
-    `migration ${name} begins or ends a transaction itself`,
-    {
-      state: NOTHING_CHANGED,
-      next: 'Remove that: each file of SQL is run in one transaction, together with its record.',
-    },
-    'usage',
-  )
 }
 
 async function stoppable(migrating: Migrating, session: Session, work: () => Promise<void>): Promise<void> {

@@ -203,6 +203,15 @@ describe('a file of SQL', () => {
     expect((await database.admin(`select from pg_class where relname in ('one', 'two')`)).rowCount).toBe(0)
   })
 
+  test('must say something: an unedited one is not recorded as applied', async ({ database }) => {
+    await file('1-sql.sql', '-- Runs in one transaction, together with its record.\n')
+    expect(await up(database)).toMatchObject({
+      code: EXIT.usage,
+      err: expect.stringContaining('no statement') as string,
+    })
+    expect(await statesOf(database)).toMatchObject({ '1-sql': expect.not.stringMatching('applied') as string })
+  })
+
   test('waits for a lock without others waiting behind it, under the settings of its role', async ({ database }) => {
     const holder = await table(database, 'events')
     await holder.query('begin')
