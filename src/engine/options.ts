@@ -16,6 +16,8 @@ export interface EngineOptions {
   readonly observer: Observer
   readonly signal: AbortSignal
   readonly lockLimits?: LockLimits
+  /** How long another run on the same table is waited for; without it, this one is refused. */
+  readonly waitMs?: number
   readonly copySizes?: CopySizes
   /** Paces the batches of a purge; by default the pace of the run. */
   readonly turns?: Turns

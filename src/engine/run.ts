@@ -1,11 +1,13 @@
 import type { Target } from '../db/session.ts'
-import { EbbError, ObjectionsError } from '../errors.ts'
+import { ObjectionsError } from '../errors.ts'
 import { latestRun, startRun, type Run } from '../journal/journal.ts'
+import { TableBusyError } from '../journal/lease.ts'
 import { toStored } from '../plan/language/stored.ts'
 import { display, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../package.ts'
 import type { AnyCommand, Command, CommandOutcome, StorablePlan } from './command.ts'
+import { afterOthers } from './after-others.ts'
 import { readPatiently } from './locks/patiently.ts'
 import { watchHolds } from './hold-watch.ts'
 import type { EngineOptions } from './options.ts'
@@ -36,7 +38,8 @@ export async function carryOut<Request, Outcome extends CommandOutcome>(
   const given = { command, request, options }
   for (let left = MOST_BEGINNINGS; ; left--) {
     try {
-      return (await carryOutOnce(target, written, given)) as Outcome
+      const once = () => carryOutOnce(target, written, given)
+      return (await afterOthers(target, written, options, once)) as Outcome
     } catch (error) {
       if (left === 1 || command.beginsAnewAfter?.(error) !== true) throw error
     }
@@ -112,12 +115,8 @@ async function beginRun(
 export async function assertLatest(context: TableContext, table: TableName, seen: Run | undefined): Promise<void> {
   const latest = await latestRun(context.session, context.journalSchema, table)
   if (latest?.id === seen?.id && latest?.status === seen?.status) return
-  throw new EbbError(
-    `another run has changed ${display(table)} in the meantime`,
-    {
-      state: 'This command has changed nothing.',
-      next: 'Check ebb status, and run this command again if it is still needed.',
-    },
-    'try later',
-  )
+  throw new TableBusyError(`another run has changed ${display(table)} in the meantime`, {
+    state: 'This command has changed nothing.',
+    next: 'Check ebb status, and run this command again if it is still needed.',
+  })
 }

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { readAll } from '../db/session.ts'
 import { isLockRefused } from '../db/sqlstate.ts'
 import { EbbError } from '../errors.ts'
 import { display, type TableName } from '../sql/names.ts'
@@ -143,14 +144,57 @@ export async function leaseHolder(session: ClientBase, schema: string, table: Ta
   return rows[0] === undefined ? null : `${rows[0].holder} (backend ${rows[0].backend_pid})`
 }
 
-async function leaseHeld(session: ClientBase, schema: string, table: TableName): Promise<EbbError> {
-  const who = (await leaseHolder(session, schema, table)) ?? 'another run'
-  return new EbbError(
-    `${who} is running on ${display(table)}`,
-    {
-      state: 'This command has changed nothing.',
-      next: 'Wait until it has finished (ebb status), or stop it and run this command again.',
-    },
-    'try later',
+/** Who works on a table. */
+export interface Running {
+  readonly holder: string
+  readonly runId: string | null
+  readonly backendPid: number
+  /** Null where it is on the machine of the server, or may not be seen. */
+  readonly host: string | null
+  readonly since: Date | null
+}
+
+/** The run that is running on a table now; null where there is none. */
+export async function readRunning(session: ClientBase, schema: string, table: TableName): Promise<Running | null> {
+  const [row = null] = await readAll<Running>(
+    session,
+    sql`
+    select lease.holder, lease.backend_pid as "backendPid", s.host, s.since,
+      (select max(r.id)::text from ${at(schema, 'run')} r
+        where r.schema_name = lease.schema_name and r.table_name = lease.table_name and r.status = 'running') as "runId"
+    from ${at(schema, 'lease')} lease,
+      lateral (select max(host(a.client_addr)) as host, min(a.backend_start) as since from pg_stat_activity a
+        where a.application_name = lease.holder and a.datname = current_database()) s
+    where lease.schema_name = ${table.schema} and lease.table_name = ${table.name}
+      and lease.expires_at > clock_timestamp() and ${holderLives('lease')}`,
   )
+  return row
+}
+
+/** `ebb purge 3f2a1c (run 7, from 10.1.2.3, backend 4711, since 2026-11-29 10:21:05 UTC)`. */
+export function describeRunning({ holder, runId, backendPid, host, since }: Running): string {
+  const facts = [
+    ...(runId === null ? [] : [`run ${runId}`]),
+    ...(host === null ? [] : [`from ${host}`]),
+    `backend ${backendPid}`,
+    ...(since === null ? [] : [`since ${since.toISOString().slice(0, 19).replace('T', ' ')} UTC`]),
+  ]
+  return `${holder} (${facts.join(', ')})`
+}
+
+/** Another run works on the table, or has changed it since it was looked at. Nothing has been done. */
+export class TableBusyError extends EbbError {
+  override readonly name = 'TableBusyError'
+
+  constructor(message: string, advice: EbbError['advice']) {
+    super(message, advice, 'try later')
+  }
+}
+
+async function leaseHeld(session: ClientBase, schema: string, table: TableName): Promise<TableBusyError> {
+  const who = (await leaseHolder(session, schema, table)) ?? 'another run'
+  return new TableBusyError(`${who} is running on ${display(table)}`, {
+    state: 'This command has changed nothing.',
+    next: 'Wait until it has finished (ebb status, or --wait), or stop it and run this command again.',
+  })
 }

@@ -17,6 +17,8 @@ export interface CandidateOptions extends Options {
   readonly where: string
   /** How long to wait for a locked table; a minute by default. */
   readonly deadlineMs?: number
+  /** Waits for another run on the same table: `10 minutes`, milliseconds, or true, as long as for a locked table. */
+  readonly wait?: string | number | true
 }
 
 /**

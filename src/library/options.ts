@@ -25,6 +25,8 @@ export interface LockOptions extends DatabaseOptions {
   readonly lockTimeoutMs?: number
   /** How long to retry for a lock; ten minutes by default. */
   readonly deadlineMs?: number
+  /** Waits for another run on the same table: `10 minutes`, milliseconds, or true, as long as for a lock. */
+  readonly wait?: string | number | true
 }
 
 /** When a run gives way; the defaults are those of the command line. */

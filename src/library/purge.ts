@@ -33,6 +33,8 @@ export interface PurgeOptions extends Options, ArchivingOptions {
   readonly vacuum?: boolean
   /** How long to retry locked rows, and to wait for a locked table; a minute by default. */
   readonly deadlineMs?: number
+  /** Waits for another run on the same table: `10 minutes`, milliseconds, or true, as long as for a locked table. */
+  readonly wait?: string | number | true
 }
 
 /**

@@ -38,6 +38,20 @@ export const COMMON = {
   ),
 }
 
+/** What becomes of a second run on a table. */
+export const WAIT = {
+  wait: option(
+    '--wait [time]',
+    'wait for another run of ebb on the same table: seconds, or 10 minutes (default: as long as --deadline)',
+    untilDeadline,
+  ),
+}
+
+/** With or without a time. */
+function untilDeadline(value: unknown): number | 'deadline' {
+  return value === true ? 'deadline' : milliseconds(value)
+}
+
 /** How locks are asked for. */
 export const LOCKS = {
   lockTimeout: defaulted(
@@ -51,6 +65,7 @@ export const LOCKS = {
     'how long to retry for a lock: seconds, or 10 minutes',
     `${LOCK_LIMITS.deadlineMs / 60_000} minutes`,
   ),
+  ...WAIT,
 }
 
 /** Of commands that change rows in batches. The deadline is short: locked rows can wait for the next run. */
@@ -61,6 +76,7 @@ export const BATCHES = {
     'how long to retry locked rows, and to wait for a locked table: seconds, or 10 minutes',
     '1 minute',
   ),
+  ...WAIT,
 }
 
 function deadline(help: string, shown: string) {
@@ -77,7 +93,7 @@ export function engineOptions(
   values: EngineValues,
   usual: PaceSettings = DEFAULT_PACE,
 ): Omit<EngineOptions, 'observer' | 'signal'> {
-  const { journalSchema = DEFAULT_SCHEMA, accept = [], diskFree = null, keepJournal = null } = values
+  const { journalSchema = DEFAULT_SCHEMA, accept = [], diskFree = null, keepJournal = null, wait = null } = values
   const { lockTimeout: lockTimeoutMs = LOCK_LIMITS.lockTimeoutMs, deadline: deadlineMs = LOCK_LIMITS.deadlineMs } =
     values
   return {
@@ -85,6 +101,7 @@ export function engineOptions(
     accept,
     lockLimits: { ...LOCK_LIMITS, lockTimeoutMs, deadlineMs },
     pacing: pacingOf(values, usual),
+    ...(wait === null ? {} : { waitMs: wait === 'deadline' ? deadlineMs : wait }),
     ...(diskFree === null ? {} : { diskFree }),
     ...(keepJournal === null ? {} : { keepJournal }),
   }

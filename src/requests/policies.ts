@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.ts'
-import { COMMON, EXECUTE, TABLE } from './common.ts'
+import { COMMON, EXECUTE, TABLE, WAIT } from './common.ts'
 import { defaulted, option, withDefault } from './option.ts'
 import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
@@ -39,6 +39,7 @@ export const RUN = spec({
     maxDuration: option('--max-duration <time>', 'end after this time, resumable: seconds, or 2 hours', milliseconds, {
       property: 'maxDurationMs',
     }),
+    ...WAIT,
     ...EXECUTE,
   },
   request: ({ only, maxDuration }) => ({ only, mostMs: maxDuration }),

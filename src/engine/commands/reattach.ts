@@ -17,6 +17,7 @@ import {
 } from '../../plan/rotate/plan-reattach.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
+import { afterOthers } from '../after-others.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import { LOCK_LIMITS } from '../locks/short-locks.ts'
 import type { EngineOptions } from '../options.ts'
@@ -66,13 +67,16 @@ export async function reattach(
     return { server: situation.server, plan: planReattach(situation, request) }
   })
   assertUnobjected(plan)
-  return withTable({ target, server, ...options, command: 'reattach' }, plan.table, async (context) => {
-    // Nobody else works on the table now.
-    const situation = await readSituation(context.session, partition, options)
-    const now = planReattach(situation, request)
-    assertUnobjected(now)
-    return carryOut(context, situation, now, request, options)
-  })
+  const { table } = plan
+  return afterOthers(target, table, options, () =>
+    withTable({ target, server, ...options, command: 'reattach' }, table, async (context) => {
+      // Nobody else works on the table now.
+      const situation = await readSituation(context.session, partition, options)
+      const now = planReattach(situation, request)
+      assertUnobjected(now)
+      return carryOut(context, situation, now, request, options)
+    }),
+  )
 }
 
 function assertUnobjected(plan: ReattachPlan): void {

@@ -1,3 +1,4 @@
+import { afterOthers } from '../after-others.ts'
 import { readPatiently } from '../locks/patiently.ts'
 import { readRunway } from '../../catalog/partitions/runway.ts'
 import { resolveTable } from '../../catalog/table/read-table.ts'
@@ -83,7 +84,8 @@ async function rotateAll(target: Target, request: RotateRequest, options: Engine
   if (tables.length === 0 && unresolved[0] !== undefined) throw unresolved[0].error
 
   const forgotten = missing.length === 0 ? [] : await forget(target, missing, options)
-  const work = (table: TableName) => rotateOne(target, server, table, request, options)
+  const work = (table: TableName) =>
+    afterOthers(target, table, options, () => rotateOne(target, server, table, request, options))
   const items = await forEachTable(tables, options.signal, work, isStopped)
   const sets: SetReport[] = [
     ...unresolved.map(({ what, error }) => failedSet({ schema: '', name: what }, { what, error })),

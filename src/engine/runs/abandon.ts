@@ -6,6 +6,7 @@ import type { EngineOptions } from '../options.ts'
 import { assertLatest } from '../run.ts'
 import { withTable } from '../table-context.ts'
 import { findRun, type RunChoice } from './find-run.ts'
+import { whenFree } from './when-free.ts'
 import { assertAbandonable, planTakingBack, takeBack, type RunResult } from './take-back.ts'
 
 /** Plans the abandonment of an unfinished run. */
@@ -22,7 +23,11 @@ export async function planAbandonOf(
 }
 
 /** Undoes the preparations of an unfinished run, which leaves the table as it was before. */
-export async function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+export function abandon(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
+  return whenFree(target, choice, options, (one) => abandonNow(target, one, options))
+}
+
+async function abandonNow(target: Target, choice: RunChoice, options: EngineOptions): Promise<RunResult> {
   const { server, run, done } = await findRun(target, choice, options)
   const command = commandOf(run)
   assertAbandonable(command, run, done)

@@ -12,6 +12,7 @@ import { assertLatest, obeyingHolds } from '../run.ts'
 import { planOf, verifiedPlan } from '../stored-plan.ts'
 import { runIn, withTable } from '../table-context.ts'
 import { assertInPlace } from './in-place.ts'
+import { whenFree } from './when-free.ts'
 import { assertUnfinished, chooseRun, findRun, type RunChoice } from './find-run.ts'
 
 /** The remaining work of an unfinished run. */
@@ -43,11 +44,13 @@ export async function planResumeOf(target: Target, choice: RunChoice, options: E
 }
 
 /** Resumes an unfinished run with the plan it was started with. */
-export async function resume(
-  target: Target,
-  choice: RunChoice,
-  options: EngineOptions,
-): Promise<CommandOutcome & { readonly runId: string }> {
+export function resume(target: Target, choice: RunChoice, options: EngineOptions): Promise<Resumed> {
+  return whenFree(target, choice, options, (one) => resumeNow(target, one, options))
+}
+
+type Resumed = CommandOutcome & { readonly runId: string }
+
+async function resumeNow(target: Target, choice: RunChoice, options: EngineOptions): Promise<Resumed> {
   const { server, run } = await findRun(target, choice, options)
   assertUnfinished(run)
   const command = commandOf(run)

@@ -26,6 +26,7 @@ import { runIn, withTable, type RunContext, type TableContext } from '../table-c
 import { readLeftBehind } from './left-behind.ts'
 import { findRun, type RunChoice } from './find-run.ts'
 import type { RunResult } from './take-back.ts'
+import { whenFree } from './when-free.ts'
 
 // Drops the retired table of a finished copy. Invariants:
 //
@@ -59,11 +60,20 @@ export async function planRetireOf(
 }
 
 /** Drops a retired table, for good. */
-export async function retire(
+export function retire(
   target: Target,
   choice: RunChoice,
   options: EngineOptions,
   request = WITH_ARCHIVE,
+): Promise<RunResult> {
+  return whenFree(target, choice, options, (one) => retireNow(target, one, options, request), COPYING)
+}
+
+async function retireNow(
+  target: Target,
+  choice: RunChoice,
+  options: EngineOptions,
+  request: RetireRequest,
 ): Promise<RunResult> {
   const { server, run } = await findRun(target, choice, options, COPYING)
   return withTable({ target, server, ...options, command: 'retire' }, run.table, async (context) => {
