@@ -1,5 +1,7 @@
 import type { RetiredTable } from '../engine/runs/retired.ts'
 import type { DetachedPartition, StatusReport } from '../engine/runs/status.ts'
+import type { UnplannedRows } from '../catalog/partitions/unplanned-rows.ts'
+import { describeUnplanned } from '../plan/rotate/unplanned-rows.ts'
 import { sameName, display, type TableName } from '../sql/names.ts'
 import { showBytes, showCount } from '../text/units.ts'
 import type { PolicyPlan } from './plan-policies.ts'
@@ -26,7 +28,7 @@ export interface Checked {
   /** Tables with a policy in force. */
   readonly known: readonly TableName[]
   /** DEFAULT partitions that are not empty. */
-  readonly defaults: readonly { readonly table: TableName; readonly partition: TableName; readonly bytes: number }[]
+  readonly defaults: readonly { readonly table: TableName; readonly unplanned: UnplannedRows }[]
   /** Whether there is a config to compare with. */
   readonly hasConfig: boolean
   /** The server's time. */
@@ -40,13 +42,8 @@ export function findingsOf(checked: Checked): Finding[] {
   const found = [
     ...checked.status.sets.flatMap(ofRunway),
     ...checked.plans.flatMap(ofPlan),
-    ...checked.defaults.map(({ table, partition, bytes }) =>
-      finding(
-        'warning',
-        'default-rows',
-        table,
-        `${display(partition)} (${showBytes(bytes)}) has rows that no partition was made for`,
-      ),
+    ...checked.defaults.map(({ table, unplanned }) =>
+      finding('warning', 'default-rows', table, describeUnplanned(unplanned)),
     ),
     ...checked.status.runs.flatMap((run) => ofRun(run, checked.now)),
     ...checked.retired.map(ofRetired),

@@ -5,7 +5,7 @@ import type { RegisteredSet } from '../journal/sets.ts'
 import { explainObjections } from '../plan/explain/explain.ts'
 import { aboutRows } from '../plan/rotate/about-rows.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
-import { showBytes, showCount } from '../text/units.ts'
+import { showBytes, showCount, showRows } from '../text/units.ts'
 import { columns } from '../text/columns.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { showElapsed } from '../text/elapsed.ts'
@@ -66,7 +66,13 @@ function describeSet({ report, map }: RotatedSet, withValues: boolean): string[]
     ...indented([
       ...finalized.map((partition) => `finished the interrupted detach of ${display(partition)}`),
       ...columns(
-        created.map(({ partition, from, to }) => ['created', display(partition), `from ${from}`, `until ${to}`]),
+        created.map(({ partition, from, to, moved }) => [
+          'created',
+          display(partition),
+          `from ${from}`,
+          `until ${to}`,
+          moved === 0 ? '' : `${showRows(moved)} from the DEFAULT partition`,
+        ]),
       ),
       ...columns(retired.map(describeRetired), [4, 5]),
       ...removed(retired),

@@ -4,6 +4,7 @@ import type { Runway } from '../catalog/partitions/runway.ts'
 import { describeLeftover, type Leftover } from '../plan/copy/leftovers.ts'
 import { heldText, type Hold } from '../plan/language/hold.ts'
 import { actionText } from '../plan/purge/action-sql.ts'
+import { describeUnplanned } from '../plan/rotate/unplanned-rows.ts'
 import { describePolicy } from '../plan/rotate/policy.ts'
 import { showBytes, showRows } from '../text/units.ts'
 import { display } from '../sql/names.ts'
@@ -26,7 +27,7 @@ export function describeStatus(
       : ['', 'Detached partitions', ...indented(columns(detached.map(describeDetached), [1]))]),
     ...(archives.length === 0 ? [] : ['', 'Unfinished archives', ...indented(columns(archives.map(describeArchive)))]),
     ...(holds.length === 0 ? [] : ['', 'On hold', ...indented(columns(holds.map(describeHold)))]),
-    ...(sets.length === 0 ? [] : ['', 'Tables managed by rotate', ...indented(columns(sets.map(describeSet)))]),
+    ...(sets.length === 0 ? [] : ['', 'Tables managed by rotate', ...indented(describeSets(sets))]),
     ...(leftovers.length === 0 ? [] : ['', 'Left behind', ...indented(describeLeftovers(leftovers, schema))]),
   ]
 }
@@ -113,6 +114,14 @@ function describeLeftovers(leftovers: readonly Leftover[], schema: string): stri
     ...leftovers.map((one) => describeLeftover(schema, one)),
     'remove them, and leave the tables alone: ebb abandon --leftovers --execute',
   ]
+}
+
+function describeSets(sets: readonly SetStatus[]): string[] {
+  const lines = columns(sets.map(describeSet))
+  return sets.flatMap(({ unplanned }, i) => [
+    lines[i] ?? '',
+    ...(unplanned === null ? [] : indented([describeUnplanned(unplanned)])),
+  ])
 }
 
 function describeSet({ table, policy, runway, rotatedAt }: SetStatus): string[] {

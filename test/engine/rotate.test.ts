@@ -238,16 +238,6 @@ describe('objects created by others', () => {
     expect(report.skipped.map(({ partition }) => partition)).toContainEqual(fallback)
   })
 
-  test('rows in the default partition within the premake range prevent only that partition', async ({ database }) => {
-    const table = await monthlyEvents(database, -4, 1)
-    const session = await database.session('setup')
-    await session.query(sql`create table ${quoted(database.table('fallback'))} partition of ${quoted(table)} default`)
-    await session.query(sql`insert into ${quoted(table)} (at) values (${month(2)})`)
-    const report = await rotateOne(database, table, { keep: '3 months' })
-    expect(await monthsOf(database, table)).toEqual(['DEFAULT', -3, -2, -1, 0, 1, 3])
-    expect(report.failed.map(({ error }) => error.message)).toEqual([expect.stringContaining('violated by some row')])
-  })
-
   test('foreign keys to the set: referenced partitions are withheld, and others created', async ({ database }) => {
     const table = await monthlyEvents(database, -4, 1)
     const session = await database.session('setup')

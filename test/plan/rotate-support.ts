@@ -108,6 +108,7 @@ export function situation(
     newest: { key: instant(now), time: null },
     thorough: false,
     idRate: null,
+    fallback: null,
     newestIn: new Map(),
     begun: [],
     holds: [],

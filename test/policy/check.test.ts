@@ -43,7 +43,20 @@ describe('what is found', () => {
     ],
     [
       'rows that no partition was made for',
-      { defaults: [{ table: EVENTS, partition: { schema: 'public', name: 'rest' }, bytes: 8192 }] },
+      {
+        defaults: [
+          {
+            table: EVENTS,
+            unplanned: {
+              partition: { schema: 'public', name: 'rest' },
+              rows: 20,
+              counted: true,
+              bytes: 8192,
+              ends: { least: '2026-01-01', greatest: '2026-02-01' },
+            },
+          },
+        ],
+      },
       'default-rows',
     ],
     ['a table that is gone', { gone: ['events'] }, 'gone'],
@@ -105,7 +118,7 @@ test('a database is compared with a config, and not changed', async ({ database,
   const words = ['check', '--config', file, '--url', database.url]
   expect(await ebb(words)).toMatchObject({
     code: 3,
-    out: expect.stringMatching(/^warning {2}default-rows {2}public.rest/) as string,
+    out: expect.stringMatching(/^warning {2}default-rows {2}public.rest has 1 row .* to /) as string,
   })
   expect(await ebb([...words, '--format', 'nagios'])).toMatchObject({
     code: 1,

@@ -21,9 +21,9 @@ const IN_ROTATION: StepAdvice = {
   orUndo: '',
   after({ key }, code) {
     if (code === SQLSTATE.checkViolation)
-      return 'The default partition holds rows that belong to the new one: move them out of it, then run ebb rotate again.'
+      return 'Rows that belong to the new partition came into the DEFAULT one meanwhile, or they violate a constraint that the other partitions have: run ebb rotate again, which counts them anew.'
     if (code === SQLSTATE.queryCanceled)
-      return 'If there is a default partition, add a valid CHECK that excludes the new range, so that it need not be scanned; then run ebb rotate again.'
+      return 'If there is a DEFAULT partition, it could not be read in so short a time: add a valid CHECK that excludes the new range, or divide it with ebb split; then run ebb rotate again.'
     if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))
       return 'Delete or re-point the rows that reference it; the next rotation retries.'
     return 'Resolve the cause, then run ebb rotate again: it resumes from here.'

@@ -1,4 +1,5 @@
 import { isReadable, readAtLeast, readGreatest, readNewest, lookWithin } from '../../catalog/partitions/rows.ts'
+import { readDefaultPartition, type DefaultPartition } from '../../catalog/partitions/default-partition.ts'
 import {
   readPartitionedTable,
   type Partition,
@@ -15,7 +16,10 @@ import { holdsAround } from '../../journal/holds.ts'
 import { begunRetirements, rememberedNewest } from '../../journal/rotations.ts'
 import { registeredSets } from '../../journal/sets.ts'
 import { expiryKind, isClosed } from '../../plan/rotate/horizon.ts'
+import { MOST_MOVED } from '../../plan/rotate/beside-default.ts'
 import { inferPolicy } from '../../plan/rotate/policy.ts'
+import { headOf } from '../../plan/rotate/rotate.ts'
+import { missingRunway, textRange } from '../../plan/rotate/runway.ts'
 import type { NewestRow, RotationSituation } from '../../plan/rotate/plan.ts'
 import type { Newest } from '../../plan/rotate/begun.ts'
 import type { SetPolicy } from '../../plan/language/policy.ts'
@@ -59,8 +63,28 @@ export async function readSituation(
     const policy = policyOf(set, journal.registered, timezone)
     const rows =
       policy === null ? NO_ROWS : await readRows(session, set, policy, journal.newestIn, now, LOOKING_MS[thoroughness])
-    return { ...situation, taken, ...rows }
+    const fallback =
+      policy === null ? null : await readFallback(session, situation, policy, rows, now, LOOKING_MS[thoroughness])
+    return { ...situation, taken, ...rows, fallback }
   })
+}
+
+/** What is known of the rows in a DEFAULT partition, in the ranges for which partitions are missing. */
+async function readFallback(
+  session: Session,
+  { set, journalSchema }: Pick<RotationSituation, 'set' | 'journalSchema'>,
+  policy: SetPolicy,
+  { newest, idRate }: RowPart,
+  now: bigint,
+  patienceMs: number,
+): Promise<DefaultPartition | null> {
+  const partition = set.partitions.find(({ isDefault }) => isDefault)
+  if (partition === undefined || partition.empty || set.key === null) return null
+  const deadline = performance.now() + patienceMs
+  const cells = missingRunway(set, policy, { now, head: headOf({ newest, set }), idRate })
+  const ranges = cells.map((cell) => textRange(set, policy.kind, cell))
+  const left = () => deadline - performance.now()
+  return readDefaultPartition(session, partition, set.key, ranges, MOST_MOVED + 1, journalSchema, left)
 }
 
 type JournalPart = Pick<RotationSituation, 'registered' | 'holds' | 'begun' | 'unfinished' | 'newestIn'>

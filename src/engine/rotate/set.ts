@@ -1,5 +1,6 @@
 import type { Store } from '../../archive/store.ts'
 import { isConnectionLost } from '../../db/sqlstate.ts'
+import { readExits, type DefaultPartition } from '../../catalog/partitions/default-partition.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { EbbError } from '../../errors.ts'
 import { assertLease } from '../../journal/lease.ts'
@@ -24,9 +25,11 @@ import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import { asError, type Failure } from '../many-tables.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
-import { perform, write, type RetireContext } from './partition-step.ts'
+import { perform, write, type RetireContext, type StepsContext } from './partition-step.ts'
 import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
-import { oldSnapshotsGone } from '../steps/detach.ts'
+import { changed, oldSnapshotsGone } from '../steps/detach.ts'
+import type { WholeStep } from '../../plan/language/step.ts'
+import { canonicalJson } from '../../plan/language/stored.ts'
 import { watched } from '../watch.ts'
 import type { TableContext } from '../table-context.ts'
 
@@ -36,7 +39,7 @@ export interface SetReport {
   /** The plan by which partitions were retired; null if none could be made. */
   readonly plan: RotationPlan | null
   readonly finalized: readonly TableName[]
-  readonly created: readonly { readonly partition: TableName; readonly from: string; readonly to: string }[]
+  readonly created: readonly CreatedPartition[]
   readonly retired: readonly RetiredPartition[]
   /** Old partitions that are kept, and why. */
   readonly skipped: readonly Skipped[]
@@ -48,6 +51,14 @@ export interface SetReport {
   readonly longestWaitCausedMs: number
   /** Null if nothing was to be retired. */
   readonly pace: PaceSummary | null
+}
+
+export interface CreatedPartition {
+  readonly partition: TableName
+  readonly from: string
+  readonly to: string
+  /** As many rows of the DEFAULT partition were moved into it, by the count before. */
+  readonly moved: number
 }
 
 export interface RetiredPartition {
@@ -212,28 +223,62 @@ async function finalizeAll(
   }
 }
 
-async function createAll(
-  context: TableContext,
-  { situation, plan }: Looked,
-  lockLimits: LockLimits,
-  done: Draft,
-): Promise<void> {
-  const beside = situation.set.partitions.some(({ isDefault, empty }) => isDefault && !empty)
-  const careful = beside
-    ? { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, BESIDE_DEFAULT_MS) }
-    : lockLimits
-  const steps = plan.create.map(({ step }) => step)
+/**
+ * Partitions ahead. The CHECK that excludes their range from a large DEFAULT is dropped whatever becomes of them, also
+ * when the rotation is stopped, for it rejects rows; of one that is killed the next rotation finds it.
+ */
+async function createAll(context: TableContext, looked: Looked, lockLimits: LockLimits, done: Draft): Promise<void> {
+  const { readmit, exclusion } = looked.plan
+  const steps = [
+    ...(readmit === null ? [] : [readmit]),
+    ...(exclusion === null ? [] : [exclusion.add, exclusion.validate]),
+    ...looked.plan.create.map(({ step }) => step),
+    ...(exclusion === null ? [] : [exclusion.drop]),
+  ]
+  const creating = { context, lockLimits, steps }
+  const beside = (step: WholeStep) =>
+    trying(context, done, step.title, async () => note(done, await perform(creating, step, { alongside: () => [] })))
+  if (readmit !== null && !(await beside(readmit))) return
+  if (exclusion === null) return createEach(creating, looked, done)
+  try {
+    if ((await beside(exclusion.add)) && (await beside(exclusion.validate))) await createEach(creating, looked, done)
+  } finally {
+    const unstoppable = { ...context, signal: new AbortController().signal }
+    await trying(unstoppable, done, exclusion.drop.title, async () =>
+      note(done, await perform({ ...creating, context: unstoppable }, exclusion.drop, { alongside: () => [] })),
+    )
+  }
+}
+
+async function createEach(creating: StepsContext, { situation, plan }: Looked, done: Draft): Promise<void> {
+  const { context, lockLimits } = creating
+  const { set, fallback } = situation
+  const careful =
+    fallback === null
+      ? lockLimits
+      : { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, BESIDE_DEFAULT_MS) }
   for (const creation of plan.create) {
-    const { step, partition, shown } = creation
+    const { step, partition, shown, rows } = creation
     const going = await trying(context, done, step.title, async () => {
-      const lock = await perform({ context, lockLimits: careful, steps }, step, {
-        alongside: () => recordCreated(context, situation.set, creation),
+      const lock = await perform({ ...creating, lockLimits: careful }, step, {
+        ...(fallback === null || rows === 0 ? {} : { check: () => exitsAsPlanned(context, fallback) }),
+        alongside: () => recordCreated(context, set, creation),
       })
       note(done, lock)
-      done.created.push({ partition, ...shown })
+      done.created.push({ partition, ...shown, moved: rows })
     })
     if (!going) return
   }
+}
+
+/** Under the lock: nothing has come since that would act on the rows that are moved. */
+async function exitsAsPlanned(
+  { session, journalSchema }: TableContext,
+  { partition, exits }: DefaultPartition,
+): Promise<void> {
+  const present = await readExits(session, partition.oid, journalSchema)
+  if (canonicalJson(present) !== canonicalJson(exits))
+    throw changed(partition.name, 'its columns, triggers, rules or foreign keys are others by now')
 }
 
 function recordCreated(

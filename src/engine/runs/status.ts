@@ -1,4 +1,5 @@
 import { readRunway, type Runway } from '../../catalog/partitions/runway.ts'
+import { readUnplannedRows, type UnplannedRows } from '../../catalog/partitions/unplanned-rows.ts'
 import { inSnapshot, type Session, type Target } from '../../db/session.ts'
 import { archivesInProgress } from '../../journal/archives.ts'
 import { holdsInForce } from '../../journal/holds.ts'
@@ -64,6 +65,8 @@ export interface ArchiveStatus {
 export interface SetStatus extends RegisteredSet {
   /** Null where the table does not exist. */
   readonly runway: Runway | null
+  /** Rows in its DEFAULT partition. */
+  readonly unplanned: UnplannedRows | null
 }
 
 /** A run in short. */
@@ -99,8 +102,10 @@ export async function status(target: Target, options: EngineOptions): Promise<St
       const leftovers = await readLeftovers(session, options.journalSchema)
       if (!exists) return { runs: [], sets: [], holds: [], detached: [], leftovers, archives: [] }
       const sets: SetStatus[] = []
-      for (const set of await registeredSets(session, options.journalSchema))
-        sets.push({ ...set, runway: set.exists ? await readRunway(session, set.table, set.policy) : null })
+      for (const set of await registeredSets(session, options.journalSchema)) {
+        const runway = set.exists ? await readRunway(session, set.table, set.policy) : null
+        sets.push({ ...set, runway, unplanned: set.exists ? await readUnplannedRows(session, set.table) : null })
+      }
       const busy = await tablesAtWork(session, options.journalSchema)
       const runs: RunStatusLine[] = []
       for (const run of await recentRuns(session, options.journalSchema))

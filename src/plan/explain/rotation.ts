@@ -4,7 +4,7 @@ import { comment } from '../../text/comment.ts'
 import { display } from '../../sql/names.ts'
 import { asScript, explainObjections, script, section, type ToDo } from './explain.ts'
 import type { Retirement, RotationPlan } from '../rotate/plan.ts'
-import { showBytes, showCount } from '../../text/units.ts'
+import { showBytes, showCount, showRows } from '../../text/units.ts'
 
 /** The rotation of one set as a script: partitions to create, to retire and to keep, with reasons, and the statements. */
 export function explainRotation(plan: RotationPlan, todo: ToDo): string {
@@ -18,7 +18,13 @@ export function explainRotation(plan: RotationPlan, todo: ToDo): string {
     ),
     ...section(
       `Create (${create.length})`,
-      columns(create.map(({ partition, shown }) => [display(partition), ...range(shown)])),
+      columns(
+        create.map(({ partition, shown, rows }) => [
+          display(partition),
+          ...range(shown),
+          rows === 0 ? '' : `${showRows(rows)} from the DEFAULT partition`,
+        ]),
+      ),
     ),
     ...section(`Retire (${retire.length}), oldest first`, describeRetirements(retire)),
     ...section(`Withheld (${withheld.length}): see the blocking issues`, describeRetirements(withheld)),

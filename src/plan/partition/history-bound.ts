@@ -71,7 +71,7 @@ function boundFrom({ grid, kind }: KeyChoice, position: Position): Position {
 }
 
 // Ids are used up by caches and rolled-back work as well. A whole partition, because that is what the user takes for a stretch.
-function marginOf({ kind, grid, idRate }: KeyChoice): bigint {
+export function marginOf({ kind, grid, idRate }: Pick<KeyChoice, 'kind' | 'grid' | 'idRate'>): bigint {
   if (kind !== 'id') return MARGIN_MICROS
   const width = grid.kind === 'id' ? grid.width : 0n
   const byRate = idRate === null ? 0n : BigInt(Math.ceil(idRate * Number(MARGIN_MICROS)))

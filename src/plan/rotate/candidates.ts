@@ -1,9 +1,13 @@
+import type { DefaultPartition } from '../../catalog/partitions/default-partition.ts'
 import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/partitions/partitioned-table.ts'
 import type { Span } from '../../grid/gaps.ts'
 import { minus } from '../../grid/grid.ts'
-import { displayPosition, positionOf, type KeyKind, type Position } from '../../grid/key.ts'
+import { displayPosition, fromText, positionOf, toText, type KeyKind, type Position } from '../../grid/key.ts'
 import { concernsRange, heldText, type HoldAround } from '../language/hold.ts'
-import { sameName, type TableName } from '../../sql/names.ts'
+import { display, sameName, type TableName } from '../../sql/names.ts'
+import { ident, literal, sql } from '../../sql/sql.ts'
+import { shellWord } from '../../text/shell-word.ts'
+import { shownKey } from './default-rows.ts'
 import { unaccepted, when } from '../language/objection.ts'
 import {
   expiredByAge,
@@ -73,7 +77,7 @@ export function planExpiry(
         return reason === null ? [] : [{ partition: partition.name, reason }]
       }),
       ...overlapping(set, policy, horizon),
-      ...withoutBounds(set),
+      ...withoutBounds(situation, policy, horizon),
     ],
     objections: unaccepted(
       [...shorter, ...retireObjections(situation, request, policy, horizon, removable)],
@@ -164,12 +168,34 @@ function overlapping({ partitions }: PartitionedTable, { kind }: SetPolicy, hori
   })
 }
 
-function withoutBounds({ partitions }: PartitionedTable): Skipped[] {
-  return partitions.flatMap(({ name, range, isDefault, boundsText }) => {
+function withoutBounds({ set, fallback }: RotationSituation, policy: SetPolicy, horizon: Horizon): Skipped[] {
+  return set.partitions.flatMap(({ name, range, isDefault, boundsText }) => {
     if (isDefault)
-      return [{ partition: name, reason: 'it is the default partition: its bounds do not tell the age of its rows' }]
+      return [
+        {
+          partition: name,
+          reason: `it is the default partition: its bounds do not tell the age of its rows${expiredInDefault(fallback, policy, horizon)}`,
+        },
+      ]
     return range === null ? [{ partition: name, reason: `its bounds are not supported: ${boundsText}` }] : []
   })
+}
+
+/** What removes rows of a DEFAULT partition that have expired; by id nothing tells how old its least one is. */
+function expiredInDefault(fallback: DefaultPartition | null, { kind, column }: SetPolicy, horizon: Horizon): string {
+  if (fallback?.ends == null || kind === 'id') return ''
+  const { least } = fallback.ends
+  if (!isBefore(kind, least, horizon.position)) return ''
+  const condition = sql`${ident(column)} < ${literal(toText(kind, horizon.position))}`.text
+  return `; its oldest row is of ${shownKey(kind, least, horizon.timezone)}. What is before the horizon is removed by: ebb purge ${shellWord(display(fallback.partition.name))} --where ${shellWord(condition)} …`
+}
+
+function isBefore(kind: KeyKind, text: string, horizon: Position): boolean {
+  try {
+    return fromText(kind, text) < horizon
+  } catch {
+    return text.startsWith('-') || text.endsWith(' BC')
+  }
 }
 
 function end(range: PartitionRange, kind: KeyKind, { timezone }: Horizon): string {

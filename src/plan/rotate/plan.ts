@@ -1,8 +1,10 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { DefaultPartition } from '../../catalog/partitions/default-partition.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Interval } from '../../grid/interval.ts'
 import { type Position } from '../../grid/key.ts'
 import type { Archiving } from './archiving.ts'
+import type { Exclusion } from './beside-default.ts'
 import type { BegunRetirement, Newest } from './begun.ts'
 import { type TableName } from '../../sql/names.ts'
 import { type Horizon } from './horizon.ts'
@@ -10,7 +12,14 @@ import type { Retire } from './request.ts'
 import { type Creation } from './runway.ts'
 import type { HoldAround } from '../language/hold.ts'
 import type { SetPolicy } from '../language/policy.ts'
-import type { ArchiveStep, DetachStep, ShortLockStep, DependentObject, Objection } from '../language/step.ts'
+import type {
+  ArchiveStep,
+  DetachStep,
+  OnlineStep,
+  ShortLockStep,
+  DependentObject,
+  Objection,
+} from '../language/step.ts'
 
 /** Everything a rotation depends on, from one snapshot. */
 export interface RotationSituation {
@@ -34,6 +43,8 @@ export interface RotationSituation {
   readonly begun: readonly BegunRetirement[]
   /** An unfinished run on the table, such as a conversion. */
   readonly unfinished: { readonly id: string; readonly command: string } | null
+  /** A DEFAULT partition that is not empty, with what is known of its rows. */
+  readonly fallback: DefaultPartition | null
   /** Names in the set's schema. */
   readonly taken: ReadonlySet<string>
 }
@@ -59,6 +70,10 @@ export interface RotationPlan {
   /** Null if nothing expires. */
   readonly horizon: Horizon | null
   readonly finalize: readonly Finalization[]
+  /** Of a CHECK that an interrupted rotation has left on the DEFAULT partition, which rejects rows; null without. */
+  readonly readmit: ShortLockStep | null
+  /** For a large DEFAULT partition, before partitions are created, and dropped after it. */
+  readonly exclusion: (Exclusion & { readonly drop: ShortLockStep }) | null
   readonly create: readonly Creation[]
   /** Detached by an earlier rotation, and to be dropped now. */
   readonly leftovers: readonly Leftover[]
@@ -99,7 +114,7 @@ export interface Watching {
 }
 
 /** The steps of a rotation. */
-export type RotationStep = ShortLockStep | DetachStep | ArchiveStep
+export type RotationStep = ShortLockStep | OnlineStep | DetachStep | ArchiveStep
 
 export interface Retirement {
   readonly partition: Partition

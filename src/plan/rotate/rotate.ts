@@ -1,3 +1,4 @@
+import type { DefaultPartition } from '../../catalog/partitions/default-partition.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { plus } from '../../grid/grid.ts'
 import { displayInterval } from '../../grid/interval.ts'
@@ -7,7 +8,9 @@ import { describeKeep, plural, policyDiffers, setObjections, unfinishedRun } fro
 import { describeEvery, describePolicy, inferPolicy } from './policy.ts'
 import type { RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
-import { planRunway } from './runway.ts'
+import { dropExclusion } from './beside-default.ts'
+import { describeDefault } from './default-rows.ts'
+import { planRunway, type Runway } from './runway.ts'
 import { unaccepted } from '../language/objection.ts'
 import { siblingObjections } from '../table/own-parts.ts'
 import type { SetPolicy } from '../language/policy.ts'
@@ -86,6 +89,8 @@ export function refuse(table: TableName, registered: SetPolicy | null, objection
     forgets: false,
     horizon: null,
     finalize: [],
+    readmit: null,
+    exclusion: null,
     create: [],
     leftovers: [],
     watch: [],
@@ -115,17 +120,20 @@ function withPolicy(
   const head = headOf(situation)
   const differing = unaccepted(siblingObjections(set), request.accept)
   const evidenceOfRunway = { ...situation, now, head, role: server.role }
-  const create = differing.length > 0 ? [] : planRunway(set, policy, evidenceOfRunway)
+  const runway = differing.length > 0 ? NO_RUNWAY : planRunway(set, policy, evidenceOfRunway)
+  const { create } = runway
+  const beside = stepsBeside(situation.fallback, runway)
   const expiry = planExpiry(situation, request, policy, now)
   const blocked = expiry.objections.length > 0
   const leftovers = planLeftovers(situation, request, policy, expiry.horizon, blocked)
   const retire = blocked ? [] : expiry.candidates
   return {
-    ...refuse(set.name, situation.registered, [...differing, ...expiry.objections]),
+    ...refuse(set.name, situation.registered, [...differing, ...runway.objections, ...expiry.objections]),
     at: new Date(Number(now / 1000n)).toISOString(),
     policy,
     horizon: expiry.horizon,
     finalize,
+    ...beside,
     create,
     leftovers: leftovers.finish,
     watch: leftovers.watch,
@@ -137,7 +145,11 @@ function withPolicy(
     notes: [...serverNotes(server), ...notesOn(situation, policy, expiry, request)],
     steps: [
       ...finalize.map(({ step }) => step),
+      ...present(beside.readmit),
+      ...present(beside.exclusion?.add),
+      ...present(beside.exclusion?.validate),
       ...create.map(({ step }) => step),
+      ...present(beside.exclusion?.drop),
       ...leftovers.watch.map(({ step }) => step),
       ...leftovers.finish.flatMap(leftoverSteps),
       ...retire.flatMap(({ steps }) => steps),
@@ -145,8 +157,30 @@ function withPolicy(
   }
 }
 
+const NO_RUNWAY: Runway = { create: [], exclusion: null, objections: [] }
+
+/** What is done to the DEFAULT partition before and after partitions are created. */
+function stepsBeside(
+  fallback: DefaultPartition | null,
+  { exclusion }: Runway,
+): Pick<RotationPlan, 'readmit' | 'exclusion'> {
+  if (fallback === null) return { readmit: null, exclusion: null }
+  const { partition, hasCheck } = fallback
+  return {
+    readmit: hasCheck
+      ? dropExclusion(partition, 'an interrupted rotation has left it, and it rejects rows', 'readmit')
+      : null,
+    exclusion:
+      exclusion === null ? null : { ...exclusion, drop: dropExclusion(partition, 'the partitions are there', 'admit') },
+  }
+}
+
+function present<T>(step: T | null | undefined): T[] {
+  return step === null || step === undefined ? [] : [step]
+}
+
 /** The greatest id in use, from the rows and from their sequence. */
-function headOf({ newest, set }: RotationSituation): Position | null {
+export function headOf({ newest, set }: Pick<RotationSituation, 'newest' | 'set'>): Position | null {
   const row = newest === null || newest === 'unknown' ? null : newest.key
   if (set.key?.kind !== 'id' || set.sequencePosition === null) return row
   return row === null || set.sequencePosition > row ? set.sequencePosition : row
@@ -183,13 +217,14 @@ function describeExpiry(
 }
 
 function notesOn(
-  { set, registered, newest }: RotationSituation,
+  { set, registered, newest, fallback }: RotationSituation,
   policy: SetPolicy,
   { candidates, unknown }: Expiry,
   request: RotateRequest,
 ): string[] {
   const keep = request.keep === null ? '' : `, with ${displayInterval(request.keep)} kept from then on`
   return [
+    ...(fallback === null ? [] : [describeDefault(fallback, policy)]),
     ...(registered === null ? [`the table will be registered${keep}, so that rotate --all includes it`] : []),
     ...(unknown > 0
       ? [`the age of the rows of ${plural(unknown)} is not known yet; it is determined during execution`]

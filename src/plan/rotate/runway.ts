@@ -5,20 +5,24 @@ import { gapsIn, missingCells, type Span } from '../../grid/gaps.ts'
 import { displayPosition, positionOf, toText, type KeyKind, type Position } from '../../grid/key.ts'
 import { roundWidth } from '../../grid/width.ts'
 import { display, type TableName } from '../../sql/names.ts'
+import { showRows } from '../../text/units.ts'
 import { literal, type Sql } from '../../sql/sql.ts'
 import { createLeaf, leafNames, type LeafShape } from '../table/leaf.ts'
 import { commonParts, referencesOf } from '../table/own-parts.ts'
 import { isSecured } from '../table/definitions.ts'
 import { leafLocks } from '../partition/conversion.ts'
-import { exclusive } from '../language/locks.ts'
+import type { DefaultPartition, TextRange } from '../../catalog/partitions/default-partition.ts'
 import type { SetPolicy } from '../language/policy.ts'
-import type { ShortLockStep, Lock } from '../language/step.ts'
+import type { ShortLockStep } from '../language/step.ts'
+import { admit, locksBeside, moveRows, type Admission, type Admitted } from './beside-default.ts'
 
 /** A partition to create. */
 export interface Creation {
   readonly partition: TableName
   readonly from: Position
   readonly to: Position
+  /** So many are moved into it from the DEFAULT partition. */
+  readonly rows: number
   /** The bounds for display. */
   readonly shown: { readonly from: string; readonly to: string }
   /** The bounds in the statement. */
@@ -35,20 +39,39 @@ export interface RunwayEvidence {
   readonly idRate: number | null
   readonly taken: ReadonlySet<string>
   readonly role: string
+  /** With what is known of its rows in the cells that are missing; null where there is none, or it is empty. */
+  readonly fallback: DefaultPartition | null
+}
+
+/** The partitions to create, and what is done for them to a DEFAULT partition. */
+export interface Runway extends Pick<Admission, 'exclusion' | 'objections'> {
+  readonly create: readonly Creation[]
 }
 
 /** The partitions to create: from now (or the greatest id) to `premake` ahead, without overlaps. */
-export function planRunway(set: PartitionedTable, policy: SetPolicy, evidence: RunwayEvidence): Creation[] {
-  const spans = spansOf(set)
+export function planRunway(set: PartitionedTable, policy: SetPolicy, evidence: RunwayEvidence): Runway {
   const grid = gridFor(set, policy, evidence)
-  const cells =
-    grid.kind === 'time'
-      ? timeCells(grid, policy, spans, evidence.now)
-      : idCells(grid.width, policy.premake, spans, evidence.head)
-  const starts = cells.map(({ from }) => from)
+  const cells = missingRunway(set, policy, evidence)
+  const ranges = cells.map((cell) => textRange(set, policy.kind, cell))
+  const { admitted, ...admission } = admit(set, policy, grid, cells, ranges, evidence.fallback, evidence)
+  const starts = admitted.map(({ cell }) => cell.from)
   const leaves = leafNames(set.name, grid, policy.kind, starts, evidence.taken)
   const shape = leafShapeOf(set)
-  return cells.map((cell, i) => creation(set, policy, cell, leaves[i] as TableName, shape, evidence.role))
+  const create = admitted.map((one, i) => creation(set, policy, one, leaves[i] as TableName, shape, evidence))
+  return { create, ...admission }
+}
+
+/** The cells for which there is no partition. */
+export function missingRunway(
+  set: PartitionedTable,
+  policy: SetPolicy,
+  evidence: Pick<RunwayEvidence, 'now' | 'head' | 'idRate'>,
+): Cell[] {
+  const spans = spansOf(set)
+  const grid = gridFor(set, policy, evidence)
+  return grid.kind === 'time'
+    ? timeCells(grid, policy, spans, evidence.now)
+    : idCells(grid.width, policy.premake, spans, evidence.head)
 }
 
 /** The ranges covered by partitions. Those with a pending detach cover nothing: they are finished first. */
@@ -114,31 +137,44 @@ function idCells(width: bigint, premake: number, spans: readonly Span[], head: P
 function creation(
   set: PartitionedTable,
   policy: SetPolicy,
-  { from, to }: Cell,
+  { cell, rows }: Admitted,
   partition: TableName,
   shape: LeafShape,
-  role: string,
+  { role, fallback }: RunwayEvidence,
 ): Creation {
+  const { from, to } = cell
   const shown = {
     from: displayPosition(policy.kind, from, policy.timezone),
     to: displayPosition(policy.kind, to, policy.timezone),
   }
-  const text = { from: boundText(set, policy.kind, from), to: boundText(set, policy.kind, to) }
+  const text = textRange(set, policy.kind, cell)
+  const beside = locksBeside(set)
+  const references = leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)])
+  const fill = rows === 0 || fallback === null ? [] : moveRows(set, fallback, partition, text)
   const step: ShortLockStep = {
     kind: 'short lock',
     key: `create:${display(partition)}`,
     title: `add partition ${display(partition)}`,
-    because: `for rows from ${shown.from} until ${shown.to}`,
-    locks: [...leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)]), ...defaultLocks(set)],
-    cost:
-      defaultLocks(set).length === 0
-        ? 'milliseconds: it is empty'
-        : 'milliseconds, and the default partition is scanned for rows that belong here',
-    quiet: null,
-    acquire: [],
-    statements: createLeaf(shape, partition, asLiteral(text.from), asLiteral(text.to), role),
+    because: `for rows from ${shown.from} until ${shown.to}${fill.length === 0 ? '' : `; those in the DEFAULT partition are moved into it`}`,
+    locks: beside === null ? references : [...beside.locks, ...references.filter(({ table }) => table !== set.name)],
+    cost: costOf(beside !== null && fallback !== null, rows),
+    quiet: beside === null ? null : beside.quiet,
+    acquire: beside === null ? [] : beside.acquire,
+    statements: createLeaf(shape, partition, asLiteral(text.from), asLiteral(text.to), role, fill),
   }
-  return { partition, from, to, shown, text, step }
+  return { partition, from, to, rows, shown, text, step }
+}
+
+function costOf(isRead: boolean, rows: number): string {
+  if (rows > 0) return `milliseconds: ${showRows(rows)} are moved, and the DEFAULT partition is read`
+  return isRead
+    ? 'milliseconds: the DEFAULT partition is read, unless a CHECK excludes the range'
+    : 'milliseconds: it is empty'
+}
+
+/** The bounds of a new partition as text. */
+export function textRange(set: PartitionedTable, kind: KeyKind, { from, to }: Cell): TextRange {
+  return { from: boundText(set, kind, from), to: boundText(set, kind, to) }
 }
 
 // Exactly where the neighbour ends: PostgreSQL compares values, and several may map to one of our positions.
@@ -153,11 +189,6 @@ function boundText(set: PartitionedTable, kind: KeyKind, position: Position): st
 
 function asLiteral(text: string): Sql {
   return literal(text)
-}
-
-// A partition can be added only if no row of the default partition belongs to it, which is scanned under lock.
-function defaultLocks({ partitions }: PartitionedTable): Lock[] {
-  return partitions.filter(({ isDefault }) => isDefault).map(({ name }) => exclusive(name))
 }
 
 /** What a new partition takes from its parent and from its newest sibling, because a parent has no storage options. */

@@ -104,8 +104,17 @@ export function identify(leaf: TableName, identity: LeafIdentity): string[] {
  *
  * Nobody but the owner can reach the rows past the parent: default privileges
  * are revoked, and row-level security is on where the parent has it.
+ *
+ * @param fill puts rows into it, before it has triggers
  */
-export function createLeaf(shape: LeafShape, leaf: TableName, from: Sql, to: Sql, role: string): string[] {
+export function createLeaf(
+  shape: LeafShape,
+  leaf: TableName,
+  from: Sql,
+  to: Sql,
+  role: string,
+  fill: readonly string[] = [],
+): string[] {
   const place = quoted(leaf)
   const tablespace = shape.tablespace === null ? raw('') : sql` tablespace ${ident(shape.tablespace)}`
   // Those that attaching it will make: one of them has to have a name that we know.
@@ -120,6 +129,7 @@ export function createLeaf(shape: LeafShape, leaf: TableName, from: Sql, to: Sql
     ...identify(leaf, shape.identity),
     ...partsBefore(leaf, shape.parts),
     ...ownership(leaf, shape.owner, role),
+    ...fill,
     attach(shape.parent, leaf, from, to),
     ...shape.triggers.flatMap((trigger) => definitions.triggerState([leaf], trigger)),
     ...partsAfter(leaf, shape.parts, role),
