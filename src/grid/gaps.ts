@@ -54,7 +54,8 @@ export function missingCells(grid: Grid, kind: KeyKind, spans: readonly Span[], 
     .filter((piece) => piece.from < to && piece.to > from)
 }
 
-function byStart(a: Span, b: Span): number {
+/** For sorting. */
+export function byStart(a: Span, b: Span): number {
   if (a.from === b.from) return 0
   if (a.from === null) return -1
   if (b.from === null) return 1

@@ -1,6 +1,6 @@
 import { readOne, type Session } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
-import { ident, literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import { explained } from '../explain.ts'
 import { IS_KEY_ONTO } from '../references/foreign-key.ts'
 import type { Partition, SetKey } from './partitioned-table.ts'
@@ -141,6 +141,25 @@ async function countIn(
       sql`select count(*)::int as rows from (select from ${quoted(name)} where ${condition} limit ${most}::int) counted`,
     )
     return rows
+  })
+}
+
+/** The numbers of the ranges, which are in order, in which there is a row; `unknown` where that was not found in time. */
+export async function readFilled(
+  session: Session,
+  name: TableName,
+  { column, type }: SetKey,
+  ranges: readonly TextRange[],
+  milliseconds: number,
+): Promise<ReadonlySet<number> | 'unknown'> {
+  const starts = ranges.map(({ from }) => sql`${literal(from)}::${raw(type)}`)
+  return lookWithin(session, milliseconds, async () => {
+    const { found } = await readOne<{ found: number[] }>(
+      session,
+      sql`select array(select distinct width_bucket(${ident(column)}, array[${join(starts)}]::${raw(type)}[]) - 1
+        from ${quoted(name)} where ${ident(column)} is not null) as found`,
+    )
+    return new Set(found)
   })
 }
 

@@ -1,5 +1,6 @@
 import { readKey } from '../../catalog/table/key-model.ts'
-import { readLeast, lookWithin } from '../../catalog/partitions/rows.ts'
+import { readFilled } from '../../catalog/partitions/default-partition.ts'
+import { readGreatest, readLeast, lookWithin } from '../../catalog/partitions/rows.ts'
 import {
   readPartitionedTable,
   type Partition,
@@ -12,14 +13,15 @@ import { readTriggerCode } from '../../catalog/table/trigger-code.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { inSnapshot, type Session } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
-import type { Grid } from '../../grid/grid.ts'
+import { missingCells } from '../../grid/gaps.ts'
+import type { Cell, Grid } from '../../grid/grid.ts'
 import { fromText, type Position } from '../../grid/key.ts'
 import { journalExists } from '../../journal/journal.ts'
 import { registeredSets } from '../../journal/sets.ts'
 import { keepWindow, type KeepWindow } from '../../plan/copy/keep-window.ts'
 import type { SetPolicy, Width } from '../../plan/language/policy.ts'
 import { inferPolicy } from '../../plan/rotate/policy.ts'
-import { gridFor } from '../../plan/rotate/runway.ts'
+import { gridFor, missingRunway, textRange } from '../../plan/rotate/runway.ts'
 import { widePartitions } from '../../plan/split/layout.ts'
 import type { SplitRequest, SplitSituation } from '../../plan/split/situation.ts'
 import { planSplit, type SplitPlan } from '../../plan/split/split.ts'
@@ -89,7 +91,8 @@ async function readSituation(
   const situationFor = async (partition: Partition): Promise<SplitSituation> => {
     const wide = await readPresentTable(session, partition.name, server.version)
     const least = await readLeastKept(session, wide, policy, keepWindow(policy, order.keep, parent, now))
-    const situation = { ...setting, partition, wide, least }
+    const cells = partition.isDefault ? { cells: await readCells(session, setting, wide, least, now) } : {}
+    const situation = { ...setting, partition, wide, least, ...cells }
     const planned = (keptRows: number | null) => planSplit({ ...situation, keptRows }, order)
     return { ...situation, keptRows: await readKeptRows(session, wide, settings, planned) }
   }
@@ -145,6 +148,30 @@ function choosePartitions(
     `${display(set.name)} has no partition ${partition.name}`,
     `Its partitions are ${set.partitions.map(({ name }) => display(name)).join(', ')}.`,
   )
+}
+
+/** So many cells are looked for in a DEFAULT partition; rows of 1970 may be in there, and of 2099. */
+const MOST_CELLS = 500
+
+/** For which partitions are made of a DEFAULT one: where it has rows, and those ahead. */
+async function readCells(
+  session: Session,
+  { set, policy, grid }: Pick<SplitSituation, 'set' | 'policy' | 'grid'>,
+  wide: TableModel,
+  least: Position | null,
+  now: bigint,
+): Promise<Cell[]> {
+  const { kind } = policy
+  const spans = set.partitions.flatMap(({ range }) => (range === null ? [] : [range]))
+  const greatest = await lookWithin(session, LOOKING_MS, () => readGreatest(session, wide.name, policy.column, null))
+  const head = greatest === 'unknown' || greatest === undefined ? null : fromText(kind, greatest.key)
+  const ahead = missingRunway(set, policy, { now, head, idRate: null })
+  const end = ahead.at(-1)?.to ?? spans.at(-1)?.to ?? least
+  if (set.key === null || least === null || end === null) return ahead
+  const near = missingCells(grid, kind, spans, least, end).slice(-MOST_CELLS)
+  const ranges = near.map((cell) => textRange(set, kind, cell))
+  const filled = await readFilled(session, wide.name, set.key, ranges, LOOKING_MS)
+  return near.filter((cell, i) => filled === 'unknown' || filled.has(i) || ahead.some(({ from }) => from === cell.from))
 }
 
 /** How long a plan may scan for the first kept row without an index. */

@@ -14,7 +14,7 @@ import type { OtherPartition } from '../../plan/partition/rollback.ts'
 import type { RollbackOf } from '../../plan/rollback.ts'
 import type { SplitPlan } from '../../plan/split/split.ts'
 import { writtenColumns } from '../../plan/table/shadow.ts'
-import { rangeCondition } from '../../plan/split/bound.ts'
+import { besideCondition, rangeCondition } from '../../plan/split/bound.ts'
 import type { SplitSummary } from '../../plan/split/exchange.ts'
 import type { Facts, SwapStep } from '../../plan/language/step.ts'
 import { sameName } from '../../sql/names.ts'
@@ -104,7 +104,10 @@ function splitAgain({ original }: RebuildSummary, split: SplitSummary | null): S
     ...split,
     from: boundLiteral(kind, range.from, 'from').text,
     to: boundLiteral(kind, range.to, 'to').text,
-    bound: rangeCondition({ column, kind }, range, original).text,
+    bound:
+      split.beside === undefined
+        ? rangeCondition({ column, kind }, range, original).text
+        : besideCondition({ column, kind }, split.beside.ranges, original).text,
   }
 }
 

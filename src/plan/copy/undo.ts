@@ -300,7 +300,7 @@ export function planSplitRollback(
 ): Plan & { readonly index: null } {
   const { runId, rebuild, current, partitions } = situation
   const { back, retired } = rebuild
-  const objections = rollbackObjections(situation)
+  const objections = [...rollbackObjections(situation), ...addedSince(situation, split)]
   const { prove, swap, dropLeaves } = exchangeBack(current, rebuild, split, partitions)
   const steps: Step[] = [
     catchUp(back, retired),
@@ -322,6 +322,20 @@ export function planSplitRollback(
     ...archiveStays(situation),
   ]
   return { ...plan(goal, current.name, evidence, objections, objections.length > 0 ? [] : steps), index: null }
+}
+
+/** A partition beside the former DEFAULT that it does not know: both would have its rows. */
+function addedSince({ partitions, current }: RebuildRollbackSituation, { beside, leaves }: SplitSummary): Objection[] {
+  if (beside === undefined) return []
+  const known = [...leaves, ...beside.partitions]
+  const added = partitions.filter(({ name }) => !known.some((one) => sameName(one, name)))
+  return when(added.length > 0, () =>
+    objection(
+      'partitions-since',
+      `partitions of ${display(current.name)} were added since: ${added.map(({ name }) => display(name)).join(', ')}; their rows are in the former DEFAULT partition as well`,
+      'Keep the new partitions, and drop the retired table with ebb retire.',
+    ),
+  )
 }
 
 function catchUp(work: RebuildSummary['back'], target: TableName): Step {

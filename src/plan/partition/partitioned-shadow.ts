@@ -8,7 +8,7 @@ import { provenKeys } from '../table/constraint-triggers.ts'
 import * as definitions from '../table/definitions.ts'
 import { foreignKeysOf } from '../table/definitions.ts'
 import { factsWithKey } from '../table/facts.ts'
-import { boundLiteral, createLeaf, identify, type LeafShape } from '../table/leaf.ts'
+import { boundLiteral, createDefault, createLeaf, identify, type LeafShape } from '../table/leaf.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
 import { ownersAlone, ownership } from '../table/privileges.ts'
 import type { NewPrimaryKey } from '../table/primary-key.ts'
@@ -35,6 +35,8 @@ export interface Layout {
   readonly start: Position | null
   /** The partitions, one for each cell. */
   readonly leaves: readonly TableName[]
+  /** A DEFAULT partition, for rows that belong to none of them. */
+  readonly rest?: TableName
   readonly primaryKey: NewPrimaryKey | null
   readonly shape: LeafShape
 }
@@ -79,12 +81,24 @@ export function partitionedShadow(
   }
 }
 
+/** All partitions. */
+export function leavesOf({ leaves, rest }: Layout): TableName[] {
+  return [...leaves, ...(rest === undefined ? [] : [rest])]
+}
+
 export function createPartitioned(
   table: TableModel,
   shadow: TableName,
-  { choice, cells, start, leaves, shape }: Layout,
+  { choice, cells, start, leaves, shape, rest }: Layout,
   role: string,
 ): string[] {
+  const made: LeafShape = {
+    ...shape,
+    parent: shadow,
+    parts: [],
+    // An index there must not be before the rows.
+    identity: typeof shape.identity === 'object' ? 'default' : shape.identity,
+  }
   return [
     sql`create table ${quoted(shadow)} (${columnsLike(table)}) partition by range (${ident(choice.column)})`.text,
     ...(table.tablespace === null
@@ -95,20 +109,9 @@ export function createPartitioned(
     ...ownership(shadow, table.owner, role),
     ...cells.flatMap((cell, i) => {
       const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
-      return createLeaf(
-        // An index there must not be before the rows.
-        {
-          ...shape,
-          parent: shadow,
-          parts: [],
-          identity: typeof shape.identity === 'object' ? 'default' : shape.identity,
-        },
-        leaves[i] as TableName,
-        from,
-        boundLiteral(choice.kind, cell.to, 'to'),
-        role,
-      )
+      return createLeaf(made, leaves[i] as TableName, from, boundLiteral(choice.kind, cell.to, 'to'), role)
     }),
+    ...(rest === undefined ? [] : createDefault(made, rest, role)),
   ]
 }
 

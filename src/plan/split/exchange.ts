@@ -1,20 +1,22 @@
+import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
+import type { Span } from '../../grid/gaps.ts'
 import type { KeyKind } from '../../grid/key.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { dropTable, type Dropped } from '../../sql/drop-table.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import { dropCapture, startCapture } from '../copy/capture.ts'
 import { captureTriggers } from '../copy/steps.ts'
 import { neighbours, swapOf } from '../table/aside.ts'
 import * as definitions from '../table/definitions.ts'
 import { factsOf } from '../table/facts.ts'
-import { attach, boundLiteral } from '../table/leaf.ts'
+import { attach, attachDefault, boundLiteral } from '../table/leaf.ts'
 import { partsAfter } from '../table/own-parts.ts'
 import { exclusive, lockExclusively } from '../language/locks.ts'
-import type { Layout } from '../partition/partitioned-shadow.ts'
+import { leavesOf, type Layout } from '../partition/partitioned-shadow.ts'
 import type { RebuildSummary } from '../copy/summary.ts'
 import { online } from '../table/shadow.ts'
-import { addBound, dropBound, rangeCondition } from './bound.ts'
+import { addBound, besideCondition, dropBound, rangeCondition, rangesBeside } from './bound.ts'
 import type { SplitSituation } from './situation.ts'
 import type { Step, SwapStep } from '../language/step.ts'
 
@@ -29,18 +31,35 @@ export interface SplitSummary {
   readonly to: string
   readonly bound: string
   readonly leaves: readonly TableName[]
+  /** Of a DEFAULT partition, which has no bounds: the ranges and the names of the others at that time. */
+  readonly beside?: { readonly ranges: readonly Span[]; readonly partitions: readonly TableName[] }
 }
 
-export function splitSummary({ policy, partition, parent, set }: SplitSituation, { leaves }: Layout): SplitSummary {
+/** What the wide partition takes. */
+export function takenBy(situation: Pick<SplitSituation, 'policy' | 'partition' | 'parent' | 'set'>): Sql {
+  const { policy, partition, parent, set } = situation
+  return partition.isDefault
+    ? besideCondition(policy, rangesBeside(set, partition), parent)
+    : rangeCondition(policy, { from: partition.range?.from ?? null, to: partition.range?.to ?? null }, parent)
+}
+
+export function splitSummary(situation: SplitSituation, layout: Layout): SplitSummary {
+  const { policy, partition, set } = situation
   const { kind, column } = policy
   const range = { from: partition.range?.from ?? null, to: partition.range?.to ?? null }
   return {
     key: { column, kind, type: set.key?.type ?? '' },
     from: boundLiteral(kind, range.from, 'from').text,
     to: boundLiteral(kind, range.to, 'to').text,
-    bound: rangeCondition(policy, range, parent).text,
-    leaves,
+    bound: takenBy(situation).text,
+    leaves: leavesOf(layout),
+    ...(partition.isDefault ? { beside: besideOf(set, partition) } : {}),
   }
+}
+
+function besideOf(set: PartitionedTable, partition: Partition): Required<SplitSummary>['beside'] {
+  const others = set.partitions.filter(({ oid }) => oid !== partition.oid)
+  return { ranges: rangesBeside(set, partition), partitions: others.map(({ name }) => name) }
 }
 
 /** The swap of a copy, made into the exchange of the wide partition for its parts. */
@@ -51,7 +70,8 @@ export function exchange(
   swap: SwapStep,
 ): SwapStep {
   const { forward, back, shadow } = rebuild
-  const { choice, cells, start, leaves } = layout
+  const { choice, cells, start, rest } = layout
+  const leaves = leavesOf(layout)
   return {
     ...swap,
     title: `swap ${display(partition.name)} for its ${leaves.length} new partitions`,
@@ -61,7 +81,7 @@ export function exchange(
       ...dropCapture(forward.capture, partition.name),
       ...detach(parent, partition.name),
       ...cells.flatMap((cell, i) => {
-        const leaf = leaves[i] as TableName
+        const leaf = layout.leaves[i] as TableName
         const from = boundLiteral(choice.kind, i === 0 ? start : cell.from, 'from')
         return [
           sql`alter table ${quoted(shadow)} detach partition ${quoted(leaf)}`.text,
@@ -69,6 +89,7 @@ export function exchange(
           dropBound(leaf),
         ]
       }),
+      ...(rest === undefined ? [] : exchangeDefault(parent, shadow, rest)),
       ...set.unusualTriggers.flatMap((one) => definitions.triggerState(leaves, one)),
       ...leaves.flatMap((leaf) => partsAfter(leaf, layout.shape.parts, role)),
       sql`drop table ${quoted(shadow)}`.text,
@@ -100,7 +121,9 @@ export function exchangeBack(
     statements: [
       ...dropCapture(back.capture, parent.name),
       ...leaves.flatMap(({ name }) => detach(parent, name)),
-      attach(parent.name, retired, raw(split.from), raw(split.to)),
+      split.beside === undefined
+        ? attach(parent.name, retired, raw(split.from), raw(split.to))
+        : attachDefault(parent.name, retired),
       dropBound(retired),
     ],
     before: factsOf(parent, ours),
@@ -119,6 +142,15 @@ export function exchangeBack(
     swap,
     dropLeaves: leaves.map((leaf) => dropTable(leaf)),
   }
+}
+
+/** Last: as long as there is none, the others are attached without a look at it. */
+function exchangeDefault(parent: TableModel, shadow: TableName, rest: TableName): string[] {
+  return [
+    sql`alter table ${quoted(shadow)} detach partition ${quoted(rest)}`.text,
+    attachDefault(parent.name, rest),
+    dropBound(rest),
+  ]
 }
 
 /** The parent, then what is joined to it by a foreign key. */

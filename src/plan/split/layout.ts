@@ -2,6 +2,7 @@ import type { Partition, PartitionedTable } from '../../catalog/partitions/parti
 import { cellsBetween, floor, type Cell, type Grid } from '../../grid/grid.ts'
 import type { KeyKind, Position } from '../../grid/key.ts'
 import type { Layout } from '../partition/partitioned-shadow.ts'
+import { freeCompanion } from '../../sql/names.ts'
 import { leafNames } from '../table/leaf.ts'
 import { leafShapeOf } from '../rotate/runway.ts'
 import type { SplitSituation } from './situation.ts'
@@ -26,7 +27,28 @@ function isWider(grid: Grid, kind: KeyKind, from: Position, to: Position): boole
  * Into which partitions the range of the wide one is divided. Where nothing is
  * kept there is no cell of its own: the first one takes whatever still comes there.
  */
-export function layoutOf({ set, policy, grid, partition, least, taken }: SplitSituation): Layout {
+export function layoutOf(situation: SplitSituation): Layout {
+  return situation.cells === undefined ? layoutOfRange(situation) : layoutOfDefault(situation, situation.cells)
+}
+
+/** Partitions for some cells, and a DEFAULT one for what is left. */
+function layoutOfDefault({ set, policy, grid, taken }: SplitSituation, cells: readonly Cell[]): Layout {
+  const { kind, column } = policy
+  const starts = cells.map(({ from }) => from)
+  const leaves = leafNames(set.name, grid, kind, starts, taken)
+  const used = new Set([...taken, ...leaves.map(({ name }) => name)])
+  return {
+    choice: { column, kind },
+    cells,
+    start: cells[0]?.from ?? null,
+    leaves,
+    rest: { schema: set.name.schema, name: freeCompanion(set.name.name, '_default', used) },
+    primaryKey: null,
+    shape: { ...leafShapeOf(set), triggers: [] },
+  }
+}
+
+function layoutOfRange({ set, policy, grid, partition, least, taken }: SplitSituation): Layout {
   const { range } = partition
   const { kind, column } = policy
   const to = range?.to ?? 0n

@@ -1,3 +1,4 @@
+import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { display } from '../../sql/names.ts'
 import { captureObjections } from '../copy/capture.ts'
 import { copyKeyObjections, type CopyKey } from '../copy/key.ts'
@@ -27,14 +28,15 @@ export function splitObjections(
     ...captureObjections(parent),
     ...publishedCopyObjections(parent),
     ...constraintTriggerObjections(parent, server.superuser, () => false),
-    ...when(partition.range?.to == null, () =>
+    ...when(partition.range?.to == null && !partition.isDefault, () =>
       objection(
         'unbounded',
         `${name} has no upper bound`,
         'Split the partitions that end somewhere; this one takes what comes.',
       ),
     ),
-    ...when(layout.cells.length < 2 && request.keep === null, () =>
+    ...(partition.isDefault ? defaultObjections(set, partition, layout) : []),
+    ...when(!partition.isDefault && layout.cells.length < 2 && request.keep === null, () =>
       objection('not-wide', `${name} is no wider than one partition`, 'There is nothing to split.'),
     ),
     ...when(request.keep !== null && expiryKind(set, policy) === null, () =>
@@ -74,6 +76,26 @@ export function splitObjections(
       ),
     ),
     ...leftOutObjections(request),
+  ]
+}
+
+function defaultObjections(set: PartitionedTable, partition: Partition, { cells }: Layout): Objection[] {
+  const name = display(partition.name)
+  const odd = set.partitions.find(({ oid, range }) => oid !== partition.oid && (range === null || !range.toIsExact))
+  return [
+    ...when(cells.length === 0, () =>
+      objection('not-wide', `no row of ${name} lies where a partition is missing`, 'There is nothing to split.'),
+    ),
+    ...when(partition.kind !== 'table', () =>
+      objection('not-a-table', `${name} is not a plain table`, 'Move its rows yourself, and detach it.'),
+    ),
+    ...when(odd !== undefined, () =>
+      objection(
+        'default-bounds',
+        `the bounds of ${display((odd as Partition).name)} are not supported (${(odd as Partition).boundsText}), so what ${name} takes cannot be said`,
+        'Detach that partition for the time of the run.',
+      ),
+    ),
   ]
 }
 

@@ -1,11 +1,12 @@
-import { createPartitioned, identitySteps, type Layout } from '../partition/partitioned-shadow.ts'
+import { createPartitioned, identitySteps, leavesOf, type Layout } from '../partition/partitioned-shadow.ts'
 import type { OwnPart } from '../../catalog/partitions/own-parts.ts'
 import { partsBefore } from '../table/own-parts.ts'
 import type { Step } from '../language/step.ts'
 import { foreignKeysOf } from '../table/definitions.ts'
 import { factsOf } from '../table/facts.ts'
 import { checkStep, foreignKeySteps, indexStep, online, type Shadow, type ShadowNames } from '../table/shadow.ts'
-import { addBound, rangeCondition } from './bound.ts'
+import { byStart } from '../../grid/gaps.ts'
+import { addBound, besideCondition, merged, rangeCondition, rangesBeside } from './bound.ts'
 import type { SplitSituation } from './situation.ts'
 import type { TableName } from '../../sql/names.ts'
 
@@ -34,15 +35,21 @@ function ownPartSteps(leaves: readonly TableName[], parts: readonly OwnPart[]): 
 }
 
 /** The partitions in the making, under a parent of their own which sorts the rows into them until the exchange. */
-export function splitShadow({ parent, server, policy }: SplitSituation, names: ShadowNames, layout: Layout): Shadow {
-  const { leaves, cells, start } = layout
+export function splitShadow(situation: SplitSituation, names: ShadowNames, layout: Layout): Shadow {
+  const { parent, server, policy, set, partition } = situation
+  const { cells, start, rest } = layout
+  const leaves = leavesOf(layout)
   const checks = parent.constraints.filter(({ type }) => type === 'check')
   const proofs = cells.map((cell, i) =>
     addBound(
-      leaves[i] as TableName,
+      layout.leaves[i] as TableName,
       rangeCondition(policy, { from: i === 0 ? start : cell.from, to: cell.to }, parent),
     ),
   )
+  if (rest !== undefined) {
+    const others = [...rangesBeside(set, partition), ...cells].toSorted(byStart)
+    proofs.push(addBound(rest, besideCondition(policy, merged(others), parent)))
+  }
   return {
     name: names.shadow,
     leaves,

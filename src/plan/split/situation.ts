@@ -2,7 +2,7 @@ import type { Partition, PartitionedTable } from '../../catalog/partitions/parti
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import type { TriggerCode } from '../../catalog/table/trigger-code.ts'
-import type { Grid } from '../../grid/grid.ts'
+import type { Cell, Grid } from '../../grid/grid.ts'
 import type { Interval } from '../../grid/interval.ts'
 import type { Position } from '../../grid/key.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
@@ -32,6 +32,8 @@ export interface SplitSituation {
   readonly partition: Partition
   /** The partition as a table. */
   readonly wide: TableModel
+  /** Of a DEFAULT partition: for which partitions are made; its other rows go into a new one. */
+  readonly cells?: readonly Cell[]
   /** Least value of the key among its rows that are kept, or one below where that cannot be told; null where there are none. */
   readonly least: Position | null
   /** Rows to be kept, as the planner estimates; null where there are no statistics. */

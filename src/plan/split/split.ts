@@ -12,8 +12,7 @@ import { newSize } from '../copy/rebuild.ts'
 import type { LeftOutArchive, RebuildPlan, RebuildSummary } from '../copy/summary.ts'
 import { serverNotes } from '../table/objections/server.ts'
 import { shadowNames, writtenColumns } from '../table/shadow.ts'
-import { rangeCondition } from './bound.ts'
-import { exchange, splitSummary, type SplitSummary } from './exchange.ts'
+import { exchange, splitSummary, takenBy, type SplitSummary } from './exchange.ts'
 import { splitDependents } from './dependents.ts'
 import { layoutOf } from './layout.ts'
 import { splitObjections } from './objections.ts'
@@ -72,7 +71,7 @@ function summaryOf(
   key: CopyKey,
   shadow: TableName,
 ): RebuildSummary {
-  const { parent, wide, policy, journalSchema, keptRows, settings, tag, server, partition } = situation
+  const { parent, wide, policy, journalSchema, keptRows, settings, tag, server } = situation
   const window = keepWindow(policy, keep, parent, BigInt(server.now))
   const columns = writtenColumns(parent).text
   const capture = (side: string, table: TableName) => captureOf(table, key, journalSchema, `ebb_${tag}_${side}`)
@@ -94,8 +93,7 @@ function summaryOf(
       source: parent.name,
       target: wide.name,
       columns,
-      keep: rangeCondition(policy, { from: partition.range?.from ?? null, to: partition.range?.to ?? null }, parent)
-        .text,
+      keep: takenBy(situation).text,
       settings,
       capture: capture('back', parent.name),
     },
@@ -131,6 +129,9 @@ function evidenceOf(
   return [
     `${display(partition.name)}: ${showAbout(partition.estimatedRows)}, ${showBytes(partition.bytes)}`,
     describeLayout(layout),
+    ...(layout.rest === undefined
+      ? []
+      : [`rows that belong to none of them go into ${display(layout.rest)}, the new DEFAULT partition`]),
     ...(window === null
       ? []
       : [

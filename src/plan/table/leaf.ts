@@ -115,6 +115,21 @@ export function createLeaf(
   role: string,
   fill: readonly string[] = [],
 ): string[] {
+  return createPartition(shape, leaf, between(from, to), role, fill)
+}
+
+/** Creates the DEFAULT partition. */
+export function createDefault(shape: LeafShape, leaf: TableName, role: string): string[] {
+  return createPartition(shape, leaf, DEFAULT, role, [])
+}
+
+function createPartition(
+  shape: LeafShape,
+  leaf: TableName,
+  bounds: Sql,
+  role: string,
+  fill: readonly string[],
+): string[] {
   const place = quoted(leaf)
   const tablespace = shape.tablespace === null ? raw('') : sql` tablespace ${ident(shape.tablespace)}`
   // Those that attaching it will make: one of them has to have a name that we know.
@@ -130,14 +145,28 @@ export function createLeaf(
     ...partsBefore(leaf, shape.parts),
     ...ownership(leaf, shape.owner, role),
     ...fill,
-    attach(shape.parent, leaf, from, to),
+    attachAs(shape.parent, leaf, bounds),
     ...shape.triggers.flatMap((trigger) => definitions.triggerState([leaf], trigger)),
     ...partsAfter(leaf, shape.parts, role),
   ]
 }
 
 export function attach(parent: TableName, leaf: TableName, from: Sql, to: Sql): string {
-  return sql`alter table ${quoted(parent)} attach partition ${quoted(leaf)} for values from (${from}) to (${to})`.text
+  return attachAs(parent, leaf, between(from, to))
+}
+
+export function attachDefault(parent: TableName, leaf: TableName): string {
+  return attachAs(parent, leaf, DEFAULT)
+}
+
+function attachAs(parent: TableName, leaf: TableName, bounds: Sql): string {
+  return sql`alter table ${quoted(parent)} attach partition ${quoted(leaf)} ${bounds}`.text
+}
+
+const DEFAULT = raw('default')
+
+function between(from: Sql, to: Sql): Sql {
+  return sql`for values from (${from}) to (${to})`
 }
 
 /** A bound as DDL wants it. */
