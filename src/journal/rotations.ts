@@ -56,7 +56,7 @@ export async function beginRetirement(session: ClientBase, schema: string, entry
 export async function isWritten(session: ClientBase, schema: string, oid: string): Promise<boolean> {
   const marks = await readAll(
     session,
-    sql`select from ${at(schema, 'archived_write')} where relation_oid = ${oid} limit 1`,
+    sql`select from ${at(schema, 'archived_write')} where relation_oid in (select ${oid}::oid union select relid from pg_partition_tree(${oid}::oid)) limit 1`,
   )
   return marks.length > 0
 }
@@ -112,7 +112,7 @@ async function readBegun(session: ClientBase, schema: string, condition: Sql): P
   )
   if (known === undefined) return []
   const written = known.marks
-    ? sql`exists (select from ${at(schema, 'archived_write')} w where w.relation_oid = p.oid)`
+    ? sql`exists (select from ${at(schema, 'archived_write')} w where w.relation_oid = p.oid or w.relation_oid in (select relid from pg_partition_tree(p.oid)))`
     : sql`false`
   const rows = await readAll<Omit<BegunRetirement, 'grace'> & { readonly grace: string | null }>(
     session,

@@ -9,7 +9,7 @@ import { until } from '../support/until.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
 import { startWriters } from '../support/writers.ts'
 import { readThrough } from '../support/reads.ts'
-import { countOf, leafOf, month, monthlyEvents, monthsOf, rotateOne } from './rotate-support.ts'
+import { addMonths, countOf, leafOf, month, monthlyEvents, monthsOf, rotateOne } from './rotate-support.ts'
 import { splitOrder } from './split-support.ts'
 
 test('a DEFAULT partition with many rows: they get partitions, while others write and read', async ({ database }) => {
@@ -33,12 +33,7 @@ test('a DEFAULT partition with many rows: they get partitions, while others writ
     reads: [readThrough(table, 'at')],
   })
   await until(() => writers.writes > 50)
-  const run = await split(
-    database.url,
-    written(table),
-    splitOrder({ partition: { schema: null, name: fallback.name } }),
-    quietly(),
-  )
+  await split(database.url, written(table), splitOrder({ partition: { schema: null, name: fallback.name } }), quietly())
   const during = writers.writes
   await until(() => writers.writes > during + 50)
   const report = await writers.stop()
@@ -50,9 +45,29 @@ test('a DEFAULT partition with many rows: they get partitions, while others writ
   )
   expect(rest.rows).toEqual([{ token: 'old' }])
   expect((await rotateOne(database, table)).created).toEqual([])
+})
 
-  await session.query(sql`insert into ${quoted(table)} (at, token) values (now(), 'since')`)
-  await rollback(database.url, { runId: run.runId }, quietly())
-  expect(await monthsOf(database, table)).toEqual(['DEFAULT', -3, -2, -1])
-  expect(await countOf(database, table)).toBe(before + report.acknowledged.length + 1)
+test('is rolled back with the writes made since, unless partitions were added', async ({ database }) => {
+  const table = await monthlyEvents(database, -1, 1)
+  const session = await database.session('setup')
+  const fallback = database.table('fallback')
+  await session.query(sql`create table ${quoted(fallback)} partition of ${quoted(table)} default`)
+  await session.query(
+    sql`insert into ${quoted(table)} (at, token) values (${month(2)}, 'ahead'), ('1970-01-01', 'old')`,
+  )
+  const order = splitOrder({ partition: { schema: null, name: fallback.name } })
+  const { runId } = await split(database.url, written(table), order, quietly())
+  expect(await monthsOf(database, table)).toEqual(['DEFAULT', -1, 0, 1, 2, 3])
+  await session.query(
+    sql`insert into ${quoted(table)} (at, token) values (${month(2)}, 'since'), ('1971-01-01', 'since'), (now(), 'since')`,
+  )
+  const count = await countOf(database, table)
+  const added = await addMonths(session, database, table, 7, 8)
+  await expect(rollback(database.url, { runId }, quietly())).rejects.toThrow('were added since')
+  await session.query(sql`drop table ${quoted(added)}`)
+  const last = await rollback(database.url, { runId }, quietly()).catch((error: unknown) => error)
+  if (last instanceof Error) throw last
+  expect(await monthsOf(database, table)).toEqual(['DEFAULT', -1, 0])
+  expect(await countOf(database, table)).toBe(count)
+  expect(await countOf(database, fallback)).toBe(4)
 })

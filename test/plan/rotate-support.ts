@@ -55,6 +55,7 @@ export function partition(
     own: [],
     foreignKeys: [],
     dependents: [],
+    tree: null,
     ...changes,
   }
 }

@@ -79,7 +79,20 @@ export interface Partition {
   readonly foreignKeys: readonly { readonly name: string; readonly references: TableName }[]
   /** What would keep it from being dropped, in PostgreSQL's words: a view on this very partition, … */
   readonly dependents: readonly string[]
+  /** Of one that is itself partitioned. */
+  readonly tree: SubTree | null
 }
+
+/** How a partition is divided further. */
+export interface SubTree {
+  /** `LIST (region)`. */
+  readonly by: string
+  /** In the order of their names. */
+  readonly children: readonly SubPartition[]
+}
+
+/** One of several levels below has no tree either: it is not read. */
+export type SubPartition = Omit<Partition, 'range' | 'isDefault'>
 
 /**
  * What is sent of an updated or deleted row, by which subscribers find it. Each partition has an identity of its own,

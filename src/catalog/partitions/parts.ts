@@ -48,15 +48,23 @@ const IDENTITY = `case p.relreplident when 'd' then to_json('default'::text) whe
     from pg_index i join pg_class x on x.oid = i.indexrelid left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u')
     where i.indrelid = p.oid and i.indisreplident), to_json('nothing'::text)) end`
 
-const PARTITIONS = LIST(`select json_agg(json_build_object(
-    'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
+const FIELDS = `'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
     'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${SIZE}, 'empty', p.relkind = 'r' and p.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(p.oid) = 0,
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,
     'identity', ${IDENTITY}, 'own', ${OWN_PARTS},
-    'foreignKeys', ${FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid'))}, 'dependents', ${DEPENDENTS}))
+    'foreignKeys', ${FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid'))}, 'dependents', ${DEPENDENTS}`
+
+// The partitions of the partition 'p', which becomes the parent 'c' inside; what those are divided into is not read.
+const TREE = `case when p.relkind = 'p' then (select json_build_object('by', pg_get_partkeydef(up.oid), 'children', coalesce(s.children, '[]'))
+  from (select p.oid) up (oid) cross join lateral (
+    select json_agg(json_build_object(${FIELDS}, 'tree', null) order by p.relname) as children
+    from pg_class c join pg_partitioned_table t on t.partrelid = c.oid join pg_inherits h on h.inhparent = c.oid
+      join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where c.oid = up.oid) s) end`
+
+const PARTITIONS = LIST(`select json_agg(json_build_object(${FIELDS}, 'tree', ${TREE}))
   from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where h.inhparent = c.oid`)
 
 const UNUSUAL_TRIGGERS = LIST(`select json_agg(json_build_object('name', g.tgname,

@@ -64,8 +64,10 @@ export async function recordLeaf(
   partition: TableName,
 ): Promise<void> {
   await session.query(sql`
-    update ${at(schema, 'capture')} s set leaves = s.leaves || format('%s:%s:%s:%s', t.tgrelid, t.oid, t.xmin, t.tgenabled)
-    from pg_trigger t where t.tgrelid = ${quoted(partition).text}::regclass and t.tgparentid = s.trigger_oid and s.table_oid = ${tableOid}`)
+    update ${at(schema, 'capture')} s set leaves = s.leaves || array(
+      select format('%s:%s:%s:%s', t.tgrelid, t.oid, t.xmin, t.tgenabled) from pg_partition_tree(${quoted(partition).text}::regclass) l
+      join pg_trigger t on t.tgrelid = l.relid and t.tgname = p.tgname and t.tgparentid <> 0 where l.isleaf)
+    from pg_trigger p where p.oid = s.trigger_oid and s.table_oid = ${tableOid}`)
 }
 
 export async function readSource(session: ClientBase, schema: string, { capture }: CopyWork): Promise<SourceState> {

@@ -243,7 +243,10 @@ export function closedUnknown(
   if (expiryKind(set, policy) === null) return []
   return set.partitions.filter(
     (partition) =>
-      partition.kind === 'table' && !partition.detachPending && isClosed(partition, head) && !known.has(partition.oid),
+      partition.kind !== 'foreign' &&
+      !partition.detachPending &&
+      isClosed(partition, head) &&
+      !known.has(partition.oid),
   )
 }
 

@@ -9,16 +9,20 @@ import { sql } from '../../sql/sql.ts'
 // another one when the trigger was dropped, disabled or enabled, when the table was rewritten or truncated, and when a
 // column was added or altered, which changes rows without a trigger.
 
+/** The relation, and its partitions if it has some. */
+const TREE = (oid: string) =>
+  sql`(select ${oid}::oid as relid union select relid::oid from pg_partition_tree(${oid}::oid))`
+
 /** The seal of a relation: compared for equality only. */
 export async function readSeal(session: Session, oid: string): Promise<string> {
   const { seal } = await readOne<{ seal: string }>(
     session,
     sql`
-    select md5(concat_ws(' ', 'file', pg_relation_filenode(${oid}::oid),
+    select md5(concat_ws(' ', 'file', (select string_agg(pg_relation_filenode(l.relid)::text, ',' order by l.relid) from ${TREE(oid)} l),
       'trigger', (select string_agg(format('%s:%s:%s', t.oid, t.xmin, t.tgenabled), ',' order by t.oid)
-        from pg_trigger t where t.tgrelid = ${oid}::oid and t.tgname = ${WRITE_TRIGGER} and t.tgenabled = 'A'),
-      'columns', (select string_agg(format('%s:%s', a.attnum, a.xmin), ',' order by a.attnum)
-        from pg_attribute a where a.attrelid = ${oid}::oid and a.attnum > 0))) as seal`,
+        from pg_trigger t where t.tgrelid in (select relid from ${TREE(oid)} l) and t.tgname = ${WRITE_TRIGGER} and t.tgenabled = 'A'),
+      'columns', (select string_agg(format('%s:%s:%s', a.attrelid, a.attnum, a.xmin), ',' order by a.attrelid, a.attnum)
+        from pg_attribute a where a.attrelid in (select relid from ${TREE(oid)} l) and a.attnum > 0))) as seal`,
   )
   return seal
 }

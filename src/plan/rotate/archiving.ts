@@ -94,9 +94,10 @@ export function watchStep(
     locks: [{ table: name, mode: 'SHARE ROW EXCLUSIVE', blocks: 'writes', held: 'milliseconds' }],
     cost: 'milliseconds',
     quiet: name,
-    acquire: [sql`lock table only ${place} in share row exclusive mode`.text],
+    acquire: [sql`lock table ${place} in share row exclusive mode`.text],
     statements: [
-      `delete from ${ident(journalSchema, 'archived_write').text} where relation_oid = ${BigInt(oid)}`,
+      // Of one that has partitions, those are marked.
+      `delete from ${ident(journalSchema, 'archived_write').text} where relation_oid in (select ${BigInt(oid)}::oid union select relid from pg_partition_tree(${BigInt(oid)}::oid))`,
       sql`create or replace trigger ${trigger} after ${raw(writes)} on ${place} for each row execute function ${ident(journalSchema, 'mark_archived_write')}()`
         .text,
       sql`alter table ${place} enable always trigger ${trigger}`.text,
@@ -127,10 +128,10 @@ export function refillStep(
     ],
     cost: 'milliseconds; its files are deleted after the commit',
     quiet: name,
-    acquire: [sql`lock table only ${place} in access exclusive mode`.text],
+    acquire: [sql`lock table ${place} in access exclusive mode`.text],
     statements: [
       dropGuard(name),
-      sql`truncate table only ${place}`.text,
+      sql`truncate table ${place}`.text,
       sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text,
     ],
   }

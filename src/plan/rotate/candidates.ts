@@ -133,10 +133,11 @@ function reasonToLeave(
   kind: KeyKind,
 ): string | null {
   if (partition.kind === 'foreign') return 'it is a foreign table: its rows are stored elsewhere'
-  if (partition.kind === 'partitioned') return 'it is itself partitioned, so it is not managed here'
+  if (partition.tree?.children.some(({ kind }) => kind === 'foreign'))
+    return 'one of its partitions is a foreign table: its rows are stored elsewhere'
   if (!partition.actAsOwner) return 'it belongs to a role that this role cannot act for'
-  if (method === 'drop' && partition.dependents.length > 0)
-    return `other objects depend on it: ${partition.dependents.join(', ')}`
+  const dependents = [...partition.dependents, ...(partition.tree?.children ?? []).flatMap((one) => one.dependents)]
+  if (method === 'drop' && dependents.length > 0) return `other objects depend on it: ${dependents.join(', ')}`
   const hold = holds.find((one) => isHeld(partition, one, kind))
   return hold === undefined
     ? null

@@ -2,6 +2,7 @@ import type { PartitionedTable } from '../../catalog/partitions/partitioned-tabl
 import { displayPosition, type KeyKind, type Position } from '../../grid/key.ts'
 import { displayInterval, type Interval } from '../../grid/interval.ts'
 import { display, type TableName } from '../../sql/names.ts'
+import { shellWord } from '../../text/shell-word.ts'
 import { ident, literal, sql } from '../../sql/sql.ts'
 import { objection } from '../language/objection.ts'
 import type { RotateRequest } from './request.ts'
@@ -37,7 +38,7 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
       objection(
         'not-by-range',
         `${name} is partitioned by ${set.strategy === 'range' ? 'several columns, an expression, or an unsupported type' : set.strategy}`,
-        'Only tables partitioned by range on one timestamptz, timestamp, date, integer or UUIDv7 column can be rotated.',
+        `Only tables partitioned by range on one timestamptz, timestamp, date, integer or UUIDv7 column can be rotated.${eachByItself(set)}`,
       ),
     ]
   const owner = ident(set.owner).text
@@ -58,6 +59,14 @@ export function setObjections(set: PartitionedTable, role: string): Objection[] 
       ),
     ]
   return []
+}
+
+/** Partitions that are partitioned by time below a list or hash are sets of their own. */
+function eachByItself({ partitions }: PartitionedTable): string {
+  const divided = partitions.filter(({ tree }) => tree !== null && tree.by.startsWith('RANGE'))
+  return divided.length === 0
+    ? ''
+    : ` Its partitions are: ebb rotate ${divided.map(({ name }) => shellWord(display(name))).join(' ')}`
 }
 
 export function policyDiffers(set: PartitionedTable, column: string, journalSchema: string): Objection {

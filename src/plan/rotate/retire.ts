@@ -144,7 +144,7 @@ export function dropStep({ name, foreignKeys }: Pick<Partition, 'name' | 'foreig
     locks: [exclusive(name), ...foreignKeys.map(({ references }) => exclusive(references))],
     cost: 'milliseconds; its files are deleted after the commit',
     quiet: name,
-    acquire: [sql`lock table only ${place} in access exclusive mode`.text],
+    acquire: [sql`lock table ${place} in access exclusive mode`.text],
     statements: [...dropForeignKeys(name, foreignKeys), sql`drop table ${place}`.text],
   }
 }
@@ -158,7 +158,7 @@ function truncateStep({ name }: Partition, because: string): ShortLockStep {
     locks: [exclusive(name)],
     cost: 'milliseconds; its files are deleted after the commit',
     quiet: name,
-    acquire: [sql`lock table only ${quoted(name)} in access exclusive mode`.text],
-    statements: [sql`truncate table only ${quoted(name)}`.text],
+    acquire: [sql`lock table ${quoted(name)} in access exclusive mode`.text],
+    statements: [sql`truncate table ${quoted(name)}`.text],
   }
 }

@@ -10,6 +10,7 @@ import type { RotateRequest } from './request.ts'
 import { finalizeStep } from './retire.ts'
 import { dropExclusion } from './beside-default.ts'
 import { describeDefault } from './default-rows.ts'
+import { subPartitionObjections } from './sub-partitions.ts'
 import { planRunway, type Runway } from './runway.ts'
 import { unaccepted } from '../language/objection.ts'
 import { siblingObjections } from '../table/own-parts.ts'
@@ -118,7 +119,10 @@ function withPolicy(
     .filter(({ detachPending }) => detachPending)
     .map((partition) => ({ partition, step: finalizeStep(set, partition) }))
   const head = headOf(situation)
-  const differing = unaccepted(siblingObjections(set), request.accept)
+  const differing = [
+    ...unaccepted(siblingObjections(set), request.accept),
+    ...subPartitionObjections(set, request.accept),
+  ]
   const evidenceOfRunway = { ...situation, now, head, role: server.role }
   const runway = differing.length > 0 ? NO_RUNWAY : planRunway(set, policy, evidenceOfRunway)
   const { create } = runway

@@ -7,13 +7,14 @@ import { roundWidth } from '../../grid/width.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import { showRows } from '../../text/units.ts'
 import { literal, type Sql } from '../../sql/sql.ts'
-import { createLeaf, leafNames, type LeafShape } from '../table/leaf.ts'
+import { createLeaf, createTree, leafNames, type LeafShape } from '../table/leaf.ts'
 import { commonParts, referencesOf } from '../table/own-parts.ts'
 import { isSecured } from '../table/definitions.ts'
 import { leafLocks } from '../partition/conversion.ts'
 import type { DefaultPartition, TextRange } from '../../catalog/partitions/default-partition.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { ShortLockStep } from '../language/step.ts'
+import { treeFor } from './sub-partitions.ts'
 import { admit, locksBeside, moveRows, type Admission, type Admitted } from './beside-default.ts'
 
 /** A partition to create. */
@@ -140,7 +141,7 @@ function creation(
   { cell, rows }: Admitted,
   partition: TableName,
   shape: LeafShape,
-  { role, fallback }: RunwayEvidence,
+  { role, fallback, taken }: RunwayEvidence,
 ): Creation {
   const { from, to } = cell
   const shown = {
@@ -149,6 +150,7 @@ function creation(
   }
   const text = textRange(set, policy.kind, cell)
   const beside = locksBeside(set)
+  const tree = treeFor(set, partition, shape, taken)
   const references = leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)])
   const fill = rows === 0 || fallback === null ? [] : moveRows(set, fallback, partition, text)
   const step: ShortLockStep = {
@@ -160,7 +162,10 @@ function creation(
     cost: costOf(beside !== null && fallback !== null, rows),
     quiet: beside === null ? null : beside.quiet,
     acquire: beside === null ? [] : beside.acquire,
-    statements: createLeaf(shape, partition, asLiteral(text.from), asLiteral(text.to), role, fill),
+    statements:
+      tree === null
+        ? createLeaf(shape, partition, asLiteral(text.from), asLiteral(text.to), role, fill)
+        : createTree(shape, partition, asLiteral(text.from), asLiteral(text.to), role, fill, tree),
   }
   return { partition, from, to, rows, shown, text, step }
 }

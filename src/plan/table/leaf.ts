@@ -123,6 +123,39 @@ export function createDefault(shape: LeafShape, leaf: TableName, role: string): 
   return createPartition(shape, leaf, DEFAULT, role, [])
 }
 
+/** A new partition and its own partitions. */
+export interface TreeShape {
+  /** `LIST (region)`. */
+  readonly by: string
+  readonly children: readonly { readonly name: TableName; readonly bounds: Sql; readonly shape: LeafShape }[]
+}
+
+/** The same of a partition that is itself partitioned, with its partitions: it is attached as a whole. */
+export function createTree(
+  shape: LeafShape,
+  name: TableName,
+  from: Sql,
+  to: Sql,
+  role: string,
+  fill: readonly string[],
+  { by, children }: TreeShape,
+): string[] {
+  const tablespace = shape.tablespace === null ? raw('') : sql` tablespace ${ident(shape.tablespace)}`
+  return [
+    sql`create table ${quoted(name)} (like ${quoted(shape.parent)} including all excluding identity) partition by ${raw(by)}${tablespace}`
+      .text,
+    ...ownersAlone(name, role, shape.defaultGrantees),
+    ...definitions.rowSecurity(name, definitions.isSecured(shape.rowSecurity) ? 'on' : 'off'),
+    ...ownership(name, shape.owner, role),
+    ...children.flatMap((child) => createPartition(child.shape, child.name, child.bounds, role, [])),
+    ...fill,
+    attachAs(shape.parent, name, between(from, to)),
+    ...shape.triggers.flatMap((trigger) =>
+      definitions.triggerState([name, ...children.map((child) => child.name)], trigger),
+    ),
+  ]
+}
+
 function createPartition(
   shape: LeafShape,
   leaf: TableName,

@@ -58,7 +58,7 @@ function identityOf(part: OwnPart): string {
 }
 
 /** Why new partitions cannot be given it; null where they can. */
-function uncarried(part: OwnPart): string | null {
+export function uncarried(part: OwnPart): string | null {
   if (part.kind === 'trigger' && part.after === null) return 'which cannot be created again from its definition'
   if (part.kind === 'publication' && !part.mayAlter) return 'which belongs to another role'
   return null

@@ -1,0 +1,89 @@
+import { fileURLToPath } from 'node:url'
+import { readFile } from 'node:fs/promises'
+import { expect, onTestFinished } from 'vitest'
+import type { Receipt } from '../../src/plan/archive/receipt.ts'
+import { quoted, type TableName } from '../../src/sql/names.ts'
+import { sql } from '../../src/sql/sql.ts'
+import { archiveFolder, archiveTo, archivedRows } from '../support/archiving.ts'
+import { test, type Database } from '../support/database.ts'
+import { countOf, isThere, leafOf, month, monthsOf, rotateOne } from './rotate-support.ts'
+
+/** `events` by month, and each month by region, with an index and a setting on one of the two. */
+async function divided(database: Database, from: number, to: number): Promise<TableName> {
+  const table = database.table('events')
+  const session = await database.session('divide')
+  await session.query(
+    sql`create table ${quoted(table)} (id bigint generated always as identity, at timestamptz not null, region text not null) partition by range (at)`,
+  )
+  for (let n = from; n < to; n++) {
+    const part = leafOf(database, table, n)
+    const [eu, rest] = [' eu', ' rest'].map((end) => quoted({ ...part, name: part.name + end }))
+    const bounds = await session.query<{ a: string; b: string }>(
+      sql`select (${month(n)})::text as a, (${month(n + 1)})::text as b`,
+    )
+    const { a, b } = bounds.rows[0]!
+    await session.query(`
+      create table ${quoted(part).text} partition of ${quoted(table).text} for values from ('${a}') to ('${b}') partition by list (region);
+      create table ${eu!.text} partition of ${quoted(part).text} for values in ('eu') with (fillfactor = 70);
+      create table ${rest!.text} partition of ${quoted(part).text} default;
+      create index on ${eu!.text} (id)`)
+    await session.query(
+      sql`insert into ${quoted(table)} (at, region) select ${month(n)}, r from unnest(array['eu', 'us', 'asia']) r`,
+    )
+  }
+  return table
+}
+
+test('partitions that are divided further are created as their siblings are, archived, and dropped whole', async ({
+  database,
+}) => {
+  const table = await divided(database, -3, 1)
+  const folder = await archiveFolder()
+  onTestFinished(folder.close)
+  const archive = archiveTo(folder.uri)
+  const report = await rotateOne(database, table, { keep: '2 months', archive, noArchive: false })
+  expect(report.failed).toEqual([])
+  expect(report.plan!.objections).toEqual([])
+  expect(await monthsOf(database, table)).toEqual([-2, -1, 0, 1, 2, 3])
+  expect(report.retired).toMatchObject([{ outcome: 'dropped' }])
+  const receipt = JSON.parse(await readFile(fileURLToPath(report.retired[0]!.receipt!), 'utf8')) as Receipt
+  expect(await archivedRows(folder.path, receipt)).toHaveLength(3)
+  expect(await isThere(database, leafOf(database, table, -3))).toBe(false)
+  await database.admin(sql`insert into ${quoted(table)} (at, region) values (${month(2)}, 'eu'), (${month(2)}, 'us')`)
+  expect(await countOf(database, table)).toBe(11)
+  const { rows } = await database.admin<{ shape: string }>(sql`
+    select format('%s %s %s', pg_get_expr(c.relpartbound, c.oid), c.reloptions::text, (select count(*) from pg_index where indrelid = c.oid)) as shape
+    from pg_partition_tree(${quoted(table).text}::regclass) t join pg_class c on c.oid = t.relid where t.isleaf group by 1`)
+  expect(rows.map(({ shape }) => shape).toSorted()).toEqual(['DEFAULT  0', "FOR VALUES IN ('eu') {fillfactor=70} 1"])
+
+  await database.admin(
+    sql`create index on ${quoted({ ...table, name: `${leafOf(database, table, -1).name} rest` })} (id)`,
+  )
+  const differing = await rotateOne(database, table)
+  expect(differing.plan!.objections).toMatchObject([{ code: 'siblings:sub-partitions', acceptable: true }])
+})
+
+test('a set divided by list first: each of its partitions is rotated by itself', async ({ database }) => {
+  const table = database.table('events')
+  const eu = database.table('events eu')
+  const session = await database.session('setup')
+  await session.query(`
+    create table ${quoted(table).text} (id bigint, at timestamptz not null, region text) partition by list (region);
+    create table ${quoted(eu).text} partition of ${quoted(table).text} for values in ('eu') partition by range (at)`)
+  for (const n of [-2, -1, 0]) {
+    const { rows } = await session.query<{ a: string; b: string }>(
+      sql`select (${month(n)})::text as a, (${month(n + 1)})::text as b`,
+    )
+    await session.query(
+      `create table ${quoted(leafOf(database, eu, n)).text} partition of ${quoted(eu).text} for values from ('${rows[0]!.a}') to ('${rows[0]!.b}')`,
+    )
+  }
+  const whole = await rotateOne(database, table)
+  expect(whole.plan!.objections).toMatchObject([
+    { code: 'not-by-range', fix: expect.stringContaining('ebb rotate') as string },
+  ])
+  const report = await rotateOne(database, eu, { keep: '1 month' })
+  expect(report.failed).toEqual([])
+  expect(report.retired).toHaveLength(1)
+  expect(await monthsOf(database, eu)).toEqual([-1, 0, 1, 2, 3])
+})
