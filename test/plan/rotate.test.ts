@@ -125,7 +125,10 @@ describe('a set by month, 90 days kept', () => {
 describe('old partitions that are kept', () => {
   test.each([
     ['a foreign table', { kind: 'foreign' }],
-    ['one that is itself partitioned', { kind: 'partitioned' }],
+    [
+      'one with a foreign table below it',
+      { kind: 'partitioned', tree: { by: 'LIST (region)', children: [{ ...partition(null, null), kind: 'foreign' }] } },
+    ],
     ['one with a view on it', { dependents: ['view v'] }],
     ['one of somebody else’s', { actAsOwner: false }],
   ] as const)('%s', (_, changes) => {

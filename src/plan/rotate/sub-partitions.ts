@@ -28,8 +28,7 @@ function model(set: PartitionedTable): Partition | undefined {
 export function subPartitionObjections(set: PartitionedTable, accept: readonly string[]): Objection[] {
   const newest = model(set)
   const siblings = siblingsOf(set)
-  if (newest === undefined || newest.tree === null)
-    return when(siblings.some(({ tree }) => tree !== null) && !accept.includes(CODE), () => differ(set, newest))
+  if (newest?.tree == null) return []
   const odd = newest.tree.children.find(
     (child) => child.kind !== 'table' || child.own.some((part) => uncarried(part) !== null),
   )
@@ -55,12 +54,11 @@ function tooDeep(set: PartitionedTable, odd: SubPartition): Objection {
   )
 }
 
-function differ(set: PartitionedTable, newest: Partition | undefined): Objection {
-  const otherwise = newest === undefined ? 'not divided, like the newest' : `divided like ${display(newest.name)}`
+function differ(set: PartitionedTable, newest: Partition): Objection {
   return {
     code: CODE,
     what: `partitions of ${display(set.name)} are divided differently (other bounds, names, indexes, constraints, settings or privileges of their own partitions); how new ones are to be divided cannot be told`,
-    fix: `Let all of them be alike; or let new partitions be ${otherwise}: --accept ${CODE}`,
+    fix: `Let all of them be alike; or let new partitions be divided like ${display(newest.name)}: --accept ${CODE}`,
     acceptable: true,
   }
 }
