@@ -65,7 +65,7 @@ function copyingJobs(copy: SharedCopy): SharedWork {
   const choice = choose()
   const ahead = typeof jobs === 'number' && jobs > 1 ? false : transport !== 'server'
   return {
-    jobs,
+    jobs: jobs === 'auto' && transport === 'server' ? 1 : jobs,
     sessions: 2,
     gain: copy.gain,
     fail,
