@@ -13,6 +13,8 @@ import { readHolds } from './first-look.ts'
 /** Of a run that may not remove rows that are on hold. */
 export interface HoldWatch {
   readonly tables: readonly TableName[]
+  /** What to do when one is found. */
+  readonly next: string
   /** A digest of the holds that have been looked at. */
   seen: string
 }
@@ -26,8 +28,9 @@ export async function watchHolds(
   session: Session,
   journalSchema: string,
   tables: readonly TableName[],
+  next = RESUME,
 ): Promise<HoldWatch> {
-  const watch = { tables, seen: '' }
+  const watch = { tables, next, seen: '' }
   await inSnapshot(session, () => lookAgain(session, journalSchema, watch))
   return watch
 }
@@ -47,7 +50,7 @@ export async function lookAgain(session: Session, journalSchema: string, watch: 
   const seen = await digestOfHolds(session, journalSchema)
   for (const table of watch.tables) {
     const [hold] = await readHolds(session, journalSchema, table)
-    if (hold !== undefined) throw onHold(hold)
+    if (hold !== undefined) throw onHold(hold, watch.next)
   }
   watch.seen = seen
 }
@@ -67,7 +70,7 @@ export function holdsMeanwhile(): EbbError {
 const RESUME =
   'Wait until then, and run the same command again: it resumes. To remove them all the same, resume the run with --accept hold (ebb status shows its number). Or end it: ebb abandon.'
 
-export function onHold(hold: Hold, next = RESUME): EbbError {
+export function onHold(hold: Hold, next: string): EbbError {
   return new EbbError(
     `restored rows of ${display(hold.table)} are on hold ${heldText(hold)}`,
     {

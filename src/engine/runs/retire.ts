@@ -96,6 +96,7 @@ async function holdsOfRetired(
     session,
     journalSchema,
     left.flatMap(({ retired }) => retired ?? []),
+    'Wait until then, and run ebb retire again. To drop them all the same: ebb retire --accept hold.',
   )
 }
 
