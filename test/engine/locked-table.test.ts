@@ -16,6 +16,7 @@ import {
   status,
 } from '../../src/engine/runs/runs.ts'
 import { EbbError } from '../../src/errors.ts'
+import { findAppendOnly } from '../../src/policy/find-append-only.ts'
 import type { Event } from '../../src/events.ts'
 import { inspect } from '../../src/engine/commands/inspect.ts'
 import { planRotations } from '../../src/engine/commands/rotate.ts'
@@ -128,6 +129,7 @@ const OF_ANY_STATE: Readonly<Record<string, Call>> = {
   candidates: (url, o) => planCandidatesOf(url, NAMED, { where: 'id > 10' }, o),
   'purge --marked': (url, o) => readMarkedCondition(url, NAMED, { column: 'gone_at', olderThan: null }, o),
   'purge stale groups': (url, o) => purgeStale(url, NAMED, { ...purgeRequest(''), rows: STALE }, null, o),
+  'init, which looks for tables': (url, o) => findAppendOnly(url, o),
   status: (url, o) => status(url, o),
   'the list of retired tables': (url, o) => retirable(url, o),
   'the list of candidate sets': (url, o) => candidateSets(url, o),
