@@ -3,7 +3,7 @@ import { readSystemIdentifier } from '../catalog/server-model.ts'
 import type { Session, Target } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { differences, savedPlan, type SavedPlan } from '../plan/language/saved.ts'
-import { toStored } from '../plan/language/stored.ts'
+import { canonicalJson, toStored } from '../plan/language/stored.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { VERSION } from '../package.ts'
 import type { Command, CommandOutcome, StorablePlan } from './command.ts'
@@ -43,11 +43,25 @@ export async function assertAsSaved(session: Session, found: FoundPlan, given: G
   const now = await describe(session, found, given)
   const different = differences(saved, found.runId === null ? now : asBefore(now, saved))
   if (different.length === 0) return
+  const by = carriedOutBy(saved, found.earlier)
+  if (by !== null)
+    throw new EbbError(
+      `this plan was carried out by run ${by}`,
+      { state: NOTHING_CHANGED, next: 'If more is to be done by now, plan again with --plan-out.' },
+      'objections',
+    )
   throw new EbbError(
     `this is not what was saved: ${different.join('; ')}`,
     { state: NOTHING_CHANGED, next: 'Plan again with --plan-out, and look at the new plan.' },
     'objections',
   )
+}
+
+/** The latest run of the table, if it has done since what was saved. */
+function carriedOutBy({ command, request, now }: SavedPlan, run: FoundPlan['earlier']): string | null {
+  if (run?.status !== 'done' || run.command !== command) return null
+  if (canonicalJson(run.request) !== canonicalJson(request)) return null
+  return BigInt(run.startedAt.getTime()) * 1000n >= BigInt(now) ? run.id : null
 }
 
 /** A run that is resumed has itself changed the table, or put another in its place; its own checks know what else may be. */

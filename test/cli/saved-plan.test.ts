@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { differences, type SavedPlan } from '../../src/plan/language/saved.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test as plainTest, type Database } from '../support/database.ts'
@@ -46,6 +47,15 @@ test('a saved plan is executed as it was reviewed, although rows have come and s
   expect(done.code, done.err).toBe(0)
   const { rows } = await database.admin(sql`select kind from ${quoted(table)} where kind = 'edge'`)
   expect(rows).toEqual([{ kind: 'edge' }])
+  const again = await rebuild(database, table, ...KEEP, '--plan', file, '--execute')
+  expect(again).toMatchObject({ code: 3, err: expect.stringContaining('this plan was carried out by run 1') as string })
+
+  // What is different is shown in a line, also where a condition was written in several.
+  const saved = JSON.parse(await readFile(file, 'utf8')) as SavedPlan
+  const step = { ...saved.steps[0]!, key: 'more', title: 'delete rows where a\n  and b' }
+  expect(differences({ ...saved, steps: [...saved.steps, step] }, saved)).toEqual([
+    'no longer planned: delete rows where a and b',
+  ])
 })
 
 test('a run of a saved plan that was stopped is resumed by the same command', async ({ database, folder }) => {

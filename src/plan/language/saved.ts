@@ -55,15 +55,20 @@ export function differences(saved: SavedPlan, now: SavedPlan): string[] {
   ]
 }
 
+/** A condition may have been written in several lines. */
+function inLine(title: string): string {
+  return title.replace(/\s*\n\s*/g, ' ')
+}
+
 function changedSteps(saved: SavedPlan, now: SavedPlan): string[] {
   const before = new Map(saved.steps.map((step) => [step.key, step]))
   const after = new Map(now.steps.map((step) => [step.key, step]))
   return [
-    ...saved.steps.filter(({ key }) => !after.has(key)).map(({ title }) => `no longer planned: ${title}`),
+    ...saved.steps.filter(({ key }) => !after.has(key)).map(({ title }) => `no longer planned: ${inLine(title)}`),
     ...now.steps.flatMap(({ key, title, sha256 }) => {
       const was = before.get(key)
-      if (was === undefined) return [`planned in addition: ${title}`]
-      return was.sha256 === sha256 ? [] : [`planned otherwise: ${title}`]
+      if (was === undefined) return [`planned in addition: ${inLine(title)}`]
+      return was.sha256 === sha256 ? [] : [`planned otherwise: ${inLine(title)}`]
     }),
   ]
 }
