@@ -16,7 +16,13 @@ import {
 } from '../support/models.ts'
 import { graphOf, graphWith, reference, graphTable } from './cascade-support.ts'
 import { acceptable, blocking, codes, keys, kinds, locksOf, sqlOf } from './support/gist.ts'
-import { purgeRequest, purgeSituation } from './support/situations.ts'
+import {
+  archivedPurgeRequest,
+  archivedPurgeSituation,
+  purgeRequest,
+  purgeSituation,
+  recordedPurgeSituation,
+} from './support/situations.ts'
 
 const january = leaf({ oid: '1', name: named('events_2026_01') })
 const february = leaf({ oid: '2', name: named('events_2026_02') })
@@ -283,5 +289,23 @@ describe('objections', () => {
     expect(codes(planOf({ itself: leaf({ oid: '9', deleteRules: ['keep'] }), leaves: [january] }))).toEqual([
       'rule:public.events.keep',
     ])
+  })
+})
+
+describe('with an archive', () => {
+  const after = ['purge', 'vacuum 16384', 'check', 'removal', 'drop set']
+
+  test('row versions are listed in the snapshot of the archive, and what is on the list is deleted', () => {
+    const plan = planPurge(archivedPurgeSituation(), archivedPurgeRequest())
+
+    expect(keys(plan)).toEqual(['set', 'archive', ...after])
+    expect(plan.purge?.leaves.map(({ walk }) => walk)).toMatchObject([{ kind: 'blocks', listed: { leaf: 0 } }])
+  })
+
+  test('a run that an earlier version began records keys, as it was planned', () => {
+    const plan = planPurge(recordedPurgeSituation(), archivedPurgeRequest())
+
+    expect(keys(plan)).toEqual(['set', 'record', 'settle', 'archive', ...after])
+    expect(plan.purge?.leaves.map(({ walk }) => walk)).toMatchObject([{ kind: 'key', among: { consumed: true } }])
   })
 })

@@ -16,13 +16,21 @@ import { sentColumns } from '../../plan/archive/formats.ts'
 import { archiveId, RECEIPT, tableFolder } from '../../plan/archive/names.ts'
 import { RECEIPT_FORMAT, type ArchivedTable, type Encoding, type Receipt } from '../../plan/archive/receipt.ts'
 import type { ArchiveRequest } from '../../plan/archive/request.ts'
-import { copyStatement, countRows, endOfKey, type Relation, type RowsToArchive } from '../../plan/archive/rows.ts'
+import {
+  copyStatement,
+  countRows,
+  endOfKey,
+  from,
+  fromKeys,
+  type Relation,
+  type RowsToArchive,
+} from '../../plan/archive/rows.ts'
 import { writtenUnder } from '../../plan/archive/settings.ts'
 import { shapeOf, type Shape } from '../../plan/archive/shape.ts'
 import { canonicalJson } from '../../plan/language/stored.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
-import { raw, sql } from '../../sql/sql.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import { VERSION } from '../../package.ts'
 import type { TableContext } from '../table-context.ts'
 import { copyRows } from './copy-rows.ts'
@@ -238,18 +246,13 @@ async function readRange(
   key: readonly string[] | null,
   cheap: boolean,
 ): Promise<ArchivedTable['key']> {
-  if (keys !== undefined) return rangeOf(session, { table: keys.table, kind: 'table' }, null, keys.columns)
-  return key === null || (chosen !== null && !cheap) ? null : rangeOf(session, relation, chosen, key)
+  if (keys !== undefined) return rangeOf(session, fromKeys(keys), keys.columns)
+  return key === null || (chosen !== null && !cheap) ? null : rangeOf(session, from(relation, chosen), key)
 }
 
-async function rangeOf(
-  session: Session,
-  relation: Relation,
-  chosen: string | null,
-  columns: readonly string[],
-): Promise<ArchivedTable['key']> {
-  const [first] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, columns, 'first'))
-  const [last] = await readAll<{ key: string[] }>(session, endOfKey(relation, chosen, columns, 'last'))
+async function rangeOf(session: Session, rows: Sql, columns: readonly string[]): Promise<ArchivedTable['key']> {
+  const [first] = await readAll<{ key: string[] }>(session, endOfKey(rows, columns, 'first'))
+  const [last] = await readAll<{ key: string[] }>(session, endOfKey(rows, columns, 'last'))
   return first === undefined || last === undefined ? null : { columns, first: first.key, last: last.key }
 }
 

@@ -3,12 +3,13 @@ import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
 import { inTransaction, readAll, readOne, type Session } from '../../db/session.ts'
 import { askUnder } from '../../db/settings.ts'
 import { codeOf, SQLSTATE } from '../../db/sqlstate.ts'
-import { amongCandidates, type SetWalk } from '../../plan/purge/candidate-sql.ts'
 import { countStatement } from '../../plan/purge/batch.ts'
+import { isRecorded, type RecordedWalk } from '../../plan/purge/positions.ts'
 import type { ArchivedKeys } from '../../plan/purge/archive/work.ts'
+import { LIST_COLUMNS } from '../../plan/purge/version-list.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
-import { sql, type Sql } from '../../sql/sql.ts'
+import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableContext } from '../table-context.ts'
 import { rangeOf } from './batch.ts'
 import { forEachSlice, readDrift, type Drift } from './candidates/slices.ts'
@@ -46,14 +47,15 @@ export async function countLeft(
 ): Promise<ArchivedLeft> {
   const { matching, reasons, drift = { changed: 0, gone: 0 } } = await countRemaining(work, context)
   const counts: { table: TableName; rows: number }[] = []
-  for (const { table, set } of sets) counts.push({ table, rows: await countEntries(context.session, set) })
+  for (const keys of sets) counts.push({ table: keys.table, rows: await countEntries(context.session, keys) })
   const [own, ...dependents] = counts
   return { rows: own?.rows ?? 0, matching, reasons, dependents: dependents.filter(({ rows }) => rows > 0), ...drift }
 }
 
-/** Of a set. */
-export async function countEntries(session: Session, set: TableName): Promise<number> {
-  return (await readOne<{ rows: number }>(session, sql`select count(*)::float8 as rows from ${quoted(set)}`)).rows
+/** Of a set, or a list. */
+export async function countEntries(session: Session, { set, listed }: ArchivedKeys): Promise<number> {
+  const entries = raw(listed === true ? `coalesce(sum(cardinality(${LIST_COLUMNS.addresses})), 0)` : 'count(*)')
+  return (await readOne<{ rows: number }>(session, sql`select ${entries}::float8 as rows from ${quoted(set)}`)).rows
 }
 
 /** 64 MB: a snapshot of a fraction of a second. */
@@ -80,7 +82,7 @@ export async function countRemaining(work: PurgeWork, context: TableContext): Pr
     matching,
     held: staying.reduce((total, rows) => total + rows, 0),
     reasons: reasons.filter(({ rows }) => rows > 0),
-    ...(work.leaves.some(({ walk }) => amongCandidates(walk)) ? { drift: sumOfDrifts(drifts) } : {}),
+    ...(work.leaves.some(({ walk }) => isRecorded(walk)) ? { drift: sumOfDrifts(drifts) } : {}),
   }
 }
 
@@ -105,7 +107,7 @@ async function countPresent(work: PurgeWork, leaf: PurgeLeaf, context: TableCont
 
 /** Partitions that have come since the purge was planned, as far as they can hold such rows. */
 async function readLeavesSince(work: PurgeWork, session: Session): Promise<PurgeLeaf[]> {
-  if (work.leaves.some(({ walk }) => amongCandidates(walk))) return []
+  if (work.leaves.some(({ walk }) => isRecorded(walk))) return []
   return inTransaction(session, { readOnly: true }, async () => {
     const [table] = await readAll<TableName>(
       session,
@@ -131,7 +133,7 @@ async function readLeavesSince(work: PurgeWork, session: Session): Promise<Purge
 }
 
 async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, context: TableContext, drifts: Drift[]): Promise<Counts> {
-  if (amongCandidates(leaf.walk)) return countCandidates(work, leaf, leaf.walk, context, drifts)
+  if (isRecorded(leaf.walk)) return countCandidates(work, leaf, leaf.walk, context, drifts)
   if (leaf.walk.kind === 'blocks') return countBlocks(work, leaf, context)
   const { session } = context
   await session.query(`set statement_timeout = ${BY_INDEX_MS}`)
@@ -148,7 +150,7 @@ async function countLeaf(work: PurgeWork, leaf: PurgeLeaf, context: TableContext
 async function countCandidates(
   work: PurgeWork,
   leaf: PurgeLeaf,
-  walk: SetWalk,
+  walk: RecordedWalk,
   { session, signal }: TableContext,
   drifts: Drift[],
 ): Promise<Counts> {

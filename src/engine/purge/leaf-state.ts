@@ -1,5 +1,6 @@
 import { readAll, type Session } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
+import { isListed, isSealed } from '../../plan/purge/version-list.ts'
 import { usesAddresses } from '../../plan/purge/walk.ts'
 import type { PurgeLeaf, PurgeWork } from '../../plan/purge/work.ts'
 import { display, quoted, sameName, type TableName } from '../../sql/names.ts'
@@ -69,8 +70,12 @@ async function judge(
 ): Promise<void> {
   if (state === undefined) throw await whatBecameOf(session, work, leaf)
   const name = display(leaf.name)
-  const { file, indexed, blocks, followers } = state
+  const { file, indexed, sealed, blocks, followers } = state
   if (followers.length > 0) throw followed(name, followers)
+  if (!sealed)
+    throw new LeafLostError(
+      `${name} has been rewritten or altered by another session since its rows were archived, so the rows left in it stay`,
+    )
   if (!indexed)
     throw new WalkAnewError(
       `the index of ${name} along which the rows were reached is gone, so it goes block after block`,
@@ -92,6 +97,8 @@ interface LeafState {
   readonly blocks: number
   /** The index of its walk is there, if it needs one, and leads over the same columns. */
   readonly indexed: boolean
+  /** Where row versions have been listed: they still are at the same addresses, with the same columns. */
+  readonly sealed: boolean
   /** Foreign keys that have come since, and would delete or change rows by themselves. */
   readonly followers: readonly string[]
 }
@@ -99,11 +106,15 @@ interface LeafState {
 /** No row where the table of that name is not the leaf. Without parameters, which several statements at once cannot have. */
 function stateStatement(work: PurgeWork, leaf: PurgeLeaf): Sql {
   return sql`
-    select pg_relation_filenode(c.oid)::text as file, ${indexed(leaf)} as indexed, ${followers(work)} as followers,
+    select pg_relation_filenode(c.oid)::text as file, ${indexed(leaf)} as indexed, ${sealed(leaf)} as sealed, ${followers(work)} as followers,
       (pg_relation_size(c.oid) / current_setting('block_size')::int)::float8 as blocks
     from pg_class c where c.oid = to_regclass(${literal(quoted(leaf.name).text)}) and c.oid = ${literal(leaf.oid)}::oid and ${
       work.oid === leaf.oid ? raw('true') : isPart(work)
     }`
+}
+
+function sealed({ walk }: PurgeLeaf): Sql {
+  return isListed(walk) ? isSealed(walk.listed, raw('c.oid')) : raw('true')
 }
 
 function indexed({ walk }: PurgeLeaf): Sql {

@@ -1,4 +1,5 @@
 import { ACTION_TEXTS } from '../../plan/purge/action-sql.ts'
+import { isListed } from '../../plan/purge/version-list.ts'
 import { showRows } from '../../text/units.ts'
 import type { PurgeWork } from '../../plan/purge/work.ts'
 import type { Emit } from '../../events.ts'
@@ -6,9 +7,9 @@ import type { Emit } from '../../events.ts'
 /** Tells how far a walk has come: in which leaf, at which of its blocks, and how many rows are gone in all. */
 export type Progressing = (leaf: number, block: number, rows: number) => void
 
-/** By blocks where all leaves are walked so, else by rows. */
+/** By blocks where all leaves are walked so, else by rows; of a list the rows are known. */
 export function progressOf({ leaves, action }: PurgeWork, observer: Emit): Progressing {
-  const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks')
+  const byBlocks = leaves.every(({ walk }) => walk.kind === 'blocks' && !isListed(walk))
   const total = leaves.reduce((sum, leaf) => sum + (byBlocks ? leaf.blocks : leaf.estimatedRows), 0)
   const unknown = !byBlocks && leaves.some(({ notAnalyzed }) => notAnalyzed)
   const before = leaves.map((_, i) => leaves.slice(0, i).reduce((sum, { blocks }) => sum + blocks, 0))

@@ -2,7 +2,7 @@ import { inTransaction } from '../../db/session.ts'
 import { workClock } from '../../db/work-clock.ts'
 import { assertLease } from '../../journal/lease.ts'
 import { forgetRangesOf, lastWalked } from '../../journal/purges.ts'
-import { amongCandidates, type SetWalk } from '../../plan/purge/candidate-sql.ts'
+import { isRecorded, type RecordedWalk } from '../../plan/purge/positions.ts'
 import type { PurgeLeaf } from '../../plan/purge/work.ts'
 import { display, sameName } from '../../sql/names.ts'
 import type { BatchOrder } from './batch.ts'
@@ -50,11 +50,11 @@ export async function walkAnew(purging: Purging, { message, leaf, file }: WalkAn
 
 /** A leaf in the way in which a position was reached: block after block where its index was lost on the way. */
 export function inTheWayOf(leaf: PurgeLeaf, position: string | null): PurgeLeaf {
-  return position?.startsWith('(') === true ? { ...leaf, walk: { kind: 'blocks' } } : leaf
+  return leaf.walk.kind === 'key' && position?.startsWith('(') === true ? { ...leaf, walk: { kind: 'blocks' } } : leaf
 }
 
 async function walkLeaf(purging: Purging, leaf: PurgeLeaf, from: string | null, index: number): Promise<void> {
-  if (amongCandidates(leaf.walk)) return walkSet(purging, leaf, leaf.walk, from, index)
+  if (isRecorded(leaf.walk)) return walkSet(purging, leaf, leaf.walk, from, index)
   return leaf.walk.kind === 'blocks'
     ? walkBlocks(purging, leaf, from ?? FIRST, index)
     : walkKeys(purging, leaf, from, index)
@@ -111,11 +111,11 @@ async function walkKeys(purging: Purging, leaf: PurgeLeaf, from: string | null, 
   }
 }
 
-/** Slices of so many candidates, whether their rows are still there or not: else a batch could have to look for long. */
+/** Slices of so many recorded rows, whether they are still there or not: else a batch could have to look for long. */
 async function walkSet(
   purging: Purging,
   leaf: PurgeLeaf,
-  walk: SetWalk,
+  walk: RecordedWalk,
   from: string | null,
   index: number,
 ): Promise<void> {
@@ -125,12 +125,18 @@ async function walkSet(
     const slice = await readSlice(purging.context.session, purging.work, leaf, walk, after, rows)
     if (slice === null) return
     const clock = workClock(purging.context.session)
-    const order = { leaf, after, upto: slice.position, limit: rows, manner: mannerOf(purging) }
-    const done = await walkBatch(purging, order)
+    const manner = mannerOf(purging)
+    const order = { leaf, after, upto: slice.position, limit: rows, manner }
+    const done = await walkBatch(purging, isWholeSlice(order, walk) ? { ...order, manner: 'range' } : order)
     after = done.next ?? slice.position
     settle(purging, done, 0, clock())
     purging.progress(index, 0, purging.tally.rows)
   }
+}
+
+/** Of a list, no more rows than the slice has are in its range; where triggers fire, they are looked at first all the same. */
+function isWholeSlice({ leaf, manner }: BatchOrder, walk: RecordedWalk): boolean {
+  return walk.kind === 'blocks' && manner === 'quick' && leaf.rowsPerBlock !== null
 }
 
 async function takeTurn({ turns, tally, context }: Purging): Promise<{ rows: number }> {

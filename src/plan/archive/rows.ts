@@ -28,6 +28,8 @@ export interface RowsToArchive {
 export interface KeysOfRows {
   readonly table: TableName
   readonly columns: readonly string[]
+  /** What has the columns, as it follows `from`, where the table has the keys in another form. */
+  readonly source?: string
 }
 
 /** A relation as its rows are read: with its partitions, or by itself. */
@@ -59,18 +61,18 @@ export function countRows(relation: Relation, chosen: string | null): Sql {
 }
 
 /** The first or the last of the rows, by a key. */
-export function endOfKey(
-  relation: Relation,
-  chosen: string | null,
-  key: readonly string[],
-  end: 'first' | 'last',
-): Sql {
+export function endOfKey(rows: Sql, key: readonly string[], end: 'first' | 'last'): Sql {
   const way = raw(end === 'first' ? 'asc' : 'desc')
   const values = join(key.map((name) => sql`t.${ident(name)}::pg_catalog.text`))
   const order = join(key.map((name) => sql`t.${ident(name)} ${way}`))
-  return sql`select array[${values}] as key ${from(relation, chosen)} order by ${order} limit 1`
+  return sql`select array[${values}] as key ${rows} order by ${order} limit 1`
 }
 
-function from({ table, kind }: Relation, chosen: string | null): Sql {
+/** `from … t`, with what selects the rows. */
+export function from({ table, kind }: Relation, chosen: string | null): Sql {
   return sql`from ${raw(kind === 'table' ? 'only ' : '')}${quoted(table)} t${raw(chosen === null ? '' : ` ${chosen}`)}`
+}
+
+export function fromKeys({ table, source }: KeysOfRows): Sql {
+  return source === undefined ? from({ table, kind: 'table' }, null) : sql`from ${raw(source)}`
 }

@@ -3,6 +3,7 @@ import { statementComment } from '../../sql/spelled-out.ts'
 import { ident, join, sql } from '../../sql/sql.ts'
 import { comment } from '../../text/comment.ts'
 import type { ArchiveSetStep, RemovalStep } from '../language/step.ts'
+import { keysIn } from '../purge/archive/listing.ts'
 import type { ArchivedKeys } from '../purge/archive/work.ts'
 
 /** What an archive reads, as comments. */
@@ -21,8 +22,9 @@ export function explainArchivedPurge(step: ArchiveSetStep | RemovalStep): string
 
 const REMOVAL = 'not plain SQL: Ebb stores the keys of the archived rows that are not deleted'
 
-function selectKeys({ set, columns }: ArchivedKeys): string {
-  return sql`select ${join(columns.map((name) => ident(name)))} from ${quoted(set)};`.text
+function selectKeys(keys: ArchivedKeys): string {
+  const { columns, from } = keysIn(keys)
+  return sql`select ${join(columns.map((name) => ident(name)))} from ${from};`.text
 }
 
 function pattern(what: string, statements: readonly string[]): string[] {

@@ -1,14 +1,20 @@
 import { quoted, sameName } from '../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { bytesOf, fingerprintOf, SET_COLUMNS } from './candidate-sql.ts'
+import { isListed, sameVersion } from './version-list.ts'
 import type { Action, RecordAction, PurgeLeaf, PurgeWork } from './work.ts'
 
-/** The statement that deletes, marks or records the rows `t` of a leaf selected by `those`; `returning` may follow. */
+/**
+ * The statement that deletes, marks or records the rows `t` of a leaf selected by `those`; `returning` may follow. Of
+ * listed ones, the newest version has to be that of its entry, which `candidate` has.
+ */
 export function actionSql({ action, leaves }: PurgeWork, leaf: PurgeLeaf, those: Sql): Sql {
   const place = sql`only ${quoted(leaf.name)} t`
   switch (action.kind) {
     case 'delete':
-      return sql`delete from ${place} where ${those}`
+      return isListed(leaf.walk)
+        ? sql`delete from ${place} using candidate ebb_c where ${sameVersion()} and ${those}`
+        : sql`delete from ${place} where ${those}`
     case 'mark':
       return sql`update ${place} set ${raw(action.set)} where ${those}`
     case 'record': {

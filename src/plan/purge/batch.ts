@@ -3,19 +3,9 @@ import { ordered, own } from '../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { amongCandidates, leafNumber, type SetWalk } from './candidate-sql.ts'
 import { actionSql } from './action-sql.ts'
-import {
-  asked,
-  condition,
-  count,
-  inRange,
-  keyColumns,
-  keyName,
-  lastFirst,
-  orderOf,
-  position,
-  source,
-  type BatchRange,
-} from './range.ts'
+import { asked, condition, count, inRange, keyColumns, keyName, lastFirst, orderOf, position, source } from './range.ts'
+import type { BatchRange } from './batch-range.ts'
+import { consumedFrom, entries, isListed } from './version-list.ts'
 import { heldAhead, heldCondition, type Ahead, type Dependents, type PurgeLeaf, type PurgeWork } from './work.ts'
 
 // The statement of a batch. Invariants:
@@ -41,14 +31,19 @@ export function batchStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
   const going = goingOf(dependents)
   const held = heldCondition(dependents)
   const looksFirst = manner === 'careful' && work.action.kind !== 'record'
-  const those = sql`array(select ebb_at from ${going}${unlessCrowded(crowded)})`
+  const those = sql`select ebb_at from ${going}${unlessCrowded(crowded)}`
+  // A hash of them, where they are not the way to the rows; as a condition of its own it would become a join, of as few rows as
+  // PostgreSQL expects of parts of a statement.
+  const reached = isListed(leaf.walk)
+    ? sql`(ebb_c.ebb_at ${own('=')} any (${those})) is true`
+    : sql`t.ctid ${own('=')} any (array(${those}))`
   return sql`
 with ${recursive(narrowing, disturbed)}${candidates(work, leaf, range, limit, held)}, ${
     looksFirst ? locked(dependents, held, place) : chosen(held)
   }${parts(narrowing)}${crowd(crowded)}, gone as (
-  ${actionSql(work, leaf, sql`t.ctid ${own('=')} any (${those}) and ${asked(work, leaf)}`)}
+  ${actionSql(work, leaf, sql`${reached} and ${asked(work, leaf)}`)}
   returning 1${shown(dependents)}${keyOfConsumed(leaf)}
-)${consumption(leaf)}${parts(companions)}
+)${consumption(leaf, range)}${parts(companions)}
 select ${isCrowded(crowded)} as crowded, ${count('candidate')}::int as found, ${held === null ? raw('0') : sql`${count('candidate where ebb_held')}::int`} as held,
   ${count('gone')}::int as gone, ${narrowing.length === 0 ? raw('0') : sql`(${count('victim')} ${own('-')} ${count(going.text)})::int`} as behind,
   ${looksFirst ? sql`(${count(going.text)} ${own('-')} ${count('gone')})::int` : raw('0')} as stayed, ${raw(disturbed ?? 'false')} as disturbed, ${companionCounts(companions)} as counts,
@@ -94,7 +89,7 @@ function recursive(narrowing: Dependents['narrowing'], disturbed: string | null)
 
 function candidates(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange, limit: Sql, held: string | null): Sql {
   return sql`candidate as materialized (
-  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf)}
+  select t.ctid as ebb_at${keyColumns(leaf)}${heldColumn(held)} from ${source(leaf, range)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
   order by ${orderOf(leaf)} limit ${limit}
 )`
@@ -138,7 +133,8 @@ function free(held: string | null): Sql {
 }
 
 /** Entries of a set go with their rows: a part of the statement. */
-function consumption({ walk }: PurgeLeaf): Sql {
+function consumption({ walk }: PurgeLeaf, range: BatchRange): Sql {
+  if (isListed(walk)) return consumedFrom({ walk }, range)
   if (!isConsumed(walk)) return raw('')
   const pairs = walk.columns.map(
     ({ name, operators }, i) => sql`ebb_s.${ident(name)} ${ordered(operators, '=')} gone.${keyName(i)}`,
@@ -149,6 +145,7 @@ function consumption({ walk }: PurgeLeaf): Sql {
 }
 
 function keyOfConsumed(leaf: PurgeLeaf): Sql {
+  if (isListed(leaf.walk)) return raw(', t.ctid as ebb_at')
   return isConsumed(leaf.walk) ? keyColumns(leaf) : raw('')
 }
 
@@ -158,10 +155,12 @@ function isConsumed(walk: PurgeLeaf['walk']): walk is SetWalk {
 
 /** Without looking first: for ranges of blocks whose rows are known to be few enough. It gives up where a row is locked. */
 export function rangeStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
+  const { walk } = leaf
+  const listed = isListed(walk) ? sql`candidate as materialized (${entries({ walk }, range)}), ` : raw('')
   return sql`
-with gone as (
-  ${actionSql(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1
-)
+with ${listed}gone as (
+  ${actionSql(work, leaf, sql`${inRange(leaf, range)} and ${asked(work, leaf)}`)} returning 1${keyOfConsumed(leaf)}
+)${consumption(leaf, range)}
 select false as crowded, pg_catalog.count(*)::int as found, 0 as held, pg_catalog.count(*)::int as gone, 0 as behind, 0 as stayed, false as disturbed, '[]'::pg_catalog.jsonb as counts, null as position from gone`
 }
 
@@ -172,7 +171,7 @@ export function countStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRan
   const counts = reasons.map((_, i) => `, pg_catalog.count(*) filter (where why ${own('=').text} ${i})`).join('')
   return sql`
 select array[pg_catalog.count(*)${raw(counts)}]::pg_catalog.text[] as counts from (
-  select ${raw(why === '' ? 'null::int' : `case${why} end`)} as why from ${source(leaf)}
+  select ${raw(why === '' ? 'null::int' : `case${why} end`)} as why from ${source(leaf, range)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)}
 ) matching`
 }

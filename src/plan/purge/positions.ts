@@ -1,13 +1,23 @@
 import { quoted } from '../../sql/names.ts'
 import { ident, join, sql, type Sql } from '../../sql/sql.ts'
-import { sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
-import { condition, count, inRange, keyColumns, keyName, orderOf, position, source, type BatchRange } from './range.ts'
-import type { KeyWalk, PurgeLeaf, PurgeWork } from './work.ts'
+import { amongCandidates, sameKeyAsCandidate, unchangedSince, type SetWalk } from './candidate-sql.ts'
+import { condition, count, inRange, keyColumns, keyName, orderOf, position, source } from './range.ts'
+import type { BatchRange } from './batch-range.ts'
+import { driftOfList, isListed, sliceOfList, type ListWalk } from './version-list.ts'
+import type { KeyWalk, PurgeLeaf, PurgeWork, Walk } from './work.ts'
 
 // Statements that look where the next piece of a walk begins or ends, and change nothing.
 
-/** Where the next `rows` candidates end, whether they are still there or not; no row where there are none. */
-export function sliceStatement(leaf: PurgeLeaf, walk: SetWalk, range: BatchRange, rows: Sql): Sql {
+/** A walk of rows that have been recorded before. */
+export type RecordedWalk = SetWalk | ListWalk
+
+export function isRecorded(walk: Walk): walk is RecordedWalk {
+  return amongCandidates(walk) || isListed(walk)
+}
+
+/** Where the next `rows` recorded rows end, whether they are still there or not; no row where there are none. */
+export function sliceStatement(leaf: PurgeLeaf, walk: RecordedWalk, range: BatchRange, rows: Sql): Sql {
+  if (isListed(walk)) return sliceOfList({ walk }, range, rows)
   const keys = walk.columns.map((_, i) => keyName(i))
   const shown = walk.columns.map(({ name }, i) => sql`ebb_c.${ident(name)} as ${keyName(i)}`)
   return sql`
@@ -28,8 +38,10 @@ with entry as (
 select ${position(leaf)} as position from entry`
 }
 
-/** Of a slice of a candidate set: how many rows have changed since, and how many are no more. */
-export function driftStatement({ name }: PurgeLeaf, walk: SetWalk, range: BatchRange): Sql {
+/** Of a slice of recorded rows: how many have changed since, and how many are no more. */
+export function driftStatement(leaf: PurgeLeaf, walk: RecordedWalk, range: BatchRange): Sql {
+  if (isListed(walk)) return driftOfList({ ...leaf, walk }, range)
+  const { name } = leaf
   const bounds = inRange({ name, walk } as PurgeLeaf, range)
   return sql`
 select pg_catalog.count(*) filter (where t.ctid is not null and ${unchangedSince(walk)} is not true)::pg_catalog.float8 as changed,
@@ -41,7 +53,7 @@ from ${quoted(walk.among.set)} ebb_c left join only ${quoted(name)} t on ${sameK
 export function positionStatement(work: PurgeWork, leaf: PurgeLeaf, range: BatchRange): Sql {
   return sql`
 with candidate as (
-  select t.ctid as ebb_at${keyColumns(leaf)} from ${source(leaf)}
+  select t.ctid as ebb_at${keyColumns(leaf)} from ${source(leaf, range)}
   where ${inRange(leaf, range)} and ${condition(work, leaf)} order by ${orderOf(leaf)} limit 1
 )
 select ${position(leaf)} as position from candidate`

@@ -9,16 +9,12 @@ import {
   unchangedSince,
   type SetWalk,
 } from './candidate-sql.ts'
+import type { BatchRange } from './batch-range.ts'
+import { entries, isListed, sameVersion } from './version-list.ts'
 import type { KeyWalk, PurgeLeaf, PurgeWork } from './work.ts'
 
 // The rows of a part of a leaf, in the order of its walk: where they are, which of them match, and the positions at
 // which the part begins and ends.
-
-/** A part of a leaf. Positions are outside at the beginning and inside at the end. */
-export interface BatchRange {
-  readonly after: Sql | null
-  readonly upto: Sql | null
-}
 
 /** The condition for a row that was reached in another way. */
 export function asked({ where }: PurgeWork, { walk }: PurgeLeaf): Sql {
@@ -38,9 +34,10 @@ export function condition(work: PurgeWork, leaf: PurgeLeaf): Sql {
   return walk.kind === 'key' ? raw(`(${work.where}\n)`) : asked(work, leaf)
 }
 
-/** The rows of the leaf as `t`; for a candidate set, with its entries as `ebb_c`. */
-export function source({ name, walk }: PurgeLeaf): Sql {
+/** The rows of a part of the leaf as `t`; for a candidate set, and for a list, with its entries as `ebb_c`. */
+export function source({ name, walk }: PurgeLeaf, range: BatchRange): Sql {
   const place = sql`only ${quoted(name)} t`
+  if (isListed(walk)) return sql`(${entries({ walk }, range)}) ebb_c join ${place} on ${sameVersion()}`
   if (!amongCandidates(walk)) return place
   return sql`${quoted(walk.among.set)} ebb_c join ${place} on ${sameKeyAsCandidate(walk)}`
 }
@@ -107,8 +104,9 @@ function valueList(walk: KeyWalk, at: Sql): Sql {
   return join(walk.columns.map((_, i) => valueOf(walk, i, at)))
 }
 
+/** Besides the address, what a row of the walk is found again by. */
 export function keyColumns({ walk }: PurgeLeaf): Sql {
-  if (walk.kind === 'blocks') return raw('')
+  if (walk.kind === 'blocks') return raw(isListed(walk) ? ', t.xmin as ebb_xmin' : '')
   return join(
     walk.columns.map(({ name }, i) => sql`, t.${ident(name)} as ${keyName(i)}`),
     '',

@@ -51,7 +51,21 @@ export interface PurgeLeaf {
 }
 
 /** How the rows are found: block after block, or along an index. */
-export type Walk = { readonly kind: 'blocks' } | KeyWalk
+export type Walk = BlockWalk | KeyWalk
+
+export interface BlockWalk {
+  readonly kind: 'blocks'
+  /** Only rows that are on this list, and still are what was listed. */
+  readonly listed?: VersionList
+}
+
+/** The row versions of one leaf on a list. */
+export interface VersionList {
+  readonly list: TableName
+  /** The leaf's number there. */
+  readonly leaf: number
+  readonly key: readonly KeyWalkColumn[]
+}
 
 export interface KeyWalk {
   readonly kind: 'key'

@@ -290,8 +290,17 @@ export function purgeRequest(overrides: Partial<PurgeRequest> = {}): PurgeReques
 
 export function archivedPurgeSituation(overrides: Partial<PurgeSituation> = {}): PurgeSituation {
   const place = { schema: 'ebb', name: 'purge_keys_7' }
-  const archiving = { key: [{ name: 'id', type: 'pg_catalog.int8' }], place, mayCreateThere: true, notReadBack: [] }
+  const key = [{ name: 'id', type: 'pg_catalog.int8' }]
+  const archiving = { key, place, mayCreateThere: true, notReadBack: [], listed: true } as const
   return purgeSituation({ archiving, ...overrides })
+}
+
+/** As an earlier version stored it: keys were recorded in any case. */
+export function recordedPurgeSituation(): PurgeSituation {
+  const { archiving, ...situation } = archivedPurgeSituation()
+  if (archiving === undefined) throw new Error('nothing is archived')
+  const { listed: _listed, ...recorded } = archiving
+  return { ...situation, archiving: recorded }
 }
 
 export function archivedPurgeRequest(overrides: Partial<PurgeRequest> = {}): PurgeRequest {

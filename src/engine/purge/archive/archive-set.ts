@@ -102,7 +102,7 @@ async function assertComplete(
   archived: number,
 ): Promise<void> {
   let entries = 0
-  for (const { set } of sets) entries += await countEntries(session, set)
+  for (const keys of sets) entries += await countEntries(session, keys)
   if (entries === archived) return
   throw new EbbError(
     `${showRows(archived)} of ${rows.map(({ table }) => display(table)).join(', ')} are archived, and ${showRows(entries)} would be deleted`,

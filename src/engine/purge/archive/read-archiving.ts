@@ -23,6 +23,7 @@ export async function readArchiving(
     place: { schema: journalSchema, name: `purge_keys_${nameSuffix(options)}` },
     mayCreateThere: await mayCreateIn(session, journalSchema),
     notReadBack: await readNotReadBack(session, table.name),
+    listed: true,
     dependents: await readDependents(session, server.version, emptied.slice(1)),
   }
 }

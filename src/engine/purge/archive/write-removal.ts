@@ -13,7 +13,9 @@ import { RECEIPT, REMOVAL } from '../../../plan/archive/names.ts'
 import type { Receipt } from '../../../plan/archive/receipt.ts'
 import { REMOVAL_FORMAT, type Removal, type TableRemoval } from '../../../plan/archive/removal.ts'
 import type { RemovalStep } from '../../../plan/language/step.ts'
-import { display, quoted, sameName, type TableName } from '../../../sql/names.ts'
+import type { ArchivedKeys } from '../../../plan/purge/archive/work.ts'
+import { keysIn } from '../../../plan/purge/archive/listing.ts'
+import { display, sameName } from '../../../sql/names.ts'
 import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
 import { withStore } from '../../archive/with-store.ts'
 import type { RunContext } from '../../table-context.ts'
@@ -80,15 +82,17 @@ async function readRemoval(
   const { uri = '', sha256 = '' } = receipt ?? {}
   const { batches, rows, tables: gone } = await readFigures(session, journalSchema, runId)
   const tables: TableRemoval[] = []
-  for (const [i, { table, set, columns }] of sets.entries())
+  for (const [i, keys] of sets.entries()) {
+    const { table, columns } = keys
     tables.push({
       schema: table.schema,
       name: table.name,
       archived: archived.find((one) => sameName(one, table))?.rows ?? 0,
       deleted: i === 0 ? rows : (gone.find((one) => one.table === display(table))?.rows ?? 0),
-      kept: await countEntries(session, set),
+      kept: await countEntries(session, keys),
       key: columns,
     })
+  }
   const run = { command: COMMAND, id: runId, ...(await readTimes(context)) }
   return { format: REMOVAL_FORMAT, receipt: { uri, sha256 }, run, how: 'deleted', batches, tables }
 }
@@ -108,14 +112,14 @@ async function readTimes({
 /** With the separators. */
 async function sizeOfKeys(session: Session, { sets }: RemovalStep): Promise<number> {
   let bytes = 0
-  for (const { set, columns } of sets) bytes += await sizeOfKeysIn(session, set, columns)
+  for (const keys of sets) bytes += await sizeOfKeysIn(session, keys)
   return bytes
 }
 
-async function sizeOfKeysIn(session: Session, set: TableName, columns: readonly string[]): Promise<number> {
+async function sizeOfKeysIn(session: Session, keys: ArchivedKeys): Promise<number> {
   const { bytes } = await readOne<{ bytes: number }>(
     session,
-    sql`select pg_catalog.count(*)::pg_catalog.float8 * 2 + coalesce(pg_catalog.sum(pg_catalog.octet_length(${keyAsJson(columns)})), 0)::pg_catalog.float8 + 100 as bytes from ${quoted(set)}`,
+    sql`select pg_catalog.count(*)::pg_catalog.float8 * 2 + coalesce(pg_catalog.sum(pg_catalog.octet_length(key)), 0)::pg_catalog.float8 + 100 as bytes from (${keysAsJson(keys)}) k`,
   )
   return bytes
 }
@@ -126,10 +130,10 @@ async function* document(
   { tables, ...removal }: Removal,
 ): AsyncGenerator<string> {
   yield opened(removal, 'tables')
-  for (const [i, { set, columns }] of sets.entries()) {
+  for (const [i, keys] of sets.entries()) {
     yield i === 0 ? '\n' : ',\n'
     yield opened(tables[i] ?? {}, 'keptKeys')
-    yield* keysIn(session, set, columns)
+    yield* pagesOf(session, keys)
     yield ']}'
   }
   yield '\n]}\n'
@@ -143,9 +147,8 @@ function opened(members: object, list: string): string {
 const KEYS_AT_ONCE = 10_000
 
 /** The keys page by page: there may be many. */
-async function* keysIn(session: Session, set: TableName, columns: readonly string[]): AsyncGenerator<string> {
-  const keys = sql`select ${keyAsJson(columns)} as key from ${quoted(set)}`
-  await session.query(sql`declare ebb_kept no scroll cursor for ${keys}`.text)
+async function* pagesOf(session: Session, keys: ArchivedKeys): AsyncGenerator<string> {
+  await session.query(sql`declare ebb_kept no scroll cursor for ${keysAsJson(keys)}`.text)
   for (let separator = '\n'; ; separator = ',\n') {
     const page = await readAll<{ key: string }>(session, raw(`fetch ${KEYS_AT_ONCE} from ebb_kept`))
     if (page.length === 0) break
@@ -154,7 +157,9 @@ async function* keysIn(session: Session, set: TableName, columns: readonly strin
   await session.query('close ebb_kept')
 }
 
-function keyAsJson(columns: readonly string[]): Sql {
+/** Each key as `key`. */
+function keysAsJson(keys: ArchivedKeys): Sql {
+  const { columns, from } = keysIn(keys)
   const texts = join(columns.map((name) => sql`${ident(name)}::pg_catalog.text`))
-  return sql`pg_catalog.json_build_array(${texts})::pg_catalog.text`
+  return sql`select pg_catalog.json_build_array(${texts})::pg_catalog.text as key from ${from}`
 }

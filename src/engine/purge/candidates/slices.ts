@@ -1,12 +1,11 @@
 import { readAll, readOne, type Session } from '../../../db/session.ts'
 import { askUnder } from '../../../db/settings.ts'
-import type { SetWalk } from '../../../plan/purge/candidate-sql.ts'
-import { driftStatement, sliceStatement } from '../../../plan/purge/positions.ts'
+import { driftStatement, sliceStatement, type RecordedWalk } from '../../../plan/purge/positions.ts'
 import type { PurgeLeaf, PurgeWork } from '../../../plan/purge/work.ts'
 import { sql } from '../../../sql/sql.ts'
 import { rangeOf } from '../batch.ts'
 
-/** Some candidates in the order of their keys; `position` is that of the last one. */
+/** Some candidates in the order of their keys, or addresses; `position` is that of the last one. */
 export interface Slice {
   readonly position: string
   readonly rows: number
@@ -17,7 +16,7 @@ export async function readSlice(
   session: Session,
   { settings }: Pick<PurgeWork, 'settings'>,
   leaf: PurgeLeaf,
-  walk: SetWalk,
+  walk: RecordedWalk,
   after: string | null,
   rows: number,
 ): Promise<Slice | null> {
@@ -43,7 +42,7 @@ export async function forEachSlice(
   session: Session,
   work: Pick<PurgeWork, 'settings'>,
   leaf: PurgeLeaf,
-  walk: SetWalk,
+  walk: RecordedWalk,
   signal: AbortSignal,
   visit: (after: string | null, upto: string) => Promise<void>,
 ): Promise<void> {
@@ -61,7 +60,7 @@ export async function readDrift(
   session: Session,
   { settings }: Pick<PurgeWork, 'settings'>,
   leaf: PurgeLeaf,
-  walk: SetWalk,
+  walk: RecordedWalk,
   after: string | null,
   upto: string,
 ): Promise<Drift> {

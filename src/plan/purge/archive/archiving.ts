@@ -3,12 +3,17 @@ import type { TableName } from '../../../sql/names.ts'
 import type { ArchiveRequest } from '../../archive/request.ts'
 import type { KeyWalkColumn } from '../work.ts'
 
-// A purge with an archive. The keys of the rows are recorded, with a fingerprint of each; what they hold is archived,
-// in one snapshot, and what has changed until then is dropped from the set. With --cascade the rows that depend on them
-// are archived in the same snapshot, and their keys recorded in it, in a set for each table. Only after the receipt are
-// rows deleted, by walking the set, and only those that still hold what was archived. An entry of a set goes with its
-// row, in the same statement, so those left name the rows that were archived and not deleted, however often the run
-// was interrupted.
+// A purge with an archive. Which rows are archived is written down in two ways, and what is deleted is what was:
+//
+//   - Rows that stand alone: their versions are listed in the snapshot that archives them. Only after the receipt are
+//     rows deleted, by walking the list, and only those whose newest version is the one that was listed.
+//   - Rows of a candidate set, and those with dependent rows: keys are recorded first, with a fingerprint of each row;
+//     what they hold is archived, in one snapshot, and what has changed until then is dropped from the set. With
+//     --cascade the rows that depend on them are archived in the same snapshot, and their keys recorded in it, in a set for
+//     each table. Only after the receipt are rows deleted, by walking the set, and only those that hold what was archived.
+//
+// An entry goes with its row, in the same statement, so those left name the rows that were archived and not deleted,
+// however often the run was interrupted.
 
 /** What has to be known for it. */
 export interface Archiving {
@@ -18,6 +23,8 @@ export interface Archiving {
   readonly place: TableName
   readonly mayCreateThere: boolean
   readonly notReadBack: readonly NotReadBack[]
+  /** Row versions can be listed. Plans of earlier versions record keys in any case, and are resumed so. */
+  readonly listed?: true
   /** The tables whose rows may be deleted with those of the table. */
   readonly dependents?: readonly ArchivingDependent[]
 }

@@ -16,6 +16,8 @@ export interface ArchivedSet extends PlannedSet {
   readonly ticket: string | null
   /** The candidate set that it is copied from; null where the rows are recorded by this run. */
   readonly from: TableName | null
+  /** It is a list of row versions: no other rows are deleted with them, and no set has been approved. */
+  readonly listed: boolean
   /** In the order of the receipt: each table after those that its rows reference. */
   readonly dependents: readonly DependentSet[]
 }
@@ -28,7 +30,7 @@ export interface DependentSet {
 /** A set for the rows of `work`, which is a walk of the table or of a candidate set. */
 export function archivedSet(
   request: ArchiveRequest,
-  { place, key, dependents = [] }: Archiving & { readonly key: readonly KeyWalkColumn[] },
+  { place, key, listed, dependents = [] }: Archiving & { readonly key: readonly KeyWalkColumn[] },
   work: PurgeWork,
   candidates: CandidateSet | undefined,
   { emptied }: Cascade,
@@ -41,10 +43,11 @@ export function archivedSet(
   const base = { request, place, settings: work.settings, dependents: sets }
   if (candidates === undefined) {
     const leaves = work.leaves.map(({ name }) => name)
-    return { ...base, key, leaves, condition: work.where, from: null, approvedBy: null, ticket: null }
+    const alone = listed === true && sets.length === 0
+    return { ...base, key, leaves, condition: work.where, from: null, listed: alone, approvedBy: null, ticket: null }
   }
   const { key: recorded, leaves, condition, approvedBy, ticket } = candidates
-  return { ...base, key: recorded, leaves, condition, from: candidates.place, approvedBy, ticket }
+  return { ...base, key: recorded, leaves, condition, from: candidates.place, listed: false, approvedBy, ticket }
 }
 
 /** The number of the leaf for all rows of a table with partitions: its key is one of all of them. */
@@ -63,7 +66,19 @@ export function cascadeOf(cascade: Cascade, { place, key, dependents }: Archived
 }
 
 /** The deletion of what is in the set. */
-export function deletionOf(work: PurgeWork, { place, key, from }: ArchivedSet): PurgeWork {
+export function deletionOf(work: PurgeWork, set: ArchivedSet): PurgeWork {
+  return set.listed ? deletionOfListed(work, set) : deletionOfSet(work, set)
+}
+
+function deletionOfListed(work: PurgeWork, { place, key }: ArchivedSet): PurgeWork {
+  const leaves = work.leaves.map((leaf, i): PurgeLeaf => ({
+    ...leaf,
+    walk: { kind: 'blocks', listed: { list: place, leaf: i, key } },
+  }))
+  return { ...work, leaves }
+}
+
+function deletionOfSet(work: PurgeWork, { place, key, from }: ArchivedSet): PurgeWork {
   const conditional = from === null ? { conditional: true as const } : {}
   const through = (leaf: PurgeLeaf, i: number): PurgeLeaf => {
     const walk = throughSet(place, key, amongCandidates(leaf.walk) ? leaf.walk.among.leaf : i)
@@ -73,10 +88,10 @@ export function deletionOf(work: PurgeWork, { place, key, from }: ArchivedSet): 
 }
 
 /** Where the keys of all archived rows are, in the order of the receipt. */
-export function keysOf(table: TableName, { place, key, dependents }: ArchivedSet): readonly ArchivedKeys[] {
+export function keysOf(table: TableName, { place, key, listed, dependents }: ArchivedSet): readonly ArchivedKeys[] {
   const names = (columns: readonly KeyWalkColumn[]) => columns.map(({ name }) => name)
   return [
-    { table, set: place, columns: names(key) },
+    { table, set: place, columns: names(key), ...(listed ? { listed } : {}) },
     ...dependents.map(({ table: { name }, walk }) => ({
       table: name,
       set: walk.among.set,

@@ -11,6 +11,7 @@ import type { Cascade } from '../../references/cascade.ts'
 import { amongCandidates, SET_COLUMNS } from '../candidate-sql.ts'
 import { createSet, recordStep, settleStep } from '../set-steps.ts'
 import { ALONE, type PurgeWork } from '../work.ts'
+import { createList, keysOfList, listVersions, ofLeaves } from './listing.ts'
 import { chosenBySet, chosenDependents, dropChanged, entryOf, type SetOfLeaf } from './rows.ts'
 import { cascadeOf, deletionOf, keysOf, type ArchivedSet, type DependentSet } from './sets.ts'
 
@@ -18,6 +19,7 @@ import { cascadeOf, deletionOf, keysOf, type ArchivedSet, type DependentSet } fr
 
 /** What comes before the first row is deleted. */
 export function stepsBefore(table: TableModel, work: PurgeWork, set: ArchivedSet, cascade: Cascade): readonly Step[] {
+  if (set.listed) return [createList(table.name, set), archiveListed(table, work, set)]
   const recorded = { ...work, dependents: ALONE, action: recording(set) }
   return [
     ...(set.from === null ? [createSet(table.name, set), recordStep(recorded)] : [copySet(set, set.from, work)]),
@@ -57,6 +59,22 @@ function createDependentSet({ table, walk }: DependentSet): OnlineStep {
   return { ...step, key: `set ${set.name}`, because: `stores the keys of the dependent rows of ${display(table.name)}` }
 }
 
+/** Versions are listed in the snapshot in which their rows are sent. */
+function archiveListed(table: TableModel, work: PurgeWork, set: ArchivedSet): ArchiveSetStep {
+  const list = quoted(set.place).text
+  const rows = { ...ofTable(table, work, set), chosen: ofLeaves(work), keys: keysOfList(set) }
+  return {
+    ...archiving(table, work, set),
+    work: {
+      ...ordered(set),
+      rows: [rows],
+      sets: keysOf(table.name, set),
+      // What an interrupted archive has listed went with its transaction.
+      preparation: [...work.leaves.map((_, i) => listVersions(work, set, i)), `analyze ${list}`],
+    },
+  }
+}
+
 function archiveStep(table: TableModel, work: PurgeWork, set: ArchivedSet, cascade: Cascade): ArchiveSetStep {
   const leaves = setOfLeaves(deletionOf(work, set))
   const where = set.from === null ? work.where : null
@@ -64,16 +82,31 @@ function archiveStep(table: TableModel, work: PurgeWork, set: ArchivedSet, casca
   const archived = cascadeOf(cascade, set)
   const going = estimateGoing(cascade, rowsOf(work))
   const rows: RowsToArchive = {
-    table: table.name,
-    oid: table.oid,
-    partitionOf: null,
+    ...ofTable(table, work, set),
     chosen: chosenBySet(leaves, where),
-    where: set.condition,
-    horizon: null,
-    estimatedRows: rowsOf(work),
     keys: { table: set.place, columns: keys?.columns ?? [] },
   }
   const dependents = set.dependents.map((one) => dependentRows(one, cascade, going.get(one.table.oid) ?? null))
+  return {
+    ...archiving(table, work, set),
+    work: {
+      ...ordered(set),
+      rows: [rows, ...dependents],
+      sets: [...(keys === undefined ? [] : [keys]), ...further],
+      preparation: [
+        ...leaves.map((one) => dropChanged(one, where)),
+        ...set.dependents.flatMap(({ table: { oid }, table: one, walk }) => [
+          // Of an archive that was interrupted.
+          sql`truncate ${quoted(walk.among.set)}`.text,
+          collectEntries(archived, one, (row) => entryOf(archived.archived?.[oid] ?? walk, row)).text,
+          sql`analyze ${quoted(walk.among.set)}`.text,
+        ]),
+      ],
+    },
+  }
+}
+
+function archiving(table: TableModel, work: PurgeWork, set: ArchivedSet): Omit<ArchiveSetStep, 'work'> {
   return {
     kind: 'archive set',
     key: 'archive',
@@ -87,24 +120,15 @@ function archiveStep(table: TableModel, work: PurgeWork, set: ArchivedSet, casca
     })),
     cost: `about ${showRows(rowsOf(work))}, in one snapshot`,
     statements: [],
-    work: {
-      to: set.request,
-      rows: [rows, ...dependents],
-      sets: [...(keys === undefined ? [] : [keys]), ...further],
-      preparation: [
-        ...leaves.map((one) => dropChanged(one, where)),
-        ...set.dependents.flatMap(({ table: { oid }, table: one, walk }) => [
-          // Of an archive that was interrupted.
-          sql`truncate ${quoted(walk.among.set)}`.text,
-          collectEntries(archived, one, (row) => entryOf(archived.archived?.[oid] ?? walk, row)).text,
-          sql`analyze ${quoted(walk.among.set)}`.text,
-        ]),
-      ],
-      settings: set.settings,
-      approvedBy: set.approvedBy,
-      ticket: set.ticket,
-    },
   }
+}
+
+function ordered({ request, settings, approvedBy, ticket }: ArchivedSet) {
+  return { to: request, settings, approvedBy, ticket }
+}
+
+function ofTable({ name, oid }: TableModel, work: PurgeWork, { condition }: ArchivedSet) {
+  return { table: name, oid, partitionOf: null, where: condition, horizon: null, estimatedRows: rowsOf(work) }
 }
 
 function andDependents({ dependents }: ArchivedSet): string {

@@ -22,4 +22,6 @@ export interface ArchivedKeys {
   readonly table: TableName
   readonly set: TableName
   readonly columns: readonly string[]
+  /** It is a list of row versions, with their keys in arrays; else it has a row for each key. */
+  readonly listed?: true
 }
