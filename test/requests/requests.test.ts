@@ -34,12 +34,12 @@ vi.mock('../../src/engine/commands/purge-stale.ts', async (actual) => ({
 }))
 vi.mock('../../src/engine/runs/runs.ts', async (actual) => ({
   ...(await actual()),
-  status: ask('status'),
   planResumeOf: ask('resume'),
   planAbandonOf: ask('abandon'),
   planRollbackOf: ask('rollback'),
   planRetireOf: ask('retire'),
 }))
+vi.mock('../../src/engine/runs/status.ts', async (actual) => ({ ...(await actual()), status: ask('status') }))
 vi.mock('../../src/engine/purge/marked.ts', () => ({
   readMarkedCondition: async (...[, table, marked]: unknown[]) => JSON.stringify([table, marked]),
 }))
