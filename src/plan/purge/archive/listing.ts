@@ -52,13 +52,16 @@ from (${groups}) ebb_g where ebb_at is not null`.text
 }
 
 function byBlocks(leaf: PurgeLeaf, { where }: PurgeWork, set: ArchivedSet, arrays: readonly string[]): Sql {
-  const values = versionColumns(set).map((value, i) => sql`pg_catalog.array_agg(${value}) as ${ident(arrays[i] ?? '')}`)
+  const values = versionColumns(set).map((value, i) => sql`${value} as ${ident(arrays[i] ?? '')}`)
+  const grouped = arrays.map((name) => sql`pg_catalog.array_agg(${ident(name)}) as ${ident(name)}`)
   const block = (number: string) => sql`pg_catalog.format('(%s,0)', ${raw(number)})::pg_catalog.tid`
   const size = sql`pg_catalog.pg_relation_size(${raw(leaf.oid)}::pg_catalog.oid::pg_catalog.regclass) ${own('/')} pg_catalog.current_setting('block_size')::pg_catalog.int8`
+  // In order whatever plan is chosen: the blocks may also be read by an index on the condition.
   return sql`select ebb_r.* from pg_catalog.generate_series(0::pg_catalog.int8, ${size}, ${raw(String(BLOCKS))}) ebb_b, lateral (
-    select ${join(values)} from only ${quoted(leaf.name)} t
-    where t.ctid ${own('>=')} ${block('ebb_b')} and t.ctid ${own('<')} ${block(`ebb_b operator(pg_catalog.+) ${BLOCKS}`)} and (${raw(where)}
-) is true) ebb_r`
+    select ${join(grouped)} from (
+      select ${join(values)} from only ${quoted(leaf.name)} t
+      where t.ctid ${own('>=')} ${block('ebb_b')} and t.ctid ${own('<')} ${block(`ebb_b operator(pg_catalog.+) ${BLOCKS}`)} and (${raw(where)}
+) is true order by t.ctid) ebb_v) ebb_r`
 }
 
 function byIndex(leaf: PurgeLeaf, { where }: PurgeWork, set: ArchivedSet, arrays: readonly string[]): Sql {
