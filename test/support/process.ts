@@ -54,6 +54,8 @@ export interface Said {
   readonly type: string
   readonly key?: string | null
   readonly reason?: string | null
+  /** Sent so far, over all its sessions. */
+  readonly statements?: number
   readonly message?: string
   readonly kind?: string | null
 }

@@ -16,8 +16,11 @@ import { mark, partition, purge, rebuild, writeCandidates } from './commands.ts'
 
 const errand = fromStored(JSON.parse(process.argv[2] ?? '')) as Errand
 
+/** Statements sent so far, over all sessions. */
+let statements = 0
+
 try {
-  dieAtStatement(errand)
+  countStatements(errand)
   await run(errand, { journalSchema: 'ebb', observer, signal: new AbortController().signal, ...errand.options })
   say({ type: 'done' })
 } catch (error) {
@@ -76,19 +79,18 @@ async function run(errand: Errand, options: EngineOptions): Promise<void> {
 
 function observer(event: Event): void {
   const key = 'step' in event ? event.step.key : null
-  say({ type: event.type, key, reason: event.type === 'waiting' ? event.reason : null })
+  say({ type: event.type, key, reason: event.type === 'waiting' ? event.reason : null, statements })
   if (errand.dieAt === `${event.type}: ${key}`) die()
 }
 
 /** From inside, a moment can be named exactly; from outside it would have passed. */
-function dieAtStatement({ dieAtStatement }: Errand): void {
-  if (dieAtStatement === undefined) return
+function countStatements({ dieAtStatement }: Errand): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the client at hand
   const query = pg.Client.prototype.query as (...given: unknown[]) => unknown
-  let statements = 0
   pg.Client.prototype.query = function (this: pg.Client, ...given: unknown[]) {
     const answer = query.apply(this, given)
-    if (++statements === dieAtStatement.number) setTimeout(die, dieAtStatement.afterMs)
+    statements += 1
+    if (statements === dieAtStatement?.number) setTimeout(die, dieAtStatement.afterMs)
     return answer
   } as typeof pg.Client.prototype.query
 }
