@@ -17,7 +17,12 @@ const WIDTH = 100
 const INTRODUCTION = `Without \`--execute\` a command shows what it would do, and changes nothing. What it prints for people is a script
 that \`psql\` runs; with \`--json\` every line on standard output is one JSON object with a \`type\`, and the last one
 is the result, or the error. Progress and errors go to standard error. What the exit codes mean is in
-[exit-codes.md](exit-codes.md).`
+[exit-codes.md](exit-codes.md).
+
+A flag that takes a value has an environment variable, named beside it: \`EBB_LOCK_TIMEOUT\` for all commands where it is about
+how a run behaves, \`EBB_ROTATE_KEEP\` for one where it is about what a command does. A typed flag comes before the variable, the variable
+before [the config](policies.md), the config before what is registered. Of a flag that may be repeated, it has one value on each line; set to
+nothing, it is not set. Approvals (\`--accept\`, \`--approved-by\`, \`--ticket\`) are typed, as \`--execute\` is; the database is in \`DATABASE_URL\`.`
 
 if (!existsSync(BUILT)) {
   console.error('The commands have not been built: npm run build')

@@ -13,12 +13,15 @@ import { assertNamed, targetOf } from './connection.ts'
 import type { Context } from './context.ts'
 import { flagsOf, withOptions } from './flags.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
+import { variablesFor, type Variable } from './variables.ts'
 
 /** One invocation of the command line. */
 export interface Invocation {
   readonly context: Context
   /** As typed, without the name of the program. */
   readonly args: readonly string[]
+  /** What the environment says besides. */
+  readonly variables?: readonly Variable[]
   /** How it ended, where that is neither plain success nor an error. */
   readonly end: (code: ExitCode) => void
 }
@@ -96,10 +99,11 @@ function parsed<O extends Options & Json, Request>(
     if (usage !== undefined) command.usage(usage)
     return command.action(async () => {
       const faults = new Faults()
-      const values = readValues(spec, flagsOf(command, args), faults)
+      const values = readValues(spec, flagsOf(command, args, context.env), faults)
       const reporter = reporterFor(context, (values as Values<Json>).json)
       try {
-        await answer(values, faults, { invocation, reporter })
+        const variables = variablesFor(command, context.env)
+        await answer(values, faults, { invocation: { ...invocation, variables }, reporter })
       } finally {
         reporter.end()
       }
@@ -107,11 +111,21 @@ function parsed<O extends Options & Json, Request>(
   }
 }
 
-/** The command line that carries out what was shown, ready to be typed into a shell; secrets in it are not repeated. */
-export function executing(args: readonly string[]): string {
+/**
+ * The command line that carries out what was shown, with the variables that it was shown with, ready to be typed into a
+ * shell; secrets in it are not repeated.
+ */
+export function executing({ args, variables = [] }: Invocation): string {
   // What was saved is what is executed.
   const words = args.map((word) => word.replace(/^--plan-out(?==|$)/, '--plan'))
-  return ['ebb', ...words, '--execute'].map((word) => shellWord(withoutQuery(redact(word)))).join(' ')
+  const assigned = variables.map(({ name, value }) => {
+    return `${name.replace(/_PLAN_OUT$/, '_PLAN')}=${shellWord(withoutSecrets(value))}`
+  })
+  return [...assigned, ...['ebb', ...words, '--execute'].map((word) => shellWord(withoutSecrets(word)))].join(' ')
+}
+
+function withoutSecrets(word: string): string {
+  return withoutQuery(redact(word))
 }
 
 // A health check that wants a token has it in the query of its URL.

@@ -1,6 +1,8 @@
 import { Argument, Option as Flag, type Command } from 'commander'
 import { camelCase, nameOf, type Option, type Options } from '../requests/option.ts'
 import { inQuotes, type Source } from '../requests/spec.ts'
+import type { Context } from './context.ts'
+import { variableFor, type Variable } from './variables.ts'
 
 /** Adds the flags and arguments of a spec, in the order of the help. */
 export function withOptions(command: Command, options: Options): Command {
@@ -22,19 +24,34 @@ function flagOf({ flags, help, shown, repeated }: Option): Flag {
   return flag
 }
 
-/** What was typed. */
-export function flagsOf(command: Command, args: readonly string[]): Source {
-  const name = (option: Option): string => (isFlag(option) ? `--${nameOf(option.flags)}` : `<${nameOf(option.flags)}>`)
+/** What was typed; of flags that were not, what the environment says. */
+export function flagsOf(command: Command, args: readonly string[], env: Context['env']): Source {
+  const fromEnvironment = (option: Option): Variable | null =>
+    isFlag(option) ? variableFor(command, nameOf(option.flags), env) : null
+  const asTyped = (option: Option): string =>
+    isFlag(option) ? `--${nameOf(option.flags)}` : `<${nameOf(option.flags)}>`
+  const name = (option: Option): string => fromEnvironment(option)?.name ?? asTyped(option)
   return {
     offers: () => true,
-    value: (option) => (isFlag(option) ? typed(command, args, option) : argument(command, option)),
+    value(option) {
+      const variable = fromEnvironment(option)
+      if (variable !== null) return valueOf(option, variable)
+      return isFlag(option) ? typed(command, args, option) : argument(command, option)
+    },
     name,
-    spell: (option, value) => {
+    spell(option, value) {
       if (value === undefined) return name(option)
       const word = /^[\w.]+$/.test(value) ? value : inQuotes(value)
+      if (fromEnvironment(option) !== null) return `${name(option)}=${word}`
       return isFlag(option) ? `${name(option)} ${word}` : name(option)
     },
   }
+}
+
+/** Of a flag that may be repeated, a variable has one value on each line. */
+function valueOf({ repeated }: Option, { value }: Variable): unknown {
+  if (repeated !== true) return value
+  return value.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]))
 }
 
 function argument(command: Command, { flags }: Option): unknown {

@@ -13,7 +13,9 @@ export async function run(args: readonly string[], context: Context): Promise<Ex
   let code: ExitCode = EXIT.done
   try {
     const named = args.find((word) => !word.startsWith('-'))
-    const main = await program({ context, args, end: (other) => (code = other) }, ({ name }) => name === named)
+    const invocation: Invocation = { context, args, end: (other) => (code = other) }
+    const main = await program(invocation, ({ name }) => name === named)
+    main.hook('preAction', () => warnOfVariables(main, invocation))
     await main.parseAsync(args, { from: 'user' })
     return code
   } catch (error) {
@@ -32,12 +34,29 @@ export async function program(invocation: Invocation, wanted: (command: Listed) 
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${takes(command)}`.trimEnd() })
     // Words after a command are its own: `ebb archive verify --json` is not `ebb archive --json`.
     .enablePositionalOptions()
-  for (const listed of COMMANDS) {
-    const command = wanted(listed) ? (await listed.load())(invocation) : new Command()
-    main.addCommand(command.name(listed.name).summary(listed.summary))
-  }
+  for (const listed of COMMANDS) main.addCommand(await commandOf(listed, invocation, wanted(listed)))
   speakThrough(main, invocation.context)
   return main
+}
+
+async function commandOf(listed: Listed, invocation: Invocation, whole: boolean): Promise<Command> {
+  const command = whole ? (await listed.load())(invocation) : new Command()
+  command.name(listed.name).summary(listed.summary)
+  // What the help lists has no flags.
+  if (whole) (await import('./variables.ts')).nameVariables(command)
+  return command
+}
+
+/** A mistyped variable would be ignored without a word. */
+async function warnOfVariables(main: Command, invocation: Invocation): Promise<void> {
+  const { env, err } = invocation.context
+  const { unknownVariables, warningOf } = await import('./variables.ts')
+  if (unknownVariables(main.commands, env).length === 0) return
+  const { commands } = await program(invocation, () => true)
+  for (const name of unknownVariables(commands, env)) {
+    const warning = warningOf(name, commands)
+    if (warning !== null) err.write(`warning: ${warning}\n`)
+  }
 }
 
 function takes(command: Command): string {

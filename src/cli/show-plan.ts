@@ -13,7 +13,7 @@ import { readPlanFile, writePlanFile } from './plan-file.ts'
 
 /** Shows a plan; with blocking issues the exit code says so. `more` is part of the JSON only. */
 export function showPlan({ invocation, reporter }: Asked, plan: Plan, more: object = {}): void {
-  const command = executing(invocation.args)
+  const command = executing(invocation)
   reporter.show('plan', { ...planForPrograms(plan), ...more, command }, () => explain(plan, { command }))
   if (plan.objections.length > 0) invocation.end(EXIT.objections)
 }

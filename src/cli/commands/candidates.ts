@@ -29,6 +29,6 @@ async function act(asked: Asked, set: string, review: Review, drop: boolean): Pr
   const approves = review.approvedBy !== null || review.ticket !== null
   const stored =
     execute && approves ? await approveCandidates(target, set, review, engine) : await candidateSet(target, set, engine)
-  const command = (approves || drop) && !execute ? executing(invocation.args) : null
+  const command = (approves || drop) && !execute ? executing(invocation) : null
   await showReview(asked, stored, review, command)
 }

@@ -19,7 +19,7 @@ const upCommand = commandLine(
     }
     const { migrations } = await migrationStatus(target, request, engine)
     const pending = migrations.filter(({ state }) => state === 'pending' || state === 'unfinished')
-    reporter.show('migrations', pending, () => toText(describePending(pending, executing(invocation.args))))
+    reporter.show('migrations', pending, () => toText(describePending(pending, executing(invocation))))
   },
 )
 
@@ -32,7 +32,7 @@ const downCommand = commandLine(
       return reporter.show('result', result, () => toText(describeMigrated(result)))
     }
     const last = lastOf((await migrationStatus(target, request, engine)).migrations)
-    reporter.show('migration', last, () => toText(describeUndoing(last, executing(invocation.args))))
+    reporter.show('migration', last, () => toText(describeUndoing(last, executing(invocation))))
   },
 )
 

@@ -51,7 +51,7 @@ async function show(
 ): Promise<void> {
   const plans: (Plan & { readonly runId: string })[] = []
   for (const one of choices) plans.push(await planRetireOf(target, one, engine, request))
-  const command = executing(invocation.args)
+  const command = executing(invocation)
   const value = plans.map((plan) => ({ runId: plan.runId, ...planForPrograms(plan), command }))
   reporter.show('plans', value, () =>
     plans.length === 0 ? NONE : plans.map((plan) => explain(plan, { command })).join('\n'),

@@ -29,7 +29,7 @@ export const rotateCommand = commandLine(
 
 async function show({ invocation, reporter, target, engine }: Asked, request: RotateRequest): Promise<void> {
   const plans = await planRotations(target, request, engine)
-  const command = executing(invocation.args)
+  const command = executing(invocation)
   const retired = await planRetirements(target, request, engine)
   const value = [
     ...plans.map((plan) => ({ ...planForPrograms(plan), policy: plan.policy, command })),

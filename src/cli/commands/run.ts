@@ -34,7 +34,7 @@ export const runCommand = commandLine(
 )
 
 function show({ invocation, reporter }: Asked, { gone }: FoundPolicies, plans: readonly PolicyPlan[]): void {
-  const command = executing(invocation.args)
+  const command = executing(invocation)
   const names = gone.map(({ policy }) => policy.name)
   const value = { policies: plans.map(policyForPrograms), gone: names, command }
   reporter.show('plans', value, () => explainRun(plans, names, command))
