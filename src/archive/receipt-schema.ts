@@ -28,6 +28,10 @@ export function receiptSchema({ z }: typeof zod): zod.ZodType<StoredReceipt> {
     identity: z.enum(['always', 'by default']).nullish(),
     collation: z.object(table).nullish(),
     comment: text.nullish(),
+    types: z
+      .array(z.object({ name: text, kind: z.enum(['enum', 'composite', 'domain', 'range']), parts: names }))
+      .readonly()
+      .nullish(),
   })
   const object = z.object({
     name: z.string().regex(/^[^/]+$/),

@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, describe } from 'vitest'
+import { expect, describe, test as plain } from 'vitest'
 import { sql, raw } from '../../src/sql/sql.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ObjectionsError, type EbbError } from '../../src/errors.ts'
@@ -12,6 +12,11 @@ import { newTableSituation, restoreRequest } from '../plan/support/situations.ts
 import { planRestoreFrom, restoreFrom, storeRows, storeTables, type StoredArchive } from '../support/restoring.ts'
 import { until } from '../support/until.ts'
 import { quietly, written } from '../support/tool.ts'
+import { archive } from '../../src/engine/commands/archive.ts'
+import { explainedOf, IN_RUN } from '../../src/engine/steps/errors.ts'
+import { ATTACH_AGAIN } from '../../src/plan/restore/partition.ts'
+import { carryOut } from '../../src/engine/run.ts'
+import { archiveFolder, archiveTo } from '../support/archiving.ts'
 import { purge } from '../support/commands.ts'
 import { purgeRequest } from '../support/purging.ts'
 import { NOTHING_RESTORED } from '../../src/journal/restores.ts'
@@ -226,6 +231,49 @@ test('a type that is gone is said before the new table is created', async ({ dat
   const into = written(database.table('back'))
   expect(codes(await planRestoreFrom(archive, database.url, { into }))).toEqual(['restore-lacks:now'])
   await expect(restoreFrom(archive, database.url, { into })).rejects.toThrow(ObjectionsError)
+})
+
+test('types that were altered since are said before anything is done', async ({ database }) => {
+  const table = database.table('typed')
+  const owner = await database.session('setup')
+  const name = quoted(table).text
+  await owner.query(
+    `create type mood as enum ('good', 'bad'); create type pair as (a int, b text); create domain small as int;
+     create type spread as range (subtype = int);
+     create table ${name} (id int primary key, moods mood[], two pair, few small, width spread, spreads spread[]);
+     insert into ${name} values (1, '{bad}', (7, 'x'), 3, '[1,2]', '{}')`,
+  )
+  const folder = await archiveFolder()
+  const order = { where: null, to: archiveTo(folder.uri), accept: [] }
+  const { receipt: stored } = await carryOut(database.url, written(table), archive, order, quietly())
+  const receipt = { receipt: stored.uri }
+  await owner.query(`truncate ${name}`)
+  expect(codes(await planRestoreFrom(receipt, database.url))).toEqual([])
+
+  await owner.query(
+    `alter type mood rename value 'bad' to 'evil'; alter domain small add check (value > 5);
+     alter type pair drop attribute a; alter type pair add attribute c text`,
+  )
+  const changed = ['mood', 'pair', 'small'].map((type) => `restore-changed-type:${table.schema}.${type}`)
+  expect(codes(await planRestoreFrom(receipt, database.url))).toEqual(changed)
+  expect(codes(await planRestoreFrom(receipt, database.url, { into: written(database.table('back')) }))).toEqual(
+    changed,
+  )
+  await expect(restoreFrom(receipt, database.url, { accept: changed })).rejects.toMatchObject({
+    advice: { next: expect.stringMatching(/does not take one of the archived values.*--into/) as unknown },
+  })
+  await folder.close()
+})
+
+plain('rows of the range in the DEFAULT partition are what stops a partition from being created again', () => {
+  const [step] = PLAN.steps
+  const refused = Object.assign(new Error('updated partition constraint'), { code: '23514' })
+  const explained = explainedOf({ ...step!, key: ATTACH_AGAIN }, refused, {
+    stopped: false,
+    waitedFor: null,
+    advice: IN_RUN,
+  })
+  expect(explained).toMatchObject({ advice: { next: expect.stringMatching(/^The DEFAULT partition of/) as unknown } })
 })
 
 describe('several tables', () => {

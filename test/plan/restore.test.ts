@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { UserType } from '../../src/catalog/table/user-types.ts'
 import { planNewTable } from '../../src/plan/restore/new-table.ts'
 import { planRestore, type RestorePlan } from '../../src/plan/restore/restore.ts'
 import type { RestoreSituation } from '../../src/plan/restore/situation.ts'
@@ -110,6 +111,53 @@ describe('a table that has changed since', () => {
     expect(sqlOf(plan, FIRST)[0]).toContain('"c3" character varying(5)')
   })
 
+  describe('a type', () => {
+    type Parts = readonly string[]
+    const changed = (sort: UserType['kind'], was: Parts, is: Parts, accept: readonly string[] = []) => {
+      const type = { name: 'public.sort', kind: sort, parts: was }
+      const rows = archived({ columns: [archivedColumn('kind', 3, { types: [type] })] })
+      const types = [{ ...type, parts: is }]
+      const situation = { archived: rows, types, empty: true, table: table({ columns: [kind] }) }
+      return codes(planOf(situation, restoreRequest({ accept })))
+    }
+    const code = 'restore-changed-type:public.sort'
+
+    test('that has lost a value, or has other attributes, reads archived values otherwise', () => {
+      expect(changed('enum', ['a', 'b'], ['b', 'c'])).toEqual([code])
+      expect(changed('enum', ['a', 'b'], ['c', 'b', 'a'])).toEqual([])
+      expect(changed('composite', ['a integer', 'b text'], ['b text', 'c text'])).toEqual([code])
+      expect(changed('composite', ['a text', 'b text'], ['b text', 'a text'])).toEqual([code])
+      expect(changed('composite', ['a text', 'b text'], ['a text'])).toEqual([code])
+      expect(changed('composite', ['a text'], ['a text'])).toEqual([])
+      expect(changed('range', ['integer'], ['bigint'])).toEqual([code])
+      expect(changed('enum', ['a'], [], [code])).toEqual([])
+    })
+
+    test('a domain takes what it took unless it has another type or a constraint more', () => {
+      expect(changed('domain', ['integer', 'CHECK (VALUE > 0)'], ['integer'])).toEqual([])
+      expect(changed('domain', ['integer'], ['integer', 'CHECK (VALUE > 0)'])).toEqual([code])
+      expect(changed('domain', ['integer'], ['text'])).toEqual([code])
+    })
+
+    test('says nothing of a column that has another type by now', () => {
+      const type = { name: 'public.sort', kind: 'enum', parts: ['a'] } as const
+      const rows = archived({ columns: [archivedColumn('kind', 3, { type: 'public.sort', types: [type] })] })
+      const situation = {
+        archived: rows,
+        types: [{ ...type, parts: [] }],
+        empty: true,
+        table: table({ columns: [kind] }),
+      }
+
+      expect(codes(planOf(situation))).toEqual(['restore-type:kind'])
+    })
+  })
+
+  test('that is unlogged is emptied by a crash, which is said', () => {
+    expect(planOf({ table: table({ persistence: 'unlogged' }) }).notes.join()).toMatch(/events is unlogged: a crash/)
+    expect(planOf().notes.join()).not.toMatch(/unlogged/)
+  })
+
   test('a column added since gets its default, or nothing', () => {
     const columns = [id, at, kind, column('more', 'text', { notNull: false })]
     const required = [id, at, kind, column('more', 'text', { notNull: true })]
@@ -213,6 +261,15 @@ describe('rows of a partition', () => {
     expect(codes(planOf(into('2026-01-01', '2026-02-10'), attach))).toEqual(['restore-overlap'])
   })
 
+  test('a table of its name that is no partition does not take them for it', () => {
+    const loose = { archived: february, set: null, table: table({ name: named('events_2026_02') }) }
+    const attached = { ...loose, table: table({ name: named('events_2026_02'), partitionOf: 'public.events' }) }
+
+    expect(codes(planOf(loose, attach))).toEqual(['restore-attach'])
+    expect(codes(planOf(loose))).toEqual([])
+    expect(codes(planOf(attached, attach))).toEqual([])
+  })
+
   test('that began at no bound', () => {
     const history = {
       ...february,
@@ -245,7 +302,7 @@ describe('a new table', () => {
     `comment on table "public"."events" is 'all'`,
   ]
   const rows = archived({ columns: [id, note, kind, twice], primaryKey: ['id'], key: null, comment: 'all', ddl })
-  const to = { archived: rows, keptBy: null, predicate: null }
+  const to = { archived: rows, keptBy: null, predicate: null, types: [] }
 
   test('has collations and comments, and archived values in place of generated ones', () => {
     const plan = planNewTable(newTableSituation({ to }), restoreRequest())

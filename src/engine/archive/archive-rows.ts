@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { readTypesOfColumns, type UserType } from '../../catalog/table/user-types.ts'
 import { readTable } from '../../catalog/table/read-table.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { NotExactError } from '../../archive/content/not-exact.ts'
@@ -213,7 +214,20 @@ async function readRelation({ session, server }: TableContext, rows: RowsToArchi
     from pg_class c where c.oid = ${oid}::oid`,
   )
   const relation = { table, kind: model.kind }
-  return { relation, shape: shapeOf({ ...model, name: archivedAs(rows) }, numbers), key: keyOf(model), bytes }
+  const shape = withTypes(
+    shapeOf({ ...model, name: archivedAs(rows) }, numbers),
+    await readTypesOfColumns(session, oid),
+  )
+  return { relation, shape, key: keyOf(model), bytes }
+}
+
+function withTypes({ columns, ...shape }: Shape, all: readonly (UserType & { readonly column: string })[]): Shape {
+  const typed = columns.map((column) => {
+    const own = all.filter((type) => type.column === column.name)
+    const types = own.map(({ name, kind, parts }) => ({ name, kind, parts }))
+    return types.length === 0 ? column : { ...column, types }
+  })
+  return { ...shape, columns: typed }
 }
 
 // The tree of a plain table is empty.

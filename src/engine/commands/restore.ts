@@ -17,7 +17,7 @@ import type { Command, Planning } from '../command.ts'
 import { executeRun, type Alongside, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
 import { assertIdle } from '../plan-command.ts'
-import { destinationsOf } from '../restore/destinations.ts'
+import { destinationsOf, readTypesOf } from '../restore/destinations.ts'
 import { readReceiptAt } from '../restore/open-receipt.ts'
 import type { TableContext } from '../table-context.ts'
 
@@ -79,7 +79,14 @@ async function readSituation(
       if (into !== name) await assertIdle(session, journalSchema, [into])
       const there = await readTable(session, into, server.version, predicate)
       const set = archived.partitionOf === null ? null : ((await readPartitionedTable(session, into)) ?? null)
-      tables.push({ ...there, set, archived, keptBy: keptBy(archived), predicate })
+      tables.push({
+        ...there,
+        set,
+        archived,
+        types: await readTypesOf(session, archived),
+        keptBy: keptBy(archived),
+        predicate,
+      })
     }
     const recorded = await recordedDigest(session, journalSchema, receipt.id)
     return { server, journalSchema, receipt: { encoding: receipt.encoding, sha256, recorded, unremoved }, tables }

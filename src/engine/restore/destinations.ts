@@ -1,4 +1,5 @@
 import { findTable } from '../../catalog/table/read-table.ts'
+import { readTypesNamed, type UserType } from '../../catalog/table/user-types.ts'
 import type { Session } from '../../db/session.ts'
 import { UsageError } from '../../errors.ts'
 import type { ArchivedTable, Receipt } from '../../plan/archive/receipt.ts'
@@ -60,4 +61,10 @@ export async function whereItWas(session: Session, archived: ArchivedTable, rece
     `there is no table ${places.map(display).join(' or ')}, of which ${receipt} has rows`,
     'Restore them into a new table: --into <table>; of a receipt with several tables, each by itself: --table <table>.',
   )
+}
+
+/** The types of archived columns, as they are now. */
+export function readTypesOf(session: Session, { columns }: ArchivedTable): Promise<UserType[]> {
+  const names = columns.flatMap(({ types }) => (types ?? []).map(({ name }) => name))
+  return readTypesNamed(session, [...new Set(names)])
 }

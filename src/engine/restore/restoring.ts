@@ -19,7 +19,7 @@ import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { planCommand } from '../plan-command.ts'
 import { carryOut } from '../run.ts'
-import { tablesOf, whereItWas } from './destinations.ts'
+import { readTypesOf, tablesOf, whereItWas } from './destinations.ts'
 import { readReceiptAt, withArchive, type ReadReceipt } from './open-receipt.ts'
 
 /** What to restore, and where. */
@@ -52,7 +52,9 @@ async function planInto(
     const receipt = { encoding: found.receipt.encoding, sha256: found.sha256, recorded, unremoved: found.unremoved }
     const keptBy = found.keptBy(archived)
     const lacking = await findLacking(session, archived)
-    return planNewTable({ server, journalSchema, receipt, to: { archived, keptBy, predicate }, into, lacking }, request)
+    const types = await inSnapshot(session, () => readTypesOf(session, archived))
+    const to = { archived, keptBy, predicate, types }
+    return planNewTable({ server, journalSchema, receipt, to, into, lacking }, request)
   })
 }
 

@@ -1,6 +1,7 @@
 import { REFERRING_ROWS } from '../../plan/references/orphans.ts'
 import { codeOf, isConnectionLost, isLockRefused, reasonOf, SQLSTATE } from '../../db/sqlstate.ts'
 import { EbbError } from '../../errors.ts'
+import { ATTACH_AGAIN } from '../../plan/restore/partition.ts'
 import type { Step } from '../../plan/language/step.ts'
 import { display } from '../../sql/names.ts'
 import { NotLockedError } from '../locks/short-locks.ts'
@@ -125,6 +126,10 @@ function nextAfter(step: Step, code: string): string {
   if (code === SQLSTATE.insufficientPrivilege) return `Grant the role the missing privilege, then ${again}`
   if (code === SQLSTATE.diskFull)
     return 'Free disk space on the server and run the same command again: it resumes from here. Or undo the run: ebb abandon.'
+  if (step.kind === 'restore' && /^2[23]/.test(code))
+    return `${table}, or a type of its columns, does not take one of the archived values. Change it and run the same command again: it resumes from here. Or end the run with ebb abandon, and restore into a new table: --into <table>.`
+  if (code === SQLSTATE.checkViolation && step.key === ATTACH_AGAIN)
+    return `The DEFAULT partition of ${table} has rows that belong to the new one. End the run with ebb abandon. Then move them out of the way, or restore into a new table: --into <table>.`
   if (code === SQLSTATE.checkViolation)
     return `Some rows of ${table} are beyond the bound. Undo the run with ebb abandon, correct them, and start again.`
   if (code === SQLSTATE.foreignKeyViolation && step.key === REFERRING_ROWS)

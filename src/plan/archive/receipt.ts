@@ -1,3 +1,4 @@
+import type { UserType } from '../../catalog/table/user-types.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { ArchiveFormat, Compression } from './request.ts'
 
@@ -79,6 +80,8 @@ export interface ArchivedColumn {
   /** Null: that of the type. */
   readonly collation?: TableName | null | undefined
   readonly comment?: string | null | undefined
+  /** What its type is made of, as far as that is not PostgreSQL's own. */
+  readonly types?: readonly UserType[] | null | undefined
 }
 
 export interface ArchivedObject {

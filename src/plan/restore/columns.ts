@@ -10,7 +10,7 @@ import type { Objection } from '../language/step.ts'
 /** A table that takes restored rows. */
 export interface RestoreTarget extends Pick<
   TableModel,
-  'oid' | 'name' | 'kind' | 'constraints' | 'indexes' | 'triggers'
+  'oid' | 'name' | 'kind' | 'persistence' | 'partitionOf' | 'constraints' | 'indexes' | 'triggers'
 > {
   readonly columns: readonly RestoredColumn[]
 }

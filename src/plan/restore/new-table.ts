@@ -12,7 +12,7 @@ import type { RestoreRequest, RestoreSituation, TableToRestore } from './situati
 // checked (`assertPlainType`), its collations are names. What is left out is said, and is in its DDL, for people.
 
 export interface NewTable extends Pick<RestoreSituation, 'server' | 'journalSchema' | 'receipt'> {
-  readonly to: Pick<TableToRestore, 'archived' | 'keptBy' | 'predicate'>
+  readonly to: Pick<TableToRestore, 'archived' | 'keptBy' | 'predicate' | 'types'>
   readonly into: TableName
   /** Types and collations of its columns that this database does not have. */
   readonly lacking: readonly Lacking[]
@@ -42,7 +42,8 @@ export function planNewTable({ into, to, lacking, ...situation }: NewTable, requ
 /** Generated columns are ordinary ones in it, with their archived values. */
 function emptyTable({ columns }: ArchivedTable, name: TableName): RestoreTarget {
   const plain = columns.map((column) => ({ ...column, generated: false, default: null, identity: null }))
-  return { oid: '0', name, kind: 'table', columns: plain, constraints: [], indexes: [], triggers: [] }
+  const bare = { constraints: [], indexes: [], triggers: [] }
+  return { oid: '0', name, kind: 'table', persistence: 'permanent', partitionOf: null, columns: plain, ...bare }
 }
 
 function lackingObjections(lacking: readonly Lacking[]): Objection[] {

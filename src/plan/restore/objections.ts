@@ -7,6 +7,7 @@ import { mappingObjections, type ColumnMapping, type RestoreTarget } from './col
 import type { Order } from './order.ts'
 import type { ReceiptFacts, RestoreRequest, TableToRestore } from './situation.ts'
 import { primaryKeyOf } from './statements.ts'
+import { typeObjections } from './types.ts'
 
 /** Whoever can write to the store can alter a receipt, but not what the journal has of it. */
 export function receiptObjections({ sha256, recorded }: ReceiptFacts, { receipt }: RestoreRequest): Objection[] {
@@ -46,6 +47,7 @@ export function tableObjections(
     ...rightsObjections(one, role, request),
     ...conditionObjections(condition),
     ...mappingObjections(mapping, table),
+    ...typeObjections(mapping, one.types),
     ...strangeKey(one),
     ...when(!empty && !hasKey(table, mapping), () => ({
       ...objection(

@@ -1,16 +1,17 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { overlap, type Span } from '../../grid/gaps.ts'
-import { display, type TableName } from '../../sql/names.ts'
+import { display, sameName, type TableName } from '../../sql/names.ts'
 import { literal, raw, type Sql } from '../../sql/sql.ts'
 import { spanOfBounds } from '../language/hold.ts'
 import type { ArchivedTable } from '../archive/receipt.ts'
-import { objection } from '../language/objection.ts'
+import { objection, when } from '../language/objection.ts'
 import type { Objection, ShortLockStep } from '../language/step.ts'
 import { leafLocks } from '../partition/conversion.ts'
 import { leafShapeOf } from '../rotate/runway.ts'
 import { referencesOf } from '../table/own-parts.ts'
 import { createLeaf } from '../table/leaf.ts'
+import type { TableToRestore } from './situation.ts'
 
 // A partition that has been dropped takes its rows again only as a partition: it is created anew, empty, and attached.
 
@@ -61,6 +62,22 @@ export function placeObjections(place: Place, archived: ArchivedTable, into: Tab
   return []
 }
 
+/** A table of its name would take the rows, and the partitioned table would not have them. */
+export function looseObjections({ table, archived }: Pick<TableToRestore, 'table' | 'archived'>): Objection[] {
+  const { partitionOf } = archived
+  const isLoose = partitionOf !== null && table.partitionOf === null && sameName(table.name, archived)
+  return when(isLoose, () =>
+    objection(
+      'restore-attach',
+      `${display(archived)} is there, and is not a partition of ${partitionOf === null ? '' : display(partitionOf)}`,
+      'If it is the partition, attach it, and omit --attach; otherwise rename it, or restore into it without --attach.',
+    ),
+  )
+}
+
+/** The key of the step. */
+export const ATTACH_AGAIN = 'attach'
+
 /** Creates the partition again. */
 export function partitionStep(set: PartitionedTable, archived: ArchivedTable, role: string): ShortLockStep {
   const { schema, name } = archived
@@ -70,7 +87,7 @@ export function partitionStep(set: PartitionedTable, archived: ArchivedTable, ro
   const shape = leafShapeOf(set)
   return {
     kind: 'short lock',
-    key: 'attach',
+    key: ATTACH_AGAIN,
     title: `create partition ${display(partition)} again`,
     because: 'its rows go through the table, which has no partition for them any more',
     locks: leafLocks(set.name, [...set.references, ...referencesOf(shape.parts)]),

@@ -10,7 +10,7 @@ import { serverNotes, serverObjections } from '../table/objections/server.ts'
 import { describeMapping, mapColumns, type ColumnMapping } from './columns.ts'
 import { orderObjections, receiptObjections, tableObjections } from './objections.ts'
 import { parentsFirst, refersToItself } from './order.ts'
-import { partitionStep, placeObjections, placeOf, type Place } from './partition.ts'
+import { looseObjections, partitionStep, placeObjections, placeOf, type Place } from './partition.ts'
 import type { ReceiptFacts, RestoreRequest, RestoreSituation, TableToRestore } from './situation.ts'
 import {
   conflicts,
@@ -92,6 +92,7 @@ function objectionsTo({ to, mapping, place }: Way, role: string, request: Restor
   return [
     ...tableObjections(to, mapping, role, request),
     ...placeObjections(place, to.archived, to.table.name, request.attach),
+    ...(request.attach ? looseObjections(to) : []),
   ]
 }
 
@@ -128,6 +129,12 @@ function notesOn(ways: readonly Way[], { unremoved }: ReceiptFacts, { hold, onCo
       ? 'a row is left as it is where the table already has one with the same key: nothing is overwritten'
       : 'a row that the table has with other values is overwritten with those archived: what it holds now is kept nowhere',
     ...(unremoved ? [UNREMOVED] : []),
+    ...tables
+      .filter(({ persistence }) => persistence === 'unlogged')
+      .map(
+        ({ name }) =>
+          `${display(name)} is unlogged: a crash of the server empties it, and this restore would go on with the objects that are left; then let it end, and restore once more`,
+      ),
     ...firing('INSERT').map(({ name }) => `triggers of ${display(name)} fire for restored rows as for any insert`),
     ...(onConflict === 'keep' ? [] : firing('UPDATE')).map(
       ({ name }) => `triggers of ${display(name)} fire for overwritten rows as for any update`,

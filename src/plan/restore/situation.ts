@@ -1,5 +1,6 @@
 import type { ConditionFacts } from '../../catalog/condition/condition.ts'
 import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import type { UserType } from '../../catalog/table/user-types.ts'
 import type { ServerModel } from '../../catalog/server-model.ts'
 import type { Interval } from '../../grid/interval.ts'
 import type { TableName } from '../../sql/names.ts'
@@ -52,6 +53,8 @@ export interface TableToRestore {
   /** Where the rows of a partition go through its table. */
   readonly set: PartitionedTable | null
   readonly numbers: ColumnNumbers
+  /** Those of the archived columns that there are, as they are now. */
+  readonly types: readonly UserType[]
   readonly rights: RestoreRights
   /** Whether it has no rows. */
   readonly empty: boolean

@@ -422,6 +422,7 @@ export function tableToRestore(overrides: Partial<TableToRestore> = {}): TableTo
   return {
     table: table(),
     set: null,
+    types: [],
     numbers: { id: 1, at: 2, kind: 3 },
     rights: { insert: true, update: true, createTemporary: true, rowsHidden: false },
     empty: false,
@@ -449,7 +450,7 @@ export function restoreSituation({
 }
 
 export function newTableSituation(overrides: Partial<NewTable> = {}): NewTable {
-  const to = { archived: archived(), keptBy: null, predicate: null }
+  const to = { archived: archived(), keptBy: null, predicate: null, types: [] }
   return {
     server: server(),
     journalSchema: 'ebb',
