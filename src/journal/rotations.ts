@@ -61,10 +61,10 @@ export async function isWritten(session: ClientBase, schema: string, oid: string
   return marks.length > 0
 }
 
-/** It is detached, and watched, from now on. */
+/** It is watched from now on, and so its grace period begins, also of one that was watched before and no longer was. */
 export async function recordDetached(session: ClientBase, schema: string, oid: string): Promise<void> {
   await session.query(sql`
-    update ${at(schema, 'retirement')} set detached_at = coalesce(detached_at, clock_timestamp()) where partition_oid = ${oid}`)
+    update ${at(schema, 'retirement')} set detached_at = clock_timestamp() where partition_oid = ${oid}`)
 }
 
 /** The partition has been retired, or is kept after all. */
@@ -126,7 +126,8 @@ async function readBegun(session: ClientBase, schema: string, condition: Sql): P
         when exists (select from pg_inherits h where h.inhrelid = p.oid and h.inhdetachpending) then 'detach pending'
         when p.relispartition then 'attached'
         when (p.relname, n.nspname) <> (r.partition_name, r.partition_schema) then 'renamed' else 'detached' end as state,
-      exists (select from pg_trigger g where g.tgrelid = p.oid and g.tgname = ${WRITE_TRIGGER} and g.tgenabled = 'A') as watched,
+      not exists (select from (select p.oid as relid union select relid from pg_partition_tree(p.oid)) l
+        where not exists (select from pg_trigger g where g.tgrelid = l.relid and g.tgname = ${WRITE_TRIGGER} and g.tgenabled = 'A')) as watched,
       ${written} as written,
       exists (select from pg_constraint k where k.conrelid = p.oid and k.contype = 'c' and k.convalidated
         and pg_get_constraintdef(k.oid) = to_jsonb(r) ->> 'bounds_check') as "provesBounds",

@@ -1,4 +1,4 @@
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import type { SetReport } from '../../src/engine/commands/rotate.ts'
 import { planReattachOf, reattach } from '../../src/engine/commands/reattach.ts'
 import { status } from '../../src/engine/runs/status.ts'
@@ -6,6 +6,7 @@ import { ObjectionsError } from '../../src/errors.ts'
 import type { Step } from '../../src/plan/language/step.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
+import { archiveFolder, archiveTo } from '../support/archiving.ts'
 import { test, type Database } from '../support/database.ts'
 import {
   countOf,
@@ -149,6 +150,53 @@ describe('a grace period', () => {
     expect((await database.admin('select from ebb.retirement')).rows).toEqual([])
   })
 
+  test('a write that nobody could notice, or that was noticed before, is not taken for none', async ({ database }) => {
+    const { table, old } = await graced(database)
+    const other = leafOf(database, table, -3)
+    // One was written to while it was not watched, the other before its trigger was switched off.
+    await database.admin(sql`drop trigger ebb_archived_write on ${quoted(old)}`)
+    await database.admin(
+      sql`update ${ident('ebb', 'retirement')} set detached_at = null where partition_name = ${old.name}`,
+    )
+    await database.admin(sql`update ${quoted(old)} set token = 'late'`)
+    await database.admin(sql`update ${quoted(other)} set token = 'late'`)
+    await database.admin(sql`alter table ${quoted(other)} disable trigger all`)
+    await later(database, '8 days')
+    const report = await rotateOne(database, table)
+    expect([report.failed, report.retired]).toEqual([[], []])
+    expect(reasonsOf(report)).toEqual([
+      expect.stringContaining('nothing noticed writes: its grace period begins again'),
+      expect.stringContaining('it was written to since'),
+    ])
+    expect((await rotateOne(database, table)).retired).toEqual([])
+    await later(database, '8 days')
+    const last = await rotateOne(database, table)
+    expect(last.retired.map(({ partition }) => partition)).toEqual([old])
+    expect(reasonsOf(last)).toEqual([expect.stringContaining('it was written to since')])
+  })
+
+  test('a write in it still counts after an archive that was begun and failed', async ({ database }) => {
+    const { table, old } = await graced(database)
+    await database.admin(sql`update ${quoted(old)} set token = 'late'`)
+    await later(database, '8 days')
+    const folder = await archiveFolder()
+    onTestFinished(folder.close)
+    const stop = new AbortController()
+    await rotateOne(
+      database,
+      table,
+      { archive: archiveTo(folder.uri), noArchive: false },
+      {
+        signal: stop.signal,
+        observer: (event) =>
+          void (event.type === 'step finished' && event.step.key.startsWith('guard:') && stop.abort()),
+      },
+    )
+    const report = await rotateOne(database, table)
+    expect(reasonsOf(report)).toEqual([expect.stringContaining('it was written to since')])
+    expect(await countOf(database, old)).toBe(1)
+  })
+
   test('goes on if the table is renamed', async ({ database }) => {
     const { table, old } = await graced(database)
     await database.admin(sql`alter table ${quoted(table)} rename to events_v2`)
@@ -173,6 +221,11 @@ describe('ebb reattach', () => {
     expect(rows).toEqual([])
     const next = await rotateOne(database, table)
     expect(next.skipped.map(({ reason }) => reason)).toContainEqual(expect.stringContaining('on hold'))
+    // The hold is on its range only.
+    await later(database, '8 days')
+    const due = await rotateOne(database, table)
+    expect(due.failed).toEqual([])
+    expect(due.retired.map(({ partition }) => partition)).toEqual([leafOf(database, table, -3)])
     await database.admin(`update ebb.hold set until = now()`)
     expect((await rotateOne(database, table)).retired.map(({ partition }) => partition)).toEqual([old])
     expect(await isThere(database, old)).toBe(true)
@@ -227,6 +280,27 @@ describe('ebb reattach', () => {
     expect(await codes()).toEqual(['written'])
     await reattach(database.url, old, { ...HOLD, accept: ['written'] }, options())
     expect(await monthsOf(database, table)).toContain(-4)
+  })
+
+  test('not beside rows of its range in a DEFAULT partition; and that is locked after the table', async ({
+    database,
+  }) => {
+    const { table, old } = await graced(database)
+    const session = await database.session('fallback')
+    await session.query(sql`create table fallback partition of ${quoted(table)} default`)
+    const free = await planReattachOf(database.url, old, HOLD, options())
+    const attach = free.steps.at(-1)!
+    expect(attach.locks.map(({ table: { name }, mode }) => [name, mode])).toEqual([
+      [table.name, 'ACCESS EXCLUSIVE'],
+      ['fallback', 'ACCESS EXCLUSIVE'],
+      [old.name, 'ACCESS EXCLUSIVE'],
+    ])
+    await database.admin(sql`insert into ${quoted(table)} (at) select at from ${quoted(old)}`)
+    const { objections } = await planReattachOf(database.url, old, HOLD, options())
+    expect(objections.map(({ code }) => code)).toEqual(['range-taken:public.fallback'])
+    await session.query(/: (with .*;)$/.exec(objections[0]!.fix)![1]!)
+    await reattach(database.url, old, { ...HOLD, accept: ['written'] }, options())
+    expect(await countOf(database, old)).toBe(2)
   })
 
   test('its range may be taken, its table gone, and other tables are not its business', async ({ database }) => {

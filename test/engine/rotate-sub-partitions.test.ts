@@ -1,12 +1,14 @@
 import { fileURLToPath } from 'node:url'
 import { readFile } from 'node:fs/promises'
 import { expect, onTestFinished } from 'vitest'
+import { reattach } from '../../src/engine/commands/reattach.ts'
+import type { Event } from '../../src/events.ts'
 import type { Receipt } from '../../src/plan/archive/receipt.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { archiveFolder, archiveTo, archivedRows } from '../support/archiving.ts'
 import { test, type Database } from '../support/database.ts'
-import { countOf, isThere, leafOf, month, monthsOf, rotateOne } from './rotate-support.ts'
+import { countOf, isThere, leafOf, month, monthsOf, options, rotateOne } from './rotate-support.ts'
 
 /** `events` by month, and each month by region, with an index and a setting on one of the two. */
 async function divided(database: Database, from: number, to: number): Promise<TableName> {
@@ -61,6 +63,39 @@ test('partitions that are divided further are created as their siblings are, arc
   )
   const differing = await rotateOne(database, table)
   expect(differing.plan!.objections).toMatchObject([{ code: 'siblings:sub-partitions', acceptable: true }])
+})
+
+test('a write to a partition of one that is detached is noticed before that is dropped or attached again', async ({
+  database,
+}) => {
+  const table = await divided(database, -4, 1)
+  await rotateOne(database, table, { keep: '2 months', grace: '7 days' })
+  const [old, other] = [leafOf(database, table, -4), leafOf(database, table, -3)]
+  const part = ({ schema, name }: TableName) => quoted({ schema, name: `${name} rest` })
+  await database.admin(sql`alter table ${part(old)} disable trigger all`)
+  const writer = await database.session('writer')
+  await writer.query('begin')
+  await writer.query(sql`update ${part(other)} set region = 'us'`)
+  let waited = false
+  const observer = (event: Event) => {
+    if (event.type !== 'waiting' || waited) return
+    waited = true
+    void writer.query('commit')
+  }
+  const hold = { hold: { count: 30, unit: 'day' }, accept: [] } as const
+  await expect(reattach(database.url, other, hold, options({ observer }))).rejects.toThrow(/it was written to/)
+  expect(waited).toBe(true)
+  await database.admin(
+    `update ebb.retirement set detached_at = detached_at - interval '8 days', since = since - interval '8 days'`,
+  )
+  const report = await rotateOne(database, table)
+  expect([report.failed, report.retired]).toEqual([[], []])
+  expect(report.skipped.map(({ reason }) => reason)).toEqual(
+    expect.arrayContaining([
+      expect.stringContaining('nothing noticed writes'),
+      expect.stringContaining('it was written to since'),
+    ]),
+  )
 })
 
 test('a set divided by list first: each of its partitions is rotated by itself', async ({ database }) => {

@@ -127,7 +127,8 @@ async function readBelonging(
   return counts
 }
 
-async function countIn(
+/** How many rows of a DEFAULT partition meet a condition on the key, counted up to `most`. */
+export async function countIn(
   session: Session,
   name: TableName,
   condition: Sql,

@@ -25,7 +25,8 @@ export async function archivePartition(
   if (before !== null) return before
   const lock = await perform(retiring, guard, { alongside: () => [] })
   // Before the snapshot: whatever changes from here on gives another seal, or leaves a mark.
-  const seal = await readSeal(retiring.context.session, partition.oid)
+  const { session, journalSchema } = retiring.context
+  const seal = await readSeal(session, journalSchema, partition.oid)
   const { command, rows, settings, to } = archive.work
   const nobody = { runId: null, approvedBy: null, ticket: null }
   const { id, entry } = await performOther(retiring, archive, (context) =>

@@ -4,6 +4,7 @@ import { SQLSTATE } from '../../db/sqlstate.ts'
 import { holdsAround, holdsInForce } from '../../journal/holds.ts'
 import { recordRotation, type RotationAction } from '../../journal/rotations.ts'
 import type { LockTimes } from '../../events.ts'
+import { spanOfBounds } from '../../plan/language/hold.ts'
 import type { ArchiveStep, Step, WholeStep } from '../../plan/language/step.ts'
 import { isHeld } from '../../plan/rotate/candidates.ts'
 import type { RotationPlan } from '../../plan/rotate/plan.ts'
@@ -20,13 +21,16 @@ import type { TableContext } from '../table-context.ts'
 const IN_ROTATION: StepAdvice = {
   orUndo: '',
   after({ key }, code) {
+    const isAttached = key.startsWith('attach:') || key.startsWith('truncate:')
+    if (code === SQLSTATE.checkViolation && isAttached)
+      return 'Rows of its range are in the DEFAULT partition by now: insert them into the detached one, by its name, and delete them from the DEFAULT one; then run the same command again.'
     if (code === SQLSTATE.checkViolation)
       return 'Rows that belong to the new partition came into the DEFAULT one meanwhile, or they violate a constraint that the other partitions have: run ebb rotate again, which counts them anew.'
     if (code === SQLSTATE.queryCanceled)
       return 'If there is a DEFAULT partition, it could not be read in so short a time: add a valid CHECK that excludes the new range, or divide it with ebb split; then run ebb rotate again.'
     if (code === SQLSTATE.foreignKeyViolation && key.startsWith('detach:'))
       return 'Delete or re-point the rows that reference it; the next rotation retries.'
-    return 'Resolve the cause, then run ebb rotate again: it resumes from here.'
+    return 'Resolve the cause, then run the same command again: it resumes from here.'
   },
 }
 
@@ -115,7 +119,11 @@ export async function isNotHeld({ context, set, holdsAccepted }: RetireContext, 
   if ((await holdsInForce(session, journalSchema)).length === 0) return
   const holds = await holdsAround(session, journalSchema, set.name)
   const kind = set.key?.kind
-  const hold = holds.find((one) => kind === undefined || isHeld(partition, one, kind))
+  // A detached one has no bounds in the catalogue: those that it had count.
+  const { name, range, boundsText } = partition
+  const hold = holds.find(
+    (one) => kind === undefined || isHeld({ name, range: range ?? spanOfBounds(kind, boundsText) }, one, kind),
+  )
   if (hold !== undefined)
     throw onHold(hold, 'Wait until then: ebb rotate skips it. To retire it all the same: ebb rotate --accept hold.')
 }

@@ -5,7 +5,6 @@ import { ident, raw, sql } from '../../sql/sql.ts'
 import type { ArchiveRequest } from '../archive/request.ts'
 import { hiveFolder } from '../archive/names.ts'
 import { archiveStep } from '../archive/step.ts'
-import { exclusive } from '../language/locks.ts'
 import type { ArchiveStep, ShortLockStep } from '../language/step.ts'
 import type { Horizon } from './horizon.ts'
 
@@ -69,9 +68,9 @@ function folderOf({ name, columns }: PartitionedTable, key: string, bounds: stri
 export const WRITE_TRIGGER = 'ebb_archived_write'
 
 /** When its lock is taken, all earlier writers have ended; later ones leave a mark in the journal. */
-function guardStep({ oid, name }: Pick<Detached, 'oid' | 'name'>, journalSchema: string): ShortLockStep {
+function guardStep({ name }: Pick<Detached, 'name'>, journalSchema: string): ShortLockStep {
   const because = 'it can still be written to by its name; what is written after the archive has to be archived as well'
-  const watching = watchStep({ oid, name }, journalSchema, because, 'insert or update or delete')
+  const watching = watchStep(name, journalSchema, because, 'insert or update or delete')
   return { ...watching, key: `guard:${display(name)}` }
 }
 
@@ -80,7 +79,7 @@ function guardStep({ oid, name }: Pick<Detached, 'oid' | 'name'>, journalSchema:
  * reason to keep it.
  */
 export function watchStep(
-  { oid, name }: Pick<Detached, 'oid' | 'name'>,
+  name: TableName,
   journalSchema: string,
   because: string,
   writes: 'insert or update' | 'insert or update or delete' = 'insert or update',
@@ -96,8 +95,6 @@ export function watchStep(
     quiet: name,
     acquire: [sql`lock table ${place} in share row exclusive mode`.text],
     statements: [
-      // Of one that has partitions, those are marked.
-      `delete from ${ident(journalSchema, 'archived_write').text} where relation_oid in (select ${BigInt(oid)}::oid union select relid from pg_partition_tree(${BigInt(oid)}::oid))`,
       sql`create or replace trigger ${trigger} after ${raw(writes)} on ${place} for each row execute function ${ident(journalSchema, 'mark_archived_write')}()`
         .text,
       sql`alter table ${place} enable always trigger ${trigger}`.text,
@@ -110,29 +107,7 @@ export function dropGuard(name: TableName): string {
   return sql`drop trigger if exists ${raw(WRITE_TRIGGER)} on ${quoted(name)}`.text
 }
 
-/** Truncates a detached partition and attaches it again, in one transaction. */
-export function refillStep(
-  set: Pick<PartitionedTable, 'name' | 'references'>,
-  { name, boundsText }: Pick<Detached, 'name' | 'boundsText'>,
-): ShortLockStep {
-  const place = quoted(name)
-  return {
-    kind: 'short lock',
-    key: `truncate:${display(name)}`,
-    title: `truncate ${display(name)} and attach it again`,
-    because: 'its rows are archived',
-    locks: [
-      exclusive(name),
-      { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
-      ...set.references.map(exclusive),
-    ],
-    cost: 'milliseconds; its files are deleted after the commit',
-    quiet: name,
-    acquire: [sql`lock table ${place} in access exclusive mode`.text],
-    statements: [
-      dropGuard(name),
-      sql`truncate table ${place}`.text,
-      sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text,
-    ],
-  }
+/** Forgets what was written before it is watched. Of one that has partitions, those are marked. */
+export function forgetWrites(oid: string, journalSchema: string): string {
+  return `delete from ${ident(journalSchema, 'archived_write').text} where relation_oid in (select ${BigInt(oid)}::oid union select relid from pg_partition_tree(${BigInt(oid)}::oid))`
 }

@@ -8,8 +8,9 @@ import { isHeld } from './candidates.ts'
 import { goesFrom, showMinute } from './grace.ts'
 import { liesBefore, type Horizon } from './horizon.ts'
 import type { RotateRequest } from './request.ts'
-import { archivingOf, refillStep, type Archives } from './archiving.ts'
-import { dropStep, watchForGrace } from './retire.ts'
+import { archivingOf, type Archives } from './archiving.ts'
+import { refillStep } from './reattach.ts'
+import { dropStep, watchAgain } from './retire.ts'
 import type { SetPolicy } from '../language/policy.ts'
 import type { RotationSituation, RotationStep, Leftover, Skipped, Watching } from './plan.ts'
 
@@ -54,8 +55,8 @@ function whence({ grace, detachedAt }: BegunRetirement, set: PartitionedTable): 
 }
 
 function watching(begun: BegunRetirement, journalSchema: string): Watching[] {
-  const { oid, partition: name, grace } = begun
-  return grace === null ? [] : [{ begun, step: watchForGrace({ oid, name }, journalSchema, grace) }]
+  const { partition, grace } = begun
+  return grace === null ? [] : [{ begun, step: watchAgain(partition, journalSchema, grace) }]
 }
 
 /** In order. */
@@ -116,7 +117,7 @@ function attachedAgain({ called }: Pick<BegunRetirement, 'called'>): string {
 }
 
 function rowsAreKept(
-  { partition: name, bounds, method, written, grace, dependents, called }: BegunRetirement,
+  { partition: name, bounds, method, written, watched, grace, dependents, called }: BegunRetirement,
   holds: readonly HoldAround[],
   { accept, archive }: RotateRequest,
   policy: SetPolicy,
@@ -126,8 +127,11 @@ function rowsAreKept(
   const hold = accept.includes('hold') ? undefined : holds.find((one) => isHeld({ name, range }, one, policy.kind))
   if (hold !== undefined) return `rows are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
   if (method === 'drop' && dependents.length > 0) return `other objects depend on it: ${dependents.join(', ')}`
-  if (grace !== null && written && archive === null && !accept.includes('written'))
+  const unwritten = grace !== null && archive === null && !accept.includes('written')
+  if (unwritten && written)
     return `it was written to since. ${attachedAgain({ called })}; to drop it all the same: --accept written`
+  if (unwritten && !watched)
+    return `whether it was written to since is not known, for nothing noticed writes: its grace period begins again. ${attachedAgain({ called })}; to drop it all the same: --accept written`
   if (policy.kind === 'id') return null // its newest row is checked before the drop
   const parsed = parseBounds(bounds)
   const placed = parsed?.kind === 'range' ? spanOf(policy.kind, parsed) : null

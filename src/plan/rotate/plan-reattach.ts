@@ -10,7 +10,7 @@ import type { AloneStep, Objection, Plan, ShortLockStep } from '../language/step
 import { serverObjections } from '../table/objections/server.ts'
 import type { BegunRetirement } from './begun.ts'
 import { setObjections, unfinishedRun } from './objections.ts'
-import { attachStep, proveBoundsStep } from './reattach.ts'
+import { attachStep, boundsCondition, proveBoundsStep } from './reattach.ts'
 
 /** The request to attach a detached partition again. */
 export interface ReattachRequest {
@@ -28,6 +28,8 @@ export interface ReattachSituation {
   readonly set: PartitionedTable | null
   /** What the table has, and the partition has not. */
   readonly lacking: readonly LackingPart[]
+  /** The DEFAULT partition, if that has rows of its range by now. */
+  readonly rowsIn: TableName | null
   /** An unfinished run on the table. */
   readonly unfinished: { readonly id: string; readonly command: string } | null
 }
@@ -75,7 +77,15 @@ function describeHold(hold: Interval | null): string {
     : `no command removes its rows again for ${displayInterval(hold)}`
 }
 
-function objectionsTo({ server, journalSchema, set, begun, lacking, unfinished }: ReattachSituation): Objection[] {
+function objectionsTo({
+  server,
+  journalSchema,
+  set,
+  begun,
+  lacking,
+  rowsIn,
+  unfinished,
+}: ReattachSituation): Objection[] {
   const impossible = serverObjections(server, journalSchema)
   if (impossible.length > 0) return impossible
   if (set === null) return [notPartitioned(begun)]
@@ -84,6 +94,7 @@ function objectionsTo({ server, journalSchema, set, begun, lacking, unfinished }
   return [
     ...(unfinished === null ? [] : [unfinishedRun(set.name, unfinished.id, unfinished.command)]),
     ...rangeTaken(set, begun),
+    ...(rowsIn === null ? [] : [rowsInDefault(set, begun, rowsIn)]),
     ...lacking.map((part) => lacks(begun.called, set.name, part)),
     ...(begun.written ? [writtenTo(begun.called)] : []),
   ]
@@ -107,6 +118,15 @@ function rangeTaken({ key, partitions, name }: PartitionedTable, { called, bound
       `${display(one.name)} has rows of the range of ${display(called)} by now`,
       `Insert the rows of ${display(called)} into ${display(name)} instead, or detach ${display(one.name)} first.`,
     ),
+  )
+}
+
+function rowsInDefault(set: PartitionedTable, { called, bounds }: BegunRetirement, rowsIn: TableName): Objection {
+  const [from, into] = [quoted(rowsIn).text, quoted(called).text]
+  return objection(
+    `range-taken:${display(rowsIn)}`,
+    `${display(rowsIn)}, the DEFAULT partition, has rows of the range of ${display(called)} by now`,
+    `Move them into it, and then accept that it was written to (--accept written): with moved as (delete from ${from} where ${boundsCondition(set, bounds)} returning *) insert into ${into} select * from moved;`,
   )
 }
 

@@ -1,12 +1,13 @@
 import { parseBounds } from '../../catalog/partitions/bounds.ts'
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
-import { display, quoted } from '../../sql/names.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, literal, raw, sql } from '../../sql/sql.ts'
 import { exclusive } from '../language/locks.ts'
 import { dropGuard } from './archiving.ts'
-import type { AloneStep, ShortLockStep } from '../language/step.ts'
+import { locksBeside } from './beside-default.ts'
+import type { AloneStep, Lock, ShortLockStep } from '../language/step.ts'
 
-// Attaches a detached partition again: because one of its rows has to be kept, or on request.
+// Attaches a detached partition again: because one of its rows has to be kept, on request, or truncated.
 
 type Detached = Pick<Partition, 'name' | 'boundsText'>
 
@@ -48,14 +49,9 @@ export function attachStep(
     key: `attach:${display(name)}`,
     title: `attach ${display(name)} again`,
     because,
-    locks: [
-      exclusive(name),
-      { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' },
-      ...set.references.map(exclusive),
-    ],
     cost: 'milliseconds: its bounds are proven',
     quiet: name,
-    acquire: [sql`lock table only ${table} in access exclusive mode`.text],
+    ...locksToAttach(set, name),
     statements: [
       sql`alter table ${quoted(set.name)} attach partition ${table} ${raw(boundsText)}`.text,
       sql`alter table ${table} drop constraint if exists ${raw(PROOF)}`.text,
@@ -64,7 +60,40 @@ export function attachStep(
   }
 }
 
-function boundsCondition({ key }: PartitionedTable, boundsText: string): string {
+/** Truncates a detached partition and attaches it again, in one transaction. */
+export function refillStep(set: PartitionedTable, { name, boundsText }: Detached): ShortLockStep {
+  const place = quoted(name)
+  return {
+    kind: 'short lock',
+    key: `truncate:${display(name)}`,
+    title: `truncate ${display(name)} and attach it again`,
+    because: 'its rows are archived',
+    cost: 'milliseconds; its files are deleted after the commit',
+    quiet: name,
+    ...locksToAttach(set, name),
+    statements: [
+      dropGuard(name),
+      sql`truncate table ${place}`.text,
+      sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text,
+    ],
+  }
+}
+
+/**
+ * With its own partitions, which can be written to by their names. Beside a DEFAULT partition the table itself is locked
+ * first: an INSERT that waited for the DEFAULT alone would fail afterwards.
+ */
+export function locksToAttach(set: PartitionedTable, name: TableName): Pick<ShortLockStep, 'locks' | 'acquire'> {
+  const beside = locksBeside(set)
+  const parent: Lock = { table: set.name, mode: 'SHARE UPDATE EXCLUSIVE', blocks: 'nothing', held: 'milliseconds' }
+  return {
+    locks: [...(beside?.locks ?? [parent]), exclusive(name), ...set.references.map(exclusive)],
+    acquire: [...(beside?.acquire ?? []), sql`lock table ${quoted(name)} in access exclusive mode`.text],
+  }
+}
+
+/** Which rows of a table belong to bounds. */
+export function boundsCondition({ key }: Pick<PartitionedTable, 'key'>, boundsText: string): string {
   const bounds = parseBounds(boundsText)
   if (bounds?.kind !== 'range' || key === null)
     throw new Error(`bounds that were supported no longer are: ${boundsText}`)

@@ -1,12 +1,13 @@
 import type { Partition, PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { displayInterval, type Interval } from '../../grid/interval.ts'
-import { display, quoted } from '../../sql/names.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 import { dropForeignKeys } from '../table/definitions.ts'
 import { exclusive } from '../language/locks.ts'
 import type { Retire } from './request.ts'
-import { archivingOf, refillStep, watchStep, type Archives } from './archiving.ts'
+import { archivingOf, forgetWrites, watchStep, type Archives } from './archiving.ts'
 import type { Retirement, RotationStep } from './plan.ts'
+import { refillStep } from './reattach.ts'
 import type { DetachStep, Lock, ShortLockStep } from '../language/step.ts'
 
 // The steps that retire a partition. Never with CASCADE: a partition with dependent objects is kept.
@@ -34,9 +35,15 @@ export function retireSteps(
 }
 
 /** Watches a partition until its grace period is over. */
-export function watchForGrace(partition: Pick<Partition, 'oid' | 'name'>, journalSchema: string, grace: Interval) {
+export function watchForGrace({ oid, name }: Pick<Partition, 'oid' | 'name'>, journalSchema: string, grace: Interval) {
+  const step = watchAgain(name, journalSchema, grace)
+  return { ...step, statements: [forgetWrites(oid, journalSchema), ...step.statements] }
+}
+
+/** The same of one that was detached before: a write that was noticed still counts. */
+export function watchAgain(name: TableName, journalSchema: string, grace: Interval): ShortLockStep {
   const because = `it is dropped ${displayInterval(grace)} after the detach, unless it is written to`
-  return watchStep(partition, journalSchema, because)
+  return watchStep(name, journalSchema, because)
 }
 
 function archiveAndRemove(
