@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { EbbError, messageOf, NOTHING_CHANGED } from '../errors.ts'
-import { codeOf } from '../db/sqlstate.ts'
+import { importTypeScript } from '../policy/import-typescript.ts'
 import type { MigrationContext } from './context.ts'
 import type { MigrationFile } from './files.ts'
 
@@ -26,25 +26,16 @@ export async function loadMigration({ name, path }: MigrationFile): Promise<Migr
 type Exported = Partial<MigrationModule> & { readonly default?: unknown }
 
 async function importFile(name: string, path: string): Promise<Exported> {
+  const absolute = resolve(path)
   try {
-    return (await import(/* @vite-ignore */ pathToFileURL(resolve(path)).href)) as Exported
+    if (/\.[mc]?ts$/.test(path)) return (await importTypeScript(absolute)) as Exported
+    return (await import(/* @vite-ignore */ pathToFileURL(absolute).href)) as Exported
   } catch (error) {
-    if (codeOf(error) === 'ERR_UNKNOWN_FILE_EXTENSION' && /\.[mc]?ts$/.test(path))
-      throw unusable(
-        name,
-        `is TypeScript, which Node.js ${process.versions.node} cannot import`,
-        'Use Node.js 22.18 or later, or NODE_OPTIONS="--import tsx", or compile it to JavaScript.',
-        error,
-      )
-    throw unusable(name, `cannot be imported: ${messageOf(error)}`, undefined, error)
+    throw unusable(name, `cannot be imported: ${messageOf(error)}`, error)
   }
 }
 
-function unusable(
-  name: string,
-  what: string,
-  next = 'Correct the file. ebb migrate create <name> writes one that is right.',
-  cause?: unknown,
-) {
+function unusable(name: string, what: string, cause?: unknown) {
+  const next = 'Correct the file. ebb migrate create <name> writes one that is right.'
   return new EbbError(`migration ${name} ${what}`, { state: NOTHING_CHANGED, next }, 'usage', cause)
 }

@@ -2,6 +2,7 @@ import { access, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { messageOf, UsageError } from '../errors.ts'
+import { importTypeScript } from './import-typescript.ts'
 import { ConfigFaults } from './config-faults.ts'
 import { noteSecrets } from './secrets.ts'
 import { parseConfig, unplaced, type WrittenConfig } from './written-config.ts'
@@ -84,13 +85,9 @@ async function importDefault(path: string): Promise<unknown> {
 }
 
 async function load(path: string): Promise<unknown> {
-  if (extname(path) !== '.ts') {
-    const { mtimeMs } = await stat(path)
-    return import(`${pathToFileURL(path).href}?at=${mtimeMs}`)
-  }
-  // Node.js reads TypeScript by itself only from 22.18 on.
-  const { createJiti } = await import('jiti')
-  return createJiti(import.meta.url, { moduleCache: false, fsCache: false }).import(path)
+  if (extname(path) === '.ts') return importTypeScript(path)
+  const { mtimeMs } = await stat(path)
+  return import(`${pathToFileURL(path).href}?at=${mtimeMs}`)
 }
 
 function unreadable(path: string, error: unknown): UsageError {

@@ -1,5 +1,6 @@
 import { explainObjections } from '../plan/explain/explain.ts'
 import { explain } from '../plan/explain/explain.ts'
+import type { RetiredPartition } from '../engine/commands/rotate.ts'
 import { explainRotation } from '../plan/explain/rotation.ts'
 import { tellError } from '../report/error-text.ts'
 import { indented } from '../report/partitioned.ts'
@@ -73,17 +74,29 @@ function describeRotation({ rotation }: PolicyReport): string[] {
   const sets = rotation?.sets ?? []
   const created = sets.flatMap((set) => set.created)
   const retired = sets.flatMap((set) => set.retired)
-  const bytes = retired.reduce((sum, one) => sum + one.bytes, 0)
   return [
     ...sets.flatMap(({ finalized }) => finalized.map((one) => `finished the interrupted detach of ${display(one)}`)),
     ...(created.length === 0 ? [] : [`created ${created.map(({ partition }) => display(partition)).join(', ')}`]),
-    ...(retired.length === 0
-      ? []
-      : [`retired ${retired.map(({ partition }) => display(partition)).join(', ')}: ${showBytes(bytes)}`]),
+    ...describeRetired(retired),
     ...retired.flatMap(({ receipt }) => (receipt === null ? [] : [`archived: ${receipt}`])),
     ...(rotation?.retired.dropped ?? []).map(({ runId }) => `dropped the retired table of run ${runId}`),
   ]
 }
+
+/** A line for those of the same fate: of partitions that are detached for a while, until when. */
+export function describeRetired(retired: readonly Retired[]): string[] {
+  const alike = (a: Retired) => (b: Retired) => a.outcome === b.outcome && a.goesFrom === b.goesFrom
+  const fates = retired.filter((one, i) => retired.findIndex(alike(one)) === i)
+  return fates.map((fate) => {
+    const some = retired.filter(alike(fate))
+    const names = some.map(({ partition }) => display(partition)).join(', ')
+    const bytes = some.reduce((sum, one) => sum + one.bytes, 0)
+    const later = fate.goesFrom === null ? '' : `, to be dropped from ${fate.goesFrom} on`
+    return `${fate.outcome} ${names}: ${showBytes(bytes)}${later}`
+  })
+}
+
+type Retired = Pick<RetiredPartition, 'partition' | 'outcome' | 'bytes' | 'goesFrom'>
 
 /** The plans of policies for which something is to be done, now or in their windows, and how many others there are. */
 export function explainRun(plans: readonly PolicyPlan[], gone: readonly string[], command: string): string {

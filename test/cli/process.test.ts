@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -120,6 +120,27 @@ test.for(['SIGINT', 'SIGTERM'] as const)(
     expect(await start(words).ended).toBe(0)
   },
 )
+
+test('a migration in TypeScript is imported by what the package has, with what it imports itself', async ({
+  database,
+}) => {
+  const folder = join(home, 'migrations-of-a-project')
+  await mkdir(join(folder, 'names'), { recursive: true })
+  await writeFile(join(folder, 'names/table.ts'), "export enum Table { Logs = 'logs' }\n")
+  await writeFile(
+    join(folder, '1-logs.ts'),
+    `import type { Migration } from 'pg-ebb'
+import { Table } from './names/table.ts'
+export const up: Migration = async ({ context: { query } }) => {
+  await query(\`create table public.\${Table.Logs satisfies string} (id bigint)\`)
+}
+`,
+  )
+  const { ended, said } = start(['migrate', 'up', '--folder', folder, '--url', database.url, '--execute'])
+  expect(await ended, said.err).toBe(0)
+  const { rows } = await database.admin<{ name: string | null }>("select to_regclass('public.logs')::text as name")
+  expect(rows).toEqual([{ name: 'logs' }])
+})
 
 plainTest('a second signal ends it at once', async () => {
   const silent = createServer().listen(0, '127.0.0.1')

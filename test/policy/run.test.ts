@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, test as plainTest } from 'vitest'
 import { run, status, UsageError, type Config } from '../../src/index.ts'
+import { describeRetired } from '../../src/policy/describe-run.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { ebb, objects } from '../cli/support.ts'
 import { test, type Database } from '../support/database.ts'
@@ -72,6 +73,9 @@ test('what is due is done, table after table, and what is broken is named', asyn
   // Without a word on archives nothing is removed, but partitions are there ahead.
   expect(await rowsIn(database, 'public.set_2')).toBe(3)
   expect(done.out).toMatch(/public.set_2: .*\n {2}created public.set_2_/)
+  // What was detached is still there.
+  expect(done.out).toMatch(/ {2}dropped public.set_1_\w+: \d/)
+  expect(done.out).toMatch(/ {2}detached public.set_3_\w+: \d/)
 
   const kept = await database.admin('select table_name, keep::text from ebb.journal_retention')
   expect(kept.rows).toEqual([{ table_name: 'set_1', keep: '7 years' }])
@@ -124,6 +128,21 @@ test('what is due is done, table after table, and what is broken is named', asyn
     /2 faults:\n.*ebb.config.json:3:5: public.sett_1: there is no such table\n.*ebb.config.json:21:5: public.sett_2/,
   )
   expect(await rowsIn(database, 'public.set_4')).toBe(3)
+})
+
+plainTest('partitions that are detached for a while are said to be, and until when', () => {
+  const partition = (name: string) => ({ partition: { schema: 'public', name }, bytes: 8192, goesFrom: null })
+  const goesFrom = '2026-12-06 01:10 UTC'
+  expect(
+    describeRetired([
+      { ...partition('a'), outcome: 'detached', goesFrom },
+      { ...partition('b'), outcome: 'dropped' },
+      { ...partition('c'), outcome: 'detached', goesFrom },
+    ]),
+  ).toEqual([
+    'detached public.a, public.c: 16.4 kB, to be dropped from 2026-12-06 01:10 UTC on',
+    'dropped public.b: 8.2 kB',
+  ])
 })
 
 test('a window and a budget end the work, and partitions are created all the same', async ({
