@@ -48,6 +48,8 @@ interface Case {
   readonly rights?: true
   /** The first version that has it. */
   readonly since?: number
+  /** The last one that has it. */
+  readonly until?: number
   /** What has to be done besides. */
   readonly then?: (names: Names) => string
 }
@@ -333,11 +335,22 @@ const CASES: readonly Case[] = [
     cure: 'owner',
   },
   {
+    until: 17,
     what: 'two foreign keys of others over one column, both named by PostgreSQL',
     given: ({ log, other }) =>
       `create table ${other} (x bigint references ${log} (id), foreign key (x) references ${log} (id) on delete cascade)`,
     request: byIds,
     code: /^inbound-names:/,
+    fix: /rename constraint/,
+    cure: 'owner',
+  },
+  {
+    since: 18,
+    what: 'a foreign key of others that is named like a part of another one',
+    given: ({ log, other }) =>
+      `create table ${other} (x bigint constraint to_log_fkey references ${log} (id) constraint to_log_fkey_1 references ${log} (id))`,
+    request: byIds,
+    code: /^inbound-names:.*to_log_fkey_1$/,
     fix: /rename constraint/,
     cure: 'owner',
   },
@@ -483,6 +496,7 @@ describe('objections to', () => {
     const table = database.table('log')
     const names = await namesIn(database, table)
     if (database.version < (given.since ?? 14) * 10_000) skip(`came with PostgreSQL ${given.since}`)
+    if (database.version >= ((given.until ?? 99) + 1) * 10_000) skip(`went with PostgreSQL ${given.until}`)
     if (given.rights && process.env.EBB_TEST_ROLE === 'superuser') skip('a superuser lacks no right')
     const owner = await database.session('owner')
     await owner.query((given.instead ?? USUAL)(names))

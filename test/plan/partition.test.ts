@@ -34,6 +34,21 @@ function planOfSuperuser(overrides: Parameters<typeof table>[0]) {
   return planPartition(partitionSituation(situation), partitionRequest())
 }
 
+test.for([
+  [180_000, 'k_1', 'k', 0],
+  [180_000, 'x_fkey', 'x_fkey1', 0],
+  [180_000, 'x_fkey', 'x_fkey_1', 1],
+  [180_000, 'x_fkey', 'x_fkey_01', 0],
+  [180_000, `${'k'.repeat(61)}_1`, `${'k'.repeat(61)}_2`, 1],
+  [170_000, 'x_fkey', 'x_fkey1', 1],
+  [170_000, 'x_fkey', 'x_fkey_1', 0],
+] as const)('on %i, foreign keys of others named %s and %s: %i is in the way', ([version, one, other, count]) => {
+  const inboundForeignKeys = [one, other].map((name) => inbound(named('details'), name))
+  const situation = partitionSituation({ table: table({ ...ready, inboundForeignKeys }), server: server({ version }) })
+  const { objections } = planPartition(situation, partitionRequest())
+  expect(objections.filter(({ code }) => code.startsWith('inbound-names:'))).toHaveLength(count)
+})
+
 describe('the steps', () => {
   test('nothing is copied: a bound is validated online, and a swap makes the table a partition', () => {
     const plan = planOf()

@@ -5,7 +5,7 @@ import { ObjectionsError } from '../../src/errors.ts'
 import type { Facts } from '../../src/plan/language/step.ts'
 import { compareFacts, factsOf } from '../../src/plan/table/facts.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { sql } from '../../src/sql/sql.ts'
+import { ident, sql } from '../../src/sql/sql.ts'
 import { monthlyEvents, rotateOne } from '../engine/rotate-support.ts'
 import { splitOrder } from '../engine/split-support.ts'
 import { partition, partitionByCopy, rebuild, split } from '../support/commands.ts'
@@ -47,6 +47,34 @@ test.for(Object.entries(COMMANDS))(
     await expectLookedAfter(app, child, parent)
   },
 )
+
+test('foreign keys named like the parts that PostgreSQL makes of another keep their names, there and back', async ({
+  database,
+}) => {
+  const owner = await database.session('owner')
+  const table = database.table('named')
+  const referring = database.table('referring')
+  // The last two are refused by 17, which names the parts after the column.
+  const names = [
+    'of',
+    'of_1',
+    'of_1_1',
+    'of_2',
+    ...(database.version >= 180_000 ? ['referring_x_fkey', 'referring_x_fkey1'] : []),
+  ]
+  const references = names.map((name) => sql`constraint ${ident(name)} references ${quoted(table)}`.text)
+  await owner.query(sql`create table ${quoted(table)} (id int primary key)`.text)
+  await owner.query(sql`insert into ${quoted(table)} select generate_series(1, 300)`.text)
+  await owner.query(`create table ${quoted(referring).text} (x int ${references.join(' ')})`)
+  const present = async () => {
+    const { inboundForeignKeys } = await modelOf(database, table)
+    return inboundForeignKeys.map(({ name }) => name).sort()
+  }
+  const { runId } = await COMMANDS.partition(database.url, table)
+  expect(await present()).toEqual(names)
+  await rollback(database.url, { runId }, quietly())
+  expect(await present()).toEqual(names)
+})
 
 test('rotate drops a partition with such a key, and keeps the others enforced', async ({ database }) => {
   const table = await monthlyEvents(database, -5, 3)

@@ -2,7 +2,7 @@ import type { ServerModel } from '../../../catalog/server-model.ts'
 import type { InboundForeignKey, OtherDependent, TableModel } from '../../../catalog/table/table-model.ts'
 import { companion, display, quoted } from '../../../sql/names.ts'
 import { ident } from '../../../sql/sql.ts'
-import { hasChosenName } from '../definitions.ts'
+import { beforeTheirClones, hasChosenName, isCloneName } from '../definitions.ts'
 import { constraintTriggerObjections, ofOtherTables } from '../constraint-triggers.ts'
 import { objection, when } from '../../language/objection.ts'
 import { materializedViewObjections } from './materialized-view.ts'
@@ -60,12 +60,12 @@ export function fundamentalObjections(server: ServerModel, journalSchema: string
 }
 
 /** Everything about the table itself that cannot be carried or proven. */
-export function tableObjections(table: TableModel, { superuser }: Pick<ServerModel, 'superuser'>): Objection[] {
+export function tableObjections(table: TableModel, server: Pick<ServerModel, 'superuser' | 'version'>): Objection[] {
   return [
     ...shapeObjections(table),
     ...partObjections(table),
-    ...constraintTriggerObjections(table, superuser, ofOtherTables),
-    ...dependentObjections(table),
+    ...constraintTriggerObjections(table, server.superuser, ofOtherTables),
+    ...dependentObjections(table, server),
     ...replicationObjections(table),
   ]
 }
@@ -210,7 +210,7 @@ function otherDependentsOf({ otherDependents }: TableModel): readonly OtherDepen
   )
 }
 
-function dependentObjections(table: TableModel): Objection[] {
+function dependentObjections(table: TableModel, server: Pick<ServerModel, 'version'>): Objection[] {
   const name = display(table.name)
   return [
     ...materializedViewObjections(table),
@@ -253,24 +253,33 @@ function dependentObjections(table: TableModel): Objection[] {
           `Drop it first: alter table ${quoted(key.table).text} drop constraint ${ident(key.name).text};`,
         ),
       ),
-    ...inboundNameObjections(table),
+    ...inboundNameObjections(table, server),
   ]
 }
 
-/** The clones of the first, which PostgreSQL makes for the partitions, would have the name of the second. */
-function inboundNameObjections({ inboundForeignKeys }: TableModel): Objection[] {
-  const chosen = inboundForeignKeys.filter(hasChosenName)
-  const columns = ({ table, pairs }: InboundForeignKey) =>
-    [display(table), ...pairs.map(({ referring }) => referring)].join('\n')
-  return chosen
-    .filter((key, i) => chosen.slice(0, i).some((earlier) => columns(earlier) === columns(key)))
+/** A clone of the first, which PostgreSQL makes for a partition, would have the name of the second. */
+function inboundNameObjections(
+  { inboundForeignKeys }: TableModel,
+  { version }: Pick<ServerModel, 'version'>,
+): Objection[] {
+  const takes = version >= 180_000 ? isCloneName : wouldBeChosen
+  const added = beforeTheirClones(inboundForeignKeys)
+  return added
+    .filter((key, i) => added.slice(0, i).some((earlier) => takes(earlier, key)))
     .map(({ table, name }) =>
       objection(
         `inbound-names:${display(table)}.${name}`,
-        `${display(table)} has two foreign keys here over the same columns, with names that PostgreSQL would give to their parts for partitions`,
+        `${display(table)} has two foreign keys here, and PostgreSQL may give the name of one, ${name}, to a part of the other for a partition`,
         `Rename one: alter table ${quoted(table).text} rename constraint ${ident(name).text} to ${ident(companion(name, '_2nd')).text}; or drop it.`,
       ),
     )
+}
+
+/** Until PostgreSQL 17, a clone is named after the table and the columns. */
+function wouldBeChosen(earlier: InboundForeignKey, key: InboundForeignKey): boolean {
+  const columns = ({ table, pairs }: InboundForeignKey) =>
+    [display(table), ...pairs.map(({ referring }) => referring)].join('\n')
+  return hasChosenName(earlier) && hasChosenName(key) && columns(earlier) === columns(key)
 }
 
 function replicationObjections(table: TableModel): Objection[] {
