@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Address } from '../db/session.ts'
+import type { Address, Target } from '../db/session.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { engineOptions, type DATABASE, type EngineValues } from '../requests/common.ts'
@@ -33,10 +33,10 @@ export interface Texts {
 }
 
 /** One command line whose options have been parsed. */
-export interface Asked {
+export interface Asked<To extends Target = Target> {
   readonly invocation: Invocation
   readonly reporter: Reporter
-  readonly target: Address
+  readonly target: To
   /** Without it the plan is only shown. */
   readonly execute: boolean
   readonly engine: EngineOptions
@@ -59,7 +59,7 @@ export interface AskedLocally {
 export function commandLine<O extends Options & Omit<typeof DATABASE, 'journalSchema'>, Request>(
   spec: Spec<O, Request>,
   texts: Texts,
-  answer: (asked: Asked, request: Request, values: Values<O>) => void | Promise<void>,
+  answer: (asked: Asked<Address>, request: Request, values: Values<O>) => void | Promise<void>,
 ): (invocation: Invocation) => Command {
   return parsed(spec, texts, (values, faults, { invocation, reporter }) => {
     const { context } = invocation

@@ -14,7 +14,7 @@ export interface Listed {
 export const COMMANDS: readonly Listed[] = [
   {
     name: 'inspect',
-    takes: '<table>',
+    takes: '<tables...>',
     summary: 'a table, its size, its dependent objects, and the risks',
     load: async () => (await import('./commands/inspect.ts')).inspectCommand,
   },
@@ -26,7 +26,7 @@ export const COMMANDS: readonly Listed[] = [
   },
   {
     name: 'partition',
-    takes: '<table>',
+    takes: '<tables...>',
     summary: 'partition a table online',
     load: async () => (await import('./commands/partition.ts')).partitionCommand,
   },
@@ -38,7 +38,7 @@ export const COMMANDS: readonly Listed[] = [
   },
   {
     name: 'rebuild',
-    takes: '<table>',
+    takes: '<tables...>',
     summary: 'rebuild a table with the rows to keep, online',
     load: async () => (await import('./commands/rebuild.ts')).rebuildCommand,
   },

@@ -1,4 +1,5 @@
 import type { RotationReport } from '../engine/commands/rotate.ts'
+import type { TableOutcome } from '../engine/many-tables.ts'
 import { EbbError, type ErrorKind } from '../errors.ts'
 
 /** Few and documented (docs/exit-codes.md). */
@@ -37,4 +38,22 @@ export function exitCodeOfRotation({ sets, retired: retiredTables, stopped }: Ro
       ? EXIT.tryLater
       : EXIT.failed
   return sets.some(({ plan }) => plan !== null && plan.objections.length > 0) ? EXIT.objections : EXIT.done
+}
+
+/** The exit code of a command for several tables: of what is worst. A plan that is shown may have objections. */
+export function exitCodeOfTables(
+  outcomes: readonly TableOutcome<unknown>[],
+  isRefused: (outcome: TableOutcome<unknown>) => boolean = ({ outcome }) => outcome === 'refused',
+): ExitCode {
+  if (outcomes.some(({ outcome }) => outcome === 'stopped' || outcome === 'not begun')) return EXIT.stopped
+  const kinds = outcomes.map((one) => (isRefused(one) ? 'objections' : kindOf(one)))
+  if (kinds.includes('failed')) return EXIT.failed
+  if (kinds.includes('objections')) return EXIT.objections
+  return kinds.includes('try later') ? EXIT.tryLater : EXIT.done
+}
+
+function kindOf(one: TableOutcome<unknown>): 'failed' | 'objections' | 'try later' | null {
+  if (one.outcome !== 'failed') return null
+  const kind = one.error instanceof EbbError ? one.error.kind : 'failed'
+  return kind === 'objections' || kind === 'try later' ? kind : 'failed'
 }

@@ -1,5 +1,8 @@
 import { connectionLost } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
+import { EbbError, ObjectionsError } from '../errors.ts'
+import type { Plan } from '../plan/language/step.ts'
+import type { TableName } from '../sql/names.ts'
 
 // The same for many tables, one after the other, with isolated failures.
 
@@ -32,6 +35,36 @@ export async function forEachTable<Target, Result>(
     if ('result' in item && isStopped(item.result)) break
   }
   return items
+}
+
+/** How a command ended for one of several tables. */
+export type TableOutcome<Result> = { readonly table: TableName } & (
+  | { readonly outcome: 'done'; readonly result: Result }
+  /** By an earlier run, whose retired table is still kept. */
+  | { readonly outcome: 'done before'; readonly runId: string }
+  | { readonly outcome: 'refused'; readonly plan: Plan }
+  | { readonly outcome: 'failed' | 'stopped'; readonly error: Error }
+  | { readonly outcome: 'not begun' }
+)
+
+/** Does the work for each table until a stop is requested; what goes wrong with one table does not concern the others. */
+export async function outcomeOfEach<Result>(
+  tables: readonly TableName[],
+  signal: AbortSignal,
+  work: (table: TableName, position: number) => Promise<TableOutcome<Result>>,
+): Promise<TableOutcome<Result>[]> {
+  const isolated = (table: TableName) =>
+    work(table, tables.indexOf(table)).catch((error: unknown) => wentWrong<Result>(table, error, signal))
+  const items = await forEachTable(tables, signal, isolated, ({ outcome }) => outcome === 'stopped')
+  const outcomes = items.flatMap((item) => ('result' in item ? [item.result] : []))
+  const left = tables.slice(outcomes.length).map((table) => ({ table, outcome: 'not begun' as const }))
+  return [...outcomes, ...left]
+}
+
+function wentWrong<Result>(table: TableName, error: unknown, { aborted }: AbortSignal): TableOutcome<Result> {
+  if (error instanceof ObjectionsError) return { table, outcome: 'refused', plan: error.plan as Plan }
+  const stopped = aborted || (error instanceof EbbError && error.kind === 'stopped')
+  return { table, outcome: stopped ? 'stopped' : 'failed', error: asError(error) }
 }
 
 /** As an error to report: after a lost connection it can be retried. */

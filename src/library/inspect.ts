@@ -11,6 +11,6 @@ import { forJson } from './plain-json.ts'
  * @throws {UsageError} when there is no such table
  */
 export async function inspect(database: Database, table: Table, options: Options = {}): Promise<inspecting.Inspection> {
-  const { target, request, engine } = readCall(database, INSPECT, { ...options, table })
-  return forJson(await inspecting.inspect(target, request, engine))
+  const { target, values, engine } = readCall(database, INSPECT, { ...options, table })
+  return forJson(await inspecting.inspect(target, values.table, engine))
 }

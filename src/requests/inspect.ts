@@ -2,7 +2,7 @@ import { COMMON, DATABASE, TABLE } from './common.ts'
 import { flag } from './option.ts'
 import { spec } from './spec.ts'
 
-export const INSPECT = spec({ options: { table: TABLE, ...COMMON }, request: ({ table }) => table })
+export const INSPECT = spec({ options: { table: TABLE, ...COMMON }, request: () => ({}) })
 
 export const STATUS = spec({
   options: {

@@ -155,3 +155,28 @@ plainTest('a second signal ends it at once', async () => {
   child.kill('SIGINT')
   expect(await ended).toBe(130)
 })
+
+test('several tables: one that was killed is continued, those before it are not done again', async ({ database }) => {
+  const owner = await database.session('owner')
+  await owner.query(`
+    create schema audit;
+    create table audit.a (id int primary key);
+    create table audit.b (n int);
+    create table audit.c (id int primary key);
+    insert into audit.c select generate_series(1, 100)`)
+  const all = ['rebuild', 'audit.*', '--keep-all', '--url', database.url, '--execute']
+  // Its triggers are not created while a row is written.
+  await owner.query('begin; update audit.c set id = -1 where id = 1')
+  const first = start(all)
+  await first.says('capture changes of audit.c')
+  first.child.kill('SIGKILL')
+  await first.ended
+  await owner.query('commit')
+
+  const second = start(all)
+  expect(await second.ended, second.said.err).toBe(3)
+  expect(second.said.out).toMatch(/^audit\.a +done before by run 1\b.*\naudit\.b +refused.*\naudit\.c +done \(run 2\)/)
+  expect(second.said.err).toContain('audit.c_ebb is skipped')
+  const { rows } = await database.admin('select count(*)::int as n, min(id) from audit.c')
+  expect(rows).toEqual([{ n: 100, min: -1 }])
+})

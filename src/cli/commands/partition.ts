@@ -4,22 +4,23 @@ import type { RebuildPlan } from '../../plan/copy/summary.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import type { PartitionPlan } from '../../plan/partition/partition.ts'
 import { PARTITION } from '../../requests/partition.ts'
+import { forSeveralTables } from '../../requests/several-tables.ts'
 import { commandLine } from '../command.ts'
 import { OUTCOMES } from '../outcomes.ts'
-import { planOrCarryOut } from '../show-plan.ts'
+import { planOrCarryOutEach } from '../several-tables.ts'
 
-/** `ebb partition`: partitions a table, without moving a row or by copying the rows to keep. */
+/** `ebb partition`: partitions tables, without moving a row or by copying the rows to keep. */
 export const partitionCommand = commandLine(
-  PARTITION,
+  forSeveralTables(PARTITION),
   {
     description:
       'Partitions a table while it is in use. With --method attach no row is moved: the existing rows become the first partition, new rows go to new partitions. With --method copy the rows to keep are copied into regular partitions; the retired table is kept for ebb rollback until ebb retire drops it.',
-    usage: '<table> --by <column> --every <interval or ids> [options]',
+    usage: '<tables...> --by <column> --every <interval or ids> [options]',
   },
-  (asked, { attach, copy }, { table }) =>
+  (asked, { attach, copy }, { tables }) =>
     copy === null
-      ? planOrCarryOut(asked, table, partition, attach, OUTCOMES.partition, policyOf)
-      : planOrCarryOut(asked, table, partitionByCopy, copy, OUTCOMES['partition-copy'], policyOf),
+      ? planOrCarryOutEach(asked, tables, partition, attach, OUTCOMES.partition, policyOf)
+      : planOrCarryOutEach(asked, tables, partitionByCopy, copy, OUTCOMES['partition-copy'], policyOf),
 )
 
 function policyOf(plan: Plan & Partial<Pick<PartitionPlan, 'conversion'> & Pick<RebuildPlan, 'rebuild'>>): object {
