@@ -53,7 +53,7 @@ function showPlans(
   outcomes: readonly TableOutcome<Plan>[],
   more: (plan: Plan) => object,
 ): void {
-  const command = executing(invocation.args)
+  const command = executing(invocation)
   const withValues = showsValues(invocation.args)
   const value = outcomes.map((one) =>
     tableForPrograms(one, withValues, (plan) => ({ ...planForPrograms(plan), ...more(plan), command })),
