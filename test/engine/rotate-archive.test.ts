@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect } from 'vitest'
+import { archive as archiveCommand } from '../../src/engine/commands/archive.ts'
+import { planCommand } from '../../src/engine/plan-command.ts'
+import { quietly, written } from '../support/tool.ts'
 import type { Event } from '../../src/events.ts'
 import type { Receipt } from '../../src/plan/archive/receipt.ts'
 import type { StoredRemoval } from '../../src/plan/archive/removal.ts'
@@ -67,6 +70,32 @@ async function expectRemovedAsArchived(before: Readonly<Record<string, readonly 
 function isStep({ key }: Step, kind: string): boolean {
   return key.startsWith(`${kind}:`)
 }
+
+test('a row too wide for Parquet is said before the first detach, and before an archive begins', async ({
+  database,
+}) => {
+  const table = await monthlyEvents(database, -3, 1)
+  const leaf = leafOf(database, table, -3)
+  const owner = await database.session('setup')
+  // 33 MiB of which some 400 kB are stored.
+  await owner.query(sql`update ${quoted(leaf)} set token = repeat('x', 33 << 20)`)
+
+  const archive = archiveTo(folder.uri, { format: 'parquet' })
+  const { failed, retired } = await rotate(database, table, {}, { archive })
+  expect(failed.map(({ error }) => error.message)).toEqual([
+    `a row of ${display(leaf)} has more than 33.6 MB as CSV, which is too wide for Parquet`,
+  ])
+  expect(retired).toEqual([])
+  expect(await monthsOf(database, table)).toContain(-3)
+
+  const planned = async (where: string | null, format: 'csv' | 'parquet') =>
+    (
+      await planCommand(database.url, written(leaf), archiveCommand, { where, to: { ...archive, format } }, quietly())
+    ).objections.map(({ code }) => code)
+  expect(await planned(null, 'parquet')).toEqual(['parquet-wide-row'])
+  expect(await planned(null, 'csv')).toEqual([])
+  expect(await planned('token is null', 'parquet')).toEqual([])
+})
 
 describe('an archived partition', () => {
   test('has a receipt before it is dropped, and a removal document after', async ({ database }) => {

@@ -3,10 +3,12 @@ import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
 import { readNotReadBack } from '../../catalog/table/not-read-back.ts'
 import { readPresentTable, vanished } from '../../catalog/table/read-table.ts'
 import { readRelationSizes } from '../../catalog/table/relation-size.ts'
+import { hasWiderRow } from '../../catalog/table/wide-rows.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
 import { archivesOfRun, type ReceiptEntry } from '../../journal/archives.ts'
 import { endRun } from '../../journal/journal.ts'
 import { COMMAND, planAbandonArchive, planArchive } from '../../plan/archive/archive.ts'
+import { MOST_ROW_BYTES } from '../../plan/archive/parquet/statements.ts'
 import type { ArchiveOrder, ArchiveSituation } from '../../plan/archive/situation.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { Plan } from '../../plan/language/step.ts'
@@ -75,6 +77,10 @@ async function readSituation(
       itself,
       foreign: await readForeign(session, name),
       notReadBack: await readNotReadBack(session, name),
+      tooWide:
+        order.to.format === 'parquet' &&
+        readable &&
+        (await hasWiderRow(session, { table: name, predicate, settings: condition.settings }, MOST_ROW_BYTES)),
       predicate,
       condition,
       rows:

@@ -20,6 +20,7 @@ import type { PaceSummary } from '../../pacing/summary.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import { removeLeftovers } from '../archive/leftovers.ts'
 import { storeRemovals } from '../archive/removals.ts'
+import { assertNotTooWide } from '../archive/wide-rows.ts'
 import { withTriedStore } from '../archive/with-store.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import { asError, type Failure } from '../many-tables.ts'
@@ -328,7 +329,11 @@ async function archiving(
   await removeLeftovers(context, 'rotate')
   await storeRemovals(context, 'rotate')
   if (!isDue(plan)) return
-  await trying(context, done, `archive in ${archive.uri}`, () => withTriedStore(archive, context.signal, work))
+  await trying(context, done, `archive in ${archive.uri}`, async () => {
+    const partitions = plan.retire.map(({ partition }) => partition.name)
+    await assertNotTooWide(context.session, partitions, archive)
+    await withTriedStore(archive, context.signal, work)
+  })
 }
 
 /** Partitions whose grace period has begun unwatched. */

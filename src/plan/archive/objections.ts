@@ -2,10 +2,12 @@ import type { NotReadBack } from '../../catalog/table/not-read-back.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
 import { display, quoted } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
+import { showBytes } from '../../text/units.ts'
 import { objection, when } from '../language/objection.ts'
 import type { Objection } from '../language/step.ts'
 import { conditionObjections } from '../table/objections/condition.ts'
 import { serverObjections } from '../table/objections/server.ts'
+import { MOST_ROW_BYTES } from './parquet/statements.ts'
 import type { ArchiveRequest } from './request.ts'
 import type { ArchiveOrder, ArchiveSituation } from './situation.ts'
 
@@ -18,20 +20,29 @@ export function archiveObjections(situation: ArchiveSituation, { to }: ArchiveOr
     ...conditionObjections(condition),
     ...rightsObjections(situation),
     ...rowObjections(situation),
-    ...formatObjections(table, to),
+    ...formatObjections(situation, to),
   ]
 }
 
 /** A file of Parquet has columns. A table without any can be archived all the same, for it may have rows. */
-function formatObjections({ name, columns }: TableModel, { format }: ArchiveRequest): Objection[] {
-  return when(format === 'parquet' && columns.length === 0, () =>
-    objection(
-      'parquet-no-columns',
-      `${display(name)} has no columns, and a file of Parquet cannot hold its rows`,
-      'Archive it as CSV: --archive-format csv.',
+function formatObjections({ table, tooWide }: ArchiveSituation, { format }: ArchiveRequest): Objection[] {
+  if (format !== 'parquet') return []
+  const name = display(table.name)
+  return [
+    ...when(table.columns.length === 0, () =>
+      objection('parquet-no-columns', `${name} has no columns, and a file of Parquet cannot hold its rows`, AS_CSV),
     ),
-  )
+    ...when(tooWide, () =>
+      objection(
+        'parquet-wide-row',
+        `a row of ${name} has more than ${showBytes(MOST_ROW_BYTES)} as CSV, which is too wide for Parquet`,
+        AS_CSV,
+      ),
+    ),
+  ]
 }
+
+const AS_CSV = 'Archive it as CSV: --archive-format csv.'
 
 /** Only tables have rows of their own. */
 function kindObjections({ name, kind, persistence }: TableModel): Objection[] {

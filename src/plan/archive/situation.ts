@@ -23,6 +23,8 @@ export interface ArchiveSituation {
   /** Foreign tables among its partitions. */
   readonly foreign: readonly TableName[]
   readonly notReadBack: readonly NotReadBack[]
+  /** One of the rows is certainly too wide for the format. */
+  readonly tooWide: boolean
   readonly predicate: Predicate | null
   readonly condition: ConditionFacts
   /** Rows, as the planner believes; null if unknown. */

@@ -371,7 +371,7 @@ export function archiveSituation(overrides: Partial<ArchiveSituation> = {}): Arc
   const { server, table, predicate, leaves, condition } = purgeSituation()
   const [itself] = leaves
   if (itself === undefined) throw new Error('a table has a leaf')
-  const none = { foreign: [], notReadBack: [] }
+  const none = { foreign: [], notReadBack: [], tooWide: false }
   return {
     server,
     journalSchema: 'ebb',
