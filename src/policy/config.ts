@@ -32,6 +32,12 @@ export interface SharedConfig {
   readonly encryptTo?: readonly string[]
   /** What the journal says of the table is kept for longer than 400 days: `7 years`. */
   readonly keepJournal?: string
+  /** lock_timeout of each attempt: how long others may queue behind it. */
+  readonly lockTimeoutMs?: number
+  /** How long locks are retried, of tables and of rows: `10 minutes`, or milliseconds. */
+  readonly deadlineMs?: string | number
+  /** Waits for another run on the same table: `10 minutes`, milliseconds, or `true`: as long as `deadlineMs`. */
+  readonly wait?: string | number | true
   readonly pace?: PaceConfig
   /** Codes of blocking issues that are accepted at every run. */
   readonly accept?: readonly string[]

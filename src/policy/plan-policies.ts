@@ -170,7 +170,10 @@ async function planTask(
 
 /** The options of a task: what is accepted for all runs, and for this one. */
 export function optionsOf({ engine }: Task, options: EngineOptions): EngineOptions {
-  return { ...options, ...engine, accept: [...(engine.accept ?? []), ...(options.accept ?? [])] }
+  // What a whole run is given comes before what the policy says.
+  const waitMs = options.waitMs ?? engine.waitMs
+  const accept = [...(engine.accept ?? []), ...(options.accept ?? [])]
+  return { ...options, ...engine, ...(waitMs === undefined ? {} : { waitMs }), accept }
 }
 
 /** Requests have what is accepted, too. */

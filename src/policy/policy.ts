@@ -23,7 +23,9 @@ export interface WrittenSet extends Pick<PartitionRequest, 'by' | 'every' | 'pre
 }
 
 /** A command with its request. */
-export type Task = { readonly engine: Pick<EngineOptions, 'accept' | 'pacing' | 'lockLimits' | 'keepJournal'> } & (
+export type Task = {
+  readonly engine: Pick<EngineOptions, 'accept' | 'pacing' | 'lockLimits' | 'waitMs' | 'keepJournal'>
+} & (
   | { readonly kind: 'rotate'; readonly request: RotateRequest }
   | { readonly kind: 'mark'; readonly request: MarkRequest }
   | { readonly kind: 'stale'; readonly request: StalePurgeRequest; readonly flag: Flag | null }

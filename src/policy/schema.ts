@@ -80,6 +80,8 @@ function written(z: Z, form: Form): zod.ZodType {
       return z.boolean({ error: 'expected true or false' })
     case 'text or number':
       return z.union([z.string(), z.number()], { error: 'expected text or a number' })
+    case 'text, number or true':
+      return z.union([z.string(), z.number(), z.literal(true)], { error: 'expected text, a number or true' })
     default:
       return z.enum(form.words as [string, ...string[]], { error: `expected ${eitherOf(form.words)}` })
   }

@@ -1,5 +1,5 @@
 import { ARCHIVE } from '../requests/archive-options.ts'
-import { COMMON } from '../requests/common.ts'
+import { COMMON, LOCKS } from '../requests/common.ts'
 import { KEEP_JOURNAL } from '../requests/keep-journal.ts'
 import { MARK } from '../requests/mark.ts'
 import type { Option, Options } from '../requests/option.ts'
@@ -44,6 +44,15 @@ export const SHARED: Options = {
   compression: ARCHIVE.compression,
   encryptTo: ARCHIVE.encryptTo,
   ...KEEP_JOURNAL,
+  lockTimeout: LOCKS.lockTimeout,
+  deadline: {
+    ...LOCKS.deadline,
+    help: 'how long locks are retried, of tables and of rows: 10 minutes, or a number of milliseconds',
+  },
+  wait: {
+    ...LOCKS.wait,
+    help: 'wait for another run of ebb on the same table: 10 minutes, a number of milliseconds, or true, as long as deadlineMs',
+  },
   ...PACE,
   accept: { ...COMMON.accept, help: 'codes of blocking issues that are accepted at every run' },
 }

@@ -4,7 +4,7 @@ import { DEFAULT_SCHEMA } from '../journal/journal.ts'
 import { DEFAULT_PACE, type PaceSettings } from '../pacing/limits.ts'
 import type { DISK_FREE } from './copying.ts'
 import type { KEEP_JOURNAL } from './keep-journal.ts'
-import { flag, option, withDefault, required, defaulted, type Values } from './option.ts'
+import { flag, inForm, option, withDefault, required, defaulted, type Values } from './option.ts'
 import { pacingOf, type PACE } from './pace.ts'
 import { list, milliseconds, name, tableName, text, whole } from './parsers.ts'
 
@@ -38,6 +38,11 @@ export const COMMON = {
   ),
 }
 
+/** With or without a time. */
+const untilDeadline = inForm('text, number or true', (value): number | 'deadline' =>
+  value === true ? 'deadline' : milliseconds(value),
+)
+
 /** What becomes of a second run on a table. */
 export const WAIT = {
   wait: option(
@@ -45,11 +50,6 @@ export const WAIT = {
     'wait for another run of ebb on the same table: seconds, or 10 minutes (default: as long as --deadline)',
     untilDeadline,
   ),
-}
-
-/** With or without a time. */
-function untilDeadline(value: unknown): number | 'deadline' {
-  return value === true ? 'deadline' : milliseconds(value)
 }
 
 /** How locks are asked for. */

@@ -10,7 +10,8 @@ export interface Parser<T> {
   readonly form?: Form
 }
 
-export type Form = 'text' | 'number' | 'text or number' | 'yes or no' | { readonly words: readonly string[] }
+export type Form =
+  'text' | 'number' | 'text or number' | 'text, number or true' | 'yes or no' | { readonly words: readonly string[] }
 
 /** A parser of values that are not written as text in a file. */
 export function inForm<T>(form: Form, parse: (value: unknown) => T): Parser<T> {

@@ -97,7 +97,7 @@ export function whole(least: number, most: number): Parser<number> {
 const MOST_MS = 1e13
 
 /** A duration in milliseconds: `90` (seconds), `10 minutes`, `2 hours`; a number of a program is milliseconds already. */
-export function milliseconds(value: unknown): number {
+export const milliseconds: Parser<number> = inForm('text or number', (value) => {
   if (typeof value === 'number') return whole(1, MOST_MS)(value)
   const given = text(value)
   const [, digits, unit = 'seconds'] = /^([1-9]\d{0,6})(?: (seconds?|minutes?|hours?|days?))?$/.exec(given) ?? []
@@ -105,7 +105,7 @@ export function milliseconds(value: unknown): number {
     throw new UsageError(`'${given}' is not a duration`, "Write seconds, or '10 minutes', '2 hours', '1 day'.")
   const seconds = { s: 1, m: 60, h: 3600, d: 86_400 }[unit.charAt(0)] ?? 1
   return Number(digits) * seconds * 1000
-}
+})
 
 /** One of several words; `what` says of what: `a method`. */
 export function oneOf<Word extends string>(what: string, ...words: readonly Word[]): Parser<Word> {

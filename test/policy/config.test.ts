@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as zod from 'zod'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { EngineOptions } from '../../src/engine/options.ts'
 import { UsageError } from '../../src/errors.ts'
 import { defineConfig, type SharedConfig } from '../../src/policy/config.ts'
+import { optionsOf } from '../../src/policy/plan-policies.ts'
 import { taskOf, type Policies } from '../../src/policy/policy.ts'
 import { policiesOfProgram, readConfig } from '../../src/policy/read-config.ts'
 import { configSchema } from '../../src/policy/schema.ts'
@@ -64,6 +66,24 @@ describe('a config', () => {
       // Relative to the file, wherever the job was started.
       request: { archive: { uri: pathToFileURL(join(folder, 'archive')).href } },
     })
+  })
+
+  test('says how locks are asked for and waited for, by the task and by default; a flag comes before it', async () => {
+    const { policies } = await read(`
+defaults: { deadlineMs: 2 minutes }
+policies:
+  events: { keep: 90 days, archive: none, lockTimeoutMs: 100, wait: true }
+  logs: { purge: { where: void }, archive: none, deadlineMs: 3000, wait: 5 minutes }`)
+    const [events, logs] = policies.map(({ tasks }) => tasks[0]!)
+    expect(events!.engine).toMatchObject({ lockLimits: { lockTimeoutMs: 100, deadlineMs: 120_000 }, waitMs: 120_000 })
+    expect(logs!.engine).toMatchObject({ lockLimits: { deadlineMs: 3000 }, waitMs: 300_000 })
+    const given = { signal: new AbortController().signal, journalSchema: 'ebb' } as EngineOptions
+    expect(optionsOf(logs!, given).waitMs).toBe(300_000)
+    expect(optionsOf(logs!, { ...given, waitMs: 1000 }).waitMs).toBe(1000)
+    expect(await faultsOf('policies: { events: { keep: 90 days, lockTimeoutMs: 0, wait: soon } }')).toEqual([
+      expect.stringContaining("lockTimeoutMs: '0' is not a whole number from 1 to 60000"),
+      expect.stringContaining("wait: 'soon' is not a duration"),
+    ])
   })
 
   test('is the same as JSON, JavaScript, TypeScript, and in a program', async () => {
@@ -238,6 +258,7 @@ test('the schema knows what the types know, and nothing else', async () => {
       encryptTo: [RECIPIENT],
       keepJournal: '7 years',
     },
+    ...{ lockTimeoutMs: 50, deadlineMs: '10 minutes', wait: true as const },
     pace: { ...pace, ...more, ...files },
     accept: ['clock'],
   } satisfies SharedConfig
