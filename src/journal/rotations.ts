@@ -128,7 +128,7 @@ async function readBegun(session: ClientBase, schema: string, condition: Sql): P
         when (p.relname, n.nspname) <> (r.partition_name, r.partition_schema) then 'renamed' else 'detached' end as state,
       not exists (select from (select p.oid as relid union select relid from pg_partition_tree(p.oid)) l
         where not exists (select from pg_trigger g where g.tgrelid = l.relid and g.tgname = ${WRITE_TRIGGER} and g.tgenabled = 'A')) as watched,
-      ${written} as written,
+      ${written} as written, coalesce(p.relkind = 'p', false) as divided,
       exists (select from pg_constraint k where k.conrelid = p.oid and k.contype = 'c' and k.convalidated
         and pg_get_constraintdef(k.oid) = to_jsonb(r) ->> 'bounds_check') as "provesBounds",
       ${raw(FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid')))} as "foreignKeys", ${raw(DEPENDENTS)} as dependents

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { raw, sql, type Sql } from '../../src/sql/sql.ts'
@@ -110,6 +111,7 @@ describe('rows of a partition about to be made', () => {
           sql`insert into ${quoted(table)} (at, token) values (${month(1)} + interval '2 days', 'new')`,
         )
         written++
+        await sleep(10) // a quick machine would have more than are moved by the time they are counted
       }),
       loop(`reader ${n}`, async (session) => {
         const least = written

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { readFile } from 'node:fs/promises'
 import { expect, onTestFinished } from 'vitest'
-import { reattach } from '../../src/engine/commands/reattach.ts'
+import { planReattachOf, reattach } from '../../src/engine/commands/reattach.ts'
 import type { Event } from '../../src/events.ts'
 import type { Receipt } from '../../src/plan/archive/receipt.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
@@ -53,6 +53,9 @@ test('partitions that are divided further are created as their siblings are, arc
   expect(await isThere(database, leafOf(database, table, -3))).toBe(false)
   await database.admin(sql`insert into ${quoted(table)} (at, region) values (${month(2)}, 'eu'), (${month(2)}, 'us')`)
   expect(await countOf(database, table)).toBe(11)
+  // 17 and later detach none whose partitions lack an identity column that it has.
+  const owner = await database.session('owner')
+  await owner.query(sql`alter table ${quoted(table)} detach partition ${quoted(report.created.at(-1)!.partition)}`)
   const { rows } = await database.admin<{ shape: string }>(sql`
     select format('%s %s %s', pg_get_expr(c.relpartbound, c.oid), c.reloptions::text, (select count(*) from pg_index where indrelid = c.oid)) as shape
     from pg_partition_tree(${quoted(table).text}::regclass) t join pg_class c on c.oid = t.relid where t.isleaf group by 1`)
@@ -69,6 +72,8 @@ test('a write to a partition of one that is detached is noticed before that is d
   database,
 }) => {
   const table = await divided(database, -4, 1)
+  const owner = await database.session('owner')
+  await owner.query(sql`alter table ${quoted(table)} alter id drop identity`)
   await rotateOne(database, table, { keep: '2 months', grace: '7 days' })
   const [old, other] = [leafOf(database, table, -4), leafOf(database, table, -3)]
   const part = ({ schema, name }: TableName) => quoted({ schema, name: `${name} rest` })
@@ -96,6 +101,28 @@ test('a write to a partition of one that is detached is noticed before that is d
       expect.stringContaining('it was written to since'),
     ]),
   )
+})
+
+test('truncated ones are attached as they were, and are not archived again', async ({ database }) => {
+  const table = await divided(database, -3, 1)
+  const folder = await archiveFolder()
+  onTestFinished(folder.close)
+  const asked = { retire: 'truncate', archive: archiveTo(folder.uri), noArchive: false } as const
+  const report = await rotateOne(database, table, { ...asked, keep: '2 months' })
+  expect([report.failed, report.retired.map(({ outcome }) => outcome)]).toEqual([[], ['truncated']])
+  expect(await countOf(database, table)).toBe(9)
+  expect(await monthsOf(database, table)).toEqual([-3, -2, -1, 0, 1, 2, 3])
+  const again = await rotateOne(database, table, asked)
+  expect([again.failed, again.retired]).toEqual([[], []])
+  // As detached as before: rows come, expire, and go.
+  await database.admin(sql`insert into ${quoted(table)} (at, region) values (${month(-3)}, 'eu')`)
+  const last = await rotateOne(database, table, { ...asked, retire: 'drop', grace: '7 days' })
+  expect([last.failed, last.retired.map(({ outcome }) => outcome)]).toEqual([[], ['detached']])
+  const plan = await planReattachOf(database.url, leafOf(database, table, -3), { hold: null, accept: [] }, options())
+  const { rows } = await database.admin<{ version: number }>(
+    `select current_setting('server_version_num')::int as version`,
+  )
+  expect(plan.objections.map(({ code }) => code)).toEqual(rows[0]!.version >= 170000 ? ['lacks:id'] : [])
 })
 
 test('a set divided by list first: each of its partitions is rotated by itself', async ({ database }) => {

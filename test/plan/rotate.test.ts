@@ -466,6 +466,7 @@ describe('a partition detached by an interrupted rotation', () => {
     state: 'detached',
     called: { schema: 'public', name: 'p_old' },
     detachedAt: new Date('2026-06-10T10:00:00Z'),
+    divided: false,
     watched: false,
     written: false,
     provesBounds: true,

@@ -42,6 +42,10 @@ export async function readLackingParts(client: ClientBase, parent: string, detac
     select o.attname, format('NOT NULL of %I', o.attname), format('alter table %%s alter column %I set not null', o.attname)
     from ours o join theirs t on t.attname = o.attname and o.attnotnull and not t.attnotnull
     union all
+    select o.attname, format('identity of %I in its own partitions (PostgreSQL 17 and later would not give it to them, and not detach it again)', o.attname), null
+    from ours o join d on d.relkind = 'p' and o.attidentity <> '' and current_setting('server_version_num')::int >= 170000
+      and exists (select from pg_inherits where inhparent = d.oid)
+    union all
     select k.conname, format('constraint %I %s', k.conname, pg_get_constraintdef(k.oid)),
       format('alter table %%s add constraint %I %s', k.conname, pg_get_constraintdef(k.oid))
     from c join pg_constraint k on k.conrelid = c.oid

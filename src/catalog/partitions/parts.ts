@@ -48,9 +48,16 @@ const IDENTITY = `case p.relreplident when 'd' then to_json('default'::text) whe
     from pg_index i join pg_class x on x.oid = i.indexrelid left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u')
     where i.indrelid = p.oid and i.indisreplident), to_json('nothing'::text)) end`
 
+const IS_EMPTY = (table: string) =>
+  `(${table}.relkind = 'r' and ${table}.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(${table}.oid) = 0)`
+
+const EMPTY = `case p.relkind when 'p'
+  then not exists (select from pg_partition_tree(p.oid) s join pg_class l on l.oid = s.relid where s.isleaf and l.relkind <> 'p' and not ${IS_EMPTY('l')})
+  else ${IS_EMPTY('p')} end`
+
 const FIELDS = `'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
-    'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${SIZE}, 'empty', p.relkind = 'r' and p.relam = (select oid from pg_am where amname = 'heap') and pg_relation_size(p.oid) = 0,
+    'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${SIZE}, 'empty', ${EMPTY},
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,

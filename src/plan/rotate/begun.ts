@@ -23,6 +23,8 @@ export interface BegunRetirement extends RetirementEntry {
   readonly state: 'attached' | 'detach pending' | 'detached' | 'renamed' | 'gone'
   /** Its present name. */
   readonly called: TableName
+  /** Whether it has partitions of its own. */
+  readonly divided: boolean
   /** As far as known. */
   readonly detachedAt: Date
   /** Whether writes to it are noticed. */

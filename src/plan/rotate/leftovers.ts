@@ -81,7 +81,7 @@ function leftover(
     begun,
     archiving,
     unwritten: grace !== null && archiving === null && !accept.includes('written'),
-    step: method === 'truncate' ? refillStep(set, partition) : dropStep({ name, foreignKeys }),
+    step: method === 'truncate' ? refillStep(set, partition, begun.divided) : dropStep({ name, foreignKeys }),
   }
 }
 

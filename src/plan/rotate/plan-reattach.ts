@@ -133,7 +133,7 @@ function rowsInDefault(set: PartitionedTable, { called, bounds }: BegunRetiremen
 function lacks(called: TableName, parent: TableName, { name, what, statement }: LackingPart): Objection {
   const fix =
     statement === null
-      ? `Make it as ${display(parent)} has it.`
+      ? `Make it as ${display(parent)} has it, or insert its rows into ${display(parent)}.`
       : `First: ${statement.replaceAll('%s', () => quoted(called).text)};`
   return objection(
     `lacks:${name}`,

@@ -61,7 +61,7 @@ export function attachStep(
 }
 
 /** Truncates a detached partition and attaches it again, in one transaction. */
-export function refillStep(set: PartitionedTable, { name, boundsText }: Detached): ShortLockStep {
+export function refillStep(set: PartitionedTable, { name, boundsText }: Detached, divided: boolean): ShortLockStep {
   const place = quoted(name)
   return {
     kind: 'short lock',
@@ -74,9 +74,29 @@ export function refillStep(set: PartitionedTable, { name, boundsText }: Detached
     statements: [
       dropGuard(name),
       sql`truncate table ${place}`.text,
-      sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text,
+      divided
+        ? attachInParts(set, name, boundsText)
+        : sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text,
     ],
   }
+}
+
+/**
+ * Attaches one, and then its own partitions to it: 17 and later give identity columns to what is attached, and not to its
+ * partitions, and then refuse to detach it. They are empty, so no row is read.
+ */
+function attachInParts(set: PartitionedTable, name: TableName, boundsText: string): string {
+  const place = quoted(name)
+  const whole = sql`alter table ${quoted(set.name)} attach partition ${place} ${raw(boundsText)}`.text
+  return `do $ebb$ declare
+    names text[] := array(select inhrelid::regclass::text from pg_inherits where inhparent = ${literal(place.text).text}::regclass order by inhrelid);
+    bounds text[] := array(select pg_get_expr(c.relpartbound, c.oid) from pg_inherits join pg_class c on c.oid = inhrelid
+      where inhparent = ${literal(place.text).text}::regclass order by inhrelid);
+  begin
+    for i in 1 .. cardinality(names) loop execute format('alter table %s detach partition %s', ${literal(place.text).text}, names[i]); end loop;
+    execute ${literal(whole).text};
+    for i in 1 .. cardinality(names) loop execute format('alter table %s attach partition %s %s', ${literal(place.text).text}, names[i], bounds[i]); end loop;
+  end $ebb$`
 }
 
 /**

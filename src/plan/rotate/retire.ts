@@ -54,7 +54,7 @@ function archiveAndRemove(
   archives: Archives,
 ): Retiring {
   const archiving = archivingOf(set, partition, archives)
-  const last = method === 'drop' ? dropStep(partition) : refillStep(set, partition)
+  const last = method === 'drop' ? dropStep(partition) : refillStep(set, partition, partition.kind === 'partitioned')
   return { archiving, steps: [detachStep(set, partition, because), archiving.guard, archiving.archive, last] }
 }
 

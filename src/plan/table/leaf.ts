@@ -130,7 +130,10 @@ export interface TreeShape {
   readonly children: readonly { readonly name: TableName; readonly bounds: Sql; readonly shape: LeafShape }[]
 }
 
-/** The same of a partition that is itself partitioned, with its partitions: it is attached as a whole. */
+/**
+ * The same of a partition that is itself partitioned, with its partitions. Those are attached to it last: 17 and later
+ * give identity columns to what is attached, and not to its partitions, and then refuse to detach it.
+ */
 export function createTree(
   shape: LeafShape,
   name: TableName,
@@ -149,7 +152,9 @@ export function createTree(
     ...ownership(name, shape.owner, role),
     ...children.flatMap((child) => createPartition(child.shape, child.name, child.bounds, role, [])),
     ...fill,
+    ...children.map((child) => sql`alter table ${quoted(name)} detach partition ${quoted(child.name)}`.text),
     attachAs(shape.parent, name, between(from, to)),
+    ...children.map((child) => attachAs(name, child.name, child.bounds)),
     ...shape.triggers.flatMap((trigger) =>
       definitions.triggerState([name, ...children.map((child) => child.name)], trigger),
     ),
