@@ -130,12 +130,13 @@ function ofRun(run: StatusReport['runs'][number], now: Date): Finding[] {
     : [finding('warning', 'unfinished-run', run.table, `${what} is unfinished`)]
 }
 
-function ofRetired({ runId, table, retired, due }: RetiredTable): Finding {
+function ofRetired({ runId, table, retired, recorded, renamed, due }: RetiredTable): Finding {
   const what =
     retired === null
       ? `changes of ${display(table)} are still captured`
       : `${display(retired.name)} (${showBytes(retired.bytes)}) is waiting to be dropped`
-  return finding(due ? 'due' : 'warning', 'retired-table', table, `${what}, of run ${runId}`)
+  const was = renamed ? `; it was ${display(recorded)}, and is not dropped automatically` : ''
+  return finding(due ? 'due' : 'warning', 'retired-table', table, `${what}, of run ${runId}${was}`)
 }
 
 /** In its grace period it is as it should be. */

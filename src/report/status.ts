@@ -87,16 +87,23 @@ function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork, 
 }
 
 function describeRetired(tables: readonly RetiredTable[]): string[] {
-  const rows = tables.map(({ runId, table, retired, archive, since, goesAt, due }) => [
+  const rows = tables.map(({ runId, table, retired, recorded, renamed, archive, since, goesAt, due }) => [
     retired === null ? `none: dropped; changes of ${display(table)} are still captured` : display(retired.name),
     retired === null ? '' : showBytes(retired.bytes),
-    `since ${minute(since)}${describeEnd(goesAt, due)}`,
+    `since ${minute(since)}${renamed ? `, was ${display(recorded)}` : describeEnd(goesAt, due)}`,
     describeLeftOut(archive),
     `${retired === null ? 'stop' : 'drop'}: ebb retire ${runId}`,
     retired === null ? '' : `roll back: ebb rollback ${runId}`,
   ])
-  const all = tables.length === 1 ? [] : ['drop all of them: ebb retire --all']
-  return [...columns(rows, [1]), ...all]
+  const ofAll = tables.filter(({ renamed }) => !renamed)
+  const all = ofAll.length === tables.length ? 'drop all of them' : 'drop all that were not renamed'
+  return [...columns(rows, [1]), ...(ofAll.length < 2 ? [] : [`${all}: ebb retire --all`])]
+}
+
+/** What `retire --all` leaves, for the user who renamed it may want to keep it. */
+export function describeRenamed({ runId, recorded, retired }: RetiredTable): string {
+  const now = retired === null ? 'it' : `${display(retired.name)} (${showBytes(retired.bytes)})`
+  return `${now} is the retired table ${display(recorded)} of run ${runId}, renamed or moved since: --all leaves it; to drop it: ebb retire ${runId} --execute`
 }
 
 function describeLeftOut(archive: RetiredTable['archive']): string {

@@ -187,8 +187,51 @@ test('a table that is not the retired table of a finished run is not dropped', a
   const owner = await database.session('owner')
   const retired = quoted({ ...table, name: companion(table.name, '_retired') }).text
   await owner.query(`alter table ${retired} rename to precious; create table ${retired} ()`)
-  expect(await ebb(all)).toMatchObject(none)
+  const told = (await ebb(all)).out
+  expect(told).toMatch(
+    /^\S+precious \([\d.]+ kB\) is the retired table \S+_retired"? of run 1, renamed or moved since: .*\n$/,
+  )
   expect(await everything(database)).toContain('precious')
+})
+
+test('a retired table that was moved and renamed is found: told by --all and status, dropped by its number', async ({
+  database,
+}) => {
+  const table = await eventsTable(database)
+  const retiredAfter = ['--retire-after', '7 days', '--execute']
+  expect(await ebb([...rebuild(table, database, '--keep-all'), ...retiredAfter])).toMatchObject({ code: 0 })
+  await database.admin(
+    sql`alter table ${quoted({ ...table, name: companion(table.name, '_retired') })} rename to precious;
+    create schema attic; alter table ${quoted({ ...table, name: 'precious' })} set schema attic`.text,
+  )
+  await database.admin(`update ebb.run set ended_at = now() - interval '7 days'`)
+
+  const at = ['--url', database.url]
+  const told =
+    /attic\.precious \([\d.]+ kB\) is the retired table \S+ of run 1, renamed or moved since: --all leaves it/
+  const shown = await ebb(['retire', '--all', ...at])
+  expect(shown.code, shown.err).toBe(0)
+  expect(shown.out.replace(/\n-- +/g, ' ')).toMatch(told)
+  expect((await ebb(['retire', '--all', ...at, '--execute'])).out).toMatch(told)
+  const [renamed, result] = objects((await ebb(['retire', '--all', ...at, '--execute', '--json'])).out)
+  expect(renamed).toMatchObject({ type: 'renamed', renamed: [{ runId: '1', retired: { name: { schema: 'attic' } } }] })
+  expect(result).toEqual({ type: 'result', result: [] })
+
+  const status = (await ebb(['status', ...at])).out
+  expect(status).toMatch(/attic\.precious .* kB {2}since .*, was \S+_retired"? .*drop: ebb retire 1/)
+  expect(status).not.toContain('dropped by')
+  expect(status).not.toContain('--all')
+  expect((await ebb(['rotate', '--all', ...at])).out).not.toContain('drop table')
+  expect(await everything(database)).toContain('precious')
+
+  const checked = (await ebb(['check', ...at])).out
+  expect(checked).toMatch(/attic\.precious .*, of run 1; it was \S+_retired"?, and is not dropped automatically/)
+
+  // Until here the role could not use the schema.
+  await database.admin('grant usage on schema attic to public')
+  expect(await ebb(['retire', '1', ...at, '--execute'])).toMatchObject({ code: 0 })
+  expect(await everything(database)).not.toContain('precious')
+  expect((await ebb(['status', ...at])).out).not.toContain('Retired tables')
 })
 
 test('a stopped rebuild is continued by resume, or undone by abandon', async ({ database }) => {

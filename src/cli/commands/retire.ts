@@ -1,12 +1,11 @@
-import type { Target } from '../../db/session.ts'
-import type { EngineOptions } from '../../engine/options.ts'
-import { retirable } from '../../engine/runs/retired.ts'
+import { retirable, type RetiredTable } from '../../engine/runs/retired.ts'
 import { planRetireOf, retire, type RetireRequest, type RunChoice, type RunResult } from '../../engine/runs/runs.ts'
 import { explain } from '../../plan/explain/explain.ts'
 import type { Plan } from '../../plan/language/step.ts'
+import { describeRenamed } from '../../report/status.ts'
 import { describeUndone } from '../../report/undone.ts'
 import { resolveRun, RETIRE } from '../../requests/runs.ts'
-import { toText } from '../../text/comment.ts'
+import { commentWithSql, toText } from '../../text/comment.ts'
 import { commandLine, executing, type Asked } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { planForPrograms } from '../show-plan.ts'
@@ -21,8 +20,12 @@ export const retireCommand = commandLine(
   },
   async (asked, chosen, { all, noArchive }) => {
     const { reporter, target, execute, engine } = asked
-    const choices: RunChoice[] = all ? await unnamed(target, engine) : [await resolveRun(target, chosen)]
-    if (!execute) return show(asked, choices, { noArchive })
+    const left = all ? await retirable(target, engine) : []
+    const choices: RunChoice[] = all ? left.filter(({ renamed }) => !renamed) : [await resolveRun(target, chosen)]
+    const renamed = left.filter((one) => one.renamed)
+    if (renamed.length > 0) reporter.show('renamed', renamed, () => renamedText(renamed, execute))
+    const none = renamed.length > 0 ? '' : NONE
+    if (!execute) return show(asked, choices, { noArchive }, none)
     const results: RunResult[] = []
     for (const one of choices) results.push(await retire(target, one, engine, { noArchive }))
     const shown = results.map(({ runId, plan, steps, receipt = null }) => ({
@@ -32,14 +35,15 @@ export const retireCommand = commandLine(
       receipt,
     }))
     reporter.show('result', shown, () =>
-      results.length === 0 ? NONE : toText(results.flatMap((result) => describeUndone('retire', result))),
+      results.length === 0 ? none : toText(results.flatMap((result) => describeUndone('retire', result))),
     )
   },
 )
 
 /** Who has given a retired table another name may want to keep it: it is dropped by its run's number only. */
-async function unnamed(target: Target, engine: EngineOptions): Promise<RunChoice[]> {
-  return (await retirable(target, engine)).filter(({ renamed }) => !renamed)
+function renamedText(tables: readonly RetiredTable[], execute: boolean): string {
+  const lines = tables.map(describeRenamed)
+  return toText(execute ? lines : lines.flatMap((line) => commentWithSql(line, '')))
 }
 
 const NONE = 'There is no retired table to drop.\n'
@@ -48,13 +52,14 @@ async function show(
   { invocation, reporter, target, engine }: Asked,
   choices: readonly RunChoice[],
   request: RetireRequest,
+  none: string,
 ): Promise<void> {
   const plans: (Plan & { readonly runId: string })[] = []
   for (const one of choices) plans.push(await planRetireOf(target, one, engine, request))
   const command = executing(invocation)
   const value = plans.map((plan) => ({ runId: plan.runId, ...planForPrograms(plan), command }))
   reporter.show('plans', value, () =>
-    plans.length === 0 ? NONE : plans.map((plan) => explain(plan, { command })).join('\n'),
+    plans.length === 0 ? none : plans.map((plan) => explain(plan, { command })).join('\n'),
   )
   if (plans.some(({ objections }) => objections.length > 0)) invocation.end(EXIT.objections)
 }

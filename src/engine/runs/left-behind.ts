@@ -21,12 +21,14 @@ export interface LeftBehind {
   readonly command: string
   /** The table that has taken the name, as the journal knows it. */
   readonly table: TableName
+  /** What the retired table was called then. */
+  readonly recorded: TableName
   /** Where the retired table is now; null where it has been dropped. */
   readonly retired: TableName | null
   readonly retiredOid: string | null
   /** The table whose changes are captured for it, as it is called now; null where nothing is captured any more. */
   readonly captured: TableName | null
-  /** It no longer has the recorded name: the user who renamed it may want to keep it. */
+  /** It no longer has the recorded name, or is in another schema: the user who renamed it may want to keep it. */
   readonly renamed: boolean
   /** The name that was recorded belongs to another table now. */
   readonly nameTaken: boolean
@@ -35,7 +37,7 @@ export interface LeftBehind {
   readonly since: Date
   /** When `rotate` drops the retired table; null where that was not asked for. */
   readonly goesAt: Date | null
-  /** Whether that time has come, by the server's clock. */
+  /** Whether that time has come, by the server's clock; never for one that was renamed. */
   readonly due: boolean
 }
 
@@ -50,10 +52,11 @@ export async function readLeftBehind(
     session,
     sql`
     select r.id::text as "runId", r.command, ${NAME(raw('r.schema_name'), raw('r.table_name'))} as table,
-      k.name as retired, k.oid::text as "retiredOid", b.name as captured, k.oid is not null and k.oid is distinct from x.oid as renamed,
+      ${NAME(raw('l.retired_schema'), raw('l.retired_name'))} as recorded, k.name as retired, k.oid::text as "retiredOid", b.name as captured, k.oid is not null and k.oid is distinct from x.oid as renamed,
       k.oid is null and x.oid is not null as "nameTaken",
       coalesce(not b.recorded, false) as restored, r.ended_at as since, r.ended_at + l.retire_after as "goesAt",
-      coalesce(r.ended_at + l.retire_after <= clock_timestamp(), false) as due
+      coalesce(r.ended_at + l.retire_after <= clock_timestamp(), false)
+        and (k.oid is null or k.oid is not distinct from x.oid) as due
     from ${at(schema, 'run')} r
     -- A journal that an earlier version has brought up to date last has none of these columns.
     cross join lateral jsonb_to_record(to_jsonb(r)) l (source_oid oid, retired_schema text, retired_name text, retire_after interval)

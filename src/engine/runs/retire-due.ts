@@ -13,9 +13,7 @@ export async function dueRetiredTables(
   options: EngineOptions,
 ): Promise<RetiredTable[]> {
   const retired = await retirable(target, options)
-  return retired.filter(
-    ({ due, renamed, table }) => due && !renamed && (tables === 'all' || tables.some((name) => sameName(name, table))),
-  )
+  return retired.filter(({ due, table }) => due && (tables === 'all' || tables.some((name) => sameName(name, table))))
 }
 
 /** The dropped tables, and the failures. */
