@@ -72,7 +72,7 @@ export function cannotLeave(
       'Let it be the same.',
     ]),
     ...(partition.kind === 'partitioned'
-      ? [['it is itself partitioned', `Move them yourself, or ebb split ${shellWord(whole)} …`]]
+      ? [['it is itself partitioned', 'Move them yourself, in the transaction that adds their partition.']]
       : []),
   ]
   if (reasons.length === 0) return []
