@@ -29,8 +29,8 @@ const RESET = [
   'discard temp',
 ].join('; ')
 
-/** More have never been in use at once, except by copies, and these do not pay for being kept. */
-const MOST_IDLE = 4
+/** As many as a copy with one job uses at once, and one: with fewer, three were opened anew for each table. */
+const MOST_IDLE = 8
 
 interface Idle {
   readonly session: Session
