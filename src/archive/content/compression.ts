@@ -2,6 +2,7 @@ import type { Transform } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import type { Compression } from '../../plan/archive/request.ts'
+import { Gathered } from './gathered.ts'
 
 /** What Node has from 22.15 on, and the types of Node 20 do not know. */
 interface Zstd {
@@ -16,6 +17,13 @@ const { createZstdCompress, createZstdDecompress, constants } = zlib as unknown 
 const ZSTD_LEVEL = 3
 const GZIP_LEVEL = 1
 
+/**
+ * Compression runs in a thread of its own, which waits for the event loop after each piece: so pieces are large, and some
+ * of them lie ready while rows are read, counted and digested.
+ */
+const PIECE = 256 * 1024
+const WAITING = { chunkSize: PIECE, highWaterMark: 4 * PIECE }
+
 /** What compresses best here without being slower. */
 export function defaultCompression(): Compression {
   return createZstdCompress === undefined ? 'gzip' : 'zstd'
@@ -27,10 +35,13 @@ export function defaultCompression(): Compression {
  */
 export function compressor(compression: Compression): Transform[] {
   if (compression === 'none') return []
-  if (compression === 'gzip') return [zlib.createGzip({ level: GZIP_LEVEL })]
+  if (compression === 'gzip') return [new Gathered(PIECE), zlib.createGzip({ ...WAITING, level: GZIP_LEVEL })]
   if (createZstdCompress === undefined) throw withoutZstd('compress')
   const { ZSTD_c_checksumFlag = 201, ZSTD_c_compressionLevel = 100 } = constants
-  return [createZstdCompress({ params: { [ZSTD_c_checksumFlag]: 1, [ZSTD_c_compressionLevel]: ZSTD_LEVEL } })]
+  return [
+    new Gathered(PIECE),
+    createZstdCompress({ ...WAITING, params: { [ZSTD_c_checksumFlag]: 1, [ZSTD_c_compressionLevel]: ZSTD_LEVEL } }),
+  ]
 }
 
 /** The way back. What decompresses may accept what is cut, or followed by junk: compare what was stored. */

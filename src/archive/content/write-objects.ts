@@ -32,39 +32,74 @@ export type Written = Pick<ArchivedTable, 'rows' | 'sha256' | 'objects'>
 /**
  * Writes the output of `copy … to stdout (format csv, header)` into objects of a store, in one pass. An object holds
  * whole records after a header of its own. A table without rows gets one object with the header: so its archive is
- * read, verified and restored like any other.
+ * read, verified and restored like any other. While one object is converted and stored to its end, the rows of the
+ * next are read already; that one ends when the one before is stored.
  *
- * @throws if anything fails; objects that have been written before stay, as leftovers without a receipt
+ * @throws if anything fails, when nothing is under way any more; objects that have been written before stay, as
+ * leftovers without a receipt
  */
 export async function writeObjects(store: Store, source: AsyncIterable<Uint8Array>, how: Writing): Promise<Written> {
   const parts = new CsvParts(source, how.partBytes)
-  const objects: ArchivedObject[] = []
+  const objects: Promise<ArchivedObject>[] = []
+  const failed = new AbortController()
   try {
     for await (const part of parts) {
-      const before = parts.rows
       const name = objectName(how.table, objects.length + 1, how.encoding)
-      const sizes = await writeObject(store, name, reporting(part, parts, how), how)
-      objects.push({ name, rows: parts.rows - before, ...sizes })
+      const content = new PartContent(part, parts, objects.at(-1), how)
+      // One for each: what listens to the signals of several objects would be taken for a leak.
+      const signal = AbortSignal.any([how.signal, failed.signal])
+      const object = writeObject(store, name, content, { ...how, signal })
+      objects.push(object)
+      object.catch((reason: unknown) => failed.abort(reason))
+      await Promise.race([content.read, Promise.allSettled([object])])
+      failed.signal.throwIfAborted()
     }
+    const written = await Promise.all(objects)
+    return { rows: parts.rows, sha256: parts.digest(), objects: written }
   } finally {
+    await Promise.allSettled(objects)
     await parts.close()
   }
-  return { rows: parts.rows, sha256: parts.digest(), objects }
 }
 
-async function* reporting(part: AsyncIterable<Uint8Array>, parts: CsvParts, { onProgress }: Writing) {
-  for await (const piece of part) {
-    onProgress?.(parts.rows, parts.bytes)
-    yield piece
+/** The content of an object, which ends when the object before it is stored. */
+class PartContent {
+  rows = 0
+  /** Resolves at the end: the next part can be read. */
+  readonly read: Promise<void>
+  private tell: () => void = () => {}
+  private readonly part: AsyncIterable<Uint8Array>
+  private readonly parts: CsvParts
+  private readonly before: Promise<unknown> | undefined
+  private readonly how: Writing
+
+  constructor(part: AsyncIterable<Uint8Array>, parts: CsvParts, before: Promise<unknown> | undefined, how: Writing) {
+    this.part = part
+    this.parts = parts
+    this.before = before
+    this.how = how
+    this.read = new Promise((resolve) => (this.tell = resolve))
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    const { part, parts, how } = this
+    const before = parts.rows
+    for await (const piece of part) {
+      how.onProgress?.(parts.rows, parts.bytes)
+      yield piece
+    }
+    this.rows = parts.rows - before
+    await this.before
+    this.tell()
   }
 }
 
 async function writeObject(
   store: Store,
   name: string,
-  part: AsyncIterable<Uint8Array>,
+  part: PartContent,
   { archive, encoding, columns, asText = [], partBytes, signal }: Writing,
-): Promise<Omit<ArchivedObject, 'name' | 'rows'>> {
+): Promise<ArchivedObject> {
   const content = new Measured()
   const stored = new Measured()
   const body = new PassThrough()
@@ -80,6 +115,8 @@ async function writeObject(
     await Promise.allSettled([flowing, put, converting.close()])
   }
   return {
+    name,
+    rows: part.rows,
     bytes: stored.bytes,
     sha256: stored.sha256,
     contentBytes: content.bytes,
