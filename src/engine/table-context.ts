@@ -123,11 +123,11 @@ export async function withTable<T>(
   }
 }
 
-/** Best effort. */
-async function prune(
+/** Prunes the journal, best effort. */
+export async function prune(
   control: Session,
   table: TableName,
-  { journalSchema, observer }: TableContextOptions,
+  { journalSchema, observer }: Pick<TableContextOptions, 'journalSchema' | 'observer'>,
 ): Promise<void> {
   await pruneJournal(control, journalSchema).catch((error: unknown) => {
     observer({

@@ -119,8 +119,8 @@ describe('option errors', () => {
   })
 
   test('a missing argument, and an excess one', async () => {
-    await refused(['inspect'], { code: 2, says: /missing required argument 'table'/ })
-    await refused(['inspect', 'a', 'b'], { code: 2, says: /too many arguments/ })
+    await refused(['inspect'], { code: 2, says: /missing required argument 'tables'/ })
+    await refused(['purge', 'a', 'b'], { code: 2, says: /too many arguments/ })
   })
 
   test('an option without its value', async () => {
@@ -148,7 +148,7 @@ describe('option errors', () => {
   })
 
   test.for(['a b', 'a.b.c', '"open', '', '1st', 'a.'])('table name %j', async (name) => {
-    const says = /<table>: .* is not a table name\n/
+    const says = /<tables>: .* is not a table name\n/
     await refused(['inspect', name], { code: 2, says })
     await refused(['partition', name, ...complete.slice(2)], { code: 2, says })
   })
@@ -156,9 +156,9 @@ describe('option errors', () => {
   test('all errors are reported together, before connecting', async () => {
     const words = ['partition', 'a b', '--every', '90d', '--keep', 'x', '--premake', '-1', '--url', 'nowhere']
     const { err } = await refused(words, { code: 2, says: /^error: 6 usage errors:\n/ })
-    for (const place of ['<table>', '--every', '--keep', '--premake', 'connection'])
-      expect(err).toContain(`       ${place}: `)
-    expect(err).toContain('       missing required option --by\n')
+    for (const place of ['<tables>', '--every', '--keep', '--premake', 'connection'])
+      expect(err).toContain(`   ${place}: `)
+    expect(err).toContain('   missing required option --by\n')
   })
 })
 

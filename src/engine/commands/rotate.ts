@@ -8,6 +8,7 @@ import { withSharedSessions } from '../../db/shared-sessions.ts'
 import { EbbError, ObjectionsError, UsageError } from '../../errors.ts'
 import { journalExists } from '../../journal/journal.ts'
 import { migrateJournal } from '../../journal/migrate.ts'
+import { keepJournal as recordRetention } from '../../journal/retention.ts'
 import { forgetMissing, forgetSet, recordRotated, registeredSets, type RegisteredSet } from '../../journal/sets.ts'
 import { begunRetirements } from '../../journal/rotations.ts'
 import { LIGHT_PACE } from '../../pacing/limits.ts'
@@ -29,7 +30,7 @@ import { rotateSet, stopped, type SetReport } from '../rotate/set.ts'
 import { planRetireOf } from '../runs/runs.ts'
 import { rehearsePartitions } from '../rehearsal.ts'
 import { objectionsToTable } from '../first-look.ts'
-import { withTable } from '../table-context.ts'
+import { prune, withTable } from '../table-context.ts'
 
 export type { RotateRequest } from '../../plan/rotate/request.ts'
 export type { Failure } from '../many-tables.ts'
@@ -281,7 +282,7 @@ async function rotateOne(
     if (planned.steps.length > 0) await rehearsePartitions(session, table)
     if (situation === null || !(await isSettled(session, situation, planned, request)))
       return { plan: planned, settled: false }
-    await recordRotated(session, options.journalSchema, table)
+    await recordSettled(session, table, options)
     return { plan: planned, settled: true }
   })
   // Without a policy there is nothing to do, and no lease to take.
@@ -290,6 +291,14 @@ async function rotateOne(
   return withTable({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (context) =>
     rotateSet(context, table, request, options.lockLimits),
   )
+}
+
+/** What a rotation leaves in the journal that has nothing to do. */
+async function recordSettled(session: Session, table: TableName, options: EngineOptions): Promise<void> {
+  const { journalSchema, keepJournal } = options
+  if (keepJournal !== undefined) await recordRetention(session, journalSchema, table, keepJournal)
+  await recordRotated(session, journalSchema, table)
+  await prune(session, table, options)
 }
 
 function failedRotation(
