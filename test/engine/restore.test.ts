@@ -332,7 +332,9 @@ test('a restore of several tables has the lease of each, also when it is resumed
   }
   const first = restoreFrom(archive, database.url).catch((error: unknown) => error)
   await refused()
-  await database.admin(`select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'`)
+  await database.admin(
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`,
+  )
   expect(await first).toMatchObject({ kind: 'try later' })
   // A run of another table than its own stops it, too.
   await database.admin(sql`insert into ebb.run (command, schema_name, table_name, request, plan, ebb_version, status)

@@ -229,7 +229,7 @@ test('killed repeatedly, it is completed by the next that is not', async ({ data
       async () =>
         (
           await database.admin(
-            `select from pg_locks l join pg_stat_activity a using (pid) where application_name like 'ebb rotate%'`,
+            `select from pg_locks l join pg_stat_activity a using (pid) where datname = current_database() and application_name like 'ebb rotate%'`,
           )
         ).rowCount,
       { timeoutMs: 1000 },

@@ -326,7 +326,7 @@ describe('a commit that takes long', () => {
       return times
     })
     const administrator = await database.session('administrator', { admin: true })
-    const waiting = `select from pg_stat_activity where application_name = 'ebb test' and wait_event = 'SyncRep'`
+    const waiting = `select from pg_stat_activity where datname = current_database() and application_name = 'ebb test' and wait_event = 'SyncRep'`
     await until(async () => (await administrator.query(waiting)).rowCount === 1, { what: 'the wait for the standby' })
     await app.query(`set lock_timeout = '1s'`)
     await app.query(sql`select from ${quoted(events)}`)
@@ -510,7 +510,9 @@ async function hurryVacuum(database: Database, { events }: EventsTable): Promise
 }
 
 async function terminateVacuums(database: Database): Promise<void> {
-  await database.admin(`select pg_terminate_backend(pid) from pg_stat_progress_vacuum`)
+  await database.admin(
+    `select pg_terminate_backend(pid) from pg_stat_progress_vacuum where datname = current_database()`,
+  )
 }
 
 async function burnTransactions(database: Database, count: number): Promise<void> {
@@ -540,7 +542,7 @@ async function slowDownSwap(database: Database, { events }: EventsTable): Promis
 async function isLockedByTool(administrator: pg.Client, { events }: EventsTable, query = '%'): Promise<boolean> {
   const { rowCount } = await administrator.query(sql`
     select from pg_locks l join pg_stat_activity a on a.pid = l.pid
-    where l.granted and l.mode = 'AccessExclusiveLock' and a.application_name like 'ebb partition %' and a.state <> 'idle'
+    where a.datname = current_database() and l.granted and l.mode = 'AccessExclusiveLock' and a.application_name like 'ebb partition %' and a.state <> 'idle'
       and a.query like ${query} and l.relation = (select oid from pg_class where relname = ${events.name} and relkind = 'r')`)
   return rowCount !== 0
 }

@@ -154,7 +154,11 @@ describe('two deployments', () => {
     const second = up(database)
     await until(
       async () =>
-        (await look.query(`select from pg_stat_activity where application_name like 'ebb migrate %'`)).rowCount! > 2,
+        (
+          await look.query(
+            `select from pg_stat_activity where datname = current_database() and application_name like 'ebb migrate %'`,
+          )
+        ).rowCount! > 2,
     )
     await session.query('commit')
 

@@ -106,7 +106,8 @@ test('a restore whose server dies in the midst of an object puts each row back o
      create trigger waiting before insert on ${name.text} for each row when (new.id = 150) execute function wait_there()`,
   )
   const tool = startTool({ command: 'restore', url: database.url, table, restore: order })
-  const waits = () => database.admin(`select from pg_stat_activity where wait_event = 'advisory'`)
+  const waits = () =>
+    database.admin(`select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`)
   await until(async () => (await waits()).rowCount === 1, { what: 'the restore to reach row 150' })
   const before = await idsIn(database, table)
   expect(before.length).toBeGreaterThan(0)

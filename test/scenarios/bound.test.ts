@@ -54,7 +54,7 @@ describe('while a conversion waits', () => {
     await app.query('begin')
     await insert(app, events, 18_000)
     await app.query('rollback')
-    const proving = `select from pg_stat_activity where query like '% validate constraint %' and pid <> pg_backend_pid() and state = 'active'`
+    const proving = `select from pg_stat_activity where datname = current_database() and query like '% validate constraint %' and pid <> pg_backend_pid() and state = 'active'`
     await until(async () => (await database.admin(proving)).rowCount === 0, 'the proof to be given up')
     await holder.query('commit')
     await until(() => run.notes.length > 0, 'it to begin anew')
@@ -163,7 +163,7 @@ function begun(database: Database, table: TableName, request: PartitionRequest) 
 async function killedAfter(database: Database, table: TableName, request: PartitionRequest, key: string) {
   const tool = startTool({ command: 'partition', url: database.url, table, request, dieAt: `step finished: ${key}` })
   expect(await tool.end()).toBe('SIGKILL')
-  const its = sql`select from pg_stat_activity where application_name like 'ebb partition%'`
+  const its = sql`select from pg_stat_activity where datname = current_database() and application_name like 'ebb partition%'`
   await until(async () => (await database.admin(its)).rowCount === 0, 'the server to notice the kill')
 }
 

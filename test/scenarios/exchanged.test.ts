@@ -57,7 +57,7 @@ test('a retired table that is exchanged while retire waits for it', async ({ dat
   await owner.query(`begin; alter table ev_retired rename to put_aside;
     create table ev_retired as select 'precious' as mine`)
   const retiring = failureOf(retire(database.url, { runId }, quietly()))
-  const waiting = `select from pg_stat_activity where application_name like 'ebb retire%' and wait_event_type = 'Lock'`
+  const waiting = `select from pg_stat_activity where datname = current_database() and application_name like 'ebb retire%' and wait_event_type = 'Lock'`
   await until(async () => (await database.admin(waiting)).rowCount === 1, { what: 'retire to wait' })
   await owner.query('commit')
 

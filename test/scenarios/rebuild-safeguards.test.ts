@@ -316,7 +316,7 @@ describe('the application', () => {
 /** Has read the table, and goes on in the same transaction. */
 async function isAskedFor(database: Database, table: TableName, mode: string): Promise<boolean> {
   const { rowCount } = await database.admin(
-    sql`select from pg_locks where relation = ${quoted(table).text}::regclass and mode = ${mode} and not granted`,
+    sql`select from pg_locks where database = (select oid from pg_database where datname = current_database()) and relation = ${quoted(table).text}::regclass and mode = ${mode} and not granted`,
   )
   return rowCount === 1
 }

@@ -94,7 +94,7 @@ describe('a snapshot taken after the old ones have ended, while the swap request
     await swap.began(/swap/)
     await seemsToVacuum.query('begin')
     await seemsToVacuum.query(sql`lock table ${quoted(table)} in share update exclusive mode`.text)
-    const asked = sql`select from pg_locks where relation = ${quoted(table).text}::regclass and mode = 'ShareUpdateExclusiveLock' and not granted`
+    const asked = sql`select from pg_locks where database = (select oid from pg_database where datname = current_database()) and relation = ${quoted(table).text}::regclass and mode = 'ShareUpdateExclusiveLock' and not granted`
     await until(async () => (await database.admin(asked)).rowCount !== 0)
 
     await writeSome(app, table)
