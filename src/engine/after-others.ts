@@ -34,6 +34,8 @@ export async function afterOthers<T>(
       return await work()
     } catch (error) {
       if (!(error instanceof TableBusyError) || performance.now() > deadline) throw error
+      // It may be another of its tables that is taken.
+      await pause(deadline, options.signal)
     }
   }
 }
@@ -58,9 +60,13 @@ async function tableFree(
     const who = describeRunning(running)
     if (performance.now() > deadline) throw stillThere(table, who, waitMs)
     observer({ table, runId: null, type: 'waiting', reason: `for ${who}, which is running on ${display(table)}` })
-    const left = Math.max(10, deadline - performance.now())
-    await sleep(Math.min(left, POLL_EVERY_MS * (0.5 + Math.random())), undefined, { signal }).catch(stopped)
+    await pause(deadline, signal)
   }
+}
+
+async function pause(deadline: number, signal: AbortSignal): Promise<void> {
+  const left = Math.max(10, deadline - performance.now())
+  await sleep(Math.min(left, POLL_EVERY_MS * (0.5 + Math.random())), undefined, { signal }).catch(stopped)
 }
 
 function stillThere(table: TableName, who: string, waitedMs: number): TableBusyError {

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { afterOthers } from '../../src/engine/after-others.ts'
 import { carryOut } from '../../src/engine/run.ts'
 import { mark } from '../../src/engine/commands/mark.ts'
 import { rotate } from '../../src/engine/commands/rotate.ts'
@@ -15,6 +16,7 @@ import type { Options } from '../../src/requests/option.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
+import { written } from '../support/tool.ts'
 import { monthlyEvents, options, request, rotateOne } from './rotate-support.ts'
 
 /** Another run on the table, as long as its session lives. */
@@ -84,6 +86,18 @@ test('the plan is made after the wait, and a signal ends it', async ({ database 
     sql`select count(deleted_at)::int as marked from ${quoted(table)}`,
   )
   expect(rows[0]?.marked).toBe(2)
+})
+
+test('where another of its tables is taken, it is tried again now and then', async ({ database }) => {
+  const table = { schema: 'public', name: 'free' }
+  await database.admin('create table public.free ()')
+  let tries = 0
+  const work = () => {
+    tries++
+    return Promise.reject(new TableBusyError('the other table is taken', { state: 'Nothing.', next: 'Wait.' }))
+  }
+  await expect(afterOthers(database.url, written(table), options({ waitMs: 600 }), work)).rejects.toThrow('is taken')
+  expect(tries).toBeLessThanOrEqual(5)
 })
 
 test.for<[what: unknown, ms: number | undefined]>([
