@@ -34,6 +34,7 @@ export type Session = pg.Client
 
 const SETTINGS: readonly (readonly [string, string])[] = [
   ...Object.entries(OUR_SETTINGS),
+  ['client_encoding', 'UTF8'], // behind a pooler, a session that is reset would have that of the database
   ['extra_float_digits', '1'], // keys and positions travel as text: with less, two numbers would be one
   ['client_min_messages', 'warning'],
   ['row_security', 'off'], // a policy that would hide rows from us is an error, never a gap

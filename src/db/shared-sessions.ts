@@ -22,7 +22,11 @@ import { Sockets } from './sockets.ts'
 const RESET = [
   'close all',
   'set session authorization default',
+  // To the one that `alter role … set role` says: in older minor versions (16.4) the line above has set it to none.
+  'reset role',
   'reset all',
+  // That has reset it to what it was at first: the name of a run, by which others see that it is alive.
+  "set application_name = 'ebb'",
   'unlisten *',
   'select pg_catalog.pg_advisory_unlock_all()',
   'discard sequences',
@@ -79,7 +83,7 @@ export class SharedSessions implements SessionSource {
     if (this.closed || !isSound(session) || this.idle.length >= MOST_IDLE) return session.end()
     sockets.remove(streamOf(session))
     session.removeAllListeners('notice')
-    // At once: it also takes the name away, by which others see that a run is alive.
+    // At once: it also takes the name of the run away.
     const clean = session.query(RESET).then(
       () => true,
       () => false,

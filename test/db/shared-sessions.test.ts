@@ -5,6 +5,7 @@ import { inTransaction, openSession, willBeCancelled, type Session, type Target 
 import { withSharedSessions } from '../../src/db/shared-sessions.ts'
 import { Sockets } from '../../src/db/sockets.ts'
 import { test, type Database } from '../support/database.ts'
+import { startPgBouncer } from '../support/pgbouncer.ts'
 
 /** Opens a session, does something in it, ends it, and tells its backend. */
 async function use(target: Target, work: (session: Session) => Promise<unknown> = () => Promise.resolve()) {
@@ -47,11 +48,34 @@ describe('a session that was given back', () => {
 
   test('has lost the name by which others see a run', async ({ database }) => {
     await share(database, async (target) => {
-      await use(target, (session) => session.query(`set application_name = 'ebb rotate abc'`))
+      await use(target)
       await sleep(100)
-      expect(await sessionsOf(database)).toEqual(['ebb first'])
+      expect(await sessionsOf(database)).toEqual(['ebb'])
     })
   })
+
+  test.for([false, true])(
+    'is of the same role and encoding, which defaults may set otherwise; through PgBouncer: %s',
+    async (pooled, { database, needs }) => {
+      const login = decodeURIComponent(new URL(database.url).username)
+      const owner = await database.role('owner')
+      await database.admin(`
+        grant "${owner}" to "${login}";
+        alter role "${login}" in database "${database.name}" set role = "${owner}";
+        alter database "${database.name}" set client_encoding = 'LATIN1'`)
+      const url = pooled ? await startPgBouncer(needs('pgbouncer'), database, 'session') : database.url
+      const facts = `select pg_backend_pid() as pid, current_user as role, char_length('€') as euro,
+        current_setting('client_encoding') as encoding`
+      await withSharedSessions(url, async (target) => {
+        const seen: unknown[] = []
+        const look = async (session: Session) => void seen.push((await session.query<object>(facts)).rows[0])
+        const pid = await use(target, look)
+        await use(target, look)
+        const expected = { pid, role: owner, euro: 1, encoding: 'UTF8' }
+        expect(seen).toEqual([expected, expected])
+      })
+    },
+  )
 
   test.for<[what: string, work: (session: Session, database: Database) => Promise<unknown>]>([
     ['a query has failed', (session) => session.query('select 1 / 0').catch(() => {})],
@@ -104,7 +128,7 @@ describe('a session that was given back', () => {
 
 async function sessionsOf(database: Database): Promise<string[]> {
   const { rows } = await database.admin<{ name: string }>(
-    `select application_name as name from pg_stat_activity where datname = current_database() and application_name like 'ebb %' order by 1`,
+    `select application_name as name from pg_stat_activity where datname = current_database() and application_name like 'ebb%' order by 1`,
   )
   return rows.map(({ name }) => name)
 }
