@@ -29,15 +29,12 @@ export function exitCodeOf(kind: ErrorKind | 'bug'): ExitCode {
   return OF_KIND[kind]
 }
 
-/** The exit code of a rotation: everything done, objections, something failed, stopped. */
+/** The exit code of a rotation: of what is worst, after a stop. */
 export function exitCodeOfRotation({ sets, retired: retiredTables, stopped }: RotationReport): ExitCode {
   if (stopped) return EXIT.stopped
-  const failures = [...sets, retiredTables].flatMap(({ failed }) => failed.map(({ error }) => error))
-  if (failures.length > 0)
-    return failures.every((error) => error instanceof EbbError && error.kind === 'try later')
-      ? EXIT.tryLater
-      : EXIT.failed
-  return sets.some(({ plan }) => plan !== null && plan.objections.length > 0) ? EXIT.objections : EXIT.done
+  const errors = [...sets, retiredTables].flatMap(({ failed }) => failed.map(({ error }) => kindOf(error)))
+  const isObjected = sets.some(({ plan }) => plan !== null && plan.objections.length > 0)
+  return worstOf(isObjected ? [...errors, 'objections'] : errors)
 }
 
 /** The exit code of a command for several tables: of what is worst. A plan that is shown may have objections. */
@@ -46,14 +43,19 @@ export function exitCodeOfTables(
   isRefused: (outcome: TableOutcome<unknown>) => boolean = ({ outcome }) => outcome === 'refused',
 ): ExitCode {
   if (outcomes.some(({ outcome }) => outcome === 'stopped' || outcome === 'not begun')) return EXIT.stopped
-  const kinds = outcomes.map((one) => (isRefused(one) ? 'objections' : kindOf(one)))
-  if (kinds.includes('failed')) return EXIT.failed
-  if (kinds.includes('objections')) return EXIT.objections
-  return kinds.includes('try later') ? EXIT.tryLater : EXIT.done
+  return worstOf(
+    outcomes.flatMap((one) => (isRefused(one) ? ['objections'] : one.outcome === 'failed' ? [kindOf(one.error)] : [])),
+  )
 }
 
-function kindOf(one: TableOutcome<unknown>): 'failed' | 'objections' | 'try later' | null {
-  if (one.outcome !== 'failed') return null
-  const kind = one.error instanceof EbbError ? one.error.kind : 'failed'
+type Worse = 'failed' | 'objections' | 'try later'
+
+function worstOf(kinds: readonly Worse[]): ExitCode {
+  const worst = (['failed', 'objections', 'try later'] as const).find((kind) => kinds.includes(kind))
+  return worst === undefined ? EXIT.done : OF_KIND[worst]
+}
+
+function kindOf(error: Error): Worse {
+  const kind = error instanceof EbbError ? error.kind : 'failed'
   return kind === 'objections' || kind === 'try later' ? kind : 'failed'
 }
