@@ -339,6 +339,33 @@ describe('a commit that takes long', () => {
   })
 })
 
+test('what is committed is not done again, where it could not be made durable', async ({ database }) => {
+  const { events } = await createEvents(database, { rows: 1 })
+  const [session, control] = await Promise.all([openSession(database.url, 'test'), openSession(database.url, 'test')])
+  const row = sql`select from ${quoted(events)} for update`
+  const other = await database.session('other')
+  await other.query('begin')
+  await other.query(row)
+  let times = 0
+  const locking = underShortLocks(
+    {
+      session,
+      pid: await backendPid(session),
+      control,
+      deadlockTimeoutMs: 1_000,
+      durable: async () => void (await session.query(row)),
+    },
+    { quiet: null, acquire: [], locks: [] },
+    { ...LOCK_LIMITS, deadlineMs: 1_000 },
+    () => {},
+    new AbortController().signal,
+    () => Promise.resolve(void times++),
+  )
+  await expect(locking).rejects.toMatchObject({ code: '55P03' })
+  expect(times).toBe(1)
+  await Promise.all([session.end(), control.end()])
+})
+
 describe('for any lock order of the application', () => {
   test('repeated conversion and rollback cause no deadlock in it', async ({ database, judgeTimes }) => {
     const parts = await createEvents(database, { rows: ROWS, id: 'serial' })

@@ -86,9 +86,6 @@ export async function underShortLocks(
         await work()
         attempt.committing(sessions.control)
       })
-      const { heldMs, blockedMs } = await attempt.released()
-      await sessions.durable?.()
-      return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, blockedMs) }
     } catch (error) {
       longest = Math.max(longest, attempt.blockedMs())
       if (codeOf(error) === SQLSTATE.queryCanceled && ++cancelled === MOST_CANCELLED) throw error
@@ -96,8 +93,13 @@ export async function underShortLocks(
       if (reason === null || signal.aborted) throw error
       if (performance.now() > deadline) throw new NotLockedError(locks, lockLimits, reason, error)
       observer({ type: 'waiting', reason })
+      await sleep(Math.max(pauseAfter(attempts), LEFT_TO_OTHERS * attempt.blockedMs()), undefined, { signal })
+      continue
     }
-    await sleep(Math.max(pauseAfter(attempts), LEFT_TO_OTHERS * attempt.blockedMs()), undefined, { signal })
+    const { heldMs, blockedMs } = await attempt.released()
+    // It is committed: if this fails, it is not done again.
+    await sessions.durable?.()
+    return { attempts, heldMs, longestWaitCausedMs: Math.max(longest, blockedMs) }
   }
 }
 
