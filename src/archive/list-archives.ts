@@ -1,9 +1,11 @@
 import { text as readText } from 'node:stream/consumers'
 import { reasonOf } from '../db/sqlstate.ts'
+import { NOTHING_CHANGED } from '../errors.ts'
 import { folderOfArchive, RECEIPT, REMOVAL } from '../plan/archive/names.ts'
 import type { ArchivedTable, Encoding, Receipt } from '../plan/archive/receipt.ts'
 import type { StoredRemoval, TableRemoval } from '../plan/archive/removal.ts'
 import { display } from '../sql/names.ts'
+import { whileReading } from './archive-error.ts'
 import { differenceText } from './content/difference.ts'
 import { parseReceipt, receiptDigest } from './receipt-text.ts'
 import { readRemoval, removalDifferences } from './removal-document.ts'
@@ -59,7 +61,11 @@ export interface Leftover {
 }
 
 /** Lists the archives of a store, or of a folder in it; objects are not read. */
-export async function listArchives(uri: string, signal: AbortSignal): Promise<ArchiveList> {
+export function listArchives(uri: string, signal: AbortSignal): Promise<ArchiveList> {
+  return whileReading(NOTHING_CHANGED, () => list(uri, signal))
+}
+
+async function list(uri: string, signal: AbortSignal): Promise<ArchiveList> {
   const store = await openStore(uri)
   try {
     const archives: ListedArchive[] = []

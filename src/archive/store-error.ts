@@ -1,4 +1,5 @@
-import { EbbError, type ErrorKind } from '../errors.ts'
+import type { ErrorKind } from '../errors.ts'
+import { ArchiveError } from './archive-error.ts'
 
 /**
  * What is wrong with a store or one of its objects. `exists`: there is an object of this name; `missing`: there is
@@ -9,18 +10,15 @@ import { EbbError, type ErrorKind } from '../errors.ts'
 export type StoreProblem = 'exists' | 'missing' | 'no store' | 'denied' | 'unreachable' | 'full' | 'damaged' | 'refused'
 
 /** A store does not do what it was asked. Its text holds no credentials. */
-export class StoreError extends EbbError {
+export class StoreError extends ArchiveError {
   override readonly name = 'StoreError'
   readonly problem: StoreProblem
 
   constructor(problem: StoreProblem, message: string, next: string, cause?: unknown) {
-    super(message, { state: NOTHING_UNPROVEN, next }, KINDS[problem], cause)
+    super(message, next, KINDS[problem], cause)
     this.problem = problem
   }
 }
-
-/** True of every archive, whatever happens to a store. */
-const NOTHING_UNPROVEN = 'No row is removed before its archive has been read back.'
 
 const KINDS: Readonly<Record<StoreProblem, ErrorKind>> = {
   exists: 'failed',

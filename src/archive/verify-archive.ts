@@ -1,6 +1,8 @@
 import { text as readText } from 'node:stream/consumers'
+import { NOTHING_CHANGED } from '../errors.ts'
 import type { Receipt } from '../plan/archive/receipt.ts'
 import type { StoredRemoval } from '../plan/archive/removal.ts'
+import { whileReading } from './archive-error.ts'
 import { parseReceipt, receiptDigest } from './receipt-text.ts'
 import { openStore } from './stores/open.ts'
 import { readRemoval, removalDifferences } from './removal-document.ts'
@@ -27,9 +29,16 @@ export interface ArchiveVerification extends Verification {
 }
 
 /** Verifies an archive by its receipt alone, without the database that the rows came from. */
-export async function verifyArchive(
-  { folder, name, uri }: ReceiptPlace,
+export function verifyArchive(
+  place: ReceiptPlace,
   how: Verifying & { readonly onReceipt?: (receipt: Receipt) => void },
+): Promise<ArchiveVerification> {
+  return whileReading(NOTHING_CHANGED, () => verify(place, how))
+}
+
+async function verify(
+  { folder, name, uri }: ReceiptPlace,
+  how: Parameters<typeof verifyArchive>[1],
 ): Promise<ArchiveVerification> {
   const store = await openStore(folder)
   try {

@@ -251,6 +251,9 @@ test('the same from a program', async () => {
   const { differences, compared } = await verifyArchive(receipt(), { identities: [await readFile(keyFile, 'utf8')] })
   expect([differences, compared]).toEqual([[], 'content'])
   expect(await listArchives(directory)).toMatchObject({ archives: [{ problems: [] }], leftovers: [{ objects: 1 }] })
+  const absent = { advice: { state: 'Nothing has been changed.' } }
+  await expect(listArchives(`${directory}/absent`)).rejects.toMatchObject(absent)
+  await expect(verifyArchive(`${directory}/absent/receipt.json`)).rejects.toMatchObject(absent)
 })
 
 async function otherKeyFile(): Promise<string> {

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, describe, test as plain } from 'vitest'
 import { sql, raw } from '../../src/sql/sql.ts'
@@ -129,6 +129,9 @@ test('an object that is not what was archived is refused, those before it are ke
   await expect(restoreFrom(archive, database.url)).rejects.toThrow(/is not what was archived/)
   const sofar = (await contentOf(database, table)).length - 60
   expect(sofar).toBe(archive.table.objects[0]?.rows)
+  await rm(second)
+  const state = 'No row is restored before its object has been read to the end and compared with the receipt.'
+  await expect(restoreFrom(archive, database.url)).rejects.toMatchObject({ advice: { state } })
   await writeFile(second, good)
   const { restored } = await restoreFrom(archive, database.url)
   expect(restored).toEqual({ ...NOTHING, archived: 40, rows: 40 })

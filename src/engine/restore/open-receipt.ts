@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { readObject } from '../../archive/content/read-object.ts'
+import { whileReading } from '../../archive/archive-error.ts'
 import { parseReceipt, receiptDigest } from '../../archive/receipt-text.ts'
 import { readRemoval } from '../../archive/removal-document.ts'
 import { openStore } from '../../archive/stores/open.ts'
@@ -33,7 +34,13 @@ export interface OpenArchive {
  *
  * @param uri of the receipt, absolute
  */
-export async function withArchive<T>(uri: string, work: (archive: OpenArchive) => Promise<T>): Promise<T> {
+export function withArchive<T>(uri: string, work: (archive: OpenArchive) => Promise<T>): Promise<T> {
+  return whileReading(NOTHING_IN_PART, () => opened(uri, work))
+}
+
+const NOTHING_IN_PART = 'No row is restored before its object has been read to the end and compared with the receipt.'
+
+async function opened<T>(uri: string, work: (archive: OpenArchive) => Promise<T>): Promise<T> {
   const { destination, name } = parseObjectUri(uri, '/')
   const store = await openStore(uriOf(destination))
   try {

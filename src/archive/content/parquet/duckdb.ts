@@ -1,6 +1,6 @@
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { reasonOf } from '../../../db/sqlstate.ts'
-import { EbbError } from '../../../errors.ts'
+import { ArchiveError } from '../../archive-error.ts'
 import { optional } from '../../optional.ts'
 
 const PACKAGE = '@duckdb/node-api'
@@ -71,14 +71,11 @@ export class DuckDb {
 }
 
 /** The lines after the first have what it has read. */
-function failed(error: unknown): EbbError {
+function failed(error: unknown): ArchiveError {
   const [reason = ''] = reasonOf(error).split('\n')
-  return new EbbError(
+  return new ArchiveError(
     `DuckDB failed: ${reason}`,
-    {
-      state: 'No row is removed before its archive has been read back.',
-      next: 'If it lacks space for temporary files, set TMPDIR to a directory that has some. Rows can also be archived as CSV.',
-    },
+    'If it lacks space for temporary files, set TMPDIR to a directory that has some. Rows can also be archived as CSV.',
     'failed',
     error,
   )

@@ -2,7 +2,7 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../../../db/sqlstate.ts'
-import { EbbError } from '../../../errors.ts'
+import { ArchiveError } from '../../archive-error.ts'
 import { DuckDb } from './duckdb.ts'
 
 /** A private folder for the files of one object, and the DuckDB that works on them; made when they are needed. */
@@ -45,12 +45,9 @@ async function makeFolder(): Promise<string> {
   try {
     return await mkdtemp(join(await realpath(path), 'ebb-parquet-'))
   } catch (error) {
-    throw new EbbError(
+    throw new ArchiveError(
       `temporary files cannot be made in ${path}: ${reasonOf(error)}`,
-      {
-        state: 'No row is removed before its archive has been read back.',
-        next: 'Set TMPDIR to a directory that can be written to, and run the same command again. Rows can also be archived as CSV.',
-      },
+      'Set TMPDIR to a directory that can be written to, and run the same command again. Rows can also be archived as CSV.',
       'failed',
       error,
     )
