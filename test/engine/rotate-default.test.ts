@@ -256,6 +256,30 @@ describe('a large DEFAULT partition', () => {
     expect(stopped.failed.map(({ error }) => error.message)).toEqual([expect.stringContaining('stopped')])
     expect(stopped.created).toEqual([])
     expect(await checksOf(database, fallback)).toEqual([])
-    expect((await rotateOne(database, table)).created).toHaveLength(1)
+
+    // Of one that was killed later the CHECK is valid, and proves nothing any more when it is dropped.
+    const [bounds] = (
+      await database.admin<{ a: string; b: string }>(sql`select (${month(3)})::text a, (${month(4)})::text b`)
+    ).rows
+    const whole = `check (not (at >= '${bounds!.a}' and at < '${bounds!.b}'))`
+    await database.admin(sql`alter table ${quoted(fallback)} add constraint ebb_excluded ${raw(whole)}`)
+    const seen: string[] = []
+    const report = await rotateOne(
+      database,
+      table,
+      {},
+      { observer: (event) => void (event.type === 'step finished' && seen.push(event.step.key.split(':')[0]!)) },
+    )
+    expect([report.failed, report.created.length]).toEqual([[], 1])
+    expect(seen).toEqual(['readmit', 'exclude', 'validate', 'create', 'admit'])
+  })
+
+  test('is rid of that CHECK, too, where it is empty by now', async ({ database }) => {
+    const { table, fallback } = await withDefault(database, 0, { until: 4 })
+    await rotateOne(database, table)
+    await database.admin(sql`alter table ${quoted(fallback)} add constraint ebb_excluded check (token <> 'rejected')`)
+    const report = await rotateOne(database, table)
+    expect([report.failed, report.created, report.plan!.notes]).toEqual([[], [], []])
+    expect(await checksOf(database, fallback)).toEqual([])
   })
 })

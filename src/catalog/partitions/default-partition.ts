@@ -9,7 +9,7 @@ import { lookWithin } from './rows.ts'
 // The rows in a DEFAULT partition: how many belong to a partition that is about to be made, and what they meet on their
 // way out of it.
 
-/** A DEFAULT partition that is not empty. */
+/** A DEFAULT partition that matters: it is not empty, or a CHECK has been left on it. */
 export interface DefaultPartition {
   readonly partition: Partition
   /** Without indexes: so much is read where nothing excludes a range. */
@@ -61,25 +61,33 @@ export async function readDefaultPartition(
   journalSchema: string,
   left: () => number,
 ): Promise<DefaultPartition> {
-  const { heapBytes, hasCheck } = await readFacts(session, partition)
   return {
     partition,
-    heapBytes,
-    hasCheck,
+    heapBytes: await readHeapBytes(session, partition),
+    hasCheck: await hasExclusion(session, partition),
     exits: await readExits(session, partition.oid, journalSchema),
     belonging: await readBelonging(session, partition.name, key, ranges, most, left),
     ends: await readEnds(session, partition.name, key.column, left),
   }
 }
 
-async function readFacts(session: Session, { oid }: Partition): Promise<{ heapBytes: number; hasCheck: boolean }> {
-  return readOne(
+async function readHeapBytes(session: Session, { oid }: Partition): Promise<number> {
+  const { bytes } = await readOne<{ bytes: number }>(
     session,
     sql`
-    select (select coalesce(sum(pg_relation_size(l.relid)), 0) from (select ${oid}::oid as relid union select relid from pg_partition_tree(${oid}::oid)) l
-        join pg_class c on c.oid = l.relid and c.relkind = 'r')::float8 as "heapBytes",
-      exists (select from pg_constraint where conrelid = ${oid}::oid and conname = ${EXCLUSION}) as "hasCheck"`,
+    select coalesce(sum(pg_relation_size(l.relid)), 0)::float8 as bytes
+    from (select ${oid}::oid as relid union select relid from pg_partition_tree(${oid}::oid)) l join pg_class c on c.oid = l.relid and c.relkind = 'r'`,
   )
+  return bytes
+}
+
+/** Whether an interrupted rotation has left its CHECK. */
+export async function hasExclusion(session: Session, { oid }: Pick<Partition, 'oid'>): Promise<boolean> {
+  const { there } = await readOne<{ there: boolean }>(
+    session,
+    sql`select exists (select from pg_constraint where conrelid = ${oid}::oid and conname = ${EXCLUSION}) as there`,
+  )
+  return there
 }
 
 /** Capture triggers of Ebb, whose functions are in the journal's schema, have to fire. */

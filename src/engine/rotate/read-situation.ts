@@ -1,5 +1,9 @@
 import { isReadable, readAtLeast, readGreatest, readNewest, lookWithin } from '../../catalog/partitions/rows.ts'
-import { readDefaultPartition, type DefaultPartition } from '../../catalog/partitions/default-partition.ts'
+import {
+  hasExclusion,
+  readDefaultPartition,
+  type DefaultPartition,
+} from '../../catalog/partitions/default-partition.ts'
 import {
   readPartitionedTable,
   type Partition,
@@ -79,7 +83,8 @@ async function readFallback(
   patienceMs: number,
 ): Promise<DefaultPartition | null> {
   const partition = set.partitions.find(({ isDefault }) => isDefault)
-  if (partition === undefined || partition.empty || set.key === null) return null
+  if (partition === undefined || set.key === null) return null
+  if (partition.empty && !(await hasExclusion(session, partition))) return null
   const deadline = performance.now() + patienceMs
   const cells = missingRunway(set, policy, { now, head: headOf({ newest, set }), idRate })
   const ranges = cells.map((cell) => textRange(set, policy.kind, cell))

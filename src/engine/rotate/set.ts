@@ -128,10 +128,11 @@ async function carryOut(
   lockLimits: LockLimits,
   done: Draft,
 ): Promise<void> {
-  const first = await look(context, table, request)
-  const { policy, registered } = first.plan
-  done.plan = first.plan
+  const found = await look(context, table, request)
+  const { policy, registered } = found.plan
+  done.plan = found.plan
   if (policy === null) return
+  const first = (await readmit(context, found, lockLimits, done)) ? await look(context, table, request) : found
   await settleBegun(context, first.situation.begun)
   if (!registered) await registerSet(context.session, context.journalSchema, table, policy, null)
   await finalizeAll(context, first, lockLimits, done)
@@ -225,13 +226,30 @@ async function finalizeAll(
 }
 
 /**
+ * Drops the CHECK that an interrupted rotation has left on the DEFAULT partition, for it rejects rows. Whether there was
+ * one: where it was valid, it has proven what nothing proves from now on.
+ */
+async function readmit(
+  context: TableContext,
+  { plan: { readmit: step } }: Looked,
+  lockLimits: LockLimits,
+  done: Draft,
+): Promise<boolean> {
+  if (step === null) return false
+  await trying(context, done, step.title, async () =>
+    note(done, await perform({ context, lockLimits, steps: [step] }, step, { alongside: () => [] })),
+  )
+  return true
+}
+
+/**
  * Partitions ahead. The CHECK that excludes their range from a large DEFAULT is dropped whatever becomes of them, also
  * when the rotation is stopped, for it rejects rows; of one that is killed the next rotation finds it.
  */
 async function createAll(context: TableContext, looked: Looked, lockLimits: LockLimits, done: Draft): Promise<void> {
-  const { readmit, exclusion } = looked.plan
+  const { exclusion } = looked.plan
+  if (looked.plan.readmit !== null) return // it could not be dropped
   const steps = [
-    ...(readmit === null ? [] : [readmit]),
     ...(exclusion === null ? [] : [exclusion.add, exclusion.validate]),
     ...looked.plan.create.map(({ step }) => step),
     ...(exclusion === null ? [] : [exclusion.drop]),
@@ -239,7 +257,6 @@ async function createAll(context: TableContext, looked: Looked, lockLimits: Lock
   const creating = { context, lockLimits, steps }
   const beside = (step: WholeStep) =>
     trying(context, done, step.title, async () => note(done, await perform(creating, step, { alongside: () => [] })))
-  if (readmit !== null && !(await beside(readmit))) return
   if (exclusion === null) return createEach(creating, looked, done)
   try {
     if ((await beside(exclusion.add)) && (await beside(exclusion.validate))) await createEach(creating, looked, done)

@@ -43,7 +43,7 @@ export interface RotationSituation {
   readonly begun: readonly BegunRetirement[]
   /** An unfinished run on the table, such as a conversion. */
   readonly unfinished: { readonly id: string; readonly command: string } | null
-  /** A DEFAULT partition that is not empty, with what is known of its rows. */
+  /** A DEFAULT partition that is not empty, or has a CHECK that was left, with what is known of its rows. */
   readonly fallback: DefaultPartition | null
   /** Names in the set's schema. */
   readonly taken: ReadonlySet<string>

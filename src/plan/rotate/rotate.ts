@@ -148,8 +148,8 @@ function withPolicy(
     evidence: [evidence, ...describeExpiry(expiry, request, situation.registered)],
     notes: [...serverNotes(server), ...notesOn(situation, policy, expiry, request)],
     steps: [
-      ...finalize.map(({ step }) => step),
       ...present(beside.readmit),
+      ...finalize.map(({ step }) => step),
       ...present(beside.exclusion?.add),
       ...present(beside.exclusion?.validate),
       ...create.map(({ step }) => step),
@@ -228,7 +228,7 @@ function notesOn(
 ): string[] {
   const keep = request.keep === null ? '' : `, with ${displayInterval(request.keep)} kept from then on`
   return [
-    ...(fallback === null ? [] : [describeDefault(fallback, policy)]),
+    ...(fallback === null || fallback.partition.empty ? [] : [describeDefault(fallback, policy)]),
     ...(registered === null ? [`the table will be registered${keep}, so that rotate --all includes it`] : []),
     ...(unknown > 0
       ? [`the age of the rows of ${plural(unknown)} is not known yet; it is determined during execution`]
