@@ -7,10 +7,10 @@ import { errorText, tellError } from '../../src/report/error-text.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
-import { Rebuilding, TINY } from '../support/rebuilding.ts'
+import { Rebuilding, rebuildRequest, TINY } from '../support/rebuilding.ts'
 import { beforeStep, stoppedRebuild } from '../support/stopped-rebuild.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
-import { partitionByCopy } from '../support/commands.ts'
+import { partitionByCopy, rebuild } from '../support/commands.ts'
 
 // What the comparison before a swap finds, and what it does not take for a difference.
 
@@ -177,11 +177,11 @@ describe('before a rollback', () => {
 })
 
 describe('ranges', () => {
-  test('already compared are not compared again after a stop', async ({ database }) => {
+  test.for([1, 3])('already compared are not compared again after a stop (%i jobs)', async (jobs, { database }) => {
     const table = await numbered(database, 300)
     let told = 0
     const third = (event: Event) => event.type === 'progress' && event.progress.what === 'comparing' && ++told === 3
-    const { goOn } = await stoppedRebuild(database, table, third, {}, { copySizes: TINY })
+    const { goOn } = await stoppedRebuild(database, table, third, { jobs }, { copySizes: TINY })
     const before = await ranges(database)
     expect(before.length).toBeGreaterThanOrEqual(3)
     expect(before.at(-1)?.upto).not.toBeNull()
@@ -194,6 +194,32 @@ describe('ranges', () => {
     expect(after.at(-1)?.upto).toBeNull()
     expect(after.reduce((sum, { rows }) => sum + rows, 0)).toBe(300)
     expect(comparings(events)).toHaveLength(after.length - before.length)
+  })
+
+  test('are compared by no job any more when another run has taken over', async ({ database }) => {
+    const table = await numbered(database, 600)
+    const other = await database.session('other')
+    let taking: Promise<unknown> | undefined
+    const observer = (event: Event) => {
+      if (event.type === 'progress' && event.progress.what === 'comparing')
+        taking ??= other.query('update ebb.lease set token = token + 1')
+    }
+    const rebuilding = rebuild(
+      database.url,
+      written(table),
+      rebuildRequest({ jobs: 3 }),
+      quietly({ copySizes: TINY, observer }),
+    )
+    await expect(rebuilding).rejects.toThrow(/another run has taken over/)
+    await taking
+    const compared = await ranges(database)
+    expect(compared.at(-1)?.upto).not.toBeNull()
+    expect(compared.map(({ number }) => number)).toEqual(compared.map((_, i) => i))
+    const { rows } = await other.query(
+      `select state from pg_stat_activity where datname = current_database() and application_name like 'ebb rebuild%' and state <> 'idle'`,
+    )
+    expect(rows).toEqual([])
+    expect(await ranges(database)).toEqual(compared)
   })
 
   test('are few if rows are not in key order, and differences are still found', async ({ database }) => {
