@@ -54,17 +54,19 @@ export async function holdsAround(session: ClientBase, schema: string, table: Ta
     above (oid) as (
       select to_regclass(${quoted(table).text})::oid
       union select i.inhparent from pg_inherits i join above a on i.inhrelid = a.oid),
-    below (oid) as (
-      select to_regclass(${quoted(table).text})::oid
-      union select i.inhrelid from pg_inherits i join below b on i.inhparent = b.oid),
-    -- Partitions that are detached and not dropped yet.
-    detached (oid) as (
-      select r.partition_oid from ${at(schema, 'retirement')} r where r.schema_name = ${table.schema} and r.table_name = ${table.name})
+    -- With the partition that each is, or is part of; also of those that are detached and not dropped yet.
+    below (oid, partition) as (
+      select i.inhrelid, i.inhrelid from pg_inherits i where i.inhparent = to_regclass(${quoted(table).text})
+      union select r.partition_oid, r.partition_oid from ${at(schema, 'retirement')} r
+        where (r.schema_name = ${table.schema} and r.table_name = ${table.name}) or (to_jsonb(r) ->> 'table_oid')::oid = to_regclass(${quoted(table).text})
+      union select i.inhrelid, b.partition from pg_inherits i join below b on i.inhparent = b.oid)
     select ${HOLD}, case when c.oid = to_regclass(${quoted(table).text}) then 'itself'
-      when c.oid in (select oid from above) then 'above' else 'below' end as "where"
+      when c.oid in (select oid from above) then 'above' else 'below' end as "where",
+      (select json_build_object('schema', pn.nspname, 'name', p.relname) from below b
+        join pg_class p on p.oid = b.partition join pg_namespace pn on pn.oid = p.relnamespace where b.oid = c.oid limit 1) as partition
     from ${at(schema, 'hold')} h
     join pg_namespace n on n.nspname = h.schema_name join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
-    where ${IN_FORCE} and (c.oid in (select oid from above) or c.oid in (select oid from below union all select oid from detached)) order by until, id`,
+    where ${IN_FORCE} and (c.oid in (select oid from above) or c.oid in (select oid from below)) order by until, id`,
   )
 }
 

@@ -103,6 +103,30 @@ test('a write to a partition of one that is detached is noticed before that is d
   )
 })
 
+test('a hold on a partition of a partition keeps that whole, attached or detached', async ({ database }) => {
+  const table = await divided(database, -4, 1)
+  await rotateOne(database, table)
+  const [old, other] = [leafOf(database, table, -4), leafOf(database, table, -3)]
+  const hold = ({ schema, name }: TableName) =>
+    database.admin(
+      sql`insert into ebb.hold (schema_name, table_name, until) values (${schema}, ${`${name} rest`}, now() + interval '1 day')`,
+    )
+  await hold(old)
+  const asked = { keep: '2 months', grace: '1 day' }
+  const first = await rotateOne(database, table, asked)
+  expect(first.retired.map(({ partition, outcome }) => [partition, outcome])).toEqual([[other, 'detached']])
+  await hold(other)
+  await database.admin(`update ebb.retirement set detached_at = detached_at - interval '2 days'`)
+  const second = await rotateOne(database, table, asked)
+  expect([second.failed, second.retired]).toEqual([[], []])
+  expect(second.skipped.map(({ reason }) => reason)).toEqual(
+    expect.arrayContaining([
+      expect.stringContaining('restored rows are on hold'),
+      expect.stringContaining('rows are on hold until'),
+    ]),
+  )
+})
+
 test('truncated ones are attached as they were, and are not archived again', async ({ database }) => {
   const table = await divided(database, -3, 1)
   const folder = await archiveFolder()

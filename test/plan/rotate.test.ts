@@ -35,6 +35,7 @@ describe('a set by month, 90 days kept', () => {
     const hold = (bounds: string | null) => ({
       ...{ table: setOf(YEAR).name, bounds, until: new Date(), runId: '7' },
       where: 'itself' as const,
+      partition: null,
     })
     const left = (bounds: string | null, asked = {}) => {
       const held = { ...situation(setOf(YEAR), '2026-06-15'), holds: [hold(bounds)] }
@@ -51,12 +52,21 @@ describe('a set by month, 90 days kept', () => {
 
   test('a hold on a partition keeps it alone, one on what the table is a partition of keeps all', () => {
     const left = (held: Partial<HoldAround>) => {
-      const hold = { table: setOf(YEAR).name, bounds: null, until: new Date(), runId: '7', where: 'itself' as const }
+      const hold: HoldAround = {
+        table: setOf(YEAR).name,
+        bounds: null,
+        until: new Date(),
+        runId: '7',
+        where: 'itself',
+        partition: null,
+      }
       return gist(planRotation({ ...situation(setOf(YEAR), '2026-06-15'), holds: [{ ...hold, ...held }] }, request()))
         .retire
     }
-    expect(left({ where: 'below', table: { schema: 'public', name: 'p_2026-01-01' } })).toEqual(['p_2026-02-01'])
-    expect(left({ where: 'below', table: { schema: 'public', name: 'part_of_a_part' } })).toHaveLength(2)
+    const partition = { schema: 'public', name: 'p_2026-01-01' }
+    expect(left({ where: 'below', table: partition, partition })).toEqual(['p_2026-02-01'])
+    const partOfAPart = { schema: 'public', name: 'part_of_a_part' }
+    expect(left({ where: 'below', table: partOfAPart, partition })).toEqual(['p_2026-02-01'])
     expect(left({ where: 'above' })).toEqual([])
   })
 
@@ -507,6 +517,7 @@ describe('a partition detached by an interrupted rotation', () => {
       until: new Date('2026-07-01'),
       runId: '7',
       where: 'itself',
+      partition: null,
     } as const
     const held = planRotation(situation(setOf(YEAR), '2026-06-15', { begun: [begun], holds: [hold] }), request())
     expect(held.leftovers).toEqual([])

@@ -17,6 +17,8 @@ export interface Hold {
 /** A hold on a table, or on one that it is a partition of (`above`) or that is a partition of it (`below`). */
 export interface HoldAround extends Hold {
   readonly where: 'itself' | 'above' | 'below'
+  /** The partition of the table that it is on, or on a part of; null where it is on none. */
+  readonly partition: TableName | null
 }
 
 /** Rows may have come back into other partitions than theirs; those without bounds may be in any. */

@@ -144,13 +144,13 @@ function reasonToLeave(
     : `restored rows are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
 }
 
-/** By a hold on the set, on what that is itself a partition of, or on the partition. */
+/** By a hold on the set, on what that is itself a partition of, or on the partition or a part of it. */
 export function isHeld(
   { name, range }: { readonly name: TableName; readonly range: Span | null },
   hold: HoldAround,
   kind: KeyKind,
 ): boolean {
-  if (hold.where === 'below') return sameName(hold.table, name)
+  if (hold.where === 'below') return hold.partition !== null && sameName(hold.partition, name)
   return hold.where === 'above' || concernsRange(hold, range, kind)
 }
 
