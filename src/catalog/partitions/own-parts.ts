@@ -1,4 +1,4 @@
-import { ENABLED, GRANTS, LIST, POLICY } from '../table/json-parts.ts'
+import { COLUMN_DEFAULT, ENABLED, GRANTS, LIST, POLICY } from '../table/json-parts.ts'
 import { INDEX_TAIL, TABLESPACE } from '../table/table-parts.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { Grant, Policy, Trigger } from '../table/table-model.ts'
@@ -75,8 +75,8 @@ const COLUMNS = (of: string, where: string) => `select json_build_object(${of})
   where a.attrelid = p.oid and a.attnum > 0 and not a.attisdropped and ${where}`
 
 const DEFAULTS = COLUMNS(
-  `'kind', 'default', 'name', a.attname, 'expression', pg_get_expr(d.adbin, d.adrelid)`,
-  `a.attgenerated = '' and b.attidentity = '' and pg_get_expr(d.adbin, d.adrelid) is distinct from pg_get_expr(e.adbin, e.adrelid)`,
+  `'kind', 'default', 'name', a.attname, 'expression', ${COLUMN_DEFAULT('a', 'd')}`,
+  `a.attgenerated = '' and b.attidentity = '' and ${COLUMN_DEFAULT('a', 'd')} is distinct from ${COLUMN_DEFAULT('b', 'e')}`,
 )
 const NOT_NULL = COLUMNS(`'kind', 'not null', 'name', a.attname`, 'a.attnotnull and not b.attnotnull')
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readAll, type Session } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
-import { sql } from '../../sql/sql.ts'
+import { raw, sql } from '../../sql/sql.ts'
+import { COLUMN_DEFAULT } from './json-parts.ts'
 
 /** A digest of the definition of a table and of what refers to it: it changes when any of that does. */
 export async function readDefinition(session: Session, table: TableName): Promise<{ oid: string; digest: string }> {
@@ -13,7 +14,7 @@ export async function readDefinition(session: Session, table: TableName): Promis
       where n.nspname = ${table.schema} and c.relname = ${table.name})
     select t.oid::text as oid, line from t, lateral (
       select format('column %s %s %s %s %s %s', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
-          a.attgenerated, pg_get_expr(d.adbin, d.adrelid)) as line
+          a.attgenerated, ${raw(COLUMN_DEFAULT('a', 'd'))}) as line
         from pg_attribute a left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
         where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
       union all select format('constraint %s on %s %s', c.conname, c.conrelid::regclass, pg_get_constraintdef(c.oid))

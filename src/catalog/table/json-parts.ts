@@ -23,6 +23,14 @@ export const RELATION_KIND = (
 export const ESTIMATED_ROWS = (c: string) => `case when ${c}.relkind <> 'r' then nullif(${c}.reltuples, -1)
   when pg_relation_size(${c}.oid) = 0 then 0 when ${c}.relpages > 0 then nullif(${c}.reltuples, -1) end::float8`
 
+/**
+ * The default of column `a`, a row of pg_attribute, from `d`, its row of pg_attrdef; or what generates it. A default refers to
+ * no column, and without the table its text is the same: with it PostgreSQL looks at all columns of the table for each
+ * of them, which takes seconds for a few hundred (findings/the-text-of-a-default-costs-all-columns-of-its-table.sh).
+ */
+export const COLUMN_DEFAULT = (a: string, d: string) =>
+  `pg_get_expr(${d}.adbin, case when ${a}.attgenerated = '' then 0 else ${d}.adrelid end)`
+
 /** Of relation `c`. */
 export const ROW_SECURITY = `case when c.relrowsecurity then case when c.relforcerowsecurity then 'forced' else 'on' end
   when c.relforcerowsecurity then 'off, but forced' else 'off' end`

@@ -4,6 +4,7 @@ import { join, raw, sql, type Sql } from '../../sql/sql.ts'
 import { COLUMN_PAIRS, IS_NO_CLONE } from '../references/foreign-key.ts'
 import { CONSTRAINT_TRIGGERS } from '../references/constraint-triggers.ts'
 import {
+  COLUMN_DEFAULT,
   COLUMN_NAMES,
   COMMENT,
   EXTENSIONS,
@@ -44,7 +45,7 @@ const COLUMN_OPTIONS = `to_json(array(select o from unnest(a.attoptions) o where
 
 const COLUMNS = LIST(`select json_agg(json_build_object(
     'name', a.attname, 'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod), 'notNull', ${NEVER_NULL},
-    'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated <> '',
+    'default', ${COLUMN_DEFAULT('a', 'd')}, 'generated', a.attgenerated <> '',
     'identity', case a.attidentity when 'a' then 'always' when 'd' then 'by default' end,
     'collation', case when a.attcollation <> t.typcollation then a.attcollation::regcollation::text end,
     'storage', a.attstorage, 'compression', a.attcompression, 'statisticsTarget', nullif(a.attstattarget, -1),

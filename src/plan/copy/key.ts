@@ -42,9 +42,28 @@ function isNeverNull(table: TableModel, column: string): boolean {
   return table.columns.find(({ name }) => name === column)?.notNull === true
 }
 
-/** Why changed rows of a table could not be found again in its copy. */
+/** Why changed rows of a table could not be found again in its copy, or the two not be compared. */
 export function copyKeyObjections(table: TableModel, key: CopyKey | null): Objection[] {
-  return [...(key === null ? [noKeyObjection(table)] : []), ...reservedColumnObjections(table)]
+  return [
+    ...(key === null ? [noKeyObjection(table)] : []),
+    ...widthObjections(table),
+    ...reservedColumnObjections(table),
+  ]
+}
+
+/** A join has at most 1,664 columns (MaxTupleAttributeNumber); the comparison joins both tables, and has one of its own. */
+const MOST_COLUMNS = 831
+
+function widthObjections({ name, columns }: TableModel): Objection[] {
+  if (columns.length <= MOST_COLUMNS) return []
+  return [
+    {
+      code: 'too-wide',
+      what: `${display(name)} has ${columns.length} columns: a copy is compared with the table before it takes its place, and PostgreSQL cannot join two tables of more than ${MOST_COLUMNS} each`,
+      fix: 'ebb partition converts it without copying; ebb purge deletes rows in place.',
+      acceptable: false,
+    },
+  ]
 }
 
 export function noKeyObjection(table: TableModel): Objection {
