@@ -1,14 +1,15 @@
 import type { Config } from '../policy/config.ts'
 import { findPolicies, planPolicies, type PolicyPlan } from '../policy/plan-policies.ts'
+import { withLockLimits } from '../policy/policy.ts'
 import { policiesOfProgram, readConfig } from '../policy/read-config.ts'
 import { runPolicies, type RunReport } from '../policy/run-policies.ts'
 import { RUN } from '../requests/policies.ts'
 import { call, type Call } from './call.ts'
 import type { Database, Table } from './database.ts'
-import type { Options } from './options.ts'
+import type { LockOptions, Options } from './options.ts'
 
-/** Which policies are carried out. */
-export interface RunPoliciesOptions extends Options {
+/** Which policies are carried out. What is said of locks here comes before what they say. */
+export interface RunPoliciesOptions extends Options, LockOptions {
   /** A config, or the path of one. */
   readonly config: Config | string
   /** What `${NAME}` in a file refers to, such as the environment of the process. */
@@ -34,7 +35,7 @@ export const run: Call<RunPoliciesOptions, PolicyPlan[], RunReport> = ((
       const read = typeof config === 'string' ? await readConfig(config, env) : await policiesOfProgram(config)
       const journalSchema = values.journalSchema ?? read.journalSchema ?? engine.journalSchema
       const asked = { ...engine, journalSchema }
-      const found = await findPolicies(target, read, request.only, asked)
+      const found = await findPolicies(target, withLockLimits(read, request.locks), request.only, asked)
       return {
         plan: () => planPolicies(target, found, asked),
         carryOut: () => runPolicies(target, found, request, asked),

@@ -1,4 +1,5 @@
 import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
+import { LOCK_LIMITS, type LockLimits } from '../engine/locks/short-locks.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import type { PartitionRequest } from '../plan/language/policy.ts'
 import type { MarkRequest } from '../plan/purge/mark.ts'
@@ -47,4 +48,13 @@ export interface Policies {
 
 export function taskOf<Kind extends Task['kind']>({ tasks }: Policy, kind: Kind): TaskOf<Kind> | undefined {
   return tasks.find((task): task is TaskOf<Kind> => task.kind === kind)
+}
+
+/** The same, where what a whole run is given of locks comes before what its policies say. */
+export function withLockLimits(config: Policies, locks: Partial<LockLimits>): Policies {
+  const limited = (task: Task): Task => ({
+    ...task,
+    engine: { ...task.engine, lockLimits: { ...(task.engine.lockLimits ?? LOCK_LIMITS), ...locks } },
+  })
+  return { ...config, policies: config.policies.map((one) => ({ ...one, tasks: one.tasks.map(limited) })) }
 }

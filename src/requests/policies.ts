@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.ts'
-import { COMMON, EXECUTE, TABLE, WAIT } from './common.ts'
-import { defaulted, option, withDefault } from './option.ts'
+import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
+import { defaulted, option, withDefault, type Option } from './option.ts'
 import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
 
@@ -39,11 +39,25 @@ export const RUN = spec({
     maxDuration: option('--max-duration <time>', 'end after this time, resumable: seconds, or 2 hours', milliseconds, {
       property: 'maxDurationMs',
     }),
-    ...WAIT,
+    ...LOCKS,
+    lockTimeout: asConfigured(LOCKS.lockTimeout),
+    deadline: asConfigured(LOCKS.deadline),
     ...EXECUTE,
   },
-  request: ({ only, maxDuration }) => ({ only, mostMs: maxDuration }),
+  request: ({ only, maxDuration, lockTimeout: lockTimeoutMs, deadline: deadlineMs }) => ({
+    only,
+    mostMs: maxDuration,
+    locks: {
+      ...(lockTimeoutMs === undefined ? {} : { lockTimeoutMs }),
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    },
+  }),
 })
+
+/** One that policies have, too: where it is not given, each has its own. */
+function asConfigured<T>({ shown = '', help, ...one }: Option<T>): Option<T | undefined> {
+  return withDefault({ ...one, help: `${help} (default: as the config says, else ${shown})` }, undefined)
+}
 
 export const CHECK = spec({
   options: {

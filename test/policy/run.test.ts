@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { expect, test as plainTest } from 'vitest'
 import { run, status, UsageError, type Config } from '../../src/index.ts'
 import { describeRetired } from '../../src/policy/describe-run.ts'
+import { withLockLimits } from '../../src/policy/policy.ts'
+import { policiesOfProgram } from '../../src/policy/read-config.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { ebb, objects } from '../cli/support.ts'
 import { test, type Database } from '../support/database.ts'
@@ -177,6 +179,28 @@ test('a window and a budget end the work, and partitions are created all the sam
   const none = await run(database.url, { config, maxDurationMs: 1, execute: true })
   expect(none).toMatchObject({ ended: 'time is up', left: ['public.set_2'] })
   expect(await rowsIn(database, 'public.set_2')).toBe(3)
+
+  // What the whole run is given of locks comes before what its policies say, also by a variable.
+  const migration = await database.session('migration')
+  await migration.query('begin')
+  await migration.query('lock table public.set_2 in share update exclusive mode')
+  const locked = await ebb([...words, 'set_2', '--execute'], { env: { EBB_DEADLINE: '1 second' } })
+  expect(locked).toMatchObject({
+    code: 75,
+    out: expect.stringContaining('could not lock public.set_2 within 1 s') as string,
+  })
+  await migration.query('rollback')
+})
+
+plainTest('each policy has its own limits for locks, where the run is given none', async () => {
+  const config = await policiesOfProgram({
+    defaults: { lockTimeoutMs: 20 },
+    policies: { a: { ...SET, deadlineMs: 5 } },
+  })
+  const limitsOf = (locks: object) => withLockLimits(config, locks).policies[0]?.tasks[0]?.engine.lockLimits
+  expect(limitsOf({})).toMatchObject({ lockTimeoutMs: 20, deadlineMs: 5 })
+  expect(limitsOf({ lockTimeoutMs: 30 })).toMatchObject({ lockTimeoutMs: 30, deadlineMs: 5 })
+  expect(limitsOf({ deadlineMs: 40 })).toMatchObject({ lockTimeoutMs: 20, deadlineMs: 40 })
 })
 
 test('names a database that cannot be reached, and a config that is not there', async () => {

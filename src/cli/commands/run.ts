@@ -1,6 +1,7 @@
 import { describeRun, explainRun, objectionsOfPlan } from '../../policy/describe-run.ts'
 import { failuresOf, kindOf, objectionsOf, outcomeOf } from '../../policy/outcome.ts'
 import { findPolicies, planPolicies, type FoundPolicies, type PolicyPlan } from '../../policy/plan-policies.ts'
+import { withLockLimits } from '../../policy/policy.ts'
 import { readConfig } from '../../policy/read-config.ts'
 import { runPolicies, type RunReport } from '../../policy/run-policies.ts'
 import { tellError } from '../../report/error-text.ts'
@@ -17,8 +18,8 @@ export const runCommand = commandLine(
     description:
       'Carries out the policies of a config: creates partitions ahead, retires expired ones, marks and deletes rows, one table after the other. Tables are independent: a failure of one does not stop the others. What was interrupted is continued by the next run.',
   },
-  async (asked, { only, mostMs }, { config: file, journalSchema, showValues }) => {
-    const config = await readConfig(file, asked.invocation.context.env)
+  async (asked, { only, mostMs, locks }, { config: file, journalSchema, showValues }) => {
+    const config = withLockLimits(await readConfig(file, asked.invocation.context.env), locks)
     const engine = {
       ...asked.engine,
       journalSchema: journalSchema ?? config.journalSchema ?? asked.engine.journalSchema,
