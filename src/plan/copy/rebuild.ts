@@ -21,7 +21,8 @@ import { serverNotes } from '../table/objections/server.ts'
 import { plainShadow, shadowNames, writtenColumns, type Shadow } from '../table/shadow.ts'
 import { assertDistinctKeys, type Objection } from '../language/step.ts'
 import { asideNames } from '../table/aside.ts'
-import { fundamentalObjections, publishedCopyObjections, tableObjections } from '../table/objections/table.ts'
+import { publishedCopyObjections } from '../table/objections/publication.ts'
+import { fundamentalObjections, tableObjections } from '../table/objections/table.ts'
 import { NOT_ANALYZED, showBytes, showCount } from '../../text/units.ts'
 
 /** What the user asked for. */

@@ -24,7 +24,7 @@ import { serverNotes } from '../table/objections/server.ts'
 import { shadowNames } from '../table/shadow.ts'
 import { leafNames, leafShape } from '../table/leaf.ts'
 import { assertDistinctKeys, type Objection } from '../language/step.ts'
-import { publishedCopyObjections } from '../table/objections/table.ts'
+import { publishedCopyObjections } from '../table/objections/publication.ts'
 import { NOT_ANALYZED, showAbout, showBytes, showCount } from '../../text/units.ts'
 
 /** A conversion that copies the rows worth keeping into partitions, in one go. */

@@ -13,7 +13,7 @@ import { lostByDetaching } from '../table/shadow.ts'
 import type { SplitRequest, SplitSituation } from './situation.ts'
 import type { Objection } from '../language/step.ts'
 import { keyTriggerObjections } from '../table/objections/trigger.ts'
-import { publishedCopyObjections } from '../table/objections/table.ts'
+import { publishedCopyObjections } from '../table/objections/publication.ts'
 
 /** What stands against exchanging the wide partition for these. */
 export function splitObjections(

@@ -2,17 +2,13 @@ import type {
   Column,
   Constraint,
   Index,
-  InboundForeignKey,
-  OwnedSequence,
   Publication,
   RowSecurity,
   SqlFunction,
   TableModel,
   Trigger,
 } from '../../catalog/table/table-model.ts'
-import { companion, quoted, sameName, type TableName } from '../../sql/names.ts'
-import { withoutNotValid } from './fact.ts'
-import { grants } from './privileges.ts'
+import { quoted, type TableName } from '../../sql/names.ts'
 import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 
 // The statements that give a table what a table of the same name had before.
@@ -272,104 +268,6 @@ export function foreignKeysOf(table: Pick<TableModel, 'constraints'>): Constrain
 /** PostgreSQL 14 has dropped one onto a partitioned table by itself, where the table that has it was detached. */
 export function dropForeignKeys(table: TableName, keys: readonly { readonly name: string }[]): Statement[] {
   return keys.map(({ name }) => sql`alter table ${quoted(table)} drop constraint if exists ${ident(name)}`.text)
-}
-
-/** Makes foreign keys of other tables point at the one that has the name now. */
-export function addForeignKeys(keys: readonly InboundForeignKey[]): Statement[] {
-  return beforeTheirClones(keys).flatMap(addForeignKey)
-}
-
-/**
- * Where the table is partitioned now, PostgreSQL gives each key a clone for each partition, in the same table: until 17
- * with the next free name of its own choosing, from 18 on with the name of the key and a number (`k_1`). So keys that
- * have such names come first.
- */
-export function beforeTheirClones(keys: readonly InboundForeignKey[]): InboundForeignKey[] {
-  const longestFirst = keys.toSorted((a, b) => bytesOf(b) - bytesOf(a) || Number(isNumbered(b)) - Number(isNumbered(a)))
-  return [...longestFirst.filter(hasChosenName), ...longestFirst.filter((key) => !hasChosenName(key))]
-}
-
-function bytesOf({ name }: { readonly name: string }): number {
-  return Buffer.byteLength(name)
-}
-
-/** Whether PostgreSQL may have named it, or might name another so. */
-export function hasChosenName({ name }: { readonly name: string }): boolean {
-  return /_fkey\d*$/.test(name)
-}
-
-const NUMBER = /_[1-9]\d*$/
-
-function isNumbered({ name }: { readonly name: string }): boolean {
-  return NUMBER.test(name)
-}
-
-/** Whether PostgreSQL 18 may give a clone of the first the name of the second. */
-export function isCloneName(key: InboundForeignKey, { name, table }: InboundForeignKey): boolean {
-  const [number] = NUMBER.exec(name) ?? []
-  return number !== undefined && sameName(key.table, table) && companion(key.name, number) === name
-}
-
-/** Makes a foreign key of another table point at the one that has the name now, without looking at the rows there are. */
-function addForeignKey(key: InboundForeignKey): Statement[] {
-  return constraint(key.table, { ...key, definition: `${withoutNotValid(key.definition)} NOT VALID` })
-}
-
-/** Hands the sequences of the columns to the table that has the name now; `aside` is what identities' own are called meanwhile. */
-export function sequences(
-  table: TableModel,
-  from: TableName,
-  aside: Readonly<Record<string, string>>,
-  role: string,
-): Statement[] {
-  return table.sequences.flatMap((sequence) => {
-    const column = table.columns.find(({ name }) => name === sequence.column)
-    if (column === undefined) throw new Error(`no column ${sequence.column}`)
-    if (!sequence.identity)
-      return [sql`alter sequence ${quoted(sequence.name)} owned by ${quoted(table.name)}.${ident(column.name)}`.text]
-    const setAside = { schema: sequence.name.schema, name: aside[sequence.name.name] ?? '' }
-    return moveIdentity(from, table, column, sequence, setAside, role)
-  })
-}
-
-/**
- * Hands an identity column from one table to another. PostgreSQL has no way to
- * move the sequence itself, so it makes room for a new one that takes over
- * name, settings and position; the old column keeps its values and loses its identity.
- */
-function moveIdentity(
-  from: TableName,
-  { name: to, owner, persistence }: TableModel,
-  column: Column,
-  sequence: OwnedSequence,
-  aside: TableName,
-  role: string,
-): Statement[] {
-  const { name } = sequence
-  const kind = raw(column.identity ?? 'always')
-  const settings = raw(
-    `increment by ${sequence.increment} minvalue ${sequence.min} maxvalue ${sequence.max} start with ${sequence.start} ` +
-      `cache ${sequence.cache} ${sequence.cycle ? 'cycle' : 'no cycle'}`,
-  )
-  const own = sequence.type === column.type
-  return [
-    sql`alter table ${quoted(to)} alter column ${ident(column.name)} add generated ${kind} as identity (sequence name ${quoted(name)}${own ? sql` ${settings}` : raw('')})`
-      .text,
-    // Of another type than the column's it cannot be made, only altered.
-    ...(own ? [] : [sql`alter sequence ${quoted(name)} as ${raw(sequence.type)} ${settings}`.text]),
-    sql`select pg_catalog.setval(${literal(quoted(name).text)}::pg_catalog.regclass, last_value, is_called) from ${quoted(aside)}`
-      .text,
-    ...sequencePersistence(sequence, persistence),
-    sql`alter table ${quoted(from)} alter column ${ident(column.name)} drop identity`.text,
-    ...grants('sequence', name, { owner, role }, sequence.grants, sequence.defaultGrantees),
-    ...commentOn(sql`sequence ${quoted(name)}`, sequence.comment),
-  ]
-}
-
-/** From 15 on the sequence of an identity is made as its table is. */
-function sequencePersistence({ name, unlogged }: OwnedSequence, ofTable: TableModel['persistence']): Statement[] {
-  if (unlogged == null || unlogged === (ofTable === 'unlogged')) return []
-  return [sql`alter sequence ${quoted(name)} set ${raw(unlogged ? 'unlogged' : 'logged')}`.text]
 }
 
 export function tableComment(table: TableModel): Statement[] {

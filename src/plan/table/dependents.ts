@@ -16,7 +16,9 @@ import {
   type Fact,
 } from './fact.ts'
 import { carried, indexFate, rebuilt, staysBehind, type Move } from './fates.ts'
+import { addInboundKeys } from './inbound-keys.ts'
 import { grants } from './privileges.ts'
+import { sequences } from './sequences.ts'
 
 // The one list of a table's dependent objects. Each exchange of names (a conversion, a copy, and the rollback of either) goes
 // through all of it: what becomes of a kind is said here once for all of them, or does not compile.
@@ -160,9 +162,7 @@ export const DEPENDENTS = {
           identity ? 'a new one with its name, settings and position' : 'the same sequence, owned by the new table',
         ),
       ),
-    ...ofTheName(nothing, ({ table, from, role }) =>
-      definitions.sequences(table, from.place, from.names.sequences, role),
-    ),
+    ...ofTheName(nothing, ({ table, from, role }) => sequences(table, from.place, from.names.sequences, role)),
     beforeRows: true,
   },
   // Before the rows: those that the history has are adopted then, and none is built.
@@ -320,7 +320,7 @@ export const DEPENDENTS = {
       ),
     ...ofTheName(
       ({ table }) => table.inboundForeignKeys.flatMap((key) => definitions.dropForeignKeys(key.table, [key])),
-      ({ table }) => definitions.addForeignKeys(table.inboundForeignKeys),
+      ({ table }) => addInboundKeys(table.inboundForeignKeys),
     ),
   },
   // After all foreign keys.

@@ -7,6 +7,61 @@ import type { Objection } from '../../language/step.ts'
 import type { NewPrimaryKey } from '../primary-key.ts'
 import { refusals } from '../published.ts'
 
+/** What a publication or subscription would do with a table that is partitioned. */
+export function replicationObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  const fix = (publication: string) =>
+    `Publish under the name of the root: alter publication ${ident(publication).text} set (publish_via_partition_root = true); subscribers then go on receiving ${name}.`
+  return [
+    ...table.publications
+      .filter(({ viaRoot }) => !viaRoot)
+      .map((publication) =>
+        objection(
+          `publication:${publication.name}`,
+          `publication ${publication.name} would send the partitions under their own names, which subscribers do not know`,
+          fix(publication.name),
+        ),
+      ),
+    ...exceptObjections(table),
+    ...identityObjections(table),
+    ...when(table.subscriptions.length > 0, () =>
+      objection(
+        'subscribed',
+        `${name} receives a logical replication subscription, which would lose track of it`,
+        `End the subscription of this table first (alter subscription … refresh publication on a publication without it).`,
+      ),
+    ),
+  ]
+}
+
+/** What a new table beside this one would be sent as, while it is filled: rows of a table that subscribers do not know. */
+export function publishedCopyObjections(table: TableModel): Objection[] {
+  return [
+    ...table.publications
+      .filter(({ covers }) => covers !== 'table')
+      .map(({ name, covers }) =>
+        objection(
+          `publication:${name}`,
+          `publication ${name} publishes ${covers === 'schema' ? 'every table of the schema' : 'all tables'}, so subscribers would be sent the new table under a name they do not know, and stop`,
+          'Let it list its tables, or take this schema out of it, for the time of the run.',
+        ),
+      ),
+    ...exceptObjections(table),
+  ]
+}
+
+// PostgreSQL cannot attach a table that a publication excepts, nor except one that is not there yet.
+function exceptObjections(table: TableModel): Objection[] {
+  const name = display(table.name)
+  return table.exceptedFrom.map((publication) =>
+    objection(
+      `excepted:${publication}`,
+      `publication ${publication} publishes all tables except ${name}, and would publish the new table that takes its name`,
+      `Let subscribers use a publication that lists its tables, and drop ${publication}; afterwards it can be created again, FOR ALL TABLES EXCEPT (TABLE ${quoted(table.name).text}).`,
+    ),
+  )
+}
+
 /** A replica identity that cannot be given to another table. */
 export function identityObjections(table: TableModel): Objection[] {
   const gone = table.replicaIdentity === 'index' && !table.indexes.some(({ replicaIdentity }) => replicaIdentity)

@@ -1,12 +1,12 @@
 import type { ServerModel } from '../../../catalog/server-model.ts'
-import type { InboundForeignKey, OtherDependent, TableModel } from '../../../catalog/table/table-model.ts'
-import { companion, display, quoted } from '../../../sql/names.ts'
+import type { OtherDependent, TableModel } from '../../../catalog/table/table-model.ts'
+import { display, quoted } from '../../../sql/names.ts'
 import { ident } from '../../../sql/sql.ts'
-import { beforeTheirClones, hasChosenName, isCloneName } from '../definitions.ts'
 import { constraintTriggerObjections, ofOtherTables } from '../constraint-triggers.ts'
 import { objection, when } from '../../language/objection.ts'
+import { inboundNameObjections } from './inbound-names.ts'
 import { materializedViewObjections } from './materialized-view.ts'
-import { identityObjections } from './publication.ts'
+import { replicationObjections } from './publication.ts'
 import { serverObjections } from './server.ts'
 import type { Objection } from '../../language/step.ts'
 
@@ -255,85 +255,6 @@ function dependentObjections(table: TableModel, server: Pick<ServerModel, 'versi
       ),
     ...inboundNameObjections(table, server),
   ]
-}
-
-/** A clone of the first, which PostgreSQL makes for a partition, would have the name of the second. */
-function inboundNameObjections(
-  { inboundForeignKeys }: TableModel,
-  { version }: Pick<ServerModel, 'version'>,
-): Objection[] {
-  const takes = version >= 180_000 ? isCloneName : wouldBeChosen
-  const added = beforeTheirClones(inboundForeignKeys)
-  return added
-    .filter((key, i) => added.slice(0, i).some((earlier) => takes(earlier, key)))
-    .map(({ table, name }) =>
-      objection(
-        `inbound-names:${display(table)}.${name}`,
-        `${display(table)} has two foreign keys here, and PostgreSQL may give the name of one, ${name}, to a part of the other for a partition`,
-        `Rename one: alter table ${quoted(table).text} rename constraint ${ident(name).text} to ${ident(companion(name, '_2nd')).text}; or drop it.`,
-      ),
-    )
-}
-
-/** Until PostgreSQL 17, a clone is named after the table and the columns. */
-function wouldBeChosen(earlier: InboundForeignKey, key: InboundForeignKey): boolean {
-  const columns = ({ table, pairs }: InboundForeignKey) =>
-    [display(table), ...pairs.map(({ referring }) => referring)].join('\n')
-  return hasChosenName(earlier) && hasChosenName(key) && columns(earlier) === columns(key)
-}
-
-function replicationObjections(table: TableModel): Objection[] {
-  const name = display(table.name)
-  const fix = (publication: string) =>
-    `Publish under the name of the root: alter publication ${ident(publication).text} set (publish_via_partition_root = true); subscribers then go on receiving ${name}.`
-  return [
-    ...table.publications
-      .filter(({ viaRoot }) => !viaRoot)
-      .map((publication) =>
-        objection(
-          `publication:${publication.name}`,
-          `publication ${publication.name} would send the partitions under their own names, which subscribers do not know`,
-          fix(publication.name),
-        ),
-      ),
-    ...exceptObjections(table),
-    ...identityObjections(table),
-    ...when(table.subscriptions.length > 0, () =>
-      objection(
-        'subscribed',
-        `${name} receives a logical replication subscription, which would lose track of it`,
-        `End the subscription of this table first (alter subscription … refresh publication on a publication without it).`,
-      ),
-    ),
-  ]
-}
-
-/** What a new table beside this one would be sent as, while it is filled: rows of a table that subscribers do not know. */
-export function publishedCopyObjections(table: TableModel): Objection[] {
-  return [
-    ...table.publications
-      .filter(({ covers }) => covers !== 'table')
-      .map(({ name, covers }) =>
-        objection(
-          `publication:${name}`,
-          `publication ${name} publishes ${covers === 'schema' ? 'every table of the schema' : 'all tables'}, so subscribers would be sent the new table under a name they do not know, and stop`,
-          'Let it list its tables, or take this schema out of it, for the time of the run.',
-        ),
-      ),
-    ...exceptObjections(table),
-  ]
-}
-
-// PostgreSQL cannot attach a table that a publication excepts, nor except one that is not there yet.
-function exceptObjections(table: TableModel): Objection[] {
-  const name = display(table.name)
-  return table.exceptedFrom.map((publication) =>
-    objection(
-      `excepted:${publication}`,
-      `publication ${publication} publishes all tables except ${name}, and would publish the new table that takes its name`,
-      `Let subscribers use a publication that lists its tables, and drop ${publication}; afterwards it can be created again, FOR ALL TABLES EXCEPT (TABLE ${sqlName(table)}).`,
-    ),
-  )
 }
 
 /** From PostgreSQL 18 on; it cannot be validated either. */
