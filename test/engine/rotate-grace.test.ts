@@ -161,6 +161,8 @@ describe('a grace period', () => {
     await database.admin(sql`update ${quoted(old)} set token = 'late'`)
     await database.admin(sql`update ${quoted(other)} set token = 'late'`)
     await database.admin(sql`alter table ${quoted(other)} disable trigger all`)
+    const { evidence } = await planReattachOf(database.url, old, HOLD, options())
+    expect(evidence.join()).toContain('whether it was written to since is not known')
     await later(database, '8 days')
     const report = await rotateOne(database, table)
     expect([report.failed, report.retired]).toEqual([[], []])

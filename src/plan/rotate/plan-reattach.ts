@@ -66,9 +66,17 @@ export function planReattach(situation: ReattachSituation, { hold, accept }: Rea
   }
 }
 
-function describeProof({ provesBounds, written }: BegunRetirement): string {
-  const since = written ? 'it was written to since' : 'no row of it was inserted or updated since'
+function describeProof(begun: BegunRetirement): string {
+  const { provesBounds } = begun
+  const since = describeWrites(begun)
   return provesBounds ? `${since}; a CHECK proves that its rows are within its bounds` : since
+}
+
+function describeWrites({ written, watched }: BegunRetirement): string {
+  if (written) return 'it was written to since'
+  return watched
+    ? 'no row of it was inserted or updated since'
+    : 'whether it was written to since is not known, for nothing noticed writes'
 }
 
 function describeHold(hold: Interval | null): string {
