@@ -3,14 +3,13 @@ import { readAll, readOne, type Session } from '../../db/session.ts'
 import { putSession } from '../../db/settings.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
-import type { Predicate } from '../../sql/predicate.ts'
 import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
 
-/** Rows of a table. */
+/** Rows of a table with its partitions. */
 export interface Selected {
   readonly table: TableName
-  /** Null: all. */
-  readonly predicate: Pick<Predicate, 'text'> | null
+  /** What follows `from … t` and selects them; null: all. */
+  readonly chosen: string | null
   readonly settings: ConditionSettings
 }
 
@@ -24,17 +23,16 @@ const WITHIN_MS = 2_000
  */
 export async function hasWiderRow(
   session: Session,
-  { table, predicate, settings }: Selected,
+  { table, chosen, settings }: Selected,
   bytes: number,
 ): Promise<boolean> {
   const lengths = await readLengths(session, table)
   if (lengths.length === 0 || (await readToastBytes(session, table)) * MOST_EXPANSION * 4 < bytes) return false
-  const chosen = predicate === null ? sql`` : sql` and (${raw(predicate.text)}\n)`
   const found = await within(session, WITHIN_MS, async () => {
     await putSession(session, settings)
     return readOne<{ found: boolean }>(
       session,
-      sql`select exists (select from ${quoted(table)} t where ${join(lengths, ' + ')} > ${raw(String(bytes))}${chosen}) as found`,
+      sql`select exists (select from (select ${join(lengths, ' + ')} as ebb_bytes from ${quoted(table)} t ${raw(chosen ?? '')}) ebb_w where ebb_bytes > ${raw(String(bytes))}) as found`,
     )
   })
   return found !== 'unknown' && found.found

@@ -3,12 +3,10 @@ import { readLeafFacts } from '../../catalog/partitions/purge-leaves.ts'
 import { readNotReadBack } from '../../catalog/table/not-read-back.ts'
 import { readPresentTable, vanished } from '../../catalog/table/read-table.ts'
 import { readRelationSizes } from '../../catalog/table/relation-size.ts'
-import { hasWiderRow } from '../../catalog/table/wide-rows.ts'
 import { inSnapshot, readAll, type Session } from '../../db/session.ts'
 import { archivesOfRun, type ReceiptEntry } from '../../journal/archives.ts'
 import { endRun } from '../../journal/journal.ts'
 import { COMMAND, planAbandonArchive, planArchive } from '../../plan/archive/archive.ts'
-import { MOST_ROW_BYTES } from '../../plan/archive/parquet/statements.ts'
 import type { ArchiveOrder, ArchiveSituation } from '../../plan/archive/situation.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import type { Plan } from '../../plan/language/step.ts'
@@ -16,6 +14,7 @@ import { quoted, type TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Command, Planning } from '../command.ts'
+import { isTooWide } from '../archive/wide-rows.ts'
 import { withTriedStore } from '../archive/with-store.ts'
 import { executeRun, type StepResult } from '../execute.ts'
 import { assertFoundAgain, assertHarmless } from '../found-again.ts'
@@ -78,9 +77,13 @@ async function readSituation(
       foreign: await readForeign(session, name),
       notReadBack: await readNotReadBack(session, name),
       tooWide:
-        order.to.format === 'parquet' &&
         readable &&
-        (await hasWiderRow(session, { table: name, predicate, settings: condition.settings }, MOST_ROW_BYTES)),
+        condition.volatile.length === 0 &&
+        (await isTooWide(session, order.to, {
+          table: name,
+          chosen: predicate === null ? null : `where (${predicate.text}\n)`,
+          settings: condition.settings,
+        })),
       predicate,
       condition,
       rows:

@@ -170,7 +170,9 @@ async function readSituation(
     const held = await readHeld(planning, cascade, request)
     if (held.length > 0) return new Refusal(refusePurge({ server, table }, request, held))
     const lookUps = await measureLookUps(session, cascade.walked)
-    const archiving = request.archive === undefined ? {} : { archiving: await readArchiving(planning, table, cascade) }
+    const { archive } = request
+    const rows = { table, cascade, settings: condition.settings, ...selected }
+    const archiving = archive === undefined ? {} : { archiving: await readArchiving(planning, rows, archive) }
     return { server, table, itself, condition, graph, around, lookUps, ...archiving, ...selected }
   })
 }

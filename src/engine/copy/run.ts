@@ -8,9 +8,11 @@ import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { archivesOfRun, type ReceiptEntry } from '../../journal/archives.ts'
 import { doneSteps, endRun, recordShadow, runById } from '../../journal/journal.ts'
 import { registerSet } from '../../journal/sets.ts'
-import { notRestorable } from '../../plan/archive/objections.ts'
+import { notRestorable, tooWideForParquet } from '../../plan/archive/objections.ts'
+import { leftOutBy } from '../../plan/copy/left-out-archive.ts'
 import { keepingOf, withReferences, type LeftOutRequest } from '../../plan/copy/left-out.ts'
 import { notEnoughDisk } from '../../plan/copy/disk-space.ts'
+import { when } from '../../plan/language/objection.ts'
 import type { RebuildPlan, RebuildSummary } from '../../plan/copy/summary.ts'
 import { abandonSteps, planAbandonRebuild } from '../../plan/copy/undo.ts'
 import { withTransport } from '../../plan/copy/transport.ts'
@@ -19,6 +21,7 @@ import type { LockTimes } from '../../events.ts'
 import type { ConditionSettings } from '../../sql/condition-settings.ts'
 import { quoted } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
+import { isTooWide } from '../archive/wide-rows.ts'
 import { withTriedStore } from '../archive/with-store.ts'
 import { Refusal, type Command } from '../command.ts'
 import { recordCapture } from './captured.ts'
@@ -58,6 +61,8 @@ export interface CopySituation<Situation> {
   readonly notCopyable?: readonly NotCopyable[]
   /** Columns that an archive would not bring back. */
   readonly notReadBack?: readonly NotReadBack[]
+  /** One of the rows left out is certainly too wide for the format of their archive. */
+  readonly tooWide?: boolean
 }
 
 /** The parts specific to one command that copies. */
@@ -85,11 +90,12 @@ export function copying<Request extends LeftOutRequest, Copy extends RebuildPlan
       const leftOut = keeping === null ? [] : await inSnapshot(session, () => readLeftOutReferences(session, keeping))
       const archived = planned.rebuild?.archive == null ? undefined : source
       const notReadBack = archived === undefined ? [] : await readNotReadBack(session, archived)
-      return { of, diskFree, leftOut, notCopyable, notReadBack, silent: await readSilentStandbys(session) }
+      const tooWide = await isTooWideToArchive(session, planned.rebuild)
+      return { of, diskFree, leftOut, notCopyable, notReadBack, tooWide, silent: await readSilentStandbys(session) }
     },
-    plan({ of, diskFree, leftOut, silent, notCopyable = [], notReadBack = [] }, request) {
+    plan({ of, diskFree, leftOut, silent, notCopyable = [], notReadBack = [], tooWide = false }, request) {
       const planned = withTransport(planner.plan(of, request), notCopyable)
-      const plan = withStandbys(withArchive(withRoom(planned, diskFree), notReadBack), silent)
+      const plan = withStandbys(withArchive(withRoom(planned, diskFree), notReadBack, tooWide), silent)
       const keeping = keepingOf(plan)
       return keeping === null ? plan : withReferences(plan, keeping, leftOut)
     },
@@ -116,12 +122,25 @@ function withStandbys<Copy extends RebuildPlan>(plan: Copy, silent: readonly str
   return { ...plan, notes: [...plan.notes, ...standbyNotes(silent)] }
 }
 
-/** The plan, with objections if an archive of the rows left out could not be restored. */
-function withArchive<Copy extends RebuildPlan>(plan: Copy, notReadBack: readonly NotReadBack[]): Copy {
+/** The plan, with objections if the rows left out could not be archived, or not be restored. */
+function withArchive<Copy extends RebuildPlan>(
+  plan: Copy,
+  notReadBack: readonly NotReadBack[],
+  tooWide: boolean,
+): Copy {
   const { rebuild } = plan
-  if (rebuild === null || notReadBack.length === 0) return plan
-  const objections = notRestorable(rebuild.original, notReadBack)
+  if (rebuild === null) return plan
+  const { original } = rebuild
+  const objections = [...notRestorable(original, notReadBack), ...when(tooWide, () => tooWideForParquet(original.name))]
+  if (objections.length === 0) return plan
   return { ...plan, steps: [], rebuild: null, objections: [...plan.objections, ...objections] }
+}
+
+async function isTooWideToArchive(session: Session, rebuild: RebuildSummary | null): Promise<boolean> {
+  if (rebuild?.archive == null || rebuild.forward.keep === null) return false
+  const { archive, forward } = rebuild
+  const rows = { table: forward.source, chosen: leftOutBy(rebuild.forward.keep), settings: forward.settings }
+  return inSnapshot(session, () => isTooWide(session, archive.to, rows))
 }
 
 /** The plan, with an objection if the disk space is known to be too small. */

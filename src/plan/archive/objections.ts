@@ -1,6 +1,6 @@
 import type { NotReadBack } from '../../catalog/table/not-read-back.ts'
 import type { TableModel } from '../../catalog/table/table-model.ts'
-import { display, quoted } from '../../sql/names.ts'
+import { display, quoted, type TableName } from '../../sql/names.ts'
 import { ident } from '../../sql/sql.ts'
 import { showBytes } from '../../text/units.ts'
 import { objection, when } from '../language/objection.ts'
@@ -32,14 +32,16 @@ function formatObjections({ table, tooWide }: ArchiveSituation, { format }: Arch
     ...when(table.columns.length === 0, () =>
       objection('parquet-no-columns', `${name} has no columns, and a file of Parquet cannot hold its rows`, AS_CSV),
     ),
-    ...when(tooWide, () =>
-      objection(
-        'parquet-wide-row',
-        `a row of ${name} has more than ${showBytes(MOST_ROW_BYTES)} as CSV, which is too wide for Parquet`,
-        AS_CSV,
-      ),
-    ),
+    ...when(tooWide, () => tooWideForParquet(table.name)),
   ]
+}
+
+export function tooWideForParquet(table: TableName): Objection {
+  return objection(
+    'parquet-wide-row',
+    `a row of ${display(table)} has more than ${showBytes(MOST_ROW_BYTES)} as CSV, which is too wide for Parquet`,
+    AS_CSV,
+  )
 }
 
 const AS_CSV = 'Archive it as CSV: --archive-format csv.'

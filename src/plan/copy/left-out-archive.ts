@@ -16,9 +16,14 @@ export function archiveLeftOut(
   if (keep === null || archive === null) return []
   const { command, to, table, partitionOf, horizon, estimatedRows } = archive
   const where = notTrue(keep)
-  const rows = { table: retired.name, oid: retired.oid, as: table, partitionOf, chosen: `where ${where}`, where }
+  const rows = { table: retired.name, oid: retired.oid, as: table, partitionOf, chosen: leftOutBy(keep), where }
   const step = archiveStep({ command, kind: 'table', rows: { ...rows, horizon, estimatedRows }, settings, to })
   return [{ ...step, key: 'archive', title: `archive the rows left out, of ${display(retired.name)}, in ${to.uri}` }]
+}
+
+/** What follows `from … t` and selects the rows that a condition leaves out. */
+export function leftOutBy(keep: string): string {
+  return `where ${notTrue(keep)}`
 }
 
 /** On a line of its own only where a comment may stand at its end: receipts and lists show it. */

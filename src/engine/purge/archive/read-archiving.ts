@@ -4,18 +4,35 @@ import { readPresentTable } from '../../../catalog/table/read-table.ts'
 import type { TableModel } from '../../../catalog/table/table-model.ts'
 import { readOne, type Session } from '../../../db/session.ts'
 import type { Archiving, ArchivingDependent } from '../../../plan/purge/archive/archiving.ts'
+import { chosenBySet, setOfLeaves } from '../../../plan/purge/archive/rows.ts'
+import type { ArchiveRequest } from '../../../plan/archive/request.ts'
+import { candidateObjections, walkThrough, type CandidateSet } from '../../../plan/purge/candidate-set.ts'
 import type { Cascade } from '../../../plan/references/cascade.ts'
+import type { ConditionSettings } from '../../../sql/condition-settings.ts'
+import type { Predicate } from '../../../sql/predicate.ts'
+import type { LeafModel } from '../../../catalog/partitions/purge-leaves.ts'
+import { isTooWide } from '../../archive/wide-rows.ts'
 import { sql } from '../../../sql/sql.ts'
 import type { Planning } from '../../command.ts'
 import { nameSuffix } from '../../name-suffix.ts'
 import { readKeyColumns } from '../candidates/key-columns.ts'
 import { mayCreateIn } from '../candidates/may-create.ts'
 
+/** The rows to delete, as far as they are known before that. */
+interface RowsToLook {
+  readonly table: TableModel
+  readonly cascade: Cascade
+  readonly predicate: Predicate
+  readonly settings: ConditionSettings
+  readonly leaves: readonly LeafModel[]
+  readonly candidates?: CandidateSet
+}
+
 /** What has to be known to archive rows before they are deleted, and those that are deleted with them. */
 export async function readArchiving(
   { session, server, options }: Planning,
-  table: TableModel,
-  { emptied }: Cascade,
+  { table, cascade: { emptied }, ...chosen }: RowsToLook,
+  to: ArchiveRequest,
 ): Promise<Archiving> {
   const { journalSchema } = options
   return {
@@ -23,9 +40,23 @@ export async function readArchiving(
     place: { schema: journalSchema, name: `purge_keys_${nameSuffix(options)}` },
     mayCreateThere: await mayCreateIn(session, journalSchema),
     notReadBack: await readNotReadBack(session, table.name),
+    tooWide: await isOneTooWide(session, { table, ...chosen }, to),
     listed: true,
     dependents: await readDependents(session, server.version, emptied.slice(1)),
   }
+}
+
+/** The rows of the table; what depends on them is not known before it is archived. */
+async function isOneTooWide(
+  session: Session,
+  { table, predicate, settings, leaves, candidates }: Omit<RowsToLook, 'cascade'>,
+  to: ArchiveRequest,
+): Promise<boolean> {
+  if (candidates === undefined)
+    return isTooWide(session, to, { table: table.name, chosen: `where (${predicate.text}\n)`, settings })
+  if (leaves.length === 0 || candidateObjections(candidates, table).length > 0) return false
+  const chosen = chosenBySet(setOfLeaves(leaves.map((leaf) => walkThrough(candidates, leaf).leaf)), null)
+  return isTooWide(session, to, { table: table.name, chosen, settings: candidates.settings })
 }
 
 /** The same of the tables around. */

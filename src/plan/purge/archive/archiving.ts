@@ -23,6 +23,8 @@ export interface Archiving {
   readonly place: TableName
   readonly mayCreateThere: boolean
   readonly notReadBack: readonly NotReadBack[]
+  /** One of the rows is certainly too wide for the format. */
+  readonly tooWide?: boolean
   /** Row versions can be listed. Plans of earlier versions record keys in any case, and are resumed so. */
   readonly listed?: true
   /** The tables whose rows may be deleted with those of the table. */

@@ -5,7 +5,7 @@ import type { TableModel } from '../../../catalog/table/table-model.ts'
 import { display, quoted, type TableName } from '../../../sql/names.ts'
 import { ident } from '../../../sql/sql.ts'
 import { shellWord } from '../../../text/shell-word.ts'
-import { notRestorable } from '../../archive/objections.ts'
+import { notRestorable, tooWideForParquet } from '../../archive/objections.ts'
 import { objection, when } from '../../language/objection.ts'
 import type { Objection } from '../../language/step.ts'
 import type { Cascade } from '../../references/cascade.ts'
@@ -26,10 +26,11 @@ export interface ToBeArchived {
 
 /** Why rows of the table, and those that depend on them, cannot be archived first. */
 export function archivingObjections({ archiving, table, leaves, graph, cascade, server }: ToBeArchived): Objection[] {
-  const { key, place, mayCreateThere, notReadBack, dependents = [] } = archiving
+  const { key, place, mayCreateThere, notReadBack, tooWide = false, dependents = [] } = archiving
   return [
     ...when(key === null, () => withoutKey('archive-key', table.name)),
     ...notRestorable(table, notReadBack),
+    ...when(tooWide, () => tooWideForParquet(table.name)),
     ...when(!mayCreateThere, () => journalCreate(place.schema, server)),
     ...when(table.kind === 'table' && leaves.some(({ oid }) => oid !== table.oid), () => inherited(table.name)),
     ...dependents.flatMap((one) => dependentObjections(one, server.role)),

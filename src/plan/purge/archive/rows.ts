@@ -1,7 +1,9 @@
 import { quoted, type TableName } from '../../../sql/names.ts'
 import { own } from '../../../sql/operators.ts'
 import { ident, join, raw, sql, type Sql } from '../../../sql/sql.ts'
+import type { PurgeLeaf } from '../work.ts'
 import {
+  amongCandidates,
   besideEntry,
   bytesOf,
   fingerprintOf,
@@ -20,6 +22,10 @@ export interface SetOfLeaf {
   readonly leaf: TableName
   readonly oid: string
   readonly walk: SetWalk
+}
+
+export function setOfLeaves(leaves: readonly PurgeLeaf[]): SetOfLeaf[] {
+  return leaves.flatMap(({ name, oid, walk }) => (amongCandidates(walk) ? [{ leaf: name, oid, walk }] : []))
 }
 
 /**

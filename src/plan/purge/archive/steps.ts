@@ -12,7 +12,7 @@ import { amongCandidates, SET_COLUMNS } from '../candidate-sql.ts'
 import { createSet, recordStep, settleStep } from '../set-steps.ts'
 import { ALONE, type PurgeWork } from '../work.ts'
 import { createList, keysOfList, listVersions, ofLeaves } from './listing.ts'
-import { chosenBySet, chosenDependents, dropChanged, entryOf, type SetOfLeaf } from './rows.ts'
+import { chosenBySet, chosenDependents, dropChanged, entryOf, setOfLeaves } from './rows.ts'
 import { cascadeOf, deletionOf, keysOf, type ArchivedSet, type DependentSet } from './sets.ts'
 
 // The steps of a purge with an archive around its deletion.
@@ -76,7 +76,7 @@ function archiveListed(table: TableModel, work: PurgeWork, set: ArchivedSet): Ar
 }
 
 function archiveStep(table: TableModel, work: PurgeWork, set: ArchivedSet, cascade: Cascade): ArchiveSetStep {
-  const leaves = setOfLeaves(deletionOf(work, set))
+  const leaves = setOfLeaves(deletionOf(work, set).leaves)
   const where = set.from === null ? work.where : null
   const [keys, ...further] = keysOf(table.name, set)
   const archived = cascadeOf(cascade, set)
@@ -154,10 +154,6 @@ function dependentRows(
     estimatedRows,
     keys: { table: walk.among.set, columns: walk.columns.map(({ name }) => name) },
   }
-}
-
-function setOfLeaves({ leaves }: PurgeWork): SetOfLeaf[] {
-  return leaves.flatMap(({ name, oid, walk }) => (amongCandidates(walk) ? [{ leaf: name, oid, walk }] : []))
 }
 
 function rowsOf({ leaves }: PurgeWork): number {
