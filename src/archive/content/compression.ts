@@ -7,7 +7,7 @@ import { Gathered } from './gathered.ts'
 /** What Node has from 22.15 on, and the types of Node 20 do not know. */
 interface Zstd {
   readonly createZstdCompress?: (options: object) => Transform
-  readonly createZstdDecompress?: () => Transform
+  readonly createZstdDecompress?: (options: object) => Transform
   readonly constants: { readonly ZSTD_c_checksumFlag?: number; readonly ZSTD_c_compressionLevel?: number }
 }
 
@@ -18,8 +18,8 @@ const ZSTD_LEVEL = 3
 const GZIP_LEVEL = 1
 
 /**
- * Compression runs in a thread of its own, which waits for the event loop after each piece: so pieces are large, and some
- * of them lie ready while rows are read, counted and digested.
+ * Compression and its reverse run in a thread of their own, which waits for the event loop after each piece: so pieces are
+ * large, and some of them lie ready while rows are read, counted and digested.
  */
 const PIECE = 256 * 1024
 const WAITING = { chunkSize: PIECE, highWaterMark: 4 * PIECE }
@@ -35,7 +35,8 @@ export function defaultCompression(): Compression {
  */
 export function compressor(compression: Compression): Transform[] {
   if (compression === 'none') return []
-  if (compression === 'gzip') return [new Gathered(PIECE), zlib.createGzip({ ...WAITING, level: GZIP_LEVEL })]
+  if (compression === 'gzip')
+    return [new Gathered(PIECE), zlib.createGzip({ ...WAITING, level: GZIP_LEVEL, memLevel: 9 })]
   if (createZstdCompress === undefined) throw withoutZstd('compress')
   const { ZSTD_c_checksumFlag = 201, ZSTD_c_compressionLevel = 100 } = constants
   return [
@@ -47,9 +48,9 @@ export function compressor(compression: Compression): Transform[] {
 /** The way back. What decompresses may accept what is cut, or followed by junk: compare what was stored. */
 export function decompressor(compression: Compression): Transform[] {
   if (compression === 'none') return []
-  if (compression === 'gzip') return [zlib.createGunzip()]
+  if (compression === 'gzip') return [zlib.createGunzip(WAITING)]
   if (createZstdDecompress === undefined) throw withoutZstd('decompress')
-  return [createZstdDecompress()]
+  return [createZstdDecompress(WAITING)]
 }
 
 function withoutZstd(verb: string): EbbError {

@@ -2,6 +2,13 @@ import { createHash } from 'node:crypto'
 import { EbbError, NOTHING_CHANGED } from '../../errors.ts'
 import { CsvRecords } from './csv-records.ts'
 
+/** What a part is, with its header. */
+export interface PartMeasures {
+  readonly rows: number
+  readonly bytes: number
+  readonly sha256: string
+}
+
 /**
  * The output of `copy … to stdout (format csv, header)`, cut into parts that each begin with the header and end with a
  * record. Nothing is kept but one chunk and the header, however long a record is.
@@ -9,6 +16,8 @@ import { CsvRecords } from './csv-records.ts'
 export class CsvParts {
   /** Bytes so far, the header once. */
   bytes = 0
+  /** Of the part that was read to its end last. */
+  measures: PartMeasures = { rows: 0, bytes: 0, sha256: '' }
   private readonly chunks: AsyncIterator<Uint8Array>
   private readonly partBytes: number
   private readonly hash = createHash('sha256')
@@ -56,14 +65,19 @@ export class CsvParts {
   }
 
   private async *part(): AsyncGenerator<Uint8Array> {
+    const before = this.rows
+    // The first part is everything so far: for many tables the only one, which is digested once.
+    const later = before === 0 ? null : createHash('sha256').update(this.header)
     yield this.header
     let bytes = this.header.length
     while (this.rest.length > 0 || (await this.read())) {
       const piece = this.take(this.partBytes - bytes)
+      later?.update(piece)
       yield piece
       bytes += piece.length
-      if (bytes >= this.partBytes && this.records.whole) return
+      if (bytes >= this.partBytes && this.records.whole) break
     }
+    this.measures = { rows: this.rows - before, bytes, sha256: (later ?? this.hash.copy()).digest('hex') }
   }
 
   private async read(): Promise<boolean> {

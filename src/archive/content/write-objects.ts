@@ -4,7 +4,7 @@ import { objectName } from '../../plan/archive/names.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { ArchivedColumn, ArchivedObject, ArchivedTable, Encoding } from '../../plan/archive/receipt.ts'
 import type { Store } from '../store.ts'
-import { CsvParts } from './parts.ts'
+import { CsvParts, type PartMeasures } from './parts.ts'
 import { encrypter } from './encryption.ts'
 import { FORMATS } from './formats.ts'
 import { Measured } from './measured.ts'
@@ -64,7 +64,8 @@ export async function writeObjects(store: Store, source: AsyncIterable<Uint8Arra
 
 /** The content of an object, which ends when the object before it is stored. */
 class PartContent {
-  rows = 0
+  /** Known at the end. */
+  measures: PartMeasures = { rows: 0, bytes: 0, sha256: '' }
   /** Resolves at the end: the next part can be read. */
   readonly read: Promise<void>
   private tell: () => void = () => {}
@@ -83,12 +84,11 @@ class PartContent {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     const { part, parts, how } = this
-    const before = parts.rows
     for await (const piece of part) {
       how.onProgress?.(parts.rows, parts.bytes)
       yield piece
     }
-    this.rows = parts.rows - before
+    this.measures = parts.measures
     await this.before
     this.tell()
   }
@@ -100,12 +100,11 @@ async function writeObject(
   part: PartContent,
   { archive, encoding, columns, asText = [], partBytes, signal }: Writing,
 ): Promise<ArchivedObject> {
-  const content = new Measured()
   const stored = new Measured()
   const body = new PassThrough()
   const format = FORMATS[encoding.format]
   const converting = format.write({ columns, asText }, encoding)
-  const steps = [content, ...converting.steps, ...encrypter(encoding.encryption), stored, body]
+  const steps = [...converting.steps, ...encrypter(encoding.encryption), stored, body]
   const flowing = pipeline([part, ...steps] as never, { signal })
   const put = store.put(`${archive}/${name}`, body, { atMost: mostStored(partBytes * format.growth), signal })
   put.catch((reason: Error) => body.destroy(reason))
@@ -114,14 +113,8 @@ async function writeObject(
   } finally {
     await Promise.allSettled([flowing, put, converting.close()])
   }
-  return {
-    name,
-    rows: part.rows,
-    bytes: stored.bytes,
-    sha256: stored.sha256,
-    contentBytes: content.bytes,
-    contentSha256: content.sha256,
-  }
+  const { rows, bytes, sha256 } = part.measures
+  return { name, rows, bytes: stored.bytes, sha256: stored.sha256, contentBytes: bytes, contentSha256: sha256 }
 }
 
 /** PostgreSQL sends no longer row than this. */
