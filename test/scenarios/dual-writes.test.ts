@@ -1,9 +1,14 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
+import { readServer } from '../../src/catalog/server-model.ts'
+import { withSession } from '../../src/db/session.ts'
+import { drain } from '../../src/engine/copy/reconcile.ts'
+import { withTable } from '../../src/engine/table-context.ts'
 import { captureOf, prepareCapture, startCapture } from '../../src/plan/copy/capture.ts'
 import type { CopyWork } from '../../src/plan/copy/work.ts'
 import { dualWrites, logOnly, ROWS_OF_A_TRANSACTION, type DualWrites } from '../../src/plan/copy/dual-writes.ts'
 import { test, type Database } from '../support/database.ts'
+import { quietly } from '../support/tool.ts'
 
 // What changes of an application do to the copy, to the log, and to the application, while they go into both tables.
 
@@ -191,6 +196,42 @@ describe('a large transaction', () => {
     expect(await both()).toEqual([])
   })
 })
+
+test('rows that the application writes all the time delay neither other rows nor the end', async ({ database }) => {
+  // All rows together take a tenth of a second.
+  const { work, log } = await copied(database, { keep: `pg_sleep(0.001) is not null` })
+  await database.admin(`insert into ebb.t_log (id) select 1 + n % ${ROWS} from generate_series(1, 300) n`)
+  const server = await withSession(database.url, 'test', (session) => readServer(session, 'journal'))
+  const options = { ...quietly({ journalSchema: 'journal' }), target: database.url, server, command: 'rebuild' }
+
+  const drained = await whileWritten(database, HOT, () =>
+    withTable(options, work.source, (context) => drain(work, context, 'it writes both')),
+  )
+
+  const left = await log()
+  if (drained) expect(left).toEqual([])
+  else expect(left.filter((id) => !HOT.includes(id))).toEqual([])
+}, 30_000)
+
+const HOT = [93, 94, 95, 96, 97, 98, 99, 100]
+
+/** As if concurrent writers wrote both tables: each of the rows comes and goes in the copy. */
+async function whileWritten<T>(database: Database, rows: readonly number[], work: () => Promise<T>): Promise<T> {
+  const ended = new AbortController()
+  const writers = rows.map(async (id) => {
+    const session = await database.session(`writer of ${id}`)
+    while (!ended.signal.aborted) {
+      await session.query(`delete from copy_of_t where id = ${id}`).catch(() => {})
+      await session.query(`insert into copy_of_t values (${id}, ${id}, 'hot')`).catch(() => {})
+    }
+  })
+  try {
+    return await work()
+  } finally {
+    ended.abort()
+    await Promise.all(writers)
+  }
+}
 
 test('afterwards changes are only logged again', async ({ database }) => {
   const { app, owner, work, copy, log } = await copied(database)

@@ -118,9 +118,9 @@ export class CatchingUp {
   /** False if an old snapshot is kept for too long, or changes are logged faster than they are applied. */
   private async settle(deadline: number): Promise<boolean> {
     for (let times = 0; times < 3; times++) {
-      if (!(await drain(this.work, this.context, this.dual ? 'it writes both' : 'it logs'))) {
+      if (!(await this.drain())) {
         if (performance.now() > deadline) throw neverDone()
-        this.timesNotEmpty = Math.max(this.timesNotEmpty, TIMES_NOT_EMPTY)
+        this.timesNotEmpty = Math.max(this.timesNotEmpty + 1, TIMES_NOT_EMPTY)
         return false
       }
       const old = await oldSnapshots(this.context, MOST_DUAL_MS)
@@ -129,6 +129,12 @@ export class CatchingUp {
       if (!this.dual || (await isDrained(this.work, this.context))) break
     }
     return true
+  }
+
+  private drain(): Promise<boolean> {
+    return this.dual
+      ? drain(this.work, this.context, 'it writes both', this.mostUnderLock())
+      : drain(this.work, this.context, 'it logs')
   }
 
   private async reconcile(): Promise<void> {

@@ -28,7 +28,7 @@ import { disturbersBack, disturbersOff } from './disturbers.ts'
 export async function reconcile(step: ReconcileStep, context: TableContext): Promise<void> {
   await assertCaptured(context.session, context.journalSchema, step.work)
   if (step.pass === 'whole log at once') {
-    await batch(context, step.work, null)
+    await wholeLog(context, step.work)
     return
   }
   if (await drain(step.work, context, 'it logs')) return
@@ -42,27 +42,34 @@ export async function reconcile(step: ReconcileStep, context: TableContext): Pro
 export type Meanwhile = 'it logs' | 'it writes both'
 
 /**
- * Reconciles batch by batch until little or nothing of the log is left, and reports progress. Ends early, with false,
- * when changes arrive faster than they are applied.
+ * Reconciles batch by batch until at most `most` entries of the log are left, and reports progress. Ends early, with
+ * false, when changes arrive faster than they are applied, or concurrent ones refuse each batch.
  */
-export async function drain(work: CopyWork, context: TableContext, meanwhile: Meanwhile): Promise<boolean> {
-  const most = meanwhile === 'it logs' ? context.copySizes.shortLog : 0
+export async function drain(
+  work: CopyWork,
+  context: TableContext,
+  meanwhile: Meanwhile,
+  most = meanwhile === 'it logs' ? context.copySizes.shortLog : 0,
+): Promise<boolean> {
   const began = performance.now()
   const size = new BatchSize(context.copySizes.batchEntries)
   const atFirst = await logLength(context.session, work)
-  let done = 0
+  let [done, applied] = [0, began]
   for (let left = atFirst; left > most;) {
     context.signal.throwIfAborted()
-    done += await oneBatch(context, work, size, meanwhile)
+    const entries = await oneBatch(context, work, size, meanwhile)
     left = await logLength(context.session, work)
-    const seconds = (performance.now() - began) / 1000
+    done += entries
+    const now = performance.now()
+    if (entries > 0) applied = now
+    const seconds = (now - began) / 1000
     const closing = forecast(context, { left, arrived: left + done - atFirst, done }, Math.max(0, left - most), seconds)
-    if (!closing && seconds > LONG_ENOUGH_SECONDS) return false
+    if ((!closing && seconds > LONG_ENOUGH_SECONDS) || now - applied > LONG_ENOUGH_SECONDS * 1000) return false
   }
   return true
 }
 
-/** The minimum time to judge whether changes arrive faster than they are applied. */
+/** The minimum time to judge whether changes arrive faster than they are applied, or none can be applied. */
 const LONG_ENOUGH_SECONDS = 5
 
 /** Whether the log is empty. */
@@ -75,8 +82,11 @@ const BATCH_MS = 100
 
 /** Entries of a batch, so that it finishes in time whatever the row size. */
 class BatchSize {
-  entries: number
+  /** Null: the whole log. */
+  entries: number | null
   private readonly most: number
+  private refusals = 0
+  private clashes = 0
 
   constructor(most: number) {
     this.most = most
@@ -85,46 +95,61 @@ class BatchSize {
 
   took(milliseconds: number): void {
     const factor = Math.min(2, BATCH_MS / Math.max(milliseconds, 1))
-    this.entries = Math.max(1, Math.min(this.most, Math.floor(this.entries * factor)))
+    this.entries = Math.max(1, Math.min(this.most, Math.floor((this.entries ?? 1) * factor)))
+    this.refusals = 0
+    this.clashes = 0
   }
 
   /** A concurrent change of one of the rows: less likely with fewer. */
   refused(): void {
-    this.entries = Math.max(1, Math.floor(this.entries / 2))
+    this.entries = Math.max(1, Math.floor((this.entries ?? 1) / 2))
+    this.refusals++
+  }
+
+  /**
+   * A unique value would be in two rows. Either rows have exchanged their values and the batch has only one of them;
+   * the source as a whole is unique in every snapshot. Or the application, which writes both tables or did a moment
+   * ago, has inserted that row concurrently, which is less likely with fewer. False if neither is the case.
+   */
+  clashed(meanwhile: Meanwhile): boolean {
+    this.clashes++
+    if (meanwhile === 'it logs' && this.entries === null && this.clashes > MOST_CLASHES) return false
+    if (meanwhile === 'it logs' || this.entries === 1) this.entries = null
+    else this.entries = Math.max(1, Math.floor((this.entries ?? 1) / 2))
+    return true
+  }
+
+  /** Before the next attempt. */
+  get pauseMs(): number {
+    const times = this.refusals + this.clashes
+    return times > 3 ? Math.min(10 * times, 500) * Math.random() : 0
   }
 }
+
+/** How often in a row the log, last as a whole, may clash while the application writes one table only. */
+const MOST_CLASHES = 3
 
 const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
 
+/** Returns 0 if the batch has to be repeated: then with another size. */
 async function oneBatch(context: TableContext, work: CopyWork, size: BatchSize, meanwhile: Meanwhile): Promise<number> {
   const began = performance.now()
   try {
-    const entries = await batch(context, work, size)
+    const entries = await batchUnderLease(context, work, size.entries)
     size.took(performance.now() - began)
     return entries
   } catch (error) {
-    if (!CLASHES.includes(codeOf(error))) throw error
-    return wholeLog(context, work, meanwhile)
+    if (isPassing(error)) size.refused()
+    else if (!CLASHES.includes(codeOf(error))) throw error
+    else if (!size.clashed(meanwhile)) throw explainedClash(work, error)
   }
+  await sleep(size.pauseMs, undefined, { signal: context.signal })
+  return 0
 }
 
-/** How often a unique value may have been moved to another row, in both tables, since the log was read. */
-const MOST_CLASHES = 30
-
-/**
- * If rows exchange a unique value and a batch has only one of them, the intermediate state is not unique. The source
- * as a whole is unique in every snapshot.
- */
-async function wholeLog(context: TableContext, work: CopyWork, meanwhile: Meanwhile): Promise<number> {
-  for (let attempts = 1; ; attempts++) {
-    try {
-      return await batch(context, work, null)
-    } catch (error) {
-      const passing = meanwhile === 'it writes both' && attempts < MOST_CLASHES && CLASHES.includes(codeOf(error))
-      if (!passing) throw explainedClash(work, error)
-      await sleep(Math.random() * 10 * attempts, undefined, { signal: context.signal })
-    }
-  }
+/** The lease was renewed concurrently; or the application wrote a row of the target. */
+function isPassing(error: unknown): boolean {
+  return codeOf(error) === SQLSTATE.serializationFailure || isLockRefused(error)
 }
 
 /**
@@ -144,18 +169,16 @@ export function explainedClash({ source, target }: CopyWork, error: unknown): un
   )
 }
 
-/** `size` null: the whole log. */
-async function batch(context: TableContext, work: CopyWork, size: BatchSize | null): Promise<number> {
+async function wholeLog(context: TableContext, work: CopyWork): Promise<void> {
   for (let attempts = 1; ; attempts++) {
     try {
-      return await batchUnderLease(context, work, size?.entries ?? null)
+      await batchUnderLease(context, work, null)
+      return
     } catch (error) {
-      // The lease was renewed concurrently; or the application wrote a row of the target.
-      if (codeOf(error) !== SQLSTATE.serializationFailure && !isLockRefused(error)) throw error
-      size?.refused()
+      if (!isPassing(error)) throw error
     }
-    context.signal.throwIfAborted()
     if (attempts > 3) await sleep(Math.min(10 * attempts, 500) * Math.random(), undefined, { signal: context.signal })
+    context.signal.throwIfAborted()
   }
 }
 
