@@ -67,7 +67,7 @@ test('a purge stops for a stop file within a batch, and resumes from there', asy
   expect(await contentOf(database, table)).toMatchObject({ rows: ROWS / 2 })
 })
 
-test('a purge with contention halves its pace within two batches, and recovers', async ({ database }) => {
+test('a purge with contention halves its pace within two batches, and recovers', async ({ database, judgeTimes }) => {
   const table = await notes(database)
   const owner = await database.session('owner')
   await owner.query(`
@@ -80,9 +80,10 @@ test('a purge with contention halves its pace within two batches, and recovers',
   const { options, said } = listening({ targetMs: 5 })
   const { figures, steps } = await purge(database.url, written(table), purgeRequest('id % 2 = 0'), options)
   expect(said(/several times as long as those before: the pace is halved/)).toBe(true)
-  expect(said(/full pace again/)).toBe(true)
   expect(figures!.rows).toBe(ROWS / 2)
   expect(steps.find(({ pace }) => pace !== null)!.pace!.pausedMsBy['slow batches']).toBeGreaterThan(0)
+  // Where the machine is busy, the last batches are no quicker.
+  await judgeTimes(() => expect(said(/full pace again/)).toBe(true))
 })
 
 test('a rebuild pauses between chunks, stops for a stop file, and resumes', async ({ database }) => {
