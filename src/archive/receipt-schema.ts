@@ -40,6 +40,7 @@ export function receiptSchema({ z }: typeof zod): zod.ZodType<StoredReceipt> {
     sha256,
     contentBytes: count,
     contentSha256: sha256,
+    group: text.nullish(),
   })
   return z.object({
     format: z.int().min(1),
@@ -68,6 +69,7 @@ export function receiptSchema({ z }: typeof zod): zod.ZodType<StoredReceipt> {
           ddl: names,
           fingerprint: sha256,
           key: z.object({ columns: names, first: names, last: names }).nullable(),
+          groupedBy: text.nullish(),
           rows: count,
           sha256,
           objects: z.array(object).min(1).readonly(),

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import fc from 'fast-check'
@@ -35,6 +36,17 @@ describe('objects contain exactly what was sent', () => {
     const store = new MemoryStore()
     const written = await archiveCsv(store, cut('id,payload\n', 3), encoding('none', null), 1)
     expect(written.objects).toMatchObject([{ rows: 0, contentBytes: 11, bytes: 11 }])
+  })
+
+  test.each([
+    [['id\n', '', '1\n2\n', '', '', '3\n', ''], 99, [2, 1]],
+    [['id\n', '', ''], 99, [0]],
+    [['id\n1\n', '', '2\n3\n', '', '4\n'], 5, [1, 1, 1, 1]],
+  ])('an empty chunk ends an object, unless that would be empty: %j', async (chunks, partBytes, rows) => {
+    const source = Readable.from(chunks.map((chunk) => Buffer.from(chunk)))
+    const written = await archiveCsv(new MemoryStore(), source, encoding('none', null), partBytes)
+    expect(written.objects.map((object) => object.rows)).toEqual(rows)
+    expect(written.sha256).toBe(sha256(chunks.join('')))
   })
 
   test.each(['', 'id,pay', 'id\n1', 'id\n"1\n', 'id\n1\n2'])(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { ArchivedColumn, ArchivedTable } from '../../src/plan/archive/receipt.ts'
 import type { UserType } from '../../src/catalog/table/user-types.ts'
 import { planNewTable } from '../../src/plan/restore/new-table.ts'
 import { planRestore, type RestorePlan } from '../../src/plan/restore/restore.ts'
@@ -55,6 +56,43 @@ describe('the steps', () => {
     const plan = planOf({ predicate: predicate(where) }, restoreRequest({ where }))
 
     expect(sqlOf(plan, FIRST)[2]).toContain(`t where (${where}\n) is true on conflict do nothing`)
+  })
+
+  describe('an object of one group, which need not be read if the condition excludes that,', () => {
+    const [object] = archived().objects
+    const groupedBy = (name: string, column: Partial<ArchivedColumn> = {}) => {
+      const { columns } = archived()
+      return archived({
+        groupedBy: name,
+        columns: columns.map((one) => (one.name === name ? { ...one, ...column } : one)),
+        objects: [{ ...object!, group: "it's" }, { ...object!, group: '"7"' }, object!],
+      })
+    }
+    const asked = (of: ArchivedTable, where: string | null = 'id < 7') =>
+      planOf(
+        { archived: of, predicate: where === null ? null : predicate(where) },
+        restoreRequest({ accept: ['restore-type:kind'] }),
+      ).steps.flatMap((step) =>
+        step.kind === 'restore' ? step.selectedOf.map((query) => query?.split(' t where ')[1]) : [],
+      )
+
+    test('is asked about by its value, and one of all others by theirs', () => {
+      expect(asked(groupedBy('kind'))).toEqual([
+        `(id < 7\n) and t."kind" operator(pg_catalog.=) 'it''s'`,
+        `(id < 7\n) and t."kind" operator(pg_catalog.=) '"7"'`,
+        `(id < 7\n) and t."kind" operator(pg_catalog.<>) 'it''s' and t."kind" operator(pg_catalog.<>) '"7"'`,
+      ])
+    })
+
+    test.for<[string, ArchivedTable, string | null]>([
+      ['without a condition', groupedBy('kind'), null],
+      ['where a collation may say that other values are equal', groupedBy('kind', { collation: AWFUL }), 'id < 7'],
+      ['where values are read as another type', groupedBy('kind', { type: 'citext' }), 'id < 7'],
+      ['where the text of a value depends on settings', groupedBy('at'), 'id < 7'],
+      ['where no group is said', archived({ groupedBy: 'kind' }), 'id < 7'],
+    ])('is read %s', ([, of, where]) => {
+      expect(new Set(asked(of, where))).toEqual(new Set([undefined]))
+    })
   })
 
   test('values of an identity column are those archived', () => {

@@ -14,6 +14,7 @@ import { planPurgeOf, writeCandidates } from '../support/commands.ts'
 import { test, type Database } from '../support/database.ts'
 import { batchesOf, contentOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { quietly, written } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 
 // Between any two steps of a purge with an archive rows are changed, and the run is stopped and resumed.
 
@@ -158,7 +159,7 @@ test('what is listed is what is sent, though what decides it changes between the
   await other.query(sql`begin; lock table ${await listOf(database)} in share update exclusive mode`.text)
   const stopped = stopBefore('purge', database, table, request)
   const analyses = sql`select 1 as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like 'analyze%'`
-  await expect.poll(async () => (await database.admin(analyses)).rows.length).toBe(1)
+  await until(async () => (await database.admin(analyses)).rows.length === 1, { what: 'the list to be analysed' })
   await other.query(sql`update ${flagged} set id = 6; commit`.text)
   await stopped
   await database.admin(sql`update ${flagged} set id = 3`)

@@ -11,7 +11,7 @@ export interface PartMeasures {
 
 /**
  * The output of `copy … to stdout (format csv, header)`, cut into parts that each begin with the header and end with a
- * record. Nothing is kept but one chunk and the header, however long a record is.
+ * record. An empty chunk, which may come between two records, ends a part, too. Nothing is kept but one chunk and the header, however long a record is.
  */
 export class CsvParts {
   /** Bytes so far, the header once. */
@@ -25,6 +25,8 @@ export class CsvParts {
   private header: Buffer = Buffer.alloc(0)
   /** What has been read and belongs to the next part. */
   private rest: Uint8Array = Buffer.alloc(0)
+  /** A part ends before that. */
+  private cut = false
 
   /** @param partBytes a part ends with the first record that reaches this size */
   constructor(source: AsyncIterable<Uint8Array>, partBytes: number) {
@@ -70,7 +72,9 @@ export class CsvParts {
     const later = before === 0 ? null : createHash('sha256').update(this.header)
     yield this.header
     let bytes = this.header.length
+    this.cut = false
     while (this.rest.length > 0 || (await this.read())) {
+      if (this.cut && bytes > this.header.length) return
       const piece = this.take(this.partBytes - bytes)
       later?.update(piece)
       yield piece
@@ -85,6 +89,7 @@ export class CsvParts {
       const next = await this.chunks.next()
       if (next.done === true) return false
       this.rest = next.value
+      if (this.rest.length === 0) this.cut = true
     } while (this.rest.length === 0)
     return true
   }

@@ -38,6 +38,7 @@ import { copyRows } from './copy-rows.ts'
 import { reportRows } from './progress.ts'
 import { readBack } from './read-back.ts'
 import { removeLeftovers } from './leftovers.ts'
+import { readSections, withGroups } from './sections.ts'
 import { sumOf } from './sum-of.ts'
 
 // Archives rows. Invariants:
@@ -173,8 +174,10 @@ async function archiveTable(
   const asText = texts.get(oid) ?? []
   const { partBytes } = order.to
   const writing = { archive: id, table: archivedAs(rows), columns, asText, encoding, partBytes, signal, onProgress }
-  const statement = copyStatement(relation, sentColumns(columns, encoding), rows.chosen)
-  const { written, sent } = await copyRows(context, statement, (source) =>
+  const sections = await readSections(session, rows, { ofTable: bytes, ofObject: partBytes })
+  const sending = sentColumns(columns, encoding)
+  const statements = sections.map(({ chosen }, i) => copyStatement(relation, sending, chosen, i === 0))
+  const { written, sent } = await copyRows(context, statements, (source) =>
     writeObjects(order.store, source, writing),
   ).catch((error: unknown) => {
     if (error instanceof NotExactError) texts.set(oid, [...asText, ...error.columns])
@@ -184,7 +187,9 @@ async function archiveTable(
   assertCounted(rows, written, sent, cheap ? await count(context, relation, rows) : null)
   const range = await readRange(context, relation, rows, key, cheap)
   await putSessionBack(session, order.settings)
-  return { ...describe(rows), ...shape, fingerprint: fingerprintOf(shape), key: range, ...written }
+  const objects = withGroups(written.objects, sections, sent, encoding)
+  const groupedBy = objects.some(({ group }) => group != null) ? (rows.groups?.column ?? null) : null
+  return { ...describe(rows), ...shape, fingerprint: fingerprintOf(shape), key: range, groupedBy, ...written, objects }
 }
 
 /** So much is read in some tenths of a second. */
@@ -242,7 +247,13 @@ async function count({ session }: TableContext, relation: Relation, { chosen }: 
 }
 
 /** @throws {EbbError} if the numbers of rows differ: something is wrong with the server, the network or Ebb */
-function assertCounted({ table }: RowsToArchive, { rows }: Written, sent: number | null, counted: number | null): void {
+function assertCounted(
+  { table }: RowsToArchive,
+  { rows }: Written,
+  each: readonly (number | null)[],
+  counted: number | null,
+): void {
+  const sent = each.includes(null) ? null : each.reduce<number>((sum, one) => sum + (one ?? 0), 0)
   if (rows === sent && (counted === null || counted === rows)) return
   throw new EbbError(
     `${display(table)}: ${rows} rows were archived; PostgreSQL says it sent ${sent ?? 'none'}${counted === null ? '' : `, and counts ${counted}`}`,

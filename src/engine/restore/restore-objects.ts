@@ -1,6 +1,8 @@
 import { pipeline } from 'node:stream/promises'
 import { from as copyFrom } from 'pg-copy-streams'
+import { explained } from '../../catalog/explain.ts'
 import { inOneGo } from '../../db/in-one-go.ts'
+import { takingBack } from '../../db/savepoint.ts'
 import { inTransaction, readOne, type Session } from '../../db/session.ts'
 import { putSession, putSessionBack, underSettings } from '../../db/settings.ts'
 import { codeOf, isConnectionLost, reasonOf } from '../../db/sqlstate.ts'
@@ -41,15 +43,32 @@ export async function restoreObjects(step: RestoreStep, context: RunContext, { a
 
 /** Into a temporary table, without those that were kept. */
 async function stageRows(step: RestoreStep, { session, identities }: RunContext, archive: OpenArchive): Promise<void> {
-  const { statements, leaveOutKept, objects, encoding } = step
+  const { statements, leaveOutKept, objects, encoding, selectedOf, settings } = step
   const [create = '', copy = ''] = statements
   await session.query(create)
   const writtenUnder = readingSettings(encoding)
   await putSession(session, writtenUnder)
-  for (const object of objects) await stage(session, copy, object, await archive.content(object, encoding, identities))
+  for (const [i, object] of objects.entries())
+    if (!(await selectsNone(session, selectedOf[i] ?? null, settings)))
+      await stage(session, copy, object, await archive.content(object, encoding, identities))
   const kept = leaveOutKept === null ? null : await archive.kept(leaveOutKept.of)
   if (leaveOutKept !== null && kept !== null) await session.query(leaveOutKept.statement, [kept.keys])
   await putSessionBack(session, writtenUnder)
+}
+
+/** Whether PostgreSQL can tell, by the groups in the receipt, that no row is selected: then the object need not be read. */
+async function selectsNone(
+  session: Session,
+  query: string | null,
+  settings: RestoreStep['settings'],
+): Promise<boolean> {
+  if (query === null) return false
+  const [explanation, ...others] = await takingBack(session, async () => {
+    await putSession(session, settings)
+    await session.query('set local constraint_exclusion = on')
+    return explained(session, raw(query))
+  })
+  return others.length === 0 && explanation?.Plan['One-Time Filter'] === 'false'
 }
 
 async function stage(

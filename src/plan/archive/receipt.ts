@@ -3,7 +3,8 @@ import type { TableName } from '../../sql/names.ts'
 import type { ArchiveFormat, Compression } from './request.ts'
 
 // The receipt: what was archived, and the proof of it. It is written after all objects have been read back, before
-// anything is removed, and never changed. It holds no values of rows but the range of the key, and no secret.
+// anything is removed, and never changed. It holds no values of rows but the range of the key and those of large groups, and
+// no secret.
 
 /** The version of this format. A receipt of a later one is refused. */
 export const RECEIPT_FORMAT = 1
@@ -58,6 +59,8 @@ export interface ArchivedTable {
     readonly first: readonly string[]
     readonly last: readonly string[]
   } | null
+  /** The column by which objects have a `group`; null or nothing where none has. */
+  readonly groupedBy?: string | null | undefined
   readonly rows: number
   /** SHA-256 of the rows as PostgreSQL sent them, after the header, once: of `copy … to stdout (format csv, header)`. */
   readonly sha256: string
@@ -94,6 +97,8 @@ export interface ArchivedObject {
   /** Decrypted and decompressed, with the header, which each object has. */
   readonly contentBytes: number
   readonly contentSha256: string
+  /** It has the rows with this value, as text, in the column `groupedBy`, and no other object of the table has any. */
+  readonly group?: string | null | undefined
 }
 
 /** How contents are encoded: the format, then compressed, then encrypted. */

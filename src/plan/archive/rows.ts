@@ -1,5 +1,5 @@
 import { quoted, type TableName } from '../../sql/names.ts'
-import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
+import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
 import type { ArchivedColumn } from './receipt.ts'
 
 /** Rows of a relation, to be archived as one snapshot has them. */
@@ -23,6 +23,40 @@ export interface RowsToArchive {
   readonly estimatedRows: number | null
   /** A table with the keys of exactly these rows, which shows their range. */
   readonly keys?: KeysOfRows
+  /** Where they are groups of rows, of which each large one gets objects of its own. */
+  readonly groups?: GroupsOfRows
+}
+
+/** The rows are whole groups: none has NULL in the column. */
+export interface GroupsOfRows {
+  readonly column: string
+  /** The operator by which rows are of one group. */
+  readonly equals: string
+  /** A query for the groups: `value`, as text, how many `rows` each has, and `total`, those of all groups of the table. */
+  readonly sizes: string
+}
+
+/** Some of the rows, which are sent apart from the others. */
+export interface Section {
+  /** As of {@link RowsToArchive}. */
+  readonly chosen: string | null
+  /** The group that they are of; null for the rows of all groups that have no section of their own. */
+  readonly group: string | null
+}
+
+/** The rows of each of these groups, and then all others. */
+export function sectionsOf({ chosen, groups }: RowsToArchive, values: readonly string[]): readonly Section[] {
+  if (chosen === null || groups === undefined || values.length === 0) return [{ chosen, group: null }]
+  const equals = sql`${ident('t', groups.column)} ${raw(groups.equals)}`
+  const others = sql`(${equals} any (${literal(arrayLiteral(values))})) is not true`
+  return [
+    ...values.map((group) => ({ chosen: `${chosen} and ${sql`${equals} ${literal(group)}`.text}`, group })),
+    { chosen: `${chosen} and ${others.text}`, group: null },
+  ]
+}
+
+function arrayLiteral(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
 
 export interface KeysOfRows {
@@ -42,9 +76,15 @@ export interface Relation {
  * The statement that sends the rows. It is a query in any case: COPY of a table refuses generated columns. NULL is an
  * empty field, an empty text `""`. Null stands for all columns as they are.
  */
-export function copyStatement(relation: Relation, columns: readonly Sql[] | null, chosen: string | null): string {
+export function copyStatement(
+  relation: Relation,
+  columns: readonly Sql[] | null,
+  chosen: string | null,
+  header = true,
+): string {
   const list = columns === null ? raw('t.*') : join(columns)
-  return sql`copy (select ${list} ${from(relation, chosen)}) to stdout (format csv, header true, encoding 'UTF8')`.text
+  return sql`copy (select ${list} ${from(relation, chosen)}) to stdout (format csv, header ${raw(String(header))}, encoding 'UTF8')`
+    .text
 }
 
 /** PostgreSQL writes xml without its declaration, and as text with it. */

@@ -193,6 +193,8 @@ export interface RestoreStep extends Described {
   readonly settings: ConditionSettings
   /** Leaves out the rows of an archived table that were kept, whose keys are its parameter, as JSON; null where all were removed. */
   readonly leaveOutKept: { readonly of: TableName; readonly statement: string } | null
+  /** For each of its objects a query for its selected rows, of which PostgreSQL may know that there are none; null where it cannot. */
+  readonly selectedOf: readonly (string | null)[]
   /** Whether the third of its statements overwrites rows; the last inserts. */
   readonly overwrites: boolean
   /** Counts the rows to be restored. */

@@ -20,7 +20,8 @@ import { chooseWalk } from './walk.ts'
 import type { PurgeWork } from './work.ts'
 import { BLOCK_READ_SECONDS, DELETED_BY_BLOCK_SECONDS, DELETED_BY_KEY_SECONDS } from '../advise/rates.ts'
 import { serverNotes } from '../table/objections/server.ts'
-import { describeStale } from './stale.ts'
+import { describeStale, groupsOfStale, staleSince } from './stale.ts'
+import { momentLiteral } from '../language/moment.ts'
 import {
   assertDistinctKeys,
   type CheckStep,
@@ -85,12 +86,14 @@ export function planPurge(situation: PurgeSituation, request: PurgeRequest): Pur
 }
 
 function setOf(
-  { archiving, candidates, cascade }: PurgeSituation,
-  { archive }: PurgeRequest,
+  { archiving, candidates, cascade, table, server }: PurgeSituation,
+  { archive, rows }: PurgeRequest,
   purge: PurgeWork,
 ): ArchivedSet | null {
   if (archive === undefined || archiving === undefined || archiving.key === null) return null
-  return archivedSet(archive, { ...archiving, key: archiving.key }, purge, candidates, cascade)
+  const since = rows.kind === 'stale' ? staleSince(table, rows, momentLiteral(server.now)) : null
+  const groups = since === null ? null : groupsOfStale(since)
+  return archivedSet(archive, { ...archiving, key: archiving.key }, purge, candidates, cascade, groups)
 }
 
 /** Dependent rows are deleted only as they were archived. */

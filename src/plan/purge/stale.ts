@@ -5,6 +5,7 @@ import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { Predicate } from '../../sql/predicate.ts'
 import { ordered, own, type Ordering } from '../../sql/operators.ts'
 import { ident, raw, sql, type Sql } from '../../sql/sql.ts'
+import type { GroupsOfRows } from '../archive/rows.ts'
 import { momentBefore, momentOf } from '../language/moment.ts'
 import { objection } from '../language/objection.ts'
 import type { Objection } from '../language/step.ts'
@@ -90,6 +91,15 @@ with recursive ebb_each (id) as (
   select (select ${group} from ${place} where ${group} ${ordered(since.operators, '>')} e.id order by ${group} limit 1) from ebb_each e where e.id is not null
 )
 select count(*)::float8 as groups, count(*) filter (where ${isStale(since, sql`ebb_each.id`)})::float8 as stale from ebb_each where id is not null`
+}
+
+/** The groups without activity, for an archive of their rows. */
+export function groupsOfStale(since: StaleSince): GroupsOfRows {
+  const group = ident('t', since.group)
+  const all = sql`select ${group} as id, pg_catalog.count(*)::pg_catalog.float8 as rows, (pg_catalog.sum(pg_catalog.count(*)) over ())::pg_catalog.float8 as total
+  from ${quoted(since.table)} t where ${group} is not null group by ${group}`
+  const sizes = sql`select ebb_e.id::pg_catalog.text as value, ebb_e.rows, ebb_e.total from (${all}) ebb_e where ${isStale(since, raw('ebb_e.id'))}`
+  return { column: since.group, equals: ordered(since.operators, '=').text, sizes: sizes.text }
 }
 
 export interface GroupCount {

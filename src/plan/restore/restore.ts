@@ -20,6 +20,7 @@ import {
   leaveOutKept,
   overwriteRows,
   primaryKeyOf,
+  selectedOfObject,
   stagingTable,
 } from './statements.ts'
 
@@ -193,6 +194,7 @@ function restoreStep(
             of: { schema: archived.schema, name: archived.name },
             statement: leaveOutKept(mapping, archived, keptBy).text,
           },
+    selectedOf: objects.map((object) => selectedOfObject(to, mapping, object)?.text ?? null),
     overwrites: overwrite !== null,
     selected: countSelected(to, mapping).text,
     conflicts: conflicts(to, mapping)?.text ?? null,

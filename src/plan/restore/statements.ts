@@ -1,7 +1,7 @@
 import { quoted, type TableName } from '../../sql/names.ts'
 import { ordered, own } from '../../sql/operators.ts'
-import { ident, join, raw, sql, type Sql } from '../../sql/sql.ts'
-import type { ArchivedTable } from '../archive/receipt.ts'
+import { ident, join, literal, raw, sql, type Sql } from '../../sql/sql.ts'
+import type { ArchivedObject, ArchivedTable } from '../archive/receipt.ts'
 import type { ColumnMapping, ColumnPair, RestoreTarget } from './columns.ts'
 import type { TableToRestore } from './situation.ts'
 
@@ -43,6 +43,34 @@ export function overwriteRows(one: TableToRestore, mapping: ColumnMapping): Sql 
 export function countSelected(one: TableToRestore, mapping: ColumnMapping): Sql {
   return sql`select pg_catalog.count(*)::pg_catalog.float8 as selected from ${selected(one, mapping)}`
 }
+
+/**
+ * The selected rows of an object, with what its group says of them. Null where it has none, the column has another type by
+ * now, or where the text of a value depends on settings: the condition has other ones than the archive.
+ */
+export function selectedOfObject(
+  { archived, predicate }: TableToRestore,
+  { pairs }: ColumnMapping,
+  { group }: ArchivedObject,
+): Sql | null {
+  const column = pairs.find(({ from }) => from.name === archived.groupedBy)
+  const groups = new Set(archived.objects.flatMap((one) => one.group ?? []))
+  if (predicate === null || column === undefined || !isPlain(column) || groups.size === 0) return null
+  const value = sql`t.${ident(column.to.name)}`
+  const held =
+    group == null
+      ? [...groups].map((other) => sql`${value} ${own('<>')} ${literal(other)}`)
+      : [sql`${value} ${own('=')} ${literal(group)}`]
+  return sql`select from (${asTable(pairs)}) t where ${join([sql`(${raw(predicate.text)}\n)`, ...held], ' and ')}`
+}
+
+/** A value has one text, and no other value is equal to it by some collation. */
+function isPlain({ from, to }: ColumnPair): boolean {
+  return from.type === to.type && PLAIN_TEXT.test(to.type) && from.collation == null
+}
+
+/** Types whose values have one text under any settings, as `format_type` has them. */
+const PLAIN_TEXT = /^(?:smallint|integer|bigint|numeric|text|character varying|uuid|boolean)(?:\([\d,]+\))?$/
 
 /**
  * Which of the selected rows have been neither inserted nor overwritten: those that the table has with the same values,
@@ -102,9 +130,13 @@ function differ({ pairs }: ColumnMapping): Sql {
 
 /** The staged rows under the table's names, so that a condition can be read as one on the table. */
 function selected({ predicate }: TableToRestore, { pairs }: ColumnMapping): Sql {
-  const rows = pairs.map(({ from, to }) => sql`${stagedName(from.number)} as ${ident(to.name)}`)
   const where = raw(predicate === null ? '' : ` where (${predicate.text}\n) is true`)
-  return sql`(select ${join(rows)} from ${quoted(STAGING)}) t${where}`
+  return sql`(${asTable(pairs)}) t${where}`
+}
+
+function asTable(pairs: readonly ColumnPair[]): Sql {
+  const rows = pairs.map(({ from, to }) => sql`${stagedName(from.number)} as ${ident(to.name)}`)
+  return sql`select ${join(rows)} from ${quoted(STAGING)}`
 }
 
 function stagedName(number: number): Sql {

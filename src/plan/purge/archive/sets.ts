@@ -1,5 +1,6 @@
 import type { TableName } from '../../../sql/names.ts'
 import type { ArchiveRequest } from '../../archive/request.ts'
+import type { GroupsOfRows } from '../../archive/rows.ts'
 import type { Cascade } from '../../references/cascade.ts'
 import type { GraphTable } from '../../../catalog/references/reference-graph.ts'
 import { amongCandidates, type SetWalk } from '../candidate-sql.ts'
@@ -16,6 +17,8 @@ export interface ArchivedSet extends PlannedSet {
   readonly ticket: string | null
   /** The candidate set that it is copied from; null where the rows are recorded by this run. */
   readonly from: TableName | null
+  /** Where the rows are those of groups. */
+  readonly groups: GroupsOfRows | null
   /** It is a list of row versions: no other rows are deleted with them, and no set has been approved. */
   readonly listed: boolean
   /** In the order of the receipt: each table after those that its rows reference. */
@@ -34,13 +37,14 @@ export function archivedSet(
   work: PurgeWork,
   candidates: CandidateSet | undefined,
   { emptied }: Cascade,
+  groups: GroupsOfRows | null,
 ): ArchivedSet {
   const sets = emptied.slice(1).map((table, i): DependentSet => {
     const { schema, name } = place
     const columns = dependents.find(({ oid }) => oid === table.oid)?.key ?? []
     return { table, walk: throughSet({ schema, name: `${name}_${i + 1}` }, columns, WHOLE) }
   })
-  const base = { request, place, settings: work.settings, dependents: sets }
+  const base = { request, place, settings: work.settings, groups, dependents: sets }
   if (candidates === undefined) {
     const leaves = work.leaves.map(({ name }) => name)
     const alone = listed === true && sets.length === 0

@@ -127,8 +127,9 @@ function ordered({ request, settings, approvedBy, ticket }: ArchivedSet) {
   return { to: request, settings, approvedBy, ticket }
 }
 
-function ofTable({ name, oid }: TableModel, work: PurgeWork, { condition }: ArchivedSet) {
-  return { table: name, oid, partitionOf: null, where: condition, horizon: null, estimatedRows: rowsOf(work) }
+function ofTable({ name, oid }: TableModel, work: PurgeWork, { condition, groups }: ArchivedSet) {
+  const rows = { table: name, oid, partitionOf: null, where: condition, horizon: null, estimatedRows: rowsOf(work) }
+  return groups === null ? rows : { ...rows, groups }
 }
 
 function andDependents({ dependents }: ArchivedSet): string {
