@@ -1,11 +1,12 @@
 import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
-import { planStaleOf, purgeStale } from '../engine/commands/purge-stale.ts'
+import { planStaleOf, planStaleToSave, purgeStale } from '../engine/commands/purge-stale.ts'
 import { EXIT } from './exit-codes.ts'
 import { describePurged } from '../report/purged.ts'
 import { toText } from '../text/comment.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import type { Asked } from './command.ts'
-import { orObjections, showPlan } from './show-plan.ts'
+import { readPlansFile } from './plan-file.ts'
+import { orObjections, saving, showPlan } from './show-plan.ts'
 
 /** Shows the plan of purging stale groups, or executes it. */
 export async function purgeStaleGroups(
@@ -14,12 +15,15 @@ export async function purgeStaleGroups(
   request: StalePurgeRequest,
   flag: Flag | null,
 ): Promise<void> {
-  const { invocation, reporter, target, execute, engine } = asked
+  const { invocation, reporter, target, execute, engine, planFile } = asked
+  if (planFile.out !== null)
+    return showPlan(asked, await saving(asked, planFile.out, planStaleToSave(target, table, request, flag, engine)))
   if (!execute) return showPlan(asked, await planStaleOf(target, table, request, flag, engine))
+  const saved = planFile.saved === null ? null : await readPlansFile(planFile.saved)
   await orObjections(
     (plan) => showPlan(asked, plan),
     async () => {
-      const { flagged, purged } = await purgeStale(target, table, request, flag, engine)
+      const { flagged, purged } = await purgeStale(target, table, request, flag, engine, saved)
       const results = flagged === null ? [purged] : [flagged, purged]
       const [shownFlagged, shownPurged] = [flagged, purged].map((result) => {
         if (result === null) return null

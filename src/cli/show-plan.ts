@@ -6,6 +6,7 @@ import { carryOut } from '../engine/run.ts'
 import { asSaved, planToSave } from '../engine/saved-plan.ts'
 import { explain } from '../plan/explain/explain.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
+import type { SavedPlan } from '../plan/language/saved.ts'
 import type { Plan } from '../plan/language/step.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { executing, type Asked } from './command.ts'
@@ -29,7 +30,8 @@ export async function planOrCarryOut<Request, Outcome extends CommandOutcome>(
 ): Promise<void> {
   const { target, execute, engine, planFile } = asked
   const showIt = (plan: Plan) => showPlan(asked, plan, more?.(plan))
-  if (planFile.out !== null) return showIt(await savePlan(asked, planFile.out, table, command, request))
+  if (planFile.out !== null)
+    return showIt(await saving(asked, planFile.out, planToSave(target, table, command, request, engine)))
   if (!execute) return showIt(await planCommand(target, table, command, request, engine))
   const saved = planFile.saved === null ? null : await readPlanFile(planFile.saved)
   await orObjections(showIt, async () =>
@@ -37,14 +39,13 @@ export async function planOrCarryOut<Request, Outcome extends CommandOutcome>(
   )
 }
 
-async function savePlan<Request, Outcome extends CommandOutcome>(
-  { target, engine, invocation: { context } }: Asked,
+/** Saves a plan in a new file, or says that there is nothing to save. Returns the plan itself. */
+export async function saving<P>(
+  { invocation: { context } }: Asked,
   file: string,
-  table: WrittenName,
-  command: Command<Request, StorablePlan, unknown, Outcome>,
-  request: Request,
-): Promise<Plan> {
-  const { plan, saved } = await planToSave(target, table, command, request, engine)
+  planned: Promise<{ readonly plan: P; readonly saved: SavedPlan | readonly SavedPlan[] | null }>,
+): Promise<P> {
+  const { plan, saved } = await planned
   if (saved !== null) await writePlanFile(file, saved)
   context.err.write(saved === null ? `nothing to execute: ${file} was not written\n` : `plan saved in ${file}\n`)
   return plan

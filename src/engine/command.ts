@@ -46,6 +46,8 @@ export interface Command<Request, Plan extends StorablePlan, Situation, Outcome 
    * @throws {EbbError} if it does not
    */
   verify(planning: Planning, table: TableName, situation: Situation, request: Request): Promise<void>
+  /** What else a plan is made from, by what it is called: a saved one is executed only if that is the same. */
+  besides?(session: Session, situation: Situation): Promise<Readonly<Record<string, string>>>
   /** An unfinished run of another command that the plan itself reports. */
   knowsOf?(run: Run, request: Request): boolean
   /** Further tables that the plan works on: a run has the leases of all, and none of them has another unfinished run. */

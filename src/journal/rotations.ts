@@ -34,6 +34,24 @@ export async function recordRotation(session: ClientBase, schema: string, entry:
     values (${table.schema}, ${table.name}, ${partition.name}, ${action}, ${from}, ${to}, ${bytes}, ${rows})`)
 }
 
+/** What has been recorded since a moment, in microseconds since the epoch: actions by the name of the partition. */
+export async function rotatedSince(
+  session: ClientBase,
+  schema: string,
+  table: TableName,
+  moment: string,
+): Promise<Map<string, Set<string>>> {
+  const rows = await readAll<{ name: string; actions: string[] }>(
+    session,
+    sql`
+    select partition_name as name, array_agg(action) as actions from ${at(schema, 'rotation')}
+    where schema_name = ${table.schema} and table_name = ${table.name}
+      and at >= timestamptz 'epoch' + ${moment}::bigint * interval '1 microsecond'
+    group by 1`,
+  )
+  return new Map(rows.map(({ name, actions }) => [name, new Set(actions)]))
+}
+
 /** Records that a partition is about to be detached, so that the next rotation knows why it was detached. */
 export async function beginRetirement(session: ClientBase, schema: string, entry: RetirementEntry): Promise<void> {
   const { oid, table, partition, method, bounds, bytes, estimatedRows, grace } = entry

@@ -110,9 +110,9 @@ export const PURGE = spec({
   options: OPTIONS,
   check(given, { execute }) {
     checkPlanFile(given, execute === true)
-    if (given.has('staleGroup') || given.has('candidates'))
+    if (given.has('candidates'))
       for (const key of keysOf(PLAN_FILE))
-        if (given.has(key)) given.refuse(key, 'only the plan of one command can be saved', `Omit ${given.name(key)}.`)
+        if (given.has(key)) given.refuse(key, 'a candidate set is what is reviewed', `Omit ${given.name(key)}.`)
     const offered = CHOICES.filter((key) => given.offers(key))
     const [choice = 'where', ...others] = offered.filter((key) => given.has(key))
     const names = offered.map((key) => given.name(key)).join(', ')

@@ -5,6 +5,7 @@ import { ON_CONFLICT } from '../plan/restore/situation.ts'
 import { IDENTITIES } from './archives.ts'
 import { COMMON, EXECUTE, LOCKS } from './common.ts'
 import { defaulted, flag, option, required } from './option.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { condition, intervalOrNone, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
 
@@ -34,10 +35,12 @@ export const RESTORE = spec({
     ),
     identityFile: { ...IDENTITIES.identityFile, property: 'identityFiles' },
     ...EXECUTE,
+    ...PLAN_FILE,
     ...LOCKS,
     ...COMMON,
   },
-  check(given) {
+  check(given, { execute }) {
+    checkPlanFile(given, execute === true)
     if (given.has('attach') && given.has('into'))
       given.refuse('attach', `cannot be used with ${given.name('into')}`, 'Omit one of them.')
   },

@@ -6,6 +6,7 @@ import { archiveOptions, archiveRequest, checkArchiveOrNot } from './archive-opt
 import { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, option, withDefault, defaulted } from './option.ts'
 import { PARTITION_PACE } from './pace.ts'
+import { PLAN_FILE, checkPlanFile } from './plan-file.ts'
 import { spec } from './spec.ts'
 import { interval, list, oneOf, tableName } from './parsers.ts'
 
@@ -36,18 +37,20 @@ export const ROTATE = spec({
     ),
     ...KEEP_JOURNAL,
     ...EXECUTE,
+    ...PLAN_FILE,
     ...LOCKS,
     ...PARTITION_PACE,
     ...COMMON,
   },
   pace: LIGHT_PACE,
-  check(given, { retire }) {
+  check(given, { retire, execute }) {
+    checkPlanFile(given, execute === true)
     const all = given.spell('all')
     if (given.has('tables') && given.has('all'))
       given.refuse('tables', `cannot be used with ${all}`, `Name tables, or pass ${all}.`)
     if (!given.has('tables') && !given.has('all'))
       given.refuse('tables', 'no table is named', `Name tables, or pass ${all}.`)
-    for (const other of ['all', 'keep', 'retire', 'grace', 'archive', 'keepJournal'] as const)
+    for (const other of ['all', 'keep', 'retire', 'grace', 'archive', 'keepJournal', 'planOut', 'plan'] as const)
       if (given.has('forget') && given.has(other))
         given.refuse('forget', `cannot be used with ${given.spell(other)}`, 'Name the tables, and nothing else.')
     checkArchiveOrNot(given)

@@ -102,6 +102,7 @@ export function situation(
 ): RotationSituation {
   return {
     server: server({ now: instant(now).toString() }),
+    readAt: instant(now).toString(),
     journalSchema: 'ebb',
     set,
     registered: MONTHLY,

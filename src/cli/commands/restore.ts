@@ -1,9 +1,11 @@
-import { planRestoring, restoreRows } from '../../engine/restore/restoring.ts'
+import { planRestoring, planRestoringToSave, restoreRows } from '../../engine/restore/restoring.ts'
+import { asSaved } from '../../engine/saved-plan.ts'
 import { RESTORE } from '../../requests/restore.ts'
 import { commandLine } from '../command.ts'
 import { withIdentities } from '../identities.ts'
 import { OUTCOMES } from '../outcomes.ts'
-import { orObjections, showPlan } from '../show-plan.ts'
+import { readPlanFile } from '../plan-file.ts'
+import { orObjections, saving, showPlan } from '../show-plan.ts'
 
 /** `ebb restore`: archived rows back into a table. */
 export const restoreCommand = commandLine(
@@ -14,13 +16,16 @@ export const restoreCommand = commandLine(
     usage: '<receipt> [--into <table>] [--where <condition>] [options]',
   },
   async (asked, order, { identityFile }) => {
-    const { invocation, target, execute } = asked
+    const { invocation, target, execute, planFile } = asked
     const engine = { ...asked.engine, identities: withIdentities(identityFile, invocation.context) }
     const show = showPlan.bind(null, asked)
+    if (planFile.out !== null)
+      return show(await saving(asked, planFile.out, planRestoringToSave(target, order, engine)))
     if (!execute) return show(await planRestoring(target, order, engine))
+    const saved = planFile.saved === null ? null : await readPlanFile(planFile.saved)
     await orObjections(
       (plan) => show(plan),
-      async () => OUTCOMES.restore(asked, await restoreRows(target, order, engine), 'restore'),
+      async () => OUTCOMES.restore(asked, await restoreRows(target, order, asSaved(engine, saved)), 'restore'),
     )
   },
 )

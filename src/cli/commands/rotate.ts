@@ -2,7 +2,9 @@ import type { Target } from '../../db/session.ts'
 import {
   planRetirements,
   planRotations,
+  planRotationsToSave,
   rotate,
+  rotateAsSaved,
   type RotateRequest,
   type RotationReport,
 } from '../../engine/commands/rotate.ts'
@@ -14,7 +16,8 @@ import { toText } from '../../text/comment.ts'
 import { commandLine, executing, type Asked } from '../command.ts'
 import { EXIT, exitCodeOfRotation } from '../exit-codes.ts'
 import { mapAfterwards } from '../partition-map.ts'
-import { planForPrograms } from '../show-plan.ts'
+import { readPlansFile } from '../plan-file.ts'
+import { planForPrograms, saving } from '../show-plan.ts'
 
 /** `ebb rotate`: creates partitions ahead, retires expired ones. */
 export const rotateCommand = commandLine(
@@ -27,10 +30,15 @@ export const rotateCommand = commandLine(
   (asked, request, { showValues }) => (asked.execute ? execute(asked, request, showValues) : show(asked, request)),
 )
 
-async function show({ invocation, reporter, target, engine }: Asked, request: RotateRequest): Promise<void> {
-  const plans = await planRotations(target, request, engine)
+async function show(asked: Asked, request: RotateRequest): Promise<void> {
+  const { invocation, reporter, target, engine, planFile } = asked
+  const isSaved = planFile.out !== null
+  const plans = isSaved
+    ? await saving(asked, planFile.out, planRotationsToSave(target, request, engine))
+    : await planRotations(target, request, engine)
   const command = executing(invocation)
-  const retired = await planRetirements(target, request, engine)
+  // What is saved is of partitions alone.
+  const retired = isSaved ? [] : await planRetirements(target, request, engine)
   const value = [
     ...plans.map((plan) => ({ ...planForPrograms(plan), policy: plan.policy, command })),
     ...retired.map((plan) => ({ ...planForPrograms(plan), runId: plan.runId, policy: null, command })),
@@ -47,11 +55,14 @@ async function show({ invocation, reporter, target, engine }: Asked, request: Ro
 }
 
 async function execute(
-  { invocation, reporter, target, engine }: Asked,
+  { invocation, reporter, target, engine, planFile }: Asked,
   request: RotateRequest,
   showValues: boolean,
 ): Promise<void> {
-  const report = await rotate(target, request, engine)
+  const report =
+    planFile.saved === null
+      ? await rotate(target, request, engine)
+      : await rotateAsSaved(target, request, engine, await readPlansFile(planFile.saved))
   const sets = await withMaps(target, report)
   reporter.show('result', rotationForPrograms(sets, report, showValues), () =>
     toText(describeRotation(sets, report, showValues)),

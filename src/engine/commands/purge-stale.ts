@@ -6,6 +6,7 @@ import { journalExists, latestRun } from '../../journal/journal.ts'
 import type { MarkRequest } from '../../plan/purge/mark.ts'
 import type { PurgePlan } from '../../plan/purge/purge.ts'
 import type { PurgeRequest, StaleRows } from '../../plan/purge/request.ts'
+import type { SavedPlan } from '../../plan/language/saved.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
@@ -14,6 +15,7 @@ import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { planCommand } from '../plan-command.ts'
 import { carryOut } from '../run.ts'
+import { asSaved, assertStillAsSaved, notAsSaved, planAndDescribe, planToSave, wasCarriedOut } from '../saved-plan.ts'
 import { purge, type PurgeResult } from './purge.ts'
 
 /** Where groups are flagged before their rows are deleted. */
@@ -50,10 +52,29 @@ export async function planStaleOf(
   return together(flagging, purging)
 }
 
+/** The same, and what to save of both plans: null if one has objections, or nothing is to be deleted. */
+export async function planStaleToSave(
+  target: Target,
+  written: WrittenName,
+  request: StalePurgeRequest,
+  flag: Flag | null,
+  options: EngineOptions,
+): Promise<{ readonly plan: StalePlan; readonly saved: readonly SavedPlan[] | null }> {
+  const table = await tableOf(target, written, options)
+  const fixed = { ...options, now: String(await withSession(target, 'plan purge', readClock)) }
+  const flagging =
+    flag === null ? null : await planAndDescribe(target, flag.table, mark, flagRequest(table, request, flag), fixed)
+  const purging = await planToSave(target, table, purge, request, fixed)
+  const plan = together(flagging?.plan ?? null, purging.plan)
+  if (purging.saved === null || plan.objections.length > 0) return { plan, saved: null }
+  return { plan, saved: [...(flagging?.saved == null ? [] : [flagging.saved]), purging.saved] }
+}
+
 /**
  * Flags the groups without activity in their parent table, then deletes their
  * rows; a group that becomes active in between is left alone.
  *
+ * @param saved the plans that this has to be; null if any
  * @throws {ObjectionsError} when there are reasons not to start with either
  */
 export async function purgeStale(
@@ -62,18 +83,47 @@ export async function purgeStale(
   request: StalePurgeRequest,
   flag: Flag | null,
   options: EngineOptions,
+  saved: readonly SavedPlan[] | null = null,
 ): Promise<StaleResult> {
   const table = await tableOf(target, written, options)
+  const { flagging, purging } = partsOf(saved, flag)
+  const last = asSaved(options, purging)
   // A run to be resumed has its horizon already, and its groups are flagged.
   if (await isUnderWay(target, table, options))
-    return { flagged: null, purged: await carryOut(target, table, purge, request, options) }
-  const now = await withSession(target, 'plan purge', readClock)
-  const fixed = { ...options, now: String(now) }
+    return { flagged: null, purged: await carryOut(target, table, purge, request, last) }
+  const now = purging?.now ?? String(await withSession(target, 'plan purge', readClock))
+  const fixed = { ...options, now }
   const plan = await planStaleOf(target, table, request, flag, fixed)
   if (plan.objections.length > 0) throw new ObjectionsError(plan.goal, plan)
+  // No group is flagged if its rows are then left.
+  if (purging !== null) await assertStillAsSaved(target, table, purge, request, last)
   const flagged =
-    flag === null ? null : await carryOut(target, flag.table, mark, flagRequest(table, request, flag), fixed)
-  return { flagged, purged: await carryOut(target, table, purge, request, fixed) }
+    flag === null || (await wasFlagged(target, flagging, options))
+      ? null
+      : await carryOut(target, flag.table, mark, flagRequest(table, request, flag), asSaved(fixed, flagging))
+  return { flagged, purged: await carryOut(target, table, purge, request, { ...fixed, ...last }) }
+}
+
+/** @throws {EbbError} if they are not the plans of such a purge */
+function partsOf(
+  saved: readonly SavedPlan[] | null,
+  flag: Flag | null,
+): { readonly flagging: SavedPlan | null; readonly purging: SavedPlan | null } {
+  if (saved === null) return { flagging: null, purging: null }
+  const [purging, flagging, ...others] = saved.toReversed()
+  if (purging === undefined || (flagging === undefined) !== (flag === null) || others.length > 0)
+    throw notAsSaved(['it was made with other options'])
+  return { flagging: flagging ?? null, purging }
+}
+
+/** It was stopped between the two runs. */
+async function wasFlagged(
+  target: Target,
+  flagging: SavedPlan | null,
+  { journalSchema }: EngineOptions,
+): Promise<boolean> {
+  if (flagging === null) return false
+  return withSession(target, 'plan purge', (session) => wasCarriedOut(session, journalSchema, flagging))
 }
 
 async function planFlag(

@@ -1,5 +1,6 @@
 import { readCondition, readRowEstimate } from '../../catalog/condition/condition.ts'
 import { readPartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
+import { readDefinition } from '../../catalog/table/definition.ts'
 import { readPresentTable } from '../../catalog/table/read-table.ts'
 import { inSnapshot, readAll, readOne, type Session } from '../../db/session.ts'
 import { recordedDigest } from '../../journal/archives.ts'
@@ -10,7 +11,7 @@ import { momentLiteral } from '../../plan/language/moment.ts'
 import type { ColumnNumbers } from '../../plan/restore/columns.ts'
 import { planAbandonRestore, planRestore, type RestorePlan } from '../../plan/restore/restore.ts'
 import type { RestoreRequest, RestoreRights, RestoreSituation, TableToRestore } from '../../plan/restore/situation.ts'
-import { distinctNames, quoted, sameName, type TableName } from '../../sql/names.ts'
+import { display, distinctNames, quoted, sameName, type TableName } from '../../sql/names.ts'
 import { parsePredicate, type Predicate } from '../../sql/predicate.ts'
 import { sql } from '../../sql/sql.ts'
 import type { Command, Planning } from '../command.ts'
@@ -37,6 +38,7 @@ export const restore: Command<RestoreRequest, RestorePlan, RestoreSituation, Res
   ofAnyStorage: true,
   read: readSituation,
   plan: planRestore,
+  besides: readBesides,
   others: ({ table, restore }) =>
     distinctNames((restore?.holds ?? []).map((held) => held.table)).filter((other) => !sameName(other, table)),
   async verify(planning, name, situation, request) {
@@ -54,6 +56,21 @@ export const restore: Command<RestoreRequest, RestorePlan, RestoreSituation, Res
     return { runId, plan, steps, restored }
   },
   abandon: (run) => planAbandonRestore(run.id, run.table),
+}
+
+/** The receipt decides which rows they are; a table that was empty may have been filled by somebody since. */
+async function readBesides(
+  session: Session,
+  { receipt, tables: [first, ...others], tables }: RestoreSituation,
+): Promise<Readonly<Record<string, string>>> {
+  const besides: Record<string, string> = { 'the receipt': receipt.sha256 }
+  for (const { table, empty } of tables) besides[`whether ${display(table.name)} is empty`] = String(empty)
+  for (const { table } of others) {
+    if (first !== undefined && sameName(table.name, first.table.name)) continue
+    const { oid, digest } = await readDefinition(session, table.name)
+    besides[`the definition of ${display(table.name)}`] = `${oid} ${digest}`
+  }
+  return besides
 }
 
 /** Rows are on hold from the transaction on that makes the first of them, or a partition for them. */

@@ -3,6 +3,7 @@ import { readPatiently } from '../locks/patiently.ts'
 import { readRunway } from '../../catalog/partitions/runway.ts'
 import { resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
+import { readClock } from '../../db/clock.ts'
 import { inSnapshot, inTransaction, withSession, type Session, type Target } from '../../db/session.ts'
 import { withSharedSessions } from '../../db/shared-sessions.ts'
 import { EbbError, ObjectionsError, UsageError } from '../../errors.ts'
@@ -16,6 +17,7 @@ import { notPartitioned } from '../../plan/rotate/objections.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
 import { planForgetting, planRotation, refuse, type ForgottenSet } from '../../plan/rotate/rotate.ts'
 import type { RotationPlan, RotationSituation } from '../../plan/rotate/plan.ts'
+import type { SavedPlan } from '../../plan/language/saved.ts'
 import type { Plan } from '../../plan/language/step.ts'
 import { serverObjections } from '../../plan/table/objections/server.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
@@ -25,6 +27,9 @@ import { readLeftBehind } from '../runs/left-behind.ts'
 import { dueRetiredTables, retireDue, type Retirements } from '../runs/retire-due.ts'
 import { readSituation } from '../rotate/read-situation.ts'
 import { forEachTable, type Failure } from '../many-tables.ts'
+import { onlySaved } from '../../plan/rotate/saved.ts'
+import { asSaved, carriedOut, notAsSaved } from '../saved-plan.ts'
+import { describeRotation, savedDifferences } from '../rotate/saved-rotation.ts'
 import { isSettled } from '../rotate/settled.ts'
 import { rotateSet, stopped, type SetReport } from '../rotate/set.ts'
 import { planRetireOf } from '../runs/runs.ts'
@@ -66,6 +71,83 @@ export async function planRotations(
   })
 }
 
+/** Plans, and what to save of them; null if one has objections, or nothing is to be done. */
+export async function planRotationsToSave(
+  target: Target,
+  request: RotateRequest,
+  options: EngineOptions,
+): Promise<{ readonly plan: readonly RotationPlan[]; readonly saved: readonly SavedPlan[] | null }> {
+  return readPatiently(target, 'plan rotate', options, async (session) => {
+    const { server, tables, unresolved } = await arrive(session, request, options)
+    if (unresolved[0] !== undefined) throw unresolved[0].error
+    const { now = String(await readClock(session)) } = options
+    const plans: RotationPlan[] = []
+    for (const table of tables) plans.push(await planSet(session, server, table, request, { ...options, now }))
+    const isExecutable = plans.every(({ objections }) => objections.length === 0)
+    if (!isExecutable || plans.every(({ steps }) => steps.length === 0)) return { plan: plans, saved: null }
+    const saved: SavedPlan[] = []
+    for (const plan of plans) saved.push(await describeRotation(session, { ...server, now }, plan, request))
+    return { plan: plans, saved }
+  })
+}
+
+/**
+ * Rotates sets as was saved, one after the other; retired tables of copies are left alone.
+ *
+ * @throws {EbbError} if another rotation than the saved one would be executed, of any of them
+ */
+export async function rotateAsSaved(
+  target: Target,
+  request: RotateRequest,
+  options: EngineOptions,
+  saved: readonly SavedPlan[],
+): Promise<RotationReport> {
+  return withSharedSessions(target, async (shared) => {
+    const { server, tables } = await readPatiently(shared, 'plan rotate', options, (session) =>
+      assertAllAsSaved(session, request, options, saved),
+    )
+    const work = (table: TableName) => {
+      const given = asSaved(options, saved.find((one) => sameName(one.table, table)) ?? null)
+      return afterOthers(shared, table, given, () => rotateOne(shared, server, table, request, given))
+    }
+    const sets = await rotateEach(tables, options, work)
+    return {
+      sets,
+      forgotten: [],
+      retired: { dropped: [], failed: [] },
+      stopped: options.signal.aborted || sets.some(isStopped),
+    }
+  })
+}
+
+/** All of them, before the first is begun. */
+async function assertAllAsSaved(
+  session: Session,
+  request: RotateRequest,
+  options: EngineOptions,
+  saved: readonly SavedPlan[],
+): Promise<Pick<Arrival, 'server' | 'tables'>> {
+  const { server, tables, unresolved } = await arrive(session, { ...request, tables: namesOf(saved) }, options)
+  const different = unresolved.map(({ what }) => `${what} no longer exists`)
+  let left = 0
+  for (const one of saved) {
+    const table = tables.find((name) => sameName(name, one.table))
+    if (table === undefined) continue
+    const plan = await planSet(session, server, table, request, { ...options, now: one.now })
+    const planned = { table, plan, request, saved: one }
+    const found = await savedDifferences(session, server, planned, options.journalSchema)
+    if (found.length > 0) different.push(`${display(table)}: ${found.join('; ')}`)
+    left += onlySaved(plan, one).steps.length
+  }
+  if (different.length > 0) throw notAsSaved(different)
+  if (left === 0) throw carriedOut('by rotations since')
+  return { server, tables }
+}
+
+function namesOf(saved: readonly SavedPlan[]): TableName[] {
+  return saved.map(({ table: { schema, name } }) => ({ schema, name }))
+}
+
 /**
  * Rotates sets one after the other. Failures are isolated: they are in the report, and the other sets are rotated.
  *
@@ -87,15 +169,23 @@ async function rotateAll(target: Target, request: RotateRequest, options: Engine
   const forgotten = missing.length === 0 ? [] : await forget(target, missing, options)
   const work = (table: TableName) =>
     afterOthers(target, table, options, () => rotateOne(target, server, table, request, options))
-  const items = await forEachTable(tables, options.signal, work, isStopped)
   const sets: SetReport[] = [
     ...unresolved.map(({ what, error }) => failedSet({ schema: '', name: what }, { what, error })),
-    ...items.map((item) => ('result' in item ? item.result : failedRotation(item, options.signal))),
+    ...(await rotateEach(tables, options, work)),
   ]
   const whose = request.tables === 'all' ? 'all' : tables
   const due = sets.some(isStopped) ? [] : await dueRetiredTables(target, whose, options)
   const retired = await retireDue(target, due, options)
   return { sets, forgotten, retired, stopped: options.signal.aborted || sets.some(isStopped) }
+}
+
+async function rotateEach(
+  tables: readonly TableName[],
+  { signal }: EngineOptions,
+  work: (table: TableName) => Promise<SetReport>,
+): Promise<SetReport[]> {
+  const items = await forEachTable(tables, signal, work, isStopped)
+  return items.map((item) => ('result' in item ? item.result : failedRotation(item, signal)))
 }
 
 /** What rotate would also drop: the retired tables of copies that are due (`--retire-after`). */
@@ -263,7 +353,7 @@ async function lookAtSet(
   const objections = await objectionsToTable(session, server, table, options)
   if (objections.length > 0) return { plan: refuse(table, null, objections), situation: null }
   const { journalSchema } = options
-  const situation = await readSituation(session, server, table, journalSchema, 'quick', request.policy)
+  const situation = await readSituation(session, server, table, journalSchema, 'quick', request.policy, options.now)
   if (situation !== undefined) return { plan: planRotation(situation, request), situation }
   const missing = notPartitioned(table, request.tables === 'all' ? journalSchema : null)
   return { plan: refuse(table, null, [missing]), situation: null }
@@ -289,7 +379,7 @@ async function rotateOne(
   if (plan.policy === null || isRefused(plan) || settled)
     return { ...emptyReport(table), plan, skipped: plan.skipped, milliseconds: performance.now() - began }
   return withTable({ target, server, pacing: LIGHT_PACING, ...options, command: 'rotate' }, table, (context) =>
-    rotateSet(context, table, request, options.lockLimits),
+    rotateSet(context, table, request, options),
   )
 }
 

@@ -7,6 +7,7 @@ import { recordedDigest } from '../../journal/archives.ts'
 import type { ArchivedTable, Receipt } from '../../plan/archive/receipt.ts'
 import { momentLiteral } from '../../plan/language/moment.ts'
 import { newTableStep, planNewTable, type Lacking } from '../../plan/restore/new-table.ts'
+import type { SavedPlan } from '../../plan/language/saved.ts'
 import type { RestorePlan } from '../../plan/restore/restore.ts'
 import type { RestoreRequest } from '../../plan/restore/situation.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
@@ -19,6 +20,7 @@ import { readPatiently } from '../locks/patiently.ts'
 import type { EngineOptions } from '../options.ts'
 import { planCommand } from '../plan-command.ts'
 import { carryOut } from '../run.ts'
+import { planToSave } from '../saved-plan.ts'
 import { readTypesOf, tablesOf, whereItWas } from './destinations.ts'
 import { readReceiptAt, withArchive, type ReadReceipt } from './open-receipt.ts'
 
@@ -33,6 +35,26 @@ export interface RestoreOrder extends Omit<RestoreRequest, 'archived'> {
 /** Plans a restore, into tables that there are or a new one. */
 export async function planRestoring(target: Target, order: RestoreOrder, options: EngineOptions): Promise<RestorePlan> {
   return planInto(target, await findPlace(target, order, options), order, options)
+}
+
+/** The same, and what to save of the plan: null if it has objections, or nothing is to be done. */
+export async function planRestoringToSave(
+  target: Target,
+  order: RestoreOrder,
+  options: EngineOptions,
+): Promise<{ readonly plan: RestorePlan; readonly saved: SavedPlan | null }> {
+  const place = await findPlace(target, order, options)
+  assertExists(place)
+  return planToSave(target, place.into, restore, requestOf(order, place), options)
+}
+
+/** A plan is saved with the identity of its table. @throws {UsageError} */
+function assertExists({ exists, archived, into }: Place): void {
+  if (exists) return
+  throw new UsageError(
+    `${display(into)} does not exist, and a plan that is saved is of a table that does`,
+    `Create it first, as the plan without --plan-out shows: a table with the columns of ${display(archived)}.`,
+  )
 }
 
 async function planInto(
@@ -66,6 +88,7 @@ async function planInto(
  */
 export async function restoreRows(target: Target, order: RestoreOrder, options: EngineOptions): Promise<RestoreResult> {
   const place = await findPlace(target, order, options)
+  if (options.saved !== undefined) assertExists(place)
   await assertDecipherable(place, order, options)
   if (!place.exists) {
     const plan = await planInto(target, place, order, options)

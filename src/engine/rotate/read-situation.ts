@@ -39,6 +39,7 @@ const LOOKING_MS: Readonly<Record<Thoroughness, number>> = { quick: 4_000, thoro
  * What a rotation of the set depends on, from one snapshot; undefined if the table is not partitioned.
  *
  * @param instead a policy that counts instead of the registered one
+ * @param moment of a saved plan, by which it is planned again; by default now
  */
 export async function readSituation(
   session: Session,
@@ -47,6 +48,7 @@ export async function readSituation(
   journalSchema: string,
   thoroughness: Thoroughness,
   instead?: SetPolicy,
+  moment?: string,
 ): Promise<RotationSituation | undefined> {
   return inSnapshot(session, async () => {
     const found = await readJournal(session, journalSchema, name)
@@ -56,7 +58,8 @@ export async function readSituation(
     const timezone = await readTimezone(session)
     const now = await readClock(session)
     const situation = {
-      server: { ...server, now: String(now) },
+      server: { ...server, now: moment ?? String(now) },
+      readAt: String(now),
       journalSchema,
       set,
       timezone,
@@ -68,7 +71,7 @@ export async function readSituation(
     const rows =
       policy === null ? NO_ROWS : await readRows(session, set, policy, journal.newestIn, now, LOOKING_MS[thoroughness])
     const fallback =
-      policy === null ? null : await readFallback(session, situation, policy, rows, now, LOOKING_MS[thoroughness])
+      policy === null ? null : await readFallback(session, situation, policy, rows, LOOKING_MS[thoroughness])
     return { ...situation, taken, ...rows, fallback }
   })
 }
@@ -76,17 +79,16 @@ export async function readSituation(
 /** What is known of the rows in a DEFAULT partition, in the ranges for which partitions are missing. */
 async function readFallback(
   session: Session,
-  { set, journalSchema }: Pick<RotationSituation, 'set' | 'journalSchema'>,
+  { set, journalSchema, server }: Pick<RotationSituation, 'set' | 'journalSchema' | 'server'>,
   policy: SetPolicy,
   { newest, idRate }: RowPart,
-  now: bigint,
   patienceMs: number,
 ): Promise<DefaultPartition | null> {
   const partition = set.partitions.find(({ isDefault }) => isDefault)
   if (partition === undefined || set.key === null) return null
   if (partition.empty && !(await hasExclusion(session, partition))) return null
   const deadline = performance.now() + patienceMs
-  const cells = missingRunway(set, policy, { now, head: headOf({ newest, set }), idRate })
+  const cells = missingRunway(set, policy, { now: BigInt(server.now), head: headOf({ newest, set }), idRate })
   const ranges = cells.map((cell) => textRange(set, policy.kind, cell))
   const left = () => deadline - performance.now()
   return readDefaultPartition(session, partition, set.key, ranges, MOST_MOVED + 1, journalSchema, left)

@@ -14,6 +14,7 @@ import type { RotateRequest } from '../../plan/rotate/request.ts'
 import type { Creation } from '../../plan/rotate/runway.ts'
 import { planRotation } from '../../plan/rotate/rotate.ts'
 import type { RotationPlan, RotationSituation, Skipped } from '../../plan/rotate/plan.ts'
+import { onlySaved } from '../../plan/rotate/saved.ts'
 import type { LockTimes } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { PaceSummary } from '../../pacing/summary.ts'
@@ -23,12 +24,16 @@ import { storeRemovals } from '../archive/removals.ts'
 import { assertNotTooWide } from '../archive/wide-rows.ts'
 import { withTriedStore } from '../archive/with-store.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
+import type { EngineOptions } from '../options.ts'
+import { notAsSaved } from '../saved-plan.ts'
 import { asError, type Failure } from '../many-tables.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
 import { perform, write, type RetireContext, type StepsContext } from './partition-step.ts'
+import { savedDifferences } from './saved-rotation.ts'
 import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
 import { changed, oldSnapshotsGone } from '../steps/detach.ts'
+import type { SavedPlan } from '../../plan/language/saved.ts'
 import type { WholeStep } from '../../plan/language/step.ts'
 import { canonicalJson } from '../../plan/language/stored.ts'
 import { watched } from '../watch.ts'
@@ -97,7 +102,7 @@ export async function rotateSet(
   context: TableContext,
   table: TableName,
   request: RotateRequest,
-  lockLimits: LockLimits = LOCK_LIMITS,
+  { lockLimits = LOCK_LIMITS, saved }: Pick<EngineOptions, 'lockLimits' | 'saved'> = {},
 ): Promise<SetReport> {
   const began = performance.now()
   const done: Draft = {
@@ -111,7 +116,7 @@ export async function rotateSet(
     pace: null,
   }
   try {
-    await carryOut(context, table, request, lockLimits, done)
+    await carryOut(context, { table, request, saved }, lockLimits, done)
   } catch (error) {
     done.failed.push({
       what: `rotate ${display(table)}`,
@@ -121,25 +126,28 @@ export async function rotateSet(
   return { table, ...done, skipped: done.plan?.skipped ?? [], milliseconds: performance.now() - began }
 }
 
-async function carryOut(
-  context: TableContext,
-  table: TableName,
-  request: RotateRequest,
-  lockLimits: LockLimits,
-  done: Draft,
-): Promise<void> {
-  const found = await look(context, table, request)
+/** The set that is rotated, and how. */
+interface Asked {
+  readonly table: TableName
+  readonly request: RotateRequest
+  /** What is to be done has to be this, or what is left of it. */
+  readonly saved: SavedPlan | undefined
+}
+
+async function carryOut(context: TableContext, asked: Asked, lockLimits: LockLimits, done: Draft): Promise<void> {
+  const { table, request } = asked
+  const found = await lookFirst(context, asked)
   const { policy, registered } = found.plan
   done.plan = found.plan
   if (policy === null) return
-  const first = (await readmit(context, found, lockLimits, done)) ? await look(context, table, request) : found
+  const first = (await readmit(context, found, lockLimits, done)) ? await look(context, asked) : found
   await settleBegun(context, first.situation.begun)
   if (!registered) await registerSet(context.session, context.journalSchema, table, policy, null)
   await finalizeAll(context, first, lockLimits, done)
   await createAll(context, first, lockLimits, done)
   // What only rows can tell is read now that the partitions ahead exist; and the situation has changed.
-  if (policy.kind === 'id') await findAges(context, table, request, done)
-  const { situation, plan } = removesNothing(first) ? first : await look(context, table, request)
+  if (policy.kind === 'id') await findAges(context, asked, done)
+  const { situation, plan } = removesNothing(first) ? first : await look(context, asked)
   done.plan = { ...plan, registered }
   const steps = [
     ...plan.watch.map(({ step }) => step),
@@ -165,7 +173,24 @@ interface Looked {
   readonly plan: RotationPlan
 }
 
-async function look(context: TableContext, table: TableName, request: RotateRequest): Promise<Looked> {
+/** @throws {EbbError} if a saved plan is to be carried out, and this is another one */
+async function lookFirst(context: TableContext, asked: Asked): Promise<Looked> {
+  const { table, request, saved } = asked
+  if (saved === undefined) return look(context, asked)
+  const { situation, plan } = await lookAtAll(context, asked)
+  const { session, server, journalSchema } = context
+  const different = await savedDifferences(session, server, { table, plan, request, saved }, journalSchema)
+  if (different.length > 0) throw notAsSaved(different)
+  return { situation, plan: onlySaved(plan, saved) }
+}
+
+/** What was saved is done, and nothing else. */
+async function look(context: TableContext, asked: Asked): Promise<Looked> {
+  const looked = await lookAtAll(context, asked)
+  return asked.saved === undefined ? looked : { ...looked, plan: onlySaved(looked.plan, asked.saved) }
+}
+
+async function lookAtAll(context: TableContext, { table, request, saved }: Asked): Promise<Looked> {
   const situation = await readSituation(
     context.session,
     context.server,
@@ -173,6 +198,7 @@ async function look(context: TableContext, table: TableName, request: RotateRequ
     context.journalSchema,
     'thorough',
     request.policy,
+    saved?.now,
   )
   if (situation === undefined)
     throw new EbbError(`${display(table)} is no longer a partitioned table`, {
@@ -309,8 +335,9 @@ function recordCreated(
 }
 
 /** Looks up the newest row of closed partitions by id, and records it, so that each is scanned once. */
-async function findAges(context: TableContext, table: TableName, request: RotateRequest, done: Draft): Promise<void> {
-  const { situation, plan } = await look(context, table, request)
+async function findAges(context: TableContext, asked: Asked, done: Draft): Promise<void> {
+  const { table } = asked
+  const { situation, plan } = await look(context, asked)
   const { set, newest, newestIn } = situation
   const { policy } = plan
   if (policy === null || plan.horizon === null || newest === null || newest === 'unknown') return

@@ -23,7 +23,10 @@ import type {
 
 /** Everything a rotation depends on, from one snapshot. */
 export interface RotationSituation {
+  /** With the moment by which everything is decided: that of a saved plan, or when this was read. */
   readonly server: ServerModel
+  /** When it was read, by the server's clock: microseconds since the epoch. */
+  readonly readAt: string
   readonly journalSchema: string
   readonly set: PartitionedTable
   readonly registered: SetPolicy | null

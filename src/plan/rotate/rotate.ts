@@ -133,7 +133,7 @@ function withPolicy(
   const retire = blocked ? [] : expiry.candidates
   return {
     ...refuse(set.name, situation.registered, [...differing, ...runway.objections, ...expiry.objections]),
-    at: new Date(Number(now / 1000n)).toISOString(),
+    at: new Date(Number(BigInt(situation.readAt) / 1000n)).toISOString(),
     policy,
     horizon: expiry.horizon,
     finalize,
