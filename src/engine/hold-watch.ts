@@ -1,7 +1,7 @@
 import { inSnapshot, type Session } from '../db/session.ts'
 import { EbbError } from '../errors.ts'
 import { digestOfHolds } from '../journal/holds.ts'
-import { heldText, type Hold } from '../plan/language/hold.ts'
+import { heldRows, heldText, type Hold } from '../plan/language/hold.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { readHolds } from './first-look.ts'
 
@@ -72,7 +72,7 @@ const RESUME =
 
 export function onHold(hold: Hold, next: string): EbbError {
   return new EbbError(
-    `restored rows of ${display(hold.table)} are on hold ${heldText(hold)}`,
+    `${heldRows(hold)} of ${display(hold.table)} are on hold ${heldText(hold)}`,
     {
       state: 'No row of them has been removed. What was done before stays.',
       next,

@@ -33,7 +33,7 @@ export async function holdRows(
 export async function digestOfHolds(session: ClientBase, schema: string): Promise<string> {
   const { digest } = await readOne<{ digest: string }>(
     session,
-    sql`select md5(coalesce(string_agg(id::text, ' ' order by id), '')) as digest from ${at(schema, 'hold')} h where ${IN_FORCE}`,
+    sql`select md5(coalesce(string_agg(h.key, ' ' order by h.key), '')) as digest from ${ALL_HOLDS(schema)} h where ${IN_FORCE}`,
   )
   return digest
 }
@@ -41,7 +41,7 @@ export async function digestOfHolds(session: ClientBase, schema: string): Promis
 /** All holds in force. */
 export async function holdsInForce(session: ClientBase, schema: string): Promise<Hold[]> {
   if (!(await hasHolds(session, schema))) return []
-  return readAll<Hold>(session, sql`select ${HOLD} from ${at(schema, 'hold')} h where ${IN_FORCE} order by until, id`)
+  return readAll<Hold>(session, sql`select ${HOLD} from ${ALL_HOLDS(schema)} h where ${IN_FORCE} order by until, key`)
 }
 
 /** Those of a table, of the tables that it is a partition of, and of its partitions; heirs are taken for partitions. */
@@ -64,22 +64,30 @@ export async function holdsAround(session: ClientBase, schema: string, table: Ta
       when c.oid in (select oid from above) then 'above' else 'below' end as "where",
       (select json_build_object('schema', pn.nspname, 'name', p.relname) from below b
         join pg_class p on p.oid = b.partition join pg_namespace pn on pn.oid = p.relnamespace where b.oid = c.oid limit 1) as partition
-    from ${at(schema, 'hold')} h
+    from ${ALL_HOLDS(schema)} h
     join pg_namespace n on n.nspname = h.schema_name join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
-    where ${IN_FORCE} and (c.oid in (select oid from above) or c.oid in (select oid from below)) order by until, id`,
+    where ${IN_FORCE} and (c.oid in (select oid from above) or c.oid in (select oid from below)) order by until, key`,
   )
 }
 
 const HOLD = raw(
-  `json_build_object('schema', h.schema_name, 'name', h.table_name) as table, h.bounds, h.until, h.run_id::text as "runId"`,
+  `json_build_object('schema', h.schema_name, 'name', h.table_name) as table, h.bounds, h.until, h.run_id::text as "runId", h.reason`,
 )
+/** Those of restored rows, and those of the policies in force, each with a key: one that is another has another. */
+const ALL_HOLDS = (schema: string) => sql`(
+  select 'hold ' || id as key, schema_name, table_name, bounds, until, run_id, null as reason from ${at(schema, 'hold')}
+  union all
+  select 'policy ' || id, schema_name, table_name, null, (terms #>> '{hold,until}')::date::timestamp at time zone 'UTC', null,
+    coalesce(terms #>> '{hold,reason}', '')
+  from (select distinct on (schema_name, table_name) * from ${at(schema, 'policy')} order by schema_name, table_name, id desc) p
+  where terms ? 'hold')`
 const IN_FORCE = raw('h.until > clock_timestamp()')
 
-/** A journal of an earlier version has none. */
+/** A journal of an earlier version has none, and no policies. */
 async function hasHolds(session: ClientBase, schema: string): Promise<boolean> {
   const { there } = await readOne<{ there: boolean }>(
     session,
-    sql`select to_regclass(${at(schema, 'hold').text}) is not null as there`,
+    sql`select to_regclass(${at(schema, 'hold').text}) is not null and to_regclass(${at(schema, 'policy').text}) is not null as there`,
   )
   return there
 }

@@ -83,6 +83,16 @@ export interface PolicyConfig extends SharedConfig {
     readonly allRows?: boolean
     readonly vacuum?: boolean
   }
+  /** A view without the rows that are marked, expired or older. */
+  readonly view?: {
+    /** The table's with `_live` by default. */
+    readonly name?: string
+    readonly hideMarked?: string
+    readonly expired?: string
+    readonly keep?: { readonly by: string; readonly interval: string }
+  }
+  /** Until when no row is removed: `2027-01-01`. */
+  readonly hold?: { readonly until: string; readonly reason?: string }
   /** Groups without activity, whose rows are removed. */
   readonly stale?: DeletionConfig & {
     readonly group: string

@@ -55,6 +55,7 @@ function named(words: string, policies: readonly PolicyReport[]): string[] {
 function describePolicy(report: PolicyReport, withValues: boolean): string[] {
   const lines = [
     ...describeRotation(report),
+    ...(report.view === null ? [] : [`view ${display(report.view.plan.view)} is as its policy says`]),
     ...report.purged.flatMap(({ figures, plan }) => {
       const rows = figures?.rows ?? 0
       return rows === 0 ? [] : [`${plan.goal}: ${showCount(rows)} rows`]
@@ -113,17 +114,17 @@ export function explainRun(plans: readonly PolicyPlan[], gone: readonly string[]
 }
 
 /** Whether there is anything to do, or to resolve. */
-export function isDue({ rotation, others, judged, failed }: PolicyPlan): boolean {
-  const plans = [...others, ...(rotation === null ? [] : [rotation])]
+export function isDue({ rotation, view, others, judged, failed }: PolicyPlan): boolean {
+  const plans = [rotation, view, ...others].filter((plan) => plan !== null)
   const objections = [...(judged?.objections ?? []), ...plans.flatMap((plan) => plan.objections)]
   return failed.length > 0 || objections.length > 0 || plans.some(({ steps }) => steps.length > 0)
 }
 
-export function objectionsOfPlan({ rotation, others, judged }: PolicyPlan): PolicyReport['objections'] {
-  return [...(judged?.objections ?? []), ...(rotation?.objections ?? []), ...others.flatMap((plan) => plan.objections)]
+export function objectionsOfPlan({ rotation, view, others, judged }: PolicyPlan): PolicyReport['objections'] {
+  return [judged, rotation, view, ...others].flatMap((plan) => plan?.objections ?? [])
 }
 
-function explainPolicy({ name, judged, rotation, others, notNow, failed }: PolicyPlan, command: string): string {
+function explainPolicy({ name, judged, rotation, view, others, notNow, failed }: PolicyPlan, command: string): string {
   const heading = [
     `-- policy of ${name}`,
     ...(notNow === null ? [] : [`-- nothing is removed: ${notNow}`]),
@@ -133,6 +134,6 @@ function explainPolicy({ name, judged, rotation, others, notNow, failed }: Polic
   return [
     toText(heading),
     ...(rotation === null ? [] : [explainRotation(rotation, { command })]),
-    ...others.map((plan) => explain(plan, { command })),
+    ...[...(view === null ? [] : [view]), ...others].map((plan) => explain(plan, { command })),
   ].join('\n')
 }

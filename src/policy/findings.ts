@@ -68,10 +68,10 @@ function ofRunway({ table, runway }: StatusReport['sets'][number]): Finding[] {
     : []
 }
 
-function ofPlan({ table, judged, rotation, failed }: PolicyPlan): Finding[] {
+function ofPlan({ table, judged, rotation, view, failed }: PolicyPlan): Finding[] {
   const name = display(table)
   const [create, retire, premake] = [rotation?.create ?? [], rotation?.retire ?? [], rotation?.policy?.premake ?? 1]
-  const objections = [...(judged?.objections ?? []), ...(rotation?.objections ?? [])]
+  const objections = [judged, rotation, view].flatMap((plan) => plan?.objections ?? [])
   const leftovers = (rotation?.leftovers ?? []).filter(({ begun }) => begun.grace === null)
   const interrupted = (rotation?.finalize.length ?? 0) + leftovers.length
   return [
@@ -93,6 +93,9 @@ function ofPlan({ table, judged, rotation, failed }: PolicyPlan): Finding[] {
     ...(judged?.differs === true && judged.objections.length === 0
       ? [finding('due', 'not-in-force', table, `${name}: what the config says is not in force yet`)]
       : []),
+    ...(view === null || view.objections.length > 0
+      ? []
+      : [finding('due', 'view', table, `${display(view.view)} is not there, or not as the policy of ${name} says`)]),
     ...failed.map(({ what, error }) => finding('warning', 'failed', table, `${what}: ${error.message}`)),
   ]
 }

@@ -72,6 +72,10 @@ function graceOf({ grace }: { readonly grace?: Interval }): { readonly grace?: I
   return grace === undefined ? {} : { grace }
 }
 
+function holdOf({ hold }: Terms): Pick<Terms, 'hold'> {
+  return hold === undefined ? {} : { hold }
+}
+
 /** To leave something out and to write it otherwise later must not be a way around an objection. */
 function merged(terms: Terms, before: Terms): Terms {
   return {
@@ -79,6 +83,7 @@ function merged(terms: Terms, before: Terms): Terms {
     retire: terms.retire ?? before.retire,
     archive: terms.archive ?? before.archive,
     ...graceOf(terms.grace === undefined ? before : terms),
+    ...holdOf(terms.hold === undefined ? before : terms),
     mark: terms.mark ?? before.mark,
     stale: terms.stale ?? before.stale,
     purge: terms.purge ?? before.purge,

@@ -3,6 +3,7 @@ import { readServer, type ServerModel } from '../catalog/server-model.ts'
 import { inSnapshot, type Session, type Target } from '../db/session.ts'
 import { planStaleOf } from '../engine/commands/purge-stale.ts'
 import { mark } from '../engine/commands/mark.ts'
+import { view } from '../engine/commands/view.ts'
 import { purge } from '../engine/commands/purge.ts'
 import { planSet } from '../engine/commands/rotate.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
@@ -15,12 +16,13 @@ import { policiesInForce } from '../journal/policies.ts'
 import { registeredSets } from '../journal/sets.ts'
 import type { Plan } from '../plan/language/step.ts'
 import type { RotationPlan } from '../plan/rotate/plan.ts'
+import type { ViewPlan } from '../plan/view/view.ts'
 import { resolvePurge } from '../requests/purge.ts'
 import { display, sameName, type TableName } from '../sql/names.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import { readStanding } from './apply-policy.ts'
 import { judgePolicy, type JudgedPolicy } from './judge-policy.ts'
-import type { Policies, Policy, Task } from './policy.ts'
+import type { Policies, Policy, Task, TaskOf } from './policy.ts'
 import { rotationOf, tasksNow } from './tasks.ts'
 
 /** A policy whose table is there. */
@@ -102,6 +104,8 @@ export interface PolicyPlan {
   readonly table: TableName
   readonly judged: JudgedPolicy | null
   readonly rotation: RotationPlan | null
+  /** Null where its policy says nothing of a view, or it is as the policy says. */
+  readonly view: ViewPlan | null
   readonly others: readonly Plan[]
   /** Why rows are not removed now. */
   readonly notNow: string | null
@@ -131,29 +135,51 @@ async function planOne(
   options: EngineOptions,
   which: 'all' | 'rotations',
 ): Promise<PolicyPlan> {
-  const nothing = { name: policy.name, table, judged: null, rotation: null, others: [], notNow: null, failed: [] }
+  const nothing = {
+    name: policy.name,
+    table,
+    judged: null,
+    rotation: null,
+    view: null,
+    others: [],
+    notNow: null,
+    failed: [],
+  }
   try {
     const standing = await inSnapshot(session, () => readStanding(session, policy, options.journalSchema))
     const judged = judgePolicy(policy, standing, options.accept ?? [])
     const { tasks, notNow } = tasksNow(policy, judged)
     let rotation: RotationPlan | null = null
+    let viewed: ViewPlan | null = null
     const others: Plan[] = []
     for (const task of tasks) {
       const given = optionsOf(task, options)
       if (task.kind === 'rotate')
         rotation = await planSet(session, server, table, withAccept(rotationOf(task, judged, notNow), given), given)
+      else if (task.kind === 'view') viewed = await planView(target, table, task, given)
       else if (which === 'all') others.push(await planTask(target, table, task, given))
     }
-    return { ...nothing, judged, rotation, others, notNow }
+    return { ...nothing, judged, rotation, view: viewed, others, notNow }
   } catch (error) {
     return { ...nothing, failed: [{ what: `plan ${display(table)}`, error: asError(error) }] }
   }
 }
 
+/** The plan of a view; null where it is as its policy says. */
+export async function planView(
+  target: Target,
+  table: TableName,
+  { request }: TaskOf<'view'>,
+  options: EngineOptions,
+): Promise<ViewPlan | null> {
+  const plan = await planCommand(target, table, view, request, options)
+  return plan.isCurrent ? null : plan
+}
+
 async function planTask(
   target: Target,
   table: TableName,
-  task: Exclude<Task, { kind: 'rotate' }>,
+  task: Exclude<Task, { kind: 'rotate' | 'view' }>,
   options: EngineOptions,
 ): Promise<Plan> {
   switch (task.kind) {

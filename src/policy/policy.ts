@@ -1,9 +1,11 @@
 import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
+import type { ViewOrder } from '../engine/commands/view.ts'
 import { LOCK_LIMITS, type LockLimits } from '../engine/locks/short-locks.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import type { PartitionRequest } from '../plan/language/policy.ts'
 import type { MarkRequest } from '../plan/purge/mark.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
+import type { HoldUntil } from '../requests/hold.ts'
 import type { PurgeOrder } from '../requests/purge.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 
@@ -14,6 +16,8 @@ export interface Policy {
   readonly table: WrittenName
   /** How the table is partitioned; null where the policy does not say. */
   readonly set: WrittenSet | null
+  /** Until when no row is removed; null where the policy does not say. */
+  readonly hold: HoldUntil | null
   /** In the order in which they are done: new partitions before anything is removed. */
   readonly tasks: readonly Task[]
 }
@@ -29,6 +33,7 @@ export type Task = {
 } & (
   | { readonly kind: 'rotate'; readonly request: RotateRequest }
   | { readonly kind: 'mark'; readonly request: MarkRequest }
+  | { readonly kind: 'view'; readonly request: ViewOrder }
   | { readonly kind: 'stale'; readonly request: StalePurgeRequest; readonly flag: Flag | null }
   | { readonly kind: 'purge'; readonly request: PurgeOrder }
 )

@@ -39,9 +39,10 @@ export function readPolicy(text: PolicyText, { written, faults }: Reading): Poli
   }
   const read = reader(text, note)
   const set = text.has('partition') ? read(SECTIONS.partition.spec, 'partition', []) : null
+  const hold = text.has('hold') ? read(SECTIONS.hold.spec, 'hold', []) : null
   const tasks = [
     text.isOfSet ? rotation(read, text) : null,
-    ...(['mark', 'stale', 'purge'] as const).map((section) =>
+    ...(['mark', 'view', 'stale', 'purge'] as const).map((section) =>
       text.has(section) ? taskOfSection(read, section) : null,
     ),
   ]
@@ -50,6 +51,7 @@ export function readPolicy(text: PolicyText, { written, faults }: Reading): Poli
     name: text.name,
     table,
     set: set === null ? null : setOf(set.request.attach, text),
+    hold: hold?.request ?? null,
     tasks: tasks.filter((task) => task !== null),
   }
 }
@@ -98,10 +100,14 @@ function rotation(read: Read, text: PolicyText): Task | null {
 
 const OF_ARCHIVES = ['archive', 'partSize', 'archiveFormat', 'compression', 'encryptTo']
 
-function taskOfSection(read: Read, section: 'mark' | 'stale' | 'purge'): Task | null {
+function taskOfSection(read: Read, section: 'mark' | 'view' | 'stale' | 'purge'): Task | null {
   if (section === 'mark') {
     const found = read(SECTIONS.mark.spec, section, sharedBy(SECTIONS.mark.spec.options))
     return found === null ? null : { kind: 'mark', request: found.request, engine: found.engine }
+  }
+  if (section === 'view') {
+    const found = read(SECTIONS.view.spec, section, sharedBy(SECTIONS.view.spec.options))
+    return found === null ? null : { kind: 'view', request: found.request, engine: found.engine }
   }
   if (section === 'purge') {
     const found = read(SECTIONS.purge.spec, section, sharedBy(SECTIONS.purge.spec.options))

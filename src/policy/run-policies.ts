@@ -3,6 +3,7 @@ import { withSharedSessions } from '../db/shared-sessions.ts'
 import { mark } from '../engine/commands/mark.ts'
 import { purgeStale, type StaleResult } from '../engine/commands/purge-stale.ts'
 import { purge, type PurgeResult } from '../engine/commands/purge.ts'
+import { view, type ViewResult } from '../engine/commands/view.ts'
 import { rotate, type RotationReport } from '../engine/commands/rotate.ts'
 import { asError, type Failure } from '../engine/many-tables.ts'
 import type { EngineOptions } from '../engine/options.ts'
@@ -14,8 +15,9 @@ import type { Objection } from '../plan/language/step.ts'
 import { resolvePurge } from '../requests/purge.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { planPolicy, putInForce } from './apply-policy.ts'
-import { optionsOf, withAccept, type FoundPolicies, type FoundPolicy } from './plan-policies.ts'
-import type { Task } from './policy.ts'
+import type { JudgedPolicy } from './judge-policy.ts'
+import { optionsOf, planView, withAccept, type FoundPolicies, type FoundPolicy } from './plan-policies.ts'
+import type { Task, TaskOf } from './policy.ts'
 import { rotationOf, tasksNow } from './tasks.ts'
 
 /** What was done for one table. */
@@ -23,6 +25,8 @@ export interface PolicyReport {
   readonly name: string
   readonly table: TableName
   readonly rotation: RotationReport | null
+  /** The view that was created or replaced; null where it was as the policy says. */
+  readonly view: ViewResult | null
   readonly purged: readonly PurgeResult[]
   /** Why something was not begun. */
   readonly objections: readonly Objection[]
@@ -101,7 +105,7 @@ async function forgetGone(
   })
 }
 
-type Draft = Pick<PolicyReport, 'rotation' | 'notNow'> & {
+type Draft = Pick<PolicyReport, 'rotation' | 'view' | 'notNow'> & {
   readonly [Field in 'purged' | 'objections' | 'failed']: PolicyReport[Field][number][]
 }
 
@@ -113,6 +117,7 @@ async function runPolicy(
   const began = performance.now()
   const done: { -readonly [Field in keyof Draft]: Draft[Field] } = {
     rotation: null,
+    view: null,
     notNow: null,
     purged: [],
     objections: [],
@@ -132,6 +137,7 @@ async function runPolicy(
         signal: task.kind === 'rotate' && notNow !== null ? options.signal : window,
       }
       await trying(`${task.kind === 'stale' ? 'purge' : task.kind} ${display(table)}`, done, async () => {
+        if (task.kind === 'view') return void (done.view = await viewed(target, table, task, judged, given))
         if (task.kind !== 'rotate') return void done.purged.push(...(await purged(target, table, task, given)))
         done.rotation = await rotate(target, withAccept(rotationOf(task, judged, notNow), given), given)
       })
@@ -159,10 +165,22 @@ async function trying(
   }
 }
 
+/** Creates or replaces the view, if it is not as it should be: that takes a lock for which its readers wait. */
+async function viewed(
+  target: Target,
+  table: TableName,
+  task: TaskOf<'view'>,
+  { unfinished }: JudgedPolicy,
+  options: EngineOptions,
+): Promise<ViewResult | null> {
+  const isCurrent = unfinished !== 'view' && (await planView(target, table, task, options)) === null
+  return isCurrent ? null : carryOut(target, table, view, task.request, options)
+}
+
 async function purged(
   target: Target,
   table: TableName,
-  task: Exclude<Task, { kind: 'rotate' }>,
+  task: Exclude<Task, { kind: 'rotate' | 'view' }>,
   options: EngineOptions,
 ): Promise<PurgeResult[]> {
   switch (task.kind) {

@@ -5,8 +5,10 @@ import { MARK } from '../requests/mark.ts'
 import type { Option, Options } from '../requests/option.ts'
 import { PACE } from '../requests/pace.ts'
 import { PARTITION } from '../requests/partition.ts'
+import { HOLD } from '../requests/hold.ts'
 import { PURGE, PURGE_STALE } from '../requests/purge.ts'
 import { ROTATE } from '../requests/rotate.ts'
+import { VIEW } from '../requests/view.ts'
 
 // What a policy can say: options of the commands that carry it out, under the names that a program uses. A section has
 // those of one command; what several commands have in common stands beside the sections, once.
@@ -15,6 +17,8 @@ import { ROTATE } from '../requests/rotate.ts'
 export const SECTIONS = {
   partition: { spec: PARTITION, keys: ['by', 'every', 'premake', 'timezone', 'expireBy'] },
   mark: { spec: MARK, keys: ['where', 'set', 'allRows', 'noVacuum'] },
+  view: { spec: VIEW, keys: ['name', 'hideMarked', 'expired', 'by', 'keep'] },
+  hold: { spec: HOLD, keys: ['until', 'reason'] },
   stale: {
     spec: PURGE_STALE,
     keys: ['staleGroup', 'activity', 'idle', 'flag', 'cascade', 'protect', 'orderBy', 'allRows', 'noVacuum'],

@@ -2,6 +2,7 @@ import { isOpen } from '../pacing/window.ts'
 import type { RotateRequest } from '../plan/rotate/request.ts'
 import type { JudgedPolicy } from './judge-policy.ts'
 import type { Policy, Task, TaskOf } from './policy.ts'
+import { isHeld } from './weaker.ts'
 
 // What of a policy is done now. Pure.
 
@@ -21,13 +22,24 @@ export interface Now {
 export function tasksNow(policy: Policy, judged: JudgedPolicy): Now {
   const { objections, now, unfinished } = judged
   const closesInMs = closingTime(policy, now)
+  const held = holdText(judged)
   const notNow =
-    objections.length > 0 ? 'its policy has blocking issues' : closesInMs === 0 ? 'it is outside its windows' : null
+    objections.length > 0
+      ? 'its policy has blocking issues'
+      : (held ?? (closesInMs === 0 ? 'it is outside its windows' : null))
   const isBegun = ({ kind }: Task) => unfinished !== null && unfinished === (kind === 'stale' ? 'purge' : kind)
   const ordered = [...policy.tasks.filter(isBegun), ...policy.tasks.filter((task) => !isBegun(task))]
-  const tasks = notNow === null ? ordered : ordered.filter(({ kind }) => kind === 'rotate')
+  // A view removes nothing.
+  const kinds = held !== null && notNow === held && closesInMs !== 0 ? ['rotate', 'view'] : ['rotate']
+  const tasks = notNow === null ? ordered : ordered.filter(({ kind }) => kinds.includes(kind))
   const isNoSet = objections.some(({ code }) => code.startsWith('not-partitioned:'))
   return { tasks: isNoSet ? tasks.filter(({ kind }) => kind !== 'rotate') : tasks, notNow, closesInMs }
+}
+
+/** Why no row is removed yet; null where none is on hold. What is in force counts, also where the file says it no more. */
+function holdText({ terms: { hold }, now }: JudgedPolicy): string | null {
+  if (hold === undefined || !isHeld(hold, now)) return null
+  return `it is on hold until ${hold.until}${hold.reason === null ? '' : ` (${hold.reason})`}`
 }
 
 /** The rotation of a policy: by what is in force, where the policy itself is not. */

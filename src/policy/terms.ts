@@ -2,6 +2,7 @@ import type { Flag } from '../engine/commands/purge-stale.ts'
 import type { Interval } from '../grid/interval.ts'
 import type { ArchiveRequest } from '../plan/archive/request.ts'
 import type { Retire } from '../plan/rotate/request.ts'
+import type { HoldUntil } from '../requests/hold.ts'
 import type { PurgeOrder } from '../requests/purge.ts'
 import { taskOf, type Policy } from './policy.ts'
 
@@ -12,6 +13,8 @@ export interface Terms {
   readonly retire: Retire | null
   /** How long detached partitions stay before they are dropped. Missing in what earlier versions have recorded. */
   readonly grace?: Interval
+  /** Until when nothing is removed. Missing where nothing says. */
+  readonly hold?: HoldUntil
   /** `none`: rows are removed without an archive; null: nothing says. */
   readonly archive: ArchivedTo | 'none' | null
   readonly mark: RemovedRows | null
@@ -43,6 +46,7 @@ export function termsOf(policy: Policy): Terms {
     keep: rotation?.keep ?? null,
     retire: rotation?.retire ?? null,
     ...(rotation?.grace == null ? {} : { grace: rotation.grace }),
+    ...(policy.hold === null ? {} : { hold: policy.hold }),
     archive: archiveOf([rotation, stale?.request, purge?.deletion].flatMap((request) => request ?? [])),
     mark:
       mark === undefined ? null : { after: null, chosen: { rows: mark.rows, column: mark.column, all: mark.allRows } },

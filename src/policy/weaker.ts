@@ -3,6 +3,7 @@ import { canonicalJson, toStored } from '../plan/language/stored.ts'
 import type { Objection } from '../plan/language/step.ts'
 import { isShorter } from '../plan/rotate/horizon.ts'
 import type { Retire } from '../plan/rotate/request.ts'
+import type { HoldUntil } from '../requests/hold.ts'
 import { describeArchive } from './describe-terms.ts'
 import type { RemovedRows, Terms } from './terms.ts'
 
@@ -14,6 +15,7 @@ export function weakerTerms(table: string, terms: Terms, inForce: Terms, now: bi
   return [
     ...shorter(table, 'keep', terms.keep, inForce.keep, now),
     ...shorter(table, 'grace', terms.grace ?? null, inForce.grace ?? null, now),
+    ...shorterHold(table, terms, inForce, now),
     ...harsherRetire(table, terms.retire, inForce.retire),
     ...weakerArchive(table, terms, inForce),
     ...(['mark', 'stale', 'purge'] as const).flatMap((section) =>
@@ -43,6 +45,23 @@ function shorter(table: string, key: string, keep: Interval | null, than: Interv
     `${key} is ${wanted}, and ${before} in force`,
     `Write ${before}`,
   )
+}
+
+/** One that is over says nothing any more. */
+function shorterHold(table: string, { hold }: Terms, { hold: inForce }: Terms, now: bigint): Objection[] {
+  if (hold === undefined || inForce === undefined || hold.until >= inForce.until || !isHeld(inForce, now)) return []
+  const [wanted, before] = [hold.until, inForce.until]
+  return weaker(
+    'shorter-hold',
+    table,
+    `hold is until ${wanted}, and until ${before} in force`,
+    `Write until: ${before}`,
+  )
+}
+
+/** Whether no row may be removed yet; `now` is the server's, in microseconds. */
+export function isHeld({ until }: Pick<HoldUntil, 'until'>, now: bigint): boolean {
+  return BigInt(Date.parse(until)) * 1000n > now
 }
 
 const CALENDAR = { kind: 'timestamptz', timezone: 'UTC' } as const

@@ -69,6 +69,14 @@ export function interval(value: unknown): Interval {
   return parseInterval(text(value))
 }
 
+/** A day of the calendar, as ISO 8601 writes it. */
+export function day(value: unknown): string {
+  const written = text(value)
+  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(written) && !Number.isNaN(Date.parse(written))
+  if (isDay && new Date(written).toISOString().startsWith(written)) return written
+  throw new UsageError(`${written} is not a day`, 'Write year, month and day: 2027-01-01.')
+}
+
 export function intervalOrNone(value: unknown): Interval | null {
   return value === 'none' ? null : interval(value)
 }

@@ -270,13 +270,18 @@ test('the schema knows what the types know, and nothing else', async () => {
         ...shared,
         partition: { by: 'at', every: 'month', premake: 3, timezone: 'UTC', expireBy: 'at' },
         mark: { where: 'void', column: 'deleted_at', allRows: true, vacuum: true },
+        view: { name: 'shown', hideMarked: 'deleted_at', expired: 'void', keep: { by: 'at', interval: '1 year' } },
+        hold: { until: '2027-01-01', reason: 'an audit' },
         stale: { ...deletion, group: 'g', activity: 'a', idle: '1 year', flag: 'parents.archived' },
         purge: { ...deletion, marked: { column: 'deleted_at', olderThan: '7 days' } },
       },
       others: { ...shared, purge: { ...deletion, where: 'void' } },
     },
   })
-  expect((await policiesOfProgram(config)).policies).toHaveLength(2)
+  const { policies } = await policiesOfProgram(config)
+  expect(policies).toMatchObject([{ hold: { until: '2027-01-01', reason: 'an audit' } }, { hold: null }])
+  const dayless = policiesOfProgram({ policies: { a: { hold: { until: '2027-02-30' } } } })
+  await expect(dayless).rejects.toThrow('hold.until: 2027-02-30 is not a day')
   const given = new Set([...pathsOf(config)].map((path) => path.replace(/policies\.\w+/, 'policies.*')))
   const known = keysOf(zod.toJSONSchema(configSchema(zod), { io: 'input' }) as Json)
   expect([...known].filter((path) => path !== '$schema')).toEqual(expect.arrayContaining([...given]))

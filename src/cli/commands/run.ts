@@ -43,13 +43,13 @@ function show({ invocation, reporter }: Asked, { gone }: FoundPolicies, plans: r
   if (plans.some((plan) => objectionsOfPlan(plan).length > 0)) invocation.end(EXIT.objections)
 }
 
-function policyForPrograms({ name, table, rotation, others, notNow, failed, judged }: PolicyPlan) {
+function policyForPrograms({ name, table, rotation, view, others, notNow, failed, judged }: PolicyPlan) {
   return {
     name,
     table,
     notNow,
     objections: judged?.objections ?? [],
-    plans: [...(rotation === null ? [] : [rotation]), ...others].map((plan) => planForPrograms(plan)),
+    plans: [rotation, view, ...others].flatMap((plan) => (plan === null ? [] : [planForPrograms(plan)])),
     failed: failed.map(({ what, error }) => ({ what, ...tellError(error) })),
   }
 }
@@ -64,6 +64,7 @@ function reportForPrograms({ policies, ...report }: RunReport, showValues: boole
       notNow: one.notNow,
       created: (one.rotation?.sets ?? []).flatMap(({ created }) => created),
       retired: (one.rotation?.sets ?? []).flatMap(({ retired }) => retired),
+      view: one.view?.plan.view ?? null,
       purged: one.purged.map(({ runId, figures, archive }) => ({ runId, rows: figures?.rows ?? 0, archive })),
       objections: objectionsOf(one),
       failed: failuresOf(one).map(({ what, error }) => ({ what, ...tellError(error, showValues) })),

@@ -27,7 +27,7 @@ export interface ViewResult {
 /** Creates or updates a view that hides marked or expired rows. */
 export const view: Command<ViewOrder, ViewPlan, ViewSituation, ViewResult> = {
   name: 'view',
-  refused: (plan, order) => ({ ...plan, view: nameOf(plan.table, order.name) }),
+  refused: (plan, order) => ({ ...plan, view: nameOf(plan.table, order.name), isCurrent: false }),
   ofAnyStorage: true,
   read: (planning, name, order) => inSnapshot(planning.session, () => readSituation(planning, name, order)),
   plan: planView,

@@ -4,7 +4,7 @@ import { fromText, type KeyKind } from '../../grid/key.ts'
 import { display, type TableName } from '../../sql/names.ts'
 import type { Objection } from './step.ts'
 
-/** Restored rows that no command removes before a date. */
+/** Rows that no command removes before a date: they were restored, or the policy of the table says so. */
 export interface Hold {
   readonly table: TableName
   /** Of the partition that they were in, as PostgreSQL prints them; null: rows anywhere in the table. */
@@ -12,6 +12,8 @@ export interface Hold {
   readonly until: Date
   /** The run that has restored them; null if the journal has it no more. */
   readonly runId: string | null
+  /** Of a policy: why, or an empty text. */
+  readonly reason?: string | null
 }
 
 /** A hold on a table, or on one that it is a partition of (`above`) or that is a partition of it (`below`). */
@@ -34,16 +36,23 @@ export function holdObjections(holds: readonly Hold[]): Objection[] {
   return [
     {
       code: 'hold',
-      what: `restored rows of ${display(last.table)} are on hold ${heldText(last)}`,
+      what: `${heldRows(last)} of ${display(last.table)} are on hold ${heldText(last)}`,
       fix: 'Wait until then; or remove rows all the same: --accept hold',
       acceptable: true,
     },
   ]
 }
 
-/** `until 2026-12-29 (run 7)`. */
-export function heldText({ until, runId }: Hold): string {
-  return `until ${until.toISOString().slice(0, 10)}${runId === null ? '' : ` (restored by run ${runId})`}`
+/** What is on hold, in words. */
+export function heldRows({ reason = null }: Pick<Hold, 'reason'>): string {
+  return reason === null ? 'restored rows' : 'all rows'
+}
+
+/** `until 2026-12-29 (restored by run 7)`, `until 2027-01-01 (by its policy: an audit)`. */
+export function heldText({ until, runId, reason = null }: Hold): string {
+  const day = until.toISOString().slice(0, 10)
+  if (reason !== null) return `until ${day} (by its policy${reason === '' ? '' : `: ${reason}`})`
+  return `until ${day}${runId === null ? '' : ` (restored by run ${runId})`}`
 }
 
 /** The range of bounds as PostgreSQL prints them; null where they are none. */

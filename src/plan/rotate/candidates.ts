@@ -3,7 +3,7 @@ import type { Partition, PartitionedTable, PartitionRange } from '../../catalog/
 import type { Span } from '../../grid/gaps.ts'
 import { minus } from '../../grid/grid.ts'
 import { displayPosition, fromText, positionOf, toText, type KeyKind, type Position } from '../../grid/key.ts'
-import { concernsRange, heldText, type HoldAround } from '../language/hold.ts'
+import { concernsRange, heldRows, heldText, type HoldAround } from '../language/hold.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import { ident, literal, sql } from '../../sql/sql.ts'
 import { shellWord } from '../../text/shell-word.ts'
@@ -141,7 +141,7 @@ function reasonToLeave(
   const hold = holds.find((one) => isHeld(partition, one, kind))
   return hold === undefined
     ? null
-    : `restored rows are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
+    : `${heldRows(hold)} are on hold ${heldText(hold)}; to retire it all the same: --accept hold`
 }
 
 /** By a hold on the set, on what that is itself a partition of, or on the partition or a part of it. */

@@ -42,6 +42,8 @@ export interface ViewSituation {
 
 export interface ViewPlan extends Plan {
   readonly view: TableName
+  /** Whether the view is as this would make it, by its comment, its columns and who may read it. */
+  readonly isCurrent: boolean
 }
 
 const SECURITY_INVOKER_FROM = 150_000
@@ -57,6 +59,7 @@ export function planView(situation: ViewSituation, request: ViewRequest): ViewPl
     goal: `keep ${display(name)}, a view of ${display(table.name)}`,
     table: table.name,
     view: name,
+    isCurrent: objections.length === 0 && existing !== null && isKept(existing, table, commentOf(conditions)),
     dependents: [],
   }
   if (objections.length > 0) return { ...base, objections, evidence: [], notes: serverNotes(server), steps: [] }
@@ -126,12 +129,30 @@ function viewStep(situation: ViewSituation, conditions: readonly Hidden[], isNew
       ...(expired === null ? [] : putUnder(condition.settings)),
       definition(situation, conditions).text,
       ...(expired === null ? [] : putBack(condition.settings)),
-      sql`comment on view ${quoted(name)} is ${literal(`${KEPT}: without rows ${conditions.map(({ words }) => words).join(', or ')}`)}`
-        .text,
+      sql`comment on view ${quoted(name)} is ${literal(commentOf(conditions))}`.text,
       ...(isNew ? ownership(name, table.owner, situation.server.role) : []),
       ...readingRights(situation),
     ],
   }
+}
+
+function commentOf(conditions: readonly Hidden[]): string {
+  return `${KEPT}: without rows ${conditions.map(({ words }) => words).join(', or ')}`
+}
+
+function isKept(existing: TableModel, table: TableModel, comment: string): boolean {
+  const columnsOf = ({ columns }: TableModel) => columns.map(({ name, type }) => `${ident(name).text} ${type}`).join()
+  const readersOf = (one: TableModel) =>
+    readers(one)
+      .map(({ column, grantee }) => JSON.stringify([column, grantee]))
+      .sort()
+      .join()
+  return (
+    existing.comment === comment &&
+    existing.owner === table.owner &&
+    columnsOf(existing) === columnsOf(table) &&
+    readersOf(existing) === readersOf(table)
+  )
 }
 
 function definition({ server, table, name }: ViewSituation, conditions: readonly Hidden[]): Sql {
