@@ -14,14 +14,20 @@ import { planRotation } from '../../src/plan/rotate/rotate.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
 import { parseTableName } from '../../src/sql/parse-name.ts'
 import { sql } from '../../src/sql/sql.ts'
-import { planPurgeOf, planRebuildOf, purge } from '../support/commands.ts'
-import { Rebuilding } from '../support/rebuilding.ts'
+import { retireDue } from '../../src/engine/runs/retire-due.ts'
+import type { Event } from '../../src/events.ts'
+import { codes } from '../plan/support/gist.ts'
+import { archiveFolder, archiveTo } from '../support/archiving.ts'
+import { partition, planPurgeOf, planRebuildOf, planSplitOf, purge, rebuild, split } from '../support/commands.ts'
+import { createEvents } from '../support/events-table.ts'
+import { Rebuilding, Splitting } from '../support/rebuilding.ts'
+import { splitOrder } from './split-support.ts'
 import { until } from '../support/until.ts'
 import { countOf, isThere, leafOf, monthlyEvents, options, request, rotateOne } from './rotate-support.ts'
 import { test, type Database } from '../support/database.ts'
 import { purgeRequest } from '../support/purging.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
-import { quietly } from '../support/tool.ts'
+import { monthly, quietly, written } from '../support/tool.ts'
 
 // A hold on a table is one on its partitions, and the other way round.
 
@@ -146,6 +152,69 @@ describe('a hold made while a run is at work, or interrupted, is obeyed', () => 
     await holdOn(database, old?.retired?.name ?? pages)
     await expect(retire(database.url, null, quietly())).rejects.toThrow(/are on hold/)
     await retire(database.url, null, { ...quietly(), accept: ['hold'] })
+  })
+
+  test('by the swap of a split that leaves rows out, and before it begins', async ({ database }) => {
+    const { events } = await createEvents(database, { rows: 60 })
+    await partition(database.url, written(events), monthly(), quietly())
+    const history = { ...events, name: `${events.name}_history` }
+    const order = splitOrder({ keep: { count: 90, unit: 'day' }, noArchive: true })
+    await holdOn(database, history)
+    expect(codes(await planSplitOf(database.url, written(events), order, quietly()))).toEqual(['hold'])
+    await database.admin('delete from ebb.hold')
+
+    // The swap waits for a reader, and sees what is on hold when it ends.
+    const reader = await database.session('reader')
+    await reader.query(sql`begin; select from ${quoted(history)} limit 1`.text)
+    const work = new Splitting(database, events, order)
+    await work.waits(/./)
+    await holdOn(database, history)
+    await reader.query('rollback')
+    await expect(work.end()).rejects.toMatchObject({ message: expect.stringMatching(/restored meanwhile/) as string })
+    await expect(split(database.url, written(events), order, quietly())).rejects.toThrow(/events_history are on hold/)
+    await database.admin('delete from ebb.hold')
+    expect(await split(database.url, written(events), order, quietly())).toMatchObject({ nothingToDo: false })
+  })
+
+  test('by ebb retire, of one table or all, with an archive of the rows left out or without', async ({ database }) => {
+    await visits(database)
+    const folder = await archiveFolder()
+    const pages = { schema: 'public', name: 'pages' }
+    await database.admin(
+      'create table notes (id int primary key); insert into notes select generate_series(1, 90); alter table notes owner to ebb_owner; analyze notes',
+    )
+    const archived = { noArchive: false, archive: archiveTo(folder.uri) }
+    for (const [table, how] of [
+      [pages, archived],
+      [{ ...pages, name: 'notes' }, {}],
+    ] as const)
+      await rebuild(database.url, written(table), rebuildRequest({ keep: 'id > 50', ...how }), quietly())
+    const retired = await retirable(database.url, quietly())
+    expect(retired).toHaveLength(2)
+    const names = retired.flatMap(({ retired: of }) => of?.name ?? [])
+
+    // The drop waits for a reader.
+    const reader = await database.session('reader')
+    for (const [i, { runId }] of retired.entries()) {
+      await reader.query(sql`begin; select from ${quoted(names[i]!)} limit 1`.text)
+      const events: Event[] = []
+      const work = retire(database.url, { runId }, quietly({ observer: (event) => void events.push(event) })).catch(
+        (error: unknown) => error,
+      )
+      await until(() => events.some(({ type }) => type === 'waiting'), { what: 'the drop to wait' })
+      await holdOn(database, names[i]!)
+      await reader.query('rollback')
+      expect(await work).toMatchObject({ message: expect.stringMatching(/restored meanwhile/) as string })
+    }
+    const { dropped, failed } = await retireDue(database.url, retired, quietly())
+    expect(dropped).toEqual([])
+    expect(failed.map(({ error }) => error.message)).toEqual(
+      names.map(({ name }) => expect.stringMatching(new RegExp(`public.${name} are on hold`)) as string),
+    )
+    await database.admin(sql`delete from ebb.hold where table_name = ${names[0]!.name}`)
+    expect((await retireDue(database.url, retired, quietly())).dropped).toHaveLength(1)
+    expect([await isThere(database, names[0]!), await isThere(database, names[1]!)]).toEqual([false, true])
+    await folder.close()
   })
 
   test('by the detach, the drop and the truncation of a rotation', async ({ database }) => {

@@ -6,15 +6,17 @@ import { rotate } from '../../src/engine/commands/rotate.ts'
 import { restoreRows } from '../../src/engine/restore/restoring.ts'
 import type { Event, Observer } from '../../src/events.ts'
 import { quoted, type TableName } from '../../src/sql/names.ts'
-import { raw, sql } from '../../src/sql/sql.ts'
+import { raw, sql, type Sql } from '../../src/sql/sql.ts'
 import { isThere, leafOf, monthlyEvents, monthsOf, request } from '../engine/rotate-support.ts'
 import { archivesIn } from '../support/archived-contents.ts'
 import { archivedRows, archiveFolder, archiveTo } from '../support/archiving.ts'
 import { test, type Database } from '../support/database.ts'
+import { batchesOf, purgeRequest, purgeRows } from '../support/purging.ts'
 import { ORDER } from '../support/restoring.ts'
 import { isToBeRepeated, quietly } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 
-// The server dies between two steps of a rotation with an archive, or of a restore: the same command goes on, nothing is
+// The server dies between two steps of a rotation or a purge with an archive, or of a restore: the same command goes on, nothing is
 // removed without a receipt, and nothing is restored twice. (Amid a step: archive-kill.)
 
 test('a server crash between the steps of a rotation with an archive, and of the way back', async ({ ownServer }) => {
@@ -66,8 +68,78 @@ test('a server crash between the steps of a rotation with an archive, and of the
   await folder.close()
 })
 
+test('a server crash while a purge lists rows, after its receipt, amid its batches, and after them', async ({
+  ownServer,
+}) => {
+  const { server, database } = await ownServer()
+  const folder = await archiveFolder()
+  const table = database.table('visits')
+  const owner = await database.session('setup')
+  await owner.query(sql`create table ${quoted(table)} (id int primary key, at int, t text)`.text)
+  await owner.query(
+    sql`insert into ${quoted(table)} select n, n % 3, repeat('x', 100) from generate_series(1, 300) n`.text,
+  )
+  const rows = await contents(database, table)
+  const wanted = purgeRequest('at = 0', { noArchive: false, archive: archiveTo(folder.uri, { partBytes: 2_000 }) })
+  const purging = (observer: Observer = () => {}) =>
+    purgeRows(database, table, wanted, { turns: batchesOf(30), observer })
+  const stored = async () => (await archivesIn(folder.path)).archives
+
+  // In the transaction that lists the rows.
+  await crashAt(server, purging, isStep('step started', 'archive'))
+  const other = await database.session('other')
+  await other.query(sql`begin; lock table ${await listOf(database)} in share update exclusive mode`.text)
+  const lists = purging().catch((error: unknown) => error)
+  const analyses = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like 'analyze%'`
+  await until(async () => (await database.admin(analyses)).rowCount === 1, { what: 'the rows to be listed' })
+  await server.crash()
+  expect(await lists).toSatisfy(isToBeRepeated)
+  await server.restart()
+  expect([await stored(), await contents(database, table)]).toEqual([[], rows])
+
+  // A receipt, and nothing deleted.
+  await crashAt(server, purging, isStep('step finished', 'archive'))
+  expect(await contents(database, table)).toEqual(rows)
+  const [archived, ...others] = await stored()
+  expect(others).toEqual([])
+  expect(archived).toMatchObject({ removal: null, receipt: { tables: [{ rows: 100 }] } })
+
+  // Some deleted, and each of these archived.
+  let turns = 0
+  const inTurns = (observer: Observer) => {
+    const turn = () => {
+      observer({ type: 'note', text: `turn ${(turns += 1)}` } as Parameters<Observer>[0])
+      return Promise.resolve({ rows: 30 })
+    }
+    return purgeRows(database, table, wanted, { turns: { ...batchesOf(30), turn }, observer })
+  }
+  await crashAt(server, inTurns, (event) => event.type === 'note' && event.text === 'turn 3')
+  const left = await contents(database, table)
+  expect([left.length > 200, left.length < 300]).toEqual([true, true])
+  await crashAt(server, purging, isStep('step finished', 'removal'))
+  await purging()
+  expect(await contents(database, table)).toHaveLength(200)
+  expect(await stored()).toMatchObject([
+    { receipt: { id: archived!.receipt.id }, removal: { tables: [{ archived: 100, deleted: 100, kept: 0 }] } },
+  ])
+  await restoreRows(
+    database.url,
+    { ...ORDER, receipt: `${folder.uri}/${archived!.receipt.id}/receipt.json` },
+    quietly(),
+  )
+  expect(await contents(database, table)).toEqual(rows)
+  await folder.close()
+})
+
+async function listOf(database: Database): Promise<Sql> {
+  const { rows } = await database.admin<{ name: string }>(
+    `select relname as name from pg_class where relname ~ '^purge_keys_' and relkind = 'r'`,
+  )
+  return quoted({ schema: 'ebb', name: rows[0]!.name })
+}
+
 function isStep(type: 'step started' | 'step finished', kind: string) {
-  return (event: Event) => event.type === type && event.step.key.startsWith(`${kind}:`)
+  return (event: Event) => event.type === type && (event.step.key === kind || event.step.key.startsWith(`${kind}:`))
 }
 
 /** The server dies at that event, before the command does anything more; then it starts again. */
@@ -96,6 +168,6 @@ function die(server: EmbeddedServer): Promise<void> {
 }
 
 async function contents(database: Database, table: TableName): Promise<unknown[]> {
-  const { rows } = await database.admin<object>(sql`select * from ${quoted(table)} order by at`)
+  const { rows } = await database.admin<object>(sql`select * from ${quoted(table)} order by at, id`)
   return rows
 }
