@@ -366,7 +366,7 @@ describe('a bucket', () => {
   })
 })
 
-// It checks signatures. It knows neither conditions nor the end or a list of uploads, and lists folders first.
+// It knows access keys, and does not check signatures (of version 4). It knows neither conditions nor the end or a list of uploads, and lists folders first.
 describe('a bucket of s3rver', () => {
   const directory = mkdtempSync(join(tmpdir(), 'ebb-s3rver-'))
   const configureBuckets = [{ name: 'archive', configs: [] }]

@@ -1,7 +1,20 @@
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { expect } from 'vitest'
 import { advise } from '../../src/engine/commands/advise.ts'
 import { purgeStale } from '../../src/engine/commands/purge-stale.ts'
-import { candidateSets } from '../../src/engine/purge/candidates/review.ts'
+import { purge as purgeCommand } from '../../src/engine/commands/purge.ts'
+import {
+  approveCandidates,
+  candidateSet,
+  candidateSets,
+  dropCandidates,
+  exportCandidates,
+  sampleCandidates,
+} from '../../src/engine/purge/candidates/review.ts'
+import { planRestoring, restoreRows } from '../../src/engine/restore/restoring.ts'
+import { planToSave } from '../../src/engine/saved-plan.ts'
+import { checkPolicies } from '../../src/policy/check-policies.ts'
 import { readMarkedCondition } from '../../src/engine/purge/marked.ts'
 import { retirable } from '../../src/engine/runs/retired.ts'
 import {
@@ -33,6 +46,7 @@ import {
   planPurgeOf,
   planRebuildOf,
   purge,
+  writeCandidates,
 } from '../support/commands.ts'
 import { test, type Database } from '../support/database.ts'
 import { markRequest, purgeRequest } from '../support/purging.ts'
@@ -40,7 +54,8 @@ import { splitOrder } from './split-support.ts'
 import { beforeStep, stoppedRebuild } from '../support/stopped-rebuild.ts'
 import { rebuildRequest } from '../support/rebuilding.ts'
 import { monthly, quietly, written } from '../support/tool.ts'
-import { PATIENCE_MS } from '../support/until.ts'
+import { ORDER, storeRows } from '../support/restoring.ts'
+import { PATIENCE_MS, until } from '../support/until.ts'
 
 // A table that somebody has locked as a whole while a plan is made.
 
@@ -191,4 +206,50 @@ test.for([
     if (how !== null) wrong[name] = how
   }
   expect(wrong).toEqual({})
+})
+
+test('so do those that work on a candidate set, an archive or a saved plan, and what checks policies', async ({
+  database,
+}) => {
+  const owner = await database.session('setup')
+  await owner.query('create table ev (id int primary key); insert into ev select generate_series(1, 50)')
+  const { runId } = await writeCandidates(database.url, NAMED, { where: 'id > 10' }, quietly())
+  const { receipt } = await storeRows(owner, EV)
+  const set = runId ?? ''
+  const OF_SETS: Readonly<Record<string, Call>> = {
+    'one candidate set': (url, o) => candidateSet(url, set, o),
+    'a sample of it': (url, o) => sampleCandidates(url, set, 5, o),
+    'its export': (url, o) => exportCandidates(url, set, new PassThrough().resume(), o),
+    'its approval': (url, o) => approveCandidates(url, set, { approvedBy: 'Ann', ticket: null }, o),
+    'its end': (url, o) => dropCandidates(url, set, o),
+    'the plan of a restore': (url, o) => planRestoring(url, { ...ORDER, receipt }, o),
+    'a restore': (url, o) => restoreRows(url, { ...ORDER, receipt }, o),
+    'the plan of a restore into a new table': (url, o) =>
+      planRestoring(url, { ...ORDER, receipt, into: { schema: null, name: 'ev_back' } }, o),
+    'a plan to be saved': (url, o) => planToSave(url, NAMED, purgeCommand, purgeRequest('id > 10'), o),
+    check: (url, o) => checkPolicies(url, null, [], o),
+  }
+  const place = (await database.admin<{ name: string }>('select set_name as name from ebb.candidate_set')).rows[0]!.name
+  const holder = await database.session('holder', { admin: true })
+  await holder.query(`begin; lock table ev, ebb.candidate_set, ebb.${place}, ebb.run, ebb.archive`)
+  const wrong: Record<string, string> = {}
+  for (const [name, call] of Object.entries(OF_SETS)) {
+    const how = await isTold(call(database.url, quietly({ lockLimits: limits(200) })))
+    if (how !== null) wrong[name] = how
+  }
+  expect(wrong).toEqual({})
+
+  // What is written to a stream is all there, though it had to be waited for.
+  await holder.query(`rollback; begin; lock table ebb.${place}`)
+  const events: Event[] = []
+  const out = new PassThrough()
+  const options = quietly({ lockLimits: limits(60_000), observer: (event) => void events.push(event) })
+  const [content] = await Promise.all([
+    text(out),
+    exportCandidates(database.url, set, out, options),
+    until(() => events.some(({ type }) => type === 'waiting'), { what: 'the export to wait' }).then(() =>
+      holder.query('rollback'),
+    ),
+  ])
+  expect(content.split('\n')).toHaveLength(42)
 })

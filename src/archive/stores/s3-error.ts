@@ -31,6 +31,12 @@ const NO_BUCKET: Meaning = {
   next: 'Create the bucket, or check its name, the region and the endpoint.',
 }
 
+const ELSEWHERE: Meaning = {
+  problem: 'no store',
+  what: 'is in another region, or is addressed in another way',
+  next: 'Name its region in the URI, ?region=eu-central-1; and for a server that is not of AWS, its endpoint.',
+}
+
 const FULL: Meaning = {
   problem: 'full',
   what: 'has no space left',
@@ -59,6 +65,9 @@ const COLD: Meaning = {
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   NoSuchBucket: NO_BUCKET,
   InvalidBucketName: NO_BUCKET,
+  PermanentRedirect: ELSEWHERE,
+  AuthorizationHeaderMalformed: ELSEWHERE,
+  IllegalLocationConstraintException: ELSEWHERE,
   AccessDenied: RIGHTS,
   AllAccessDisabled: RIGHTS,
   InvalidAccessKeyId: CREDENTIALS,
@@ -82,7 +91,13 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ConditionalRequestConflict: { ...AWAY, what: 'says that somebody else is storing the same object' },
 }
 
-const OF_STATUS: Readonly<Record<number, Meaning>> = { 401: CREDENTIALS, 403: RIGHTS, 429: AWAY, 507: FULL }
+const OF_STATUS: Readonly<Record<number, Meaning>> = {
+  301: ELSEWHERE,
+  401: CREDENTIALS,
+  403: RIGHTS,
+  429: AWAY,
+  507: FULL,
+}
 
 /** An error of the SDK, or of a server, about a bucket or something in it. */
 export function s3Error(error: unknown, bucket: string): Error {

@@ -78,6 +78,8 @@ export async function exportCandidates(
   await readPatiently(target, 'candidates', options, (session) =>
     inSnapshot(session, async () => {
       const { place, key } = await readSet(session, journalSchema, id)
+      // A stream that has failed cannot be written to again: whoever holds a lock is waited for before it begins.
+      await session.query(sql`lock table ${quoted(place)} in access share mode`)
       const columns = join(key.map(({ name }) => ident(name)))
       const rows = sql`select ${columns} from ${quoted(place)} order by ${columns}`
       const stream = session.query(new CopyOut(sql`copy (${rows}) to stdout (format csv, header true)`.text))
