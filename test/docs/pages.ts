@@ -31,7 +31,12 @@ export const PROJECT = fileURLToPath(new URL('../../', import.meta.url))
 /** All pages, by their paths in the project. */
 export function pages(): string[] {
   const docs = readdirSync(join(PROJECT, 'docs'), { recursive: true, encoding: 'utf8' })
-  return ['README.md', ...docs.filter((path) => path.endsWith('.md')).map((path) => join('docs', path))].sort()
+  return [
+    'CONTRIBUTING.md',
+    'README.md',
+    'SECURITY.md',
+    ...docs.filter((path) => path.endsWith('.md')).map((path) => join('docs', path)),
+  ].sort()
 }
 
 export function readPage(path: string): string {
