@@ -1,3 +1,4 @@
+import { forAMoment } from '../db/for-a-moment.ts'
 import { takingBack } from '../db/savepoint.ts'
 import { readAll, type Session } from '../db/session.ts'
 import { codeOf, SQLSTATE } from '../db/sqlstate.ts'
@@ -18,17 +19,21 @@ export interface Manager {
 
 /** What the catalogues of such extensions say of a table, as far as this role may read them. */
 export async function readManagers(session: Session, table: TableName): Promise<Manager[]> {
-  const places = await readAll<{ schema: string; relation: string }>(
+  const found: Manager[] = []
+  for (const { schema, relation } of await forAMoment(session, 'catalogues of managers', () => readPlaces(session)))
+    found.push(...(await readIfAllowed(session, QUESTIONS[relation]?.(schema, table))))
+  return found
+}
+
+/** Where such extensions keep what they say; in most databases there is none. */
+function readPlaces(session: Session): Promise<{ readonly schema: string; readonly relation: string }[]> {
+  return readAll(
     session,
     sql`
     select n.nspname as schema, c.relname as relation from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where (c.relname = 'part_config' and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'partition_interval'))
-      or (n.nspname = '_timescaledb_catalog' and c.relname = 'hypertable') or (n.nspname = 'cron' and c.relname = 'job')`,
+    where c.relname in ('part_config', 'hypertable', 'job') and ((c.relname = 'part_config' and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'partition_interval'))
+      or (n.nspname = '_timescaledb_catalog' and c.relname = 'hypertable') or (n.nspname = 'cron' and c.relname = 'job'))`,
   )
-  const found: Manager[] = []
-  for (const { schema, relation } of places)
-    found.push(...(await readIfAllowed(session, QUESTIONS[relation]?.(schema, table))))
-  return found
 }
 
 async function readIfAllowed(session: Session, question: Sql | undefined): Promise<Manager[]> {

@@ -328,8 +328,16 @@ export async function readAllPrepared<Row extends object>(
   session: pg.ClientBase,
   { text, values }: Sql,
 ): Promise<Row[]> {
-  const name = `ebb_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
+  const name = STATEMENTS.get(text) ?? nameOf(text)
+  STATEMENTS.set(text, name)
   return (await session.query<Row & pg.QueryResultRow>({ name, text, values })).rows
+}
+
+/** The names of prepared statements, by their texts, which are long. */
+const STATEMENTS = new Map<string, string>()
+
+function nameOf(text: string): string {
+  return `ebb_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
 }
 
 /** All rows of a query. The row type is not checked. */

@@ -4,8 +4,8 @@ import type { Interval } from '../grid/interval.ts'
 import type { Hold, HoldAround } from '../plan/language/hold.ts'
 import { intervalText } from '../plan/language/moment.ts'
 import { quoted, type TableName } from '../sql/names.ts'
-import { raw, sql } from '../sql/sql.ts'
-import { at } from './journal.ts'
+import { raw, sql, type Sql } from '../sql/sql.ts'
+import { at, hasTable } from './journal.ts'
 
 /**
  * Holds what a run restores, or what is attached again by no run, from now on. A hold on the same range that is in force
@@ -85,9 +85,11 @@ const IN_FORCE = raw('h.until > clock_timestamp()')
 
 /** A journal of an earlier version has none, and no policies. */
 async function hasHolds(session: ClientBase, schema: string): Promise<boolean> {
-  const { there } = await readOne<{ there: boolean }>(
-    session,
-    sql`select to_regclass(${at(schema, 'hold').text}) is not null and to_regclass(${at(schema, 'policy').text}) is not null as there`,
-  )
-  return there
+  return (await hasTable(session, schema, 'hold')) && (await hasTable(session, schema, 'policy'))
+}
+
+/** Whether there may be one in force: those of most journals are none. */
+export async function mayHold(session: ClientBase, schema: string): Promise<Sql> {
+  if (!(await hasHolds(session, schema))) return sql`false`
+  return sql`(exists (select from ${at(schema, 'hold')} h where ${IN_FORCE}) or exists (select from ${at(schema, 'policy')} where terms ? 'hold'))`
 }

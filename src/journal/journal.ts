@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { forAMoment } from '../db/for-a-moment.ts'
 import { readAll, readOne } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { quoted, type TableName } from '../sql/names.ts'
@@ -212,6 +213,12 @@ export async function journalExists(
   schema: string,
   to: 'work' | 'look' = 'work',
 ): Promise<boolean> {
+  // That there is none is not remembered: it may be made any moment, by this session too.
+  const exists = () => lookForJournal(session, schema, to).then((found) => found || undefined)
+  return (await forAMoment(session, `journal ${schema} to ${to}`, exists)) ?? false
+}
+
+async function lookForJournal(session: ClientBase, schema: string, to: 'work' | 'look'): Promise<boolean> {
   const [run] = await readAll<{ readable: boolean; role: string; owner: string }>(
     session,
     sql`
@@ -224,6 +231,14 @@ export async function journalExists(
   await (to === 'work' ? assertTrusted : assertReadable)(session, schema)
   await assertKnown(session, schema)
   return true
+}
+
+/** Whether there is a table that journals of earlier versions have not. */
+export function hasTable(session: ClientBase, schema: string, table: string): Promise<boolean> {
+  return forAMoment(session, `journal ${schema} has ${table}`, async () => {
+    const query = sql`select to_regclass(${at(schema, table).text}) is not null as there`
+    return (await readOne<{ there: boolean }>(session, query)).there
+  })
 }
 
 function unreadable(

@@ -1,9 +1,9 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../db/session.ts'
+import { readAll } from '../db/session.ts'
 import { fromStored, toStored } from '../plan/language/stored.ts'
 import type { TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
-import { at } from './journal.ts'
+import { at, hasTable } from './journal.ts'
 
 /** What the policy of a table has said since it was last changed. */
 export interface PolicyInForce<Terms> {
@@ -34,11 +34,7 @@ export async function policiesInForce<Terms>(
   schema: string,
   table?: TableName,
 ): Promise<PolicyInForce<Terms>[]> {
-  const { there } = await readOne<{ there: boolean }>(
-    session,
-    sql`select to_regclass(${at(schema, 'policy').text}) is not null as there`,
-  )
-  if (!there) return []
+  if (!(await hasTable(session, schema, 'policy'))) return []
   const ofTable = table === undefined ? sql`true` : sql`schema_name = ${table.schema} and table_name = ${table.name}`
   const found = await readAll<PolicyInForce<Terms>>(
     session,

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { forAMoment } from '../db/for-a-moment.ts'
 import { readAllPrepared } from '../db/session.ts'
 import { EbbError, NOTHING_CHANGED } from '../errors.ts'
 import { raw, sql, type Sql } from '../sql/sql.ts'
@@ -52,18 +53,22 @@ const HARMLESS = [
   /^'[^'\\]*'::(?:text|jsonb)$/,
   /^-?\d+$/,
   /^(?:true|false)$/,
-  /^\(\w+ = '[^'\\]*'::text\)$/,
+  /^\(\w+ (?:=|\?) '[^'\\]*'::text\)$/,
   /^\(\w+ = ANY \(ARRAY\[(?:'[^'\\]*'::text(?:, )?)+\]\)\)$/,
 ]
 
 /**
- * Checks that the journal can be trusted for executing what it says.
+ * Checks that the journal can be trusted for executing what it says. Only those who are trusted can let others in, so that
+ * is looked for once a second in a session.
  *
  * @throws {EbbError} when other roles own a part of it, may write to it, or have attached code to it
  */
 export async function assertTrusted(session: ClientBase, schema: string): Promise<void> {
-  const flaws = await readFlaws(session, schema)
-  if (flaws.length > 0) throw distrusted(schema, flaws)
+  await forAMoment(session, `trust in the journal ${schema}`, async () => {
+    const flaws = await readFlaws(session, schema)
+    if (flaws.length > 0) throw distrusted(schema, flaws)
+    return true
+  })
 }
 
 /**

@@ -1,4 +1,4 @@
-import { readPartitionedTable } from '../catalog/partitions/partitioned-table.ts'
+import { readPartitioning } from '../catalog/partitions/partitioned-table.ts'
 import { resolveTable } from '../catalog/table/read-table.ts'
 import { readClock } from '../db/clock.ts'
 import { inTransaction, type Session, type Target, withSession } from '../db/session.ts'
@@ -43,7 +43,7 @@ async function readPresent(
   // Whether the table still is what is registered, rotate looks up itself.
   if (registered !== null)
     return { partitioned: true, key: { column: registered.column, kind: registered.kind }, registered }
-  const found = await readPartitionedTable(session, table)
+  const found = await readPartitioning(session, table)
   return { partitioned: found !== undefined, key: found?.key ?? null, registered }
 }
 

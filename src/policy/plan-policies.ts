@@ -1,6 +1,6 @@
 import { findTable } from '../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../catalog/server-model.ts'
-import { inSnapshot, type Session, type Target } from '../db/session.ts'
+import { inSnapshot, withSession, type Session, type Target } from '../db/session.ts'
 import { planStaleOf } from '../engine/commands/purge-stale.ts'
 import { mark } from '../engine/commands/mark.ts'
 import { view } from '../engine/commands/view.ts'
@@ -9,6 +9,7 @@ import { planSet } from '../engine/commands/rotate.ts'
 import { readPatiently } from '../engine/locks/patiently.ts'
 import { asError, type Failure } from '../engine/many-tables.ts'
 import type { EngineOptions } from '../engine/options.ts'
+import { readOfEach } from '../engine/side-by-side.ts'
 import { planCommand } from '../engine/plan-command.ts'
 import { UsageError } from '../errors.ts'
 import { journalExists } from '../journal/journal.ts'
@@ -113,18 +114,19 @@ export interface PolicyPlan {
   readonly failed: readonly Failure[]
 }
 
-/** Plans all policies, in one session as far as they are rotations. Reads only. */
+/** Plans all policies, in a few sessions as far as they are rotations. Reads only. */
 export async function planPolicies(
   target: Target,
   { found, server }: FoundPolicies,
   options: EngineOptions,
   which: 'all' | 'rotations' = 'all',
 ): Promise<PolicyPlan[]> {
-  return readPatiently(target, 'plan run', options, async (session) => {
-    const plans: PolicyPlan[] = []
-    for (const one of found) plans.push(await planOne(target, session, server, one, options, which))
-    return plans
-  })
+  const purpose = 'plan run'
+  return withSession(target, purpose, (own) =>
+    readOfEach({ session: own, target, purpose, patience: options }, found, (session, one) =>
+      planOne(target, session, server, one, options, which),
+    ),
+  )
 }
 
 async function planOne(

@@ -8,7 +8,7 @@ import { holdCursor, readThrough } from '../support/reads.ts'
 import { until } from '../support/until.ts'
 import { verifyWrites } from '../support/verify-writes.ts'
 import { startWriters } from '../support/writers.ts'
-import { leafOf, monthlyEvents, monthsOf, options, planOf, request, rotateOne } from './rotate-support.ts'
+import { leafOf, month, monthlyEvents, monthsOf, options, planOf, request, rotateOne } from './rotate-support.ts'
 
 const LONGEST_WAIT_MS = 250
 
@@ -37,6 +37,42 @@ test('an application reading and writing all the time is not affected', async ({
   expect(rotated.retired).toHaveLength(12)
   expect(report.errors).toEqual([])
   await verifyWrites(session, table, 'token', report, 4)
+  await judgeTimes(() => expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS))
+})
+
+test('nobody waits long while rows leave a DEFAULT partition for one that is created', async ({
+  database,
+  judgeTimes,
+}) => {
+  const table = await monthlyEvents(database, -1, 1)
+  const session = await database.session('setup')
+  await session.query(sql`create table ${quoted(database.table('rest'))} partition of ${quoted(table)} default`)
+  // Nearly as many as may be moved; the writers add some.
+  const moved = 900
+  const soon = sql`${month(1)} + interval '1 day'`
+  await session.query(
+    sql`insert into ${quoted(table)} (at, token) select ${soon}, repeat('x', 200) || n from generate_series(1, ${moved}::int) n`,
+  )
+  await rotateOne(database, await monthlyEvents(database, -1, 1, 'another'))
+  const { text } =
+    sql`insert into ${quoted(table)} (token, at) values ($1, case when random() < 0.1 then ${soon} else now() end)`
+  const writers = await startWriters(database, {
+    insert: (token) => ({ text, values: [token] }),
+    reads: [readThrough(table, 'at')],
+  })
+  await until(() => writers.writes > 50)
+  const rotated = await rotateOne(database, table)
+  const during = writers.writes
+  await until(() => writers.writes > during + 50)
+  const report = await writers.stop()
+
+  expect(rotated.failed).toEqual([])
+  expect(rotated.created[0]!.moved).toBeGreaterThanOrEqual(moved)
+  expect(report.errors).toEqual([])
+  await verifyWrites(session, table, 'token', report, moved + 3)
+  console.log(
+    `${rotated.created[0]!.moved} rows left the DEFAULT partition: locked for ${Math.round(rotated.longestLockMs)} ms, the longest wait ${Math.round(report.longestWaitMs)} ms`,
+  )
   await judgeTimes(() => expect(report.longestWaitMs).toBeLessThan(LONGEST_WAIT_MS))
 })
 

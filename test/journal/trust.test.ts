@@ -7,6 +7,7 @@ import { JOURNAL_TABLES } from '../../src/journal/trust.ts'
 import { ident, sql } from '../../src/sql/sql.ts'
 import { test, type Database } from '../support/database.ts'
 import { quietly } from '../support/tool.ts'
+import { until } from '../support/until.ts'
 
 // Whoever can put something into the journal can do what those may who go on with its runs. So nobody else must be able to.
 
@@ -227,6 +228,22 @@ describe('status', () => {
       insert into ebb.sets values ('public', 't', '{}'); alter view ebb.partition_set owner to ebb_owner; grant execute on function trap.spring() to public`)
     await expect(status(database.url, quietly())).rejects.toThrow(/view ebb\.partition_set is not as Ebb created it/)
     expect(await sprung(database)).toBe(0)
+  })
+})
+
+test('a journal that others may write to is noticed within a second or two by a session that has trusted it', async ({
+  database,
+  skip,
+}) => {
+  if (process.env.EBB_TEST_ROLE === 'superuser') skip('what is the administrator’s is the superuser’s own')
+  await journal(database)
+  await withSession(database.url, 'open', async (session) => {
+    expect(await journalExists(session, 'ebb')).toBe(true)
+    await database.admin(`grant usage on schema ebb to public; grant insert on ebb.run to public`)
+    const looks = () => journalExists(session, 'ebb').then(() => null, String)
+    expect(await until(looks)).toMatch(/PUBLIC may insert on table ebb\.run/)
+    // And whatever writes to it, in that session or another.
+    await expect(migrateJournal(session, 'ebb')).rejects.toThrow(/PUBLIC may insert/)
   })
 })
 

@@ -83,9 +83,8 @@ const NOT_NULL = COLUMNS(`'kind', 'not null', 'name', a.attname`, 'a.attnotnull 
 const POLICIES = `select json_build_object('kind', 'policy', 'name', p2.polname, 'policy', json_build_object(${POLICY('p2')})) from pg_policy p2 where p2.polrelid = p.oid`
 
 // Those of the owner come with the partition; those of the parent were for the table, when the history still was it.
-const ALL_GRANTS = (
-  r: string,
-) => `(select to_jsonb(y.entry) as entry from (${GRANTS(`coalesce(${r}.relacl, acldefault('r', ${r}.relowner))`, 'null::name')}) y
+// What is granted without a list of grants is the owner's.
+const ALL_GRANTS = (r: string) => `(select to_jsonb(y.entry) as entry from (${GRANTS(`${r}.relacl`, 'null::name')}) y
   union all select to_jsonb(y.entry) from pg_attribute a cross join lateral (${GRANTS('a.attacl', 'a.attname')}) y
     where a.attrelid = ${r}.oid and a.attacl is not null and not a.attisdropped)`
 const OWN_GRANTS = `select json_build_object('kind', 'grant', 'name', y.entry ->> 'privilege', 'grant', y.entry) from ${ALL_GRANTS('p')} y (entry)

@@ -8,7 +8,7 @@ import type { RowSecurity } from '../table/table-model.ts'
 import { parseBounds, type Bounds } from './bounds.ts'
 import { kindOfSet, spanOf } from './key.ts'
 import type { OwnPart } from './own-parts.ts'
-import { partitionParts } from './parts.ts'
+import { keyParts, partitionParts, treeParts, unsizedParts } from './parts.ts'
 
 /** A partitioned table and its partitions, half-detached ones included. Bounds are the catalogue's; names decide nothing. */
 export interface PartitionedTable {
@@ -65,7 +65,7 @@ export interface Partition {
   readonly boundsText: string
   /** As the planner believes; null when never analysed. */
   readonly estimatedRows: number | null
-  /** With indexes and TOAST. */
+  /** With indexes and TOAST; 0 where sizes were not asked for. */
   readonly bytes: number
   /** Not a single block, so not a single row. */
   readonly empty: boolean
@@ -117,57 +117,88 @@ export interface PartitionRange {
 }
 
 /**
- * Reads a partitioned table; undefined where there is none of that name. One
- * query, so that a thousand partitions take no longer than their sizes do.
+ * Reads a partitioned table; undefined where there is none of that name. One query, and another where partitions are
+ * partitioned themselves, so that a thousand partitions take no longer than their sizes do.
  *
  * @param kind what an integer key means, where a policy says so; otherwise the bounds tell
+ * @param sizes whether to ask for the sizes of partitions, too
  */
 export async function readPartitionedTable(
   client: ClientBase,
   name: TableName,
   kind: KeyKind | null = null,
+  sizes = true,
 ): Promise<PartitionedTable | undefined> {
   const [row] = await readAllPrepared<Row>(
     client,
     sql`
     select c.oid::text as oid, json_build_object('schema', n.nspname, 'name', c.relname) as name, pg_get_userbyid(c.relowner)::text as owner,
-      case t.partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end as strategy,
       (select spcname::text from pg_tablespace where oid = c.reltablespace) as tablespace,
       ${raw(ROW_SECURITY)} as "rowSecurity",
-      ${raw(partitionParts)}
+      ${raw(sizes ? partitionParts : unsizedParts)}
     from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_partitioned_table t on t.partrelid = c.oid
     where n.nspname = ${name.schema} and c.relname = ${name.name}`,
   )
-  return row === undefined ? undefined : understood(row, kind)
+  if (row === undefined) return undefined
+  const divided = row.partitions.some((partition) => partition.kind === 'partitioned')
+  return understood(row, kind, divided ? await readTrees(client, row.oid) : new Map())
 }
 
+/** How the partitions of a table are divided, by their oids. Few tables have such, and to prepare for them costs all others. */
+async function readTrees(client: ClientBase, oid: string): Promise<ReadonlyMap<string, SubTree>> {
+  const rows = await readAllPrepared<{ oid: string; tree: SubTree }>(
+    client,
+    sql`
+    select c.oid::text as oid, ${raw(treeParts)}
+    from pg_inherits u join pg_class c on c.oid = u.inhrelid join pg_partitioned_table t on t.partrelid = c.oid
+    where u.inhparent = ${oid}::oid`,
+  )
+  return new Map(rows.map((row) => [row.oid, row.tree]))
+}
+
+/** How a partitioned table is partitioned. */
+export interface Partitioning {
+  /** Null where it is not by range of one column of a type that can be a key. */
+  readonly key: SetKey | null
+}
+
+/** The same of a table alone, without anything of its partitions; undefined where it is not partitioned. */
+export async function readPartitioning(client: ClientBase, name: TableName): Promise<Partitioning | undefined> {
+  const [row] = await readAllPrepared<KeyRow & { readonly bounds: readonly string[] }>(
+    client,
+    sql`select ${raw(keyParts)} from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_partitioned_table t on t.partrelid = c.oid
+    where n.nspname = ${name.schema} and c.relname = ${name.name}`,
+  )
+  return row === undefined ? undefined : { key: keyOf(row, row.bounds.map(parseBounds).flatMap(present), null) }
+}
+
+/** What tells the key. */
+type KeyRow = Pick<PartitionedTable, 'strategy' | 'columns'> & { readonly keyColumns: readonly (string | null)[] }
+
 type Row = Omit<PartitionedTable, 'key' | 'partitions' | 'references' | 'sequencePosition'> & {
-  readonly keyColumns: readonly (string | null)[]
+  readonly keyColumns: KeyRow['keyColumns']
   readonly partitions: readonly RawPartition[]
   readonly foreignKeys: readonly { readonly references: TableName }[]
   readonly sequencePosition: string | null
 }
 
-type RawPartition = Omit<Partition, 'range' | 'isDefault'>
+type RawPartition = Omit<Partition, 'range' | 'isDefault' | 'tree'>
 
-function understood(row: Row, given: KeyKind | null): PartitionedTable {
+function understood(row: Row, given: KeyKind | null, trees: ReadonlyMap<string, SubTree>): PartitionedTable {
   const bounds = row.partitions.map(({ boundsText }) => parseBounds(boundsText))
-  const key = keyOf(
-    row,
-    bounds.filter((bound) => bound !== null),
-    given,
-  )
+  const key = keyOf(row, bounds.flatMap(present), given)
+  const partitions = row.partitions.map((partition) => ({ ...partition, tree: trees.get(partition.oid) ?? null }))
   return {
     ...row,
     key,
     references: distinctNames(row.foreignKeys.map(({ references }) => references)),
-    partitions: row.partitions.map((partition, i) => placed(partition, bounds[i] ?? null, key)).sort(byStart),
+    partitions: partitions.map((partition, i) => placed(partition, bounds[i] ?? null, key)).sort(byStart),
     sequencePosition: row.sequencePosition === null ? null : BigInt(row.sequencePosition),
   }
 }
 
 function keyOf(
-  { strategy, keyColumns, columns }: Row,
+  { strategy, keyColumns, columns }: KeyRow,
   bounds: readonly Bounds[],
   given: KeyKind | null,
 ): SetKey | null {
@@ -178,7 +209,15 @@ function keyOf(
   return kind === null ? null : { column: column.name, type: column.type, kind }
 }
 
-function placed(partition: RawPartition, bounds: Bounds | null, key: SetKey | null): Partition {
+function present<T>(value: T | null): T[] {
+  return value === null ? [] : [value]
+}
+
+function placed(
+  partition: Omit<Partition, 'range' | 'isDefault'>,
+  bounds: Bounds | null,
+  key: SetKey | null,
+): Partition {
   const isDefault = bounds?.kind === 'default'
   const place = bounds?.kind === 'range' && key !== null ? spanOf(key.kind, bounds) : null
   if (bounds?.kind !== 'range' || place === null) return { ...partition, isDefault, range: null }

@@ -1,6 +1,14 @@
 import { FOREIGN_KEYS, IS_KEY_OF, IS_KEY_ONTO } from '../references/foreign-key.ts'
 import { defaultGranteesQuery } from '../table/default-grantees.ts'
-import { COLUMN_NAMES, ESTIMATED_ROWS, IS_SUPERUSER, LIST, NEVER_NULL, RELATION_NAME } from '../table/json-parts.ts'
+import {
+  COLUMN_NAMES,
+  DEPENDING_ON,
+  ESTIMATED_ROWS,
+  IS_SUPERUSER,
+  LIST,
+  NEVER_NULL,
+  RELATION_NAME,
+} from '../table/json-parts.ts'
 import { OWN_PARTS } from './own-parts.ts'
 import { INDEX_TAIL, TABLESPACE } from '../table/table-parts.ts'
 import { EXCEPTED, PUBLISHES } from '../table/published.ts'
@@ -22,7 +30,8 @@ export const DEPENDENTS = LIST(`select json_agg(distinct pg_describe_object(d.cl
     select classid, objid from pg_depend where refclassid = 'pg_type'::regclass and deptype = 'n'
       and refobjid in (p.reltype, (select typarray from pg_type where oid = p.reltype))
     union all
-    select 'pg_trigger'::regclass::oid, t.oid from pg_trigger t where t.tgconstrrelid = p.oid and t.tgrelid <> p.oid and not t.tgisinternal
+    select 'pg_trigger'::regclass::oid, t.oid from pg_trigger t
+      where t.tgconstrrelid = p.oid and t.oid = any (${DEPENDING_ON('p.oid', 'pg_trigger')}) and t.tgrelid <> p.oid and not t.tgisinternal
     union all
     select u.classid, u.objid from pg_depend o join pg_class q on q.oid = o.objid and q.relkind = 'S'
       join pg_depend u on u.refclassid = 'pg_class'::regclass and u.refobjid = q.oid and u.deptype = 'n'
@@ -55,23 +64,24 @@ const EMPTY = `case p.relkind when 'p'
   then not exists (select from pg_partition_tree(p.oid) s join pg_class l on l.oid = s.relid where s.isleaf and l.relkind <> 'p' and not ${IS_EMPTY('l')})
   else ${IS_EMPTY('p')} end`
 
-const FIELDS = `'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
+const FIELDS = (
+  size: string,
+) => `'oid', p.oid::text, 'name', ${RELATION_NAME('pn', 'p')}, 'kind', case p.relkind when 'p' then 'partitioned' when 'f' then 'foreign' else 'table' end,
     'detachPending', h.inhdetachpending, 'boundsText', pg_get_expr(p.relpartbound, p.oid),
-    'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${SIZE}, 'empty', ${EMPTY},
+    'estimatedRows', ${ESTIMATED_ROWS('p')}, 'bytes', ${size}, 'empty', ${EMPTY},
     'actAsOwner', pg_has_role(current_user, p.relowner, 'usage'), 'tablespace', (select spcname from pg_tablespace where oid = p.reltablespace),
     'options', to_json(array(select unnest(p.reloptions) union all select 'toast.' || unnest(x.reloptions) from pg_class x where x.oid = p.reltoastrelid)),
     'rowSecurity', p.relrowsecurity,
     'identity', ${IDENTITY}, 'own', ${OWN_PARTS},
     'foreignKeys', ${FOREIGN_KEYS(['name', 'references'], IS_KEY_OF('p.oid'))}, 'dependents', ${DEPENDENTS}`
 
-// The partitions of the partition 'p', which becomes the parent 'c' inside; what those are divided into is not read.
-const TREE = `case when p.relkind = 'p' then (select json_build_object('by', pg_get_partkeydef(up.oid), 'children', coalesce(s.children, '[]'))
-  from (select p.oid) up (oid) cross join lateral (
-    select json_agg(json_build_object(${FIELDS}, 'tree', null) order by p.relname) as children
-    from pg_class c join pg_partitioned_table t on t.partrelid = c.oid join pg_inherits h on h.inhparent = c.oid
-      join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where c.oid = up.oid) s) end`
+/** The partition `c` as a parent: how it is divided. What its own partitions are divided into is not read. */
+export const treeParts = `json_build_object('by', pg_get_partkeydef(c.oid), 'children', ${LIST(`
+  select json_agg(json_build_object(${FIELDS(SIZE)}, 'tree', null) order by p.relname)
+  from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where h.inhparent = c.oid`)}) as tree`
 
-const PARTITIONS = LIST(`select json_agg(json_build_object(${FIELDS}, 'tree', ${TREE}))
+const PARTITIONS = (size: string) =>
+  LIST(`select json_agg(json_build_object(${FIELDS(size)}))
   from pg_inherits h join pg_class p on p.oid = h.inhrelid join pg_namespace pn on pn.oid = p.relnamespace where h.inhparent = c.oid`)
 
 const UNUSUAL_TRIGGERS = LIST(`select json_agg(json_build_object('name', g.tgname,
@@ -87,11 +97,26 @@ const SEQUENCE_POSITION = `(select case when has_sequence_privilege(s.oid, 'usag
   where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.deptype in ('a', 'i')
     and d.refobjsubid = t.partattrs[0] limit 1)::text`
 
-/** `… as "partitions", … as "columns"`. */
-export const partitionParts = Object.entries({
+const KEY = {
+  strategy: `case t.partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end`,
   keyColumns: COLUMN_NAMES('c.oid', 't.partattrs::int2[]'),
   columns: COLUMNS,
-  partitions: PARTITIONS,
+}
+
+const BOUNDS =
+  LIST(`select json_agg(pg_get_expr(p.relpartbound, p.oid)) from pg_inherits h join pg_class p on p.oid = h.inhrelid
+  where h.inhparent = c.oid`)
+
+function asColumns(questions: Readonly<Record<string, string>>): string {
+  return Object.entries(questions)
+    .map(([name, query]) => `${query} as "${name}"`)
+    .join(', ')
+}
+
+/** What tells the key by itself. */
+export const keyParts = asColumns({ ...KEY, bounds: BOUNDS })
+
+const REST = {
   defaultGrantees: defaultGranteesQuery('r', 'c.relowner', 'c.relnamespace'),
   unusualTriggers: UNUSUAL_TRIGGERS,
   foreignKeys: FOREIGN_KEYS(['references'], `${IS_KEY_OF('c.oid')} and k.confrelid <> c.oid`),
@@ -100,6 +125,10 @@ export const partitionParts = Object.entries({
   actAsOwner: `pg_has_role(current_user, c.relowner, 'usage')`,
   createInSchema: `has_schema_privilege(c.relowner, c.relnamespace, 'create') or ${IS_SUPERUSER}`,
   sequencePosition: SEQUENCE_POSITION,
-})
-  .map(([name, query]) => `${query} as "${name}"`)
-  .join(', ')
+}
+
+/** `… as "partitions", … as "columns"`. */
+export const partitionParts = asColumns({ ...KEY, ...REST, partitions: PARTITIONS(SIZE) })
+
+/** The same without sizes: for one PostgreSQL opens each partition's indexes and TOAST table, half of the time of all this. */
+export const unsizedParts = asColumns({ ...KEY, ...REST, partitions: PARTITIONS('0') })

@@ -64,15 +64,26 @@ const MAY_NOT_ASK: ReadonlySet<string | undefined> = new Set([
 export async function readUnknownNodes(session: Session, table: TableName): Promise<string[]> {
   // Of no rows, so that no foreign server is queried; the nodes of extensions are in the plan all the same.
   const none = sql`from ${quoted(table)} where false`
-  const found: string[] = []
-  for (const query of [sql`select ${none}`, sql`delete ${none}`]) {
-    const nodes = await plans(session, query, {}).catch((error: unknown) => {
-      if (!MAY_NOT_ASK.has(codeOf(error))) throw error
-      return []
-    })
-    found.push(...nodes.flatMap((node) => readingOf(node).unknown))
+  const queries = [sql`select ${none}`, sql`delete ${none}`]
+  // Both together, for most roles may ask; else each by itself.
+  const together = await plansIfAllowed(session, queries)
+  const nodes = together ?? (await eachIfAllowed(session, queries))
+  return [...new Set(nodes.flatMap((node) => readingOf(node).unknown))]
+}
+
+async function eachIfAllowed(session: Session, queries: readonly Sql[]): Promise<PlanNode[]> {
+  const found: PlanNode[] = []
+  for (const query of queries) found.push(...((await plansIfAllowed(session, [query])) ?? []))
+  return found
+}
+
+async function plansIfAllowed(session: Session, queries: readonly Sql[]): Promise<PlanNode[] | null> {
+  try {
+    return await plans(session, queries, {})
+  } catch (error) {
+    if (!MAY_NOT_ASK.has(codeOf(error))) throw error
+    return null
   }
-  return [...new Set(found)]
 }
 
 /** The same for the rows that match a condition. */
@@ -118,15 +129,17 @@ function unknownPlan(table: TableName, nodes: readonly string[]): EbbError {
 
 /** What the planner would do under the settings that a condition is read under; nothing is read. */
 export async function readPlan(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode> {
-  const [plan] = await plans(session, query, settings)
+  const [plan] = await plans(session, [query], settings)
   if (plan === undefined) throw new Error('explain has returned nothing')
   return plan
 }
 
-function plans(session: Session, query: Sql, settings: ConditionSettings): Promise<PlanNode[]> {
-  return takingBack(session, async () => {
-    await session.query('set local max_parallel_workers_per_gather = 0')
+function plans(session: Session, queries: readonly Sql[], settings: ConditionSettings): Promise<PlanNode[]> {
+  const ask = async () => {
     await putSession(session, settings)
-    return (await explained(session, query)).map(({ Plan: plan }) => plan)
-  })
+    const found: PlanNode[] = []
+    for (const query of queries) found.push(...(await explained(session, query)).map(({ Plan: plan }) => plan))
+    return found
+  }
+  return takingBack(session, ask, { max_parallel_workers_per_gather: 0 })
 }

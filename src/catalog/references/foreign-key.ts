@@ -2,7 +2,15 @@ import type { ClientBase } from 'pg'
 import { readOne } from '../../db/session.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { literal, raw, sql } from '../../sql/sql.ts'
-import { COLUMN_NAMES, COMMENT, ESTIMATED_ROWS, LIST, RELATION_KIND, RELATION_NAME } from '../table/json-parts.ts'
+import {
+  COLUMN_NAMES,
+  COMMENT,
+  DEPENDING_ON,
+  ESTIMATED_ROWS,
+  LIST,
+  RELATION_KIND,
+  RELATION_NAME,
+} from '../table/json-parts.ts'
 
 // The one reader of foreign keys: which rows of pg_constraint are some, and what is told of them. For each partition of
 // either table PostgreSQL keeps constraints of its own, which cannot be added, dropped or renamed by themselves. `k` is a row.
@@ -12,8 +20,11 @@ export const IS_KEY_OF = (table: string, k = 'k') =>
   `${k}.contype = 'f' and ${k}.conrelid = ${table} and ${IS_NO_CLONE(k)}`
 
 /** A foreign key onto this table; not what has been made of it for the partitions of the table that has it. */
-export const IS_KEY_ONTO = (table: string, k = 'k') =>
-  `${k}.contype = 'f' and ${k}.confrelid = ${table} and ${k}.conparentid = 0`
+export const IS_KEY_ONTO = (table: string, k = 'k') => `${REFERS_TO(table, k)} and ${k}.conparentid = 0`
+
+/** The same with those. */
+export const REFERS_TO = (table: string, k: string) =>
+  `${k}.contype = 'f' and ${k}.confrelid = ${table} and ${k}.oid = any (${DEPENDING_ON(table, 'pg_constraint')})`
 
 /** A partition has the constraints of its parent, as its own; what a table has twice is for partitions of another. */
 export const IS_NO_CLONE = (k: string) =>

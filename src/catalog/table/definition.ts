@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readAll, type Session } from '../../db/session.ts'
 import type { TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
+import { REFERS_TO } from '../references/foreign-key.ts'
 import { COLUMN_DEFAULT } from './json-parts.ts'
 
 /** A digest of the definition of a table and of what refers to it: it changes when any of that does. */
@@ -18,7 +19,9 @@ export async function readDefinition(session: Session, table: TableName): Promis
         from pg_attribute a left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
         where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
       union all select format('constraint %s on %s %s', c.conname, c.conrelid::regclass, pg_get_constraintdef(c.oid))
-        from pg_constraint c where t.oid in (c.conrelid, c.confrelid)
+        from pg_constraint c where c.conrelid = t.oid
+      union all select format('constraint %s on %s %s', c.conname, c.conrelid::regclass, pg_get_constraintdef(c.oid))
+        from pg_constraint c where ${raw(REFERS_TO('t.oid', 'c'))} and c.conrelid <> t.oid
       union all select format('index %s', pg_get_indexdef(i.indexrelid)) from pg_index i where i.indrelid = t.oid
       union all select format('trigger %s %s', pg_get_triggerdef(g.oid), g.tgenabled)
         from pg_trigger g where g.tgrelid = t.oid and not g.tgisinternal

@@ -7,6 +7,14 @@ export const IS_SUPERUSER = `(select rolsuper from pg_roles where rolname = curr
 /** A subquery's array; an empty one where it finds nothing. */
 export const LIST = (query: string) => `coalesce((${query}), '[]')`
 
+/**
+ * The objects of one catalogue that depend on a table. By these, because they have an index, are found the foreign keys
+ * and triggers that name another table than their own: neither `confrelid` nor `tgconstrrelid` has one, and a database
+ * with thousands of partitions has a hundred thousand constraints. As an array, for the index of the other catalogue.
+ */
+export const DEPENDING_ON = (table: string, catalog: 'pg_constraint' | 'pg_trigger') =>
+  `array(select y.objid from pg_depend y where y.classid = '${catalog}'::regclass and y.refclassid = 'pg_class'::regclass and y.refobjid = ${table})`
+
 export const RELATION_NAME = (namespace: string, relation: string) =>
   `json_build_object('schema', ${namespace}.nspname, 'name', ${relation}.relname)`
 

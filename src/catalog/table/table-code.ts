@@ -1,4 +1,5 @@
 import { readAllPrepared, type Session } from '../../db/session.ts'
+import { REFERS_TO } from '../references/foreign-key.ts'
 import { quoted, type TableName } from '../../sql/names.ts'
 import { raw, sql } from '../../sql/sql.ts'
 
@@ -68,7 +69,7 @@ const RUNS_TEXT = [
 
 const FAMILY = `
   select h.inhrelid from pg_inherits h where h.inhparent = p.oid
-  union all select k.conrelid from pg_constraint k where k.contype = 'f' and k.confrelid = p.oid`
+  union all select k.conrelid from pg_constraint k where ${REFERS_TO('p.oid', 'k')}`
 
 const OF_TABLE = `i.classid = 'pg_class'::regclass`
 const OF_TYPE = `i.classid = 'pg_type'::regclass`

@@ -1,5 +1,5 @@
 import { FOREIGN_KEYS, IS_KEY_ONTO } from '../references/foreign-key.ts'
-import { EXTENSIONS, LIST, POLICY, RELATION_KIND, RELATION_NAME, RULE, TRIGGER } from './json-parts.ts'
+import { DEPENDING_ON, EXTENSIONS, LIST, POLICY, RELATION_KIND, RELATION_NAME, RULE, TRIGGER } from './json-parts.ts'
 
 // What stands on a table from outside: foreign keys of others, views, functions,
 // and whatever else PostgreSQL would not drop it without. Questions as in table-parts.ts.
@@ -34,7 +34,7 @@ export const FUNCTIONS = LIST(`select json_agg(json_build_object(
 
 // Dropped with a partition, a trigger of a partitioned table takes those of its partitions along, each in a state of its own.
 const IS_TRIGGER_FROM = (t: string) =>
-  `${t}.tgconstrrelid = c.oid and ${t}.tgrelid <> c.oid and not ${t}.tgisinternal and ${t}.tgparentid = 0
+  `${t}.tgconstrrelid = c.oid and ${t}.oid = any (${DEPENDING_ON('c.oid', 'pg_trigger')}) and ${t}.tgrelid <> c.oid and not ${t}.tgisinternal and ${t}.tgparentid = 0
     and exists (select from pg_class o where o.oid = ${t}.tgrelid and o.relkind = 'r')`
 
 const OF_ANOTHER = `'of', ${RELATION_NAME('n', 'o')}, 'ofKind', ${RELATION_KIND('o.relkind')}, 'owner', pg_get_userbyid(o.relowner)`

@@ -1,5 +1,5 @@
 import { afterOthers } from '../after-others.ts'
-import { readPatiently } from '../locks/patiently.ts'
+import { patiently, readPatiently } from '../locks/patiently.ts'
 import { readRunway } from '../../catalog/partitions/runway.ts'
 import { resolveTable } from '../../catalog/table/read-table.ts'
 import { readServer, type ServerModel } from '../../catalog/server-model.ts'
@@ -23,6 +23,7 @@ import { serverObjections } from '../../plan/table/objections/server.ts'
 import { display, sameName, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import type { EngineOptions } from '../options.ts'
+import { readOfEach } from '../side-by-side.ts'
 import { readLeftBehind } from '../runs/left-behind.ts'
 import { dueRetiredTables, retireDue, type Retirements } from '../runs/retire-due.ts'
 import { readSituation } from '../rotate/read-situation.ts'
@@ -60,14 +61,20 @@ export async function planRotations(
   request: RotateRequest,
   options: EngineOptions,
 ): Promise<RotationPlan[]> {
-  return readPatiently(target, 'plan rotate', options, async (session) => {
+  const purpose = 'plan rotate'
+  return withSession(target, purpose, async (own) => {
     if (request.forget)
-      return (await readForgotten(session, request, options)).map((set) => planForgetting(set, 'asked'))
-    const { server, tables, missing, unresolved } = await arrive(session, request, options)
+      return (await patiently(own, options, () => readForgotten(own, request, options))).map((set) =>
+        planForgetting(set, 'asked'),
+      )
+    const { server, tables, missing, unresolved } = await patiently(own, options, () => arrive(own, request, options))
     if (unresolved[0] !== undefined) throw unresolved[0].error
-    const plans: RotationPlan[] = missing.map((set) => planForgetting({ ...set, until: null, detached: [] }, 'gone'))
-    for (const table of tables) plans.push(await planSet(session, server, table, request, options))
-    return plans
+    const gone = missing.map((set) => planForgetting({ ...set, until: null, detached: [] }, 'gone'))
+    const reading = { session: own, target, purpose, patience: options }
+    const plans = await readOfEach(reading, tables, (session, table) =>
+      planSet(session, server, table, request, options),
+    )
+    return [...gone, ...plans]
   })
 }
 
@@ -353,10 +360,27 @@ async function lookAtSet(
   const objections = await objectionsToTable(session, server, table, options)
   if (objections.length > 0) return { plan: refuse(table, null, objections), situation: null }
   const { journalSchema } = options
-  const situation = await readSituation(session, server, table, journalSchema, 'quick', request.policy, options.now)
-  if (situation !== undefined) return { plan: planRotation(situation, request), situation }
+  for (const thoroughness of ['glance', 'quick'] as const) {
+    const situation = await readSituation(
+      session,
+      server,
+      table,
+      journalSchema,
+      thoroughness,
+      request.policy,
+      options.now,
+    )
+    if (situation === undefined) break
+    const plan = planRotation(situation, request)
+    if (thoroughness === 'quick' || !namesPartitions(plan)) return { plan, situation }
+  }
   const missing = notPartitioned(table, request.tables === 'all' ? journalSchema : null)
   return { plan: refuse(table, null, [missing]), situation: null }
+}
+
+/** Whether it is about partitions that are there, whose sizes it says: of most sets nothing has expired since yesterday. */
+function namesPartitions({ finalize, leftovers, retire, withheld }: RotationPlan): boolean {
+  return finalize.length + leftovers.length + retire.length + withheld.length > 0
 }
 
 async function rotateOne(

@@ -12,9 +12,11 @@ import {
 import type { ServerModel } from '../../catalog/server-model.ts'
 import { readCompanionNames } from '../../catalog/situation.ts'
 import { readClock } from '../../db/clock.ts'
+import { forAMoment } from '../../db/for-a-moment.ts'
 import { inSnapshot, readOne, type Session } from '../../db/session.ts'
 import { fromText, positionOf, type Position } from '../../grid/key.ts'
 import { validateTimezone } from '../../grid/grid.ts'
+import { entriesAbout } from '../../journal/entries.ts'
 import { journalExists, latestRun } from '../../journal/journal.ts'
 import { holdsAround } from '../../journal/holds.ts'
 import { begunRetirements, rememberedNewest } from '../../journal/rotations.ts'
@@ -30,10 +32,10 @@ import type { SetPolicy } from '../../plan/language/policy.ts'
 import type { TableName } from '../../sql/names.ts'
 import { sql } from '../../sql/sql.ts'
 
-/** How long to scan for what only rows can tell, without an index. */
-export type Thoroughness = 'quick' | 'thorough'
+/** How long to scan for what only rows can tell, without an index. A glance does not ask for sizes either. */
+export type Thoroughness = 'glance' | 'quick' | 'thorough'
 
-const LOOKING_MS: Readonly<Record<Thoroughness, number>> = { quick: 4_000, thorough: 60_000 }
+const LOOKING_MS: Readonly<Record<Thoroughness, number>> = { glance: 4_000, quick: 4_000, thorough: 60_000 }
 
 /**
  * What a rotation of the set depends on, from one snapshot; undefined if the table is not partitioned.
@@ -53,7 +55,7 @@ export async function readSituation(
   return inSnapshot(session, async () => {
     const found = await readJournal(session, journalSchema, name)
     const journal = instead === undefined ? found : { ...found, registered: instead }
-    const set = await readPartitionedTable(session, name, journal.registered?.kind ?? null)
+    const set = await readPartitionedTable(session, name, journal.registered?.kind ?? null, thoroughness !== 'glance')
     if (set === undefined) return undefined
     const timezone = await readTimezone(session)
     const now = await readClock(session)
@@ -99,18 +101,23 @@ type JournalPart = Pick<RotationSituation, 'registered' | 'holds' | 'begun' | 'u
 async function readJournal(session: Session, schema: string, name: TableName): Promise<JournalPart> {
   if (!(await journalExists(session, schema)))
     return { registered: null, holds: [], begun: [], unfinished: null, newestIn: new Map() }
-  const run = await latestRun(session, schema, name)
+  const entries = await entriesAbout(session, schema, name)
+  const run = entries.runs ? await latestRun(session, schema, name) : undefined
   return {
     registered: (await registeredSets(session, schema, name))[0]?.policy ?? null,
-    holds: await holdsAround(session, schema, name),
-    begun: await begunRetirements(session, schema, name),
+    holds: entries.holds ? await holdsAround(session, schema, name) : [],
+    begun: entries.retirements ? await begunRetirements(session, schema, name) : [],
     unfinished: run?.status === 'running' ? { id: run.id, command: run.command } : null,
-    newestIn: await rememberedNewest(session, schema, name),
+    newestIn: entries.closed ? await rememberedNewest(session, schema, name) : new Map(),
   }
 }
 
 /** The server's time zone setting for this role, which our sessions do not use; UTC if it is not the name of a zone. */
-export async function readTimezone(session: Session): Promise<string> {
+export function readTimezone(session: Session): Promise<string> {
+  return forAMoment(session, 'time zone', () => askTimezone(session))
+}
+
+async function askTimezone(session: Session): Promise<string> {
   const { zone } = await readOne<{ zone: string }>(
     session,
     sql`select reset_val as zone from pg_settings where name = 'TimeZone'`,
