@@ -87,8 +87,10 @@ function whatToDo({ id, command, table, status, lastError, refusesFrom, atWork, 
 }
 
 function describeRetired(tables: readonly RetiredTable[]): string[] {
-  const rows = tables.map(({ runId, table, retired, recorded, renamed, archive, since, goesAt, due }) => [
-    retired === null ? `none: dropped; changes of ${display(table)} are still captured` : display(retired.name),
+  const rows = tables.map(({ runId, table, retired, recorded, renamed, restored, archive, since, goesAt, due }) => [
+    retired === null
+      ? `none: dropped${restored ? ', or renamed before the dump' : ''}; changes of ${display(table)} are still captured`
+      : display(retired.name),
     retired === null ? '' : showBytes(retired.bytes),
     `since ${minute(since)}${renamed ? `, was ${display(recorded)}` : describeEnd(goesAt, due)}`,
     describeLeftOut(archive),

@@ -93,6 +93,13 @@ describe('the current state counts, not the recorded one:', () => {
     expect(plan.evidence.join()).toContain('has been dropped already')
   })
 
+  test('in a restored database it may have been renamed: then it stays, and the plan does not say that it is gone', () => {
+    const plan = planRetire('7', REBUILT, { ...KEPT, retired: null, restored: true })
+
+    expect(keys(plan)).toEqual(['retire:capture'])
+    expect(plan.evidence.join()).toContain('dropped, or renamed before the dump, and then it stays')
+  })
+
   test('a captured table that was dropped: nothing to lock', () => {
     expect(keys(planRetire('7', REBUILT, { ...KEPT, captured: null }))).toEqual(['retire:drop', 'retire:log'])
   })

@@ -103,10 +103,14 @@ function leftOutChanged(runId: string, retired: TableName): Objection {
   )
 }
 
+const NOT_FOUND =
+  'is not in this database, which has been restored from a dump: it has been dropped, or renamed before the dump, and then it stays, for nothing tells it from a table of yours'
+
 function retirementEvidence(recorded: TableName, { retired, nameTaken, restored }: KeptForRollback): string[] {
   const name = display(recorded)
   if (nameTaken) return [`the table ${name} is not the one that this run has retired: it is left alone`]
-  if (retired === null) return [`${name} has been dropped already; changes are still captured for it`]
+  if (retired === null)
+    return [`${name} ${restored ? NOT_FOUND : 'has been dropped already'}; changes are still captured for it`]
   return [
     ...(restored ? [`the database has been restored from a dump; ${name} is found by its name and columns`] : []),
     `${display(retired)} holds the rows as they were, including those left out; after this there is no rollback`,
