@@ -194,6 +194,16 @@ describe('objections to removing do not affect creating partitions', () => {
     expect(gist(plan)).toEqual({ create: runway, retire: [], objections: ['truncate-referenced'] })
   })
 
+  test('what subscribers do not hear of a retired partition is said', () => {
+    const set = setOf(YEAR, { publications: ['p'] })
+    const notes = (retire: 'truncate' | 'drop') =>
+      planRotation(situation(set, '2026-06-15'), request({ retire })).notes.join('\n')
+    expect(notes('truncate')).toContain(
+      'published by p: a truncate of a partition is not sent under the name of the root',
+    )
+    expect(notes('drop')).toContain('detaching and dropping emit no deletes')
+  })
+
   test('empty partitions are not truncated', () => {
     const [first, ...others] = YEAR
     const plan = planRotation(

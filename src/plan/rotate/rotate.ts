@@ -240,7 +240,7 @@ function notesOn(
       : []),
     ...(set.publications.length > 0 && candidates.length > 0
       ? [
-          `published by ${set.publications.join(', ')}: ${request.retire === 'truncate' ? 'subscribers receive a truncate, if the publication publishes it' : 'subscribers are not notified, because detaching and dropping emit no deletes'}`,
+          `published by ${set.publications.join(', ')}: ${request.retire === 'truncate' ? 'a truncate of a partition is not sent under the name of the root (publish_via_partition_root); subscribers keep the rows, and stop at the next row that has one of their unique keys' : 'subscribers are not notified, because detaching and dropping emit no deletes'}`,
         ]
       : []),
   ]
