@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll } from './session.ts'
+import { readAllPrepared } from './session.ts'
 import { display, type TableName } from '../sql/names.ts'
 import { sql } from '../sql/sql.ts'
 
@@ -30,7 +30,7 @@ export async function readHolders(
   tables: readonly TableName[],
   exceptPid: number,
 ): Promise<Holder[]> {
-  return readAll<Holder>(
+  return readAllPrepared<Holder>(
     session,
     sql`
     select l.virtualtransaction as transaction, l.pid, l.mode, json_build_object('schema', n.nspname, 'name', c.relname) as table,

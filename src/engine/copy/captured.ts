@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../../db/session.ts'
+import { readAllPrepared, readOne } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { at } from '../../journal/journal.ts'
 import { gapOf, isWayBack } from '../../plan/copy/capture.ts'
@@ -106,7 +106,7 @@ export async function readGaps(session: ClientBase, schema: string, { source, ca
   const recorded = raw(
     `array(select jsonb_array_elements_text(coalesce(nullif(to_jsonb(s) -> 'leaves', 'null'), to_jsonb(l.present))))`,
   )
-  const [state] = await readAll<State>(
+  const [state] = await readAllPrepared<State>(
     session,
     sql`
     select t.oid is not null and t.xmin::text = s.trigger_xmin and t.tgenabled = 'A' and s.table_oid = c.oid as firing,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readAll, readOne } from '../../db/session.ts'
+import { readAllPrepared, readOne } from '../../db/session.ts'
 import { EbbError } from '../../errors.ts'
 import { sql, type Sql } from '../../sql/sql.ts'
 import { Standstill } from '../locks/standstill.ts'
@@ -90,7 +90,7 @@ export function stillOld(who: readonly string[]): EbbError {
 
 async function readOld({ control, pid }: TableContext, xid: string): Promise<OldSnapshot[]> {
   const limit = sql`(${xid}::bigint & 4294967295)::text::xid`
-  return readAll<OldSnapshot>(
+  return readAllPrepared<OldSnapshot>(
     control,
     sql`
     select concat_ws(' ', a.pid, coalesce(l.virtualtransaction, a.backend_xmin::text)) as id,

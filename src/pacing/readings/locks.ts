@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { readAll, readOne } from '../../db/session.ts'
+import { readAllPrepared } from '../../db/session.ts'
 import { raw, sql, type Sql } from '../../sql/sql.ts'
 import type { TableName } from '../../sql/names.ts'
 import type { BlockedSession, Vacuum } from '../reading.ts'
@@ -16,7 +16,7 @@ function ours(application: string): Sql {
  * manager, so it is called for waiters only.
  */
 export async function readBlocked(session: ClientBase, application: string): Promise<BlockedSession[]> {
-  return readAll<BlockedSession>(
+  return readAllPrepared<BlockedSession>(
     session,
     sql`
     with waiting as materialized (
@@ -39,7 +39,7 @@ export async function readVacuum(
   application: string,
   tables: readonly TableName[],
 ): Promise<Vacuum | null> {
-  const { found } = await readOne<{ found: Vacuum | 'hidden' }>(
+  const [row] = await readAllPrepared<{ found: Vacuum | 'hidden' }>(
     session,
     sql`
     with roots as (
@@ -65,5 +65,5 @@ export async function readVacuum(
     )
     select ${raw("coalesce((select what from seen order by array_position(array['wraparound', 'vacuum', 'hidden', 'none'], what) limit 1), 'none')")} as found`,
   )
-  return found === 'hidden' ? null : found
+  return row === undefined || row.found === 'hidden' ? null : row.found
 }
