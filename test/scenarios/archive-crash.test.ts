@@ -85,17 +85,33 @@ test('a server crash while a purge lists rows, after its receipt, amid its batch
     purgeRows(database, table, wanted, { turns: batchesOf(30), observer })
   const stored = async () => (await archivesIn(folder.path)).archives
 
-  // In the transaction that lists the rows.
+  const waits = (what: string) =>
+    until(
+      async () =>
+        (
+          await database.admin(
+            sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~ ${what}`,
+          )
+        ).rowCount === 1,
+      { what: `the purge to wait with ${what}` },
+    )
+  // In the transaction that lists the rows; then when the receipt is stored, and the journal has not been told.
   await crashAt(server, purging, isStep('step started', 'archive'))
-  const other = await database.session('other')
-  await other.query(sql`begin; lock table ${await listOf(database)} in share update exclusive mode`.text)
-  const lists = purging().catch((error: unknown) => error)
-  const analyses = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like 'analyze%'`
-  await until(async () => (await database.admin(analyses)).rowCount === 1, { what: 'the rows to be listed' })
-  await server.crash()
-  expect(await lists).toSatisfy(isToBeRepeated)
-  await server.restart()
-  expect([await stored(), await contents(database, table)]).toEqual([[], rows])
+  for (const told of [false, true]) {
+    const [list, journal] = [await database.session('list'), await database.session('journal')]
+    await list.query(sql`begin; lock table ${await listOf(database)} in share update exclusive mode`.text)
+    const work = purging().catch((error: unknown) => error)
+    await waits('^analyze')
+    if (told) {
+      await journal.query('begin; lock table ebb.archive in share row exclusive mode')
+      await list.query('rollback')
+      await waits('archive')
+    }
+    await server.crash()
+    expect(await work).toSatisfy(isToBeRepeated)
+    await server.restart()
+    expect([(await stored()).length, await contents(database, table)]).toEqual([told ? 1 : 0, rows])
+  }
 
   // A receipt, and nothing deleted.
   await crashAt(server, purging, isStep('step finished', 'archive'))
