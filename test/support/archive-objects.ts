@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { defaultCompression } from '../../src/archive/content/compression.ts'
-import { writeObjects, type Written } from '../../src/archive/content/write-objects.ts'
+import { writeObjects, type Writing, type Written } from '../../src/archive/content/write-objects.ts'
 import type { Store } from '../../src/archive/store.ts'
 import type { Encoding } from '../../src/plan/archive/receipt.ts'
 import { ARCHIVE } from './receipts.ts'
@@ -23,6 +23,7 @@ export function archiveCsv(
   csv: AsyncIterable<Uint8Array>,
   encoding: Encoding,
   partBytes: number,
+  how: Partial<Writing> = {},
 ): Promise<Written> {
   const table = { schema: 'public', name: 'events' }
   return writeObjects(store, csv, {
@@ -32,6 +33,7 @@ export function archiveCsv(
     encoding,
     partBytes,
     signal: new AbortController().signal,
+    ...how,
   })
 }
 

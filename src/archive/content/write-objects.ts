@@ -24,6 +24,8 @@ export interface Writing {
   readonly signal: AbortSignal
   /** Called often, with all rows and bytes so far, before compression. */
   readonly onProgress?: (rows: number, bytes: number) => void
+  /** Called for each object when it is stored, in their order. */
+  readonly onStored?: (object: ArchivedObject) => void
 }
 
 /** What has been written of a table. */
@@ -98,7 +100,7 @@ async function writeObject(
   store: Store,
   name: string,
   part: PartContent,
-  { archive, encoding, columns, asText = [], partBytes, signal }: Writing,
+  { archive, encoding, columns, asText = [], partBytes, signal, onStored }: Writing,
 ): Promise<ArchivedObject> {
   const stored = new Measured()
   const body = new PassThrough()
@@ -114,7 +116,9 @@ async function writeObject(
     await Promise.allSettled([flowing, put, converting.close()])
   }
   const { rows, bytes, sha256 } = part.measures
-  return { name, rows, bytes: stored.bytes, sha256: stored.sha256, contentBytes: bytes, contentSha256: sha256 }
+  const object = { name, rows, bytes: stored.bytes, sha256: stored.sha256, contentBytes: bytes, contentSha256: sha256 }
+  onStored?.(object)
+  return object
 }
 
 /** PostgreSQL sends no longer row than this. */

@@ -36,7 +36,7 @@ import { VERSION } from '../../package.ts'
 import type { TableContext } from '../table-context.ts'
 import { copyRows } from './copy-rows.ts'
 import { reportRows } from './progress.ts'
-import { readBack } from './read-back.ts'
+import { whileReadingBack, type ReadBack } from './read-back.ts'
 import { removeLeftovers } from './leftovers.ts'
 import { readSections, withGroups } from './sections.ts'
 import { sumOf } from './sum-of.ts'
@@ -46,7 +46,8 @@ import { sumOf } from './sum-of.ts'
 //   - The intention is in the journal before the first object, so that objects without a receipt are found.
 //   - All rows are from one snapshot, and are counted three times: by PostgreSQL, in what it sent, and, where that is
 //     cheap, by a count(*) in the same snapshot.
-//   - The objects are read back from the store and compared with what was sent. Only then is there a receipt.
+//   - All objects are read back from the store and compared with what was sent, while further ones are written. Only then
+//     is there a receipt.
 //   - Nothing is removed here, and nothing in the database is changed: whatever fails, it can be done again.
 
 /** What is archived, and where. */
@@ -97,8 +98,9 @@ type AsText = Map<string, readonly string[]>
 
 async function archiveOnce(context: TableContext, order: ArchiveOrder, asText: AsText): Promise<Archived> {
   const begun = await begin(context, order)
-  const tables = await inSnapshotOf(context, order, (rows) => archiveTable(context, order, begun, rows, asText))
-  await readBack(context, order.store, begun.id, tables, begun.encoding)
+  const tables = await whileReadingBack(context, { ...begun, store: order.store }, (readBack) =>
+    inSnapshotOf(context, order, (rows) => archiveTable(context, order, { ...begun, readBack }, rows, asText)),
+  )
   return complete(context, order, begun, tables)
 }
 
@@ -161,11 +163,11 @@ async function inSnapshotOf<T>(
 async function archiveTable(
   context: TableContext,
   order: ArchiveOrder,
-  { id, encoding }: Begun,
+  { id, encoding, readBack }: Begun & { readonly readBack: ReadBack },
   rows: RowsToArchive,
   texts: AsText,
 ): Promise<ArchivedTable> {
-  const { session, signal } = context
+  const { session } = context
   const { relation, shape, key, bytes } = await readRelation(context, rows)
   await putSession(session, order.settings)
   const onProgress = reportRows(context, `archive ${display(rows.table)}`, rows.estimatedRows)
@@ -173,7 +175,8 @@ async function archiveTable(
   const { columns } = shape
   const asText = texts.get(oid) ?? []
   const { partBytes } = order.to
-  const writing = { archive: id, table: archivedAs(rows), columns, asText, encoding, partBytes, signal, onProgress }
+  const table = archivedAs(rows)
+  const writing = { archive: id, table, columns, asText, encoding, partBytes, ...readBack, onProgress }
   const sections = await readSections(session, rows, { ofTable: bytes, ofObject: partBytes })
   const sending = sentColumns(columns, encoding)
   const statements = sections.map(({ chosen }, i) => copyStatement(relation, sending, chosen, i === 0))

@@ -2,37 +2,73 @@ import { addAbortSignal, type Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { readObject, readStored } from '../../archive/content/read-object.ts'
 import type { Store } from '../../archive/store.ts'
-import type { ArchivedObject, ArchivedTable, Encoding } from '../../plan/archive/receipt.ts'
+import type { ArchivedObject, Encoding } from '../../plan/archive/receipt.ts'
 import { reportRows } from './progress.ts'
 import type { TableContext } from '../table-context.ts'
 
+type Watched = Pick<TableContext, 'observer' | 'signal'>
+
+/** Whose objects are read back. */
+interface Place {
+  readonly store: Store
+  readonly id: string
+  readonly encoding: Encoding
+}
+
+/** For who writes them. */
+export interface ReadBack {
+  /** Aborted if an object is not what was sent. */
+  readonly signal: AbortSignal
+  readonly onStored: (object: ArchivedObject) => void
+}
+
 /**
- * Reads all objects back from where they are stored, and compares sizes, digests and records with what was sent. Of
- * encrypted ones the ciphertext is compared: whoever archives need not be able to read.
+ * Reads objects back from where they are stored while `write` goes on with the next ones, one at a time, and compares
+ * sizes, digests and records with what was sent. Of encrypted ones the ciphertext is compared: whoever archives need not
+ * be able to read. Returns what `write` does when all have been compared.
  *
- * @throws {EbbError} at the first difference, and if an object cannot be read
+ * @throws {EbbError} at the first difference, and if an object cannot be read or written; nothing is under way then
  */
-export async function readBack(
-  context: TableContext,
-  store: Store,
-  archive: string,
-  tables: readonly ArchivedTable[],
-  encoding: Encoding,
-): Promise<void> {
-  const objects = tables.flatMap((table) => table.objects)
-  const report = reportRows(
-    context,
-    'read the archive back',
-    objects.reduce((sum, { rows }) => sum + rows, 0),
-  )
-  let rows = 0
-  for (const object of objects) {
-    await drain(await open(store, `${archive}/${object.name}`, object, encoding), context.signal)
-    report((rows += object.rows), 0)
+export async function whileReadingBack<T>(
+  context: Watched,
+  place: Place,
+  write: (readBack: ReadBack) => Promise<T>,
+): Promise<T> {
+  const failed = new AbortController()
+  const signal = AbortSignal.any([context.signal, failed.signal])
+  const rows = { stored: 0, read: 0 }
+  let report: ReturnType<typeof reportRows> = () => {}
+  let reading = Promise.resolve()
+  const read = async (object: ArchivedObject) => {
+    await drain(await open(place, object), signal)
+    report((rows.read += object.rows), 0)
+  }
+  const onStored = (object: ArchivedObject) => {
+    rows.stored += object.rows
+    reading = reading.then(() => read(object))
+    reading.catch((reason: unknown) => failed.abort(reason))
+  }
+  try {
+    const written = await write({ signal, onStored })
+    report = reportRest(context, rows)
+    await reading
+    return written
+  } catch (error) {
+    failed.abort(error)
+    await reading.catch(() => {})
+    throw failed.signal.reason
   }
 }
 
-function open(store: Store, name: string, object: ArchivedObject, encoding: Encoding): Promise<Readable> {
+/** Those that are left when all has been written: until then, its progress is told. */
+function reportRest(context: Watched, rows: { readonly stored: number; readonly read: number }) {
+  const before = rows.read
+  const report = reportRows(context, 'read the archive back', rows.stored - before)
+  return (read: number) => report(read - before, 0)
+}
+
+function open({ store, id, encoding }: Place, object: ArchivedObject): Promise<Readable> {
+  const name = `${id}/${object.name}`
   return encoding.encryption === null ? readObject(store, name, object, encoding, []) : readStored(store, name, object)
 }
 

@@ -19,7 +19,6 @@ const MEMORY_MB_PER_COLUMN = 0.32
 export class DuckDb {
   private readonly instance: DuckDBInstance
   private readonly connection: DuckDBConnection
-  private running: Promise<unknown> = Promise.resolve()
 
   private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
     this.instance = instance
@@ -54,17 +53,19 @@ export class DuckDb {
     return this.do(async () => (await this.connection.runAndReadAll(query)).getRowsJson())
   }
 
-  async close(): Promise<void> {
+  /** The statement that runs fails. */
+  interrupt(): void {
     this.connection.interrupt()
-    await this.running.catch(() => {})
+  }
+
+  /** When no statement runs. */
+  close(): void {
     this.connection.closeSync()
     this.instance.closeSync()
   }
 
   private async do<T>(work: () => Promise<T>): Promise<T> {
-    const running = work()
-    this.running = running
-    return running.catch((error: unknown) => {
+    return work().catch((error: unknown) => {
       throw failed(error)
     })
   }

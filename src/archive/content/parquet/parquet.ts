@@ -49,8 +49,7 @@ async function* write(
   const { header, files } = await spool(source, scratch)
   const to = await scratch.path('rows.parquet')
   const file = { columns: fileColumns(columns, settings, asText), from: files, to, compression, header }
-  const duckdb = await scratch.duckdb(columns.length)
-  await writeExactly(duckdb, file)
+  await scratch.withDuckDb(columns.length, (duckdb) => writeExactly(duckdb, file))
   yield* createReadStream(to) as AsyncIterable<Uint8Array>
 }
 
@@ -73,11 +72,12 @@ async function* read(
   const [file, rows] = [await scratch.path('rows.parquet'), await scratch.path('rows.csv')]
   await spoolBytes(source, file)
   whole()
-  const duckdb = await scratch.duckdb()
-  const [[header] = []] = await duckdb.rows(readHeader(file))
-  if (typeof header !== 'string') throw unreadable('it has no header of CSV')
-  await duckdb.run(writeRows(file, (await duckdb.rows(readTypes(file))).map(typeOf), rows))
-  yield Buffer.from(header)
+  yield await scratch.withDuckDb(0, async (duckdb) => {
+    const [[header] = []] = await duckdb.rows(readHeader(file))
+    if (typeof header !== 'string') throw unreadable('it has no header of CSV')
+    await duckdb.run(writeRows(file, (await duckdb.rows(readTypes(file))).map(typeOf), rows))
+    return Buffer.from(header)
+  })
   yield* createReadStream(rows) as AsyncIterable<Uint8Array>
 }
 

@@ -5,9 +5,11 @@ import { reasonOf } from '../../../db/sqlstate.ts'
 import { ArchiveError } from '../../archive-error.ts'
 import { DuckDb } from './duckdb.ts'
 
-/** A private folder for the files of one object, and the DuckDB that works on them; made when they are needed. */
+/** A private folder for the files of one object, made when it is needed, and the DuckDB that works on them. */
 export class Scratch {
-  private readonly made: { folder?: Promise<string>; duckdb?: Promise<DuckDb> } = {}
+  private made: Promise<string> | undefined
+  private duckdb: DuckDb | null = null
+  private working: Promise<unknown> = Promise.resolve()
   private closed = false
 
   /** Of a file in it. */
@@ -15,23 +17,52 @@ export class Scratch {
     return join(await this.folder(), name)
   }
 
-  async duckdb(columns = 0): Promise<DuckDb> {
-    return (this.made.duckdb ??= this.folder().then((folder) => DuckDb.open(folder, columns)))
+  /** Works with a DuckDB: one at a time in the whole process, for each takes its memory. */
+  async withDuckDb<T>(columns: number, work: (duckdb: DuckDb) => Promise<T>): Promise<T> {
+    return inTurn(() => {
+      const working = this.openFor(columns, work)
+      this.working = working
+      return working
+    })
   }
 
   /** Stops DuckDB, and removes the folder. */
   async close(): Promise<void> {
     this.closed = true
-    const { folder, duckdb } = this.made
-    await (await duckdb?.catch(() => undefined))?.close()
-    const path = await folder?.catch(() => undefined)
+    this.duckdb?.interrupt()
+    await this.working.catch(() => {})
+    const path = await this.made?.catch(() => undefined)
     if (path !== undefined) await rm(path, { recursive: true, force: true, maxRetries: 3 })
   }
 
-  private async folder(): Promise<string> {
-    if (this.closed) throw new Error('what worked on this object has been stopped')
-    return (this.made.folder ??= makeFolder())
+  private async openFor<T>(columns: number, work: (duckdb: DuckDb) => Promise<T>): Promise<T> {
+    const duckdb = await DuckDb.open(await this.folder(), columns)
+    try {
+      if (this.closed) throw stopped()
+      this.duckdb = duckdb
+      return await work(duckdb)
+    } finally {
+      this.duckdb = null
+      duckdb.close()
+    }
   }
+
+  private async folder(): Promise<string> {
+    if (this.closed) throw stopped()
+    return (this.made ??= makeFolder())
+  }
+}
+
+function stopped(): Error {
+  return new Error('what worked on this object has been stopped')
+}
+
+let lastTurn: Promise<unknown> = Promise.resolve()
+
+async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const turn = lastTurn.then(work)
+  lastTurn = turn.catch(() => {})
+  return turn
 }
 
 /** Whether there is a place for temporary files. @throws {EbbError} if not */
