@@ -74,7 +74,7 @@ export class CsvParts {
     let bytes = this.header.length
     this.cut = false
     while (this.rest.length > 0 || (await this.read())) {
-      if (this.cut && bytes > this.header.length) return
+      if (this.cut && bytes > this.header.length) break
       const piece = this.take(this.partBytes - bytes)
       later?.update(piece)
       yield piece
