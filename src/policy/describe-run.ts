@@ -10,7 +10,7 @@ import { showElapsed } from '../text/elapsed.ts'
 import { showBytes, showCount } from '../text/units.ts'
 import { failuresOf, objectionsOf, outcomeOf, type Outcome } from './outcome.ts'
 import type { PolicyPlan } from './plan-policies.ts'
-import type { PolicyReport, RunReport } from './run-policies.ts'
+import { isInterrupted, type PolicyReport, type RunReport } from './run-policies.ts'
 
 /** What was done, table by table, and in the end all of it in a few lines. */
 export function describeRun(report: RunReport, file: string, withValues: boolean): string[] {
@@ -62,7 +62,9 @@ function describePolicy(report: PolicyReport, withValues: boolean): string[] {
     }),
     ...(report.notNow === null ? [] : [`nothing is removed: ${report.notNow}`]),
     ...explainObjections(objectionsOf(report)).map((line) => line.replace(/^--( |$)/, '')),
-    ...failuresOf(report).flatMap(({ what, error }) => {
+    ...failuresOf(report).flatMap((failure) => {
+      const { what, error } = failure
+      if (isInterrupted(failure)) return [`ended in the midst of: ${what}; the next run continues it`]
       const { message, details, next } = tellError(error, withValues)
       return [`failed: ${what}: ${message}`, ...indented([...details, next])]
     }),
