@@ -2,6 +2,7 @@
 // The process: arguments, signals, exit code. Everything else is in dist/, where a test can call it.
 
 import { existsSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
 
 const built = new URL('../dist/cli.js', import.meta.url)
 if (!existsSync(built)) {
@@ -12,6 +13,10 @@ if (!existsSync(built)) {
 // Node.js 20 has no `navigator`. Without one the PostgreSQL driver finds out what it runs on by means that load all of
 // fetch, which takes longer than everything else here.
 globalThis.navigator ??= { userAgent: `Node.js/${process.versions.node.split('.', 1)}` }
+
+// The buffers that rows pass through are freed when the small objects that refer to them are collected. The space for new objects
+// stays at its first size, so that this is often: an archive and then a purge took 140 MB, and 177 without.
+setFlagsFromString('--semi-space-growth-factor=1')
 
 const { main } = await import(built.href)
 

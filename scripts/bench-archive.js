@@ -4,8 +4,8 @@
 //   npm run bench:archive -- 200000 1   fewer
 //
 // Contestants take turns within a round, and what is reported is the median of each one's ratios within its round, so that a
-// slow minute slows all alike. Verification is told by the progress of the command: it begins when the objects are read back.
-// What takes less than half a second is not told, so with few rows it counts as nothing.
+// slow minute slows all alike. Objects are read back while further ones are written. When all are written is told by the progress of the
+// command, if reading the rest takes more than half a second: so "without verification" has the verification of the others in it.
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
