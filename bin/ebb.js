@@ -25,7 +25,8 @@ const stop = new AbortController()
 
 function onSignal() {
   if (stop.signal.aborted) process.exit(FORCED)
-  process.stderr.write('\nstopping after the current statement… (once more to stop at once)\n')
+  // The terminal has echoed ^C.
+  if (process.stderr.isTTY) process.stderr.write('\n')
   stop.abort()
 }
 process.on('SIGINT', onSignal)

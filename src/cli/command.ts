@@ -1,8 +1,9 @@
 import { Command } from 'commander'
-import type { Address, Target } from '../db/session.ts'
+import { placeOf, type Address, type Target } from '../db/session.ts'
 import type { EngineOptions } from '../engine/options.ts'
-import type { ExitCode } from './exit-codes.ts'
-import { engineOptions, type DATABASE, type EngineValues } from '../requests/common.ts'
+import type { Observer } from '../events.ts'
+import type { Ending, ExitCode } from './exit-codes.ts'
+import { engineOptions, type DATABASE, type EngineValues, type METRICS } from '../requests/common.ts'
 import type { PLAN_FILE } from '../requests/plan-file.ts'
 import { Faults } from '../requests/faults.ts'
 import type { Options, Values } from '../requests/option.ts'
@@ -12,18 +13,23 @@ import { shellWord } from '../text/shell-word.ts'
 import { assertNamed, targetOf } from './connection.ts'
 import type { Context } from './context.ts'
 import { flagsOf, withOptions } from './flags.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
 import { reporterFor, type Reporter } from './reporter.ts'
 import { variablesFor, type Variable } from './variables.ts'
 
 /** One invocation of the command line. */
 export interface Invocation {
   readonly context: Context
+  readonly log: Log
   /** As typed, without the name of the program. */
   readonly args: readonly string[]
   /** What the environment says besides. */
   readonly variables?: readonly Variable[]
   /** How it ended, where that is neither plain success nor an error. */
   readonly end: (code: ExitCode) => void
+  /** What is done once the exit code is known. */
+  readonly atEnd: (ending: Ending) => void
 }
 
 /** What the help of a command says, apart from its name and options. */
@@ -41,6 +47,8 @@ export interface Asked<To extends Target = Target> {
   readonly execute: boolean
   readonly engine: EngineOptions
   readonly planFile: PlanFile
+  /** For --metrics-file. */
+  readonly metrics: Metrics
 }
 
 /** Where a plan is saved, and which one is executed; null without. */
@@ -61,17 +69,38 @@ export function commandLine<O extends Options & Omit<typeof DATABASE, 'journalSc
   texts: Texts,
   answer: (asked: Asked<Address>, request: Request, values: Values<O>) => void | Promise<void>,
 ): (invocation: Invocation) => Command {
-  return parsed(spec, texts, (values, faults, { invocation, reporter }) => {
+  return parsed(spec, texts, async (values, faults, { invocation, reporter }) => {
     const { context } = invocation
-    const common = values as EngineValues & { readonly execute?: boolean } & Partial<Values<typeof PLAN_FILE>>
+    const common = values as Common
     const target = faults.read('connection', () => targetOf(common.url ?? null, context.env))
     faults.throwIfAny()
     assertNamed(common.url ?? null, context.env)
-    const engine = { ...engineOptions(common, spec.pace), observer: reporter.observer, signal: context.signal }
     const execute = common.execute === true
+    // A plan that is only shown is no run.
+    const metrics = await metricsOf(
+      invocation,
+      target,
+      execute || !('execute' in spec.options) ? common.metricsFile : null,
+    )
+    const observer: Observer = (event) => {
+      metrics.observe(event)
+      reporter.observer(event)
+    }
+    const engine = { ...engineOptions(common, spec.pace), observer, signal: context.signal }
     const planFile = { out: common.planOut ?? null, saved: common.plan ?? null }
-    return answer({ invocation, reporter, target, execute, engine, planFile }, spec.request(values), values)
+    await answer({ invocation, reporter, target, execute, engine, planFile, metrics }, spec.request(values), values)
   })
+}
+
+type Common = EngineValues & { readonly execute?: boolean } & Partial<Values<typeof PLAN_FILE & typeof METRICS>>
+
+/** Loaded where they are wanted only. */
+async function metricsOf(invocation: Invocation, target: Address, file: string | null = null): Promise<Metrics> {
+  if (file === null) return { observe: () => {}, note: () => {} }
+  const { metricsFor } = await import('./metrics.ts')
+  const { metrics, write } = metricsFor(file, { database: placeOf(target) }, invocation)
+  invocation.atEnd(write)
+  return metrics
 }
 
 /** The same for a command that needs no database. */
@@ -100,7 +129,7 @@ function parsed<O extends Options & Json, Request>(
     return command.action(async () => {
       const faults = new Faults()
       const values = readValues(spec, flagsOf(command, args, context.env), faults)
-      const reporter = reporterFor(context, (values as Values<Json>).json)
+      const reporter = reporterFor(context, (values as Values<Json>).json, invocation.log)
       try {
         const variables = variablesFor(command, context.env)
         await answer(values, faults, { invocation: { ...invocation, variables }, reporter })

@@ -15,6 +15,9 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
+/** What is done once a command has ended. */
+export type Ending = (exitCode: ExitCode, milliseconds: number) => Promise<void>
+
 const OF_KIND: Readonly<Record<ErrorKind | 'bug', ExitCode>> = {
   failed: EXIT.failed,
   usage: EXIT.usage,

@@ -11,6 +11,7 @@ import { describeArchived } from '../report/archived.ts'
 import { describeCopied } from '../report/copied.ts'
 import { describePartitioned } from '../report/partitioned.ts'
 import { describePurged } from '../report/purged.ts'
+import { samplesOfPurge } from '../report/result-metrics.ts'
 import { describeRestored, restoredForPrograms } from '../report/restored.ts'
 import { describeUndone } from '../report/undone.ts'
 import { display } from '../sql/names.ts'
@@ -28,8 +29,9 @@ const showCopied: Show<CopyResult> = async ({ reporter, target }, outcome, comma
 }
 
 /** Where locked rows are left, the exit code says to try again later. */
-const showPurged: Show<PurgeResult> = ({ invocation, reporter }, outcome) => {
+const showPurged: Show<PurgeResult> = ({ invocation, reporter, metrics }, outcome) => {
   const { plan, ...shown } = outcome
+  metrics.note(samplesOfPurge(outcome))
   reporter.show('result', { table: plan.table, ...shown }, () => toText(describePurged(outcome)))
   if ((outcome.figures?.locked ?? 0) > 0) invocation.end(EXIT.tryLater)
 }

@@ -2,6 +2,7 @@ import type { Flag, StalePurgeRequest } from '../engine/commands/purge-stale.ts'
 import { planStaleOf, planStaleToSave, purgeStale } from '../engine/commands/purge-stale.ts'
 import { EXIT } from './exit-codes.ts'
 import { describePurged } from '../report/purged.ts'
+import { samplesOfPurge } from '../report/result-metrics.ts'
 import { toText } from '../text/comment.ts'
 import type { WrittenName } from '../sql/parse-name.ts'
 import type { Asked } from './command.ts'
@@ -15,7 +16,7 @@ export async function purgeStaleGroups(
   request: StalePurgeRequest,
   flag: Flag | null,
 ): Promise<void> {
-  const { invocation, reporter, target, execute, engine, planFile } = asked
+  const { invocation, reporter, metrics, target, execute, engine, planFile } = asked
   if (planFile.out !== null)
     return showPlan(asked, await saving(asked, planFile.out, planStaleToSave(target, table, request, flag, engine)))
   if (!execute) return showPlan(asked, await planStaleOf(target, table, request, flag, engine))
@@ -25,6 +26,7 @@ export async function purgeStaleGroups(
     async () => {
       const { flagged, purged } = await purgeStale(target, table, request, flag, engine, saved)
       const results = flagged === null ? [purged] : [flagged, purged]
+      metrics.note(results.flatMap(samplesOfPurge))
       const [shownFlagged, shownPurged] = [flagged, purged].map((result) => {
         if (result === null) return null
         const { plan, ...rest } = result

@@ -1,8 +1,12 @@
-import type { Event, Observer } from '../events.ts'
+import type { Observer } from '../events.ts'
+import { eventForPrograms } from '../report/event-for-programs.ts'
+import { describeEvent } from '../report/event-text.ts'
 import { toJson } from '../report/json.ts'
-import { progressPrinter } from '../report/progress.ts'
+import { News } from '../report/news.ts'
+import { progressPrinter, type ProgressPrinter } from '../report/progress.ts'
 import { harmless } from '../text/comment.ts'
 import type { Context } from './context.ts'
+import type { Log } from './log.ts'
 
 /** Output for a person, or JSON for a program. */
 export interface Reporter {
@@ -13,12 +17,11 @@ export interface Reporter {
   end(): void
 }
 
-export function reporterFor({ out, err }: Context, json: boolean): Reporter {
-  return json ? toProgram(out) : toPerson(out, err)
+export function reporterFor({ out, err }: Context, json: boolean, log: Log): Reporter {
+  return json ? toProgram(out) : toPerson(out, log.event === null ? progressPrinter(err) : logged(log.event))
 }
 
-function toPerson(out: Context['out'], err: Context['err']): Reporter {
-  const { observer, end } = progressPrinter(err)
+function toPerson(out: Context['out'], { observer, end }: Progress): Reporter {
   return {
     observer,
     show: (_name, _value, text) => {
@@ -30,6 +33,20 @@ function toPerson(out: Context['out'], err: Context['err']): Reporter {
   }
 }
 
+type Progress = Pick<ProgressPrinter, 'end'> & Pick<Reporter, 'observer'>
+
+/** What would be a line in a log, with the figures it is made of. */
+function logged(log: NonNullable<Log['event']>): Progress {
+  const news = new News()
+  return {
+    observer: (event) => {
+      const text = describeEvent(event)
+      if (text !== null && news.isNews(event)) log(event, text)
+    },
+    end: () => {},
+  }
+}
+
 /** Every line on stdout is one object with its `type`; the last one is the result, or the error. */
 function toProgram(out: Context['out']): Reporter {
   const line = (value: unknown) => out.write(`${toJson(value)}\n`)
@@ -38,11 +55,4 @@ function toProgram(out: Context['out']): Reporter {
     show: (name, value) => line({ type: name, [name]: value }),
     end: () => {},
   }
-}
-
-// The step of a swap has the whole model of the table, twice.
-function eventForPrograms(event: Event): object {
-  if (!('step' in event)) return event
-  const { key, kind, title, locks } = event.step
-  return { ...event, step: { key, kind, title, locks } }
 }

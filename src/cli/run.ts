@@ -1,25 +1,41 @@
 import { Command, CommanderError } from 'commander'
 import { EbbError, UsageError } from '../errors.ts'
-import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts'
-import { errorText, tellError } from '../report/error-text.ts'
+import { EXIT, type Ending, type ExitCode, exitCodeOf } from './exit-codes.ts'
+import { tellError } from '../report/error-text.ts'
 import { toJson } from '../report/json.ts'
 import { VERSION } from '../package.ts'
 import type { Invocation } from './command.ts'
 import { COMMANDS, type Listed } from './commands.ts'
 import type { Context } from './context.ts'
+import { commandOf, logOf, type Log } from './log.ts'
 
 /** Runs one command line and returns its exit code. The only place where errors are printed. */
 export async function run(args: readonly string[], context: Context): Promise<ExitCode> {
+  const began = performance.now()
+  const log = logOf(args, context)
+  const endings: Ending[] = []
+  const code = await carriedOut(args, context, log, endings)
+  const milliseconds = performance.now() - began
+  for (const ending of endings) await ending(code, milliseconds)
+  log.ended(code, milliseconds)
+  return code
+}
+
+async function carriedOut(args: readonly string[], context: Context, log: Log, endings: Ending[]): Promise<ExitCode> {
   let code: ExitCode = EXIT.done
   try {
-    const named = args.find((word) => !word.startsWith('-'))
-    const invocation: Invocation = { context, args, end: (other) => (code = other) }
+    const named = commandOf(args)
+    const invocation: Invocation = {
+      ...{ context, log, args },
+      end: (other) => (code = other),
+      atEnd: (ending) => void endings.push(ending),
+    }
     const main = await program(invocation, ({ name }) => name === named)
     main.hook('preAction', () => warnOfVariables(main, invocation))
     await main.parseAsync(args, { from: 'user' })
     return code
   } catch (error) {
-    return report(error, args, context)
+    return report(error, args, context, log)
   }
 }
 
@@ -34,12 +50,12 @@ export async function program(invocation: Invocation, wanted: (command: Listed) 
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${takes(command)}`.trimEnd() })
     // Words after a command are its own: `ebb archive verify --json` is not `ebb archive --json`.
     .enablePositionalOptions()
-  for (const listed of COMMANDS) main.addCommand(await commandOf(listed, invocation, wanted(listed)))
+  for (const listed of COMMANDS) main.addCommand(await builtCommand(listed, invocation, wanted(listed)))
   speakThrough(main, invocation.context)
   return main
 }
 
-async function commandOf(listed: Listed, invocation: Invocation, whole: boolean): Promise<Command> {
+async function builtCommand(listed: Listed, invocation: Invocation, whole: boolean): Promise<Command> {
   const command = whole ? (await listed.load())(invocation) : new Command()
   command.name(listed.name).summary(listed.summary)
   // What the help lists has no flags.
@@ -49,13 +65,14 @@ async function commandOf(listed: Listed, invocation: Invocation, whole: boolean)
 
 /** A mistyped variable would be ignored without a word. */
 async function warnOfVariables(main: Command, invocation: Invocation): Promise<void> {
-  const { env, err } = invocation.context
+  const { log, context } = invocation
+  const { env } = context
   const { unknownVariables, warningOf } = await import('./variables.ts')
   if (unknownVariables(main.commands, env).length === 0) return
   const { commands } = await program(invocation, () => true)
   for (const name of unknownVariables(commands, env)) {
     const warning = warningOf(name, commands)
-    if (warning !== null) err.write(`warning: ${warning}\n`)
+    if (warning !== null) log.warn(warning)
   }
 }
 
@@ -77,11 +94,11 @@ function speakThrough(command: Command, context: Context): void {
   })
 }
 
-function report(error: unknown, args: readonly string[], context: Context): ExitCode {
+function report(error: unknown, args: readonly string[], context: Context, log: Log): ExitCode {
   if (error instanceof CommanderError && isHelp(error)) return error.exitCode === 0 ? EXIT.done : EXIT.usage
   const told = tellError(translated(error, args, context), args.includes('--show-values'))
   const exitCode = exitCodeOf(told.kind)
-  context.err.write(errorText(told))
+  log.error(told, exitCode)
   if (args.includes('--json')) context.out.write(`${toJson({ type: 'error', error: { ...told, exitCode } })}\n`)
   return exitCode
 }

@@ -5,6 +5,7 @@ import { carryOutEach, planEach } from '../engine/each-table.ts'
 import type { TableOutcome } from '../engine/many-tables.ts'
 import { explain } from '../plan/explain/explain.ts'
 import type { Plan } from '../plan/language/step.ts'
+import { failure } from '../report/result-metrics.ts'
 import {
   describeBefore,
   describeNotDone,
@@ -79,13 +80,18 @@ function inComments(lines: readonly string[]): string[] {
 }
 
 function showOutcomes<Outcome extends FinishedRun>(
-  { invocation, reporter }: Asked,
+  { invocation, reporter, metrics }: Asked,
   outcomes: readonly TableOutcome<{ readonly outcome: Outcome; readonly shown: unknown }>[],
 ): void {
   const withValues = showsValues(invocation.args)
   const [command = ''] = invocation.args
   const value = outcomes.map((one) => tableForPrograms(one, withValues, ({ shown }) => ({ result: shown })))
   const finished = outcomes.map((one) => (one.outcome === 'done' ? { ...one, result: one.result.outcome } : one))
+  metrics.note(
+    outcomes.flatMap(({ table, outcome }) =>
+      outcome === 'failed' || outcome === 'refused' ? [failure(table, 1)] : [],
+    ),
+  )
   reporter.show('results', value, () => toText(describeTables(command, finished, withValues)))
   invocation.end(exitCodeOfTables(outcomes))
 }

@@ -41,13 +41,13 @@ export async function planOrCarryOut<Request, Outcome extends CommandOutcome>(
 
 /** Saves a plan in a new file, or says that there is nothing to save. Returns the plan itself. */
 export async function saving<P>(
-  { invocation: { context } }: Asked,
+  { invocation: { log } }: Asked,
   file: string,
   planned: Promise<{ readonly plan: P; readonly saved: SavedPlan | readonly SavedPlan[] | null }>,
 ): Promise<P> {
   const { plan, saved } = await planned
   if (saved !== null) await writePlanFile(file, saved)
-  context.err.write(saved === null ? `nothing to execute: ${file} was not written\n` : `plan saved in ${file}\n`)
+  log.say(saved === null ? `nothing to execute: ${file} was not written` : `plan saved in ${file}`)
   return plan
 }
 

@@ -217,6 +217,12 @@ function configOf(target: Address): pg.ClientConfig {
   return { connectionTimeoutMillis: CONNECT_TIMEOUT_MS, ...KEEP_ALIVE, ...config }
 }
 
+/** Where the database is, as it was named: `db.example.org:5432/shop`. Without user and password. */
+export function placeOf(target: Address): string {
+  const { host, port, database } = new pg.Client(configOf(target))
+  return `${host}:${port}/${database ?? ''}`
+}
+
 /** The server or the network is temporarily unavailable. ENOENT: no socket in that directory. */
 const AWAY = ['ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN', 'ENOENT']
 

@@ -1,3 +1,4 @@
+import type { Sample } from '../report/metrics.ts'
 import { display } from '../sql/names.ts'
 import { columns } from '../text/columns.ts'
 import type { Finding, Level } from './findings.ts'
@@ -24,33 +25,14 @@ export function nagiosState(findings: readonly Finding[]): 'OK' | 'WARNING' | 'C
   return countOf(findings, 'warning') > 0 ? 'WARNING' : 'OK'
 }
 
-/** In the text format of Prometheus, for its textfile collector. */
-export function findingsForPrometheus(findings: readonly Finding[]): string[] {
+/** As metrics. */
+export function samplesOfFindings(findings: readonly Finding[]): Sample[] {
   return [
-    '# HELP ebb_findings What ebb check has found, by level.',
-    '# TYPE ebb_findings gauge',
-    ...LEVELS.map((level) => `ebb_findings{level="${level}"} ${countOf(findings, level)}`),
-    '# HELP ebb_finding Each kind of finding of a table.',
-    '# TYPE ebb_finding gauge',
-    ...samples(findings),
+    ...LEVELS.map((level): Sample => ({ metric: 'ebb_findings', labels: { level }, value: countOf(findings, level) })),
+    ...findings.map(({ level, code, table }): Sample => {
+      return { metric: 'ebb_finding', labels: { level, code, table: table === null ? '' : display(table) }, value: 1 }
+    }),
   ]
-}
-
-/** A series may occur once only. */
-function samples(findings: readonly Finding[]): string[] {
-  const counts = new Map<string, number>()
-  for (const { level, code, table } of findings) {
-    const labels = { level, code, table: table === null ? '' : display(table) }
-    const series = `ebb_finding{${Object.entries(labels)
-      .map(([name, value]) => `${name}="${escaped(value)}"`)
-      .join(',')}}`
-    counts.set(series, (counts.get(series) ?? 0) + 1)
-  }
-  return [...counts].map(([series, count]) => `${series} ${count}`)
-}
-
-function escaped(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }
 
 function countOf(findings: readonly Finding[], level: Level): number {

@@ -12,7 +12,7 @@ import { spec } from './spec.ts'
 
 // Archives that are there already. They are looked at without a database.
 
-const { json } = DATABASE
+const { json, logFormat } = DATABASE
 
 /** Identities of age, from files: whatever stands on a command line is seen by others. */
 export const IDENTITIES = {
@@ -32,6 +32,7 @@ export const VERIFY_ARCHIVE = spec({
     receipt: required('<receipt>', 'the URI or path of a receipt.json', receiptPlace),
     ...IDENTITIES,
     json,
+    logFormat,
   },
   request: ({ receipt }) => receipt,
 })
@@ -40,6 +41,7 @@ export const LIST_ARCHIVES = spec({
   options: {
     archive: required('<archive>', 'a directory, file:///dir or s3://bucket/prefix', archiveUri, { property: 'uri' }),
     json,
+    logFormat,
   },
   request: ({ archive }) => archive,
 })

@@ -1,3 +1,4 @@
+import { UsageError } from '../errors.ts'
 import type { EngineOptions } from '../engine/options.ts'
 import { LOCK_LIMITS } from '../engine/locks/short-locks.ts'
 import { DEFAULT_SCHEMA } from '../journal/journal.ts'
@@ -6,7 +7,7 @@ import type { DISK_FREE } from './copying.ts'
 import type { KEEP_JOURNAL } from './keep-journal.ts'
 import { flag, inForm, option, withDefault, required, defaulted, type Values } from './option.ts'
 import { pacingOf, type PACE } from './pace.ts'
-import { list, milliseconds, name, tableName, text, whole } from './parsers.ts'
+import { list, milliseconds, name, oneOf, tableName, text, whole } from './parsers.ts'
 
 // Options that several commands have in common.
 
@@ -24,9 +25,32 @@ export const DATABASE = {
   ),
   journalSchema: defaulted('--journal-schema <name>', 'the schema of Ebb’s journal', name, DEFAULT_SCHEMA),
   json: flag('--json', 'print JSON, one object per line, on standard output', { property: null }),
+  logFormat: defaulted(
+    '--log-format <how>',
+    'what goes to standard error: text, or json, one object per line for a collector of logs',
+    oneOf('a format', 'text', 'json'),
+    'text',
+    { property: null },
+  ),
   showValues: flag('--show-values', 'let errors and results show values of the rows they are about', {
     property: null,
   }),
+}
+
+/** Of commands that monitors want to know of. */
+export const METRICS = {
+  metricsFile: option(
+    '--metrics-file <path>',
+    'once it has ended, replace this *.prom file with its metrics, for the textfile collector of Prometheus',
+    prometheusFile,
+    { property: null },
+  ),
+}
+
+function prometheusFile(value: unknown): string {
+  const file = text(value)
+  if (file.endsWith('.prom')) return file
+  throw new UsageError(`${file} would not be collected, and is replaced`, 'Name a file that ends with .prom.')
 }
 
 /** The same, of commands whose plans may have objections. */

@@ -44,6 +44,7 @@ export const MIGRATE_CREATE = spec({
     ...FOLDER,
     type: defaulted('--type <ending>', 'js, ts or sql', oneOf('a type', 'js', 'ts', 'sql'), 'js'),
     json: DATABASE.json,
+    logFormat: DATABASE.logFormat,
   },
   request: ({ name, folder, type }): CreateRequest => ({ name, folder, type }),
 })

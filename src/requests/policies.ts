@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.ts'
-import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
+import { COMMON, EXECUTE, LOCKS, METRICS, TABLE } from './common.ts'
 import { defaulted, option, withDefault, type Option } from './option.ts'
 import { list, milliseconds, name, oneOf, tableName, text } from './parsers.ts'
 import { spec } from './spec.ts'
@@ -26,6 +26,7 @@ const CONFIG = {
     option('--only <table>', 'only the policy of this table; may be repeated', list(tableName), { repeated: true }),
     [],
   ),
+  ...METRICS,
   ...COMMON,
   journalSchema: withDefault(
     option('--journal-schema <name>', 'the schema of Ebb’s journal (default: as the config says, else ebb)', name),

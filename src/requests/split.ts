@@ -1,5 +1,5 @@
 import type { SplitOrder } from '../engine/commands/split.ts'
-import { COMMON, EXECUTE, LOCKS, TABLE } from './common.ts'
+import { COMMON, EXECUTE, LOCKS, METRICS, TABLE } from './common.ts'
 import { checkLeftOut, COPYING, copyRequest } from './copying.ts'
 import { option } from './option.ts'
 import { CHUNK_PACE } from './pace.ts'
@@ -22,6 +22,7 @@ export const SPLIT = spec({
     ...EXECUTE,
     ...PLAN_FILE,
     ...LOCKS,
+    ...METRICS,
     ...COMMON,
   },
   check(given, { execute }) {

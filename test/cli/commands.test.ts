@@ -1,20 +1,14 @@
 import { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
+import { commandTree } from '../../src/cli/tree.ts'
 import { ebb } from './support.ts'
-
-const SILENT = { write: () => {}, isTTY: false, columns: 100 }
-const INVOCATION = {
-  context: { out: SILENT, err: SILENT, env: {}, signal: new AbortController().signal },
-  args: [],
-  end: () => {},
-}
 
 test('the help lists each command with the arguments that it takes', async () => {
   const { out } = await ebb(['--help'])
-  for (const listed of COMMANDS) {
-    const { name, takes } = listed
-    const command = (await listed.load())(INVOCATION)
+  const { commands } = await commandTree()
+  for (const { name, takes } of COMMANDS) {
+    const command = commands.find((one) => one.name() === name)!
     expect(shape(command), name).toEqual(takes.includes('|') ? takes.split('|') : shapeOf(takes))
     expect(out).toContain(`\n  ${`${name} ${takes}`.trimEnd()} `)
   }

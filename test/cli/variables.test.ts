@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { describe, expect, test as plainTest } from 'vitest'
 import { flagsOf, withOptions } from '../../src/cli/flags.ts'
-import { program } from '../../src/cli/run.ts'
+import { commandTree } from '../../src/cli/tree.ts'
 import { nameVariables } from '../../src/cli/variables.ts'
 import { Faults } from '../../src/requests/faults.ts'
 import { PURGE } from '../../src/requests/purge.ts'
@@ -9,13 +9,6 @@ import { readValues } from '../../src/requests/spec.ts'
 import { display } from '../../src/sql/names.ts'
 import { test } from '../support/database.ts'
 import { ebb, eventsTable } from './support.ts'
-
-const SILENT = { write: () => {}, isTTY: false, columns: 100 }
-const INVOCATION = {
-  context: { out: SILENT, err: SILENT, env: {}, signal: new AbortController().signal },
-  args: [],
-  end: () => {},
-}
 
 /** What a purge is asked for, and what is wrong with it. */
 function purge(args: readonly string[], env: Record<string, string>) {
@@ -29,7 +22,7 @@ function purge(args: readonly string[], env: Record<string, string>) {
 
 describe('each flag that takes a value', () => {
   plainTest('has a variable, but not what approves; one that is shared means one flag', async () => {
-    const { commands } = await program(INVOCATION, () => true)
+    const { commands } = await commandTree()
     const flags = commands.flatMap(function all(command): { command: string; long: string; variable?: string }[] {
       const own = command.options
         .filter(({ required, optional }) => required || optional)

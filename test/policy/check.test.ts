@@ -1,10 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test as pure } from 'vitest'
 import { check, run, type Finding } from '../../src/index.ts'
-import { describeFindings, findingsForNagios, findingsForPrometheus } from '../../src/policy/describe-findings.ts'
+import { describeFindings, findingsForNagios, samplesOfFindings } from '../../src/policy/describe-findings.ts'
 import { findingsOf, type Checked } from '../../src/policy/findings.ts'
+import { prometheusText } from '../../src/report/metrics.ts'
 import { ebb } from '../cli/support.ts'
 import { test } from '../support/database.ts'
 
@@ -74,9 +75,9 @@ describe('what is found', () => {
     ]
     expect(findingsForNagios(findings)).toBe('EBB WARNING - one / two | critical=0 warning=1 due=1')
     expect(findingsForNagios([])).toBe('EBB OK - nothing is wrong | critical=0 warning=0 due=0')
-    const lines = findingsForPrometheus([...findings, ...findings])
-    expect(lines).toContain('ebb_findings{level="warning"} 2')
-    expect(lines.at(-2)).toBe('ebb_finding{level="warning",code="gone",table="public.\\"a\\"\\"b\\""} 2')
+    const lines = prometheusText(samplesOfFindings([...findings, ...findings]), { database: 'x' }).split('\n')
+    expect(lines).toContain('ebb_findings{database="x",level="warning"} 2')
+    expect(lines).toContain('ebb_finding{database="x",level="warning",code="gone",table="public.\\"a\\"\\"b\\""} 2')
     expect(describeFindings([])).toEqual(['Nothing is due, and nothing is wrong.'])
   })
 })
@@ -124,9 +125,11 @@ test('a database is compared with a config, and not changed', async ({ database,
     code: 1,
     out: expect.stringMatching(/^EBB WARNING - public.rest .*\| critical=0 warning=1 due=0\n$/) as string,
   })
-  expect((await ebb([...words, '--format', 'prometheus'])).out).toContain(
-    'ebb_finding{level="warning",code="default-rows",table="public.events"} 1',
-  )
+  const found = `/${database.name}",level="warning",code="default-rows",table="public.events"} 1\n`
+  expect((await ebb([...words, '--format', 'prometheus'])).out).toContain(found)
+  const metrics = join(folder, 'check.prom')
+  await ebb([...words, '--metrics-file', metrics])
+  expect(await readFile(metrics, 'utf8')).toContain(found)
   const away = await ebb(['check', '--config', file, '--url', 'postgres://127.0.0.1:1/x', '--format', 'nagios'])
   expect(away).toMatchObject({ code: 3, out: expect.stringMatching(/^EBB UNKNOWN - /) as string })
 })

@@ -1,14 +1,11 @@
+import { placeOf, type Address } from '../../db/session.ts'
 import { checkPolicies } from '../../policy/check-policies.ts'
-import {
-  describeFindings,
-  findingsForNagios,
-  findingsForPrometheus,
-  nagiosState,
-} from '../../policy/describe-findings.ts'
+import { describeFindings, findingsForNagios, nagiosState, samplesOfFindings } from '../../policy/describe-findings.ts'
 import type { Finding } from '../../policy/findings.ts'
 import { readConfig, readConfigIfAny } from '../../policy/read-config.ts'
 import { tellError } from '../../report/error-text.ts'
 import { toJson } from '../../report/json.ts'
+import { prometheusText } from '../../report/metrics.ts'
 import { CHECK } from '../../requests/policies.ts'
 import { toText } from '../../text/comment.ts'
 import { commandLine, type Asked } from '../command.ts'
@@ -44,13 +41,19 @@ const NAGIOS: Readonly<Record<'OK' | 'WARNING' | 'CRITICAL' | 'UNKNOWN', ExitCod
   UNKNOWN: 3,
 }
 
-function show({ reporter, invocation }: Asked, findings: readonly Finding[], format: string): void {
+function show(
+  { reporter, invocation, metrics, target }: Asked<Address>,
+  findings: readonly Finding[],
+  format: string,
+): void {
+  const samples = samplesOfFindings(findings)
+  metrics.note(samples)
   reporter.show('check', findings, () => {
     switch (format) {
       case 'nagios':
         return toText([findingsForNagios(findings)])
       case 'prometheus':
-        return toText(findingsForPrometheus(findings))
+        return prometheusText(samples, { database: placeOf(target) })
       case 'json':
         return toText([toJson({ type: 'check', check: findings })])
       default:

@@ -8,7 +8,7 @@ interface Words {
 }
 
 /** `ebb demo`: the whole story on a server of its own. */
-export function demoCommand({ context }: Invocation): Command {
+export function demoCommand({ context, log }: Invocation): Command {
   return new Command()
     .description(
       'Starts a PostgreSQL server, fills it, lets an application write and read, and converts, rotates and splits its tables meanwhile. Two minutes at most; everything is removed afterwards.',
@@ -20,6 +20,6 @@ export function demoCommand({ context }: Invocation): Command {
       const { runDemo } = await import('../../demo/demo.ts')
       const stage = json === true ? { ...context, out: context.err } : context
       const report = await runDemo(stage, { keep: keep === true })
-      if (json === true) reporterFor(context, true).show('result', report, () => '')
+      if (json === true) reporterFor(context, true, log).show('result', report, () => '')
     })
 }

@@ -2,6 +2,7 @@ import { retirable, type RetiredTable } from '../../engine/runs/retired.ts'
 import { planRetireOf, retire, type RetireRequest, type RunChoice, type RunResult } from '../../engine/runs/runs.ts'
 import { explain } from '../../plan/explain/explain.ts'
 import type { Plan } from '../../plan/language/step.ts'
+import { samplesOfDropped } from '../../report/result-metrics.ts'
 import { describeRenamed } from '../../report/status.ts'
 import { describeUndone } from '../../report/undone.ts'
 import { resolveRun, RETIRE } from '../../requests/runs.ts'
@@ -27,7 +28,11 @@ export const retireCommand = commandLine(
     const none = renamed.length > 0 ? '' : NONE
     if (!execute) return show(asked, choices, { noArchive }, none)
     const results: RunResult[] = []
-    for (const one of choices) results.push(await retire(target, one, engine, { noArchive }))
+    for (const one of choices) {
+      const result = await retire(target, one, engine, { noArchive })
+      asked.metrics.note(samplesOfDropped(result.plan.table))
+      results.push(result)
+    }
     const shown = results.map(({ runId, plan, steps, receipt = null }) => ({
       runId,
       table: plan.table,

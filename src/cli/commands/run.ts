@@ -4,6 +4,7 @@ import { findPolicies, planPolicies, type FoundPolicies, type PolicyPlan } from 
 import { withLockLimits } from '../../policy/policy.ts'
 import { readConfig } from '../../policy/read-config.ts'
 import { runPolicies, type RunReport } from '../../policy/run-policies.ts'
+import { samplesOfRun } from '../../policy/run-metrics.ts'
 import { tellError } from '../../report/error-text.ts'
 import { RUN } from '../../requests/policies.ts'
 import { toText } from '../../text/comment.ts'
@@ -27,6 +28,7 @@ export const runCommand = commandLine(
     const found = await findPolicies(asked.target, config, only, engine)
     if (!asked.execute) return show(asked, found, await planPolicies(asked.target, found, engine))
     const report = await runPolicies(asked.target, found, { mostMs }, engine)
+    asked.metrics.note(samplesOfRun(report))
     const shown = reportForPrograms(report, showValues)
     asked.reporter.show('result', shown, () => toText(describeRun(report, config.file, showValues)))
     const kind = kindOf(report)
