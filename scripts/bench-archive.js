@@ -8,13 +8,12 @@
 // command, if reading the rest takes more than half a second: so "without verification" has the verification of the others in it.
 
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { clearInterval, setInterval } from 'node:timers'
 import zlib from 'node:zlib'
 import { median, onOwnServer, program } from './bench/ground.js'
+import { ebb as runEbb, ended } from './bench/process.js'
 
 const [rows = 5_000_000, rounds = 3] = process.argv.slice(2).map(Number)
 const HAS_ZSTD = 'createZstdCompress' in zlib
@@ -134,37 +133,13 @@ function ebbPurge(...words) {
   return ebb('purge', 'public.t', '--where', `id <= ${Math.floor(rows / 10)}`, '--no-vacuum', ...words)
 }
 
-/** As one starts it: a process of its own, whose memory is told. */
 async function ebb(...words) {
-  const child = spawn(process.execPath, ['bin/ebb.js', ...words, '--execute', '--json', '--url', ground.url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = ended(child)
   const began = performance.now()
-  const watch = setInterval(() => (peak = Math.max(peak, peakOf(child.pid))), 50)
-  let [peak, verifying] = [0, null]
-  for await (const line of createInterface(child.stdout)) {
-    const { type, progress } = JSON.parse(line)
+  let verifying = null
+  const { peakMb } = await runEbb(ground.url, words, ({ type, progress }) => {
     if (type === 'progress' && progress.what === 'read the archive back') verifying ??= performance.now()
-  }
-  clearInterval(watch)
-  await exited
-  return { unverified: ((verifying ?? performance.now()) - began) / 1000, peakMb: Math.round(peak / 1000) }
-}
-
-/** KB that a process has had at most; 0 where the system does not tell. */
-function peakOf(pid) {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
-  } catch {
-    return 0
-  }
-}
-
-function ended(child) {
-  return new Promise((resolve, reject) =>
-    child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${child.spawnfile}: ${code}`)))),
-  )
+  })
+  return { unverified: ((verifying ?? performance.now()) - began) / 1000, peakMb }
 }
 
 function sizeOf(path) {
