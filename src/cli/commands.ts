@@ -145,6 +145,12 @@ export const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./commands/migrate.ts')).migrateCommand,
   },
   {
+    name: 'completion',
+    takes: '<shell>',
+    summary: 'a script that has bash, zsh or fish complete the command line',
+    load: async () => (await import('./commands/completion.ts')).completionCommand,
+  },
+  {
     name: 'demo',
     takes: '',
     summary: 'a demonstration on a temporary PostgreSQL server, with a running application',

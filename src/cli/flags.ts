@@ -17,8 +17,18 @@ function isFlag({ flags }: Option): boolean {
   return flags.startsWith('--')
 }
 
-function flagOf({ flags, help, shown, repeated }: Option): Flag {
-  const flag = new Flag(flags, help)
+/** A flag that knows which words may follow it: choices of commander would change the help, and be checked twice. */
+class WordedFlag extends Flag {
+  words: readonly string[] = []
+}
+
+export function wordsOf(flag: Flag): readonly string[] {
+  return flag instanceof WordedFlag ? flag.words : []
+}
+
+function flagOf({ flags, help, shown, repeated, parse: { form } }: Option): Flag {
+  const flag = new WordedFlag(flags, help)
+  if (typeof form === 'object') flag.words = form.words
   if (shown !== undefined) flag.default(shown)
   if (repeated === true) flag.argParser((value, before: readonly string[] = []) => [...before, value])
   return flag

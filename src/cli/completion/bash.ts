@@ -1,0 +1,43 @@
+import { quoted, type Completed } from './model.ts'
+
+/** A function for bash alone, without the package bash-completion. */
+export function bashCompletion(all: readonly Completed[]): string {
+  const values = all.flatMap(({ at, flags }) =>
+    flags.flatMap(({ name, value }) =>
+      value === null ? [] : [`    ${quoted(`${at} ${name}`)}) ${reply(value)} return ;;`],
+    ),
+  )
+  const words = all.map(({ at, commands, flags }) => {
+    return `    ${quoted(at)}) words=${quoted([...commands, ...flags].map(({ name }) => name).join(' '))} ;;`
+  })
+  return `# bash completion for ebb: source <(ebb completion bash)
+_ebb() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD - 1]} at= words= i
+  # --flag=value comes in three words.
+  if [[ $word == = ]]; then word=; elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD - 2]}; fi
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case "$at \${COMP_WORDS[i]}" in
+      ${all
+        .slice(1)
+        .map(({ at }) => quoted(at))
+        .join(' | ')}) at="$at \${COMP_WORDS[i]}" ;;
+    esac
+  done
+  case "$at $before" in
+${values.join('\n')}
+  esac
+  case "$at" in
+${words.join('\n')}
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+complete -F _ebb ebb
+`
+}
+
+function reply(value: 'file' | 'other' | readonly string[]): string {
+  if (value === 'other') return ''
+  if (value === 'file') return `compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word");`
+  return `COMPREPLY=($(compgen -W ${quoted(value.join(' '))} -- "$word"));`
+}
