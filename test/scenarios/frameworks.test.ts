@@ -24,8 +24,10 @@ function convert({ url }: Database) {
   return partition(url, { table: 'events', by: 'at', every: 'month', execute: true })
 }
 
+/** The end of a pool does not wait for its connections to be closed: the server may close them first. */
 function pool(database: Database, name: string): pg.Pool {
-  return new pg.Pool({ connectionString: database.url, application_name: name })
+  const connections = new pg.Pool({ connectionString: database.url, application_name: name })
+  return connections.on('connect', (client) => client.on('error', () => {}))
 }
 
 /** A promise that is kept from elsewhere. */
