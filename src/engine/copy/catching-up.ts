@@ -8,7 +8,7 @@ import type { TableContext } from '../table-context.ts'
 import { assertCaptured } from './captured.ts'
 import { beginDualWrites, endDualWrites } from './dual-writes.ts'
 import { oldSnapshots, stillOld } from './old-snapshots.ts'
-import { drain, explainedClash, isDrained, reconcileLog } from './reconcile.ts'
+import { applyWholeLog, drain, explainedClash, isDrained, reconcileLog } from './reconcile.ts'
 
 // The final application of captured changes, so that nothing is left to do under the lock. Invariants:
 //
@@ -51,6 +51,8 @@ export class CatchingUp {
   /** Later changes may have to be applied. */
   private readyUntil = 0
   private timesNotEmpty = 0
+  /** Changes could not be applied while both tables were written. */
+  private undrained = false
 
   constructor(work: CopyWork, context: TableContext, lockLimits: LockLimits) {
     this.work = work
@@ -104,6 +106,9 @@ export class CatchingUp {
   private async begin(deadline: number): Promise<boolean> {
     await this.stop()
     await this.prepare()
+    // It may have been a row that only the target has: that is told now, when nobody else writes it.
+    if (this.undrained) await applyWholeLog(this.work, this.context)
+    this.undrained = false
     this.rows = this.rowsNow()
     await vacuumLog(this.work, this.context)
     this.dual = true
@@ -121,6 +126,7 @@ export class CatchingUp {
       if (!(await this.drain())) {
         if (performance.now() > deadline) throw neverDone()
         this.timesNotEmpty = Math.max(this.timesNotEmpty + 1, TIMES_NOT_EMPTY)
+        this.undrained = true
         return false
       }
       const old = await oldSnapshots(this.context, MOST_DUAL_MS)

@@ -28,7 +28,7 @@ import { disturbersBack, disturbersOff } from './disturbers.ts'
 export async function reconcile(step: ReconcileStep, context: TableContext): Promise<void> {
   await assertCaptured(context.session, context.journalSchema, step.work)
   if (step.pass === 'whole log at once') {
-    await wholeLog(context, step.work)
+    await applyWholeLog(step.work, context)
     return
   }
   if (await drain(step.work, context, 'it logs')) return
@@ -43,7 +43,7 @@ export type Meanwhile = 'it logs' | 'it writes both'
 
 /**
  * Reconciles batch by batch until at most `most` entries of the log are left, and reports progress. Ends early, with
- * false, when changes arrive faster than they are applied, or concurrent ones refuse each batch.
+ * false, when changes arrive faster than they are applied, or cannot be applied beside concurrent ones.
  */
 export async function drain(
   work: CopyWork,
@@ -58,6 +58,7 @@ export async function drain(
   for (let left = atFirst; left > most;) {
     context.signal.throwIfAborted()
     const entries = await oneBatch(context, work, size, meanwhile)
+    if (entries === null) return false
     left = await logLength(context.session, work)
     done += entries
     const now = performance.now()
@@ -87,6 +88,7 @@ class BatchSize {
   private readonly most: number
   private refusals = 0
   private clashes = 0
+  private wholeClashes = 0
 
   constructor(most: number) {
     this.most = most
@@ -98,6 +100,7 @@ class BatchSize {
     this.entries = Math.max(1, Math.min(this.most, Math.floor((this.entries ?? 1) * factor)))
     this.refusals = 0
     this.clashes = 0
+    this.wholeClashes = 0
   }
 
   /** A concurrent change of one of the rows: less likely with fewer. */
@@ -109,11 +112,11 @@ class BatchSize {
   /**
    * A unique value would be in two rows. Either rows have exchanged their values and the batch has only one of them;
    * the source as a whole is unique in every snapshot. Or the application, which writes both tables or did a moment
-   * ago, has inserted that row concurrently, which is less likely with fewer. False if neither is the case.
+   * ago, has inserted that row concurrently, which is less likely with fewer. False if neither seems to be the case.
    */
   clashed(meanwhile: Meanwhile): boolean {
     this.clashes++
-    if (meanwhile === 'it logs' && this.entries === null && this.clashes > MOST_CLASHES) return false
+    if (this.entries === null && ++this.wholeClashes > MOST_CLASHES) return false
     if (meanwhile === 'it logs' || this.entries === 1) this.entries = null
     else this.entries = Math.max(1, Math.floor((this.entries ?? 1) / 2))
     return true
@@ -126,13 +129,24 @@ class BatchSize {
   }
 }
 
-/** How often in a row the log, last as a whole, may clash while the application writes one table only. */
+/** How often the whole log may clash, with nothing applied in between. */
 const MOST_CLASHES = 3
 
-const CLASHES: readonly (string | undefined)[] = [SQLSTATE.uniqueViolation, SQLSTATE.exclusionViolation]
+function isClash(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === SQLSTATE.uniqueViolation || code === SQLSTATE.exclusionViolation
+}
 
-/** Returns 0 if the batch has to be repeated: then with another size. */
-async function oneBatch(context: TableContext, work: CopyWork, size: BatchSize, meanwhile: Meanwhile): Promise<number> {
+/**
+ * Returns 0 if the batch has to be repeated, then with another size; null if the whole log clashes while both tables are
+ * written, where the target's own rows and those of concurrent writers cannot be told apart.
+ */
+async function oneBatch(
+  context: TableContext,
+  work: CopyWork,
+  size: BatchSize,
+  meanwhile: Meanwhile,
+): Promise<number | null> {
   const began = performance.now()
   try {
     const entries = await batchUnderLease(context, work, size.entries)
@@ -140,8 +154,11 @@ async function oneBatch(context: TableContext, work: CopyWork, size: BatchSize, 
     return entries
   } catch (error) {
     if (isPassing(error)) size.refused()
-    else if (!CLASHES.includes(codeOf(error))) throw error
-    else if (!size.clashed(meanwhile)) throw explainedClash(work, error)
+    else if (!isClash(error)) throw error
+    else if (!size.clashed(meanwhile)) {
+      if (meanwhile === 'it logs') throw explainedClash(work, error)
+      return null
+    }
   }
   await sleep(size.pauseMs, undefined, { signal: context.signal })
   return 0
@@ -157,7 +174,7 @@ function isPassing(error: unknown): boolean {
  * rebuild that left rows out, if their unique values have been reused since.
  */
 export function explainedClash({ source, target }: CopyWork, error: unknown): unknown {
-  if (!CLASHES.includes(codeOf(error))) return error
+  if (!isClash(error)) return error
   return new EbbError(
     `a row of ${display(source)} conflicts with one that only ${display(target)} has: ${reasonOf(error)}`,
     {
@@ -169,13 +186,14 @@ export function explainedClash({ source, target }: CopyWork, error: unknown): un
   )
 }
 
-async function wholeLog(context: TableContext, work: CopyWork): Promise<void> {
-  for (let attempts = 1; ; attempts++) {
+/** Reconciles the whole log at once, while changes are only logged: what clashes then is a row that only the target has. */
+export async function applyWholeLog(work: CopyWork, context: TableContext): Promise<void> {
+  for (let attempts = 1, clashes = 0; ; attempts++) {
     try {
       await batchUnderLease(context, work, null)
       return
     } catch (error) {
-      if (!isPassing(error)) throw error
+      if (!isPassing(error) && !(isClash(error) && ++clashes <= MOST_CLASHES)) throw explainedClash(work, error)
     }
     if (attempts > 3) await sleep(Math.min(10 * attempts, 500) * Math.random(), undefined, { signal: context.signal })
     context.signal.throwIfAborted()
