@@ -233,12 +233,11 @@ async function lookForJournal(session: ClientBase, schema: string, to: 'work' | 
   return true
 }
 
-/** Whether there is a table that journals of earlier versions have not. */
-export function hasTable(session: ClientBase, schema: string, table: string): Promise<boolean> {
-  return forAMoment(session, `journal ${schema} has ${table}`, async () => {
-    const query = sql`select to_regclass(${at(schema, table).text}) is not null as there`
-    return (await readOne<{ there: boolean }>(session, query)).there
-  })
+/** Whether there is a table that journals of earlier versions have not. That there is none is not remembered. */
+export async function hasTable(session: ClientBase, schema: string, table: string): Promise<boolean> {
+  const query = sql`select to_regclass(${at(schema, table).text}) is not null as there`
+  const exists = async () => (await readOne<{ there: boolean }>(session, query)).there || undefined
+  return (await forAMoment(session, `journal ${schema} has ${table}`, exists)) ?? false
 }
 
 function unreadable(

@@ -7,6 +7,7 @@ import { differences, savedPlans, type SavedPlan } from '../../src/plan/language
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'
 import { test as plainTest, type Database } from '../support/database.ts'
+import { until } from '../support/until.ts'
 import { ebb, eventsTable } from './support.ts'
 
 const test = plainTest.extend<{ folder: string }>({
@@ -338,12 +339,7 @@ test('a rotation that was saved is of the partitions that were due then, and is 
 
   await database.admin('alter table seen detach partition seen_1')
   await refused('public.seen: no longer planned: detach public.seen_1; no longer planned: drop public.seen_1')
-  // One of the same name and with the same bounds, with other rows.
-  await database.admin(`
-    set role ebb_owner; set timezone = 'UTC'; drop table seen_1; create table seen_1 (at timestamptz not null);
-    do $$ declare m date := date_trunc('month', now()) - interval '5 months'; begin
-      execute format('alter table seen attach partition seen_1 for values from (%L) to (%L)', m, m + interval '1 month');
-    end $$`)
+  await replaceFirst(database, 'seen')
   await refused('public.seen: partition public.seen_1 has changed')
 
   // Of a month ago: what has become due since stays.
@@ -375,6 +371,43 @@ test('a rotation that was saved is of the partitions that were due then, and is 
   // By now more is due.
   expect((await ebb([...line, '--execute'])).out).toMatch(/dropped/)
 })
+
+test('a partition that is exchanged after all sets were compared, before its own is rotated, is left alone', async ({
+  database,
+  folder,
+}) => {
+  await monthsOf(database, 'seen')
+  await monthsOf(database, 'sent')
+  const file = join(folder, 'plan.json')
+  const line = ['rotate', 'seen', 'sent', ...ROTATE, '--url', database.url]
+  const planned = await ebb([...line, '--plan-out', file])
+  expect(planned.code, planned.err).toBe(0)
+
+  const reader = await database.session('reader')
+  await reader.query('begin; select from seen_1')
+  let said = ''
+  const err = { isTTY: false, columns: 100, write: (text: string) => void (said += text) }
+  const rotating = ebb([...line, '--plan', file, '--execute'], { err })
+  await until(() => said.includes('(reader)'), { what: 'the first set to wait' })
+  await database.admin('alter table sent detach partition sent_1')
+  await replaceFirst(database, 'sent')
+  await reader.query('commit')
+
+  const { code, out } = await rotating
+  expect(code, out).not.toBe(0)
+  expect(out + said).toContain('partition public.sent_1 has changed')
+  expect((await partitionsOf(database, 'sent')).split(' ')).toContain('1')
+  expect((await partitionsOf(database, 'seen')).split(' ')).not.toContain('1')
+})
+
+/** Puts another table in the place of the first partition, which is detached: of the same name, and with the same bounds. */
+async function replaceFirst(database: Database, table: string): Promise<void> {
+  await database.admin(`
+    set role ebb_owner; set timezone = 'UTC'; drop table ${table}_1; create table ${table}_1 (at timestamptz not null);
+    do $$ declare m date := date_trunc('month', now()) - interval '5 months'; begin
+      execute format('alter table ${table} attach partition ${table}_1 for values from (%L) to (%L)', m, m + interval '1 month');
+    end $$`)
+}
 
 async function planEarlier(database: Database, tables: readonly string[], now: string, file: string): Promise<void> {
   const request = {
