@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { planRotationsToSave } from '../../src/engine/commands/rotate.ts'
+import { planRotationsToSave } from '../../src/engine/commands/rotate-saved.ts'
 import { differences, savedPlans, type SavedPlan } from '../../src/plan/language/saved.ts'
 import { display, quoted, type TableName } from '../../src/sql/names.ts'
 import { sql } from '../../src/sql/sql.ts'

@@ -2,12 +2,11 @@ import type { Target } from '../../db/session.ts'
 import {
   planRetirements,
   planRotations,
-  planRotationsToSave,
   rotate,
-  rotateAsSaved,
   type RotateRequest,
   type RotationReport,
 } from '../../engine/commands/rotate.ts'
+import { planRotationsToSave, rotateAsSaved } from '../../engine/commands/rotate-saved.ts'
 import { explain } from '../../plan/explain/explain.ts'
 import { explainRotation } from '../../plan/explain/rotation.ts'
 import { describeRotation, NO_SETS, rotationForPrograms, type RotatedSet } from '../../report/rotation.ts'

@@ -7,7 +7,7 @@ import type { LockTimes } from '../../events.ts'
 import { spanOfBounds } from '../../plan/language/hold.ts'
 import type { ArchiveStep, Step, WholeStep } from '../../plan/language/step.ts'
 import { isHeld } from '../../plan/rotate/candidates.ts'
-import type { RotationPlan } from '../../plan/rotate/plan.ts'
+import type { RotationPlan, RotationSituation } from '../../plan/rotate/plan.ts'
 import type { Store } from '../../archive/store.ts'
 import type { LockLimits } from '../locks/short-locks.ts'
 import { changed, readState } from '../steps/detach.ts'
@@ -40,6 +40,12 @@ export interface StepsContext {
   readonly lockLimits: LockLimits
   /** The steps of the sequence. */
   readonly steps: readonly Step[]
+}
+
+/** What is there, and what is planned for it. */
+export interface Looked {
+  readonly situation: RotationSituation
+  readonly plan: RotationPlan
 }
 
 /** The rotation of one set. */

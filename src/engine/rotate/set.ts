@@ -1,23 +1,15 @@
 import type { Store } from '../../archive/store.ts'
-import { isConnectionLost } from '../../db/sqlstate.ts'
-import { readExits, type DefaultPartition } from '../../catalog/partitions/default-partition.ts'
-import type { PartitionedTable } from '../../catalog/partitions/partitioned-table.ts'
 import { EbbError } from '../../errors.ts'
-import { assertLease } from '../../journal/lease.ts'
-import { recordLeaf } from '../copy/captured.ts'
 import { endRetirement, recordRotation, rememberedNewest, rememberNewest } from '../../journal/rotations.ts'
 import { recordRotated, registerSet } from '../../journal/sets.ts'
 import type { BegunRetirement } from '../../plan/rotate/begun.ts'
 import { endOf, showMinute } from '../../plan/rotate/grace.ts'
 import { leftoverSteps } from '../../plan/rotate/leftovers.ts'
 import type { RotateRequest } from '../../plan/rotate/request.ts'
-import type { Creation } from '../../plan/rotate/runway.ts'
 import { planRotation } from '../../plan/rotate/rotate.ts'
-import type { RotationPlan, RotationSituation, Skipped } from '../../plan/rotate/plan.ts'
+import type { RotationPlan } from '../../plan/rotate/plan.ts'
 import { onlySaved } from '../../plan/rotate/saved.ts'
-import type { LockTimes } from '../../events.ts'
 import { display, type TableName } from '../../sql/names.ts'
-import type { PaceSummary } from '../../pacing/summary.ts'
 import type { Pace } from '../../pacing/throttle.ts'
 import { removeLeftovers } from '../archive/leftovers.ts'
 import { storeRemovals } from '../archive/removals.ts'
@@ -26,72 +18,21 @@ import { withTriedStore } from '../archive/with-store.ts'
 import { LOCK_LIMITS, type LockLimits } from '../locks/short-locks.ts'
 import type { EngineOptions } from '../options.ts'
 import { notAsSaved } from '../saved-plan.ts'
-import { asError, type Failure } from '../many-tables.ts'
+import { asError } from '../many-tables.ts'
 import { withPace } from '../pace.ts'
 import { closedUnknown, readAge, readSituation } from './read-situation.ts'
-import { perform, write, type RetireContext, type StepsContext } from './partition-step.ts'
+import { perform, write, type Looked, type RetireContext } from './partition-step.ts'
 import { savedDifferences } from './saved-rotation.ts'
-import { finishLeftover, retire, watchLeftover, type Retired } from './retire.ts'
-import { changed, oldSnapshotsGone } from '../steps/detach.ts'
+import { finishLeftover, retire, watchLeftover } from './retire.ts'
+import { oldSnapshotsGone } from '../steps/detach.ts'
 import type { SavedPlan } from '../../plan/language/saved.ts'
-import type { WholeStep } from '../../plan/language/step.ts'
-import { canonicalJson } from '../../plan/language/stored.ts'
 import { watched } from '../watch.ts'
 import type { TableContext } from '../table-context.ts'
-
-/** The outcome of the rotation of a set. */
-export interface SetReport {
-  readonly table: TableName
-  /** The plan by which partitions were retired; null if none could be made. */
-  readonly plan: RotationPlan | null
-  readonly finalized: readonly TableName[]
-  readonly created: readonly CreatedPartition[]
-  readonly retired: readonly RetiredPartition[]
-  /** Old partitions that are kept, and why. */
-  readonly skipped: readonly Skipped[]
-  /** Failed actions; the rest was done all the same. */
-  readonly failed: readonly Failure[]
-  readonly milliseconds: number
-  /** The longest lock, and the maximum blocking time. */
-  readonly longestLockMs: number
-  readonly longestWaitCausedMs: number
-  /** Null if nothing was to be retired. */
-  readonly pace: PaceSummary | null
-}
-
-export interface CreatedPartition {
-  readonly partition: TableName
-  readonly from: string
-  readonly to: string
-  /** As many rows of the DEFAULT partition were moved into it, by the count before. */
-  readonly moved: number
-}
-
-export interface RetiredPartition {
-  readonly partition: TableName
-  readonly outcome: Retired['outcome']
-  readonly from: string
-  readonly to: string
-  readonly rows: number | null
-  readonly bytes: number
-  /** The URI of the receipt of its archive; null without. */
-  readonly receipt: string | null
-  /** From when on it may be dropped, where it is detached for a while. */
-  readonly goesFrom: string | null
-}
-
-type Draft = { -readonly [Field in 'finalized' | 'created' | 'retired' | 'failed']: SetReport[Field][number][] } & {
-  plan: RotationPlan | null
-  longestLockMs: number
-  longestWaitCausedMs: number
-  pace: PaceSummary | null
-}
+import { note, stopped, trying, type Draft, type SetReport } from './report.ts'
+import { createAll, readmit } from './create.ts'
 
 /** How long an interrupted detach may delay new partitions. */
 const FINALIZE_MS = 30_000
-
-/** The application waits while a default partition is scanned under lock for a new one. */
-const BESIDE_DEFAULT_MS = 200
 
 /**
  * Rotates one set: finishes interrupted work, creates partitions ahead, then retires expired ones, oldest first.
@@ -166,11 +107,6 @@ function removesNothing({ situation, plan }: Looked): boolean {
   const { finalize, leftovers, retire, withheld, policy, objections } = plan
   const left = [finalize, leftovers, retire, withheld, objections, situation.begun]
   return policy?.kind !== 'id' && left.every(({ length }) => length === 0)
-}
-
-interface Looked {
-  readonly situation: RotationSituation
-  readonly plan: RotationPlan
 }
 
 /** @throws {EbbError} if a saved plan is to be carried out, and this is another one */
@@ -249,89 +185,6 @@ async function finalizeAll(
       done.finalized.push(partition.name)
     })
   }
-}
-
-/**
- * Drops the CHECK that an interrupted rotation has left on the DEFAULT partition, for it rejects rows. Whether there was
- * one: where it was valid, it has proven what nothing proves from now on.
- */
-async function readmit(
-  context: TableContext,
-  { plan: { readmit: step } }: Looked,
-  lockLimits: LockLimits,
-  done: Draft,
-): Promise<boolean> {
-  if (step === null) return false
-  await trying(context, done, step.title, async () =>
-    note(done, await perform({ context, lockLimits, steps: [step] }, step, { alongside: () => [] })),
-  )
-  return true
-}
-
-/**
- * Partitions ahead. The CHECK that excludes their range from a large DEFAULT is dropped whatever becomes of them, also
- * when the rotation is stopped, for it rejects rows; of one that is killed the next rotation finds it.
- */
-async function createAll(context: TableContext, looked: Looked, lockLimits: LockLimits, done: Draft): Promise<void> {
-  const { exclusion } = looked.plan
-  if (looked.plan.readmit !== null) return // it could not be dropped
-  const steps = [
-    ...(exclusion === null ? [] : [exclusion.add, exclusion.validate]),
-    ...looked.plan.create.map(({ step }) => step),
-    ...(exclusion === null ? [] : [exclusion.drop]),
-  ]
-  const creating = { context, lockLimits, steps }
-  const beside = (step: WholeStep) =>
-    trying(context, done, step.title, async () => note(done, await perform(creating, step, { alongside: () => [] })))
-  if (exclusion === null) return createEach(creating, looked, done)
-  try {
-    if ((await beside(exclusion.add)) && (await beside(exclusion.validate))) await createEach(creating, looked, done)
-  } finally {
-    const unstoppable = { ...context, signal: new AbortController().signal }
-    await trying(unstoppable, done, exclusion.drop.title, async () =>
-      note(done, await perform({ ...creating, context: unstoppable }, exclusion.drop, { alongside: () => [] })),
-    )
-  }
-}
-
-async function createEach(creating: StepsContext, { situation, plan }: Looked, done: Draft): Promise<void> {
-  const { context, lockLimits } = creating
-  const { set, fallback } = situation
-  const careful =
-    fallback === null
-      ? lockLimits
-      : { ...lockLimits, workTimeoutMs: Math.min(lockLimits.workTimeoutMs, BESIDE_DEFAULT_MS) }
-  for (const creation of plan.create) {
-    const { step, partition, shown, rows } = creation
-    const going = await trying(context, done, step.title, async () => {
-      const lock = await perform({ ...creating, lockLimits: careful }, step, {
-        ...(fallback === null || rows === 0 ? {} : { check: () => exitsAsPlanned(context, fallback) }),
-        alongside: () => recordCreated(context, set, creation),
-      })
-      note(done, lock)
-      done.created.push({ partition, ...shown, moved: rows })
-    })
-    if (!going) return
-  }
-}
-
-/** Under the lock: nothing has come since that would act on the rows that are moved. */
-async function exitsAsPlanned(
-  { session, journalSchema }: TableContext,
-  { partition, exits }: DefaultPartition,
-): Promise<void> {
-  const present = await readExits(session, partition.oid, journalSchema)
-  if (canonicalJson(present) !== canonicalJson(exits))
-    throw changed(partition.name, 'its columns, triggers, rules or foreign keys are others by now')
-}
-
-function recordCreated(
-  { session, journalSchema }: TableContext,
-  set: PartitionedTable,
-  { partition, text }: Creation,
-): readonly Promise<void>[] {
-  const entry = { table: set.name, partition, action: 'created', ...text, bytes: null, estimatedRows: null } as const
-  return [recordLeaf(session, journalSchema, set.oid, partition), recordRotation(session, journalSchema, entry)]
 }
 
 /** Looks up the newest row of closed partitions by id, and records it, so that each is scanned once. */
@@ -441,43 +294,4 @@ async function retireExpired(retiring: RetireContext, pace: Pace, done: Draft): 
     })
     if (!going) return
   }
-}
-
-/**
- * Does one action. A failure is recorded, and the next action is done, unless that is pointless. False if the next
- * one would wait for the same in vain.
- */
-async function trying(context: TableContext, done: Draft, what: string, work: () => Promise<void>): Promise<boolean> {
-  context.signal.throwIfAborted()
-  try {
-    await work()
-    return true
-  } catch (error) {
-    if (context.signal.aborted || isConnectionLost(error) || isConnectionLost(causeOf(error))) throw error
-    await assertLease(context.session, context.journalSchema, context.lease)
-    done.failed.push({ what, error: asError(error) })
-    return !(error instanceof EbbError && error.kind === 'try later')
-  }
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof Error ? error.cause : undefined
-}
-
-function note(done: Draft, lock: LockTimes | null): void {
-  if (lock === null) return
-  done.longestLockMs = Math.max(done.longestLockMs, lock.heldMs)
-  done.longestWaitCausedMs = Math.max(done.longestWaitCausedMs, lock.longestWaitCausedMs)
-}
-
-export function stopped(table: TableName, cause: unknown): EbbError {
-  return new EbbError(
-    `stopped while rotating ${display(table)}`,
-    {
-      state: 'Committed work is kept; the interrupted step was rolled back, or is finished by the next rotation.',
-      next: 'Run the same command again: it resumes from here.',
-    },
-    'stopped',
-    cause,
-  )
 }
