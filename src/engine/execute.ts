@@ -1,5 +1,5 @@
 import { reasonOf } from '../db/sqlstate.ts'
-import { doneSteps, noteError, recordStep } from '../journal/journal.ts'
+import { doneSteps, noteError, recordLockTimes, recordStep } from '../journal/journal.ts'
 import type { PurgeStep, Step } from '../plan/language/step.ts'
 import type { LockTimes } from '../events.ts'
 import type { TableName } from '../sql/names.ts'
@@ -57,9 +57,18 @@ async function execute(
   for (const [position, step] of steps.entries()) {
     if (done.has(step.key)) continue
     const place = { position: before + position, of: before + steps.length, advice: IN_RUN }
-    results.push(await performTold(step, place, context, (paced) => perform(step, { ...context, ...paced }, alongside)))
+    const result = await performTold(step, place, context, (paced) =>
+      perform(step, { ...context, ...paced }, alongside),
+    )
+    results.push(result)
+    if (result.lock !== null) await recordLock(context, result.key, result.lock)
   }
   return results
+}
+
+/** How long a lock was held is known once it has been released, and best effort: the step is done. */
+async function recordLock({ session, journalSchema, runId }: RunContext, key: string, lock: LockTimes): Promise<void> {
+  await recordLockTimes(session, journalSchema, runId, key, lock).catch(() => {})
 }
 
 /** Steps that work in pieces record them in the journal of the run; the others need no run. */
@@ -124,7 +133,7 @@ const LEAST_ROWS_OF_A_SCAN = 25
 
 function atPace(
   tables: readonly TableName[],
-  context: TableContext,
+  context: RunContext,
   work: (turns: Turns) => Promise<void>,
   leastRows = 1,
 ): Promise<void> {

@@ -1,15 +1,15 @@
 import { Pace } from '../pacing/throttle.ts'
 import type { TableName } from '../sql/names.ts'
-import type { TableContext } from './table-context.ts'
+import type { RunContext, TableContext } from './table-context.ts'
 
 /** Runs `work` with the pace of a run that changes these tables; the observer gets a summary. */
 export async function withPace<T>(
-  { target, holder, journalSchema, pacing, observer, signal }: TableContext,
+  { target, holder, journalSchema, runId = null, pacing, observer, signal }: MaybeRun,
   tables: readonly TableName[],
   work: (pace: Pace) => Promise<T>,
   leastRows = 1,
 ): Promise<T> {
-  const pace = await Pace.open({ target, holder, journalSchema, tables, ...pacing, leastRows, observer, signal })
+  const pace = await Pace.open({ target, holder, journalSchema, runId, tables, ...pacing, leastRows, observer, signal })
   try {
     return await work(pace)
   } finally {
@@ -17,3 +17,6 @@ export async function withPace<T>(
     await pace.close()
   }
 }
+
+/** A rotation has no run. */
+type MaybeRun = TableContext & { readonly runId?: RunContext['runId'] | null }

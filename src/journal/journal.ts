@@ -181,6 +181,18 @@ export async function recordStep(
     insert into ${at(schema, 'step')} (run_id, key, milliseconds) values (${id}, ${key}, ${milliseconds}) on conflict do nothing`)
 }
 
+/** Adds to a step that is done for how long its locks were held, and for how long others may have waited because of them. */
+export async function recordLockTimes(
+  session: ClientBase,
+  schema: string,
+  id: string,
+  key: string,
+  { heldMs, longestWaitCausedMs }: { readonly heldMs: number; readonly longestWaitCausedMs: number },
+): Promise<void> {
+  await session.query(sql`
+    update ${at(schema, 'step')} set held_ms = ${heldMs}, longest_wait_ms = ${longestWaitCausedMs} where run_id = ${id} and key = ${key}`)
+}
+
 /** Records the new table of a copy, in the transaction that creates it. */
 export async function recordShadow(session: ClientBase, schema: string, id: string, shadow: TableName): Promise<void> {
   await session.query(sql`

@@ -24,6 +24,7 @@ export const JOURNAL_TABLES = [
   'migration_call',
   'migration_file',
   'pace',
+  'pace_interval',
   'partition_set',
   'policy',
   'purge_batch',

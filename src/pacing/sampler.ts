@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openSession, type Session, type Target } from '../db/session.ts'
 import { isConnectionLost } from '../db/sqlstate.ts'
 import { beatPace, leavePace } from '../journal/pace.ts'
+import { paceIntervals, recordIntervals } from '../journal/pace-intervals.ts'
+import { History } from './history.ts'
 import { jittered } from './jitter.ts'
 import type { PaceSettings } from './limits.ts'
 import { replicaGoodFor, USUAL_MS } from './next-reading.ts'
@@ -15,6 +17,8 @@ export interface SamplerOptions extends Subject {
   /** The name of the run's sessions; `ebb <holder>` is their application_name. */
   readonly holder: string
   readonly journalSchema: string
+  /** Whose history is recorded; null where the work is of no run. */
+  readonly runId: string | null
   readonly settings: () => PaceSettings
   readonly heard: (reading: Reading) => void
 }
@@ -25,6 +29,7 @@ const WAITING_MOST_MS = 5_000
 const PATIENCE_GROWTH = 1.2
 
 const BEAT_EVERY_MS = 2_000
+const RECORD_EVERY_MS = 10_000
 
 /**
  * Takes readings in a separate session, while batches run: a session waiting for us is visible only while we hold the
@@ -33,6 +38,8 @@ const BEAT_EVERY_MS = 2_000
 export class Sampler {
   /** Other running runs with the same journal. */
   others = 0
+  /** How the run has been paced. */
+  history = new History()
   private reading: Reading | null = null
   /** The latest complete reading. */
   private complete: Reading | null = null
@@ -44,6 +51,7 @@ export class Sampler {
   private endedAt = -Infinity
   private waitingMs: number | null = null
   private beatenAt = -Infinity
+  private recordedAt = -Infinity
   private failure: Error | null = null
   private nap = new AbortController()
   private readonly closing = new AbortController()
@@ -65,6 +73,7 @@ export class Sampler {
       await session.query(
         `select set_config('statement_timeout', '${CHECK_TIMEOUT_MS}', false), set_config('synchronous_commit', 'off', false)`,
       )
+      await sampler.remember()
       await sampler.look()
     } catch (error) {
       await session.end()
@@ -110,6 +119,7 @@ export class Sampler {
   async close(): Promise<void> {
     this.closing.abort()
     await this.loop
+    await this.record()
     await leavePace(this.session, this.options.journalSchema, this.options.application).catch(() => {})
     await this.session.end()
   }
@@ -148,6 +158,7 @@ export class Sampler {
     this.completeAt = performance.now()
     this.took(reading, began)
     await this.beat()
+    if (performance.now() - this.recordedAt >= RECORD_EVERY_MS) await this.record()
   }
 
   private async glance(): Promise<void> {
@@ -160,6 +171,7 @@ export class Sampler {
     if (rate !== null) this.highestRate = Math.max(rate, this.highestRate ?? 0)
     this.reading = reading
     this.takenAt = began
+    this.history.reading(reading)
     this.options.heard(reading)
   }
 
@@ -174,6 +186,22 @@ export class Sampler {
         return 0
       },
     )
+  }
+
+  /** What was recorded of the run before it was resumed, or in an earlier step. */
+  private async remember(): Promise<void> {
+    const { runId, journalSchema } = this.options
+    if (runId !== null) this.history = new History(await paceIntervals(this.session, journalSchema, runId))
+  }
+
+  /** Best effort: a run does not fail for a report about it. */
+  private async record(): Promise<void> {
+    const { runId, journalSchema } = this.options
+    if (runId === null || this.reading === null) return
+    this.recordedAt = performance.now()
+    const sinceMs = Math.round(performance.now() - this.takenAt)
+    const changes = this.history.changes(this.reading.at + BigInt(sinceMs) * 1000n)
+    await recordIntervals(this.session, journalSchema, runId, changes).catch(() => this.history.notRecorded(changes))
   }
 
   /** A reading that took too long is skipped; its age shows. Without a connection there will be none. */

@@ -77,11 +77,12 @@ export class Tally {
 }
 
 /** A wait that has only just begun may have no start yet. */
-function isSameWait(before: BlockedSession, { pid, since }: BlockedSession): boolean {
+export function isSameWait(before: BlockedSession, { pid, since }: BlockedSession): boolean {
   return before.pid === pid && (before.since === since || before.since === '')
 }
 
-function larger(a: number | null, b: number | null | undefined): number | null {
+/** The larger of what is known. */
+export function larger(a: number | null, b: number | null | undefined): number | null {
   if (a === null || b === null || b === undefined) return a ?? b ?? null
   return Math.max(a, b)
 }

@@ -19,6 +19,8 @@ export interface PaceOptions {
   /** The name of the run's sessions: `purge a1b2c3`. */
   readonly holder: string
   readonly journalSchema: string
+  /** Whose history is recorded; null where the work is of no run. */
+  readonly runId: string | null
   /** The tables that the run changes. */
   readonly tables: readonly TableName[]
   readonly settings: PaceSettings
@@ -77,6 +79,7 @@ export class Pace {
       holder: options.holder,
       application: `ebb ${options.holder}`,
       journalSchema: options.journalSchema,
+      runId: options.runId,
       tables: options.tables,
       settings: () => pace.settings,
       heard: (reading) => pace.tally.reading(reading),
@@ -103,6 +106,7 @@ export class Pace {
     for (const pause of pauses) await this.pause(pause)
     await this.fitBatch()
     this.tally.turn()
+    this.sampler.history.turn()
     return { rows: this.batches.rows }
   }
 
@@ -194,7 +198,9 @@ export class Pace {
     const { signal } = this.options
     const began = performance.now()
     await sleep(milliseconds, undefined, { signal }).catch(() => {})
-    this.tally.pause(reason, performance.now() - began)
+    const paused = performance.now() - began
+    this.tally.pause(reason, paused)
+    this.sampler.history.pause(reason, paused)
     await assertGoing(this.settings, this.options.signal)
   }
 

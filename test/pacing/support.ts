@@ -54,6 +54,7 @@ export async function pacedRun(
     target,
     holder,
     journalSchema: 'ebb',
+    runId: null,
     tables: [],
     settings: { ...DEFAULT_PACE, ...settings },
     paceFile: null,
