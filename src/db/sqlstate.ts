@@ -15,6 +15,8 @@ export const SQLSTATE = {
   idleSessionTimeout: '57P05',
   readOnlyTransaction: '25006',
   insufficientPrivilege: '42501',
+  syntaxError: '42601',
+  featureNotSupported: '0A000',
   undefinedTable: '42P01',
   undefinedColumn: '42703',
   invalidColumnReference: '42P10',

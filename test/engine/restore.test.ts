@@ -236,6 +236,23 @@ test('a type that is gone is said before the new table is created', async ({ dat
   await expect(restoreFrom(archive, database.url, { into })).rejects.toThrow(ObjectionsError)
 })
 
+test('what a receipt calls a type is not executed', async ({ database }) => {
+  const table = database.table('notes')
+  const owner = await database.session('setup')
+  await owner.query(sql`create table ${quoted(table)} (id int primary key)`.text)
+  const { table: stored } = await storeRows(owner, table)
+  const columns = stored.columns.map((column) => ({
+    ...column,
+    type: 'integer); create table public.more (id integer',
+  }))
+  const altered = await storeRows(owner, table, { columns })
+
+  const into = written(database.table('back'))
+  await expect(planRestoreFrom(altered, database.url, { into })).rejects.toThrow(/a type that cannot be read/)
+  await expect(restoreFrom(altered, database.url, { into })).rejects.toThrow(/a type that cannot be read/)
+  expect((await database.admin(`select to_regclass('public.more') as more`)).rows).toEqual([{ more: null }])
+})
+
 test('types that were altered since are said before anything is done', async ({ database }) => {
   const table = database.table('typed')
   const owner = await database.session('setup')

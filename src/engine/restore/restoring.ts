@@ -1,4 +1,5 @@
 import { findTable } from '../../catalog/table/read-table.ts'
+import { assertTypeName } from '../../catalog/table/type-name.ts'
 import { readServer } from '../../catalog/server-model.ts'
 import { inSnapshot, inTransaction, readAll, withSession, type Session, type Target } from '../../db/session.ts'
 import { codeOf, reasonOf } from '../../db/sqlstate.ts'
@@ -13,7 +14,6 @@ import type { RestoreRequest } from '../../plan/restore/situation.ts'
 import { display, quoted, type TableName } from '../../sql/names.ts'
 import type { WrittenName } from '../../sql/parse-name.ts'
 import { parsePredicate } from '../../sql/predicate.ts'
-import { assertPlainType } from '../../sql/plain.ts'
 import { sql } from '../../sql/sql.ts'
 import { restore, type RestoreResult } from '../commands/restore.ts'
 import { readPatiently } from '../locks/patiently.ts'
@@ -160,7 +160,6 @@ async function findPlace(target: Target, order: RestoreOrder, options: EngineOpt
       if (into === null)
         return { found, archived, into: await whereItWas(session, archived, order.receipt), exists: true }
       const there = await findTable(session, into)
-      if (there === undefined) await assertTypes(archived)
       const named = there ?? { schema: into.schema ?? archived.schema, name: into.name }
       return { found, archived, into: named, exists: there !== undefined }
     }),
@@ -189,26 +188,27 @@ function chosen({ tables }: Receipt, { schema, name }: WrittenName): TableName {
   )
 }
 
-async function assertTypes({ columns }: ArchivedTable): Promise<void> {
-  for (const { type } of columns) await assertPlainType(type)
-}
-
-/** Types and collations that there are not, or not any more. */
+/**
+ * Types and collations that there are not, or not any more.
+ *
+ * @throws {EbbError} if what the receipt calls a type is more than that
+ */
 function findLacking(session: Session, { columns }: ArchivedTable): Promise<Lacking[]> {
   const wanted = columns.map(({ name, type, collation }) => ({
     name,
     type,
     collated: collation == null ? null : quoted(collation).text,
   }))
-  return inSnapshot(session, () =>
-    readAll<Lacking>(
+  return inSnapshot(session, async () => {
+    for (const type of new Set(columns.map((one) => one.type))) await assertTypeName(session, type)
+    return readAll<Lacking>(
       session,
       sql`
       select w.name as column, case when to_regtype(w.type) is null then 'type ' || w.type else 'collation ' || w.collated end as what
       from json_to_recordset(${JSON.stringify(wanted)}::json) w (name text, type text, collated text)
       where to_regtype(w.type) is null or w.collated is not null and to_regcollation(w.collated) is null`,
-    ),
-  )
+    )
+  })
 }
 
 function requestOf({ table, into: _, ...order }: RestoreOrder, { found, archived }: Place): RestoreRequest {

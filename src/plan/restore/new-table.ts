@@ -9,7 +9,7 @@ import type { RestoreRequest, RestoreSituation, TableToRestore } from './situati
 
 // A table for archived rows: their columns with collation and not null, the key, comments. A receipt comes from outside,
 // so nothing that could execute something is taken from it: no default, no check, no expression. Its types have been
-// checked (`assertPlainType`), its collations are names. What is left out is said, and is in its DDL, for people.
+// checked (`assertTypeName`), its collations are names. What is left out is said, and is in its DDL, for people.
 
 export interface NewTable extends Pick<RestoreSituation, 'server' | 'journalSchema' | 'receipt'> {
   readonly to: Pick<TableToRestore, 'archived' | 'keptBy' | 'predicate' | 'types'>
