@@ -139,6 +139,7 @@ interface Given {
   readonly graph?: ReferenceGraph
   readonly table?: Partial<TableModel>
   readonly inRecovery?: boolean
+  readonly version?: number
 }
 
 function situation({
@@ -148,6 +149,7 @@ function situation({
   graph = { root: graphTable('events'), tables: [], references: [], counts: true },
   table: changed = {},
   inRecovery = false,
+  version = 170010,
 }: Given): WaysSituation {
   const predicate: Predicate | null =
     wish.kind === 'nothing' ? null : { written: wish.written, text: wish.written, uses: null }
@@ -159,7 +161,7 @@ function situation({
     graph,
     rebuild: {
       server: {
-        version: 170010,
+        version,
         versionText: '17.10',
         inRecovery,
         readOnly: false,
@@ -228,6 +230,16 @@ describe('the best method', () => {
       chosen === null ? [] : [chosen],
     )
   })
+})
+
+test.for<[string, Given, boolean]>([
+  ['on 19, with all rows', { version: 190000, wish: { kind: 'nothing' } }, true],
+  ['on 19, with some', { version: 190000, kept: 0.5 }, false],
+  ['on 18', { version: 180004, wish: { kind: 'nothing' } }, false],
+])('REPACK is named where it does the same: %s', ([, given, named]) => {
+  const rebuild = adviseWays(situation(given)).ways.find(({ name }) => name === 'rebuild')
+  const lines = rebuild?.application.filter((line) => line.startsWith('repack (concurrently) "public"."events" '))
+  expect(lines).toHaveLength(named ? 1 : 0)
 })
 
 describe('the costs', () => {

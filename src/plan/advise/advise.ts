@@ -19,6 +19,7 @@ import {
   purgeEffects,
   rebuildEffects,
   removedRows,
+  repackInstead,
   type WayEffects,
 } from './way-effects.ts'
 
@@ -164,6 +165,8 @@ function rebuildWay(situation: WaysSituation): Way {
   const keep = wish.kind === 'nothing' ? null : wish.written
   const request = { keep, transport: 'auto', jobs: 'auto', noArchive: true, retireAfter: null } as const
   const { objections } = planRebuild(rebuild, request)
+  const { table, server } = rebuild
+  const effects = rebuildEffects(table, quantities)
   const words = keep === null ? '--keep-all' : `--keep ${shellWord(keep)} --no-archive`
   return {
     name: 'rebuild',
@@ -173,10 +176,12 @@ function rebuildWay(situation: WaysSituation): Way {
         : 'replaced by a new plain table with the rows to keep',
     verdict: objections.length > 0 ? 'obstructed' : 'possible',
     costs: copyCosts(quantities),
-    ...rebuildEffects(rebuild.table, quantities),
+    ...effects,
+    application:
+      keep === null ? [...repackInstead(table, server.version), ...effects.application] : effects.application,
     obstacles: objections,
     first: [],
-    command: `ebb rebuild ${shellWord(display(rebuild.table.name))} ${words}`,
+    command: `ebb rebuild ${shellWord(display(table.name))} ${words}`,
   }
 }
 
